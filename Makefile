@@ -1,0 +1,34 @@
+# Targets for people; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+SEED ?= 0
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data demo lint format test clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup:  ## Make .venv/ with everything in it (once; about 8 minutes on two cores)
+	@tools/setup.sh
+
+data: setup  ## Write the embedded digits data set into data/digits/
+	@$(BIN)/python -m projects.data_distillation.digits
+
+demo: data  ## Run the four steps on the embedded digits; ends with the comparison table
+	@$(BIN)/python tools/distill.py configs/digits --oracle --control --seed $(SEED)
+
+lint: setup  ## Check style and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: setup  ## Rewrite the files in the project's format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+test: lint  ## Run lint and the tests
+	@$(BIN)/python -m pytest
+
+clean:  ## Remove the results (work_dirs/) and the written data, not .venv/
+	rm -rf work_dirs data/digits

@@ -1,0 +1,36 @@
+"""Data distillation (arXiv 1712.04440) on MMDetection.
+
+1. teacher: train a detector on the labeled images.
+2. annotate: `UnlabeledDataset` reads the unlabeled images, `MultiViewTTA`
+   runs the teacher on the views of each, a merger makes one set of detections
+   of them, `AnnotationHook` stores the detections, selects those that become
+   pseudo labels, and writes them as a COCO file.
+3. student: train the same detector from its initial weights on both, mixed by
+   `SourceRatioSampler`.
+4. compare teacher, student and the oracle that saw every label.
+
+Importing this package registers all of it with MMDetection.
+"""
+
+from .datasets import CheckedCocoDataset, UnlabeledDataset
+from .detections import DetectionStore
+from .hooks import AnnotationHook
+from .mergers import NMSMerger
+from .samplers import PendingSampler, SourceRatioSampler
+from .selection import FixedSelector, MatchedSelector
+from .tta import MultiViewTTA
+from .views import View
+
+__all__ = [
+    'AnnotationHook',
+    'CheckedCocoDataset',
+    'DetectionStore',
+    'FixedSelector',
+    'MatchedSelector',
+    'MultiViewTTA',
+    'NMSMerger',
+    'PendingSampler',
+    'SourceRatioSampler',
+    'UnlabeledDataset',
+    'View',
+]

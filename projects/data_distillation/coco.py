@@ -1,0 +1,243 @@
+"""COCO files: reading with checks, counting, and writing pseudo labels."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+Categories = list[dict]
+
+
+class CocoError(ValueError):
+    """A COCO file that cannot be used; the message says what to mend."""
+
+
+def read_coco(path: str | Path, *required: str) -> dict:
+    """Read a COCO file.
+
+    Args:
+        path: The file.
+        required: The lists it must hold and that must not be empty, such as
+            `'images'`.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it is no JSON object or lacks a required list.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'annotation file not found: {path}')
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CocoError(f'{path} is not valid JSON: {error}') from None
+    if not isinstance(content, dict):
+        raise CocoError(
+            f'{path} must hold a COCO object, got a {type(content).__name__}'
+        )
+    check_lists(content, path, required)
+    return content
+
+
+def check_lists(
+    content: dict, source: str | Path, required: Iterable[str]
+) -> None:
+    """Check that a COCO object holds lists that are not empty.
+
+    Raises:
+        CocoError: With the name of the first list that is missing or empty.
+    """
+    for key in required:
+        if not isinstance(content.get(key), list) or not content[key]:
+            state = 'is empty' if key in content else 'is missing'
+            raise CocoError(
+                f'{source}: `{key}` {state}, a non-empty list is needed'
+            )
+
+
+def check_classes(
+    classes: Sequence[str], categories: Categories, source: str | Path
+) -> None:
+    """Check that a config's classes are a file's categories, in their order.
+
+    CocoDataset numbers the labels by the order in the file, whatever the
+    order in the config: a difference would swap classes without a word.
+
+    Args:
+        classes: `metainfo.classes` of the config, or a checkpoint's classes.
+        categories: The file's categories.
+        source: The file, for the message.
+
+    Raises:
+        CocoError: If the names or their order differ.
+    """
+    names = [category['name'] for category in categories]
+    if list(classes) == names:
+        return
+    missing = [name for name in classes if name not in names]
+    extra = [name for name in names if name not in classes]
+    if missing or extra:
+        what = f'classes not in the file: {missing}, in the file only: {extra}'
+    else:
+        what = f'the order differs, the file has {names}'
+    raise CocoError(
+        f'the classes must be the categories of {source}, in its order, got '
+        f'{list(classes)}: {what}'
+    )
+
+
+def count_instances(
+    annotations: Iterable[dict], categories: Categories
+) -> np.ndarray:
+    """Count the annotations of each category, crowds left out.
+
+    Args:
+        annotations: COCO annotations.
+        categories: The categories, whose order is that of the counts.
+
+    Returns:
+        Shape (number of categories,), int64.
+    """
+    index = {category['id']: i for i, category in enumerate(categories)}
+    counts = np.zeros(len(categories), np.int64)
+    for annotation in annotations:
+        if not annotation.get('iscrowd', 0):
+            counts[index[annotation['category_id']]] += 1
+    return counts
+
+
+def image_paths(
+    file_names: Iterable[str], img_prefix: str | Path
+) -> dict[str, str]:
+    """Map the real path of each image, links resolved, to its file name."""
+    return {
+        os.path.realpath(os.path.join(img_prefix, name)): name
+        for name in file_names
+    }
+
+
+def check_disjoint(
+    file_names: Sequence[str], img_prefix: str | Path, known: dict
+) -> None:
+    """Check that unlabeled images are not in a labeled or validation set.
+
+    Args:
+        file_names: The unlabeled images.
+        img_prefix: Their folder.
+        known: The other set, `dict(ann_file=..., img_prefix=...)`.
+
+    Raises:
+        CocoError: With the number of shared images and the first of them.
+    """
+    images = read_coco(known['ann_file'], 'images')['images']
+    names = [image['file_name'] for image in images]
+    unlabeled = image_paths(file_names, img_prefix)
+    others = image_paths(names, known.get('img_prefix', ''))
+    shared = sorted(unlabeled[path] for path in unlabeled.keys() & others)
+    if shared:
+        raise CocoError(
+            f'{len(shared)} of {len(unlabeled)} unlabeled images are in '
+            f'{known["ann_file"]} too: {", ".join(shared[:5])}'
+            f'{", ..." if len(shared) > 5 else ""}. Take them out of the '
+            'unlabeled images: a student must not be trained on pseudo labels '
+            'of images that are labeled or that it is validated on'
+        )
+
+
+def split_coco(coco: dict, num_labeled: int, seed: int) -> dict[str, dict]:
+    """Choose images at random, without replacement, that stay labeled.
+
+    Args:
+        coco: The content of a COCO file.
+        num_labeled: How many, from 1 to all images but one.
+        seed: Of the choice.
+
+    Returns:
+        `labeled`, `unlabeled` (no annotations, no categories) and
+        `unlabeled_truth`; images and annotations in the order of the file.
+
+    Raises:
+        ValueError: If `num_labeled` is out of range.
+        CocoError: If a category has no instance in the labeled part.
+    """
+    images = coco['images']
+    if not 0 < num_labeled < len(images):
+        raise ValueError(
+            f'the labeled images must be 1 to {len(images) - 1} of the '
+            f'{len(images)}, got {num_labeled}'
+        )
+    order = np.random.default_rng(seed).permutation(len(images))
+    chosen = {images[i]['id'] for i in order[:num_labeled]}
+    labeled = take_images(coco, chosen)
+    check_categories_occur(labeled, seed)
+    truth = take_images(coco, {image['id'] for image in images} - chosen)
+    return dict(
+        labeled=labeled,
+        unlabeled=dict(images=truth['images']),
+        unlabeled_truth=truth,
+    )
+
+
+def take_images(coco: dict, image_ids: set) -> dict:
+    """Return a COCO object with these images and their annotations only."""
+    return dict(
+        coco,
+        images=[i for i in coco['images'] if i['id'] in image_ids],
+        annotations=[
+            a for a in coco['annotations'] if a['image_id'] in image_ids
+        ],
+    )
+
+
+def check_categories_occur(labeled: dict, seed: int) -> None:
+    """Check that a teacher can learn every category.
+
+    Raises:
+        CocoError: With the categories that have no instance.
+    """
+    counts = count_instances(labeled['annotations'], labeled['categories'])
+    names = [category['name'] for category in labeled['categories']]
+    absent = [name for name, n in zip(names, counts, strict=True) if not n]
+    if absent:
+        raise CocoError(
+            f'the {len(labeled["images"])} labeled images chosen by seed '
+            f'{seed} hold no instance of {absent}: take another seed or more '
+            'images'
+        )
+
+
+def xyxy_to_xywh(bboxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
+    """Clip boxes to their images and turn them to COCO's x, y, width, height.
+
+    Args:
+        bboxes_xyxy: Shape (n, 4), pixels.
+        sizes_wh: Shape (n, 2), width and height of each box's image, pixels.
+
+    Returns:
+        Shape (n, 4), float64, rounded to 1/100 pixel.
+    """
+    corners = bboxes_xyxy.astype(np.float64).round(2)
+    corners = np.clip(corners, 0, np.tile(sizes_wh, 2))
+    corners[:, 2:] -= corners[:, :2]
+    return corners.round(2)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file at once: a reader sees the old or the new one, whole.
+
+    Args:
+        path: The file; missing folders are made.
+        content: What to write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    with temporary.open('w', encoding='utf-8') as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,226 @@
+"""Datasets: unlabeled images, and COCO files that are checked when loaded."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmengine.logging import print_log
+
+from .coco import CocoError, check_classes, read_coco
+
+IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+
+
+class CheckedCOCO(COCO):
+    """pycocotools' index of a COCO file that was checked first.
+
+    Args:
+        annotation_file: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it holds no images, categories or annotations.
+    """
+
+    def __init__(self, annotation_file: str) -> None:
+        super().__init__()
+        self.dataset = read_coco(annotation_file, 'images', 'categories')
+        if 'annotations' not in self.dataset:
+            raise CocoError(
+                f'{annotation_file}: `annotations` is missing; images without '
+                'labels are for UnlabeledDataset'
+            )
+        self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+
+@DATASETS.register_module()
+class CheckedCocoDataset(CocoDataset):
+    """A `CocoDataset` whose `classes` are the file's categories, in order.
+
+    For labeled, validation and pseudo-labeled images alike. CocoDataset drops
+    classes that the file does not have and numbers the others by the file's
+    order, both silently; this one refuses when it loads the file, with a
+    `CocoError` (or a FileNotFoundError). Arguments are those of CocoDataset.
+    """
+
+    def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802 - mmdet's
+        """Read and check the file; CocoDataset calls this as its reader.
+
+        Args:
+            annotation_file: The file.
+
+        Returns:
+            Its index.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CocoError: If a list is missing, or its categories are not the
+                config's `metainfo.classes`.
+        """
+        coco = CheckedCOCO(annotation_file)
+        check_classes(
+            self.metainfo['classes'], coco.dataset['categories'], self.ann_file
+        )
+        return coco
+
+
+@DATASETS.register_module()
+class UnlabeledDataset(BaseDetDataset):
+    """Images without labels: a folder, or the image infos of a COCO file.
+
+    An image that cannot be decoded does not end the run: its sample carries
+    the reason, see `is_unreadable`.
+
+    Args:
+        ann_file: A COCO file, of which only `images` is read (`id` and
+            `file_name`); `''` for every image below `data_prefix['img']`, at
+            any depth, with one of `IMAGE_SUFFIXES` in any case.
+        data_prefix: `dict(img=folder of the images)`.
+        **kwargs: As for `BaseDetDataset`: `data_root`, `metainfo` with the
+            teacher's classes, `pipeline`.
+
+    Raises:
+        FileNotFoundError: If the file or the folder does not exist.
+        CocoError: If the file has no images, or one id or name twice.
+        ValueError: If the folder has no images.
+    """
+
+    def __init__(self, ann_file: str = '', **kwargs) -> None:
+        super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the images.
+
+        Returns:
+            One dict per image, in the file's order, or by name in a folder:
+            `img_path`, `img_id` (in a folder the number of the image, from
+            1), `file_name` (relative to the image folder, with `/`) and
+            `image_id`: the file's id; None in a folder, where ids are given
+            when the labels are written, since files may come and go.
+        """
+        folder = Path(self.data_prefix['img'])
+        infos = self._infos_of_file() if self.ann_file else find_images(folder)
+        return [
+            dict(
+                img_path=str(folder / info['file_name']),
+                img_id=number if info['id'] is None else info['id'],
+                file_name=info['file_name'],
+                image_id=info['id'],
+            )
+            for number, info in enumerate(infos, 1)
+        ]
+
+    def file_names(self) -> list[str]:
+        """Return the file name of every image, in order."""
+        return [self.get_data_info(i)['file_name'] for i in range(len(self))]
+
+    def prepare_data(self, idx: int) -> dict:
+        """Load one image.
+
+        Args:
+            idx: Its index.
+
+        Returns:
+            `inputs` and `data_samples` as the pipeline packs them; the sample
+            also knows `file_name` and `image_id`. If the image cannot be
+            read, one black pixel and a sample with the reason.
+        """
+        info = self.get_data_info(idx)
+        known = {
+            key: info[key] for key in ('file_name', 'image_id', 'img_path')
+        }
+        try:
+            data = self.pipeline(info)
+        # Whatever a broken file makes a decoder raise, the others go on.
+        except Exception as error:
+            return unreadable_sample(known, f'{type(error).__name__}: {error}')
+        data['data_samples'].set_metainfo(known)
+        return data
+
+    def _infos_of_file(self) -> list[dict]:
+        infos = read_coco(self.ann_file, 'images')['images']
+        for key in ('id', 'file_name'):
+            check_unique([info[key] for info in infos], key, self.ann_file)
+        return infos
+
+
+def find_images(folder: Path) -> list[dict]:
+    """List the images below a folder.
+
+    Args:
+        folder: Where to look, at any depth.
+
+    Returns:
+        `dict(id=None, file_name=relative path)` per image, by name. Other
+        files are left out; the log says how many.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has no image.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f'folder of unlabeled images not found: {folder}'
+        )
+    files = [path for path in folder.rglob('*') if path.is_file()]
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in files
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    )
+    if not names:
+        raise ValueError(
+            f'no image in {folder} or below: of its {len(files)} files none '
+            f'ends in {", ".join(sorted(IMAGE_SUFFIXES))}'
+        )
+    print_log(
+        f'{folder}: {len(names)} images, {len(files) - len(names)} other '
+        'files left out',
+        'current',
+        logging.INFO,
+    )
+    return [dict(id=None, file_name=name) for name in names]
+
+
+def check_unique(values: Iterable, key: str, source: str) -> None:
+    """Check that no image id or file name occurs twice.
+
+    Raises:
+        CocoError: With the number of repeated values and the first of them.
+    """
+    repeated = [value for value, n in Counter(values).items() if n > 1]
+    if repeated:
+        raise CocoError(
+            f'{source}: {len(repeated)} values of `{key}` occur more than '
+            f'once in `images`, the first is {repeated[0]!r}'
+        )
+
+
+def unreadable_sample(known: dict, reason: str) -> dict:
+    """Make the sample that stands for an image that could not be read.
+
+    Args:
+        known: Its metainfo.
+        reason: Why it could not be read.
+
+    Returns:
+        `inputs`, one black pixel, and `data_samples`.
+    """
+    sample = DetDataSample(
+        metainfo=dict(known, ori_shape=(1, 1), unreadable=reason)
+    )
+    return dict(
+        inputs=torch.zeros(3, 1, 1, dtype=torch.uint8), data_samples=sample
+    )
+
+
+def is_unreadable(sample: DetDataSample) -> bool:
+    """Whether the sample stands for an image that could not be read."""
+    return 'unreadable' in sample.metainfo

@@ -1,0 +1,150 @@
+"""The detection store: what the teacher found, on disk, one row per image.
+
+A folder of Parquet files ("shards"). A shard is written under another name,
+flushed to disk and renamed, so that it is whole or not there at all; it knows
+which images it holds and who made it. Every process writes its own shards,
+none waits for another, and a run that was killed goes on from what is there.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA = pa.schema(
+    [
+        ('file_name', pa.string()),  # relative to the image folder
+        ('image_id', pa.int64()),  # null: not known, images of a folder
+        ('width', pa.int32()),  # of the decoded image, pixels
+        ('height', pa.int32()),
+        ('unreadable', pa.string()),  # the reason; null: it was read
+        # Of each detection, by descending score:
+        ('bboxes_xyxy', pa.list_(pa.list_(pa.float32(), 4))),
+        ('scores', pa.list_(pa.float32())),
+        ('labels', pa.list_(pa.int32())),
+        ('num_views', pa.list_(pa.int32())),
+    ]
+)
+PROVENANCE = b'data_distillation'
+# Where things were, not what they were: these may change between two runs.
+LOCATIONS = ('teacher_config', 'checkpoint')
+
+
+class StoreError(ValueError):
+    """The detections on disk do not belong to this run."""
+
+
+class DetectionStore:
+    """Writes and reads the detections of one teacher on its views.
+
+    Args:
+        folder: Where the shards are; made when the first one is written.
+        provenance: What made the detections; a shard with another provenance
+            (apart from `LOCATIONS`) is refused. None to read only: then it is
+            that of the shards.
+        images_per_shard: How many images go into one file. Of these the last
+            ones, not written yet, are lost when the process is killed.
+
+    Raises:
+        StoreError: If the folder holds detections of another provenance.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        provenance: dict | None = None,
+        images_per_shard: int = 100,
+    ) -> None:
+        self.folder = Path(folder)
+        self.provenance = provenance
+        self.images_per_shard = images_per_shard
+        self._rows: list[dict] = []
+        self._check_provenance()
+
+    def add(self, row: dict) -> None:
+        """Add one image.
+
+        Args:
+            row: Its values, with the names of `SCHEMA`.
+        """
+        self._rows.append(row)
+        if len(self._rows) >= self.images_per_shard:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the images that are not on disk yet as one shard."""
+        if not self._rows:
+            return
+        provenance = json.dumps(self.provenance).encode()
+        schema = SCHEMA.with_metadata({PROVENANCE: provenance})
+        table = pa.Table.from_pylist(self._rows, schema)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f'{uuid.uuid4().hex}.parquet'
+        temporary = self.folder / f'.{name}'
+        with temporary.open('wb') as file:
+            pq.write_table(table, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self.folder / name)
+        self._rows = []
+
+    def file_names(self) -> set[str]:
+        """Return the file names of all images on disk."""
+        return {
+            name
+            for shard in self._shards()
+            for name in pq.read_table(shard, columns=['file_name'])[
+                'file_name'
+            ].to_pylist()
+        }
+
+    def read(self, file_names: Collection[str] | None = None) -> pa.Table:
+        """Read the detections on disk.
+
+        Args:
+            file_names: The images wanted; None for all.
+
+        Returns:
+            A table of `SCHEMA`, by image id, then file name, every image
+            once, in the same order whatever the shards' order.
+        """
+        tables = [
+            pq.read_table(shard, schema=SCHEMA) for shard in self._shards()
+        ]
+        table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+        names = table['file_name'].to_pylist()
+        # Two runs that were started at once may both have an image.
+        first = {name: i for i, name in reversed(list(enumerate(names)))}
+        wanted = (
+            first.keys() if file_names is None else file_names & first.keys()
+        )
+        table = table.take(sorted(first[name] for name in wanted))
+        return table.sort_by(
+            [('image_id', 'ascending'), ('file_name', 'ascending')]
+        )
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.folder.glob('[!.]*.parquet'))
+
+    def _check_provenance(self) -> None:
+        for shard in self._shards():
+            metadata = pq.read_schema(shard).metadata or {}
+            found = json.loads(metadata.get(PROVENANCE, b'{}'))
+            self.provenance = self.provenance or found
+            differing = differing_keys(found, self.provenance)
+            if differing:
+                raise StoreError(
+                    f'{self.folder} holds detections that this run would not '
+                    f'make: {shard.name} differs in {differing}. Use another '
+                    '--work-dir, or delete the folder to start anew'
+                )
+
+
+def differing_keys(one: dict, other: dict) -> list[str]:
+    """Return the keys, apart from `LOCATIONS`, whose values differ, sorted."""
+    keys = (one.keys() | other.keys()) - set(LOCATIONS)
+    return sorted(key for key in keys if one.get(key) != other.get(key))

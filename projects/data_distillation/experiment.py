@@ -1,0 +1,299 @@
+"""Runs an experiment: a folder of stage configs, from teacher to table."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from rich.table import Table
+
+from .coco import write_json
+from .metrics import pseudo_label_quality
+from .pseudo_labels import render
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+PSEUDO_LABELS = 'pseudo_labels.json'
+# Evaluated models, in the order of the table, with what they stand for.
+MODELS = {
+    'teacher': 'labeled images only: the lower bound',
+    'supervised_long': "labeled images only, the student's schedule",
+    'student': 'labeled and pseudo-labeled images',
+    'oracle': 'labeled images and the true labels: the upper bound',
+}
+
+
+class StageError(RuntimeError):
+    """A stage of an experiment failed; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A folder of stage configs, and where its results go.
+
+    Args:
+        folder: With `teacher.py`, `annotate.py`, `student.py` and, if wanted,
+            `supervised_long.py` and `oracle.py`.
+        work_dir: One folder per stage goes here.
+        models: Which of `MODELS` to train.
+        num_processes: How many processes train and annotate.
+        seed: The random seed of all trainings; None to leave it open.
+
+    Raises:
+        FileNotFoundError: If a stage config does not exist.
+    """
+
+    folder: Path
+    work_dir: Path
+    models: tuple[str, ...]
+    num_processes: int = 1
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for stage in ('annotate', *self.models):
+            if not self.config(stage).is_file():
+                raise FileNotFoundError(
+                    f'{self.folder} is no experiment with these options: '
+                    f'{self.config(stage)} not found'
+                )
+
+    def config(self, stage: str) -> Path:
+        """Return the config file of a stage."""
+        return self.folder / f'{stage}.py'
+
+    def run(self) -> dict:
+        """Run all stages that are not finished, and compare.
+
+        Returns:
+            The summary, which is in `work_dir/summary.json` too: the metrics
+            of each model, `gap_closed` (None without an oracle) and
+            `pseudo_labels`.
+
+        Raises:
+            StageError: If a stage fails. Run again, it goes on there.
+        """
+        self._train('teacher')
+        self._annotate()
+        for model in self.models:
+            self._train(model)
+        summary = {model: self._evaluate(model) for model in self.models}
+        summary['gap_closed'] = gap_closed(summary)
+        summary['pseudo_labels'] = self._pseudo_label_quality()
+        write_json(self.work_dir / 'summary.json', summary)
+        return summary
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """The file of pseudo labels."""
+        return self.work_dir / 'annotate' / PSEUDO_LABELS
+
+    def _train(self, stage: str) -> None:
+        """Train until the checkpoint of the last iteration is there."""
+        folder = self.work_dir / stage
+        if is_finished(folder):
+            print(f'{stage}: trained already, in {folder}')
+            return
+        options = [] if self.seed is None else [f'randomness.seed={self.seed}']
+        if stage == 'student':
+            key = pseudo_label_key(self.config(stage))
+            options.append(f'{key}={self.pseudo_labels}')
+        arguments = ['--work-dir', folder]
+        arguments += ['--resume'] if last_checkpoint(folder) else []
+        arguments += ['--cfg-options', *options] if options else []
+        self._call('train', self.config(stage), *arguments)
+        (folder / 'finished').touch()
+
+    def _annotate(self) -> None:
+        if self.pseudo_labels.is_file():
+            print(f'annotate: done already, {self.pseudo_labels}')
+            return
+        checkpoint = last_checkpoint(self.work_dir / 'teacher')
+        config, folder = self.config('annotate'), self.pseudo_labels.parent
+        self._call('test', config, checkpoint, '--work-dir', folder)
+
+    def _evaluate(self, stage: str) -> dict:
+        """Return COCO's box metrics of a model, measured once."""
+        folder = self.work_dir / stage / 'test'
+        if not newest_metrics(folder):
+            checkpoint = last_checkpoint(self.work_dir / stage)
+            self._call(
+                'test', self.config(stage), checkpoint, '--work-dir', folder
+            )
+        return newest_metrics(folder)
+
+    def _pseudo_label_quality(self) -> dict:
+        """Compare with the truth, if `annotate.py` names `unlabeled_truth`."""
+        truth = Config.fromfile(self.config('annotate')).get('unlabeled_truth')
+        if truth:
+            return pseudo_label_quality(self.pseudo_labels, truth)
+        labels = json.loads(self.pseudo_labels.read_bytes())
+        return dict(
+            images=len(labels['images']), instances=len(labels['annotations'])
+        )
+
+    def _call(self, tool: str, *arguments: str | Path) -> None:
+        """Run `tools/train.py` or `tools/test.py` and show the command."""
+        command = ['python', TOOLS / f'{tool}.py', *arguments]
+        if self.num_processes > 1:
+            # The scripts take the number of processes as the last argument
+            # by position.
+            at = next(
+                i for i, a in enumerate(arguments) if str(a).startswith('--')
+            )
+            command = [
+                TOOLS / f'dist_{tool}.sh',
+                *arguments[:at],
+                self.num_processes,
+                *arguments[at:],
+            ]
+        run_command([str(part) for part in command])
+
+
+def run_command(command: list[str]) -> None:
+    """Show a command and run it, with this Python as `python`.
+
+    Raises:
+        StageError: If it fails.
+    """
+    shown = shlex.join(
+        part.replace(f'{Path.cwd()}/', '', 1) for part in command
+    )
+    print(f'\n$ {shown}', flush=True)
+    environment = dict(
+        os.environ,
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+    )
+    code = subprocess.run(command, env=environment).returncode
+    if code:
+        raise StageError(
+            f'this command ended with exit code {code}: {shown}\n'
+            'What is finished is kept: run the same again to go on'
+        )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a training in this folder has come to its end."""
+    return (folder / 'finished').is_file()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint of a training; None if there is none."""
+    note = folder / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    checkpoint = Path(note.read_text().strip())
+    # The note holds an absolute path: the folder may have been moved.
+    return folder / checkpoint.name
+
+
+def newest_metrics(folder: Path) -> dict | None:
+    """Read the metrics that the last evaluation wrote.
+
+    Args:
+        folder: The work folder of `tools/test.py`.
+
+    Returns:
+        COCO's metrics without their prefix, such as `bbox_mAP`; None if there
+        is no evaluation.
+    """
+    files = sorted(folder.glob('*/[0-9]*.json'))
+    if not files:
+        return None
+    metrics = json.loads(files[-1].read_bytes())
+    prefix = 'coco/'
+    return {
+        name.removeprefix(prefix): value
+        for name, value in metrics.items()
+        if name.startswith(prefix)
+    }
+
+
+def pseudo_label_key(config_file: Path) -> str:
+    """Find where a student's config names the file of pseudo labels.
+
+    Args:
+        config_file: The config.
+
+    Returns:
+        The key with dots, for `--cfg-options`.
+
+    Raises:
+        ValueError: If it does not name exactly one `pseudo_labels.json`.
+    """
+    loader = Config.fromfile(config_file).train_dataloader
+    keys = list(find_values(loader, 'train_dataloader'))
+    if len(keys) != 1:
+        raise ValueError(
+            f'train_dataloader of {config_file} must name one ann_file '
+            f'.../{PSEUDO_LABELS}, found {len(keys)}'
+        )
+    return keys[0]
+
+
+def find_values(value: object, key: str) -> Iterator[str]:
+    """Yield the dotted keys of all values that name the pseudo-label file."""
+    children: list = []
+    if isinstance(value, dict):
+        children = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        children = list(enumerate(value))
+    elif str(value).endswith(PSEUDO_LABELS):
+        yield key
+    for name, child in children:
+        yield from find_values(child, f'{key}.{name}')
+
+
+def gap_closed(summary: dict) -> float | None:
+    """Return the share of the gap from teacher to oracle that is closed.
+
+    Args:
+        summary: The metrics of each model.
+
+    Returns:
+        (student - teacher) / (oracle - teacher) in box mAP; None without an
+        oracle, or if the oracle is not above the teacher.
+    """
+    if 'oracle' not in summary:
+        return None
+    teacher, student, oracle = (
+        summary[model]['bbox_mAP']
+        for model in ('teacher', 'student', 'oracle')
+    )
+    if oracle <= teacher:
+        return None
+    return (student - teacher) / (oracle - teacher)
+
+
+def comparison(summary: dict) -> str:
+    """Make the table of the paper's Table 1a.
+
+    Args:
+        summary: As `Experiment.run` returns it.
+
+    Returns:
+        The table and a line each on the gap and on the pseudo labels.
+    """
+    table = Table(
+        'model', 'trained on', title='Comparison on the validation set'
+    )
+    metrics = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
+    for metric in metrics:
+        table.add_column(metric.removeprefix('bbox_'), justify='right')
+    for model in (model for model in MODELS if model in summary):
+        values = [f'{100 * summary[model][metric]:.1f}' for metric in metrics]
+        table.add_row(model, MODELS[model], *values)
+    lines = [render(table)]
+    quality = summary['pseudo_labels']
+    labels = '{instances:,} pseudo labels on {images:,} images'
+    if quality.get('precision') is not None:
+        labels += ', precision {precision:.3f}, recall {recall:.3f} at IoU 0.5'
+    lines.append(labels.format(**quality))
+    if summary['gap_closed'] is not None:
+        lines.append(
+            f'gap from teacher to oracle closed: {summary["gap_closed"]:.0%}'
+        )
+    return '\n'.join(lines)

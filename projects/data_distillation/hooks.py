@@ -1,0 +1,245 @@
+"""AnnotationHook: turns a test run of a teacher into pseudo labels."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmdet.registry import HOOKS, TASK_UTILS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from .checkpoints import check_checkpoint_classes, check_weights, sha256_of
+from .coco import check_classes, check_disjoint, read_coco
+from .datasets import UnlabeledDataset, is_unreadable
+from .detections import DetectionStore
+from .pseudo_labels import export_pseudo_labels
+from .samplers import PendingSampler
+from .tta import MultiViewTTA
+
+
+@HOOKS.register_module()
+class AnnotationHook(Hook):
+    """Stores the detections of a test run, then writes the pseudo labels.
+
+    In the work folder: `detections/*.parquet`, and once every image is there,
+    `pseudo_labels.json`. Images whose detections are on disk are not run
+    again. Every process stores its own images; the one that finishes last
+    selects and writes. The dataset must be an `UnlabeledDataset`, the sampler
+    a `PendingSampler` and the model a `MultiViewTTA`.
+
+    Args:
+        labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
+            categories and instances per image are what the pseudo labels
+            shall have.
+        held_out: Sets that no pseudo label may come from (validation, test),
+            each as `labeled`.
+        selector: The config of a selector, see `selection.py`.
+        images_per_shard: See `DetectionStore`.
+
+    Source:
+        Paper, section 3.3.
+    """
+
+    def __init__(
+        self,
+        labeled: dict,
+        held_out: Sequence[dict] = (),
+        selector: dict | None = None,
+        images_per_shard: int = 100,
+    ) -> None:
+        self.labeled = labeled
+        self.held_out = held_out
+        self.selector_cfg = dict(selector or dict(type='MatchedSelector'))
+        self.selector = TASK_UTILS.build(self.selector_cfg)
+        self.images_per_shard = images_per_shard
+        self._is_loaded = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse a checkpoint of another model or other classes.
+
+        Args:
+            runner: The runner.
+            checkpoint: Its content, not in the model yet.
+
+        Raises:
+            TypeError: If the model is no `MultiViewTTA`.
+            CheckpointError: If weights are missing or have another shape, or
+                the classes are not the labeled file's.
+            CocoError: If the labeled file has no categories.
+        """
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        check_type('model', model, MultiViewTTA)
+        check_weights(model.module, checkpoint.get('state_dict', checkpoint))
+        labeled = read_coco(self.labeled['ann_file'], 'images', 'categories')
+        classes = [category['name'] for category in labeled['categories']]
+        check_checkpoint_classes(checkpoint.get('meta', {}), classes)
+        self._is_loaded = True
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the data, and leave out the images that are done.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            TypeError: If dataset or sampler are of another type.
+            ValueError: If no checkpoint was loaded.
+            CocoError: If the classes are not the labeled file's categories, or
+                unlabeled images are in the labeled or a held-out set.
+            StoreError: If there are detections of another teacher.
+        """
+        if not self._is_loaded:
+            raise ValueError(
+                'annotation needs the checkpoint of a trained teacher, got '
+                'none: python tools/test.py ANNOTATE_CONFIG TEACHER.pth'
+            )
+        loader = runner.test_dataloader
+        check_type('dataset', loader.dataset, UnlabeledDataset)
+        check_type('sampler', loader.sampler, PendingSampler)
+        self._check_data(loader.dataset)
+        self._store = DetectionStore(
+            Path(runner.work_dir) / 'detections',
+            provenance_of(runner.cfg),
+            self.images_per_shard,
+        )
+        self._skip_done(loader.sampler)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
+        """Store the detections of a batch.
+
+        Args:
+            runner: The runner.
+            batch_idx: Not used.
+            data_batch: Not used.
+            outputs: The merged samples of the batch.
+        """
+        for sample in outputs or ():
+            self._store.add(detection_row(sample))
+
+    def after_test(self, runner: Runner) -> None:
+        """Select and write the pseudo labels, if all images are done.
+
+        Args:
+            runner: The runner.
+        """
+        self._store.flush()
+        num_open = len(set(self._file_names) - self._store.file_names())
+        if num_open:
+            say(f'{num_open} images are still with other processes')
+            return
+        provenance = dict(self._store.provenance, selector=self.selector_cfg)
+        text = export_pseudo_labels(
+            self._store.read(set(self._file_names)),
+            self._labeled,
+            self.selector,
+            provenance,
+            Path(runner.work_dir) / 'pseudo_labels.json',
+        )
+        say(text)
+
+    def _check_data(self, dataset: UnlabeledDataset) -> None:
+        ann_file = self.labeled['ann_file']
+        self._labeled = read_coco(
+            ann_file, 'images', 'annotations', 'categories'
+        )
+        check_classes(
+            dataset.metainfo['classes'], self._labeled['categories'], ann_file
+        )
+        self._file_names = dataset.file_names()
+        for known in (self.labeled, *self.held_out):
+            check_disjoint(self._file_names, dataset.data_prefix['img'], known)
+
+    def _skip_done(self, sampler: PendingSampler) -> None:
+        done = self._store.file_names()
+        sampler.done = {
+            i for i, name in enumerate(self._file_names) if name in done
+        }
+        if sampler.done:
+            say(
+                f'{len(sampler.done)} of {len(self._file_names)} images are '
+                f'in {self._store.folder} already: going on with the others'
+            )
+
+
+def check_type(role: str, part: object, expected: type) -> None:
+    """Check that a part of the config is what annotation works with.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(part, expected):
+        raise TypeError(
+            f'AnnotationHook needs {role}=dict(type={expected.__name__!r}, '
+            f'...) in the config, got {type(part).__name__}'
+        )
+
+
+def detection_row(sample: DetDataSample) -> dict:
+    """Turn a merged sample into a row of the detection store.
+
+    Args:
+        sample: With `pred_instances` on any device and the metainfo that
+            `UnlabeledDataset` gives.
+
+    Returns:
+        A row as `detections.SCHEMA` has it.
+    """
+    found = sample.pred_instances
+    height, width = sample.ori_shape[:2]
+    return dict(
+        file_name=sample.file_name,
+        image_id=sample.image_id,
+        width=width,
+        height=height,
+        unreadable=sample.unreadable if is_unreadable(sample) else None,
+        bboxes_xyxy=found.bboxes.cpu().numpy().tolist(),
+        scores=found.scores.cpu().numpy(),
+        labels=found.labels.cpu().numpy(),
+        num_views=found.num_views.cpu().numpy(),
+    )
+
+
+def provenance_of(cfg: Config) -> dict:
+    """Say what makes the detections: teacher, views, merger.
+
+    Args:
+        cfg: The config of the test run.
+
+    Returns:
+        A dict that JSON can hold.
+    """
+    detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
+    pipeline = cfg.test_dataloader.dataset.get('pipeline')
+    return json.loads(
+        json.dumps(
+            dict(
+                teacher_config=cfg.filename,
+                detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
+                checkpoint=cfg.load_from,
+                checkpoint_sha256=sha256_of(cfg.load_from),
+                pipeline=pipeline,
+                views=cfg.model.views,
+                merger=cfg.model.merger,
+            )
+        )
+    )
+
+
+def say(text: str) -> None:
+    """Log a text, also on a process whose log shows errors only."""
+    logger = 'current' if get_rank() == 0 else None
+    print_log(f'\n{text}' if '\n' in text else text, logger, logging.INFO)

@@ -1,0 +1,180 @@
+"""Samplers: a fixed ratio of sources, and images not yet annotated."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from mmdet.registry import DATA_SAMPLERS
+from mmengine.dataset import BaseDataset
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import ConcatDataset, Sampler
+
+# One step around the unit circle. The golden ratio spreads any number of
+# consecutive steps as evenly as possible over it, so that every run of
+# samples, and with it every minibatch, holds the ratio as well as it can.
+STEP = (math.sqrt(5) - 1) / 2
+
+
+@DATA_SAMPLERS.register_module()
+class SourceRatioSampler(Sampler[int]):
+    """Infinite sampler that mixes the parts of a `ConcatDataset` by a ratio.
+
+    Each process draws on its own, from its own share of every source, so that
+    none can wait for another. Position k of a process takes the source whose
+    slice of [0, 1) holds (phase + k * golden ratio) mod 1; the phase is drawn
+    uniformly per process. Hence the ratio holds in expectation at every
+    position, for any batch size and number of processes, and n consecutive
+    samples are within a few of n * ratio. A source starts over, newly
+    shuffled, when all processes together have gone through it.
+
+    Use it with `batch_sampler=None`: `AspectRatioBatchSampler` would regroup
+    the samples and undo the ratio.
+
+    Args:
+        dataset: A `ConcatDataset` (or anything with `cumulative_sizes`).
+        ratio: One positive number per source, such as `[6, 4]`.
+        seed: The same on every process; None to agree on one.
+
+    Raises:
+        TypeError: If the dataset is no concatenation.
+        ValueError: If a source is empty or the ratio does not fit.
+
+    Source:
+        Paper, section 4.2: a fixed ratio of manual to generated annotations
+        in the minibatches, 6:4.
+    """
+
+    def __init__(
+        self,
+        dataset: ConcatDataset,
+        ratio: Sequence[float],
+        seed: int | None = None,
+    ) -> None:
+        ends = getattr(dataset, 'cumulative_sizes', None)
+        if ends is None:
+            raise TypeError(
+                'SourceRatioSampler mixes the parts of a ConcatDataset, got '
+                f'{type(dataset).__name__}'
+            )
+        self.sizes = np.diff(ends, prepend=0)
+        self.starts = np.asarray(ends) - self.sizes
+        check_ratio(ratio, self.sizes)
+        # The slices of [0, 1): source i ends at bounds[i].
+        self.bounds = np.cumsum(ratio) / np.sum(ratio)
+        self.rank, self.world_size = get_dist_info()
+        self.seed = sync_random_seed() if seed is None else seed
+        self.position = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield indices into the concatenated dataset, without end."""
+        phase = self._random(0, self.rank).random()
+        # How often this process has drawn from each source so far.
+        drawn = np.bincount(
+            self._sources(phase, np.arange(self.position)),
+            minlength=len(self.sizes),
+        )
+        streams = [
+            self._draw(source, int(skipped))
+            for source, skipped in enumerate(drawn)
+        ]
+        position = self.position
+        while True:
+            (source,) = self._sources(phase, np.array([position]))
+            yield next(streams[source])
+            position += 1
+
+    def __len__(self) -> int:
+        """Return the size of the dataset; iteration does not end there."""
+        return int(self.sizes.sum())
+
+    def skip(self, num_samples: int) -> None:
+        """Start the next iteration at a later position, without loading.
+
+        Args:
+            num_samples: How many samples this process has drawn before, since
+                the very start (mmengine's contract for resuming).
+
+        Raises:
+            ValueError: If negative.
+        """
+        if num_samples < 0:
+            raise ValueError(f'num_samples must be >= 0, got {num_samples}')
+        self.position = num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: there are no epochs."""
+
+    def _random(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, *key))
+
+    def _sources(self, phase: float, positions: np.ndarray) -> np.ndarray:
+        points = (phase + positions * STEP) % 1.0
+        sources = np.searchsorted(self.bounds, points, side='right')
+        # The last bound may be a rounding error below 1.
+        return sources.clip(max=len(self.bounds) - 1)
+
+    def _draw(self, source: int, skipped: int) -> Iterator[int]:
+        """Yield this process's share of the shuffled rounds of a source."""
+        size, start = int(self.sizes[source]), int(self.starts[source])
+        place = skipped * self.world_size + self.rank
+        shuffled_round, order = -1, np.empty(0, int)
+        while True:
+            if place // size != shuffled_round:
+                shuffled_round = place // size
+                random = self._random(1, source, shuffled_round)
+                order = random.permutation(size)
+            yield start + int(order[place % size])
+            place += self.world_size
+
+
+def check_ratio(ratio: Sequence[float], sizes: Sequence[int]) -> None:
+    """Check that a ratio fits sources of these sizes.
+
+    Raises:
+        ValueError: If the ratio has another length than the sources, or a
+            part that is not a positive number, or if a source is empty.
+    """
+    if len(ratio) != len(sizes):
+        raise ValueError(
+            f'ratio must have one number per source: got {list(ratio)} for '
+            f'{len(sizes)} sources'
+        )
+    if not all(part > 0 and math.isfinite(part) for part in ratio):
+        raise ValueError(
+            f'ratio must be positive numbers, got {list(ratio)}; to leave a '
+            'source out, take it out of the ConcatDataset'
+        )
+    empty = [i for i, size in enumerate(sizes) if size == 0]
+    if empty:
+        raise ValueError(
+            f'source {empty} of the ConcatDataset holds no image, sizes are '
+            f'{list(map(int, sizes))}: see its annotation file, filter_cfg'
+        )
+
+
+@DATA_SAMPLERS.register_module()
+class PendingSampler(Sampler[int]):
+    """Yields each image that is not annotated yet to exactly one process.
+
+    In order, without padding: processes may get one image more or less.
+
+    Args:
+        dataset: The dataset to go through.
+        seed: Not used; the runner passes one to every sampler.
+    """
+
+    def __init__(self, dataset: BaseDataset, seed: int | None = None) -> None:
+        self.num_images = len(dataset)
+        self.done: set[int] = set()
+        self.rank, self.world_size = get_dist_info()
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield this process's indices, ascending."""
+        yield from self._pending()[self.rank :: self.world_size]
+
+    def __len__(self) -> int:
+        """Return how many images this process still has to go through."""
+        return len(self._pending()[self.rank :: self.world_size])
+
+    def _pending(self) -> list[int]:
+        return [i for i in range(self.num_images) if i not in self.done]

@@ -1,0 +1,201 @@
+"""Builders with defaults: drawn images, COCO files, a toy detector."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+
+import projects.data_distillation  # noqa: F401 - registers everything
+
+CLASSES = ('red', 'green')
+# One category id is not its index + 1, and they are not ascending.
+CATEGORIES = [dict(id=7, name='red'), dict(id=3, name='green')]
+# BGR; each channel of its own, so that resizing cannot mix the two.
+COLORS = {'red': (0, 0, 255), 'green': (0, 255, 0)}
+# (width, height) of the drawn images: wide, tall, odd sizes.
+SIZES_WH = [(120, 80), (64, 96), (101, 77), (120, 80), (90, 90)]
+
+
+@MODELS.register_module()
+class ToyDetector(BaseDetector):
+    """Boxes the red and the green pixels of what it is shown.
+
+    The answer is known from the drawing, so that a flip or a scale that is
+    not undone shows. It works in the frame of the view, and scales back by
+    `scale_factor` as MMDetection's heads do.
+    """
+
+    def __init__(self, data_preprocessor: dict, score: float = 0.9) -> None:
+        super().__init__(data_preprocessor)
+        self.score = torch.nn.Parameter(torch.tensor(score))
+        self.batches: list[tuple] = []
+
+    def predict(self, batch_inputs, batch_data_samples, rescale=True):
+        self.batches.append(tuple(batch_inputs.shape))
+        for image, sample in zip(batch_inputs, batch_data_samples):
+            height, width = sample.img_shape
+            sample.pred_instances = self._boxes(
+                image[:, :height, :width], sample.scale_factor
+            )
+        return batch_data_samples
+
+    def _boxes(self, image, scale_factor):
+        bboxes, labels = [], []
+        # The preprocessor turned BGR to RGB: channel 0 is red.
+        for label in range(len(CLASSES)):
+            ys, xs = torch.nonzero(image[label] > 127, as_tuple=True)
+            if len(xs):
+                bboxes.append(
+                    [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+                )
+                labels.append(label)
+        bboxes = torch.tensor(bboxes).reshape(-1, 4).float()
+        return InstanceData(
+            bboxes=bboxes / torch.tensor(scale_factor).repeat(2),
+            scores=self.score.detach().repeat(len(labels)),
+            labels=torch.tensor(labels, dtype=torch.long),
+        )
+
+    def loss(self, *args):
+        raise NotImplementedError
+
+    def extract_feat(self, batch_inputs):
+        raise NotImplementedError
+
+    def _forward(self, *args):
+        raise NotImplementedError
+
+
+def toy_detector_cfg() -> dict:
+    return dict(
+        type='ToyDetector',
+        data_preprocessor=dict(
+            type='mmdet.DetDataPreprocessor', bgr_to_rgb=True, pad_size_divisor=32
+        ),
+    )
+
+
+class DrawnImages:
+    """Images with one red and one green rectangle each, and COCO files.
+
+    `unlabeled/` has them, `labeled/` a single one of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        random = np.random.default_rng(0)
+        self.truth = self._draw('unlabeled', SIZES_WH, random)
+        self.labeled = self._draw('labeled', [(80, 80), (60, 70)], random)
+        self.write('truth.json', self.truth)
+        self.write('labeled.json', self.labeled)
+        self.write('unlabeled.json', dict(images=self.truth['images']))
+
+    def write(self, name: str, content: object) -> Path:
+        file = self.folder / name
+        file.write_text(json.dumps(content))
+        return file
+
+    def _draw(self, part: str, sizes_wh: list, random) -> dict:
+        (self.folder / part).mkdir(parents=True)
+        coco = dict(images=[], annotations=[], categories=CATEGORIES)
+        for number, (width, height) in enumerate(sizes_wh):
+            # Ids neither start at 1 nor are consecutive.
+            image = dict(
+                id=10 + 3 * number,
+                file_name=f'{number}.png',
+                width=width,
+                height=height,
+            )
+            coco['images'].append(image)
+            pixels = np.zeros((height, width, 3), np.uint8)
+            for category, side in zip(CATEGORIES, (0, 1)):
+                bbox = random_bbox(random, width // 2, height, side)
+                x, y, w, h = bbox
+                pixels[y : y + h, x : x + w] = COLORS[category['name']]
+                coco['annotations'].append(
+                    dict(
+                        id=len(coco['annotations']) + 1,
+                        image_id=image['id'],
+                        category_id=category['id'],
+                        bbox=bbox,
+                        area=w * h,
+                        iscrowd=0,
+                    )
+                )
+            path = self.folder / part / image['file_name']
+            assert cv2.imwrite(str(path), pixels)
+        return coco
+
+
+def random_bbox(random, half_width: int, height: int, side: int) -> list[int]:
+    """A box in the left (side 0) or right (1) half, as x, y, w, h."""
+    w, h = int(random.integers(8, 20)), int(random.integers(8, 20))
+    x = int(random.integers(1, half_width - w)) + side * half_width
+    return [x, int(random.integers(1, height - h)), w, h]
+
+
+def annotate_cfg(
+    drawn: DrawnImages, checkpoint: Path | None, work_dir: Path
+) -> Config:
+    """A whole annotate config for the toy teacher, as a user would write."""
+    return Config(
+        dict(
+            default_scope='mmdet',
+            work_dir=str(work_dir),
+            load_from=checkpoint and str(checkpoint),
+            log_level='WARNING',
+            model=dict(
+                type='MultiViewTTA',
+                module=toy_detector_cfg(),
+                views=[
+                    dict(scale=(400, short), flip=flip)
+                    for short in (60, 80, 123)
+                    for flip in (None, 'horizontal')
+                ],
+                merger=dict(type='NMSMerger'),
+            ),
+            test_dataloader=dict(
+                batch_size=1,
+                num_workers=0,
+                sampler=dict(type='PendingSampler'),
+                dataset=dict(
+                    type='UnlabeledDataset',
+                    ann_file=str(drawn.folder / 'unlabeled.json'),
+                    data_prefix=dict(img=str(drawn.folder / 'unlabeled')),
+                    metainfo=dict(classes=CLASSES),
+                    pipeline=[
+                        dict(type='LoadImageFromFile'),
+                        dict(
+                            type='PackDetInputs',
+                            meta_keys=('img_id', 'img_path', 'ori_shape'),
+                        ),
+                    ],
+                ),
+            ),
+            test_evaluator=[],
+            test_cfg=dict(type='TestLoop'),
+            custom_hooks=[
+                dict(
+                    type='AnnotationHook',
+                    labeled=dict(
+                        ann_file=str(drawn.folder / 'labeled.json'),
+                        img_prefix=str(drawn.folder / 'labeled'),
+                    ),
+                )
+            ],
+        )
+    )
+
+
+def annotate(cfg: Config) -> dict:
+    """Run an annotate config for real and return the pseudo-label file."""
+    Runner.from_cfg(cfg).test()
+    return json.loads((Path(cfg.work_dir) / 'pseudo_labels.json').read_text())

@@ -1,0 +1,358 @@
+"""Annotation end to end, through the real Runner, with known answers."""
+
+import json
+import logging
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from builders import CATEGORIES, CLASSES, annotate, annotate_cfg
+from mmdet.datasets import CocoDataset
+from mmengine.runner import Runner
+from pycocotools.coco import COCO
+
+# Scaling up and down again moves the border of a rectangle by less than this.
+PIXELS = 1.5
+
+
+def by_image_and_class(annotations: list[dict]) -> dict:
+    return {(a['image_id'], a['category_id']): a for a in annotations}
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_labels_are_the_drawn_rectangles(
+    drawn, checkpoint, tmp_path, batch_size
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.batch_size = batch_size
+
+    labels = annotate(cfg)
+
+    assert [i['id'] for i in labels['images']] == [10, 13, 16, 19, 22]
+    assert labels['images'] == drawn.truth['images']
+    assert labels['categories'] == CATEGORIES
+    truth = by_image_and_class(drawn.truth['annotations'])
+    found = by_image_and_class(labels['annotations'])
+    assert len(labels['annotations']) == len(truth) == 10
+    assert found.keys() == truth.keys()
+    for key, annotation in found.items():
+        np.testing.assert_allclose(
+            annotation['bbox'], truth[key]['bbox'], atol=PIXELS
+        )
+        assert annotation['views'] == 6
+        assert annotation['score'] == pytest.approx(0.9)
+
+
+def test_written_file_is_read_back_by_coco_dataset(
+    drawn, checkpoint, tmp_path
+):
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+    file = str(tmp_path / 'work' / 'pseudo_labels.json')
+
+    dataset = CocoDataset(
+        ann_file=file,
+        metainfo=dict(classes=CLASSES),
+        data_prefix=dict(img=str(drawn.folder / 'unlabeled')),
+    )
+
+    assert COCO(file).getAnnIds() == list(range(1, 11))
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [info['img_id'] for info in infos] == [10, 13, 16, 19, 22]
+    names = {c['id']: c['name'] for c in CATEGORIES}
+    for info in infos:
+        expected = [
+            (a['bbox'], names[a['category_id']])
+            for a in labels['annotations']
+            if a['image_id'] == info['img_id']
+        ]
+        assert len(info['instances']) == len(expected) == 2
+        for instance, (bbox, name) in zip(info['instances'], expected):
+            assert CLASSES[instance['bbox_label']] == name
+            x1, y1, x2, y2 = instance['bbox']
+            np.testing.assert_allclose([x1, y1, x2 - x1, y2 - y1], bbox)
+
+
+def test_merged_sample_keeps_its_own_metainfo(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    batch = next(iter(runner.build_dataloader(cfg.test_dataloader)))
+
+    (merged,) = runner.model.test_step(batch)
+
+    assert merged.ori_shape == (80, 120)
+    assert merged.file_name == '0.png'
+    for key in ('flip', 'flip_direction', 'scale_factor', 'img_shape'):
+        assert key not in merged.metainfo
+
+
+def test_flip_pair_shares_a_forward_and_equal_views_run_once(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    # Both scales make 60 x 90 of the first image (80 x 120).
+    cfg.model.views = [
+        dict(scale=scale, flip=flip)
+        for scale in ((400, 60), (90, 60))
+        for flip in (None, 'horizontal')
+    ]
+    runner = Runner.from_cfg(cfg)
+    batch = next(iter(runner.build_dataloader(cfg.test_dataloader)))
+
+    runner.model.test_step(batch)
+
+    assert runner.model.module.batches == [(2, 3, 64, 96)]
+
+
+def test_folder_of_images_is_searched_deeply(drawn, checkpoint, tmp_path):
+    folder = tmp_path / 'pile'
+    deep = folder / 'a b' / 'ü'
+    deep.mkdir(parents=True)
+    first = cv2.imread(str(drawn.folder / 'unlabeled' / '0.png'))
+    cv2.imwrite(str(folder / 'z.PNG'), first)
+    cv2.imwrite(str(deep / 'x.JPeG'), first)
+    (folder / 'notes.txt').write_text('no image')
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.dataset.update(
+        ann_file='', data_prefix=dict(img=str(folder))
+    )
+
+    labels = annotate(cfg)
+
+    assert labels['images'] == [
+        dict(id=1, file_name='a b/ü/x.JPeG', width=120, height=80),
+        dict(id=2, file_name='z.PNG', width=120, height=80),
+    ]
+    assert len(labels['annotations']) == 4
+
+
+def test_unreadable_image_is_named_and_the_others_are_labeled(
+    drawn, checkpoint, tmp_path
+):
+    (drawn.folder / 'unlabeled' / '1.png').write_bytes(b'not an image')
+    (drawn.folder / 'unlabeled' / '3.png').unlink()
+
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    assert [i['id'] for i in labels['images']] == [10, 16, 22]
+    unreadable = labels['info']['data_distillation']['unreadable']
+    assert [u['file_name'] for u in unreadable] == ['1.png', '3.png']
+    assert 'FileNotFoundError' in unreadable[1]['unreadable']
+
+
+def test_sizes_are_those_of_the_decoded_image(drawn, checkpoint, tmp_path):
+    infos = [dict(i, width=1, height=2) for i in drawn.truth['images']]
+    drawn.write('unlabeled.json', dict(images=infos))
+
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    assert labels['images'] == drawn.truth['images']
+
+
+def test_second_run_goes_on_with_the_images_that_are_missing(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].images_per_shard = 2
+    whole = annotate(cfg)
+    shards = sorted((tmp_path / 'work' / 'detections').glob('*.parquet'))
+    assert len(shards) == 3
+    num_lost = pq.read_metadata(shards[0]).num_rows
+    shards[0].unlink()
+    runner = Runner.from_cfg(cfg)
+
+    runner.test()
+
+    again = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
+    assert again['annotations'] == whole['annotations']
+    assert again['images'] == whole['images']
+    # One forward per scale, of which there are three.
+    assert len(runner.model.module.batches) == 3 * num_lost
+
+
+def test_finished_run_does_no_inference(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    whole = annotate(cfg)
+    (tmp_path / 'work' / 'pseudo_labels.json').unlink()
+    runner = Runner.from_cfg(cfg)
+
+    runner.test()
+
+    again = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
+    assert again['annotations'] == whole['annotations']
+    assert runner.model.module.batches == []
+
+
+def test_provenance_names_teacher_views_merger_and_selection(
+    drawn, checkpoint, tmp_path
+):
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    origin = labels['info']['data_distillation']
+    assert origin['checkpoint'] == str(checkpoint)
+    assert len(origin['checkpoint_sha256']) == 64
+    assert origin['views'][1] == dict(scale=[400, 60], flip='horizontal')
+    assert origin['merger'] == dict(type='NMSMerger')
+    assert origin['selector'] == dict(type='MatchedSelector')
+    assert origin['min_scores'] == pytest.approx(dict(red=0.9, green=0.9))
+    assert origin['packages'].keys() == {'torch', 'mmengine', 'mmcv', 'mmdet'}
+
+
+# --- refusals, all before any inference -----------------------------------
+
+
+def refused(cfg, error: type[Exception], match: str) -> None:
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(error, match=match):
+        runner.test()
+    assert runner.model.module.batches == []
+
+
+def change_checkpoint(checkpoint, **changes) -> None:
+    content = torch.load(checkpoint, weights_only=False)
+    torch.save({**content, **changes}, checkpoint)
+
+
+def test_other_views_in_the_same_folder_are_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    annotate(cfg)
+    cfg.model.views = cfg.model.views[:2]
+
+    refused(cfg, ValueError, r"differs in \['views'\].*--work-dir")
+
+
+def test_other_teacher_in_the_same_folder_is_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    annotate(cfg)
+    change_checkpoint(checkpoint, state_dict=dict(score=torch.tensor(0.8)))
+
+    refused(cfg, ValueError, r"differs in \['checkpoint_sha256'\]")
+
+
+def test_moved_checkpoint_is_the_same_teacher(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    whole = annotate(cfg)
+    cfg.load_from = str(checkpoint.rename(tmp_path / 'moved.pth'))
+
+    assert annotate(cfg)['annotations'] == whole['annotations']
+
+
+def test_checkpoint_of_another_model_is_refused(drawn, checkpoint, tmp_path):
+    change_checkpoint(checkpoint, state_dict=dict(other=torch.zeros(1)))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+
+    refused(cfg, ValueError, 'another model: 1 of 1 .* score is missing')
+
+
+def test_checkpoint_with_other_shapes_is_refused(drawn, checkpoint, tmp_path):
+    change_checkpoint(checkpoint, state_dict=dict(score=torch.zeros(2)))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+
+    refused(cfg, ValueError, r'score is \(2,\), the model needs \(\)')
+
+
+def test_checkpoint_of_other_classes_is_refused(drawn, checkpoint, tmp_path):
+    classes = dict(classes=('green', 'red'))
+    change_checkpoint(checkpoint, meta=dict(dataset_meta=classes))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+
+    refused(cfg, ValueError, r"trained on the classes \['green', 'red'\]")
+
+
+def test_checkpoint_without_classes_is_taken_with_a_warning(
+    drawn, checkpoint, tmp_path, caplog
+):
+    change_checkpoint(checkpoint, meta={})
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    runner = Runner.from_cfg(cfg)
+    runner.logger.addHandler(caplog.handler)
+
+    with caplog.at_level(logging.WARNING):
+        runner.test()
+
+    assert 'does not say what its classes are' in caplog.text
+
+
+def test_missing_checkpoint_is_refused(drawn, tmp_path):
+    absent = tmp_path / 'absent.pth'
+    refused(
+        annotate_cfg(drawn, absent, tmp_path / 'work'),
+        FileNotFoundError,
+        'absent.pth',
+    )
+
+
+def test_no_checkpoint_is_refused(drawn, tmp_path):
+    cfg = annotate_cfg(drawn, None, tmp_path / 'work')
+
+    refused(cfg, ValueError, 'needs the checkpoint of a trained teacher')
+
+
+def test_class_that_the_labeled_file_lacks_is_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.dataset.metainfo = dict(classes=('red', 'blue'))
+
+    refused(cfg, ValueError, r"classes not in the file: \['blue'\]")
+
+
+def test_labeled_file_without_categories_is_refused(
+    drawn, checkpoint, tmp_path
+):
+    del drawn.labeled['categories']
+    drawn.write('labeled.json', drawn.labeled)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+
+    refused(cfg, ValueError, 'labeled.json: `categories` is missing')
+
+
+def test_images_of_the_labeled_set_are_refused(drawn, checkpoint, tmp_path):
+    drawn.labeled['images'].append(dict(drawn.truth['images'][2], id=99))
+    drawn.write('labeled.json', drawn.labeled)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].labeled.img_prefix = str(drawn.folder / 'unlabeled')
+
+    # Of its three names, 0.png, 1.png and 2.png are unlabeled images.
+    refused(cfg, ValueError, '3 of 5 unlabeled .*labeled.json too: 0.png, 1.')
+
+
+def test_images_of_a_held_out_set_are_refused_through_links(
+    drawn, checkpoint, tmp_path
+):
+    (tmp_path / 'link').symlink_to(drawn.folder / 'unlabeled')
+    drawn.write('val.json', dict(images=drawn.truth['images'][:1]))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].held_out = [
+        dict(
+            ann_file=str(drawn.folder / 'val.json'),
+            img_prefix=str(tmp_path / 'link'),
+        )
+    ]
+
+    refused(cfg, ValueError, '1 of 5 unlabeled images are in .*val.json too')
+
+
+def test_other_sampler_is_refused(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
+
+    refused(cfg, TypeError, 'sampler=dict.*PendingSampler.*got DefaultSampler')
+
+
+def test_folder_without_images_is_refused(drawn, checkpoint, tmp_path):
+    folder = tmp_path / 'empty'
+    folder.mkdir()
+    (folder / 'notes.txt').write_text('no image')
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.dataset.update(
+        ann_file='', data_prefix=dict(img=str(folder))
+    )
+
+    refused(cfg, ValueError, 'no image in .*empty or below: of its 1 files')

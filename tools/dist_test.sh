@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [test.py arguments]
+# Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT. Without GPUs, GPUS counts
+# processes on CPUs.
+set -e
+
+CONFIG=$1
+CHECKPOINT=$2
+GPUS=$3
+
+python -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$GPUS" \
+    "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch \
+    "${@:4}"

@@ -1,0 +1,79 @@
+"""Run an experiment folder: teacher, annotate, student, comparison.
+
+Run again, it skips what is finished and goes on with what is not.
+
+Example:
+    python tools/distill.py configs/digits --oracle --control
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation.experiment import (
+    Experiment,
+    StageError,
+    comparison,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'experiment', type=Path, help='folder of teacher.py, annotate.py, ...'
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, help='default: work_dirs/ and its name'
+    )
+    parser.add_argument(
+        '--oracle',
+        action='store_true',
+        help='also train oracle.py, on the true labels of all images',
+    )
+    parser.add_argument(
+        '--control',
+        action='store_true',
+        help='also train supervised_long.py, the labeled images alone for the '
+        "student's schedule",
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch'], default='none'
+    )
+    parser.add_argument(
+        '--gpus',
+        type=int,
+        default=1,
+        help='processes, with --launcher pytorch',
+    )
+    parser.add_argument('--seed', type=int, help='of all trainings')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the experiment and print the comparison."""
+    args = parse_args()
+    bounds = {'supervised_long': args.control, 'oracle': args.oracle}
+    models = ('teacher', 'student', *(m for m, on in bounds.items() if on))
+    try:
+        experiment = Experiment(
+            args.experiment,
+            args.work_dir
+            or Path('work_dirs') / args.experiment.resolve().name,
+            models,
+            args.gpus if args.launcher == 'pytorch' else 1,
+            args.seed,
+        )
+        summary = experiment.run()
+    except (StageError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+    print(f'\n{comparison(summary)}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Set up .venv/ once: torch, then mmcv's ops from source, then the rest.
+# Every finished step leaves a mark in .venv/; run again, it goes on from there.
+# Environment: PYTHON (the interpreter, default python3), MAX_JOBS (compilers).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+VENV=.venv
+PYTHON=${PYTHON:-python3}
+STEPS=$VENV/setup
+PIP=$VENV/bin/pip
+export MAX_JOBS=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+
+say() { printf '[setup] %s\n' "$*"; }
+fail() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
+pinned() { grep -oE "^$1==[^ ]+" requirements.txt; }
+
+check_machine() {
+    command -v "$PYTHON" >/dev/null ||
+        fail "$PYTHON not found: install Python 3.10 to 3.13, or set PYTHON=..."
+    "$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
+        fail "$("$PYTHON" --version) is not supported: use Python 3.10 to 3.13 (PYTHON=python3.11 make ...)"
+    command -v "${CXX:-c++}" >/dev/null ||
+        fail "no C++ compiler (${CXX:-c++}): install one (Debian: apt install g++), mmcv's ops are compiled"
+    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$PYTHON cannot make virtual environments (Debian: apt install python3-venv)"
+    [ -f "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
+        fail "Python.h is missing: install the headers of $PYTHON (Debian: apt install python3-dev)"
+}
+
+# Run a step unless its mark for the current pins exists.
+step() {
+    local name=$1 text=$2 log="$STEPS/$1.log"
+    shift 2
+    if [ -f "$STEPS/$name" ] && cmp -s requirements.txt "$STEPS/$name"; then
+        return
+    fi
+    say "$text"
+    "$@" >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        fail "step '$name' failed, see $log; run again to go on from this step"
+    }
+    cp requirements.txt "$STEPS/$name"
+}
+
+show_progress() {  # while the compilers run: objects written so far
+    local started=$SECONDS done
+    while sleep 30 >/dev/null 3>&-; do
+        done=$(find "$STEPS/tmp" -name '*.o' 2>/dev/null | wc -l)
+        say "  $(( (SECONDS - started) / 60 )) min: $done of 78 files compiled"
+    done
+}
+
+ops_import() { "$VENV/bin/python" -c 'import mmcv.ops'; }
+
+install_mmcv() {
+    # CFLAGS=-g0 halves the time: no debug symbols.
+    CFLAGS=-g0 TMPDIR=$PWD/$STEPS/tmp "$PIP" install --verbose \
+        --no-build-isolation "$@" "$(pinned onedl-mmcv)" "$(pinned numpy)" \
+        "$(pinned opencv-python)" "$(pinned onedl-mmengine)"
+}
+
+# `set -e` does not reach into a step (it runs left of `||`), hence the `&&`.
+build_ops() {
+    rm -rf "$STEPS/tmp" && mkdir -p "$STEPS/tmp" && install_mmcv || return
+    # pip caches the wheel by Python version alone: one that was built for
+    # another torch, or without torch, comes back without working ops.
+    ops_import || install_mmcv --force-reinstall --no-deps --no-cache-dir || return
+    ops_import && rm -rf "$STEPS/tmp"
+}
+
+build_ops_with_progress() {
+    local progress result=0
+    show_progress >&3 &
+    progress=$!
+    trap "kill $progress 2>/dev/null || true" EXIT
+    build_ops || result=$?
+    kill $progress
+    trap - EXIT
+    return $result
+}
+
+main() {
+    # The last step's mark says that all is done.
+    if [ -f "$STEPS/check" ] && cmp -s requirements.txt "$STEPS/check"; then
+        return
+    fi
+    check_machine
+    mkdir -p "$STEPS"
+    exec 3>&1
+    step venv "make $VENV with $("$PYTHON" --version)" \
+        "$PYTHON" -m venv "$VENV"
+    step torch "install $(pinned torch)" "$PIP" install "$(pinned torch)"
+    step build-tools 'install the build tools' "$PIP" install \
+        "$(pinned setuptools)" "$(pinned wheel)" "$(pinned ninja)" \
+        "$(pinned packaging)" "$(pinned psutil)"
+    step mmcv "install $(pinned onedl-mmcv): compiles its ops the first time, about 7 minutes on two cores" \
+        build_ops_with_progress
+    step packages 'install the other packages of requirements.txt' \
+        "$PIP" install -r requirements.txt
+    step check "check that mmcv's ops and mmdet import" \
+        "$VENV/bin/python" -c 'import mmcv.ops, mmdet, pycocotools, pyarrow, sklearn'
+    say 'done'
+}
+
+main

@@ -1,0 +1,15 @@
+"""Annotate or evaluate: MMDetection's `tools/test.py`, with all its flags.
+
+It also finds this repository's packages, and runs distributed on CPUs.
+Example: `python tools/test.py configs/digits/annotate.py TEACHER.pth`
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation.launch import run_mmdet_tool
+
+if __name__ == '__main__':
+    run_mmdet_tool('test.py')

@@ -1,0 +1,15 @@
+"""Train a detector: MMDetection's `tools/train.py`, with all its flags.
+
+It also finds this repository's packages, and trains distributed on CPUs.
+Example: `python tools/train.py configs/digits/teacher.py`
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation.launch import run_mmdet_tool
+
+if __name__ == '__main__':
+    run_mmdet_tool('train.py')
