@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
@@ -53,9 +52,7 @@ class ToyDetector(BaseDetector):
         for label in range(len(CLASSES)):
             ys, xs = torch.nonzero(image[label] > 127, as_tuple=True)
             if len(xs):
-                bboxes.append(
-                    [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-                )
+                bboxes.append([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
                 labels.append(label)
         bboxes = torch.tensor(bboxes).reshape(-1, 4).float()
         return InstanceData(
@@ -78,7 +75,9 @@ def toy_detector_cfg() -> dict:
     return dict(
         type='ToyDetector',
         data_preprocessor=dict(
-            type='mmdet.DetDataPreprocessor', bgr_to_rgb=True, pad_size_divisor=32
+            type='mmdet.DetDataPreprocessor',
+            bgr_to_rgb=True,
+            pad_size_divisor=32,
         ),
     )
 

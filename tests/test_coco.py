@@ -1,0 +1,152 @@
+"""COCO files: reading, checks, splitting, writing."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from builders import CATEGORIES
+
+from projects.data_distillation.coco import (
+    CocoError,
+    check_classes,
+    check_disjoint,
+    count_instances,
+    read_coco,
+    split_coco,
+    write_json,
+    xyxy_to_xywh,
+)
+
+
+@pytest.mark.parametrize(
+    ('text', 'match'),
+    [
+        ('{"images": [', 'bad.json is not valid JSON'),
+        ('[]', 'bad.json must hold a COCO object, got a list'),
+        ('{}', 'bad.json: `images` is missing'),
+        ('{"images": []}', 'bad.json: `images` is empty'),
+        ('{"images": {}}', 'bad.json: `images` is empty'),
+        ('\xff', 'not valid JSON'),
+    ],
+)
+def test_bad_file_is_refused(tmp_path, text, match):
+    file = tmp_path / 'bad.json'
+    file.write_text(text, encoding='latin-1')
+
+    with pytest.raises(CocoError, match=match):
+        read_coco(file, 'images')
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='not found: .*absent.json'):
+        read_coco(tmp_path / 'absent.json')
+
+
+@pytest.mark.parametrize(
+    ('classes', 'match'),
+    [
+        (['red'], r"in the file only: \['green'\]"),
+        (['red', 'green', 'blue'], r"classes not in the file: \['blue'\]"),
+        (['green', 'red'], r"order differs, the file has \['red', 'green'\]"),
+    ],
+)
+def test_classes_that_are_not_the_categories_are_refused(classes, match):
+    with pytest.raises(CocoError, match=match):
+        check_classes(classes, CATEGORIES, 'some.json')
+
+
+def test_classes_in_the_order_of_the_file_pass():
+    check_classes(('red', 'green'), CATEGORIES, 'some.json')
+
+
+def test_instances_are_counted_by_category_without_crowds():
+    annotations = [
+        dict(category_id=3),
+        dict(category_id=3, iscrowd=0),
+        dict(category_id=7, iscrowd=1),
+    ]
+
+    assert count_instances(annotations, CATEGORIES).tolist() == [0, 2]
+
+
+def test_boxes_are_clipped_to_their_own_image():
+    bboxes_xyxy = np.array([[-5, 2.004, 50, 90], [1, 2, 3.336, 4]])
+    sizes_wh = np.array([[40, 80], [100, 100]])
+
+    found = xyxy_to_xywh(bboxes_xyxy.astype(np.float32), sizes_wh)
+
+    assert found.tolist() == [[0, 2, 40, 78], [1, 2, 2.34, 2]]
+
+
+def test_interrupted_write_leaves_the_old_file(tmp_path):
+    file = tmp_path / 'a' / 'b.json'
+    write_json(file, dict(a=1))
+    with pytest.raises(TypeError):
+        write_json(file, dict(a=object()))
+
+    assert json.loads(file.read_text()) == dict(a=1)
+
+
+def coco_of(num_images: int) -> dict:
+    return dict(
+        images=[
+            dict(id=5 * i, file_name=f'{i}.jpg') for i in range(num_images)
+        ],
+        annotations=[
+            dict(id=n, image_id=5 * (n // 2), category_id=(7, 3)[n % 2])
+            for n in range(2 * num_images)
+        ],
+        categories=CATEGORIES,
+        info=dict(a=1),
+    )
+
+
+def test_split_has_every_image_once_and_the_count_asked_for():
+    coco = coco_of(20)
+
+    parts = split_coco(coco, 6, seed=3)
+
+    labeled, truth = parts['labeled'], parts['unlabeled_truth']
+    assert len(labeled['images']) == 6
+    ids = [i['id'] for i in labeled['images'] + truth['images']]
+    assert sorted(ids) == [5 * i for i in range(20)]
+    assert parts['unlabeled'] == dict(images=truth['images'])
+    for part in (labeled, truth):
+        ids = {i['id'] for i in part['images']}
+        expected = [a for a in coco['annotations'] if a['image_id'] in ids]
+        assert part['annotations'] == expected
+        assert part['categories'] == CATEGORIES
+
+
+def test_split_depends_on_the_seed_alone():
+    one, same, other = (split_coco(coco_of(20), 6, s) for s in (3, 3, 4))
+
+    assert one == same
+    assert one['labeled'] != other['labeled']
+
+
+@pytest.mark.parametrize('count', [0, 20, -1])
+def test_split_of_a_bad_count_is_refused(count):
+    with pytest.raises(ValueError, match=f'1 to 19 of the 20, got {count}'):
+        split_coco(coco_of(20), count, 0)
+
+
+def test_split_without_a_category_is_refused():
+    coco = coco_of(20)
+    coco['annotations'] = [dict(id=1, image_id=0, category_id=7)]
+
+    with pytest.raises(CocoError, match=r"no instance of .*'green'\]: take"):
+        split_coco(coco, 1, 0)
+
+
+def test_same_names_in_different_folders_are_different_images(tmp_path):
+    file = tmp_path / 'known.json'
+    file.write_text(json.dumps(dict(images=[dict(file_name='a.jpg')])))
+    known = dict(ann_file=file, img_prefix=tmp_path / 'one')
+
+    check_disjoint(['a.jpg'], tmp_path / 'two', known)
+    with pytest.raises(CocoError, match='1 of 1 unlabeled'):
+        check_disjoint(
+            [f'..{os.sep}one{os.sep}a.jpg'], tmp_path / 'two', known
+        )

@@ -1,0 +1,96 @@
+"""CheckedCocoDataset and UnlabeledDataset."""
+
+import json
+
+import pytest
+from builders import CLASSES
+
+from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
+from projects.data_distillation.coco import CocoError
+
+
+def checked(drawn, **changes) -> CheckedCocoDataset:
+    arguments = dict(
+        ann_file=str(drawn.folder / 'truth.json'),
+        data_prefix=dict(img=str(drawn.folder / 'unlabeled')),
+        metainfo=dict(classes=CLASSES),
+    )
+    return CheckedCocoDataset(**{**arguments, **changes})
+
+
+def unlabeled(folder, ann_file='') -> UnlabeledDataset:
+    return UnlabeledDataset(
+        ann_file=str(ann_file),
+        data_prefix=dict(img=str(folder)),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[],
+    )
+
+
+def test_labels_count_the_categories_in_the_order_of_the_file(drawn):
+    dataset = checked(drawn)
+
+    first = dataset.get_data_info(0)['instances']
+    assert [i['bbox_label'] for i in first] == [0, 1]
+    x, y, w, h = drawn.truth['annotations'][0]['bbox']
+    assert first[0]['bbox'] == [x, y, x + w, y + h]
+
+
+def test_other_order_of_classes_is_refused(drawn):
+    with pytest.raises(CocoError, match='truth.json, in its order.*the order'):
+        checked(drawn, metainfo=dict(classes=('green', 'red')))
+
+
+def test_missing_file_is_refused(drawn):
+    with pytest.raises(FileNotFoundError, match='absent.json'):
+        checked(drawn, ann_file=str(drawn.folder / 'absent.json'))
+
+
+@pytest.mark.parametrize('key', ['images', 'annotations', 'categories'])
+def test_file_without_a_list_is_refused(drawn, key):
+    del drawn.truth[key]
+    drawn.write('truth.json', drawn.truth)
+
+    with pytest.raises(CocoError, match=f'truth.json: `{key}` is missing'):
+        checked(drawn)
+
+
+def test_file_may_have_no_annotation_at_all(drawn):
+    drawn.write('truth.json', dict(drawn.truth, annotations=[]))
+
+    assert len(checked(drawn)) == len(drawn.truth['images'])
+
+
+def test_folder_ids_count_the_names_in_order(drawn):
+    dataset = unlabeled(drawn.folder / 'unlabeled')
+
+    names = ['0.png', '1.png', '2.png', '3.png', '4.png']
+    assert dataset.file_names() == names
+    assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
+        1, 2, 3, 4, 5,
+    ]  # fmt: skip
+    assert dataset.get_data_info(0)['image_id'] is None
+
+
+def test_image_infos_may_come_with_or_without_categories(drawn):
+    for name in ('unlabeled.json', 'truth.json'):
+        dataset = unlabeled(drawn.folder / 'unlabeled', drawn.folder / name)
+
+        assert len(dataset) == 5
+        assert dataset.get_data_info(1)['image_id'] == 13
+
+
+@pytest.mark.parametrize('key', ['id', 'file_name'])
+def test_repeated_image_is_refused(drawn, key):
+    infos = [dict(i) for i in drawn.truth['images']]
+    infos[3][key] = infos[1][key]
+    file = drawn.write('unlabeled.json', dict(images=infos))
+
+    value = json.dumps(infos[1][key]).replace('"', "'")
+    with pytest.raises(CocoError, match=f'1 values of `{key}`.*is {value}'):
+        unlabeled(drawn.folder / 'unlabeled', file)
+
+
+def test_missing_folder_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='unlabeled images not found'):
+        unlabeled(tmp_path / 'absent')

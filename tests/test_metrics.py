@@ -1,0 +1,86 @@
+"""Quality of pseudo labels, against cases with a known answer."""
+
+import json
+
+import pytest
+from builders import CATEGORIES
+
+from projects.data_distillation.metrics import pseudo_label_quality
+
+
+def write(path, annotations: list[tuple], num_images: int = 2):
+    """Annotations are (image id, category id, bbox_xywh[, score])."""
+    content = dict(
+        images=[dict(id=i + 1) for i in range(num_images)],
+        categories=CATEGORIES,
+        annotations=[
+            dict(
+                id=number,
+                image_id=image,
+                category_id=category,
+                bbox=bbox,
+                area=bbox[2] * bbox[3],
+                iscrowd=0,
+                score=score[0] if score else 1.0,
+            )
+            for number, (image, category, bbox, *score) in enumerate(
+                annotations, 1
+            )
+        ],
+    )
+    path.write_text(json.dumps(content))
+    return path
+
+
+TRUTH = [
+    (1, 7, [0, 0, 10, 10]),
+    (1, 3, [50, 50, 10, 10]),
+    (2, 7, [0, 0, 10, 10]),
+    (2, 7, [20, 20, 10, 10]),
+]
+CASES = [
+    pytest.param([(*t, 0.9) for t in TRUTH], 1.0, 1.0, id='all found'),
+    pytest.param([], None, 0.0, id='no pseudo label'),
+    pytest.param(
+        [(1, 3, [0, 0, 10, 10], 0.9)], 0.0, 0.0, id='right box, wrong class'
+    ),
+    pytest.param(
+        [(2, 7, [0, 0, 10, 10], 0.9), (2, 7, [0, 0, 10, 9], 0.8)],
+        0.5,
+        0.25,
+        id='one object labeled twice',
+    ),
+    pytest.param(
+        [(1, 7, [0, 0, 10, 5], 0.9)], 1.0, 0.25, id='overlap just enough'
+    ),
+    pytest.param(
+        [(1, 7, [0, 0, 10, 4.9], 0.9)], 0.0, 0.0, id='overlap just too low'
+    ),
+]
+
+
+@pytest.mark.parametrize(('pseudo', 'precision', 'recall'), CASES)
+def test_precision_and_recall(tmp_path, pseudo, precision, recall):
+    quality = pseudo_label_quality(
+        write(tmp_path / 'pseudo.json', pseudo),
+        write(tmp_path / 'truth.json', TRUTH),
+    )
+
+    assert quality == dict(
+        images=2, instances=len(pseudo), precision=precision, recall=recall
+    )
+
+
+def test_labels_on_a_crowd_count_neither_way(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    content = json.loads(truth.read_text())
+    content['annotations'][0]['iscrowd'] = 1
+    truth.write_text(json.dumps(content))
+    pseudo = write(
+        tmp_path / 'pseudo.json', [(1, 7, [1, 1, 5, 5], 0.9), (*TRUTH[1], 0.8)]
+    )
+
+    quality = pseudo_label_quality(pseudo, truth)
+
+    assert quality['precision'] == 1.0
+    assert quality['recall'] == pytest.approx(1 / 3)
