@@ -9,7 +9,7 @@ none waits for another, and a run that was killed goes on from what is there.
 import json
 import os
 import uuid
-from collections.abc import Collection
+from collections.abc import Set
 from pathlib import Path
 
 import pyarrow as pa
@@ -102,7 +102,7 @@ class DetectionStore:
             ].to_pylist()
         }
 
-    def read(self, file_names: Collection[str] | None = None) -> pa.Table:
+    def read(self, file_names: Set[str] | None = None) -> pa.Table:
         """Read the detections on disk.
 
         Args:
@@ -119,13 +119,11 @@ class DetectionStore:
         names = table['file_name'].to_pylist()
         # Two runs that were started at once may both have an image.
         first = {name: i for i, name in reversed(list(enumerate(names)))}
-        wanted = (
-            first.keys() if file_names is None else file_names & first.keys()
-        )
-        table = table.take(sorted(first[name] for name in wanted))
-        return table.sort_by(
-            [('image_id', 'ascending'), ('file_name', 'ascending')]
-        )
+        if file_names is not None:
+            first = {name: first[name] for name in first.keys() & file_names}
+        rows = pa.array(sorted(first.values()), pa.int64())
+        by_id = [('image_id', 'ascending'), ('file_name', 'ascending')]
+        return table.take(rows).sort_by(by_id)
 
     def _shards(self) -> list[Path]:
         return sorted(self.folder.glob('[!.]*.parquet'))
