@@ -29,7 +29,9 @@ def parse_args() -> argparse.Namespace:
         'experiment', type=Path, help='folder of teacher.py, annotate.py, ...'
     )
     parser.add_argument(
-        '--work-dir', type=Path, help='default: work_dirs/ and its name'
+        '--work-dir',
+        type=Path,
+        help='default: work_dirs/ and its path below configs/',
     )
     parser.add_argument(
         '--oracle',
@@ -53,6 +55,19 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, help='of all trainings')
     return parser.parse_args()
+
+
+def default_work_dir(experiment: Path) -> Path:
+    """Return `work_dirs/` and the experiment's path below `configs/`.
+
+    Args:
+        experiment: Its folder; of one elsewhere only the name counts.
+    """
+    configs = Path(__file__).resolve().parents[1] / 'configs'
+    experiment = experiment.resolve()
+    if configs in experiment.parents:
+        return Path('work_dirs') / experiment.relative_to(configs)
+    return Path('work_dirs') / experiment.name
 
 
 def main() -> None:

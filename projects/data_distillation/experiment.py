@@ -18,6 +18,7 @@ from .pseudo_labels import render
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 PSEUDO_LABELS = 'pseudo_labels.json'
+METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 # Evaluated models, in the order of the table, with what they stand for.
 MODELS = {
     'teacher': 'labeled images only: the lower bound',
@@ -204,8 +205,10 @@ def newest_metrics(folder: Path) -> dict | None:
     if not files:
         return None
     metrics = json.loads(files[-1].read_bytes())
+    # CocoMetric reports nothing at all for a model that detects nothing.
+    nothing = dict.fromkeys(METRICS, 0.0)
     prefix = 'coco/'
-    return {
+    return nothing | {
         name.removeprefix(prefix): value
         for name, value in metrics.items()
         if name.startswith(prefix)
@@ -280,11 +283,10 @@ def comparison(summary: dict) -> str:
     table = Table(
         'model', 'trained on', title='Comparison on the validation set'
     )
-    metrics = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
-    for metric in metrics:
+    for metric in METRICS:
         table.add_column(metric.removeprefix('bbox_'), justify='right')
     for model in (model for model in MODELS if model in summary):
-        values = [f'{100 * summary[model][metric]:.1f}' for metric in metrics]
+        values = [f'{100 * summary[model][metric]:.1f}' for metric in METRICS]
         table.add_row(model, MODELS[model], *values)
     lines = [render(table)]
     quality = summary['pseudo_labels']

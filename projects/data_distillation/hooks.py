@@ -9,7 +9,7 @@ from pathlib import Path
 from mmdet.registry import HOOKS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -164,9 +164,12 @@ class AnnotationHook(Hook):
             check_disjoint(self._file_names, dataset.data_prefix['img'], known)
 
     def _skip_done(self, sampler: PendingSampler) -> None:
-        done = self._store.file_names()
+        # All processes must share out the same images: one that starts late
+        # would see what the others have written meanwhile.
+        done = [self._store.file_names()]
+        broadcast_object_list(done)
         sampler.done = {
-            i for i, name in enumerate(self._file_names) if name in done
+            i for i, name in enumerate(self._file_names) if name in done[0]
         }
         if sampler.done:
             say(

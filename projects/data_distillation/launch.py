@@ -14,6 +14,7 @@ from torch import distributed
 CPU_OPTIONS = [
     '--cfg-options',
     'model_wrapper_cfg.type=MMDistributedDataParallel',
+    'model_wrapper_cfg.device_ids=None',
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 

@@ -1,0 +1,11 @@
+"""MMDetection's runtime for iteration-based training of our stages."""
+
+_base_ = 'mmdet::_base_/default_runtime.py'
+
+custom_imports = dict(
+    imports=['projects.data_distillation'], allow_failed_imports=False
+)
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=1)
+)
+log_processor = dict(by_epoch=False)

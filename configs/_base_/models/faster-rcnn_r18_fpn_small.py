@@ -1,0 +1,52 @@
+"""Faster R-CNN, half-width ResNet-18 and thin FPN, from scratch on a CPU.
+
+For images of about 320x240. Differs from MMDetection's R-50 FPN in size only:
+
+- a quarter of the FPN's channels and of the heads', half of ResNet-18's;
+- no stride 4, whose maps are most of the FPN's work; anchors start at the
+  same 32 pixels, hence scale 4 for 8;
+- few proposals and RoIs, and one sample for each RoIAlign bin, which at stride
+  8 is about a cell: RoIAlign and NMS run on one thread of a CPU;
+- batch norm and all layers are trained, for want of pretrained weights.
+
+`num_classes` is the data set's: the stage config sets it.
+"""
+
+_base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
+
+channels = 64
+strides = [8, 16, 32, 64]
+
+model = dict(
+    backbone=dict(
+        depth=18,
+        base_channels=32,
+        frozen_stages=-1,
+        norm_eval=False,
+        init_cfg=None,
+    ),
+    neck=dict(
+        in_channels=[32, 64, 128, 256],
+        out_channels=channels,
+        start_level=1,
+        num_outs=len(strides),
+    ),
+    rpn_head=dict(
+        in_channels=channels,
+        feat_channels=channels,
+        anchor_generator=dict(scales=[4], strides=strides),
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(
+            roi_layer=dict(sampling_ratio=1),
+            out_channels=channels,
+            featmap_strides=strides[:3],
+        ),
+        bbox_head=dict(in_channels=channels, fc_out_channels=256),
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=300, max_per_img=200),
+        rcnn=dict(sampler=dict(num=64)),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=200)),
+)

@@ -1,0 +1,20 @@
+"""Oracle on BCCD: all 292 images with their true labels, the upper bound.
+
+Paper: Table 1a. Run alone: `python tools/train.py configs/bccd/oracle.py`.
+
+Time: 9 min on one core of a Xeon. Result: 46.8 mAP on the 72 held-out images,
+one seed.
+"""
+
+_base_ = './supervised_long.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        datasets=[
+            _base_.labeled,
+            dict(_base_.labeled, ann_file='annotations/unlabeled_truth.json'),
+        ],
+    )
+)

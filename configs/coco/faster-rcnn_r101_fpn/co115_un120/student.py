@@ -1,0 +1,15 @@
+"""Student of the large setting, R-101: section 6 of the paper.
+
+Run as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120.
+Time, result: not run here. In the paper: 40.1 mAP on minival.
+"""
+
+_base_ = ['../../faster-rcnn_r50_fpn/co115_un120/student.py', '../backbone.py']
+model = dict(backbone=_base_.backbone)
+experiment = 'work_dirs/coco/faster-rcnn_r101_fpn/co115_un120/'
+pseudo_labeled = dict(
+    _base_.pseudo_labeled, ann_file=experiment + 'annotate/pseudo_labels.json'
+)
+train_dataloader = dict(
+    dataset=dict(datasets=[_base_.labeled, pseudo_labeled])
+)

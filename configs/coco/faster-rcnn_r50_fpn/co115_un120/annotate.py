@@ -1,0 +1,38 @@
+r"""Pseudo labels of the large setting: un-120 by the teacher of co-115.
+
+Paper: sections 3 and 6; the 18 views are those of section 4.1. Run alone, on
+8 GPUs (all stages: see teacher.py):
+
+    EXP=coco/faster-rcnn_r50_fpn/co115_un120
+    bash tools/dist_test.sh configs/$EXP/annotate.py \
+        work_dirs/$EXP/teacher/iter_90000.pth 8 \
+        --work-dir work_dirs/$EXP/annotate
+
+Time, result: not run here.
+"""
+
+_base_ = ['./teacher.py', '../../views.py']
+
+model = dict(
+    _delete_=True,
+    type='MultiViewTTA',
+    module=_base_.model,
+    views=_base_.views,
+    merger=_base_.merger,
+)
+test_dataloader = dict(
+    sampler=dict(_delete_=True, type='PendingSampler'),
+    dataset=dict(_delete_=True, **_base_.unlabeled),
+)
+test_evaluator = []
+custom_hooks = [
+    dict(
+        type='AnnotationHook',
+        labeled=dict(
+            ann_file=_base_.data_root + _base_.labeled.ann_file,
+            img_prefix=_base_.data_root + _base_.labeled.data_prefix.img,
+        ),
+        held_out=[_base_.held_out],
+        selector=dict(type='MatchedSelector', per_class=True),
+    )
+]

@@ -1,0 +1,11 @@
+"""Pseudo labels of the large setting, X-101-32x4d: sections 3 and 6.
+
+Run as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120.
+Time, result: not run here.
+"""
+
+_base_ = [
+    '../../faster-rcnn_r50_fpn/co115_un120/annotate.py',
+    '../backbone.py',
+]
+model = dict(module=dict(backbone=_base_.backbone))

@@ -1,0 +1,61 @@
+"""Does a checkpoint fit?"""
+
+import hashlib
+
+import pytest
+import torch
+from torch import nn
+
+from projects.data_distillation.checkpoints import (
+    CheckpointError,
+    check_checkpoint_classes,
+    check_weights,
+    sha256_of,
+)
+
+
+def test_weights_of_the_model_pass_also_from_a_wrapped_model():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    weights = model.state_dict()
+
+    check_weights(model, weights)
+    check_weights(model, {f'module.{k}': v for k, v in weights.items()})
+    check_weights(model, {**weights, 'mask_head.weight': torch.zeros(1)})
+
+
+def test_missing_and_misshapen_weights_are_counted():
+    model = nn.Linear(2, 3)
+
+    with pytest.raises(CheckpointError, match='2 of 2 .*weight is missing; '):
+        check_weights(model, dict(bias=torch.zeros(4)))
+
+
+@pytest.mark.parametrize(
+    'meta',
+    [
+        dict(dataset_meta=dict(classes=('a', 'b'))),
+        dict(CLASSES=['a', 'b']),
+        dict(),
+        dict(dataset_meta=None),
+    ],
+)
+def test_same_classes_or_none_pass(meta):
+    check_checkpoint_classes(meta, ['a', 'b'])
+
+
+@pytest.mark.parametrize('classes', [('b', 'a'), ('a',), ('a', 'b', 'c')])
+def test_other_classes_are_refused(classes):
+    with pytest.raises(CheckpointError, match='trained on the classes'):
+        check_checkpoint_classes(
+            dict(dataset_meta=dict(classes=classes)), ['a', 'b']
+        )
+
+
+def test_hash_is_that_of_the_whole_file(tmp_path):
+    # More than the block that is read at once.
+    content = bytes(range(256)) * 8192
+    file = tmp_path / 'a'
+    file.write_bytes(content)
+
+    assert sha256_of(file) == hashlib.sha256(content).hexdigest()
+    assert sha256_of('https://example.org/a.pth') is None

@@ -1,0 +1,180 @@
+"""Every config loads and builds, and differs only in what it may."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmdet.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+
+from projects.data_distillation import MultiViewTTA, View
+
+ROOT = Path(__file__).parents[1]
+STAGES = ('teacher', 'annotate', 'student', 'supervised_long', 'oracle')
+LEAVES = sorted(
+    file for file in ROOT.glob('configs/*/**/*.py') if file.stem in STAGES
+)
+EXPERIMENTS = sorted({leaf.parent for leaf in LEAVES})
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT / 'configs'))
+
+
+def nested_dicts(value: object) -> Iterator[ConfigDict]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for child in value:
+            yield from nested_dicts(child)
+
+
+def write_data(cfg: Config) -> None:
+    """Put a tiny COCO file wherever the config names one, and its image."""
+    for dataset in nested_dicts(cfg._cfg_dict):
+        if not ('ann_file' in dataset and 'data_prefix' in dataset):
+            continue
+        root = Path(dataset.get('data_root') or '')
+        write_coco(root / dataset.ann_file, dataset.metainfo['classes'])
+        image = root / dataset.data_prefix.img / 'a.png'
+        image.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(image), np.full((48, 64, 3), 128, np.uint8))
+
+
+def write_coco(file: Path, classes: list[str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = dict(
+        images=[dict(id=1, file_name='a.png', width=64, height=48)],
+        annotations=[
+            dict(
+                id=1,
+                image_id=1,
+                category_id=1,
+                bbox=[8, 8, 20, 20],
+                area=400,
+                iscrowd=0,
+            )
+        ],
+        categories=[dict(id=i, name=c) for i, c in enumerate(classes, 1)],
+    )
+    file.write_text(json.dumps(content))
+
+
+def test_there_are_configs_to_check():
+    assert [name(e) for e in EXPERIMENTS] == [
+        'bccd',
+        'coco/faster-rcnn_r101_fpn/co115_un120',
+        'coco/faster-rcnn_r50_fpn/co115_un120',
+        'coco/faster-rcnn_r50_fpn/co35_co80',
+        'coco/faster-rcnn_x101-32x4d_fpn/co115_un120',
+        'digits',
+    ]
+    assert len(LEAVES) == 5 * 3 + 4 * 3
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+def test_config_builds(leaf, tmp_path, monkeypatch):
+    cfg = Config.fromfile(leaf)
+    init_default_scope(cfg.default_scope)
+    monkeypatch.chdir(tmp_path)
+    write_data(cfg)
+
+    model = MODELS.build(cfg.model)
+    loaders = [cfg.test_dataloader]
+    if leaf.stem == 'annotate':
+        assert isinstance(model, MultiViewTTA)
+    else:
+        loaders.append(cfg.train_dataloader)
+    for loader in loaders:
+        dataset = DATASETS.build(loader.dataset)
+        sampler = DATA_SAMPLERS.build(
+            loader.sampler, default_args=dict(dataset=dataset, seed=0)
+        )
+        assert loader.get('batch_sampler') is None
+        sample = dataset[next(iter(sampler))]
+        assert sample['inputs'].ndim == 3
+    for hook in cfg.get('custom_hooks') or []:
+        HOOKS.build(hook)
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+def test_leaf_is_short_and_starts_with_its_card(leaf):
+    text = leaf.read_text()
+    card = text.split('"""')[1]
+
+    assert len(text.splitlines()) - len(card.splitlines()) <= 40
+    assert len(card.splitlines()) > 2
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+def test_rate_drops_at_70_and_90_percent(leaf):
+    cfg = Config.fromfile(leaf)
+
+    n = cfg.train_cfg.max_iters
+    steps = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
+    assert [s.milestones for s in steps] == [[n * 7 // 10, n * 9 // 10]]
+
+
+def without(cfg: Config, *keys: str) -> dict:
+    """The config's content without names that no runner reads, and keys."""
+    runner_keys = {
+        'model', 'train_dataloader', 'train_cfg', 'optim_wrapper',
+        'param_scheduler', 'val_dataloader', 'test_dataloader',
+        'val_evaluator', 'test_evaluator', 'default_hooks', 'custom_hooks',
+        'env_cfg', 'load_from', 'randomness', 'auto_scale_lr', 'resume',
+    }  # fmt: skip
+    return {
+        key: value
+        for key, value in cfg.to_dict().items()
+        if key in runner_keys - set(keys)
+    }
+
+
+@pytest.mark.parametrize('experiment', EXPERIMENTS, ids=name)
+def test_stages_differ_in_data_and_schedule_only(experiment):
+    stages = {
+        stage: Config.fromfile(experiment / f'{stage}.py')
+        for stage in STAGES
+        if (experiment / f'{stage}.py').is_file()
+    }
+    teacher, control = stages['teacher'], stages['supervised_long']
+
+    data, schedule = 'train_dataloader', ('train_cfg', 'param_scheduler')
+    assert without(teacher, *schedule) == without(control, *schedule)
+    for stage in stages.keys() & {'student', 'oracle'}:
+        assert without(stages[stage], data) == without(control, data)
+        for key in ('batch_size', 'num_workers'):
+            assert stages[stage][data][key] == control[data][key]
+    assert stages['annotate'].model.module == teacher.model
+
+
+@pytest.mark.parametrize('experiment', EXPERIMENTS, ids=name)
+def test_student_trains_on_the_labels_that_annotate_writes(experiment):
+    loader = Config.fromfile(experiment / 'student.py').train_dataloader
+    teacher = Config.fromfile(experiment / 'teacher.py').train_dataloader
+    unlabeled = Config.fromfile(experiment / 'annotate.py').test_dataloader
+
+    labeled, pseudo = loader.dataset.datasets
+    # Inherited datasets have a few more keys, such as `backend_args=None`.
+    assert labeled.items() <= teacher.dataset.items()
+    assert loader.sampler == dict(type='SourceRatioSampler', ratio=[6, 4])
+    work_dir = f'work_dirs/{name(experiment)}'
+    assert pseudo.ann_file == f'{work_dir}/annotate/pseudo_labels.json'
+    source = unlabeled.dataset
+    assert pseudo.data_prefix.img == source.data_root + source.data_prefix.img
+    assert pseudo.pipeline == labeled.pipeline
+
+
+def test_paper_views_never_coincide():
+    views = Config.fromfile(ROOT / 'configs/coco/views.py').views
+
+    assert len(views) == 18
+    assert {min(v['scale']) for v in views} == {*range(400, 1201, 100)}
+    for original_hw in [(480, 640), (640, 428), (300, 640), (100, 640)]:
+        sizes = {View(**v).size_hw(original_hw) for v in views}
+        assert len(sizes) == 9

@@ -1,0 +1,287 @@
+import hashlib
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmdet.datasets import CocoDataset
+from pycocotools.coco import COCO
+from sklearn.datasets import load_digits
+
+from projects.data_distillation import digits
+from projects.data_distillation.digits import (
+    CLASSES,
+    INK,
+    POOLS,
+    Recipe,
+    Style,
+    draw_image,
+    ink_box,
+    is_complete,
+    lay_ink,
+    main,
+    split_scans,
+    write_digits,
+)
+
+COUNTS = dict(labeled=4, unlabeled=9, val=5)
+PLAIN = Style(digits=(1, 1), strokes=(0, 0), blobs=(0, 0), noise=(0.0, 0.0))
+
+
+@pytest.fixture(scope='module')
+def out_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp('data') / 'digits'
+    write_digits(path, recipe=Recipe(seed=3, images=COUNTS))
+    return path
+
+
+def annotations(out_dir, name):
+    return json.loads((out_dir / 'annotations' / f'{name}.json').read_text())
+
+
+def digests(out_dir):
+    return {
+        str(path.relative_to(out_dir)): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for path in sorted(out_dir.rglob('*'))
+        if path.is_file()
+    }
+
+
+def slow_box(inked):
+    """Return x, y, w, h of the true pixels, from the definition."""
+    xs = [x for y, row in enumerate(inked) for x, ink in enumerate(row) if ink]
+    ys = [y for y, row in enumerate(inked) for ink in row if ink]
+    return (min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1)
+
+
+def some_scans(count=10):
+    """Return an endless iterator over the first `count` scans."""
+    return digits.cycle_scans(list(range(count)))
+
+
+def test_same_seed_gives_same_bytes(out_dir, tmp_path):
+    write_digits(tmp_path / 'again', recipe=Recipe(seed=3, images=COUNTS))
+
+    assert digests(tmp_path / 'again') == digests(out_dir)
+
+
+def test_another_seed_gives_other_images(out_dir, tmp_path):
+    write_digits(tmp_path / 'other', recipe=Recipe(seed=4, images=COUNTS))
+
+    old, new = digests(out_dir), digests(tmp_path / 'other')
+    assert old.keys() == new.keys()
+    assert not [name for name in old if old[name] == new[name]]
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_every_scan_is_in_exactly_one_split(seed):
+    pools = split_scans(seed)
+
+    dealt = [number for pool in pools.values() for number in pool]
+    assert list(pools) == list(POOLS)
+    assert sorted(dealt) == list(range(len(load_digits().target)))
+
+
+def test_every_ten_scans_in_a_row_are_of_ten_classes():
+    """Few labeled images would otherwise miscount the classes by chance."""
+    labels = load_digits().target
+    for pool in split_scans(0).values():
+        rounds = labels[pool[:200]].reshape(20, 10)
+
+        assert (np.sort(rounds) == np.arange(10)).all()
+        assert len({tuple(row) for row in rounds.tolist()}) > 10
+
+
+def test_images_use_only_the_scans_of_their_split(monkeypatch, tmp_path):
+    used = {}
+
+    def remember(numbers):
+        scans = load_digits()
+        taken = used.setdefault(len(used), set())
+        for number in numbers:
+            taken.add(int(number))
+            yield scans.images[number] / 16, int(scans.target[number])
+
+    monkeypatch.setattr(digits, 'cycle_scans', remember)
+    write_digits(tmp_path / 'digits', recipe=Recipe(images=COUNTS))
+
+    pools = [set(pool) for pool in split_scans(0).values()]
+    assert len(used) == 3 and all(used.values())
+    assert all(used[i] <= pool for i, pool in enumerate(pools))
+
+
+def test_box_is_tight_around_the_ink():
+    rng = np.random.default_rng(0)
+    scans = some_scans()
+    for _ in range(20):
+        alpha = lay_ink(next(scans)[0], *digits.draw_pose(rng, Style()), 128)
+
+        assert ink_box(alpha) == slow_box((alpha >= INK).tolist())
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_box_is_where_the_digit_is_painted(seed):
+    """Read the ink back from the finished image, knowing only its pixels."""
+    image, found = draw_image(some_scans(), np.random.default_rng(seed), PLAIN)
+
+    change = np.abs(image.astype(float) - np.median(image))
+    seen = slow_box((change >= INK * change.max()).tolist())
+    # Gray levels are rounded, so that an edge may move by one pixel.
+    assert found[0].bbox_xywh == pytest.approx(seen, abs=1)
+
+
+def test_scan_is_drawn_upright_and_where_asked():
+    scan = np.zeros((8, 8))
+    scan[0, 0] = scan[7, 7] = 1
+
+    alpha = lay_ink(scan, 4 * np.eye(2), np.array([60.0, 40.0]), 128)
+
+    assert alpha[40 - 14, 60 - 14] == alpha[40 + 14, 60 + 14] == 1
+    assert alpha[40 - 14, 60 + 14] == alpha[40 + 14, 60 - 14] == 0
+
+
+def test_label_is_that_of_the_scan():
+    scans = load_digits()
+
+    drawn = digits.cycle_scans([5, 17])
+
+    for number in (5, 17, 5):
+        ink, label = next(drawn)
+        assert label == scans.target[number]
+        assert np.array_equal(ink * 16, scans.images[number])
+
+
+def test_overlap_stays_below_the_limit():
+    style = Style(digits=(7, 7), overlap=0.1)
+    for seed in range(10):
+        _, found = draw_image(some_scans(), np.random.default_rng(seed), style)
+        boxes = [np.array(digit.bbox_xywh) for digit in found]
+        for i, a in enumerate(boxes):
+            for b in boxes[:i]:
+                shared = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(
+                    a[:2], b[:2]
+                )
+                smaller = min(a[2:].prod(), b[2:].prod())
+                assert shared.clip(0).prod() <= 0.1 * smaller
+
+
+@pytest.mark.parametrize('name', ['labeled', 'unlabeled_truth', 'val'])
+def test_file_is_valid_coco(out_dir, name):
+    coco = annotations(out_dir, name)
+
+    images = {image['id']: image for image in coco['images']}
+    assert [c['name'] for c in coco['categories']] == list('0123456789')
+    assert len(images) == COUNTS[name.removesuffix('_truth')]
+    ids = [annotation['id'] for annotation in coco['annotations']]
+    assert len(set(ids)) == len(ids) > 0
+    for annotation in coco['annotations']:
+        x, y, w, h = annotation['bbox']
+        image = images[annotation['image_id']]
+        assert 0 <= x and x + w <= image['width'] and w > 0
+        assert 0 <= y and y + h <= image['height'] and h > 0
+        assert annotation['area'] == w * h
+        assert annotation['iscrowd'] == 0
+        assert 1 <= annotation['category_id'] <= 10
+
+
+@pytest.mark.parametrize('name', ['labeled', 'unlabeled', 'val'])
+def test_sizes_and_files_are_true(out_dir, name):
+    infos = annotations(out_dir, name)['images']
+    folder = out_dir / 'images' / name
+
+    assert {info['file_name'] for info in infos} == {
+        path.name for path in folder.iterdir()
+    }
+    for info in infos:
+        image = cv2.imread(str(folder / info['file_name']))
+        assert image.shape == (info['height'], info['width'], 3)
+
+
+def test_unlabeled_file_tells_nothing_but_the_images(out_dir):
+    unlabeled = annotations(out_dir, 'unlabeled')
+    truth = annotations(out_dir, 'unlabeled_truth')
+
+    assert unlabeled.keys() == {'info', 'images'}
+    assert unlabeled['images'] == truth['images']
+
+
+@pytest.mark.parametrize(
+    ('name', 'split'),
+    [('labeled', 'labeled'), ('unlabeled_truth', 'unlabeled'), ('val', 'val')],
+)
+def test_pycocotools_and_mmdet_read_the_same(out_dir, name, split):
+    path = out_dir / 'annotations' / f'{name}.json'
+
+    coco = COCO(str(path))
+    dataset = CocoDataset(
+        ann_file=str(path),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[],
+        data_prefix=dict(img=str(out_dir / 'images' / split)),
+    )
+
+    assert len(dataset) == len(coco.imgs) == COUNTS[split]
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        raw = coco.imgToAnns[info['img_id']]
+        assert Path(info['img_path']).exists()
+        assert [box['bbox_label'] for box in info['instances']] == [
+            annotation['category_id'] - 1 for annotation in raw
+        ]
+        assert [box['bbox'] for box in info['instances']] == [
+            [x, y, x + w, y + h]
+            for x, y, w, h in (annotation['bbox'] for annotation in raw)
+        ]
+
+
+def test_complete_only_if_recipe_and_images_are_there(tmp_path):
+    recipe = Recipe(seed=3, images=COUNTS)
+    out_dir = tmp_path / 'digits'
+    assert not is_complete(out_dir, recipe)
+
+    write_digits(out_dir, recipe=recipe)
+
+    assert is_complete(out_dir, recipe)
+    assert not is_complete(out_dir, Recipe(seed=4, images=COUNTS))
+    (out_dir / 'images' / 'val' / '0005.png').unlink()
+    assert not is_complete(out_dir, recipe)
+
+
+def test_older_data_set_is_replaced_wholly(tmp_path):
+    more = Recipe(images=dict(COUNTS, unlabeled=12))
+    write_digits(tmp_path / 'digits', recipe=more)
+
+    write_digits(tmp_path / 'digits', recipe=Recipe(images=COUNTS))
+
+    names = sorted((tmp_path / 'digits' / 'images' / 'unlabeled').iterdir())
+    assert len(names) == COUNTS['unlabeled']
+    assert [path.name for path in tmp_path.iterdir()] == ['digits']
+
+
+def test_folder_with_other_files_stays(tmp_path):
+    (tmp_path / 'thesis.txt').write_text('years of work')
+
+    with pytest.raises(FileExistsError, match='must be absent, empty or'):
+        write_digits(tmp_path)
+
+    assert (tmp_path / 'thesis.txt').read_text() == 'years of work'
+
+
+def test_command_writes_once(tmp_path, monkeypatch, capsys):
+    small = dict(zip(COUNTS, (1, 2, 1)))
+    monkeypatch.setattr(digits, 'Recipe', lambda *a: Recipe(*a, images=small))
+    monkeypatch.setattr('sys.argv', ['', '--out', str(tmp_path / 'digits')])
+
+    main()
+    first = capsys.readouterr().out
+    before = (tmp_path / 'digits').stat().st_mtime_ns
+    main()
+    second = capsys.readouterr().out
+
+    assert (tmp_path / 'digits').stat().st_mtime_ns == before
+    assert 'wrote 1 labeled, 2 unlabeled, 1 val images' in first
+    assert 'already there' in second
+    assert len(first.splitlines()) == len(second.splitlines()) == 1

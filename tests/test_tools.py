@@ -1,0 +1,183 @@
+"""The command lines, as real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import annotate_cfg
+from mmengine.config import Config
+
+from projects.data_distillation.digits import Recipe, write_digits
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run a command with this Python first in the path, as `activate` does."""
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests')),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def written_cfg(drawn, checkpoint, work_dir: Path) -> Path:
+    cfg = annotate_cfg(drawn, checkpoint, work_dir)
+    cfg.custom_imports = dict(
+        imports=['projects.data_distillation', 'builders']
+    )
+    file = drawn.folder / 'annotate.py'
+    cfg.dump(file)
+    return file
+
+
+@pytest.mark.parametrize('num_processes', [2, 3])
+def test_many_processes_write_the_labels_of_one(
+    drawn, checkpoint, tmp_path, num_processes
+):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+
+    one = run(
+        'python', 'tools/test.py', config, checkpoint,
+        '--work-dir', tmp_path / 'one',
+    )  # fmt: skip
+    many = run(
+        'tools/dist_test.sh', config, checkpoint, num_processes,
+        '--work-dir', tmp_path / 'many',
+    )  # fmt: skip
+
+    assert one.returncode == 0, one.stderr
+    assert many.returncode == 0, many.stderr
+    files = [tmp_path / run / 'pseudo_labels.json' for run in ('one', 'many')]
+    expected, found = (json.loads(file.read_text()) for file in files)
+    assert found['images'] == expected['images']
+    assert found['annotations'] == expected['annotations']
+    assert len(found['annotations']) == 10
+    shards = list((tmp_path / 'many' / 'detections').glob('*.parquet'))
+    assert len(shards) == num_processes
+
+
+TINY = """
+_base_ = '{config}'
+data_root = '{data}/'
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=1))
+"""
+
+
+@pytest.fixture(scope='module')
+def tiny_experiment(tmp_path_factory) -> Path:
+    """The digits experiment with a handful of images and two iterations."""
+    folder = tmp_path_factory.mktemp('tiny')
+    images = dict(labeled=3, unlabeled=4, val=2)
+    # Where configs/digits expects them.
+    write_digits(folder / 'data/digits', recipe=Recipe(images=images))
+    experiment = folder / 'experiment'
+    experiment.mkdir()
+    for config in (ROOT / 'configs/digits').glob('*.py'):
+        text = TINY.format(config=config, data=folder / 'data/digits')
+        (experiment / config.name).write_text(text)
+    return experiment
+
+
+def distill(experiment: Path, *options: object):
+    return run(
+        'python', ROOT / 'tools/distill.py', experiment.name,
+        '--work-dir', 'work', '--oracle', '--control', '--seed', 1, *options,
+        cwd=experiment.parent,
+    )  # fmt: skip
+
+
+def test_distill_runs_all_stages_and_not_again(tiny_experiment):
+    done = distill(tiny_experiment)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    work = tiny_experiment.parent / 'work'
+    summary = json.loads((work / 'summary.json').read_text())
+    models = ('teacher', 'supervised_long', 'student', 'oracle')
+    assert summary.keys() == {*models, 'gap_closed', 'pseudo_labels'}
+    assert all(0 <= summary[m]['bbox_mAP'] <= 1 for m in models)
+    assert summary['pseudo_labels']['images'] == 4
+    assert list((work / 'annotate' / 'detections').glob('*.parquet'))
+    student = Config.fromfile(next((work / 'student').glob('student.py')))
+    assert student.randomness.seed == 1
+    parts = student.train_dataloader.dataset.datasets
+    assert parts[1].ann_file == 'work/annotate/pseudo_labels.json'
+    for model in models:
+        assert model in done.stdout.split('Comparison')[-1]
+
+    again = distill(tiny_experiment)
+
+    assert again.returncode == 0, again.stderr
+    assert '$ python' not in again.stdout
+    assert again.stdout.split('Comparison')[1] in done.stdout
+
+
+def test_distill_goes_on_with_a_half_done_stage(tiny_experiment):
+    work = tiny_experiment.parent / 'work'
+    assert distill(tiny_experiment).returncode == 0
+    (work / 'student' / 'finished').unlink()
+    (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
+
+    again = distill(tiny_experiment)
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    commands = [line for line in again.stdout.splitlines() if '$ ' in line]
+    assert len(commands) == 1
+    assert 'student.py' in commands[0]
+    assert '--resume' in commands[0]
+
+
+def test_training_on_a_file_without_categories_is_refused(tiny_experiment):
+    folder = tiny_experiment.parent
+    file = folder / 'data/digits/annotations/labeled.json'
+    labeled = json.loads(file.read_text())
+    del labeled['categories']
+    bad = folder / 'bad.json'
+    bad.write_text(json.dumps(labeled))
+
+    refused = run(
+        'python', ROOT / 'tools/train.py', 'experiment/teacher.py',
+        '--work-dir', 'refused', '--cfg-options',
+        f'train_dataloader.dataset.ann_file={bad}', cwd=folder,
+    )  # fmt: skip
+
+    assert refused.returncode != 0
+    assert 'bad.json: `categories` is missing' in refused.stderr
+    assert not list((folder / 'refused').glob('*.pth'))
+
+
+def test_distill_names_what_is_missing(tmp_path):
+    refused = run('python', 'tools/distill.py', tmp_path)
+
+    assert refused.returncode == 1
+    assert refused.stderr.strip().endswith('annotate.py not found')
+
+
+def test_split_coco_writes_three_files(drawn, tmp_path):
+    done = run(
+        'python', 'tools/split_coco.py', drawn.folder / 'truth.json',
+        '--count', 2, '--seed', 1, '--out', tmp_path / 'out',
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert 'labeled.json: 2 images, 4 instances' in done.stdout
+    files = sorted(file.name for file in (tmp_path / 'out').iterdir())
+    assert files == ['labeled.json', 'unlabeled.json', 'unlabeled_truth.json']
+
+
+def test_split_coco_explains_a_bad_count(drawn):
+    refused = run(
+        'python', 'tools/split_coco.py', drawn.folder / 'truth.json',
+        '--count', 5,
+    )  # fmt: skip
+
+    assert refused.returncode != 0
+    assert '1 to 4 of the 5, got 5' in refused.stderr
