@@ -68,7 +68,7 @@ TINY = """
 _base_ = '{config}'
 data_root = '{data}/'
 train_cfg = dict(max_iters=2, val_interval=2)
-default_hooks = dict(checkpoint=dict(interval=1))
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
 """
 
 
@@ -132,7 +132,7 @@ def test_distill_goes_on_with_a_half_done_stage(tiny_experiment):
     commands = [line for line in again.stdout.splitlines() if '$ ' in line]
     assert len(commands) == 1
     assert 'student.py' in commands[0]
-    assert '--resume' in commands[0]
+    assert '--resume work/student/iter_1.pth' in commands[0]
 
 
 def test_training_on_a_file_without_categories_is_refused(tiny_experiment):

@@ -1,6 +1,6 @@
 """Pseudo labels for 287 images of BCCD, from 8 views of each.
 
-Paper: sections 3 and 4.1. Run with the stages before it (see teacher.py).
+Paper: sections 3 and 4. Run with the stages before it (see teacher.py).
 Time: 2.5 min on one core of a Xeon.
 """
 

@@ -1,6 +1,6 @@
 """Student on BCCD: 5 labeled and 287 pseudo-labeled images.
 
-Paper: section 4.2, retraining, 6:4. Run alone, after annotate.py:
+Paper: section 4, retraining, 6:4. Run alone, after annotate.py:
 `python tools/train.py configs/bccd/student.py`.
 
 Time: about 9 min on one core of a Xeon.

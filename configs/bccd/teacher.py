@@ -29,7 +29,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
-    # The paper's drops (section 4.2), in every stage.
+    # The paper's drops (section 4), in every stage.
     dict(
         type='MultiStepLR',
         by_epoch=False,

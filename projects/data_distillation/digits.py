@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 CLASSES = tuple('0123456789')
-# Shares of the scans. Labeled images need few: there are few of them.
+# Shares of the scans. Labeled images, being few, need few.
 POOLS = {'labeled': 0.15, 'unlabeled': 0.6, 'val': 0.25}
 # A pixel belongs to a digit if at least this part of it is covered by ink.
 INK = 0.4
@@ -69,7 +69,7 @@ class Recipe:
 
     seed: int = 0
     images: Mapping[str, int] = field(
-        default_factory=lambda: dict(labeled=50, unlabeled=400, val=120)
+        default_factory=lambda: dict(labeled=70, unlabeled=400, val=120)
     )
     style: Style = Style()
 
@@ -151,7 +151,7 @@ def lay_ink(
     ink = cv2.warpAffine(
         scan.astype(np.float32), matrix, (side, side), flags=cv2.INTER_CUBIC
     )
-    return np.clip(1.1 * ink, 0, 1)  # Full ink, though few scans reach it.
+    return np.clip(1.1 * ink, 0, 1)  # Most scans fall just short of 1.
 
 
 def ink_box(alpha: np.ndarray) -> tuple[int, int, int, int]:

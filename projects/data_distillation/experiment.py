@@ -103,7 +103,8 @@ class Experiment:
             key = pseudo_label_key(self.config(stage))
             options.append(f'{key}={self.pseudo_labels}')
         arguments = ['--work-dir', folder]
-        arguments += ['--resume'] if last_checkpoint(folder) else []
+        checkpoint = last_checkpoint(folder)
+        arguments += ['--resume', checkpoint] if checkpoint else []
         arguments += ['--cfg-options', *options] if options else []
         self._call('train', self.config(stage), *arguments)
         (folder / 'finished').touch()

@@ -44,7 +44,7 @@ class AnnotationHook(Hook):
         images_per_shard: See `DetectionStore`.
 
     Source:
-        Paper, section 3.3.
+        Paper, section 3: generating labels on unlabeled data.
     """
 
     def __init__(

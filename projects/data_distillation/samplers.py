@@ -40,8 +40,8 @@ class SourceRatioSampler(Sampler[int]):
         ValueError: If a source is empty or the ratio does not fit.
 
     Source:
-        Paper, section 4.2: a fixed ratio of manual to generated annotations
-        in the minibatches, 6:4.
+        Paper, section 4, retraining: a fixed ratio of manual to generated
+        annotations in the minibatches, 6:4.
     """
 
     def __init__(

@@ -67,10 +67,10 @@ class MatchedSelector:
         ValueError: If `floor` is out of range.
 
     Source:
-        Paper, section 3.3: "the average number of annotated instances per
-        unlabeled image" is made equal to that per labeled image. It leaves
-        open whether per class; the re-implementations match per class, and
-        look for scores from 0.1.
+        Paper, section 4, selecting predictions: "the average number of
+        annotated instances per unlabeled image" is made equal to that per
+        labeled image. It leaves open whether per class; re-implementations
+        match per class, and look for scores from 0.1.
     """
 
     def __init__(self, per_class: bool = True, floor: float = 0.1) -> None:

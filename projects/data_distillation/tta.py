@@ -38,7 +38,7 @@ class MultiViewTTA(BaseTTAModel):
         ValueError: If there is no view.
 
     Source:
-        Paper, sections 3.1 and 3.2.
+        Paper, section 3: multi-transform inference.
     """
 
     def __init__(

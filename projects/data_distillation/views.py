@@ -46,7 +46,8 @@ class View:
         ValueError: If a side is not positive, or the flip unknown.
 
     Source:
-        Paper, section 4.1: scales from 400 to 1200 and horizontal flips.
+        Paper, section 4, data transformations: scales from 400 to 1200, each
+        also flipped.
     """
 
     scale: tuple[int, int]

@@ -1,7 +1,7 @@
 """Faster R-CNN, ResNet-50 FPN, on COCO: what all stages share.
 
 MMDetection's detector with its ImageNet backbone, 8 GPUs with 2 images each
-and a rate of 0.02, the paper's (section 4.2). The rate drops at 70 % and 90 %
+and a rate of 0.02, the paper's (section 4). The rate drops at 70 % and 90 %
 of the iterations, as in the paper, in every stage.
 """
 

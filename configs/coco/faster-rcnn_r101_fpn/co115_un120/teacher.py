@@ -1,7 +1,7 @@
 """Teacher of the large setting, R-101: section 6 of the paper.
 
 Run as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120.
-Time, result: not run here. In the paper: 39.2 mAP on minival.
+Time, result: not run here.
 """
 
 _base_ = ['../../faster-rcnn_r50_fpn/co115_un120/teacher.py', '../backbone.py']

@@ -1,6 +1,6 @@
 r"""Pseudo labels of the large setting: un-120 by the teacher of co-115.
 
-Paper: sections 3 and 6; the 18 views are those of section 4.1. Run alone, on
+Paper: sections 3 and 6; the 18 views are those of section 4. Run alone, on
 8 GPUs (all stages: see teacher.py):
 
     EXP=coco/faster-rcnn_r50_fpn/co115_un120

@@ -1,13 +1,14 @@
 r"""Student of the large setting: co-115 and the pseudo labels of un-120.
 
-Paper: section 6, object detection, large-scale data; section 4.2 for the ratio
+Paper: section 6, object detection, large-scale data; section 4 for the ratio
 of 6:4. Run alone, on 8 GPUs (all stages: see teacher.py):
 
     EXP=coco/faster-rcnn_r50_fpn/co115_un120
     bash tools/dist_train.sh configs/$EXP/student.py 8 \
         --work-dir work_dirs/$EXP/student
 
-Time, result: not run here. In the paper: 37.9 mAP on minival.
+Time, result: not run here. The paper reports 37.9 mAP on
+minival.
 """
 
 _base_ = './supervised_long.py'

@@ -1,6 +1,6 @@
 r"""Control of the large setting: co-115 alone, for the student's schedule.
 
-Paper: section 5.3, number of iterations: a longer schedule without more data
+Paper: section 5, number of iterations: a longer schedule without more data
 overfits, for keypoints. Run alone, on 8 GPUs (all stages: see teacher.py):
 
     EXP=coco/faster-rcnn_r50_fpn/co115_un120

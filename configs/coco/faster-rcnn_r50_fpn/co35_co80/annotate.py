@@ -1,6 +1,6 @@
 r"""Pseudo labels of the small setting: co-80 by the teacher of co-35.
 
-Paper: sections 3 and 6; the 18 views are those of section 4.1. Run alone, on
+Paper: sections 3 and 6; the 18 views are those of section 4. Run alone, on
 8 GPUs (all stages: see teacher.py):
 
     EXP=coco/faster-rcnn_r50_fpn/co35_co80

@@ -1,13 +1,13 @@
 r"""Student of the small setting: co-35 and the pseudo labels of co-80.
 
-Paper: section 6, object detection, small-scale data; section 4.2 for the ratio
+Paper: section 6, object detection, small-scale data; section 4 for the ratio
 of 6:4. Run alone, on 8 GPUs (all stages: see teacher.py):
 
     EXP=coco/faster-rcnn_r50_fpn/co35_co80
     bash tools/dist_train.sh configs/$EXP/student.py 8 \
         --work-dir work_dirs/$EXP/student
 
-Time, result: not run here. In the paper: 32.3 mAP on minival.
+Time, result: not run here.
 """
 
 _base_ = './supervised_long.py'

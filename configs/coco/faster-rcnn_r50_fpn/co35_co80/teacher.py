@@ -7,7 +7,7 @@ Run the four stages and the bounds, on 8 GPUs:
     python tools/distill.py configs/$EXP --work-dir work_dirs/$EXP \
         --control --oracle --launcher pytorch --gpus 8
 
-Time, result: not run here. In the paper: 30.5 mAP on minival.
+Time, result: not run here.
 """
 
 _base_ = '../base.py'

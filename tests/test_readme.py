@@ -1,0 +1,60 @@
+"""What the README claims exists and fits."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from projects.data_distillation.experiment import MODELS
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / 'README.md').read_text()
+BLOCKS = re.findall(r'```bash\n(.*?)```', TEXT, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+TARGETS = sorted(set(re.findall(r'`make (\w+)`', TEXT)))
+# Words in backticks that look like files of this repository.
+PATHS = sorted(
+    set(re.findall(r'`((?:configs|projects|tests|tools)/[\w./-]*)`', TEXT))
+)
+
+
+def test_there_is_something_to_check():
+    assert len(COMMANDS) >= 7
+    assert len(PATHS) >= 8
+
+
+def test_readme_is_short_and_comes_to_the_point():
+    lines = TEXT.splitlines()
+
+    assert len(TEXT.split()) <= 700
+    assert lines.index('```') < lines.index('```bash') < 25
+    assert '@' not in TEXT
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_path_exists(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_command_names_files_that_exist(command):
+    program, *arguments = shlex.split(command)
+    if program == 'make':
+        subprocess.run(['make', '--dry-run', *arguments], cwd=ROOT, check=True)
+        return
+    files = [
+        word for word in arguments if re.match(r'(configs|tools|tests)/', word)
+    ]
+    assert files or program == 'source' or '=' in program
+    assert all((ROOT / file).exists() for file in files)
+
+
+@pytest.mark.parametrize('target', TARGETS)
+def test_make_target_exists(target):
+    subprocess.run(['make', '--dry-run', target], cwd=ROOT, check=True)
+
+
+def test_quoted_table_has_the_models_of_the_comparison():
+    assert all(f' {model} ' in TEXT for model in MODELS)
