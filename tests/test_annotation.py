@@ -142,6 +142,29 @@ def test_unreadable_image_is_named_and_the_others_are_labeled(
     assert 'FileNotFoundError' in unreadable[1]['unreadable']
 
 
+def test_unreadable_image_is_tried_again(drawn, checkpoint, tmp_path):
+    file = drawn.folder / 'unlabeled' / '1.png'
+    whole = file.read_bytes()
+    file.write_bytes(b'not an image')
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    assert len(annotate(cfg)['images']) == 4
+    file.write_bytes(whole)
+
+    labels = annotate(cfg)
+
+    assert labels['images'] == drawn.truth['images']
+    assert labels['info']['data_distillation']['unreadable'] == []
+
+
+def test_no_readable_image_at_all_is_an_error(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    # A mistake in the pipeline hits every image.
+    mistake = dict(type='Resize', scale=(0, 0))
+    cfg.test_dataloader.dataset.pipeline.insert(1, mistake)
+
+    refused(cfg, ValueError, 'none of 5 unlabeled images could be read')
+
+
 def test_sizes_are_those_of_the_decoded_image(drawn, checkpoint, tmp_path):
     infos = [dict(i, width=1, height=2) for i in drawn.truth['images']]
     drawn.write('unlabeled.json', dict(images=infos))

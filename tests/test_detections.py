@@ -65,6 +65,17 @@ def test_image_in_two_shards_is_read_once(tmp_path):
     assert store(tmp_path).read().num_rows == 1
 
 
+def test_image_that_was_read_at_the_second_try_counts_as_read(tmp_path):
+    for reason in ('broken', None, 'broken'):
+        writer = store(tmp_path)
+        writer.add(dict(row('a'), unreadable=reason))
+        writer.add(dict(row('b'), unreadable='broken'))
+
+    assert writer.file_names() == {'a', 'b'}
+    assert writer.file_names(only_readable=True) == {'a'}
+    assert writer.read()['unreadable'].to_pylist() == [None, 'broken']
+
+
 def test_only_the_wanted_images_are_read(tmp_path):
     writer = store(tmp_path)
     writer.add(row('a'))

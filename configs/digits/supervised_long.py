@@ -1,8 +1,16 @@
-"""Control"""
+"""Control: the teacher's data with the student's schedule (paper, section 4).
+
+A student trains longer than its teacher, since it has more data. What the
+longer training alone brings is seen here; only the rest is distillation.
+
+Command: python tools/train.py configs/digits/supervised_long.py
+Time: 2.5 to 3.5 min on one core.
+Expected: less than the student; how much less is the gain of its data.
+"""
 
 _base_ = './teacher.py'
 
-# Found by trial: the oracle still gains from more, the teacher hardly.
+# Found by trial: the student has more data to learn from.
 max_iters = 2 * _base_.max_iters
 train_cfg = dict(max_iters=max_iters)
 param_scheduler = [

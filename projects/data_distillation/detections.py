@@ -13,6 +13,7 @@ from collections.abc import Set
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SCHEMA = pa.schema(
@@ -92,15 +93,19 @@ class DetectionStore:
         temporary.rename(self.folder / name)
         self._rows = []
 
-    def file_names(self) -> set[str]:
-        """Return the file names of all images on disk."""
-        return {
-            name
-            for shard in self._shards()
-            for name in pq.read_table(shard, columns=['file_name'])[
-                'file_name'
-            ].to_pylist()
-        }
+    def file_names(self, only_readable: bool = False) -> set[str]:
+        """Return the file names of the images on disk.
+
+        Args:
+            only_readable: Leave out the images that could not be read.
+        """
+        names: set[str] = set()
+        for shard in self._shards():
+            rows = pq.read_table(shard, columns=['file_name', 'unreadable'])
+            if only_readable:
+                rows = rows.filter(pc.is_null(rows['unreadable']))
+            names.update(rows['file_name'].to_pylist())
+        return names
 
     def read(self, file_names: Set[str] | None = None) -> pa.Table:
         """Read the detections on disk.
@@ -117,11 +122,14 @@ class DetectionStore:
         ]
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
         names = table['file_name'].to_pylist()
-        # Two runs that were started at once may both have an image.
-        first = {name: i for i, name in reversed(list(enumerate(names)))}
+        # An image may be there twice: from two runs at once, or read at the
+        # second try. The later in this order wins.
+        is_read = pc.is_null(table['unreadable']).to_pylist()
+        order = sorted(range(len(names)), key=is_read.__getitem__)
+        row_of = {names[i]: i for i in order}
         if file_names is not None:
-            first = {name: first[name] for name in first.keys() & file_names}
-        rows = pa.array(sorted(first.values()), pa.int64())
+            row_of = {n: row_of[n] for n in row_of.keys() & file_names}
+        rows = pa.array(sorted(row_of.values()), pa.int64())
         by_id = [('image_id', 'ascending'), ('file_name', 'ascending')]
         return table.take(rows).sort_by(by_id)
 

@@ -69,7 +69,7 @@ class Recipe:
 
     seed: int = 0
     images: Mapping[str, int] = field(
-        default_factory=lambda: dict(labeled=70, unlabeled=400, val=120)
+        default_factory=lambda: dict(labeled=50, unlabeled=400, val=120)
     )
     style: Style = Style()
 

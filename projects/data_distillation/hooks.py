@@ -30,9 +30,10 @@ class AnnotationHook(Hook):
 
     In the work folder: `detections/*.parquet`, and once every image is there,
     `pseudo_labels.json`. Images whose detections are on disk are not run
-    again. Every process stores its own images; the one that finishes last
-    selects and writes. The dataset must be an `UnlabeledDataset`, the sampler
-    a `PendingSampler` and the model a `MultiViewTTA`.
+    again; those that could not be read are tried again. Every process stores
+    its own images; the one that finishes last selects and writes. The dataset
+    must be an `UnlabeledDataset`, the sampler a `PendingSampler` and the model
+    a `MultiViewTTA`.
 
     Args:
         labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
@@ -166,7 +167,7 @@ class AnnotationHook(Hook):
     def _skip_done(self, sampler: PendingSampler) -> None:
         # All processes must share out the same images: one that starts late
         # would see what the others have written meanwhile.
-        done = [self._store.file_names()]
+        done = [self._store.file_names(only_readable=True)]
         broadcast_object_list(done)
         sampler.done = {
             i for i, name in enumerate(self._file_names) if name in done[0]

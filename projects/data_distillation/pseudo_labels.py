@@ -85,8 +85,16 @@ def export_pseudo_labels(
 
     Returns:
         A report for people.
+
+    Raises:
+        ValueError: If no image could be read.
     """
     is_read = pc.is_null(table['unreadable'])
+    if not pc.any(is_read).as_py():
+        raise ValueError(
+            f'none of {len(table)} unlabeled images could be read, the first '
+            f'because of {table["unreadable"][0]}'
+        )
     images = coco_images(table.filter(is_read))
     counts = LabeledCounts(
         len(labeled['images']),
