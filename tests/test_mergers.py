@@ -31,12 +31,14 @@ def overlap(a: list, b: list) -> float:
     return w * h / (area - w * h)
 
 
-def slow_nms(boxes: dict, threshold: float) -> list[tuple]:
+def slow_nms(
+    boxes: dict, threshold: float, class_agnostic: bool = False
+) -> list[tuple]:
     """NMS by its definition: box by box, from the highest score."""
     columns = [boxes[k].tolist() for k in boxes]
     kept = []
     for box, score, label, _ in sorted(zip(*columns), key=lambda b: -b[1]):
-        rivals = [k for k in kept if k[2] == label]
+        rivals = [k for k in kept if class_agnostic or k[2] == label]
         if all(overlap(box, k[0]) <= threshold for k in rivals):
             kept.append((box, score, label))
     return kept
@@ -54,6 +56,17 @@ def test_merged_boxes_are_those_of_slow_nms(seed, threshold):
     np.testing.assert_allclose(merged.bboxes, [b for b, _, _ in expected])
     np.testing.assert_allclose(merged.scores, [s for _, s, _ in expected])
     assert merged.labels.tolist() == [label for _, _, label in expected]
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_class_agnostic_boxes_are_those_of_slow_nms(seed):
+    boxes = random_boxes(seed)
+
+    merged = NMSMerger(0.5, class_agnostic=True)(**boxes)
+
+    expected = slow_nms(boxes, 0.5, class_agnostic=True)
+    assert len(merged) == len(expected) < len(slow_nms(boxes, 0.5))
+    np.testing.assert_allclose(merged.bboxes, [b for b, _, _ in expected])
 
 
 def test_num_views_counts_views_with_a_box_of_the_class_at_that_place():

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 VENV=.venv
 PYTHON=${PYTHON:-python3}
 STEPS=$VENV/setup
+SOURCE=$STEPS/onedl-mmcv
 PIP=$VENV/bin/pip
 export MAX_JOBS=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)}
 export PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -44,30 +45,44 @@ step() {
     cp requirements.txt "$STEPS/$name"
 }
 
-show_progress() {  # while the compilers run: objects written so far
-    local started=$SECONDS done
+show_progress() {  # while the compilers run: files that are done
+    local count
     while sleep 30 >/dev/null 3>&-; do
-        done=$(find "$STEPS/tmp" -name '*.o' 2>/dev/null | wc -l)
-        say "  $(( (SECONDS - started) / 60 )) min: $done of 78 files compiled"
+        count=$(find "$SOURCE" -name '*.o' 2>/dev/null | wc -l)
+        say "  $count of 78 files compiled"
     done
 }
 
-ops_import() { "$VENV/bin/python" -c 'import mmcv.ops'; }
+# A folder beside pip's cache: pip's own would give a wheel that was built for
+# another torch, or without torch, whose ops do not work.
+ops_cache() {
+    local cache version
+    cache=$("$PIP" cache dir 2>/dev/null) || cache=$PWD/$STEPS
+    version=$("$VENV/bin/python" -c 'import torch; print(torch.__version__)') &&
+        echo "$cache/data_distillation/torch-$version"
+}
 
-install_mmcv() {
-    # CFLAGS=-g0 halves the time: no debug symbols.
-    CFLAGS=-g0 TMPDIR=$PWD/$STEPS/tmp "$PIP" install --verbose \
-        --no-build-isolation "$@" "$(pinned onedl-mmcv)" "$(pinned numpy)" \
-        "$(pinned opencv-python)" "$(pinned onedl-mmengine)"
+install_ops() {
+    "$PIP" install --no-index --no-deps --find-links "$1" "$(pinned onedl-mmcv)"
+}
+
+# In a folder that stays, so that an interrupted build goes on file by file.
+compile_ops() {
+    mkdir -p "$SOURCE" && "$PIP" download --dest "$SOURCE" --no-deps \
+        --no-binary onedl-mmcv --no-build-isolation "$(pinned onedl-mmcv)" &&
+        tar -xzf "$SOURCE"/onedl_mmcv-*.tar.gz -C "$SOURCE" --skip-old-files &&
+        # -g0 halves the time: no debug symbols.
+        CFLAGS=-g0 "$PIP" wheel --verbose --no-build-isolation --no-deps \
+            --wheel-dir "$1" "$SOURCE"/onedl_mmcv-*/
 }
 
 # `set -e` does not reach into a step (it runs left of `||`), hence the `&&`.
 build_ops() {
-    rm -rf "$STEPS/tmp" && mkdir -p "$STEPS/tmp" && install_mmcv || return
-    # pip caches the wheel by Python version alone: one that was built for
-    # another torch, or without torch, comes back without working ops.
-    ops_import || install_mmcv --force-reinstall --no-deps --no-cache-dir || return
-    ops_import && rm -rf "$STEPS/tmp"
+    local wheels
+    wheels=$(ops_cache) || return
+    install_ops "$wheels" || { compile_ops "$wheels" && install_ops "$wheels"; } ||
+        return
+    rm -rf "$SOURCE"
 }
 
 build_ops_with_progress() {

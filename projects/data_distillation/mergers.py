@@ -9,15 +9,17 @@ from torch import Tensor
 
 @TASK_UTILS.register_module()
 class NMSMerger:
-    """Non-maximum suppression over the boxes of all views, class by class.
+    """Non-maximum suppression over the boxes of all views.
 
-    Of boxes of one class that overlap by more than `iou_threshold` only the
-    one with the highest score is kept.
+    Of boxes of one class (or of any, see `class_agnostic`) that overlap by
+    more than `iou_threshold` only the one with the highest score is kept.
 
     Args:
         iou_threshold: Overlap from which two boxes are the same object, in
             (0, 1).
         max_per_img: The most detections to keep per image, at least 1.
+        class_agnostic: Let a box suppress those of other classes too: where
+            two objects are never at one place, one object gets one label.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -28,7 +30,10 @@ class NMSMerger:
     """
 
     def __init__(
-        self, iou_threshold: float = 0.5, max_per_img: int = 100
+        self,
+        iou_threshold: float = 0.5,
+        max_per_img: int = 100,
+        class_agnostic: bool = False,
     ) -> None:
         if not 0 < iou_threshold < 1:
             raise ValueError(
@@ -38,6 +43,7 @@ class NMSMerger:
             raise ValueError(f'max_per_img must be >= 1, got {max_per_img}')
         self.iou_threshold = iou_threshold
         self.max_per_img = max_per_img
+        self.class_agnostic = class_agnostic
 
     def __call__(
         self,
@@ -67,7 +73,9 @@ class NMSMerger:
                 num_views=view_ids,
             )
         nms = dict(type='nms', iou_threshold=self.iou_threshold)
-        bboxes_and_scores, kept = batched_nms(bboxes_xyxy, scores, labels, nms)
+        bboxes_and_scores, kept = batched_nms(
+            bboxes_xyxy, scores, labels, nms, self.class_agnostic
+        )
         bboxes_and_scores = bboxes_and_scores[: self.max_per_img]
         kept = kept[: self.max_per_img]
         kept_xyxy, kept_labels = bboxes_and_scores[:, :4], labels[kept]
