@@ -120,19 +120,22 @@ def test_distill_runs_all_stages_and_not_again(tiny_experiment):
     assert again.stdout.split('Comparison')[1] in done.stdout
 
 
-def test_distill_goes_on_with_a_half_done_stage(tiny_experiment):
+def test_two_processes_go_on_with_a_half_done_stage(tiny_experiment):
     work = tiny_experiment.parent / 'work'
     assert distill(tiny_experiment).returncode == 0
     (work / 'student' / 'finished').unlink()
     (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
 
-    again = distill(tiny_experiment)
+    again = distill(tiny_experiment, '--launcher', 'pytorch', '--gpus', 2)
 
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     commands = [line for line in again.stdout.splitlines() if '$ ' in line]
     assert len(commands) == 1
     assert 'student.py' in commands[0]
+    assert 'dist_train.sh experiment/student.py 2 ' in commands[0]
     assert '--resume work/student/iter_1.pth' in commands[0]
+    assert 'resumed epoch: 0, iter: 1' in again.stdout
+    assert (work / 'student' / 'finished').is_file()
 
 
 def test_training_on_a_file_without_categories_is_refused(tiny_experiment):

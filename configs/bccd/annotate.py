@@ -19,7 +19,7 @@ model = dict(
         for tenths in (7, 9, 11, 13)
         for flip in (None, 'horizontal')
     ],
-    merger=dict(type='NMSMerger', iou_threshold=0.5, max_per_img=100),
+    merger=dict(type='NMSMerger'),
 )
 test_dataloader = dict(
     sampler=dict(_delete_=True, type='PendingSampler'),

@@ -79,9 +79,10 @@ class Experiment:
         """
         self._train('teacher')
         self._annotate()
+        summary = {}
         for model in self.models:
             self._train(model)
-        summary = {model: self._evaluate(model) for model in self.models}
+            summary[model] = self._evaluate(model)
         summary['gap_closed'] = gap_closed(summary)
         summary['pseudo_labels'] = self._pseudo_label_quality()
         write_json(self.work_dir / 'summary.json', summary)
