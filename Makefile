@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 0
+WORK_DIR ?= work_dirs/digits
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -10,14 +11,15 @@ export PYTHON
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup:  ## Make .venv/ with everything in it (once; about 8 minutes on two cores)
+setup:  ## Make .venv/ with everything in it (once; about 10 minutes on two cores)
 	@tools/setup.sh
 
 data: setup  ## Write the embedded digits data set into data/digits/
 	@$(BIN)/python -m projects.data_distillation.digits
 
 demo: data  ## Run the four steps on the embedded digits; ends with the comparison table
-	@$(BIN)/python tools/distill.py configs/digits --oracle --control --seed $(SEED)
+	@$(BIN)/python tools/distill.py configs/digits --oracle --control \
+		--seed $(SEED) --work-dir $(WORK_DIR)
 
 lint: setup  ## Check style and format
 	@$(BIN)/ruff check

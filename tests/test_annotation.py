@@ -248,6 +248,18 @@ def test_other_views_in_the_same_folder_are_refused(
     refused(cfg, ValueError, r"differs in \['views'\].*--work-dir")
 
 
+def test_other_images_of_the_same_names_are_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    annotate(cfg)
+    other = drawn.folder.parent / 'other'
+    (drawn.folder / 'unlabeled').rename(other)
+    cfg.test_dataloader.dataset.data_prefix.img = str(other)
+
+    refused(cfg, ValueError, r"differs in \['image_folder'\]")
+
+
 def test_other_teacher_in_the_same_folder_is_refused(
     drawn, checkpoint, tmp_path
 ):
@@ -315,6 +327,56 @@ def test_no_checkpoint_is_refused(drawn, tmp_path):
     cfg = annotate_cfg(drawn, None, tmp_path / 'work')
 
     refused(cfg, ValueError, 'needs the checkpoint of a trained teacher')
+
+
+def test_other_model_is_refused(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model = cfg.model.module
+
+    with pytest.raises(TypeError, match='MultiViewTTA.*got ToyDetector'):
+        Runner.from_cfg(cfg).test()
+
+
+def test_other_dataset_is_refused(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.dataset.update(
+        type='CocoDataset', ann_file=str(drawn.folder / 'truth.json')
+    )
+
+    refused(cfg, TypeError, 'dataset=dict.*UnlabeledDataset.*got CocoDataset')
+
+
+def test_unknown_category_is_refused_before_inference(
+    drawn, checkpoint, tmp_path
+):
+    drawn.labeled['annotations'][0]['category_id'] = 99
+    drawn.write('labeled.json', drawn.labeled)
+
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    refused(cfg, ValueError, r'1 annotations have a category_id .*\[99\]')
+
+
+def test_half_precision_detectors_are_merged_in_full(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    runner = Runner.from_cfg(cfg)
+    batch = next(iter(runner.build_dataloader(cfg.test_dataloader)))
+    full = runner.model.test_step(batch)[0].pred_instances
+    boxes = runner.model.module._boxes
+
+    def half_boxes(*args):
+        found = boxes(*args)
+        found.scores = found.scores.half()
+        found.bboxes = found.bboxes.half()
+        return found
+
+    runner.model.module._boxes = half_boxes
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = runner.model.test_step(batch)[0].pred_instances
+
+    assert half.bboxes.dtype == half.scores.dtype == torch.float32
+    torch.testing.assert_close(half.bboxes, full.bboxes, atol=0.1, rtol=0)
 
 
 def test_class_that_the_labeled_file_lacks_is_refused(

@@ -45,10 +45,12 @@ def test_same_classes_or_none_pass(meta):
 
 @pytest.mark.parametrize('classes', [('b', 'a'), ('a',), ('a', 'b', 'c')])
 def test_other_classes_are_refused(classes):
-    with pytest.raises(CheckpointError, match='trained on the classes'):
-        check_checkpoint_classes(
-            dict(dataset_meta=dict(classes=classes)), ['a', 'b']
-        )
+    for meta in (
+        dict(dataset_meta=dict(classes=classes)),
+        dict(CLASSES=classes),
+    ):
+        with pytest.raises(CheckpointError, match='trained on the classes'):
+            check_checkpoint_classes(meta, ['a', 'b'])
 
 
 def test_hash_is_that_of_the_whole_file(tmp_path):

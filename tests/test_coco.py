@@ -69,6 +69,13 @@ def test_instances_are_counted_by_category_without_crowds():
     assert count_instances(annotations, CATEGORIES).tolist() == [0, 2]
 
 
+def test_annotation_of_an_unknown_category_is_refused():
+    annotations = [dict(category_id=c) for c in (3, 9, 9)]
+
+    with pytest.raises(CocoError, match=r'2 annotations .* lacks: \[9\]'):
+        count_instances(annotations, CATEGORIES)
+
+
 def test_boxes_are_clipped_to_their_own_image():
     bboxes_xyxy = np.array([[-5, 2.004, 50, 90], [1, 2, 3.336, 4]])
     sizes_wh = np.array([[40, 80], [100, 100]])

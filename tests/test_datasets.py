@@ -94,3 +94,41 @@ def test_repeated_image_is_refused(drawn, key):
 def test_missing_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match='unlabeled images not found'):
         unlabeled(tmp_path / 'absent')
+
+
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (dict(id='12'), "`id` of every image must be of type int, got '12'"),
+        (dict(id=None), '`id` of every image must be of type int, got None'),
+        (dict(file_name=3), '`file_name` of every .* of type str, got 3'),
+    ],
+)
+def test_bad_image_info_is_refused(drawn, change, match):
+    infos = [dict(i) for i in drawn.truth['images']]
+    infos[1].update(change)
+    file = drawn.write('unlabeled.json', dict(images=infos))
+
+    with pytest.raises(CocoError, match=match):
+        unlabeled(drawn.folder / 'unlabeled', file)
+
+
+@pytest.mark.parametrize(
+    'suffix', ['bmp', 'jpeg', 'JPG', 'png', 'tif', 'Tiff', 'webp']
+)
+def test_common_suffixes_are_images(tmp_path, suffix):
+    (tmp_path / f'a.{suffix}').touch()
+    (tmp_path / 'folder.png').mkdir()
+
+    assert unlabeled(tmp_path).file_names() == [f'a.{suffix}']
+
+
+def test_linked_folders_are_searched_once(tmp_path):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / 'a.png').touch()
+    pile = tmp_path / 'pile'
+    pile.mkdir()
+    (pile / 'link').symlink_to(tmp_path / 'elsewhere')
+    (pile / 'up').symlink_to(pile)
+
+    assert unlabeled(pile).file_names() == ['link/a.png']

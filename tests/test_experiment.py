@@ -64,6 +64,8 @@ def test_table_without_oracle_and_truth_says_less():
 def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
     assert last_checkpoint(tmp_path) is None
     (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_5.pth')
+    assert last_checkpoint(tmp_path) is None
+    (tmp_path / 'iter_5.pth').touch()
 
     assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
 

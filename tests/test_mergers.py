@@ -69,6 +69,18 @@ def test_class_agnostic_boxes_are_those_of_slow_nms(seed):
     np.testing.assert_allclose(merged.bboxes, [b for b, _, _ in expected])
 
 
+def test_class_agnostic_holds_for_very_many_boxes():
+    # From 10,000 boxes on, mmcv takes another way.
+    box = torch.tensor([[0.0, 0.0, 9.0, 9.0]]).repeat(10050, 1)
+    labels = torch.arange(10050) % 3
+
+    merged = NMSMerger(class_agnostic=True)(
+        box, torch.rand(10050), labels, torch.zeros_like(labels)
+    )
+
+    assert len(merged) == 1
+
+
 def test_num_views_counts_views_with_a_box_of_the_class_at_that_place():
     boxes = random_boxes(1)
 

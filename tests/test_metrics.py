@@ -8,10 +8,10 @@ from builders import CATEGORIES
 from projects.data_distillation.metrics import pseudo_label_quality
 
 
-def write(path, annotations: list[tuple], num_images: int = 2):
+def write(path, annotations: list[tuple], ids=(1, 2), first_id=1):
     """Annotations are (image id, category id, bbox_xywh[, score])."""
     content = dict(
-        images=[dict(id=i + 1) for i in range(num_images)],
+        images=[dict(id=i, file_name=f'{n}') for n, i in enumerate(ids)],
         categories=CATEGORIES,
         annotations=[
             dict(
@@ -24,7 +24,7 @@ def write(path, annotations: list[tuple], num_images: int = 2):
                 score=score[0] if score else 1.0,
             )
             for number, (image, category, bbox, *score) in enumerate(
-                annotations, 1
+                annotations, first_id
             )
         ],
     )
@@ -84,3 +84,50 @@ def test_labels_on_a_crowd_count_neither_way(tmp_path):
 
     assert quality['precision'] == 1.0
     assert quality['recall'] == pytest.approx(1 / 3)
+
+
+def test_overlap_that_counts_can_be_chosen(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    pseudo = write(tmp_path / 'pseudo.json', [(1, 7, [0, 0, 10, 7.4], 0.9)])
+
+    right = [
+        pseudo_label_quality(pseudo, truth, iou)['precision']
+        for iou in (0.5, 0.74, 0.75)
+    ]
+
+    assert right == [1.0, 1.0, 0.0]
+
+
+def test_more_labels_than_coco_evaluates_count_all(tmp_path):
+    grid = [
+        (1, 7, [12 * i, 12 * j, 10, 10]) for i in range(15) for j in range(10)
+    ]
+    truth = write(tmp_path / 'truth.json', grid)
+    # Of all sizes, and the last of 150 is wrong.
+    labels = [(*box, 0.9) for box in grid[:-1]] + [
+        (1, 7, [0, 500, 300, 300], 0.5)
+    ]
+
+    quality = pseudo_label_quality(
+        write(tmp_path / 'pseudo.json', labels), truth
+    )
+
+    assert quality['precision'] == quality['recall'] == 149 / 150
+
+
+def test_images_are_matched_by_name_and_ids_may_start_at_0(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH, first_id=0)
+    swapped = [(3 - t[0], *t[1:], 0.9) for t in TRUTH]
+    pseudo = write(tmp_path / 'pseudo.json', swapped, ids=(2, 1))
+
+    quality = pseudo_label_quality(pseudo, truth)
+
+    assert quality['precision'] == quality['recall'] == 1.0
+
+
+def test_image_that_the_truth_lacks_is_refused(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    pseudo = write(tmp_path / 'pseudo.json', [], ids=(1, 2, 3))
+
+    with pytest.raises(ValueError, match='1 pseudo-labeled .*truth.* is 2'):
+        pseudo_label_quality(pseudo, truth)

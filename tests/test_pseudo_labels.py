@@ -9,11 +9,13 @@ import pytest
 from builders import CATEGORIES
 
 from projects.data_distillation import FixedSelector, MatchedSelector
+from projects.data_distillation.coco import count_instances
 from projects.data_distillation.detections import SCHEMA
 from projects.data_distillation.pseudo_labels import (
     export_pseudo_labels,
     shorten,
 )
+from projects.data_distillation.selection import LabeledCounts
 
 
 def row(name: str, *found: tuple, **changes) -> dict:
@@ -47,9 +49,11 @@ def export(
     tmp_path: Path, rows: list[dict], coco: dict, selector=None
 ) -> tuple[dict, str]:
     file = tmp_path / 'pseudo_labels.json'
+    counts = count_instances(coco['annotations'], coco['categories'])
     report = export_pseudo_labels(
         pa.Table.from_pylist(rows, SCHEMA),
-        coco,
+        coco['categories'],
+        LabeledCounts(len(coco['images']), counts),
         selector or FixedSelector(0.5),
         dict(teacher='x'),
         file,
@@ -106,8 +110,9 @@ def test_unreadable_images_do_not_count_as_images(tmp_path):
         row('b', unreadable='broken', width=1, height=1),
     ]
 
-    content, _ = export(tmp_path, rows, labeled(7, 7), MatchedSelector())
+    content, report = export(tmp_path, rows, labeled(7, 7), MatchedSelector())
 
+    assert '1 images could not be read, the first is b (broken)' in report
     assert [i['file_name'] for i in content['images']] == ['a']
     assert len(content['annotations']) == 2
     assert content['info']['data_distillation']['unreadable'] == [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,38 @@ def test_many_processes_write_the_labels_of_one(
     shards = list((tmp_path / 'many' / 'detections').glob('*.parquet'))
     assert len(shards) == num_processes
 
+    # Killed with one image done, and run again.
+    shards[0].unlink()
+    files[1].unlink()
+    run(
+        'tools/dist_test.sh', config, checkpoint, num_processes,
+        '--work-dir', tmp_path / 'many',
+    )  # fmt: skip
+
+    again = json.loads(files[1].read_text())
+    assert again['annotations'] == expected['annotations']
+
+
+def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    slurm = dict(
+        SLURM_PROCID='0',
+        SLURM_LOCALID='0',
+        SLURM_NTASKS='1',
+        SLURM_LAUNCH_NODE_IPADDR='127.0.0.1',
+        MASTER_PORT='29571',
+    )
+
+    done = run(
+        'env', *(f'{k}={v}' for k, v in slurm.items()),
+        'python', 'tools/test.py', config, checkpoint,
+        '--work-dir', tmp_path / 'slurm', '--launcher', 'slurm',
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    labels = json.loads((tmp_path / 'slurm/pseudo_labels.json').read_text())
+    assert len(labels['annotations']) == 10
+
 
 TINY = """
 _base_ = '{config}'
@@ -104,7 +137,9 @@ def test_distill_runs_all_stages_and_not_again(tiny_experiment):
     models = ('teacher', 'supervised_long', 'student', 'oracle')
     assert summary.keys() == {*models, 'gap_closed', 'pseudo_labels'}
     assert all(0 <= summary[m]['bbox_mAP'] <= 1 for m in models)
-    assert summary['pseudo_labels']['images'] == 4
+    quality = summary['pseudo_labels']
+    assert quality.keys() == {'images', 'instances', 'precision', 'recall'}
+    assert quality['images'] == 4
     assert list((work / 'annotate' / 'detections').glob('*.parquet'))
     student = Config.fromfile(next((work / 'student').glob('student.py')))
     assert student.randomness.seed == 1
@@ -136,6 +171,35 @@ def test_two_processes_go_on_with_a_half_done_stage(tiny_experiment):
     assert '--resume work/student/iter_1.pth' in commands[0]
     assert 'resumed epoch: 0, iter: 1' in again.stdout
     assert (work / 'student' / 'finished').is_file()
+
+
+def test_distill_refuses_results_of_other_settings(tiny_experiment):
+    assert distill(tiny_experiment).returncode == 0
+
+    refused = distill(tiny_experiment, '--seed', 2)
+
+    assert refused.returncode == 1
+    assert "work/teacher holds results of other settings (['seed']" in (
+        refused.stderr
+    )
+    assert '$ ' not in refused.stdout
+
+
+def test_distill_finds_bad_data_before_the_first_training(tiny_experiment):
+    experiment = tiny_experiment.parent / 'leaking'
+    shutil.copytree(tiny_experiment, experiment)
+    with (experiment / 'annotate.py').open('a') as config:
+        config.write(
+            "custom_hooks[0]['held_out'] = [dict("
+            'ann_file=unlabeled_truth, '
+            "img_prefix=data_root + 'images/unlabeled/')]\n"
+        )
+
+    refused = distill(experiment, '--work-dir', 'never')
+
+    assert refused.returncode == 1
+    assert '4 of 4 unlabeled images are in' in refused.stderr
+    assert '$ ' not in refused.stdout
 
 
 def test_training_on_a_file_without_categories_is_refused(tiny_experiment):
@@ -174,6 +238,19 @@ def test_split_coco_writes_three_files(drawn, tmp_path):
     assert 'labeled.json: 2 images, 4 instances' in done.stdout
     files = sorted(file.name for file in (tmp_path / 'out').iterdir())
     assert files == ['labeled.json', 'unlabeled.json', 'unlabeled_truth.json']
+
+
+def test_split_coco_overwrites_nothing(drawn):
+    before = (drawn.folder / 'labeled.json').read_text()
+
+    refused = run(
+        'python', 'tools/split_coco.py', drawn.folder / 'truth.json',
+        '--count', 2, '--seed', 1,
+    )  # fmt: skip
+
+    assert refused.returncode == 1
+    assert 'labeled.json exists already' in refused.stderr
+    assert (drawn.folder / 'labeled.json').read_text() == before
 
 
 def test_split_coco_explains_a_bad_count(drawn):

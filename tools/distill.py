@@ -54,7 +54,10 @@ def parse_args() -> argparse.Namespace:
         help='processes, with --launcher pytorch',
     )
     parser.add_argument('--seed', type=int, help='of all trainings')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.gpus > 1 and args.launcher == 'none':
+        parser.error('--gpus needs --launcher pytorch')
+    return args
 
 
 def default_work_dir(experiment: Path) -> Path:
@@ -78,14 +81,13 @@ def main() -> None:
     try:
         experiment = Experiment(
             args.experiment,
-            args.work_dir
-            or Path('work_dirs') / args.experiment.resolve().name,
+            args.work_dir or default_work_dir(args.experiment),
             models,
             args.gpus if args.launcher == 'pytorch' else 1,
             args.seed,
         )
         summary = experiment.run()
-    except (StageError, FileNotFoundError) as error:
+    except (StageError, FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(f'\n{comparison(summary)}')
 

@@ -44,6 +44,8 @@ def main() -> None:
     parts = split_coco(coco, args.count, args.seed)
     for name, part in parts.items():
         file = (args.out or args.ann_file.parent) / f'{name}.json'
+        if file.exists():
+            sys.exit(f'error: {file} exists already: delete it, or use --out')
         write_json(file, part)
         print(
             f'{file}: {len(part["images"])} images, '

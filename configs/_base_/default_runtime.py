@@ -6,6 +6,6 @@ custom_imports = dict(
     imports=['projects.data_distillation'], allow_failed_imports=False
 )
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=1)
+    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=2)
 )
 log_processor = dict(by_epoch=False)

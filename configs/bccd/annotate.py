@@ -26,7 +26,6 @@ test_dataloader = dict(
     dataset=dict(_delete_=True, **_base_.unlabeled),
 )
 test_evaluator = []
-unlabeled_truth = _base_.data_root + 'annotations/unlabeled_truth.json'
 custom_hooks = [
     dict(
         type='AnnotationHook',

@@ -14,7 +14,11 @@ train_dataloader = dict(
         type='ConcatDataset',
         datasets=[
             _base_.labeled,
-            dict(_base_.labeled, ann_file='annotations/unlabeled_truth.json'),
+            dict(
+                _base_.labeled,
+                ann_file='annotations/unlabeled_truth.json',
+                data_prefix=_base_.unlabeled.data_prefix,
+            ),
         ],
     )
 )

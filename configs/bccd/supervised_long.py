@@ -9,7 +9,7 @@ Time: about 9 min on one core of a Xeon.
 _base_ = './teacher.py'
 
 max_iters = 2 * _base_.max_iters
-train_cfg = dict(max_iters=max_iters, val_begin=max_iters + 1)
+train_cfg = dict(max_iters=max_iters)
 param_scheduler = [
     _base_.param_scheduler[0],
     dict(

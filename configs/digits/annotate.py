@@ -1,4 +1,4 @@
-"""Labels the unlabeled digit images with the teacher (paper, 3.1, 3.2).
+"""Labels the unlabeled digit images with the teacher (paper, section 3).
 
 A view is a scale and nothing else: no digit is the mirror image of a digit,
 so a flip would show the teacher signs that it has never seen. A larger scale
@@ -12,7 +12,7 @@ Expected: 75 % of the pseudo labels are right (class, and IoU of 0.5 or more).
 
 _base_ = './teacher.py'
 
-data_root, side = _base_.data_root, _base_.side
+side = _base_.side
 model = dict(
     _delete_=True,
     type='MultiViewTTA',
@@ -22,31 +22,19 @@ model = dict(
     # The digits hardly overlap: two classes at one place are one digit.
     merger=dict(type='NMSMerger', class_agnostic=True),
 )
-
 test_dataloader = dict(
     sampler=dict(_delete_=True, type='PendingSampler'),
-    dataset=dict(
-        _delete_=True,
-        type='UnlabeledDataset',
-        data_root=data_root,
-        ann_file='annotations/unlabeled.json',
-        data_prefix=dict(img='images/unlabeled/'),
-        metainfo=_base_.metainfo,
-        pipeline=[_base_.test_pipeline[0], _base_.test_pipeline[-1]],
-    ),
+    dataset=dict(_delete_=True, **_base_.unlabeled),
 )
 test_evaluator = []
-labels, images = data_root + 'annotations/', data_root + 'images/'
-unlabeled_truth = labels + 'unlabeled_truth.json'  # To compare, not to use.
 custom_hooks = [
     dict(
         type='AnnotationHook',
         labeled=dict(
-            ann_file=labels + 'labeled.json', img_prefix=images + 'labeled/'
+            ann_file=_base_.data_root + _base_.labeled.ann_file,
+            img_prefix=_base_.data_root + _base_.labeled.data_prefix.img,
         ),
-        held_out=[
-            dict(ann_file=labels + 'val.json', img_prefix=images + 'val/')
-        ],
+        held_out=[_base_.held_out],
         selector=dict(type='MatchedSelector', per_class=True),
     )
 ]

@@ -1,7 +1,7 @@
 """Oracle: the true labels of all images, the upper bound (paper, table 1a).
 
 Plain training on the union of the labeled and the unlabeled images, with the
-student's schedule. The truth of the unlabeled images is used nowhere else.
+student's schedule.
 
 Command: python tools/train.py configs/digits/oracle.py
 Time: 2.5 to 3.5 min on one core.
@@ -19,7 +19,7 @@ train_dataloader = dict(
             dict(
                 _base_.labeled,
                 ann_file='annotations/unlabeled_truth.json',
-                data_prefix=dict(img='images/unlabeled/'),
+                data_prefix=_base_.unlabeled.data_prefix,
             ),
         ],
     )

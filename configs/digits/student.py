@@ -22,8 +22,9 @@ train_dataloader = dict(
                 _base_.labeled,
                 data_root='',
                 ann_file='work_dirs/digits/annotate/pseudo_labels.json',
-                data_prefix=dict(img=_base_.data_root + 'images/unlabeled/'),
-                filter_cfg=dict(filter_empty_gt=False),
+                data_prefix=dict(
+                    img=_base_.data_root + _base_.unlabeled.data_prefix.img
+                ),
             ),
         ],
     ),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -102,13 +104,23 @@ def count_instances(
 
     Returns:
         Shape (number of categories,), int64.
+
+    Raises:
+        CocoError: If an annotation is of no category.
     """
     index = {category['id']: i for i, category in enumerate(categories)}
-    counts = np.zeros(len(categories), np.int64)
-    for annotation in annotations:
-        if not annotation.get('iscrowd', 0):
-            counts[index[annotation['category_id']]] += 1
-    return counts
+    ids = Counter(
+        annotation['category_id']
+        for annotation in annotations
+        if not annotation.get('iscrowd', 0)
+    )
+    unknown = sorted(ids.keys() - index.keys(), key=str)
+    if unknown:
+        raise CocoError(
+            f'{sum(ids[i] for i in unknown)} annotations have a category_id '
+            f'that `categories` lacks: {unknown}'
+        )
+    return np.array([ids[i] for i in index], np.int64)
 
 
 def image_paths(
@@ -137,7 +149,7 @@ def check_disjoint(
     images = read_coco(known['ann_file'], 'images')['images']
     names = [image['file_name'] for image in images]
     unlabeled = image_paths(file_names, img_prefix)
-    others = image_paths(names, known.get('img_prefix', ''))
+    others = image_paths(names, known['img_prefix'])
     shared = sorted(unlabeled[path] for path in unlabeled.keys() & others)
     if shared:
         raise CocoError(
@@ -235,7 +247,7 @@ def write_json(path: Path, content: dict) -> None:
         content: What to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
     with temporary.open('w', encoding='utf-8') as file:
         json.dump(content, file)
         file.flush()

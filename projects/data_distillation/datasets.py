@@ -1,8 +1,9 @@
 """Datasets: unlabeled images, and COCO files that are checked when loaded."""
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -138,16 +139,16 @@ class UnlabeledDataset(BaseDetDataset):
         }
         try:
             data = self.pipeline(info)
+            data['data_samples'].set_metainfo(known)
         # Whatever a broken file makes a decoder raise, the others go on.
         except Exception as error:
             return unreadable_sample(known, f'{type(error).__name__}: {error}')
-        data['data_samples'].set_metainfo(known)
         return data
 
     def _infos_of_file(self) -> list[dict]:
         infos = read_coco(self.ann_file, 'images')['images']
-        for key in ('id', 'file_name'):
-            check_unique([info[key] for info in infos], key, self.ann_file)
+        for key, kind in (('id', int), ('file_name', str)):
+            check_values([i.get(key) for i in infos], key, kind, self.ann_file)
         return infos
 
 
@@ -169,7 +170,7 @@ def find_images(folder: Path) -> list[dict]:
         raise FileNotFoundError(
             f'folder of unlabeled images not found: {folder}'
         )
-    files = [path for path in folder.rglob('*') if path.is_file()]
+    files = list(walk_files(folder))
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in files
@@ -189,12 +190,38 @@ def find_images(folder: Path) -> list[dict]:
     return [dict(id=None, file_name=name) for name in names]
 
 
-def check_unique(values: Iterable, key: str, source: str) -> None:
-    """Check that no image id or file name occurs twice.
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, through linked folders too.
+
+    Args:
+        folder: Where to look. A folder that is reached twice (a link that
+            points up, say) is searched once.
+
+    Yields:
+        Files, in no order.
+    """
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(parent, name) for name in names)
+
+
+def check_values(values: list, key: str, kind: type, source: str) -> None:
+    """Check that all image ids or file names are there, and there once.
 
     Raises:
-        CocoError: With the number of repeated values and the first of them.
+        CocoError: With the first that is missing, of another type, or twice.
     """
+    wrong = [value for value in values if not isinstance(value, kind)]
+    if wrong:
+        raise CocoError(
+            f'{source}: `{key}` of every image must be of type '
+            f'{kind.__name__}, got {wrong[0]!r}'
+        )
     repeated = [value for value, n in Counter(values).items() if n > 1]
     if repeated:
         raise CocoError(

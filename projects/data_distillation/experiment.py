@@ -1,18 +1,24 @@
 """Runs an experiment: a folder of stage configs, from teacher to table."""
 
+import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdet.registry import DATASETS, HOOKS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from rich.table import Table
 
+from .checkpoints import sha256_of
 from .coco import write_json
+from .hooks import AnnotationHook
 from .metrics import pseudo_label_quality
 from .pseudo_labels import render
 
@@ -21,10 +27,10 @@ PSEUDO_LABELS = 'pseudo_labels.json'
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 # Evaluated models, in the order of the table, with what they stand for.
 MODELS = {
-    'teacher': 'labeled images only: the lower bound',
-    'supervised_long': "labeled images only, the student's schedule",
-    'student': 'labeled and pseudo-labeled images',
-    'oracle': 'labeled images and the true labels: the upper bound',
+    'teacher': 'labeled: lower bound',
+    'supervised_long': "labeled, student's schedule",
+    'student': 'labeled + pseudo-labeled',
+    'oracle': 'labeled + truth: upper bound',
 }
 
 
@@ -75,8 +81,12 @@ class Experiment:
             `pseudo_labels`.
 
         Raises:
-            StageError: If a stage fails. Run again, it goes on there.
+            StageError: If a stage fails, or its folder holds results of other
+                settings. Run again, it goes on there.
+            ValueError, FileNotFoundError: Before the first training, if the
+                data of a later stage cannot be used.
         """
+        self._check()
         self._train('teacher')
         self._annotate()
         summary = {}
@@ -93,30 +103,74 @@ class Experiment:
         """The file of pseudo labels."""
         return self.work_dir / 'annotate' / PSEUDO_LABELS
 
+    def _check(self) -> None:
+        """Find mistakes of the later stages before the first training."""
+        pseudo_label_key(self.config('student'))
+        cfg = Config.fromfile(self.config('annotate'))
+        truth = cfg.get('unlabeled_truth')
+        if truth and not Path(truth).is_file():
+            raise FileNotFoundError(
+                f'`unlabeled_truth` of {self.config("annotate")} not found: '
+                f'{truth}; remove it where the truth is not known'
+            )
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        for hook in map(HOOKS.build, cfg.custom_hooks):
+            if isinstance(hook, AnnotationHook):
+                hook.check_data(dataset)
+
+    def _begin(self, stage: str, **inputs: str | None) -> Path:
+        """Return the stage's folder, which holds nothing of other settings."""
+        folder = self.work_dir / stage
+        config = Config.fromfile(self.config(stage)).to_dict()
+        text = json.dumps(config, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        wanted = dict(config=digest, seed=self.seed, **inputs)
+        note = folder / 'settings.json'
+        found = json.loads(note.read_bytes()) if note.is_file() else wanted
+        differing = sorted(k for k in wanted if wanted[k] != found.get(k))
+        if differing:
+            raise StageError(
+                f'{folder} holds results of other settings ({differing} '
+                'changed): delete it to run the stage again, or use another '
+                '--work-dir'
+            )
+        write_json(note, wanted)
+        return folder
+
     def _train(self, stage: str) -> None:
         """Train until the checkpoint of the last iteration is there."""
-        folder = self.work_dir / stage
-        if is_finished(folder):
-            print(f'{stage}: trained already, in {folder}')
-            return
         options = [] if self.seed is None else [f'randomness.seed={self.seed}']
+        inputs = {}
         if stage == 'student':
             key = pseudo_label_key(self.config(stage))
             options.append(f'{key}={self.pseudo_labels}')
-        arguments = ['--work-dir', folder]
+            inputs = dict(pseudo_labels=sha256_of(self.pseudo_labels))
+        folder = self._begin(stage, **inputs)
+        if (folder / 'finished').is_file():
+            print(f'{stage}: trained already, in {folder}')
+            return
         checkpoint = last_checkpoint(folder)
+        arguments = ['--work-dir', folder]
         arguments += ['--resume', checkpoint] if checkpoint else []
         arguments += ['--cfg-options', *options] if options else []
         self._call('train', self.config(stage), *arguments)
+        shutil.rmtree(folder / 'test', ignore_errors=True)
         (folder / 'finished').touch()
 
     def _annotate(self) -> None:
+        teacher = last_checkpoint(self.work_dir / 'teacher')
+        folder = self._begin('annotate', teacher=sha256_of(teacher))
         if self.pseudo_labels.is_file():
             print(f'annotate: done already, {self.pseudo_labels}')
             return
-        checkpoint = last_checkpoint(self.work_dir / 'teacher')
-        config, folder = self.config('annotate'), self.pseudo_labels.parent
-        self._call('test', config, checkpoint, '--work-dir', folder)
+        config = self.config('annotate')
+        self._call('test', config, teacher, '--work-dir', folder)
+        if not self.pseudo_labels.is_file():
+            raise StageError(
+                f'annotation ended without writing {self.pseudo_labels}: run '
+                'the same again'
+            )
 
     def _evaluate(self, stage: str) -> dict:
         """Return COCO's box metrics of a model, measured once."""
@@ -178,19 +232,15 @@ def run_command(command: list[str]) -> None:
         )
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether a training in this folder has come to its end."""
-    return (folder / 'finished').is_file()
-
-
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the newest checkpoint of a training; None if there is none."""
     note = folder / 'last_checkpoint'
     if not note.is_file():
         return None
     checkpoint = Path(note.read_text().strip())
-    # The note holds an absolute path: the folder may have been moved.
-    return folder / checkpoint.name
+    # The note holds the path at that time: the folder may have been moved.
+    checkpoint = folder / checkpoint.name
+    return checkpoint if checkpoint.is_file() else None
 
 
 def newest_metrics(folder: Path) -> dict | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +17,17 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from .checkpoints import check_checkpoint_classes, check_weights, sha256_of
-from .coco import check_classes, check_disjoint, read_coco
+from .coco import (
+    check_classes,
+    check_disjoint,
+    count_instances,
+    read_coco,
+)
 from .datasets import UnlabeledDataset, is_unreadable
 from .detections import DetectionStore
 from .pseudo_labels import export_pseudo_labels
 from .samplers import PendingSampler
+from .selection import LabeledCounts
 from .tta import MultiViewTTA
 
 
@@ -62,6 +69,28 @@ class AnnotationHook(Hook):
         self.images_per_shard = images_per_shard
         self._is_loaded = False
 
+    def check_data(self, dataset: UnlabeledDataset) -> None:
+        """Check the unlabeled images and the labeled file.
+
+        Args:
+            dataset: The images to annotate.
+
+        Raises:
+            CocoError: If the classes are not the labeled file's categories, or
+                unlabeled images are in the labeled or a held-out set.
+        """
+        ann_file = self.labeled['ann_file']
+        labeled = read_coco(ann_file, 'images', 'annotations', 'categories')
+        self._categories = labeled['categories']
+        check_classes(dataset.metainfo['classes'], self._categories, ann_file)
+        self._labeled = LabeledCounts(
+            len(labeled['images']),
+            count_instances(labeled['annotations'], self._categories),
+        )
+        self._file_names = dataset.file_names()
+        for known in (self.labeled, *self.held_out):
+            check_disjoint(self._file_names, dataset.data_prefix['img'], known)
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model or other classes.
 
@@ -93,8 +122,7 @@ class AnnotationHook(Hook):
         Raises:
             TypeError: If dataset or sampler are of another type.
             ValueError: If no checkpoint was loaded.
-            CocoError: If the classes are not the labeled file's categories, or
-                unlabeled images are in the labeled or a held-out set.
+            CocoError: See `check_data`.
             StoreError: If there are detections of another teacher.
         """
         if not self._is_loaded:
@@ -105,10 +133,10 @@ class AnnotationHook(Hook):
         loader = runner.test_dataloader
         check_type('dataset', loader.dataset, UnlabeledDataset)
         check_type('sampler', loader.sampler, PendingSampler)
-        self._check_data(loader.dataset)
+        self.check_data(loader.dataset)
         self._store = DetectionStore(
             Path(runner.work_dir) / 'detections',
-            provenance_of(runner.cfg),
+            provenance_of(runner.cfg, loader.dataset),
             self.images_per_shard,
         )
         self._skip_done(loader.sampler)
@@ -145,24 +173,13 @@ class AnnotationHook(Hook):
         provenance = dict(self._store.provenance, selector=self.selector_cfg)
         text = export_pseudo_labels(
             self._store.read(set(self._file_names)),
+            self._categories,
             self._labeled,
             self.selector,
             provenance,
             Path(runner.work_dir) / 'pseudo_labels.json',
         )
         say(text)
-
-    def _check_data(self, dataset: UnlabeledDataset) -> None:
-        ann_file = self.labeled['ann_file']
-        self._labeled = read_coco(
-            ann_file, 'images', 'annotations', 'categories'
-        )
-        check_classes(
-            dataset.metainfo['classes'], self._labeled['categories'], ann_file
-        )
-        self._file_names = dataset.file_names()
-        for known in (self.labeled, *self.held_out):
-            check_disjoint(self._file_names, dataset.data_prefix['img'], known)
 
     def _skip_done(self, sampler: PendingSampler) -> None:
         # All processes must share out the same images: one that starts late
@@ -217,30 +234,31 @@ def detection_row(sample: DetDataSample) -> dict:
     )
 
 
-def provenance_of(cfg: Config) -> dict:
-    """Say what makes the detections: teacher, views, merger.
+def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
+    """Say what makes the detections: teacher, views, merger, images.
 
     Args:
         cfg: The config of the test run.
+        dataset: The images.
 
     Returns:
         A dict that JSON can hold.
     """
     detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
-    pipeline = cfg.test_dataloader.dataset.get('pipeline')
-    return json.loads(
-        json.dumps(
-            dict(
-                teacher_config=cfg.filename,
-                detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
-                checkpoint=cfg.load_from,
-                checkpoint_sha256=sha256_of(cfg.load_from),
-                pipeline=pipeline,
-                views=cfg.model.views,
-                merger=cfg.model.merger,
-            )
-        )
+    provenance = dict(
+        teacher_config=cfg.filename,
+        detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
+        checkpoint=cfg.load_from,
+        # Of a URL its text: what it stands for is not expected to change.
+        checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
+        image_folder=os.path.realpath(dataset.data_prefix['img']),
+        has_image_infos=bool(dataset.ann_file),
+        pipeline=cfg.test_dataloader.dataset.get('pipeline'),
+        views=cfg.model.views,
+        merger=cfg.model.merger,
     )
+    # As it will come back from a shard: tuples become lists.
+    return json.loads(json.dumps(provenance))
 
 
 def say(text: str) -> None:

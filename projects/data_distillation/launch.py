@@ -49,8 +49,8 @@ def init_cpu_processes(launcher: str) -> None:
     """
     if launcher not in ('pytorch', 'slurm'):
         raise ValueError(
-            "without a GPU the launcher must be 'none', 'pytorch' or "
-            f'"slurm", got {launcher!r}'
+            "without a GPU the launcher must be 'none', 'pytorch' or 'slurm', "
+            f'got {launcher!r}'
         )
     if launcher == 'slurm':
         os.environ.update(

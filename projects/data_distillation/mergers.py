@@ -73,9 +73,9 @@ class NMSMerger:
                 num_views=view_ids,
             )
         nms = dict(type='nms', iou_threshold=self.iou_threshold)
-        bboxes_and_scores, kept = batched_nms(
-            bboxes_xyxy, scores, labels, nms, self.class_agnostic
-        )
+        # batched_nms has a flag for this, but drops it from 10,000 boxes on.
+        groups = torch.zeros_like(labels) if self.class_agnostic else labels
+        bboxes_and_scores, kept = batched_nms(bboxes_xyxy, scores, groups, nms)
         bboxes_and_scores = bboxes_and_scores[: self.max_per_img]
         kept = kept[: self.max_per_img]
         kept_xyxy, kept_labels = bboxes_and_scores[:, :4], labels[kept]

@@ -8,6 +8,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from .coco import CocoError, read_coco
+
 
 def pseudo_label_quality(
     pseudo_file: str | Path, truth_file: str | Path, iou: float = 0.5
@@ -20,32 +22,73 @@ def pseudo_label_quality(
 
     Args:
         pseudo_file: COCO file with scores.
-        truth_file: COCO file with the same image and category ids.
+        truth_file: COCO file with the same category ids and, by file name,
+            the same images; objects on others count as not found.
         iou: Overlap from which a label is right, in (0, 1].
 
     Returns:
-        `images`, `instances` (pseudo labels), `precision` and `recall`; both
+        `images`, `instances` (pseudo labels), `precision` and `recall`; these
         are None if there is nothing to divide by.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        CocoError: If the truth lacks an image of the pseudo labels.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        truth, pseudo = COCO(str(truth_file)), COCO(str(pseudo_file))
-        matched, num_pseudo, num_truth = count_matches(truth, pseudo, iou)
-    return dict(
-        images=len(pseudo.imgs),
-        instances=len(pseudo.anns),
-        precision=matched / num_pseudo if num_pseudo else None,
-        recall=matched / num_truth if num_truth else None,
+    truth = read_coco(truth_file, 'images', 'categories')
+    pseudo = with_image_ids_of(truth, read_coco(pseudo_file, 'images'))
+    num_matched, num_pseudo, num_truth = count_matches(
+        index(truth), index(pseudo), iou
     )
+    return dict(
+        images=len(pseudo['images']),
+        instances=len(pseudo['annotations']),
+        precision=num_matched / num_pseudo if num_pseudo else None,
+        recall=num_matched / num_truth if num_truth else None,
+    )
+
+
+def with_image_ids_of(truth: dict, pseudo: dict) -> dict:
+    """Return pseudo labels whose images have the truth's ids.
+
+    Images of a folder were given ids of their own.
+
+    Raises:
+        CocoError: If an image is not in the truth.
+    """
+    true_ids = {image['file_name']: image['id'] for image in truth['images']}
+    names = {image['id']: image['file_name'] for image in pseudo['images']}
+    unknown = sorted(set(names.values()) - true_ids.keys())
+    if unknown:
+        raise CocoError(
+            f'{len(unknown)} pseudo-labeled images are not in the truth, the '
+            f'first is {unknown[0]}'
+        )
+    return dict(
+        pseudo,
+        annotations=[
+            dict(label, image_id=true_ids[names[label['image_id']]])
+            for label in pseudo['annotations']
+        ],
+    )
+
+
+def index(content: dict) -> COCO:
+    """Return pycocotools' index of a COCO object."""
+    coco = COCO()
+    coco.dataset = content
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints
+        coco.createIndex()
+    return coco
 
 
 def count_matches(
     truth: COCO, pseudo: COCO, iou: float
 ) -> tuple[int, int, int]:
-    """Count matched pseudo labels, all pseudo labels, and all objects.
+    """Count matched objects, all pseudo labels, and all objects.
 
     Args:
         truth: The true annotations.
-        pseudo: Annotations with scores.
+        pseudo: Annotations with scores and ids above 0.
         iou: Overlap from which a label is right.
 
     Returns:
@@ -56,11 +99,13 @@ def count_matches(
     evaluation.params.areaRng = [[0, 1e10]]
     evaluation.params.areaRngLbl = ['all']
     evaluation.params.maxDets = [max(len(pseudo.anns), 1)]
-    evaluation.evaluate()
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
     num_matched = num_pseudo = num_truth = 0
     for found in filter(None, evaluation.evalImgs):
-        counts = ~found['dtIgnore'][0].astype(bool)
-        num_matched += int((counts & (found['dtMatches'][0] > 0)).sum())
-        num_pseudo += int(counts.sum())
-        num_truth += int((~found['gtIgnore'].astype(bool)).sum())
+        counts = ~found['gtIgnore'].astype(bool)
+        # Not `dtMatches`: it holds the truth's ids, of which 0 may be one.
+        num_matched += int((counts & (found['gtMatches'][0] > 0)).sum())
+        num_truth += int(counts.sum())
+        num_pseudo += int((~found['dtIgnore'][0].astype(bool)).sum())
     return num_matched, num_pseudo, num_truth

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from .coco import Categories, count_instances, write_json, xyxy_to_xywh
+from .coco import Categories, write_json, xyxy_to_xywh
 from .selection import LabeledCounts, Selector
 
 # CocoDataset drops boxes that are thinner, without a word.
@@ -69,7 +69,8 @@ class Selection:
 
 def export_pseudo_labels(
     table: pa.Table,
-    labeled: dict,
+    categories: Categories,
+    labeled: LabeledCounts,
     selector: Selector,
     provenance: dict,
     out_file: Path,
@@ -78,7 +79,8 @@ def export_pseudo_labels(
 
     Args:
         table: The detection store's table, in its order.
-        labeled: The labeled COCO file's content, whose categories are copied.
+        categories: The labeled file's, which are copied as they are.
+        labeled: The counts of the labeled file.
         selector: Chooses the scores from which a detection is a label.
         provenance: What made the detections, for the file's `info`.
         out_file: The file to write.
@@ -96,31 +98,31 @@ def export_pseudo_labels(
             f'because of {table["unreadable"][0]}'
         )
     images = coco_images(table.filter(is_read))
-    counts = LabeledCounts(
-        len(labeled['images']),
-        count_instances(labeled['annotations'], labeled['categories']),
-    )
     detections = flatten(table.filter(is_read))
-    selection = select(detections, len(images), selector, counts)
+    selection = select(detections, len(images), selector, labeled)
+    unreadable = table.filter(pc.invert(is_read))
+    unreadable = unreadable.select(['file_name', 'unreadable']).to_pylist()
     origin = dict(
-        provenance,
-        **describe(selection, labeled['categories']),
-        unreadable=table.filter(pc.invert(is_read))
-        .select(['file_name', 'unreadable'])
-        .to_pylist(),
+        provenance, **describe(selection, categories), unreadable=unreadable
     )
+    annotations = coco_annotations(selection.selected, images, categories)
     write_json(
         out_file,
         dict(
             info=dict(description='Pseudo labels', data_distillation=origin),
             images=images,
-            annotations=coco_annotations(
-                selection.selected, images, labeled['categories']
-            ),
-            categories=labeled['categories'],
+            annotations=annotations,
+            categories=categories,
         ),
     )
-    return report(selection, counts, labeled['categories'], out_file)
+    text = report(selection, labeled, categories, out_file)
+    if unreadable:
+        text += (
+            f'\nwarning: {len(unreadable):,} images could not be read, the '
+            f'first is {unreadable[0]["file_name"]} '
+            f'({unreadable[0]["unreadable"]}); all are in its `info`'
+        )
+    return text
 
 
 def coco_images(table: pa.Table) -> list[dict]:

@@ -66,19 +66,13 @@ class MultiViewTTA(BaseTTAModel):
         pairs = zip(data['inputs'], data['data_samples'], strict=True)
         return [self._detect(image, sample) for image, sample in pairs]
 
-    def merge_preds(
-        self, data_samples_list: list[list[DetDataSample]]
-    ) -> list[DetDataSample]:
-        """Merge predictions whose views are undone already.
+    def merge_preds(self, data_samples_list: list) -> None:
+        """Not used: `test_step` merges as soon as it has an image's views.
 
-        Args:
-            data_samples_list: For each image, its views' samples. Boxes are
-                xyxy pixels of the original image.
-
-        Returns:
-            One sample per image.
+        Raises:
+            NotImplementedError: Always.
         """
-        return [self._merge(samples) for samples in data_samples_list]
+        raise NotImplementedError('MultiViewTTA merges in `test_step`')
 
     @property
     def device(self) -> torch.device:
@@ -127,11 +121,8 @@ class MultiViewTTA(BaseTTAModel):
         return detected
 
     def _merge(
-        self,
-        samples: Sequence[DetDataSample],
-        original: DetDataSample | None = None,
+        self, samples: Sequence[DetDataSample], original: DetDataSample
     ) -> DetDataSample:
-        original = samples[0] if original is None else original
         merged = DetDataSample(metainfo=original.metainfo)
         # Autocast would compute overlaps in half precision.
         with torch.autocast(self.device.type, enabled=False):

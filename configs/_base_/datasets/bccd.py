@@ -7,7 +7,8 @@ The three parts of train.json are written by
 The photographs, 640x480, are resized to half their size.
 """
 
-data_root = 'data/bccd/'
+# `export BCCD_ROOT=/elsewhere/` overrides it for every stage.
+data_root = '{{$BCCD_ROOT:data/bccd/}}'
 metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
 test_scale = (320, 240)
 
@@ -62,6 +63,8 @@ unlabeled = dict(
         ),
     ],
 )
+# To compare with; remove it where the truth is not known.
+unlabeled_truth = data_root + 'annotations/unlabeled_truth.json'
 held_out = dict(
     ann_file=data_root + 'annotations/test.json',
     img_prefix=data_root + 'images/',

@@ -46,6 +46,21 @@ labeled = dict(
     pipeline=train_pipeline,
 )
 
+unlabeled = dict(
+    type='UnlabeledDataset',
+    data_root=data_root,
+    ann_file='annotations/unlabeled.json',
+    data_prefix=dict(img='images/unlabeled/'),
+    metainfo=metainfo,
+    pipeline=[test_pipeline[0], test_pipeline[-1]],
+)
+# To compare with, not to train on (but by the oracle).
+unlabeled_truth = data_root + 'annotations/unlabeled_truth.json'
+held_out = dict(
+    ann_file=data_root + 'annotations/val.json',
+    img_prefix=data_root + 'images/val/',
+)
+
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,  # Images this small load faster than a process starts.

@@ -47,6 +47,6 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=1)
+    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=2)
 )
 log_processor = dict(by_epoch=False)
