@@ -165,8 +165,8 @@ def test_two_processes_go_on_with_a_half_done_stage(tiny_experiment):
 
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     commands = [line for line in again.stdout.splitlines() if '$ ' in line]
-    assert len(commands) == 1
-    assert 'student.py' in commands[0]
+    assert len(commands) == 2
+    assert 'dist_test.sh experiment/student.py work/stud' in commands[1]
     assert 'dist_train.sh experiment/student.py 2 ' in commands[0]
     assert '--resume work/student/iter_1.pth' in commands[0]
     assert 'resumed epoch: 0, iter: 1' in again.stdout

@@ -2,8 +2,8 @@
 
 Paper: Table 1a. Run alone: `python tools/train.py configs/bccd/oracle.py`.
 
-Time: 9 min on one core of a Xeon. Result: 46.8 mAP on the 72 held-out images,
-one seed.
+Time: 8 min on one core of a Xeon. Result: 48.6 mAP on the 72 held-out images
+(seed 0).
 """
 
 _base_ = './supervised_long.py'
