@@ -39,7 +39,7 @@ class Style:
         stretch: Greatest relative change of the width, and of the shear.
         overlap: Greatest part of a digit's box, 0 to 1, that the box of
             another may cover.
-        contrast: Gray levels between a digit and the mean background.
+        contrast: Gray levels from the mean background down to a digit.
         strokes: Least and greatest number of pen strokes that are no digits.
         blobs: Least and greatest number of soft spots in the background.
         noise: Standard deviation of the noise, in gray levels.
@@ -48,13 +48,13 @@ class Style:
     side: int = 128
     digits: tuple[int, int] = (7, 9)
     digit_side: tuple[float, float] = (20.0, 44.0)
-    angle: float = 8.0
+    angle: float = 6.0
     stretch: float = 0.1
     overlap: float = 0.15
     contrast: tuple[float, float] = (60.0, 120.0)
-    strokes: tuple[int, int] = (2, 6)
+    strokes: tuple[int, int] = (2, 5)
     blobs: tuple[int, int] = (0, 4)
-    noise: tuple[float, float] = (2.0, 12.0)
+    noise: tuple[float, float] = (2.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Recipe:
 
     seed: int = 0
     images: Mapping[str, int] = field(
-        default_factory=lambda: dict(labeled=50, unlabeled=400, val=120)
+        default_factory=lambda: dict(labeled=30, unlabeled=400, val=150)
     )
     style: Style = Style()
 
@@ -241,7 +241,7 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
     """
     axis = np.linspace(-0.5, 0.5, style.side, dtype=np.float32)
     right, down = rng.uniform(-40, 40, 2) if style.blobs[1] else (0, 0)
-    image = rng.uniform(60, 195) + right * axis + down * axis[:, None]
+    image = rng.uniform(140, 220) + right * axis + down * axis[:, None]
     for _ in range(rng.integers(*style.blobs, endpoint=True)):
         spot = np.zeros_like(image)
         center = rng.integers(0, style.side, 2).tolist()
@@ -279,7 +279,7 @@ def paint(
     rng: np.random.Generator,
     style: Style,
 ) -> np.ndarray:
-    """Put ink on an image, darker or lighter than the image's mean.
+    """Put ink on an image, darker than the image's mean.
 
     Args:
         image: (H, W) gray levels; stays as it is.
@@ -290,9 +290,7 @@ def paint(
     Returns:
         (H, W), the inked image.
     """
-    sign = 1 if image.mean() < 128 else -1
-    sign = -sign if rng.random() < 0.3 else sign
-    tone = image.mean() + sign * rng.uniform(*style.contrast)
+    tone = image.mean() - rng.uniform(*style.contrast)
     return image * (1 - alpha) + np.clip(tone, 0, 255) * alpha
 
 
