@@ -190,9 +190,10 @@ def test_distill_finds_bad_data_before_the_first_training(tiny_experiment):
     shutil.copytree(tiny_experiment, experiment)
     with (experiment / 'annotate.py').open('a') as config:
         config.write(
-            "custom_hooks[0]['held_out'] = [dict("
-            'ann_file=unlabeled_truth, '
-            "img_prefix=data_root + 'images/unlabeled/')]\n"
+            'held_out = dict(ann_file=_base_.unlabeled_truth, '
+            "img_prefix=_base_.data_root + 'images/unlabeled/')\n"
+            'custom_hooks = [dict(_base_.custom_hooks[0], '
+            'held_out=[held_out])]\n'
         )
 
     refused = distill(experiment, '--work-dir', 'never')
