@@ -31,6 +31,28 @@ def test_resizing_is_within_one_gray_level_of_opencv(size_hw):
     assert difference.max() <= 1
 
 
+@pytest.mark.parametrize('size_hw', [(96, 96), (112, 112), (160, 160)])
+def test_resizing_does_not_depend_on_the_number_of_threads(size_hw):
+    random = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (3, 128, 128), generator=random).byte()
+    num_threads = torch.get_num_threads()
+    resized = []
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        resized.append(resize(image, size_hw))
+    torch.set_num_threads(num_threads)
+
+    assert torch.equal(*resized)
+
+
+def test_resizing_rounds_half_up():
+    image = torch.tensor([[0, 1], [254, 255]]).byte().repeat(3, 1, 1)
+
+    resized = resize(image, (2, 1))
+
+    assert resized[0].tolist() == [[1], [255]]
+
+
 @pytest.mark.parametrize('flip', [None, 'horizontal'])
 def test_inverse_undoes_the_flip_of_a_drawn_box(flip):
     image = torch.zeros(3, 77, 101, dtype=torch.uint8)

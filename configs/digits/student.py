@@ -1,4 +1,4 @@
-"""Student: labeled and pseudo-labeled images at 6:4 (paper, section 4).
+"""Student: labeled and pseudo-labeled images at 3:7 (paper, section 4).
 
 It starts from the initial weights, not from the teacher's. Compared with
 supervised_long.py only the data differs; run annotate.py first.
@@ -10,7 +10,9 @@ Time: 2.5 min on two cores. Result: 63.8 mAP on val (seed 0).
 _base_ = './supervised_long.py'
 
 train_dataloader = dict(
-    sampler=dict(_delete_=True, type='SourceRatioSampler', ratio=[6, 4]),
+    # Not the paper's 6:4, which is for as many labeled as unlabeled images:
+    # here they are 30 to 400. Found by trial, on another seed.
+    sampler=dict(_delete_=True, type='SourceRatioSampler', ratio=[3, 7]),
     batch_sampler=None,
     dataset=dict(
         _delete_=True,

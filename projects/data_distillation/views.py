@@ -29,7 +29,9 @@ def resize(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     resized = F.interpolate(
         image[None].float(), size_hw, mode='bilinear', align_corners=False
     )
-    return resized[0].round().clamp(0, 255).to(torch.uint8)
+    # Rounds, and half-way values up even if they come out slightly low: how
+    # low depends on the number of threads and on the device.
+    return (resized[0] + 0.5 + 2**-10).clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)
