@@ -10,8 +10,12 @@ import pytest
 import torch
 from builders import CATEGORIES, CLASSES, annotate, annotate_cfg
 from mmdet.datasets import CocoDataset
+from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
+
+from projects.data_distillation import View
+from projects.data_distillation.tta import view_sample
 
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5
@@ -86,6 +90,18 @@ def test_merged_sample_keeps_its_own_metainfo(drawn, checkpoint, tmp_path):
     assert merged.file_name == '0.png'
     for key in ('flip', 'flip_direction', 'scale_factor', 'img_shape'):
         assert key not in merged.metainfo
+
+
+def test_detector_is_told_the_true_scale_of_a_view():
+    original = DetDataSample(metainfo=dict(ori_shape=(80, 120), img_id=3))
+    view = View(scale=(100, 60), flip='horizontal')
+
+    sample = view_sample(original, view, (60, 100))
+
+    assert sample.scale_factor == (100 / 120, 60 / 80)
+    assert sample.img_shape == (60, 100)
+    assert (sample.flip, sample.flip_direction) == (True, 'horizontal')
+    assert (sample.img_id, sample.ori_shape) == (3, (80, 120))
 
 
 def test_flip_pair_shares_a_forward_and_equal_views_run_once(

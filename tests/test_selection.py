@@ -89,6 +89,17 @@ def test_too_few_detections_give_the_floor():
     assert found.tolist() == [np.float32(0.1)]
 
 
+def test_score_below_the_floor_is_never_enough():
+    scores = np.array([0.9, 0.05, 0.04], np.float32)
+    labeled = LabeledCounts(1, np.array([2]))
+
+    found = MatchedSelector(floor=0.1).choose(
+        scores, np.zeros(3, int), 1, labeled
+    )
+
+    assert found.tolist() == [np.float32(0.1)]
+
+
 def test_no_detection_and_no_image_give_no_error():
     nothing = np.zeros(0, np.float32), np.zeros(0, int)
 
