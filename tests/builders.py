@@ -155,9 +155,9 @@ def annotate_cfg(
                 type='MultiViewTTA',
                 module=toy_detector_cfg(),
                 views=[
-                    dict(scale=(400, short), flip=flip)
+                    [dict(type='Resize', scale=(400, short)), *flip]
                     for short in (60, 80, 123)
-                    for flip in (None, 'horizontal')
+                    for flip in ([], [dict(type='Flip')])
                 ],
                 merger=dict(type='NMSMerger'),
             ),

@@ -10,12 +10,8 @@ import pytest
 import torch
 from builders import CATEGORIES, CLASSES, annotate, annotate_cfg
 from mmdet.datasets import CocoDataset
-from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
-
-from projects.data_distillation import View
-from projects.data_distillation.tta import view_sample
 
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5
@@ -92,27 +88,15 @@ def test_merged_sample_keeps_its_own_metainfo(drawn, checkpoint, tmp_path):
         assert key not in merged.metainfo
 
 
-def test_detector_is_told_the_true_scale_of_a_view():
-    original = DetDataSample(metainfo=dict(ori_shape=(80, 120), img_id=3))
-    view = View(scale=(100, 60), flip='horizontal')
-
-    sample = view_sample(original, view, (60, 100))
-
-    assert sample.scale_factor == (100 / 120, 60 / 80)
-    assert sample.img_shape == (60, 100)
-    assert (sample.flip, sample.flip_direction) == (True, 'horizontal')
-    assert (sample.img_id, sample.ori_shape) == (3, (80, 120))
-
-
 def test_flip_pair_shares_a_forward_and_equal_views_run_once(
     drawn, checkpoint, tmp_path
 ):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     # Both scales make 60 x 90 of the first image (80 x 120).
     cfg.model.views = [
-        dict(scale=scale, flip=flip)
+        [dict(type='Resize', scale=scale), *flip]
         for scale in ((400, 60), (90, 60))
-        for flip in (None, 'horizontal')
+        for flip in ([], [dict(type='Flip')])
     ]
     runner = Runner.from_cfg(cfg)
     batch = next(iter(runner.build_dataloader(cfg.test_dataloader)))
@@ -232,7 +216,11 @@ def test_provenance_names_teacher_views_merger_and_selection(
     origin = labels['info']['data_distillation']
     assert origin['checkpoint'] == str(checkpoint)
     assert len(origin['checkpoint_sha256']) == 64
-    assert origin['views'][1] == dict(scale=[400, 60], flip='horizontal')
+    assert origin['views'][1] == [
+        dict(type='Resize', scale=[400, 60]),
+        dict(type='Flip'),
+    ]
+    assert origin['mode'] == 'exact'
     assert origin['merger'] == dict(type='NMSMerger')
     assert origin['selector'] == dict(type='MatchedSelector')
     assert origin['min_scores'] == pytest.approx(dict(red=0.9, green=0.9))

@@ -175,7 +175,7 @@ def test_paper_views_never_coincide():
     views = Config.fromfile(ROOT / 'configs/coco/views.py').views
 
     assert len(views) == 18
-    assert {min(v['scale']) for v in views} == {*range(400, 1201, 100)}
+    assert {min(v[0]['scale']) for v in views} == {*range(400, 1201, 100)}
     for original_hw in [(480, 640), (640, 428), (300, 640), (100, 640)]:
-        sizes = {View(**v).size_hw(original_hw) for v in views}
+        sizes = {View(v).size_hw(original_hw) for v in views}
         assert len(sizes) == 9

@@ -16,6 +16,7 @@ def row(name: str, image_id: int | None = None, num: int = 2) -> dict:
         scores=[0.5] * num,
         labels=[1] * num,
         num_views=[3] * num,
+        corner_spread=[0.25] * num,
     )
 
 
@@ -54,6 +55,16 @@ def test_only_full_shards_are_written_before_flush(tmp_path):
     writer.flush()
     assert writer.file_names() == {'a', 'b', 'c'}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_shard_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / 'file').write_text('not a folder')
+    writer = store(tmp_path / 'file')
+    for name in 'ab':
+        writer.add(row(name))
+
+    with pytest.raises(OSError, match='file'):
+        writer.flush()
 
 
 def test_image_in_two_shards_is_read_once(tmp_path):

@@ -1,83 +1,216 @@
-"""Views: sizes, pixels and the way back."""
+"""Views: sizes, pixels and the way back, for every registered transform."""
 
-import cv2
-import numpy as np
+import random
+
 import pytest
 import torch
 from mmcv.image import imrescale
 
-from projects.data_distillation import View
-from projects.data_distillation.views import resize
+from projects.data_distillation import VIEW_TRANSFORMS, View
+from projects.data_distillation.views import Crop, Flip, Resize, Rotate, Tile
 
-IMAGE = np.random.default_rng(0).integers(0, 256, (77, 101, 3), np.uint8)
+TRANSFORMS = sorted(VIEW_TRANSFORMS.module_dict)
+# Other arguments than the default, where a transform has kinds.
+VARIANTS = [
+    dict(type='Resize', scale=(97, 64)),
+    dict(type='Resize', scale=(300, 40), keep_ratio=False),
+    dict(type='Flip', direction='vertical'),
+    dict(type='Flip', direction='diagonal'),
+    dict(type='Rotate', degrees=180),
+    dict(type='Rotate', degrees=270),
+    dict(type='Crop', left=0.2, top=0.1, right=0.9, bottom=0.85),
+    dict(type='Tile', rows=3, columns=2, row=2, column=1, overlap=0.3),
+    dict(type='Contrast', factor=0.5),
+]
+DEFAULTS = [
+    dict(type=name, scale=(150, 90)) if name == 'Resize' else dict(type=name)
+    for name in TRANSFORMS
+]
+SIZES_HW = [(80, 120), (96, 64), (77, 101), (90, 90)]
+
+
+def drawn(size_hw, bbox_xyxy):
+    """A black image with a white rectangle."""
+    image = torch.zeros(3, *size_hw, dtype=torch.uint8)
+    left, top, right, bottom = bbox_xyxy
+    image[:, top:bottom, left:right] = 255
+    return image
+
+
+def seen_bbox(image):
+    """The box of the bright pixels, or None."""
+    ys, xs = torch.nonzero(image[0] > 127, as_tuple=True)
+    if not len(xs):
+        return None
+    corners = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    return torch.stack(corners)[None].float()
+
+
+def random_bbox(size_hw, rng):
+    height, width = size_hw
+    left, top = rng.randrange(width - 8), rng.randrange(height - 8)
+    right = min(left + rng.randint(8, 30), width)
+    bottom = min(top + rng.randint(8, 30), height)
+    return [left, top, right, bottom]
+
+
+@pytest.mark.parametrize('size_hw', SIZES_HW)
+@pytest.mark.parametrize(
+    'transform', DEFAULTS + VARIANTS, ids=lambda config: str(config)
+)
+def test_inverse_finds_the_drawn_box_again(transform, size_hw):
+    view, rng = View([transform]), random.Random(0)
+    num_seen = 0
+    for _ in range(30):
+        bbox = random_bbox(size_hw, rng)
+        image = view.apply(drawn(size_hw, bbox), {})
+        assert tuple(image.shape) == (3, *view.size_hw(size_hw))
+        assert image.dtype == torch.uint8
+        seen = seen_bbox(image)
+        if seen is None:  # outside of a crop
+            continue
+        (back,), (is_whole,) = view.invert(seen, size_hw)
+        if is_whole:
+            num_seen += 1
+            # Interpolation moves a border by less than a pixel of either.
+            assert (back - torch.tensor(bbox)).abs().max() < 1.6
+    assert num_seen >= 3
+
+
+@pytest.mark.parametrize('transform', TRANSFORMS)
+def test_every_transform_says_what_it_does(transform):
+    assert VIEW_TRANSFORMS.get(transform).__doc__
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_any_chain_is_inverted(seed):
+    rng, size_hw = random.Random(seed), (77, 101)
+    exact = [
+        dict(type='Flip', direction=rng.choice(['horizontal', 'diagonal'])),
+        dict(type='Rotate', degrees=rng.choice([90, 180, 270])),
+        dict(type='Tile', row=rng.randrange(2), column=rng.randrange(2)),
+        dict(type='Crop', left=0.1, bottom=0.8),
+        dict(type='Pad', size_divisor=rng.choice([16, 32]), value=0),
+        dict(type='Flip', direction='vertical'),
+        dict(type='Gamma'),
+    ]
+    rng.shuffle(exact)
+    view = View(exact[: rng.randint(2, 6)])
+    num_seen = 0
+    for _ in range(150):
+        bbox = random_bbox(size_hw, rng)
+        seen = seen_bbox(view.apply(drawn(size_hw, bbox), {}))
+        if seen is None:
+            continue
+        (back,), (is_whole,) = view.invert(seen, size_hw)
+        if is_whole:
+            num_seen += 1
+            assert back.tolist() == bbox
+    assert num_seen
+
+
+@pytest.mark.parametrize('count', [1, 2, 3])
+@pytest.mark.parametrize('overlap', [0.0, 0.25, 0.6])
+def test_tiles_cover_the_image(count, overlap):
+    covered = torch.zeros(77, 101, dtype=torch.int)
+    for row in range(count):
+        for column in range(count):
+            tile = Tile(count, count, row, column, overlap)
+            tile.apply(covered[None]).add_(1)
+
+    assert covered.min() == 1
+    assert (covered.max() > 1) == (overlap > 0 and count > 1)
+
+
+def test_an_object_in_the_overlap_is_kept_by_the_tile_that_shows_it_whole():
+    size_hw, kept = (100, 100), []
+    # Of width 57: the left tile ends at 57, the right one starts at 43.
+    for bbox in ([45, 10, 55, 20], [35, 10, 50, 20], [30, 10, 80, 20]):
+        image = drawn(size_hw, bbox)
+        kept.append([])
+        for column in (0, 1):
+            view = View([dict(type='Tile', rows=1, column=column)])
+            seen = seen_bbox(view.apply(image, {}))
+            if view.invert(seen, size_hw)[1].item():
+                kept[-1].append(column)
+
+    assert kept == [[0, 1], [0], []]
+
+
+def test_a_box_at_the_border_of_the_image_is_not_cut():
+    whole = Crop(right=0.5).is_whole(
+        torch.tensor([[0.0, 0, 30, 80], [5, 5, 60, 20], [5, 5, 59.3, 20]]),
+        (80, 120),
+    )
+
+    assert whole.tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize('scale', [(200, 50), (50, 200), (101, 77), (99, 300)])
 def test_size_is_that_of_mmcv(scale):
-    expected = imrescale(IMAGE, tuple(scale)).shape[:2]
+    expected = imrescale(torch.zeros(77, 101, 3).numpy(), scale).shape[:2]
 
-    assert View(scale=scale).size_hw((77, 101)) == expected
-
-
-@pytest.mark.parametrize('size_hw', [(50, 66), (154, 202), (77, 101)])
-def test_resizing_is_within_one_gray_level_of_opencv(size_hw):
-    image = torch.from_numpy(IMAGE).permute(2, 0, 1)
-
-    resized = resize(image, size_hw).permute(1, 2, 0).numpy()
-
-    expected = cv2.resize(IMAGE, size_hw[::-1])
-    difference = np.abs(resized.astype(int) - expected)
-    assert resized.dtype == np.uint8
-    assert difference.max() <= 1
-
-
-@pytest.mark.parametrize('size_hw', [(96, 96), (112, 112), (160, 160)])
-def test_resizing_does_not_depend_on_the_number_of_threads(size_hw):
-    random = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (3, 128, 128), generator=random).byte()
-    num_threads = torch.get_num_threads()
-    resized = []
-    for n in (1, 2):
-        torch.set_num_threads(n)
-        resized.append(resize(image, size_hw))
-    torch.set_num_threads(num_threads)
-
-    assert torch.equal(*resized)
-
-
-def test_resizing_rounds_half_up():
-    image = torch.tensor([[0, 1], [254, 255]]).byte().repeat(3, 1, 1)
-
-    resized = resize(image, (2, 1))
-
-    assert resized[0].tolist() == [[1], [255]]
-
-
-@pytest.mark.parametrize('flip', [None, 'horizontal'])
-def test_inverse_undoes_the_flip_of_a_drawn_box(flip):
-    image = torch.zeros(3, 77, 101, dtype=torch.uint8)
-    image[:, 10:20, 5:36] = 255
-    view = View(scale=(101, 77), flip=flip)
-
-    ys, xs = torch.nonzero(view.apply(image)[0], as_tuple=True)
-    seen = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
-    (original,) = view.invert(seen[None].float(), (77, 101)).tolist()
-
-    assert original == [5, 10, 36, 20]
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'match'),
-    [
-        (dict(scale=(100, 50), flip='sideways'), "flip must .*'sideways'"),
-        (dict(scale=(100, 0)), r'positive, got \(100, 0\)'),
-        (dict(scale=(100,)), r'scale=\(longest side, shortest side\)'),
-    ],
-)
-def test_bad_view_is_refused(arguments, match):
-    with pytest.raises(ValueError, match=match):
-        View(**arguments)
+    assert Resize(scale).size_hw((77, 101)) == expected
 
 
 def test_tiny_image_keeps_a_pixel():
-    assert View(scale=(100, 50)).size_hw((1, 1000)) == (1, 100)
+    assert Resize((100, 50)).size_hw((1, 1000)) == (1, 100)
+    assert Crop(left=0.99).size_hw((1, 1)) == (1, 1)
+    assert Crop(right=0.01).size_hw((1, 1)) == (1, 1)
+
+
+def test_quarter_turns_are_counterclockwise():
+    image = torch.tensor([[[1, 2], [3, 4], [5, 6]]])
+
+    assert Rotate(90).apply(image).tolist() == [[[2, 4, 6], [1, 3, 5]]]
+
+
+def test_views_share_what_they_have_in_common():
+    image = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    resize, flip = dict(type='Resize', scale=(30, 20)), dict(type='Flip')
+    made = {}
+    for transforms in ([resize], [resize, flip], [flip]):
+        View(transforms).apply(image, made)
+
+    assert [key[-1] for key in made] == [(Resize, (20, 30)), Flip(), Flip()]
+
+
+def test_scales_that_make_one_size_look_the_same():
+    views = [
+        View([dict(type='Resize', scale=s)]) for s in ((90, 60), (99, 60))
+    ]
+
+    assert views[0].key((80, 120)) == views[1].key((80, 120))
+    assert views[0].key((80, 140)) != views[1].key((80, 140))
+
+
+def test_photometric_transforms_change_gray_levels_as_they_say():
+    image = torch.tensor([[[0, 100, 200]]], dtype=torch.uint8)
+
+    def levels(**transform):
+        return View([transform]).apply(image, {}).flatten().tolist()
+
+    assert levels(type='Brightness', factor=1.5) == [0, 150, 255]
+    assert levels(type='Contrast', factor=0.5) == [50, 100, 150]
+    assert levels(type='Gamma', gamma=2.0) == [0, 39, 157]
+
+
+@pytest.mark.parametrize(
+    ('transform', 'match'),
+    [
+        (dict(type='Flip', direction='sideways'), "direction .*'sideways'"),
+        (dict(type='Resize', scale=(100, 0)), r'positive, got \(100, 0\)'),
+        (dict(type='Resize', scale=(100,)), r'scale=\(longest side, short'),
+        (dict(type='Rotate', degrees=45), 'degrees must be 90, .* got 45'),
+        (dict(type='Crop', left=0.5, right=0.5), r'left < right <= 1.*0\.5'),
+        (dict(type='Crop', bottom=1.1), r'bottom <= 1.*1\.1'),
+        (dict(type='Tile', row=2), 'row < rows.*row=2'),
+        (dict(type='Tile', overlap=1.0), r'overlap < 1.*overlap=1\.0'),
+        (dict(type='Pad', size_divisor=0), 'size_divisor >= 1.*=0'),
+        (dict(type='Pad', value=256), 'value from 0 to 255.*256'),
+        (dict(type='Gamma', gamma=0), r'positive, got Gamma\(gamma=0\)'),
+    ],
+)
+def test_bad_transform_is_refused(transform, match):
+    with pytest.raises(ValueError, match=match):
+        View([transform])

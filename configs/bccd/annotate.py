@@ -13,12 +13,15 @@ model = dict(
     module=_base_.model,
     # As far from the training scale as training itself goes.
     views=[
-        dict(
-            scale=tuple(side * tenths // 10 for side in _base_.test_scale),
-            flip=flip,
-        )
+        [
+            dict(
+                type='Resize',
+                scale=tuple(side * tenths // 10 for side in _base_.test_scale),
+            ),
+            *flip,
+        ]
         for tenths in (7, 9, 11, 13)
-        for flip in (None, 'horizontal')
+        for flip in ([], [dict(type='Flip', direction='horizontal')])
     ],
     merger=dict(type='NMSMerger'),
 )

@@ -18,7 +18,10 @@ model = dict(
     type='MultiViewTTA',
     module=_base_.model,
     # Of the images' side: 3/4, 7/8, 1, 9/8, 5/4, all multiples of 16 pixels.
-    views=[dict(scale=(side * n // 8,) * 2) for n in (6, 7, 8, 9, 10)],
+    views=[
+        [dict(type='Resize', scale=(side * n // 8,) * 2)]
+        for n in (6, 7, 8, 9, 10)
+    ],
     # The digits hardly overlap: two classes at one place are one digit.
     merger=dict(type='NMSMerger', class_agnostic=True),
 )

@@ -15,14 +15,21 @@ Importing this package registers all of it with MMDetection.
 from .datasets import CheckedCocoDataset, UnlabeledDataset
 from .detections import DetectionStore
 from .hooks import AnnotationHook
-from .mergers import NMSMerger
+from .mergers import (
+    BoxVotingMerger,
+    NMSMerger,
+    SoftNMSMerger,
+    WBFMerger,
+)
 from .samplers import PendingSampler, SourceRatioSampler
 from .selection import FixedSelector, MatchedSelector
 from .tta import MultiViewTTA
-from .views import View
+from .views import VIEW_TRANSFORMS, View, ViewTransform
 
 __all__ = [
+    'VIEW_TRANSFORMS',
     'AnnotationHook',
+    'BoxVotingMerger',
     'CheckedCocoDataset',
     'DetectionStore',
     'FixedSelector',
@@ -30,7 +37,10 @@ __all__ = [
     'MultiViewTTA',
     'NMSMerger',
     'PendingSampler',
+    'SoftNMSMerger',
     'SourceRatioSampler',
     'UnlabeledDataset',
     'View',
+    'ViewTransform',
+    'WBFMerger',
 ]

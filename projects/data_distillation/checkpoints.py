@@ -5,7 +5,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmdet.registry import MODELS
 from mmengine.logging import print_log
+from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 NUM_SHOWN = 5
@@ -46,6 +48,32 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             f'{"; ".join(wrong[:NUM_SHOWN])}. Use the config that it was '
             'trained with'
         )
+
+
+def load_teacher(module: dict, file: str) -> nn.Module:
+    """Build a detector and load a checkpoint into it.
+
+    Args:
+        module: The detector's config.
+        file: The checkpoint, a path or a URL.
+
+    Returns:
+        The detector, whose `checkpoint_meta` is the checkpoint's `meta`.
+
+    Raises:
+        TypeError: If `module` is not a config.
+        CheckpointError: If the weights do not fit.
+    """
+    if not isinstance(module, dict):
+        raise TypeError(
+            'other_teachers need `module`, the config of a detector, got '
+            f'{type(module).__name__}'
+        )
+    teacher = MODELS.build(module)
+    checkpoint = load_checkpoint(teacher, file, map_location='cpu')
+    check_weights(teacher, checkpoint.get('state_dict', checkpoint))
+    teacher.checkpoint_meta = checkpoint.get('meta', {})
+    return teacher
 
 
 def check_checkpoint_classes(meta: Mapping, classes: Sequence[str]) -> None:

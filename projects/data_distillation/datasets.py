@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from mmcv.transforms import TestTimeAug
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
@@ -108,8 +109,19 @@ class UnlabeledDataset(BaseDetDataset):
         """
         folder = Path(self.data_prefix['img'])
         infos = self._infos_of_file() if self.ann_file else find_images(folder)
+        # For detectors that are prompted with the names of the classes.
+        prompt = (
+            dict(
+                text=self.metainfo['classes'],
+                caption_prompt=self.caption_prompt,
+                custom_entities=True,
+            )
+            if self.return_classes
+            else {}
+        )
         return [
             dict(
+                prompt,
                 img_path=str(folder / info['file_name']),
                 img_id=number if info['id'] is None else info['id'],
                 file_name=info['file_name'],
@@ -139,11 +151,22 @@ class UnlabeledDataset(BaseDetDataset):
         }
         try:
             data = self.pipeline(info)
-            data['data_samples'].set_metainfo(known)
         # Whatever a broken file makes a decoder raise, the others go on.
         except Exception as error:
-            return unreadable_sample(known, f'{type(error).__name__}: {error}')
+            data = unreadable_sample(f'{type(error).__name__}: {error}')
+            data = self._as_views(data)
+        samples = data['data_samples']
+        for sample in samples if isinstance(samples, list) else [samples]:
+            sample.set_metainfo(known)
         return data
+
+    def _as_views(self, data: dict) -> dict:
+        """Repeat what stands for an image, if the pipeline makes views."""
+        last = self.pipeline.transforms[-1]
+        if not isinstance(last, TestTimeAug):
+            return data
+        count = len(last.subroutines)
+        return {key: [value] * count for key, value in data.items()}
 
     def _infos_of_file(self) -> list[dict]:
         infos = read_coco(self.ann_file, 'images')['images']
@@ -230,19 +253,16 @@ def check_values(values: list, key: str, kind: type, source: str) -> None:
         )
 
 
-def unreadable_sample(known: dict, reason: str) -> dict:
+def unreadable_sample(reason: str) -> dict:
     """Make the sample that stands for an image that could not be read.
 
     Args:
-        known: Its metainfo.
         reason: Why it could not be read.
 
     Returns:
         `inputs`, one black pixel, and `data_samples`.
     """
-    sample = DetDataSample(
-        metainfo=dict(known, ori_shape=(1, 1), unreadable=reason)
-    )
+    sample = DetDataSample(metainfo=dict(ori_shape=(1, 1), unreadable=reason))
     return dict(
         inputs=torch.zeros(3, 1, 1, dtype=torch.uint8), data_samples=sample
     )

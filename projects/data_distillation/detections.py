@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ SCHEMA = pa.schema(
         ('scores', pa.list_(pa.float32())),
         ('labels', pa.list_(pa.int32())),
         ('num_views', pa.list_(pa.int32())),
+        ('corner_spread', pa.list_(pa.float32())),  # see `mergers.py`
     ]
 )
 PROVENANCE = b'data_distillation'
@@ -64,6 +66,9 @@ class DetectionStore:
         self.provenance = provenance
         self.images_per_shard = images_per_shard
         self._rows: list[dict] = []
+        # Detection goes on while a shard is written.
+        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future | None = None
         self._check_provenance()
 
     def add(self, row: dict) -> None:
@@ -71,18 +76,39 @@ class DetectionStore:
 
         Args:
             row: Its values, with the names of `SCHEMA`.
+
+        Raises:
+            OSError: If an earlier shard could not be written.
         """
         self._rows.append(row)
         if len(self._rows) >= self.images_per_shard:
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
-        """Write the images that are not on disk yet as one shard."""
-        if not self._rows:
-            return
+        """Write the images that are not on disk yet as one shard.
+
+        Raises:
+            OSError: If this or an earlier shard could not be written.
+        """
+        self._hand_over()
+        self._wait()
+
+    def _hand_over(self) -> None:
+        """Let the writer have the rows, once it is done with the last ones."""
+        self._wait()
+        if self._rows:
+            self._writing = self._writer.submit(self._write, self._rows)
+            self._rows = []
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()  # raises what the writer has raised
+            self._writing = None
+
+    def _write(self, rows: list[dict]) -> None:
         provenance = json.dumps(self.provenance).encode()
         schema = SCHEMA.with_metadata({PROVENANCE: provenance})
-        table = pa.Table.from_pylist(self._rows, schema)
+        table = pa.Table.from_pylist(rows, schema)
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f'{uuid.uuid4().hex}.parquet'
         temporary = self.folder / f'.{name}'
@@ -91,7 +117,6 @@ class DetectionStore:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self.folder / name)
-        self._rows = []
 
     def file_names(self, only_readable: bool = False) -> set[str]:
         """Return the file names of the images on disk.
@@ -99,6 +124,7 @@ class DetectionStore:
         Args:
             only_readable: Leave out the images that could not be read.
         """
+        self._wait()
         names: set[str] = set()
         for shard in self._shards():
             rows = pq.read_table(shard, columns=['file_name', 'unreadable'])
@@ -117,6 +143,7 @@ class DetectionStore:
             A table of `SCHEMA`, by image id, then file name, every image
             once, in the same order whatever the shards' order.
         """
+        self._wait()
         tables = [
             pq.read_table(shard, schema=SCHEMA) for shard in self._shards()
         ]

@@ -111,6 +111,8 @@ class AnnotationHook(Hook):
         labeled = read_coco(self.labeled['ann_file'], 'images', 'categories')
         classes = [category['name'] for category in labeled['categories']]
         check_checkpoint_classes(checkpoint.get('meta', {}), classes)
+        for teacher in model.other_teachers:
+            check_checkpoint_classes(teacher.checkpoint_meta, classes)
         self._is_loaded = True
 
     def before_test(self, runner: Runner) -> None:
@@ -121,7 +123,8 @@ class AnnotationHook(Hook):
 
         Raises:
             TypeError: If dataset or sampler are of another type.
-            ValueError: If no checkpoint was loaded.
+            ValueError: If no checkpoint was loaded, or the test loop computes
+                in half precision.
             CocoError: See `check_data`.
             StoreError: If there are detections of another teacher.
         """
@@ -129,6 +132,11 @@ class AnnotationHook(Hook):
             raise ValueError(
                 'annotation needs the checkpoint of a trained teacher, got '
                 'none: python tools/test.py ANNOTATE_CONFIG TEACHER.pth'
+            )
+        if getattr(runner.test_loop, 'fp16', False):
+            raise ValueError(
+                "half precision for annotation is MultiViewTTA(mode='fast'), "
+                'which keeps boxes in fp32, got test_cfg.fp16=True'
             )
         loader = runner.test_dataloader
         check_type('dataset', loader.dataset, UnlabeledDataset)
@@ -213,7 +221,7 @@ def detection_row(sample: DetDataSample) -> dict:
     """Turn a merged sample into a row of the detection store.
 
     Args:
-        sample: With `pred_instances` on any device and the metainfo that
+        sample: With `pred_instances` on the host and the metainfo that
             `UnlabeledDataset` gives.
 
     Returns:
@@ -227,10 +235,11 @@ def detection_row(sample: DetDataSample) -> dict:
         width=width,
         height=height,
         unreadable=sample.unreadable if is_unreadable(sample) else None,
-        bboxes_xyxy=found.bboxes.cpu().numpy().tolist(),
-        scores=found.scores.cpu().numpy(),
-        labels=found.labels.cpu().numpy(),
-        num_views=found.num_views.cpu().numpy(),
+        bboxes_xyxy=found.bboxes.numpy().tolist(),
+        scores=found.scores.numpy(),
+        labels=found.labels.numpy(),
+        num_views=found.num_views.numpy(),
+        corner_spread=found.corner_spread.numpy(),
     )
 
 
@@ -254,7 +263,12 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
         image_folder=os.path.realpath(dataset.data_prefix['img']),
         has_image_infos=bool(dataset.ann_file),
         pipeline=cfg.test_dataloader.dataset.get('pipeline'),
-        views=cfg.model.views,
+        other_teachers=[
+            dict(teacher, checkpoint_sha256=sha256_of(teacher['checkpoint']))
+            for teacher in cfg.model.get('other_teachers', ())
+        ],
+        views=cfg.model.get('views'),
+        mode=cfg.model.get('mode', 'exact'),
         merger=cfg.model.merger,
     )
     # As it will come back from a shard: tuples become lists.

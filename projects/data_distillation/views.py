@@ -1,97 +1,525 @@
-"""A view: one transformed copy of an image, and the way back for its boxes."""
+"""Views: transformed copies of an image, and the way back for their boxes.
 
+A view is a chain of transforms, as in the config
+`[dict(type='Resize', scale=(1333, 800)), dict(type='Flip')]`. A new kind of
+transform is a registered class with `apply` and, if it moves pixels, its
+inverse `invert` (and `size_hw`, if it changes the size).
+"""
+
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from mmcv.image import rescale_size
 from mmdet.structures.bbox import bbox_flip
+from mmengine.registry import Registry
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
-FLIPS = (None, 'horizontal')
+from .resizing import resize
+
+VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
+# Along the last and the last but one dimension of an image.
+FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-1, -2)}
+# A box that ends this close to an inner edge of a crop, in parts of the crop's
+# side, counts as cut: detectors end the boxes of cut objects at the edge.
+EDGE = 0.01
+
+Size = tuple[int, int]
 
 
-def resize(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Resize an image as `mmcv.imresize` does, on the image's device.
+class ViewTransform:
+    """One step of a view; on its own it keeps size and boxes as they are.
 
-    Bilinear without antialiasing, rounded to whole gray levels: at most one
-    level away from OpenCV's `INTER_LINEAR`.
-
-    Args:
-        image: Shape (3, h, w), uint8.
-        size_hw: Height and width to reach, in pixels.
-
-    Returns:
-        Shape (3, *size_hw), uint8; `image` itself if it has that size.
+    All sizes are (height, width) in pixels. Subclasses are frozen dataclasses,
+    so that equal ones are found to be equal.
     """
-    if image.shape[-2:] == size_hw:
-        return image
-    resized = F.interpolate(
-        image[None].float(), size_hw, mode='bilinear', align_corners=False
-    )
-    # Rounds, and half-way values up even if they come out slightly low: how
-    # low depends on the number of threads and on the device.
-    return (resized[0] + 0.5 + 2**-10).clamp(0, 255).to(torch.uint8)
+
+    def size_hw(self, size_hw: Size) -> Size:
+        """Return the size after this step of an image of `size_hw`."""
+        return size_hw
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Transform an image, shape (3, h, w), uint8, on its device."""
+        raise NotImplementedError
+
+    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Take boxes back.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the transformed image.
+            size_hw: The image's size before this step.
+
+        Returns:
+            Shape (n, 4), pixels of the image before this step, in order.
+        """
+        return bboxes_xyxy
+
+    def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Tell the boxes of objects that this step has not cut.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the transformed image.
+            size_hw: The image's size before this step.
+
+        Returns:
+            Shape (n,), bool.
+        """
+        return torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
+
+    def key(self, size_hw: Size) -> Hashable:
+        """Return what is equal if the step does the same to this size."""
+        return self
 
 
+@VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
-class View:
-    """One scale and flip.
+class Resize(ViewTransform):
+    """Resize, as MMDetection's transform of this name.
 
     Args:
         scale: The longest and the shortest side in pixels, in any order, that
-            the resized image must fit into, keeping its aspect ratio (the
-            meaning of `scale` in MMDetection's `Resize(keep_ratio=True)`).
-        flip: `'horizontal'` or None.
+            the image must fit into; (width, height) without `keep_ratio`.
+        keep_ratio: Keep the aspect ratio.
 
     Raises:
-        ValueError: If a side is not positive, or the flip unknown.
+        ValueError: If a side is not positive.
 
     Source:
-        Paper, section 4, data transformations: scales from 400 to 1200, each
-        also flipped.
+        Paper, section 4, data transformations: scales from 400 to 1200.
     """
 
     scale: tuple[int, int]
-    flip: str | None = None
+    keep_ratio: bool = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, 'scale', tuple(self.scale))
         if len(self.scale) != 2 or min(self.scale) < 1:
             raise ValueError(
-                'a view needs scale=(longest side, shortest side), both '
+                'Resize needs scale=(longest side, shortest side), both '
                 f'positive, got {self.scale!r}'
             )
-        if self.flip not in FLIPS:
-            raise ValueError(f'flip must be one of {FLIPS}, got {self.flip!r}')
 
-    def size_hw(self, original_hw: tuple[int, int]) -> tuple[int, int]:
-        """Return the view's height and width for an image of this size."""
-        height, width = original_hw
-        new_width, new_height = rescale_size(
-            (width, height), tuple(self.scale)
+    def size_hw(self, size_hw: Size) -> Size:
+        """Return the size after resizing, at least one pixel each way."""
+        width, height = self.scale
+        if self.keep_ratio:
+            width, height = rescale_size(size_hw[::-1], self.scale)
+        return max(height, 1), max(width, 1)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Resize an image."""
+        return resize(image, self.size_hw(tuple(image.shape[-2:])))
+
+    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Scale boxes back."""
+        height, width = self.size_hw(size_hw)
+        scale = [width / size_hw[1], height / size_hw[0]] * 2
+        return bboxes_xyxy / bboxes_xyxy.new_tensor(scale)
+
+    def key(self, size_hw: Size) -> Hashable:
+        """Two scales may make the same size of an image."""
+        return Resize, self.size_hw(size_hw)
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Flip(ViewTransform):
+    """Mirror an image.
+
+    Args:
+        direction: `'horizontal'` (left to right), `'vertical'` or
+            `'diagonal'` (both).
+
+    Raises:
+        ValueError: If the direction is unknown.
+
+    Source:
+        Paper, section 4, data transformations: horizontal.
+    """
+
+    direction: str = 'horizontal'
+
+    def __post_init__(self) -> None:
+        if self.direction not in FLIPS:
+            raise ValueError(
+                f'direction must be one of {tuple(FLIPS)}, got '
+                f'{self.direction!r}'
+            )
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Flip an image."""
+        return image.flip(FLIPS[self.direction])
+
+    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Flip boxes back."""
+        return bbox_flip(bboxes_xyxy, size_hw, direction=self.direction)
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Rotate(ViewTransform):
+    """Turn an image by right angles.
+
+    Args:
+        degrees: Counterclockwise: 90, 180 or 270.
+
+    Raises:
+        ValueError: If it is another angle.
+    """
+
+    degrees: int = 90
+
+    def __post_init__(self) -> None:
+        if self.degrees not in (90, 180, 270):
+            raise ValueError(
+                f'degrees must be 90, 180 or 270, got {self.degrees!r}'
+            )
+
+    def size_hw(self, size_hw: Size) -> Size:
+        """Return the size, sides exchanged by 90 and 270 degrees."""
+        return size_hw if self.degrees == 180 else size_hw[::-1]
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Turn an image."""
+        return image.rot90(self.degrees // 90, (-2, -1))
+
+    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Turn boxes back, by a quarter at a time."""
+        turns = self.degrees // 90
+        for turn in reversed(range(turns)):
+            width = size_hw[1 - turn % 2]  # before this quarter
+            left, top, right, bottom = bboxes_xyxy.unbind(-1)
+            bboxes_xyxy = torch.stack(
+                [width - bottom, left, width - top, right], dim=-1
+            )
+        return bboxes_xyxy
+
+
+class Window(ViewTransform):
+    """Cuts a window out of an image; subclasses say which.
+
+    Boxes that end at an inner edge (one that is not the image's, see `EDGE`)
+    are of objects that may have been cut: they are dropped. Another view must
+    show the whole object, such as a tile that overlaps, or the full image.
+    """
+
+    def parts_xyxy(self) -> tuple[float, float, float, float]:
+        """Return the window in parts of the image's width and height."""
+        raise NotImplementedError
+
+    def window_xyxy(self, size_hw: Size) -> tuple[int, int, int, int]:
+        """Return the window in pixels, at least one each way."""
+        height, width = size_hw
+        left, top, right, bottom = self.parts_xyxy()
+        x1 = min(round(left * width), width - 1)
+        y1 = min(round(top * height), height - 1)
+        x2 = max(round(right * width), x1 + 1)
+        y2 = max(round(bottom * height), y1 + 1)
+        return x1, y1, x2, y2
+
+    def size_hw(self, size_hw: Size) -> Size:
+        """Return the window's size."""
+        x1, y1, x2, y2 = self.window_xyxy(size_hw)
+        return y2 - y1, x2 - x1
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Cut the window out, sharing the image's memory."""
+        x1, y1, x2, y2 = self.window_xyxy(tuple(image.shape[-2:]))
+        return image[:, y1:y2, x1:x2]
+
+    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Move boxes back."""
+        x1, y1, _, _ = self.window_xyxy(size_hw)
+        return bboxes_xyxy + bboxes_xyxy.new_tensor([x1, y1, x1, y1])
+
+    def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
+        """Tell the boxes that end at no inner edge."""
+        x1, y1, x2, y2 = self.window_xyxy(size_hw)
+        height, width = y2 - y1, x2 - x1
+        slack_x, slack_y = EDGE * width, EDGE * height
+        left, top, right, bottom = bboxes_xyxy.unbind(-1)
+        is_cut = (left < slack_x) & (x1 > 0)
+        is_cut |= (top < slack_y) & (y1 > 0)
+        is_cut |= (right > width - slack_x) & (x2 < size_hw[1])
+        is_cut |= (bottom > height - slack_y) & (y2 < size_hw[0])
+        return ~is_cut
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Crop(Window):
+    """Cut any window out of an image.
+
+    Args:
+        left: Where the window starts, in parts of the image's width.
+        top: In parts of its height.
+        right: Where it ends, in parts of the image's width.
+        bottom: In parts of its height.
+
+    Raises:
+        ValueError: If the window is empty or not inside the image.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+    def __post_init__(self) -> None:
+        x_is_inside = 0 <= self.left < self.right <= 1
+        if not (x_is_inside and 0 <= self.top < self.bottom <= 1):
+            raise ValueError(
+                'Crop needs 0 <= left < right <= 1 and 0 <= top < bottom <= '
+                f'1, parts of the image, got {self}'
+            )
+
+    def parts_xyxy(self) -> tuple[float, float, float, float]:
+        """Return the window in parts of the image's width and height."""
+        return self.left, self.top, self.right, self.bottom
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Tile(Window):
+    """Cut one tile of a grid out of an image, to look closer at it.
+
+    Followed by a `Resize` it magnifies small objects. All tiles of a grid
+    are as many views, to which views of the full image should be added for
+    the objects that are larger than the overlap.
+
+    Args:
+        rows: How many tiles lie above each other.
+        columns: How many lie side by side.
+        row: Which one, from 0 at the top.
+        column: From 0 at the left.
+        overlap: What two neighbors share, in parts of a tile's side, at least
+            0 and below 1.
+
+    Raises:
+        ValueError: If there is no such tile, or the overlap is out of range.
+    """
+
+    rows: int = 2
+    columns: int = 2
+    row: int = 0
+    column: int = 0
+    overlap: float = 0.25
+
+    def __post_init__(self) -> None:
+        is_there = (
+            0 <= self.row < self.rows and 0 <= self.column < self.columns
         )
-        return max(new_height, 1), max(new_width, 1)
+        if not (is_there and 0 <= self.overlap < 1):
+            raise ValueError(
+                'Tile needs 0 <= row < rows, 0 <= column < columns and 0 <= '
+                f'overlap < 1, got {self}'
+            )
 
-    def apply(self, resized: Tensor) -> Tensor:
-        """Flip an image, shape (3, h, w), that has the view's size already.
+    def parts_xyxy(self) -> tuple[float, float, float, float]:
+        """Return the window in parts of the image's width and height."""
+        left, right = self._span(self.column, self.columns)
+        top, bottom = self._span(self.row, self.rows)
+        return left, top, right, bottom
 
-        Resizing is left out because the views of one scale share it.
-        """
-        return resized.flip(-1) if self.flip else resized
+    def _span(self, index: int, count: int) -> tuple[float, float]:
+        side = 1 / (count - (count - 1) * self.overlap)
+        start = index * side * (1 - self.overlap)
+        return start, min(start + side, 1.0)
 
-    def invert(
-        self, bboxes_xyxy: Tensor, original_hw: tuple[int, int]
-    ) -> Tensor:
-        """Take boxes of the flipped image back to the original image.
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Pad(ViewTransform):
+    """Pad an image at the right and at the bottom.
+
+    For detectors whose test pipeline pads, after every other transform.
+
+    Args:
+        size_divisor: Of which each side shall be a multiple, in pixels.
+        value: The gray level to pad with; 114 is that of YOLOX and RTMDet.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    size_divisor: int = 32
+    value: int = 114
+
+    def __post_init__(self) -> None:
+        if self.size_divisor < 1 or not 0 <= self.value <= 255:
+            raise ValueError(
+                'Pad needs size_divisor >= 1 and value from 0 to 255, got '
+                f'{self}'
+            )
+
+    def size_hw(self, size_hw: Size) -> Size:
+        """Return the padded size."""
+        height, width = (-(-n // self.size_divisor) for n in size_hw)
+        return height * self.size_divisor, width * self.size_divisor
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Pad an image."""
+        height, width = image.shape[-2:]
+        new_height, new_width = self.size_hw((height, width))
+        padding = (0, new_width - width, 0, new_height - height)
+        return functional.pad(image, padding, value=self.value)
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Brightness(ViewTransform):
+    """Multiply the gray levels.
+
+    Args:
+        factor: Above 1 makes an image brighter, below 1 darker; positive.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+
+    factor: float = 1.2
+
+    def __post_init__(self) -> None:
+        check_positive(self, self.factor)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Change an image."""
+        return to_gray_levels(image.float() * self.factor)
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Contrast(ViewTransform):
+    """Move the gray levels away from the image's mean, or towards it.
+
+    Args:
+        factor: Of the distance to the mean; positive.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+
+    factor: float = 1.2
+
+    def __post_init__(self) -> None:
+        check_positive(self, self.factor)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Change an image."""
+        # Of integers: the same however many threads add them up.
+        mean = image.sum() / image.numel()
+        return to_gray_levels((image - mean) * self.factor + mean)
+
+
+@VIEW_TRANSFORMS.register_module()
+@dataclass(frozen=True)
+class Gamma(ViewTransform):
+    """Raise the gray levels, as parts of 255, to a power.
+
+    Args:
+        gamma: Below 1 makes dark parts brighter, above 1 darker; positive.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+
+    gamma: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_positive(self, self.gamma)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Change an image."""
+        return to_gray_levels((image.float() / 255) ** self.gamma * 255)
+
+
+def check_positive(transform: ViewTransform, value: float) -> None:
+    """Check an argument that must be positive.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not value > 0:
+        raise ValueError(f'its argument must be positive, got {transform}')
+
+
+def to_gray_levels(pixels: Tensor) -> Tensor:
+    """Round to the nearest gray level, uint8."""
+    return pixels.round().clamp(0, 255).to(torch.uint8)
+
+
+class View:
+    """A chain of transforms.
+
+    Args:
+        transforms: Their configs, in the order in which they are applied.
+
+    Raises:
+        ValueError: If one of them has a wrong argument.
+    """
+
+    def __init__(self, transforms: Sequence[dict]) -> None:
+        self.transforms: list[ViewTransform] = [
+            VIEW_TRANSFORMS.build(transform) for transform in transforms
+        ]
+
+    def size_hw(self, original_hw: Size) -> Size:
+        """Return the view's size for an image of `original_hw`."""
+        for transform in self.transforms:
+            original_hw = transform.size_hw(original_hw)
+        return original_hw
+
+    def key(self, original_hw: Size) -> tuple[Hashable, ...]:
+        """Return what is equal for two views that look the same.
 
         Args:
-            bboxes_xyxy: Shape (n, 4), pixels of the flipped but not resized
-                image: detectors undo the resizing on their own.
-            original_hw: Height and width of the original image in pixels.
+            original_hw: The image's size.
+        """
+        steps = self._steps(original_hw)
+        return tuple(transform.key(size_hw) for transform, size_hw in steps)
+
+    def apply(self, image: Tensor, made: dict[tuple, Tensor]) -> Tensor:
+        """Make the view of an image.
+
+        Args:
+            image: Shape (3, h, w), uint8, on any device.
+            made: What other views of this image have made so far on the way,
+                by key; is added to. A flip pair shares its resized image.
 
         Returns:
-            Shape (n, 4), in the same order.
+            Shape (3, h', w'), uint8.
         """
-        if self.flip is None:
-            return bboxes_xyxy
-        return bbox_flip(bboxes_xyxy, original_hw, direction=self.flip)
+        key = self.key(tuple(image.shape[-2:]))
+        for n, transform in enumerate(self.transforms, 1):
+            if key[:n] not in made:
+                made[key[:n]] = transform.apply(image)
+            image = made[key[:n]]
+        return image
+
+    def invert(
+        self, bboxes_xyxy: Tensor, original_hw: Size
+    ) -> tuple[Tensor, Tensor]:
+        """Take boxes back to the original image.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the view.
+            original_hw: The original image's size.
+
+        Returns:
+            The boxes, shape (n, 4), pixels of the original image, in order,
+            and which of them are of whole objects, shape (n,), bool.
+        """
+        is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
+        for transform, size_hw in reversed(self._steps(original_hw)):
+            is_whole &= transform.is_whole(bboxes_xyxy, size_hw)
+            bboxes_xyxy = transform.invert(bboxes_xyxy, size_hw)
+        return bboxes_xyxy, is_whole
+
+    def _steps(self, original_hw: Size) -> list[tuple[ViewTransform, Size]]:
+        """Return each transform with the size before it."""
+        steps, size_hw = [], original_hw
+        for transform in self.transforms:
+            steps.append((transform, size_hw))
+            size_hw = transform.size_hw(size_hw)
+        return steps

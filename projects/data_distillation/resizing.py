@@ -1,0 +1,99 @@
+"""OpenCV's bilinear resizing on any device, bit for bit.
+
+MMDetection trains and tests on images that OpenCV has resized. PyTorch's
+interpolation differs from it by a gray level in about one pixel of ten, and
+between devices; this does not, so that a view is the same everywhere.
+"""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+# OpenCV's fixed-point weights have 11 bits (imgproc/src/resize.cpp), of which
+# the vertical pass drops 4 before it multiplies and 16 + 2 after.
+ONE = 1 << 11
+
+
+def resize(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Resize an image as `mmcv.imresize` does by default, on its device.
+
+    Bilinear, without antialiasing (`cv2.INTER_LINEAR`).
+
+    Args:
+        image: Shape (3, h, w), uint8.
+        size_hw: Height and width to reach, in pixels.
+
+    Returns:
+        Shape (3, *size_hw), uint8; `image` itself if it has that size.
+    """
+    if tuple(image.shape[-2:]) == tuple(size_hw):
+        return image
+    if image.device.type == 'cpu':
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        resized = cv2.resize(pixels, size_hw[::-1])
+        return torch.from_numpy(resized).permute(2, 0, 1)
+    return resize_in_fixed_point(image, size_hw)
+
+
+def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Resize with OpenCV's integer arithmetic, written in PyTorch.
+
+    Args:
+        image: Shape (3, h, w), uint8.
+        size_hw: Height and width to reach, in pixels.
+
+    Returns:
+        Shape (3, *size_hw), uint8.
+    """
+    old_height, old_width = image.shape[-2:]
+    columns, rows = (
+        centers(old_width, size_hw[1]),
+        centers(old_height, size_hw[0]),
+    )
+    # Beyond the outer pixels' centers the border is repeated. OpenCV does it
+    # with the positions across, and with the pixels down: it rounds otherwise.
+    columns = columns.clip(0, old_width - 1)
+    left, right, left_weight, right_weight = taps(
+        columns, old_width, image.device
+    )
+    upper, lower, upper_weight, lower_weight = taps(
+        rows, old_height, image.device
+    )
+    pixels = image.int()
+    wide = pixels[..., left] * left_weight + pixels[..., right] * right_weight
+    wide = wide >> 4
+    total = (wide[:, upper] * upper_weight[:, None] >> 16) + (
+        wide[:, lower] * lower_weight[:, None] >> 16
+    )
+    return ((total + 2) >> 2).to(torch.uint8)
+
+
+def centers(old: int, new: int) -> np.ndarray:
+    """Return where the centers of `new` pixels lie among `old` ones, fp32."""
+    places = (np.arange(new) + 0.5) * (old / new) - 0.5
+    return places.astype(np.float32)
+
+
+def taps(
+    places: np.ndarray, old: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Find the two pixels that each new pixel is made of, along one side.
+
+    Args:
+        places: The new pixels' centers, from `centers`, shape (new,).
+        old: Number of old pixels.
+        device: Where the result shall be.
+
+    Returns:
+        The index of the first and of the second, int64, and the weight of
+        each, int32, in `1 / ONE`; each of shape (new,).
+    """
+    first = np.floor(places)
+    share = places - first
+    # Halves to even, as OpenCV.
+    weights = np.rint(np.stack([1 - share, share]) * ONE).astype(np.int32)
+    indices = np.stack([first, first + 1]).clip(0, old - 1).astype(np.int64)
+    return *torch.from_numpy(indices).to(device), *torch.from_numpy(
+        weights
+    ).to(device)
