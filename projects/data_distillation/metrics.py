@@ -2,13 +2,15 @@
 
 import contextlib
 import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from mmdet.structures import DetDataSample
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from .coco import CocoError, read_coco
+from .coco import CocoError, read_coco, xyxy_to_xywh
 
 
 def pseudo_label_quality(
@@ -44,6 +46,58 @@ def pseudo_label_quality(
         instances=len(pseudo['annotations']),
         precision=num_matched / num_pseudo if num_pseudo else None,
         recall=num_matched / num_truth if num_truth else None,
+    )
+
+
+def detection_map(
+    found: Mapping[str, DetDataSample], truth_file: str | Path
+) -> float:
+    """Return COCO's mAP of detections, from 0 to 1.
+
+    Args:
+        found: File name -> detections, whose labels number the truth's
+            categories; others' images are not evaluated.
+        truth_file: COCO file of the true objects.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        KeyError: If the truth lacks an image.
+    """
+    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    ids = {image['file_name']: image['id'] for image in truth['images']}
+    category_ids = [category['id'] for category in truth['categories']]
+    results = [
+        dict(
+            image_id=ids[name],
+            category_id=category_ids[label],
+            bbox=bbox_xywh,
+            score=score,
+        )
+        for name, sample in found.items()
+        for bbox_xywh, score, label in columns_of(sample)
+    ]
+    if not results:
+        return 0.0
+    indexed = index(truth)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(indexed, indexed.loadRes(results), 'bbox')
+        evaluation.params.imgIds = [ids[name] for name in found]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0])
+
+
+def columns_of(sample: DetDataSample) -> Iterator[tuple]:
+    """Yield the box (x, y, w, h), score and label of each detection."""
+    found = sample.pred_instances
+    sizes_wh = np.tile(sample.ori_shape[1::-1], (len(found), 1))
+    bboxes_xywh = xyxy_to_xywh(found.bboxes.cpu().numpy(), sizes_wh)
+    yield from zip(
+        bboxes_xywh.tolist(),
+        found.scores.tolist(),
+        found.labels.tolist(),
+        strict=True,
     )
 
 

@@ -1,0 +1,149 @@
+"""The benchmark: both ways find the same, and what is compared is right."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from builders import annotate_cfg
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from projects.data_distillation.annotation_speed import (
+    Comparison,
+    difference,
+    median_ratio,
+    stock_config,
+)
+from projects.data_distillation.metrics import detection_map
+
+
+@pytest.fixture
+def cfg(drawn, tmp_path):
+    cfg = annotate_cfg(drawn, None, tmp_path / 'work')
+    cfg.unlabeled_truth = str(drawn.folder / 'truth.json')
+    return cfg
+
+
+def test_exact_mode_finds_the_boxes_of_stock(cfg, checkpoint, tmp_path):
+    comparison = Comparison(
+        cfg, str(checkpoint), ['exact', 'fast'], tmp_path / 'runs'
+    )
+
+    report = comparison.run(num_images=100, images_per_turn=2)
+
+    assert report['images'] == 5  # as many as there are
+    ways = report['ways']
+    assert list(ways) == ['exact', 'bare exact', 'fast', 'bare fast', 'stock']
+    assert ways['exact']['difference']['matched'] == 1.0
+    assert ways['exact']['difference']['pixels'] < 1e-4
+    assert ways['exact']['difference']['score'] == 0.0
+    # The drawn rectangles, within the blur of scaling.
+    assert ways['exact']['bbox_mAP'] == ways['stock']['bbox_mAP'] > 0.5
+    assert len(comparison.ways['stock'].seconds) == 3  # 2, 2 and 1 images
+    for way in ways.values():
+        assert way['images_per_second'] > 0
+        assert way['peak_mib'] > 100
+    for mode in ('exact', 'fast'):
+        assert ways[mode]['speed_of_stock'] > 0
+        assert 0 < ways[mode]['share_of_bare_passes']
+
+
+def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
+    cfg.custom_imports = dict(imports=['builders'])
+    cfg.dump(tmp_path / 'annotate.py')
+    out = tmp_path / 'report.json'
+
+    shown = subprocess.run(
+        [
+            sys.executable,
+            'tools/benchmark_annotation.py',
+            tmp_path / 'annotate.py',
+            checkpoint,
+            *('--images', '2', '--mode', 'exact', '--out', out),
+        ],
+        env={'PYTHONPATH': 'tests'},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+    report = json.loads(out.read_bytes())
+    assert list(report['ways']) == ['exact', 'bare exact', 'stock']
+    assert report['machine']['torch'] == torch.__version__
+    assert '2 images' in shown
+    assert '100.00% of the boxes are those of stock' in shown
+
+
+def test_views_that_stock_cannot_make_are_refused(cfg):
+    cfg.model.views = [[dict(type='Tile')], [dict(type='Tile', row=1)]]
+
+    with pytest.raises(ValueError, match=r'every flip of every.*Tile'):
+        stock_config(cfg)
+
+
+def test_views_that_are_no_grid_are_refused(cfg):
+    cfg.model.views = cfg.model.views[:3]
+
+    with pytest.raises(ValueError, match='every flip of every scale'):
+        stock_config(cfg)
+
+
+def sample(*boxes):
+    """Boxes are (left, score, label), 100 pixels wide and high."""
+    return DetDataSample(
+        metainfo=dict(ori_shape=(300, 300)),
+        pred_instances=InstanceData(
+            bboxes=torch.tensor(
+                [[x, 0.0, x + 100, 100] for x, *_ in boxes]
+            ).reshape(-1, 4),
+            scores=torch.tensor([score for _, score, _ in boxes]),
+            labels=torch.tensor([label for *_, label in boxes]),
+        ),
+    )
+
+
+def test_difference_is_that_of_the_boxes_that_match():
+    stock = {'a': sample((0.0, 0.9, 0), (150.0, 0.8, 1)), 'b': sample()}
+    ours = {'a': sample((2.0, 0.6, 0), (150.0, 0.8, 0)), 'b': sample()}
+
+    found = difference(ours, stock)
+
+    assert found['matched'] == 0.5  # the other one is of another class
+    assert found['pixels'] == 2.0
+    assert found['score'] == pytest.approx(0.3)
+
+
+def test_ratio_is_the_median_of_the_turns():
+    assert median_ratio([1.0, 2.0, 30.0], [1.0, 1.0, 1.0]) == 2.0
+
+
+def test_map_counts_the_images_that_were_run_and_no_others(drawn):
+    truth = drawn.truth
+    category_ids = [category['id'] for category in truth['categories']]
+    found = {}
+    for image in truth['images'][:2]:
+        objects = [
+            a for a in truth['annotations'] if a['image_id'] == image['id']
+        ]
+        bboxes = torch.tensor([a['bbox'] for a in objects]).float()
+        bboxes[:, 2:] += bboxes[:, :2]
+        found[image['file_name']] = DetDataSample(
+            metainfo=dict(ori_shape=(image['height'], image['width'])),
+            pred_instances=InstanceData(
+                bboxes=bboxes,
+                scores=torch.ones(len(objects)),
+                labels=torch.tensor(
+                    [category_ids.index(a['category_id']) for a in objects]
+                ),
+            ),
+        )
+    file = drawn.folder / 'truth.json'
+
+    assert detection_map(found, file) == pytest.approx(1.0)
+    found['0.png'].pred_instances.labels = (
+        1 - found['0.png'].pred_instances.labels
+    )
+    assert 0 < detection_map(found, file) < 1
+    assert detection_map({'0.png': sample()}, file) == 0.0
