@@ -16,7 +16,6 @@ from projects.data_distillation.annotation_speed import (
     median_ratio,
     stock_config,
 )
-from projects.data_distillation.metrics import detection_map
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_exact_mode_finds_the_boxes_of_stock(cfg, checkpoint, tmp_path):
     assert len(comparison.ways['stock'].seconds) == 3  # 2, 2 and 1 images
     for way in ways.values():
         assert way['images_per_second'] > 0
-        assert way['peak_mib'] > 100
+        assert min(way['peaks_mib']) > 100
     for mode in ('exact', 'fast'):
         assert ways[mode]['speed_of_stock'] > 0
         assert 0 < ways[mode]['share_of_bare_passes']
@@ -93,7 +92,6 @@ def test_views_that_are_no_grid_are_refused(cfg):
 def sample(*boxes):
     """Boxes are (left, score, label), 100 pixels wide and high."""
     return DetDataSample(
-        metainfo=dict(ori_shape=(300, 300)),
         pred_instances=InstanceData(
             bboxes=torch.tensor(
                 [[x, 0.0, x + 100, 100] for x, *_ in boxes]
@@ -117,33 +115,3 @@ def test_difference_is_that_of_the_boxes_that_match():
 
 def test_ratio_is_the_median_of_the_turns():
     assert median_ratio([1.0, 2.0, 30.0], [1.0, 1.0, 1.0]) == 2.0
-
-
-def test_map_counts_the_images_that_were_run_and_no_others(drawn):
-    truth = drawn.truth
-    category_ids = [category['id'] for category in truth['categories']]
-    found = {}
-    for image in truth['images'][:2]:
-        objects = [
-            a for a in truth['annotations'] if a['image_id'] == image['id']
-        ]
-        bboxes = torch.tensor([a['bbox'] for a in objects]).float()
-        bboxes[:, 2:] += bboxes[:, :2]
-        found[image['file_name']] = DetDataSample(
-            metainfo=dict(ori_shape=(image['height'], image['width'])),
-            pred_instances=InstanceData(
-                bboxes=bboxes,
-                scores=torch.ones(len(objects)),
-                labels=torch.tensor(
-                    [category_ids.index(a['category_id']) for a in objects]
-                ),
-            ),
-        )
-    file = drawn.folder / 'truth.json'
-
-    assert detection_map(found, file) == pytest.approx(1.0)
-    found['0.png'].pred_instances.labels = (
-        1 - found['0.png'].pred_instances.labels
-    )
-    assert 0 < detection_map(found, file) < 1
-    assert detection_map({'0.png': sample()}, file) == 0.0

@@ -18,7 +18,8 @@ STAGES = ('teacher', 'annotate', 'student', 'supervised_long', 'oracle')
 LEAVES = sorted(
     file for file in ROOT.glob('configs/*/**/*.py') if file.stem in STAGES
 )
-EXPERIMENTS = sorted({leaf.parent for leaf in LEAVES})
+# What there is only to annotate with has no student.
+EXPERIMENTS = sorted(leaf.parent for leaf in LEAVES if leaf.stem == 'student')
 
 
 def name(path: Path) -> str:
@@ -74,7 +75,8 @@ def test_there_are_configs_to_check():
         'coco/faster-rcnn_x101-32x4d_fpn/co115_un120',
         'digits',
     ]
-    assert len(LEAVES) == 5 * 3 + 4 * 3
+    # Not all experiments have an oracle; bccd_gfl is a teacher to annotate.
+    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2
 
 
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)

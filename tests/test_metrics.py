@@ -5,7 +5,10 @@ import json
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation.metrics import pseudo_label_quality
+from projects.data_distillation.metrics import (
+    detection_metrics,
+    pseudo_label_quality,
+)
 
 
 def write(path, annotations: list[tuple], ids=(1, 2), first_id=1):
@@ -131,3 +134,57 @@ def test_image_that_the_truth_lacks_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match='1 pseudo-labeled .*truth.* is 2'):
         pseudo_label_quality(pseudo, truth)
+
+
+def found_row(name, *boxes):
+    """Boxes are (bbox_xyxy, score, label)."""
+    return dict(
+        file_name=name,
+        width=100,
+        height=100,
+        bboxes_xyxy=[bbox for bbox, _, _ in boxes],
+        scores=[score for _, score, _ in boxes],
+        labels=[label for _, _, label in boxes],
+    )
+
+
+def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    right = [([0, 0, 10, 10], 0.9, 0), ([50, 50, 60, 60], 0.8, 1)]
+
+    # The second image, whose objects nobody looked for, does not count.
+    perfect = detection_metrics([found_row('0', *right)], truth)
+    swapped = detection_metrics(
+        [found_row('0', *((b, s, 1 - label) for b, s, label in right))], truth
+    )
+    both = detection_metrics([found_row('0', *right), found_row('1')], truth)
+
+    assert perfect == pytest.approx(
+        dict(bbox_mAP=1, bbox_mAP_50=1, bbox_mAP_75=1)
+    )
+    assert swapped['bbox_mAP'] == 0
+    # Of the first class one of three is found, of the second all.
+    assert both['bbox_mAP'] == pytest.approx((34 / 101 + 1) / 2)
+
+
+def test_boxes_are_evaluated_as_they_are_written_clipped(tmp_path):
+    truth = write(tmp_path / 'truth.json', [(1, 7, [90, 90, 10, 10])])
+
+    found = detection_metrics(
+        [found_row('0', ([90, 90, 130, 130], 0.9, 0))], truth
+    )
+
+    assert found['bbox_mAP_75'] == pytest.approx(1)
+
+
+def test_no_detection_is_worth_nothing(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+
+    assert detection_metrics([found_row('0')], truth)['bbox_mAP'] == 0
+
+
+def test_detections_on_unknown_images_are_refused(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+
+    with pytest.raises(ValueError, match='lacks 1 of 2 images.*is 7'):
+        detection_metrics([found_row('0'), found_row('7')], truth)

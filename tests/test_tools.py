@@ -148,6 +148,11 @@ def test_distill_runs_all_stages_and_not_again(tiny_experiment):
     for model in models:
         assert model in done.stdout.split('Comparison')[-1]
 
+    num_cores = min(len(os.sched_getaffinity(0)), 8)
+    if num_cores > 1:
+        started = 'dist_test.sh experiment/annotate.py work/teacher/iter_2.pth'
+        assert f'{started} {num_cores} --work-dir' in done.stdout
+
     again = distill(tiny_experiment)
 
     assert again.returncode == 0, again.stderr

@@ -7,6 +7,7 @@ What docs/benchmarks.md annotates with. Run alone:
 _base_ = [
     '../_base_/datasets/bccd.py',
     '../_base_/models/gfl_r18_fpn_small.py',
+    '../_base_/schedules/from_scratch_600.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -27,23 +28,7 @@ test_pipeline = [
     dict(type='Resize', scale=test_scale, keep_ratio=True),
     _base_.test_pipeline[-1],
 ]
+# A quarter of the digits' batch.
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=train_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-
-# A step takes four times as long as those of configs/bccd/: fewer of them.
-max_iters = 200
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=10),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=30),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        gamma=0.1,
-        milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
-    ),
-]

@@ -9,6 +9,6 @@ Time: 1 min on two cores. Result: 55.8 mAP on val (seed 0), the lower bound.
 _base_ = [
     '../_base_/datasets/digits.py',
     '../_base_/models/gfl_r18_tiny.py',
-    '../_base_/schedules/digits.py',
+    '../_base_/schedules/from_scratch_600.py',
     '../_base_/default_runtime.py',
 ]

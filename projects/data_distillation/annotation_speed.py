@@ -28,7 +28,7 @@ from mmengine.runner import Runner
 from rich.table import Table
 
 from .datasets import UnlabeledDataset
-from .metrics import detection_map
+from .metrics import detection_metrics
 from .pseudo_labels import render
 from .tta import MultiViewTTA
 from .view_batches import made_views, make_pixels
@@ -55,14 +55,14 @@ class Way:
             them; only the latter is timed.
         found: File name -> merged detections, which `prepare` fills.
         seconds: The time of each turn.
-        peak_mib: The most memory of the process (on a GPU: of the GPU) in any
-            turn, in MiB.
+        peaks_mib: The most memory of the process (on a GPU: of the GPU) in
+            each turn, in MiB.
     """
 
     prepare: Callable[[Sequence[int]], Callable[[], None]]
     found: dict[str, DetDataSample] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
-    peak_mib: float = 0.0
+    peaks_mib: list[float] = field(default_factory=list)
 
     def take_turn(self, indices: Sequence[int]) -> None:
         """Annotate some images, and note time and memory."""
@@ -73,7 +73,7 @@ class Way:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - start)
-        self.peak_mib = max(self.peak_mib, peak_memory_mib())
+        self.peaks_mib.append(peak_memory_mib())
 
 
 class Collector(Hook):
@@ -135,15 +135,16 @@ class Comparison:
             images_per_turn: How many of them at a time.
 
         Returns:
-            The report: for each way `images_per_second`, `peak_mib` and
-            `bbox_mAP` (None where there is nothing to evaluate); for each mode
-            also `speed_of_stock`, `share_of_bare_passes` (medians over the
-            turns) and `difference`.
+            The report: for each way `images_per_second`, `peaks_mib` (turn by
+            turn) and `bbox_mAP` (None where there is nothing to evaluate);
+            for each mode also `speed_of_stock`, `share_of_bare_passes`
+            (medians over the turns) and `difference`.
         """
         num_images = min(num_images, len(self.dataset))
         for way in self.ways.values():
             way.take_turn([0])
             way.seconds.clear()
+            way.peaks_mib.clear()
         for start in range(0, num_images, images_per_turn):
             end = min(start + images_per_turn, num_images)
             for way in self.ways.values():
@@ -180,7 +181,7 @@ class Comparison:
         num_images = len(stock.found)
         report = dict(
             images_per_second=num_images / sum(way.seconds),
-            peak_mib=way.peak_mib,
+            peaks_mib=way.peaks_mib,
             bbox_mAP=self._map(way),
         )
         bare = self.ways.get(f'bare {name}')
@@ -195,7 +196,8 @@ class Comparison:
     def _map(self, way: Way) -> float | None:
         if not (self.truth and way.found):
             return None
-        return detection_map(way.found, self.truth)
+        rows = map(row_of, way.found.values())
+        return detection_metrics(rows, self.truth)['bbox_mAP']
 
 
 @dataclass(frozen=True)
@@ -352,6 +354,20 @@ def difference(
     )
 
 
+def row_of(sample: DetDataSample) -> dict:
+    """Return what `detection_metrics` needs of a sample on the host."""
+    height, width = sample.ori_shape[:2]
+    found = sample.pred_instances
+    return dict(
+        file_name=sample.file_name,
+        width=width,
+        height=height,
+        bboxes_xyxy=found.bboxes.numpy(),
+        scores=found.scores.numpy(),
+        labels=found.labels.numpy(),
+    )
+
+
 def reset_peak_memory() -> None:
     """Begin to measure the most memory anew."""
     if torch.cuda.is_available():
@@ -380,7 +396,7 @@ def table(report: dict) -> str:
             f'{way["images_per_second"]:.3f}',
             shown(way.get('speed_of_stock'), '.2f'),
             shown(way.get('share_of_bare_passes'), '.3f'),
-            f'{way["peak_mib"]:.0f}',
+            f'{max(way["peaks_mib"]):.0f}',
             shown(way['bbox_mAP'], '.4f'),
         )
     lines = [render(columns)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from mmdet.registry import DATASETS, HOOKS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -19,12 +20,13 @@ from rich.table import Table
 from .checkpoints import sha256_of
 from .coco import write_json
 from .hooks import AnnotationHook
-from .metrics import pseudo_label_quality
+from .metrics import METRICS, pseudo_label_quality
 from .pseudo_labels import render
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 PSEUDO_LABELS = 'pseudo_labels.json'
-METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
+# Each needs the memory of a detector, and there may be many cores.
+MAX_CPU_PROCESSES = 8
 # Evaluated models, in the order of the table, with what they stand for.
 MODELS = {
     'teacher': 'labeled: lower bound',
@@ -47,7 +49,9 @@ class Experiment:
             `supervised_long.py` and `oracle.py`.
         work_dir: One folder per stage goes here.
         models: Which of `MODELS` to train.
-        num_processes: How many processes train and annotate.
+        num_processes: How many processes train and annotate. On a CPU more
+            of them annotate, up to `MAX_CPU_PROCESSES`: there is nothing to
+            gain from training in several.
         seed: The random seed of all trainings; None to leave it open.
 
     Raises:
@@ -165,12 +169,25 @@ class Experiment:
             print(f'annotate: done already, {self.pseudo_labels}')
             return
         config = self.config('annotate')
-        self._call('test', config, teacher, '--work-dir', folder)
+        self._call(
+            'test',
+            config,
+            teacher,
+            *('--work-dir', folder),
+            num_processes=self._annotating_processes(),
+        )
         if not self.pseudo_labels.is_file():
             raise StageError(
                 f'annotation ended without writing {self.pseudo_labels}: run '
                 'the same again'
             )
+
+    def _annotating_processes(self) -> int:
+        """Without a GPU: one process a core, since each runs on its own."""
+        if torch.cuda.is_available():
+            return self.num_processes
+        num_cores = len(os.sched_getaffinity(0))
+        return max(self.num_processes, min(num_cores, MAX_CPU_PROCESSES))
 
     def _evaluate(self, stage: str) -> dict:
         """Return COCO's box metrics of a model, measured once."""
@@ -192,10 +209,16 @@ class Experiment:
             images=len(labels['images']), instances=len(labels['annotations'])
         )
 
-    def _call(self, tool: str, *arguments: str | Path) -> None:
+    def _call(
+        self,
+        tool: str,
+        *arguments: str | Path,
+        num_processes: int | None = None,
+    ) -> None:
         """Run `tools/train.py` or `tools/test.py` and show the command."""
+        num_processes = num_processes or self.num_processes
         command = ['python', TOOLS / f'{tool}.py', *arguments]
-        if self.num_processes > 1:
+        if num_processes > 1:
             # The scripts take the number of processes as the last argument
             # by position.
             at = next(
@@ -204,7 +227,7 @@ class Experiment:
             command = [
                 TOOLS / f'dist_{tool}.sh',
                 *arguments[:at],
-                self.num_processes,
+                num_processes,
                 *arguments[at:],
             ]
         run_command([str(part) for part in command])

@@ -2,15 +2,16 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from mmdet.structures import DetDataSample
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from .coco import CocoError, read_coco, xyxy_to_xywh
+
+METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 
 
 def pseudo_label_quality(
@@ -49,56 +50,77 @@ def pseudo_label_quality(
     )
 
 
-def detection_map(
-    found: Mapping[str, DetDataSample], truth_file: str | Path
-) -> float:
-    """Return COCO's mAP of detections, from 0 to 1.
+def detection_metrics(
+    rows: Iterable[Mapping], truth_file: str | Path
+) -> dict[str, float]:
+    """Evaluate detections, before any selection, by COCO's rules.
 
     Args:
-        found: File name -> detections, whose labels number the truth's
-            categories; others' images are not evaluated.
+        rows: One for each image to evaluate, with the names and values of
+            `detections.SCHEMA`; labels number the truth's categories.
         truth_file: COCO file of the true objects.
+
+    Returns:
+        `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75`, from 0 to 1; -1 if these
+        images have no object.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        KeyError: If the truth lacks an image.
+        CocoError: If the truth lacks an image.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     ids = {image['file_name']: image['id'] for image in truth['images']}
+    rows = list(rows)
+    unknown = [row['file_name'] for row in rows if row['file_name'] not in ids]
+    if unknown:
+        raise CocoError(
+            f'{truth_file} lacks {len(unknown)} of {len(rows)} images, the '
+            f'first is {unknown[0]}'
+        )
     category_ids = [category['id'] for category in truth['categories']]
     results = [
         dict(
-            image_id=ids[name],
+            image_id=ids[row['file_name']],
             category_id=category_ids[label],
             bbox=bbox_xywh,
-            score=score,
+            score=float(score),
         )
-        for name, sample in found.items()
-        for bbox_xywh, score, label in columns_of(sample)
+        for row in rows
+        for bbox_xywh, score, label in boxes_of(row)
     ]
     if not results:
-        return 0.0
+        return dict.fromkeys(METRICS, 0.0)
+    return coco_metrics(
+        truth, results, [ids[row['file_name']] for row in rows]
+    )
+
+
+def boxes_of(row: Mapping) -> Iterator[tuple]:
+    """Yield box (x, y, w, h; clipped), score and label of each detection."""
+    bboxes_xyxy = np.asarray(row['bboxes_xyxy'], np.float64).reshape(-1, 4)
+    sizes_wh = np.tile([row['width'], row['height']], (len(bboxes_xyxy), 1))
+    bboxes_xywh = xyxy_to_xywh(bboxes_xyxy, sizes_wh).tolist()
+    yield from zip(bboxes_xywh, row['scores'], row['labels'], strict=True)
+
+
+def coco_metrics(
+    truth: dict, results: list[dict], image_ids: list[int]
+) -> dict[str, float]:
+    """Let pycocotools evaluate detections in COCO's format.
+
+    Args:
+        truth: The true objects.
+        results: At least one detection.
+        image_ids: The images to evaluate.
+    """
     indexed = index(truth)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(indexed, indexed.loadRes(results), 'bbox')
-        evaluation.params.imgIds = [ids[name] for name in found]
+        evaluation.params.imgIds = image_ids
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return float(evaluation.stats[0])
-
-
-def columns_of(sample: DetDataSample) -> Iterator[tuple]:
-    """Yield the box (x, y, w, h), score and label of each detection."""
-    found = sample.pred_instances
-    sizes_wh = np.tile(sample.ori_shape[1::-1], (len(found), 1))
-    bboxes_xywh = xyxy_to_xywh(found.bboxes.cpu().numpy(), sizes_wh)
-    yield from zip(
-        bboxes_xywh.tolist(),
-        found.scores.tolist(),
-        found.labels.tolist(),
-        strict=True,
-    )
+    return dict(zip(METRICS, evaluation.stats.tolist(), strict=False))
 
 
 def with_image_ids_of(truth: dict, pseudo: dict) -> dict:

@@ -88,3 +88,4 @@ test_evaluator = dict(
     ann_file=data_root + 'annotations/val.json',
     metric='bbox',
 )
+test_cfg = dict(type='TestLoop')
