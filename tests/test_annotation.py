@@ -10,8 +10,11 @@ import pytest
 import torch
 from builders import CATEGORIES, CLASSES, annotate, annotate_cfg
 from mmdet.datasets import CocoDataset
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
+
+from projects.data_distillation.hooks import warn_of_other_transforms
 
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5
@@ -445,3 +448,30 @@ def test_folder_without_images_is_refused(drawn, checkpoint, tmp_path):
     )
 
     refused(cfg, ValueError, 'no image in .*empty or below: of its 1 files')
+
+
+@pytest.mark.parametrize(
+    ('views', 'warns'),
+    [
+        ([[dict(type='Resize', scale=(9, 9))]], True),
+        ([[dict(type='Resize', scale=(9, 9)), dict(type='Pad')]], False),
+        (None, False),
+    ],
+)
+def test_transforms_of_the_detector_that_no_view_makes_are_named(
+    views, warns, caplog
+):
+    own = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(9, 9)),
+        dict(type='Pad', size_divisor=32),
+        dict(type='PackDetInputs'),
+    ]
+
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.WARNING):
+        warn_of_other_transforms(own, views)
+    logger.removeHandler(caplog.handler)
+
+    assert ("has ['Pad'], which no view has" in caplog.text) == warns

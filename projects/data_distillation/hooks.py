@@ -30,6 +30,15 @@ from .samplers import PendingSampler
 from .selection import LabeledCounts
 from .tta import MultiViewTTA
 
+# Transforms of a test pipeline that need no part in a view.
+PLAIN_TRANSFORMS = {
+    'LoadImageFromFile',
+    'LoadAnnotations',
+    'Resize',
+    'RandomFlip',
+    'PackDetInputs',
+}
+
 
 @HOOKS.register_module()
 class AnnotationHook(Hook):
@@ -138,6 +147,9 @@ class AnnotationHook(Hook):
                 "half precision for annotation is MultiViewTTA(mode='fast'), "
                 'which keeps boxes in fp32, got test_cfg.fp16=True'
             )
+        warn_of_other_transforms(
+            runner.cfg.get('test_pipeline', ()), runner.cfg.model.get('views')
+        )
         loader = runner.test_dataloader
         check_type('dataset', loader.dataset, UnlabeledDataset)
         check_type('sampler', loader.sampler, PendingSampler)
@@ -214,6 +226,30 @@ def check_type(role: str, part: object, expected: type) -> None:
         raise TypeError(
             f'AnnotationHook needs {role}=dict(type={expected.__name__!r}, '
             f'...) in the config, got {type(part).__name__}'
+        )
+
+
+def warn_of_other_transforms(
+    test_pipeline: Sequence[dict], views: Sequence[Sequence[dict]] | None
+) -> None:
+    """Say what the detector's own test pipeline does and no view makes.
+
+    Args:
+        test_pipeline: As MMDetection's configs name it; may be empty.
+        views: Those of `MultiViewTTA`; None if the pipeline makes them.
+    """
+    if views is None:
+        return
+    made = {step['type'] for view in views for step in view}
+    used = [transform['type'] for transform in test_pipeline]
+    others = [name for name in used if name not in made | PLAIN_TRANSFORMS]
+    if others:
+        print_log(
+            f"the detector's own `test_pipeline` has {others}, which no view "
+            'has: boxes may be worse, or wrong. Add it to the views, or let '
+            'the pipeline make them (TestTimeAug): docs/annotation.md',
+            'current',
+            logging.WARNING,
         )
 
 
