@@ -57,6 +57,14 @@ def test_only_full_shards_are_written_before_flush(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_images_of_a_batch_are_in_one_shard(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a'), row('b'), row('c'))
+    writer.add(row('d'))
+
+    assert writer.file_names() == {'a', 'b', 'c'}
+
+
 def test_a_shard_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / 'file').write_text('not a folder')
     writer = store(tmp_path / 'file')

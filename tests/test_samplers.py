@@ -157,3 +157,26 @@ def test_every_pending_image_goes_to_one_process(monkeypatch, world_size):
         drawn += pending
 
     assert sorted(drawn) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize('world_size', [1, 2, 3])
+def test_batches_do_not_depend_on_the_number_of_processes(
+    monkeypatch, world_size
+):
+    batches = []
+    for rank in range(world_size):
+        monkeypatch.setattr(
+            samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
+        )
+        pending = PendingSampler(range(22))
+        pending.block_size = 4
+        pending.done = {0, 1, 2, 3, 8, 9, 10, 11}
+        mine = list(pending)
+        batches += [tuple(mine[i : i + 4]) for i in range(0, len(mine), 4)]
+
+    assert sorted(batches) == [
+        (4, 5, 6, 7),
+        (12, 13, 14, 15),
+        (16, 17, 18, 19),
+        (20, 21),
+    ]

@@ -49,8 +49,9 @@ class DetectionStore:
         provenance: What made the detections; a shard with another provenance
             (apart from `LOCATIONS`) is refused. None to read only: then it is
             that of the shards.
-        images_per_shard: How many images go into one file. Of these the last
-            ones, not written yet, are lost when the process is killed.
+        images_per_shard: How many images, at least, go into one file. Of
+            these the last ones, not written yet, are lost when the process is
+            killed.
 
     Raises:
         StoreError: If the folder holds detections of another provenance.
@@ -71,16 +72,16 @@ class DetectionStore:
         self._writing: Future | None = None
         self._check_provenance()
 
-    def add(self, row: dict) -> None:
-        """Add one image.
+    def add(self, *rows: dict) -> None:
+        """Add the images of a batch, which go into one shard.
 
         Args:
-            row: Its values, with the names of `SCHEMA`.
+            *rows: The values of each image, with the names of `SCHEMA`.
 
         Raises:
             OSError: If an earlier shard could not be written.
         """
-        self._rows.append(row)
+        self._rows += rows
         if len(self._rows) >= self.images_per_shard:
             self._hand_over()
 

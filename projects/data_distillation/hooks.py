@@ -159,6 +159,7 @@ class AnnotationHook(Hook):
             provenance_of(runner.cfg, loader.dataset),
             self.images_per_shard,
         )
+        loader.sampler.block_size = loader.batch_size
         self._skip_done(loader.sampler)
 
     def after_test_iter(
@@ -176,8 +177,7 @@ class AnnotationHook(Hook):
             data_batch: Not used.
             outputs: The merged samples of the batch.
         """
-        for sample in outputs or ():
-            self._store.add(detection_row(sample))
+        self._store.add(*map(detection_row, outputs or ()))
 
     def after_test(self, runner: Runner) -> None:
         """Select and write the pseudo labels, if all images are done.

@@ -156,7 +156,10 @@ def check_ratio(ratio: Sequence[float], sizes: Sequence[int]) -> None:
 class PendingSampler(Sampler[int]):
     """Yields each image that is not annotated yet to exactly one process.
 
-    In order, without padding: processes may get one image more or less.
+    In order, without padding. Processes share out blocks of `block_size`
+    consecutive images, which do not depend on how many processes there are:
+    with blocks of the batch size an image meets the same images in a forward
+    pass, and its detections are the same to the last bit.
 
     Args:
         dataset: The dataset to go through.
@@ -166,15 +169,19 @@ class PendingSampler(Sampler[int]):
     def __init__(self, dataset: BaseDataset, seed: int | None = None) -> None:
         self.num_images = len(dataset)
         self.done: set[int] = set()
+        self.block_size = 1
         self.rank, self.world_size = get_dist_info()
 
     def __iter__(self) -> Iterator[int]:
         """Yield this process's indices, ascending."""
-        yield from self._pending()[self.rank :: self.world_size]
+        yield from self._mine()
 
     def __len__(self) -> int:
         """Return how many images this process still has to go through."""
-        return len(self._pending()[self.rank :: self.world_size])
+        return len(self._mine())
 
-    def _pending(self) -> list[int]:
-        return [i for i in range(self.num_images) if i not in self.done]
+    def _mine(self) -> list[int]:
+        pending = [i for i in range(self.num_images) if i not in self.done]
+        blocks = sorted({i // self.block_size for i in pending})
+        mine = set(blocks[self.rank :: self.world_size])
+        return [i for i in pending if i // self.block_size in mine]

@@ -21,6 +21,9 @@ model = dict(
     merger=_base_.merger,
 )
 test_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    pin_memory=True,
     sampler=dict(_delete_=True, type='PendingSampler'),
     dataset=dict(_delete_=True, **_base_.unlabeled),
 )
