@@ -17,10 +17,21 @@ EXTRACTORS = ('backbone', 'neck')
 # (AVX-512, AMX) where they have anything; on GPUs fp16 rounds eight times
 # finer.
 HALF = {'cpu': torch.bfloat16, 'cuda': torch.float16}
+# How far features may move, in parts of the largest: in fp32 by rounding; in
+# half precision, which on noise adds up through a hundred layers, so that it
+# does not overflow.
+EXACT, ROUGH = 1e-3, 1.0
+# Sides of the images to try a detector on; on the first, SSD runs out of
+# pixels.
+NOISE_SIDES = (128, 320)
 
 
 def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
     """Rearrange a detector for inference, in place; its weights are loaded.
+
+    What changes backbone and neck is tried on an image of noise. Where it
+    fails or moves the features, that part stays as it was, and the log says
+    so.
 
     Args:
         detector: Any MMDetection detector, in evaluation mode.
@@ -30,16 +41,30 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
             and scores stay fp32.
         compiled: Compile the backbone with `torch.compile`.
     """
+    mend_ssd(detector)
     drop_masks(detector)
-    fuse_norms(detector)
-    detector.to(memory_format=torch.channels_last)
+    rearrange(detector, mode)
     if compiled:
         # Sizes differ from view to view: one program for all of them.
         detector.backbone.forward = torch.compile(
             detector.backbone.forward, dynamic=True
         )
     if mode == 'fast':
-        halve(detector)
+        halve_heads(detector)
+
+
+def mend_ssd(detector: nn.Module) -> None:
+    """Give SSD's head the attribute that MMDetection looks for in vain.
+
+    Without it no SSD of MMDetection 3.2 or later predicts anything
+    (MMDetection issues 11063 and 11780).
+
+    Args:
+        detector: Is changed if its dense head lacks the attribute.
+    """
+    head = getattr(detector, 'bbox_head', None)
+    if head is not None and not hasattr(head, 'loss_cls'):
+        head.loss_cls = None
 
 
 def drop_masks(detector: nn.Module) -> None:
@@ -54,62 +79,148 @@ def drop_masks(detector: nn.Module) -> None:
 
 
 @torch.no_grad()
-def fuse_norms(detector: nn.Module) -> None:
-    """Fold the batch norms of backbone and neck into their convolutions.
-
-    mmcv finds the pairs by the order in which modules were registered. Where
-    that is not the order in which they run, the features change: then they
-    are left as they were, and the log says so. Heads are left alone: some
-    share a convolution among several norms.
+def rearrange(detector: nn.Module, mode: str) -> None:
+    """Make backbone and neck faster.
 
     Args:
         detector: In evaluation mode; is changed. Without these parts nothing
             is done.
+        mode: As for `prepare`.
     """
-    parts = {
-        name: getattr(detector, name)
-        for name in EXTRACTORS
-        if getattr(detector, name, None) is not None
-    }
-    if not parts:
+    names = [name for name in EXTRACTORS if getattr(detector, name, None)]
+    if not names:
         return
-    before = features_of_noise(detector)
-    for name, part in parts.items():
-        setattr(detector, name, fuse_conv_bn(copy.deepcopy(part)))
-    if not are_close(before, features_of_noise(detector)):
-        for name, part in parts.items():
-            setattr(detector, name, part)
-        print_log(
-            'batch norms were not folded into the convolutions: the features '
-            f'of {type(detector).__name__} would change',
-            'current',
-            logging.WARNING,
-        )
+    noise = noise_for(detector)
+    before = features_of(detector, noise)
+    changes = [(fold_norms, EXACT), (put_channels_last, EXACT)]
+    if mode == 'fast':
+        changes.append((halve, ROUGH))
+    for change, tolerance in changes:
+        for name in names:
+            part = getattr(detector, name)
+            setattr(detector, name, change(copy.deepcopy(part)))
+            if not are_close(before, features_of(detector, noise), tolerance):
+                setattr(detector, name, part)
+                warn_that_not(change, detector, name)
+    # Heads get their features as ever: mmcv's RoIAlign takes channels-last
+    # ones for contiguous, and some heads use `view`.
+    detector.extract_feat = contiguous(detector.extract_feat)
 
 
-def features_of_noise(detector: nn.Module) -> list[Tensor]:
-    """Return the features of a fixed random image of 128x128 pixels."""
-    noise = torch.randn(
-        1, 3, 128, 128, generator=torch.Generator().manual_seed(0)
-    )
+def fold_norms(part: nn.Module) -> nn.Module:
+    """Fold batch norms into the convolutions before them.
+
+    mmcv finds the pairs by the order in which modules were registered, which
+    need not be that in which they run. Not for heads: some share a
+    convolution among several norms.
+
+    Args:
+        part: Backbone or neck, in evaluation mode; is changed.
+
+    Returns:
+        The part.
+    """
+    return fuse_conv_bn(part)
+
+
+def put_channels_last(part: nn.Module) -> nn.Module:
+    """Let convolutions compute with the channels as the last dimension.
+
+    mmcv's deformable convolutions refuse that.
+
+    Args:
+        part: Backbone or neck; is changed.
+
+    Returns:
+        The part.
+    """
+    return part.to(memory_format=torch.channels_last)
+
+
+def halve(part: nn.Module) -> nn.Module:
+    """Run a part under autocast as a whole.
+
+    Args:
+        part: Backbone or neck; is changed. On CPUs mmcv's deformable
+            convolutions have no half precision.
+
+    Returns:
+        The part.
+    """
+    device = next(part.parameters()).device.type
+    part.forward = in_half_precision(part.forward, device)
+    return part
+
+
+def noise_for(detector: nn.Module) -> Tensor:
+    """Return a fixed random image that is large enough for the detector."""
     device = next(detector.parameters()).device
-    return list(detector.extract_feat(noise.to(device)))
+    for side in NOISE_SIDES:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(1, 3, side, side, generator=generator).to(device)
+        if features_of(detector, noise) is not None:
+            break
+    return noise
 
 
-def are_close(some: list[Tensor], others: list[Tensor]) -> bool:
-    """Whether features differ by no more than rounding explains."""
+def features_of(detector: nn.Module, image: Tensor) -> list[Tensor] | None:
+    """Return what backbone and neck make of an image; None if they fail."""
+    try:
+        return list(detector.extract_feat(image))
+    # Layers complain in many ways about a format or a type of numbers.
+    except Exception:
+        return None
+
+
+def are_close(
+    some: list[Tensor] | None, others: list[Tensor] | None, tolerance: float
+) -> bool:
+    """Whether both are features, which differ by no more than rounding.
+
+    Args:
+        some: As `features_of` returns them.
+        others: Likewise.
+        tolerance: In parts of the largest number of each feature map.
+    """
+    if some is None or others is None:
+        return False
     return all(
-        (one - other).abs().max() <= 1e-3 * one.abs().max()
+        (one - other).abs().max() <= tolerance * one.abs().max()
         for one, other in zip(some, others, strict=True)
     )
 
 
-def halve(detector: nn.Module) -> None:
-    """Let convolutions and linear layers compute in half precision.
+def warn_that_not(change: Callable, detector: nn.Module, name: str) -> None:
+    """Log that a part of a detector was left as it was."""
+    print_log(
+        f'{change.__name__} was not applied to the {name} of this '
+        f'{type(detector).__name__}: its features would change or fail. It '
+        'is right, but slower',
+        'current',
+        logging.WARNING,
+    )
 
-    Backbone and neck run under autocast as a whole. Of the heads only the
-    layers do, one by one: heads compute priors and boxes between them, which
-    half precision would move by pixels.
+
+def contiguous(extract_feat: Callable) -> Callable:
+    """Make an `extract_feat` return contiguous features.
+
+    Args:
+        extract_feat: A detector's method, which returns a sequence.
+    """
+
+    @functools.wraps(extract_feat)
+    def contiguous_features(*args: object, **kwargs) -> tuple:
+        features = extract_feat(*args, **kwargs)
+        return tuple(feature.contiguous() for feature in features)
+
+    return contiguous_features
+
+
+def halve_heads(detector: nn.Module) -> None:
+    """Let the heads' convolutions and linear layers use half precision.
+
+    Only the layers, one by one: heads compute priors and boxes between them,
+    which half precision would move by pixels.
 
     Args:
         detector: Is changed.
@@ -117,7 +228,6 @@ def halve(detector: nn.Module) -> None:
     device = next(detector.parameters()).device.type
     for name, part in detector.named_children():
         if name in EXTRACTORS:
-            part.forward = in_half_precision(part.forward, device)
             continue
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
