@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from builders import CATEGORIES, CLASSES, annotate, annotate_cfg
 from mmdet.datasets import CocoDataset
+from mmdet.registry import MODELS
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
@@ -275,6 +277,85 @@ def test_other_teacher_in_the_same_folder_is_refused(
     change_checkpoint(checkpoint, state_dict=dict(score=torch.tensor(0.8)))
 
     refused(cfg, ValueError, r"differs in \['checkpoint_sha256'\]")
+
+
+def test_several_teachers_are_more_views(drawn, checkpoint, tmp_path):
+    other = tmp_path / 'other.pth'
+    shutil.copy(checkpoint, other)
+    change_checkpoint(other, state_dict=dict(score=torch.tensor(0.95)))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model.other_teachers = [dict(checkpoint=str(other))]
+
+    labels = annotate(cfg)
+
+    assert len(labels['annotations']) == 10
+    for annotation in labels['annotations']:
+        assert annotation['views'] == 2 * 6
+        assert annotation['score'] == pytest.approx(0.95)
+    change_checkpoint(other, state_dict=dict(score=torch.tensor(0.5)))
+    refused(cfg, ValueError, r"differs in \['other_teachers'\]")
+
+
+def test_other_teacher_of_other_classes_is_refused(
+    drawn, checkpoint, tmp_path
+):
+    other = tmp_path / 'other.pth'
+    shutil.copy(checkpoint, other)
+    classes = dict(classes=('green', 'red'))
+    change_checkpoint(other, meta=dict(dataset_meta=classes))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model.other_teachers = [dict(checkpoint=str(other))]
+
+    refused(cfg, ValueError, r"trained on the classes \['green', 'red'\]")
+
+
+def test_half_precision_of_the_whole_loop_is_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_cfg.fp16 = True
+
+    refused(cfg, ValueError, r"MultiViewTTA\(mode='fast'\).*fp16=True")
+
+
+@pytest.mark.parametrize(
+    ('changes', 'match'),
+    [
+        (dict(views=[]), 'at least one view, got none'),
+        (dict(mode='quick'), "mode must be one of .* got 'quick'"),
+        (dict(max_pixels_per_forward=0), 'at least 1, got 0'),
+    ],
+)
+def test_bad_arguments_are_refused(
+    drawn, checkpoint, tmp_path, changes, match
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model.update(changes)
+
+    with pytest.raises(ValueError, match=match):
+        MODELS.build(cfg.model)
+
+
+def test_views_of_neither_model_nor_pipeline_are_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model.views = None
+
+    refused(cfg, ValueError, 'got neither')
+
+
+def test_views_of_both_model_and_pipeline_are_refused(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    load, pack = cfg.test_dataloader.dataset.pipeline
+    cfg.test_dataloader.dataset.pipeline = [
+        load,
+        dict(type='TestTimeAug', transforms=[[pack]]),
+    ]
+
+    refused(cfg, ValueError, 'got both')
 
 
 def test_moved_checkpoint_is_the_same_teacher(drawn, checkpoint, tmp_path):

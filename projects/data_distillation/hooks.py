@@ -300,7 +300,11 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
         has_image_infos=bool(dataset.ann_file),
         pipeline=cfg.test_dataloader.dataset.get('pipeline'),
         other_teachers=[
-            dict(teacher, checkpoint_sha256=sha256_of(teacher['checkpoint']))
+            dict(
+                module=teacher.get('module'),
+                checkpoint_sha256=sha256_of(teacher['checkpoint'])
+                or teacher['checkpoint'],
+            )
             for teacher in cfg.model.get('other_teachers', ())
         ],
         views=cfg.model.get('views'),

@@ -80,7 +80,8 @@ class Resize(ViewTransform):
     Args:
         scale: The longest and the shortest side in pixels, in any order, that
             the image must fit into; (width, height) without `keep_ratio`.
-        keep_ratio: Keep the aspect ratio.
+        keep_ratio: Keep the aspect ratio. By default, as in most detectors'
+            configs, though not in the transform of this name.
 
     Raises:
         ValueError: If a side is not positive.
