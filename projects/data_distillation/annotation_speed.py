@@ -163,6 +163,9 @@ class Comparison:
         runner = Runner.from_cfg(cfg)
         collector = Collector()
         runner.register_hook(collector)
+        # The rest of `Runner.test`, which happens once in any test run.
+        runner.call_hook('before_run')
+        runner.load_or_resume()
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
 
         def prepare(indices: Sequence[int]) -> Callable[[], None]:
@@ -171,7 +174,7 @@ class Comparison:
                 'dataset': dataset.get_subset(list(indices)),
             }
             runner.test_loop.dataloader = Runner.build_dataloader(loader)
-            return runner.test
+            return runner.test_loop.run
 
         self.ways[name] = Way(prepare, collector.found)
         return runner

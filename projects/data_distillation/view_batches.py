@@ -124,13 +124,16 @@ def made_views(
         By image, then view. Of views that look the same (two scales that an
         image's shape makes equal) only the first.
     """
-    return [
-        MadeView(i, index, view, image, sample)
-        for i, (image, sample) in enumerate(zip(images, samples, strict=True))
-        if not is_unreadable(sample)
-        for image in [image.to(device, non_blocking=True)]
-        for index, view in enumerate(different(views, image))
-    ]
+    listed: list[MadeView] = []
+    for i, (image, sample) in enumerate(zip(images, samples, strict=True)):
+        if is_unreadable(sample):
+            continue
+        on_device = image.to(device, non_blocking=True)
+        listed += [
+            MadeView(i, index, view, on_device, sample)
+            for index, view in enumerate(different(views, on_device))
+        ]
+    return listed
 
 
 def different(views: Sequence[View], image: Tensor) -> list[View]:
