@@ -169,6 +169,7 @@ class Comparison:
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
 
         def prepare(indices: Sequence[int]) -> Callable[[], None]:
+            """Return the test loop over these images."""
             loader = {
                 **cfg.test_dataloader,
                 'dataset': dataset.get_subset(list(indices)),
@@ -234,6 +235,7 @@ class BarePasses:
 
         @torch.no_grad()
         def run() -> None:
+            """Run the detector on every batch."""
             with torch.autocast(model.device.type, enabled=False):
                 for pixels, batch in all_pixels:
                     samples = [view.sample() for view in batch]

@@ -210,6 +210,7 @@ def contiguous(extract_feat: Callable) -> Callable:
 
     @functools.wraps(extract_feat)
     def contiguous_features(*args: object, **kwargs) -> tuple:
+        """As `extract_feat`."""
         features = extract_feat(*args, **kwargs)
         return tuple(feature.contiguous() for feature in features)
 
@@ -244,6 +245,7 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
 
     @functools.wraps(forward)
     def half_forward(*args: object, **kwargs) -> Tensor | Sequence:
+        """As `forward`."""
         with torch.autocast(device, HALF[device]):
             return to_fp32(forward(*args, **kwargs))
 

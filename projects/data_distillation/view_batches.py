@@ -184,10 +184,12 @@ def batches(
     """
 
     def padded_hw(view: MadeView | LoadedView) -> Size:
+        """Return the size to which the detector pads a view."""
         height, width = (-(-n // size_divisor) for n in view.size_hw)
         return height * size_divisor, width * size_divisor
 
     def place(view: MadeView | LoadedView) -> tuple:
+        """Return what views are sorted by."""
         return padded_hw(view), view.image_index, view.index
 
     for (height, width), group in groupby(sorted(views, key=place), padded_hw):

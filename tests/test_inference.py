@@ -1,0 +1,36 @@
+"""Compiled backbones find what others find; the rest: test_detectors.py."""
+
+import torch
+from torch import nn
+
+from projects.data_distillation.inference import prepare
+
+
+class Features(nn.Module):
+    """As much of a detector as is rearranged: a backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+        )
+
+    def extract_feat(self, images):
+        return (self.backbone(images),)
+
+
+def test_compiled_backbone_makes_the_same_features_of_every_size():
+    torch.manual_seed(0)
+    detector = Features().eval()
+    images = [torch.randn(2, 3, side, 20) for side in (12, 16, 24)]
+    with torch.no_grad():
+        expected = [detector.extract_feat(image)[0] for image in images]
+        torch._dynamo.utils.counters.clear()
+
+        prepare(detector, 'exact', compiled=True)
+        found = [detector.extract_feat(image)[0] for image in images]
+
+    torch.testing.assert_close(found, expected)
+    counters = torch._dynamo.utils.counters
+    # One program for all sizes.
+    assert counters['stats']['unique_graphs'] == 1
