@@ -50,6 +50,56 @@ def test_labels_are_the_drawn_rectangles(
         assert annotation['score'] == pytest.approx(0.9)
 
 
+RESIZE = dict(type='Resize', scale=(240, 160))
+VIEW_SETS = dict(
+    flips=[
+        [dict(type='Flip', direction='vertical')],
+        [RESIZE, dict(type='Flip', direction='diagonal')],
+        [RESIZE],
+    ],
+    rotations=[
+        [RESIZE, dict(type='Rotate', degrees=degrees)]
+        for degrees in (90, 180, 270)
+    ],
+    photometric=[
+        [dict(type='Brightness', factor=0.8), RESIZE],
+        [RESIZE, dict(type='Gamma', gamma=0.7), dict(type='Flip')],
+        [dict(type='Contrast', factor=1.1)],
+    ],
+    # Of an object that a tile cuts, the part must not become a label.
+    tiles=[
+        [RESIZE],
+        *(
+            [dict(type='Tile', row=row, column=column, overlap=0.2), RESIZE]
+            for row in (0, 1)
+            for column in (0, 1)
+        ),
+    ],
+    padded=[[RESIZE, dict(type='Flip'), dict(type='Pad', value=0)]],
+)
+
+
+@pytest.mark.parametrize('views', VIEW_SETS)
+def test_views_of_every_kind_lead_to_the_drawn_rectangles(
+    drawn, checkpoint, tmp_path, views
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model.views = VIEW_SETS[views]
+    cfg.custom_hooks[0].selector = dict(type='FixedSelector', min_score=0.1)
+
+    labels = annotate(cfg)
+
+    truth = by_image_and_class(drawn.truth['annotations'])
+    found = by_image_and_class(labels['annotations'])
+    assert len(labels['annotations']) == len(truth) == 10
+    for key, annotation in found.items():
+        np.testing.assert_allclose(
+            annotation['bbox'], truth[key]['bbox'], atol=PIXELS
+        )
+        if views != 'tiles':
+            assert annotation['views'] == len(VIEW_SETS[views])
+
+
 def test_written_file_is_read_back_by_coco_dataset(
     drawn, checkpoint, tmp_path
 ):

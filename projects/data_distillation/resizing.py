@@ -46,19 +46,12 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     Returns:
         Shape (3, *size_hw), uint8.
     """
-    old_height, old_width = image.shape[-2:]
-    columns, rows = (
-        centers(old_width, size_hw[1]),
-        centers(old_height, size_hw[0]),
+    height, width = image.shape[-2:]
+    left, right, left_weight, right_weight = (
+        values.to(image.device) for values in taps(width, size_hw[1])
     )
-    # Beyond the outer pixels' centers the border is repeated. OpenCV does it
-    # with the positions across, and with the pixels down: it rounds otherwise.
-    columns = columns.clip(0, old_width - 1)
-    left, right, left_weight, right_weight = taps(
-        columns, old_width, image.device
-    )
-    upper, lower, upper_weight, lower_weight = taps(
-        rows, old_height, image.device
+    upper, lower, upper_weight, lower_weight = (
+        values.to(image.device) for values in taps(height, size_hw[0])
     )
     pixels = image.int()
     wide = pixels[..., left] * left_weight + pixels[..., right] * right_weight
@@ -69,31 +62,23 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return ((total + 2) >> 2).to(torch.uint8)
 
 
-def centers(old: int, new: int) -> np.ndarray:
-    """Return where the centers of `new` pixels lie among `old` ones, fp32."""
-    places = (np.arange(new) + 0.5) * (old / new) - 0.5
-    return places.astype(np.float32)
-
-
-def taps(
-    places: np.ndarray, old: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def taps(old: int, new: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find the two pixels that each new pixel is made of, along one side.
 
     Args:
-        places: The new pixels' centers, from `centers`, shape (new,).
-        old: Number of old pixels.
-        device: Where the result shall be.
+        old: Number of pixels.
+        new: Number of pixels to reach.
 
     Returns:
-        The index of the first and of the second, int64, and the weight of
-        each, int32, in `1 / ONE`; each of shape (new,).
+        The index of the first and of the second, int64, beyond the border
+        that of the last pixel, and the weight of each, int32, in `1 / ONE`;
+        each of shape (new,).
     """
-    first = np.floor(places)
-    share = places - first
+    centers = (np.arange(new) + 0.5) * (old / new) - 0.5
+    centers = centers.astype(np.float32)
+    first = np.floor(centers)
+    share = centers - first
     # Halves to even, as OpenCV.
     weights = np.rint(np.stack([1 - share, share]) * ONE).astype(np.int32)
     indices = np.stack([first, first + 1]).clip(0, old - 1).astype(np.int64)
-    return *torch.from_numpy(indices).to(device), *torch.from_numpy(
-        weights
-    ).to(device)
+    return *torch.from_numpy(indices), *torch.from_numpy(weights)
