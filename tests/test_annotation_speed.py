@@ -41,6 +41,11 @@ def test_exact_mode_finds_the_boxes_of_stock(cfg, checkpoint, tmp_path):
     # The drawn rectangles, within the blur of scaling.
     assert ways['exact']['bbox_mAP'] == ways['stock']['bbox_mAP'] > 0.5
     assert len(comparison.ways['stock'].seconds) == 3  # 2, 2 and 1 images
+    # The image of the warm-up is run again when its turn comes.
+    assert '0.png' in comparison.ways['exact'].found
+    comparison.ways['exact'].found.clear()
+    comparison.ways['exact'].take_turn([0])
+    assert '0.png' in comparison.ways['exact'].found
     for way in ways.values():
         assert way['images_per_second'] > 0
         assert min(way['peaks_mib']) > 100

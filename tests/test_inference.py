@@ -19,6 +19,18 @@ class Features(nn.Module):
         return (self.backbone(images),)
 
 
+def test_part_that_cannot_be_changed_stays_as_it_was():
+    detector = Features().eval()
+    detector.backbone[1] = nn.BatchNorm2d(4, affine=False).eval()
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        expected = detector.extract_feat(image)[0]
+        prepare(detector, 'exact', compiled=False)
+
+        torch.testing.assert_close(detector.extract_feat(image)[0], expected)
+    assert isinstance(detector.backbone[1], nn.BatchNorm2d)
+
+
 def test_compiled_backbone_makes_the_same_features_of_every_size():
     torch.manual_seed(0)
     detector = Features().eval()

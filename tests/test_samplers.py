@@ -180,3 +180,11 @@ def test_batches_do_not_depend_on_the_number_of_processes(
         (16, 17, 18, 19),
         (20, 21),
     ]
+
+
+def test_what_is_left_of_a_block_does_not_shift_whole_ones():
+    pending = PendingSampler(range(12))
+    pending.block_size = 4
+    pending.done = {0, 1, 3}
+
+    assert list(pending) == [4, 5, 6, 7, 8, 9, 10, 11, 2]

@@ -1,5 +1,6 @@
 """Which views are made, what a detector is told, and what goes together."""
 
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 
@@ -89,6 +90,14 @@ def test_views_that_look_the_same_are_made_once():
         (1, 2, (45, 90)),
         (1, 3, (45, 90)),
     ]
+
+
+def test_images_that_the_pipeline_has_resized_are_refused():
+    image, _ = image_and_sample(40, 60)
+    _, sample = image_and_sample(80, 120)
+
+    with pytest.raises(ValueError, match=r'\(40, 60\) for \(80, 120\)'):
+        made_views(views_of_scales((8, 8)), [image], [sample], CPU)
 
 
 def test_unreadable_images_have_no_views():

@@ -18,7 +18,8 @@ model = dict(bbox_head=dict(num_classes=3))
 
 test_scale = (640, 480)
 load, load_labels, _, *augment = _base_.train_pipeline
-# The scales of the views (annotate.py) are 0.8 to 2.5 times the photographs'.
+# The views (annotate.py) go on to 2.5 times the photographs' size, which would
+# take three times as long to train on.
 resize = dict(
     type='RandomResize',
     scale=test_scale,

@@ -10,6 +10,7 @@ them alike:
 - stock: `DetTTAModel` with mmcv's `TestTimeAug`, without an evaluator.
 """
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ from .datasets import UnlabeledDataset
 from .metrics import detection_metrics
 from .pseudo_labels import render
 from .tta import MultiViewTTA
-from .view_batches import made_views, make_pixels
+from .view_batches import MadeView, made_views, make_pixels
 
 META_KEYS = (
     'img_id',
@@ -52,14 +53,14 @@ class Way:
 
     Args:
         prepare: Takes the indices of some images and returns what annotates
-            them; only the latter is timed.
+            them and tells how many seconds that took.
         found: File name -> merged detections, which `prepare` fills.
         seconds: The time of each turn.
         peaks_mib: The most memory of the process (on a GPU: of the GPU) in
             each turn, in MiB.
     """
 
-    prepare: Callable[[Sequence[int]], Callable[[], None]]
+    prepare: Callable[[Sequence[int]], Callable[[], float]]
     found: dict[str, DetDataSample] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     peaks_mib: list[float] = field(default_factory=list)
@@ -68,19 +69,30 @@ class Way:
         """Annotate some images, and note time and memory."""
         run = self.prepare(indices)
         reset_peak_memory()
-        start = time.perf_counter()
-        run()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.seconds.append(time.perf_counter() - start)
+        self.seconds.append(run())
         self.peaks_mib.append(peak_memory_mib())
 
 
 class Collector(Hook):
-    """Keeps what a test run detects, by file name."""
+    """Keeps what a test run detects, by file name, and how long it took.
+
+    Of the time, what any run does once is left out: reading annotation files
+    and the checkpoint at the start, selection and export at the end.
+    """
 
     def __init__(self) -> None:
         self.found: dict[str, DetDataSample] = {}
+        self.seconds = 0.0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._start = now()
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: dict | None = None
+    ) -> None:
+        """Stop the clock."""
+        self.seconds = now() - self._start
 
     def after_test_iter(
         self,
@@ -123,7 +135,8 @@ class Comparison:
             ours = Config(cfg.to_dict())
             ours.model.mode = mode
             runner = self._add(mode, ours, work_dir)
-            bare = BarePasses(runner.model, self.dataset)
+            batch_size = cfg.test_dataloader.batch_size
+            bare = BarePasses(runner.model, self.dataset, batch_size)
             self.ways[f'bare {mode}'] = Way(bare.prepare)
         self._add('stock', stock_config(cfg), work_dir)
 
@@ -168,14 +181,20 @@ class Comparison:
         runner.load_or_resume()
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
 
-        def prepare(indices: Sequence[int]) -> Callable[[], None]:
-            """Return the test loop over these images."""
+        def prepare(indices: Sequence[int]) -> Callable[[], float]:
+            """Return the test loop over these images, none of them done."""
+            shutil.rmtree(work_dir / name / 'detections', ignore_errors=True)
             loader = {
                 **cfg.test_dataloader,
                 'dataset': dataset.get_subset(list(indices)),
             }
             runner.test_loop.dataloader = Runner.build_dataloader(loader)
-            return runner.test_loop.run
+            return run
+
+        def run() -> float:
+            """Run the test loop; return its seconds."""
+            runner.test_loop.run()
+            return collector.seconds
 
         self.ways[name] = Way(prepare, collector.found)
         return runner
@@ -211,38 +230,46 @@ class BarePasses:
     Args:
         model: Ours, which has annotated an image: its detector is prepared.
         dataset: The images.
+        batch_size: How many images the data loader of annotation gives.
     """
 
     model: MultiViewTTA
     dataset: UnlabeledDataset
+    batch_size: int
 
-    def prepare(self, indices: Sequence[int]) -> Callable[[], None]:
+    def prepare(self, indices: Sequence[int]) -> Callable[[], float]:
         """Make the views of some images; return what runs the detector."""
         model = self.model
-        data = [self.dataset[i] for i in indices]
-        views = made_views(
-            model.views,
-            [one['inputs'] for one in data],
-            [one['data_samples'] for one in data],
-            model.device,
-        )
-        all_pixels = []
-        # Image by image, as the data loader of the annotation gives them.
-        for index in range(len(data)):
-            ours = [view for view in views if view.image_index == index]
-            for batch in model.batches(ours):
-                all_pixels.append((make_pixels(batch), batch))
+        all_pixels = [
+            (make_pixels(batch), batch)
+            for start in range(0, len(indices), self.batch_size)
+            for batch in model.batches(
+                self._views(indices[start : start + self.batch_size])
+            )
+        ]
 
         @torch.no_grad()
-        def run() -> None:
-            """Run the detector on every batch."""
+        def run() -> float:
+            """Run the detector on every batch; return the seconds."""
+            start = now()
             with torch.autocast(model.device.type, enabled=False):
                 for pixels, batch in all_pixels:
                     samples = [view.sample() for view in batch]
                     inputs = dict(inputs=pixels, data_samples=samples)
                     model.module.test_step(inputs)
+            return now() - start
 
         return run
+
+    def _views(self, indices: Sequence[int]) -> list[MadeView]:
+        """List the views of some images."""
+        data = [self.dataset[i] for i in indices]
+        return made_views(
+            self.model.views,
+            [one['inputs'] for one in data],
+            [one['data_samples'] for one in data],
+            self.model.device,
+        )
 
 
 def stock_config(cfg: Config) -> Config:
@@ -371,6 +398,13 @@ def row_of(sample: DetDataSample) -> dict:
         scores=found.scores.numpy(),
         labels=found.labels.numpy(),
     )
+
+
+def now() -> float:
+    """Return the time in seconds when a GPU has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def reset_peak_memory() -> None:

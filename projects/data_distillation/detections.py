@@ -50,8 +50,8 @@ class DetectionStore:
             (apart from `LOCATIONS`) is refused. None to read only: then it is
             that of the shards.
         images_per_shard: How many images, at least, go into one file. Of
-            these the last ones, not written yet, are lost when the process is
-            killed.
+            these the last ones, not written yet, are lost when the process
+            ends before `flush`, or cannot write.
 
     Raises:
         StoreError: If the folder holds detections of another provenance.
@@ -102,9 +102,9 @@ class DetectionStore:
             self._rows = []
 
     def _wait(self) -> None:
-        if self._writing:
-            self._writing.result()  # raises what the writer has raised
-            self._writing = None
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()  # raises what the writer has raised
 
     def _write(self, rows: list[dict]) -> None:
         provenance = json.dumps(self.provenance).encode()

@@ -159,7 +159,7 @@ class AnnotationHook(Hook):
             provenance_of(runner.cfg, loader.dataset),
             self.images_per_shard,
         )
-        loader.sampler.block_size = loader.batch_size
+        loader.sampler.block_size = loader.batch_size or 1
         self._skip_done(loader.sampler)
 
     def after_test_iter(
@@ -301,7 +301,7 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
         pipeline=cfg.test_dataloader.dataset.get('pipeline'),
         other_teachers=[
             dict(
-                module=teacher.get('module'),
+                module=str(teacher.get('module')),
                 checkpoint_sha256=sha256_of(teacher['checkpoint'])
                 or teacher['checkpoint'],
             )

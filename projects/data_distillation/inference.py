@@ -35,8 +35,9 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
 
     Args:
         detector: Any MMDetection detector, in evaluation mode.
-        mode: `'exact'` computes in fp32 all that the detector did, but for
-            masks; boxes differ by rounding only. `'fast'` computes
+        mode: `'exact'` computes in fp32, as PyTorch is set to (on GPUs TF32 in
+            convolutions), all that the detector did, but for masks; boxes
+            differ by rounding only. `'fast'` computes
             convolutions and linear layers in half precision; priors, boxes
             and scores stay fp32.
         compiled: Compile the backbone with `torch.compile`.
@@ -98,13 +99,22 @@ def rearrange(detector: nn.Module, mode: str) -> None:
     for change, tolerance in changes:
         for name in names:
             part = getattr(detector, name)
-            setattr(detector, name, change(copy.deepcopy(part)))
+            setattr(detector, name, changed(part, change))
             if not are_close(before, features_of(detector, noise), tolerance):
                 setattr(detector, name, part)
                 warn_that_not(change, detector, name)
     # Heads get their features as ever: mmcv's RoIAlign takes channels-last
     # ones for contiguous, and some heads use `view`.
     detector.extract_feat = contiguous(detector.extract_feat)
+
+
+def changed(part: nn.Module, change: Callable) -> nn.Module | None:
+    """Return a changed copy of a part; None if it cannot be changed so."""
+    try:
+        return change(copy.deepcopy(part))
+    # mmcv's folding fails on batch norms without weights, say.
+    except Exception:
+        return None
 
 
 def fold_norms(part: nn.Module) -> nn.Module:

@@ -164,7 +164,10 @@ class Merger(ABC):
             Shape (k, n), intersection over union; 0 where the classes differ,
             unless `class_agnostic`.
         """
-        overlaps = bbox_overlaps(kept_xyxy, bboxes_xyxy)
+        # The kernel takes boxes for contiguous without a look.
+        overlaps = bbox_overlaps(
+            kept_xyxy.contiguous(), bboxes_xyxy.contiguous()
+        )
         if self.class_agnostic:
             return overlaps
         return overlaps * (kept_labels[:, None] == labels[None])

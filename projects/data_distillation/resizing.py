@@ -5,6 +5,8 @@ interpolation differs from it by a gray level in about one pixel of ten, and
 between devices; this does not, so that a view is the same everywhere.
 """
 
+import functools
+
 import cv2
 import numpy as np
 import torch
@@ -47,11 +49,11 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
         Shape (3, *size_hw), uint8.
     """
     height, width = image.shape[-2:]
-    left, right, left_weight, right_weight = (
-        values.to(image.device) for values in taps(width, size_hw[1])
+    left, right, left_weight, right_weight = taps(
+        width, size_hw[1], image.device
     )
-    upper, lower, upper_weight, lower_weight = (
-        values.to(image.device) for values in taps(height, size_hw[0])
+    upper, lower, upper_weight, lower_weight = taps(
+        height, size_hw[0], image.device
     )
     pixels = image.int()
     wide = pixels[..., left] * left_weight + pixels[..., right] * right_weight
@@ -62,12 +64,17 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return ((total + 2) >> 2).to(torch.uint8)
 
 
-def taps(old: int, new: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+# Copying them to a GPU would wait for it, once for every view.
+@functools.lru_cache(maxsize=256)
+def taps(
+    old: int, new: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find the two pixels that each new pixel is made of, along one side.
 
     Args:
         old: Number of pixels.
         new: Number of pixels to reach.
+        device: Where the result shall be.
 
     Returns:
         The index of the first and of the second, int64, beyond the border
@@ -81,4 +88,7 @@ def taps(old: int, new: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     # Halves to even, as OpenCV.
     weights = np.rint(np.stack([1 - share, share]) * ONE).astype(np.int32)
     indices = np.stack([first, first + 1]).clip(0, old - 1).astype(np.int64)
-    return *torch.from_numpy(indices), *torch.from_numpy(weights)
+    return (
+        *torch.from_numpy(indices).to(device),
+        *torch.from_numpy(weights).to(device),
+    )

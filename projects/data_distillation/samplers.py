@@ -1,7 +1,9 @@
 """Samplers: a fixed ratio of sources, and images not yet annotated."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from mmdet.registry import DATA_SAMPLERS
@@ -156,7 +158,7 @@ def check_ratio(ratio: Sequence[float], sizes: Sequence[int]) -> None:
 class PendingSampler(Sampler[int]):
     """Yields each image that is not annotated yet to exactly one process.
 
-    In order, without padding. Processes share out blocks of `block_size`
+    Without padding. Processes share out blocks of `block_size`
     consecutive images, which do not depend on how many processes there are:
     with blocks of the batch size an image meets the same images in a forward
     pass, and its detections are the same to the last bit.
@@ -173,7 +175,7 @@ class PendingSampler(Sampler[int]):
         self.rank, self.world_size = get_dist_info()
 
     def __iter__(self) -> Iterator[int]:
-        """Yield this process's indices, ascending."""
+        """Yield this process's indices, whole blocks first, ascending."""
         yield from self._mine()
 
     def __len__(self) -> int:
@@ -182,6 +184,10 @@ class PendingSampler(Sampler[int]):
 
     def _mine(self) -> list[int]:
         pending = [i for i in range(self.num_images) if i not in self.done]
-        blocks = sorted({i // self.block_size for i in pending})
-        mine = set(blocks[self.rank :: self.world_size])
-        return [i for i in pending if i // self.block_size in mine]
+        blocks = defaultdict(list)
+        for i in pending:
+            blocks[i // self.block_size].append(i)
+        # What is left of a block comes last, lest it shift whole ones.
+        in_order = sorted(blocks.values(), key=len, reverse=True)
+        mine = in_order[self.rank :: self.world_size]
+        return list(chain.from_iterable(mine))

@@ -1,6 +1,7 @@
 """Runs detectors on several views of an image and merges what they find."""
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -158,9 +159,13 @@ class MultiViewTTA(BaseTTAModel):
         self, views: Sequence[MadeView | LoadedView]
     ) -> Iterator[list[MadeView | LoadedView]]:
         """Yield the views that share a forward pass; see `view_batches`."""
-        preprocessor = self.module.data_preprocessor
-        size_divisor = getattr(preprocessor, 'pad_size_divisor', 1)
-        yield from batches(views, size_divisor, self.max_pixels_per_forward)
+        divisors = [
+            getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
+            for teacher in self.teachers
+        ]
+        yield from batches(
+            views, math.lcm(*divisors), self.max_pixels_per_forward
+        )
 
     def _prepare(self) -> None:
         """Make the detectors fast, once, after their weights were loaded."""

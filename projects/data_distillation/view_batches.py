@@ -123,17 +123,35 @@ def made_views(
     Returns:
         By image, then view. Of views that look the same (two scales that an
         image's shape makes equal) only the first.
+
+    Raises:
+        ValueError: If an image has not the size that it was decoded with.
     """
     listed: list[MadeView] = []
     for i, (image, sample) in enumerate(zip(images, samples, strict=True)):
         if is_unreadable(sample):
             continue
+        check_is_original(image, sample)
         on_device = image.to(device, non_blocking=True)
         listed += [
             MadeView(i, index, view, on_device, sample)
             for index, view in enumerate(different(views, on_device))
         ]
     return listed
+
+
+def check_is_original(image: Tensor, sample: DetDataSample) -> None:
+    """Check that the data pipeline has not changed an image's size.
+
+    Raises:
+        ValueError: If it has: boxes would be those of the changed image.
+    """
+    if tuple(image.shape[-2:]) != tuple(sample.ori_shape[:2]):
+        raise ValueError(
+            'MultiViewTTA needs images as they are decoded, got one of '
+            f'{tuple(image.shape[-2:])} for {sample.ori_shape[:2]} (height, '
+            "width): leave Resize and the like out of the data set's pipeline"
+        )
 
 
 def different(views: Sequence[View], image: Tensor) -> list[View]:
@@ -179,8 +197,9 @@ def batches(
         max_pixels: How many pixels, padding included, to put into a batch.
 
     Yields:
-        Views of one padded size. An even number, so that flip pairs stay
-        together, unless none is left; two even if they have more pixels.
+        Views of one padded size. An even number, so that the pairs of a set
+        of views and their flips stay together, unless none is left; two even
+        if they have more pixels.
     """
 
     def padded_hw(view: MadeView | LoadedView) -> Size:
