@@ -129,6 +129,16 @@ def test_written_file_is_read_back_by_coco_dataset(
             np.testing.assert_allclose([x1, y1, x2 - x1, y2 - y1], bbox)
 
 
+def test_processes_share_out_whole_batches(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.batch_size = 3
+    runner = Runner.from_cfg(cfg)
+
+    runner.test()
+
+    assert runner.test_dataloader.sampler.block_size == 3
+
+
 def test_merged_sample_keeps_its_own_metainfo(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     runner = Runner.from_cfg(cfg)
