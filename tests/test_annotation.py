@@ -141,6 +141,7 @@ def test_processes_share_out_whole_batches(drawn, checkpoint, tmp_path):
 
 def test_merged_sample_keeps_its_own_metainfo(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.dataset.pipeline[1].meta_keys += ('img_shape',)
     runner = Runner.from_cfg(cfg)
     runner.test()
     batch = next(iter(runner.build_dataloader(cfg.test_dataloader)))
