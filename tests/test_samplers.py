@@ -152,7 +152,7 @@ def test_every_pending_image_goes_to_one_process(monkeypatch, world_size):
             samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
         )
         pending = PendingSampler(range(11))
-        pending.done = {0, 4}
+        pending.share_out({0, 4}, 1)
         assert len(pending) == len(list(pending))
         drawn += pending
 
@@ -169,8 +169,7 @@ def test_batches_do_not_depend_on_the_number_of_processes(
             samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
         )
         pending = PendingSampler(range(22))
-        pending.block_size = 4
-        pending.done = {0, 1, 2, 3, 8, 9, 10, 11}
+        pending.share_out({0, 1, 2, 3, 8, 9, 10, 11}, 4)
         mine = list(pending)
         batches += [tuple(mine[i : i + 4]) for i in range(0, len(mine), 4)]
 
@@ -184,7 +183,6 @@ def test_batches_do_not_depend_on_the_number_of_processes(
 
 def test_what_is_left_of_a_block_does_not_shift_whole_ones():
     pending = PendingSampler(range(12))
-    pending.block_size = 4
-    pending.done = {0, 1, 3}
+    pending.share_out({0, 1, 3}, 4)
 
     assert list(pending) == [4, 5, 6, 7, 8, 9, 10, 11, 2]

@@ -29,6 +29,7 @@ from mmengine.runner import Runner
 from rich.table import Table
 
 from .datasets import UnlabeledDataset
+from .hooks import boxes_row
 from .metrics import detection_metrics
 from .pseudo_labels import render
 from .tta import MultiViewTTA
@@ -219,7 +220,7 @@ class Comparison:
     def _map(self, way: Way) -> float | None:
         if not (self.truth and way.found):
             return None
-        rows = map(row_of, way.found.values())
+        rows = map(boxes_row, way.found.values())
         return detection_metrics(rows, self.truth)['bbox_mAP']
 
 
@@ -383,20 +384,6 @@ def difference(
         matched=len(differences) / max(num_boxes, 1),
         pixels=largest[:4].max().item(),
         score=largest[4].item(),
-    )
-
-
-def row_of(sample: DetDataSample) -> dict:
-    """Return what `detection_metrics` needs of a sample on the host."""
-    height, width = sample.ori_shape[:2]
-    found = sample.pred_instances
-    return dict(
-        file_name=sample.file_name,
-        width=width,
-        height=height,
-        bboxes_xyxy=found.bboxes.numpy(),
-        scores=found.scores.numpy(),
-        labels=found.labels.numpy(),
     )
 
 

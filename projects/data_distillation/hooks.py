@@ -159,8 +159,7 @@ class AnnotationHook(Hook):
             provenance_of(runner.cfg, loader.dataset),
             self.images_per_shard,
         )
-        loader.sampler.block_size = loader.batch_size or 1
-        self._skip_done(loader.sampler)
+        self._skip_done(loader.sampler, loader.batch_size or 1)
 
     def after_test_iter(
         self,
@@ -201,14 +200,15 @@ class AnnotationHook(Hook):
         )
         say(text)
 
-    def _skip_done(self, sampler: PendingSampler) -> None:
+    def _skip_done(self, sampler: PendingSampler, batch_size: int) -> None:
         # All processes must share out the same images: one that starts late
         # would see what the others have written meanwhile.
         done = [self._store.file_names(only_readable=True)]
         broadcast_object_list(done)
-        sampler.done = {
-            i for i, name in enumerate(self._file_names) if name in done[0]
-        }
+        sampler.share_out(
+            {i for i, name in enumerate(self._file_names) if name in done[0]},
+            batch_size,
+        )
         if sampler.done:
             say(
                 f'{len(sampler.done)} of {len(self._file_names)} images are '
@@ -253,6 +253,27 @@ def warn_of_other_transforms(
         )
 
 
+def boxes_row(sample: DetDataSample) -> dict:
+    """Return what any sample has for a row of the detection store.
+
+    Args:
+        sample: With `pred_instances` on the host.
+
+    Returns:
+        `file_name`, `width`, `height`, `bboxes_xyxy`, `scores`, `labels`.
+    """
+    height, width = sample.ori_shape[:2]
+    found = sample.pred_instances
+    return dict(
+        file_name=sample.file_name,
+        width=width,
+        height=height,
+        bboxes_xyxy=found.bboxes.numpy().tolist(),
+        scores=found.scores.numpy(),
+        labels=found.labels.numpy(),
+    )
+
+
 def detection_row(sample: DetDataSample) -> dict:
     """Turn a merged sample into a row of the detection store.
 
@@ -264,16 +285,10 @@ def detection_row(sample: DetDataSample) -> dict:
         A row as `detections.SCHEMA` has it.
     """
     found = sample.pred_instances
-    height, width = sample.ori_shape[:2]
     return dict(
-        file_name=sample.file_name,
+        boxes_row(sample),
         image_id=sample.image_id,
-        width=width,
-        height=height,
         unreadable=sample.unreadable if is_unreadable(sample) else None,
-        bboxes_xyxy=found.bboxes.numpy().tolist(),
-        scores=found.scores.numpy(),
-        labels=found.labels.numpy(),
         num_views=found.num_views.numpy(),
         corner_spread=found.corner_spread.numpy(),
     )

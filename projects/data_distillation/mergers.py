@@ -199,18 +199,22 @@ class NMSMerger(Merger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Merger.merge`; boxes and scores are those of the kept boxes."""
+        """See `Merger.merge`; boxes are given ones, scores the operation's."""
         kept_scores, kept = suppress(
             bboxes_xyxy,
             scores,
             self.groups(labels),
-            dict(type='nms', iou_threshold=self.iou_threshold),
+            self.operation(),
         )
         return bboxes_xyxy[kept], kept_scores, labels[kept]
 
+    def operation(self) -> dict:
+        """Return the config of mmcv's NMS operation."""
+        return dict(type='nms', iou_threshold=self.iou_threshold)
+
 
 @TASK_UTILS.register_module()
-class SoftNMSMerger(Merger):
+class SoftNMSMerger(NMSMerger):
     """NMS that lowers the scores of overlapping boxes in place of dropping.
 
     From the highest score on, each box multiplies the score of every other
@@ -254,25 +258,13 @@ class SoftNMSMerger(Merger):
         check_is_one_of('method', method, SOFT_NMS_METHODS)
         self.arguments = dict(sigma=sigma, min_score=min_score, method=method)
 
-    def merge(
-        self,
-        bboxes_xyxy: Tensor,
-        scores: Tensor,
-        labels: Tensor,
-        num_views: int,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Merger.merge`; the boxes are given ones, the scores lowered."""
-        new_scores, kept = suppress(
-            bboxes_xyxy,
-            scores,
-            self.groups(labels),
-            dict(
-                type='soft_nms',
-                iou_threshold=self.iou_threshold,
-                **self.arguments,
-            ),
+    def operation(self) -> dict:
+        """Return the config of mmcv's soft-NMS operation."""
+        return dict(
+            type='soft_nms',
+            iou_threshold=self.iou_threshold,
+            **self.arguments,
         )
-        return bboxes_xyxy[kept], new_scores, labels[kept]
 
 
 @TASK_UTILS.register_module()

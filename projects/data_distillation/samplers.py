@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import chain
 
 import numpy as np
@@ -170,24 +170,30 @@ class PendingSampler(Sampler[int]):
 
     def __init__(self, dataset: BaseDataset, seed: int | None = None) -> None:
         self.num_images = len(dataset)
-        self.done: set[int] = set()
-        self.block_size = 1
         self.rank, self.world_size = get_dist_info()
+        self.share_out(done=set(), block_size=1)
 
-    def __iter__(self) -> Iterator[int]:
-        """Yield this process's indices, whole blocks first, ascending."""
-        yield from self._mine()
+    def share_out(self, done: Set[int], block_size: int) -> None:
+        """Choose this process's images, once: every batch asks for `len`.
 
-    def __len__(self) -> int:
-        """Return how many images this process still has to go through."""
-        return len(self._mine())
-
-    def _mine(self) -> list[int]:
-        pending = [i for i in range(self.num_images) if i not in self.done]
+        Args:
+            done: The images to leave out.
+            block_size: How many consecutive images go to one process.
+        """
+        self.done, self.block_size = done, block_size
         blocks = defaultdict(list)
-        for i in pending:
-            blocks[i // self.block_size].append(i)
+        for i in range(self.num_images):
+            if i not in done:
+                blocks[i // block_size].append(i)
         # What is left of a block comes last, lest it shift whole ones.
         in_order = sorted(blocks.values(), key=len, reverse=True)
         mine = in_order[self.rank :: self.world_size]
-        return list(chain.from_iterable(mine))
+        self.indices = list(chain.from_iterable(mine))
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield this process's indices, whole blocks first, ascending."""
+        yield from self.indices
+
+    def __len__(self) -> int:
+        """Return how many images this process still has to go through."""
+        return len(self.indices)
