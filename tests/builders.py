@@ -198,3 +198,104 @@ def annotate(cfg: Config) -> dict:
     """Run an annotate config for real and return the pseudo-label file."""
     Runner.from_cfg(cfg).test()
     return json.loads((Path(cfg.work_dir) / 'pseudo_labels.json').read_text())
+
+
+def write_coco(
+    path: Path, annotations: list[tuple], ids=(1, 2), first_id=1
+) -> Path:
+    """Annotations are (image id, category id, bbox_xywh[, score])."""
+    content = dict(
+        images=[dict(id=i, file_name=f'{n}') for n, i in enumerate(ids)],
+        categories=CATEGORIES,
+        annotations=[
+            dict(
+                id=number,
+                image_id=image,
+                category_id=category,
+                bbox=bbox,
+                area=bbox[2] * bbox[3],
+                iscrowd=0,
+                score=score[0] if score else 1.0,
+            )
+            for number, (image, category, bbox, *score) in enumerate(
+                annotations, first_id
+            )
+        ],
+    )
+    path.write_text(json.dumps(content))
+    return path
+
+
+def mark_as_crowd(path: Path, *numbers: int) -> Path:
+    """Make crowds of a file's annotations, counted from 0."""
+    content = json.loads(path.read_text())
+    for number in numbers:
+        content['annotations'][number]['iscrowd'] = 1
+    path.write_text(json.dumps(content))
+    return path
+
+
+def found_row(name: str, *boxes: tuple) -> dict:
+    """Boxes are (bbox_xyxy, score, label)."""
+    return dict(
+        file_name=name,
+        width=100,
+        height=100,
+        bboxes_xyxy=[bbox for bbox, _, _ in boxes],
+        scores=[score for _, score, _ in boxes],
+        labels=[label for _, _, label in boxes],
+    )
+
+
+def stored_row(name: str, *boxes: tuple, **changes) -> dict:
+    """A row as `detections.SCHEMA` has it; boxes as `found_row` takes them."""
+    row = dict(
+        found_row(name, *boxes),
+        image_id=None,
+        unreadable=None,
+        num_views=[1] * len(boxes),
+        corner_spread=[0.0] * len(boxes),
+    )
+    return row | changes
+
+
+def random_matching_task(folder: Path, seed: int, first_id: int = 1) -> tuple:
+    """A COCO file of the truth, and rows of what was found, with hard cases.
+
+    Three classes, of which the last has no object on even seeds; crowds,
+    images without objects and without detections, equal scores, and boxes
+    of whole pixels, so that overlaps are equal, or just enough, or not.
+    """
+    random = np.random.default_rng(seed)
+    categories = [*CATEGORIES, dict(id=5, name='blue')]
+    truth = dict(images=[], annotations=[], categories=categories)
+    rows = []
+    for number in range(8):
+        truth['images'].append(dict(id=3 * number, file_name=f'{number}'))
+        boxes = []
+        for _ in range(random.integers(0, 9) if number else 0):
+            label = int(random.integers(3 - (seed % 2 == 0)))
+            x, y = random.integers(0, 60, 2).tolist()
+            w, h = random.integers(4, 16, 2).tolist()
+            truth['annotations'].append(
+                dict(
+                    id=first_id + len(truth['annotations']),
+                    image_id=3 * number,
+                    category_id=categories[label]['id'],
+                    bbox=[x, y, w, h],
+                    area=w * h,
+                    iscrowd=int(random.random() < 0.2),
+                )
+            )
+            for _ in range(random.integers(0, 4)):
+                left, top, right, bottom = random.integers(-4, 4, 4).tolist()
+                corners = [x + left, y + top, x + w + right, y + h + bottom]
+                corners[2:] = np.maximum(
+                    corners[2:], np.add(corners[:2], 1)
+                ).tolist()
+                score = float(random.integers(1, 10)) / 10
+                boxes.append((corners, score, int(random.integers(3))))
+        rows.append(found_row(f'{number}', *boxes))
+    file = folder / 'truth.json'
+    file.write_text(json.dumps(truth))
+    return file, rows

@@ -1,39 +1,13 @@
 """Quality of pseudo labels, against cases with a known answer."""
 
-import json
-
 import pytest
-from builders import CATEGORIES
+from builders import found_row, mark_as_crowd
+from builders import write_coco as write
 
 from projects.data_distillation.metrics import (
     detection_metrics,
     pseudo_label_quality,
 )
-
-
-def write(path, annotations: list[tuple], ids=(1, 2), first_id=1):
-    """Annotations are (image id, category id, bbox_xywh[, score])."""
-    content = dict(
-        images=[dict(id=i, file_name=f'{n}') for n, i in enumerate(ids)],
-        categories=CATEGORIES,
-        annotations=[
-            dict(
-                id=number,
-                image_id=image,
-                category_id=category,
-                bbox=bbox,
-                area=bbox[2] * bbox[3],
-                iscrowd=0,
-                score=score[0] if score else 1.0,
-            )
-            for number, (image, category, bbox, *score) in enumerate(
-                annotations, first_id
-            )
-        ],
-    )
-    path.write_text(json.dumps(content))
-    return path
-
 
 TRUTH = [
     (1, 7, [0, 0, 10, 10]),
@@ -75,10 +49,7 @@ def test_precision_and_recall(tmp_path, pseudo, precision, recall):
 
 
 def test_labels_on_a_crowd_count_neither_way(tmp_path):
-    truth = write(tmp_path / 'truth.json', TRUTH)
-    content = json.loads(truth.read_text())
-    content['annotations'][0]['iscrowd'] = 1
-    truth.write_text(json.dumps(content))
+    truth = mark_as_crowd(write(tmp_path / 'truth.json', TRUTH), 0)
     pseudo = write(
         tmp_path / 'pseudo.json', [(1, 7, [1, 1, 5, 5], 0.9), (*TRUTH[1], 0.8)]
     )
@@ -87,6 +58,24 @@ def test_labels_on_a_crowd_count_neither_way(tmp_path):
 
     assert quality['precision'] == 1.0
     assert quality['recall'] == pytest.approx(1 / 3)
+
+
+def test_doubtful_regions_of_the_pseudo_labels_are_no_labels(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    doubtful = [(*TRUTH[0], 0.9), (1, 3, [0, 0, 9, 9], 0.9)]
+    pseudo = write(tmp_path / 'pseudo.json', [*doubtful, (*TRUTH[1], 0.8)])
+
+    quality = pseudo_label_quality(mark_as_crowd(pseudo, 0, 1), truth)
+
+    assert quality == dict(images=2, instances=1, precision=1.0, recall=0.25)
+
+
+@pytest.mark.parametrize('iou', [0, 1.01])
+def test_overlap_out_of_range_is_refused(tmp_path, iou):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+
+    with pytest.raises(ValueError, match=f'above 0 and at most 1, got {iou}'):
+        pseudo_label_quality(truth, truth, iou)
 
 
 def test_overlap_that_counts_can_be_chosen(tmp_path):
@@ -136,18 +125,6 @@ def test_image_that_the_truth_lacks_is_refused(tmp_path):
         pseudo_label_quality(pseudo, truth)
 
 
-def found_row(name, *boxes):
-    """Boxes are (bbox_xyxy, score, label)."""
-    return dict(
-        file_name=name,
-        width=100,
-        height=100,
-        bboxes_xyxy=[bbox for bbox, _, _ in boxes],
-        scores=[score for _, score, _ in boxes],
-        labels=[label for _, _, label in boxes],
-    )
-
-
 def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH)
     right = [([0, 0, 10, 10], 0.9, 0), ([50, 50, 60, 60], 0.8, 1)]
@@ -157,7 +134,9 @@ def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):
     swapped = detection_metrics(
         [found_row('0', *((b, s, 1 - label) for b, s, label in right))], truth
     )
-    both = detection_metrics([found_row('0', *right), found_row('1')], truth)
+    both = detection_metrics(
+        iter([found_row('0', *right), found_row('1')]), truth
+    )
 
     assert perfect == pytest.approx(
         dict(bbox_mAP=1, bbox_mAP_50=1, bbox_mAP_75=1)
@@ -183,8 +162,32 @@ def test_no_detection_is_worth_nothing(tmp_path):
     assert detection_metrics([found_row('0')], truth)['bbox_mAP'] == 0
 
 
+def test_images_without_objects_have_no_metric(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH[:2])
+    found = [([0, 0, 10, 10], 0.9, 0)]
+
+    for row in (found_row('1'), found_row('1', *found)):
+        assert set(detection_metrics([row], truth).values()) == {-1}
+
+
+def test_detection_of_the_object_with_id_0_is_right(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH[:1], first_id=0)
+    right = ([0, 0, 10, 10], 0.9, 0)
+
+    metrics = detection_metrics([found_row('0', right)], truth)
+
+    assert metrics['bbox_mAP'] == pytest.approx(1)
+
+
 def test_detections_on_unknown_images_are_refused(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH)
 
     with pytest.raises(ValueError, match='lacks 1 of 2 images.*is 7'):
         detection_metrics([found_row('0'), found_row('7')], truth)
+
+
+def test_detections_of_classes_that_the_truth_lacks_are_refused(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+
+    with pytest.raises(ValueError, match='has 2 categor.* 0 to 1, got 2'):
+        detection_metrics([found_row('0', ([0, 0, 9, 9], 0.9, 2))], truth)
