@@ -1,0 +1,255 @@
+"""The quality of labels by class, against counts made by hand."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from builders import (
+    CATEGORIES,
+    found_row,
+    random_matching_task,
+    stored_row,
+    write_coco,
+)
+
+from projects.data_distillation.detections import SCHEMA
+from projects.data_distillation.label_quality import (
+    Counts,
+    label_quality,
+    read_min_scores,
+)
+from projects.data_distillation.metrics import pseudo_label_quality
+from projects.data_distillation.pseudo_labels import export_pseudo_labels
+from projects.data_distillation.selection import LabeledCounts
+
+# Red on both images, green on the second.
+TRUTH = [
+    (1, 7, [0, 0, 10, 10]),
+    (2, 7, [0, 0, 10, 10]),
+    (2, 3, [50, 50, 10, 10]),
+]
+ROWS = [
+    found_row(
+        '0',
+        ([0, 0, 10, 10], np.float32(0.7), 0),
+        ([30, 30, 40, 40], np.float32(0.6), 0),
+        ([0, 0, 10, 10], np.float32(0.5), 1),
+    ),
+    found_row(
+        '1',
+        ([0, 0, 10, 10], np.float32(0.5), 0),
+        ([50, 50, 60, 60], np.float32(0.4), 1),
+    ),
+]
+
+
+@pytest.fixture
+def truth(tmp_path):
+    return write_coco(tmp_path / 'truth.json', TRUTH)
+
+
+def test_labels_are_counted_by_class(truth):
+    quality = label_quality(iter(ROWS), truth, dict(red=0.7, green=0.4))
+
+    assert quality.num_images == 2
+    assert list(quality.classes) == ['red', 'green']
+    # A score of float32(0.7), which is less than 0.7, is a label.
+    assert quality.classes['red'].counts == Counts(2, 1, 1)
+    assert quality.classes['green'].counts == Counts(1, 2, 1)
+    assert quality.total == Counts(3, 3, 2)
+    # All detections count: red 1, 1, 2/3 and green 1/2.
+    assert quality.detections['bbox_mAP'] == pytest.approx(
+        ((51 + 50 * 2 / 3) / 101 + 1 / 2) / 2
+    )
+
+
+def test_class_of_which_nothing_was_selected_has_no_label(truth):
+    quality = label_quality(ROWS, truth, dict(red=0.5, green=None))
+
+    assert quality.classes['red'].counts == Counts(2, 3, 2)
+    assert quality.classes['green'].counts == Counts(1, 0, 0)
+
+
+def test_overlap_from_which_a_label_is_right_is_used(truth):
+    rows = [found_row('0', ([0, 0, 10, 7], 0.9, 0))]
+
+    right = [
+        label_quality(rows, truth, dict(red=0.5, green=0.5), iou).total
+        for iou in (0.7, 0.75)
+    ]
+
+    assert right == [Counts(1, 1, 1), Counts(1, 1, 0)]
+
+
+SHARES = [
+    pytest.param(Counts(4, 2, 1), 0.5, 0.25, 1 / 3, id='usual'),
+    pytest.param(Counts(4, 2, 0), 0, 0, 0, id='all wrong'),
+    pytest.param(Counts(4, 0, 0), None, 0, 0, id='no label'),
+    pytest.param(Counts(0, 2, 0), 0, None, 0, id='no object'),
+    pytest.param(Counts(0, 0, 0), None, None, None, id='neither'),
+]
+
+
+@pytest.mark.parametrize(('counts', 'precision', 'recall', 'f1'), SHARES)
+def test_shares_are_none_where_they_are_not_defined(
+    counts, precision, recall, f1
+):
+    assert counts.precision == precision
+    assert counts.recall == recall
+    assert counts.f1 == f1
+
+
+class ThreeScores:
+    """Selects with thresholds that are no float64 numbers, and not at all."""
+
+    def choose(self, *args):
+        return np.array([0.3, 0.7, np.inf], np.float32)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_labels_are_those_of_the_file_of_pseudo_labels(tmp_path, seed):
+    truth, found = random_matching_task(tmp_path, seed, first_id=0)
+    # Without crowds: on these a label counts in one table only.
+    content = json.loads(truth.read_text())
+    for annotation in content['annotations']:
+        annotation['iscrowd'] = 0
+    truth.write_text(json.dumps(content))
+    thin = ([5, 5, 5.9, 30], 0.9, 0)
+    rows = [
+        stored_row(
+            row['file_name'],
+            *zip(row['bboxes_xyxy'], row['scores'], row['labels']),
+            thin,
+            unreadable=None if number else 'broken',
+        )
+        for number, row in enumerate(found)
+    ]
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    file = tmp_path / 'pseudo_labels.json'
+    export_pseudo_labels(
+        table,
+        content['categories'],
+        LabeledCounts(1, np.ones(3, int)),
+        ThreeScores(),
+        {},
+        file,
+    )
+    readable = [row for row in table.to_pylist() if row['unreadable'] is None]
+
+    quality = label_quality(readable, truth, read_min_scores(file))
+
+    # Image 0, which could not be read, has no object.
+    assert pseudo_label_quality(file, truth) == dict(
+        images=quality.num_images,
+        instances=quality.total.num_labels,
+        precision=quality.total.precision,
+        recall=quality.total.recall,
+    )
+    assert 0 < quality.total.num_right < quality.total.num_labels
+    assert quality.classes['blue'].min_score is None
+
+
+def test_thin_detections_are_no_labels_but_detections(tmp_path):
+    truth = write_coco(tmp_path / 'truth.json', [(1, 7, [5, 5, 0.9, 30])])
+    rows = [
+        found_row(
+            '0',
+            ([5, 5, 5.9, 35], 0.9, 0),  # just too thin
+            ([5, 5, 20, 5.9], 0.9, 0),  # and this too flat
+            ([50, 50, 51, 51], 0.9, 0),
+            ([99.5, 0, 120, 40], 0.9, 0),  # thin once it is clipped
+        )
+    ]
+
+    quality = label_quality(rows, truth, dict(red=0.0, green=0.0))
+
+    assert quality.total == Counts(1, 1, 0)
+    assert quality.detections['bbox_mAP'] == pytest.approx(1)
+
+
+def test_table_has_a_line_per_class_and_the_total(truth):
+    lines = (
+        label_quality(ROWS, truth, dict(red=0.7, green=None), 0.75)
+        .table()
+        .splitlines()
+    )
+
+    def cells(name):
+        (line,) = (line for line in lines if name in line.split())
+        return ' '.join(line.strip('┃').replace('│', ' ').split())
+
+    assert '2 images, right from IoU 0.75' in lines[0]
+    assert cells('class') == (
+        'class ┃ min_score ┃ truth ┃ labels ┃ right ┃ precision ┃ recall ┃ F1'
+    )
+    assert [line[0] for line in lines[-3:]] == ['├', '│', '└']
+    assert cells('red') == 'red 0.700 2 1 1 1.000 0.500 0.667'
+    assert cells('green') == 'green - 1 0 0 - 0.000 0.000'
+    assert cells('all') == 'all 3 1 1 1.000 0.333 0.500'
+
+
+def test_figures_are_json(truth):
+    quality = label_quality(ROWS, truth, dict(red=0.7, green=None))
+
+    content = json.loads(json.dumps(quality.to_dict()))
+
+    assert content['images'] == 2
+    assert content['iou'] == 0.5
+    assert content['detections'] == quality.detections
+    assert content['total'] == dict(
+        truth=3, labels=1, right=1, precision=1, recall=1 / 3, f1=0.5
+    )
+    assert content['classes']['green'] == dict(
+        min_score=None,
+        truth=1,
+        labels=0,
+        right=0,
+        precision=None,
+        recall=0,
+        f1=0,
+    )
+
+
+@pytest.mark.parametrize('names', [['red'], ['green', 'red']])
+def test_classes_must_be_those_of_the_truth(truth, names):
+    with pytest.raises(ValueError, match='must be the categories of.*truth'):
+        label_quality(ROWS, truth, dict.fromkeys(names, 0.5))
+
+
+def test_truth_without_annotations_is_refused(tmp_path):
+    truth = tmp_path / 'truth.json'
+    truth.write_text(
+        json.dumps(
+            dict(images=[dict(id=1, file_name='0')], categories=CATEGORIES)
+        )
+    )
+
+    with pytest.raises(ValueError, match='`annotations` is missing'):
+        label_quality(ROWS, truth, dict(red=0.5, green=0.5))
+
+
+def test_thresholds_are_read_from_a_file_of_pseudo_labels(tmp_path):
+    file = tmp_path / 'pseudo_labels.json'
+    min_scores = dict(red=0.5, green=None)
+    content = dict(info=dict(data_distillation=dict(min_scores=min_scores)))
+    file.write_text(json.dumps(content))
+
+    assert read_min_scores(file) == min_scores
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        {},
+        dict(info=None),
+        dict(info={}),
+        dict(info=dict(data_distillation={})),
+    ],
+)
+def test_file_without_thresholds_is_refused(tmp_path, content):
+    file = tmp_path / 'labels.json'
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match=r'labels.json lacks.*min_scores'):
+        read_min_scores(file)
