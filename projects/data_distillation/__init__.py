@@ -14,6 +14,7 @@ Importing this package registers all of it with MMDetection.
 
 from .datasets import CheckedCocoDataset, UnlabeledDataset
 from .detections import DetectionStore
+from .evaluator import PseudoLabelQuality
 from .hooks import AnnotationHook
 from .mergers import (
     BoxVotingMerger,
@@ -37,6 +38,7 @@ __all__ = [
     'MultiViewTTA',
     'NMSMerger',
     'PendingSampler',
+    'PseudoLabelQuality',
     'SoftNMSMerger',
     'SourceRatioSampler',
     'UnlabeledDataset',
