@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import torch
-from mmdet.registry import TASK_UTILS
+from mmdet.registry import METRICS, TASK_UTILS
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
 
-DOC = (Path(__file__).parents[1] / 'docs' / 'annotation.md').read_text()
+DOCS = Path(__file__).parents[1] / 'docs'
+DOC = (DOCS / 'annotation.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', DOC, flags=re.DOTALL)
 
 
@@ -47,3 +48,14 @@ def test_all_transforms_and_mergers_are_documented():
     mergers = [n for n in TASK_UTILS.module_dict if n.endswith('Merger')]
     assert len(mergers) >= 4
     assert all(f'`{name}`' in DOC for name in mergers)
+
+
+def test_documented_evaluator_takes_these_arguments(drawn):
+    text = (DOCS / 'label_quality.md').read_text()
+    (block,) = re.findall(r'```python\n(.*?)```', text, flags=re.DOTALL)
+    (evaluator,) = variables(block)['test_evaluator']
+    truth = drawn.folder / 'truth.json'
+
+    metric = METRICS.build(dict(evaluator, ann_file=str(truth)))
+
+    assert metric.min_scores == dict(red=0.5, green=0.5)

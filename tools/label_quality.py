@@ -1,7 +1,11 @@
-"""Compare what annotation found with the truth, where the truth is known.
+"""How good are the pseudo labels, by class? Compares with a known truth.
 
-The detections by COCO's mAP, before any selection; the pseudo labels by
-precision and recall at IoU 0.5.
+Prints precision, recall and F1 of the labels and the mAP of all detections;
+writes the figures (`label_quality.json`) and the precision-recall curves
+(`precision_recall.png`). docs/label_quality.md says how to read them.
+
+With `--detections` it is an estimate, on labeled images, at the scores that
+the pseudo labels were selected with.
 
 Example:
     python tools/label_quality.py work_dirs/digits/annotate \
@@ -14,11 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation import DetectionStore
-from projects.data_distillation.metrics import (
-    detection_metrics,
-    pseudo_label_quality,
-)
+from projects.data_distillation.quality_report import LabelReport
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,24 +30,38 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'work_dir', type=Path, help='of annotation, with pseudo_labels.json'
     )
-    parser.add_argument('truth', help='COCO file of the true objects')
+    parser.add_argument(
+        'truth', type=Path, help='COCO file of the true objects'
+    )
+    parser.add_argument(
+        '--detections',
+        type=Path,
+        help='of the same teacher on labeled images, whose COCO file TRUTH '
+        'is: estimate the quality there (default: WORK_DIR/detections)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='folder to write to (default: WORK_DIR/quality, or with '
+        '--detections WORK_DIR/quality_estimate)',
+    )
+    parser.add_argument(
+        '--iou',
+        type=float,
+        default=0.5,
+        help='overlap from which a label is right (default: 0.5)',
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the report."""
     args = parse_args()
-    rows = DetectionStore(args.work_dir / 'detections').read().to_pylist()
-    readable = [row for row in rows if row['unreadable'] is None]
-    metrics = detection_metrics(readable, args.truth)
-    labels = pseudo_label_quality(
-        args.work_dir / 'pseudo_labels.json', args.truth
-    )
-    for name, value in metrics.items():
-        print(f'detections {name}: {100 * value:.1f}')
-    for name, value in labels.items():
-        shown = f'{value:.3f}' if isinstance(value, float) else value
-        print(f'pseudo labels {name}: {shown}')
+    report = LabelReport(args.work_dir, args.truth, args.detections, args.iou)
+    try:
+        print(report.write(args.out or report.default_out))
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

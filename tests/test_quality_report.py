@@ -1,0 +1,303 @@
+"""The report on label quality: text, figures, picture, and the tool."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from builders import stored_row, write_coco
+
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.label_quality import ClassQuality, Quality
+from projects.data_distillation.matching import ClassMatches
+from projects.data_distillation.quality_report import (
+    LabelReport,
+    classes_to_name,
+    curve,
+    draw_curves,
+    pooled,
+)
+
+BOX = [0, 0, 10, 10]
+TRUTH = [(1, 7, BOX), (2, 7, BOX), (2, 3, [50, 50, 10, 10])]
+ROWS = [
+    stored_row('0', (BOX, 0.75, 0), ([30, 30, 40, 40], 0.5, 0)),
+    stored_row('1', (BOX, 0.25, 0), ([50, 50, 60, 60], 0.5, 1)),
+    stored_row('2', unreadable='broken'),
+]
+MAKERS = dict(checkpoint_sha256='ab', views=[[1]], mode='exact')
+
+
+def write_store(folder, *rows, **provenance):
+    store = DetectionStore(folder, provenance or MAKERS)
+    store.add(*rows)
+    store.flush()
+    return folder
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """An annotation run, of which only what the report reads is there."""
+    folder = tmp_path / 'annotate'
+    write_store(folder / 'detections', *ROWS)
+    origin = dict(MAKERS, min_scores=dict(red=0.5, green=0.5))
+    (folder / 'pseudo_labels.json').write_text(
+        json.dumps(dict(info=dict(data_distillation=origin)))
+    )
+    return folder
+
+
+@pytest.fixture
+def truth(tmp_path):
+    return write_coco(tmp_path / 'truth.json', TRUTH)
+
+
+def test_report_on_the_unlabeled_images(work_dir, truth, tmp_path):
+    text = LabelReport(work_dir, truth).write(tmp_path / 'new' / 'out')
+
+    assert text.splitlines()[-8:] == [
+        'detections bbox_mAP: 91.7',
+        'detections bbox_mAP_50: 91.7',
+        'detections bbox_mAP_75: 91.7',
+        'pseudo labels images: 2',
+        'pseudo labels instances: 3',
+        'pseudo labels precision: 0.667',
+        'pseudo labels recall: 0.667',
+        'pseudo labels f1: 0.667',
+    ]
+    assert '1 images could not be read: left out' in text
+    assert '2 images, right from IoU 0.5' in text
+    assert 'estimate' not in text
+    for name in ('label_quality.json', 'precision_recall.png'):
+        assert f'written: {tmp_path / "new/out" / name}' in text
+    content = json.loads(
+        (tmp_path / 'new/out/label_quality.json').read_bytes()
+    )
+    assert content['is_estimate'] is False
+    assert content['unreadable'] == 1
+    assert content['total']['right'] == 2
+    assert content['classes']['green']['min_score'] == 0.5
+    assert content['store'] == str(work_dir / 'detections')
+    assert content['truth'] == str(truth)
+    assert content['pseudo_labels'] == str(work_dir / 'pseudo_labels.json')
+    picture = cv2.imread(str(tmp_path / 'new/out/precision_recall.png'))
+    assert picture.shape == (715, 1170, 3)
+    assert picture.min() == 0  # the black line
+
+
+def test_report_on_labeled_images_is_an_estimate(work_dir, truth, tmp_path):
+    store = write_store(tmp_path / 'validation', ROWS[1])
+
+    text = LabelReport(work_dir, truth, store).write(tmp_path / 'out')
+
+    assert text.splitlines()[-4:] == [
+        'estimate: on 1 labeled images with 2 objects, at the scores of '
+        f'{work_dir / "pseudo_labels.json"}',
+        'estimated pseudo labels precision: 1.000',
+        'estimated pseudo labels recall: 0.500',
+        'estimated pseudo labels f1: 0.667',
+    ]
+    assert 'could not be read' not in text
+    content = json.loads((tmp_path / 'out/label_quality.json').read_bytes())
+    assert content['is_estimate'] is True
+    assert content['store'] == str(store)
+
+
+def test_files_of_the_estimate_are_beside_the_others(tmp_path):
+    report = LabelReport(tmp_path, tmp_path / 'truth.json')
+    estimate = LabelReport(tmp_path, tmp_path / 'truth.json', tmp_path / 'val')
+
+    assert report.default_out == tmp_path / 'quality'
+    assert estimate.default_out == tmp_path / 'quality_estimate'
+
+
+def test_overlap_is_passed_on(work_dir, tmp_path):
+    boxes = [(1, 7, [0, 0, 10, 7]), (2, 3, [50, 50, 10, 7])]
+    truth = write_coco(tmp_path / 'truth.json', boxes)
+
+    shown = [
+        LabelReport(work_dir, truth, iou=iou).write(tmp_path / 'out')
+        for iou in (0.7, 0.75)
+    ]
+
+    assert 'labels precision: 0.667' in shown[0]
+    assert 'labels precision: 0.000' in shown[1]
+
+
+def test_share_that_is_not_defined_is_named(work_dir, truth, tmp_path):
+    store = write_store(tmp_path / 'validation', stored_row('0'))
+
+    text = LabelReport(work_dir, truth, store).write(tmp_path / 'out')
+
+    assert 'estimated pseudo labels precision: not defined' in text
+
+
+@pytest.mark.parametrize('rows', [[], ROWS[2:]])
+def test_store_without_detections_is_refused(work_dir, truth, tmp_path, rows):
+    store = write_store(tmp_path / 'validation', *rows)
+
+    with pytest.raises(ValueError, match=f'at least one.*got {len(rows)} unr'):
+        LabelReport(work_dir, truth, store).write(tmp_path / 'out')
+
+
+def test_detections_of_another_teacher_or_views_are_no_estimate(
+    work_dir, truth, tmp_path
+):
+    changes = dict(views=[[2]], merger='x', image_folder='elsewhere')
+    store = write_store(tmp_path / 'validation', *ROWS, **(MAKERS | changes))
+
+    with pytest.raises(ValueError, match=r"other \['views', 'merger'\]: run"):
+        LabelReport(work_dir, truth, store).write(tmp_path / 'out')
+
+
+def matches(scores, is_right, num_truth=4):
+    return ClassMatches(
+        np.array(scores, np.float32), np.array(is_right, bool), num_truth
+    )
+
+
+def quality_of(**classes):
+    """Classes are (min_score, matches)."""
+    return Quality(
+        7, 0.5, {n: ClassQuality(*of) for n, of in classes.items()}, {}
+    )
+
+
+def test_curve_has_a_point_per_threshold():
+    recall, precision, num_found = curve(
+        matches([0.9, 0.8, 0.8, 0.7], [True, False, True, False])
+    )
+
+    assert num_found.tolist() == [1, 3, 4]
+    assert recall.tolist() == [0.25, 0.5, 0.5]
+    assert precision.tolist() == [1, 2 / 3, 0.5]
+
+
+def test_curve_of_no_detection_is_empty():
+    assert [len(part) for part in curve(matches([], []))] == [0, 0, 0]
+
+
+def test_classes_are_pooled_by_score():
+    both = pooled(
+        [
+            matches([0.9, 0.5], [True, False], 2),
+            matches([0.7, 0.5], [False, True], 3),
+        ]
+    )
+
+    assert both.scores.tolist() == np.float32([0.9, 0.7, 0.5, 0.5]).tolist()
+    assert both.is_right.tolist() == [True, False, False, True]
+    assert both.num_truth == 5
+
+
+def test_picture_has_a_line_with_a_dot_per_class_and_the_total():
+    found = matches([0.9, 0.8, 0.7], [True, False, True])
+    quality = quality_of(
+        red=(0.8, found), green=(None, found), blue=(0.5, matches([], [], 0))
+    )
+
+    figure = draw_curves(quality, 'Labels')
+
+    (axes,) = figure.axes
+    assert axes.get_title() == 'Labels: 7 images, right from IoU 0.5'
+    assert axes.get_xlim()[0] == axes.get_ylim()[0] == 0
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ('recall', 'precision')
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert list(lines) == [
+        'all classes',
+        'all labels: precision\n0.500, recall 0.125',
+        '0.800  red',
+        'no label  green',
+        'no object  blue',
+    ]
+    total, cross, red, green, blue = lines.values()
+    assert (
+        total.get_xydata().tolist()
+        == [[1 / 8, 1], [1 / 8, 0.5], [0.5, 2 / 3]][:0]
+        + total.get_xydata().tolist()
+    )
+    assert cross.get_xydata().tolist() == [[0.125, 0.5]]
+    assert (cross.get_marker(), cross.get_color()) == ('X', 'black')
+    assert cross.get_zorder() > red.get_zorder() > total.get_zorder()
+    assert red.get_xydata().tolist() == [[0.25, 1], [0.25, 0.5], [0.5, 2 / 3]]
+    assert (red.get_marker(), red.get_markevery()) == ('o', [1])
+    assert green.get_marker() == ''
+    assert total.get_linewidth() > red.get_linewidth()
+    assert len({line.get_color() for line in (total, red, green, blue)}) == 4
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == list(lines)
+    assert legend.get_title().get_text() == 'min_score, class'
+
+
+def test_of_many_classes_the_worst_are_named():
+    classes = {
+        f'{number}': (0.5, matches([0.9], [True], num_truth=number))
+        for number in range(1, 16)
+    }
+    classes['absent'] = (0.5, matches([], [], 0))
+    quality = quality_of(**classes)
+
+    figure = draw_curves(quality, 'Labels')
+
+    assert classes_to_name(quality) == [f'{n}' for n in range(15, 3, -1)]
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == (
+        'min_score, class:\nthe worst of 16 by F1'
+    )
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert len(texts) == 14
+    assert texts[2:] == [f'0.500  {n}' for n in range(15, 3, -1)]
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == 16 + 2
+    named = [line for line in lines if line.get_label() in texts[2:]]
+    assert len({line.get_color() for line in named}) == 12
+
+
+def test_all_classes_are_named_in_their_order_if_they_are_few():
+    classes = {f'{n}': (0.5, matches([], [], n)) for n in range(12, 0, -1)}
+
+    assert classes_to_name(quality_of(**classes)) == list(classes)
+
+
+def test_picture_without_labels_has_no_cross():
+    figure = draw_curves(quality_of(red=(None, matches([], []))), 'Labels')
+
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ['all classes', 'no label  red']
+
+
+def run_tool(*arguments):
+    return subprocess.run(
+        [sys.executable, 'tools/label_quality.py', *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_tool_prints_the_report(work_dir, truth, tmp_path):
+    store = write_store(tmp_path / 'validation', ROWS[1])
+
+    done = run_tool(
+        work_dir, truth, '--detections', store, '--iou', '0.75'
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert 'right from IoU 0.75' in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last == 'estimated pseudo labels f1: 0.667'
+    files = sorted(f.name for f in (work_dir / 'quality_estimate').iterdir())
+    assert files == ['label_quality.json', 'precision_recall.png']
+
+
+def test_tool_says_what_is_wrong(work_dir, tmp_path):
+    done = run_tool(
+        work_dir, tmp_path / 'none.json', '--out', tmp_path / 'out'
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f'error: annotation file not found: {tmp_path / "none.json"}'
+    )
+    assert not (tmp_path / 'out').exists()
