@@ -85,7 +85,9 @@ def test_views_of_every_kind_lead_to_the_drawn_rectangles(
 ):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.model.views = VIEW_SETS[views]
-    cfg.custom_hooks[0].selector = dict(type='FixedSelector', min_score=0.1)
+    cfg.custom_hooks[0].selection = dict(
+        selector=dict(type='FixedSelector', min_score=0.1)
+    )
 
     labels = annotate(cfg)
 
@@ -288,7 +290,7 @@ def test_provenance_names_teacher_views_merger_and_selection(
     ]
     assert origin['mode'] == 'exact'
     assert origin['merger'] == dict(type='NMSMerger')
-    assert origin['selector'] == dict(type='MatchedSelector')
+    assert origin['selection']['selector'] == dict(type='MatchedSelector')
     assert origin['min_scores'] == pytest.approx(dict(red=0.9, green=0.9))
     assert origin['packages'].keys() == {'torch', 'mmengine', 'mmcv', 'mmdet'}
 

@@ -14,7 +14,14 @@ from mmengine.registry import init_default_scope
 from projects.data_distillation import MultiViewTTA, View
 
 ROOT = Path(__file__).parents[1]
-STAGES = ('teacher', 'annotate', 'student', 'supervised_long', 'oracle')
+STAGES = (
+    'teacher',
+    'annotate',
+    'validate',
+    'student',
+    'supervised_long',
+    'oracle',
+)
 LEAVES = sorted(
     file for file in ROOT.glob('configs/*/**/*.py') if file.stem in STAGES
 )
@@ -76,7 +83,7 @@ def test_there_are_configs_to_check():
         'digits',
     ]
     # Not all experiments have an oracle; bccd_gfl is a teacher to annotate.
-    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2
+    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2 + 2
 
 
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
@@ -88,7 +95,7 @@ def test_config_builds(leaf, tmp_path, monkeypatch):
 
     model = MODELS.build(cfg.model)
     loaders = [cfg.test_dataloader]
-    if leaf.stem == 'annotate':
+    if leaf.stem in ('annotate', 'validate'):
         assert isinstance(model, MultiViewTTA)
     else:
         loaders.append(cfg.train_dataloader)

@@ -22,6 +22,7 @@ from projects.data_distillation.label_quality import (
 from projects.data_distillation.metrics import pseudo_label_quality
 from projects.data_distillation.pseudo_labels import export_pseudo_labels
 from projects.data_distillation.selection import LabeledCounts
+from projects.data_distillation.selection_rules import SelectionRules
 
 # Red on both images, green on the second.
 TRUTH = [
@@ -126,12 +127,14 @@ def test_labels_are_those_of_the_file_of_pseudo_labels(tmp_path, seed):
         for number, row in enumerate(found)
     ]
     table = pa.Table.from_pylist(rows, SCHEMA)
+    rules = SelectionRules()
+    rules.selector = ThreeScores()
     file = tmp_path / 'pseudo_labels.json'
     export_pseudo_labels(
         table,
         content['categories'],
-        LabeledCounts(1, np.ones(3, int)),
-        ThreeScores(),
+        LabeledCounts.of(dict(content, annotations=[])),
+        rules,
         {},
         file,
     )

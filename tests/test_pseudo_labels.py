@@ -8,14 +8,15 @@ import pyarrow as pa
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation import FixedSelector, MatchedSelector
-from projects.data_distillation.coco import count_instances
+from projects.data_distillation import SelectionRules
 from projects.data_distillation.detections import SCHEMA
 from projects.data_distillation.pseudo_labels import (
     export_pseudo_labels,
     shorten,
 )
 from projects.data_distillation.selection import LabeledCounts
+
+FIXED = dict(type='FixedSelector', min_score=0.5)
 
 
 def row(name: str, *found: tuple, **changes) -> dict:
@@ -32,6 +33,7 @@ def row(name: str, *found: tuple, **changes) -> dict:
             scores=scores,
             labels=labels,
             num_views=[1] * len(found),
+            corner_spread=[0.0] * len(found),
         )
         | changes
     )
@@ -46,15 +48,14 @@ def labeled(*category_ids: int, num_images: int = 1) -> dict:
 
 
 def export(
-    tmp_path: Path, rows: list[dict], coco: dict, selector=None
+    tmp_path: Path, rows: list[dict], coco: dict, selector=FIXED, **rules
 ) -> tuple[dict, str]:
     file = tmp_path / 'pseudo_labels.json'
-    counts = count_instances(coco['annotations'], coco['categories'])
     report = export_pseudo_labels(
         pa.Table.from_pylist(rows, SCHEMA),
         coco['categories'],
-        LabeledCounts(len(coco['images']), counts),
-        selector or FixedSelector(0.5),
+        LabeledCounts.of(coco),
+        SelectionRules(selector, **rules),
         dict(teacher='x'),
         file,
     )
@@ -89,16 +90,14 @@ def test_boxes_are_clipped_and_thin_ones_left_out_and_counted(tmp_path):
     bboxes = [a['bbox'] for a in content['annotations']]
     assert bboxes == [[0, 0, 100, 50], [10, 10, 1, 1]]
     assert content['info']['data_distillation']['num_thin'] == 2
-    assert '2 of 2 detections' in ' '.join(report.split())
-    assert '2 more were thinner than 1 pixel' in ' '.join(report.split())
+    assert '2 of 4 detections' in report
+    assert '2 detections were thinner than 1 pixel and left out' in report
 
 
 def test_thin_boxes_do_not_use_up_what_is_wanted(tmp_path):
     found = [([10, 10, 10.5, 40], 0.9, 0), ([10, 10, 40, 40], 0.6, 0)]
 
-    content, _ = export(
-        tmp_path, [row('a', *found)], labeled(7), MatchedSelector()
-    )
+    content, _ = export(tmp_path, [row('a', *found)], labeled(7), None)
 
     assert [a['score'] for a in content['annotations']] == [0.6]
 
@@ -110,7 +109,7 @@ def test_unreadable_images_do_not_count_as_images(tmp_path):
         row('b', unreadable='broken', width=1, height=1),
     ]
 
-    content, report = export(tmp_path, rows, labeled(7, 7), MatchedSelector())
+    content, report = export(tmp_path, rows, labeled(7, 7), None)
 
     assert '1 images could not be read, the first is b (broken)' in report
     assert [i['file_name'] for i in content['images']] == ['a']
@@ -135,7 +134,7 @@ def test_report_has_a_line_per_class_and_warns_of_an_absent_one(tmp_path):
 def test_class_that_is_not_labeled_gets_no_min_score(tmp_path):
     rows = [row('a', ([1, 2, 11, 22], 0.9, 1))]
 
-    content, _ = export(tmp_path, rows, labeled(7), MatchedSelector())
+    content, _ = export(tmp_path, rows, labeled(7), None)
 
     scores = content['info']['data_distillation']['min_scores']
     assert scores == dict(red=0.1, green=None)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from builders import stored_row, write_coco
 
-from projects.data_distillation import DetectionStore
+from projects.data_distillation import DetectionStore, SelectionRules
+from projects.data_distillation.detections import TEACHER_KEYS
 from projects.data_distillation.label_quality import ClassQuality, Quality
 from projects.data_distillation.matching import ClassMatches
 from projects.data_distillation.quality_report import (
@@ -27,7 +28,7 @@ ROWS = [
     stored_row('1', (BOX, 0.25, 0), ([50, 50, 60, 60], 0.5, 1)),
     stored_row('2', unreadable='broken'),
 ]
-MAKERS = dict(checkpoint_sha256='ab', views=[[1]], mode='exact')
+MAKERS = dict.fromkeys(TEACHER_KEYS, 'x')
 
 
 def write_store(folder, *rows, **provenance):
@@ -42,7 +43,11 @@ def work_dir(tmp_path):
     """An annotation run, of which only what the report reads is there."""
     folder = tmp_path / 'annotate'
     write_store(folder / 'detections', *ROWS)
-    origin = dict(MAKERS, min_scores=dict(red=0.5, green=0.5))
+    origin = dict(
+        MAKERS,
+        min_scores=dict(red=0.5, green=0.5),
+        selection=SelectionRules().config,
+    )
     (folder / 'pseudo_labels.json').write_text(
         json.dumps(dict(info=dict(data_distillation=origin)))
     )
@@ -145,11 +150,26 @@ def test_store_without_detections_is_refused(work_dir, truth, tmp_path, rows):
 def test_detections_of_another_teacher_or_views_are_no_estimate(
     work_dir, truth, tmp_path
 ):
-    changes = dict(views=[[2]], merger='x', image_folder='elsewhere')
+    changes = dict(views=[[2]], merger='y', image_folder='elsewhere')
     store = write_store(tmp_path / 'validation', *ROWS, **(MAKERS | changes))
 
-    with pytest.raises(ValueError, match=r"other \['views', 'merger'\]: run"):
+    with pytest.raises(ValueError, match=r"in \['views', 'merger'\]. Run"):
         LabelReport(work_dir, truth, store).write(tmp_path / 'out')
+
+
+def test_filters_of_the_selection_hold_for_the_report(
+    work_dir, truth, tmp_path
+):
+    file = work_dir / 'pseudo_labels.json'
+    content = json.loads(file.read_text())
+    selection = content['info']['data_distillation']['selection']
+    selection['filters'] = [dict(type='MinViews', num_views=99)]
+    file.write_text(json.dumps(content))
+
+    text = LabelReport(work_dir, truth).write(tmp_path / 'out')
+
+    assert 'pseudo labels instances: 0' in text
+    assert 'detections bbox_mAP: 91.7' in text
 
 
 def matches(scores, is_right, num_truth=4):

@@ -5,10 +5,25 @@ import math
 import numpy as np
 import pytest
 
-from projects.data_distillation import FixedSelector, MatchedSelector
-from projects.data_distillation.selection import LabeledCounts
+from projects.data_distillation import (
+    FixedSelector,
+    MatchedSelector,
+    PrecisionSelector,
+)
+from projects.data_distillation.matching import ClassMatches
+from projects.data_distillation.selection import (
+    Candidates,
+    LabeledCounts,
+    smoothed,
+)
 
-LABELED = LabeledCounts(5, np.array([20, 3, 0, 7]))
+
+def counts(num_images: int, *num_instances: int) -> LabeledCounts:
+    classes = tuple('abcdefgh'[: len(num_instances)])
+    return LabeledCounts(num_images, np.array(num_instances), classes)
+
+
+LABELED = counts(5, 20, 3, 0, 7)
 
 
 def detections(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +47,7 @@ def test_each_class_is_matched_as_brute_force_does(seed, num_images):
     scores, labels = detections(seed)
 
     found = MatchedSelector(floor=0.05).choose(
-        scores, labels, num_images, LABELED
+        Candidates(scores, labels, num_images), LABELED
     )
 
     expected = [
@@ -50,7 +65,9 @@ def test_exactly_the_wanted_number_is_selected_without_ties():
     scores = np.random.default_rng(0).permutation(400).astype(np.float32) / 400
     labels = np.arange(400) % 4
 
-    found = MatchedSelector(floor=0).choose(scores, labels, 10, LABELED)
+    found = MatchedSelector(floor=0).choose(
+        Candidates(scores, labels, 10), LABELED
+    )
 
     selected = labels[scores >= found[labels]]
     # 10 images of 20/5, 3/5, 0/5 and 7/5 instances.
@@ -62,7 +79,7 @@ def test_global_matching_has_one_min_score_and_the_total():
     labels = np.arange(400) % 4
 
     found = MatchedSelector(per_class=False, floor=0).choose(
-        scores, labels, 10, LABELED
+        Candidates(scores, labels, 10), LABELED
     )
 
     assert len(set(found.tolist())) == 1
@@ -71,19 +88,21 @@ def test_global_matching_has_one_min_score_and_the_total():
 
 def test_all_detections_at_the_limit_are_selected():
     scores = np.array([0.9, 0.5, 0.5, 0.5, 0.2], np.float32)
-    labeled = LabeledCounts(1, np.array([2]))
+    labeled = counts(1, 2)
 
-    found = MatchedSelector().choose(scores, np.zeros(5, int), 1, labeled)
+    found = MatchedSelector().choose(
+        Candidates(scores, np.zeros(5, int), 1), labeled
+    )
 
     assert (scores >= found[0]).sum() == 4
 
 
 def test_too_few_detections_give_the_floor():
     scores = np.array([0.9, 0.05], np.float32)
-    labeled = LabeledCounts(1, np.array([5]))
+    labeled = counts(1, 5)
 
     found = MatchedSelector(floor=0.1).choose(
-        scores, np.zeros(2, int), 1, labeled
+        Candidates(scores, np.zeros(2, int), 1), labeled
     )
 
     assert found.tolist() == [np.float32(0.1)]
@@ -91,10 +110,10 @@ def test_too_few_detections_give_the_floor():
 
 def test_score_below_the_floor_is_never_enough():
     scores = np.array([0.9, 0.05, 0.04], np.float32)
-    labeled = LabeledCounts(1, np.array([2]))
+    labeled = counts(1, 2)
 
     found = MatchedSelector(floor=0.1).choose(
-        scores, np.zeros(3, int), 1, labeled
+        Candidates(scores, np.zeros(3, int), 1), labeled
     )
 
     assert found.tolist() == [np.float32(0.1)]
@@ -103,7 +122,7 @@ def test_score_below_the_floor_is_never_enough():
 def test_no_detection_and_no_image_give_no_error():
     nothing = np.zeros(0, np.float32), np.zeros(0, int)
 
-    found = MatchedSelector().choose(*nothing, 0, LABELED)
+    found = MatchedSelector().choose(Candidates(*nothing, 0), LABELED)
 
     assert found.tolist() == [math.inf] * 4
 
@@ -111,7 +130,7 @@ def test_no_detection_and_no_image_give_no_error():
 def test_fixed_score_is_the_same_for_every_class():
     scores, labels = detections(0)
 
-    found = FixedSelector(0.5).choose(scores, labels, 9, LABELED)
+    found = FixedSelector(0.5).choose(Candidates(scores, labels, 9), LABELED)
 
     assert found.tolist() == [0.5] * 4
 
@@ -122,3 +141,162 @@ def test_score_out_of_range_is_refused(score):
         FixedSelector(score)
     with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
         MatchedSelector(floor=score)
+
+
+def test_scores_are_shared_out_by_class():
+    scores = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    found = Candidates(scores, np.array([2, 0, 2, 0]), 1)
+
+    by_class = [c.tolist() for c in found.by_class(4)]
+
+    assert by_class == [
+        scores[[1, 3]].tolist(),
+        [],
+        scores[[0, 2]].tolist(),
+        [],
+    ]
+
+
+@pytest.mark.parametrize(
+    ('num_labeled', 'expected'), [(1, 0.8), (3, 0.6), (0, math.inf)]
+)
+def test_what_reaches_the_ceiling_is_a_label(num_labeled, expected):
+    scores = np.array([0.9, 0.8, 0.6, 0.3], np.float32)
+
+    found = MatchedSelector(ceiling=0.8).choose(
+        Candidates(scores, np.zeros(4, int), 1), counts(1, num_labeled)
+    )
+
+    assert found.tolist() == [np.float32(expected)]
+
+
+def test_smoothing_leaves_what_all_classes_agree_on():
+    # 1 labeled instance for 10 detections, in every class.
+    same = smoothed(np.array([1, 20, 3]), np.array([10, 200, 30]), 5)
+
+    np.testing.assert_allclose(same, [1, 20, 3])
+
+
+def test_smoothing_draws_rare_classes_to_the_common_rate():
+    num_instances, num_found = np.array([0, 1, 990]), np.array([100, 100, 800])
+
+    rare, one, common = smoothed(num_instances, num_found, 2)
+
+    # 991 instances for 1,000 detections: as many as detections, about.
+    assert 0 < rare < one < 100
+    assert common == pytest.approx(990, rel=0.01)
+    # A prior of 2 instances in 2.018 detections, then 0 in 100.
+    assert rare == pytest.approx(100 * 2 / (100 + 2 * 1000 / 991))
+    stronger, *_ = smoothed(num_instances, num_found, 2000)
+    assert stronger > 90
+
+
+def test_smoothing_without_instances_or_detections_changes_nothing():
+    assert smoothed(np.array([0, 0]), np.array([5, 5]), 3).tolist() == [0, 0]
+    assert smoothed(np.array([4, 2]), np.array([0, 0]), 3).tolist() == [4, 2]
+    assert smoothed(np.array([4, 2]), np.array([0, 9]), 3)[0] == 4
+
+
+def test_smoothing_counts_detections_from_the_floor_on():
+    scores = np.array([0.9] * 10 + [0.01] * 90 + [0.9] * 10, np.float32)
+    labels = np.array([0] * 100 + [1] * 10)
+    labeled = counts(1, 0, 10)
+
+    found = MatchedSelector(smoothing=1).choose(
+        Candidates(scores, labels, 1), labeled
+    )
+
+    # Alike but for what is below the floor: 10 instances for 20 detections;
+    # 10 * 1 / (10 + 2) rounds to 1.
+    assert found[0] == np.float32(0.9)
+
+
+def test_fixed_scores_by_class():
+    scores, labels = detections(0)
+    by_class = dict(d=0.4, c=0.3, b=0.2, a=0.1)
+
+    found = FixedSelector(by_class).choose(
+        Candidates(scores, labels, 9), LABELED
+    )
+
+    np.testing.assert_array_equal(found, np.float32([0.1, 0.2, 0.3, 0.4]))
+
+
+@pytest.mark.parametrize(
+    ('given', 'named'),
+    [
+        (dict(a=0.1, b=0.2, c=0.3), r"\['d'\]"),
+        (dict(a=0.1, b=0.2, c=0.3, d=0.4, e=0.5), r"\['e'\]"),
+    ],
+)
+def test_fixed_scores_must_name_every_class_and_no_other(given, named):
+    with pytest.raises(ValueError, match=f'each class .* {named}'):
+        FixedSelector(given).choose(
+            Candidates(*detections(0), num_images=1), LABELED
+        )
+
+
+def matches(*scores_and_right: tuple[float, bool]) -> ClassMatches:
+    scores, is_right = zip(*scores_and_right) if scores_and_right else ((), ())
+    return ClassMatches(
+        np.array(scores, np.float32), np.array(is_right, bool), 9
+    )
+
+
+NOTHING = Candidates(np.zeros(0, np.float32), np.zeros(0, int), 1)
+
+
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('target', [0.3, 0.5, 0.9, 1.0])
+def test_precision_is_reached_at_the_lowest_score(seed, target):
+    random = np.random.default_rng(seed)
+    scores = np.sort(random.random(60).round(1).astype(np.float32))[::-1]
+    is_right = random.random(60) < scores
+
+    found = PrecisionSelector(target).choose(
+        NOTHING, counts(1, 1), [ClassMatches(scores, is_right, 60)]
+    )
+
+    precise = [s for s in scores if is_right[scores >= s].mean() >= target]
+    assert found.tolist() == [min(precise, default=math.inf)]
+
+
+def test_precision_is_chosen_for_each_class():
+    validation = [
+        matches((0.9, True), (0.8, True), (0.7, False)),
+        matches((0.9, False), (0.8, False)),
+        matches(),
+        matches((0.9, False), (0.2, True)),
+    ]
+
+    found = PrecisionSelector(0.5, floor=0.3).choose(
+        NOTHING, LABELED, validation
+    )
+
+    expected = [0.7, math.inf, math.inf, 0.3]
+    np.testing.assert_array_equal(found, np.float32(expected))
+
+
+def test_precision_needs_validation():
+    with pytest.raises(ValueError, match=r'docs/selection.md.*got none'):
+        PrecisionSelector(0.9).choose(NOTHING, LABELED)
+
+
+@pytest.mark.parametrize('target', [0, -1, 1.1])
+def test_target_out_of_range_is_refused(target):
+    with pytest.raises(ValueError, match=f'target must be .* got {target}'):
+        PrecisionSelector(target)
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(floor=0.5, ceiling=0.4),
+        dict(smoothing=-1),
+        dict(smoothing=1, per_class=False),
+        dict(ceiling=2),
+    ],
+)
+def test_matching_refuses_what_makes_no_sense(arguments):
+    with pytest.raises(ValueError, match=r'must .*, got|and 0 without'):
+        MatchedSelector(**arguments)

@@ -15,7 +15,9 @@ Importing this package registers all of it with MMDetection.
 from .datasets import CheckedCocoDataset, UnlabeledDataset
 from .detections import DetectionStore
 from .evaluator import PseudoLabelQuality
-from .hooks import AnnotationHook
+from .filters import MaxCornerSpread, MinSide, MinViews
+from .hooks import AnnotationHook, DetectionHook
+from .ignore_regions import IgnoreRegionsHook
 from .mergers import (
     BoxVotingMerger,
     NMSMerger,
@@ -23,7 +25,8 @@ from .mergers import (
     WBFMerger,
 )
 from .samplers import PendingSampler, SourceRatioSampler
-from .selection import FixedSelector, MatchedSelector
+from .selection import FixedSelector, MatchedSelector, PrecisionSelector
+from .selection_rules import SelectionRules
 from .tta import MultiViewTTA
 from .views import VIEW_TRANSFORMS, View, ViewTransform
 
@@ -32,13 +35,20 @@ __all__ = [
     'AnnotationHook',
     'BoxVotingMerger',
     'CheckedCocoDataset',
+    'DetectionHook',
     'DetectionStore',
     'FixedSelector',
+    'IgnoreRegionsHook',
     'MatchedSelector',
+    'MaxCornerSpread',
+    'MinSide',
+    'MinViews',
     'MultiViewTTA',
     'NMSMerger',
     'PendingSampler',
+    'PrecisionSelector',
     'PseudoLabelQuality',
+    'SelectionRules',
     'SoftNMSMerger',
     'SourceRatioSampler',
     'UnlabeledDataset',

@@ -31,7 +31,7 @@ from rich.table import Table
 from .datasets import UnlabeledDataset
 from .hooks import boxes_row
 from .metrics import detection_metrics
-from .pseudo_labels import render
+from .selection_report import render
 from .tta import MultiViewTTA
 from .view_batches import MadeView, made_views, make_pixels
 

@@ -4,8 +4,10 @@ import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -246,10 +248,28 @@ def write_json(path: Path, content: dict) -> None:
         path: The file; missing folders are made.
         content: What to write.
     """
+    with replacing(path) as file:
+        file.write(json.dumps(content).encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place when all is written and on disk.
+
+    Args:
+        path: Where it will be; missing folders are made. If writing fails,
+            what was there stays.
+
+    Yields:
+        The file to write to.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
-    with temporary.open('w', encoding='utf-8') as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open('wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

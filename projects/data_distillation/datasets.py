@@ -70,7 +70,19 @@ class CheckedCocoDataset(CocoDataset):
         check_classes(
             self.metainfo['classes'], coco.dataset['categories'], self.ann_file
         )
+        self.num_ignored = num_ignored(coco.dataset)
         return coco
+
+
+def num_ignored(content: dict) -> int:
+    """Return how many regions to ignore a file of pseudo labels has.
+
+    Args:
+        content: Of any COCO file; crowds of labeled files are not counted.
+    """
+    info = content.get('info')
+    origin = info.get('data_distillation') if isinstance(info, dict) else None
+    return (origin or {}).get('num_ignored', 0)
 
 
 @DATASETS.register_module()

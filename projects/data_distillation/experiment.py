@@ -21,7 +21,7 @@ from .checkpoints import sha256_of
 from .coco import write_json
 from .hooks import AnnotationHook
 from .metrics import METRICS, pseudo_label_quality
-from .pseudo_labels import render
+from .selection_report import render
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 PSEUDO_LABELS = 'pseudo_labels.json'

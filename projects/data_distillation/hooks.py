@@ -1,4 +1,4 @@
-"""AnnotationHook: turns a test run of a teacher into pseudo labels."""
+"""Hooks that turn a test run of a teacher into pseudo labels."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdet.registry import HOOKS, TASK_UTILS
+from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_rank
@@ -17,17 +17,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from .checkpoints import check_checkpoint_classes, check_weights, sha256_of
-from .coco import (
-    check_classes,
-    check_disjoint,
-    count_instances,
-    read_coco,
-)
+from .coco import check_classes, check_disjoint, read_coco
 from .datasets import UnlabeledDataset, is_unreadable
 from .detections import DetectionStore
 from .pseudo_labels import export_pseudo_labels
 from .samplers import PendingSampler
 from .selection import LabeledCounts
+from .selection_rules import SelectionRules
 from .tta import MultiViewTTA
 
 # Transforms of a test pipeline that need no part in a view.
@@ -41,64 +37,47 @@ PLAIN_TRANSFORMS = {
 
 
 @HOOKS.register_module()
-class AnnotationHook(Hook):
-    """Stores the detections of a test run, then writes the pseudo labels.
+class DetectionHook(Hook):
+    """Stores the detections of a test run in `detections/*.parquet`.
 
-    In the work folder: `detections/*.parquet`, and once every image is there,
-    `pseudo_labels.json`. Images whose detections are on disk are not run
-    again; those that could not be read are tried again. Every process stores
-    its own images; the one that finishes last selects and writes. The dataset
-    must be an `UnlabeledDataset`, the sampler a `PendingSampler` and the model
-    a `MultiViewTTA`.
+    Images whose detections are on disk are not run again; those that could
+    not be read are tried again. Every process stores its own images. The
+    dataset must be an `UnlabeledDataset`, the sampler a `PendingSampler` and
+    the model a `MultiViewTTA`.
+
+    Alone, it is for labeled validation images, by whose detections those of
+    unlabeled images are judged.
 
     Args:
         labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
-            categories and instances per image are what the pseudo labels
-            shall have.
-        held_out: Sets that no pseudo label may come from (validation, test),
-            each as `labeled`.
-        selector: The config of a selector, see `selection.py`.
+            categories are the classes.
         images_per_shard: See `DetectionStore`.
-
-    Source:
-        Paper, section 3: generating labels on unlabeled data.
     """
 
-    def __init__(
-        self,
-        labeled: dict,
-        held_out: Sequence[dict] = (),
-        selector: dict | None = None,
-        images_per_shard: int = 100,
-    ) -> None:
+    def __init__(self, labeled: dict, images_per_shard: int = 100) -> None:
         self.labeled = labeled
-        self.held_out = held_out
-        self.selector_cfg = dict(selector or dict(type='MatchedSelector'))
-        self.selector = TASK_UTILS.build(self.selector_cfg)
         self.images_per_shard = images_per_shard
         self._is_loaded = False
 
     def check_data(self, dataset: UnlabeledDataset) -> None:
-        """Check the unlabeled images and the labeled file.
+        """Check the images and the labeled file.
 
         Args:
             dataset: The images to annotate.
 
         Raises:
             CocoError: If the classes are not the labeled file's categories, or
-                unlabeled images are in the labeled or a held-out set.
+                images to annotate are in the labeled set.
         """
         ann_file = self.labeled['ann_file']
         labeled = read_coco(ann_file, 'images', 'annotations', 'categories')
         self._categories = labeled['categories']
         check_classes(dataset.metainfo['classes'], self._categories, ann_file)
-        self._labeled = LabeledCounts(
-            len(labeled['images']),
-            count_instances(labeled['annotations'], self._categories),
-        )
+        self._labeled = LabeledCounts.of(labeled)
         self._file_names = dataset.file_names()
-        for known in (self.labeled, *self.held_out):
-            check_disjoint(self._file_names, dataset.data_prefix['img'], known)
+        check_disjoint(
+            self._file_names, dataset.data_prefix['img'], self.labeled
+        )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model or other classes.
@@ -179,7 +158,7 @@ class AnnotationHook(Hook):
         self._store.add(*map(detection_row, outputs or ()))
 
     def after_test(self, runner: Runner) -> None:
-        """Select and write the pseudo labels, if all images are done.
+        """Write what is not on disk yet.
 
         Args:
             runner: The runner.
@@ -188,17 +167,19 @@ class AnnotationHook(Hook):
         num_open = len(set(self._file_names) - self._store.file_names())
         if num_open:
             say(f'{num_open} images are still with other processes')
-            return
-        provenance = dict(self._store.provenance, selector=self.selector_cfg)
-        text = export_pseudo_labels(
-            self._store.read(set(self._file_names)),
-            self._categories,
-            self._labeled,
-            self.selector,
-            provenance,
-            Path(runner.work_dir) / 'pseudo_labels.json',
+        else:
+            self.after_all_images(runner)
+
+    def after_all_images(self, runner: Runner) -> None:
+        """Say where the detections are.
+
+        Args:
+            runner: The runner.
+        """
+        say(
+            f'detections of {len(self._file_names):,} images are in '
+            f'{self._store.folder}'
         )
-        say(text)
 
     def _skip_done(self, sampler: PendingSampler, batch_size: int) -> None:
         # All processes must share out the same images: one that starts late
@@ -216,6 +197,83 @@ class AnnotationHook(Hook):
             )
 
 
+@HOOKS.register_module()
+class AnnotationHook(DetectionHook):
+    """Stores the detections of a test run, then writes the pseudo labels.
+
+    Beside `detections/*.parquet`, in the work folder, once every image is
+    there: `pseudo_labels.json`. The process that finishes last selects and
+    writes. See `DetectionHook` for the rest.
+
+    Args:
+        labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
+            categories and instances per image are what the pseudo labels
+            shall have.
+        held_out: Sets that no pseudo label may come from (validation, test),
+            each as `labeled`.
+        selection: The arguments of `SelectionRules`.
+        images_per_shard: See `DetectionStore`.
+
+    Source:
+        Paper, section 3: generating labels on unlabeled data.
+    """
+
+    def __init__(
+        self,
+        labeled: dict,
+        held_out: Sequence[dict] = (),
+        selection: dict | None = None,
+        images_per_shard: int = 100,
+    ) -> None:
+        super().__init__(labeled, images_per_shard)
+        self.held_out = held_out
+        self.rules = SelectionRules(**(selection or {}))
+
+    def check_data(self, dataset: UnlabeledDataset) -> None:
+        """Check the unlabeled images and the labeled file.
+
+        Args:
+            dataset: The images to annotate.
+
+        Raises:
+            CocoError: If the classes are not the labeled file's categories, or
+                unlabeled images are in the labeled or a held-out set.
+        """
+        super().check_data(dataset)
+        for known in self.held_out:
+            check_disjoint(self._file_names, dataset.data_prefix['img'], known)
+
+    def before_test(self, runner: Runner) -> None:
+        """See `DetectionHook.before_test`; checks the rules' validation too.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            StoreError, FileNotFoundError: If the rules' validation cannot be
+                used.
+        """
+        super().before_test(runner)
+        if self.rules.validation:
+            self.rules.open_validation(self._store.provenance)
+
+    def after_all_images(self, runner: Runner) -> None:
+        """Select and write the pseudo labels.
+
+        Args:
+            runner: The runner.
+        """
+        text = export_pseudo_labels(
+            self._store.read(set(self._file_names)),
+            self._categories,
+            self._labeled,
+            self.rules,
+            self._store.provenance,
+            Path(runner.work_dir) / 'pseudo_labels.json',
+        )
+        say(text)
+
+
 def check_type(role: str, part: object, expected: type) -> None:
     """Check that a part of the config is what annotation works with.
 
@@ -224,7 +282,7 @@ def check_type(role: str, part: object, expected: type) -> None:
     """
     if not isinstance(part, expected):
         raise TypeError(
-            f'AnnotationHook needs {role}=dict(type={expected.__name__!r}, '
+            f'annotation needs {role}=dict(type={expected.__name__!r}, '
             f'...) in the config, got {type(part).__name__}'
         )
 
@@ -313,6 +371,7 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
         checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
         image_folder=os.path.realpath(dataset.data_prefix['img']),
         has_image_infos=bool(dataset.ann_file),
+        classes=dataset.metainfo['classes'],
         pipeline=cfg.test_dataloader.dataset.get('pipeline'),
         other_teachers=[
             dict(

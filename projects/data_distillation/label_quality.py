@@ -10,7 +10,8 @@ from rich.table import Table
 from .coco import CocoError, check_classes, read_coco
 from .matching import ClassMatches, boxes_of, match_detections
 from .metrics import detection_metrics
-from .pseudo_labels import MIN_SIDE, render
+from .selection_report import render
+from .selection_rules import MIN_SIDE
 
 COLUMNS = (
     'min_score',
@@ -152,11 +153,11 @@ def label_quality(
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
     iou: float = 0.5,
+    candidates: Iterable[Mapping] | None = None,
 ) -> Quality:
     """Compare the labels that thresholds select with the truth.
 
-    A detection whose score is at least its class's `min_score` is a label,
-    unless it is thinner than `MIN_SIDE`, as in the file of pseudo labels.
+    A candidate whose score is at least its class's `min_score` is a label.
 
     Args:
         rows: One for each image that was read, with the names and values of
@@ -166,6 +167,8 @@ def label_quality(
         min_scores: Class name -> `min_score`, in the order of the truth's
             categories; None: nothing of this class was selected.
         iou: Overlap from which a label is right, in (0, 1].
+        candidates: The rows with those detections only that may become
+            labels; by default all that are not thinner than `MIN_SIDE`.
 
     Returns:
         The counts by class, and the metrics of all detections.
@@ -178,7 +181,9 @@ def label_quality(
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
-    matches = match_detections(map(without_thin, rows), truth_file, iou)
+    if candidates is None:
+        candidates = map(without_thin, rows)
+    matches = match_detections(candidates, truth_file, iou)
     return Quality(
         len(rows),
         iou,

@@ -1,7 +1,7 @@
 """From stored detections to a COCO file of pseudo labels."""
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
@@ -11,67 +11,82 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from .coco import Categories, write_json, xyxy_to_xywh
-from .selection import LabeledCounts, Selector
-
-# CocoDataset drops boxes that are thinner, without a word.
-MIN_SIDE = 1.0
-
-
-@dataclass(frozen=True)
-class Detections:
-    """All detections of all images that were read, as columns.
-
-    Args:
-        image_index: Shape (n,), the row of each detection's image.
-        bbox_xywh: Shape (n, 4), pixels, inside the image.
-        scores: Shape (n,), float32.
-        labels: Shape (n,).
-        num_views: Shape (n,), how many views support the detection.
-    """
-
-    image_index: np.ndarray
-    bbox_xywh: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    num_views: np.ndarray
-
-    def __getitem__(self, chosen: np.ndarray) -> 'Detections':
-        """Return the chosen detections (a mask or indices)."""
-        return Detections(*(column[chosen] for column in vars(self).values()))
-
-    def __len__(self) -> int:
-        """Return the number of detections."""
-        return len(self.scores)
+from .coco import Categories, CocoError, check_classes, read_coco
+from .coco_writer import write_pseudo_labels
+from .detections import Detections, DetectionStore, flatten
+from .selection import LabeledCounts
+from .selection_report import report
+from .selection_rules import Selection, SelectionRules
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What was selected, for the file and for the log.
+def select_labels(
+    detections: Path, labeled_file: str, selection: dict, out_file: Path
+) -> str:
+    """Write the pseudo labels of stored detections.
 
     Args:
-        num_images: How many unlabeled images were read.
-        num_detections: How many detections there were, thin ones left out.
-        num_thin: How many were thinner than `MIN_SIDE`.
-        min_scores: Shape (number of classes,), float32.
-        selected: The pseudo labels.
-    """
+        detections: The folder of the detection store.
+        labeled_file: COCO file of the labeled images.
+        selection: The arguments of `SelectionRules`.
+        out_file: The file to write.
 
-    num_images: int
-    num_detections: int
-    num_thin: int
-    min_scores: np.ndarray
-    selected: Detections
+    Returns:
+        A report for people.
+
+    Raises:
+        FileNotFoundError: If a file is not there, or the folder has no
+            detections.
+        CocoError: If the labeled file cannot be used, or its classes are not
+            those of the teacher.
+        ValueError: See `export_pseudo_labels`.
+    """
+    rules = SelectionRules(**selection)
+    labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
+    store = DetectionStore(detections)
+    if store.provenance is None:
+        raise FileNotFoundError(f'no detections (*.parquet) in {detections}')
+    if 'classes' in store.provenance:
+        classes = store.provenance['classes']
+        check_classes(classes, labeled['categories'], labeled_file)
+    return export_pseudo_labels(
+        store.read(),
+        labeled['categories'],
+        LabeledCounts.of(labeled),
+        rules,
+        store.provenance,
+        out_file,
+    )
+
+
+def used_rules(pseudo_labels: Path) -> dict:
+    """Return the rules by which a file of pseudo labels was selected.
+
+    Args:
+        pseudo_labels: The file.
+
+    Returns:
+        The arguments of `SelectionRules`.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        CocoError: If it does not say how it was selected.
+    """
+    info = read_coco(pseudo_labels).get('info') or {}
+    selection = info.get('data_distillation', {}).get('selection')
+    if not selection:
+        raise CocoError(
+            f'{pseudo_labels} does not say how its labels were selected: '
+            '`info.data_distillation.selection` is missing'
+        )
+    return selection
 
 
 def export_pseudo_labels(
     table: pa.Table,
     categories: Categories,
     labeled: LabeledCounts,
-    selector: Selector,
+    rules: SelectionRules,
     provenance: dict,
     out_file: Path,
 ) -> str:
@@ -81,7 +96,7 @@ def export_pseudo_labels(
         table: The detection store's table, in its order.
         categories: The labeled file's, which are copied as they are.
         labeled: The counts of the labeled file.
-        selector: Chooses the scores from which a detection is a label.
+        rules: Decide on the detections.
         provenance: What made the detections, for the file's `info`.
         out_file: The file to write.
 
@@ -89,149 +104,78 @@ def export_pseudo_labels(
         A report for people.
 
     Raises:
-        ValueError: If no image could be read.
+        ValueError: If no image could be read, or the rules need what is not
+            there.
+        StoreError, FileNotFoundError: If the rules' validation cannot be used.
     """
-    is_read = pc.is_null(table['unreadable'])
-    if not pc.any(is_read).as_py():
+    is_read = pc.is_null(table['unreadable']).to_numpy()
+    if not is_read.any():
         raise ValueError(
             f'none of {len(table)} unlabeled images could be read, the first '
             f'because of {table["unreadable"][0]}'
         )
-    images = coco_images(table.filter(is_read))
-    detections = flatten(table.filter(is_read))
-    selection = select(detections, len(images), selector, labeled)
-    unreadable = table.filter(pc.invert(is_read))
-    unreadable = unreadable.select(['file_name', 'unreadable']).to_pylist()
+    detections = flatten(table)
+    validation = rules.validation_matches(provenance)
+    selection = rules.apply(detections, is_read, labeled, validation)
+    unreadable = table.select(['file_name', 'unreadable'])
+    unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     origin = dict(
-        provenance, **describe(selection, categories), unreadable=unreadable
+        provenance,
+        **describe(selection, rules, labeled),
+        unreadable=unreadable,
     )
-    annotations = coco_annotations(selection.selected, images, categories)
-    write_json(
+    write_selection(out_file, table, detections, selection, origin, categories)
+    return report(
+        detections, selection, labeled, validation, unreadable, out_file
+    )
+
+
+def write_selection(
+    out_file: Path,
+    table: pa.Table,
+    detections: Detections,
+    selection: Selection,
+    origin: dict,
+    categories: Categories,
+) -> None:
+    """Write what was selected as a COCO file.
+
+    Args:
+        out_file: The file.
+        table: The detection store's table.
+        detections: Its detections.
+        selection: What became of them.
+        origin: What made them labels, for the file's `info`.
+        categories: The categories, as the labels count them.
+    """
+    chosen = np.flatnonzero(selection.is_selected | selection.is_ignored)
+    annotations = detections[chosen]
+    new_index = np.cumsum(selection.keeps_image) - 1
+    annotations.image_index[:] = new_index[annotations.image_index]
+    write_pseudo_labels(
         out_file,
-        dict(
-            info=dict(description='Pseudo labels', data_distillation=origin),
-            images=images,
-            annotations=annotations,
-            categories=categories,
-        ),
+        dict(description='Pseudo labels', data_distillation=origin),
+        coco_images(table).filter(pa.array(selection.keeps_image)),
+        annotations,
+        selection.is_ignored[chosen],
+        categories,
     )
-    text = report(selection, labeled, categories, out_file)
-    if unreadable:
-        text += (
-            f'\nwarning: {len(unreadable):,} images could not be read, the '
-            f'first is {unreadable[0]["file_name"]} '
-            f'({unreadable[0]["unreadable"]}); all are in its `info`'
-        )
-    return text
 
 
-def coco_images(table: pa.Table) -> list[dict]:
+def coco_images(table: pa.Table) -> pa.Table:
     """Make COCO's `images`.
 
     Args:
-        table: The images that were read.
+        table: The detection store's table.
 
     Returns:
-        One dict per image, in order. Images of a folder get the ids 1, 2, ...
+        One row per image, in order. Images of a folder get the ids 1, 2, ...,
+        those that could not be read none.
     """
-    columns = ['image_id', 'file_name', 'width', 'height']
-    return [
-        dict(
-            id=number if row['image_id'] is None else row['image_id'],
-            file_name=row['file_name'],
-            width=row['width'],
-            height=row['height'],
-        )
-        for number, row in enumerate(table.select(columns).to_pylist(), 1)
-    ]
-
-
-def flatten(table: pa.Table) -> Detections:
-    """Turn one row per image into one element per detection.
-
-    Args:
-        table: The images that were read.
-
-    Returns:
-        The detections, by image, then as stored.
-    """
-    lengths = pc.list_value_length(table['scores']).to_numpy()
-    image_index = np.repeat(np.arange(len(lengths)), lengths.astype(int))
-    sizes_wh = np.stack(
-        [table['width'].to_numpy(), table['height'].to_numpy()], axis=1
-    )
-    corners = pc.list_flatten(pc.list_flatten(table['bboxes_xyxy']))
-    bboxes_xyxy = corners.to_numpy().reshape(-1, 4)
-    columns = [
-        pc.list_flatten(table[name]).to_numpy()
-        for name in ('scores', 'labels', 'num_views')
-    ]
-    bbox_xywh = xyxy_to_xywh(bboxes_xyxy, sizes_wh[image_index])
-    return Detections(image_index, bbox_xywh, *columns)
-
-
-def select(
-    detections: Detections,
-    num_images: int,
-    selector: Selector,
-    labeled: LabeledCounts,
-) -> Selection:
-    """Select the detections that become pseudo labels.
-
-    Args:
-        detections: All detections.
-        num_images: How many unlabeled images were read.
-        selector: Chooses `min_score`; it does not see detections that are
-            thinner than `MIN_SIDE`, which never become labels.
-        labeled: The counts of the labeled file.
-
-    Returns:
-        The selection.
-    """
-    is_thin = detections.bbox_xywh[:, 2:].min(axis=1) < MIN_SIDE
-    usable = detections[~is_thin]
-    min_scores = selector.choose(
-        usable.scores, usable.labels, num_images, labeled
-    )
-    selected = usable[usable.scores >= min_scores[usable.labels]]
-    return Selection(
-        num_images, len(usable), int(is_thin.sum()), min_scores, selected
-    )
-
-
-def coco_annotations(
-    selected: Detections, images: list[dict], categories: Categories
-) -> list[dict]:
-    """Make COCO's `annotations`.
-
-    Args:
-        selected: The pseudo labels.
-        images: COCO's `images`, as the image indices count them.
-        categories: The categories, as the labels count them.
-
-    Returns:
-        One dict per pseudo label, in order, with ids from 1; beside COCO's
-        keys `score`, and `views`, the number of views that support it.
-    """
-    columns = (
-        column.tolist() if name != 'scores' else shorten(column)
-        for name, column in vars(selected).items()
-    )
-    return [
-        dict(
-            id=number,
-            image_id=images[image]['id'],
-            category_id=categories[label]['id'],
-            bbox=bbox_xywh,
-            area=round(bbox_xywh[2] * bbox_xywh[3], 2),
-            iscrowd=0,
-            score=score,
-            views=num_views,
-        )
-        for number, (image, bbox_xywh, score, label, num_views) in enumerate(
-            zip(*columns, strict=True), 1
-        )
-    ]
+    is_read = pc.cast(pc.is_null(table['unreadable']), pa.int64())
+    ids = pc.coalesce(table['image_id'], pc.cumulative_sum(is_read))
+    columns = table.select(['file_name', 'width', 'height'])
+    return columns.add_column(0, 'id', ids)
 
 
 def shorten(scores: np.ndarray) -> list[float | None]:
@@ -242,25 +186,49 @@ def shorten(scores: np.ndarray) -> list[float | None]:
     return [float(str(s)) if np.isfinite(s) else None for s in scores]
 
 
-def describe(selection: Selection, categories: Categories) -> dict:
+def describe(
+    selection: Selection, rules: SelectionRules, labeled: LabeledCounts
+) -> dict:
     """Describe a selection for the file's `info`.
 
     Args:
         selection: The selection.
-        categories: The categories, as the labels count them.
+        rules: What made it.
+        labeled: The counts of the labeled file.
 
     Returns:
-        `min_scores` by class name (null: nothing of this class was wanted),
-        the counts, the versions of the packages, and the date in UTC.
+        `selection` (the rules: with them `tools/select_labels.py --like`
+        repeats the file), `min_scores` and `ignore_scores` by class name
+        (null: nothing of this class was wanted), the counts, the versions of
+        the packages, and the date in UTC.
     """
-    names = [category['name'] for category in categories]
     return dict(
-        min_scores=dict(
-            zip(names, shorten(selection.min_scores), strict=True)
+        selection=rules.config,
+        min_scores=by_name(labeled.classes, selection.min_scores),
+        ignore_scores=(
+            selection.ignore_scores is not None
+            and by_name(labeled.classes, selection.ignore_scores)
+        )
+        or None,
+        labeled=dict(
+            num_images=labeled.num_images,
+            num_instances=dict(
+                zip(
+                    labeled.classes,
+                    labeled.num_instances.tolist(),
+                    strict=True,
+                )
+            ),
         ),
         num_images=selection.num_images,
-        num_detections=selection.num_detections,
+        num_empty=selection.num_empty,
+        num_empty_dropped=selection.num_images
+        - int(selection.keeps_image.sum()),
+        num_detections=len(selection.is_selected),
         num_thin=selection.num_thin,
+        num_stopped=selection.num_stopped,
+        num_selected=int(selection.is_selected.sum()),
+        num_ignored=int(selection.is_ignored.sum()),
         packages={
             module.__name__: module.__version__
             for module in (torch, mmengine, mmcv, mmdet)
@@ -271,55 +239,6 @@ def describe(selection: Selection, categories: Categories) -> dict:
     )
 
 
-def report(
-    selection: Selection,
-    labeled: LabeledCounts,
-    categories: Categories,
-    out_file: Path,
-) -> str:
-    """Describe a selection for people.
-
-    Args:
-        selection: The selection.
-        labeled: The counts of the labeled file.
-        categories: The categories, as the labels count them.
-        out_file: Where the pseudo labels are.
-
-    Returns:
-        A table with a line per class, and what was left out.
-    """
-    names = [category['name'] for category in categories]
-    kept = np.bincount(selection.selected.labels, minlength=len(names))
-    table = Table('class', title='Pseudo labels')
-    for heading in ('labeled / image', 'pseudo / image', 'min_score', 'kept'):
-        table.add_column(heading, justify='right')
-    for name, num_labeled, num_kept, min_score in zip(
-        names, labeled.num_instances, kept, selection.min_scores, strict=True
-    ):
-        table.add_row(
-            name,
-            f'{num_labeled / labeled.num_images:.2f}',
-            f'{num_kept / max(selection.num_images, 1):.2f}',
-            f'{min_score:.3f}',
-            f'{num_kept:,}',
-        )
-    summary = (
-        f'{len(selection.selected):,} of {selection.num_detections:,} '
-        f'detections on {selection.num_images:,} images became pseudo labels '
-        f'({selection.num_thin:,} more were thinner than {MIN_SIDE:g} pixel '
-        f'and left out): {out_file}'
-    )
-    warnings = [
-        f'warning: no pseudo label of class {name!r}'
-        for name, num_kept in zip(names, kept, strict=True)
-        if not num_kept
-    ]
-    return '\n'.join([render(table), *warnings, summary])
-
-
-def render(table: Table) -> str:
-    """Return a table as plain text, 80 columns wide."""
-    console = Console(width=80, color_system=None)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
+def by_name(classes: Sequence[str], scores: np.ndarray) -> dict:
+    """Return the scores by class name, see `shorten`."""
+    return dict(zip(classes, shorten(scores), strict=True))

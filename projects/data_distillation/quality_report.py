@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,17 +19,9 @@ from .label_quality import (
     read_min_scores,
 )
 from .matching import ClassMatches
+from .pseudo_labels import used_rules
+from .selection_rules import SelectionRules
 
-# What thresholds hold for: in another teacher's or other views' detections
-# they stand for another precision.
-MAKERS = (
-    'detector_sha256',
-    'checkpoint_sha256',
-    'other_teachers',
-    'views',
-    'mode',
-    'merger',
-)
 # More colors, or lines of a legend, cannot be told apart.
 MAX_NAMED = 12
 
@@ -85,8 +79,15 @@ class LabelReport:
             ValueError: If `iou` is out of range.
         """
         min_scores = read_min_scores(self.pseudo_labels)
-        rows, num_unreadable = self._read_detections()
-        quality = label_quality(rows, self.truth, min_scores, self.iou)
+        rules = SelectionRules(**used_rules(self.pseudo_labels))
+        table, num_unreadable = self._read_detections()
+        quality = label_quality(
+            table.to_pylist(),
+            self.truth,
+            min_scores,
+            self.iou,
+            rules.passing_rows(table),
+        )
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = [out / 'label_quality.json', out / 'precision_recall.png']
         write_json(files[0], self._content(quality, num_unreadable))
@@ -99,29 +100,21 @@ class LabelReport:
         lines += [f'written: {file}' for file in files]
         return '\n'.join([*lines, *self._summary(quality)])
 
-    def _read_detections(self) -> tuple[list[dict], int]:
+    def _read_detections(self) -> tuple[pa.Table, int]:
         """Return the rows that were read, and the number of the others."""
         store = DetectionStore(self.store)
-        rows = store.read().to_pylist()
-        readable = [row for row in rows if row['unreadable'] is None]
-        if not readable:
+        rows = store.read()
+        readable = rows.filter(pc.is_null(rows['unreadable']))
+        if not len(readable):
             raise StoreError(
                 f'{self.store} must hold the detections of at least one '
                 f'image that could be read, got {len(rows)} unreadable ones: '
                 'annotate the images first'
             )
         if self.validation:
-            self._check_makers(store.provenance)
+            info = read_coco(self.pseudo_labels)['info']
+            store.check_same_teacher(info['data_distillation'])
         return readable, len(rows) - len(readable)
-
-    def _check_makers(self, found: dict) -> None:
-        wanted = read_coco(self.pseudo_labels)['info']['data_distillation']
-        differing = [k for k in MAKERS if found.get(k) != wanted.get(k)]
-        if differing:
-            raise StoreError(
-                f'{self.store} must be made as {self.pseudo_labels} was, got '
-                f'other {differing}: run the same teacher on the same views'
-            )
 
     def _content(self, quality: Quality, num_unreadable: int) -> dict:
         return dict(

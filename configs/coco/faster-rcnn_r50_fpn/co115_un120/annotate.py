@@ -36,6 +36,6 @@ custom_hooks = [
             img_prefix=_base_.data_root + _base_.labeled.data_prefix.img,
         ),
         held_out=[_base_.held_out],
-        selector=dict(type='MatchedSelector', per_class=True),
+        selection=dict(selector=dict(type='MatchedSelector', per_class=True)),
     )
 ]

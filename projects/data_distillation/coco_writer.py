@@ -1,0 +1,134 @@
+"""Writes pseudo labels as a COCO file, a part at a time.
+
+A million images' annotations as Python objects would need many gigabytes, and
+minutes to format: the text is made column by column.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .coco import Categories, replacing
+from .detections import Detections
+
+IMAGES_AT_ONCE = 50_000
+ANNOTATIONS_AT_ONCE = 200_000
+Texts = pa.Array
+
+
+def write_pseudo_labels(
+    path: Path,
+    info: dict,
+    images: pa.Table,
+    annotations: Detections,
+    is_crowd: np.ndarray,
+    categories: Categories,
+) -> None:
+    """Write a COCO file, whole or not at all, an object on each line.
+
+    Args:
+        path: The file.
+        info: COCO's `info`.
+        images: With the columns `id`, `file_name`, `width`, `height`, in the
+            order in which `annotations.image_index` counts them.
+        annotations: Each becomes one with COCO's keys, an `id` from 1 on, and
+            beside them `score` and `views` (how many support it).
+        is_crowd: Shape (number of annotations,), bool, their `iscrowd`.
+        categories: The categories, as the labels count them.
+    """
+    image_ids = images['id'].cast(pa.string()).combine_chunks()
+    category_ids = pa.array([json.dumps(c['id']) for c in categories])
+
+    def annotation_lines(part: slice) -> bytes:
+        one = annotations[part]
+        return lines_of(
+            id=as_text(np.arange(part.start, part.start + len(one)) + 1),
+            image_id=image_ids.take(pa.array(one.image_index)),
+            category_id=category_ids.take(pa.array(one.labels)),
+            bbox=joined('[', *columns_joined(one.bbox_xywh), ']'),
+            area=as_text(areas(one.bbox_xywh)),
+            iscrowd=as_text(is_crowd[part].astype(np.int8)),
+            score=as_text(one.scores),
+            views=as_text(one.num_views),
+        )
+
+    def image_lines(part: slice) -> bytes:
+        rows = images[part].to_pylist()
+        return ''.join(f',\n{json.dumps(row)}' for row in rows).encode()
+
+    with replacing(path) as file:
+        file.write(f'{{"info": {json.dumps(info)},\n"images": ['.encode())
+        file.writelines(parts(image_lines, len(images), IMAGES_AT_ONCE))
+        file.write(b'\n],\n"annotations": [')
+        file.writelines(
+            parts(annotation_lines, len(annotations), ANNOTATIONS_AT_ONCE)
+        )
+        file.write(
+            f'\n],\n"categories": {json.dumps(categories)}}}\n'.encode()
+        )
+
+
+def parts(
+    text_of: Callable[[slice], bytes], length: int, at_once: int
+) -> Iterator[bytes]:
+    """Yield the text of a list's parts.
+
+    Args:
+        text_of: Makes it; each element's begins with a comma.
+        length: Of the list.
+        at_once: The length of a part.
+    """
+    for start in range(0, length, at_once):
+        text = text_of(slice(start, start + at_once))
+        yield text if start else text.removeprefix(b',')
+
+
+def lines_of(**columns: Texts) -> bytes:
+    """Make the text of JSON objects, each on a line after a comma.
+
+    Args:
+        **columns: The JSON texts of each key's values, one for each object.
+    """
+    pieces: list = [',\n{']
+    for name, texts in columns.items():
+        comma = '' if len(pieces) == 1 else ', '
+        pieces += [f'{comma}"{name}": ', texts]
+    lines = joined(*pieces, '}')
+    # The lines lie one after the other: no need to make each a string.
+    return lines.buffers()[2].to_pybytes() if len(lines) else b''
+
+
+def joined(*pieces: str | Texts) -> Texts:
+    """Join texts element by element; a string goes into each."""
+    return pc.binary_join_element_wise(*pieces, '')
+
+
+def columns_joined(values: np.ndarray) -> Iterable[str | Texts]:
+    """Yield the columns' texts with commas between them.
+
+    Args:
+        values: Shape (n, m).
+    """
+    for column, numbers in enumerate(values.T):
+        if column:
+            yield ', '
+        yield as_text(numbers)
+
+
+def as_text(values: np.ndarray) -> Texts:
+    """Write numbers with the fewest digits that tell them apart."""
+    return pa.array(np.ascontiguousarray(values)).cast(pa.string())
+
+
+def areas(bbox_xywh: np.ndarray) -> np.ndarray:
+    """Multiply width and height, in double precision, rounded to 1/100.
+
+    Args:
+        bbox_xywh: Shape (n, 4), float32, rounded to 1/100.
+    """
+    sides = bbox_xywh[:, 2:].astype(np.float64).round(2)
+    return sides.prod(axis=1).round(2)

@@ -1,0 +1,96 @@
+"""IgnoreRegionsHook: doubtful regions are neither object nor background."""
+
+import logging
+from collections.abc import Iterator
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+from .selection import check_score
+
+
+@HOOKS.register_module()
+class IgnoreRegionsHook(Hook):
+    """Makes a student's assigners leave the ignored regions out of the loss.
+
+    MMDetection hands `iscrowd: 1` to the assigners, which by default do
+    nothing with it (`ignore_iof_thr=-1`): the regions would be background.
+    Does nothing if the pseudo labels have no such regions.
+
+    Args:
+        ignore_iof_thr: An anchor or proposal is ignored if more than this part
+            of it lies in a region, in [0, 1]. 0.5 is what MMDetection's
+            configs with crowds have (WIDER FACE, Open Images).
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+
+    def __init__(self, ignore_iof_thr: float = 0.5) -> None:
+        check_score('ignore_iof_thr', ignore_iof_thr)
+        self.ignore_iof_thr = ignore_iof_thr
+
+    def before_train(self, runner: Runner) -> None:
+        """Set the threshold of all assigners.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            ValueError: If there are regions, but the detector's way of
+                assigning has no means to ignore them.
+        """
+        regions = num_ignored(runner.train_dataloader.dataset)
+        if not regions:
+            return
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        found = list(assigners(model))
+        unable = {type(a).__name__ for a in found if not can_ignore(a)}
+        if unable or not found:
+            raise ValueError(
+                f'the pseudo labels have {regions:,} regions to ignore, which '
+                f'{type(model).__name__} cannot do (assigners: '
+                f'{", ".join(sorted(unable)) or "none"}). Select again '
+                'without --ignore-from (`ignore` in the config)'
+            )
+        for assigner in found:
+            assigner.ignore_iof_thr = self.ignore_iof_thr
+        print_log(
+            f'{regions:,} doubtful regions are ignored by '
+            f'{", ".join(type(a).__name__ for a in found)}',
+            'current',
+            logging.INFO,
+        )
+
+
+def num_ignored(dataset: Dataset) -> int:
+    """Count the regions to ignore in the pseudo labels of a dataset's parts.
+
+    Args:
+        dataset: A `CheckedCocoDataset`, or one that wraps such ones.
+    """
+    parts = getattr(dataset, 'datasets', None)
+    if parts is None and hasattr(dataset, 'dataset'):
+        parts = [dataset.dataset]
+    return getattr(dataset, 'num_ignored', 0) + sum(
+        map(num_ignored, parts or ())
+    )
+
+
+def assigners(model: nn.Module) -> Iterator[object]:
+    """Yield what assigns boxes to objects in all heads of a detector."""
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if 'assigner' in name:
+                yield from value if isinstance(value, list) else [value]
+
+
+def can_ignore(assigner: object) -> bool:
+    """Say whether an assigner can leave regions out."""
+    return hasattr(assigner, 'ignore_iof_thr')

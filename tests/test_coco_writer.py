@@ -1,0 +1,88 @@
+"""The writer's text, read back as JSON, against plain Python objects."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from projects.data_distillation import coco_writer
+from projects.data_distillation.coco_writer import write_pseudo_labels
+from projects.data_distillation.detections import Detections
+
+CATEGORIES = [dict(id='07', name='r"\\é'), dict(id=3, name='green', x=[1])]
+NAMES = ['a.jpg', 'sub dir/"quoted" \\ é\n.jpg', '<b>.png']
+
+
+def images(num: int = 3) -> pa.Table:
+    return pa.table(
+        dict(
+            id=[5, 9, 12][:num],
+            file_name=NAMES[:num],
+            width=[100] * num,
+            height=[50] * num,
+        )
+    )
+
+
+def annotations(num: int) -> Detections:
+    random = np.random.default_rng(0)
+    return Detections(
+        np.sort(random.integers(0, 3, num)).astype(np.int32),
+        (random.random((num, 4)) * 5000).round(2).astype(np.float32),
+        (random.random(num) ** 8).astype(np.float32),
+        random.integers(0, 2, num).astype(np.int32),
+        random.integers(1, 19, num).astype(np.int32),
+        random.random(num).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize('num', [0, 1, 2, 3, 500])
+@pytest.mark.parametrize('at_once', [1, 2, 499, 1000])
+def test_file_holds_what_was_given(tmp_path, monkeypatch, num, at_once):
+    monkeypatch.setattr(coco_writer, 'ANNOTATIONS_AT_ONCE', at_once)
+    monkeypatch.setattr(coco_writer, 'IMAGES_AT_ONCE', at_once)
+    given = annotations(num)
+    is_crowd = np.arange(num) % 3 == 0
+    file = tmp_path / 'new' / 'labels.json'
+
+    write_pseudo_labels(
+        file, dict(by='é"'), images(), given, is_crowd, CATEGORIES
+    )
+
+    content = json.loads(file.read_text())
+    assert content['info'] == dict(by='é"')
+    assert content['images'] == images().to_pylist()
+    assert content['categories'] == CATEGORIES
+    assert len(content['annotations']) == num
+    for i, found in enumerate(content['annotations']):
+        box = [float(str(v)) for v in given.bbox_xywh[i]]
+        assert found == dict(
+            id=i + 1,
+            image_id=[5, 9, 12][given.image_index[i]],
+            category_id=CATEGORIES[given.labels[i]]['id'],
+            bbox=box,
+            area=pytest.approx(box[2] * box[3], abs=0.0051),
+            iscrowd=int(i % 3 == 0),
+            score=float(str(given.scores[i])),
+            views=given.num_views[i],
+        )
+        assert np.float32(found['score']) == given.scores[i]
+
+
+def test_old_file_stays_if_writing_fails(tmp_path):
+    file = tmp_path / 'labels.json'
+    file.write_text('old')
+
+    with pytest.raises(TypeError):
+        write_pseudo_labels(
+            file,
+            dict(unknown=object()),
+            images(),
+            annotations(2),
+            np.zeros(2, bool),
+            CATEGORIES,
+        )
+
+    assert file.read_text() == 'old'
+    assert list(tmp_path.iterdir()) == [file]

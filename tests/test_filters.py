@@ -1,0 +1,109 @@
+"""Filters, and regions that would ignore a label, against brute force."""
+
+import numpy as np
+import pytest
+
+from projects.data_distillation import (
+    MaxCornerSpread,
+    MinSide,
+    MinViews,
+    filters,
+)
+from projects.data_distillation.detections import Detections
+from projects.data_distillation.filters import covers_a_label
+
+
+def detections(boxes: list, image_index=None, **columns) -> Detections:
+    num = len(boxes)
+    return Detections(
+        np.array(image_index or [0] * num, np.int32),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.full(num, 0.5, np.float32),
+        np.zeros(num, np.int32),
+        np.array(columns.get('num_views', [1] * num), np.int32),
+        np.array(columns.get('corner_spread', [0] * num), np.float32),
+    )
+
+
+def test_side_is_the_shorter_one():
+    found = detections([[0, 0, 4, 9], [0, 0, 9, 4], [0, 0, 3.99, 9]])
+
+    assert MinSide(4)(found).tolist() == [True, True, False]
+
+
+def test_views_are_counted():
+    found = detections([[0, 0, 4, 9]] * 3, num_views=[1, 2, 3])
+
+    assert MinViews(2)(found).tolist() == [False, True, True]
+
+
+def test_spread_up_to_the_largest_passes():
+    found = detections([[0, 0, 4, 9]] * 3, corner_spread=[0.125, 0.25, 0.5])
+
+    assert MaxCornerSpread(0.25)(found).tolist() == [True, True, False]
+
+
+def test_less_than_one_view_is_refused():
+    with pytest.raises(ValueError, match='num_views must be .* got 0'):
+        MinViews(0)
+
+
+def brute_force(found: Detections, doubtful, selected) -> list[bool]:
+    def covers(d, s):
+        one, label = found.bbox_xywh[d], found.bbox_xywh[s]
+        sides = [
+            max(
+                0,
+                min(one[i] + one[i + 2], label[i] + label[i + 2])
+                - max(one[i], label[i]),
+            )
+            for i in (0, 1)
+        ]
+        return (
+            found.image_index[d] == found.image_index[s]
+            and sides[0] * sides[1] > 0.5 * label[2] * label[3]
+        )
+
+    return [any(covers(d, s) for s in selected) for d in doubtful]
+
+
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('at_once', [1, 3, 1000])
+def test_covering_a_label_is_found_as_brute_force_does(
+    seed, at_once, monkeypatch
+):
+    monkeypatch.setattr(filters, 'PAIRS_AT_ONCE', at_once)
+    random = np.random.default_rng(seed)
+    boxes = np.hstack(
+        [random.integers(0, 20, (80, 2)), random.integers(5, 25, (80, 2))]
+    )
+    found = detections(boxes, np.sort(random.integers(0, 12, 80)).tolist())
+    # Some images have only labels, some only doubtful ones.
+    is_selected = random.random(80) < 0.3
+    doubtful, selected = (
+        np.flatnonzero(~is_selected),
+        np.flatnonzero(is_selected),
+    )
+
+    covers = covers_a_label(found, doubtful, selected)
+
+    expected = brute_force(found, doubtful, selected)
+    assert covers.tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+def test_exactly_half_is_not_covered():
+    found = detections([[0, 0, 10, 5], [0, 0, 10, 10]])
+
+    assert not covers_a_label(found, np.array([0]), np.array([1])).any()
+
+
+@pytest.mark.parametrize(('doubtful', 'selected'), [([], [0]), ([0], [])])
+def test_nothing_to_cover_or_to_be_covered(doubtful, selected):
+    found = detections([[0, 0, 10, 5]])
+
+    covers = covers_a_label(
+        found, np.array(doubtful, int), np.array(selected, int)
+    )
+
+    assert covers.tolist() == [False] * len(doubtful)

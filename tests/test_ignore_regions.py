@@ -1,0 +1,223 @@
+"""Doubtful regions add nothing to the loss, in real detectors."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS, TASK_UTILS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from projects.data_distillation import IgnoreRegionsHook
+from projects.data_distillation.ignore_regions import num_ignored
+
+ROOT = Path(__file__).parents[1]
+CLASSES = tuple('0123456789')
+FCOS = "_base_ = 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'"
+OBJECT_XYXY = [8.0, 8.0, 40.0, 40.0]
+REGION_XYXY = [56.0, 48.0, 120.0, 120.0]
+
+
+def annotation(number: int, bbox_xyxy: list, is_crowd: int) -> dict:
+    x1, y1, x2, y2 = bbox_xyxy
+    return dict(
+        id=number,
+        image_id=1,
+        category_id=1,
+        bbox=[x1, y1, x2 - x1, y2 - y1],
+        area=(x2 - x1) * (y2 - y1),
+        iscrowd=is_crowd,
+    )
+
+
+def write_labels(folder: Path, regions: int) -> dict:
+    """Pseudo labels of one noisy image; returns their dataset's config."""
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3))
+    cv2.imwrite(str(folder / 'a.png'), pixels.astype(np.uint8))
+    content = dict(
+        info=dict(data_distillation=dict(num_ignored=regions)),
+        images=[dict(id=1, file_name='a.png', width=128, height=128)],
+        annotations=[
+            annotation(1, OBJECT_XYXY, 0),
+            *[annotation(2, REGION_XYXY, 1)] * regions,
+        ],
+        categories=[dict(id=i, name=c) for i, c in enumerate(CLASSES, 1)],
+    )
+    (folder / 'pseudo_labels.json').write_text(json.dumps(content))
+    return dict(
+        type='CheckedCocoDataset',
+        ann_file=str(folder / 'pseudo_labels.json'),
+        data_prefix=dict(img=str(folder)),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs'),
+        ],
+    )
+
+
+def student(folder: Path, model: str = 'digits', regions: int = 1) -> Runner:
+    """A runner that trains a detector of the project for one iteration."""
+    cfg = Config.fromfile(ROOT / f'configs/{model}/supervised_long.py')
+    if model == 'bccd':
+        cfg.model.roi_head.bbox_head.num_classes = len(CLASSES)
+    part = write_labels(folder, regions)
+    cfg.train_dataloader = dict(
+        batch_size=1,
+        num_workers=0,
+        dataset=dict(type='ConcatDataset', datasets=[part, part]),
+        sampler=dict(type='InfiniteSampler', shuffle=False),
+    )
+    cfg.merge_from_dict(
+        dict(
+            work_dir=str(folder / 'work'),
+            train_cfg=dict(max_iters=1),
+            custom_hooks=[dict(type='IgnoreRegionsHook')],
+            default_hooks=dict(checkpoint=None),
+            randomness=dict(seed=0),
+            log_level='WARNING',
+        )
+    )
+    return Runner.from_cfg(cfg)
+
+
+def loss_of_first_sample(runner: Runner) -> torch.Tensor:
+    model = runner.model.train()
+    batch = next(iter(runner.train_dataloader))
+    sample: DetDataSample = batch['data_samples'][0]
+    # One region for both: `ignored_instances` is where MMDetection keeps it.
+    assert len(sample.ignored_instances) <= 1
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    return model.parse_losses(losses)[0]
+
+
+def score_gradients(runner: Runner, head, find_scores) -> torch.Tensor:
+    """Of the loss by the scores of each anchor, largest over the classes."""
+    kept = []
+    handle = head.register_forward_hook(
+        lambda module, inputs, outputs: kept.extend(find_scores(outputs))
+    )
+    loss = loss_of_first_sample(runner)
+    handle.remove()
+    gradients = torch.autograd.grad(loss, kept)
+    num_anchors = head.prior_generator.num_base_priors[0]
+    return torch.cat(
+        [
+            g[0]
+            .abs()
+            .reshape(num_anchors, -1, *g.shape[2:])
+            .amax(dim=1)
+            .permute(1, 2, 0)
+            .flatten()
+            for g in gradients
+        ]
+    ), [tuple(g.shape[2:]) for g in gradients]
+
+
+def in_region(head, sizes) -> torch.Tensor:
+    anchors = torch.cat(head.prior_generator.grid_priors(sizes, device='cpu'))
+    region = torch.tensor([REGION_XYXY])
+    return bbox_overlaps(anchors, region, mode='iof')[:, 0] > 0.5
+
+
+@pytest.mark.parametrize('ignores', [True, False])
+def test_no_loss_in_a_region_for_a_dense_detector(tmp_path, ignores):
+    runner = student(tmp_path)
+    if ignores:
+        IgnoreRegionsHook().before_train(runner)
+    head = runner.model.bbox_head
+
+    gradients, sizes = score_gradients(runner, head, lambda out: out[0])
+
+    region = in_region(head, sizes)
+    assert region.sum() > 20
+    assert (gradients[~region] > 0).all()
+    assert (gradients[region] > 0).any() == (not ignores)
+
+
+@pytest.mark.parametrize('ignores', [True, False])
+def test_no_loss_in_a_region_for_a_two_stage_detector(tmp_path, ignores):
+    runner = student(tmp_path, 'bccd')
+    if ignores:
+        IgnoreRegionsHook().before_train(runner)
+    model, rois = runner.model, []
+    model.roi_head.bbox_roi_extractor.register_forward_hook(
+        lambda module, inputs, outputs: rois.append(inputs[1])
+    )
+
+    gradients, sizes = score_gradients(
+        runner, model.rpn_head, lambda out: out[0]
+    )
+
+    region = in_region(model.rpn_head, sizes)
+    assert (gradients[~region] > 0).any()
+    assert (gradients[region] > 0).any() == (not ignores)
+    shares = bbox_overlaps(
+        rois[0][:, 1:], torch.tensor([REGION_XYXY]), mode='iof'
+    )
+    assert (shares > 0.5).any() == (not ignores)
+
+
+def test_hook_sets_every_assigner_when_training_starts(tmp_path):
+    runner = student(tmp_path, 'bccd')
+
+    runner.train()
+
+    assert runner.model.rpn_head.assigner.ignore_iof_thr == 0.5
+    assert runner.model.roi_head.bbox_assigner.ignore_iof_thr == 0.5
+
+
+def test_without_regions_the_detector_is_as_its_config_says(tmp_path):
+    runner = student(tmp_path, regions=0)
+
+    runner.train()
+
+    assert runner.model.bbox_head.assigner.ignore_iof_thr == -1
+
+
+def test_detector_without_assigners_is_refused(tmp_path):
+    runner = student(tmp_path)
+    fcos = Config.fromstring(FCOS, '.py').model
+    fcos.backbone.init_cfg = None
+    runner.model = MODELS.build(fcos)
+
+    with pytest.raises(ValueError, match=r'2 region.*FCOS.*none.*Select'):
+        IgnoreRegionsHook().before_train(runner)
+
+
+def test_detector_whose_assigner_cannot_ignore_is_refused(tmp_path):
+    runner = student(tmp_path)
+    assigner = TASK_UTILS.build(dict(type='SimOTAAssigner'))
+    runner.model.bbox_head.assigner = assigner
+
+    with pytest.raises(ValueError, match=r'GFL.*SimOTAAssigner'):
+        IgnoreRegionsHook().before_train(runner)
+
+
+def test_regions_are_counted_through_wrappers(tmp_path):
+    part = write_labels(tmp_path, regions=1)
+    wrapped = dict(type='RepeatDataset', times=2, dataset=part)
+    concat = dict(type='ConcatDataset', datasets=[part, wrapped])
+
+    assert num_ignored(DATASETS.build(concat)) == 2
+
+
+def test_crowds_of_a_labeled_file_do_not_count(tmp_path):
+    part = write_labels(tmp_path, regions=1)
+    file = tmp_path / 'pseudo_labels.json'
+    content = json.loads(file.read_text())
+    for info in (None, dict(), 'text', dict(description='COCO')):
+        content['info'] = info
+        file.write_text(json.dumps(content))
+        assert num_ignored(DATASETS.build(part)) == 0
+
+
+def test_threshold_out_of_range_is_refused():
+    with pytest.raises(ValueError, match='ignore_iof_thr must .* got -1'):
+        IgnoreRegionsHook(-1)

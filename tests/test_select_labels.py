@@ -1,0 +1,383 @@
+"""tools/select_labels.py, and selection by the hook's config, end to end."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from builders import CATEGORIES, CLASSES, annotate, annotate_cfg, stored_row
+from mmengine.runner import Runner
+
+from projects.data_distillation import (
+    CheckedCocoDataset,
+    DetectionStore,
+    selection_report,
+)
+from projects.data_distillation.coco import CocoError
+from projects.data_distillation.detections import SCHEMA
+from projects.data_distillation.pseudo_labels import (
+    export_pseudo_labels,
+    select_labels,
+    used_rules,
+)
+from projects.data_distillation.selection import LabeledCounts
+from projects.data_distillation.selection_rules import SelectionRules
+
+TOOL = Path(__file__).parents[1] / 'tools' / 'select_labels.py'
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Runs the tool in this process: starting one takes seconds."""
+
+    def run(*options: object) -> tuple[str, object]:
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, options)])
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return out, f'{err}{code}' if code else 0
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path) -> Path:
+    """Two images: 0 with scores 0.9, 0.6, 0.3 of red, 1 with 0.8 of green."""
+    boxes = [[10 * n, 0, 10 * n + 9, 20] for n in range(3)]
+    rows = [
+        stored_row('0', *zip(boxes, (0.9, 0.6, 0.3), (0, 0, 0))),
+        stored_row('1', ([5, 5, 40, 40], 0.8, 1)),
+    ]
+    folder = tmp_path / 'detections'
+    writer = DetectionStore(folder, dict(classes=CLASSES, views=[1, 2]))
+    writer.add(*rows)
+    writer.flush()
+    return folder
+
+
+@pytest.fixture
+def labeled(tmp_path) -> Path:
+    """One instance of each class on the only image."""
+    content = dict(
+        images=[dict(id=1, file_name='x')],
+        annotations=[dict(category_id=7), dict(category_id=3)],
+        categories=CATEGORIES,
+    )
+    file = tmp_path / 'labeled.json'
+    file.write_text(json.dumps(content))
+    return file
+
+
+def scores_of(file: Path, is_crowd: int = 0) -> list[float]:
+    labels = json.loads(file.read_text())['annotations']
+    return [a['score'] for a in labels if a['iscrowd'] == is_crowd]
+
+
+OPTIONS = {
+    'default': ([], [0.9, 0.6, 0.8]),
+    'global': (['--all-classes', '--floor', 0.7], [0.9, 0.8]),
+    'ceiling': (['--floor', 0.3, '--ceiling', 0.3], [0.9, 0.6, 0.3, 0.8]),
+    'fixed': (['--method', 'fixed', '--min-score', 0.7], [0.9, 0.8]),
+    'fixed by class': (
+        ['--method', 'fixed', '--min-score', 'red=0.5', 'green=0.85'],
+        [0.9, 0.6],
+    ),
+    'views': (['--min-views', 2], []),
+    'side': (['--min-side', 10], [0.8]),
+    'spread': (['--max-corner-spread', 0.1, '--floor', 0.65], [0.9, 0.8]),
+}
+
+
+@pytest.mark.parametrize('case', OPTIONS)
+def test_options_choose_the_labels(tool, store, labeled, tmp_path, case):
+    options, expected = OPTIONS[case]
+    out = tmp_path / 'new' / 'labels.json'
+
+    text, error = tool(store, '--labeled', labeled, '--out', out, *options)
+
+    assert not error
+    assert scores_of(out) == expected
+    assert text.splitlines()[-1] == (
+        f'{len(expected)} of 4 detections on 2 images became pseudo labels: '
+        f'{out}'
+    )
+
+
+def test_regions_to_ignore_and_images_to_drop(tool, store, labeled, tmp_path):
+    out = tmp_path / 'labels.json'
+
+    text, error = tool(
+        *(store, '--labeled', labeled, '--out', out),
+        *('--method', 'fixed', '--min-score', 0.85),
+        *('--ignore-from', 0.5, '--max-empty-share', 0),
+    )
+
+    assert not error
+    assert scores_of(out) == [0.9]
+    assert scores_of(out, is_crowd=1) == [0.6]
+    content = json.loads(out.read_text())
+    assert [i['file_name'] for i in content['images']] == ['0']
+    info = content['info']['data_distillation']
+    assert info['num_empty_dropped'] == 1
+    assert info['num_ignored'] == 1
+    assert info['ignore_scores'] == dict(red=0.5, green=0.5)
+    assert '1 of 2 images have no pseudo label; 1 of them were dropped' in text
+    assert 'ignored' in text
+
+
+REFUSED = [
+    (['--min-score', 0.5], "--method matched does not take ['--min-score']"),
+    (['--method', 'fixed'], '--method fixed needs --min-score'),
+    (
+        ['--method', 'fixed', '--min-score', 0.5, '--floor', 0.1],
+        "--method fixed does not take ['--floor']",
+    ),
+    (['--method', 'precision'], 'precision needs --target-precision'),
+    (
+        ['--method', 'precision', '--target-precision', 0.9],
+        'needs the detections of labeled validation images',
+    ),
+    (
+        ['--method', 'fixed', '--min-score', 'red=0.5', '0.3'],
+        "one score or CLASS=S for each, got ['red=0.5', '0.3']",
+    ),
+    (
+        ['--method', 'fixed', '--min-score', 'red=0.5'],
+        "missing or unknown are ['green']",
+    ),
+    (['--validation', 'x'], '--validation-truth go together'),
+    (['--like', 'x.json', '--min-views', 2], '--like goes with no other'),
+    (['--floor', 7], 'floor must be between 0 and 1, got 7'),
+]
+
+
+@pytest.mark.parametrize(('options', 'message'), REFUSED)
+def test_options_that_make_no_sense_are_refused(
+    tool, store, labeled, tmp_path, options, message
+):
+    out = tmp_path / 'labels.json'
+
+    _, error = tool(store, '--labeled', labeled, '--out', out, *options)
+
+    assert message in error
+    assert not out.exists()
+
+
+def test_same_rules_give_the_same_bytes(tool, store, labeled, tmp_path):
+    first, second = tmp_path / 'a.json', tmp_path / 'b.json'
+    options = ['--min-views', 1, '--ignore-from', 0.2, '--smoothing', 2]
+    tool(store, '--labeled', labeled, '--out', first, *options)
+
+    _, error = tool(
+        store, '--labeled', labeled, '--out', second, '--like', first
+    )
+
+    assert not error
+    assert used_rules(first) == used_rules(second)
+    annotations = [
+        file.read_bytes().partition(b'"images"')[2] for file in (first, second)
+    ]
+    assert annotations[0] == annotations[1]
+
+
+def test_file_that_does_not_say_its_rules_cannot_be_repeated(labeled):
+    with pytest.raises(CocoError, match='does not say how its labels were'):
+        used_rules(labeled)
+
+
+def test_other_classes_than_the_teachers_are_refused(store, labeled, tmp_path):
+    content = json.loads(labeled.read_text())
+    content['categories'].reverse()
+    labeled.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match='the order differs'):
+        select_labels(store, labeled, {}, tmp_path / 'labels.json')
+
+
+def test_folder_without_detections_is_named(labeled, tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf'parquet\) in {tmp_path}/x'):
+        select_labels(tmp_path / 'x', labeled, {}, tmp_path / 'labels.json')
+
+
+def test_hook_and_tool_write_the_same_annotations(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].selection = dict(
+        selector=dict(type='MatchedSelector', per_class=False),
+        filters=[dict(type='MinViews', num_views=3)],
+    )
+    by_hook = annotate(cfg)
+    out = tmp_path / 'again.json'
+
+    done = subprocess.run(
+        [
+            *(sys.executable, TOOL, tmp_path / 'work' / 'detections'),
+            *('--labeled', drawn.folder / 'labeled.json', '--out', out),
+            *('--like', tmp_path / 'work' / 'pseudo_labels.json'),
+        ],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    by_tool = json.loads(out.read_text())
+    for key in ('images', 'annotations', 'categories'):
+        assert json.dumps(by_tool[key]) == json.dumps(by_hook[key])
+    assert len(by_tool['annotations']) == 10
+    by_hook, by_tool = (
+        dict(c['info']['data_distillation'], date=None)
+        for c in (by_hook, by_tool)
+    )
+    assert by_tool == by_hook
+
+
+# --- validation -----------------------------------------------------------
+
+
+def validate_cfg(drawn, checkpoint, work_dir: Path):
+    """As a `validate.py`: the drawn images, whose truth is known."""
+    cfg = annotate_cfg(drawn, checkpoint, work_dir)
+    hook = cfg.custom_hooks[0]
+    cfg.custom_hooks = [dict(type='DetectionHook', labeled=hook.labeled)]
+    return cfg
+
+
+def test_validation_stores_detections_and_makes_no_labels(
+    drawn, checkpoint, tmp_path
+):
+    work_dir = tmp_path / 'validate'
+
+    Runner.from_cfg(validate_cfg(drawn, checkpoint, work_dir)).test()
+
+    assert len(DetectionStore(work_dir / 'detections').read()) == 5
+    assert not (work_dir / 'pseudo_labels.json').exists()
+
+
+def test_precision_is_chosen_by_the_hook(drawn, checkpoint, tmp_path):
+    work_dir = tmp_path / 'validate'
+    Runner.from_cfg(validate_cfg(drawn, checkpoint, work_dir)).test()
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    # The truth knows no green ones: these are all wrong.
+    truth = dict(
+        drawn.truth,
+        annotations=[
+            a for a in drawn.truth['annotations'] if a['category_id'] == 7
+        ],
+    )
+    cfg.custom_hooks[0].selection = dict(
+        selector=dict(type='PrecisionSelector', target=0.9),
+        validation=dict(
+            detections=str(work_dir / 'detections'),
+            ann_file=str(drawn.write('only_red.json', truth)),
+        ),
+    )
+
+    labels = annotate(cfg)
+
+    assert [a['category_id'] for a in labels['annotations']] == [7] * 5
+    scores = labels['info']['data_distillation']['min_scores']
+    assert scores == dict(red=pytest.approx(0.9), green=None)
+
+
+def test_missing_validation_is_refused_before_inference(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].selection = dict(
+        validation=dict(
+            detections=str(tmp_path / 'none'),
+            ann_file=str(drawn.folder / 'truth.json'),
+        )
+    )
+    runner = Runner.from_cfg(cfg)
+
+    with pytest.raises(ValueError, match=r'none: run EXPERIMENT/validate.py'):
+        runner.test()
+
+    assert runner.model.module.batches == []
+
+
+# --- warnings -------------------------------------------------------------
+
+
+def report_of(tmp_path, scores, selector, num_labeled, validation=None):
+    """Of images with one red detection each."""
+    rows = [
+        stored_row(f'{n:04}', ([0, 0, 9, 9], s, 0))
+        for n, s in enumerate(scores)
+    ]
+    rules = SelectionRules(selector)
+    rules.validation_matches = lambda provenance: validation
+    return export_pseudo_labels(
+        pa.Table.from_pylist(rows, SCHEMA),
+        CATEGORIES,
+        LabeledCounts(4, np.array([num_labeled, 0]), CLASSES),
+        rules,
+        {},
+        tmp_path / 'labels.json',
+    )
+
+
+@pytest.mark.parametrize(
+    ('num_labeled', 'warns'), [(1, True), (2, False), (8, False), (9, True)]
+)
+def test_far_too_many_or_few_labels_are_named(tmp_path, num_labeled, warns):
+    fixed = dict(type='FixedSelector', min_score=0.5)
+
+    # One an image; labeled 1/4 to 9/4.
+    report = report_of(tmp_path, [0.9] * 8, fixed, num_labeled)
+
+    text = "8 pseudo labels of class 'red': as many per image as labeled "
+    assert (text in report) == warns
+    assert "warning: no pseudo label of class 'green'" in report
+
+
+def test_scores_of_another_kind_of_images_are_named(tmp_path):
+    random = np.random.default_rng(0)
+    alike, other = random.random(300), random.random(300) ** 3
+    nothing = selection_report.ClassMatches(
+        np.zeros(0, np.float32), np.zeros(0, bool), 0
+    )
+
+    def report(scores):
+        seen = selection_report.ClassMatches(
+            -np.sort(-scores.astype(np.float32)), np.ones(300, bool), 300
+        )
+        fixed = dict(type='FixedSelector', min_score=0.5)
+        validation = [seen, nothing]
+        return report_of(tmp_path, alike.tolist(), fixed, 2, validation)
+
+    assert "scores of class 'red' differ" in report(other)
+    assert 'are these images of the same kind?' in report(other)
+    assert 'differ' not in report(random.random(300))
+
+
+def test_written_regions_are_known_to_the_dataset(store, labeled, tmp_path):
+    out = tmp_path / 'labels.json'
+    rules = dict(
+        selector=dict(type='FixedSelector', min_score=0.85),
+        ignore=dict(type='FixedSelector', min_score=0.2),
+    )
+    select_labels(store, labeled, rules, out)
+
+    dataset = CheckedCocoDataset(
+        ann_file=str(out),
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[],
+    )
+
+    assert dataset.num_ignored == 3
+    flags = [
+        i['ignore_flag']
+        for n in range(2)
+        for i in dataset.get_data_info(n)['instances']
+    ]
+    assert flags == [0, 1, 1, 1]
