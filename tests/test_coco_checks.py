@@ -553,8 +553,12 @@ BROKEN_AND_MENDED = [
     (changed(bbox=[-4, 470, 14, 22]), dict(bbox=[0, 470, 10, 10])),
     # Without the noise of 640 - 600.1, and the other side as it was.
     (
-        changed(bbox=[600.1, 0.1, 90, 0.1 + 1.2]),
-        dict(bbox=[600.1, 0.1, 39.9, 0.1 + 1.2]),
+        changed(bbox=[600.1, 0, 90, 20.12345]),
+        dict(bbox=[600.1, 0, 39.9, 20.12345]),
+    ),
+    (
+        changed(bbox=[-4, 459.87655, 14, 20.12345]),
+        dict(bbox=[0, 459.87655, 10, 20.12345]),
     ),
     # An area that was the box's stays the box's; another one stays.
     (
