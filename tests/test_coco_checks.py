@@ -250,6 +250,10 @@ RIGHT = [
     pytest.param(with_image(width=640.0), id='whole number as float'),
     pytest.param(with_image(file_name='a/../b:c.jpg'), id='odd name'),
     pytest.param(with_image(file_name='a..b/..c.jpg'), id='dots'),
+    pytest.param(
+        more('images', dict(id=8, file_name='dot.jpg', width=1, height=1)),
+        id='image of one pixel',
+    ),
     pytest.param(changed(id=-5, segmentation=[[1, 2, 3]]), id='odd id'),
 ]
 
@@ -449,6 +453,15 @@ def test_missing_file_and_folder_are_problems(tmp_path):
     assert str(read_file(folder)) == (
         f'{folder}: Is a directory: correct the path'
     )
+
+
+def test_polygons_are_read_only_to_be_written_again(tmp_path):
+    file = tmp_path / 'a.json'
+    content = changed(segmentation=[[1, 2, 3, 4, 5, 6]])
+    file.write_text(json.dumps(content))
+
+    assert read_file(file).content == clean()
+    assert read_file(file, polygons=True).content == content
 
 
 def problem(file: str, kind: str, number: int) -> Problem:

@@ -410,6 +410,7 @@ def check_folders(file: CocoFile) -> Iterator[Problem]:
 def is_inside(name: str) -> bool:
     """Whether a file name is relative and does not lead up, on any system."""
     top = posixpath.normpath(name.replace('\\', '/')).split('/')[0]
+    # From Python 3.13 on, ntpath wants a drive: it does not know /data/1.jpg.
     return not (posixpath.isabs(name) or ntpath.isabs(name) or top == '..')
 
 
