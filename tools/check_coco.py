@@ -1,0 +1,144 @@
+"""Find everything in COCO files that would ruin a run later.
+
+Give the files of one experiment together, to see whether their categories
+agree and whether an image is in two of them. The exit code is 1 if anything
+was found. docs/checking.md says what is looked for.
+
+Examples:
+    python tools/check_coco.py labeled.json val.json --images images/
+    python tools/check_coco.py labeled.json --fix labeled_fixed.json
+"""
+
+import argparse
+import contextlib
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+# MMDetection greets on stdout, which is for the problems.
+with contextlib.redirect_stdout(sys.stderr):
+    from projects.data_distillation.coco import write_json
+    from projects.data_distillation.coco_checks import (
+        CocoFile,
+        Problem,
+        check_file,
+        check_together,
+        read_file,
+        report,
+    )
+    from projects.data_distillation.coco_repair import repair
+    from projects.data_distillation.image_checks import check_images
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'files', type=Path, nargs='+', metavar='FILE', help='COCO file'
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        nargs='+',
+        metavar='DIR',
+        help='folder of the images: one for all files, or one for each',
+    )
+    parser.add_argument(
+        '--fix',
+        type=Path,
+        metavar='OUT',
+        help='write a file in which all is mended that can be in one way only',
+    )
+    parser.add_argument(
+        '--max-shown',
+        type=int,
+        default=5,
+        metavar='N',
+        help='lines for problems of one kind in one file (default: 5)',
+    )
+    args = parser.parse_args()
+    check_args(parser, args)
+    return args
+
+
+def check_args(
+    parser: argparse.ArgumentParser, args: argparse.Namespace
+) -> None:
+    """End with an error if the arguments do not fit each other."""
+    num_files, num_folders = len(args.files), len(args.images or ())
+    if num_folders not in (0, 1, num_files):
+        parser.error(
+            f'--images takes one folder for all files or one for each of the '
+            f'{num_files}, got {num_folders}'
+        )
+    for folder in args.images or ():
+        if not folder.is_dir():
+            parser.error(f'--images: there is no folder {folder}')
+    if args.fix and num_files > 1:
+        parser.error(f'--fix takes one FILE, got {num_files}: fix each alone')
+    if args.fix and args.fix.exists():
+        parser.error(f'--fix: {args.fix} exists already, delete it first')
+
+
+def write_repaired(path: Path, out: Path) -> None:
+    """Write the mended file and say what was done; nothing if it has none."""
+    file = read_file(path, polygons=True)
+    if not isinstance(file, CocoFile):
+        return
+    content, counts = repair(file)
+    write_json(out, content)
+    done = ', '.join(f'{n} {what}' for what, n in counts.items() if n)
+    print(f'{path} -> {out}: {done or "nothing to mend"}')
+
+
+def find_problems(
+    files: Sequence[CocoFile], folders: Sequence[Path] | None
+) -> Iterator[Problem]:
+    """Yield the problems of the files, alone and together."""
+    for file in files:
+        yield from check_file(file)
+    yield from check_together(files, has_images=bool(folders))
+    if folders:
+        folders = folders * len(files) if len(folders) == 1 else folders
+        yield from check_images(files, folders)
+
+
+def summary(files: Sequence[CocoFile], has_images: bool) -> str:
+    """Say what was checked, after nothing was found."""
+    num_images = sum(len(file.images.entries) for file in files)
+    num_annotations = sum(len(file.annotations.entries) for file in files)
+    num_categories = len(files[0].categories.entries)
+    counts = (
+        f'{num_images:,} images, {num_annotations:,} annotations, '
+        f'{num_categories} categories'
+    )
+    names = ', '.join(file.path for file in files)
+    state = '' if has_images else ' (image files not checked: no --images)'
+    return f'{names}: {counts}: nothing wrong{state}'
+
+
+def main() -> None:
+    """Mend if that is asked for, check, and report."""
+    args = parse_args()
+    # Names in the files may hold what the terminal cannot show.
+    sys.stdout.reconfigure(errors='backslashreplace')
+    if args.fix:
+        write_repaired(args.files[0], args.fix)
+        args.files = [args.fix if args.fix.exists() else args.files[0]]
+    read = [read_file(path) for path in args.files]
+    files = [file for file in read if isinstance(file, CocoFile)]
+    unread = [problem for problem in read if isinstance(problem, Problem)]
+    problems = itertools.chain(unread, find_problems(files, args.images))
+    lines = report(problems, args.max_shown)
+    print(*lines or [summary(files, bool(args.images))], sep='\n')
+    sys.exit(bool(lines))
+
+
+if __name__ == '__main__':
+    main()
