@@ -27,3 +27,5 @@ train_dataloader = dict(
         datasets=[_base_.labeled, pseudo_labeled],
     ),
 )
+# Acts if annotate.py was told to mark doubtful regions (`ignore`).
+custom_hooks = [dict(type='IgnoreRegionsHook')]
