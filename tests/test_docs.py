@@ -59,3 +59,15 @@ def test_documented_evaluator_takes_these_arguments(drawn):
     metric = METRICS.build(dict(evaluator, ann_file=str(truth)))
 
     assert metric.min_scores == dict(red=0.5, green=0.5)
+
+
+def test_all_ways_to_select_are_documented():
+    text = (DOCS / 'selection.md').read_text()
+    filters = {'MinViews', 'MaxCornerSpread', 'MinSide'}
+    tool = (DOCS.parent / 'tools' / 'select_labels.py').read_text()
+
+    options = set(re.findall(r"'(--[a-z-]+)'", tool))
+    assert len(options) >= 15
+    assert set(re.findall(r'--[a-z][a-z-]+', text)) >= options - {'--method'}
+    assert all(f'`{name}(' in text for name in filters)
+    assert filters <= TASK_UTILS.module_dict.keys()
