@@ -57,8 +57,14 @@ def write_pseudo_labels(
         )
 
     def image_lines(part: slice) -> bytes:
-        rows = images[part].to_pylist()
-        return ''.join(f',\n{json.dumps(row)}' for row in rows).encode()
+        rows = images[part]
+        names = rows['file_name'].to_pylist()
+        return lines_of(
+            id=image_ids[part],
+            file_name=pa.array([json.dumps(name) for name in names]),
+            width=as_text(rows['width'].to_numpy()),
+            height=as_text(rows['height'].to_numpy()),
+        )
 
     with replacing(path) as file:
         file.write(f'{{"info": {json.dumps(info)},\n"images": ['.encode())

@@ -222,8 +222,7 @@ def describe(
         ),
         num_images=selection.num_images,
         num_empty=selection.num_empty,
-        num_empty_dropped=selection.num_images
-        - int(selection.keeps_image.sum()),
+        num_empty_dropped=selection.num_dropped,
         num_detections=len(selection.is_selected),
         num_thin=selection.num_thin,
         num_stopped=selection.num_stopped,
@@ -239,6 +238,10 @@ def describe(
     )
 
 
-def by_name(classes: Sequence[str], scores: np.ndarray) -> dict:
-    """Return the scores by class name, see `shorten`."""
+def by_name(
+    classes: Sequence[str], scores: np.ndarray | None
+) -> dict[str, float | None] | None:
+    """Return the scores by class name, see `shorten`; None for None."""
+    if scores is None:
+        return None
     return dict(zip(classes, shorten(scores), strict=True))

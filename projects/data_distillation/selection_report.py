@@ -118,11 +118,9 @@ def left_out(selection: Selection) -> Iterator[str]:
         )
     for name, number in selection.num_stopped.items():
         yield f'{number:,} detections were stopped by {name}'
-    num_kept = int(selection.keeps_image.sum())
     yield (
         f'{selection.num_empty:,} of {selection.num_images:,} images have no '
-        f'pseudo label; {selection.num_images - num_kept:,} of them were '
-        'dropped'
+        f'pseudo label; {selection.num_dropped:,} of them were dropped'
     )
 
 

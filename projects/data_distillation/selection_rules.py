@@ -47,6 +47,11 @@ class Selection:
     num_stopped: dict[str, int]
     found: Candidates
 
+    @property
+    def num_dropped(self) -> int:
+        """How many images without a pseudo label were left out."""
+        return self.num_images - int(self.keeps_image.sum())
+
 
 class SelectionRules:
     """Decides what becomes of each detection.
@@ -132,16 +137,16 @@ class SelectionRules:
         is_empty = is_read & ~is_in(detections, is_selected, len(is_read))
         keeps_image = is_read & ~self._surplus(detections, is_empty, is_read)
         return Selection(
-            min_scores,
-            ignore_scores,
-            is_selected,
-            is_ignored & keeps_image[detections.image_index],
-            keeps_image,
-            found.num_images,
-            int(is_empty.sum()),
-            int((~is_thick).sum()),
-            num_stopped,
-            found,
+            min_scores=min_scores,
+            ignore_scores=ignore_scores,
+            is_selected=is_selected,
+            is_ignored=is_ignored & keeps_image[detections.image_index],
+            keeps_image=keeps_image,
+            num_images=found.num_images,
+            num_empty=int(is_empty.sum()),
+            num_thin=int((~is_thick).sum()),
+            num_stopped=num_stopped,
+            found=found,
         )
 
     def _filter(
