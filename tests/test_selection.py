@@ -140,6 +140,8 @@ def test_score_out_of_range_is_refused(score):
     with pytest.raises(ValueError, match=f'min_score must be .* got {score}'):
         FixedSelector(score)
     with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
+        PrecisionSelector(0.9, floor=score)
+    with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
         MatchedSelector(floor=score)
 
 
@@ -191,6 +193,7 @@ def test_smoothing_draws_rare_classes_to_the_common_rate():
     assert stronger > 90
 
 
+@pytest.mark.filterwarnings('error')
 def test_smoothing_without_instances_or_detections_changes_nothing():
     assert smoothed(np.array([0, 0]), np.array([5, 5]), 3).tolist() == [0, 0]
     assert smoothed(np.array([4, 2]), np.array([0, 0]), 3).tolist() == [4, 2]
@@ -280,6 +283,16 @@ def test_precision_is_chosen_for_each_class():
 def test_precision_needs_validation():
     with pytest.raises(ValueError, match=r'docs/selection.md.*got none'):
         PrecisionSelector(0.9).choose(NOTHING, LABELED)
+
+
+def test_all_detections_wanted_give_the_lowest_score():
+    scores = np.array([0.9, 0.5], np.float32)
+
+    found = MatchedSelector().choose(
+        Candidates(scores, np.zeros(2, int), 1), counts(1, 2)
+    )
+
+    assert found.tolist() == [0.5]
 
 
 @pytest.mark.parametrize('target', [0, -1, 1.1])
