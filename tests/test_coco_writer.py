@@ -7,7 +7,10 @@ import pyarrow as pa
 import pytest
 
 from projects.data_distillation import coco_writer
-from projects.data_distillation.coco_writer import write_pseudo_labels
+from projects.data_distillation.coco_writer import (
+    read_origin,
+    write_pseudo_labels,
+)
 from projects.data_distillation.detections import Detections
 
 CATEGORIES = [dict(id='07', name='r"\\é'), dict(id=3, name='green', x=[1])]
@@ -68,6 +71,40 @@ def test_file_holds_what_was_given(tmp_path, monkeypatch, num, at_once):
             views=given.num_views[i],
         )
         assert np.float32(found['score']) == given.scores[i]
+
+
+def test_origin_is_read_without_the_rest(tmp_path):
+    file = tmp_path / 'labels.json'
+    origin = dict(selection='é\n"', min_scores=[])
+    info = dict(data_distillation=origin)
+    nothing = annotations(0), np.zeros(0, bool)
+    write_pseudo_labels(file, info, images(), *nothing, CATEGORIES)
+    assert read_origin(file) == origin
+
+    first, _, _ = file.read_bytes().partition(b'\n')
+    file.write_bytes(first + b'\nnot JSON')
+    assert read_origin(file) == origin
+
+
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        (dict(info=dict(data_distillation=dict(a=1))), dict(a=1)),
+        (dict(images=[], info=dict(data_distillation=dict(a=1))), dict(a=1)),
+        (dict(info=dict(description='COCO')), {}),
+        (dict(info='text'), {}),
+        (dict(info=None), {}),
+        (dict(), {}),
+    ],
+)
+@pytest.mark.parametrize('indent', [None, 1])
+def test_origin_of_files_that_others_wrote(
+    tmp_path, content, expected, indent
+):
+    file = tmp_path / 'labels.json'
+    file.write_text(json.dumps(content, indent=indent))
+
+    assert read_origin(file) == expected
 
 
 def test_old_file_stays_if_writing_fails(tmp_path):

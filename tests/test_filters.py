@@ -48,6 +48,14 @@ def test_less_than_one_view_is_refused():
         MinViews(0)
 
 
+@pytest.mark.parametrize('value', [0, -1, float('nan')])
+def test_bounds_that_stop_nothing_or_all_are_refused(value):
+    with pytest.raises(ValueError, match=f'pixels must be .* got {value}'):
+        MinSide(value)
+    with pytest.raises(ValueError, match=f'spread must be .* got {value}'):
+        MaxCornerSpread(value)
+
+
 def brute_force(found: Detections, doubtful, selected) -> list[bool]:
     def covers(d, s):
         one, label = found.bbox_xywh[d], found.bbox_xywh[s]

@@ -35,7 +35,7 @@ def annotation(number: int, bbox_xyxy: list, is_crowd: int) -> dict:
     )
 
 
-def write_labels(folder: Path, regions: int) -> dict:
+def write_labels(folder: Path, regions: int, objects: int = 1) -> dict:
     """Pseudo labels of one noisy image; returns their dataset's config."""
     pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3))
     cv2.imwrite(str(folder / 'a.png'), pixels.astype(np.uint8))
@@ -43,7 +43,7 @@ def write_labels(folder: Path, regions: int) -> dict:
         info=dict(data_distillation=dict(num_ignored=regions)),
         images=[dict(id=1, file_name='a.png', width=128, height=128)],
         annotations=[
-            annotation(1, OBJECT_XYXY, 0),
+            *[annotation(1, OBJECT_XYXY, 0)] * objects,
             *[annotation(2, REGION_XYXY, 1)] * regions,
         ],
         categories=[dict(id=i, name=c) for i, c in enumerate(CLASSES, 1)],
@@ -62,12 +62,14 @@ def write_labels(folder: Path, regions: int) -> dict:
     )
 
 
-def student(folder: Path, model: str = 'digits', regions: int = 1) -> Runner:
+def student(
+    folder: Path, model: str = 'digits', regions: int = 1, objects: int = 1
+) -> Runner:
     """A runner that trains a detector of the project for one iteration."""
     cfg = Config.fromfile(ROOT / f'configs/{model}/supervised_long.py')
     if model == 'bccd':
         cfg.model.roi_head.bbox_head.num_classes = len(CLASSES)
-    part = write_labels(folder, regions)
+    part = write_labels(folder, regions, objects)
     cfg.train_dataloader = dict(
         batch_size=1,
         num_workers=0,
@@ -127,8 +129,9 @@ def in_region(head, sizes) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('ignores', [True, False])
-def test_no_loss_in_a_region_for_a_dense_detector(tmp_path, ignores):
-    runner = student(tmp_path)
+@pytest.mark.parametrize('objects', [1, 0])
+def test_no_loss_in_a_region_for_a_dense_detector(tmp_path, ignores, objects):
+    runner = student(tmp_path, objects=objects)
     if ignores:
         IgnoreRegionsHook().before_train(runner)
     head = runner.model.bbox_head
@@ -142,8 +145,11 @@ def test_no_loss_in_a_region_for_a_dense_detector(tmp_path, ignores):
 
 
 @pytest.mark.parametrize('ignores', [True, False])
-def test_no_loss_in_a_region_for_a_two_stage_detector(tmp_path, ignores):
-    runner = student(tmp_path, 'bccd')
+@pytest.mark.parametrize('objects', [1, 0])
+def test_no_loss_in_a_region_for_a_two_stage_detector(
+    tmp_path, ignores, objects
+):
+    runner = student(tmp_path, 'bccd', objects=objects)
     if ignores:
         IgnoreRegionsHook().before_train(runner)
     model, rois = runner.model, []
@@ -218,6 +224,7 @@ def test_crowds_of_a_labeled_file_do_not_count(tmp_path):
         assert num_ignored(DATASETS.build(part)) == 0
 
 
-def test_threshold_out_of_range_is_refused():
-    with pytest.raises(ValueError, match='ignore_iof_thr must .* got -1'):
-        IgnoreRegionsHook(-1)
+@pytest.mark.parametrize('threshold', [-1, 0])
+def test_threshold_that_ignores_nothing_is_refused(threshold):
+    with pytest.raises(ValueError, match=f'must be .* got {threshold}'):
+        IgnoreRegionsHook(threshold)

@@ -172,6 +172,19 @@ def test_filters_of_the_selection_hold_for_the_report(
     assert 'detections bbox_mAP: 91.7' in text
 
 
+def test_other_labels_are_judged_in_a_folder_of_their_own(
+    work_dir, truth, tmp_path
+):
+    other = tmp_path / 'other.json'
+    text = (work_dir / 'pseudo_labels.json').read_text()
+    other.write_text(text.replace('"red": 0.5', '"red": 0.7'))
+
+    report = LabelReport(work_dir, truth, labels=other)
+
+    assert report.default_out == work_dir / 'quality_of_other'
+    assert 'instances: 2' in report.write(tmp_path / 'out')
+
+
 def matches(scores, is_right, num_truth=4):
     return ClassMatches(
         np.array(scores, np.float32), np.array(is_right, bool), num_truth

@@ -18,7 +18,7 @@ from projects.data_distillation import (
     selection_report,
 )
 from projects.data_distillation.coco import CocoError
-from projects.data_distillation.detections import SCHEMA
+from projects.data_distillation.detections import SCHEMA, StoreError
 from projects.data_distillation.pseudo_labels import (
     export_pseudo_labels,
     select_labels,
@@ -155,6 +155,18 @@ REFUSED = [
     ),
     (['--validation', 'x'], '--validation-truth go together'),
     (['--like', 'x.json', '--min-views', 2], '--like goes with no other'),
+    (['--like', 'none.json'], 'not found: none.json'),
+    (
+        ['--method', 'fixed', '--min-score', 'red=0.5', 'red=0.6'],
+        "got ['red=0.5', 'red=0.6']",
+    ),
+    (
+        [
+            *('--method', 'fixed', '--min-score', 1),
+            *('--max-empty-share', 0),
+        ],
+        'no image is left: none of 2 has a pseudo label',
+    ),
     (['--floor', 7], 'floor must be between 0 and 1, got 7'),
 ]
 
@@ -186,6 +198,96 @@ def test_same_rules_give_the_same_bytes(tool, store, labeled, tmp_path):
         file.read_bytes().partition(b'"images"')[2] for file in (first, second)
     ]
     assert annotations[0] == annotations[1]
+
+
+def test_only_the_images_of_a_file_are_taken(tool, store, labeled, tmp_path):
+    images = tmp_path / 'images.json'
+    images.write_text(json.dumps(dict(images=[dict(id=7, file_name='1')])))
+    out = tmp_path / 'labels.json'
+
+    _, error = tool(
+        store, '--labeled', labeled, '--out', out, '--images', images
+    )
+
+    assert not error
+    assert scores_of(out) == [0.8]
+
+
+def test_filter_of_ones_own_is_imported(
+    tool, store, labeled, tmp_path, monkeypatch
+):
+    (tmp_path / 'own_filter.py').write_text(
+        'from mmdet.registry import TASK_UTILS\n'
+        '@TASK_UTILS.register_module()\n'
+        'class NotRed:\n'
+        '    def __call__(self, detections):\n'
+        '        return detections.labels != 0\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    first, second = tmp_path / 'a.json', tmp_path / 'b.json'
+    arguments = ['--labeled', labeled, '--out', second, '--like', first]
+    tool(store, '--labeled', labeled, '--out', first)
+    first.write_text(
+        first.read_text().replace(
+            '"filters": []', '"filters": [{"type": "NotRed"}]'
+        )
+    )
+
+    _, without = tool(store, *arguments)
+    _, error = tool(store, *arguments, '--custom-imports', 'own_filter')
+
+    assert 'NotRed is not in the mmdet' in without
+    assert not error
+    assert scores_of(second) == [0.8]
+
+
+def test_detections_of_validation_images_become_no_labels(labeled, tmp_path):
+    store = DetectionStore(tmp_path / 'v', dict(purpose='validation'))
+    store.add(stored_row('0', ([5, 5, 40, 40], 0.8, 1)))
+    store.flush()
+
+    with pytest.raises(StoreError, match='must not be trained on'):
+        select_labels(tmp_path / 'v', labeled, {}, tmp_path / 'labels.json')
+
+
+def test_validation_and_annotation_share_no_folder(
+    drawn, checkpoint, tmp_path
+):
+    Runner.from_cfg(validate_cfg(drawn, checkpoint, tmp_path / 'w')).test()
+    runner = Runner.from_cfg(annotate_cfg(drawn, checkpoint, tmp_path / 'w'))
+
+    with pytest.raises(StoreError, match=r"differs in \['purpose'\]"):
+        runner.test()
+
+
+def test_rules_that_would_fail_end_the_run_before_inference(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].selection = dict(
+        selector=dict(type='FixedSelector', min_score=dict(blue=0.5))
+    )
+    runner = Runner.from_cfg(cfg)
+
+    with pytest.raises(ValueError, match='each class of'):
+        runner.test()
+
+    assert runner.model.module.batches == []
+
+
+def test_class_names_are_shown_as_they_are(store, labeled, tmp_path):
+    content = json.loads(labeled.read_text())
+    content['categories'][0]['name'] = 'cell [left] :smile: a[/b]'
+    labeled.write_text(json.dumps(content))
+    writer = DetectionStore(tmp_path / 'no_names', dict(views=[]))
+    writer.add(stored_row('0', ([5, 5, 40, 40], 0.8, 1)))
+    writer.flush()
+
+    text = select_labels(
+        tmp_path / 'no_names', labeled, {}, tmp_path / 'labels.json'
+    )
+
+    assert 'cell [left] :smile: a[/b]' in text
 
 
 def test_file_that_does_not_say_its_rules_cannot_be_repeated(labeled):
@@ -298,7 +400,7 @@ def test_missing_validation_is_refused_before_inference(
     )
     runner = Runner.from_cfg(cfg)
 
-    with pytest.raises(ValueError, match=r'none: run EXPERIMENT/validate.py'):
+    with pytest.raises(ValueError, match=r'none: run EXPER.*/validate.py'):
         runner.test()
 
     assert runner.model.module.batches == []
@@ -314,7 +416,7 @@ def report_of(tmp_path, scores, selector, num_labeled, validation=None):
         for n, s in enumerate(scores)
     ]
     rules = SelectionRules(selector)
-    rules.validation_matches = lambda provenance: validation
+    rules.validation_matches = lambda *_: validation
     return export_pseudo_labels(
         pa.Table.from_pylist(rows, SCHEMA),
         CATEGORIES,

@@ -276,8 +276,35 @@ def test_precision_is_chosen_for_each_class():
         NOTHING, LABELED, validation
     )
 
-    expected = [0.7, math.inf, math.inf, 0.3]
+    expected = [0.7, math.inf, math.inf, math.inf]
     np.testing.assert_array_equal(found, np.float32(expected))
+
+
+def test_floor_does_not_undercut_the_precision():
+    # From 0.5 on half are right, from 0.2 on three in four.
+    seen = matches(
+        *[(0.9, True), (0.5, False), (0.4, False)],
+        *[(0.2, True)] * 5,
+    )
+
+    def choose(floor):
+        selector = PrecisionSelector(0.7, floor)
+        return selector.choose(NOTHING, counts(1, 9), [seen]).tolist()
+
+    assert choose(0) == [np.float32(0.2)]
+    assert choose(0.3) == [np.float32(0.9)]
+    assert choose(0.95) == [math.inf]
+
+
+@pytest.mark.parametrize('percent', [7, 14, 55, 56])
+def test_precision_that_is_just_met_is_enough(percent):
+    seen = matches(*[(0.5, n < percent) for n in range(100)])
+
+    found = PrecisionSelector(percent / 100).choose(
+        NOTHING, counts(1, 9), [seen]
+    )
+
+    assert found.tolist() == [0.5]
 
 
 def test_precision_needs_validation():

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation import DetectionStore, SelectionRules
+from projects.data_distillation import (
+    DetectionStore,
+    FixedSelector,
+    SelectionRules,
+)
+from projects.data_distillation.coco import CocoError
 from projects.data_distillation.detections import (
+    SCHEMA,
     TEACHER_KEYS,
     Detections,
     StoreError,
@@ -63,7 +69,10 @@ def test_filters_combine_and_each_is_counted():
     )
 
     assert selection.is_selected.tolist() == [True] + [False] * 5
-    assert selection.num_stopped == dict(MinViews=2, MaxCornerSpread=2)
+    assert selection.num_stopped == {
+        'MinViews(num_views=2)': 2,
+        'MaxCornerSpread(spread=0.2)': 2,
+    }
     assert selection.num_thin == 1
     assert not selection.is_ignored.any()
 
@@ -207,7 +216,9 @@ def validation(tmp_path) -> dict:
 def test_validation_is_matched_with_its_truth(validation):
     rules = SelectionRules(validation=validation)
 
-    red, green = rules.validation_matches(dict(TEACHER, image_folder='u'))
+    red, green = rules.validation_matches(
+        dict(TEACHER, image_folder='u'), LABELED
+    )
 
     assert red.scores.tolist() == np.float32([0.9, 0.8]).tolist()
     assert red.is_right.tolist() == [True, False]
@@ -219,7 +230,7 @@ def test_filters_hold_for_validation_too(validation):
         validation=validation, filters=[dict(type='MinViews', num_views=2)]
     )
 
-    red, _ = rules.validation_matches(TEACHER)
+    red, _ = rules.validation_matches(TEACHER, LABELED)
 
     assert red.is_right.tolist() == [False]
 
@@ -229,7 +240,7 @@ def test_validation_by_another_teacher_is_refused(validation, key):
     rules = SelectionRules(validation=validation)
 
     with pytest.raises(StoreError, match=rf"differs in \['{key}'\].*validate"):
-        rules.validation_matches(TEACHER | {key: 'y'})
+        rules.validation_matches(TEACHER | {key: 'y'}, LABELED)
 
 
 def test_validation_without_detections_is_refused(validation, tmp_path):
@@ -237,11 +248,71 @@ def test_validation_without_detections_is_refused(validation, tmp_path):
     rules = SelectionRules(validation=dict(validation, detections=str(folder)))
 
     with pytest.raises(StoreError, match=f'in {folder}: run .*validate.py'):
-        rules.open_validation(TEACHER)
+        rules.validation_matches(TEACHER, LABELED)
 
 
 def test_validation_without_truth_is_refused(validation):
     rules = SelectionRules(validation=dict(validation, ann_file='none.json'))
 
     with pytest.raises(FileNotFoundError, match='not found: none.json'):
-        rules.open_validation(TEACHER)
+        rules.validation_matches(TEACHER, LABELED)
+
+
+def test_validation_of_other_classes_is_refused(validation):
+    reversed_names = LabeledCounts(1, np.array([1, 1]), ('green', 'red'))
+    rules = SelectionRules(validation=validation)
+
+    with pytest.raises(CocoError, match='the order differs'):
+        rules.validation_matches(TEACHER, reversed_names)
+
+
+def test_validation_of_unreadable_images_has_no_matches(validation, tmp_path):
+    store = DetectionStore(tmp_path / 'torn', TEACHER)
+    store.add(
+        {name: [] for name in SCHEMA.names}
+        | dict(file_name='a', image_id=1, width=1, height=1, unreadable='torn')
+    )
+    store.flush()
+    rules = SelectionRules(
+        validation=dict(validation, detections=str(tmp_path / 'torn'))
+    )
+
+    matches = rules.validation_matches(TEACHER, LABELED)
+
+    assert [len(m.scores) for m in matches] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ('rules', 'error', 'message'),
+    [
+        (
+            dict(selector=dict(type='FixedSelector', min_score=dict(x=0.5))),
+            ValueError,
+            'each class',
+        ),
+        (
+            dict(ignore=dict(type='PrecisionSelector', target=0.5)),
+            ValueError,
+            'got none',
+        ),
+        (
+            dict(selector=dict(FIXED, type=FixedSelector)),
+            TypeError,
+            'JSON',
+        ),
+    ],
+)
+def test_rules_that_would_fail_are_found_before(rules, error, message):
+    with pytest.raises(error, match=message):
+        SelectionRules(**rules).check(TEACHER, LABELED)
+
+
+def test_good_rules_pass_the_check(validation):
+    SelectionRules(
+        dict(type='PrecisionSelector', target=0.5), validation=validation
+    ).check(TEACHER, LABELED)
+
+
+def test_detections_of_unknown_classes_are_refused():
+    with pytest.raises(CocoError, match='2 categories, got .* number 2'):
+        apply(detections((0, 0.9, dict(label=2))))

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         '--grid-up-to',
         type=int,
         default=100_000,
-        help='images from which on it is not tried (2 GiB for 100,000)',
+        help='most images to try it with (5 GiB for 100,000)',
     )
     return parser.parse_args()
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmengine.utils import import_modules_from_strings
+
 from projects.data_distillation.quality_report import LabelReport
 
 
@@ -46,6 +48,18 @@ def parse_args() -> argparse.Namespace:
         '--detections WORK_DIR/quality_estimate)',
     )
     parser.add_argument(
+        '--labels',
+        type=Path,
+        help='pseudo labels to judge (default: WORK_DIR/pseudo_labels.json)',
+    )
+    parser.add_argument(
+        '--custom-imports',
+        nargs='+',
+        default=[],
+        metavar='MODULE',
+        help='modules that register filters of your own',
+    )
+    parser.add_argument(
         '--iou',
         type=float,
         default=0.5,
@@ -57,10 +71,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the report."""
     args = parse_args()
-    report = LabelReport(args.work_dir, args.truth, args.detections, args.iou)
+    import_modules_from_strings(args.custom_imports)
+    report = LabelReport(
+        args.work_dir, args.truth, args.detections, args.iou, args.labels
+    )
     try:
         print(report.write(args.out or report.default_out))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
 
 

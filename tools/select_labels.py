@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmengine.utils import import_modules_from_strings
+
 from projects.data_distillation.pseudo_labels import select_labels, used_rules
 
 # The options of each method, with the names of the selectors' arguments.
@@ -28,6 +30,7 @@ METHODS = {
     'fixed': dict(min_score='--min-score'),
     'precision': dict(target='--target-precision', floor='--floor'),
 }
+NOT_RULES = ('detections', 'labeled', 'out', 'images', 'custom_imports')
 NEEDED = {'fixed': 'min_score', 'precision': 'target'}
 
 
@@ -48,12 +51,18 @@ def parse_args() -> argparse.Namespace:
         help='pseudo labels whose selection to repeat; no other options',
     )
     add('--method', choices=METHODS, help='default: matched')
+    add(
+        '--custom-imports',
+        nargs='+',
+        metavar='MODULE',
+        help='modules that register selectors or filters of your own',
+    )
     add_selector_options(parser)
     add_rule_options(parser)
     args = parser.parse_args()
     try:
         args.selection = selection_of(args)
-    except ValueError as error:
+    except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     return args
 
@@ -107,6 +116,12 @@ def add_rule_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         help='share of images without label, 0 (none) to 1 (all, default)',
     )
+    add(
+        '--images',
+        type=Path,
+        metavar='FILE',
+        help='only the images of this COCO file (default: all stored)',
+    )
     add('--validation', type=Path, help="validation images' detection store")
     add('--validation-truth', help='COCO file of the validation images')
 
@@ -118,8 +133,8 @@ def selection_of(args: argparse.Namespace) -> dict:
         ValueError: If an option does not go with the method, or is missing.
     """
     given = dict(vars(args))
-    for name in ('detections', 'labeled', 'out'):
-        del given[name]
+    for name in NOT_RULES:
+        given.pop(name, None)
     like = given.pop('like', None)
     if like:
         if given:
@@ -171,7 +186,8 @@ def scores_of(texts: list[str]) -> float | dict[str, float]:
     if len(texts) == 1 and '=' not in texts[0]:
         return float(texts[0])
     pairs = [text.rpartition('=') for text in texts]
-    if not all(name for name, _, _ in pairs):
+    names = {name for name, _, _ in pairs}
+    if '' in names or len(names) < len(pairs):
         raise ValueError(
             f'--min-score takes one score or CLASS=S for each, got {texts}'
         )
@@ -195,11 +211,16 @@ def filters_of(given: dict) -> list[dict]:
 def main() -> None:
     """Select and write."""
     args = parse_args()
+    import_modules_from_strings(getattr(args, 'custom_imports', []))
     try:
         report = select_labels(
-            args.detections, args.labeled, args.selection, args.out
+            args.detections,
+            args.labeled,
+            args.selection,
+            args.out,
+            getattr(args, 'images', None),
         )
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
     print(report)
 

@@ -33,11 +33,9 @@ def read_coco(path: str | Path, *required: str) -> dict:
         FileNotFoundError: If there is no such file.
         CocoError: If it is no JSON object or lacks a required list.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'annotation file not found: {path}')
+    check_is_file(path)
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(Path(path).read_bytes())
     except ValueError as error:
         raise CocoError(f'{path} is not valid JSON: {error}') from None
     if not isinstance(content, dict):
@@ -46,6 +44,16 @@ def read_coco(path: str | Path, *required: str) -> dict:
         )
     check_lists(content, path, required)
     return content
+
+
+def check_is_file(path: str | Path) -> None:
+    """Check that an annotation file is there.
+
+    Raises:
+        FileNotFoundError: If it is not.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'annotation file not found: {path}')
 
 
 def check_lists(

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .coco import Categories, replacing
+from .coco import Categories, check_is_file, read_coco, replacing
 from .detections import Detections
 
 IMAGES_AT_ONCE = 50_000
 ANNOTATIONS_AT_ONCE = 200_000
 Texts = pa.Array
+INFO = '{"info": '
 
 
 def write_pseudo_labels(
@@ -67,7 +68,7 @@ def write_pseudo_labels(
         )
 
     with replacing(path) as file:
-        file.write(f'{{"info": {json.dumps(info)},\n"images": ['.encode())
+        file.write(f'{INFO}{json.dumps(info)},\n"images": ['.encode())
         file.writelines(parts(image_lines, len(images), IMAGES_AT_ONCE))
         file.write(b'\n],\n"annotations": [')
         file.writelines(
@@ -76,6 +77,31 @@ def write_pseudo_labels(
         file.write(
             f'\n],\n"categories": {json.dumps(categories)}}}\n'.encode()
         )
+
+
+def read_origin(path: str | Path) -> dict:
+    """Read how a file of pseudo labels came to be.
+
+    Args:
+        path: The file; if `write_pseudo_labels` wrote it, only its first line
+            is read, since the others may be many gigabytes as objects.
+
+    Returns:
+        `info.data_distillation`; empty if there is none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it is no JSON object.
+    """
+    check_is_file(path)
+    with Path(path).open('rb') as file:
+        first = file.readline()
+    if first.startswith(INFO.encode()) and first.endswith(b',\n'):
+        info = json.loads(first.removesuffix(b',\n') + b'}')['info']
+    else:
+        info = read_coco(path).get('info')
+    origin = info.get('data_distillation') if isinstance(info, dict) else None
+    return origin or {}
 
 
 def parts(

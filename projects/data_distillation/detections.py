@@ -191,7 +191,9 @@ class DetectionStore:
                 'EXPERIMENT/validate.py first, see docs/selection.md'
             )
         made = self.provenance
-        differing = [k for k in TEACHER_KEYS if made.get(k) != provenance[k]]
+        differing = [
+            key for key in TEACHER_KEYS if made.get(key) != provenance.get(key)
+        ]
         if differing:
             raise StoreError(
                 f'{self.folder} cannot judge these detections: it differs in '

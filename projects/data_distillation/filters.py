@@ -30,10 +30,14 @@ class MinSide:
     """Stops boxes that are thin.
 
     Args:
-        pixels: The least width and height, in the original image.
+        pixels: The least width and height, in the original image; above 0.
+
+    Raises:
+        ValueError: If it is not above 0.
     """
 
     def __init__(self, pixels: float) -> None:
+        check_above_0('pixels', pixels)
         self.pixels = pixels
 
     def __call__(self, detections: Detections) -> np.ndarray:
@@ -67,15 +71,30 @@ class MaxCornerSpread:
 
     Args:
         spread: The largest corner spread, in parts of the box's size (the
-            square root of its area), see `mergers.corner_spread`.
+            square root of its area), see `mergers.corner_spread`; above 0.
+            What a single view supports has none.
+
+    Raises:
+        ValueError: If it is not above 0.
     """
 
     def __init__(self, spread: float) -> None:
+        check_above_0('spread', spread)
         self.spread = spread
 
     def __call__(self, detections: Detections) -> np.ndarray:
         """See `Filter`."""
         return detections.corner_spread <= self.spread
+
+
+def check_above_0(name: str, value: float) -> None:
+    """Check that a number of the config is above 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not value > 0:
+        raise ValueError(f'{name} must be above 0, got {value}')
 
 
 def covers_a_label(

@@ -54,6 +54,9 @@ class DetectionHook(Hook):
         images_per_shard: See `DetectionStore`.
     """
 
+    # Of another purpose, detections must not get into the same store.
+    purpose = 'validation'
+
     def __init__(self, labeled: dict, images_per_shard: int = 100) -> None:
         self.labeled = labeled
         self.images_per_shard = images_per_shard
@@ -135,7 +138,9 @@ class DetectionHook(Hook):
         self.check_data(loader.dataset)
         self._store = DetectionStore(
             Path(runner.work_dir) / 'detections',
-            provenance_of(runner.cfg, loader.dataset),
+            dict(
+                provenance_of(runner.cfg, loader.dataset), purpose=self.purpose
+            ),
             self.images_per_shard,
         )
         self._skip_done(loader.sampler, loader.batch_size or 1)
@@ -218,6 +223,8 @@ class AnnotationHook(DetectionHook):
         Paper, section 3: generating labels on unlabeled data.
     """
 
+    purpose = 'pseudo labels'
+
     def __init__(
         self,
         labeled: dict,
@@ -244,18 +251,17 @@ class AnnotationHook(DetectionHook):
             check_disjoint(self._file_names, dataset.data_prefix['img'], known)
 
     def before_test(self, runner: Runner) -> None:
-        """See `DetectionHook.before_test`; checks the rules' validation too.
+        """See `DetectionHook.before_test`; checks the selection rules too.
 
         Args:
             runner: The runner.
 
         Raises:
-            StoreError, FileNotFoundError: If the rules' validation cannot be
-                used.
+            TypeError, ValueError, FileNotFoundError: See
+                `SelectionRules.check`.
         """
         super().before_test(runner)
-        if self.rules.validation:
-            self.rules.open_validation(self._store.provenance)
+        self.rules.check(self._store.provenance, self._labeled)
 
     def after_all_images(self, runner: Runner) -> None:
         """Select and write the pseudo labels.

@@ -1,9 +1,13 @@
 """IgnoreRegionsHook: doubtful regions are neither object nor background."""
 
+import functools
+import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from mmdet.models.task_modules import AssignResult
 from mmdet.registry import HOOKS
+from mmdet.structures.bbox import bbox_overlaps
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -11,7 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from .selection import check_score
+from .filters import check_above_0
 
 
 @HOOKS.register_module()
@@ -20,19 +24,20 @@ class IgnoreRegionsHook(Hook):
 
     MMDetection hands `iscrowd: 1` to the assigners, which by default do
     nothing with it (`ignore_iof_thr=-1`): the regions would be background.
-    Does nothing if the pseudo labels have no such regions.
+    Crowds of the labeled set are then ignored as well. Does nothing if the
+    pseudo labels have no such regions.
 
     Args:
         ignore_iof_thr: An anchor or proposal is ignored if more than this part
-            of it lies in a region, in [0, 1]. 0.5 is what MMDetection's
-            configs with crowds have (WIDER FACE, Open Images).
+            of it lies in a region, above 0. 0.5 is what MMDetection's configs
+            with crowds have (WIDER FACE, Open Images).
 
     Raises:
-        ValueError: If it is out of range.
+        ValueError: If it is not above 0.
     """
 
     def __init__(self, ignore_iof_thr: float = 0.5) -> None:
-        check_score('ignore_iof_thr', ignore_iof_thr)
+        check_above_0('ignore_iof_thr', ignore_iof_thr)
         self.ignore_iof_thr = ignore_iof_thr
 
     def before_train(self, runner: Runner) -> None:
@@ -61,12 +66,47 @@ class IgnoreRegionsHook(Hook):
             )
         for assigner in found:
             assigner.ignore_iof_thr = self.ignore_iof_thr
+            assigner.assign = ignoring_without_objects(
+                assigner.assign, self.ignore_iof_thr
+            )
         print_log(
             f'{regions:,} doubtful regions are ignored by '
             f'{", ".join(type(a).__name__ for a in found)}',
             'current',
             logging.INFO,
         )
+
+
+def ignoring_without_objects(
+    assign: Callable[..., AssignResult], ignore_iof_thr: float
+) -> Callable[..., AssignResult]:
+    """Make an assigner ignore regions of images without an object, too.
+
+    MMDetection's assigners take all of such an image for background, before
+    or after they have looked at the regions.
+
+    Args:
+        assign: The assigner's `assign`.
+        ignore_iof_thr: See `IgnoreRegionsHook`.
+
+    Returns:
+        What to call in its place.
+    """
+    signature = inspect.signature(assign)
+
+    @functools.wraps(assign)
+    def wrapped(*args: object, **kwargs) -> AssignResult:
+        result = assign(*args, **kwargs)
+        given = signature.bind(*args, **kwargs).arguments
+        regions = given.get('gt_instances_ignore')
+        if not len(given['gt_instances']) and regions is not None:
+            priors = given['pred_instances'].priors[:, :4]
+            shares = bbox_overlaps(priors, regions.bboxes, mode='iof')
+            in_region = (shares > ignore_iof_thr).any(dim=1)
+            result.gt_inds[in_region] = -1
+        return result
+
+    return wrapped
 
 
 def num_ignored(dataset: Dataset) -> int:

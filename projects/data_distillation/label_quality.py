@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from .coco import CocoError, check_classes, read_coco
+from .coco_writer import read_origin
 from .matching import ClassMatches, boxes_of, match_detections
 from .metrics import detection_metrics
 from .selection_report import render
@@ -220,8 +221,7 @@ def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
         FileNotFoundError: If there is no such file.
         CocoError: If it does not say.
     """
-    info = read_coco(pseudo_file).get('info') or {}
-    min_scores = info.get('data_distillation', {}).get('min_scores')
+    min_scores = read_origin(pseudo_file).get('min_scores')
     if not min_scores:
         raise CocoError(
             f'{pseudo_file} lacks `info.data_distillation.min_scores`, the '

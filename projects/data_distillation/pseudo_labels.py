@@ -13,15 +13,19 @@ import pyarrow.compute as pc
 import torch
 
 from .coco import Categories, CocoError, check_classes, read_coco
-from .coco_writer import write_pseudo_labels
-from .detections import Detections, DetectionStore, flatten
+from .coco_writer import read_origin, write_pseudo_labels
+from .detections import Detections, DetectionStore, StoreError, flatten
 from .selection import LabeledCounts
 from .selection_report import report
 from .selection_rules import Selection, SelectionRules
 
 
 def select_labels(
-    detections: Path, labeled_file: str, selection: dict, out_file: Path
+    detections: Path,
+    labeled_file: str,
+    selection: dict,
+    out_file: Path,
+    only_images_of: Path | None = None,
 ) -> str:
     """Write the pseudo labels of stored detections.
 
@@ -30,6 +34,9 @@ def select_labels(
         labeled_file: COCO file of the labeled images.
         selection: The arguments of `SelectionRules`.
         out_file: The file to write.
+        only_images_of: COCO file whose images, by file name, are wanted; None
+            for all that are stored, also those that were taken out of the
+            unlabeled images later.
 
     Returns:
         A report for people.
@@ -37,6 +44,7 @@ def select_labels(
     Raises:
         FileNotFoundError: If a file is not there, or the folder has no
             detections.
+        StoreError: If the detections are of validation images.
         CocoError: If the labeled file cannot be used, or its classes are not
             those of the teacher.
         ValueError: See `export_pseudo_labels`.
@@ -46,11 +54,20 @@ def select_labels(
     store = DetectionStore(detections)
     if store.provenance is None:
         raise FileNotFoundError(f'no detections (*.parquet) in {detections}')
+    if store.provenance.get('purpose') == 'validation':
+        raise StoreError(
+            f'{detections} holds detections of validation images, of which no '
+            'labels can be made: a student must not be trained on them'
+        )
     if 'classes' in store.provenance:
         classes = store.provenance['classes']
         check_classes(classes, labeled['categories'], labeled_file)
+    wanted = None
+    if only_images_of:
+        images = read_coco(only_images_of, 'images')['images']
+        wanted = {image['file_name'] for image in images}
     return export_pseudo_labels(
-        store.read(),
+        store.read(wanted),
         labeled['categories'],
         LabeledCounts.of(labeled),
         rules,
@@ -72,8 +89,7 @@ def used_rules(pseudo_labels: Path) -> dict:
         FileNotFoundError: If it is not there.
         CocoError: If it does not say how it was selected.
     """
-    info = read_coco(pseudo_labels).get('info') or {}
-    selection = info.get('data_distillation', {}).get('selection')
+    selection = read_origin(pseudo_labels).get('selection')
     if not selection:
         raise CocoError(
             f'{pseudo_labels} does not say how its labels were selected: '
@@ -104,8 +120,9 @@ def export_pseudo_labels(
         A report for people.
 
     Raises:
-        ValueError: If no image could be read, or the rules need what is not
-            there.
+        ValueError: If no image could be read or none is left, or the rules
+            need what is not there.
+        CocoError: If the detections are of other classes.
         StoreError, FileNotFoundError: If the rules' validation cannot be used.
     """
     is_read = pc.is_null(table['unreadable']).to_numpy()
@@ -115,8 +132,14 @@ def export_pseudo_labels(
             f'because of {table["unreadable"][0]}'
         )
     detections = flatten(table)
-    validation = rules.validation_matches(provenance)
+    validation = rules.validation_matches(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
+    if not selection.keeps_image.any():
+        raise ValueError(
+            f'no image is left: none of {selection.num_images} has a pseudo '
+            f'label, and max_empty_share is {rules.max_empty_share}. Select '
+            'by lower scores, or keep images without label'
+        )
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     origin = dict(

@@ -10,7 +10,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .coco import read_coco, write_json
+from .coco import write_json
+from .coco_writer import read_origin
 from .detections import DetectionStore, StoreError
 from .label_quality import (
     ClassQuality,
@@ -31,24 +32,26 @@ class LabelReport:
     """Compares the labels that annotation's thresholds select with a truth.
 
     Args:
-        work_dir: Of annotation: `pseudo_labels.json` for the thresholds, and
-            `detections/`.
+        work_dir: Of annotation, with `detections/`.
         truth: COCO file of the images' true objects.
         validation: The detections of other images, which are labeled, made by
             the same teacher and views: the report is an estimate. None for
             the unlabeled images' own.
         iou: Overlap from which a label is right, in (0, 1].
+        labels: The pseudo labels, for their thresholds and filters; None for
+            `pseudo_labels.json` of the work folder.
     """
 
     work_dir: Path
     truth: Path
     validation: Path | None = None
     iou: float = 0.5
+    labels: Path | None = None
 
     @property
     def pseudo_labels(self) -> Path:
         """The file of pseudo labels."""
-        return self.work_dir / 'pseudo_labels.json'
+        return self.labels or self.work_dir / 'pseudo_labels.json'
 
     @property
     def store(self) -> Path:
@@ -59,6 +62,8 @@ class LabelReport:
     def default_out(self) -> Path:
         """Where the files go unless told otherwise."""
         name = 'quality_estimate' if self.validation else 'quality'
+        if self.labels:
+            name = f'{name}_of_{self.labels.stem}'
         return self.work_dir / name
 
     def write(self, out: Path) -> str:
@@ -112,8 +117,7 @@ class LabelReport:
                 'annotate the images first'
             )
         if self.validation:
-            info = read_coco(self.pseudo_labels)['info']
-            store.check_same_teacher(info['data_distillation'])
+            store.check_same_teacher(read_origin(self.pseudo_labels))
         return readable, len(rows) - len(readable)
 
     def _content(self, quality: Quality, num_unreadable: int) -> dict:

@@ -137,7 +137,7 @@ class MatchedSelector:
             raise ValueError(
                 f'floor must not be above ceiling, got {floor} and {ceiling}'
             )
-        if smoothing < 0 or (smoothing and not per_class):
+        if not smoothing >= 0 or (smoothing and not per_class):
             raise ValueError(
                 'smoothing must be at least 0, and 0 without per_class, got '
                 f'smoothing={smoothing}, per_class={per_class}'
@@ -298,9 +298,12 @@ class PrecisionSelector:
         num_found = np.arange(1, len(scores) + 1)
         # Equal scores are selected together.
         is_last_of_score = np.append(scores[1:] < scores[:-1], True)
-        is_enough = np.cumsum(matches.is_right) >= self.target * num_found
-        ends = np.flatnonzero(is_enough & is_last_of_score[: len(scores)])
-        return max(scores[ends[-1]], self.floor) if len(ends) else math.inf
+        # A hair less, since 0.55 * 100 comes out above 55.
+        wanted = self.target * num_found - 1e-9
+        is_enough = np.cumsum(matches.is_right) >= wanted
+        is_allowed = is_last_of_score[: len(scores)] & (scores >= self.floor)
+        ends = np.flatnonzero(is_enough & is_allowed)
+        return scores[ends[-1]] if len(ends) else math.inf
 
 
 def check_score(name: str, score: float) -> None:

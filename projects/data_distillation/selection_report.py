@@ -101,7 +101,7 @@ def table_of(
         cells = [
             f'{num_labeled / labeled.num_images:.2f}',
             f'{num_kept / selection.num_images:.2f}',
-            f'{min_score:.3f}',
+            f'{min_score:.3f}' if np.isfinite(min_score) else '-',
             f'{num_kept:,}',
             f'{num_ignored:,}',
         ]
@@ -192,7 +192,8 @@ def unreadable_warning(unreadable: Sequence[dict]) -> Iterator[str]:
 
 def render(table: Table) -> str:
     """Return a table as plain text, 80 columns wide."""
-    console = Console(width=80, color_system=None)
+    # A class may be called 'cell [left]' or ':smile:'.
+    console = Console(width=80, color_system=None, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip()

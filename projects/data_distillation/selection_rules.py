@@ -1,14 +1,15 @@
 """Selection rules: which detections become labels, which regions to ignore."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
+from .coco import CocoError, check_classes, read_coco
 from .detections import Detections, DetectionStore, flatten
 from .filters import Filter, MinSide, covers_a_label
 from .matching import ClassMatches, match_detections
@@ -98,10 +99,30 @@ class SelectionRules:
             validation=validation,
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
-        self.filters: list[Filter] = list(map(TASK_UTILS.build, filters))
+        self.filters: dict[str, Filter] = {
+            name_of(cfg): TASK_UTILS.build(cfg) for cfg in filters
+        }
         self.ignore: Selector | None = ignore and TASK_UTILS.build(ignore)
         self.max_empty_share = max_empty_share
         self.validation = validation
+
+    def check(self, provenance: dict, labeled: LabeledCounts) -> None:
+        """Find before any inference what selection would fail on.
+
+        Args:
+            provenance: What makes the detections.
+            labeled: The counts of the labeled file.
+
+        Raises:
+            TypeError: If the configs cannot be written to a JSON file.
+            ValueError, FileNotFoundError: If a selector cannot choose, or the
+                validation cannot be used.
+        """
+        json.dumps(self.config)
+        nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
+        validation = self.validation_matches(provenance, labeled)
+        for selector in filter(None, (self.selector, self.ignore)):
+            selector.choose(nothing, labeled, validation)
 
     def apply(
         self,
@@ -120,7 +141,12 @@ class SelectionRules:
 
         Returns:
             The selection.
+
+        Raises:
+            CocoError: If there are detections of more classes than labeled.
+            ValueError: If a selector cannot choose.
         """
+        check_labels(detections, labeled)
         is_thick, num_stopped, passes = self._filter(detections)
         found = Candidates(
             detections.scores[passes],
@@ -155,10 +181,9 @@ class SelectionRules:
         """Return what is not thin, the filters' counts, and what passes."""
         passes = is_thick = MinSide(MIN_SIDE)(detections)
         num_stopped = {}
-        for each in self.filters:
+        for name, each in self.filters.items():
             passes_this = each(detections)
-            stopped = int((is_thick & ~passes_this).sum())
-            num_stopped[type(each).__name__] = stopped
+            num_stopped[name] = int((is_thick & ~passes_this).sum())
             passes = passes & passes_this
         return is_thick, num_stopped, passes
 
@@ -181,12 +206,13 @@ class SelectionRules:
         return surplus
 
     def validation_matches(
-        self, provenance: dict
+        self, provenance: dict, labeled: LabeledCounts
     ) -> list[ClassMatches] | None:
         """Compare the validation images' detections with their truth.
 
         Args:
             provenance: What made the unlabeled images' detections.
+            labeled: For the classes, which the truth must have too.
 
         Returns:
             Of each class the detections that pass the filters; None without
@@ -194,16 +220,20 @@ class SelectionRules:
 
         Raises:
             FileNotFoundError: If the truth is not there.
+            CocoError: If the truth has other classes, or lacks an image.
             StoreError: If there are no detections, or something else made
                 them.
         """
         if not self.validation:
             return None
-        table = self.open_validation(provenance).read()
+        truth = self.validation['ann_file']
+        categories = read_coco(truth, 'images', 'categories')['categories']
+        check_classes(labeled.classes, categories, truth)
+        store = DetectionStore(self.validation['detections'])
+        store.check_same_teacher(provenance)
+        table = store.read()
         table = table.filter(pc.is_null(table['unreadable']))
-        return match_detections(
-            self.passing_rows(table), self.validation['ann_file']
-        )
+        return match_detections(self.passing_rows(table), truth)
 
     def passing_rows(self, table: pa.Table) -> Iterator[dict]:
         """Yield the rows of a store, without what may not become a label.
@@ -211,6 +241,8 @@ class SelectionRules:
         Args:
             table: Of `detections.SCHEMA`, images that were read.
         """
+        if not len(table):
+            return
         passes = self._filter(flatten(table))[-1]
         lengths = pc.list_value_length(table['scores']).to_numpy()
         of_images = np.split(passes, np.cumsum(lengths)[:-1])
@@ -219,23 +251,26 @@ class SelectionRules:
                 name: compressed(value, keep) for name, value in row.items()
             }
 
-    def open_validation(self, provenance: dict) -> DetectionStore:
-        """Open the store of the validation images' detections.
 
-        Args:
-            provenance: What made the unlabeled images' detections.
+def name_of(config: dict) -> str:
+    """Write a filter's config as a call."""
+    arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
+    return f'{config["type"]}({", ".join(arguments)})'
 
-        Raises:
-            FileNotFoundError: If the truth is not there.
-            StoreError: If there are no detections, or something else made
-                them.
-        """
-        truth = Path(self.validation['ann_file'])
-        if not truth.is_file():
-            raise FileNotFoundError(f'annotation file not found: {truth}')
-        store = DetectionStore(self.validation['detections'])
-        store.check_same_teacher(provenance)
-        return store
+
+def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
+    """Check that the detections are of the labeled file's classes.
+
+    Raises:
+        CocoError: If one is of none.
+    """
+    highest = detections.labels.max(initial=0)
+    if highest >= len(labeled.classes):
+        raise CocoError(
+            f'the labeled file has {len(labeled.classes)} categories, got '
+            f'detections of class number {highest}: is it the file that the '
+            'teacher was trained on?'
+        )
 
 
 def compressed(value: object, keep: np.ndarray) -> object:
