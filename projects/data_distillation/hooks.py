@@ -261,7 +261,8 @@ class AnnotationHook(DetectionHook):
                 `SelectionRules.check`.
         """
         super().before_test(runner)
-        self.rules.check(self._store.provenance, self._labeled)
+        if get_rank() == 0:  # With a validation set it takes a minute.
+            self.rules.check(self._store.provenance, self._labeled)
 
     def after_all_images(self, runner: Runner) -> None:
         """Select and write the pseudo labels.
