@@ -1,0 +1,11 @@
+"""Detections on val2017, to judge those of annotate.py, R-101.
+
+Run as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120.
+Time, result: not run here.
+"""
+
+_base_ = [
+    '../../faster-rcnn_r50_fpn/co115_un120/validate.py',
+    '../backbone.py',
+]
+model = dict(module=dict(backbone=_base_.backbone))
