@@ -441,6 +441,17 @@ def test_far_too_many_or_few_labels_are_named(tmp_path, num_labeled, warns):
     assert "warning: no pseudo label of class 'green'" in report
 
 
+def test_what_filters_stopped_is_said(store, labeled, tmp_path):
+    filters = [dict(type='MinViews', num_views=2)]
+
+    text = select_labels(
+        store, labeled, dict(filters=filters), tmp_path / 'labels.json'
+    )
+
+    assert '4 detections were stopped by MinViews(num_views=2)' in text
+
+
+@pytest.mark.filterwarnings('error')
 def test_scores_of_another_kind_of_images_are_named(tmp_path):
     random = np.random.default_rng(0)
     alike, other = random.random(300), random.random(300) ** 3

@@ -11,6 +11,7 @@ import pytest
 from builders import annotate_cfg
 from mmengine.config import Config
 
+from projects.data_distillation.coco_writer import read_origin
 from projects.data_distillation.digits import Recipe, write_digits
 
 ROOT = Path(__file__).parents[1]
@@ -188,6 +189,26 @@ def test_distill_refuses_results_of_other_settings(tiny_experiment):
         refused.stderr
     )
     assert '$ ' not in refused.stdout
+
+
+def test_distill_selects_again_without_inference(tiny_experiment):
+    assert distill(tiny_experiment).returncode == 0
+    config = tiny_experiment / 'annotate.py'
+    before = config.read_text()
+    config.write_text(
+        f'{before}\ncustom_hooks = [dict(_base_.custom_hooks[0], '
+        'selection=dict(max_empty_share=0.5))]\n'
+    )
+
+    again = distill(tiny_experiment)
+
+    config.write_text(before)
+    assert again.stdout.count('$ ') == 1
+    assert '4 of 4 images are in' in again.stdout
+    labels = tiny_experiment.parent / 'work/annotate/pseudo_labels.json'
+    assert read_origin(labels)['selection']['max_empty_share'] == 0.5
+    # The student of the labels before is not thrown away.
+    assert "(['pseudo_labels'] changed): delete it" in again.stderr
 
 
 def test_distill_finds_bad_data_before_the_first_training(tiny_experiment):

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from .checkpoints import sha256_of
 from .coco import write_json
+from .coco_writer import read_origin
 from .hooks import AnnotationHook
 from .metrics import METRICS, pseudo_label_quality
 from .selection_report import render
@@ -127,6 +128,8 @@ class Experiment:
         """Return the stage's folder, which holds nothing of other settings."""
         folder = self.work_dir / stage
         config = Config.fromfile(self.config(stage)).to_dict()
+        if stage == 'annotate':
+            config = without_selection(config)
         text = json.dumps(config, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()
         wanted = dict(config=digest, seed=self.seed, **inputs)
@@ -165,10 +168,10 @@ class Experiment:
     def _annotate(self) -> None:
         teacher = last_checkpoint(self.work_dir / 'teacher')
         folder = self._begin('annotate', teacher=sha256_of(teacher))
-        if self.pseudo_labels.is_file():
+        config = self.config('annotate')
+        if self._is_selected():
             print(f'annotate: done already, {self.pseudo_labels}')
             return
-        config = self.config('annotate')
         self._call(
             'test',
             config,
@@ -181,6 +184,20 @@ class Experiment:
                 f'annotation ended without writing {self.pseudo_labels}: run '
                 'the same again'
             )
+
+    def _is_selected(self) -> bool:
+        """Say whether there are pseudo labels, by the config's rules."""
+        if not self.pseudo_labels.is_file():
+            return False
+        used = read_origin(self.pseudo_labels).get('selection')
+        hooks = Config.fromfile(self.config('annotate')).custom_hooks
+        rules = [
+            # As it comes back from the file: tuples become lists.
+            json.loads(json.dumps(hook.rules.config))
+            for hook in map(HOOKS.build, hooks)
+            if isinstance(hook, AnnotationHook)
+        ]
+        return rules == [used]
 
     def _annotating_processes(self) -> int:
         """Without a GPU: one process a core, since each runs on its own."""
@@ -231,6 +248,12 @@ class Experiment:
                 *arguments[at:],
             ]
         run_command([str(part) for part in command])
+
+
+def without_selection(config: dict) -> dict:
+    """Leave out of an annotate config what detections do not depend on."""
+    hooks = [dict(hook, selection=None) for hook in config['custom_hooks']]
+    return dict(config, custom_hooks=hooks)
 
 
 def run_command(command: list[str]) -> None:
