@@ -197,7 +197,7 @@ def test_distill_selects_again_without_inference(tiny_experiment):
     before = config.read_text()
     config.write_text(
         f'{before}\ncustom_hooks = [dict(_base_.custom_hooks[0], '
-        'selection=dict(max_empty_share=0.5))]\n'
+        'selection=dict(selector=dict(type="MatchedSelector", floor=0.3)))]\n'
     )
 
     again = distill(tiny_experiment)
@@ -206,7 +206,8 @@ def test_distill_selects_again_without_inference(tiny_experiment):
     assert again.stdout.count('$ ') == 1
     assert '4 of 4 images are in' in again.stdout
     labels = tiny_experiment.parent / 'work/annotate/pseudo_labels.json'
-    assert read_origin(labels)['selection']['max_empty_share'] == 0.5
+    used = read_origin(labels)['selection']['selector']
+    assert used == dict(type='MatchedSelector', floor=0.3)
     # The student of the labels before is not thrown away.
     assert "(['pseudo_labels'] changed): delete it" in again.stderr
 
