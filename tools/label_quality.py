@@ -29,37 +29,34 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        'work_dir', type=Path, help='of annotation, with pseudo_labels.json'
-    )
-    parser.add_argument(
-        'truth', type=Path, help='COCO file of the true objects'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('work_dir', type=Path, help='of annotation, with pseudo_labels.json')
+    add('truth', type=Path, help='COCO file of the true objects')
+    add(
         '--detections',
         type=Path,
         help='of the same teacher on labeled images, whose COCO file TRUTH '
         'is: estimate the quality there (default: WORK_DIR/detections)',
     )
-    parser.add_argument(
+    add(
         '--out',
         type=Path,
         help='folder to write to (default: WORK_DIR/quality, or with '
         '--detections WORK_DIR/quality_estimate)',
     )
-    parser.add_argument(
+    add(
         '--labels',
         type=Path,
         help='pseudo labels to judge (default: WORK_DIR/pseudo_labels.json)',
     )
-    parser.add_argument(
+    add(
         '--custom-imports',
         nargs='+',
         default=[],
         metavar='MODULE',
         help='modules that register filters of your own',
     )
-    parser.add_argument(
+    add(
         '--iou',
         type=float,
         default=0.5,

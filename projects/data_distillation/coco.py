@@ -12,6 +12,8 @@ from typing import BinaryIO
 import numpy as np
 
 Categories = list[dict]
+# CocoDataset drops boxes that are thinner, in pixels, without a word.
+MIN_SIDE = 1.0
 
 
 class CocoError(ValueError):
@@ -70,6 +72,20 @@ def check_lists(
             raise CocoError(
                 f'{source}: `{key}` {state}, a non-empty list is needed'
             )
+
+
+def origin_of(content: dict) -> dict:
+    """Return how a file of pseudo labels came to be.
+
+    Args:
+        content: Of any COCO file, at least its `info`.
+
+    Returns:
+        `info.data_distillation`; empty if there is none.
+    """
+    info = content.get('info')
+    origin = info.get('data_distillation') if isinstance(info, dict) else None
+    return origin or {}
 
 
 def check_classes(

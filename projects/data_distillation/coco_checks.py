@@ -17,13 +17,13 @@ from reprlib import Repr
 
 import numpy as np
 
+from .coco import MIN_SIDE
+
 # Larger numbers are not exact as float64, and no pixel count.
 LARGEST = 2**53
 # A box may reach outside its image by so many pixels: tools that count pixels
 # from 1, or round, go that far, and CocoDataset takes such boxes.
 TOLERANCE = 1.0
-# CocoDataset drops thinner boxes.
-THINNEST = 1.0
 # Bboxes are judged to be corners if so many, and this part of all, reach
 # outside as [x, y, w, h] (about 3 in 4 do that are placed at random), and
 # nearly all lie inside as corners; some are broken in any file. Right boxes
@@ -581,9 +581,9 @@ def box_problems(boxes: Boxes) -> np.ndarray:
     sides, visible = boxes.xywh[:, 2:].min(1), boxes.visible_wh.min(1)
     holds = (
         sides <= 0,
-        sides < THINNEST,
+        sides < MIN_SIDE,
         visible <= 0,
-        is_outside & (visible < THINNEST),
+        is_outside & (visible < MIN_SIDE),
         is_outside,
     )
     return np.select(holds, range(1, len(holds) + 1), 0)

@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .coco import Categories, check_is_file, read_coco, replacing
+from .coco import (
+    Categories,
+    check_is_file,
+    origin_of,
+    read_coco,
+    replacing,
+)
 from .detections import Detections
 
 IMAGES_AT_ONCE = 50_000
@@ -44,39 +50,73 @@ def write_pseudo_labels(
     image_ids = images['id'].cast(pa.string()).combine_chunks()
     category_ids = pa.array([json.dumps(c['id']) for c in categories])
 
-    def annotation_lines(part: slice) -> bytes:
+    def image_part(part: slice) -> bytes:
+        """Make the text of a part of the images."""
+        return image_lines(image_ids[part], images[part])
+
+    def annotation_part(part: slice) -> bytes:
+        """Make the text of a part of the annotations."""
         one = annotations[part]
-        return lines_of(
-            id=as_text(np.arange(part.start, part.start + len(one)) + 1),
-            image_id=image_ids.take(pa.array(one.image_index)),
-            category_id=category_ids.take(pa.array(one.labels)),
-            bbox=joined('[', *columns_joined(one.bbox_xywh), ']'),
-            area=as_text(areas(one.bbox_xywh)),
-            iscrowd=as_text(is_crowd[part].astype(np.int8)),
-            score=as_text(one.scores),
-            views=as_text(one.num_views),
+        return annotation_lines(
+            part.start + 1,
+            image_ids.take(pa.array(one.image_index)),
+            category_ids.take(pa.array(one.labels)),
+            one,
+            is_crowd[part],
         )
 
-    def image_lines(part: slice) -> bytes:
-        rows = images[part]
-        names = rows['file_name'].to_pylist()
-        return lines_of(
-            id=image_ids[part],
-            file_name=pa.array([json.dumps(name) for name in names]),
-            width=as_text(rows['width'].to_numpy()),
-            height=as_text(rows['height'].to_numpy()),
-        )
-
+    num = len(annotations)
     with replacing(path) as file:
         file.write(f'{INFO}{json.dumps(info)},\n"images": ['.encode())
-        file.writelines(parts(image_lines, len(images), IMAGES_AT_ONCE))
+        file.writelines(parts(image_part, len(images), IMAGES_AT_ONCE))
         file.write(b'\n],\n"annotations": [')
-        file.writelines(
-            parts(annotation_lines, len(annotations), ANNOTATIONS_AT_ONCE)
-        )
-        file.write(
-            f'\n],\n"categories": {json.dumps(categories)}}}\n'.encode()
-        )
+        file.writelines(parts(annotation_part, num, ANNOTATIONS_AT_ONCE))
+        end = f'\n],\n"categories": {json.dumps(categories)}}}\n'
+        file.write(end.encode())
+
+
+def image_lines(ids: Texts, images: pa.Table) -> bytes:
+    """Make the text of some images.
+
+    Args:
+        ids: Their ids.
+        images: See `write_pseudo_labels`.
+    """
+    names = images['file_name'].to_pylist()
+    return lines_of(
+        id=ids,
+        file_name=pa.array([json.dumps(name) for name in names]),
+        width=as_text(images['width'].to_numpy()),
+        height=as_text(images['height'].to_numpy()),
+    )
+
+
+def annotation_lines(
+    first_id: int,
+    image_ids: Texts,
+    category_ids: Texts,
+    annotations: Detections,
+    is_crowd: np.ndarray,
+) -> bytes:
+    """Make the text of some annotations.
+
+    Args:
+        first_id: The first one's id; the others count on.
+        image_ids: Of each.
+        category_ids: Of each.
+        annotations: See `write_pseudo_labels`.
+        is_crowd: Shape (number of annotations,), bool.
+    """
+    return lines_of(
+        id=as_text(np.arange(len(annotations)) + first_id),
+        image_id=image_ids,
+        category_id=category_ids,
+        bbox=joined('[', *columns_joined(annotations.bbox_xywh), ']'),
+        area=as_text(areas(annotations.bbox_xywh)),
+        iscrowd=as_text(is_crowd.astype(np.int8)),
+        score=as_text(annotations.scores),
+        views=as_text(annotations.num_views),
+    )
 
 
 def read_origin(path: str | Path) -> dict:
@@ -97,11 +137,8 @@ def read_origin(path: str | Path) -> dict:
     with Path(path).open('rb') as file:
         first = file.readline()
     if first.startswith(INFO.encode()) and first.endswith(b',\n'):
-        info = json.loads(first.removesuffix(b',\n') + b'}')['info']
-    else:
-        info = read_coco(path).get('info')
-    origin = info.get('data_distillation') if isinstance(info, dict) else None
-    return origin or {}
+        return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
+    return origin_of(read_coco(path))
 
 
 def parts(

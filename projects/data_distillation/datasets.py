@@ -14,7 +14,7 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
 
-from .coco import CocoError, check_classes, read_coco
+from .coco import CocoError, check_classes, origin_of, read_coco
 
 IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 
@@ -70,19 +70,9 @@ class CheckedCocoDataset(CocoDataset):
         check_classes(
             self.metainfo['classes'], coco.dataset['categories'], self.ann_file
         )
-        self.num_ignored = num_ignored(coco.dataset)
+        # Of pseudo labels; crowds of labeled files are not counted.
+        self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
         return coco
-
-
-def num_ignored(content: dict) -> int:
-    """Return how many regions to ignore a file of pseudo labels has.
-
-    Args:
-        content: Of any COCO file; crowds of labeled files are not counted.
-    """
-    info = content.get('info')
-    origin = info.get('data_distillation') if isinstance(info, dict) else None
-    return (origin or {}).get('num_ignored', 0)
 
 
 @DATASETS.register_module()

@@ -96,6 +96,7 @@ def ignoring_without_objects(
 
     @functools.wraps(assign)
     def wrapped(*args: object, **kwargs) -> AssignResult:
+        """Assign, then ignore what is in a region if there is no object."""
         result = assign(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
         regions = given.get('gt_instances_ignore')

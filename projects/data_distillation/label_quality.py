@@ -7,12 +7,17 @@ from pathlib import Path
 
 from rich.table import Table
 
-from .coco import CocoError, check_classes, read_coco
+from .coco import MIN_SIDE, CocoError, check_classes, read_coco
 from .coco_writer import read_origin
-from .matching import ClassMatches, boxes_of, match_detections
-from .metrics import detection_metrics
+from .matching import (
+    ClassMatches,
+    boxes_of,
+    find_images,
+    found_boxes,
+    match,
+)
+from .metrics import coco_metrics
 from .selection_report import render
-from .selection_rules import MIN_SIDE
 
 COLUMNS = (
     'min_score',
@@ -182,9 +187,11 @@ def label_quality(
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
+    image_ids = find_images(rows, truth, truth_file)
     if candidates is None:
         candidates = map(without_thin, rows)
-    matches = match_detections(candidates, truth_file, iou)
+    labels = found_boxes(list(candidates), truth, truth_file)
+    matches = match(truth, labels, image_ids, iou)
     return Quality(
         len(rows),
         iou,
@@ -194,7 +201,7 @@ def label_quality(
                 min_scores.items(), matches, strict=True
             )
         },
-        detection_metrics(rows, truth_file),
+        coco_metrics(truth, found_boxes(rows, truth, truth_file), image_ids),
     )
 
 

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import ks_2samp
 
+from .coco import MIN_SIDE
 from .detections import Detections
 from .matching import ClassMatches
 from .selection import LabeledCounts
-from .selection_rules import MIN_SIDE, Selection
+from .selection_rules import Selection
 
 # Pseudo instances per image, times those of the labeled images, from which
 # the two are far apart.

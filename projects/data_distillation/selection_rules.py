@@ -9,14 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
-from .coco import CocoError, check_classes, read_coco
+from .coco import MIN_SIDE, CocoError, check_classes, read_coco
 from .detections import Detections, DetectionStore, flatten
 from .filters import Filter, MinSide, covers_a_label
 from .matching import ClassMatches, match_detections
 from .selection import Candidates, LabeledCounts, Selector, check_score
-
-# CocoDataset drops boxes that are thinner, without a word.
-MIN_SIDE = 1.0
 
 
 @dataclass(frozen=True)
