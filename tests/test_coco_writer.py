@@ -107,6 +107,13 @@ def test_origin_of_files_that_others_wrote(
     assert read_origin(file) == expected
 
 
+def test_origin_that_goes_on_after_the_first_line(tmp_path):
+    file = tmp_path / 'labels.json'
+    file.write_text('{"info": {"a": 1,\n"data_distillation": {"b": 2}}}')
+
+    assert read_origin(file) == dict(b=2)
+
+
 def test_old_file_stays_if_writing_fails(tmp_path):
     file = tmp_path / 'labels.json'
     file.write_text('old')

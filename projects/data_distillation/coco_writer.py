@@ -6,6 +6,7 @@ minutes to format: the text is made column by column.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +138,9 @@ def read_origin(path: str | Path) -> dict:
     with Path(path).open('rb') as file:
         first = file.readline()
     if first.startswith(INFO.encode()) and first.endswith(b',\n'):
-        return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
+        # A file of another writer may go on with its `info` on the next line.
+        with suppress(ValueError):
+            return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
     return origin_of(read_coco(path))
 
 
