@@ -248,7 +248,7 @@ def found_row(name: str, *boxes: tuple) -> dict:
 
 
 def stored_row(name: str, *boxes: tuple, **changes) -> dict:
-    """A row as `detections.SCHEMA` has it; boxes as `found_row` takes them."""
+    """A row as `shards.SCHEMA` has it; boxes as `found_row` takes them."""
     row = dict(
         found_row(name, *boxes),
         image_id=None,

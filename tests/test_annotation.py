@@ -202,7 +202,10 @@ def test_unreadable_image_is_named_and_the_others_are_labeled(
     (drawn.folder / 'unlabeled' / '1.png').write_bytes(b'not an image')
     (drawn.folder / 'unlabeled' / '3.png').unlink()
 
-    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.4
+
+    labels = annotate(cfg)
 
     assert [i['id'] for i in labels['images']] == [10, 16, 22]
     unreadable = labels['info']['data_distillation']['unreadable']
@@ -215,6 +218,7 @@ def test_unreadable_image_is_tried_again(drawn, checkpoint, tmp_path):
     whole = file.read_bytes()
     file.write_bytes(b'not an image')
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.2
     assert len(annotate(cfg)['images']) == 4
     file.write_bytes(whole)
 
@@ -227,6 +231,7 @@ def test_unreadable_image_is_tried_again(drawn, checkpoint, tmp_path):
 def test_no_readable_image_at_all_is_an_error(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     # A mistake in the pipeline hits every image.
+    cfg.custom_hooks[0].max_unreadable_share = 1.0
     mistake = dict(type='Resize', scale=(0, 0))
     cfg.test_dataloader.dataset.pipeline.insert(1, mistake)
 

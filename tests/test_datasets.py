@@ -65,7 +65,7 @@ def test_folder_ids_count_the_names_in_order(drawn):
     dataset = unlabeled(drawn.folder / 'unlabeled')
 
     names = ['0.png', '1.png', '2.png', '3.png', '4.png']
-    assert dataset.file_names() == names
+    assert list(dataset.image_ids()) == names
     assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
         1, 2, 3, 4, 5,
     ]  # fmt: skip
@@ -120,7 +120,7 @@ def test_common_suffixes_are_images(tmp_path, suffix):
     (tmp_path / f'a.{suffix}').touch()
     (tmp_path / 'folder.png').mkdir()
 
-    assert unlabeled(tmp_path).file_names() == [f'a.{suffix}']
+    assert list(unlabeled(tmp_path).image_ids()) == [f'a.{suffix}']
 
 
 def test_linked_folders_are_searched_once(tmp_path):
@@ -131,4 +131,4 @@ def test_linked_folders_are_searched_once(tmp_path):
     (pile / 'link').symlink_to(tmp_path / 'elsewhere')
     (pile / 'up').symlink_to(pile)
 
-    assert unlabeled(pile).file_names() == ['link/a.png']
+    assert list(unlabeled(pile).image_ids()) == ['link/a.png']

@@ -1,6 +1,13 @@
 """The detection store: whole shards, one order, one provenance."""
 
+import logging
+import os
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from mmengine.logging import MMLogger
 
 from projects.data_distillation import DetectionStore
 
@@ -50,10 +57,10 @@ def test_only_full_shards_are_written_before_flush(tmp_path):
     for name in 'abc':
         writer.add(row(name))
 
-    assert writer.file_names() == {'a', 'b'}
+    assert writer.images().keys() == {'a', 'b'}
     writer.flush()
     writer.flush()
-    assert writer.file_names() == {'a', 'b', 'c'}
+    assert writer.images().keys() == {'a', 'b', 'c'}
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -62,7 +69,7 @@ def test_images_of_a_batch_are_in_one_shard(tmp_path):
     writer.add(row('a'), row('b'), row('c'))
     writer.add(row('d'))
 
-    assert writer.file_names() == {'a', 'b', 'c'}
+    assert writer.images().keys() == {'a', 'b', 'c'}
 
 
 def test_a_shard_that_cannot_be_written_is_an_error(tmp_path):
@@ -90,8 +97,7 @@ def test_image_that_was_read_at_the_second_try_counts_as_read(tmp_path):
         writer.add(dict(row('a'), unreadable=reason))
         writer.add(dict(row('b'), unreadable='broken'))
 
-    assert writer.file_names() == {'a', 'b'}
-    assert writer.file_names(only_readable=True) == {'a'}
+    assert writer.images() == dict(a=True, b=False)
     assert writer.read()['unreadable'].to_pylist() == [None, 'broken']
 
 
@@ -100,20 +106,20 @@ def test_only_the_wanted_images_are_read(tmp_path):
     writer.add(row('a'))
     writer.add(row('b'))
 
-    table = writer.read({'b', 'never seen'})
+    table = writer.read({'b': None, 'never seen': None})
 
     assert table['file_name'].to_pylist() == ['b']
 
 
 def test_empty_store_is_an_empty_table(tmp_path):
     assert store(tmp_path / 'absent').read().num_rows == 0
-    assert store(tmp_path / 'absent').file_names() == set()
+    assert store(tmp_path / 'absent').images() == {}
 
 
 def test_half_written_file_is_not_a_shard(tmp_path):
     (tmp_path / '.half.parquet').write_bytes(b'half')
 
-    assert store(tmp_path).file_names() == set()
+    assert store(tmp_path).images() == {}
 
 
 def test_other_provenance_is_refused_but_not_another_place(tmp_path):
@@ -121,7 +127,136 @@ def test_other_provenance_is_refused_but_not_another_place(tmp_path):
     writer.add(row('a'))
     writer.flush()
 
-    assert store(tmp_path, checkpoint='b.pth').file_names() == {'a'}
+    assert store(tmp_path, checkpoint='b.pth').images().keys() == {'a'}
     with pytest.raises(ValueError, match=r"differs in \['views'\]"):
         store(tmp_path, views=2, checkpoint='a.pth')
     assert DetectionStore(tmp_path).provenance['checkpoint'] == 'a.pth'
+
+
+def test_ids_of_today_replace_those_of_the_store(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a', 1), row('b', 2), row('c', 3))
+
+    table = writer.read(dict(c=5, a=7))
+
+    columns = table.select(['file_name', 'image_id']).to_pydict()
+    assert columns == dict(file_name=['c', 'a'], image_id=[5, 7])
+    assert writer.read(dict(a=None))['image_id'].to_pylist() == [None]
+
+
+def test_a_shard_is_written_when_it_took_long(tmp_path):
+    writer = DetectionStore(tmp_path, {}, 100, seconds_per_shard=0)
+    writer.add(row('a'))
+
+    assert writer.images() == dict(a=True)
+
+
+def test_what_could_not_be_written_has_an_advice(tmp_path):
+    (tmp_path / 'file').write_text('not a folder')
+    writer = store(tmp_path / 'file')
+    writer.add(row('a'))
+
+    with pytest.raises(OSError, match='of 1 images cannot be .*run the same'):
+        writer.flush()
+
+
+# --- files that are no whole shards ----------------------------------------
+
+
+def torn(whole: bytes) -> bytes:
+    return whole[: len(whole) // 2]
+
+
+def without_end(whole: bytes) -> bytes:
+    return whole[:-1]
+
+
+def damaged(whole: bytes) -> bytes:
+    # A bit of a page, which only its checksum shows.
+    at = whole.index(b'in the name')
+    return whole[:at] + b'I' + whole[at + 1 :]
+
+
+def zeros(whole: bytes) -> bytes:
+    return bytes(len(whole))
+
+
+def foreign(whole: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(dict(file_name=['a'])), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def without_provenance(whole: bytes) -> bytes:
+    table = pq.read_table(pa.BufferReader(whole))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(None), sink)
+    return sink.getvalue().to_pybytes()
+
+
+SPOILT = [
+    (torn, 'damaged: '),
+    (without_end, 'damaged: '),
+    (damaged, 'CRC checksum verification failed'),
+    (zeros, 'damaged: '),
+    (lambda whole: b'', 'damaged: .* 0 bytes'),
+    (lambda whole: b'no Parquet at all', 'damaged: '),
+    (foreign, 'other columns'),
+    (without_provenance, 'does not say how'),
+]
+
+
+@pytest.mark.parametrize(('spoil', 'reason'), SPOILT)
+def test_what_is_no_whole_shard_is_named_and_left_out(
+    tmp_path, caplog, spoil, reason
+):
+    for name in ('whole', 'in the name'):
+        writer = store(tmp_path)
+        writer.add(row(name))
+        writer.flush()
+    (shard,) = writer.written
+    whole = shard.read_bytes()
+    shard.write_bytes(spoil(whole))
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+
+    with caplog.at_level(logging.WARNING):
+        reader = store(tmp_path)
+        images = reader.images()
+        table = reader.read()
+    logger.removeHandler(caplog.handler)
+
+    assert images == dict(whole=True)
+    assert table['file_name'].to_pylist() == ['whole']
+    # Once, although it was met three times.
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f'{shard} is left out')
+    assert re.search(reason, record.getMessage())
+    # Nothing is deleted: it may be mended, or somebody else's.
+    assert shard.read_bytes() == spoil(whole)
+
+
+def test_shard_of_another_teacher_that_came_later_is_refused(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a'), row('b'))
+    other = store(tmp_path / 'other', views=2)
+    other.add(row('c'))
+    other.flush()
+    (shard,) = other.written
+    os.link(shard, tmp_path / 'late.parquet')
+
+    with pytest.raises(ValueError, match=r"late.parquet differs in \['views"):
+        writer.images()
+    with pytest.raises(ValueError, match=r"late.parquet differs in \['views"):
+        writer.read()
+
+
+def test_old_shard_without_checksums_is_read(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a'))
+    writer.flush()
+    (shard,) = writer.written
+    table = pq.read_table(shard)
+    pq.write_table(table, shard, write_page_checksum=False)
+
+    assert store(tmp_path).images() == dict(a=True)

@@ -13,7 +13,6 @@ from builders import (
     write_coco,
 )
 
-from projects.data_distillation.detections import SCHEMA
 from projects.data_distillation.label_quality import (
     Counts,
     label_quality,
@@ -23,6 +22,7 @@ from projects.data_distillation.metrics import pseudo_label_quality
 from projects.data_distillation.pseudo_labels import export_pseudo_labels
 from projects.data_distillation.selection import LabeledCounts
 from projects.data_distillation.selection_rules import SelectionRules
+from projects.data_distillation.shards import SCHEMA
 
 # Red on both images, green on the second.
 TRUTH = [

@@ -18,7 +18,7 @@ from projects.data_distillation import (
     selection_report,
 )
 from projects.data_distillation.coco import CocoError
-from projects.data_distillation.detections import SCHEMA, StoreError
+from projects.data_distillation.detections import StoreError
 from projects.data_distillation.pseudo_labels import (
     export_pseudo_labels,
     select_labels,
@@ -26,6 +26,7 @@ from projects.data_distillation.pseudo_labels import (
 )
 from projects.data_distillation.selection import LabeledCounts
 from projects.data_distillation.selection_rules import SelectionRules
+from projects.data_distillation.shards import SCHEMA
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'select_labels.py'
 

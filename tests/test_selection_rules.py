@@ -13,12 +13,12 @@ from projects.data_distillation import (
 )
 from projects.data_distillation.coco import CocoError
 from projects.data_distillation.detections import (
-    SCHEMA,
     TEACHER_KEYS,
     Detections,
     StoreError,
 )
 from projects.data_distillation.selection import LabeledCounts
+from projects.data_distillation.shards import SCHEMA
 
 LABELED = LabeledCounts(1, np.array([1, 1]), ('red', 'green'))
 FIXED = dict(type='FixedSelector', min_score=0.5)

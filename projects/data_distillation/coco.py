@@ -160,7 +160,7 @@ def image_paths(
 
 
 def check_disjoint(
-    file_names: Sequence[str], img_prefix: str | Path, known: dict
+    file_names: Iterable[str], img_prefix: str | Path, known: dict
 ) -> None:
     """Check that unlabeled images are not in a labeled or validation set.
 

@@ -132,9 +132,10 @@ class UnlabeledDataset(BaseDetDataset):
             for number, info in enumerate(infos, 1)
         ]
 
-    def file_names(self) -> list[str]:
-        """Return the file name of every image, in order."""
-        return [self.get_data_info(i)['file_name'] for i in range(len(self))]
+    def image_ids(self) -> dict[str, int | None]:
+        """Return the file name of every image and its id, in order."""
+        infos = map(self.get_data_info, range(len(self)))
+        return {info['file_name']: info['image_id'] for info in infos}
 
     def prepare_data(self, idx: int) -> dict:
         """Load one image.

@@ -1,41 +1,35 @@
 """The detection store: what the teacher found, on disk, one row per image.
 
-A folder of Parquet files ("shards"). A shard is written under another name,
-flushed to disk and renamed, so that it is whole or not there at all; it knows
-which images it holds and who made it. Every process writes its own shards,
-none waits for another, and a run that was killed goes on from what is there.
+A folder of shards (see `shards.py`). Every process writes its own, none waits
+for another, and a run that was killed goes on from what is there.
 """
 
-import json
+import logging
+import time
 import uuid
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from mmengine.logging import print_log
 
-from .coco import replacing, xyxy_to_xywh
-
-SCHEMA = pa.schema(
-    [
-        ('file_name', pa.string()),  # relative to the image folder
-        ('image_id', pa.int64()),  # null: not known, images of a folder
-        ('width', pa.int32()),  # of the decoded image, pixels
-        ('height', pa.int32()),
-        ('unreadable', pa.string()),  # the reason; null: it was read
-        # Of each detection, by descending score:
-        ('bboxes_xyxy', pa.list_(pa.list_(pa.float32(), 4))),
-        ('scores', pa.list_(pa.float32())),
-        ('labels', pa.list_(pa.int32())),
-        ('num_views', pa.list_(pa.int32())),
-        ('corner_spread', pa.list_(pa.float32())),  # see `mergers.py`
-    ]
+from .coco import xyxy_to_xywh
+from .shards import (
+    SCHEMA,
+    ShardError,
+    provenance_of,
+    read_provenance,
+    read_shard,
+    write_shard,
 )
-PROVENANCE = b'data_distillation'
+
+Made = TypeVar('Made')
 # Where things were, not what they were: these may change between two runs.
 LOCATIONS = ('teacher_config', 'checkpoint')
 # What must be the same for scores to mean the same.
@@ -61,17 +55,21 @@ class StoreError(ValueError):
 class DetectionStore:
     """Writes and reads the detections of one teacher on its views.
 
+    Files that are no whole shards are named in the log and left alone: their
+    images count as not there.
+
     Args:
         folder: Where the shards are; made when the first one is written.
         provenance: What made the detections; a shard with another provenance
             (apart from `LOCATIONS`) is refused. None to read only: then it is
             that of the shards.
-        images_per_shard: How many images, at least, go into one file. Of
-            these the last ones, not written yet, are lost when the process
-            ends before `flush`, or cannot write.
+        images_per_shard: How many images, at least, go into one file ...
+        seconds_per_shard: ... unless they take longer than this. What is not
+            written yet is lost when the process is killed.
 
     Raises:
-        StoreError: If the folder holds detections of another provenance.
+        StoreError: If the folder holds detections of another provenance; also
+            when reading, if they came later.
     """
 
     def __init__(
@@ -79,15 +77,22 @@ class DetectionStore:
         folder: str | Path,
         provenance: dict | None = None,
         images_per_shard: int = 100,
+        seconds_per_shard: float = 60.0,
     ) -> None:
         self.folder = Path(folder)
         self.provenance = provenance
         self.images_per_shard = images_per_shard
+        self.seconds_per_shard = seconds_per_shard
+        self.written: set[Path] = set()
         self._rows: list[dict] = []
+        self._last_write = time.monotonic()
         # Detection goes on while a shard is written.
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
-        self._check_provenance()
+        self._reported: set[Path] = set()
+        for shard in self.shards():
+            with self._reporting(shard):
+                self._check_provenance(shard, read_provenance(shard))
 
     def add(self, *rows: dict) -> None:
         """Add the images of a batch, which go into one shard.
@@ -99,8 +104,13 @@ class DetectionStore:
             OSError: If an earlier shard could not be written.
         """
         self._rows += rows
-        if len(self._rows) >= self.images_per_shard:
-            self._hand_over()
+        seconds = time.monotonic() - self._last_write
+        if (
+            len(self._rows) >= self.images_per_shard
+            or seconds >= self.seconds_per_shard
+        ):
+            self._wait()
+            self._writing = self._writer.submit(self._write, self._take())
 
     def flush(self) -> None:
         """Write the images that are not on disk yet as one shard.
@@ -108,15 +118,14 @@ class DetectionStore:
         Raises:
             OSError: If this or an earlier shard could not be written.
         """
-        self._hand_over()
         self._wait()
+        # Not by the writer, which a process that ends has no more.
+        self._write(self._take())
 
-    def _hand_over(self) -> None:
-        """Let the writer have the rows, once it is done with the last ones."""
-        self._wait()
-        if self._rows:
-            self._writing = self._writer.submit(self._write, self._rows)
-            self._rows = []
+    def _take(self) -> list[dict]:
+        rows, self._rows = self._rows, []
+        self._last_write = time.monotonic()
+        return rows
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
@@ -124,56 +133,93 @@ class DetectionStore:
             writing.result()  # raises what the writer has raised
 
     def _write(self, rows: list[dict]) -> None:
-        provenance = json.dumps(self.provenance).encode()
-        schema = SCHEMA.with_metadata({PROVENANCE: provenance})
-        table = pa.Table.from_pylist(rows, schema)
-        with replacing(self.folder / f'{uuid.uuid4().hex}.parquet') as file:
-            pq.write_table(table, file)
+        if not rows:
+            return
+        shard = self.folder / f'{uuid.uuid4().hex}.parquet'
+        try:
+            write_shard(shard, rows, self.provenance)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f'{error.strerror or error}: the detections of {len(rows)} '
+                f'images cannot be written to {self.folder}. What was written '
+                'before is kept: mend it (make room?) and run the same again',
+            ) from error
+        self.written.add(shard)
 
-    def file_names(self, only_readable: bool = False) -> set[str]:
-        """Return the file names of the images on disk.
+    def images(self) -> dict[str, bool]:
+        """Return the file name of each image on disk: whether it was read."""
+        images: dict[str, bool] = {}
+        for shard in self._from_shards(images_of):
+            for name, is_read in shard.items():
+                images[name] = is_read or images.get(name, False)
+        return images
 
-        Args:
-            only_readable: Leave out the images that could not be read.
-        """
-        self._wait()
-        names: set[str] = set()
-        for shard in self._shards():
-            rows = pq.read_table(shard, columns=['file_name', 'unreadable'])
-            if only_readable:
-                rows = rows.filter(pc.is_null(rows['unreadable']))
-            names.update(rows['file_name'].to_pylist())
-        return names
-
-    def read(self, file_names: Set[str] | None = None) -> pa.Table:
+    def read(
+        self, image_ids: Mapping[str, int | None] | None = None
+    ) -> pa.Table:
         """Read the detections on disk.
 
         Args:
-            file_names: The images wanted; None for all.
+            image_ids: The images wanted, by file name, and their ids, which
+                replace those of the store; None for all, with the store's.
 
         Returns:
             A table of `SCHEMA`, by image id, then file name, every image
             once, in the same order whatever the shards' order.
         """
-        self._wait()
-        with ThreadPoolExecutor() as pool:
-            tables = list(pool.map(read_shard, self._shards()))
+        tables = self._from_shards(lambda t: t.replace_schema_metadata(None))
         table = pa.concat_tables([SCHEMA.empty_table(), *tables])
         del tables
         rows = newest_rows(table)
-        if file_names is not None:
-            names = table['file_name'].take(rows)
-            is_wanted = pc.is_in(names, pa.array([*file_names], pa.string()))
-            rows = rows.filter(is_wanted)
-        by_id = [('image_id', 'ascending'), ('file_name', 'ascending')]
-        keys = table.select([name for name, _ in by_id]).take(rows)
-        table = table.take(rows.take(pc.sort_indices(keys, by_id)))
+        names, ids = (table[k].take(rows) for k in ('file_name', 'image_id'))
+        if image_ids is not None:
+            known = pc.index_in(names, pa.array([*image_ids], pa.string()))
+            rows, names = (x.filter(pc.is_valid(known)) for x in (rows, names))
+            new_ids = pa.array([*image_ids.values()], pa.int64())
+            ids = new_ids.take(known.drop_null())
+        order = pc.sort_indices(
+            pa.table([ids, names], ['id', 'name']),
+            [('id', 'ascending'), ('name', 'ascending')],
+        )
+        table = table.take(rows.take(order))
+        column = SCHEMA.get_field_index('image_id')
+        table = table.set_column(column, 'image_id', ids.take(order))
         # The shards' memory, which Arrow would keep for later.
         pa.default_memory_pool().release_unused()
         return table
 
-    def _shards(self) -> list[Path]:
+    def shards(self) -> list[Path]:
+        """Return the shards, by name; some may not be whole."""
         return sorted(self.folder.glob('[!.]*.parquet'))
+
+    def _from_shards(self, make: Callable[[pa.Table], Made]) -> list[Made]:
+        """Return what is made of each whole shard."""
+        self._wait()
+
+        def read(shard: Path) -> Made | None:
+            with self._reporting(shard):
+                table = read_shard(shard)
+                self._check_provenance(shard, provenance_of(table.schema))
+                return make(table)
+
+        with ThreadPoolExecutor() as pool:
+            made = pool.map(read, self.shards())
+            return [one for one in made if one is not None]
+
+    @contextmanager
+    def _reporting(self, shard: Path) -> Iterator[None]:
+        """Say once that a file is no whole shard, and go on."""
+        try:
+            yield
+        except ShardError as error:
+            if shard not in self._reported:
+                print_log(
+                    f'{shard} is left out, its images are done again: {error}',
+                    'current',
+                    logging.WARNING,
+                )
+            self._reported.add(shard)
 
     def check_same_teacher(self, provenance: dict) -> None:
         """Check that these detections can judge others.
@@ -201,23 +247,22 @@ class DetectionStore:
                 'teacher and settings'
             )
 
-    def _check_provenance(self) -> None:
-        for shard in self._shards():
-            metadata = pq.read_schema(shard).metadata or {}
-            found = json.loads(metadata.get(PROVENANCE, b'{}'))
-            self.provenance = self.provenance or found
-            differing = differing_keys(found, self.provenance)
-            if differing:
-                raise StoreError(
-                    f'{self.folder} holds detections that this run would not '
-                    f'make: {shard.name} differs in {differing}. Use another '
-                    '--work-dir, or delete the folder to start anew'
-                )
+    def _check_provenance(self, shard: Path, found: dict) -> None:
+        self.provenance = self.provenance or found
+        differing = differing_keys(found, self.provenance)
+        if differing:
+            raise StoreError(
+                f'{self.folder} holds detections that this run would not '
+                f'make: {shard.name} differs in {differing}. Use another '
+                '--work-dir, or delete the folder to start anew'
+            )
 
 
-def read_shard(shard: Path) -> pa.Table:
-    """Read a shard's rows."""
-    return pq.read_table(shard, schema=SCHEMA)
+def images_of(table: pa.Table) -> dict[str, bool]:
+    """Return the file name of each row of `SCHEMA`: whether it was read."""
+    is_read = pc.is_null(table['unreadable'])
+    names = table['file_name'].to_pylist()
+    return dict(zip(names, is_read.to_pylist(), strict=True))
 
 
 def newest_rows(table: pa.Table) -> pa.Array:

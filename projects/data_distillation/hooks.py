@@ -1,17 +1,21 @@
 """Hooks that turn a test run of a teacher into pseudo labels."""
 
+import atexit
 import hashlib
 import json
 import logging
 import os
+import signal
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, get_rank
-from mmengine.hooks import Hook
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size
+from mmengine.hooks import Hook, LoggerHook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -20,6 +24,8 @@ from .checkpoints import check_checkpoint_classes, check_weights, sha256_of
 from .coco import check_classes, check_disjoint, read_coco
 from .datasets import UnlabeledDataset, is_unreadable
 from .detections import DetectionStore
+from .interruption import StopRequest
+from .progress import Progress
 from .pseudo_labels import export_pseudo_labels
 from .samplers import PendingSampler
 from .selection import LabeledCounts
@@ -41,9 +47,15 @@ class DetectionHook(Hook):
     """Stores the detections of a test run in `detections/*.parquet`.
 
     Images whose detections are on disk are not run again; those that could
-    not be read are tried again. Every process stores its own images. The
-    dataset must be an `UnlabeledDataset`, the sampler a `PendingSampler` and
-    the model a `MultiViewTTA`.
+    not be read are tried again. Every process stores its own images, and none
+    waits for another. Whatever ends the run, what it has found is written: at
+    SIGTERM after the batch at hand, with exit code 143. Only SIGKILL costs the
+    images of the shard that is not written yet.
+
+    The dataset must be an `UnlabeledDataset`, the sampler a `PendingSampler`
+    and the model a `MultiViewTTA`. With `dry_run=True` in the config (the
+    flag `--dry-run` of `tools/test.py`) some batches are measured, nothing is
+    stored, and the run ends.
 
     Alone, it is for labeled validation images, by whose detections those of
     unlabeled images are judged.
@@ -52,14 +64,34 @@ class DetectionHook(Hook):
         labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
             categories are the classes.
         images_per_shard: See `DetectionStore`.
+        seconds_per_shard: See `DetectionStore`.
+        max_unreadable_share: With more images than this share that cannot be
+            read the run ends: the fault may be elsewhere.
+
+    Raises:
+        ValueError: If the share is not from 0 to 1.
     """
 
     # Of another purpose, detections must not get into the same store.
     purpose = 'validation'
 
-    def __init__(self, labeled: dict, images_per_shard: int = 100) -> None:
+    def __init__(
+        self,
+        labeled: dict,
+        images_per_shard: int = 100,
+        seconds_per_shard: float = 60.0,
+        max_unreadable_share: float = 0.05,
+    ) -> None:
+        if not 0 <= max_unreadable_share <= 1:
+            raise ValueError(
+                'max_unreadable_share must be from 0 to 1, got '
+                f'{max_unreadable_share}'
+            )
         self.labeled = labeled
         self.images_per_shard = images_per_shard
+        self.seconds_per_shard = seconds_per_shard
+        self.max_unreadable_share = max_unreadable_share
+        self._stop = StopRequest()
         self._is_loaded = False
 
     def check_data(self, dataset: UnlabeledDataset) -> None:
@@ -77,9 +109,9 @@ class DetectionHook(Hook):
         self._categories = labeled['categories']
         check_classes(dataset.metainfo['classes'], self._categories, ann_file)
         self._labeled = LabeledCounts.of(labeled)
-        self._file_names = dataset.file_names()
+        self._image_ids = dataset.image_ids()
         check_disjoint(
-            self._file_names, dataset.data_prefix['img'], self.labeled
+            self._image_ids, dataset.data_prefix['img'], self.labeled
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -142,8 +174,39 @@ class DetectionHook(Hook):
                 provenance_of(runner.cfg, loader.dataset), purpose=self.purpose
             ),
             self.images_per_shard,
+            self.seconds_per_shard,
         )
+        self._is_dry_run = runner.cfg.get('dry_run', False)
+        self._begin(runner)
+
+    def _begin(self, runner: Runner) -> None:
+        """Leave out what is done, and listen to signals."""
+        check_writable(self._store.folder)
+        loader = runner.test_dataloader
         self._skip_done(loader.sampler, loader.batch_size or 1)
+        self._progress = Progress(
+            self._store,
+            len(self._image_ids),
+            len(loader.sampler.done),
+            get_world_size(),
+        )
+        print_log(self._plan(runner), 'current', logging.INFO)
+        silence_batch_lines(runner)
+        self._stop.listen(loader)
+        if not self._is_dry_run:
+            # Whatever ends this process.
+            atexit.register(self._store.flush)
+
+    def _plan(self, runner: Runner) -> str:
+        views = runner.cfg.model.get('views')
+        made = f'{len(views)} views' if views else 'the views of the pipeline'
+        others = runner.cfg.model.get('other_teachers', ())
+        return (
+            f'{len(self._image_ids):,} images, of them '
+            f'{self._progress.num_done:,} done before; {made} of each, '
+            f'{1 + len(others)} teacher(s), {get_world_size()} process(es); '
+            f'detections go to {self._store.folder}'
+        )
 
     def after_test_iter(
         self,
@@ -159,21 +222,82 @@ class DetectionHook(Hook):
             batch_idx: Not used.
             data_batch: Not used.
             outputs: The merged samples of the batch.
+
+        Raises:
+            OSError: If detections cannot be written.
+            ValueError: If too many images cannot be read.
+            SystemExit: With 143 after a SIGTERM, with 0 at the end of a dry
+                run.
         """
-        self._store.add(*map(detection_row, outputs or ()))
+        rows = [detection_row(sample) for sample in outputs or ()]
+        was_measured = self._progress.is_measured
+        self._progress.add(rows)
+        if not self._is_dry_run:
+            self._store.add(*rows)
+        warn_of_unreadable(rows)
+        self._check_unreadable(self._progress.num_unreadable)
+        if self._progress.is_measured and not was_measured:
+            self._say_expectation()
+        elif get_rank() == 0 and self._progress.is_due():
+            print_log(self._progress.line(), 'current', logging.INFO)
+        if self._stop.is_made:
+            self._end_early()
 
     def after_test(self, runner: Runner) -> None:
         """Write what is not on disk yet.
 
         Args:
             runner: The runner.
+
+        Raises:
+            OSError: If it cannot be written.
+            ValueError: If too many images cannot be read.
         """
+        if not self._progress.is_measured:
+            self._say_expectation()
         self._store.flush()
-        num_open = len(set(self._file_names) - self._store.file_names())
-        if num_open:
-            say(f'{num_open} images are still with other processes')
-        else:
-            self.after_all_images(runner)
+        self._let_go()
+        is_read = self._store.images()
+        of_mine = [is_read.get(name) for name in self._image_ids]
+        if num_open := of_mine.count(None):
+            say(f'{num_open:,} images are still with other processes')
+            return
+        self._check_unreadable(of_mine.count(False))
+        self.after_all_images(runner)
+
+    def _say_expectation(self) -> None:
+        """Log what is to be expected; there a dry run ends."""
+        print_log(self._progress.expectation(), 'current', logging.INFO)
+        if self._is_dry_run:
+            self._let_go()
+            sys.exit(0)
+
+    def _check_unreadable(self, num_unreadable: int) -> None:
+        if num_unreadable <= self.max_unreadable_share * len(self._image_ids):
+            return
+        self._store.flush()
+        self._let_go()
+        raise ValueError(
+            f'{num_unreadable:,} of {len(self._image_ids):,} images cannot be '
+            f'read, more than the share max_unreadable_share='
+            f'{self.max_unreadable_share} of the hook allows. The log has the '
+            'reasons. Mend the images (they are tried again) or set a higher '
+            'share, and run the same again: what is done is kept'
+        )
+
+    def _end_early(self) -> None:
+        self._store.flush()
+        self._let_go()
+        say(
+            f'stopped by SIGTERM; what is done is in {self._store.folder}. '
+            'Run the same again to go on'
+        )
+        sys.exit(128 + signal.SIGTERM)
+
+    def _let_go(self) -> None:
+        """Leave the process as it was before the run."""
+        atexit.unregister(self._store.flush)
+        self._stop.forget()
 
     def after_all_images(self, runner: Runner) -> None:
         """Say where the detections are.
@@ -182,22 +306,23 @@ class DetectionHook(Hook):
             runner: The runner.
         """
         say(
-            f'detections of {len(self._file_names):,} images are in '
+            f'detections of {len(self._image_ids):,} images are in '
             f'{self._store.folder}'
         )
 
     def _skip_done(self, sampler: PendingSampler, batch_size: int) -> None:
         # All processes must share out the same images: one that starts late
         # would see what the others have written meanwhile.
-        done = [self._store.file_names(only_readable=True)]
+        done = [None]
+        if get_rank() == 0:
+            is_read = self._store.images()
+            names = enumerate(self._image_ids)
+            done = [{i for i, name in names if is_read.get(name)}]
         broadcast_object_list(done)
-        sampler.share_out(
-            {i for i, name in enumerate(self._file_names) if name in done[0]},
-            batch_size,
-        )
+        sampler.share_out(done[0], batch_size)
         if sampler.done:
             say(
-                f'{len(sampler.done)} of {len(self._file_names)} images are '
+                f'{len(sampler.done)} of {len(self._image_ids)} images are '
                 f'in {self._store.folder} already: going on with the others'
             )
 
@@ -217,7 +342,7 @@ class AnnotationHook(DetectionHook):
         held_out: Sets that no pseudo label may come from (validation, test),
             each as `labeled`.
         selection: The arguments of `SelectionRules`.
-        images_per_shard: See `DetectionStore`.
+        **kwargs: See `DetectionHook`.
 
     Source:
         Paper, section 3: generating labels on unlabeled data.
@@ -230,9 +355,9 @@ class AnnotationHook(DetectionHook):
         labeled: dict,
         held_out: Sequence[dict] = (),
         selection: dict | None = None,
-        images_per_shard: int = 100,
+        **kwargs,
     ) -> None:
-        super().__init__(labeled, images_per_shard)
+        super().__init__(labeled, **kwargs)
         self.held_out = held_out
         self.rules = SelectionRules(**(selection or {}))
 
@@ -248,7 +373,7 @@ class AnnotationHook(DetectionHook):
         """
         super().check_data(dataset)
         for known in self.held_out:
-            check_disjoint(self._file_names, dataset.data_prefix['img'], known)
+            check_disjoint(self._image_ids, dataset.data_prefix['img'], known)
 
     def before_test(self, runner: Runner) -> None:
         """See `DetectionHook.before_test`; checks the selection rules too.
@@ -271,7 +396,7 @@ class AnnotationHook(DetectionHook):
             runner: The runner.
         """
         text = export_pseudo_labels(
-            self._store.read(set(self._file_names)),
+            self._store.read(self._image_ids),
             self._categories,
             self._labeled,
             self.rules,
@@ -292,6 +417,38 @@ def check_type(role: str, part: object, expected: type) -> None:
             f'annotation needs {role}=dict(type={expected.__name__!r}, '
             f'...) in the config, got {type(part).__name__}'
         )
+
+
+def check_writable(folder: Path) -> None:
+    """Check, before hours of work, that detections can be written.
+
+    Raises:
+        OSError: If not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def silence_batch_lines(runner: Runner) -> None:
+    """Stop the lines that count the batches of one process.
+
+    Args:
+        runner: Of which `LoggerHook` is told to.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, LoggerHook):
+            hook.interval = len(runner.test_dataloader) + 1
+
+
+def warn_of_unreadable(rows: Sequence[dict]) -> None:
+    """Name the images that could not be read, and why."""
+    for row in rows:
+        if row['unreadable']:
+            say(
+                f'{row["file_name"]} cannot be read: {row["unreadable"]}',
+                logging.WARNING,
+            )
 
 
 def warn_of_other_transforms(
@@ -347,7 +504,7 @@ def detection_row(sample: DetDataSample) -> dict:
             `UnlabeledDataset` gives.
 
     Returns:
-        A row as `detections.SCHEMA` has it.
+        A row as `shards.SCHEMA` has it.
     """
     found = sample.pred_instances
     return dict(
@@ -396,7 +553,7 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
     return json.loads(json.dumps(provenance))
 
 
-def say(text: str) -> None:
+def say(text: str, level: int = logging.INFO) -> None:
     """Log a text, also on a process whose log shows errors only."""
     logger = 'current' if get_rank() == 0 else None
-    print_log(f'\n{text}' if '\n' in text else text, logger, logging.INFO)
+    print_log(f'\n{text}' if '\n' in text else text, logger, level)

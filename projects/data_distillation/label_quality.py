@@ -167,7 +167,7 @@ def label_quality(
 
     Args:
         rows: One for each image that was read, with the names and values of
-            `detections.SCHEMA`; labels number the truth's categories.
+            `shards.SCHEMA`; labels number the truth's categories.
         truth_file: COCO file of the true objects; those of other images do
             not count.
         min_scores: Class name -> `min_score`, in the order of the truth's

@@ -25,6 +25,9 @@ def run_mmdet_tool(name: str) -> None:
     Args:
         name: Its file name, such as `'train.py'`.
     """
+    if name == 'test.py' and '--dry-run' in sys.argv:
+        sys.argv.remove('--dry-run')
+        sys.argv += ['--cfg-options', 'dry_run=True']
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher

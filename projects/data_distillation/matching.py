@@ -75,7 +75,7 @@ def match_detections(
 
     Args:
         rows: One for each image, with the names and values of
-            `detections.SCHEMA`; labels number the truth's categories. Boxes
+            `shards.SCHEMA`; labels number the truth's categories. Boxes
             are clipped and rounded as those of pseudo labels.
         truth: COCO file of the true objects; those of other images do not
             count.

@@ -88,7 +88,7 @@ def detection_metrics(
 
     Args:
         rows: One for each image to evaluate, with the names and values of
-            `detections.SCHEMA`; labels number the truth's categories.
+            `shards.SCHEMA`; labels number the truth's categories.
         truth_file: COCO file of the true objects.
 
     Returns:

@@ -34,9 +34,9 @@ def select_labels(
         labeled_file: COCO file of the labeled images.
         selection: The arguments of `SelectionRules`.
         out_file: The file to write.
-        only_images_of: COCO file whose images, by file name, are wanted; None
-            for all that are stored, also those that were taken out of the
-            unlabeled images later.
+        only_images_of: COCO file whose images, by file name, are wanted, with
+            its ids; None for all that are stored, also those that were taken
+            out of the unlabeled images later.
 
     Returns:
         A report for people.
@@ -65,7 +65,7 @@ def select_labels(
     wanted = None
     if only_images_of:
         images = read_coco(only_images_of, 'images')['images']
-        wanted = {image['file_name'] for image in images}
+        wanted = {image['file_name']: image['id'] for image in images}
     return export_pseudo_labels(
         store.read(wanted),
         labeled['categories'],

@@ -236,7 +236,7 @@ class SelectionRules:
         """Yield the rows of a store, without what may not become a label.
 
         Args:
-            table: Of `detections.SCHEMA`, images that were read.
+            table: Of `shards.SCHEMA`, images that were read.
         """
         if not len(table):
             return

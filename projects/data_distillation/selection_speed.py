@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from rich.progress import track
 
 from .coco import read_coco
-from .detections import PROVENANCE, SCHEMA, DetectionStore
+from .detections import DetectionStore
 from .pseudo_labels import select_labels
+from .shards import PROVENANCE, SCHEMA
 
 SIDE = 1000  # of all images, pixels
 IMAGES_PER_SHARD = 100  # as DetectionStore has it

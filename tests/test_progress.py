@@ -1,0 +1,128 @@
+"""How far an annotation is: counted from what is on disk."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from builders import stored_row
+
+from projects.data_distillation.detections import DetectionStore
+from projects.data_distillation.progress import (
+    NUM_MEASURED,
+    Progress,
+    existing,
+    size_on_disk,
+)
+
+BOX = ([1.0, 2.0, 3.0, 4.0], 0.5, 1)
+
+
+def write(folder, *names: str, **changes) -> DetectionStore:
+    store = DetectionStore(folder, {})
+    store.add(*(stored_row(name, BOX, **changes) for name in names))
+    store.flush()
+    return store
+
+
+def test_own_images_and_those_of_others_are_counted(tmp_path):
+    write(tmp_path, 'done before')
+    mine = DetectionStore(tmp_path, {}, images_per_shard=2)
+    progress = Progress(mine, num_images=10, num_done=1, num_processes=2)
+
+    batch = [stored_row('a', BOX), stored_row('b', unreadable='torn')]
+    mine.add(*batch)
+    progress.add(batch)
+    mine.flush()
+    write(tmp_path, 'c', 'd')
+    write(tmp_path, 'e', unreadable='empty')
+    (tmp_path / 'torn.parquet').write_bytes(b'torn')
+
+    for _ in range(2):
+        line = progress.line()
+        assert line.startswith('6 of 10 images (60%), ')
+        assert line.endswith(' left, 2 unreadable')
+
+
+def test_time_left_is_that_of_all_processes(tmp_path):
+    store = DetectionStore(tmp_path, {})
+    progress = Progress(store, num_images=1000, num_done=900, num_processes=1)
+    progress._begin -= 60  # A minute ago.
+
+    progress.add([stored_row('a', BOX)] * 4)
+    assert '904 of 1,000 images (90%), 0.07 images/s, 0:24:0' in (
+        progress.line()
+    )
+    write(tmp_path, *'abcdefgh')
+    # 12 in a minute: 88 take 7 minutes and 20 seconds.
+    assert ', 0.20 images/s, 0:07:2' in progress.line()
+
+
+def test_expectation_is_measured_without_the_first_batch(tmp_path):
+    store = DetectionStore(tmp_path / 'not there yet', {})
+    progress = Progress(store, num_images=130, num_done=30, num_processes=2)
+
+    progress._last_batch -= 1000
+    progress.add([stored_row('first', BOX)])
+    for _ in range(NUM_MEASURED):
+        assert not progress.is_measured
+        progress._last_batch -= 3  # As if the batch had taken 3 s.
+        progress.add([stored_row(f'{n}', BOX) for n in range(3)])
+
+    assert progress.is_measured
+    # Two processes: 2 images a second.
+    assert re.match(
+        r'measured on 9 images: 2\.00 images/s with 2 processes, 0:00:50 and '
+        r'\d+ MB of detections for 100 images; [\d,]+ MB are free in ',
+        progress.expectation(),
+    )
+
+
+def test_one_batch_alone_is_measured(tmp_path):
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 1)
+    progress._last_batch -= 2
+    progress.add([stored_row('a'), stored_row('b')])
+
+    assert progress.expectation().startswith('measured on 2 images: 1.00 ')
+
+
+def test_nothing_to_do_has_no_rate(tmp_path):
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 1)
+
+    assert progress.expectation() == 'nothing is left to do'
+    assert progress.line().startswith('4 of 4 images (100%)')
+
+
+def test_a_disk_that_is_too_small_is_named(tmp_path):
+    progress = Progress(DetectionStore(tmp_path, {}), 10**15, 0, 1)
+    progress.add([stored_row('a', *[BOX] * 1000)])
+
+    assert progress.expectation().endswith(': NOT ENOUGH')
+
+
+def test_lines_come_at_intervals(tmp_path):
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 1)
+
+    assert not progress.is_due()
+    progress._last_line -= 301
+    assert progress.is_due()
+    assert not progress.is_due()
+
+
+def test_size_on_disk_is_that_of_a_shard(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [
+        stored_row(f'{n}', *[(random.random(4).tolist(), 0.5, 1)] * 30)
+        for n in range(200)
+    ]
+    store = DetectionStore(tmp_path, dict(views=1))
+    store.add(*rows)
+    store.flush()
+    (shard,) = store.written
+
+    assert size_on_disk(rows) == pytest.approx(shard.stat().st_size, rel=0.1)
+
+
+def test_nearest_folder_that_exists(tmp_path):
+    assert existing(tmp_path / 'a' / 'b') == tmp_path
+    assert shutil.disk_usage(existing(tmp_path / 'a')).free
