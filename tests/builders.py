@@ -1,6 +1,7 @@
 """Builders with defaults: drawn images, COCO files, a toy detector."""
 
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -32,13 +33,20 @@ class ToyDetector(BaseDetector):
     `scale_factor` as MMDetection's heads do.
     """
 
+    # What makes it slow, or fail, without another config.
+    seconds_per_batch = 0.0
+    max_batches = None
+
     def __init__(self, data_preprocessor: dict, score: float = 0.9) -> None:
         super().__init__(data_preprocessor)
         self.score = torch.nn.Parameter(torch.tensor(score))
         self.batches: list[tuple] = []
 
     def predict(self, batch_inputs, batch_data_samples, rescale=True):
+        if len(self.batches) == self.max_batches:
+            raise RuntimeError(f'after {self.max_batches} batches')
         self.batches.append(tuple(batch_inputs.shape))
+        time.sleep(self.seconds_per_batch)
         for image, sample in zip(batch_inputs, batch_data_samples):
             height, width = sample.img_shape
             sample.pred_instances = self._boxes(

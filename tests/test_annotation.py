@@ -1,5 +1,6 @@
 """Annotation end to end, through the real Runner, with known answers."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -16,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
+from projects.data_distillation import DetectionStore, progress
 from projects.data_distillation.hooks import warn_of_other_transforms
 
 # Scaling up and down again moves the border of a rectangle by less than this.
@@ -211,6 +213,108 @@ def test_unreadable_image_is_named_and_the_others_are_labeled(
     unreadable = labels['info']['data_distillation']['unreadable']
     assert [u['file_name'] for u in unreadable] == ['1.png', '3.png']
     assert 'FileNotFoundError' in unreadable[1]['unreadable']
+
+
+def spoil(drawn, *numbers: int) -> None:
+    for number in numbers:
+        (drawn.folder / 'unlabeled' / f'{number}.png').write_bytes(b'spoilt')
+
+
+def test_too_many_unreadable_images_end_the_run(drawn, checkpoint, tmp_path):
+    spoil(drawn, 1, 2, 4)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.4
+    runner = Runner.from_cfg(cfg)
+
+    with pytest.raises(ValueError, match='3 of 5 images .*_share=0.4 .*Mend'):
+        runner.test()
+
+    # At the third one, which is the last image; nothing is lost.
+    assert len(runner.model.module.batches) == 3 * 2
+    assert len(DetectionStore(tmp_path / 'work/detections').images()) == 5
+    assert not (tmp_path / 'work' / 'pseudo_labels.json').exists()
+    cfg.custom_hooks[0].max_unreadable_share = 0.6
+    assert len(annotate(cfg)['images']) == 2
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.1])
+def test_share_out_of_range_is_refused(drawn, checkpoint, tmp_path, share):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = share
+
+    with pytest.raises(ValueError, match=f'from 0 to 1, got {share}'):
+        Runner.from_cfg(cfg)
+
+
+def logged(cfg, caplog) -> str:
+    runner = Runner.from_cfg(cfg)
+    runner.logger.setLevel(logging.INFO)
+    runner.logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO), contextlib.suppress(SystemExit):
+        runner.test()
+    return caplog.text
+
+
+def test_log_says_what_is_to_be_done_and_what_is_wrong(
+    drawn, checkpoint, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(progress, 'SECONDS_IN_FILE', 0)
+    spoil(drawn, 1)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.2
+
+    log = logged(cfg, caplog)
+
+    assert '5 images, of them 0 done before; 6 views of each, 1 teach' in log
+    assert '1.png cannot be read: ' in log
+    assert '2 of 5 images (40%), ' in log
+    assert ' left, 1 unreadable' in log
+    assert 'measured on 3 images: ' in log
+    assert 'Epoch(test) [' not in log.replace('Epoch(test) [5/5]', '')
+
+
+def test_dry_run_measures_and_stores_nothing(
+    drawn, checkpoint, tmp_path, caplog
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.dry_run = True
+
+    log = logged(cfg, caplog)
+
+    assert 'measured on 3 images: ' in log
+    assert not list((tmp_path / 'work' / 'detections').iterdir())
+    assert not (tmp_path / 'work' / 'pseudo_labels.json').exists()
+
+
+def test_dry_run_of_few_images_stores_nothing_either(
+    drawn, checkpoint, tmp_path, caplog
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.batch_size = 4
+    cfg.dry_run = True
+
+    log = logged(cfg, caplog)
+
+    assert 'measured on 1 images: ' in log
+    assert not list((tmp_path / 'work' / 'detections').iterdir())
+
+
+def test_ids_of_a_list_that_was_written_anew_are_used(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    before = annotate(cfg)
+    images = [dict(i, id=100 - i['id']) for i in drawn.truth['images']]
+    drawn.write('unlabeled.json', dict(images=images))
+
+    labels = annotate(cfg)
+
+    assert [i['id'] for i in labels['images']] == [78, 81, 84, 87, 90]
+    boxes = by_image_and_class(before['annotations'])
+    for (image_id, category), found in by_image_and_class(
+        labels['annotations']
+    ).items():
+        assert found['bbox'] == boxes[100 - image_id, category]['bbox']
 
 
 def test_unreadable_image_is_tried_again(drawn, checkpoint, tmp_path):

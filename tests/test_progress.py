@@ -112,8 +112,8 @@ def test_lines_come_at_intervals(tmp_path):
 def test_size_on_disk_is_that_of_a_shard(tmp_path):
     random = np.random.default_rng(0)
     rows = [
-        stored_row(f'{n}', *[(random.random(4).tolist(), 0.5, 1)] * 30)
-        for n in range(200)
+        stored_row(f'{n}', *((box, 0.5, 1) for box in boxes.tolist()))
+        for n, boxes in enumerate(random.random((200, 30, 4)))
     ]
     store = DetectionStore(tmp_path, dict(views=1))
     store.add(*rows)

@@ -1,0 +1,220 @@
+"""A run that ends early, for any reason, keeps what it has found."""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from builders import ToyDetector, annotate, annotate_cfg
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.interruption import StopRequest
+
+ROOT = Path(__file__).parents[1]
+NUM_IMAGES = 5
+# A batch has the three sizes of the views: this long, three times.
+SECONDS = 0.2
+
+
+def run_forked(cfg: Config, max_batches: int | None = None) -> int:
+    """Run slowly in a process of its own, without the seconds of imports.
+
+    Returns:
+        Its id.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        torch.set_num_threads(1)
+        ToyDetector.seconds_per_batch = SECONDS
+        ToyDetector.max_batches = max_batches
+        Runner.from_cfg(cfg).test()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+    finally:
+        # As at the end of any Python process.
+        atexit._run_exitfuncs()
+        os._exit(code)
+
+
+def when(pid: int, condition: Callable[[], bool]) -> None:
+    """Wait for a condition while a process runs."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, 'it did not happen'
+        assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE, 'ended'
+        time.sleep(0.02)
+
+
+def end_of(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def num_stored(work_dir: Path) -> int:
+    return len(DetectionStore(work_dir / 'detections').images())
+
+
+def is_running(work_dir: Path) -> Callable[[], bool]:
+    """The folder is made right before the first batch."""
+    return (work_dir / 'detections').is_dir
+
+
+def goes_on(cfg: Config, drawn) -> list[tuple]:
+    """Run again, to the end; returns the batches that were run."""
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    labels = annotate(cfg)
+    assert labels['images'] == drawn.truth['images']
+    assert len(labels['annotations']) == 2 * NUM_IMAGES
+    return runner.model.module.batches
+
+
+def test_sigterm_finishes_the_batch_and_writes_it(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.num_workers = 2
+    pid = run_forked(cfg)
+    when(pid, is_running(tmp_path / 'work'))
+    time.sleep(4 * SECONDS)
+
+    # To the workers as well, as Slurm does it.
+    os.killpg(pid, signal.SIGTERM)
+
+    assert end_of(pid) == 128 + signal.SIGTERM
+    num_done = num_stored(tmp_path / 'work')
+    assert 0 < num_done < NUM_IMAGES
+    assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
+def test_what_other_signals_cost(drawn, checkpoint, tmp_path, number):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].images_per_shard = 2
+    pid = run_forked(cfg)
+    when(pid, lambda: num_stored(tmp_path / 'work') == 2)
+    time.sleep(4 * SECONDS)  # The third image is through, or the fourth.
+
+    os.kill(pid, number)
+
+    assert end_of(pid) == (-number if number == signal.SIGKILL else 1)
+    num_done = num_stored(tmp_path / 'work')
+    # Ctrl-C costs the batch at hand, SIGKILL the shard.
+    assert num_done == 2 if number == signal.SIGKILL else num_done > 2
+    assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
+
+
+def test_a_lost_worker_costs_the_batch_at_hand(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.test_dataloader.num_workers = 1
+    pid = run_forked(cfg)
+    when(pid, lambda: len(psutil.Process(pid).children()) == 1)
+    time.sleep(4 * SECONDS)
+
+    psutil.Process(pid).children()[0].kill()
+
+    assert end_of(pid) == 1
+    num_done = num_stored(tmp_path / 'work')
+    assert 0 < num_done < NUM_IMAGES
+    assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
+
+
+def test_an_error_in_the_detector_keeps_what_was_done(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+
+    # The third image's first view fails.
+    assert end_of(run_forked(cfg, max_batches=6)) == 1
+
+    assert num_stored(tmp_path / 'work') == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    mounted = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder],
+        capture_output=True,
+        text=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f'cannot make a small disk: {mounted.stderr.strip()}')
+    yield folder
+    subprocess.run(['umount', '--lazy', folder], check=True)
+
+
+def test_full_disk_ends_the_run_and_keeps_what_was_written(
+    drawn, checkpoint, tmp_path, small_disk, capfd
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'work' / 'detections').symlink_to(small_disk)
+    cfg.custom_hooks[0].images_per_shard = 2
+    pid = run_forked(cfg)
+    when(pid, lambda: num_stored(tmp_path / 'work') == 2)
+    filler = small_disk / 'filler'
+    filler.write_bytes(b'x' * free_bytes(small_disk))
+
+    assert end_of(pid) == 1
+
+    assert 'No space left on device: the detections of 2 images cannot' in (
+        capfd.readouterr().err
+    )
+    assert num_stored(tmp_path / 'work') == 2
+    # Nothing half-written stays.
+    assert len(list(small_disk.iterdir())) == 2
+    filler.unlink()
+    assert len(goes_on(cfg, drawn)) == 3 * 3
+
+
+def free_bytes(folder: Path) -> int:
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+def test_folder_that_cannot_be_written_is_found_at_the_start(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    (tmp_path / 'work').mkdir()
+    # Nobody may write there, root neither.
+    (tmp_path / 'work' / 'detections').symlink_to('/proc/self')
+    runner = Runner.from_cfg(cfg)
+
+    with pytest.raises(OSError, match='/detections'):
+        runner.test()
+
+    assert runner.model.module.batches == []
+
+
+def test_signals_are_as_before_after_the_run(drawn, checkpoint, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+
+    annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_request_is_noted_until_it_is_forgotten(tmp_path):
+    stop = StopRequest()
+    stop.listen(torch.utils.data.DataLoader([1, 2]))
+    os.kill(os.getpid(), signal.SIGTERM)
+    stop.forget()
+
+    assert stop.is_made
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
