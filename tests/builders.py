@@ -1,6 +1,7 @@
 """Builders with defaults: drawn images, COCO files, a toy detector."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class ToyDetector(BaseDetector):
     """
 
     # What makes it slow, or fail, without another config.
-    seconds_per_batch = 0.0
+    seconds_per_batch = float(os.environ.get('TOY_SECONDS', 0))
     max_batches = None
 
     def __init__(self, data_preprocessor: dict, score: float = 0.9) -> None:

@@ -5,12 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+import pyarrow.parquet as pq
 import pytest
 from builders import annotate_cfg
 from mmengine.config import Config
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco_writer import read_origin
 from projects.data_distillation.digits import Recipe, write_digits
 
@@ -18,15 +24,23 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run a command with this Python first in the path, as `activate` does."""
+    """Run a command to its end."""
+    process = start(
+        *command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    output = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(command, process.returncode, *output)
+
+
+def start(*command: object, cwd: Path = ROOT, **kwargs) -> subprocess.Popen:
+    """Start it with this Python first in the path, as `activate` does."""
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return subprocess.run(
+    return subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd,
         env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests')),
-        capture_output=True,
         text=True,
-        timeout=600,
+        **kwargs,
     )
 
 
@@ -75,6 +89,77 @@ def test_many_processes_write_the_labels_of_one(
 
     again = json.loads(files[1].read_text())
     assert again['annotations'] == expected['annotations']
+
+
+def test_slow_and_dead_processes_hold_up_no_other(
+    drawn, checkpoint, tmp_path, monkeypatch
+):
+    folder = tmp_path / 'work' / 'detections'
+    command = [
+        'tools/dist_test.sh', written_cfg(drawn, checkpoint, tmp_path),
+        checkpoint, 3, '--work-dir', tmp_path / 'work',
+    ]  # fmt: skip
+    monkeypatch.setenv('TOY_SECONDS', '0.5')
+    with running(*command) as launcher:
+        first, *others = wait_for(lambda: ranks_of(launcher, 3))
+        # The last one has one image, the others two.
+        wait_for(lambda: list(folder.glob('*.parquet')))
+
+        # As slow as can be is the one that the others would have to ask.
+        first.suspend()
+        assert not psutil.wait_procs(others, timeout=60)[1]
+        assert DetectionStore(folder).images().keys() == {
+            '1.png', '2.png', '4.png'
+        }  # fmt: skip
+        first.kill()
+        assert launcher.wait(60) != 0
+
+    monkeypatch.setenv('TOY_SECONDS', '0')
+    again = run(*command)
+    assert again.returncode == 0, again.stderr
+    labels = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
+    assert len(labels['annotations']) == 10
+    # Of the second run's shards, none holds an image of the first run.
+    assert sum(
+        pq.read_metadata(shard).num_rows for shard in folder.glob('*.parquet')
+    ) == len(drawn.truth['images'])
+
+
+@contextmanager
+def running(*command: object) -> Iterator[subprocess.Popen]:
+    """Start a command, of which nothing is left in the end."""
+    process = start(*command, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> object:
+    """Return what a condition returns, as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, 'it did not happen'
+        time.sleep(0.05)
+    return value
+
+
+def ranks_of(
+    launcher: subprocess.Popen, count: int
+) -> list[psutil.Process] | None:
+    """The processes that torchrun has started, by rank; None if too few."""
+    found = psutil.Process(launcher.pid).children(recursive=True)
+    try:
+        ranks = {p.environ().get('RANK'): p for p in found}
+    except psutil.Error:  # One has ended meanwhile.
+        return None
+    ranks.pop(None, None)
+    return (
+        [ranks[key] for key in sorted(ranks)] if len(ranks) == count else None
+    )
 
 
 def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):

@@ -1,0 +1,317 @@
+"""Faults on purpose: kills, full and read-only disks, bad files, memory.
+
+Not collected by pytest: it takes long, and its figures are for
+docs/reliability.md. Every run is `tools/dist_test.sh` with a real teacher.
+
+Example:
+    python tests/fault_campaign.py kills configs/bccd/annotate.py TEACHER.pth
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation import DetectionStore
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = """
+_base_ = {config!r}
+custom_imports = dict(
+    imports=['projects.data_distillation', 'fault_campaign']
+)
+custom_hooks = [
+    dict(_base_.custom_hooks[0], images_per_shard={images_per_shard}),
+    dict(type='RunLog', file={log!r}),
+]
+"""
+
+
+@HOOKS.register_module()
+class RunLog(Hook):
+    """Notes every image that was run, at once, to count those run twice."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, file: str) -> None:
+        self.file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def after_test_iter(self, runner, batch_idx, data_batch, outputs):
+        names = ''.join(f'{sample.file_name}\n' for sample in outputs)
+        os.write(self.file, names.encode())
+
+
+@dataclass
+class Run:
+    """One annotation, started as often as it takes."""
+
+    config: Path
+    teacher: Path
+    work_dir: Path
+    num_processes: int
+    images_per_shard: int = 8
+
+    def __post_init__(self) -> None:
+        self.work_dir.mkdir(parents=True)
+        self.log = self.work_dir / 'images_run.txt'
+        self.log.touch()
+        # Not in the work folder, where mmengine writes one of this name.
+        self.file = self.work_dir.with_name(
+            f'annotate_{self.work_dir.name}.py'
+        )
+        self.file.write_text(
+            CONFIG.format(
+                config=str(self.config.resolve()),
+                images_per_shard=self.images_per_shard,
+                log=str(self.log),
+            )
+        )
+        self.labels_file = self.work_dir / 'pseudo_labels.json'
+
+    def start(self) -> subprocess.Popen:
+        """Start it, as a user would."""
+        bin_folder = Path(sys.executable).parent
+        environment = dict(
+            os.environ,
+            PATH=f'{bin_folder}{os.pathsep}{os.environ["PATH"]}',
+            PYTHONPATH=str(ROOT / 'tests'),
+        )
+        command = [
+            'tools/dist_test.sh', self.file, self.teacher,
+            self.num_processes, '--work-dir', self.work_dir,
+        ]  # fmt: skip
+        with (self.work_dir / 'output.txt').open('a') as output:
+            return subprocess.Popen(
+                [str(part) for part in command],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    def finish(self) -> int:
+        """Run it to its end; returns the exit code."""
+        return self.start().wait()
+
+    def stored(self) -> set[str]:
+        """Return the images on disk."""
+        store = DetectionStore(self.work_dir / 'detections')
+        return set(store.images())
+
+    def images_run(self) -> list[str]:
+        """Return the images that were run, in order, so often as they were."""
+        return self.log.read_text().splitlines()
+
+    def labels(self) -> tuple[list, list]:
+        """Return what two runs must agree in."""
+        content = json.loads(self.labels_file.read_bytes())
+        return content['images'], content['annotations']
+
+    def last_error(self) -> str:
+        """Return the last line of the output that names an error."""
+        lines = (self.work_dir / 'output.txt').read_text().splitlines()
+        return [line for line in lines if 'Error' in line][-1]
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """Kill a process and all that it has started, with SIGKILL."""
+    victims = psutil.Process(process.pid).children(recursive=True)
+    for victim in [*victims, process]:
+        victim.kill()
+    psutil.wait_procs(victims)
+    process.wait()
+
+
+def wait_or_kill(process: subprocess.Popen, seconds: float) -> bool:
+    """Kill a process after so many seconds; says whether it had to be."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        kill_all(process)
+        return True
+    return False
+
+
+def time_to_first_image(run: Run) -> float:
+    """Return how many seconds it takes to start; the run is thrown away."""
+    begin = time.monotonic()
+    process = run.start()
+    while not run.images_run():
+        time.sleep(0.1)
+    kill_all(process)
+    shutil.rmtree(run.work_dir)
+    return time.monotonic() - begin
+
+
+def kills(args: argparse.Namespace) -> None:
+    """SIGKILL at random moments, until the wanted number has been."""
+    chance = random.Random(args.seed)
+    expected = new_run(args, 'uninterrupted')
+    expected.finish()
+    start_up = time_to_first_image(new_run(args, 'start_up'))
+    print(f'an uninterrupted run; {start_up:.0f} s to the first image')
+    num_kills = num_lost = num_again = num_again_on_disk = rounds = 0
+    while num_kills < args.kills:
+        rounds += 1
+        run = new_run(args, f'killed_{rounds}')
+        stored: set[str] = set()
+        while not run.labels_file.is_file():
+            before = len(run.images_run())
+            # Some before the first image, most while it goes on.
+            seconds = chance.uniform(0.7 * start_up, 1.7 * start_up)
+            process = run.start()
+            if not wait_or_kill(process, seconds):
+                if process.returncode:
+                    sys.exit(f'failed without a kill: {run.last_error()}')
+                break
+            num_kills += 1
+            new = run.images_run()[before:]
+            num_again_on_disk += len(stored & set(new))
+            stored = run.stored()
+            num_again += len(set(new) - stored)
+            print(
+                f'kill {num_kills} after {seconds:.1f} s: {len(new)} images '
+                f'run, {len(set(new) - stored)} of them not on disk; '
+                f'{len(stored)} on disk',
+                flush=True,
+            )
+        num_lost += run.labels() != expected.labels()
+        counts = collections.Counter(run.images_run())
+        print(
+            f'round {rounds} done: labels '
+            f'{"differ" if run.labels() != expected.labels() else "equal"}, '
+            f'{len(counts)} images, {sum(counts.values())} runs'
+        )
+    print(
+        f'{num_kills} kills in {rounds} annotations of '
+        f'{len(expected.labels()[0])} images: {num_lost} annotations differ '
+        f'from the uninterrupted one; {num_again} images were lost with open '
+        f'shards and run again, {num_again_on_disk} that were on disk'
+    )
+
+
+def disks(args: argparse.Namespace) -> None:
+    """A full disk, a read-only one, and back to a good one."""
+    expected = new_run(args, 'uninterrupted')
+    expected.finish()
+    run = new_run(args, 'disk')
+    folder = run.work_dir / 'detections'
+    folder.mkdir()
+    with mounted(folder, f'size={args.disk_size}'):
+        code = run.finish()
+        stored = run.stored()
+        print(f'full disk: exit code {code}, {len(stored)} images kept')
+        print(f'  {run.last_error()}')
+        remount(folder, 'ro')
+        begin = time.monotonic()
+        code = run.finish()
+        print(
+            f'read-only: exit code {code} after '
+            f'{time.monotonic() - begin:.0f} s'
+        )
+        print(f'  {run.last_error()}')
+        remount(folder, 'rw,size=64m')
+        code = run.finish()
+        again = collections.Counter(run.images_run())
+        print(
+            f'room again: exit code {code}, labels '
+            f'{"equal" if run.labels() == expected.labels() else "differ"}, '
+            f'{sum(again[name] > 1 for name in stored)} of the kept images '
+            f'run again, {sum(n > 1 for n in again.values())} in all'
+        )
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """Put a disk in memory at a folder."""
+    mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', folder]
+    subprocess.run(mount, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', folder], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    """Change how a disk is mounted."""
+    subprocess.run(['mount', '-o', f'remount,{options}', folder], check=True)
+
+
+def memory(args: argparse.Namespace) -> None:
+    """Peak memory along an annotation of many small images."""
+    run = new_run(args, 'memory', images_per_shard=100)
+    with run.file.open('a') as config:
+        config.write(
+            'test_dataloader = dict(dataset=dict(data_root="", ann_file="", '
+            f'data_prefix=dict(img={str(args.images)!r})))\n'
+        )
+    process = run.start()
+    next_count = args.every
+    while process.poll() is None:
+        time.sleep(0.5)
+        count = len(run.images_run())
+        if count >= next_count:
+            children = psutil.Process(process.pid).children(recursive=True)
+            sizes = [child.memory_info().rss / 2**20 for child in children]
+            # The launcher is small.
+            sizes = [f'{size:.0f}' for size in sizes if size > 400]
+            print(f'{count} images: {" ".join(sizes)} MiB', flush=True)
+            next_count = count + args.every
+    print(f'exit code {process.returncode}')
+
+
+def new_run(args: argparse.Namespace, name: str, **changes) -> Run:
+    """Make a run with a folder of its own."""
+    return Run(
+        args.config,
+        args.teacher,
+        args.work_dir / name,
+        args.processes,
+        **changes,
+    )
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('what', choices=['kills', 'disks', 'memory'])
+    parser.add_argument('config', type=Path, help='an annotate.py')
+    parser.add_argument('teacher', type=Path, help='its checkpoint')
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/fault_campaign')
+    )
+    parser.add_argument('--processes', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=0, help='of the moments')
+    parser.add_argument('--kills', type=int, default=20, help='at least')
+    parser.add_argument('--disk-size', default='200k', help='kills the run')
+    parser.add_argument('--images', type=Path, help='folder of small images')
+    parser.add_argument('--every', type=int, default=2000)
+    args = parser.parse_args()
+    args.work_dir = args.work_dir.resolve()
+    return args
+
+
+if __name__ == '__main__':
+    arguments = parse_args()
+    # By its name the registry finds the class in this run, too.
+    {'kills': kills, 'disks': disks, 'memory': memory}[arguments.what](
+        arguments
+    )
