@@ -10,7 +10,9 @@ from projects.data_distillation.coco import (
     CocoError,
     check_classes,
     check_disjoint,
+    check_file_names,
     count_instances,
+    name_error,
     read_coco,
     split_coco,
     write_json,
@@ -144,6 +146,57 @@ def test_split_without_a_category_is_refused():
 
     with pytest.raises(CocoError, match=r"no instance of .*'green'\]: take"):
         split_coco(coco, 1, 0)
+
+
+# Absolute ones, those that lead up, and the same on another system.
+NAMES_OUTSIDE = [
+    '/data/1.jpg', '//1.jpg', '..', '../1.jpg', 'a/../../1.jpg', './../1.jpg',
+    'C:\\data\\1.jpg', 'c:1.jpg', 'C:/1.jpg', '\\1.jpg', '\\\\host\\1.jpg',
+    '..\\1.jpg', 'a\\..\\..\\1.jpg', 'a/..\\../1.jpg',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('name', NAMES_OUTSIDE)
+def test_name_that_leads_out_of_the_folder_is_found(name):
+    assert name_error(name) == 'leads outside the folder of the images'
+
+
+def test_name_that_no_file_may_have_is_found():
+    assert name_error('a\0.jpg') == 'holds a null byte'
+    for surrogate in ('\ud800', '\udcff', '\udfff'):
+        assert name_error(f'{surrogate}.jpg') == 'is not valid Unicode'
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['1.jpg', 'a/1.jpg', 'a/../1.jpg', './1.jpg', '..1.jpg', '.../1.jpg',
+     'a..', 'a\\1.jpg', '12:30.jpg', 'ab:1.jpg', ' /1.jpg', 'ü\n🐱.jpg'],
+)  # fmt: skip
+def test_name_inside_of_the_folder_is_fine(name):
+    assert name_error(name) == ''
+
+
+@pytest.mark.parametrize(
+    ('image', 'match'),
+    [
+        (dict(file_name='../1.jpg'), "'../1.jpg' of images.1. leads outside"),
+        (dict(file_name='\ud800'), r"'\\ud800' of images.1. is not valid"),
+        (dict(file_name=3), '3 of images.1. is missing, or no text'),
+        (dict(), 'None of images.1. is missing, or no text'),
+    ],
+)
+def test_bad_name_is_refused_with_its_entry(image, match):
+    with pytest.raises(CocoError, match=f'a.json: `file_name` {match}'):
+        check_file_names([dict(file_name='1.jpg'), image], 'a.json')
+
+
+def test_other_set_with_a_name_outside_is_refused(tmp_path):
+    file = tmp_path / 'known.json'
+    file.write_text(json.dumps(dict(images=[dict(file_name='../a.jpg')])))
+    known = dict(ann_file=file, img_prefix=tmp_path)
+
+    with pytest.raises(CocoError, match='known.json.*leads outside'):
+        check_disjoint(['a.jpg'], tmp_path, known)
 
 
 def test_same_names_in_different_folders_are_different_images(tmp_path):

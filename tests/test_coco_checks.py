@@ -176,10 +176,13 @@ BROKEN = [
       'give it another (--fix does)']),
     *(
         (with_image(file_name=name),
-         [f'image 3: file_name {name!r} leads outside the folder of the '
-          'images: make it relative to that folder'])
-        for name in ('/data/1.jpg', '../1.jpg', 'a/../../1.jpg', '..',
-                     'C:\\data\\1.jpg', '..\\1.jpg')
+         [f'image 3: file_name {name!r} {error}: make it a valid name, '
+          'relative to the image folder'])
+        for name, error in (
+            ('../1.jpg', 'leads outside the folder of the images'),
+            ('nul\0.jpg', 'holds a null byte'),
+            ('\ud800.jpg', 'is not valid Unicode'),
+        )
     ),
     (changed(image_id=4),
      [A17 + 'image_id 4 is not in `images`: add the image, or remove the '

@@ -2,6 +2,8 @@
 
 import json
 import os
+import posixpath
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,6 +74,52 @@ def check_lists(
             raise CocoError(
                 f'{source}: `{key}` {state}, a non-empty list is needed'
             )
+
+
+def check_file_names(images: Iterable[dict], source: str | Path) -> None:
+    """Check that no image of a COCO file is outside of the image folder.
+
+    Args:
+        images: The entries of `images`.
+        source: The file, for the message.
+
+    Raises:
+        CocoError: With the first entry whose `file_name` is missing, no text,
+            or none to open, see `name_error`.
+    """
+    for index, image in enumerate(images):
+        name = image.get('file_name')
+        is_text = isinstance(name, str)
+        error = name_error(name) if is_text else 'is missing, or no text'
+        if error:
+            raise CocoError(
+                f'{source}: `file_name` {name!r} of images[{index}] {error}: '
+                'it must be a valid name, relative to the image folder'
+            )
+
+
+def name_error(name: str) -> str:
+    r"""Say why a file name of a COCO file must not be opened.
+
+    A name is relative and leads out of the folder on no system: `/a.jpg`,
+    `C:a.jpg`, `..\a.jpg` and `a/../../b.jpg` do. `a/../b.jpg` does not. Links
+    inside of the folder may point anywhere.
+
+    Args:
+        name: The file name, with `/` or `\`.
+
+    Returns:
+        What is wrong with it; `''` if nothing is.
+    """
+    if '\0' in name:
+        return 'holds a null byte'
+    if re.search('[\ud800-\udfff]', name):
+        return 'is not valid Unicode'
+    path = name.replace('\\', '/')
+    top = posixpath.normpath(path).split('/')[0]
+    if path.startswith('/') or re.match('[A-Za-z]:', path) or top == '..':
+        return 'leads outside the folder of the images'
+    return ''
 
 
 def origin_of(content: dict) -> dict:
@@ -170,9 +218,11 @@ def check_disjoint(
         known: The other set, `dict(ann_file=..., img_prefix=...)`.
 
     Raises:
-        CocoError: With the number of shared images and the first of them.
+        CocoError: With the number of shared images and the first of them; if
+            the other set has a file name that leads outside of its folder.
     """
     images = read_coco(known['ann_file'], 'images')['images']
+    check_file_names(images, known['ann_file'])
     names = [image['file_name'] for image in images]
     unlabeled = image_paths(file_names, img_prefix)
     others = image_paths(names, known['img_prefix'])

@@ -7,7 +7,6 @@ another one fail.
 
 import itertools
 import json
-import ntpath
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from reprlib import Repr
 
 import numpy as np
 
-from .coco import MIN_SIDE
+from .coco import MIN_SIDE, name_error
 
 # Larger numbers are not exact as float64, and no pixel count.
 LARGEST = 2**53
@@ -397,21 +396,15 @@ def repeated_names(
 def check_folders(file: CocoFile) -> Iterator[Problem]:
     """Find file names that do not stay inside the folder of the images."""
     for index, name in enumerate(file.images.columns['file_name']):
-        if name is not None and not is_inside(name):
+        error = name_error(name or '')
+        if error:
             yield file.problem(
                 'file_name outside',
                 file.images,
                 index,
-                f'file_name {name!r} leads outside the folder of the images',
-                'make it relative to that folder',
+                f'file_name {name!r} {error}',
+                'make it a valid name, relative to the image folder',
             )
-
-
-def is_inside(name: str) -> bool:
-    """Whether a file name is relative and does not lead up, on any system."""
-    top = posixpath.normpath(name.replace('\\', '/')).split('/')[0]
-    # From Python 3.13 on, ntpath wants a drive: it does not know /data/1.jpg.
-    return not (posixpath.isabs(name) or ntpath.isabs(name) or top == '..')
 
 
 def check_references(file: CocoFile) -> Iterator[Problem]:
