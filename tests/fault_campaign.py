@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from bad_images import KINDS, remove_vanishing, write_all
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
@@ -36,7 +37,11 @@ custom_imports = dict(
     imports=['projects.data_distillation', 'fault_campaign']
 )
 custom_hooks = [
-    dict(_base_.custom_hooks[0], images_per_shard={images_per_shard}),
+    dict(
+        _base_.custom_hooks[0],
+        images_per_shard={images_per_shard},
+        max_unreadable_share=1.0,
+    ),
     dict(type='RunLog', file={log!r}),
 ]
 """
@@ -82,6 +87,14 @@ class Run:
             )
         )
         self.labels_file = self.work_dir / 'pseudo_labels.json'
+
+    def read_folder(self, folder: Path) -> None:
+        """Annotate the images of another folder."""
+        with self.file.open('a') as config:
+            config.write(
+                'test_dataloader = dict(dataset=dict(data_root="", '
+                f'ann_file="", data_prefix=dict(img={str(folder)!r})))\n'
+            )
 
     def start(self) -> subprocess.Popen:
         """Start it, as a user would."""
@@ -252,14 +265,45 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(['mount', '-o', f'remount,{options}', folder], check=True)
 
 
+def files(args: argparse.Namespace) -> None:
+    """Every kind of bad file among real photographs."""
+    folder = args.work_dir / 'files_and_photographs'
+    write_all(folder)
+    photographs = sorted(args.images.iterdir())
+    for photograph in photographs:
+        shutil.copy(photograph, folder)
+    run = new_run(args, 'files')
+    run.read_folder(folder)
+    process = run.start()
+    while not run.images_run():
+        time.sleep(0.1)
+    remove_vanishing(folder)
+    print(f'exit code {process.wait()}')
+    content = json.loads(run.labels_file.read_bytes())
+    reasons = {
+        row['file_name']: row['unreadable']
+        for row in content['info']['data_distillation']['unreadable']
+    }
+    names = {image['file_name'] for image in content['images']}
+    output = (run.work_dir / 'output.txt').read_text()
+    kinds = [kind for kind in KINDS if kind.is_found]
+    for kind in kinds:
+        reason = reasons.get(kind.file_name, 'labeled')
+        print(f'  {kind.file_name!r}: {reason}')
+    print(
+        f'{len(kinds)} kinds: '
+        f'{sum(k.file_name in names for k in kinds)} labeled, '
+        f'{sum(k.file_name in reasons for k in kinds)} listed, of these '
+        f'{sum(r in output for r in reasons.values())} with the reason in '
+        f'the log; {sum(p.name in names for p in photographs)} of '
+        f'{len(photographs)} photographs labeled'
+    )
+
+
 def memory(args: argparse.Namespace) -> None:
     """Peak memory along an annotation of many small images."""
     run = new_run(args, 'memory', images_per_shard=100)
-    with run.file.open('a') as config:
-        config.write(
-            'test_dataloader = dict(dataset=dict(data_root="", ann_file="", '
-            f'data_prefix=dict(img={str(args.images)!r})))\n'
-        )
+    run.read_folder(args.images.resolve())
     process = run.start()
     next_count = args.every
     while process.poll() is None:
@@ -292,7 +336,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('what', choices=['kills', 'disks', 'memory'])
+    parser.add_argument('what', choices=['kills', 'disks', 'files', 'memory'])
     parser.add_argument('config', type=Path, help='an annotate.py')
     parser.add_argument('teacher', type=Path, help='its checkpoint')
     parser.add_argument(
@@ -302,7 +346,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument('--kills', type=int, default=20, help='at least')
     parser.add_argument('--disk-size', default='200k', help='kills the run')
-    parser.add_argument('--images', type=Path, help='folder of small images')
+    parser.add_argument(
+        '--images', type=Path, help='folder, for files, memory'
+    )
     parser.add_argument('--every', type=int, default=2000)
     args = parser.parse_args()
     args.work_dir = args.work_dir.resolve()
@@ -311,7 +357,5 @@ def parse_args() -> argparse.Namespace:
 
 if __name__ == '__main__':
     arguments = parse_args()
-    # By its name the registry finds the class in this run, too.
-    {'kills': kills, 'disks': disks, 'memory': memory}[arguments.what](
-        arguments
-    )
+    campaigns = dict(kills=kills, disks=disks, files=files, memory=memory)
+    campaigns[arguments.what](arguments)

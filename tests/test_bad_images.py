@@ -52,6 +52,7 @@ def test_every_image_is_labeled_rightly_or_listed_with_its_reason(
         [dict(type='Resize', scale=(1333, 96)), *flip]
         for flip in ([], [dict(type='Flip')])
     ]
+    cfg.custom_hooks[0].max_unreadable_share = 1.0
     # What is tried is every image, not which labels are chosen.
     cfg.custom_hooks[0].selection = dict(
         selector=dict(type='FixedSelector', min_score=0.5)
