@@ -95,12 +95,12 @@ def test_slow_and_dead_processes_hold_up_no_other(
     drawn, checkpoint, tmp_path, monkeypatch
 ):
     folder = tmp_path / 'work' / 'detections'
-    command = [
-        'tools/dist_test.sh', written_cfg(drawn, checkpoint, tmp_path),
-        checkpoint, 3, '--work-dir', tmp_path / 'work',
-    ]  # fmt: skip
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    work_dir = '--work-dir', tmp_path / 'work'
     monkeypatch.setenv('TOY_SECONDS', '0.5')
-    with running(*command) as launcher:
+    with running(
+        'tools/dist_test.sh', config, checkpoint, 3, *work_dir
+    ) as launcher:
         first, *others = wait_for(lambda: ranks_of(launcher, 3))
         # The last one has one image, the others two.
         wait_for(lambda: list(folder.glob('*.parquet')))
@@ -115,7 +115,8 @@ def test_slow_and_dead_processes_hold_up_no_other(
         assert launcher.wait(60) != 0
 
     monkeypatch.setenv('TOY_SECONDS', '0')
-    again = run(*command)
+    # With another number of processes.
+    again = run('python', 'tools/test.py', config, checkpoint, *work_dir)
     assert again.returncode == 0, again.stderr
     labels = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
     assert len(labels['annotations']) == 10
