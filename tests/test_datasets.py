@@ -91,6 +91,28 @@ def test_repeated_image_is_refused(drawn, key):
         unlabeled(drawn.folder / 'unlabeled', file)
 
 
+def test_name_outside_of_the_folder_is_refused_by_both_datasets(drawn):
+    drawn.truth['images'][3]['file_name'] = '../labeled/0.png'
+    file = drawn.write('truth.json', drawn.truth)
+
+    match = r"truth.json: .*'../labeled/0.png' of images\[3\] leads outside"
+    with pytest.raises(CocoError, match=match):
+        unlabeled(drawn.folder / 'unlabeled', file)
+    with pytest.raises(CocoError, match=match):
+        checked(drawn)
+
+
+def test_link_inside_of_the_folder_may_point_anywhere(drawn):
+    folder = drawn.folder / 'unlabeled'
+    (folder / 'link.png').symlink_to('../labeled/0.png')
+    infos = [dict(id=1, file_name='link.png')]
+    file = drawn.write('unlabeled.json', dict(images=infos))
+
+    dataset = unlabeled(folder, file)
+
+    assert dataset.get_data_info(0)['img_path'] == str(folder / 'link.png')
+
+
 def test_missing_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match='unlabeled images not found'):
         unlabeled(tmp_path / 'absent')

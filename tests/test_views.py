@@ -77,6 +77,21 @@ def test_inverse_finds_the_drawn_box_again(transform, size_hw):
     assert num_seen >= 3
 
 
+@pytest.mark.parametrize('size_hw', [(1, 1), (1, 5000), (5000, 1)])
+@pytest.mark.parametrize(
+    'transform', DEFAULTS + VARIANTS, ids=lambda config: str(config)
+)
+def test_no_view_has_a_side_without_pixels(transform, size_hw):
+    view = View([transform])
+
+    pixels = view.apply(drawn(size_hw, (0, 0, *size_hw[::-1])), {})
+
+    assert min(pixels.shape[-2:]) >= 1
+    assert tuple(pixels.shape[-2:]) == view.size_hw(size_hw)
+    bboxes, _ = view.invert(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), size_hw)
+    assert bboxes.isfinite().all()
+
+
 @pytest.mark.parametrize('transform', TRANSFORMS)
 def test_every_transform_says_what_it_does(transform):
     assert VIEW_TRANSFORMS.get(transform).__doc__

@@ -14,7 +14,15 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
 
-from .coco import CocoError, check_classes, origin_of, read_coco
+from .coco import (
+    CocoError,
+    check_classes,
+    check_file_names,
+    name_error,
+    origin_of,
+    read_coco,
+)
+from .image_files import ImageError, decode, one_line, read_image_file
 
 IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 
@@ -63,10 +71,12 @@ class CheckedCocoDataset(CocoDataset):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            CocoError: If a list is missing, or its categories are not the
-                config's `metainfo.classes`.
+            CocoError: If a list is missing, a file name leads outside of the
+                image folder, or its categories are not the config's
+                `metainfo.classes`.
         """
         coco = CheckedCOCO(annotation_file)
+        check_file_names(coco.dataset['images'], annotation_file)
         check_classes(
             self.metainfo['classes'], coco.dataset['categories'], self.ann_file
         )
@@ -79,20 +89,23 @@ class CheckedCocoDataset(CocoDataset):
 class UnlabeledDataset(BaseDetDataset):
     """Images without labels: a folder, or the image infos of a COCO file.
 
-    An image that cannot be decoded does not end the run: its sample carries
-    the reason, see `is_unreadable`.
+    An image that cannot be used does not end the run: its sample carries the
+    reason, see `is_unreadable`.
 
     Args:
         ann_file: A COCO file, of which only `images` is read (`id` and
             `file_name`); `''` for every image below `data_prefix['img']`, at
-            any depth, with one of `IMAGE_SUFFIXES` in any case.
+            any depth, with one of `IMAGE_SUFFIXES` in any case. Those with a
+            name that no COCO file may have (see `coco.name_error`) are listed
+            as unreadable.
         data_prefix: `dict(img=folder of the images)`.
         **kwargs: As for `BaseDetDataset`: `data_root`, `metainfo` with the
             teacher's classes, `pipeline`.
 
     Raises:
         FileNotFoundError: If the file or the folder does not exist.
-        CocoError: If the file has no images, or one id or name twice.
+        CocoError: If the file has no images, one id or name twice, or a name
+            that leads outside of the folder.
         ValueError: If the folder has no images.
     """
 
@@ -100,14 +113,15 @@ class UnlabeledDataset(BaseDetDataset):
         super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the images.
+        r"""List the images.
 
         Returns:
             One dict per image, in the file's order, or by name in a folder:
             `img_path`, `img_id` (in a folder the number of the image, from
-            1), `file_name` (relative to the image folder, with `/`) and
-            `image_id`: the file's id; None in a folder, where ids are given
-            when the labels are written, since files may come and go.
+            1), `file_name` (relative to the image folder, with `/`; bytes
+            that are no UTF-8 as `\xe9`), `name_error` and `image_id`: the
+            file's id; None in a folder, where ids are given when the labels
+            are written, since files may come and go.
         """
         folder = Path(self.data_prefix['img'])
         infos = self._infos_of_file() if self.ann_file else find_images(folder)
@@ -126,7 +140,8 @@ class UnlabeledDataset(BaseDetDataset):
                 prompt,
                 img_path=str(folder / info['file_name']),
                 img_id=number if info['id'] is None else info['id'],
-                file_name=info['file_name'],
+                file_name=as_utf8(info['file_name']),
+                name_error=name_error(info['file_name']),
                 image_id=info['id'],
             )
             for number, info in enumerate(infos, 1)
@@ -151,16 +166,25 @@ class UnlabeledDataset(BaseDetDataset):
         known = {
             key: info[key] for key in ('file_name', 'image_id', 'img_path')
         }
-        try:
-            data = self.pipeline(info)
-        # Whatever a broken file makes a decoder raise, the others go on.
-        except Exception as error:
-            data = unreadable_sample(f'{type(error).__name__}: {error}')
-            data = self._as_views(data)
+        data = self._load(info)
         samples = data['data_samples']
         for sample in samples if isinstance(samples, list) else [samples]:
             sample.set_metainfo(known)
         return data
+
+    def _load(self, info: dict) -> dict:
+        try:
+            if info['name_error']:
+                raise ImageError(f'its name {info["name_error"]}: rename it')
+            content = read_image_file(info['img_path'])
+        except ImageError as error:
+            return self._as_views(unreadable_sample(str(error)))
+        try:
+            return self.pipeline(info)
+        # Whatever a broken file makes a decoder raise, the others go on.
+        except Exception as error:
+            reason = loading_error(content, error)
+            return self._as_views(unreadable_sample(reason))
 
     def _as_views(self, data: dict) -> dict:
         """Repeat what stands for an image, if the pipeline makes views."""
@@ -174,6 +198,7 @@ class UnlabeledDataset(BaseDetDataset):
         infos = read_coco(self.ann_file, 'images')['images']
         for key, kind in (('id', int), ('file_name', str)):
             check_values([i.get(key) for i in infos], key, kind, self.ann_file)
+        check_file_names(infos, self.ann_file)
         return infos
 
 
@@ -235,6 +260,15 @@ def walk_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names)
 
 
+def as_utf8(name: str) -> str:
+    r"""Write the bytes of a file name that are no UTF-8 as `\xe9`.
+
+    Arrow and JSON take UTF-8 only; Python has surrogates for such bytes.
+    """
+    content = name.encode(errors='surrogateescape')
+    return content.decode(errors='backslashreplace')
+
+
 def check_values(values: list, key: str, kind: type, source: str) -> None:
     """Check that all image ids or file names are there, and there once.
 
@@ -253,6 +287,20 @@ def check_values(values: list, key: str, kind: type, source: str) -> None:
             f'{source}: {len(repeated)} values of `{key}` occur more than '
             f'once in `images`, the first is {repeated[0]!r}'
         )
+
+
+def loading_error(content: bytes, error: Exception) -> str:
+    """Say in a line why a pipeline failed: it, or the image that it was given.
+
+    Args:
+        content: Of the image file.
+        error: What the pipeline has raised.
+    """
+    try:
+        decode(content)
+    except ImageError as reason:
+        return str(reason)
+    return f'{type(error).__name__}: {one_line(error)}'
 
 
 def unreadable_sample(reason: str) -> dict:

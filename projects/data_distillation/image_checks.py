@@ -15,13 +15,14 @@ from pathlib import Path
 
 import cv2
 import imagehash
-import mmcv
 import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from .coco import name_error
 from .coco_checks import CocoFile, Problem
+from .image_files import ImageError, decode, read_image_file
 
 # 256 bits. Measured on the 364 photographs of BCCD, which resemble each other
 # (cells on one ground): saved anew as JPEG of quality 30 to 90, scaled by 1/4
@@ -58,18 +59,12 @@ class ImageFacts:
 
 
 def read_image(path: str) -> ImageFacts:
-    """Read an image as `LoadImageFromFile` does, and hash it."""
-    # Not a pipe, say, which would never end.
-    if not os.path.isfile(path):
-        return ImageFacts(f'no such file: {path!r}')
+    """Read an image as annotation does, and hash it."""
     try:
-        content = Path(path).read_bytes()
-        pixels = mmcv.imfrombytes(content, backend='cv2')
-    # Whatever a broken file makes a decoder raise.
-    except Exception as error:
-        return ImageFacts(f'{type(error).__name__}: {error}'.splitlines()[0])
-    if pixels is None:
-        return ImageFacts('OpenCV cannot decode it')
+        content = read_image_file(path)
+        pixels = decode(content)
+    except ImageError as error:
+        return ImageFacts(str(error))
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(content).digest()
     return ImageFacts('', (width, height), digest, perceptual_bits(pixels))
@@ -134,12 +129,12 @@ class FileImages:
 
 
 def image_paths(file: CocoFile, folder: Path) -> dict[int, str]:
-    """Map the index of each entry that has a file name to its path."""
+    """Map the index of each entry to its path, if its name may be opened."""
     names = file.images.columns['file_name']
     return {
         index: os.path.join(folder, name)
         for index, name in enumerate(names)
-        if name is not None
+        if name is not None and not name_error(name)
     }
 
 
