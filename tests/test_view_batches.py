@@ -8,10 +8,12 @@ from projects.data_distillation import View
 from projects.data_distillation.view_batches import (
     LoadedView,
     MadeView,
+    as_unreadable,
     batches,
     loaded_views,
     made_views,
     make_pixels,
+    one_by_one,
 )
 
 CPU = torch.device('cpu')
@@ -158,3 +160,37 @@ def test_pixels_are_those_of_each_image():
     rows = [view[0, 0].tolist() for view in pixels]
     assert rows[:2] == [[10] * 6, [10] * 6]
     assert rows[2:] == [[99] * 3 + [20] * 3, [20] * 3 + [99] * 3]
+
+
+def test_batch_is_split_into_its_images_however_the_views_are_made():
+    images, samples = zip(*[image_and_sample(8, n) for n in (5, 6, 7)])
+    plain = dict(inputs=list(images), data_samples=list(samples))
+    with_views = {key: [values, values] for key, values in plain.items()}
+
+    for i, part in enumerate(one_by_one(plain)):
+        assert part['data_samples'] == [samples[i]]
+        assert [image.shape for image in part['inputs']] == [(3, 8, 5 + i)]
+    for i, part in enumerate(one_by_one(with_views)):
+        assert part['data_samples'] == [[samples[i]], [samples[i]]]
+        assert [len(view) for view in part['inputs']] == [1, 1]
+    assert len([*one_by_one(plain)]) == len([*one_by_one(with_views)]) == 3
+
+
+def test_image_that_is_marked_as_unreadable_has_no_views():
+    views = views_of_scales((8, 8))
+    made = [image_and_sample(8, 8)]
+    loaded = [image_and_sample(8, 8) for _ in range(2)]
+    plain = dict(zip(('inputs', 'data_samples'), map(list, zip(*made))))
+    with_views = dict(
+        zip(
+            ('inputs', 'data_samples'),
+            ([[x] for x in y] for y in zip(*loaded)),
+        )
+    )
+
+    marked = as_unreadable(plain, 'torn')
+    assert marked['data_samples'][0].unreadable == 'torn'
+    assert made_views(views, *marked.values(), CPU) == []
+    marked = as_unreadable(with_views, 'torn')
+    assert marked['data_samples'][0][0].unreadable == 'torn'
+    assert loaded_views(*marked.values()) == []

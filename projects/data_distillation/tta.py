@@ -12,16 +12,20 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.cuda import OutOfMemoryError  # torch's, from 2.5 on
 
 from .checkpoints import load_teacher
+from .image_files import one_line
 from .inference import MODES, prepare
 from .view_batches import (
     LoadedView,
     MadeView,
+    as_unreadable,
     batches,
     loaded_views,
     made_views,
     make_pixels,
+    one_by_one,
 )
 from .views import View
 
@@ -118,13 +122,39 @@ class MultiViewTTA(BaseTTAModel):
             image and, on the host, `pred_instances`: `bboxes` (xyxy, pixels
             of the original image), `scores`, `labels`, `num_views` and
             `corner_spread`, by descending score. Empty for an image that
-            could not be read.
+            could not be read. If the memory of the device does not suffice
+            for a batch, its images are run one by one; one that needs too
+            much alone becomes an unreadable one, with the reason.
 
         Raises:
             ValueError: If both this model and the pipeline make views, or
                 none of them does.
         """
         self._prepare()
+        try:
+            return self._annotate(data)
+        except OutOfMemoryError as error:
+            reason = one_line(error)
+        # Not in the handler: its error keeps what fills the memory.
+        print_log(
+            f'out of memory, so this batch goes on image by image ({reason}). '
+            'Halve max_pixels_per_forward if it happens often',
+            'current',
+            logging.WARNING,
+        )
+        return [self._annotate_alone(image) for image in one_by_one(data)]
+
+    def _annotate_alone(self, data: dict) -> DetDataSample:
+        """Annotate a batch of one image, which may need too much memory."""
+        torch.cuda.empty_cache()
+        try:
+            return self._annotate(data)[0]
+        except OutOfMemoryError as error:
+            reason = f'out of memory: {one_line(error)}'
+        return self._annotate(as_unreadable(data, reason))[0]
+
+    def _annotate(self, data: dict) -> list[DetDataSample]:
+        """Detect and merge; see `test_step`."""
         views, samples = self._views_of(data)
         # Half precision is for the layers that `mode` chooses: boxes and
         # overlaps need fp32. The context also keeps the weights that those

@@ -222,3 +222,42 @@ def make_pixels(views: Sequence[MadeView | LoadedView]) -> list[Tensor]:
     """Make the views of a batch, each shape (3, h, w), uint8, in order."""
     made: dict[int, dict] = {view.image_index: {} for view in views}
     return [view.pixels(made[view.image_index]) for view in views]
+
+
+def one_by_one(data: dict) -> Iterator[dict]:
+    """Split a batch, as `MultiViewTTA.test_step` takes it, into its images.
+
+    Args:
+        data: `inputs` and `data_samples`, of each image or, if the data
+            loader has made the views, of each image for each view.
+
+    Yields:
+        Batches of one image, in order.
+    """
+    samples = data['data_samples']
+    if isinstance(samples[0], DetDataSample):
+        for i in range(len(samples)):
+            yield {key: values[i : i + 1] for key, values in data.items()}
+    else:
+        for i in range(len(samples[0])):
+            yield {
+                key: [view[i : i + 1] for view in views]
+                for key, views in data.items()
+            }
+
+
+def as_unreadable(data: dict, reason: str) -> dict:
+    """Mark the images of a batch as such that could not be read.
+
+    Args:
+        data: As for `one_by_one`.
+        reason: Why not.
+
+    Returns:
+        The batch, changed in place: its images get no views.
+    """
+    for samples in data['data_samples']:
+        one_view = isinstance(samples, DetDataSample)
+        for sample in [samples] if one_view else samples:
+            sample.set_metainfo(dict(unreadable=reason))
+    return data

@@ -1,0 +1,110 @@
+"""Images that need more memory than there is."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from builders import ToyDetector, annotate, annotate_cfg
+from mmdet.registry import MODELS
+from mmengine.runner import Runner
+
+ERRORS = {
+    error.__name__: error
+    for error in (torch.cuda.OutOfMemoryError, RuntimeError)
+}
+
+
+@MODELS.register_module()
+class HungryDetector(ToyDetector):
+    """Runs out of memory where a forward pass has too many pixels."""
+
+    def __init__(self, max_pixels: int, error: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.max_pixels, self.error = max_pixels, ERRORS[error]
+
+    def predict(self, batch_inputs, batch_data_samples, rescale=True):
+        if batch_inputs[:, 0].numel() > self.max_pixels:
+            raise self.error(
+                'CUDA out of memory. Tried to allocate 9 GiB.\nSee the manual'
+            )
+        return super().predict(batch_inputs, batch_data_samples, rescale)
+
+
+def hungry_cfg(drawn, checkpoint, work_dir, max_pixels):
+    """All images in a batch; both views of an image in a forward pass."""
+    cfg = annotate_cfg(drawn, checkpoint, work_dir)
+    cfg.test_dataloader.batch_size = 5
+    cfg.model.module.update(
+        type='HungryDetector', max_pixels=max_pixels, error='OutOfMemoryError'
+    )
+    cfg.model.views = [[], [dict(type='Flip')]]
+    return cfg
+
+
+def with_loaded_views(cfg):
+    """Let the data loader make the views."""
+    load, pack = cfg.test_dataloader.dataset.pipeline
+    pack.meta_keys = (
+        *pack.meta_keys, 'flip', 'flip_direction', 'scale_factor', 'img_shape'
+    )  # fmt: skip
+    cfg.model.pop('views')
+    options = [
+        [dict(type='Resize', scale_factor=1.0, keep_ratio=True)],
+        [dict(type='RandomFlip', prob=p) for p in (0.0, 1.0)],
+        [pack],
+    ]
+    cfg.test_dataloader.dataset.pipeline = [
+        load, dict(type='TestTimeAug', transforms=options)
+    ]  # fmt: skip
+    return cfg
+
+
+# The padded sizes of the images, in order, are 96 x 128, 96 x 64, 96 x 128,
+# 96 x 128 and 96 x 96: all those of 96 x 128 share a forward pass.
+TWO_VIEWS = 2 * 96 * 128
+
+
+@pytest.mark.parametrize('change', [lambda cfg: cfg, with_loaded_views])
+def test_batch_that_needs_too_much_goes_on_image_by_image(
+    drawn, checkpoint, tmp_path, change
+):
+    expected, found = (
+        annotate(change(hungry_cfg(drawn, checkpoint, tmp_path / name, most)))
+        for name, most in (('enough', 10**9), ('little', TWO_VIEWS))
+    )
+
+    assert len(found['annotations']) == 10
+    for key in ('images', 'annotations'):
+        assert found[key] == expected[key]
+    assert found['info']['data_distillation']['unreadable'] == []
+
+
+@pytest.mark.parametrize('change', [lambda cfg: cfg, with_loaded_views])
+def test_image_that_needs_too_much_alone_is_listed(
+    drawn, checkpoint, tmp_path, change
+):
+    cfg = hungry_cfg(drawn, checkpoint, tmp_path, TWO_VIEWS - 1)
+
+    labels = annotate(change(cfg))
+
+    ids = [drawn.truth['images'][i]['id'] for i in (1, 4)]
+    assert [image['id'] for image in labels['images']] == ids
+    assert len(labels['annotations']) == 4
+    assert labels['info']['data_distillation']['unreadable'] == [
+        dict(
+            file_name=f'{i}.png',
+            unreadable='out of memory: CUDA out of memory. Tried to allocate '
+            '9 GiB.',
+        )
+        for i in (0, 2, 3)
+    ]
+
+
+def test_any_other_error_ends_the_run(drawn, checkpoint, tmp_path):
+    cfg = hungry_cfg(drawn, checkpoint, tmp_path, TWO_VIEWS)
+    cfg.model.module.error = 'RuntimeError'
+
+    with pytest.raises(RuntimeError, match='Tried to allocate'):
+        Runner.from_cfg(cfg).test()
+
+    assert not (Path(cfg.work_dir) / 'pseudo_labels.json').exists()
