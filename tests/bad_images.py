@@ -178,6 +178,16 @@ for _name, _format, _options in [
     ('plain.PNG', 'PNG', {}),
     ('png_named.jpg', 'PNG', {}),
     ('jpg_named.png', 'JPEG', dict(quality=95)),
+    # Of some cameras: two JPEG images, the first counts.
+    (
+        'multi_picture.jpg',
+        'MPO',
+        dict(
+            quality=95,
+            save_all=True,
+            append_images=[Image.new('RGB', SIZE_WH, 'blue')],
+        ),
+    ),
     ('plain.webp', 'WEBP', {}),
     ('lossless.webp', 'WEBP', dict(lossless=True)),
     ('plain.tif', 'TIFF', {}),
@@ -370,7 +380,10 @@ for _format, _suffix, _options in [
     ('GIF', 'gif.png', {}),
 ]:
 
-    @listed(f'truncated.{_suffix}', 'damaged|OpenCV cannot decode')
+    @listed(
+        f'truncated.{_suffix}',
+        '^damaged: .*truncated|^damaged: Prem|^damaged: could|^OpenCV',
+    )
     def truncated(path: Path, file_format=_format, options=_options) -> None:
         content = encoded(photo(), file_format, **options)
         path.write_bytes(content[: len(content) // 2])
@@ -384,25 +397,32 @@ for _name, _format, _options in [
     ('spoiled_lzw.tif', 'TIFF', dict(compression='tiff_lzw')),
 ]:
 
-    @listed(_name, 'damaged: ')
+    @listed(_name, '^damaged: ')
     def spoil(path: Path, file_format=_format, options=_options) -> None:
         path.write_bytes(spoiled(encoded(photo(), file_format, **options)))
 
 
-@listed('half_gray.jpg', 'damaged: Corrupt JPEG data: premature end')
+@listed('spoiled_multi_picture.jpg', '^damaged: Corrupt JPEG data')
+def spoil_first_picture(path: Path) -> None:
+    both = encoded(photo(), 'MPO', save_all=True, append_images=[drawing()])
+    half = both.index(b'\xff\xd9') // 2  # the first one's end
+    path.write_bytes(both[:half] + b'\xff\0' * 8 + both[half + 16 :])
+
+
+@listed('half_gray.jpg', '^damaged: Corrupt JPEG data: premature end')
 def half_gray(path: Path) -> None:
     """Truncated, then closed: OpenCV fills up with gray without a word."""
     content = encoded(photo(), 'JPEG')
     path.write_bytes(content[: len(content) // 2] + b'\xff\xd9')
 
 
-@listed('truncated_bad_profile.jpg', 'damaged: image file is truncated')
+@listed('truncated_bad_profile.jpg', '^damaged: image file is truncated')
 def truncated_with_bad_profile(path: Path) -> None:
     content = with_bad_profile(encoded(photo(), 'JPEG'))
     path.write_bytes(content[: len(content) // 2])
 
 
-@listed('no_end.jpg', 'damaged: Premature end of JPEG file')
+@listed('no_end.jpg', '^damaged: Premature end of JPEG file')
 def no_end(path: Path) -> None:
     path.write_bytes(drawn_jpeg()[:-2])
 
@@ -412,13 +432,16 @@ def twelve_bits(path: Path) -> None:
     path.write_bytes(with_frame_header(drawn_jpeg(), 4, b'\x0c'))
 
 
-@listed('too_high.jpg', 'damaged: Corrupt JPEG data')
+@listed('too_high.jpg', '^damaged: Corrupt JPEG data')
 def too_high(path: Path) -> None:
     """The header promises more rows than there are."""
     path.write_bytes(with_frame_header(drawn_jpeg(), 5, b'\x01\0'))
 
 
-@listed('header_only.png', 'damaged|OpenCV cannot decode')
+@listed(
+    'header_only.png',
+    '^damaged: .*truncated|^damaged: Prem|^damaged: could|^OpenCV',
+)
 def header_only(path: Path) -> None:
     path.write_bytes(encoded(drawing(), 'PNG')[:33])
 
@@ -426,7 +449,7 @@ def header_only(path: Path) -> None:
 # --- Too large
 
 
-@listed('bomb.png', 'too many pixels: .*3600000000')
+@listed('bomb.png', '^too many pixels: .*3600000000')
 def png_bomb(path: Path) -> None:
     header = struct.pack('>IIBBBBB', 60_000, 60_000, 1, 0, 0, 0, 0)
     path.write_bytes(
@@ -437,13 +460,18 @@ def png_bomb(path: Path) -> None:
     )
 
 
-@listed('bomb.jpg', 'too many pixels: .*4225000000')
+@listed('bomb.jpg', '^too many pixels: .*4225000000')
 def jpeg_bomb(path: Path) -> None:
     size = struct.pack('>HH', 65_000, 65_000)
     path.write_bytes(with_frame_header(drawn_jpeg(), 5, size))
 
 
-@listed('sparse.png', 'too large: 8,589,934,592 bytes')
+@listed('bomb_ppm.jpg', '^OpenCV cannot decode it$')
+def ppm_bomb(path: Path) -> None:
+    path.write_bytes(b'P6 60000 60000 255\n' + bytes(100))
+
+
+@listed('sparse.png', '^too large: 8,589,934,592 bytes')
 def sparse(path: Path) -> None:
     path.touch()
     os.truncate(path, 2**33)
@@ -481,7 +509,7 @@ def float_tiff(path: Path) -> None:
     Image.fromarray((white_drawing() / 255).astype(np.float32)).save(path)
 
 
-@listed('empty.jpg', 'empty: 0 bytes')
+@listed('empty.jpg', '^empty: 0 bytes')
 def empty(path: Path) -> None:
     path.touch()
 
@@ -504,34 +532,36 @@ def folder(path: Path) -> None:
     path.mkdir(exist_ok=True)
 
 
-@listed('nowhere.png', 'No such file', is_found=False)
+@listed('nowhere.png', '^cannot be opened: No such file', is_found=False)
 def nowhere(path: Path) -> None:
     pass
 
 
-@listed('y' * 300 + '.png', 'File name too long', is_found=False)
+@listed(
+    'y' * 300 + '.png', '^cannot be opened: File name too long', is_found=False
+)
 def too_long(path: Path) -> None:
     pass
 
 
-@listed('vanished.png', 'No such file', vanishes=True)
+@listed('vanished.png', '^cannot be opened: No such file', vanishes=True)
 def vanished(path: Path) -> None:
     drawing().save(path)
 
 
-@listed('broken_link.png', 'No such file')
+@listed('broken_link.png', '^cannot be opened: No such file')
 def broken_link(path: Path) -> None:
     path.symlink_to('nothing')
 
 
-@listed('loop.png', 'Too many levels of symbolic links')
+@listed('loop.png', '^cannot be opened: Too many levels')
 def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
 if os.geteuid():  # root may read everything
 
-    @listed('secret.png', 'Permission denied')
+    @listed('secret.png', '^cannot be opened: Permission denied')
     def secret(path: Path) -> None:
         drawing().save(path)
         path.chmod(0)

@@ -113,6 +113,18 @@ def test_link_inside_of_the_folder_may_point_anywhere(drawn):
     assert dataset.get_data_info(0)['img_path'] == str(folder / 'link.png')
 
 
+def test_failing_pipeline_is_the_reason_where_the_image_is_whole(drawn):
+    dataset = unlabeled(drawn.folder / 'unlabeled')
+    dataset.pipeline.transforms.append(lambda info: info[object()])
+    (drawn.folder / 'unlabeled' / '1.png').write_bytes(b'P6')
+
+    whole, broken = (dataset[i]['data_samples'] for i in (0, 1))
+
+    assert whole.unreadable == 'KeyError: <object object>'
+    assert broken.unreadable == 'OpenCV cannot decode it'
+    assert (broken.file_name, broken.image_id) == ('1.png', None)
+
+
 def test_missing_folder_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match='unlabeled images not found'):
         unlabeled(tmp_path / 'absent')

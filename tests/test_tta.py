@@ -77,6 +77,8 @@ def test_batch_that_needs_too_much_goes_on_image_by_image(
     for key in ('images', 'annotations'):
         assert found[key] == expected[key]
     assert found['info']['data_distillation']['unreadable'] == []
+    (log,) = (tmp_path / 'little').glob('*/*.log')
+    assert 'goes on image by image (CUDA out of memory' in log.read_text()
 
 
 @pytest.mark.parametrize('change', [lambda cfg: cfg, with_loaded_views])

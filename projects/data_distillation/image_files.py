@@ -35,8 +35,9 @@ def read_image_file(path: str) -> bytes:
 
     What is found: files of another kind (pipes are not opened), more than
     `MAX_BYTES`, more pixels than Pillow takes (`2 * Image.MAX_IMAGE_PIXELS`,
-    178,956,970 unless changed), missing and broken data. Flipped bytes are
-    found where the format allows it: not in WebP, BMP and plain TIFF.
+    178,956,970 unless changed), missing and broken data. Changed bytes are
+    found in PNG, mostly in JPEG and GIF, hardly in the others, which have no
+    checksums.
 
     Args:
         path: The file, or a link to it.
@@ -88,7 +89,6 @@ def check_whole(content: bytes) -> None:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             is_jpeg = image.format in ('JPEG', 'MPO')
             if not (is_jpeg and is_whole_jpeg(content)):
-                image.draft(None, (1, 1))
                 image.load()
     except UnidentifiedImageError:
         return
@@ -104,8 +104,9 @@ def check_whole(content: bytes) -> None:
 def is_whole_jpeg(content: bytes) -> bool:
     """Whether libjpeg finds nothing to complain about.
 
-    Pillow and OpenCV do not hand on its warnings: of 140 JPEG files that bytes
-    flipped at random had spoiled, Pillow found 13 and this 132.
+    Pillow and OpenCV do not hand on its warnings. Bytes of a photograph
+    (640x480) were changed at random; of 140 files that then showed another
+    image in more than 1 % of the pixels, Pillow found 13 and this 132.
 
     Returns:
         True if the file is whole; False if it is not known, since libjpeg's

@@ -1,0 +1,52 @@
+"""Which image files are whole."""
+
+import numpy as np
+import pytest
+from bad_images import encoded, photo
+
+from projects.data_distillation.image_files import (
+    ImageError,
+    check_whole,
+    decode,
+    one_line,
+)
+
+FORMATS = [
+    ('JPEG', {}),
+    ('JPEG', dict(progressive=True)),
+    ('PNG', {}),
+    ('WEBP', {}),
+    ('WEBP', dict(lossless=True)),
+    ('TIFF', {}),
+    ('TIFF', dict(compression='tiff_lzw')),
+    ('TIFF', dict(compression='tiff_deflate')),
+    ('BMP', {}),
+    ('GIF', {}),
+    # OpenCV alone decides on these.
+    ('JPEG2000', {}),
+    ('PPM', {}),
+]
+
+
+def read(content: bytes) -> np.ndarray:
+    check_whole(content)
+    return decode(content)
+
+
+@pytest.mark.parametrize(('file_format', 'options'), FORMATS)
+def test_truncated_image_is_refused_wherever_it_ends(file_format, options):
+    whole = encoded(photo(), file_format, **options)
+    assert read(whole).shape == (96, 128, 3)
+    lengths = np.linspace(1, len(whole) - 2, 12).astype(int)
+
+    for length in lengths:
+        with pytest.raises(ImageError) as error:
+            read(whole[:length])
+        assert '\n' not in str(error.value)
+
+
+def test_reason_is_one_line_without_addresses():
+    error = ValueError('no <x.Y object at 0x7fAb12> here\nnor there')
+
+    assert one_line(error) == 'no <x.Y object> here'
+    assert one_line(ValueError()) == 'ValueError'
