@@ -15,8 +15,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-# Those that are checked with Pillow, which knows more: some of these, such as
-# EPS, run a program to be decoded.
+# Those that Pillow checks. It knows more, but starts programs for some (EPS).
 FORMATS = ('BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP')
 # What OpenCV can take.
 MAX_BYTES = 2**31 - 1
@@ -53,8 +52,8 @@ def read_image_file(path: str) -> bytes:
         check_kind(os.stat(path))
         with open(path, 'rb') as file:
             content = file.read()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, 'strerror', None) or type(error).__name__
         raise ImageError(f'cannot be opened: {reason}') from None
     check_whole(content)
     return content
