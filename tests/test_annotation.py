@@ -212,7 +212,7 @@ def test_unreadable_image_is_named_and_the_others_are_labeled(
     assert [i['id'] for i in labels['images']] == [10, 16, 22]
     unreadable = labels['info']['data_distillation']['unreadable']
     assert [u['file_name'] for u in unreadable] == ['1.png', '3.png']
-    assert 'FileNotFoundError' in unreadable[1]['unreadable']
+    assert 'No such file or directory' in unreadable[1]['unreadable']
 
 
 def spoil(drawn, *numbers: int) -> None:
