@@ -10,7 +10,6 @@ from projects.data_distillation.experiment import (
     StageError,
     comparison,
     gap_closed,
-    last_checkpoint,
     newest_metrics,
     pseudo_label_key,
     run_command,
@@ -59,15 +58,6 @@ def test_table_without_oracle_and_truth_says_less():
     text = comparison(content)
 
     assert text.splitlines()[-1] == '7 pseudo labels on 3 images'
-
-
-def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
-    assert last_checkpoint(tmp_path) is None
-    (tmp_path / 'last_checkpoint').write_text('/elsewhere/iter_5.pth')
-    assert last_checkpoint(tmp_path) is None
-    (tmp_path / 'iter_5.pth').touch()
-
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
 
 
 def test_newest_evaluation_counts(tmp_path):

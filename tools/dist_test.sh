@@ -8,7 +8,9 @@ CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3
 
-python -m torch.distributed.run \
+# In place of this shell: a signal to stop then reaches torchrun, which stops
+# all processes.
+exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

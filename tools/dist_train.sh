@@ -7,7 +7,9 @@ set -e
 CONFIG=$1
 GPUS=$2
 
-python -m torch.distributed.run \
+# In place of this shell: a signal to stop then reaches torchrun, which stops
+# all processes.
+exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

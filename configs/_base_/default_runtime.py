@@ -6,6 +6,7 @@ custom_imports = dict(
     imports=['projects.data_distillation'], allow_failed_imports=False
 )
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=2)
+    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=2),
+    resume=dict(type='ResumeHook'),
 )
 log_processor = dict(by_epoch=False)

@@ -24,6 +24,7 @@ from .mergers import (
     SoftNMSMerger,
     WBFMerger,
 )
+from .resuming import ResumeHook
 from .samplers import PendingSampler, SourceRatioSampler
 from .selection import FixedSelector, MatchedSelector, PrecisionSelector
 from .selection_rules import SelectionRules
@@ -48,6 +49,7 @@ __all__ = [
     'PendingSampler',
     'PrecisionSelector',
     'PseudoLabelQuality',
+    'ResumeHook',
     'SelectionRules',
     'SoftNMSMerger',
     'SourceRatioSampler',

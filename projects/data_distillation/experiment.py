@@ -5,7 +5,6 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ from mmengine.registry import init_default_scope
 from rich.table import Table
 
 from .checkpoints import sha256_of
+from .child_process import ChildProcess
 from .coco import write_json
 from .coco_writer import read_origin
 from .hooks import AnnotationHook
 from .metrics import METRICS, pseudo_label_quality
+from .resuming import last_checkpoint
 from .selection_report import render
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -261,6 +262,7 @@ def run_command(command: list[str]) -> None:
 
     Raises:
         StageError: If it fails.
+        SystemExit: See `ChildProcess.run`.
     """
     shown = shlex.join(
         part.replace(f'{Path.cwd()}/', '', 1) for part in command
@@ -270,23 +272,12 @@ def run_command(command: list[str]) -> None:
         os.environ,
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
     )
-    code = subprocess.run(command, env=environment).returncode
+    code = ChildProcess(command, environment).run()
     if code:
         raise StageError(
             f'this command ended with exit code {code}: {shown}\n'
             'What is finished is kept: run the same again to go on'
         )
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint of a training; None if there is none."""
-    note = folder / 'last_checkpoint'
-    if not note.is_file():
-        return None
-    checkpoint = Path(note.read_text().strip())
-    # The note holds the path at that time: the folder may have been moved.
-    checkpoint = folder / checkpoint.name
-    return checkpoint if checkpoint.is_file() else None
 
 
 def newest_metrics(folder: Path) -> dict | None:

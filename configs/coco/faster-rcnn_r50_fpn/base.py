@@ -47,6 +47,7 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=2)
+    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=2),
+    resume=dict(type='ResumeHook'),
 )
 log_processor = dict(by_epoch=False)

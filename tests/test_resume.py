@@ -1,0 +1,318 @@
+"""A training that was stopped and resumed is one that was never stopped."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from recorder import read_rows
+
+from projects.data_distillation.child_process import ChildProcess
+from projects.data_distillation.digits import Recipe, write_digits
+from projects.data_distillation.resuming import (
+    ResumeHook,
+    last_checkpoint,
+    set_seeds,
+)
+
+ROOT = Path(__file__).parents[1]
+STAGE = """
+_base_ = '{config}'
+custom_imports = dict(imports=['projects.data_distillation', 'recorder'])
+train_cfg = dict(max_iters=6, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=2, max_keep_ckpts=3))
+train_dataloader = dict(batch_size=2)
+"""
+
+
+@pytest.fixture(scope='module')
+def experiment(tmp_path_factory) -> Path:
+    """The digits experiment: some images, checkpoints at 2, 4 and 6."""
+    folder = tmp_path_factory.mktemp('resume')
+    images = dict(labeled=3, unlabeled=4, val=1)
+    # Where configs/digits expects them.
+    write_digits(folder / 'data/digits', recipe=Recipe(images=images))
+    for config in (ROOT / 'configs/digits').glob('*.py'):
+        (folder / config.name).write_text(STAGE.format(config=config))
+    return folder
+
+
+def stage_cfg(experiment: Path, stage: str, **recorder: object) -> Config:
+    cfg = Config.fromfile(experiment / f'{stage}.py')
+    if stage == 'student':
+        truth = f'{cfg.data_root}annotations/unlabeled_truth.json'
+        cfg.train_dataloader.dataset.datasets[1].ann_file = truth
+    cfg.custom_hooks = [
+        *cfg.get('custom_hooks', ()),
+        dict(type='EMAHook', momentum=0.2),
+        dict(type='Recorder', **recorder),
+    ]
+    return cfg
+
+
+def train(cfg: Config, work_dir: Path, workers: int, seed: int | None):
+    """Train in this process."""
+    # MMEngine's objects of this name are those of this run.
+    cfg.experiment_name = str(work_dir).replace('/', '_')
+    cfg.work_dir = str(work_dir)
+    cfg.train_dataloader.num_workers = workers
+    cfg.randomness = dict(seed=seed)
+    Runner.from_cfg(cfg).train()
+
+
+def checkpoint(file: Path) -> dict:
+    return torch.load(file, weights_only=False)
+
+
+def assert_equal(value: object, expected: object) -> None:
+    """Compare nested states, tensors to the last bit."""
+    assert type(value) is type(expected)
+    if isinstance(value, torch.Tensor):
+        assert torch.equal(value, expected)
+    elif isinstance(value, dict):
+        assert value.keys() == expected.keys()
+        for key in value:
+            assert_equal(value[key], expected[key])
+    elif isinstance(value, list):
+        assert len(value) == len(expected)
+        for pair in zip(value, expected):
+            assert_equal(*pair)
+    else:
+        assert value == expected
+
+
+def assert_same_state(file: Path, expected: Path) -> None:
+    found, wanted = checkpoint(file), checkpoint(expected)
+    for part in ('state_dict', 'ema_state_dict', 'optimizer'):
+        assert_equal(found[part], wanted[part])
+    assert_equal(found['param_schedulers'], wanted['param_schedulers'])
+    assert found['meta']['iter'] == wanted['meta']['iter']
+
+
+# A resumed run may have other workers.
+@pytest.mark.parametrize(
+    ('stage', 'seed', 'workers'),
+    [('teacher', 3, (0, 0)), ('student', None, (0, 2))],
+)
+def test_resumed_training_is_equal_to_the_last_bit(
+    experiment, tmp_path, monkeypatch, stage, seed, workers
+):
+    monkeypatch.chdir(experiment)
+    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    cfg = stage_cfg(experiment, stage, folder=str(tmp_path / 'rows'))
+    train(cfg, whole, workers[0], seed)
+    resumed.mkdir()
+    shutil.copy(whole / 'iter_2.pth', resumed)
+    (resumed / 'last_checkpoint').write_text('iter_2.pth')
+    cfg = stage_cfg(experiment, stage, folder=str(tmp_path / 'again'))
+    cfg.resume = True
+
+    train(cfg, resumed, workers[1], seed)
+
+    expected, found = (
+        read_rows(tmp_path / 'rows'),
+        read_rows(tmp_path / 'again'),
+    )
+    assert found.keys() == {f'0_{i}' for i in range(2, 6)}
+    assert found == {key: expected[key] for key in found}
+    assert_same_state(resumed / 'iter_6.pth', whole / 'iter_6.pth')
+    # Neither step nor image meets the same random numbers again.
+    rows = expected.values()
+    assert len({str(row['numbers']) for row in rows}) == 6
+    assert len({pixels for row in rows for pixels in row['pixels']}) == 12
+
+
+def start(*command: object, cwd: Path) -> subprocess.Popen:
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    return subprocess.Popen(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests')),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_killed_processes_go_on_from_the_last_whole_checkpoint(
+    experiment, tmp_path
+):
+    num_processes = 3
+    work = tmp_path / 'work'
+    configs = [tmp_path / 'killed.py', tmp_path / 'student.py']
+    for config, killed_at in zip(configs, (5, -1)):
+        rows = str(tmp_path / config.stem)
+        cfg = stage_cfg(
+            experiment, 'student', folder=rows, killed_at=killed_at
+        )
+        # Or else gradients are summed in another order after the first step,
+        # which shows in the last bit from three processes on.
+        cfg.model_wrapper_cfg = dict(find_unused_parameters=True)
+        cfg.dump(config)
+    script = ROOT / 'tools/dist_train.sh'
+    options = (num_processes, '--work-dir', work, '--resume')
+
+    first = start(script, configs[0], *options, cwd=experiment)
+    log = first.communicate(timeout=300)[0]
+    assert 'SIGKILL' in log, log[-3000:]
+    # Killed while it saved: all but the end is written.
+    last = work / 'iter_4.pth'
+    before = last.rename(tmp_path / 'before.pth')
+    last.write_bytes(before.read_bytes()[:-100])
+    again = start(script, configs[1], *options, cwd=experiment)
+    log = again.communicate(timeout=300)[0]
+
+    assert again.returncode == 0, log[-3000:]
+    assert 'resumed epoch: 0, iter: 2' in log
+    assert 'going on from iter_2.pth' in log
+    expected, found = (read_rows(tmp_path / config.stem) for config in configs)
+    both = expected.keys() & found.keys()
+    # Iterations 2 and 3, and 4 of those that were quick enough.
+    assert len(both) >= 2 * num_processes
+    assert {k: found[k] for k in both} == {k: expected[k] for k in both}
+    assert_same_state(last, before)
+    # Each process has random numbers of its own.
+    assert len({str(row['numbers']) for row in found.values()}) == len(found)
+    assert len(found) == 4 * num_processes
+    assert checkpoint(work / 'iter_6.pth')['meta']['iter'] == 6
+
+
+def saved(folder: Path, *iterations: int) -> Path:
+    for iteration in iterations:
+        file = folder / f'iter_{iteration}.pth'
+        torch.save(dict(weights=torch.zeros(1000)), file)
+    return file
+
+
+def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    note = tmp_path / 'last_checkpoint'
+    note.write_text('/elsewhere/iter_5.pth')
+    assert last_checkpoint(tmp_path) is None
+    saved(tmp_path, 5, 10)
+
+    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+
+
+@pytest.mark.parametrize('name', ['iter_10.pth', 'iter_20.pth', '', None])
+@pytest.mark.parametrize('size', [0, 1000, -1])
+def test_torn_checkpoint_is_not_taken(tmp_path, name, size):
+    torn = saved(tmp_path, 5, 9, 10)
+    torn.write_bytes(torn.read_bytes()[:size])
+    (tmp_path / 'best_coco_iter_11.pth').touch()
+    if name is not None:
+        (tmp_path / 'last_checkpoint').write_text(name)
+
+    assert last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+
+
+def test_note_is_changed_only_to_resume(tmp_path):
+    saved(tmp_path, 5)
+    note = tmp_path / 'last_checkpoint'
+    note.write_text('iter_10.pth')
+
+    # Such as tools/test.py, while another process trains and saves.
+    ResumeHook().before_run(SimpleNamespace(cfg={}, work_dir=str(tmp_path)))
+
+    assert note.read_text() == 'iter_10.pth'
+
+
+def test_seeds_differ_by_each_number():
+    drawn = set()
+    for key in [(0, 0), (0, 1), (1, 0), (0, 0, 1), (1, 1)]:
+        set_seeds(*key)
+        drawn.add(torch.rand(1).item())
+
+    assert len(drawn) == 5
+
+
+def processes_with(text: str) -> list[str]:
+    """Return the commands of the living processes that contain a text."""
+    commands = []
+    for file in Path('/proc').glob('[0-9]*/cmdline'):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            commands.append(file.read_text().replace('\0', ' '))
+    return [command for command in commands if text in command]
+
+
+def wait_for(happened, seconds: float = 60) -> object:
+    end = time.monotonic() + seconds
+    while not (result := happened()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return result
+
+
+# Starts a process, and takes its time to end.
+SLOW = """
+trap 'sleep 0.5; touch {folder}/stopped; exit 7' TERM
+touch {folder}/started
+tail -f {folder}/started &
+wait
+"""
+
+
+@pytest.mark.parametrize(
+    'number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+)
+def test_signal_stops_the_command_and_waits_for_it(tmp_path, number):
+    slow = SLOW.format(folder=tmp_path)
+    child = ChildProcess(['bash', '-c', slow], os.environ)
+    process = multiprocessing.get_context('fork').Process(target=child.run)
+    process.start()
+    wait_for(lambda: len(processes_with(f'{tmp_path}/started')) == 2)
+
+    os.kill(process.pid, number)
+    process.join()
+
+    assert (tmp_path / 'stopped').is_file()
+    assert process.exitcode == 128 + number
+    assert processes_with(f'{tmp_path}/started') == []
+
+
+def test_ignored_signal_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        command = ['bash', '-c', f'kill -HUP {os.getpid()}; exit 3']
+        assert ChildProcess(command, os.environ).run() == 3
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_handlers_are_given_back():
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+
+    assert ChildProcess(['true'], os.environ).run() == 0
+
+    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    assert after == before
+
+
+def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
+    process = start(
+        'python', ROOT / 'tools/distill.py', '.', '--work-dir', tmp_path,
+        '--launcher', 'pytorch', '--gpus', 2, cwd=experiment,
+    )  # fmt: skip
+    trainings = f'--work-dir {tmp_path}/teacher'
+    started = tmp_path / 'teacher/iter_2.pth'
+    wait_for(started.is_file, seconds=200)
+    assert len(processes_with(trainings)) == 3  # torchrun and its two.
+
+    process.send_signal(signal.SIGTERM)
+    log = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert processes_with(trainings) == []
+    assert 'stopped by SIGTERM: run the same again to go on' in log
+    assert not (tmp_path / 'teacher/finished').exists()
