@@ -209,7 +209,7 @@ def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
 def test_torn_checkpoint_is_not_taken(tmp_path, name, size):
     torn = saved(tmp_path, 5, 9, 10)
     torn.write_bytes(torn.read_bytes()[:size])
-    (tmp_path / 'best_coco_iter_11.pth').touch()
+    saved(tmp_path, 11).rename(tmp_path / 'best_coco_iter_11.pth')
     if name is not None:
         (tmp_path / 'last_checkpoint').write_text(name)
 

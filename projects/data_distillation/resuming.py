@@ -144,7 +144,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     note = folder / 'last_checkpoint'
     # The note holds the path at that time: the folder may have been moved.
     name = Path(note.read_text().strip()).name if note.is_file() else ''
-    if name and zipfile.is_zipfile(folder / name):
+    if zipfile.is_zipfile(folder / name):
         return folder / name
     found = newest_whole(folder)
     if found or note.is_file():
