@@ -80,11 +80,12 @@ def test_many_processes_write_the_labels_of_one(
 def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
     config = written_cfg(drawn, checkpoint, tmp_path)
     slurm = dict(
+        SLURM_JOB_ID='1',
+        SLURM_STEP_ID='0',
+        SLURM_NODELIST='localhost',
         SLURM_PROCID='0',
         SLURM_LOCALID='0',
         SLURM_NTASKS='1',
-        SLURM_LAUNCH_NODE_IPADDR='127.0.0.1',
-        MASTER_PORT='29571',
     )
 
     done = run(
