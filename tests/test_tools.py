@@ -3,41 +3,18 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
-from builders import annotate_cfg
+from builders import ROOT, process_environ, run, wait_until, written_cfg
 from mmengine.config import Config
 
 from projects.data_distillation.coco_writer import read_origin
-from projects.data_distillation.digits import Recipe, write_digits
-
-ROOT = Path(__file__).parents[1]
-
-
-def run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run a command with this Python first in the path, as `activate` does."""
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests')),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
-def written_cfg(drawn, checkpoint, work_dir: Path) -> Path:
-    cfg = annotate_cfg(drawn, checkpoint, work_dir)
-    cfg.custom_imports = dict(
-        imports=['projects.data_distillation', 'builders']
-    )
-    file = drawn.folder / 'annotate.py'
-    cfg.dump(file)
-    return file
 
 
 @pytest.mark.parametrize('num_processes', [2, 3])
@@ -50,10 +27,11 @@ def test_many_processes_write_the_labels_of_one(
         'python', 'tools/test.py', config, checkpoint,
         '--work-dir', tmp_path / 'one',
     )  # fmt: skip
-    many = run(
-        'tools/dist_test.sh', config, checkpoint, num_processes,
-        '--work-dir', tmp_path / 'many',
-    )  # fmt: skip
+    with listener(29500):  # Another run, with the default port.
+        many = run(
+            'tools/dist_test.sh', config, checkpoint, num_processes,
+            '--work-dir', tmp_path / 'many',
+        )  # fmt: skip
 
     assert one.returncode == 0, one.stderr
     assert many.returncode == 0, many.stderr
@@ -77,6 +55,36 @@ def test_many_processes_write_the_labels_of_one(
     assert again['annotations'] == expected['annotations']
 
 
+@contextmanager
+def listener(port: int) -> Iterator[None]:
+    """Take a port of this machine, if nobody has it."""
+    with socket.socket() as taken:
+        with suppress(OSError):
+            taken.bind(('127.0.0.1', port))
+            taken.listen()
+        yield
+
+
+def test_signal_to_a_script_ends_all_its_processes(
+    drawn, checkpoint, tmp_path
+):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    script = subprocess.Popen(
+        ['tools/dist_test.sh', config, checkpoint, '2'],
+        cwd=ROOT,
+        env=process_environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: len(psutil.Process(script.pid).children()) == 2, 60)
+    workers = psutil.Process(script.pid).children()
+
+    script.terminate()
+
+    assert script.wait(60) != 0
+    assert not any(worker.is_running() for worker in workers)
+
+
 def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
     config = written_cfg(drawn, checkpoint, tmp_path)
     slurm = dict(
@@ -97,29 +105,6 @@ def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
     assert done.returncode == 0, done.stderr
     labels = json.loads((tmp_path / 'slurm/pseudo_labels.json').read_text())
     assert len(labels['annotations']) == 10
-
-
-TINY = """
-_base_ = '{config}'
-data_root = '{data}/'
-train_cfg = dict(max_iters=2, val_interval=2)
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
-"""
-
-
-@pytest.fixture(scope='module')
-def tiny_experiment(tmp_path_factory) -> Path:
-    """The digits experiment with a handful of images and two iterations."""
-    folder = tmp_path_factory.mktemp('tiny')
-    images = dict(labeled=3, unlabeled=4, val=2)
-    # Where configs/digits expects them.
-    write_digits(folder / 'data/digits', recipe=Recipe(images=images))
-    experiment = folder / 'experiment'
-    experiment.mkdir()
-    for config in (ROOT / 'configs/digits').glob('*.py'):
-        text = TINY.format(config=config, data=folder / 'data/digits')
-        (experiment / config.name).write_text(text)
-    return experiment
 
 
 def distill(experiment: Path, *options: object):
