@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,6 +19,7 @@ from mmengine.structures import InstanceData
 
 import projects.data_distillation  # noqa: F401 - registers everything
 
+ROOT = Path(__file__).parents[1]
 CLASSES = ('red', 'green')
 # One category id is not its index + 1, and they are not ascending.
 CATEGORIES = [dict(id=7, name='red'), dict(id=3, name='green')]
@@ -34,9 +38,9 @@ class ToyDetector(BaseDetector):
     `scale_factor` as MMDetection's heads do.
     """
 
-    # What makes it slow, or fail, without another config.
-    seconds_per_batch = float(os.environ.get('TOY_SECONDS', 0))
-    max_batches = None
+    # What makes it slow, or fail: arguments would make another teacher of it.
+    seconds_per_forward = float(os.environ.get('SECONDS_PER_FORWARD', 0))
+    max_forwards = None
 
     def __init__(self, data_preprocessor: dict, score: float = 0.9) -> None:
         super().__init__(data_preprocessor)
@@ -44,10 +48,10 @@ class ToyDetector(BaseDetector):
         self.batches: list[tuple] = []
 
     def predict(self, batch_inputs, batch_data_samples, rescale=True):
-        if len(self.batches) == self.max_batches:
-            raise RuntimeError(f'after {self.max_batches} batches')
+        if len(self.batches) == self.max_forwards:
+            raise RuntimeError(f'after {self.max_forwards} forward passes')
         self.batches.append(tuple(batch_inputs.shape))
-        time.sleep(self.seconds_per_batch)
+        time.sleep(self.seconds_per_forward)
         for image, sample in zip(batch_inputs, batch_data_samples):
             height, width = sample.img_shape
             sample.pred_instances = self._boxes(
@@ -91,16 +95,29 @@ def toy_detector_cfg() -> dict:
     )
 
 
+def write_checkpoint(file: Path) -> Path:
+    """Write the weights of a toy teacher."""
+    torch.save(
+        dict(
+            state_dict=MODELS.build(toy_detector_cfg()).state_dict(),
+            meta=dict(dataset_meta=dict(classes=CLASSES)),
+        ),
+        file,
+    )
+    return file
+
+
 class DrawnImages:
     """Images with one red and one green rectangle each, and COCO files.
 
     `unlabeled/` has them, `labeled/` a single one of its own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, num_images: int = len(SIZES_WH)) -> None:
         self.folder = folder
         random = np.random.default_rng(0)
-        self.truth = self._draw('unlabeled', SIZES_WH, random)
+        sizes_wh = [SIZES_WH[i % len(SIZES_WH)] for i in range(num_images)]
+        self.truth = self._draw('unlabeled', sizes_wh, random)
         self.labeled = self._draw('labeled', [(80, 80), (60, 70)], random)
         self.write('truth.json', self.truth)
         self.write('labeled.json', self.labeled)
@@ -209,6 +226,46 @@ def annotate(cfg: Config) -> dict:
     return json.loads((Path(cfg.work_dir) / 'pseudo_labels.json').read_text())
 
 
+def written_cfg(drawn: DrawnImages, checkpoint: Path, work_dir: Path) -> Path:
+    """Write an annotate config for a process of its own."""
+    cfg = annotate_cfg(drawn, checkpoint, work_dir)
+    cfg.custom_imports = dict(
+        imports=['projects.data_distillation', 'builders']
+    )
+    file = drawn.folder / 'annotate.py'
+    cfg.dump(file)
+    return file
+
+
+def process_environ(**changes: str) -> dict[str, str]:
+    """This Python first in the path, as `activate` does."""
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    return dict(
+        os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests'), **changes
+    )
+
+
+def run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run a command for real."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=process_environ(),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError(f'not so after {seconds} s')
+        time.sleep(0.2)
+
+
 def write_coco(
     path: Path, annotations: list[tuple], ids=(1, 2), first_id=1
 ) -> Path:
@@ -257,7 +314,7 @@ def found_row(name: str, *boxes: tuple) -> dict:
 
 
 def stored_row(name: str, *boxes: tuple, **changes) -> dict:
-    """A row as `shards.SCHEMA` has it; boxes as `found_row` takes them."""
+    """A row as `detections.SCHEMA` has it; boxes as `found_row` takes them."""
     row = dict(
         found_row(name, *boxes),
         image_id=None,

@@ -3,9 +3,16 @@
 from pathlib import Path
 
 import pytest
-import torch
-from builders import CLASSES, DrawnImages, toy_detector_cfg
-from mmdet.registry import MODELS
+from builders import ROOT, DrawnImages, write_checkpoint
+
+from projects.data_distillation.digits import Recipe, write_digits
+
+TINY = """
+_base_ = '{config}'
+data_root = '{data}/'
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
+"""
 
 
 @pytest.fixture
@@ -16,12 +23,19 @@ def drawn(tmp_path: Path) -> DrawnImages:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """The weights of a toy teacher."""
-    file = tmp_path / 'teacher.pth'
-    torch.save(
-        dict(
-            state_dict=MODELS.build(toy_detector_cfg()).state_dict(),
-            meta=dict(dataset_meta=dict(classes=CLASSES)),
-        ),
-        file,
-    )
-    return file
+    return write_checkpoint(tmp_path / 'teacher.pth')
+
+
+@pytest.fixture(scope='module')
+def tiny_experiment(tmp_path_factory) -> Path:
+    """The digits experiment with a handful of images and two iterations."""
+    folder = tmp_path_factory.mktemp('tiny')
+    images = dict(labeled=3, unlabeled=4, val=2)
+    # Where configs/digits expects them.
+    write_digits(folder / 'data/digits', recipe=Recipe(images=images))
+    experiment = folder / 'experiment'
+    experiment.mkdir()
+    for config in (ROOT / 'configs/digits').glob('*.py'):
+        text = TINY.format(config=config, data=folder / 'data/digits')
+        (experiment / config.name).write_text(text)
+    return experiment

@@ -25,7 +25,7 @@ NUM_IMAGES = 5
 SECONDS = 0.2
 
 
-def run_forked(cfg: Config, max_batches: int | None = None) -> int:
+def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
     """Run slowly in a process of its own, without the seconds of imports.
 
     Returns:
@@ -38,8 +38,8 @@ def run_forked(cfg: Config, max_batches: int | None = None) -> int:
     try:
         os.setsid()
         torch.set_num_threads(1)
-        ToyDetector.seconds_per_batch = SECONDS
-        ToyDetector.max_batches = max_batches
+        ToyDetector.seconds_per_forward = SECONDS
+        ToyDetector.max_forwards = max_forwards
         Runner.from_cfg(cfg).test()
         code = 0
     except SystemExit as end:
@@ -138,7 +138,7 @@ def test_an_error_in_the_detector_keeps_what_was_done(
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
 
     # The third image's first view fails.
-    assert end_of(run_forked(cfg, max_batches=6)) == 1
+    assert end_of(run_forked(cfg, max_forwards=6)) == 1
 
     assert num_stored(tmp_path / 'work') == 2
 

@@ -159,6 +159,69 @@ def test_every_pending_image_goes_to_one_process(monkeypatch, world_size):
     assert sorted(drawn) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
 
 
+def shares(
+    monkeypatch, num_parts, world_size, done=(), num_images=23, block_size=4
+) -> list[list[list[int]]]:
+    """What each process of each part goes through; all see the same done."""
+    found = []
+    for part in range(num_parts):
+        found.append([])
+        for rank in range(world_size):
+            monkeypatch.setattr(
+                samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
+            )
+            one = PendingSampler(
+                range(num_images), part=part, num_parts=num_parts
+            )
+            one.share_out(set(done), block_size)
+            assert len(one) == len(list(one))
+            found[part].append(list(one))
+    return found
+
+
+@pytest.mark.parametrize('done', [(), (0, 4, 5, 6, 7, 22), range(23)])
+@pytest.mark.parametrize('world_size', [1, 2, 3])
+@pytest.mark.parametrize('num_parts', [1, 2, 3, 7, 40])
+def test_every_pending_image_goes_to_one_part(
+    monkeypatch, num_parts, world_size, done
+):
+    parts = shares(monkeypatch, num_parts, world_size, done)
+
+    drawn = [i for part in parts for process in part for i in process]
+    assert sorted(drawn) == sorted(set(range(23)) - set(done))
+    sizes = [len(set().union(*part)) for part in shares(monkeypatch, 3, 2)]
+    assert sizes == [8, 8, 7]
+
+
+def test_part_that_starts_later_takes_no_image_of_another(monkeypatch):
+    parts = [set().union(*part) for part in shares(monkeypatch, 3, 2)]
+    # What a resumed or a late job finds on disk: of each part something.
+    done = {0, 1, 2, 3, 4, 8, 9, 12, 13, 14, 15}
+
+    late = shares(monkeypatch, 3, 2, done)
+
+    assert [set().union(*part) for part in late] == [p - done for p in parts]
+
+
+def test_processes_of_a_part_share_out_what_is_open(monkeypatch):
+    (part, _) = shares(monkeypatch, 2, 2, done={0, 1, 2, 3}, num_images=40)
+
+    assert part == [
+        [8, 9, 10, 11, 24, 25, 26, 27],
+        [16, 17, 18, 19, 32, 33, 34, 35],
+    ]
+
+
+@pytest.mark.parametrize(
+    ('part', 'num_parts'),
+    [(3, 3), (-1, 3), (0, 0), (0, -1), ('', ''), (0, ''), ('', 2)],
+)
+def test_part_that_does_not_exist_is_refused(part, num_parts):
+    expected = f'got part={part!r}, num_parts={num_parts!r}; number .* from 0'
+    with pytest.raises(ValueError, match=expected):
+        PendingSampler(range(4), part=part, num_parts=num_parts)
+
+
 @pytest.mark.parametrize('world_size', [1, 2, 3])
 def test_batches_do_not_depend_on_the_number_of_processes(
     monkeypatch, world_size

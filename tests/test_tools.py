@@ -3,55 +3,20 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from builders import annotate_cfg
+from builders import ROOT, process_environ, run, wait_until, written_cfg
 from mmengine.config import Config
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco_writer import read_origin
-from projects.data_distillation.digits import Recipe, write_digits
-
-ROOT = Path(__file__).parents[1]
-
-
-def run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run a command to its end."""
-    process = start(
-        *command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    output = process.communicate(timeout=600)
-    return subprocess.CompletedProcess(command, process.returncode, *output)
-
-
-def start(*command: object, cwd: Path = ROOT, **kwargs) -> subprocess.Popen:
-    """Start it with this Python first in the path, as `activate` does."""
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return subprocess.Popen(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests')),
-        text=True,
-        **kwargs,
-    )
-
-
-def written_cfg(drawn, checkpoint, work_dir: Path) -> Path:
-    cfg = annotate_cfg(drawn, checkpoint, work_dir)
-    cfg.custom_imports = dict(
-        imports=['projects.data_distillation', 'builders']
-    )
-    file = drawn.folder / 'annotate.py'
-    cfg.dump(file)
-    return file
 
 
 @pytest.mark.parametrize('num_processes', [2, 3])
@@ -64,10 +29,11 @@ def test_many_processes_write_the_labels_of_one(
         'python', 'tools/test.py', config, checkpoint,
         '--work-dir', tmp_path / 'one',
     )  # fmt: skip
-    many = run(
-        'tools/dist_test.sh', config, checkpoint, num_processes,
-        '--work-dir', tmp_path / 'many',
-    )  # fmt: skip
+    with listener(29500):  # Another run, with the default port.
+        many = run(
+            'tools/dist_test.sh', config, checkpoint, num_processes,
+            '--work-dir', tmp_path / 'many',
+        )  # fmt: skip
 
     assert one.returncode == 0, one.stderr
     assert many.returncode == 0, many.stderr
@@ -91,19 +57,46 @@ def test_many_processes_write_the_labels_of_one(
     assert again['annotations'] == expected['annotations']
 
 
-def test_slow_and_dead_processes_hold_up_no_other(
-    drawn, checkpoint, tmp_path, monkeypatch
+@contextmanager
+def listener(port: int) -> Iterator[None]:
+    """Take a port of this machine, if nobody has it."""
+    with socket.socket() as taken:
+        with suppress(OSError):
+            taken.bind(('127.0.0.1', port))
+            taken.listen()
+        yield
+
+
+def test_signal_to_a_script_ends_all_its_processes(
+    drawn, checkpoint, tmp_path
 ):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    script = subprocess.Popen(
+        ['tools/dist_test.sh', config, checkpoint, '2'],
+        cwd=ROOT,
+        env=process_environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: len(psutil.Process(script.pid).children()) == 2, 60)
+    workers = psutil.Process(script.pid).children()
+
+    script.terminate()
+
+    assert script.wait(60) != 0
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_slow_and_dead_processes_hold_up_no_other(drawn, checkpoint, tmp_path):
     folder = tmp_path / 'work' / 'detections'
     config = written_cfg(drawn, checkpoint, tmp_path)
     work_dir = '--work-dir', tmp_path / 'work'
-    monkeypatch.setenv('TOY_SECONDS', '0.5')
     with running(
-        'tools/dist_test.sh', config, checkpoint, 3, *work_dir
+        'tools/dist_test.sh', config, checkpoint, '3', *work_dir
     ) as launcher:
-        first, *others = wait_for(lambda: ranks_of(launcher, 3))
         # The last one has one image, the others two.
-        wait_for(lambda: list(folder.glob('*.parquet')))
+        wait_until(lambda: list(folder.glob('*.parquet')), 60)
+        first, *others = ranks_of(launcher)
 
         # As slow as can be is the one that the others would have to ask.
         first.suspend()
@@ -114,7 +107,6 @@ def test_slow_and_dead_processes_hold_up_no_other(
         first.kill()
         assert launcher.wait(60) != 0
 
-    monkeypatch.setenv('TOY_SECONDS', '0')
     # With another number of processes.
     again = run('python', 'tools/test.py', config, checkpoint, *work_dir)
     assert again.returncode == 0, again.stderr
@@ -127,9 +119,15 @@ def test_slow_and_dead_processes_hold_up_no_other(
 
 
 @contextmanager
-def running(*command: object) -> Iterator[subprocess.Popen]:
-    """Start a command, of which nothing is left in the end."""
-    process = start(*command, stderr=subprocess.DEVNULL)
+def running(*command: str | Path) -> Iterator[subprocess.Popen]:
+    """Start it, slowed down; nothing is left of it in the end."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=process_environ(SECONDS_PER_FORWARD='0.5'),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield process
     finally:
@@ -139,38 +137,21 @@ def running(*command: object) -> Iterator[subprocess.Popen]:
             process.kill()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> object:
-    """Return what a condition returns, as soon as it is true."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, 'it did not happen'
-        time.sleep(0.05)
-    return value
-
-
-def ranks_of(
-    launcher: subprocess.Popen, count: int
-) -> list[psutil.Process] | None:
-    """The processes that torchrun has started, by rank; None if too few."""
-    found = psutil.Process(launcher.pid).children(recursive=True)
-    try:
-        ranks = {p.environ().get('RANK'): p for p in found}
-    except psutil.Error:  # One has ended meanwhile.
-        return None
-    ranks.pop(None, None)
-    return (
-        [ranks[key] for key in sorted(ranks)] if len(ranks) == count else None
-    )
+def ranks_of(launcher: subprocess.Popen) -> list[psutil.Process]:
+    """The processes that torchrun has started, by rank."""
+    workers = psutil.Process(launcher.pid).children()
+    return sorted(workers, key=lambda worker: worker.environ()['RANK'])
 
 
 def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
     config = written_cfg(drawn, checkpoint, tmp_path)
     slurm = dict(
+        SLURM_JOB_ID='1',
+        SLURM_STEP_ID='0',
+        SLURM_NODELIST='localhost',
         SLURM_PROCID='0',
         SLURM_LOCALID='0',
         SLURM_NTASKS='1',
-        SLURM_LAUNCH_NODE_IPADDR='127.0.0.1',
-        MASTER_PORT='29571',
     )
 
     done = run(
@@ -182,29 +163,6 @@ def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
     assert done.returncode == 0, done.stderr
     labels = json.loads((tmp_path / 'slurm/pseudo_labels.json').read_text())
     assert len(labels['annotations']) == 10
-
-
-TINY = """
-_base_ = '{config}'
-data_root = '{data}/'
-train_cfg = dict(max_iters=2, val_interval=2)
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
-"""
-
-
-@pytest.fixture(scope='module')
-def tiny_experiment(tmp_path_factory) -> Path:
-    """The digits experiment with a handful of images and two iterations."""
-    folder = tmp_path_factory.mktemp('tiny')
-    images = dict(labeled=3, unlabeled=4, val=2)
-    # Where configs/digits expects them.
-    write_digits(folder / 'data/digits', recipe=Recipe(images=images))
-    experiment = folder / 'experiment'
-    experiment.mkdir()
-    for config in (ROOT / 'configs/digits').glob('*.py'):
-        text = TINY.format(config=config, data=folder / 'data/digits')
-        (experiment / config.name).write_text(text)
-    return experiment
 
 
 def distill(experiment: Path, *options: object):

@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
 # Usage: tools/dist_train.sh CONFIG GPUS [train.py arguments]
-# Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT. Without GPUs, GPUS counts
-# processes on CPUs.
+# Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT (on one node any free one).
+# Without GPUs, GPUS counts processes on CPUs.
 set -e
 
 CONFIG=$1
 GPUS=$2
 
-# In place of this shell: a signal to stop then reaches torchrun, which stops
-# all processes.
-exec python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
+if [ "${NNODES:-1}" = 1 ] && [ -z "${PORT:-}" ]; then
+    # The name of this machine need not have an address.
+    MEETING=(--standalone --local_addr=127.0.0.1)
+else
+    MEETING=(
+        --nnodes="${NNODES:-1}"
+        --node_rank="${NODE_RANK:-0}"
+        --master_addr="${MASTER_ADDR:-127.0.0.1}"
+        --master_port="${PORT:-29500}"
+    )
+fi
+
+# exec: a signal to this script reaches the processes.
+exec python -m torch.distributed.run "${MEETING[@]}" \
     --nproc_per_node="$GPUS" \
     "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"

@@ -13,9 +13,10 @@ GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 CPUS_PER_TASK=${CPUS_PER_TASK:-5}
 GRES=${GRES-gpu:$GPUS_PER_NODE}
 
+# exec: a signal to this script reaches the tasks.
 # SRUN_ARGS is split into words on purpose.
 # shellcheck disable=SC2086
-srun -p "$PARTITION" \
+exec srun -p "$PARTITION" \
     --job-name="$JOB_NAME" \
     ${GRES:+--gres="$GRES"} \
     --ntasks="$GPUS" \

@@ -3,7 +3,9 @@
 import argparse
 import importlib.util
 import os
+import re
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 
 import mmdet
@@ -18,6 +20,18 @@ CPU_OPTIONS = [
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 
+# What srun sets for each of its tasks, and sbatch alone does not.
+SLURM_VARIABLES = (
+    'SLURM_JOB_ID',
+    'SLURM_STEP_ID',
+    'SLURM_NODELIST',
+    'SLURM_PROCID',
+    'SLURM_LOCALID',
+    'SLURM_NTASKS',
+)
+# Below the ports that Linux gives to whoever asks for any.
+SLURM_PORTS = range(10_000, 30_000)
+
 
 def run_mmdet_tool(name: str) -> None:
     """Run a tool that MMDetection ships, with this process's arguments.
@@ -31,6 +45,8 @@ def run_mmdet_tool(name: str) -> None:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher
+    if launcher == 'slurm':
+        set_slurm_master(os.environ)
     if launcher != 'none' and not torch.cuda.is_available():
         init_cpu_processes(launcher)
         sys.argv += CPU_OPTIONS
@@ -61,8 +77,43 @@ def init_cpu_processes(launcher: str) -> None:
             LOCAL_RANK=os.environ['SLURM_LOCALID'],
             WORLD_SIZE=os.environ['SLURM_NTASKS'],
         )
-        os.environ.setdefault(
-            'MASTER_ADDR', os.environ['SLURM_LAUNCH_NODE_IPADDR']
-        )
-        os.environ.setdefault('MASTER_PORT', '29500')
     distributed.init_process_group('gloo')
+
+
+def set_slurm_master(environ: MutableMapping[str, str]) -> None:
+    """Say where the processes of a Slurm job meet, unless it is said already.
+
+    Sets `MASTER_ADDR` to the host of the first task, and `MASTER_PORT` to a
+    port of this job step, so that two jobs on a host do not meet. mmengine
+    respects both; its own way asks `scontrol`, which containers may lack, and
+    has one port for all jobs.
+
+    Args:
+        environ: The environment of the process, changed in place.
+
+    Raises:
+        ValueError: If srun did not start this process.
+    """
+    missing = [name for name in SLURM_VARIABLES if name not in environ]
+    if missing:
+        raise ValueError(
+            "the launcher 'slurm' is for processes that srun starts, which "
+            f'sets {missing}: use tools/slurm_train.sh or tools/slurm_test.sh '
+            'inside an sbatch script too'
+        )
+    # Of all hosts of the job, a step may have some.
+    hosts = environ.get('SLURM_STEP_NODELIST', environ['SLURM_NODELIST'])
+    job, step = (int(environ[name]) for name in SLURM_VARIABLES[:2])
+    # Of 31 ports for each job, as many of its steps as run at once take one.
+    port = SLURM_PORTS[(31 * job + step) % len(SLURM_PORTS)]
+    environ.setdefault('MASTER_ADDR', first_host(hosts))
+    environ.setdefault('MASTER_PORT', str(port))
+
+
+def first_host(hosts: str) -> str:
+    """Return the first host of a list as Slurm writes it.
+
+    Args:
+        hosts: Such as `'rack[01-04,7]x,login'`, which starts with `rack01x`.
+    """
+    return re.sub(r'\[(\w+)[^\]]*\]', r'\1', hosts).split(',')[0]

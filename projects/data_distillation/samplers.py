@@ -163,12 +163,36 @@ class PendingSampler(Sampler[int]):
     with blocks of the batch size an image meets the same images in a forward
     pass, and its detections are the same to the last bit.
 
+    Jobs that know nothing of each other, such as those of a job array, take a
+    part each: every `num_parts`-th block, whatever is done already, so that
+    jobs which start at different times agree.
+
     Args:
         dataset: The dataset to go through.
         seed: Not used; the runner passes one to every sampler.
+        part: Which of the parts to go through, from 0.
+        num_parts: How many jobs share the dataset out among them.
+
+    Raises:
+        ValueError: If there is no such part.
     """
 
-    def __init__(self, dataset: BaseDataset, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: BaseDataset,
+        seed: int | None = None,
+        part: int = 0,
+        num_parts: int = 1,
+    ) -> None:
+        # Outside of a job array its variables are empty: no numbers.
+        are_numbers = isinstance(part, int) and isinstance(num_parts, int)
+        if not (are_numbers and 0 <= part < num_parts):
+            raise ValueError(
+                'part must be a number from 0 to num_parts - 1, got '
+                f'part={part!r}, num_parts={num_parts!r}; number the jobs of '
+                'an array from 0: sbatch --array=0-3'
+            )
+        self.part, self.num_parts = part, num_parts
         self.num_images = len(dataset)
         self.rank, self.world_size = get_dist_info()
         self.share_out(done=set(), block_size=1)
@@ -183,8 +207,9 @@ class PendingSampler(Sampler[int]):
         self.done, self.block_size = done, block_size
         blocks = defaultdict(list)
         for i in range(self.num_images):
-            if i not in done:
-                blocks[i // block_size].append(i)
+            block = i // block_size
+            if block % self.num_parts == self.part and i not in done:
+                blocks[block].append(i)
         # What is left of a block comes last, lest it shift whole ones.
         in_order = sorted(blocks.values(), key=len, reverse=True)
         mine = in_order[self.rank :: self.world_size]

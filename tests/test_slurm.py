@@ -1,0 +1,239 @@
+"""Jobs of a real Slurm cluster, with the scripts of docs/cluster.md."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from builders import (
+    ROOT,
+    DrawnImages,
+    annotate,
+    annotate_cfg,
+    run,
+    wait_until,
+    write_checkpoint,
+    written_cfg,
+)
+from slurm import Cluster, started_cluster, why_no_cluster
+
+DOC = (ROOT / 'docs/cluster.md').read_text()
+SCRIPTS = {
+    re.search(r'# (\w+)\.sbatch', block)[1]: block
+    for block in re.findall(r'```bash\n(#!.*?)```', DOC, flags=re.DOTALL)
+}
+TWO_TASKS = dict(GPUS='2', GPUS_PER_NODE='2', CPUS_PER_TASK='1')
+# For a node of few cores and another working directory; the tests have
+# activated the environment.
+SMALL = {
+    '--ntasks-per-node=8': '--ntasks-per-node=2',
+    'gres=gpu:8': 'gres=gpu:2',
+    'cpus-per-task=5': 'cpus-per-task=1',
+    '--array=0-15': '--array=0-2',
+    'source .venv/bin/activate\n': '',
+    'tools/slurm': f'{ROOT}/tools/slurm',
+}
+# Images of the toy teacher, each of three forward passes.
+NUM_IMAGES = 40
+SLOW = '[ -n "$SLURM_RESTART_COUNT" ] || export SECONDS_PER_FORWARD=2\n'
+
+
+def script(name: str) -> str:
+    """A documented script, with smaller numbers."""
+    text = SCRIPTS[name]
+    for before, after in SMALL.items():
+        text = text.replace(before, after)
+    return text
+
+
+@dataclass(frozen=True)
+class ToyPool:
+    """Images that the toy teacher annotates, and what one process finds."""
+
+    folder: Path
+    config: Path
+    checkpoint: Path
+    expected: dict
+
+    def arguments(self, work_dir: str) -> list:
+        return [self.config, self.checkpoint, self.folder / work_dir]
+
+    def check(self, work_dir: str) -> None:
+        """Each image was run once, and the labels are those of one process."""
+        (file,) = (self.folder / work_dir).rglob('pseudo_labels.json')
+        labels = json.loads(file.read_text())
+        assert labels['images'] == self.expected['images']
+        assert labels['annotations'] == self.expected['annotations']
+        names = [row for shard in self.shards(work_dir) for row in rows(shard)]
+        assert len(names) == len(set(names)) == NUM_IMAGES
+
+    def shards(self, work_dir: str) -> list[Path]:
+        return sorted((self.folder / work_dir).glob('detections/*.parquet'))
+
+
+def rows(shard: Path) -> list[str]:
+    return pq.read_table(shard)['file_name'].to_pylist()
+
+
+@pytest.fixture(scope='module')
+def cluster() -> Iterator[Cluster]:
+    if reason := why_no_cluster():
+        pytest.skip(reason)
+    with started_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope='module')
+def pool(tmp_path_factory) -> ToyPool:
+    folder = tmp_path_factory.mktemp('pool')
+    drawn = DrawnImages(folder / 'drawn', NUM_IMAGES)
+    checkpoint = write_checkpoint(folder / 'teacher.pth')
+    cfg = annotate_cfg(drawn, checkpoint, folder / 'one')
+    return ToyPool(
+        folder,
+        written_cfg(drawn, checkpoint, folder),
+        checkpoint,
+        annotate(cfg),
+    )
+
+
+def submit_slow(cluster: Cluster, pool: ToyPool, text: str, to: str) -> str:
+    """Hand in annotation that is slow, unless it was put back."""
+    return cluster.submit(
+        text.replace(f'\n{ROOT}', f'\n{SLOW}{ROOT}'),
+        *pool.arguments(to),
+        *('--cfg-options', 'custom_hooks.0.images_per_shard=2'),
+        **TWO_TASKS,
+    )
+
+
+@pytest.fixture(scope='module', autouse=True)
+def slow_job(cluster, pool) -> str:
+    """A job that runs, beside the tests, until its minute is over."""
+    text = script('annotate').replace('--time=24:00:00', '--time=1')
+    text = text.replace('#SBATCH --signal=B:USR1@300\n', '')
+    return submit_slow(cluster, pool, text, 'limit')
+
+
+def test_teacher_annotate_student(cluster, tiny_experiment):
+    folder = tiny_experiment.parent
+    # As a clone whose path has a space.
+    (folder / 'a clone').symlink_to(ROOT)
+
+    teacher = cluster.submit(
+        script('train'), 'experiment/teacher.py', 'teacher',
+        cwd=folder, **TWO_TASKS,
+    )  # fmt: skip
+    assert cluster.wait(teacher) == {'COMPLETED'}, cluster.log(teacher)
+    annotation = [
+        *('experiment/annotate.py', 'teacher/iter_2.pth'),
+        # Of four images one batch for each task.
+        *('--cfg-options', 'test_dataloader.batch_size=2', '--work-dir'),
+    ]
+    cluster.run(
+        folder / 'a clone/tools/slurm_test.sh', 'gpu', 'annotate',
+        *annotation, 'annotate', cwd=folder, **TWO_TASKS, GRES='',
+    )  # fmt: skip
+    one = run(
+        'env', 'OMP_NUM_THREADS=1', 'python', ROOT / 'tools/test.py',
+        *annotation, 'one', cwd=folder,
+    )  # fmt: skip
+    student = cluster.submit(
+        script('train'), 'experiment/student.py', 'student', '--cfg-options',
+        'train_dataloader.dataset.datasets.1.ann_file='
+        'annotate/pseudo_labels.json',
+        cwd=folder, **TWO_TASKS,
+    )  # fmt: skip
+
+    assert cluster.wait(student) == {'COMPLETED'}, cluster.log(student)
+    assert (folder / 'student/iter_2.pth').is_file()
+    assert one.returncode == 0, one.stderr
+    found, expected = (
+        json.loads((folder / work_dir / 'pseudo_labels.json').read_text())
+        for work_dir in ('annotate', 'one')
+    )
+    assert len(found['images']) == 4
+    assert found['images'] == expected['images']
+    assert found['annotations'] == expected['annotations']
+    assert len(list(folder.glob('annotate/detections/*.parquet'))) == 2
+
+
+def test_containers_need_no_scontrol(cluster, pool, tmp_path):
+    for program in Path('/usr/bin').iterdir():
+        if program.name != 'scontrol':
+            (tmp_path / program.name).symlink_to(program)
+    path = f'{Path(sys.executable).parent}:{tmp_path}'
+    assert not shutil.which('scontrol', path=path)
+
+    cluster.run(
+        ROOT / 'tools/slurm_test.sh', 'gpu', 'annotate',
+        pool.config, pool.checkpoint, '--work-dir', pool.folder / 'container',
+        **TWO_TASKS, GRES='', PATH=path,
+    )  # fmt: skip
+
+    assert len(pool.shards('container')) == 2
+    pool.check('container')
+
+
+def test_signal_to_a_script_ends_its_tasks(cluster, pool):
+    command = [ROOT / 'tools/slurm_test.sh', 'gpu', 'ended']
+    script = subprocess.Popen(
+        [*command, pool.config, pool.checkpoint],
+        cwd=pool.folder,
+        env=cluster.environ | TWO_TASKS | dict(SECONDS_PER_FORWARD='60'),
+        stderr=subprocess.DEVNULL,
+    )
+    jobs = ['squeue', '--noheader', '--name=ended', '--states=RUNNING']
+    wait_until(lambda: cluster.run(*jobs), 30)
+
+    script.terminate()
+
+    assert script.wait(60) != 0
+    wait_until(lambda: not cluster.run(*jobs), 30)
+
+
+def test_jobs_of_an_array_annotate_one_pool(cluster, pool):
+    jobs = cluster.submit(
+        script('array'), *pool.arguments('array'), CPUS_PER_TASK='1'
+    )
+
+    assert cluster.wait(jobs) == {'COMPLETED'}, cluster.log(jobs)
+    shards = pool.shards('array')
+    assert sorted(len(rows(shard)) for shard in shards) == [13, 13, 14]
+    pool.check('array')
+
+
+def test_job_puts_itself_back_before_its_time_is_over(cluster, pool):
+    job = submit_slow(cluster, pool, script('annotate'), 'put_back')
+    wait_until(lambda: pool.shards('put_back'), 120)
+
+    # What Slurm sends before the limit: `--signal=B:USR1@300`.
+    cluster.run('scancel', '--batch', '--signal=USR1', job)
+    wait_until(lambda: 'Restarts=1' in cluster.show(job), 30)
+
+    check_goes_on(cluster, pool, job, 'put_back')
+
+
+def test_job_that_its_limit_has_stopped_goes_on(cluster, pool, slow_job):
+    assert cluster.wait(slow_job) == {'TIMEOUT'}, cluster.log(slow_job)
+
+    cluster.run('scontrol', 'requeue', slow_job)
+
+    check_goes_on(cluster, pool, slow_job, 'limit')
+
+
+def check_goes_on(
+    cluster: Cluster, pool: ToyPool, job: str, work_dir: str
+) -> None:
+    """Check that no image of before is run again, and all labels are there."""
+    assert cluster.wait(job) == {'COMPLETED'}, cluster.log(job)
+    log = cluster.log(job)
+    (done,) = re.findall(rf'(\d+) of {NUM_IMAGES} images are in', log)
+    assert 0 < int(done) < NUM_IMAGES
+    pool.check(work_dir)
