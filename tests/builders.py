@@ -82,6 +82,19 @@ def toy_detector_cfg() -> dict:
     )
 
 
+class Call:
+    """A pickle of this calls a function when it is loaded.
+
+    `state` and `items` are then set on what the function returns.
+    """
+
+    def __init__(self, function, *arguments, state=None, items=()) -> None:
+        self.reduced = (function, arguments, state, None, iter(items))
+
+    def __reduce__(self) -> tuple:
+        return self.reduced
+
+
 class DrawnImages:
     """Images with one red and one green rectangle each, and COCO files.
 
