@@ -1,7 +1,9 @@
 """Builders with defaults: drawn images, COCO files, a toy detector."""
 
+import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -80,6 +82,15 @@ def toy_detector_cfg() -> dict:
             pad_size_divisor=32,
         ),
     )
+
+
+def load_tool(name: str) -> ModuleType:
+    """Import a command line of `tools/`."""
+    file = Path(__file__).parents[1] / 'tools' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(name, file)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
 
 
 class Call:

@@ -11,6 +11,7 @@ from projects.data_distillation.coco import (
     check_classes,
     check_disjoint,
     count_instances,
+    origin_of,
     read_coco,
     split_coco,
     write_json,
@@ -27,6 +28,7 @@ from projects.data_distillation.coco import (
         ('{"images": []}', 'bad.json: `images` is empty'),
         ('{"images": {}}', 'bad.json: `images` is empty'),
         ('\xff', 'not valid JSON'),
+        ('[' * 100_000, 'bad.json is nested too deeply'),
     ],
 )
 def test_bad_file_is_refused(tmp_path, text, match):
@@ -69,11 +71,60 @@ def test_instances_are_counted_by_category_without_crowds():
     assert count_instances(annotations, CATEGORIES).tolist() == [0, 2]
 
 
-def test_annotation_of_an_unknown_category_is_refused():
-    annotations = [dict(category_id=c) for c in (3, 9, 9)]
+def test_annotation_of_an_unknown_category_is_refused(tmp_path):
+    file = tmp_path / 'a.json'
+    coco = coco_of(2)
+    for entry in coco['annotations'][:3]:
+        entry['category_id'] = 9
+    write_json(file, coco)
 
-    with pytest.raises(CocoError, match=r'2 annotations .* lacks: \[9\]'):
-        count_instances(annotations, CATEGORIES)
+    read_coco(file, 'annotations')
+    read_coco(file, 'categories')
+    with pytest.raises(CocoError, match=r'a.json: 3 annotations .*: \[9\]'):
+        read_coco(file, 'annotations', 'categories')
+
+
+@pytest.mark.parametrize(
+    ('name', 'entry', 'match'),
+    [
+        ('images', 5, r'images\[2\] must be an object, got 5'),
+        ('images', dict(file_name='a'), r'`id` of images\[2\] .* got None'),
+        ('images', dict(id=True, file_name='a'), 'integer .* got True'),
+        ('images', dict(id=1, file_name='a\0'), '`file_name` of images'),
+        ('annotations', None, r'annotations\[4\] must be an object'),
+        ('annotations', dict(category_id=3), '`image_id` of annotations'),
+        (
+            'annotations',
+            dict(image_id=0, category_id=[3]),
+            '`category_id` of annotations',
+        ),
+        ('categories', dict(id=1), '`name` of categories'),
+        ('categories', dict(id={}, name='a'), '`id` of categories'),
+    ],
+)
+def test_broken_entry_is_refused(tmp_path, name, entry, match):
+    file = tmp_path / 'a.json'
+    coco = coco_of(2)
+    coco[name] = [*coco[name], entry]
+    write_json(file, coco)
+
+    assert read_coco(file) == coco
+    with pytest.raises(CocoError, match=f'a.json: .*{match}'):
+        read_coco(file, 'images', 'annotations', 'categories')
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        dict(),
+        dict(info=None),
+        dict(info=[1]),
+        dict(info=dict(data_distillation='x')),
+        dict(info=dict(data_distillation=[1])),
+    ],
+)
+def test_file_of_another_writer_has_no_origin(content):
+    assert origin_of(content) == {}
 
 
 def test_boxes_are_clipped_to_their_own_image():
@@ -148,7 +199,7 @@ def test_split_without_a_category_is_refused():
 
 def test_same_names_in_different_folders_are_different_images(tmp_path):
     file = tmp_path / 'known.json'
-    file.write_text(json.dumps(dict(images=[dict(file_name='a.jpg')])))
+    file.write_text(json.dumps(dict(images=[dict(id=1, file_name='a.jpg')])))
     known = dict(ann_file=file, img_prefix=tmp_path / 'one')
 
     check_disjoint(['a.jpg'], tmp_path / 'two', known)

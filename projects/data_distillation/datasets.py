@@ -14,7 +14,14 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
 
-from .coco import CocoError, check_classes, origin_of, read_coco
+from .coco import (
+    CocoError,
+    check_classes,
+    check_entries,
+    origin_of,
+    read_coco,
+)
+from .coco_schema import is_number, shown
 
 IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 
@@ -27,7 +34,8 @@ class CheckedCOCO(COCO):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it holds no images, categories or annotations.
+        CocoError: If it holds no images, categories or annotations, or an
+            entry is broken.
     """
 
     def __init__(self, annotation_file: str) -> None:
@@ -38,8 +46,40 @@ class CheckedCOCO(COCO):
                 f'{annotation_file}: `annotations` is missing; images without '
                 'labels are for UnlabeledDataset'
             )
+        check_boxes(self.dataset, annotation_file)
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+
+def check_boxes(content: dict, source: str) -> None:
+    """Check all that CocoDataset reads of images and annotations.
+
+    Args:
+        content: Of a COCO file, whose images and categories were checked.
+        source: The file, for the message.
+
+    Raises:
+        CocoError: With the first that is broken.
+    """
+    if not isinstance(content['annotations'], list):
+        raise CocoError(f'{source}: `annotations` is no list')
+    check_entries(content, source, 'images', ('width', 'height'))
+    keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
+    check_entries(content, source, 'annotations', keys)
+    for annotation in content['annotations']:
+        if not all(map(is_number, annotation['bbox'])):
+            raise CocoError(
+                f'{source}: `bbox` of annotation {annotation["id"]} must be '
+                f'finite, got {shown(annotation["bbox"])}. '
+                'tools/check_coco.py --fix removes such annotations'
+            )
+    ids = Counter(annotation['id'] for annotation in content['annotations'])
+    repeated = [i for i, n in ids.items() if n > 1]
+    if repeated:
+        raise CocoError(
+            f'{source}: {len(repeated)} annotation ids occur more than once, '
+            f'the first is {repeated[0]}. tools/check_coco.py --fix renumbers'
+        )
 
 
 @DATASETS.register_module()
@@ -72,6 +112,11 @@ class CheckedCocoDataset(CocoDataset):
         )
         # Of pseudo labels; crowds of labeled files are not counted.
         self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
+        if type(self.num_ignored) is not int:
+            raise CocoError(
+                f'{annotation_file}: `info.data_distillation.num_ignored` '
+                f'must be an integer, got {shown(self.num_ignored)}'
+            )
         return coco
 
 
@@ -172,8 +217,8 @@ class UnlabeledDataset(BaseDetDataset):
 
     def _infos_of_file(self) -> list[dict]:
         infos = read_coco(self.ann_file, 'images')['images']
-        for key, kind in (('id', int), ('file_name', str)):
-            check_values([i.get(key) for i in infos], key, kind, self.ann_file)
+        for key in ('id', 'file_name'):
+            check_unique([info[key] for info in infos], key, self.ann_file)
         return infos
 
 
@@ -235,18 +280,12 @@ def walk_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names)
 
 
-def check_values(values: list, key: str, kind: type, source: str) -> None:
-    """Check that all image ids or file names are there, and there once.
+def check_unique(values: list, key: str, source: str) -> None:
+    """Check that all image ids or file names are there once.
 
     Raises:
-        CocoError: With the first that is missing, of another type, or twice.
+        CocoError: With the first that is there twice.
     """
-    wrong = [value for value in values if not isinstance(value, kind)]
-    if wrong:
-        raise CocoError(
-            f'{source}: `{key}` of every image must be of type '
-            f'{kind.__name__}, got {wrong[0]!r}'
-        )
     repeated = [value for value, n in Counter(values).items() if n > 1]
     if repeated:
         raise CocoError(
