@@ -1,5 +1,6 @@
 """Builders with defaults: drawn images, COCO files, a toy detector."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -105,6 +107,28 @@ def write_checkpoint(file: Path) -> Path:
         file,
     )
     return file
+
+
+def load_tool(name: str) -> ModuleType:
+    """Import a command line of `tools/`."""
+    file = Path(__file__).parents[1] / 'tools' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(name, file)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+class Call:
+    """A pickle of this calls a function when it is loaded.
+
+    `state` and `items` are then set on what the function returns.
+    """
+
+    def __init__(self, function, *arguments, state=None, items=()) -> None:
+        self.reduced = (function, arguments, state, None, iter(items))
+
+    def __reduce__(self) -> tuple:
+        return self.reduced
 
 
 class DrawnImages:

@@ -13,6 +13,7 @@ from projects.data_distillation.coco import (
     check_file_names,
     count_instances,
     name_error,
+    origin_of,
     read_coco,
     split_coco,
     write_json,
@@ -29,6 +30,7 @@ from projects.data_distillation.coco import (
         ('{"images": []}', 'bad.json: `images` is empty'),
         ('{"images": {}}', 'bad.json: `images` is empty'),
         ('\xff', 'not valid JSON'),
+        ('[' * 100_000, 'bad.json is nested too deeply'),
     ],
 )
 def test_bad_file_is_refused(tmp_path, text, match):
@@ -71,11 +73,60 @@ def test_instances_are_counted_by_category_without_crowds():
     assert count_instances(annotations, CATEGORIES).tolist() == [0, 2]
 
 
-def test_annotation_of_an_unknown_category_is_refused():
-    annotations = [dict(category_id=c) for c in (3, 9, 9)]
+def test_annotation_of_an_unknown_category_is_refused(tmp_path):
+    file = tmp_path / 'a.json'
+    coco = coco_of(2)
+    for entry in coco['annotations'][:3]:
+        entry['category_id'] = 9
+    write_json(file, coco)
 
-    with pytest.raises(CocoError, match=r'2 annotations .* lacks: \[9\]'):
-        count_instances(annotations, CATEGORIES)
+    read_coco(file, 'annotations')
+    read_coco(file, 'categories')
+    with pytest.raises(CocoError, match=r'a.json: 3 annotations .*: \[9\]'):
+        read_coco(file, 'annotations', 'categories')
+
+
+@pytest.mark.parametrize(
+    ('name', 'entry', 'match'),
+    [
+        ('images', 5, r'images\[2\] must be an object, got 5'),
+        ('images', dict(file_name='a'), r'`id` of images\[2\] .* got None'),
+        ('images', dict(id=True, file_name='a'), 'integer .* got True'),
+        ('images', dict(id=1, file_name='a\0'), 'of images.* a null byte'),
+        ('annotations', None, r'annotations\[4\] must be an object'),
+        ('annotations', dict(category_id=3), '`image_id` of annotations'),
+        (
+            'annotations',
+            dict(image_id=0, category_id=[3]),
+            '`category_id` of annotations',
+        ),
+        ('categories', dict(id=1), '`name` of categories'),
+        ('categories', dict(id={}, name='a'), '`id` of categories'),
+    ],
+)
+def test_broken_entry_is_refused(tmp_path, name, entry, match):
+    file = tmp_path / 'a.json'
+    coco = coco_of(2)
+    coco[name] = [*coco[name], entry]
+    write_json(file, coco)
+
+    assert read_coco(file) == coco
+    with pytest.raises(CocoError, match=f'a.json: .*{match}'):
+        read_coco(file, 'images', 'annotations', 'categories')
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        dict(),
+        dict(info=None),
+        dict(info=[1]),
+        dict(info=dict(data_distillation='x')),
+        dict(info=dict(data_distillation=[1])),
+    ],
+)
+def test_file_of_another_writer_has_no_origin(content):
+    assert origin_of(content) == {}
 
 
 def test_boxes_are_clipped_to_their_own_image():
@@ -181,8 +232,6 @@ def test_name_inside_of_the_folder_is_fine(name):
     [
         (dict(file_name='../1.jpg'), "'../1.jpg' of images.1. leads outside"),
         (dict(file_name='\ud800'), r"'\\ud800' of images.1. is not valid"),
-        (dict(file_name=3), '3 of images.1. is missing, or no text'),
-        (dict(), 'None of images.1. is missing, or no text'),
     ],
 )
 def test_bad_name_is_refused_with_its_entry(image, match):
@@ -192,7 +241,8 @@ def test_bad_name_is_refused_with_its_entry(image, match):
 
 def test_other_set_with_a_name_outside_is_refused(tmp_path):
     file = tmp_path / 'known.json'
-    file.write_text(json.dumps(dict(images=[dict(file_name='../a.jpg')])))
+    image = dict(id=1, file_name='../a.jpg')
+    file.write_text(json.dumps(dict(images=[image])))
     known = dict(ann_file=file, img_prefix=tmp_path)
 
     with pytest.raises(CocoError, match='known.json.*leads outside'):
@@ -201,7 +251,7 @@ def test_other_set_with_a_name_outside_is_refused(tmp_path):
 
 def test_same_names_in_different_folders_are_different_images(tmp_path):
     file = tmp_path / 'known.json'
-    file.write_text(json.dumps(dict(images=[dict(file_name='a.jpg')])))
+    file.write_text(json.dumps(dict(images=[dict(id=1, file_name='a.jpg')])))
     known = dict(ann_file=file, img_prefix=tmp_path / 'one')
 
     check_disjoint(['a.jpg'], tmp_path / 'two', known)

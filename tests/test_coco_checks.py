@@ -1,7 +1,6 @@
 """Checks of COCO files: every kind of problem, and what is none."""
 
 import copy
-import importlib.util
 import json
 import os
 import random
@@ -10,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import CATEGORIES, CLASSES
+from builders import CATEGORIES, CLASSES, load_tool
 
 from projects.data_distillation import CheckedCocoDataset
 from projects.data_distillation.coco_checks import (
+    FEWEST_OUTSIDE,
     CocoFile,
     Problem,
     check_file,
@@ -125,11 +125,24 @@ BROKEN = [
     (with_image(file_name=''),
      ["image 3: `file_name` is '', a string that is not empty is needed: "
       'correct it']),
+    *(
+        (with_image(file_name=name),
+         [f'image 3: file_name {name!r} {error}: make it a valid name, '
+          'relative to the image folder'])
+        for name, error in (
+            ('a\0.jpg', 'holds a null byte'),
+            ('\ud800.jpg', 'is not valid Unicode'),
+        )
+    ),
+    (changed(category_id=2**63),
+     [A17 + '`category_id` is 9223372036854775808, an integer (64 bits) is '
+      'needed: correct it']),
     (changed(image_id='3'),
-     [A17 + "`image_id` is '3', an integer is needed: write it without "
-      'quotes']),
+     [A17 + "`image_id` is '3', an integer (64 bits) is needed: write it "
+      'without quotes']),
     (changed(category_id=7.0),
-     [A17 + '`category_id` is 7.0, an integer is needed: correct it']),
+     [A17 + '`category_id` is 7.0, an integer (64 bits) is needed: correct '
+      'it']),
     (changed(iscrowd=2),
      [A17 + '`iscrowd` is 2, 0 or 1 is needed: correct it']),
     (changed(area='9'),
@@ -191,7 +204,8 @@ BROKEN = [
      [A17 + 'category_id 1 is not in `categories`: add the category, or '
       'remove the annotation (--fix does)']),
     (with_image(id='3'),
-     ["images[0]: `id` is '3', an integer is needed: write it without quotes",
+     ["images[0]: `id` is '3', an integer (64 bits) is needed: write it "
+     'without quotes',
       *(f'annotation {i}: image_id 3 is an integer, but in `images` that id '
         "is the string '3': write it without quotes in `images`"
         for i in (17, 18))]),
@@ -204,6 +218,9 @@ BROKEN = [
     (changed(area=0),
      [A17 + 'area 0 is not positive, CocoDataset drops the box: write w * h '
       '(--fix does)']),
+    (changed(ignore=1),
+     [A17 + '`ignore` is 1, CocoDataset drops the box: remove `ignore`; if it '
+      'is a region to leave out, write iscrowd 1']),
     (changed(bbox=[1, NAN, 3, 4]),
      [A17 + 'bbox [1, nan, 3, 4] is not finite' + REMOVE]),
     (changed(bbox=[1, 2, INF, 4]),
@@ -250,6 +267,7 @@ RIGHT = [
     pytest.param(changed(bbox=[639, 479, 1, 1]), id='one pixel'),
     pytest.param(changed(bbox=[639.5, 0, 1.2, 5]), id='rounded up'),
     pytest.param(changed(iscrowd=True, area=0.1), id='crowd, tiny area'),
+    pytest.param(changed(ignore=0), id='not ignored'),
     pytest.param(with_image(width=640.0), id='whole number as float'),
     pytest.param(with_image(file_name='a/../b:c.jpg'), id='odd name'),
     pytest.param(with_image(file_name='a..b/..c.jpg'), id='dots'),
@@ -427,6 +445,9 @@ UNREADABLE = [
     ('{"images": [', 'not valid JSON (Expecting value: line 1'),
     ('[]', 'holds a list, not an object: is it a COCO file, or results?'),
     ('\xff', 'not valid JSON ('),
+    # pycocotools reads neither.
+    ('\xef\xbb\xbf{}', 'not valid JSON (Unexpected UTF-8 BOM'),
+    ('\xff\xfe{\0}\0', "not valid JSON ('utf-8' codec can't decode"),
     ('[' * 100_000, 'nested too deeply: is it a COCO file?'),
     ('{"a": ' + '9' * 5000 + '}', 'not valid JSON (Exceeds the limit'),
 ]
@@ -435,7 +456,15 @@ UNREADABLE = [
 @pytest.mark.parametrize(
     ('text', 'what'),
     UNREADABLE,
-    ids=['cut off', 'list', 'no UTF-8', 'deep', 'large number'],
+    ids=[
+        'cut off',
+        'list',
+        'no UTF-8',
+        'mark',
+        'UTF-16',
+        'deep',
+        'large number',
+    ],
 )
 def test_what_is_no_coco_object_is_a_problem(tmp_path, text, what):
     file = tmp_path / 'bad.json'
@@ -655,6 +684,39 @@ def test_repetitions_are_dropped_or_renumbered():
     }
 
 
+def test_boxes_that_are_no_corners_without_the_dropped_ones_are_clipped():
+    content = boxes_file([[10, 10, 635, 20]] * FEWEST_OUTSIDE)
+    content['annotations'][0]['category_id'] = 99
+
+    mended, counts = repair(CocoFile.of('a.json', content))
+
+    assert lines_of(mended) == []
+    assert counts == {
+        'annotations of unknown categories dropped': 1,
+        'boxes clipped': 4,
+    }
+
+
+def test_ids_that_are_given_are_small_if_there_are_no_larger_ones():
+    top = 2**63 - 2
+    other = [annotation(17, bbox=[1, 1, i, 9]) for i in (6, 7, 8)]
+    content = more('annotations', annotation(top), annotation(1), *other)
+
+    mended, _ = repair(CocoFile.of('a.json', content))
+
+    ids = [a['id'] for a in mended['annotations']]
+    assert ids == [17, 18, 4, top, 1, top + 1, 2, 3]
+
+
+def test_box_in_an_absurdly_large_image_is_mended_as_far_as_possible():
+    content = with_image(width=2**53, height=2**53)
+    content['annotations'][0]['bbox'] = [1.5, 1.25, 2**53, 2**53]
+
+    mended, _ = repair(CocoFile.of('a.json', content))
+
+    assert repair(CocoFile.of('a.json', mended)) == (mended, {})
+
+
 def test_areas_are_not_filled_in_from_corners():
     content = boxes_file(corners(50, random.Random(0)))
     for entry in content['annotations']:
@@ -683,9 +745,7 @@ def run_tool(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
 @pytest.fixture
 def call_tool(tmp_path, monkeypatch, capsys):
     """Run the tool there in this process, which need not import it all."""
-    spec = importlib.util.spec_from_file_location('check_coco', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('check_coco')
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:

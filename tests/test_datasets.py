@@ -61,6 +61,54 @@ def test_file_may_have_no_annotation_at_all(drawn):
     assert len(checked(drawn)) == len(drawn.truth['images'])
 
 
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (dict(id=[1]), r'`id` of annotations\[2\] must be an integer'),
+        (dict(id=1), '1 annotation ids occur more than once, the first is 1'),
+        (dict(image_id=None), '`image_id` of .* must be an integer'),
+        (dict(category_id={}), '`category_id` of .* must be an integer'),
+        (dict(bbox=[1, 2, 3]), '`bbox` of .* must be a list of four numbers'),
+        (
+            dict(bbox=[1, float('nan'), 3, 4]),
+            r'`bbox` of annotation 3 must be finite, got \[1, nan, 3, 4\]',
+        ),
+        (dict(bbox=[1, 2, 3, 10**400]), '`bbox` of .* must be finite'),
+        (dict(area='9'), "`area` of .* must be a finite number, got '9'"),
+    ],
+)
+def test_bad_annotation_is_refused(drawn, change, match):
+    drawn.truth['annotations'][2].update(change)
+    drawn.write('truth.json', drawn.truth)
+
+    with pytest.raises(CocoError, match=f'truth.json: .*{match}'):
+        checked(drawn)
+
+
+@pytest.mark.parametrize('key', ['width', 'height'])
+def test_image_without_size_is_refused(drawn, key):
+    del drawn.truth['images'][1][key]
+    drawn.write('truth.json', drawn.truth)
+
+    with pytest.raises(CocoError, match=f'truth.json: `{key}` of images'):
+        checked(drawn)
+
+
+def test_annotations_that_are_no_list_are_refused(drawn):
+    drawn.write('truth.json', dict(drawn.truth, annotations=dict()))
+
+    with pytest.raises(CocoError, match='`annotations` is no list'):
+        checked(drawn)
+
+
+def test_count_of_regions_that_is_no_number_is_refused(drawn):
+    info = dict(data_distillation=dict(num_ignored='many'))
+    drawn.write('truth.json', dict(drawn.truth, info=info))
+
+    with pytest.raises(CocoError, match="must be an integer, got 'many'"):
+        checked(drawn)
+
+
 def test_folder_ids_count_the_names_in_order(drawn):
     dataset = unlabeled(drawn.folder / 'unlabeled')
 
@@ -133,9 +181,15 @@ def test_missing_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'match'),
     [
-        (dict(id='12'), "`id` of every image must be of type int, got '12'"),
-        (dict(id=None), '`id` of every image must be of type int, got None'),
-        (dict(file_name=3), '`file_name` of every .* of type str, got 3'),
+        (
+            dict(id='12'),
+            r"`id` of images\[1\] must be an integer .*, got '12'",
+        ),
+        (dict(id=None), 'must be an integer .*, got None'),
+        (dict(id=2**63), 'must be an integer .*, got 9223372036854775808'),
+        (dict(file_name=3), '`file_name` of .* not empty, got 3'),
+        (dict(file_name='a\0'), '`file_name` .* holds a null byte'),
+        (dict(file_name='\udcff'), '`file_name` .* is not valid Unicode'),
     ],
 )
 def test_bad_image_info_is_refused(drawn, change, match):

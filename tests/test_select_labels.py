@@ -69,7 +69,10 @@ def labeled(tmp_path) -> Path:
     """One instance of each class on the only image."""
     content = dict(
         images=[dict(id=1, file_name='x')],
-        annotations=[dict(category_id=7), dict(category_id=3)],
+        annotations=[
+            dict(image_id=1, category_id=7),
+            dict(image_id=1, category_id=3),
+        ],
         categories=CATEGORIES,
     )
     file = tmp_path / 'labeled.json'

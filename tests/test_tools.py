@@ -12,7 +12,15 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from builders import ROOT, process_environ, run, wait_until, written_cfg
+import torch
+from builders import (
+    ROOT,
+    Call,
+    process_environ,
+    run,
+    wait_until,
+    written_cfg,
+)
 from mmengine.config import Config
 
 from projects.data_distillation import DetectionStore
@@ -163,6 +171,25 @@ def test_slurm_environment_starts_a_process(drawn, checkpoint, tmp_path):
     assert done.returncode == 0, done.stderr
     labels = json.loads((tmp_path / 'slurm/pseudo_labels.json').read_text())
     assert len(labels['annotations']) == 10
+
+
+@pytest.mark.parametrize('tool', ['test.py', 'benchmark_annotation.py'])
+def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
+    made = tmp_path / 'made'
+    checkpoint = tmp_path / 'evil.pth'
+    torch.save(dict(state_dict=Call(open, str(made), 'w')), checkpoint)
+    config = written_cfg(drawn, checkpoint, tmp_path)
+
+    done = run('python', f'tools/{tool}', config, checkpoint)
+
+    assert done.returncode == 1
+    assert not made.exists()
+    last = done.stderr.splitlines()[-1]
+    assert 'could run code, it is refused: Unsupported global: GLOBAL ' in last
+    assert last.endswith(
+        'put TORCH_FORCE_WEIGHTS_ONLY_LOAD=0 before the command: '
+        '`TORCH_FORCE_WEIGHTS_ONLY_LOAD=0 python tools/test.py ...`'
+    )
 
 
 def distill(experiment: Path, *options: object):

@@ -21,6 +21,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from projects.data_distillation.annotation_speed import Comparison, table
+from projects.data_distillation.checkpoint_safety import refusing_code
 from projects.data_distillation.inference import MODES
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
-    with tempfile.TemporaryDirectory() as work_dir:
+    with refusing_code(), tempfile.TemporaryDirectory() as work_dir:
         comparison = Comparison(
             cfg, args.checkpoint, args.mode, Path(work_dir)
         )

@@ -13,9 +13,19 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .coco_schema import SCHEMA, shown
+
 Categories = list[dict]
 # CocoDataset drops boxes that are thinner, in pixels, without a word.
 MIN_SIDE = 1.0
+
+
+# What is read of the entries of a list, whatever it is read for.
+KEYS = dict(
+    images=('id', 'file_name'),
+    annotations=('image_id', 'category_id'),
+    categories=('id', 'name'),
+)
 
 
 class CocoError(ValueError):
@@ -28,25 +38,35 @@ def read_coco(path: str | Path, *required: str) -> dict:
     Args:
         path: The file.
         required: The lists it must hold and that must not be empty, such as
-            `'images'`.
+            `'images'`. Of their entries the ids and names are checked; file
+            names must not lead outside of the image folder.
 
     Returns:
         The file's content.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it is no JSON object or lacks a required list.
+        CocoError: If it is no JSON object or lacks a required list, or an
+            entry is broken.
     """
     check_is_file(path)
     try:
         content = json.loads(Path(path).read_bytes())
     except ValueError as error:
         raise CocoError(f'{path} is not valid JSON: {error}') from None
+    except RecursionError:
+        raise CocoError(f'{path} is nested too deeply') from None
     if not isinstance(content, dict):
         raise CocoError(
             f'{path} must hold a COCO object, got a {type(content).__name__}'
         )
     check_lists(content, path, required)
+    for name in required:
+        check_entries(content, path, name, KEYS[name])
+    if 'images' in required:
+        check_file_names(content['images'], path)
+    if 'annotations' in required and 'categories' in required:
+        check_category_ids(content, path)
     return content
 
 
@@ -80,18 +100,16 @@ def check_file_names(images: Iterable[dict], source: str | Path) -> None:
     """Check that no image of a COCO file is outside of the image folder.
 
     Args:
-        images: The entries of `images`.
+        images: The entries of `images`, see `check_entries`.
         source: The file, for the message.
 
     Raises:
-        CocoError: With the first entry whose `file_name` is missing, no text,
-            or none to open, see `name_error`.
+        CocoError: With the first entry whose `file_name` is none to open, see
+            `name_error`.
     """
     for index, image in enumerate(images):
-        name = image.get('file_name')
-        is_text = isinstance(name, str)
-        error = name_error(name) if is_text else 'is missing, or no text'
-        if error:
+        name = image['file_name']
+        if error := name_error(name):
             raise CocoError(
                 f'{source}: `file_name` {name!r} of images[{index}] {error}: '
                 'it must be a valid name, relative to the image folder'
@@ -122,6 +140,54 @@ def name_error(name: str) -> str:
     return ''
 
 
+def check_entries(
+    content: dict, source: str | Path, name: str, keys: Iterable[str]
+) -> None:
+    """Check that the entries of a list are objects that have some values.
+
+    Args:
+        content: Of a COCO file, with that list.
+        source: The file, for the message.
+        name: The list's.
+        keys: Those of `SCHEMA[name]` to look at.
+
+    Raises:
+        CocoError: With the first entry that is none, or that lacks a value or
+            has one that breaks its rule.
+    """
+    for index, entry in enumerate(content[name]):
+        if not isinstance(entry, dict):
+            raise CocoError(
+                f'{source}: {name}[{index}] must be an object, got '
+                f'{shown(entry)}'
+            )
+    for key in keys:
+        rule = SCHEMA[name][key]
+        for index, entry in enumerate(content[name]):
+            if not rule.holds(entry.get(key)):
+                raise CocoError(
+                    f'{source}: `{key}` of {name}[{index}] must be '
+                    f'{rule.needed}, got {shown(entry.get(key))}. '
+                    'tools/check_coco.py lists all that is wrong'
+                )
+
+
+def check_category_ids(content: dict, source: str | Path) -> None:
+    """Check that all annotations are of categories of the file.
+
+    Raises:
+        CocoError: With how many are not, and of which.
+    """
+    known = {category['id'] for category in content['categories']}
+    ids = Counter(a['category_id'] for a in content['annotations'])
+    unknown = sorted(ids.keys() - known)
+    if unknown:
+        raise CocoError(
+            f'{source}: {sum(ids[i] for i in unknown)} annotations have a '
+            f'category_id that `categories` lacks: {shown(unknown)}'
+        )
+
+
 def origin_of(content: dict) -> dict:
     """Return how a file of pseudo labels came to be.
 
@@ -133,7 +199,7 @@ def origin_of(content: dict) -> dict:
     """
     info = content.get('info')
     origin = info.get('data_distillation') if isinstance(info, dict) else None
-    return origin or {}
+    return origin if isinstance(origin, dict) else {}
 
 
 def check_classes(
@@ -178,23 +244,13 @@ def count_instances(
 
     Returns:
         Shape (number of categories,), int64.
-
-    Raises:
-        CocoError: If an annotation is of no category.
     """
-    index = {category['id']: i for i, category in enumerate(categories)}
     ids = Counter(
         annotation['category_id']
         for annotation in annotations
         if not annotation.get('iscrowd', 0)
     )
-    unknown = sorted(ids.keys() - index.keys(), key=str)
-    if unknown:
-        raise CocoError(
-            f'{sum(ids[i] for i in unknown)} annotations have a category_id '
-            f'that `categories` lacks: {unknown}'
-        )
-    return np.array([ids[i] for i in index], np.int64)
+    return np.array([ids[c['id']] for c in categories], np.int64)
 
 
 def image_paths(
@@ -218,11 +274,9 @@ def check_disjoint(
         known: The other set, `dict(ann_file=..., img_prefix=...)`.
 
     Raises:
-        CocoError: With the number of shared images and the first of them; if
-            the other set has a file name that leads outside of its folder.
+        CocoError: With the number of shared images and the first of them.
     """
     images = read_coco(known['ann_file'], 'images')['images']
-    check_file_names(images, known['ann_file'])
     names = [image['file_name'] for image in images]
     unlabeled = image_paths(file_names, img_prefix)
     others = image_paths(names, known['img_prefix'])

@@ -9,17 +9,15 @@ import itertools
 import json
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import Repr
 
 import numpy as np
 
 from .coco import MIN_SIDE, name_error
+from .coco_schema import ID, SCHEMA, Rule, is_number, is_text, shown
 
-# Larger numbers are not exact as float64, and no pixel count.
-LARGEST = 2**53
 # A box may reach outside its image by so many pixels: tools that count pixels
 # from 1, or round, go that far, and CocoDataset takes such boxes.
 TOLERANCE = 1.0
@@ -34,8 +32,6 @@ PART_INSIDE = 0.99
 SINGULAR = dict(
     images='image', annotations='annotation', categories='category'
 )
-_repr = Repr()
-_repr.maxstring = 80
 
 
 @dataclass(frozen=True)
@@ -63,73 +59,6 @@ class Problem:
         return ': '.join(part for part in parts if part)
 
 
-def is_integer(value: object) -> bool:
-    """Whether a JSON value is an integer; true and false are none."""
-    return type(value) is int
-
-
-def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number; NaN compares as false."""
-    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
-
-
-def is_text(value: object) -> bool:
-    """Whether a JSON value is a string that is not empty."""
-    return type(value) is str and value != ''
-
-
-def is_side(value: object) -> bool:
-    """Whether a JSON value can be the width or height of an image."""
-    return is_number(value) and value >= 1 and value == int(value)
-
-
-def is_bbox(value: object) -> bool:
-    """Whether a JSON value is a list of four numbers, finite or not."""
-    return (
-        type(value) is list
-        and len(value) == 4
-        and all(type(number) in (int, float) for number in value)
-    )
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What the value of a key must be.
-
-    Args:
-        holds: Tells whether a value is right.
-        needed: The same in words.
-        if_missing: What to do if there is none.
-    """
-
-    holds: Callable[[object], bool]
-    needed: str
-    if_missing: str = 'add it'
-
-
-ID = Rule(is_integer, 'an integer')
-TEXT = Rule(is_text, 'a string that is not empty')
-SIDE = Rule(is_side, 'a positive whole number')
-SCHEMA = dict(
-    images=dict(id=ID, file_name=TEXT, width=SIDE, height=SIDE),
-    annotations=dict(
-        id=ID,
-        image_id=ID,
-        category_id=ID,
-        bbox=Rule(is_bbox, 'a list of four numbers'),
-        area=Rule(
-            is_number,
-            'a finite number',
-            'CocoDataset fails without: add w * h of the bbox (--fix does)',
-        ),
-        iscrowd=Rule(
-            lambda value: value in (0, 1),
-            '0 or 1',
-            'COCOeval fails without: add 0 (--fix does)',
-        ),
-    ),
-    categories=dict(id=ID, name=TEXT),
-)
 # Stands for what is no object, so that entries keep their places.
 NO_OBJECT: dict = {}
 
@@ -232,7 +161,8 @@ def read_file(path: Path, polygons: bool = False) -> CocoFile | Problem:
     """
     hook = None if polygons else without_polygons
     try:
-        content = json.loads(path.read_bytes(), object_hook=hook)
+        # As pycocotools reads it: nothing but UTF-8.
+        content = json.loads(path.read_text('utf-8'), object_hook=hook)
     except OSError as error:
         return unreadable(path, error.strerror, 'correct the path')
     except ValueError as error:
@@ -277,7 +207,7 @@ def check_objects(file: CocoFile) -> Iterator[Problem]:
     for table in file.tables:
         for index, entry in enumerate(table.entries):
             if entry is NO_OBJECT:
-                value = _repr.repr(file.content[table.name][index])
+                value = shown(file.content[table.name][index])
                 what = f'{value} is no object'
                 advice = 'remove it'
                 yield file.problem('no object', table, index, what, advice)
@@ -301,7 +231,7 @@ def value_problem(
         kind, what, advice = f'missing {key}', 'is missing', rule.if_missing
     else:
         kind = f'wrong {key}'
-        what = f'is {_repr.repr(value)}, {rule.needed} is needed'
+        what = f'is {shown(value)}, {rule.needed} is needed'
         is_quoted = rule is ID and isinstance(value, str)
         advice = 'write it without quotes' if is_quoted else 'correct it'
     return file.problem(kind, table, index, f'`{key}` {what}', advice)
@@ -466,6 +396,22 @@ def check_areas(file: CocoFile) -> Iterator[Problem]:
             )
 
 
+def check_ignored(file: CocoFile) -> Iterator[Problem]:
+    """Find annotations that CocoDataset leaves out because they say so."""
+    for index, value in enumerate(
+        column_of(file.annotations.entries, 'ignore')
+    ):
+        if value:
+            yield file.problem(
+                'ignore',
+                file.annotations,
+                index,
+                f'`ignore` is {shown(value)}, CocoDataset drops the box',
+                'remove `ignore`; if it is a region to leave out, write '
+                'iscrowd 1',
+            )
+
+
 def check_finite(file: CocoFile) -> Iterator[Problem]:
     """Find bboxes with NaN, infinity or absurdly large numbers."""
     for index, bbox in enumerate(file.annotations.columns['bbox']):
@@ -474,7 +420,7 @@ def check_finite(file: CocoFile) -> Iterator[Problem]:
                 'bbox not finite',
                 file.annotations,
                 index,
-                f'bbox {_repr.repr(bbox)} is not finite',
+                f'bbox {shown(bbox)} is not finite',
                 'remove the annotation (--fix does)',
             )
 
@@ -659,9 +605,7 @@ def difference(expected: list[tuple], found: list[tuple]) -> str:
     names = [name for _, name in expected], [name for _, name in found]
     if set(names[0]) != set(names[1]):
         more, less = (set(a) - set(b) for a, b in (names[::-1], names))
-        extra, missing = (
-            _repr.repr(sorted(map(str, s))) for s in (more, less)
-        )
+        extra, missing = (shown(sorted(map(str, s))) for s in (more, less))
         return f'missing: {missing}, only here: {extra}'
     if names[0] != names[1]:
         pairs = itertools.zip_longest(*names)
@@ -697,6 +641,7 @@ FILE_CHECKS = (
     check_folders,
     check_references,
     check_areas,
+    check_ignored,
     check_finite,
     check_boxes,
 )

@@ -6,12 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .coco_checks import (
-    CocoFile,
-    check_file,
-    image_sizes,
-    is_bbox,
-)
+from .coco_checks import CocoFile, check_file, image_sizes
+from .coco_schema import LARGEST_ID, is_bbox
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,11 @@ class Context:
     @classmethod
     def of(cls, file: CocoFile) -> 'Context':
         """Collect it."""
-        ids = (i for i in file.annotations.columns['id'] if i is not None)
-        return cls(image_sizes(file), itertools.count(max([0, *ids]) + 1))
+        ids = {0, *file.annotations.columns['id']} - {None}
+        above = range(max(ids) + 1, LARGEST_ID + 1)
+        candidates = itertools.chain(above, itertools.count(1))
+        free_ids = (i for i in candidates if i not in ids)
+        return cls(image_sizes(file), free_ids)
 
 
 def drop(annotation: dict, context: Context) -> None:
@@ -127,6 +126,18 @@ def repair(file: CocoFile) -> tuple[dict, Counter]:
         The content of the mended file, in which all that is not broken is as
         it was, and how often what was done.
     """
+    counts: Counter = Counter()
+    while True:
+        content, done = mend(file)
+        counts += done
+        if not done.total():
+            return content, counts
+        # Without what was dropped, the boxes may no longer be corners.
+        file = CocoFile.of(file.path, content)
+
+
+def mend(file: CocoFile) -> tuple[dict, Counter]:
+    """Mend what is found in the file as it is; see `repair`."""
     kinds, repeated_images = repairable_problems(file)
     counts: Counter = Counter()
     content = dict(file.content)

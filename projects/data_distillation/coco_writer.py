@@ -139,7 +139,7 @@ def read_origin(path: str | Path) -> dict:
         first = file.readline()
     if first.startswith(INFO.encode()) and first.endswith(b',\n'):
         # A file of another writer may go on with its `info` on the next line.
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
     return origin_of(read_coco(path))
 

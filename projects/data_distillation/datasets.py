@@ -17,11 +17,12 @@ from mmengine.logging import print_log
 from .coco import (
     CocoError,
     check_classes,
-    check_file_names,
+    check_entries,
     name_error,
     origin_of,
     read_coco,
 )
+from .coco_schema import is_number, shown
 from .image_files import ImageError, decode, one_line, read_image_file
 
 IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
@@ -35,7 +36,8 @@ class CheckedCOCO(COCO):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it holds no images, categories or annotations.
+        CocoError: If it holds no images, categories or annotations, or an
+            entry is broken.
     """
 
     def __init__(self, annotation_file: str) -> None:
@@ -46,8 +48,40 @@ class CheckedCOCO(COCO):
                 f'{annotation_file}: `annotations` is missing; images without '
                 'labels are for UnlabeledDataset'
             )
+        check_boxes(self.dataset, annotation_file)
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+
+def check_boxes(content: dict, source: str) -> None:
+    """Check all that CocoDataset reads of images and annotations.
+
+    Args:
+        content: Of a COCO file, whose images and categories were checked.
+        source: The file, for the message.
+
+    Raises:
+        CocoError: With the first that is broken.
+    """
+    if not isinstance(content['annotations'], list):
+        raise CocoError(f'{source}: `annotations` is no list')
+    check_entries(content, source, 'images', ('width', 'height'))
+    keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
+    check_entries(content, source, 'annotations', keys)
+    for annotation in content['annotations']:
+        if not all(map(is_number, annotation['bbox'])):
+            raise CocoError(
+                f'{source}: `bbox` of annotation {annotation["id"]} must be '
+                f'finite, got {shown(annotation["bbox"])}. '
+                'tools/check_coco.py --fix removes such annotations'
+            )
+    ids = Counter(annotation['id'] for annotation in content['annotations'])
+    repeated = [i for i, n in ids.items() if n > 1]
+    if repeated:
+        raise CocoError(
+            f'{source}: {len(repeated)} annotation ids occur more than once, '
+            f'the first is {repeated[0]}. tools/check_coco.py --fix renumbers'
+        )
 
 
 @DATASETS.register_module()
@@ -76,12 +110,16 @@ class CheckedCocoDataset(CocoDataset):
                 `metainfo.classes`.
         """
         coco = CheckedCOCO(annotation_file)
-        check_file_names(coco.dataset['images'], annotation_file)
         check_classes(
             self.metainfo['classes'], coco.dataset['categories'], self.ann_file
         )
         # Of pseudo labels; crowds of labeled files are not counted.
         self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
+        if type(self.num_ignored) is not int:
+            raise CocoError(
+                f'{annotation_file}: `info.data_distillation.num_ignored` '
+                f'must be an integer, got {shown(self.num_ignored)}'
+            )
         return coco
 
 
@@ -197,9 +235,8 @@ class UnlabeledDataset(BaseDetDataset):
 
     def _infos_of_file(self) -> list[dict]:
         infos = read_coco(self.ann_file, 'images')['images']
-        for key, kind in (('id', int), ('file_name', str)):
-            check_values([i.get(key) for i in infos], key, kind, self.ann_file)
-        check_file_names(infos, self.ann_file)
+        for key in ('id', 'file_name'):
+            check_unique([info[key] for info in infos], key, self.ann_file)
         return infos
 
 
@@ -270,18 +307,12 @@ def as_utf8(name: str) -> str:
     return content.decode(errors='backslashreplace')
 
 
-def check_values(values: list, key: str, kind: type, source: str) -> None:
-    """Check that all image ids or file names are there, and there once.
+def check_unique(values: list, key: str, source: str) -> None:
+    """Check that all image ids or file names are there once.
 
     Raises:
-        CocoError: With the first that is missing, of another type, or twice.
+        CocoError: With the first that is there twice.
     """
-    wrong = [value for value in values if not isinstance(value, kind)]
-    if wrong:
-        raise CocoError(
-            f'{source}: `{key}` of every image must be of type '
-            f'{kind.__name__}, got {wrong[0]!r}'
-        )
     repeated = [value for value, n in Counter(values).items() if n > 1]
     if repeated:
         raise CocoError(

@@ -12,6 +12,8 @@ import mmdet
 import torch
 from torch import distributed
 
+from .checkpoint_safety import refusing_code
+
 # The wrapper that the runner makes by default asks for a GPU.
 CPU_OPTIONS = [
     '--cfg-options',
@@ -38,6 +40,9 @@ def run_mmdet_tool(name: str) -> None:
 
     Args:
         name: Its file name, such as `'train.py'`.
+
+    Raises:
+        CheckpointError: If a checkpoint could run code.
     """
     if name == 'test.py' and '--dry-run' in sys.argv:
         sys.argv.remove('--dry-run')
@@ -54,7 +59,8 @@ def run_mmdet_tool(name: str) -> None:
     spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    tool.main()
+    with refusing_code():
+        tool.main()
 
 
 def init_cpu_processes(launcher: str) -> None:

@@ -36,9 +36,6 @@ class LabeledCounts:
 
         Args:
             coco: Its content, with images, annotations and categories.
-
-        Raises:
-            CocoError: If an annotation is of no category.
         """
         categories = coco['categories']
         return cls(
