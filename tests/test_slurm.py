@@ -28,7 +28,8 @@ SCRIPTS = {
     re.search(r'# (\w+)\.sbatch', block)[1]: block
     for block in re.findall(r'```bash\n(#!.*?)```', DOC, flags=re.DOTALL)
 }
-TWO_TASKS = dict(GPUS='2', GPUS_PER_NODE='2', CPUS_PER_TASK='1')
+ONE_TASK = dict(GPUS='1', GPUS_PER_NODE='1', CPUS_PER_TASK='1')
+TWO_TASKS = dict(ONE_TASK, GPUS='2', GPUS_PER_NODE='2')
 # For a node of few cores and another working directory; the tests have
 # activated the environment.
 SMALL = {
@@ -70,8 +71,12 @@ class ToyPool:
         labels = json.loads(file.read_text())
         assert labels['images'] == self.expected['images']
         assert labels['annotations'] == self.expected['annotations']
-        names = [row for shard in self.shards(work_dir) for row in rows(shard)]
+        names = self.names(work_dir)
         assert len(names) == len(set(names)) == NUM_IMAGES
+
+    def names(self, work_dir: str) -> list[str]:
+        """Return the images on disk, as often as they were run."""
+        return [row for shard in self.shards(work_dir) for row in rows(shard)]
 
     def shards(self, work_dir: str) -> list[Path]:
         return sorted((self.folder / work_dir).glob('detections/*.parquet'))
@@ -103,13 +108,15 @@ def pool(tmp_path_factory) -> ToyPool:
     )
 
 
-def submit_slow(cluster: Cluster, pool: ToyPool, text: str, to: str) -> str:
+def submit_slow(
+    cluster: Cluster, pool: ToyPool, text: str, to: str, **environ: str
+) -> str:
     """Hand in annotation that is slow, unless it was put back."""
     return cluster.submit(
         text.replace(f'\n{ROOT}', f'\n{SLOW}{ROOT}'),
         *pool.arguments(to),
         *('--cfg-options', 'custom_hooks.0.images_per_shard=2'),
-        **TWO_TASKS,
+        **environ,
     )
 
 
@@ -118,7 +125,7 @@ def slow_job(cluster, pool) -> str:
     """A job that runs, beside the tests, until its minute is over."""
     text = script('annotate').replace('--time=24:00:00', '--time=1')
     text = text.replace('#SBATCH --signal=B:USR1@300\n', '')
-    return submit_slow(cluster, pool, text, 'limit')
+    return submit_slow(cluster, pool, text, 'limit', **TWO_TASKS)
 
 
 def test_teacher_annotate_student(cluster, tiny_experiment):
@@ -200,7 +207,7 @@ def test_signal_to_a_script_ends_its_tasks(cluster, pool):
 
 def test_jobs_of_an_array_annotate_one_pool(cluster, pool):
     jobs = cluster.submit(
-        script('array'), *pool.arguments('array'), CPUS_PER_TASK='1'
+        script('array'), *pool.arguments('array'), **ONE_TASK
     )
 
     assert cluster.wait(jobs) == {'COMPLETED'}, cluster.log(jobs)
@@ -210,30 +217,24 @@ def test_jobs_of_an_array_annotate_one_pool(cluster, pool):
 
 
 def test_job_puts_itself_back_before_its_time_is_over(cluster, pool):
-    job = submit_slow(cluster, pool, script('annotate'), 'put_back')
+    text = script('annotate')
+    job = submit_slow(cluster, pool, text, 'put_back', **ONE_TASK)
     wait_until(lambda: pool.shards('put_back'), 120)
 
     # What Slurm sends before the limit: `--signal=B:USR1@300`.
     cluster.run('scancel', '--batch', '--signal=USR1', job)
     wait_until(lambda: 'Restarts=1' in cluster.show(job), 30)
 
-    check_goes_on(cluster, pool, job, 'put_back')
+    assert 0 < len(pool.names('put_back')) < NUM_IMAGES
+    assert cluster.wait(job) == {'COMPLETED'}, cluster.log(job)
+    pool.check('put_back')
 
 
 def test_job_that_its_limit_has_stopped_goes_on(cluster, pool, slow_job):
     assert cluster.wait(slow_job) == {'TIMEOUT'}, cluster.log(slow_job)
+    assert 0 < len(pool.names('limit')) < NUM_IMAGES
 
     cluster.run('scontrol', 'requeue', slow_job)
 
-    check_goes_on(cluster, pool, slow_job, 'limit')
-
-
-def check_goes_on(
-    cluster: Cluster, pool: ToyPool, job: str, work_dir: str
-) -> None:
-    """Check that no image of before is run again, and all labels are there."""
-    assert cluster.wait(job) == {'COMPLETED'}, cluster.log(job)
-    log = cluster.log(job)
-    (done,) = re.findall(rf'(\d+) of {NUM_IMAGES} images are in', log)
-    assert 0 < int(done) < NUM_IMAGES
-    pool.check(work_dir)
+    assert cluster.wait(slow_job) == {'COMPLETED'}, cluster.log(slow_job)
+    pool.check('limit')

@@ -110,7 +110,7 @@ def set_slurm_master(environ: MutableMapping[str, str]) -> None:
     # Of all hosts of the job, a step may have some.
     hosts = environ.get('SLURM_STEP_NODELIST', environ['SLURM_NODELIST'])
     job, step = (int(environ[name]) for name in SLURM_VARIABLES[:2])
-    # Of 31 ports for each job, as many of its steps as run at once take one.
+    # Each job has 31 ports, for so many of its steps at once.
     port = SLURM_PORTS[(31 * job + step) % len(SLURM_PORTS)]
     environ.setdefault('MASTER_ADDR', first_host(hosts))
     environ.setdefault('MASTER_PORT', str(port))
