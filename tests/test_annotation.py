@@ -237,6 +237,21 @@ def test_too_many_unreadable_images_end_the_run(drawn, checkpoint, tmp_path):
     assert len(annotate(cfg)['images']) == 2
 
 
+def test_too_many_unreadable_images_of_two_jobs_end_the_last(
+    drawn, checkpoint, tmp_path
+):
+    # One for each job, of five: neither alone is too many.
+    spoil(drawn, 0, 1)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.2
+    cfg.test_dataloader.sampler.update(part=0, num_parts=2)
+    Runner.from_cfg(cfg).test()
+    cfg.test_dataloader.sampler.part = 1
+
+    with pytest.raises(ValueError, match='2 of 5 images cannot be read'):
+        Runner.from_cfg(cfg).test()
+
+
 @pytest.mark.parametrize('share', [-0.1, 1.1])
 def test_share_out_of_range_is_refused(drawn, checkpoint, tmp_path, share):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')

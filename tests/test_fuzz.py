@@ -234,7 +234,7 @@ def list_images(file: Path) -> None:
         metainfo=dict(classes=('red', 'green')),
         pipeline=[],
     )
-    names = dataset.file_names()
+    names = dataset.image_ids()
     assert len(set(names)) == len(names) > 0
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     np.array([info['image_id'] for info in infos], np.int64)

@@ -28,7 +28,9 @@ def write(folder, *names: str, **changes) -> DetectionStore:
 def test_own_images_and_those_of_others_are_counted(tmp_path):
     write(tmp_path, 'done before')
     mine = DetectionStore(tmp_path, {}, images_per_shard=2)
-    progress = Progress(mine, num_images=10, num_done=1, num_processes=2)
+    progress = Progress(
+        mine, num_images=10, num_done=1, num_pending=9, num_processes=2
+    )
 
     batch = [stored_row('a', BOX), stored_row('b', unreadable='torn')]
     mine.add(*batch)
@@ -46,7 +48,9 @@ def test_own_images_and_those_of_others_are_counted(tmp_path):
 
 def test_time_left_is_that_of_all_processes(tmp_path):
     store = DetectionStore(tmp_path, {})
-    progress = Progress(store, num_images=1000, num_done=900, num_processes=1)
+    progress = Progress(
+        store, num_images=1000, num_done=900, num_pending=100, num_processes=1
+    )
     progress._begin -= 60  # A minute ago.
 
     progress.add([stored_row('a', BOX)] * 4)
@@ -60,7 +64,9 @@ def test_time_left_is_that_of_all_processes(tmp_path):
 
 def test_expectation_is_measured_without_the_first_batch(tmp_path):
     store = DetectionStore(tmp_path / 'not there yet', {})
-    progress = Progress(store, num_images=130, num_done=30, num_processes=2)
+    progress = Progress(
+        store, num_images=930, num_done=30, num_pending=100, num_processes=2
+    )
 
     progress._last_batch -= 1000
     progress.add([stored_row('first', BOX)])
@@ -72,14 +78,15 @@ def test_expectation_is_measured_without_the_first_batch(tmp_path):
     assert progress.is_measured
     # Two processes: 2 images a second.
     assert re.match(
-        r'measured on 9 images: 2\.00 images/s with 2 processes, 0:00:50 and '
-        r'\d+ MB of detections for 100 images; [\d,]+ MB are free in ',
+        r'measured on 9 images: 2\.00 images/s with 2 process.es., '
+        r'0:00:50 and \d+ MB of detections for 100 images; '
+        r'[\d,]+ MB are free in ',
         progress.expectation(),
     )
 
 
 def test_one_batch_alone_is_measured(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1)
     progress._last_batch -= 2
     progress.add([stored_row('a'), stored_row('b')])
 
@@ -87,21 +94,21 @@ def test_one_batch_alone_is_measured(tmp_path):
 
 
 def test_nothing_to_do_has_no_rate(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 0, 1)
 
     assert progress.expectation() == 'nothing is left to do'
     assert progress.line().startswith('4 of 4 images (100%)')
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 10**15, 0, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 1, 0, 10**15, 1)
     progress.add([stored_row('a', *[BOX] * 1000)])
 
     assert progress.expectation().endswith(': NOT ENOUGH')
 
 
 def test_lines_come_at_intervals(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1)
 
     assert not progress.is_due()
     progress._last_line -= 301

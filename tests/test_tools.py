@@ -95,6 +95,20 @@ def test_signal_to_a_script_ends_all_its_processes(
     assert not any(worker.is_running() for worker in workers)
 
 
+def test_dry_run_is_for_annotation_only(drawn, checkpoint, tmp_path):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    other = config.with_name('other.py')
+    other.write_text(f'_base_ = {str(config)!r}\ncustom_hooks = []\n')
+
+    done = run('python', 'tools/test.py', '--dry-run', config, checkpoint)
+    refused = run('python', 'tools/test.py', other, checkpoint, '--dry-run')
+
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / 'detections').iterdir())
+    assert refused.returncode == 1
+    assert refused.stderr.strip().endswith('in `custom_hooks`, got []')
+
+
 def test_slow_and_dead_processes_hold_up_no_other(drawn, checkpoint, tmp_path):
     folder = tmp_path / 'work' / 'detections'
     config = written_cfg(drawn, checkpoint, tmp_path)

@@ -188,6 +188,7 @@ class DetectionHook(Hook):
             self._store,
             len(self._image_ids),
             len(loader.sampler.done),
+            loader.sampler.num_pending,
             get_world_size(),
         )
         print_log(self._plan(runner), 'current', logging.INFO)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mmdet
 import torch
+from mmengine.config import Config
 from torch import distributed
 
 from .checkpoint_safety import refusing_code
@@ -22,6 +23,9 @@ CPU_OPTIONS = [
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 
+# A flag of ours, which MMDetection's tools do not know.
+DRY_RUN = '--dry-run'
+ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook'}
 # What srun sets for each of its tasks, and sbatch alone does not.
 SLURM_VARIABLES = (
     'SLURM_JOB_ID',
@@ -43,10 +47,12 @@ def run_mmdet_tool(name: str) -> None:
 
     Raises:
         CheckpointError: If a checkpoint could run code.
+        ValueError: If `--dry-run` is among them, and there is nothing to
+            annotate.
     """
-    if name == 'test.py' and '--dry-run' in sys.argv:
-        sys.argv.remove('--dry-run')
-        sys.argv += ['--cfg-options', 'dry_run=True']
+    is_dry_run = DRY_RUN in sys.argv
+    if is_dry_run:
+        sys.argv.remove(DRY_RUN)
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher
@@ -59,8 +65,30 @@ def run_mmdet_tool(name: str) -> None:
     spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    if is_dry_run:
+        check_annotates(tool.parse_args().config)
+        sys.argv += ['--cfg-options', 'dry_run=True']
     with refusing_code():
         tool.main()
+
+
+def check_annotates(config: str) -> None:
+    """Check that a config can be tried with `--dry-run`.
+
+    Args:
+        config: The file.
+
+    Raises:
+        ValueError: If it has no hook that would act on it.
+    """
+    hooks = Config.fromfile(config).get('custom_hooks', ())
+    types = {getattr(h['type'], '__name__', h['type']) for h in hooks}
+    if not types & ANNOTATING_HOOKS:
+        raise ValueError(
+            f'{DRY_RUN} is for annotation: {config} needs one of '
+            f'{sorted(ANNOTATING_HOOKS)} in `custom_hooks`, got '
+            f'{sorted(types)}'
+        )
 
 
 def init_cpu_processes(launcher: str) -> None:

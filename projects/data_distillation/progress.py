@@ -24,8 +24,9 @@ class Progress:
 
     Args:
         store: Where all of them write.
-        num_images: To annotate in all, those that are done included.
-        num_done: Done before.
+        num_images: To annotate in all, by all jobs, before and now.
+        num_done: Of them, done before.
+        num_pending: Those that the processes of this run are to do.
         num_processes: Of this run.
     """
 
@@ -34,11 +35,13 @@ class Progress:
         store: DetectionStore,
         num_images: int,
         num_done: int,
+        num_pending: int,
         num_processes: int,
     ) -> None:
         self.store = store
         self.num_images = num_images
         self.num_done = num_done
+        self.num_pending = num_pending
         self.num_processes = num_processes
         self.num_unreadable = 0
         self._own = 0
@@ -89,21 +92,21 @@ class Progress:
         )
 
     def expectation(self) -> str:
-        """Say what all images that are left will take, by the first ones."""
+        """Say what the images of this run will take, by the first ones."""
         measured = self._measured[1:] or self._measured
         rows = [row for batch, _ in measured for row in batch]
         if not rows:
             return 'nothing is left to do'
         seconds = sum(s for _, s in measured)
         rate = self.num_processes * len(rows) / max(seconds, 1e-9)
-        left = self.num_images - self.num_done
         free = shutil.disk_usage(existing(self.store.folder)).free
-        needed = left * size_on_disk(rows) / len(rows)
+        needed = self.num_pending * size_on_disk(rows) / len(rows)
         return (
             f'measured on {len(rows)} images: {rate:.2f} images/s with '
-            f'{self.num_processes} processes, {duration(left / rate)} and '
-            f'{megabytes(needed)} of detections for {left:,} images; '
-            f'{megabytes(free)} are free in {self.store.folder}'
+            f'{self.num_processes} process(es), '
+            f'{duration(self.num_pending / rate)} and '
+            f'{megabytes(needed)} of detections for {self.num_pending:,} '
+            f'images; {megabytes(free)} are free in {self.store.folder}'
             + (': NOT ENOUGH' if needed > free else '')
         )
 

@@ -200,6 +200,8 @@ class PendingSampler(Sampler[int]):
     def share_out(self, done: Set[int], block_size: int) -> None:
         """Choose this process's images, once: every batch asks for `len`.
 
+        Afterwards `num_pending` says how many all processes of the job have.
+
         Args:
             done: The images to leave out.
             block_size: How many consecutive images go to one process.
@@ -212,6 +214,7 @@ class PendingSampler(Sampler[int]):
                 blocks[block].append(i)
         # What is left of a block comes last, lest it shift whole ones.
         in_order = sorted(blocks.values(), key=len, reverse=True)
+        self.num_pending = sum(map(len, in_order))
         mine = in_order[self.rank :: self.world_size]
         self.indices = list(chain.from_iterable(mine))
 
