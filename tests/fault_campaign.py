@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,49 +173,57 @@ def time_to_first_image(run: Run) -> float:
 
 def kills(args: argparse.Namespace) -> None:
     """SIGKILL at random moments, until the wanted number has been."""
-    chance = random.Random(args.seed)
     expected = new_run(args, 'uninterrupted')
     expected.finish()
     start_up = time_to_first_image(new_run(args, 'start_up'))
-    print(f'an uninterrupted run; {start_up:.0f} s to the first image')
-    num_kills = num_lost = num_again = num_again_on_disk = rounds = 0
-    while num_kills < args.kills:
-        rounds += 1
-        run = new_run(args, f'killed_{rounds}')
-        stored: set[str] = set()
-        while not run.labels_file.is_file():
-            before = len(run.images_run())
-            # Some before the first image, most while it goes on.
-            seconds = chance.uniform(0.7 * start_up, 1.7 * start_up)
-            process = run.start()
-            if not wait_or_kill(process, seconds):
-                if process.returncode:
-                    sys.exit(f'failed without a kill: {run.last_error()}')
-                break
-            num_kills += 1
-            new = run.images_run()[before:]
-            num_again_on_disk += len(stored & set(new))
-            stored = run.stored()
-            num_again += len(set(new) - stored)
-            print(
-                f'kill {num_kills} after {seconds:.1f} s: {len(new)} images '
-                f'run, {len(set(new) - stored)} of them not on disk; '
-                f'{len(stored)} on disk',
-                flush=True,
-            )
-        num_lost += run.labels() != expected.labels()
-        counts = collections.Counter(run.images_run())
-        print(
-            f'round {rounds} done: labels '
-            f'{"differ" if run.labels() != expected.labels() else "equal"}, '
-            f'{len(counts)} images, {sum(counts.values())} runs'
-        )
+    print(f'{start_up:.0f} s to the first image', flush=True)
+    # Some before the first image, most while it goes on.
+    seconds = 0.7 * start_up, 1.7 * start_up
+    count, chance = collections.Counter(), random.Random(args.seed)
+    while count['kills'] < args.kills:
+        count['rounds'] += 1
+        run = new_run(args, f'killed_{count["rounds"]}')
+        kill_until_done(run, lambda: chance.uniform(*seconds), count)
+        is_equal = run.labels() == expected.labels()
+        count['different'] += not is_equal
+        print(f'round done, labels {"equal" if is_equal else "DIFFER"}')
     print(
-        f'{num_kills} kills in {rounds} annotations of '
-        f'{len(expected.labels()[0])} images: {num_lost} annotations differ '
-        f'from the uninterrupted one; {num_again} images were lost with open '
-        f'shards and run again, {num_again_on_disk} that were on disk'
+        f'{count["kills"]} kills in {count["rounds"]} annotations of '
+        f'{len(expected.labels()[0])} images, of which {count["different"]} '
+        f'differ from the uninterrupted one. Run again: {count["lost"]} '
+        f'images of open shards, {count["again"]} that were on disk'
     )
+
+
+def kill_until_done(
+    run: Run, draw_seconds: Callable[[], float], count: collections.Counter
+) -> None:
+    """Start a run and kill it, until it ends before that.
+
+    Adds the `kills`, the images `lost` with open shards, and those run
+    `again` although they were on disk.
+    """
+    stored: set[str] = set()
+    while True:
+        before = len(run.images_run())
+        seconds = draw_seconds()
+        process = run.start()
+        was_killed = wait_or_kill(process, seconds)
+        new = set(run.images_run()[before:])
+        count['again'] += len(stored & new)
+        if not was_killed:
+            if process.returncode:
+                sys.exit(f'failed without a kill: {run.last_error()}')
+            return
+        stored = run.stored()
+        count['kills'] += 1
+        count['lost'] += len(new - stored)
+        print(
+            f'kill {count["kills"]} after {seconds:.1f} s: {len(new)} images '
+            f'run, {len(new - stored)} of them not on disk; {len(stored)} on '
+            'disk',
+            flush=True,
+        )
 
 
 def disks(args: argparse.Namespace) -> None:
@@ -226,27 +234,31 @@ def disks(args: argparse.Namespace) -> None:
     folder = run.work_dir / 'detections'
     folder.mkdir()
     with mounted(folder, f'size={args.disk_size}'):
-        code = run.finish()
-        stored = run.stored()
-        print(f'full disk: exit code {code}, {len(stored)} images kept')
-        print(f'  {run.last_error()}')
+        report(run, 'full disk')
+        kept = run.stored()
         remount(folder, 'ro')
-        begin = time.monotonic()
-        code = run.finish()
-        print(
-            f'read-only: exit code {code} after '
-            f'{time.monotonic() - begin:.0f} s'
-        )
-        print(f'  {run.last_error()}')
+        report(run, 'read-only')
         remount(folder, 'rw,size=64m')
         code = run.finish()
-        again = collections.Counter(run.images_run())
-        print(
-            f'room again: exit code {code}, labels '
-            f'{"equal" if run.labels() == expected.labels() else "differ"}, '
-            f'{sum(again[name] > 1 for name in stored)} of the kept images '
-            f'run again, {sum(n > 1 for n in again.values())} in all'
-        )
+        is_equal = run.labels() == expected.labels()
+    times = collections.Counter(run.images_run())
+    print(
+        f'room again: exit code {code}, labels '
+        f'{"equal" if is_equal else "DIFFER"}; run twice: '
+        f'{sum(times[name] > 1 for name in kept)} of the kept images, '
+        f'{sum(n > 1 for n in times.values())} in all'
+    )
+
+
+def report(run: Run, fault: str) -> None:
+    """Run under a fault and print how it ends."""
+    begin = time.monotonic()
+    code = run.finish()
+    print(
+        f'{fault}: exit code {code} after {time.monotonic() - begin:.0f} s, '
+        f'{len(run.stored())} images kept\n  {run.last_error()}',
+        flush=True,
+    )
 
 
 @contextmanager
@@ -279,12 +291,17 @@ def files(args: argparse.Namespace) -> None:
         time.sleep(0.1)
     remove_vanishing(folder)
     print(f'exit code {process.wait()}')
+    report_files(run, [photograph.name for photograph in photographs])
+
+
+def report_files(run: Run, photographs: Sequence[str]) -> None:
+    """Print how each kind of file ended, and how many did so rightly."""
     content = json.loads(run.labels_file.read_bytes())
+    labeled = {image['file_name'] for image in content['images']}
     reasons = {
         row['file_name']: row['unreadable']
         for row in content['info']['data_distillation']['unreadable']
     }
-    names = {image['file_name'] for image in content['images']}
     output = (run.work_dir / 'output.txt').read_text()
     kinds = [kind for kind in KINDS if kind.is_found]
     for kind in kinds:
@@ -292,10 +309,10 @@ def files(args: argparse.Namespace) -> None:
         print(f'  {kind.file_name!r}: {reason}')
     print(
         f'{len(kinds)} kinds: '
-        f'{sum(k.file_name in names for k in kinds)} labeled, '
+        f'{sum(k.file_name in labeled for k in kinds)} labeled, '
         f'{sum(k.file_name in reasons for k in kinds)} listed, of these '
-        f'{sum(r in output for r in reasons.values())} with the reason in '
-        f'the log; {sum(p.name in names for p in photographs)} of '
+        f'{sum(r in output for r in reasons.values())} in the log too; '
+        f'{sum(name in labeled for name in photographs)} of '
         f'{len(photographs)} photographs labeled'
     )
 
