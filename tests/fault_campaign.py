@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,8 +150,8 @@ def kill_all(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def wait_or_kill(process: subprocess.Popen, seconds: float) -> bool:
-    """Kill a process after so many seconds; says whether it had to be."""
+def wait_or_kill(process: subprocess.Popen, seconds: float | None) -> bool:
+    """Kill a process after so many seconds; says whether it was killed."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -172,7 +172,7 @@ def time_to_first_image(run: Run) -> float:
 
 
 def kills(args: argparse.Namespace) -> None:
-    """SIGKILL at random moments, until the wanted number has been."""
+    """SIGKILL at random moments, so often as wanted, then to the end."""
     expected = new_run(args, 'uninterrupted')
     expected.finish()
     start_up = time_to_first_image(new_run(args, 'start_up'))
@@ -183,10 +183,11 @@ def kills(args: argparse.Namespace) -> None:
     while count['kills'] < args.kills:
         count['rounds'] += 1
         run = new_run(args, f'killed_{count["rounds"]}')
-        kill_until_done(run, lambda: chance.uniform(*seconds), count)
-        is_equal = run.labels() == expected.labels()
-        count['different'] += not is_equal
-        print(f'round done, labels {"equal" if is_equal else "DIFFER"}')
+        while not run.labels_file.is_file():
+            is_last = count['kills'] == args.kills
+            end = None if is_last else chance.uniform(*seconds)
+            start_and_kill(run, end, count)
+        count['different'] += run.labels() != expected.labels()
     print(
         f'{count["kills"]} kills in {count["rounds"]} annotations of '
         f'{len(expected.labels()[0])} images, of which {count["different"]} '
@@ -195,35 +196,29 @@ def kills(args: argparse.Namespace) -> None:
     )
 
 
-def kill_until_done(
-    run: Run, draw_seconds: Callable[[], float], count: collections.Counter
+def start_and_kill(
+    run: Run, seconds: float | None, count: collections.Counter
 ) -> None:
-    """Start a run and kill it, until it ends before that.
+    """Start a run and kill it after so many seconds, if it did not end.
 
     Adds the `kills`, the images `lost` with open shards, and those run
     `again` although they were on disk.
     """
-    stored: set[str] = set()
-    while True:
-        before = len(run.images_run())
-        seconds = draw_seconds()
-        process = run.start()
-        was_killed = wait_or_kill(process, seconds)
-        new = set(run.images_run()[before:])
-        count['again'] += len(stored & new)
-        if not was_killed:
-            if process.returncode:
-                sys.exit(f'failed without a kill: {run.last_error()}')
-            return
-        stored = run.stored()
-        count['kills'] += 1
-        count['lost'] += len(new - stored)
-        print(
-            f'kill {count["kills"]} after {seconds:.1f} s: {len(new)} images '
-            f'run, {len(new - stored)} of them not on disk; {len(stored)} on '
-            'disk',
-            flush=True,
-        )
+    before, stored = len(run.images_run()), run.stored()
+    process = run.start()
+    was_killed = wait_or_kill(process, seconds)
+    if not was_killed and process.returncode:
+        sys.exit(f'failed without a kill: {run.last_error()}')
+    new = set(run.images_run()[before:])
+    count['kills'] += was_killed
+    count['again'] += len(stored & new)
+    count['lost'] += len(new - run.stored())
+    print(
+        f'{count["kills"]} kills: {len(new)} images run, '
+        f'{len(new - run.stored())} of them not on disk; '
+        f'{len(run.stored())} on disk',
+        flush=True,
+    )
 
 
 def disks(args: argparse.Namespace) -> None:
