@@ -151,6 +151,15 @@ def test_a_shard_is_written_when_it_took_long(tmp_path):
     assert writer.images() == dict(a=True)
 
 
+def test_the_next_shard_says_that_the_last_one_was_not_written(tmp_path):
+    (tmp_path / 'file').write_text('not a folder')
+    writer = store(tmp_path / 'file')
+    writer.add(row('a'), row('b'))
+
+    with pytest.raises(OSError, match='of 2 images cannot be written'):
+        writer.add(row('c'), row('d'))
+
+
 def test_what_could_not_be_written_has_an_advice(tmp_path):
     (tmp_path / 'file').write_text('not a folder')
     writer = store(tmp_path / 'file')
