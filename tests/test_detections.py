@@ -96,6 +96,7 @@ def test_image_that_was_read_at_the_second_try_counts_as_read(tmp_path):
         writer = store(tmp_path)
         writer.add(dict(row('a'), unreadable=reason))
         writer.add(dict(row('b'), unreadable='broken'))
+        writer.flush()
 
     assert writer.images() == dict(a=True, b=False)
     assert writer.read()['unreadable'].to_pylist() == [None, 'broken']
