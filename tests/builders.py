@@ -43,6 +43,8 @@ class ToyDetector(BaseDetector):
     # What makes it slow, or fail: arguments would make another teacher of it.
     seconds_per_forward = float(os.environ.get('SECONDS_PER_FORWARD', 0))
     max_forwards = None
+    # Of a process that was forked: a number that both share.
+    num_forwards = None
 
     def __init__(self, data_preprocessor: dict, score: float = 0.9) -> None:
         super().__init__(data_preprocessor)
@@ -53,6 +55,8 @@ class ToyDetector(BaseDetector):
         if len(self.batches) == self.max_forwards:
             raise RuntimeError(f'after {self.max_forwards} forward passes')
         self.batches.append(tuple(batch_inputs.shape))
+        if self.num_forwards:
+            self.num_forwards.value += 1
         time.sleep(self.seconds_per_forward)
         for image, sample in zip(batch_inputs, batch_data_samples):
             height, width = sample.img_shape
@@ -338,7 +342,7 @@ def found_row(name: str, *boxes: tuple) -> dict:
 
 
 def stored_row(name: str, *boxes: tuple, **changes) -> dict:
-    """A row as `detections.SCHEMA` has it; boxes as `found_row` takes them."""
+    """A row as `shards.SCHEMA` has it; boxes as `found_row` takes them."""
     row = dict(
         found_row(name, *boxes),
         image_id=None,

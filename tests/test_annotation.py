@@ -281,7 +281,7 @@ def test_log_says_what_is_to_be_done_and_what_is_wrong(
     log = logged(cfg, caplog)
 
     assert '5 images, of them 0 done before; 6 views of each, 1 teach' in log
-    assert '1.png cannot be read: ' in log
+    assert "'1.png' cannot be read: " in log
     assert '2 of 5 images (40%), ' in log
     assert ' left, 1 unreadable' in log
     assert 'measured on 3 images: ' in log

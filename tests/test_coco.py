@@ -12,6 +12,7 @@ from projects.data_distillation.coco import (
     check_disjoint,
     check_file_names,
     count_instances,
+    image_paths,
     name_error,
     origin_of,
     read_coco,
@@ -243,10 +244,9 @@ def test_other_set_with_a_name_outside_is_refused(tmp_path):
     file = tmp_path / 'known.json'
     image = dict(id=1, file_name='../a.jpg')
     file.write_text(json.dumps(dict(images=[image])))
-    known = dict(ann_file=file, img_prefix=tmp_path)
 
     with pytest.raises(CocoError, match='known.json.*leads outside'):
-        check_disjoint(['a.jpg'], tmp_path, known)
+        read_coco(file, 'images')
 
 
 def test_same_names_in_different_folders_are_different_images(tmp_path):
@@ -254,6 +254,8 @@ def test_same_names_in_different_folders_are_different_images(tmp_path):
     file.write_text(json.dumps(dict(images=[dict(id=1, file_name='a.jpg')])))
     known = dict(ann_file=file, img_prefix=tmp_path / 'one')
 
-    check_disjoint(['a.jpg'], tmp_path / 'two', known)
+    names = ['a.jpg']
+    check_disjoint(image_paths(names, tmp_path / 'two'), names, known)
+    same = image_paths(['../one/a.jpg'], tmp_path / 'two')
     with pytest.raises(CocoError, match='1 of 1 unlabeled'):
-        check_disjoint(['../one/a.jpg'], tmp_path / 'two', known)
+        check_disjoint(same, names, known)

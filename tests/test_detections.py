@@ -10,6 +10,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from projects.data_distillation import DetectionStore
+from projects.data_distillation.detections import StoreError
 
 
 def row(name: str, image_id: int | None = None, num: int = 2) -> dict:
@@ -107,9 +108,11 @@ def test_only_the_wanted_images_are_read(tmp_path):
     writer.add(row('a'))
     writer.add(row('b'))
 
-    table = writer.read({'b': None, 'never seen': None})
+    table = writer.read(dict(b=None))
 
     assert table['file_name'].to_pylist() == ['b']
+    with pytest.raises(StoreError, match='1 of 2 images are not in .*again'):
+        writer.read({'b': None, 'never seen': None})
 
 
 def test_empty_store_is_an_empty_table(tmp_path):
@@ -233,10 +236,13 @@ def test_what_is_no_whole_shard_is_named_and_left_out(
     with caplog.at_level(logging.WARNING):
         reader = store(tmp_path)
         images = reader.images()
-        table = reader.read()
+        with pytest.raises(StoreError, match='may be missing: 1 files in'):
+            reader.read()
     logger.removeHandler(caplog.handler)
 
     assert images == dict(whole=True)
+    # The images that are there can be had by name.
+    table = reader.read(dict(whole=None))
     assert table['file_name'].to_pylist() == ['whole']
     # Once, although it was met three times.
     (record,) = caplog.records

@@ -24,6 +24,7 @@ from projects.data_distillation.coco import (
     CocoError,
     check_classes,
     check_disjoint,
+    image_paths,
     origin_of,
     read_coco,
     split_coco,
@@ -241,8 +242,10 @@ def list_images(file: Path) -> None:
 
 
 def compare(file: Path) -> None:
+    images = read_coco(file, 'images')['images']
+    names = [image['file_name'] for image in images]
     known = dict(ann_file=file, img_prefix=file.parent)
-    check_disjoint(['new.jpg'], file.parent, known)
+    check_disjoint(image_paths(['new.jpg'], file.parent), names, known)
 
 
 def refusal(use: Callable, file: Path) -> str | None:

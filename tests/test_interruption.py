@@ -1,6 +1,7 @@
 """A run that ends early, for any reason, keeps what it has found."""
 
 import atexit
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,10 +20,11 @@ from mmengine.runner import Runner
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.interruption import StopRequest
 
-ROOT = Path(__file__).parents[1]
 NUM_IMAGES = 5
 # A batch has the three sizes of the views: this long, three times.
-SECONDS = 0.2
+SECONDS = 0.3
+# How many batches the forked process has begun.
+NUM_FORWARDS = multiprocessing.Value('i')
 
 
 def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
@@ -31,6 +33,7 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
     Returns:
         Its id.
     """
+    NUM_FORWARDS.value = 0
     pid = os.fork()
     if pid:
         return pid
@@ -39,6 +42,7 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
         os.setsid()
         torch.set_num_threads(1)
         ToyDetector.seconds_per_forward = SECONDS
+        ToyDetector.num_forwards = NUM_FORWARDS
         ToyDetector.max_forwards = max_forwards
         Runner.from_cfg(cfg).test()
         code = 0
@@ -69,9 +73,9 @@ def num_stored(work_dir: Path) -> int:
     return len(DetectionStore(work_dir / 'detections').images())
 
 
-def is_running(work_dir: Path) -> Callable[[], bool]:
-    """The folder is made right before the first batch."""
-    return (work_dir / 'detections').is_dir
+def has_begun(number: int) -> Callable[[], bool]:
+    """Whether this image is being run, so that those before it are done."""
+    return lambda: NUM_FORWARDS.value > 3 * (number - 1)
 
 
 def goes_on(cfg: Config, drawn) -> list[tuple]:
@@ -88,15 +92,14 @@ def test_sigterm_finishes_the_batch_and_writes_it(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.test_dataloader.num_workers = 2
     pid = run_forked(cfg)
-    when(pid, is_running(tmp_path / 'work'))
-    time.sleep(4 * SECONDS)
+    when(pid, has_begun(2))
 
     # To the workers as well, as Slurm does it.
     os.killpg(pid, signal.SIGTERM)
 
     assert end_of(pid) == 128 + signal.SIGTERM
     num_done = num_stored(tmp_path / 'work')
-    assert 0 < num_done < NUM_IMAGES
+    assert 1 < num_done < NUM_IMAGES
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
 
 
@@ -105,15 +108,14 @@ def test_what_other_signals_cost(drawn, checkpoint, tmp_path, number):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].images_per_shard = 2
     pid = run_forked(cfg)
-    when(pid, lambda: num_stored(tmp_path / 'work') == 2)
-    time.sleep(4 * SECONDS)  # The third image is through, or the fourth.
+    when(pid, has_begun(4))
 
     os.kill(pid, number)
 
     assert end_of(pid) == (-number if number == signal.SIGKILL else 1)
     num_done = num_stored(tmp_path / 'work')
     # Ctrl-C costs the batch at hand, SIGKILL the shard.
-    assert num_done == 2 if number == signal.SIGKILL else num_done > 2
+    assert num_done == (2 if number == signal.SIGKILL else 3)
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
 
 
@@ -121,8 +123,7 @@ def test_a_lost_worker_costs_the_batch_at_hand(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.test_dataloader.num_workers = 1
     pid = run_forked(cfg)
-    when(pid, lambda: len(psutil.Process(pid).children()) == 1)
-    time.sleep(4 * SECONDS)
+    when(pid, has_begun(2))
 
     psutil.Process(pid).children()[0].kill()
 

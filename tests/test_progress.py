@@ -4,6 +4,8 @@ import re
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from builders import stored_row
 
@@ -28,9 +30,7 @@ def write(folder, *names: str, **changes) -> DetectionStore:
 def test_own_images_and_those_of_others_are_counted(tmp_path):
     write(tmp_path, 'done before')
     mine = DetectionStore(tmp_path, {}, images_per_shard=2)
-    progress = Progress(
-        mine, num_images=10, num_done=1, num_pending=9, num_processes=2
-    )
+    progress = Progress(mine, 10, 1, 9, 2, known=mine.shards())
 
     batch = [stored_row('a', BOX), stored_row('b', unreadable='torn')]
     mine.add(*batch)
@@ -39,6 +39,7 @@ def test_own_images_and_those_of_others_are_counted(tmp_path):
     write(tmp_path, 'c', 'd')
     write(tmp_path, 'e', unreadable='empty')
     (tmp_path / 'torn.parquet').write_bytes(b'torn')
+    pq.write_table(pa.table(dict(x=[1])), tmp_path / 'foreign.parquet')
 
     for _ in range(2):
         line = progress.line()
@@ -49,7 +50,7 @@ def test_own_images_and_those_of_others_are_counted(tmp_path):
 def test_time_left_is_that_of_all_processes(tmp_path):
     store = DetectionStore(tmp_path, {})
     progress = Progress(
-        store, num_images=1000, num_done=900, num_pending=100, num_processes=1
+        store, 1000, num_done=900, num_pending=100, num_processes=1, known=[]
     )
     progress._begin -= 60  # A minute ago.
 
@@ -65,7 +66,7 @@ def test_time_left_is_that_of_all_processes(tmp_path):
 def test_expectation_is_measured_without_the_first_batch(tmp_path):
     store = DetectionStore(tmp_path / 'not there yet', {})
     progress = Progress(
-        store, num_images=930, num_done=30, num_pending=100, num_processes=2
+        store, 930, num_done=30, num_pending=100, num_processes=2, known=[]
     )
 
     progress._last_batch -= 1000
@@ -86,7 +87,7 @@ def test_expectation_is_measured_without_the_first_batch(tmp_path):
 
 
 def test_one_batch_alone_is_measured(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1, [])
     progress._last_batch -= 2
     progress.add([stored_row('a'), stored_row('b')])
 
@@ -94,21 +95,33 @@ def test_one_batch_alone_is_measured(tmp_path):
 
 
 def test_nothing_to_do_has_no_rate(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 0, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 0, 1, [])
 
     assert progress.expectation() == 'nothing is left to do'
     assert progress.line().startswith('4 of 4 images (100%)')
 
 
+def test_images_that_others_did_too_are_not_more_than_all(tmp_path):
+    store = DetectionStore(tmp_path, {})
+    progress = Progress(store, 2, 0, 2, 1, [])
+    progress.add([stored_row('a'), stored_row('b')])
+    write(tmp_path, 'a')
+
+    line = progress.line()
+
+    assert line.startswith('2 of 2 images (100%), ')
+    assert ', 0:00:00 left' in line
+
+
 def test_a_disk_that_is_too_small_is_named(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 1, 0, 10**15, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 1, 0, 10**15, 1, [])
     progress.add([stored_row('a', *[BOX] * 1000)])
 
     assert progress.expectation().endswith(': NOT ENOUGH')
 
 
 def test_lines_come_at_intervals(tmp_path):
-    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1)
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1, [])
 
     assert not progress.is_due()
     progress._last_line -= 301

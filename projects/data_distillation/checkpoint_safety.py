@@ -22,6 +22,8 @@ from .checkpoints import CheckpointError
 VARIABLE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 # What mmengine's log buffers, which are in its checkpoints, look up by name.
 STATISTICS = ('min', 'max', 'mean', 'current')
+# How the causes begin that are about code.
+REFUSED = ('Unsupported global', 'Unsupported class', 'it looks up')
 # NumPy 1 and 2 write the same functions under these.
 NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
 
@@ -59,6 +61,11 @@ def refusal(message: str) -> str:
     """
     cause = message.rpartition('WeightsUnpickler error: ')[2].strip()
     cause = cause.splitlines()[0].partition(' Please use')[0]
+    if not cause.startswith(REFUSED):
+        return (
+            f'the checkpoint that was to be loaded is none: {cause} Is it a '
+            'web page, or a Git LFS pointer, instead of the file itself?'
+        )
     return (
         'the checkpoint that was to be loaded holds more than weights and '
         f'could run code, it is refused: {cause} If you trust whoever made '

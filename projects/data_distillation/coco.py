@@ -6,7 +6,7 @@ import posixpath
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -264,22 +264,19 @@ def image_paths(
 
 
 def check_disjoint(
-    file_names: Iterable[str], img_prefix: str | Path, known: dict
+    unlabeled: Mapping[str, str], file_names: Iterable[str], known: dict
 ) -> None:
     """Check that unlabeled images are not in a labeled or validation set.
 
     Args:
-        file_names: The unlabeled images.
-        img_prefix: Their folder.
+        unlabeled: The unlabeled images, see `image_paths`.
+        file_names: Those of the other set.
         known: The other set, `dict(ann_file=..., img_prefix=...)`.
 
     Raises:
         CocoError: With the number of shared images and the first of them.
     """
-    images = read_coco(known['ann_file'], 'images')['images']
-    names = [image['file_name'] for image in images]
-    unlabeled = image_paths(file_names, img_prefix)
-    others = image_paths(names, known['img_prefix'])
+    others = image_paths(file_names, known['img_prefix'])
     shared = sorted(unlabeled[path] for path in unlabeled.keys() & others)
     if shared:
         raise CocoError(
@@ -399,5 +396,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names of a folder's files survive a crash of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

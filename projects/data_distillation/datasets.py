@@ -252,7 +252,7 @@ def find_images(folder: Path) -> list[dict]:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it has no image.
+        ValueError: If it has no image, or two of one name (see `as_utf8`).
     """
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -275,6 +275,8 @@ def find_images(folder: Path) -> list[dict]:
         'current',
         logging.INFO,
     )
+    # Two names may differ in bytes that are no UTF-8 only.
+    check_unique(list(map(as_utf8, names)), 'file_name', str(folder))
     return [dict(id=None, file_name=name) for name in names]
 
 

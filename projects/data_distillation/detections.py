@@ -41,6 +41,7 @@ TEACHER_KEYS = (
     'views',
     'mode',
     'merger',
+    'prompt',
 )
 
 
@@ -55,8 +56,8 @@ class StoreError(ValueError):
 class DetectionStore:
     """Writes and reads the detections of one teacher on its views.
 
-    Files that are no whole shards are named in the log and left alone: their
-    images count as not there.
+    Files that are no whole shards are named in the log and left alone: for
+    `images`, what they hold is not there.
 
     Args:
         folder: Where the shards are; made when the first one is written.
@@ -167,15 +168,31 @@ class DetectionStore:
         Returns:
             A table of `SCHEMA`, by image id, then file name, every image
             once, in the same order whatever the shards' order.
+
+        Raises:
+            StoreError: If images are missing, or may be: a file is no whole
+                shard.
         """
         tables = self._from_shards(lambda t: t.replace_schema_metadata(None))
+        if image_ids is None and self._reported:
+            raise StoreError(
+                f'images may be missing: {len(self._reported)} files in '
+                f'{self.folder} are no whole shards, see the log. Run the '
+                'annotation again, which does their images again; then move '
+                'these files away'
+            )
         table = pa.concat_tables([SCHEMA.empty_table(), *tables])
         del tables
-        rows = newest_rows(table)
+        rows = one_row_per_image(table)
         names, ids = (table[k].take(rows) for k in ('file_name', 'image_id'))
         if image_ids is not None:
             known = pc.index_in(names, pa.array([*image_ids], pa.string()))
             rows, names = (x.filter(pc.is_valid(known)) for x in (rows, names))
+            if missing := len(image_ids) - len(rows):
+                raise StoreError(
+                    f'{missing:,} of {len(image_ids):,} images are not in '
+                    f'{self.folder}: run the annotation again'
+                )
             new_ids = pa.array([*image_ids.values()], pa.int64())
             ids = new_ids.take(known.drop_null())
         order = pc.sort_indices(
@@ -215,7 +232,7 @@ class DetectionStore:
         except ShardError as error:
             if shard not in self._reported:
                 print_log(
-                    f'{shard} is left out, its images are done again: {error}',
+                    f'{shard} is left out: {error}',
                     'current',
                     logging.WARNING,
                 )
@@ -265,21 +282,21 @@ def images_of(table: pa.Table) -> dict[str, bool]:
     return dict(zip(names, is_read.to_pylist(), strict=True))
 
 
-def newest_rows(table: pa.Table) -> pa.Array:
+def one_row_per_image(table: pa.Table) -> pa.Array:
     """Choose one row of each image.
 
     It may be there twice: from two runs at once, or read at the second try.
 
     Returns:
-        For each file name the last row that was read; if none was, the last.
+        For each file name a row that was read; if none was, any.
     """
     names = table['file_name'].combine_chunks().dictionary_encode()
     is_read = pc.is_null(table['unreadable']).to_numpy()
-    newest = np.zeros(len(names.dictionary), np.int64)
+    chosen = np.zeros(len(names.dictionary), np.int64)
     # Of several values for one place numpy keeps the last.
     in_order = np.argsort(is_read, kind='stable')
-    newest[names.indices.to_numpy()[in_order]] = in_order
-    return pa.array(newest)
+    chosen[names.indices.to_numpy()[in_order]] = in_order
+    return pa.array(chosen)
 
 
 def differing_keys(one: dict, other: dict) -> list[str]:

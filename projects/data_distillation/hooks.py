@@ -21,7 +21,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from .checkpoints import check_checkpoint_classes, check_weights, sha256_of
-from .coco import check_classes, check_disjoint, read_coco
+from .coco import (
+    Categories,
+    check_classes,
+    check_disjoint,
+    image_paths,
+    read_coco,
+)
 from .datasets import UnlabeledDataset, is_unreadable
 from .detections import DetectionStore
 from .interruption import StopRequest
@@ -92,6 +98,7 @@ class DetectionHook(Hook):
         self.seconds_per_shard = seconds_per_shard
         self.max_unreadable_share = max_unreadable_share
         self._stop = StopRequest()
+        self._categories: Categories = []
         self._is_loaded = False
 
     def check_data(self, dataset: UnlabeledDataset) -> None:
@@ -104,15 +111,26 @@ class DetectionHook(Hook):
             CocoError: If the classes are not the labeled file's categories, or
                 images to annotate are in the labeled set.
         """
-        ann_file = self.labeled['ann_file']
-        labeled = read_coco(ann_file, 'images', 'annotations', 'categories')
-        self._categories = labeled['categories']
-        check_classes(dataset.metainfo['classes'], self._categories, ann_file)
-        self._labeled = LabeledCounts.of(labeled)
-        self._image_ids = dataset.image_ids()
-        check_disjoint(
-            self._image_ids, dataset.data_prefix['img'], self.labeled
+        self._read_labeled()
+        check_classes(
+            dataset.metainfo['classes'],
+            self._categories,
+            self.labeled['ann_file'],
         )
+        self._image_ids = dataset.image_ids()
+        self._paths = image_paths(self._image_ids, dataset.data_prefix['img'])
+        check_disjoint(self._paths, self._labeled_names, self.labeled)
+
+    def _read_labeled(self) -> None:
+        """Read the labeled file, once: it may be large."""
+        if self._categories:
+            return
+        content = read_coco(
+            self.labeled['ann_file'], 'images', 'annotations', 'categories'
+        )
+        self._categories = content['categories']
+        self._labeled = LabeledCounts.of(content)
+        self._labeled_names = [i['file_name'] for i in content['images']]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model or other classes.
@@ -125,14 +143,14 @@ class DetectionHook(Hook):
             TypeError: If the model is no `MultiViewTTA`.
             CheckpointError: If weights are missing or have another shape, or
                 the classes are not the labeled file's.
-            CocoError: If the labeled file has no categories.
+            CocoError: If the labeled file cannot be used.
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         check_type('model', model, MultiViewTTA)
         check_weights(model.module, checkpoint.get('state_dict', checkpoint))
-        labeled = read_coco(self.labeled['ann_file'], 'images', 'categories')
-        classes = [category['name'] for category in labeled['categories']]
+        self._read_labeled()
+        classes = [category['name'] for category in self._categories]
         check_checkpoint_classes(checkpoint.get('meta', {}), classes)
         for teacher in model.other_teachers:
             check_checkpoint_classes(teacher.checkpoint_meta, classes)
@@ -150,6 +168,7 @@ class DetectionHook(Hook):
                 in half precision.
             CocoError: See `check_data`.
             StoreError: If there are detections of another teacher.
+            OSError: If detections cannot be written.
         """
         if not self._is_loaded:
             raise ValueError(
@@ -183,6 +202,7 @@ class DetectionHook(Hook):
         """Leave out what is done, and listen to signals."""
         check_writable(self._store.folder)
         loader = runner.test_dataloader
+        known = self._store.shards()
         self._skip_done(loader.sampler, loader.batch_size or 1)
         self._progress = Progress(
             self._store,
@@ -190,6 +210,7 @@ class DetectionHook(Hook):
             len(loader.sampler.done),
             loader.sampler.num_pending,
             get_world_size(),
+            known,
         )
         print_log(self._plan(runner), 'current', logging.INFO)
         silence_batch_lines(runner)
@@ -261,7 +282,10 @@ class DetectionHook(Hook):
         is_read = self._store.images()
         of_mine = [is_read.get(name) for name in self._image_ids]
         if num_open := of_mine.count(None):
-            say(f'{num_open:,} images are still with other processes')
+            say(
+                f'{num_open:,} images are still with other processes; if none '
+                'runs any more, run the same again'
+            )
             return
         self._check_unreadable(of_mine.count(False))
         self.after_all_images(runner)
@@ -374,21 +398,14 @@ class AnnotationHook(DetectionHook):
         """
         super().check_data(dataset)
         for known in self.held_out:
-            check_disjoint(self._image_ids, dataset.data_prefix['img'], known)
+            images = read_coco(known['ann_file'], 'images')['images']
+            names = [image['file_name'] for image in images]
+            check_disjoint(self._paths, names, known)
 
-    def before_test(self, runner: Runner) -> None:
-        """See `DetectionHook.before_test`; checks the selection rules too.
-
-        Args:
-            runner: The runner.
-
-        Raises:
-            TypeError, ValueError, FileNotFoundError: See
-                `SelectionRules.check`.
-        """
-        super().before_test(runner)
+    def _begin(self, runner: Runner) -> None:
         if get_rank() == 0:  # With a validation set it takes a minute.
             self.rules.check(self._store.provenance, self._labeled)
+        super()._begin(runner)
 
     def after_all_images(self, runner: Runner) -> None:
         """Select and write the pseudo labels.
@@ -447,7 +464,7 @@ def warn_of_unreadable(rows: Sequence[dict]) -> None:
     for row in rows:
         if row['unreadable']:
             say(
-                f'{row["file_name"]} cannot be read: {row["unreadable"]}',
+                f'{row["file_name"]!r} cannot be read: {row["unreadable"]}',
                 logging.WARNING,
             )
 
@@ -550,6 +567,8 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
         mode=cfg.model.get('mode', 'exact'),
         merger=cfg.model.merger,
     )
+    if dataset.return_classes:
+        provenance['prompt'] = dataset.caption_prompt
     # As it will come back from a shard: tuples become lists.
     return json.loads(json.dumps(provenance))
 

@@ -5,6 +5,7 @@ import io
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from .detections import DetectionStore
@@ -28,6 +29,7 @@ class Progress:
         num_done: Of them, done before.
         num_pending: Those that the processes of this run are to do.
         num_processes: Of this run.
+        known: The shards that were there when `num_done` was counted.
     """
 
     def __init__(
@@ -37,15 +39,15 @@ class Progress:
         num_done: int,
         num_pending: int,
         num_processes: int,
+        known: Iterable[Path],
     ) -> None:
         self.store = store
         self.num_images = num_images
         self.num_done = num_done
         self.num_pending = num_pending
         self.num_processes = num_processes
-        self.num_unreadable = 0
-        self._own = 0
-        self._known = set(store.shards())
+        self._own = self._own_unreadable = 0
+        self._known = set(known)
         self._others = self._others_unreadable = 0
         self._begin = self._last_line = self._last_batch = time.monotonic()
         self._measured: list[tuple[list[dict], float]] = []
@@ -57,11 +59,16 @@ class Progress:
             rows: As the store gets them.
         """
         self._own += len(rows)
-        self.num_unreadable += sum(bool(row['unreadable']) for row in rows)
+        self._own_unreadable += sum(bool(row['unreadable']) for row in rows)
         now = time.monotonic()
         if len(self._measured) <= NUM_MEASURED:
             self._measured.append((rows, now - self._last_batch))
         self._last_batch = now
+
+    @property
+    def num_unreadable(self) -> int:
+        """How many could not be read; others' as of the last line."""
+        return self._own_unreadable + self._others_unreadable
 
     @property
     def is_measured(self) -> bool:
@@ -83,12 +90,13 @@ class Progress:
         self._count_others()
         num_new = self._own + self._others
         rate = num_new / max(time.monotonic() - self._begin, 1e-9)
-        done = self.num_done + num_new
+        # More if others did the same images.
+        done = min(self.num_done + num_new, self.num_images)
         return (
             f'{done:,} of {self.num_images:,} images '
             f'({done / max(self.num_images, 1):.0%}), {rate:.2f} images/s, '
             f'{duration((self.num_images - done) / max(rate, 1e-9))} left, '
-            f'{self.num_unreadable + self._others_unreadable:,} unreadable'
+            f'{self.num_unreadable:,} unreadable'
         )
 
     def expectation(self) -> str:

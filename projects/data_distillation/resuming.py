@@ -40,17 +40,15 @@ class ResumeHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Let `--resume` find the newest checkpoint that is whole.
+        """Let `--resume` without a path find a checkpoint that is whole.
 
         Args:
             runner: The runner.
         """
-        if not runner.cfg.get('resume'):
+        if not runner.cfg.get('resume') or runner.cfg.get('load_from'):
             return
-        folder = Path(runner.work_dir)
-        if is_main_process() and (found := last_checkpoint(folder)):
-            with replacing(folder / 'last_checkpoint') as note:
-                note.write(str(found).encode())
+        if is_main_process():
+            mend_note(Path(runner.work_dir))
         barrier()  # What comes next in every process is to read the note.
 
     def before_train(self, runner: Runner) -> None:
@@ -126,6 +124,21 @@ def set_seeds(*key: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def mend_note(folder: Path) -> None:
+    """Let the file `last_checkpoint` name a checkpoint that is whole.
+
+    Args:
+        folder: The work folder of a training. If it has none, there is no
+            such file either.
+    """
+    note = folder / 'last_checkpoint'
+    if found := last_checkpoint(folder):
+        with replacing(note) as file:
+            file.write(str(found).encode())
+    else:
+        note.unlink(missing_ok=True)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -78,6 +78,8 @@ def read_shard(path: Path) -> pa.Table:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         # Other shards are read at the same time.
         table = file.read(use_threads=False)
+    except MemoryError:
+        raise
     # A damaged file makes the decoder raise about anything.
     except Exception as error:
         raise damaged(error) from error
@@ -110,6 +112,7 @@ def count_rows(path: Path) -> tuple[int, int]:
         metadata = pq.read_metadata(path)
     except Exception as error:
         raise damaged(error) from error
+    provenance_of(metadata.schema.to_arrow_schema())
     column = SCHEMA.get_field_index('unreadable')
     num_null = sum(
         metadata.row_group(i).column(column).statistics.null_count
