@@ -22,15 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from bad_images import KINDS, remove_vanishing, write_all
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bad_images import KINDS, remove_vanishing, write_all
+from builders import ROOT, process_environ
+
 from projects.data_distillation import DetectionStore
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 _base_ = {config!r}
 custom_imports = dict(
@@ -98,12 +99,6 @@ class Run:
 
     def start(self) -> subprocess.Popen:
         """Start it, as a user would."""
-        bin_folder = Path(sys.executable).parent
-        environment = dict(
-            os.environ,
-            PATH=f'{bin_folder}{os.pathsep}{os.environ["PATH"]}',
-            PYTHONPATH=str(ROOT / 'tests'),
-        )
         command = [
             'tools/dist_test.sh', self.file, self.teacher,
             self.num_processes, '--work-dir', self.work_dir,
@@ -112,7 +107,7 @@ class Run:
             return subprocess.Popen(
                 [str(part) for part in command],
                 cwd=ROOT,
-                env=environment,
+                env=process_environ(),
                 stdout=output,
                 stderr=output,
             )
@@ -164,11 +159,18 @@ def time_to_first_image(run: Run) -> float:
     """Return how many seconds it takes to start; the run is thrown away."""
     begin = time.monotonic()
     process = run.start()
-    while not run.images_run():
-        time.sleep(0.1)
+    wait_for_first_image(run, process)
     kill_all(process)
     shutil.rmtree(run.work_dir)
     return time.monotonic() - begin
+
+
+def wait_for_first_image(run: Run, process: subprocess.Popen) -> None:
+    """Wait until an image was run."""
+    while not run.images_run():
+        if process.poll() is not None:
+            sys.exit(f'ended without an image, see {run.work_dir}/output.txt')
+        time.sleep(0.1)
 
 
 def kills(args: argparse.Namespace) -> None:
@@ -282,8 +284,7 @@ def files(args: argparse.Namespace) -> None:
     run = new_run(args, 'files')
     run.read_folder(folder)
     process = run.start()
-    while not run.images_run():
-        time.sleep(0.1)
+    wait_for_first_image(run, process)
     remove_vanishing(folder)
     print(f'exit code {process.wait()}')
     report_files(run, [photograph.name for photograph in photographs])

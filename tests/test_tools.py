@@ -146,7 +146,7 @@ def running(*command: str | Path) -> Iterator[subprocess.Popen]:
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=process_environ(SECONDS_PER_FORWARD='0.5'),
+        env=process_environ(SECONDS_PER_FORWARD='1'),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
