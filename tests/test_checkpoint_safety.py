@@ -13,6 +13,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 
 from projects.data_distillation.checkpoint_safety import (
     VARIABLE,
+    refusal,
     refusing_code,
 )
 from projects.data_distillation.checkpoints import CheckpointError
@@ -116,3 +117,12 @@ def test_log_buffers_and_numbers_of_both_numpy_versions_load(tmp_path, module):
     assert found['meta']['array'].tolist() == [1, 1]
     assert found['message_hub']['loss'].mean() == 2
     assert found['message_hub']['loss'].statistics('max') == 2.5
+
+
+def test_what_is_no_checkpoint_is_not_called_dangerous():
+    text = refusal(
+        'Weights... WeightsUnpickler error: Unsupported operand 118'
+    )
+
+    assert 'is none: Unsupported operand 118 Is it a web page' in text
+    assert 'trust' not in text

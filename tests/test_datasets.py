@@ -1,12 +1,15 @@
 """CheckedCocoDataset and UnlabeledDataset."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
-from builders import CLASSES
+from builders import CLASSES, annotate_cfg
 
 from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
 from projects.data_distillation.coco import CocoError
+from projects.data_distillation.hooks import provenance_of
 
 
 def checked(drawn, **changes) -> CheckedCocoDataset:
@@ -220,3 +223,27 @@ def test_linked_folders_are_searched_once(tmp_path):
     (pile / 'up').symlink_to(pile)
 
     assert list(unlabeled(pile).image_ids()) == ['link/a.png']
+
+
+def test_two_names_that_are_stored_as_one_are_refused(tmp_path):
+    for name in (b'a\xe9.jpg', b'a\\xe9.jpg'):
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b'/' + name))).touch()
+
+    with pytest.raises(CocoError, match='1 values of `file_name` occur more'):
+        unlabeled(tmp_path)
+
+
+def test_prompt_is_part_of_what_makes_detections(drawn):
+    cfg = annotate_cfg(drawn, drawn.folder / 'T.pth', drawn.folder)
+    prompt = dict(red=dict(prefix='bright '))
+    plain = unlabeled(drawn.folder / 'unlabeled')
+    prompted = UnlabeledDataset(
+        data_prefix=dict(img=str(drawn.folder / 'unlabeled')),
+        metainfo=dict(classes=CLASSES),
+        return_classes=True,
+        caption_prompt=prompt,
+    )
+
+    provenance = provenance_of(cfg, plain)
+    assert 'prompt' not in provenance
+    assert provenance_of(cfg, prompted) == dict(provenance, prompt=prompt)

@@ -22,6 +22,7 @@ from projects.data_distillation.digits import Recipe, write_digits
 from projects.data_distillation.resuming import (
     ResumeHook,
     last_checkpoint,
+    mend_note,
     set_seeds,
 )
 
@@ -316,3 +317,15 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
     assert processes_with(trainings) == []
     assert 'stopped by SIGTERM: run the same again to go on' in log
     assert not (tmp_path / 'teacher/finished').exists()
+
+
+def test_note_is_mended_or_goes(tmp_path):
+    note = tmp_path / 'last_checkpoint'
+    note.write_text('iter_9.pth')
+    mend_note(tmp_path)
+    assert not note.exists()
+
+    torch.save({}, tmp_path / 'iter_3.pth')
+    note.write_text('iter_9.pth')
+    mend_note(tmp_path)
+    assert note.read_text() == str(tmp_path / 'iter_3.pth')

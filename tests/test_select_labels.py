@@ -498,3 +498,14 @@ def test_written_regions_are_known_to_the_dataset(store, labeled, tmp_path):
         for i in dataset.get_data_info(n)['instances']
     ]
     assert flags == [0, 1, 1, 1]
+
+
+def test_store_with_a_damaged_shard_is_refused(tool, store, labeled, tmp_path):
+    (store / 'torn.parquet').write_bytes(b'torn')
+
+    file = tmp_path / 'labels.json'
+
+    _, error = tool(store, '--labeled', labeled, '--out', file)
+
+    assert 'images may be missing: 1 files in' in error
+    assert not file.exists()
