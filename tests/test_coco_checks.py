@@ -906,3 +906,14 @@ def test_arguments_that_do_not_fit_are_refused(
     assert code == 2
     assert error in err
     assert json.loads((tmp_path / 'b.json').read_text()) == clean()
+
+
+def test_categories_without_names_are_compared_too():
+    files = [
+        CocoFile.of(f'{count}.json', dict(categories=[dict(id=1)] * count))
+        for count in (1, 2)
+    ]
+
+    (problem,) = check_together(files, has_images=True)
+
+    assert "number 2 is None instead of 'nothing'" in str(problem)

@@ -40,6 +40,9 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
     code = 1
     try:
         os.setsid()
+        atexit._clear()  # What other tests have left.
+        # Ignored where the tests run in the background of a shell.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         torch.set_num_threads(1)
         ToyDetector.seconds_per_forward = SECONDS
         ToyDetector.num_forwards = NUM_FORWARDS
@@ -50,9 +53,10 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
         code = end.code
     except BaseException as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
-    finally:
+    try:
         # As at the end of any Python process.
         atexit._run_exitfuncs()
+    finally:
         os._exit(code)
 
 
@@ -212,10 +216,11 @@ def test_signals_are_as_before_after_the_run(drawn, checkpoint, tmp_path):
 
 
 def test_a_request_is_noted_until_it_is_forgotten(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
     stop = StopRequest()
     stop.listen(torch.utils.data.DataLoader([1, 2]))
     os.kill(os.getpid(), signal.SIGTERM)
     stop.forget()
 
     assert stop.is_made
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before

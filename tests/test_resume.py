@@ -269,12 +269,18 @@ wait
 def test_signal_stops_the_command_and_waits_for_it(tmp_path, number):
     slow = SLOW.format(folder=tmp_path)
     child = ChildProcess(['bash', '-c', slow], os.environ)
-    process = multiprocessing.get_context('fork').Process(target=child.run)
+
+    def run() -> None:
+        # Ignored where the tests run in the background of a shell.
+        signal.signal(number, signal.SIG_DFL)
+        child.run()
+
+    process = multiprocessing.get_context('fork').Process(target=run)
     process.start()
     wait_for(lambda: len(processes_with(f'{tmp_path}/started')) == 2)
 
     os.kill(process.pid, number)
-    process.join()
+    process.join(60)
 
     assert (tmp_path / 'stopped').is_file()
     assert process.exitcode == 128 + number

@@ -608,7 +608,7 @@ def difference(expected: list[tuple], found: list[tuple]) -> str:
         extra, missing = (shown(sorted(map(str, s))) for s in (more, less))
         return f'missing: {missing}, only here: {extra}'
     if names[0] != names[1]:
-        pairs = itertools.zip_longest(*names)
+        pairs = itertools.zip_longest(*names, fillvalue='nothing')
         number, pair = next(p for p in enumerate(pairs, 1) if len({*p[1]}) > 1)
         return f'number {number} is {pair[1]!r} instead of {pair[0]!r}'
     pairs = zip(expected, found, strict=True)
