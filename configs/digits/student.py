@@ -4,7 +4,7 @@ It starts from the initial weights, not from the teacher's. Compared with
 supervised_long.py only the data differs; run annotate.py first.
 
 Command: python tools/train.py configs/digits/student.py
-Time: 2.5 min on two cores. Result: 64.5 mAP on val (seed 0).
+Time: 2.5 min on two cores. Result: 64.8 mAP on val (seed 0).
 """
 
 _base_ = './supervised_long.py'
