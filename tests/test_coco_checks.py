@@ -391,7 +391,7 @@ OTHER_CATEGORIES = [
      "missing: ['green'], only here: ['blue']"),
     ([RED], "missing: ['green'], only here: []"),
     ([RED, GREEN, dict(id=4, name='green')], "number 3 is 'green' instead of "
-     'None'),
+     "'nothing'"),
 ]  # fmt: skip
 
 
