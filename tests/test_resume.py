@@ -5,14 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from builders import ROOT, process_environ, wait_until
 from mmengine.config import Config
 from mmengine.runner import Runner
 from recorder import read_rows
@@ -26,7 +25,6 @@ from projects.data_distillation.resuming import (
     set_seeds,
 )
 
-ROOT = Path(__file__).parents[1]
 STAGE = """
 _base_ = '{config}'
 custom_imports = dict(imports=['projects.data_distillation', 'recorder'])
@@ -134,11 +132,10 @@ def test_resumed_training_is_equal_to_the_last_bit(
 
 
 def start(*command: object, cwd: Path) -> subprocess.Popen:
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     return subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd,
-        env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT / 'tests')),
+        env=process_environ(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -246,14 +243,6 @@ def processes_with(text: str) -> list[str]:
     return [command for command in commands if text in command]
 
 
-def wait_for(happened, seconds: float = 60) -> object:
-    end = time.monotonic() + seconds
-    while not (result := happened()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return result
-
-
 # Starts a process, and takes its time to end.
 SLOW = """
 trap 'sleep 0.5; touch {folder}/stopped; exit 7' TERM
@@ -277,7 +266,7 @@ def test_signal_stops_the_command_and_waits_for_it(tmp_path, number):
 
     process = multiprocessing.get_context('fork').Process(target=run)
     process.start()
-    wait_for(lambda: len(processes_with(f'{tmp_path}/started')) == 2)
+    wait_until(lambda: len(processes_with(f'{tmp_path}/started')) == 2, 60)
 
     os.kill(process.pid, number)
     process.join(60)
@@ -313,7 +302,7 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
     )  # fmt: skip
     trainings = f'--work-dir {tmp_path}/teacher'
     started = tmp_path / 'teacher/iter_2.pth'
-    wait_for(started.is_file, seconds=200)
+    wait_until(started.is_file, 200)
     assert len(processes_with(trainings)) == 3  # torchrun and its two.
 
     process.send_signal(signal.SIGTERM)

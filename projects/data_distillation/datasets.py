@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -75,12 +75,11 @@ def check_boxes(content: dict, source: str) -> None:
                 f'finite, got {shown(annotation["bbox"])}. '
                 'tools/check_coco.py --fix removes such annotations'
             )
-    ids = Counter(annotation['id'] for annotation in content['annotations'])
-    repeated = [i for i, n in ids.items() if n > 1]
-    if repeated:
+    twice = repeated(annotation['id'] for annotation in content['annotations'])
+    if twice:
         raise CocoError(
-            f'{source}: {len(repeated)} annotation ids occur more than once, '
-            f'the first is {repeated[0]}. tools/check_coco.py --fix renumbers'
+            f'{source}: {len(twice)} annotation ids occur more than once, '
+            f'the first is {twice[0]}. tools/check_coco.py --fix renumbers'
         )
 
 
@@ -309,17 +308,22 @@ def as_utf8(name: str) -> str:
     return content.decode(errors='backslashreplace')
 
 
+def repeated(values: Iterable) -> list:
+    """Return the values that occur more than once, each once, in order."""
+    return [value for value, n in Counter(values).items() if n > 1]
+
+
 def check_unique(values: list, key: str, source: str) -> None:
     """Check that all image ids or file names are there once.
 
     Raises:
         CocoError: With the first that is there twice.
     """
-    repeated = [value for value, n in Counter(values).items() if n > 1]
-    if repeated:
+    twice = repeated(values)
+    if twice:
         raise CocoError(
-            f'{source}: {len(repeated)} values of `{key}` occur more than '
-            f'once in `images`, the first is {repeated[0]!r}'
+            f'{source}: {len(twice)} values of `{key}` occur more than '
+            f'once in `images`, the first is {twice[0]!r}'
         )
 
 

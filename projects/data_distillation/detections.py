@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,6 @@ from .coco import xyxy_to_xywh
 from .shards import (
     SCHEMA,
     ShardError,
-    provenance_of,
     read_provenance,
     read_shard,
     write_shard,
@@ -173,7 +173,7 @@ class DetectionStore:
             StoreError: If images are missing, or may be: a file is no whole
                 shard.
         """
-        tables = self._from_shards(lambda t: t.replace_schema_metadata(None))
+        tables = self._from_shards(lambda table: table)
         if image_ids is None and self._reported:
             raise StoreError(
                 f'images may be missing: {len(self._reported)} files in '
@@ -213,16 +213,18 @@ class DetectionStore:
     def _from_shards(self, make: Callable[[pa.Table], Made]) -> list[Made]:
         """Return what is made of each whole shard."""
         self._wait()
-
-        def read(shard: Path) -> Made | None:
-            with self._reporting(shard):
-                table = read_shard(shard)
-                self._check_provenance(shard, provenance_of(table.schema))
-                return make(table)
-
         with ThreadPoolExecutor() as pool:
-            made = pool.map(read, self.shards())
+            made = pool.map(partial(self._from_shard, make), self.shards())
             return [one for one in made if one is not None]
+
+    def _from_shard(
+        self, make: Callable[[pa.Table], Made], shard: Path
+    ) -> Made | None:
+        with self._reporting(shard):
+            table, provenance = read_shard(shard)
+            self._check_provenance(shard, provenance)
+            return make(table)
+        return None
 
     @contextmanager
     def _reporting(self, shard: Path) -> Iterator[None]:

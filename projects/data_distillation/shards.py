@@ -7,7 +7,8 @@ the checksums of its pages.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,29 +63,23 @@ def write_rows(
     pq.write_table(table, file, write_page_checksum=True)
 
 
-def read_shard(path: Path) -> pa.Table:
+def read_shard(path: Path) -> tuple[pa.Table, dict]:
     """Read a shard.
 
     Args:
         path: The file.
 
     Returns:
-        A table of `SCHEMA`, with the provenance in its metadata.
+        A table of `SCHEMA`, and what made the detections.
 
     Raises:
         ShardError: If it is cut off, damaged, empty, or no shard.
     """
-    try:
+    with naming_damage():
         file = pq.ParquetFile(path, page_checksum_verification=True)
         # Other shards are read at the same time.
         table = file.read(use_threads=False)
-    except MemoryError:
-        raise
-    # A damaged file makes the decoder raise about anything.
-    except Exception as error:
-        raise damaged(error) from error
-    provenance_of(table.schema)
-    return table
+    return table.replace_schema_metadata(None), provenance_of(table.schema)
 
 
 def read_provenance(path: Path) -> dict:
@@ -93,10 +88,8 @@ def read_provenance(path: Path) -> dict:
     Raises:
         ShardError: If it does not say so.
     """
-    try:
+    with naming_damage():
         schema = pq.read_schema(path)
-    except Exception as error:
-        raise damaged(error) from error
     return provenance_of(schema)
 
 
@@ -108,10 +101,8 @@ def count_rows(path: Path) -> tuple[int, int]:
     Raises:
         ShardError: If it cannot be read.
     """
-    try:
+    with naming_damage():
         metadata = pq.read_metadata(path)
-    except Exception as error:
-        raise damaged(error) from error
     provenance_of(metadata.schema.to_arrow_schema())
     column = SCHEMA.get_field_index('unreadable')
     num_null = sum(
@@ -121,9 +112,16 @@ def count_rows(path: Path) -> tuple[int, int]:
     return metadata.num_rows, metadata.num_rows - num_null
 
 
-def damaged(error: Exception) -> ShardError:
-    """Make an error of what a decoder has raised."""
-    return ShardError(f'damaged: {str(error).splitlines()[0]}')
+@contextmanager
+def naming_damage() -> Iterator[None]:
+    """Make a `ShardError` of whatever a damaged file makes a decoder raise."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ShardError(f'damaged: {reason}') from error
 
 
 def provenance_of(schema: pa.Schema) -> dict:
