@@ -1,12 +1,16 @@
 """Runs MMDetection's own tools, also distributed over CPUs."""
 
 import argparse
+import gc
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import MutableMapping
+import traceback
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import mmdet
 import torch
@@ -58,18 +62,29 @@ def run_mmdet_tool(name: str) -> None:
     launcher = parser.parse_known_args()[0].launcher
     if launcher == 'slurm':
         set_slurm_master(os.environ)
-    if launcher != 'none' and not torch.cuda.is_available():
-        init_cpu_processes(launcher)
-        sys.argv += CPU_OPTIONS
+    with ExitStack() as during:
+        if launcher != 'none' and not torch.cuda.is_available():
+            during.enter_context(cpu_processes(launcher))
+            sys.argv += CPU_OPTIONS
+        during.enter_context(refusing_code())
+        tool = load_mmdet_tool(name)
+        if is_dry_run:
+            check_annotates(tool.parse_args().config)
+            sys.argv += ['--cfg-options', 'dry_run=True']
+        tool.main()
+
+
+def load_mmdet_tool(name: str) -> ModuleType:
+    """Import a tool that MMDetection ships as a file.
+
+    Args:
+        name: Its file name, such as `'train.py'`.
+    """
     file = Path(mmdet.__file__).parent / '.mim' / 'tools' / name
     spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    if is_dry_run:
-        check_annotates(tool.parse_args().config)
-        sys.argv += ['--cfg-options', 'dry_run=True']
-    with refusing_code():
-        tool.main()
+    return tool
 
 
 def check_annotates(config: str) -> None:
@@ -91,8 +106,12 @@ def check_annotates(config: str) -> None:
         )
 
 
-def init_cpu_processes(launcher: str) -> None:
-    """Start the process group over gloo; mmengine's own way needs GPUs.
+@contextmanager
+def cpu_processes(launcher: str) -> Iterator[None]:
+    """Have a process group over gloo; mmengine's own way needs GPUs.
+
+    It ends before the interpreter does: gloo's threads may still hold tensors
+    then, and abort the process (github.com/pytorch/pytorch/pull/179291).
 
     Args:
         launcher: `'pytorch'` (torchrun has set the environment) or `'slurm'`.
@@ -100,6 +119,21 @@ def init_cpu_processes(launcher: str) -> None:
     Raises:
         ValueError: For another launcher.
     """
+    init_cpu_processes(launcher)
+    try:
+        yield
+    except SystemExit as end:
+        # Its frames hold the runner, whose model holds the group.
+        traceback.clear_frames(end.__traceback__)
+        leave_processes()
+        raise
+    # After an error, gloo may wait for the others in the middle of something:
+    # this process must end without waiting, so that the launcher sees it.
+    leave_processes()
+
+
+def init_cpu_processes(launcher: str) -> None:
+    """Start the process group of `cpu_processes`."""
     if launcher not in ('pytorch', 'slurm'):
         raise ValueError(
             "without a GPU the launcher must be 'none', 'pytorch' or 'slurm', "
@@ -112,6 +146,12 @@ def init_cpu_processes(launcher: str) -> None:
             WORLD_SIZE=os.environ['SLURM_NTASKS'],
         )
     distributed.init_process_group('gloo')
+
+
+def leave_processes() -> None:
+    """End the process group, once the models in it are gone."""
+    gc.collect()
+    distributed.destroy_process_group()
 
 
 def set_slurm_master(environ: MutableMapping[str, str]) -> None:
