@@ -1,4 +1,4 @@
-"""COCO files: reading, checks, splitting, writing."""
+"""COCO files: reading, checks, writing."""
 
 import json
 
@@ -16,7 +16,6 @@ from projects.data_distillation.coco import (
     name_error,
     origin_of,
     read_coco,
-    split_coco,
     write_json,
     xyxy_to_xywh,
 )
@@ -160,44 +159,6 @@ def coco_of(num_images: int) -> dict:
         categories=CATEGORIES,
         info=dict(a=1),
     )
-
-
-def test_split_has_every_image_once_and_the_count_asked_for():
-    coco = coco_of(20)
-
-    parts = split_coco(coco, 6, seed=3)
-
-    labeled, truth = parts['labeled'], parts['unlabeled_truth']
-    assert len(labeled['images']) == 6
-    ids = [i['id'] for i in labeled['images'] + truth['images']]
-    assert sorted(ids) == [5 * i for i in range(20)]
-    assert parts['unlabeled'] == dict(images=truth['images'])
-    for part in (labeled, truth):
-        ids = {i['id'] for i in part['images']}
-        expected = [a for a in coco['annotations'] if a['image_id'] in ids]
-        assert part['annotations'] == expected
-        assert part['categories'] == CATEGORIES
-
-
-def test_split_depends_on_the_seed_alone():
-    one, same, other = (split_coco(coco_of(20), 6, s) for s in (3, 3, 4))
-
-    assert one == same
-    assert one['labeled'] != other['labeled']
-
-
-@pytest.mark.parametrize('count', [0, 20, -1])
-def test_split_of_a_bad_count_is_refused(count):
-    with pytest.raises(ValueError, match=f'1 to 19 of the 20, got {count}'):
-        split_coco(coco_of(20), count, 0)
-
-
-def test_split_without_a_category_is_refused():
-    coco = coco_of(20)
-    coco['annotations'] = [dict(id=1, image_id=0, category_id=7)]
-
-    with pytest.raises(CocoError, match=r"no instance of .*'green'\]: take"):
-        split_coco(coco, 1, 0)
 
 
 # Absolute ones, those that lead up, and the same on another system.

@@ -351,26 +351,3 @@ def test_split_coco_writes_three_files(drawn, tmp_path):
     assert 'labeled.json: 2 images, 4 instances' in done.stdout
     files = sorted(file.name for file in (tmp_path / 'out').iterdir())
     assert files == ['labeled.json', 'unlabeled.json', 'unlabeled_truth.json']
-
-
-def test_split_coco_overwrites_nothing(drawn):
-    before = (drawn.folder / 'labeled.json').read_text()
-
-    refused = run(
-        'python', 'tools/split_coco.py', drawn.folder / 'truth.json',
-        '--count', 2, '--seed', 1,
-    )  # fmt: skip
-
-    assert refused.returncode == 1
-    assert 'labeled.json exists already' in refused.stderr
-    assert (drawn.folder / 'labeled.json').read_text() == before
-
-
-def test_split_coco_explains_a_bad_count(drawn):
-    refused = run(
-        'python', 'tools/split_coco.py', drawn.folder / 'truth.json',
-        '--count', 5,
-    )  # fmt: skip
-
-    assert refused.returncode != 0
-    assert '1 to 4 of the 5, got 5' in refused.stderr

@@ -180,7 +180,7 @@ def check_category_ids(content: dict, source: str | Path) -> None:
     """
     known = {category['id'] for category in content['categories']}
     ids = Counter(a['category_id'] for a in content['annotations'])
-    unknown = sorted(ids.keys() - known)
+    unknown = sorted(ids.keys() - known, key=str)
     if unknown:
         raise CocoError(
             f'{source}: {sum(ids[i] for i in unknown)} annotations have a '
@@ -285,68 +285,6 @@ def check_disjoint(
             f'{", ..." if len(shared) > 5 else ""}. Take them out of the '
             'unlabeled images: a student must not be trained on pseudo labels '
             'of images that are labeled or that it is validated on'
-        )
-
-
-def split_coco(coco: dict, num_labeled: int, seed: int) -> dict[str, dict]:
-    """Choose images at random, without replacement, that stay labeled.
-
-    Args:
-        coco: The content of a COCO file.
-        num_labeled: How many, from 1 to all images but one.
-        seed: Of the choice.
-
-    Returns:
-        `labeled`, `unlabeled` (no annotations, no categories) and
-        `unlabeled_truth`; images and annotations in the order of the file.
-
-    Raises:
-        ValueError: If `num_labeled` is out of range.
-        CocoError: If a category has no instance in the labeled part.
-    """
-    images = coco['images']
-    if not 0 < num_labeled < len(images):
-        raise ValueError(
-            f'the labeled images must be 1 to {len(images) - 1} of the '
-            f'{len(images)}, got {num_labeled}'
-        )
-    order = np.random.default_rng(seed).permutation(len(images))
-    chosen = {images[i]['id'] for i in order[:num_labeled]}
-    labeled = take_images(coco, chosen)
-    check_categories_occur(labeled, seed)
-    truth = take_images(coco, {image['id'] for image in images} - chosen)
-    return dict(
-        labeled=labeled,
-        unlabeled=dict(images=truth['images']),
-        unlabeled_truth=truth,
-    )
-
-
-def take_images(coco: dict, image_ids: set) -> dict:
-    """Return a COCO object with these images and their annotations only."""
-    return dict(
-        coco,
-        images=[i for i in coco['images'] if i['id'] in image_ids],
-        annotations=[
-            a for a in coco['annotations'] if a['image_id'] in image_ids
-        ],
-    )
-
-
-def check_categories_occur(labeled: dict, seed: int) -> None:
-    """Check that a teacher can learn every category.
-
-    Raises:
-        CocoError: With the categories that have no instance.
-    """
-    counts = count_instances(labeled['annotations'], labeled['categories'])
-    names = [category['name'] for category in labeled['categories']]
-    absent = [name for name, n in zip(names, counts, strict=True) if not n]
-    if absent:
-        raise CocoError(
-            f'the {len(labeled["images"])} labeled images chosen by seed '
-            f'{seed} hold no instance of {absent}: take another seed or more '
-            'images'
         )
 
 
