@@ -364,7 +364,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--every', type=int, default=2000)
     args = parser.parse_args()
-    args.work_dir = args.work_dir.resolve()
+    if args.what in ('files', 'memory') and not args.images:
+        parser.error(f'{args.what} needs --images')
+    args.work_dir = args.work_dir.resolve() / args.what
     return args
 
 
