@@ -131,9 +131,9 @@ class Run:
         return content['images'], content['annotations']
 
     def last_error(self) -> str:
-        """Return the last line of the output that names an error."""
+        """Return the last line of the output that says what went wrong."""
         lines = (self.work_dir / 'output.txt').read_text().splitlines()
-        return [line for line in lines if 'Error' in line][-1]
+        return [line for line in lines if 'Error: ' in line.strip()][-1]
 
 
 def kill_all(process: subprocess.Popen) -> None:
