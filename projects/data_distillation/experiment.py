@@ -92,7 +92,7 @@ class Experiment:
             ValueError, FileNotFoundError: Before the first training, if the
                 data of a later stage cannot be used.
         """
-        self._check()
+        self.check()
         self._train('teacher')
         self._annotate()
         summary = {}
@@ -109,8 +109,13 @@ class Experiment:
         """The file of pseudo labels."""
         return self.work_dir / 'annotate' / PSEUDO_LABELS
 
-    def _check(self) -> None:
-        """Find mistakes of the later stages before the first training."""
+    def check(self) -> None:
+        """Find mistakes of the later stages before the first training.
+
+        Raises:
+            ValueError, FileNotFoundError: If the data of a stage cannot be
+                used.
+        """
         pseudo_label_key(self.config('student'))
         cfg = Config.fromfile(self.config('annotate'))
         truth = cfg.get('unlabeled_truth')
