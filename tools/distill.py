@@ -54,6 +54,13 @@ def parse_args() -> argparse.Namespace:
         help='processes, with --launcher pytorch',
     )
     parser.add_argument('--seed', type=int, help='of all trainings')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=(),
+        metavar='KEY=VALUE',
+        help="as MMDetection's tools take them, for every stage",
+    )
     args = parser.parse_args()
     if args.gpus > 1 and args.launcher == 'none':
         parser.error('--gpus needs --launcher pytorch')
@@ -85,6 +92,7 @@ def main() -> None:
             models,
             args.gpus if args.launcher == 'pytorch' else 1,
             args.seed,
+            tuple(args.cfg_options),
         )
         summary = experiment.run()
     except (StageError, FileNotFoundError, ValueError) as error:
