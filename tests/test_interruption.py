@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -91,6 +92,8 @@ def has_begun(number: int) -> Callable[[], bool]:
 
 def goes_on(cfg: Config, drawn) -> list[tuple]:
     """Run again, to the end; returns the batches that were run."""
+    # Workers that stay would be in this process as long as the tests.
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
     runner = Runner.from_cfg(cfg)
     runner.test()
     labels = annotate(cfg)
@@ -245,4 +248,31 @@ def test_a_request_is_noted_until_it_is_forgotten(tmp_path):
     stop.forget()
 
     assert stop.is_made
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_workers_begin_as_the_loader_wants(tmp_path):
+    loader = torch.utils.data.DataLoader(
+        [1],
+        num_workers=1,
+        worker_init_fn=lambda number: (tmp_path / f'{number}').touch(),
+    )
+    stop = StopRequest()
+    stop.listen(loader)
+    assert list(loader) == [torch.tensor([1])]
+    stop.forget()
+
+    assert [file.name for file in tmp_path.iterdir()] == ['0']
+
+
+def test_in_another_thread_signals_stay_as_they_are():
+    before = signal.getsignal(signal.SIGTERM)
+    stop = StopRequest()
+    loader = torch.utils.data.DataLoader([1, 2])
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(stop.listen, loader).result()
+
+    assert signal.getsignal(signal.SIGTERM) == before
+    stop.forget()
     assert signal.getsignal(signal.SIGTERM) == before

@@ -276,6 +276,25 @@ def test_signal_stops_the_command_and_waits_for_it(tmp_path, number):
     assert processes_with(f'{tmp_path}/started') == []
 
 
+class StoppedAtOnce(dict):
+    """An environment; this process is told to stop when it is handed on."""
+
+    def items(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().items()
+
+
+def test_signal_before_there_is_a_process_stops_it_too(tmp_path, capsys):
+    command = ['bash', '-c', f'sleep 5; touch {tmp_path}/end']
+
+    with pytest.raises(SystemExit) as end:
+        ChildProcess(command, StoppedAtOnce(os.environ)).run()
+
+    assert end.value.code == 128 + signal.SIGTERM
+    assert not (tmp_path / 'end').exists()
+    assert 'stopped by SIGTERM: run the same again' in capsys.readouterr().out
+
+
 def test_ignored_signal_stays_ignored(tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
