@@ -28,6 +28,7 @@ from .resuming import ResumeHook
 from .samplers import PendingSampler, SourceRatioSampler
 from .selection import FixedSelector, MatchedSelector, PrecisionSelector
 from .selection_rules import SelectionRules
+from .strong_augmentation import StrongAugmentation
 from .tta import MultiViewTTA
 from .views import VIEW_TRANSFORMS, View, ViewTransform
 
@@ -53,6 +54,7 @@ __all__ = [
     'SelectionRules',
     'SoftNMSMerger',
     'SourceRatioSampler',
+    'StrongAugmentation',
     'UnlabeledDataset',
     'View',
     'ViewTransform',
