@@ -26,6 +26,7 @@ from .mergers import (
 )
 from .resuming import ResumeHook
 from .samplers import PendingSampler, SourceRatioSampler
+from .score_weights import PseudoLabeledDataset, ScoreWeightHook
 from .selection import FixedSelector, MatchedSelector, PrecisionSelector
 from .selection_rules import SelectionRules
 from .strong_augmentation import StrongAugmentation
@@ -50,7 +51,9 @@ __all__ = [
     'PendingSampler',
     'PrecisionSelector',
     'PseudoLabelQuality',
+    'PseudoLabeledDataset',
     'ResumeHook',
+    'ScoreWeightHook',
     'SelectionRules',
     'SoftNMSMerger',
     'SourceRatioSampler',
