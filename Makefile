@@ -30,7 +30,8 @@ format: setup  ## Rewrite the files in the project's format
 	@$(BIN)/ruff format
 
 test: lint  ## Run lint and the tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+		-n logical --maxprocesses 4 --dist loadgroup
 
 clean:  ## Remove the results (work_dirs/) and the written data, not .venv/
 	rm -rf work_dirs data/digits

@@ -320,6 +320,16 @@ def write_coco(
     return path
 
 
+def write_scores(truth: Path, score: float = 0.5) -> Path:
+    """Make pseudo labels of a file of truth; they all have one score."""
+    content = json.loads(truth.read_text())
+    for annotation in content['annotations']:
+        annotation['score'] = score
+    file = truth.with_name('pseudo_labels.json')
+    file.write_text(json.dumps(content))
+    return file
+
+
 def mark_as_crowd(path: Path, *numbers: int) -> Path:
     """Make crowds of a file's annotations, counted from 0."""
     content = json.loads(path.read_text())

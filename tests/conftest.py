@@ -15,6 +15,13 @@ default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one module that share an experiment together."""
+    for item in items:
+        if 'tiny_experiment' in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
 @pytest.fixture
 def drawn(tmp_path: Path) -> DrawnImages:
     return DrawnImages(tmp_path / 'drawn')

@@ -131,9 +131,9 @@ class Run:
         return content['images'], content['annotations']
 
     def last_error(self) -> str:
-        """Return the last line of the output that names an error."""
+        """Return the last line of the output that says what went wrong."""
         lines = (self.work_dir / 'output.txt').read_text().splitlines()
-        return [line for line in lines if 'Error' in line][-1]
+        return [line for line in lines if 'Error: ' in line.strip()][-1]
 
 
 def kill_all(process: subprocess.Popen) -> None:
@@ -364,7 +364,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--every', type=int, default=2000)
     args = parser.parse_args()
-    args.work_dir = args.work_dir.resolve()
+    if args.what in ('files', 'memory') and not args.images:
+        parser.error(f'{args.what} needs --images')
+    args.work_dir = args.work_dir.resolve() / args.what
     return args
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -151,6 +152,15 @@ def test_ids_of_today_replace_those_of_the_store(tmp_path):
 def test_a_shard_is_written_when_it_took_long(tmp_path):
     writer = DetectionStore(tmp_path, {}, 100, seconds_per_shard=0)
     writer.add(row('a'))
+
+    assert writer.images() == dict(a=True)
+
+
+def test_seconds_are_counted_from_the_last_shard(tmp_path):
+    writer = DetectionStore(tmp_path, {}, 100, seconds_per_shard=0.5)
+    time.sleep(0.5)
+    writer.add(row('a'))
+    writer.add(row('b'))
 
     assert writer.images() == dict(a=True)
 

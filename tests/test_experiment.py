@@ -83,7 +83,7 @@ def student_config(tmp_path, *files: str):
 def test_key_of_the_pseudo_labels_is_found(tmp_path):
     file = student_config(tmp_path, 'labeled.json', 'x/pseudo_labels.json')
 
-    key = pseudo_label_key(file)
+    key = pseudo_label_key(Config.fromfile(file))
 
     assert key == 'train_dataloader.dataset.datasets.1.ann_file'
 
@@ -94,7 +94,7 @@ def test_student_must_name_the_pseudo_labels_once(tmp_path, files):
 
     found = files.count('pseudo_labels.json')
     with pytest.raises(ValueError, match=rf'must name one .*found {found}'):
-        pseudo_label_key(file)
+        pseudo_label_key(Config.fromfile(file))
 
 
 def test_experiment_without_a_stage_config_is_refused(tmp_path):
@@ -109,3 +109,14 @@ def test_failed_command_is_shown_with_its_exit_code(capfd):
         run_command(['python', '-c', 'exit(3)'])
 
     assert "$ python -c 'exit(3)'" in capfd.readouterr().out
+
+
+def test_options_change_every_stage(tmp_path):
+    for stage in ('teacher', 'annotate', 'student'):
+        (tmp_path / f'{stage}.py').write_text('a = dict(b=1)\n')
+
+    experiment = Experiment(
+        tmp_path, tmp_path, ('teacher', 'student'), options=('a.b=x', 'c=3')
+    )
+
+    assert experiment.load('annotate').to_dict() == dict(a=dict(b='x'), c=3)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,7 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
     try:
         os.setsid()
         atexit._clear()  # What other tests have left.
+        atexit.register(multiprocessing.util._exit_function)
         # Ignored where the tests run in the background of a shell.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         torch.set_num_threads(1)
@@ -70,7 +72,13 @@ def when(pid: int, condition: Callable[[], bool]) -> None:
 
 
 def end_of(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    end = time.monotonic() + 60
+    while (status := os.waitpid(pid, os.WNOHANG))[0] == 0:
+        if time.monotonic() > end:
+            os.killpg(pid, signal.SIGKILL)
+            raise TimeoutError('it does not end')
+        time.sleep(0.02)
+    return os.waitstatus_to_exitcode(status[1])
 
 
 def num_stored(work_dir: Path) -> int:
@@ -84,6 +92,8 @@ def has_begun(number: int) -> Callable[[], bool]:
 
 def goes_on(cfg: Config, drawn) -> list[tuple]:
     """Run again, to the end; returns the batches that were run."""
+    # Workers that stay would be in this process as long as the tests.
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
     runner = Runner.from_cfg(cfg)
     runner.test()
     labels = annotate(cfg)
@@ -92,9 +102,23 @@ def goes_on(cfg: Config, drawn) -> list[tuple]:
     return runner.model.module.batches
 
 
+def stay_until_the_end(loader: dict) -> None:
+    """Let a loader have workers, as most of MMDetection's configs do."""
+    loader.update(num_workers=2, persistent_workers=True)
+
+
+def test_workers_that_stay_end_with_the_run(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    stay_until_the_end(cfg.test_dataloader)
+
+    assert end_of(run_forked(cfg)) == 0
+
+    assert num_stored(tmp_path / 'work') == NUM_IMAGES
+
+
 def test_sigterm_finishes_the_batch_and_writes_it(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
-    cfg.test_dataloader.num_workers = 2
+    stay_until_the_end(cfg.test_dataloader)
     pid = run_forked(cfg)
     when(pid, has_begun(2))
 
@@ -141,6 +165,7 @@ def test_an_error_in_the_detector_keeps_what_was_done(
     drawn, checkpoint, tmp_path
 ):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    stay_until_the_end(cfg.test_dataloader)
 
     # The third image's first view fails.
     assert end_of(run_forked(cfg, max_forwards=6)) == 1
@@ -223,4 +248,31 @@ def test_a_request_is_noted_until_it_is_forgotten(tmp_path):
     stop.forget()
 
     assert stop.is_made
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_workers_begin_as_the_loader_wants(tmp_path):
+    loader = torch.utils.data.DataLoader(
+        [1],
+        num_workers=1,
+        worker_init_fn=lambda number: (tmp_path / f'{number}').touch(),
+    )
+    stop = StopRequest()
+    stop.listen(loader)
+    assert list(loader) == [torch.tensor([1])]
+    stop.forget()
+
+    assert [file.name for file in tmp_path.iterdir()] == ['0']
+
+
+def test_in_another_thread_signals_stay_as_they_are():
+    before = signal.getsignal(signal.SIGTERM)
+    stop = StopRequest()
+    loader = torch.utils.data.DataLoader([1, 2])
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(stop.listen, loader).result()
+
+    assert signal.getsignal(signal.SIGTERM) == before
+    stop.forget()
     assert signal.getsignal(signal.SIGTERM) == before

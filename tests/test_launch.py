@@ -1,8 +1,17 @@
-"""Where the processes of a Slurm job meet."""
+"""Where the processes of a Slurm job meet, and how those of CPUs end."""
+
+import contextlib
+import sys
+import weakref
 
 import pytest
+from torch import distributed
 
-from projects.data_distillation.launch import first_host, set_slurm_master
+from projects.data_distillation.launch import (
+    cpu_processes,
+    first_host,
+    set_slurm_master,
+)
 
 SRUN = dict(
     SLURM_JOB_ID='1234',
@@ -68,3 +77,65 @@ def test_process_that_srun_did_not_start_is_refused(name):
 
     with pytest.raises(ValueError, match=rf"sets \['{name}'\]: use tools/sl"):
         set_slurm_master(environ)
+
+
+# --- the process group of a run on CPUs ------------------------------------
+
+
+class Model:
+    """Holds itself, as a runner and its parts hold each other."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+def run_a_model(died: list[bool], exits: bool) -> None:
+    """Note whether there was a process group yet when the model died."""
+    model = Model()
+    weakref.finalize(model, lambda: died.append(distributed.is_initialized()))
+    if exits:
+        sys.exit(0)
+
+
+@pytest.fixture
+def of_slurm(monkeypatch):
+    for name in ('SLURM_PROCID', 'SLURM_LOCALID'):
+        monkeypatch.setenv(name, '0')
+    monkeypatch.setenv('SLURM_NTASKS', '1')
+    monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
+    # Any free one.
+    monkeypatch.setenv('MASTER_PORT', '0')
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
+        monkeypatch.setenv(name, 'to be set')
+
+
+@pytest.mark.parametrize('exits', [False, True])
+def test_process_group_ends_after_the_models_in_it(of_slurm, exits):
+    died = []
+
+    with (
+        pytest.raises(SystemExit) if exits else contextlib.nullcontext(),
+        cpu_processes('slurm'),
+    ):
+        assert distributed.get_world_size() == 1
+        run_a_model(died, exits)
+
+    assert not distributed.is_initialized()
+    assert died == [True]
+
+
+def test_error_ends_a_process_that_others_may_wait_for(of_slurm):
+    with pytest.raises(RuntimeError, match='of one'), cpu_processes('slurm'):
+        raise RuntimeError('of one')
+
+    # Without a word to the others, who may be in the middle of something.
+    assert distributed.is_initialized()
+    distributed.destroy_process_group()
+
+
+def test_other_launcher_is_refused_without_a_gpu():
+    with (
+        pytest.raises(ValueError, match="must be 'none', .* got 'mpi'"),
+        cpu_processes('mpi'),
+    ):
+        pass

@@ -141,6 +141,8 @@ def test_size_on_disk_is_that_of_a_shard(tmp_path):
     (shard,) = store.written
 
     assert size_on_disk(rows) == pytest.approx(shard.stat().st_size, rel=0.1)
+    # What every shard has once is not counted for each image.
+    assert size_on_disk([]) == 0
 
 
 def test_nearest_folder_that_exists(tmp_path):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from builders import ROOT, process_environ, wait_until
+from builders import ROOT, process_environ, wait_until, write_scores
 from mmengine.config import Config
 from mmengine.runner import Runner
 from recorder import read_rows
@@ -41,6 +41,7 @@ def experiment(tmp_path_factory) -> Path:
     images = dict(labeled=3, unlabeled=4, val=1)
     # Where configs/digits expects them.
     write_digits(folder / 'data/digits', recipe=Recipe(images=images))
+    write_scores(folder / 'data/digits/annotations/unlabeled_truth.json')
     for config in (ROOT / 'configs/digits').glob('*.py'):
         (folder / config.name).write_text(STAGE.format(config=config))
     return folder
@@ -48,12 +49,18 @@ def experiment(tmp_path_factory) -> Path:
 
 def stage_cfg(experiment: Path, stage: str, **recorder: object) -> Config:
     cfg = Config.fromfile(experiment / f'{stage}.py')
+    hooks = []
     if stage == 'student':
-        truth = f'{cfg.data_root}annotations/unlabeled_truth.json'
-        cfg.train_dataloader.dataset.datasets[1].ann_file = truth
+        # With all options of docs/student.md.
+        part = cfg.train_dataloader.dataset.datasets[1]
+        part.ann_file = f'{cfg.data_root}annotations/pseudo_labels.json'
+        part.type = 'PseudoLabeledDataset'
+        part.pipeline.insert(-1, dict(type='StrongAugmentation'))
+        hooks = [dict(type='ScoreWeightHook')]
     cfg.custom_hooks = [
         *cfg.get('custom_hooks', ()),
-        dict(type='EMAHook', momentum=0.2),
+        *hooks,
+        dict(type='EMAHook', momentum=0.2, update_buffers=True),
         dict(type='Recorder', **recorder),
     ]
     return cfg
@@ -274,6 +281,25 @@ def test_signal_stops_the_command_and_waits_for_it(tmp_path, number):
     assert (tmp_path / 'stopped').is_file()
     assert process.exitcode == 128 + number
     assert processes_with(f'{tmp_path}/started') == []
+
+
+class StoppedAtOnce(dict):
+    """An environment; this process is told to stop when it is handed on."""
+
+    def items(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().items()
+
+
+def test_signal_before_there_is_a_process_stops_it_too(tmp_path, capsys):
+    command = ['bash', '-c', f'sleep 5; touch {tmp_path}/end']
+
+    with pytest.raises(SystemExit) as end:
+        ChildProcess(command, StoppedAtOnce(os.environ)).run()
+
+    assert end.value.code == 128 + signal.SIGTERM
+    assert not (tmp_path / 'end').exists()
+    assert 'stopped by SIGTERM: run the same again' in capsys.readouterr().out
 
 
 def test_ignored_signal_stays_ignored(tmp_path):

@@ -244,6 +244,14 @@ def test_batches_do_not_depend_on_the_number_of_processes(
     ]
 
 
+def test_nothing_is_done_at_first():
+    pending = PendingSampler(range(3))
+
+    assert list(pending) == [0, 1, 2]
+    pending.share_out({1}, 1)
+    assert pending.num_pending == 2
+
+
 def test_what_is_left_of_a_block_does_not_shift_whole_ones():
     pending = PendingSampler(range(12))
     pending.share_out({0, 1, 3}, 4)

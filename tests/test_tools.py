@@ -209,7 +209,8 @@ def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
 def distill(experiment: Path, *options: object):
     return run(
         'python', ROOT / 'tools/distill.py', experiment.name,
-        '--work-dir', 'work', '--oracle', '--control', '--seed', 1, *options,
+        '--work-dir', 'work', '--oracle', '--control', '--seed', 1,
+        '--cfg-options', 'default_hooks.logger.interval=1', *options,
         cwd=experiment.parent,
     )  # fmt: skip
 
@@ -231,6 +232,9 @@ def test_distill_runs_all_stages_and_not_again(tiny_experiment):
     assert student.randomness.seed == 1
     parts = student.train_dataloader.dataset.datasets
     assert parts[1].ann_file == 'work/annotate/pseudo_labels.json'
+    for stage in (*models, 'annotate'):
+        dumped = Config.fromfile(work / stage / f'{stage}.py')
+        assert dumped.default_hooks.logger.interval == 1
     for model in models:
         assert model in done.stdout.split('Comparison')[-1]
 

@@ -13,7 +13,7 @@ import argparse
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -24,13 +24,11 @@ with contextlib.redirect_stdout(sys.stderr):
     from projects.data_distillation.coco_checks import (
         CocoFile,
         Problem,
-        check_file,
-        check_together,
         read_file,
         report,
     )
     from projects.data_distillation.coco_repair import repair
-    from projects.data_distillation.image_checks import check_images
+    from projects.data_distillation.image_checks import find_problems
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,18 +93,6 @@ def write_repaired(path: Path, out: Path) -> None:
     write_json(out, content)
     done = ', '.join(f'{n} {what}' for what, n in counts.items() if n)
     print(f'{path} -> {out}: {done or "nothing to mend"}')
-
-
-def find_problems(
-    files: Sequence[CocoFile], folders: Sequence[Path] | None
-) -> Iterator[Problem]:
-    """Yield the problems of the files, alone and together."""
-    for file in files:
-        yield from check_file(file)
-    yield from check_together(files, has_images=bool(folders))
-    if folders:
-        folders = folders * len(files) if len(folders) == 1 else folders
-        yield from check_images(files, folders)
 
 
 def summary(files: Sequence[CocoFile], has_images: bool) -> str:

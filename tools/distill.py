@@ -44,20 +44,31 @@ def parse_args() -> argparse.Namespace:
         help='also train supervised_long.py, the labeled images alone for the '
         "student's schedule",
     )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch'], default='none'
-    )
-    parser.add_argument(
+    add_stage_options(parser)
+    args = parser.parse_args()
+    if args.gpus > 1 and args.launcher == 'none':
+        parser.error('--gpus needs --launcher pytorch')
+    return args
+
+
+def add_stage_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how each stage is run."""
+    add = parser.add_argument
+    add('--launcher', choices=['none', 'pytorch'], default='none')
+    add(
         '--gpus',
         type=int,
         default=1,
         help='processes, with --launcher pytorch',
     )
-    parser.add_argument('--seed', type=int, help='of all trainings')
-    args = parser.parse_args()
-    if args.gpus > 1 and args.launcher == 'none':
-        parser.error('--gpus needs --launcher pytorch')
-    return args
+    add('--seed', type=int, help='of all trainings')
+    add(
+        '--cfg-options',
+        nargs='+',
+        default=(),
+        metavar='KEY=VALUE',
+        help="as MMDetection's tools take them, for every stage",
+    )
 
 
 def default_work_dir(experiment: Path) -> Path:
@@ -85,6 +96,7 @@ def main() -> None:
             models,
             args.gpus if args.launcher == 'pytorch' else 1,
             args.seed,
+            tuple(args.cfg_options),
         )
         summary = experiment.run()
     except (StageError, FileNotFoundError, ValueError) as error:

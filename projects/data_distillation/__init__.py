@@ -26,8 +26,11 @@ from .mergers import (
 )
 from .resuming import ResumeHook
 from .samplers import PendingSampler, SourceRatioSampler
+from .score_weights import PseudoLabeledDataset, ScoreWeightHook
 from .selection import FixedSelector, MatchedSelector, PrecisionSelector
 from .selection_rules import SelectionRules
+from .strong_augmentation import StrongAugmentation
+from .switching import SwitchPipelineHook
 from .tta import MultiViewTTA
 from .views import VIEW_TRANSFORMS, View, ViewTransform
 
@@ -49,10 +52,14 @@ __all__ = [
     'PendingSampler',
     'PrecisionSelector',
     'PseudoLabelQuality',
+    'PseudoLabeledDataset',
     'ResumeHook',
+    'ScoreWeightHook',
     'SelectionRules',
     'SoftNMSMerger',
     'SourceRatioSampler',
+    'StrongAugmentation',
+    'SwitchPipelineHook',
     'UnlabeledDataset',
     'View',
     'ViewTransform',

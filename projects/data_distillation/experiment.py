@@ -1,18 +1,19 @@
 """Runs an experiment: a folder of stage configs, from teacher to table."""
 
+import argparse
 import hashlib
 import json
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from mmdet.registry import DATASETS, HOOKS
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from rich.table import Table
 
@@ -55,6 +56,7 @@ class Experiment:
             of them annotate, up to `MAX_CPU_PROCESSES`: there is nothing to
             gain from training in several.
         seed: The random seed of all trainings; None to leave it open.
+        options: Of every stage's config, as `--cfg-options` takes them.
 
     Raises:
         FileNotFoundError: If a stage config does not exist.
@@ -65,6 +67,7 @@ class Experiment:
     models: tuple[str, ...]
     num_processes: int = 1
     seed: int | None = None
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for stage in ('annotate', *self.models):
@@ -77,6 +80,12 @@ class Experiment:
     def config(self, stage: str) -> Path:
         """Return the config file of a stage."""
         return self.folder / f'{stage}.py'
+
+    def load(self, stage: str) -> Config:
+        """Return the config of a stage, with the options."""
+        cfg = Config.fromfile(self.config(stage))
+        cfg.merge_from_dict(parse_options(self.options))
+        return cfg
 
     def run(self) -> dict:
         """Run all stages that are not finished, and compare.
@@ -92,7 +101,7 @@ class Experiment:
             ValueError, FileNotFoundError: Before the first training, if the
                 data of a later stage cannot be used.
         """
-        self._check()
+        self.check()
         self._train('teacher')
         self._annotate()
         summary = {}
@@ -109,10 +118,15 @@ class Experiment:
         """The file of pseudo labels."""
         return self.work_dir / 'annotate' / PSEUDO_LABELS
 
-    def _check(self) -> None:
-        """Find mistakes of the later stages before the first training."""
-        pseudo_label_key(self.config('student'))
-        cfg = Config.fromfile(self.config('annotate'))
+    def check(self) -> None:
+        """Find mistakes of the later stages before the first training.
+
+        Raises:
+            ValueError, FileNotFoundError: If the data of a stage cannot be
+                used.
+        """
+        pseudo_label_key(self.load('student'))
+        cfg = self.load('annotate')
         truth = cfg.get('unlabeled_truth')
         if truth and not Path(truth).is_file():
             raise FileNotFoundError(
@@ -128,7 +142,7 @@ class Experiment:
     def _begin(self, stage: str, **inputs: str | None) -> Path:
         """Return the stage's folder, which holds nothing of other settings."""
         folder = self.work_dir / stage
-        config = Config.fromfile(self.config(stage)).to_dict()
+        config = self.load(stage).to_dict()
         if stage == 'annotate':
             config = without_selection(config)
         text = json.dumps(config, sort_keys=True, default=str)
@@ -151,7 +165,7 @@ class Experiment:
         options = [] if self.seed is None else [f'randomness.seed={self.seed}']
         inputs = {}
         if stage == 'student':
-            key = pseudo_label_key(self.config(stage))
+            key = pseudo_label_key(self.load(stage))
             options.append(f'{key}={self.pseudo_labels}')
             inputs = dict(pseudo_labels=sha256_of(self.pseudo_labels))
         folder = self._begin(stage, **inputs)
@@ -161,8 +175,7 @@ class Experiment:
         checkpoint = last_checkpoint(folder)
         arguments = ['--work-dir', folder]
         arguments += ['--resume', checkpoint] if checkpoint else []
-        arguments += ['--cfg-options', *options] if options else []
-        self._call('train', self.config(stage), *arguments)
+        self._call('train', self.config(stage), *arguments, options=options)
         shutil.rmtree(folder / 'test', ignore_errors=True)
         (folder / 'finished').touch()
 
@@ -191,7 +204,7 @@ class Experiment:
         if not self.pseudo_labels.is_file():
             return False
         used = read_origin(self.pseudo_labels).get('selection')
-        hooks = Config.fromfile(self.config('annotate')).custom_hooks
+        hooks = self.load('annotate').custom_hooks
         rules = [
             # As it comes back from the file: tuples become lists.
             json.loads(json.dumps(hook.rules.config))
@@ -219,7 +232,7 @@ class Experiment:
 
     def _pseudo_label_quality(self) -> dict:
         """Compare with the truth, if `annotate.py` names `unlabeled_truth`."""
-        truth = Config.fromfile(self.config('annotate')).get('unlabeled_truth')
+        truth = self.load('annotate').get('unlabeled_truth')
         if truth:
             return pseudo_label_quality(self.pseudo_labels, truth)
         labels = json.loads(self.pseudo_labels.read_bytes())
@@ -232,8 +245,11 @@ class Experiment:
         tool: str,
         *arguments: str | Path,
         num_processes: int | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         """Run `tools/train.py` or `tools/test.py` and show the command."""
+        if options := [*options, *self.options]:
+            arguments = [*arguments, '--cfg-options', *options]
         num_processes = num_processes or self.num_processes
         command = ['python', TOOLS / f'{tool}.py', *arguments]
         if num_processes > 1:
@@ -304,11 +320,22 @@ def newest_metrics(folder: Path) -> dict | None:
     }
 
 
-def pseudo_label_key(config_file: Path) -> str:
+def parse_options(options: Sequence[str]) -> dict:
+    """Return what `--cfg-options` makes of its arguments.
+
+    Args:
+        options: Such as `model.bbox_head.num_classes=3`.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    return parser.parse_args(['--options', *options]).options or {}
+
+
+def pseudo_label_key(config: Config) -> str:
     """Find where a student's config names the file of pseudo labels.
 
     Args:
-        config_file: The config.
+        config: The config.
 
     Returns:
         The key with dots, for `--cfg-options`.
@@ -316,11 +343,11 @@ def pseudo_label_key(config_file: Path) -> str:
     Raises:
         ValueError: If it does not name exactly one `pseudo_labels.json`.
     """
-    loader = Config.fromfile(config_file).train_dataloader
+    loader = config.train_dataloader
     keys = list(find_values(loader, 'train_dataloader'))
     if len(keys) != 1:
         raise ValueError(
-            f'train_dataloader of {config_file} must name one ann_file '
+            f'train_dataloader of {config.filename} must name one ann_file '
             f'.../{PSEUDO_LABELS}, found {len(keys)}'
         )
     return keys[0]

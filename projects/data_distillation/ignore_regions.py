@@ -116,12 +116,16 @@ def num_ignored(dataset: Dataset) -> int:
     Args:
         dataset: A `CheckedCocoDataset`, or one that wraps such ones.
     """
-    parts = getattr(dataset, 'datasets', None)
-    if parts is None and hasattr(dataset, 'dataset'):
-        parts = [dataset.dataset]
-    return getattr(dataset, 'num_ignored', 0) + sum(
-        map(num_ignored, parts or ())
-    )
+    return sum(getattr(part, 'num_ignored', 0) for part in parts_of(dataset))
+
+
+def parts_of(dataset: Dataset) -> Iterator[Dataset]:
+    """Yield a dataset and all that it wraps."""
+    yield dataset
+    inner = [getattr(dataset, 'dataset', None)]
+    for part in getattr(dataset, 'datasets', inner):
+        if part is not None:
+            yield from parts_of(part)
 
 
 def assigners(model: nn.Module) -> Iterator[object]:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from .coco import name_error
-from .coco_checks import CocoFile, Problem
+from .coco_checks import CocoFile, Problem, check_file, check_together
 from .image_files import ImageError, decode, read_image_file
 
 # 256 bits. Measured on the 364 photographs of BCCD, which resemble each other
@@ -284,3 +284,24 @@ def nearest(
         for row in np.flatnonzero(distances <= MAX_DISTANCE):
             index = asked[0][start + row]
             yield known[0][best[row]], index, int(distances[row])
+
+
+def find_problems(
+    files: Sequence[CocoFile], folders: Sequence[Path] | None
+) -> Iterator[Problem]:
+    """Yield the problems of files that are used together.
+
+    Args:
+        files: COCO files; the first is what the others are compared with.
+        folders: Of the images, one for all files or one for each; None to
+            leave the images alone.
+
+    Yields:
+        The problems of each, then those of all together.
+    """
+    for file in files:
+        yield from check_file(file)
+    yield from check_together(files, has_images=bool(folders))
+    if folders:
+        folders = folders * len(files) if len(folders) == 1 else folders
+        yield from check_images(files, folders)

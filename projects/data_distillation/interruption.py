@@ -1,9 +1,13 @@
 """Ends a run between two batches when it is told to stop."""
 
+import atexit
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable
+from ctypes import c_bool
+from multiprocessing.sharedctypes import RawValue
 from types import FrameType
 
 from torch.utils.data import DataLoader
@@ -31,8 +35,11 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             return
         self._before = signal.signal(signal.SIGTERM, self._note)
+        is_leaving = RawValue(c_bool, False)
+        # Runs before multiprocessing ends its processes, by SIGTERM.
+        atexit.register(setattr, is_leaving, 'value', True)
         loader.worker_init_fn = functools.partial(
-            init_worker, loader.worker_init_fn
+            init_worker, loader.worker_init_fn, is_leaving
         )
 
     def forget(self) -> None:
@@ -44,15 +51,24 @@ class StopRequest:
         self.is_made = True
 
 
-def init_worker(init: Callable[[int], None] | None, worker_id: int) -> None:
+def init_worker(
+    init: Callable[[int], None] | None, is_leaving: c_bool, worker_id: int
+) -> None:
     """Let a worker of a data loader ignore SIGTERM.
 
-    It ends with the process that it works for.
+    But for the one that it gets when the process that it works for ends:
+    `persistent_workers` are there until then.
 
     Args:
         init: What else it begins with.
+        is_leaving: Shared, whether that process is about to end.
         worker_id: Its number.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if is_leaving.value:
+            os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     if init:
         init(worker_id)

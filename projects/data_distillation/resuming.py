@@ -96,9 +96,20 @@ class SeededBatches:
     def __init__(
         self, dataset: Dataset, seed: Sequence[int], next_batch: int
     ) -> None:
-        self.dataset = dataset
+        self.dataset = self.later_dataset = dataset
+        self.first_later_batch = 0
         self.seed = seed
         self.next_batch = next_batch
+
+    def switch(self, batch: int, dataset: Dataset) -> None:
+        """Load from another dataset, from some batch on.
+
+        Args:
+            batch: The number of the first one.
+            dataset: With the same samples under the same indices.
+        """
+        self.first_later_batch = batch
+        self.later_dataset = dataset
 
     def __call__(self, indices: Sequence[int]) -> list:
         """Load the next batch of this worker, or of the only process.
@@ -115,7 +126,9 @@ class SeededBatches:
             batch += worker.id
             self.next_batch += worker.num_workers
         set_seeds(*self.seed, LOADING, batch)
-        return [self.dataset[i] for i in indices]
+        is_later = batch >= self.first_later_batch
+        dataset = self.later_dataset if is_later else self.dataset
+        return [dataset[i] for i in indices]
 
 
 def set_seeds(*key: int) -> None:

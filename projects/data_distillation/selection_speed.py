@@ -118,7 +118,9 @@ def write_labeled(
         )
         for i in range(1, 7 * num_images + 1)
     ]
-    images = [dict(id=i) for i in range(1, num_images + 1)]
+    images = [
+        dict(id=i, file_name=f'{i}.jpg') for i in range(1, num_images + 1)
+    ]
     names = [dict(id=i, name=f'class {i}') for i in range(1, num_classes + 1)]
     path.write_text(
         json.dumps(

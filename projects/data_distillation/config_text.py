@@ -1,0 +1,133 @@
+"""Writes MMEngine's text configs the way people write them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yapf.yapflib.yapf_api import FormatCode
+
+STYLE = dict(
+    based_on_style='facebook',
+    column_limit=79,
+    split_all_top_level_comma_separated_values=True,
+)
+
+
+@dataclass(frozen=True)
+class Code:
+    """An expression, such as one for a value of the inherited config.
+
+    Args:
+        text: Such as `_base_.model.neck`.
+        changes: If it is a dict, what to replace in it.
+    """
+
+    text: str
+    changes: Mapping[str, Any] | None = None
+
+
+def code_of(value: object) -> str:
+    """Write a value as Python, dicts as `dict(key=...)`.
+
+    Args:
+        value: Of numbers, texts, None, `Code`, and lists, tuples and
+            dicts of these.
+    """
+    if isinstance(value, Code):
+        return call(value) if value.changes else value.text
+    if isinstance(value, Mapping):
+        return f'dict({arguments_of(value)})'
+    if isinstance(value, (list, tuple)):
+        inside = ', '.join(map(code_of, value))
+        if isinstance(value, list):
+            return f'[{inside}]'
+        return f'({inside},)' if len(value) == 1 else f'({inside})'
+    return repr(value)
+
+
+def call(value: Code) -> str:
+    """Write a dict that is another one with changes."""
+    return f'dict({value.text}, {arguments_of(value.changes)})'
+
+
+def arguments_of(values: Mapping[str, object]) -> str:
+    """Write the items of a dict as keyword arguments."""
+    if all(key.isidentifier() for key in values):
+        return ', '.join(f'{k}={code_of(v)}' for k, v in values.items())
+    items = ', '.join(f'{k!r}: {code_of(v)}' for k, v in values.items())
+    return '**{' + items + '}'
+
+
+def config_text(card: str, base: str, settings: Mapping[str, object]) -> str:
+    """Write a config file.
+
+    Args:
+        card: Its docstring.
+        base: The config it inherits from.
+        settings: What it sets, in this order; a key that begins with `#` is a
+            comment before the next one, whatever its value.
+
+    Returns:
+        The text of the file, with at most 79 columns where that is possible.
+    """
+    lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
+    for name, value in settings.items():
+        is_comment = name.startswith('#')
+        lines.append(name if is_comment else f'{name} = {code_of(value)}')
+    text, _ = FormatCode('\n'.join(lines), style_config=STYLE)
+    return text
+
+
+def changes_of(
+    value: object,
+    path: str,
+    change: Callable[[Mapping], dict],
+    is_merged: bool = True,
+) -> object | None:
+    """Return what to write so that a rule holds for every dict in a value.
+
+    MMEngine merges dicts into those of the base config, but replaces lists:
+    their unchanged parts are taken from the base config by name.
+
+    Args:
+        value: Of the base config.
+        path: Where it is there, such as `_base_.model`.
+        change: Takes a dict, and returns what to replace in it.
+        is_merged: Whether MMEngine merges dicts at this place.
+
+    Returns:
+        The changes; None if nothing changes.
+    """
+    if isinstance(value, Mapping):
+        return changes_of_dict(value, path, change, is_merged)
+    if isinstance(value, (list, tuple)):
+        paths = [f'{path}[{i}]' for i in range(len(value))]
+        changed = [
+            changes_of(child, place, change, is_merged=False)
+            for child, place in zip(value, paths, strict=True)
+        ]
+        if any(child is not None for child in changed):
+            return [
+                Code(place) if child is None else child
+                for child, place in zip(changed, paths, strict=True)
+            ]
+    return None
+
+
+def changes_of_dict(
+    value: Mapping,
+    path: str,
+    change: Callable[[Mapping], dict],
+    is_merged: bool,
+) -> object | None:
+    """Do for a dict what `changes_of` does."""
+    changes = dict(change(value))
+    for key, child in value.items():
+        if key in changes:
+            continue
+        inner = changes_of(child, f'{path}.{key}', change, is_merged)
+        if inner is not None:
+            changes[key] = inner
+    if not changes:
+        return None
+    return changes if is_merged else Code(path, changes)

@@ -1,0 +1,289 @@
+"""What an experiment takes from a detector's config, and changes in it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .config_text import Code, changes_of
+
+# Other sizes of pipelines and batch augmentations, all in pixels.
+SIZE_KEYS = (
+    'scale',
+    'scales',
+    'img_scale',
+    'crop_size',
+    'size',
+    'border',
+    'random_size_range',
+)
+# Detectors want sides that their strides divide.
+STRIDE = 32
+# What a detector's data must have, and boxes have not.
+UNUSABLE_TRANSFORMS = dict(
+    LoadProposals='proposals',
+    LoadPanopticAnnotations='panoptic masks',
+    LoadTextAnnotations='texts',
+)
+
+
+class DetectorError(ValueError):
+    """A detector's config of which no experiment can be made."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The dataset of a data loader, below what wraps it.
+
+    Args:
+        path: Where it is in the config, such as
+            `_base_.train_dataloader.dataset.dataset`.
+        config: It.
+        mix_path: Where the `MultiImageMixDataset` around it is; None without.
+        mix_config: That one.
+        left_out: The types of the other wrappers.
+    """
+
+    path: str
+    config: Mapping
+    mix_path: str | None
+    mix_config: Mapping
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: Mapping, path: str) -> 'Dataset':
+        """Find the dataset within its wrappers; the first, if they are many.
+
+        Args:
+            config: The `dataset` of a data loader.
+            path: Where it is.
+        """
+        mix_path, mix_config, left_out = None, {}, []
+        while 'dataset' in config or 'datasets' in config:
+            if type_of(config) == 'MultiImageMixDataset':
+                mix_path, mix_config = path, config
+            else:
+                left_out.append(type_of(config))
+            if 'dataset' in config:
+                config, path = config['dataset'], f'{path}.dataset'
+            else:
+                config, path = config['datasets'][0], f'{path}.datasets[0]'
+        return cls(path, config, mix_path, mix_config, tuple(left_out))
+
+    def transforms(self) -> Iterator[Mapping]:
+        """Yield the configs of all transforms, in order."""
+        yield from self.config.get('pipeline', ())
+        yield from self.mix_config.get('pipeline', ())
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """A detector's config, from which the stages of an experiment inherit.
+
+    Args:
+        name: A path, or `mmdet::family/name.py`.
+        cfg: Its content.
+    """
+
+    name: str
+    cfg: Config
+
+    @classmethod
+    def read(cls, name: str) -> 'DetectorConfig':
+        """Read a config and check that it can be distilled.
+
+        Args:
+            name: A path, or `mmdet::family/name.py`.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            DetectorError: If it is no training of a detector by boxes.
+        """
+        if '::' not in name:
+            name = str(Path(name).resolve())
+        cfg = Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+        detector = cls(name, cfg)
+        detector.check()
+        return detector
+
+    def check(self) -> None:
+        """Check that the detector learns from boxes, and from boxes alone.
+
+        Raises:
+            DetectorError: If it does not.
+        """
+        missing = [k for k in REQUIRED if not self.cfg.get(k)]
+        if missing:
+            raise DetectorError(f'{self.name} is no training: no {missing}')
+        if 'semi_train_cfg' in self.cfg.model:
+            raise DetectorError(
+                f'{self.name} is a semi-supervised method itself: take the '
+                "config of its detector, `model.detector`'s"
+            )
+        if 'language_model' in self.cfg.model:
+            raise DetectorError(
+                f'{self.name} is trained on phrases: write the stage configs '
+                'by hand, with its own datasets'
+            )
+        needed = sorted(set(self._needed_beside_boxes()))
+        if needed:
+            raise DetectorError(
+                f'{self.name} is trained on {", ".join(needed)}, and pseudo '
+                'labels are boxes: take a detector that needs nothing else'
+            )
+        if not self.num_class_changes(1):
+            raise DetectorError(
+                f'{self.name}: no `num_classes` in any head of `model`'
+            )
+
+    def _needed_beside_boxes(self) -> Iterator[str]:
+        for transform in self.train_dataset.transforms():
+            if transform.get('with_mask'):
+                yield 'masks'
+            if transform.get('with_seg'):
+                yield 'segmentation maps'
+            if needed := UNUSABLE_TRANSFORMS.get(type_of(transform)):
+                yield needed
+
+    @property
+    def train_dataset(self) -> Dataset:
+        """What it is trained on."""
+        path = '_base_.train_dataloader.dataset'
+        return Dataset.of(self.cfg.train_dataloader.dataset, path)
+
+    @property
+    def test_dataset(self) -> Dataset:
+        """What it is tested on."""
+        path = '_base_.test_dataloader.dataset'
+        return Dataset.of(self.cfg.test_dataloader.dataset, path)
+
+    @property
+    def test_resize(self) -> Mapping | None:
+        """The transform that resizes test images; None if none does."""
+        for transform in self.test_dataset.transforms():
+            if type_of(transform) in ('Resize', 'FixScaleResize'):
+                return transform
+        return None
+
+    @property
+    def test_pad(self) -> Mapping | None:
+        """The transform that pads test images; None if none does."""
+        for transform in self.test_dataset.transforms():
+            if type_of(transform) == 'Pad':
+                return transform
+        return None
+
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether the model is made for one size of images, as SSD."""
+        return holds_key(self.cfg.model, 'input_size')
+
+    def num_class_changes(self, num_classes: int) -> dict:
+        """Return the changes of `model` that set the number of classes.
+
+        In every head, at any depth; backbones may have a `num_classes` of
+        another meaning.
+        """
+        heads = {k: v for k, v in self.cfg.model.items() if k != 'backbone'}
+
+        def change(part: Mapping) -> dict:
+            has_it = 'num_classes' in part
+            return dict(num_classes=num_classes) if has_it else {}
+
+        return changes_of(heads, '_base_.model', change) or {}
+
+    def from_scratch_changes(self) -> dict:
+        """Return the changes of `model` that make it start at random.
+
+        Without pretrained weights nothing may stay frozen.
+        """
+        return changes_of(self.cfg.model, '_base_.model', unfrozen) or {}
+
+    def batch_size_changes(self, factor: float) -> dict:
+        """Return the changes of `model` for images of another size."""
+        path = '_base_.model.data_preprocessor'
+        part = self.cfg.model.get('data_preprocessor', {})
+        changes = changes_of(part, path, lambda p: resized(p, factor))
+        return dict(data_preprocessor=changes) if changes else {}
+
+
+REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'test_dataloader')
+
+
+def type_of(config: Mapping) -> str:
+    """Return the type's name, without a scope such as `mmdet.`."""
+    kind = config['type']
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
+def holds_key(value: object, key: str) -> bool:
+    """Say whether a dict at any depth has a key."""
+    if isinstance(value, Mapping):
+        return key in value or any(holds_key(v, key) for v in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(holds_key(v, key) for v in value)
+    return False
+
+
+def unfrozen(part: Mapping) -> dict:
+    """Return what to replace in a part of a model to train all of it."""
+    changes = {}
+    init = part.get('init_cfg')
+    if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
+        changes['init_cfg'] = None
+    if part.get('pretrained'):
+        changes['pretrained'] = None
+    if part.get('frozen_stages', -1) >= 0:
+        changes['frozen_stages'] = -1
+    if part.get('norm_eval'):
+        changes['norm_eval'] = False
+    if part.get('requires_grad') is False:
+        changes['requires_grad'] = True
+    return changes
+
+
+def resized(part: Mapping, factor: float) -> dict:
+    """Return what to replace in a transform for images of another size."""
+    return {
+        # A border is half an image.
+        key: resized_value(
+            part[key], factor, STRIDE // 2 if key == 'border' else STRIDE
+        )
+        for key in SIZE_KEYS
+        if part.get(key)
+    }
+
+
+def resized_value(value: object, factor: float, stride: int) -> object:
+    """Scale numbers of pixels, in lists and tuples too.
+
+    A multiple of the stride stays one.
+    """
+    if isinstance(value, (list, tuple)):
+        return type(value)(resized_value(v, factor, stride) for v in value)
+    if not isinstance(value, (int, float)):
+        return value
+    unit = 1 if value % stride else stride
+    size = round(value * factor / unit) * unit
+    return size or (unit if value > 0 else -unit)
+
+
+def pipeline_of(
+    dataset: Dataset, factor: float, is_mix: bool = False
+) -> Code | list:
+    """Return a dataset's pipeline, for images of another size.
+
+    Args:
+        dataset: The dataset.
+        factor: By which sizes are multiplied; 1 leaves the pipeline alone.
+        is_mix: Take that of the `MultiImageMixDataset` around it.
+    """
+    path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
+    config = dataset.mix_config if is_mix else dataset.config
+    if factor == 1:
+        return Code(path)
+    changed = changes_of(
+        config['pipeline'], path, lambda p: resized(p, factor), is_merged=False
+    )
+    return Code(path) if changed is None else changed

@@ -1,0 +1,154 @@
+"""A detector's schedule, for another number of iterations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmengine.config import Config
+
+from .config_text import Code
+from .detector_config import type_of
+
+# Images of COCO's train2017 with an instance: what the iterations of
+# MMDetection's iteration-based configs go through.
+COCO_IMAGES = 117_266
+# What counts in a scheduler, in epochs or iterations.
+COUNTS = ('begin', 'end', 'T_max', 'milestones', 'step_size', 'total_iters')
+REPLACED = ('convert_to_iter_based', 'eta_min', '_scope_')
+# What `YOLOXModeSwitchHook` leaves out at the end, unless it says otherwise.
+MOSAICS = ('Mosaic', 'RandomAffine', 'MixUp')
+# A warm-up may be longer than a short training: then it is this share.
+MAX_WARM_UP = 0.1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a detector's config trains it.
+
+    Args:
+        total: The length of the training.
+        is_in_epochs: Whether that is in epochs, not iterations.
+        schedulers: Of the parameters.
+        hooks: Its `custom_hooks`.
+        images_per_iteration: What the learning rate is meant for; None if
+            the config does not say.
+        learning_rate: The highest.
+    """
+
+    total: int
+    is_in_epochs: bool
+    schedulers: Sequence[Mapping]
+    hooks: Sequence[Mapping]
+    images_per_iteration: int | None
+    learning_rate: float
+
+    @classmethod
+    def of(cls, cfg: Config) -> 'Schedule':
+        """Read a detector's config."""
+        schedulers = cfg.get('param_scheduler') or []
+        if isinstance(schedulers, Mapping):
+            schedulers = [schedulers]
+        is_in_epochs = 'max_iters' not in cfg.train_cfg
+        total = cfg.train_cfg['max_epochs' if is_in_epochs else 'max_iters']
+        rule = cfg.get('auto_scale_lr', {})
+        return cls(
+            total,
+            is_in_epochs,
+            schedulers,
+            cfg.get('custom_hooks') or [],
+            rule.get('base_batch_size'),
+            cfg.optim_wrapper.optimizer.lr,
+        )
+
+    def epochs(self, batch_size: int) -> float:
+        """Return how often the training goes through its images.
+
+        Args:
+            batch_size: Of a step, where the config does not say for how many
+                images it is.
+        """
+        if self.is_in_epochs:
+            return self.total
+        images = self.total * (self.images_per_iteration or batch_size)
+        return images / COCO_IMAGES
+
+    def scaled(self, max_iters: int) -> list[dict]:
+        """Return the schedulers for a training of so many iterations.
+
+        What is counted in the unit of the whole training is scaled with it;
+        of warm-ups counted in iterations, a tenth of the training is the most.
+        """
+        return [self._scaled(one, max_iters) for one in self.schedulers]
+
+    def _scaled(self, scheduler: Mapping, max_iters: int) -> dict:
+        changed = {k: v for k, v in scheduler.items() if k in COUNTS}
+        by_epoch = scheduler.get('by_epoch', True)
+        is_warm_up = not by_epoch and not scheduler.get('begin', 0)
+        if is_warm_up and 'milestones' not in scheduler:
+            most = round(max_iters * MAX_WARM_UP)
+            changed = {k: min(v, most) for k, v in changed.items()}
+        elif by_epoch == self.is_in_epochs:
+            factor = max_iters / self.total
+            changed = {k: multiplied(v, factor) for k, v in changed.items()}
+        if 'end' in changed:  # However short the training is.
+            changed['end'] = max(changed['end'], changed.get('begin', 0) + 1)
+        if low := scheduler.get('eta_min'):
+            # In proportion to the rate, which depends on the batch.
+            changed['eta_min_ratio'] = low / self.learning_rate
+        kept = {k: v for k, v in scheduler.items() if k not in REPLACED}
+        return {**kept, 'by_epoch': False, **changed}
+
+    def scaled_hooks(self, max_iters: int) -> list[dict | Code]:
+        """Return the hooks for a training of so many iterations.
+
+        Hooks that switch the pipeline in some epoch become
+        `SwitchPipelineHook`; the others stay.
+        """
+        return [
+            self._scaled_hook(hook, f'_base_.custom_hooks[{i}]', max_iters)
+            for i, hook in enumerate(self.hooks)
+        ]
+
+    def _scaled_hook(
+        self, hook: Mapping, path: str, max_iters: int
+    ) -> dict | Code:
+        moment = self._moment(hook, max_iters)
+        switch = dict(type='SwitchPipelineHook', **moment)
+        if type_of(hook) == 'PipelineSwitchHook':
+            return dict(switch, pipeline=Code(f'{path}.switch_pipeline'))
+        if type_of(hook) == 'YOLOXModeSwitchHook':
+            skipped = hook.get('skip_type_keys', MOSAICS)
+            return dict(switch, skip_types=skipped, use_l1=True)
+        return Code(path, dict(begin_epoch=0, **moment) if moment else None)
+
+    def longer_hooks(self, max_iters: int) -> list[Code]:
+        """Return the hooks for another length than that of `scaled_hooks`.
+
+        Args:
+            max_iters: The length; the config inherits from one with those.
+        """
+        return [
+            Code(f'_base_.custom_hooks[{i}]', self._moment(hook, max_iters))
+            for i, hook in enumerate(self.hooks)
+        ]
+
+    def _moment(self, hook: Mapping, max_iters: int) -> dict:
+        """Return when a hook begins to act, if it counts epochs."""
+
+        def iteration(epoch: int) -> int:
+            return round(epoch * max_iters / self.total)
+
+        if type_of(hook) == 'PipelineSwitchHook':
+            return dict(iteration=iteration(hook['switch_epoch']))
+        if type_of(hook) == 'YOLOXModeSwitchHook':
+            last = hook.get('num_last_epochs', 15)
+            return dict(iteration=iteration(self.total - last))
+        if hook.get('begin_epoch'):
+            return dict(begin_iter=iteration(hook['begin_epoch']))
+        return {}
+
+
+def multiplied(value: float | Sequence, factor: float) -> int | list:
+    """Multiply and round a number, or each of a list; 0 stays, 1 is least."""
+    if isinstance(value, (list, tuple)):
+        return [multiplied(one, factor) for one in value]
+    return max(round(value * factor), min(value, 1))

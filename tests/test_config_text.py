@@ -1,0 +1,62 @@
+"""Configs are written so that they read back as they were meant."""
+
+import pytest
+from mmengine.config import Config
+
+from projects.data_distillation.config_text import (
+    Code,
+    changes_of,
+    code_of,
+    config_text,
+)
+
+BASE = """
+head = dict(num_classes=80, loss=dict(num_classes=80, weight=1.0))
+heads = [
+    dict(num_classes=80, stage=0),
+    dict(loss=dict(num_classes=80), stage=1),
+    dict(stage=2),
+]
+other = dict(stage=3)
+"""
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        (dict(a=1, b='x'), "dict(a=1, b='x')"),
+        ({'data.batch': 2}, "dict(**{'data.batch': 2})"),
+        ([1, (2,), (3, 4), None], '[1, (2,), (3, 4), None]'),
+        (Code('_base_.model'), '_base_.model'),
+        (Code('_base_.a[0]', dict(b=Code('c'))), 'dict(_base_.a[0], b=c)'),
+        ("it's", '"it\'s"'),
+    ],
+)
+def test_value_is_written_as_people_do(value, text):
+    assert code_of(value) == text
+
+
+def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):
+    base = tmp_path / 'base.py'
+    base.write_text(BASE)
+
+    def change(part):
+        return dict(num_classes=3) if 'num_classes' in part else {}
+
+    settings = {
+        name: changes
+        for name, value in Config.fromfile(base).items()
+        if (changes := changes_of(value, f'_base_.{name}', change)) is not None
+    }
+    file = tmp_path / 'child.py'
+    file.write_text(config_text('Card.', './base.py', settings))
+
+    expected = Config.fromstring(BASE.replace('80', '3'), '.py')
+    assert Config.fromfile(file).to_dict() == expected.to_dict()
+    assert sorted(settings) == ['head', 'heads']
+
+
+def test_comments_stand_before_what_they_are_about():
+    text = config_text('Card.', 'base.py', {'# Why.': None, 'value': 3})
+
+    assert text == '"""Card."""\n\n_base_ = \'base.py\'\n\n# Why.\nvalue = 3\n'

@@ -1,0 +1,374 @@
+"""An experiment for any detector, and for the data that people have."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from builders import CLASSES, run
+from mmengine.config import Config
+
+from projects.data_distillation.detector_config import (
+    DetectorConfig,
+    DetectorError,
+    pipeline_of,
+)
+from projects.data_distillation.detector_schedule import Schedule
+from projects.data_distillation.experiment_data import Sources
+from projects.data_distillation.init_experiment import (
+    Wishes,
+    init_experiment,
+    plan_for,
+)
+from projects.data_distillation.new_experiment import (
+    MIN_IMAGES_SEEN,
+    VIEW_SCALES,
+    Data,
+    Images,
+    Plan,
+    iterations_for,
+)
+
+RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+FAMILIES = dict(
+    one_stage=RETINANET,
+    cascade='mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
+    voc='mmdet::pascal_voc/retinanet_r50_fpn_1x_voc0712.py',
+    mosaic_wrapper='mmdet::yolox/yolox_tiny_8xb8-300e_coco.py',
+    mosaic_pipeline='mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+    detr='mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+    fixed_size='mmdet::ssd/ssd300_coco.py',
+    stock_views='mmdet::centernet/'
+    'centernet_r18-dcnv2_8xb16-crop512-140e_coco.py',
+    iterations='mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py',
+    repeated='mmdet::atss/atss_r50_fpn_8xb8-amp-lsj-200e_coco.py',
+)
+STAGES = {'teacher', 'annotate', 'validate', 'supervised_long', 'student'}
+FULL = dict(scales=VIEW_SCALES, ratio=(6, 4))
+
+
+@pytest.fixture
+def sources(drawn) -> dict:
+    """The labeled images validate, too: two images of their own are few."""
+    val = json.loads((drawn.folder / 'labeled.json').read_text())
+    (drawn.folder / 'val').mkdir()
+    for image in val['images']:
+        file = drawn.folder / 'labeled' / image['file_name']
+        flipped = cv2.imread(str(file))[:, ::-1]
+        cv2.imwrite(str(drawn.folder / 'val' / image['file_name']), flipped)
+    return dict(
+        labeled=drawn.write('labeled.json', drawn.labeled),
+        labeled_images=drawn.folder / 'labeled',
+        val=drawn.write('val.json', val),
+        val_images=drawn.folder / 'val',
+        unlabeled=str(drawn.folder / 'unlabeled'),
+    )
+
+
+def num_classes_in(part: object) -> set[int]:
+    """All values of `num_classes`, at any depth."""
+    if isinstance(part, dict):
+        found = {v for k, v in part.items() if k == 'num_classes'}
+        return found.union(*map(num_classes_in, part.values()))
+    if isinstance(part, list | tuple):
+        return set().union(*map(num_classes_in, part))
+    return set()
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_stages_of_any_detector_fit_the_data(family, sources, tmp_path):
+    out = tmp_path / 'cells'
+
+    init_experiment(out, FAMILIES[family], Sources(**sources), Wishes(**FULL))
+
+    cfgs = {f.stem: Config.fromfile(f) for f in out.glob('*.py')}
+    assert cfgs.keys() == STAGES
+    for cfg in cfgs.values():
+        assert cfg.metainfo.classes == CLASSES
+    assert num_classes_in(cfgs['teacher'].model) == {len(CLASSES)}
+    assert num_classes_in(cfgs['annotate'].model) == {len(CLASSES)}
+    for stage in ('teacher', 'student'):
+        assert cfgs[stage].train_cfg.type == 'IterBasedTrainLoop'
+        assert cfgs[stage].val_evaluator.ann_file == str(sources['val'])
+    kinds = [hook['type'] for hook in cfgs['student'].custom_hooks]
+    assert kinds[-1] == 'IgnoreRegionsHook'
+    assert not {'PipelineSwitchHook', 'YOLOXModeSwitchHook'} & set(kinds)
+
+
+# --- the numbers -----------------------------------------------------------
+
+
+def plan(num_unlabeled: int = 8000, **wishes) -> Plan:
+    """The numbers for 1,000 labeled images."""
+    images = Images('labeled.json', 'images/', 1000)
+    unlabeled = Images('', 'more/', num_unlabeled)
+    return plan_for(
+        DetectorConfig.read(wishes.pop('detector', RETINANET)),
+        Data(CLASSES, images, unlabeled, images),
+        Wishes(**FULL, **wishes),
+    )
+
+
+@pytest.mark.parametrize(
+    ('num_unlabeled', 'wishes', 'expected'),
+    [
+        # 12 epochs of 1,000 images, 2 in a batch; then of 9,000.
+        (8000, {}, (6000, 54000)),
+        # Twice as long at least.
+        (500, {}, (6000, 12000)),
+        (8000, dict(batch_size=8, gpus=3), (500, 4500)),
+        (8000, dict(iterations=70), (70, 140)),
+        (8000, dict(iterations=70, student_iterations=90), (70, 90)),
+        (8000, dict(student_iterations=90), (6000, 90)),
+    ],
+)
+def test_iterations_follow_the_data(num_unlabeled, wishes, expected):
+    chosen = plan(num_unlabeled, **wishes)
+
+    assert (chosen.iterations, chosen.student_iterations) == expected
+
+
+def test_few_images_are_seen_more_often_than_the_detector_would():
+    assert iterations_for(5, 12, 2, MIN_IMAGES_SEEN) == 2400
+    assert iterations_for(1000, 12, 2, MIN_IMAGES_SEEN) == 6000
+    assert iterations_for(5, 12, 1000, 0) == 1
+
+
+def schedule(detector: str) -> Schedule:
+    return Schedule.of(DetectorConfig.read(detector).cfg)
+
+
+def test_schedulers_keep_their_shape():
+    warm_up, steps = schedule(RETINANET).scaled(1200)
+    assert (warm_up['begin'], warm_up['end']) == (0, 120)  # Of 500.
+    assert steps['milestones'] == [800, 1100]  # 8 and 11 of 12.
+    assert schedule(RETINANET).scaled(12000)[0]['end'] == 500
+
+    warm_up, cosine, constant = schedule(FAMILIES['mosaic_wrapper']).scaled(
+        3000
+    )
+    assert (warm_up['end'], cosine['begin'], cosine['T_max']) == (50, 50, 2850)
+    assert (constant['begin'], constant['end']) == (2850, 3000)
+    assert cosine['eta_min_ratio'] == pytest.approx(0.05)
+    for scheduler in (warm_up, cosine, constant):
+        assert not scheduler['by_epoch']
+        assert not {'convert_to_iter_based', 'eta_min'} & scheduler.keys()
+
+
+def test_shortest_training_has_schedulers_that_can_be_built():
+    for detector in (RETINANET, FAMILIES['mosaic_wrapper']):
+        for scheduler in schedule(detector).scaled(1):
+            assert scheduler['end'] > scheduler['begin']
+
+
+def test_iteration_based_training_counts_cocos_images():
+    of_detector = schedule(FAMILIES['iterations'])
+
+    assert not of_detector.is_in_epochs
+    assert of_detector.epochs(16) == pytest.approx(18000 * 16 / 117_266)
+    # Its steps are iterations already.
+    *_, steps = of_detector.scaled(180)
+    assert steps['milestones'] == [120, 160]
+
+
+# --- the data --------------------------------------------------------------
+
+
+def data_of(sources: dict, folder: Path, **changes) -> Data:
+    return Sources(**{**sources, **changes}).gather(folder)
+
+
+def test_unlabeled_images_come_in_four_ways(sources, drawn, tmp_path):
+    names = [image['file_name'] for image in drawn.truth['images']]
+    listed = drawn.folder / 'unlabeled' / 'list.txt'
+    listed.write_text('\n'.join([*names[:3], '', '']))
+    infos = drawn.folder / 'unlabeled.json'
+    folder = drawn.folder / 'unlabeled'
+
+    of_folder = data_of(sources, tmp_path).unlabeled
+    of_list = data_of(sources, tmp_path, unlabeled=str(listed)).unlabeled
+    of_infos = data_of(
+        sources, tmp_path, unlabeled=str(infos), unlabeled_images=folder
+    ).unlabeled
+    of_share = data_of(sources, tmp_path, unlabeled='50%')
+
+    assert of_folder == Images('', f'{folder}/', 5)
+    assert of_list == Images(f'{tmp_path}/unlabeled.json', f'{folder}/', 3)
+    assert of_infos == Images(str(infos), f'{folder}/', 5)
+    assert (of_share.labeled.count, of_share.unlabeled.count) == (1, 1)
+    assert of_share.unlabeled.folder == of_share.labeled.folder
+    truth = json.loads(Path(of_share.truth_file).read_text())
+    assert truth['categories'] == drawn.labeled['categories']
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(unlabeled='100%'), 'between 0% and 100%, got .100%'),
+        (dict(unlabeled='x%'), 'between 0% and 100%'),
+        (dict(unlabeled='no/folder'), 'unlabeled images not found: no/folder'),
+        (dict(unlabeled='no.txt'), 'list of unlabeled images not found'),
+        (dict(labeled=Path('no.json')), 'file not found: no.json'),
+    ],
+)
+def test_data_that_is_not_there_is_named(sources, tmp_path, changes, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        init_experiment(
+            tmp_path / 'out',
+            RETINANET,
+            Sources(**{**sources, **changes}),
+            Wishes(**FULL),
+        )
+    assert not (tmp_path / 'out').exists()
+
+
+def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
+    # A detector that is validated on what it was trained on.
+    same = dict(
+        sources, val=sources['labeled'], val_images=sources['labeled_images']
+    )
+    out = tmp_path / 'out'
+
+    with pytest.raises(ValueError, match='the data has problems:\n.*labeled'):
+        init_experiment(out, RETINANET, Sources(**same), Wishes(**FULL))
+    assert not out.exists()
+    init_experiment(
+        out, RETINANET, Sources(**same), Wishes(**FULL, allow_problems=True)
+    )
+    with pytest.raises(FileExistsError, match='exists already'):
+        init_experiment(out, RETINANET, Sources(**sources), Wishes(**FULL))
+    assert (out / 'teacher.py').is_file()
+
+
+# --- the detector ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('detector', 'message'),
+    [
+        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'on masks, and'),
+        (
+            'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py',
+            'on proposals, and',
+        ),
+        ('mmdet::rtmdet/rtmdet_tta.py', r"no training: no \['model'"),
+        (
+            'mmdet::soft_teacher/'
+            'soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
+            'semi-supervised method itself',
+        ),
+        (
+            'mmdet::glip/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_'
+            'coco.py',
+            'trained on phrases',
+        ),
+        ('mmdet::rpn/rpn_r50_fpn_1x_coco.py', 'no `num_classes`'),
+    ],
+)
+def test_detector_that_cannot_be_distilled_is_named(detector, message):
+    with pytest.raises(DetectorError, match=message):
+        DetectorConfig.read(detector)
+
+
+def test_nothing_stays_frozen_from_scratch():
+    detector = DetectorConfig.read(
+        'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'
+    )
+
+    assert detector.from_scratch_changes() == dict(
+        backbone=dict(
+            init_cfg=None,
+            frozen_stages=-1,
+            norm_eval=False,
+            norm_cfg=dict(requires_grad=True),
+        )
+    )
+
+
+def test_smaller_images_stay_in_proportion():
+    chosen = plan(detector=FAMILIES['mosaic_wrapper'], image_size=208)
+    assert chosen.size_factor == 0.5
+
+    pipeline = pipeline_of(
+        DetectorConfig.read(FAMILIES['mosaic_wrapper']).train_dataset,
+        chosen.size_factor,
+        is_mix=True,
+    )
+
+    changes = [step.changes for step in pipeline if step.changes]
+    assert changes == [
+        dict(img_scale=(320, 320)),
+        dict(border=(-160, -160)),
+        dict(scale=(320, 320)),
+    ]
+
+
+def test_detector_of_one_size_stays_at_it():
+    assert plan(detector=FAMILIES['fixed_size']).view_scales == (1.0,)
+    for family in ('fixed_size', 'stock_views'):
+        with pytest.raises(DetectorError, match='leave --image-size out'):
+            plan(detector=FAMILIES[family], image_size=320)
+
+
+@pytest.mark.parametrize(
+    'wishes', [dict(batch_size=0), dict(gpus=0), dict(ratio=(0, 1))]
+)
+def test_numbers_that_cannot_be_are_refused(wishes):
+    with pytest.raises(ValueError, match=f'{next(iter(wishes))} must be'):
+        Wishes(**{**FULL, **wishes})
+
+
+def test_tool_says_what_it_chose_and_what_is_next(sources, tmp_path):
+    out = tmp_path / 'cells'
+    options = [
+        part
+        for name, value in sources.items()
+        for part in (f'--{name.replace("_", "-")}', value)
+    ]
+
+    done = run(
+        'python', 'tools/init_experiment.py', out, '--detector', RETINANET,
+        *options, '--from-scratch', '--iterations', 3, '--no-flip',
+        '--scales', 1, 1.5,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == f'python tools/distill.py {out} --control'
+    assert '2 labeled, 5 unlabeled, 2 to validate' in done.stdout
+    annotate = Config.fromfile(out / 'annotate.py')
+    assert [view[0].scale for view in annotate.model.views] == [
+        (1333, 800), (2000, 1200),
+    ]  # fmt: skip
+
+
+# --- all of it -------------------------------------------------------------
+
+# As users have them: a config of their own, with workers that stay.
+OWN_DETECTOR = """
+_base_ = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
+model = dict(
+    backbone=dict(deepen_factor=0.1, widen_factor=0.125),
+    neck=dict(in_channels=[32, 64, 128], out_channels=16, num_csp_blocks=1),
+    bbox_head=dict(in_channels=16, feat_channels=16),
+)
+train_dataloader = dict(num_workers=1)
+test_dataloader = dict(num_workers=1)
+"""
+
+
+def test_experiment_runs_as_it_was_written(sources, tmp_path):
+    detector = tmp_path / 'my_yolox.py'
+    detector.write_text(OWN_DETECTOR)
+    wishes = Wishes(
+        scales=[1], ratio=(6, 4), batch_size=2, iterations=3, image_size=128
+    )
+    out, work_dir = tmp_path / 'cells', tmp_path / 'work'
+    init_experiment(out, str(detector), Sources(**sources), wishes)
+
+    done = run('python', 'tools/distill.py', out, '--work-dir', work_dir)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((work_dir / 'summary.json').read_text())
+    assert summary['pseudo_labels']['images'] == 5
+    assert {'teacher', 'student'} <= summary.keys()

@@ -1,0 +1,29 @@
+"""The benchmark of selection: both ways select the same number."""
+
+import json
+
+import pytest
+
+from projects.data_distillation.selection_speed import (
+    select_labels,
+    select_with_a_grid,
+    write_labeled,
+    write_pickle,
+    write_store,
+)
+
+
+def test_both_ways_select_as_much(tmp_path):
+    store, labeled = tmp_path / 'detections', tmp_path / 'labeled.json'
+    write_store(store, num_images=2000)
+    write_labeled(labeled)
+    write_pickle(store, tmp_path / 'results.pkl')
+    files = ours, grid = tmp_path / 'ours.json', tmp_path / 'grid.json'
+
+    select_labels(store, labeled, {}, ours)
+    select_with_a_grid(tmp_path / 'results.pkl', labeled, grid)
+
+    counts = [len(json.loads(f.read_bytes())['annotations']) for f in files]
+    # Of 7 an image, as labeled; of rare classes there are fewer detections.
+    assert 5 * 2000 < counts[0] <= 7 * 2000
+    assert counts[1] == pytest.approx(counts[0], rel=0.05)

@@ -1,0 +1,110 @@
+"""The pipeline switches at its iteration, in every way of loading."""
+
+from types import SimpleNamespace
+
+import pytest
+from builders import CLASSES
+from mmdet.registry import DATASETS
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MessageHub
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader
+
+from projects.data_distillation import ResumeHook, SwitchPipelineHook
+
+pytestmark = pytest.mark.usefixtures('_scope')
+LOAD = dict(type='LoadImageFromFile')
+PACK = dict(type='PackDetInputs', meta_keys=('img_id', 'flip'))
+FLIP = dict(type='RandomFlip', prob=1.0)
+NO_FLIP = dict(type='RandomFlip', prob=0.0)
+
+
+@pytest.fixture
+def _scope():
+    init_default_scope('mmdet')
+
+
+def dataset_of(drawn, pipeline: list[dict]) -> dict:
+    return dict(
+        type='CheckedCocoDataset',
+        ann_file=str(drawn.folder / 'truth.json'),
+        data_prefix=dict(img=str(drawn.folder / 'unlabeled')),
+        metainfo=dict(classes=CLASSES),
+        pipeline=pipeline,
+    )
+
+
+def union(drawn) -> dict:
+    part = dataset_of(drawn, [LOAD, FLIP, PACK])
+    return dict(type='ConcatDataset', datasets=[part, part])
+
+
+def mixed(drawn) -> dict:
+    part = dict(
+        type='MultiImageMixDataset',
+        dataset=dataset_of(drawn, [LOAD]),
+        pipeline=[FLIP, PACK],
+    )
+    return dict(type='ConcatDataset', datasets=[part, part])
+
+
+def flips(config: dict, hook, num_workers: int, begin: int = 0) -> list[bool]:
+    """Whether the images of each batch were flipped."""
+    loader = DataLoader(
+        DATASETS.build(config),
+        batch_size=2,
+        num_workers=num_workers,
+        collate_fn=pseudo_collate,
+    )
+    runner = SimpleNamespace(
+        train_dataloader=loader,
+        iter=begin,
+        seed=0,
+        message_hub=MessageHub.get_instance('switching'),
+        model=SimpleNamespace(bbox_head=SimpleNamespace(use_l1=False)),
+    )
+    resume = ResumeHook()
+    resume.before_train(runner)
+    hook.before_train(runner)
+    found, batches = [], iter(loader)
+    for runner.iter in range(begin, begin + 5):
+        # The hook is called when the batch is there, and tells the next one.
+        samples = next(batches)['data_samples']
+        resume.before_train_iter(runner, runner.iter)
+        hook.before_train_iter(runner, runner.iter)
+        (flip,) = {sample.get('flip', False) for sample in samples}
+        found.append(flip)
+    assert runner.model.bbox_head.use_l1 == hook.use_l1
+    return found
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_every_batch_has_the_pipeline_of_its_iteration(drawn, num_workers):
+    hook = SwitchPipelineHook(3, pipeline=[LOAD, NO_FLIP, PACK])
+
+    assert flips(union(drawn), hook, num_workers) == [True] * 3 + [False] * 2
+    # Resumed just before, and long after.
+    before, after = (
+        flips(union(drawn), hook, num_workers, begin) for begin in (2, 4)
+    )
+    assert before == [True] + [False] * 4
+    assert after == [False] * 5
+
+
+def test_mosaics_are_left_out_and_the_l1_loss_is_added(drawn):
+    hook = SwitchPipelineHook(3, skip_types=['RandomFlip'], use_l1=True)
+
+    assert flips(mixed(drawn), hook, 0) == [True] * 3 + [False] * 2
+
+
+def test_hook_that_would_do_nothing_is_refused():
+    with pytest.raises(ValueError, match='needs a pipeline or skip_types'):
+        SwitchPipelineHook(3)
+
+
+def test_resume_hook_is_needed(drawn):
+    dataset = DATASETS.build(union(drawn))
+    runner = SimpleNamespace(train_dataloader=DataLoader(dataset))
+
+    with pytest.raises(TypeError, match='needs the ResumeHook'):
+        SwitchPipelineHook(3, pipeline=[]).before_train(runner)
