@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .coco import read_coco, split_coco, write_json
+from .coco import read_coco, write_json
 from .datasets import find_images
 from .new_experiment import Data, Images
+from .splits import split_coco
 
 
 @dataclass(frozen=True)
@@ -55,46 +56,46 @@ class Sources:
         content = read_coco(
             self.labeled, 'images', 'annotations', 'categories'
         )
-        categories = content['categories']
-        labeled = Images(
-            str(self.labeled),
-            prefix(self.labeled_images),
-            len(content['images']),
-        )
-        truth = self.unlabeled_truth
+        val = read_coco(self.val, 'images', 'annotations', 'categories')
         if is_share(self.unlabeled):
             parts = self._split(content, folder)
-            labeled, unlabeled, truth = parts
         else:
-            unlabeled = self._unlabeled(folder)
-        val = read_coco(self.val, 'images', 'annotations', 'categories')
+            parts = dict(
+                labeled=Images(
+                    str(self.labeled),
+                    prefix(self.labeled_images),
+                    len(content['images']),
+                ),
+                unlabeled=self._unlabeled(folder),
+                truth_file=self.unlabeled_truth and str(self.unlabeled_truth),
+            )
         return Data(
-            tuple(category['name'] for category in categories),
-            labeled,
-            unlabeled,
-            Images(str(self.val), prefix(self.val_images), len(val['images'])),
-            str(truth) if truth else None,
+            tuple(category['name'] for category in content['categories']),
+            val=Images(
+                str(self.val), prefix(self.val_images), len(val['images'])
+            ),
+            **parts,
         )
 
-    def _split(
-        self, content: dict, folder: Path
-    ) -> tuple[Images, Images, Path]:
+    def _split(self, content: dict, folder: Path) -> dict:
         """Take the labels off a share of the labeled images."""
+        num_images = len(content['images'])
         share = parse_share(self.unlabeled)
-        images = content['images']
-        num_labeled = len(images) - round(share * len(images))
-        parts = split_coco(content, num_labeled, self.seed)
+        num_labeled = num_images - round(share * num_images)
+        splits = split_coco(content, num_labeled, self.seed, keep_classes=True)
+        (parts,) = splits.folds
         for name, part in parts.items():
             write_json(folder / f'{name}.json', part)
-        labeled, unlabeled = (
-            Images(
+        images = {
+            name: Images(
                 str(folder / f'{name}.json'),
                 prefix(self.labeled_images),
                 len(parts[name]['images']),
             )
             for name in ('labeled', 'unlabeled')
-        )
-        return labeled, unlabeled, folder / 'unlabeled_truth.json'
+        }
+        truth = str(folder / 'unlabeled_truth.json')
+        return dict(images, truth_file=truth, notes=tuple(splits.notes))
 
     def _unlabeled(self, folder: Path) -> Images:
         source = Path(self.unlabeled)

@@ -100,7 +100,7 @@ def init_experiment(
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
-    return list(explained(out, detector, data, plan))
+    return list(explained(out, detector, data, plan, wishes))
 
 
 def check_data(data: Data) -> None:
@@ -206,12 +206,14 @@ def check_stages(folder: Path) -> None:
 
 
 def explained(
-    out: Path, detector: DetectorConfig, data: Data, plan: Plan
+    out: Path,
+    detector: DetectorConfig,
+    data: Data,
+    plan: Plan,
+    wishes: Wishes,
 ) -> Iterator[str]:
     """Yield what was chosen and why, then what to do next."""
-    epochs = Schedule.of(detector.cfg).epochs(plan.batch_size)
-    sums = data.labeled.count + data.unlabeled.count
-    yield f'detector    {detector.name}: {epochs:.0f} epochs'
+    yield f'detector    {detector.name}'
     if detector.train_dataset.left_out:
         wrappers = ', '.join(detector.train_dataset.left_out)
         yield f'            without {wrappers}: iterations are counted'
@@ -220,22 +222,38 @@ def explained(
         f'images      {data.labeled.count:,} labeled, '
         f'{data.unlabeled.count:,} unlabeled, {data.val.count:,} to validate'
     )
-    yield (
-        f'batch       {plan.batch_size} x {plan.num_processes}; the learning '
-        'rate follows by the linear rule'
-    )
-    yield (
-        f"teacher     {plan.iterations:,} iterations: the detector's epochs, "
-        f'or {MIN_IMAGES_SEEN:,} images if those are fewer'
-    )
-    yield (
-        f'student     {plan.student_iterations:,} iterations: its epochs on '
-        f"{sums:,} images, or {MIN_STUDENT_FACTOR} x the teacher's"
-    )
+    yield from (f'            {note}' for note in data.notes)
+    yield f'batch       {plan.batch_size} x {plan.num_processes} images'
+    yield from explained_lengths(detector, data, plan, wishes)
     yield f'weights     {weights(detector, plan)}'
     yield f'wrote {out}/: the configs are yours. Next:'
     bounds = '--control --oracle' if data.truth_file else '--control'
     yield f'python tools/distill.py {out} {bounds}'
+
+
+def explained_lengths(
+    detector: DetectorConfig, data: Data, plan: Plan, wishes: Wishes
+) -> Iterator[str]:
+    """Yield how long the trainings are, and why."""
+    schedule = Schedule.of(detector.cfg)
+    epochs = schedule.epochs(plan.batch_size * plan.num_processes)
+    teacher = student = 'as you said'
+    if not wishes.iterations:
+        teacher = (
+            f'{epochs:.1f} epochs as in its config, but at least '
+            f'{MIN_IMAGES_SEEN:,} images'
+        )
+    if not wishes.student_iterations:
+        num_images = data.labeled.count + data.unlabeled.count
+        student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
+        if not wishes.iterations:
+            student = f'as many epochs of {num_images:,} images, {student}'
+    yield f'teacher     {plan.iterations:,} iterations: {teacher}'
+    yield f'student     {plan.student_iterations:,} iterations: {student}'
+    if schedule.images_per_iteration:
+        yield '            the learning rate follows by the linear rule'
+    else:
+        yield '            the learning rate is as in its config'
 
 
 def weights(detector: DetectorConfig, plan: Plan) -> str:

@@ -59,6 +59,7 @@ class Data:
         unlabeled: The images to annotate.
         val: The validation images.
         truth_file: The true labels of the unlabeled images, if known.
+        notes: What to tell the user about them.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +67,7 @@ class Data:
     unlabeled: Images
     val: Images
     truth_file: str | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -299,9 +301,9 @@ class NewExperiment:
             ),
             log_processor=dict(by_epoch=False),
         )
-        if cfg.get('auto_scale_lr'):
-            what = '# The learning rate is that of the detector, for its batch'
-            settings[f'{what} size.'] = None
+        if self._detector_schedule.images_per_iteration:
+            note = "# The learning rate is the detector's, for its batch size."
+            settings[note] = None
             settings['auto_scale_lr'] = dict(enable=True)
         return settings
 
