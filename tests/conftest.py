@@ -15,6 +15,7 @@ default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist looks.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of one module that share an experiment together."""
     for item in items:

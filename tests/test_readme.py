@@ -11,8 +11,12 @@ from projects.data_distillation.experiment import MODELS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / 'README.md').read_text()
-BLOCKS = re.findall(r'```bash\n(.*?)```', TEXT, re.DOTALL)
+BLOCKS = [
+    block.replace('\\\n', ' ')
+    for block in re.findall(r'```bash\n(.*?)```', TEXT, re.DOTALL)
+]
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+NEW = 'configs/cells'
 TARGETS = sorted(set(re.findall(r'`make (\w+)`', TEXT)))
 # Words in backticks that look like files of this repository.
 PATHS = sorted(
@@ -48,7 +52,8 @@ def test_command_names_files_that_exist(command):
         word for word in arguments if re.match(r'(configs|tools|tests)/', word)
     ]
     assert files or program == 'source' or '=' in program
-    assert all((ROOT / file).exists() for file in files)
+    # What tools/init_experiment.py writes is not there yet.
+    assert all((ROOT / file).exists() for file in files if file != NEW)
 
 
 @pytest.mark.parametrize('target', TARGETS)
