@@ -221,7 +221,7 @@ def spoil(drawn, *numbers: int) -> None:
 
 
 def test_too_many_unreadable_images_end_the_run(drawn, checkpoint, tmp_path):
-    spoil(drawn, 1, 2, 4)
+    spoil(drawn, 0, 2, 3)
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].max_unreadable_share = 0.4
     runner = Runner.from_cfg(cfg)
@@ -229,27 +229,29 @@ def test_too_many_unreadable_images_end_the_run(drawn, checkpoint, tmp_path):
     with pytest.raises(ValueError, match='3 of 5 images .*_share=0.4 .*Mend'):
         runner.test()
 
-    # At the third one, which is the last image; nothing is lost.
-    assert len(runner.model.module.batches) == 3 * 2
-    assert len(DetectionStore(tmp_path / 'work/detections').images()) == 5
+    # At the third one, before the last image; nothing is lost.
+    assert len(runner.model.module.batches) == 3 * 1
+    assert len(DetectionStore(tmp_path / 'work/detections').images()) == 4
     assert not (tmp_path / 'work' / 'pseudo_labels.json').exists()
     cfg.custom_hooks[0].max_unreadable_share = 0.6
     assert len(annotate(cfg)['images']) == 2
 
 
 def test_too_many_unreadable_images_of_two_jobs_end_the_last(
-    drawn, checkpoint, tmp_path
+    drawn, checkpoint, tmp_path, caplog
 ):
     # One for each job, of five: neither alone is too many.
     spoil(drawn, 0, 1)
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].max_unreadable_share = 0.2
     cfg.test_dataloader.sampler.update(part=0, num_parts=2)
-    Runner.from_cfg(cfg).test()
+    assert '2 images are still with other processes' in logged(cfg, caplog)
     cfg.test_dataloader.sampler.part = 1
 
     with pytest.raises(ValueError, match='2 of 5 images cannot be read'):
-        Runner.from_cfg(cfg).test()
+        logged(cfg, caplog)
+
+    assert '2 of 5 images are in' in caplog.text
 
 
 @pytest.mark.parametrize('share', [-0.1, 1.1])
@@ -277,15 +279,31 @@ def test_log_says_what_is_to_be_done_and_what_is_wrong(
     spoil(drawn, 1)
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].max_unreadable_share = 0.2
+    cfg.default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
+    cfg.test_pipeline = [dict(type='Pad', size_divisor=32)]
 
     log = logged(cfg, caplog)
 
     assert '5 images, of them 0 done before; 6 views of each, 1 teach' in log
+    assert "`test_pipeline` has ['Pad'], which no view has" in log
     assert "'1.png' cannot be read: " in log
     assert '2 of 5 images (40%), ' in log
     assert ' left, 1 unreadable' in log
     assert 'measured on 3 images: ' in log
     assert 'Epoch(test) [' not in log.replace('Epoch(test) [5/5]', '')
+    assert 'detections on 4 images became pseudo labels: ' in log
+
+
+def test_detections_alone_are_for_validation(
+    drawn, checkpoint, tmp_path, caplog
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].type = 'DetectionHook'
+
+    log = logged(cfg, caplog)
+
+    assert 'detections of 5 images are in ' in log
+    assert not (tmp_path / 'work' / 'pseudo_labels.json').exists()
 
 
 def test_dry_run_measures_and_stores_nothing(
@@ -311,6 +329,8 @@ def test_dry_run_of_few_images_stores_nothing_either(
     log = logged(cfg, caplog)
 
     assert 'measured on 1 images: ' in log
+    # It ended there: nothing is expected to be on disk.
+    assert 'are still with other processes' not in log
     assert not list((tmp_path / 'work' / 'detections').iterdir())
 
 
@@ -661,6 +681,15 @@ def test_class_that_the_labeled_file_lacks_is_refused(
     cfg.test_dataloader.dataset.metainfo = dict(classes=('red', 'blue'))
 
     refused(cfg, ValueError, r"classes not in the file: \['blue'\]")
+
+
+def test_rules_that_cannot_select_are_refused(drawn, checkpoint, tmp_path):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].selection = dict(
+        selector=dict(type='PrecisionSelector', target=0.5)
+    )
+
+    refused(cfg, ValueError, 'needs the detections of labeled validation')
 
 
 def test_labeled_file_without_categories_is_refused(

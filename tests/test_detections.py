@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from mmengine.logging import MMLogger
 
-from projects.data_distillation import DetectionStore
-from projects.data_distillation.detections import StoreError
+from projects.data_distillation import DetectionStore, detections
+from projects.data_distillation.detections import StoreError, flatten
+from projects.data_distillation.shards import SCHEMA
 
 
 def row(name: str, image_id: int | None = None, num: int = 2) -> dict:
@@ -181,6 +182,18 @@ def test_what_could_not_be_written_has_an_advice(tmp_path):
 
     with pytest.raises(OSError, match='of 1 images cannot be .*run the same'):
         writer.flush()
+
+
+def test_boxes_of_several_parts_are_clipped_to_their_images(monkeypatch):
+    monkeypatch.setattr(detections, 'BOXES_AT_ONCE', 3)
+    rows = [dict(row('a'), width=2), row('b')]
+
+    found = flatten(pa.Table.from_pylist(rows, SCHEMA))
+
+    assert found.bbox_xywh.tolist() == [
+        *[[1.0, 2.0, 1.0, 2.5]] * 2,
+        *[[1.0, 2.0, 2.0, 2.5]] * 2,
+    ]
 
 
 # --- files that are no whole shards ----------------------------------------

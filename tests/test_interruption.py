@@ -1,6 +1,8 @@
 """A run that ends early, for any reason, keeps what it has found."""
 
 import atexit
+import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -232,12 +234,29 @@ def test_folder_that_cannot_be_written_is_found_at_the_start(
     assert runner.model.module.batches == []
 
 
-def test_signals_are_as_before_after_the_run(drawn, checkpoint, tmp_path):
+@pytest.mark.parametrize('end', ['whole', 'dry run', 'unreadable', 'stopped'])
+def test_signals_are_as_before_after_the_run(
+    drawn, checkpoint, tmp_path, caplog, end
+):
     before = signal.getsignal(signal.SIGTERM)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.dry_run = end == 'dry run'
+    if end == 'unreadable':
+        (drawn.folder / 'unlabeled' / '0.png').unlink()
+        cfg.custom_hooks[0].max_unreadable_share = 0
+    runner = Runner.from_cfg(cfg)
+    if end == 'stopped':
+        runner.model.module.register_forward_pre_hook(
+            lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )
+    runner.logger.setLevel(logging.INFO)
+    runner.logger.addHandler(caplog.handler)
 
-    annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+    with contextlib.suppress(SystemExit, ValueError):
+        runner.test()
 
     assert signal.getsignal(signal.SIGTERM) == before
+    assert ('stopped by SIGTERM; what is' in caplog.text) == (end == 'stopped')
 
 
 def test_a_request_is_noted_until_it_is_forgotten(tmp_path):
