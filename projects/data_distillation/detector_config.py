@@ -161,16 +161,17 @@ class DetectorConfig:
     @property
     def test_resize(self) -> Mapping | None:
         """The transform that resizes test images; None if none does."""
-        for transform in self.test_dataset.transforms():
-            if type_of(transform) in ('Resize', 'FixScaleResize'):
-                return transform
-        return None
+        return self._test_transform('Resize', 'FixScaleResize')
 
     @property
     def test_pad(self) -> Mapping | None:
         """The transform that pads test images; None if none does."""
+        return self._test_transform('Pad')
+
+    def _test_transform(self, *types: str) -> Mapping | None:
+        """Return the first transform of test images that is one of these."""
         for transform in self.test_dataset.transforms():
-            if type_of(transform) == 'Pad':
+            if type_of(transform) in types:
                 return transform
         return None
 
@@ -188,6 +189,7 @@ class DetectorConfig:
         heads = {k: v for k, v in self.cfg.model.items() if k != 'backbone'}
 
         def change(part: Mapping) -> dict:
+            """Set it where it is."""
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
@@ -200,7 +202,7 @@ class DetectorConfig:
         """
         return changes_of(self.cfg.model, '_base_.model', unfrozen) or {}
 
-    def batch_size_changes(self, factor: float) -> dict:
+    def image_size_changes(self, factor: float) -> dict:
         """Return the changes of `model` for images of another size."""
         path = '_base_.model.data_preprocessor'
         part = self.cfg.model.get('data_preprocessor', {})

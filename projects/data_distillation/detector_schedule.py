@@ -135,6 +135,7 @@ class Schedule:
         """Return when a hook begins to act, if it counts epochs."""
 
         def iteration(epoch: int) -> int:
+            """Return the iteration at which an epoch would begin."""
             return round(epoch * max_iters / self.total)
 
         if type_of(hook) == 'PipelineSwitchHook':

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .coco import read_coco, write_json
 from .datasets import find_images
+from .formats import lines_of
 from .new_experiment import Data, Images
 from .splits import split_coco
 
@@ -143,12 +144,11 @@ def read_list(path: Path) -> Sequence[str]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty.
+        ValueError: If it is empty, or not in UTF-8.
     """
     if not path.is_file():
         raise FileNotFoundError(f'list of unlabeled images not found: {path}')
-    names = [line.strip() for line in path.read_text().splitlines()]
-    names = [name for name in names if name]
+    names = lines_of(path)
     if not names:
         raise ValueError(f'{path} lists no image')
     return names

@@ -27,7 +27,7 @@ from .coco import (
 )
 from .coco_checks import TOLERANCE
 from .coco_schema import is_number
-from .datasets import IMAGE_SUFFIXES, walk_files
+from .datasets import IMAGE_SUFFIXES, repeated, walk_files
 from .image_files import (
     FORMATS,
     ImageError,
@@ -444,7 +444,7 @@ def check_writable(coco: dict, folder: Path, source: Path) -> None:
         ('category names', classes),
         ('image names without suffix', [stem_of(file) for file in files]),
     ):
-        twice = [key for key, n in Counter(keys).items() if n > 1]
+        twice = repeated(keys)
         if twice:
             raise FormatError(
                 f'{source}: {len(twice)} {kind} are there more than once, the '

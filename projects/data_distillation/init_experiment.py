@@ -145,19 +145,19 @@ def plan_for(detector: DetectorConfig, data: Data, wishes: Wishes) -> Plan:
     iterations = wishes.iterations or iterations_for(
         num_labeled, epochs, step, MIN_IMAGES_SEEN
     )
-    student_iterations = wishes.student_iterations or max(
-        iterations_for(num_labeled + data.unlabeled.count, epochs, step, 0),
-        MIN_STUDENT_FACTOR * iterations,
-    )
-    if wishes.iterations and not wishes.student_iterations:
-        student_iterations = MIN_STUDENT_FACTOR * iterations
+    student_iterations = MIN_STUDENT_FACTOR * iterations
+    if not wishes.iterations:
+        num_images = num_labeled + data.unlabeled.count
+        student_iterations = max(
+            iterations_for(num_images, epochs, step, 0), student_iterations
+        )
     # A model for one size of images sees nothing in others.
     scales = (1.0,) if detector.has_fixed_size else wishes.scales
     return Plan(
         batch_size=batch_size,
         num_processes=wishes.gpus,
         iterations=iterations,
-        student_iterations=student_iterations,
+        student_iterations=wishes.student_iterations or student_iterations,
         size_factor=size_factor(detector, wishes.image_size),
         from_scratch=wishes.from_scratch,
         view_scales=scales,

@@ -66,6 +66,7 @@ def init_worker(
     """
 
     def end(number: int, frame: FrameType | None) -> None:
+        """Ignore the signal until then."""
         if is_leaving.value:
             os._exit(0)
 

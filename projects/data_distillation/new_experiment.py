@@ -128,14 +128,11 @@ class NewExperiment:
     data: Data
     plan: Plan
 
-    def write(self, folder: Path) -> list[Path]:
+    def write(self, folder: Path) -> None:
         """Write the files.
 
         Args:
             folder: Where to; is made.
-
-        Returns:
-            The files.
         """
         stages = {
             'teacher': (self.detector.name, self.teacher()),
@@ -147,15 +144,12 @@ class NewExperiment:
         if self.data.truth_file:
             stages['oracle'] = ('./supervised_long.py', self.oracle())
         folder.mkdir(parents=True, exist_ok=True)
-        files = []
         for stage, (base, settings) in stages.items():
-            file = folder / f'{stage}.py'
             card = CARDS[stage].format(
                 name=self.name, detector=self.detector.name
             )
-            file.write_text(config_text(card, base, settings))
-            files.append(file)
-        return files
+            text = config_text(card, base, settings)
+            (folder / f'{stage}.py').write_text(text)
 
     def teacher(self) -> dict:
         """Return the settings of `teacher.py`."""
@@ -222,7 +216,7 @@ class NewExperiment:
         if self.plan.from_scratch:
             changes = merged(changes, detector.from_scratch_changes())
         if factor != 1:
-            changes = merged(changes, detector.batch_size_changes(factor))
+            changes = merged(changes, detector.image_size_changes(factor))
         settings = dict(model=changes)
         if self.plan.from_scratch and detector.cfg.get('load_from'):
             settings['load_from'] = None
