@@ -8,6 +8,7 @@ import pytest
 
 from projects.data_distillation import coco_writer
 from projects.data_distillation.coco_writer import (
+    digest_of_labels,
     read_origin,
     write_pseudo_labels,
 )
@@ -130,3 +131,18 @@ def test_old_file_stays_if_writing_fails(tmp_path):
 
     assert file.read_text() == 'old'
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_digest_is_that_of_the_labels_not_of_the_date(tmp_path):
+    file = tmp_path / 'labels.json'
+
+    def digest(info: str, images: str) -> str:
+        file.write_text(f'{{"info": {info},\n"images": [{images}]}}\n')
+        return digest_of_labels(file)
+
+    assert digest('"monday"', '1') == digest('"tuesday"', '1')
+    assert digest('"monday"', '1') != digest('"monday"', '2')
+    file.write_text('{"images": [1],\n"info": 1}')
+    of_other_writer = digest_of_labels(file)
+    file.write_text('{"images": [2],\n"info": 1}')
+    assert digest_of_labels(file) != of_other_writer

@@ -1,76 +1,13 @@
-"""distill.py's parts: resuming, finding keys, the comparison."""
-
-import json
+"""Experiment folders: their configs, options and the mistakes in them."""
 
 import pytest
 from mmengine.config import Config
 
+from projects.data_distillation.checkpoints import CheckpointError
 from projects.data_distillation.experiment import (
     Experiment,
-    StageError,
-    comparison,
-    gap_closed,
-    newest_metrics,
     pseudo_label_key,
-    run_command,
 )
-
-QUALITY = dict(images=3, instances=1200, precision=0.75, recall=0.5)
-
-
-def summary(**maps: float) -> dict:
-    models = {
-        model: dict(bbox_mAP=value, bbox_mAP_50=value, bbox_mAP_75=value)
-        for model, value in maps.items()
-    }
-    models['gap_closed'] = gap_closed(models)
-    return dict(models, pseudo_labels=QUALITY)
-
-
-@pytest.mark.parametrize(
-    ('maps', 'expected'),
-    [
-        (dict(teacher=0.2, student=0.3, oracle=0.4), 0.5),
-        (dict(teacher=0.2, student=0.1, oracle=0.4), -0.5),
-        (dict(teacher=0.2, student=0.3), None),
-        (dict(teacher=0.4, student=0.3, oracle=0.4), None),
-    ],
-)
-def test_gap_closed(maps, expected):
-    assert summary(**maps)['gap_closed'] == pytest.approx(expected)
-
-
-def test_table_has_a_row_per_model_from_lower_to_upper_bound():
-    text = comparison(summary(oracle=0.4, student=0.3, teacher=0.2))
-
-    rows = [line.split()[1] for line in text.splitlines() if '40.0' in line
-            or '30.0' in line or '20.0' in line]  # fmt: skip
-    assert rows == ['teacher', 'student', 'oracle']
-    assert '1,200 pseudo labels on 3 images' in text
-    assert 'precision 0.750, recall 0.500' in text
-    assert text.splitlines()[-1] == 'gap from teacher to oracle closed: 50%'
-
-
-def test_table_without_oracle_and_truth_says_less():
-    content = summary(student=0.3, teacher=0.2)
-    content['pseudo_labels'] = dict(images=3, instances=7)
-
-    text = comparison(content)
-
-    assert text.splitlines()[-1] == '7 pseudo labels on 3 images'
-
-
-def test_newest_evaluation_counts(tmp_path):
-    assert newest_metrics(tmp_path) is None
-    for time, value in (('20250102_000000', 0.5), ('20250101_000000', 0.1)):
-        (tmp_path / time).mkdir()
-        (tmp_path / time / f'{time}.json').write_text(
-            json.dumps({'coco/bbox_mAP': value, 'data_time': 3})
-        )
-
-    assert newest_metrics(tmp_path) == dict(
-        bbox_mAP=0.5, bbox_mAP_50=0.0, bbox_mAP_75=0.0
-    )
 
 
 def student_config(tmp_path, *files: str):
@@ -101,22 +38,67 @@ def test_experiment_without_a_stage_config_is_refused(tmp_path):
     student_config(tmp_path)
 
     with pytest.raises(FileNotFoundError, match=r'annotate\.py not found'):
-        Experiment(tmp_path, tmp_path, ('teacher', 'student'))
-
-
-def test_failed_command_is_shown_with_its_exit_code(capfd):
-    with pytest.raises(StageError, match="exit code 3: python -c 'exit"):
-        run_command(['python', '-c', 'exit(3)'])
-
-    assert "$ python -c 'exit(3)'" in capfd.readouterr().out
+        Experiment(tmp_path)
 
 
 def test_options_change_every_stage(tmp_path):
     for stage in ('teacher', 'annotate', 'student'):
         (tmp_path / f'{stage}.py').write_text('a = dict(b=1)\n')
 
-    experiment = Experiment(
-        tmp_path, tmp_path, ('teacher', 'student'), options=('a.b=x', 'c=3')
-    )
+    experiment = Experiment(tmp_path, options=('a.b=x', 'c=3'))
 
     assert experiment.load('annotate').to_dict() == dict(a=dict(b='x'), c=3)
+
+
+@pytest.fixture(autouse=True)
+def beside_the_data(tiny_experiment, monkeypatch) -> None:
+    monkeypatch.chdir(tiny_experiment.parent)
+
+
+def with_hooks(tiny_experiment, tmp_path, hooks: str) -> Experiment:
+    """The tiny experiment with other hooks in annotate.py."""
+    for stage in ('teacher', 'annotate', 'student', 'validate'):
+        base = str(tiny_experiment / f'{stage}.py')
+        text = f'_base_ = {base!r}\n'
+        (tmp_path / f'{stage}.py').write_text(text)
+    with (tmp_path / 'annotate.py').open('a') as config:
+        config.write(f'custom_hooks = {hooks}\n')
+    return Experiment(tmp_path)
+
+
+def test_annotation_needs_one_hook_that_writes_labels(
+    tiny_experiment, tmp_path
+):
+    experiment = with_hooks(tiny_experiment, tmp_path, '[]')
+
+    with pytest.raises(ValueError, match='one AnnotationHook, found 0'):
+        experiment.check()
+
+
+def test_place_of_validation_detections_is_found(tiny_experiment, tmp_path):
+    selection = 'dict(validation=dict(detections="a", ann_file="b"))'
+    hooks = (
+        '[dict(type="IgnoreRegionsHook"), '
+        f'dict(_base_.custom_hooks[0], selection={selection})]'
+    )
+    experiment = with_hooks(tiny_experiment, tmp_path, hooks)
+
+    key = experiment.validation_key()
+
+    assert key == 'custom_hooks.1.selection.validation.detections'
+    experiment.config('validate').unlink()
+    assert experiment.validation_key() is None
+    assert Experiment(tiny_experiment).validation_key() is None
+
+
+def test_student_of_another_architecture_cannot_teach(
+    tiny_experiment, tmp_path
+):
+    experiment = with_hooks(tiny_experiment, tmp_path, '_base_.custom_hooks')
+    experiment.check(can_teach=True)
+    with (tmp_path / 'student.py').open('a') as config:
+        config.write('model = dict(bbox_head=dict(stacked_convs=1))\n')
+
+    experiment.check()
+    with pytest.raises(CheckpointError, match='cannot be the next teacher'):
+        experiment.check(can_teach=True)

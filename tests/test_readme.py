@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projects.data_distillation.experiment import MODELS
+from projects.data_distillation.experiment import TRAINED
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / 'README.md').read_text()
@@ -62,4 +62,4 @@ def test_make_target_exists(target):
 
 
 def test_quoted_table_has_the_models_of_the_comparison():
-    assert all(f' {model} ' in TEXT for model in MODELS)
+    assert all(f' {model} ' in TEXT for model in TRAINED)

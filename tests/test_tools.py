@@ -1,8 +1,6 @@
 """The command lines, as real processes."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -21,10 +19,8 @@ from builders import (
     wait_until,
     written_cfg,
 )
-from mmengine.config import Config
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.coco_writer import read_origin
 
 
 @pytest.mark.parametrize('num_processes', [2, 3])
@@ -206,119 +202,6 @@ def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
     )
 
 
-def distill(experiment: Path, *options: object):
-    return run(
-        'python', ROOT / 'tools/distill.py', experiment.name,
-        '--work-dir', 'work', '--oracle', '--control', '--seed', 1,
-        '--cfg-options', 'default_hooks.logger.interval=1', *options,
-        cwd=experiment.parent,
-    )  # fmt: skip
-
-
-def test_distill_runs_all_stages_and_not_again(tiny_experiment):
-    done = distill(tiny_experiment)
-
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    work = tiny_experiment.parent / 'work'
-    summary = json.loads((work / 'summary.json').read_text())
-    models = ('teacher', 'supervised_long', 'student', 'oracle')
-    assert summary.keys() == {*models, 'gap_closed', 'pseudo_labels'}
-    assert all(0 <= summary[m]['bbox_mAP'] <= 1 for m in models)
-    quality = summary['pseudo_labels']
-    assert quality.keys() == {'images', 'instances', 'precision', 'recall'}
-    assert quality['images'] == 4
-    assert list((work / 'annotate' / 'detections').glob('*.parquet'))
-    student = Config.fromfile(next((work / 'student').glob('student.py')))
-    assert student.randomness.seed == 1
-    parts = student.train_dataloader.dataset.datasets
-    assert parts[1].ann_file == 'work/annotate/pseudo_labels.json'
-    for stage in (*models, 'annotate'):
-        dumped = Config.fromfile(work / stage / f'{stage}.py')
-        assert dumped.default_hooks.logger.interval == 1
-    for model in models:
-        assert model in done.stdout.split('Comparison')[-1]
-
-    num_cores = min(len(os.sched_getaffinity(0)), 8)
-    if num_cores > 1:
-        started = 'dist_test.sh experiment/annotate.py work/teacher/iter_2.pth'
-        assert f'{started} {num_cores} --work-dir' in done.stdout
-
-    again = distill(tiny_experiment)
-
-    assert again.returncode == 0, again.stderr
-    assert '$ python' not in again.stdout
-    assert again.stdout.split('Comparison')[1] in done.stdout
-
-
-def test_two_processes_go_on_with_a_half_done_stage(tiny_experiment):
-    work = tiny_experiment.parent / 'work'
-    assert distill(tiny_experiment).returncode == 0
-    (work / 'student' / 'finished').unlink()
-    (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
-
-    again = distill(tiny_experiment, '--launcher', 'pytorch', '--gpus', 2)
-
-    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
-    commands = [line for line in again.stdout.splitlines() if '$ ' in line]
-    assert len(commands) == 2
-    assert 'dist_test.sh experiment/student.py work/stud' in commands[1]
-    assert 'dist_train.sh experiment/student.py 2 ' in commands[0]
-    assert '--resume work/student/iter_1.pth' in commands[0]
-    assert 'resumed epoch: 0, iter: 1' in again.stdout
-    assert (work / 'student' / 'finished').is_file()
-
-
-def test_distill_refuses_results_of_other_settings(tiny_experiment):
-    assert distill(tiny_experiment).returncode == 0
-
-    refused = distill(tiny_experiment, '--seed', 2)
-
-    assert refused.returncode == 1
-    assert "work/teacher holds results of other settings (['seed']" in (
-        refused.stderr
-    )
-    assert '$ ' not in refused.stdout
-
-
-def test_distill_selects_again_without_inference(tiny_experiment):
-    assert distill(tiny_experiment).returncode == 0
-    config = tiny_experiment / 'annotate.py'
-    before = config.read_text()
-    config.write_text(
-        f'{before}\ncustom_hooks = [dict(_base_.custom_hooks[0], '
-        'selection=dict(selector=dict(type="MatchedSelector", floor=0.3)))]\n'
-    )
-
-    again = distill(tiny_experiment)
-
-    config.write_text(before)
-    assert again.stdout.count('$ ') == 1
-    assert '4 of 4 images are in' in again.stdout
-    labels = tiny_experiment.parent / 'work/annotate/pseudo_labels.json'
-    used = read_origin(labels)['selection']['selector']
-    assert used == dict(type='MatchedSelector', floor=0.3)
-    # The student of the labels before is not thrown away.
-    assert "(['pseudo_labels'] changed): delete it" in again.stderr
-
-
-def test_distill_finds_bad_data_before_the_first_training(tiny_experiment):
-    experiment = tiny_experiment.parent / 'leaking'
-    shutil.copytree(tiny_experiment, experiment)
-    with (experiment / 'annotate.py').open('a') as config:
-        config.write(
-            'held_out = dict(ann_file=_base_.unlabeled_truth, '
-            "img_prefix=_base_.data_root + 'images/unlabeled/')\n"
-            'custom_hooks = [dict(_base_.custom_hooks[0], '
-            'held_out=[held_out])]\n'
-        )
-
-    refused = distill(experiment, '--work-dir', 'never')
-
-    assert refused.returncode == 1
-    assert '4 of 4 unlabeled images are in' in refused.stderr
-    assert '$ ' not in refused.stdout
-
-
 def test_training_on_a_file_without_categories_is_refused(tiny_experiment):
     folder = tiny_experiment.parent
     file = folder / 'data/digits/annotations/labeled.json'
@@ -336,13 +219,6 @@ def test_training_on_a_file_without_categories_is_refused(tiny_experiment):
     assert refused.returncode != 0
     assert 'bad.json: `categories` is missing' in refused.stderr
     assert not list((folder / 'refused').glob('*.pth'))
-
-
-def test_distill_names_what_is_missing(tmp_path):
-    refused = run('python', 'tools/distill.py', tmp_path)
-
-    assert refused.returncode == 1
-    assert refused.stderr.strip().endswith('annotate.py not found')
 
 
 def test_split_coco_writes_three_files(drawn, tmp_path):

@@ -1,9 +1,11 @@
 """Run an experiment folder: teacher, annotate, student, comparison.
 
-Run again, it skips what is finished and goes on with what is not.
+Run again, it skips what is finished, goes on with what is not, and runs the
+stages again whose config or annotation files have changed.
 
-Example:
+Examples:
     python tools/distill.py configs/digits --oracle --control
+    python tools/distill.py configs/digits --seeds 0 1 2 --rounds 2 --dry-run
 """
 
 import argparse
@@ -12,11 +14,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.experiment import (
-    Experiment,
-    StageError,
-    comparison,
+from projects.data_distillation.comparison import comparison
+from projects.data_distillation.distillation import (
+    Distillation,
+    per_seed,
+    run_seeds,
 )
+from projects.data_distillation.dry_run import plan
+from projects.data_distillation.experiment import Experiment
+from projects.data_distillation.launcher import Launcher
+from projects.data_distillation.run_log import log_to, say
+from projects.data_distillation.stages import StageError, Stages
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,43 +33,59 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        'experiment', type=Path, help='folder of teacher.py, annotate.py, ...'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('experiment', type=Path, help='folder of teacher.py, annotate.py, ...')
+    add(
         '--work-dir',
         type=Path,
         help='default: work_dirs/ and its path below configs/',
     )
-    parser.add_argument(
+    add(
         '--oracle',
         action='store_true',
         help='also train oracle.py, on the true labels of all images',
     )
-    parser.add_argument(
+    add(
         '--control',
         action='store_true',
         help='also train supervised_long.py, the labeled images alone for the '
         "student's schedule",
     )
+    add(
+        '--rounds',
+        type=int,
+        default=1,
+        help='let each student be the next teacher, so often at most; stops '
+        'when validation gains no more (default: 1)',
+    )
+    add(
+        '--dry-run',
+        action='store_true',
+        help='say what would be done, and measure what it would take',
+    )
     add_stage_options(parser)
     args = parser.parse_args()
-    if args.gpus > 1 and args.launcher == 'none':
-        parser.error('--gpus needs --launcher pytorch')
+    if args.rounds < 1:
+        parser.error(f'--rounds must be at least 1, got {args.rounds}')
+    if args.seeds and len(set(args.seeds)) < max(2, len(args.seeds)):
+        parser.error(f'--seeds needs two or more, each once, got {args.seeds}')
     return args
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how each stage is run."""
     add = parser.add_argument
-    add('--launcher', choices=['none', 'pytorch'], default='none')
-    add(
-        '--gpus',
+    add('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
+    add('--gpus', type=int, default=1, help='processes, with a launcher')
+    add('--partition', help='of Slurm, with --launcher slurm')
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument('--seed', type=int, help='of all trainings')
+    seeds.add_argument(
+        '--seeds',
         type=int,
-        default=1,
-        help='processes, with --launcher pytorch',
+        nargs='+',
+        help='run all with each of these, and compare the means',
     )
-    add('--seed', type=int, help='of all trainings')
     add(
         '--cfg-options',
         nargs='+',
@@ -84,24 +108,43 @@ def default_work_dir(experiment: Path) -> Path:
     return Path('work_dirs') / experiment.name
 
 
-def main() -> None:
-    """Run the experiment and print the comparison."""
-    args = parse_args()
+def distillation_of(args: argparse.Namespace) -> Distillation:
+    """Make what is to be run of the command line.
+
+    Raises:
+        FileNotFoundError: If a stage config does not exist.
+        ValueError: If launcher, processes and partition do not fit together.
+    """
     bounds = {'supervised_long': args.control, 'oracle': args.oracle}
     models = ('teacher', 'student', *(m for m, on in bounds.items() if on))
+    experiment = Experiment(args.experiment, models, tuple(args.cfg_options))
+    launcher = Launcher(args.launcher, args.gpus, args.partition)
+    work_dir = args.work_dir or default_work_dir(args.experiment)
+    stages = Stages(experiment, launcher, args.seed)
+    return Distillation(stages, work_dir, args.rounds)
+
+
+def run(distillation: Distillation, args: argparse.Namespace) -> None:
+    """Run or plan it, and print the outcome."""
+    if args.dry_run:
+        seeds = per_seed(distillation, args.seeds or ())
+        print(plan([*seeds.values()] or [distillation]))
+        return
+    log_to(distillation.work_dir / 'distill.log')
+    if args.seeds:
+        summary = run_seeds(distillation, args.seeds)
+    else:
+        summary = distillation.run()
+    say(f'\n{comparison(summary)}')
+
+
+def main() -> None:
+    """Run the experiment, and print the comparison."""
+    args = parse_args()
     try:
-        experiment = Experiment(
-            args.experiment,
-            args.work_dir or default_work_dir(args.experiment),
-            models,
-            args.gpus if args.launcher == 'pytorch' else 1,
-            args.seed,
-            tuple(args.cfg_options),
-        )
-        summary = experiment.run()
+        run(distillation_of(args), args)
     except (StageError, FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    print(f'\n{comparison(summary)}')
 
 
 if __name__ == '__main__':

@@ -31,6 +31,7 @@ from .selection import FixedSelector, MatchedSelector, PrecisionSelector
 from .selection_rules import SelectionRules
 from .strong_augmentation import StrongAugmentation
 from .switching import SwitchPipelineHook
+from .tensorboard import TensorBoardHook
 from .tta import MultiViewTTA
 from .views import VIEW_TRANSFORMS, View, ViewTransform
 
@@ -60,6 +61,7 @@ __all__ = [
     'SourceRatioSampler',
     'StrongAugmentation',
     'SwitchPipelineHook',
+    'TensorBoardHook',
     'UnlabeledDataset',
     'View',
     'ViewTransform',

@@ -4,6 +4,7 @@ A million images' annotations as Python objects would need many gigabytes, and
 minutes to format: the text is made column by column.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -142,6 +143,23 @@ def read_origin(path: str | Path) -> dict:
         with suppress(ValueError, RecursionError):
             return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
     return origin_of(read_coco(path))
+
+
+def digest_of_labels(path: Path) -> str:
+    """Return a file's SHA-256 without its `info`, which has the date.
+
+    Args:
+        path: A file of pseudo labels; if `write_pseudo_labels` did not write
+            it, the digest is that of the whole file.
+    """
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        first = file.readline()
+        if not first.startswith(INFO.encode()):
+            digest.update(first)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def parts(

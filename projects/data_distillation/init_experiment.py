@@ -189,10 +189,7 @@ def check_stages(folder: Path) -> None:
         DetectorError: If the detector cannot be built, or its pipeline fails.
         ValueError, FileNotFoundError: If the data cannot be used.
     """
-    experiment = Experiment(
-        folder, folder / 'work_dir', ('teacher', 'student', 'supervised_long')
-    )
-    experiment.check()
+    Experiment(folder, ('teacher', 'student', 'supervised_long')).check()
     cfg = Config.fromfile(folder / 'teacher.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     try:

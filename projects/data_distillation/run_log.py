@@ -1,0 +1,29 @@
+"""The log of an experiment: what was run and why, on stdout and in a file."""
+
+import logging
+import sys
+from pathlib import Path
+
+LOG = logging.getLogger('distill')
+
+
+def log_to(file: Path) -> None:
+    """Show what is logged, and append it to a file with the time.
+
+    Args:
+        file: Its folder is made.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shown = logging.StreamHandler(sys.stdout)
+    kept = logging.FileHandler(file, encoding='utf-8')
+    kept.setFormatter(
+        logging.Formatter('%(asctime)s %(message)s', '%Y-%m-%d %H:%M:%S')
+    )
+    LOG.handlers = [shown, kept]
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+
+
+def say(text: str) -> None:
+    """Log a text of one or more lines."""
+    LOG.info(text)

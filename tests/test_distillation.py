@@ -1,0 +1,267 @@
+"""distill.py, as real processes, on a tiny experiment."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from builders import ROOT, run
+from mmengine.config import Config
+
+from projects.data_distillation.coco_writer import read_origin
+
+MODELS = ('teacher', 'supervised_long', 'student', 'oracle')
+SEED = '--seed', 1
+BOUNDS = '--oracle', '--control'
+
+
+def distill(experiment: Path, work_dir: str, *options: object):
+    return run(
+        'python', ROOT / 'tools/distill.py', experiment.name,
+        '--work-dir', work_dir, *options,
+        '--cfg-options', 'default_hooks.logger.interval=1',
+        cwd=experiment.parent,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def done(tiny_experiment):
+    """All stages, run once."""
+    done = distill(tiny_experiment, 'work', *BOUNDS, *SEED)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return done
+
+
+@pytest.fixture
+def work(tiny_experiment, done, tmp_path) -> Path:
+    """A copy of the results of all stages."""
+    return shutil.copytree(tiny_experiment.parent / 'work', tmp_path / 'copy')
+
+
+def test_all_stages_are_run_and_compared(tiny_experiment, done):
+    work = tiny_experiment.parent / 'work'
+
+    summary = json.loads((work / 'summary.json').read_text())
+    assert summary.keys() == {*MODELS, 'gap_closed', 'pseudo_labels'}
+    assert all(0 <= summary[m]['bbox_mAP'] <= 1 for m in MODELS)
+    quality = summary['pseudo_labels']
+    assert quality.keys() == {'images', 'instances', 'precision', 'recall'}
+    assert quality['images'] == 4
+    assert list((work / 'annotate' / 'detections').glob('*.parquet'))
+    student = Config.fromfile(work / 'student' / 'student.py')
+    assert student.randomness.seed == 1
+    parts = student.train_dataloader.dataset.datasets
+    assert parts[1].ann_file == 'work/annotate/pseudo_labels.json'
+    for stage in (*MODELS, 'annotate'):
+        dumped = Config.fromfile(work / stage / f'{stage}.py')
+        assert dumped.default_hooks.logger.interval == 1
+    for model in MODELS:
+        assert model in done.stdout.split('Comparison')[-1]
+
+
+def test_on_a_cpu_every_core_annotates(tiny_experiment, done):
+    num_cores = min(len(os.sched_getaffinity(0)), 8)
+    if num_cores == 1:
+        pytest.skip('this machine has one core')
+
+    started = 'dist_test.sh experiment/annotate.py work/teacher/iter_2.pth'
+    assert f'{started} {num_cores} --work-dir' in done.stdout
+
+
+def test_log_has_commands_times_and_the_table(tiny_experiment, done):
+    log = (tiny_experiment.parent / 'work/distill.log').read_text()
+
+    assert log.count('$ ') == log.count(': took 0:00:') == 9
+    assert log.split('Comparison')[1] in done.stdout
+    assert 'Epoch(train)' not in log
+    assert log.splitlines()[0][:2] == '20'  # The time of each.
+
+
+def test_what_is_done_is_not_done_again(tiny_experiment, done, work):
+    again = distill(tiny_experiment, work, *BOUNDS, *SEED)
+
+    assert again.returncode == 0, again.stderr
+    assert '$ ' not in again.stdout
+    assert again.stdout.split('Comparison')[1] in done.stdout
+
+
+def test_two_processes_go_on_with_a_half_done_stage(tiny_experiment, work):
+    (work / 'student' / 'finished').unlink()
+    (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
+
+    again = distill(
+        tiny_experiment, work, *SEED, '--launcher', 'pytorch', '--gpus', 2
+    )
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    commands = [line for line in again.stdout.splitlines() if '$ ' in line]
+    assert len(commands) == 2
+    assert 'dist_test.sh experiment/student.py /' in commands[1]
+    assert 'dist_train.sh experiment/student.py 2 ' in commands[0]
+    assert f'--resume {work}/student/iter_1.pth' in commands[0]
+    assert 'resumed epoch: 0, iter: 1' in again.stdout
+    assert (work / 'student' / 'finished').is_file()
+
+
+def test_results_of_another_seed_are_refused(tiny_experiment, work):
+    refused = distill(tiny_experiment, work, '--seed', 2)
+
+    assert refused.returncode == 1
+    assert f'{work}/teacher holds results of seed 1, got seed 2' in (
+        refused.stderr
+    )
+    assert '$ ' not in refused.stdout
+
+
+def test_selection_is_done_again_without_inference(tiny_experiment, work):
+    config = tiny_experiment / 'annotate.py'
+    before = config.read_text()
+    config.write_text(
+        f'{before}\ncustom_hooks = [dict(_base_.custom_hooks[0], '
+        'selection=dict(selector=dict(type="MatchedSelector", floor=0.3)))]\n'
+    )
+
+    again = distill(tiny_experiment, work, *SEED)
+
+    config.write_text(before)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert 'annotate: again, with its detections: custom_hooks.0.selecti' in (
+        again.stdout
+    )
+    assert '4 of 4 images are in' in again.stdout
+    labels = work / 'annotate/pseudo_labels.json'
+    used = read_origin(labels)['selection']['selector']
+    assert used == dict(type='MatchedSelector', floor=0.3)
+    # The labels are the same, so the student is, too.
+    assert again.stdout.count('$ ') == 1
+    assert 'student: trained already' in again.stdout
+
+
+def test_other_labels_make_another_student(tiny_experiment, work):
+    file = work / 'annotate/pseudo_labels.json'
+    labels = json.loads(file.read_text())
+    label = dict(
+        id=1, category_id=1, bbox=[9, 9, 20, 30], area=600, iscrowd=0, score=1
+    )
+    label['image_id'] = labels['images'][0]['id']
+    file.write_text(json.dumps(dict(labels, annotations=[label])))
+    student = (work / 'student/iter_2.pth').read_bytes()
+
+    again = distill(tiny_experiment, work, *SEED)
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert 'student: runs again, since pseudo_labels.json has changed' in (
+        again.stdout
+    )
+    assert again.stdout.count('$ ') == 2  # To train and to evaluate.
+    assert '1 pseudo labels on 4 images' in again.stdout
+    # The student of the labels before is not thrown away.
+    kept = work / 'replaced/student-1'
+    assert (kept / 'iter_2.pth').read_bytes() == student
+
+
+def test_rounds_go_on_as_long_as_validation_gains(tiny_experiment, work):
+    (metrics,) = (work / 'teacher/test').glob('*/[0-9]*.json')
+    # Worse than any: the first student gains, the second does not.
+    metrics.write_text(json.dumps({'coco/bbox_mAP': -1}))
+
+    done = distill(tiny_experiment, work, *SEED, '--rounds', 3)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    commands = [line for line in done.stdout.splitlines() if '$ ' in line]
+    assert len(commands) == 3
+    assert f'annotate.py {work}/student/iter_2.pth' in commands[0]
+    assert f'ann_file={work}/round2/annotate/pseudo_labels.json' in commands[1]
+    assert f'student.py {work}/round2/student/iter_2.pth' in commands[2]
+    assert 'no further round: the student has 0.0 mAP, its teacher 0.0' in (
+        done.stdout
+    )
+    summary = json.loads((work / 'summary.json').read_text())
+    assert len(summary['rounds']) == 2
+    assert 'students of 2 rounds: 0.0, 0.0 mAP' in done.stdout
+
+
+def test_seeds_are_run_in_folders_of_their_own(tiny_experiment, work):
+    for seed in (1, 2):
+        folder = shutil.copytree(work, work / 'seeds' / f'seed{seed}')
+        for file in folder.glob('*/settings.json'):
+            text = file.read_text().replace('"seed": 1', f'"seed": {seed}')
+            file.write_text(text)
+
+    done = distill(tiny_experiment, work / 'seeds', '--seeds', 1, 2)
+
+    assert done.returncode == 0, done.stderr
+    assert '$ ' not in done.stdout
+    summary = json.loads((work / 'seeds/summary.json').read_text())
+    assert summary['seeds'].keys() == {'1', '2'}
+    assert '0.0 ± 0.0' in done.stdout
+    assert (work / 'seeds/seed2/summary.json').is_file()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--rounds', 0), '--rounds must be at least 1, got 0'),
+        (('--seeds', 1), '--seeds needs two or more, each once, got [1]'),
+        (('--seeds', 1, 1), 'got [1, 1]'),
+        (('--seed', 1, '--seeds', 1, 2), 'not allowed with argument --seed'),
+        (('--gpus', 2), "2 processes need a launcher, got 'none'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    tiny_experiment, options, message
+):
+    refused = distill(tiny_experiment, 'never', *options)
+
+    assert refused.returncode != 0
+    assert message in refused.stderr
+    assert not (tiny_experiment.parent / 'never').exists()
+
+
+def test_bad_data_is_found_before_the_first_training(tiny_experiment):
+    experiment = tiny_experiment.parent / 'leaking'
+    shutil.copytree(tiny_experiment, experiment)
+    with (experiment / 'annotate.py').open('a') as config:
+        config.write(
+            'held_out = dict(ann_file=_base_.unlabeled_truth, '
+            "img_prefix=_base_.data_root + 'images/unlabeled/')\n"
+            'custom_hooks = [dict(_base_.custom_hooks[0], '
+            'held_out=[held_out])]\n'
+        )
+
+    refused = distill(experiment, 'never')
+
+    assert refused.returncode == 1
+    assert '4 of 4 unlabeled images are in' in refused.stderr
+    assert '$ ' not in refused.stdout
+
+
+def test_missing_stage_is_named(tmp_path):
+    refused = run('python', 'tools/distill.py', tmp_path)
+
+    assert refused.returncode == 1
+    assert refused.stderr.strip().endswith('annotate.py not found')
+
+
+def test_plan_of_what_is_left(tiny_experiment, work):
+    (work / 'student' / 'finished').unlink()
+    before = sorted(work.rglob('*'))
+
+    done = distill(tiny_experiment, work, *SEED, '--control', '--dry-run')
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    rows = [
+        [cell.strip() for cell in line.split('│')[1:-1]]
+        for line in done.stdout.splitlines()
+        if '│' in line
+    ]
+    assert [row[:2] for row in rows] == [
+        ['teacher', 'done'],
+        ['annotate', 'done'],
+        ['student', '2 iterations'],
+        ['supervised_long', 'done'],
+    ]
+    assert rows[0][2] == rows[1][2] == '0:00:00' < rows[2][2]
+    assert done.stdout.splitlines()[-1].startswith('in all 0:0')
+    assert sorted(work.rglob('*')) == before

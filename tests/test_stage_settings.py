@@ -1,0 +1,131 @@
+"""What is noticed when a stage's config or files have changed."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+
+from projects.data_distillation.stage_settings import (
+    changes,
+    evaluation_settings,
+    set_aside,
+    training_settings,
+    write_settings,
+)
+
+
+@pytest.fixture
+def cfg(tmp_path) -> Config:
+    for name in ('train.json', 'val.json'):
+        (tmp_path / name).write_text(json.dumps(dict(images=[name])))
+    val = dict(data_root=str(tmp_path), ann_file='val.json')
+    return Config(
+        dict(
+            model=dict(type='GFL', neck=dict(out_channels=8)),
+            train_dataloader=dict(
+                num_workers=2,
+                dataset=dict(
+                    type='ConcatDataset',
+                    datasets=[dict(ann_file=str(tmp_path / 'train.json'))],
+                ),
+            ),
+            train_cfg=dict(max_iters=600),
+            default_hooks=dict(
+                logger=dict(interval=50), checkpoint=dict(interval=500)
+            ),
+            test_dataloader=dict(dataset=val),
+            test_evaluator=dict(ann_file=str(tmp_path / 'val.json')),
+            work_dir='a',
+        )
+    )
+
+
+def differing(cfg: Config, folder, **options) -> list[str]:
+    """Change the config and say what is noticed in training's settings."""
+    write_settings(folder, training_settings(cfg, 0))
+    cfg.merge_from_dict(options)
+    return changes(folder, training_settings(cfg, 0))
+
+
+@pytest.mark.parametrize(
+    ('option', 'text'),
+    [
+        ({'train_cfg.max_iters': 9}, 'train_cfg.max_iters was 600, is 9'),
+        ({'model.neck.out_channels': 4}, 'model.neck.out_channels was 8, i'),
+        ({'train_cfg.new': 'x'}, "train_cfg.new was None, is 'x'"),
+        ({'custom_hooks': [dict(type='E')]}, 'custom_hooks.0.type was None'),
+    ],
+)
+def test_change_of_the_config_is_named(cfg, tmp_path, option, text):
+    (change,) = differing(cfg, tmp_path, **option)
+
+    assert change.startswith(text)
+
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        {'train_dataloader.num_workers': 0},
+        {'default_hooks.logger.interval': 1},
+        {'default_hooks.checkpoint.interval': 1},
+        {'work_dir': 'b'},
+        {'test_dataloader.dataset.ann_file': 'other.json'},
+        {'visualizer': dict(type='Visualizer')},
+    ],
+)
+def test_what_changes_no_weight_is_not_noticed(cfg, tmp_path, option):
+    assert differing(cfg, tmp_path, **option) == []
+
+
+def test_change_of_a_labeled_file_is_noticed(cfg, tmp_path):
+    write_settings(tmp_path, training_settings(cfg, 0))
+    file = tmp_path / 'train.json'
+    file.write_text('{}')
+
+    assert changes(tmp_path, training_settings(cfg, 0)) == [
+        f'{file} has changed'
+    ]
+    file.unlink()
+    (gone,) = changes(tmp_path, training_settings(cfg, 0))
+    assert gone.startswith(f'files.{file} was ')
+    assert gone.endswith('is None')
+
+
+def test_evaluation_depends_on_validation_data_and_checkpoint(cfg, tmp_path):
+    checkpoint = tmp_path / 'iter_1.pth'
+    write_settings(tmp_path, evaluation_settings(cfg, checkpoint))
+    cfg.train_cfg.max_iters = 1
+    assert changes(tmp_path, evaluation_settings(cfg, checkpoint)) == []
+
+    (tmp_path / 'val.json').write_text('{}')
+    found = changes(
+        tmp_path, evaluation_settings(cfg, tmp_path / 'iter_2.pth')
+    )
+
+    assert found == [
+        "checkpoint was 'iter_1.pth', is 'iter_2.pth'",
+        f'{tmp_path}/val.json has changed',
+    ]
+
+
+def test_folder_without_results_has_no_changes(cfg, tmp_path):
+    assert changes(tmp_path / 'new', training_settings(cfg, 0)) == []
+
+
+def test_long_values_are_cut(cfg, tmp_path):
+    (change,) = differing(cfg, tmp_path, **{'model.type': 'x ' * 100})
+
+    assert len(change) < 100
+
+
+def test_results_are_set_aside_as_often_as_they_change(tmp_path):
+    for number in (1, 2):
+        folder = tmp_path / 'student'
+        folder.mkdir()
+        (folder / 'weights').write_text(str(number))
+
+        place = set_aside(folder)
+
+        assert place == tmp_path / f'replaced/student-{number}'
+        assert (place / 'weights').read_text() == str(number)
+        assert not folder.exists()

@@ -1,0 +1,62 @@
+"""Commands of stages, and what of their results is outdated."""
+
+import shutil
+
+import pytest
+from builders import annotate, annotate_cfg
+
+from projects.data_distillation.experiment import Experiment
+from projects.data_distillation.launcher import Launcher
+from projects.data_distillation.stages import (
+    StageError,
+    Stages,
+    listed,
+    run_command,
+)
+
+
+def test_failed_command_is_shown_with_its_exit_code():
+    with pytest.raises(StageError, match="exit code 3: python -c 'exit"):
+        run_command(['python', '-c', 'exit(3)'])
+
+
+def test_few_reasons_are_listed():
+    assert listed(['a', 'b', 'c']) == 'a; b; c'
+    assert listed(list('abcde')) == 'a; b; c; and 2 more'
+
+
+@pytest.fixture
+def stages(drawn, checkpoint, tmp_path) -> Stages:
+    """An experiment whose teacher is the toy, and its detections."""
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'annotate')
+    for stage in ('teacher', 'annotate', 'student'):
+        cfg.dump(tmp_path / f'{stage}.py')
+    annotate(cfg)
+    return Stages(Experiment(tmp_path), Launcher())
+
+
+def test_detections_of_another_teacher_are_outdated(
+    stages, checkpoint, tmp_path
+):
+    folder = tmp_path / 'annotate'
+    other = tmp_path / 'other.pth'
+    other.write_bytes(b'other')
+    elsewhere = shutil.copy(checkpoint, tmp_path / 'copy.pth')
+
+    assert stages.outdated('annotate', folder, checkpoint) == []
+    assert stages.outdated('annotate', folder, elsewhere) == []
+    assert stages.outdated('annotate', folder, other) == ['checkpoint_sha256']
+    assert stages.outdated('annotate', tmp_path / 'none', other) == []
+
+
+def test_labels_depend_on_the_images_and_the_labeled_file(stages, drawn):
+    before = stages.detection_settings('annotate')
+    assert stages.detection_settings('annotate') == before
+
+    drawn.write('unlabeled.json', dict(images=drawn.truth['images'][1:]))
+    fewer = stages.detection_settings('annotate')
+    drawn.write('labeled.json', dict(drawn.labeled, annotations=[]))
+    others = stages.detection_settings('annotate')
+
+    assert before['images'] != fewer['images']
+    assert before['files'] == fewer['files'] != others['files']
