@@ -24,7 +24,8 @@ from projects.data_distillation.dry_run import plan
 from projects.data_distillation.experiment import Experiment
 from projects.data_distillation.launcher import Launcher
 from projects.data_distillation.run_log import log_to, say
-from projects.data_distillation.stages import StageError, Stages
+from projects.data_distillation.stage_process import StageError
+from projects.data_distillation.stages import Stages
 
 
 def parse_args() -> argparse.Namespace:

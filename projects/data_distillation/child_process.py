@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import BinaryIO
 
 # Ctrl-C, what `kill` and schedulers send, and a terminal that is closed.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -21,12 +22,17 @@ class ChildProcess:
     Args:
         command: The command.
         environment: Its environment.
+        output: Where it prints; None for where this process does.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        output: BinaryIO | None = None,
     ) -> None:
         self.command, self.environment = command, environment
+        self.output = output
         self.process: subprocess.Popen | None = None
         self.received: int | None = None
 
@@ -46,7 +52,11 @@ class ChildProcess:
                 signal.signal(number, self._stop)
         try:
             self.process = subprocess.Popen(
-                self.command, env=self.environment, start_new_session=True
+                self.command,
+                env=self.environment,
+                stdout=self.output,
+                stderr=self.output,
+                start_new_session=True,
             )
             if self.received:  # Just before there was a process to stop.
                 self._terminate()

@@ -18,8 +18,9 @@ from .experiment import PSEUDO_LABELS
 from .progress import duration
 from .resuming import last_checkpoint
 from .selection_report import render
+from .stage_process import StageError, environment
 from .stage_settings import changes
-from .stages import FINISHED, StageError, Stages, cfg_options, environment
+from .stages import FINISHED, Stages, cfg_options
 
 MAX_OUTPUT = 3000
 # Iterations that are measured, after so many in which layers warm up.

@@ -2,25 +2,21 @@
 
 import hashlib
 import json
-import os
-import shlex
 import shutil
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .child_process import ChildProcess
 from .coco_writer import digest_of_labels
 from .comparison import newest_metrics
 from .detections import DetectionStore, differing_keys
 from .experiment import PSEUDO_LABELS, Experiment, pseudo_label_key
 from .hooks import provenance_of
 from .launcher import Launcher
-from .progress import duration
 from .resuming import last_checkpoint
 from .run_log import say
+from .stage_process import StageError, run_stage
+from .stage_progress import Counter, StoredImages, TrainedIterations
 from .stage_settings import (
     changes,
     chosen,
@@ -35,10 +31,6 @@ from .stage_settings import (
 MAX_SHOWN = 3
 # Of a stage that is done; what it holds then is not changed any more.
 FINISHED = 'finished'
-
-
-class StageError(RuntimeError):
-    """A stage of an experiment failed; the message says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,10 @@ class Stages:
         flags = ['--resume', checkpoint] if checkpoint else []
         flags += cfg_options(*options, *self.experiment.options)
         config = self.experiment.config(stage)
-        run_stage(stage, self.launcher.train(config, folder, *flags))
+        command = self.launcher.train(config, folder, *flags)
+        total = self.experiment.load(stage).train_cfg.get('max_iters')
+        counter = Counter(TrainedIterations(folder), total)
+        run_stage(stage, command, folder, counter)
         shutil.rmtree(folder / 'test', ignore_errors=True)
         (folder / FINISHED).touch()
         return last_checkpoint(folder)
@@ -172,9 +167,12 @@ class Stages:
             (folder / FINISHED).unlink(missing_ok=True)
         write_settings(folder, settings)
         options = cfg_options(*options, *self.experiment.options)
-        launcher = self.launcher.for_annotation()
         config = self.experiment.config(stage)
-        run_stage(stage, launcher.test(config, teacher, folder, *options))
+        launcher = self.launcher.for_annotation()
+        command = launcher.test(config, teacher, folder, *options)
+        total = len(self.experiment.images(stage))
+        counter = Counter(StoredImages(folder / 'detections'), total)
+        run_stage(stage, command, folder, counter)
         (folder / FINISHED).touch()
 
     def outdated(self, stage: str, folder: Path, teacher: Path) -> list[str]:
@@ -221,7 +219,7 @@ class Stages:
                 folder,
                 *cfg_options(*self.experiment.options),
             )
-            run_stage(f'{stage}, evaluated', command)
+            run_stage(f'{stage}, evaluated', command, folder)
         return newest_metrics(folder)
 
 
@@ -233,9 +231,7 @@ def cfg_options(*options: str) -> list[str]:
 def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
     """Make place for new results, and say why."""
     place = set_aside(folder)
-    say(
-        f'{stage}: runs again, what was there is in {place}: {listed(reasons)}'
-    )
+    say(f'{stage}: runs again, since {listed(reasons)} (before: {place})')
 
 
 def listed(reasons: Sequence[str]) -> str:
@@ -243,44 +239,3 @@ def listed(reasons: Sequence[str]) -> str:
     text = '; '.join(reasons[:MAX_SHOWN])
     more = len(reasons) - MAX_SHOWN
     return f'{text}; and {more} more' if more > 0 else text
-
-
-def run_stage(stage: str, command: Sequence[str]) -> None:
-    """Show the command of a stage and run it.
-
-    Args:
-        stage: What to call it in the log.
-        command: See `run_command`.
-
-    Raises:
-        StageError: If it fails.
-        SystemExit: See `ChildProcess.run`.
-    """
-    begin = time.monotonic()
-    run_command(command)
-    say(f'{stage}: took {duration(time.monotonic() - begin)}')
-
-
-def run_command(command: Sequence[str]) -> None:
-    """Show a command and run it, with this Python as `python`.
-
-    Raises:
-        StageError: If it fails.
-        SystemExit: See `ChildProcess.run`.
-    """
-    shown = shlex.join(
-        part.replace(f'{Path.cwd()}/', '', 1) for part in command
-    )
-    say(f'\n$ {shown}')
-    code = ChildProcess(command, environment()).run()
-    if code:
-        raise StageError(
-            f'this command ended with exit code {code}: {shown}\n'
-            'What is finished is kept: run the same again to go on'
-        )
-
-
-def environment() -> dict[str, str]:
-    """Return this process's environment, with this Python as `python`."""
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return dict(os.environ, PATH=path)

@@ -1,0 +1,114 @@
+"""Stages as processes, on a terminal and elsewhere."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from builders import ROOT, process_environ, stored_row
+
+from projects.data_distillation.shards import write_shard
+from projects.data_distillation.stage_process import StageError, run_stage
+from projects.data_distillation.stage_progress import (
+    StoredImages,
+    TrainedIterations,
+)
+
+
+def test_failed_command_is_shown_with_its_exit_code(tmp_path):
+    with pytest.raises(StageError, match="exit code 3: python -c 'exit"):
+        run_stage('teacher', ['python', '-c', 'exit(3)'], tmp_path)
+
+
+def on_terminal(code: str, cwd) -> str:
+    """Run Python code whose standard output is a terminal; return that."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        cwd=cwd,
+        env=dict(
+            process_environ(TERM='xterm', COLUMNS='100'), PYTHONPATH=str(ROOT)
+        ),
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    text = b''
+    while block := read(ours):
+        text += block
+    process.wait(60)
+    os.close(ours)
+    return text.decode()
+
+
+def read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # Nobody writes any more.
+        return b''
+
+
+CODE = """
+from pathlib import Path
+from projects.data_distillation.run_log import log_to
+from projects.data_distillation.stage_process import run_stage
+from projects.data_distillation.stage_progress import Counter
+log_to(Path('distill.log'))
+counts = iter([10, *[30] * 1000])
+command = ['python', '-c', {child!r}]
+run_stage('teacher', command, Path('w'), Counter(lambda: next(counts), 40))
+"""
+
+
+def test_terminal_has_a_bar_and_a_file_the_output(tmp_path):
+    child = 'import time; print("a line"); time.sleep(2.5)'
+
+    text = on_terminal(CODE.format(child=child), tmp_path)
+
+    assert '10/40' in text
+    assert '30/40' in text
+    assert 'left:' in text
+    assert 'teacher: took 0:00:0' in text
+    assert 'a line' not in text.replace('print("a line")', '')
+    assert (tmp_path / 'w/console.log').read_text() == 'a line\n'
+    assert '30/40' not in (tmp_path / 'distill.log').read_text()
+
+
+def test_failure_on_a_terminal_shows_the_end_of_the_output(tmp_path):
+    child = 'print("\\n".join(map(str, range(100)))); exit(1)'
+    code = CODE.format(child=child).replace("run_stage('", "try: run_stage('")
+    code += 'except Exception as error: print(error)\n'
+
+    lines = on_terminal(code, tmp_path).splitlines()
+
+    first = next(i for i, x in enumerate(lines) if 'the end of' in x)
+    assert lines[first].endswith('w/console.log:')
+    assert lines[first + 1 : first + 21] == [str(n) for n in range(80, 100)]
+    assert lines[first + 21].startswith('this command ended with exit code 1')
+
+
+def test_iterations_of_the_newest_log_count(tmp_path):
+    count = TrainedIterations(tmp_path)
+    assert count() == 0
+
+    for name, lines in (
+        ('20260101_1', '{"step": 400}\n'),
+        ('20260101_2', '{"lr": 1, "step": 50}\n{"step": 100}\n{"ste'),
+    ):
+        (tmp_path / name / 'vis_data').mkdir(parents=True)
+        (tmp_path / name / 'vis_data/scalars.json').write_text(lines)
+
+    assert count() == 100
+
+
+def test_images_of_all_whole_shards_count(tmp_path):
+    count = StoredImages(tmp_path)
+    assert count() == 0
+
+    write_shard(tmp_path / 'a.parquet', [stored_row('1'), stored_row('2')], {})
+    (tmp_path / 'b.parquet').write_bytes(b'torn')
+    assert count() == 2
+    write_shard(tmp_path / 'c.parquet', [stored_row('3')], {})
+
+    assert count() == 3
