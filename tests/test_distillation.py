@@ -182,21 +182,24 @@ def test_rounds_go_on_as_long_as_validation_gains(tiny_experiment, work):
     assert 'students of 2 rounds: 0.0, 0.0 mAP' in done.stdout
 
 
-def test_seeds_are_run_in_folders_of_their_own(tiny_experiment, work):
+def test_seeds_are_run_in_folders_of_their_own(
+    tiny_experiment, work, tmp_path
+):
+    seeds = tmp_path / 'seeds'
     for seed in (1, 2):
-        folder = shutil.copytree(work, work / 'seeds' / f'seed{seed}')
+        folder = shutil.copytree(work, seeds / f'seed{seed}')
         for file in folder.glob('*/settings.json'):
             text = file.read_text().replace('"seed": 1', f'"seed": {seed}')
             file.write_text(text)
 
-    done = distill(tiny_experiment, work / 'seeds', '--seeds', 1, 2)
+    done = distill(tiny_experiment, seeds, '--seeds', 1, 2)
 
     assert done.returncode == 0, done.stderr
     assert '$ ' not in done.stdout
-    summary = json.loads((work / 'seeds/summary.json').read_text())
+    summary = json.loads((seeds / 'summary.json').read_text())
     assert summary['seeds'].keys() == {'1', '2'}
     assert '0.0 ± 0.0' in done.stdout
-    assert (work / 'seeds/seed2/summary.json').is_file()
+    assert (seeds / 'seed2/summary.json').is_file()
 
 
 @pytest.mark.parametrize(
@@ -246,6 +249,7 @@ def test_missing_stage_is_named(tmp_path):
 
 def test_plan_of_what_is_left(tiny_experiment, work):
     (work / 'student' / 'finished').unlink()
+    (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
     before = sorted(work.rglob('*'))
 
     done = distill(tiny_experiment, work, *SEED, '--control', '--dry-run')
@@ -259,7 +263,7 @@ def test_plan_of_what_is_left(tiny_experiment, work):
     assert [row[:2] for row in rows] == [
         ['teacher', 'done'],
         ['annotate', 'done'],
-        ['student', '2 iterations'],
+        ['student', '1 of 2 iterations'],
         ['supervised_long', 'done'],
     ]
     assert rows[0][2] == rows[1][2] == '0:00:00' < rows[2][2]

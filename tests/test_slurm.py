@@ -173,6 +173,22 @@ def test_teacher_annotate_student(cluster, tiny_experiment):
     assert len(list(folder.glob('annotate/detections/*.parquet'))) == 2
 
 
+def test_distill_runs_its_stages_as_job_steps(cluster, tiny_experiment):
+    folder = tiny_experiment.parent
+
+    cluster.run(
+        'python', ROOT / 'tools/distill.py', 'experiment',
+        '--work-dir', 'distilled',
+        '--launcher', 'slurm', '--partition', 'gpu', '--gpus', '2',
+        cwd=folder, CPUS_PER_TASK='1', GRES='',
+    )  # fmt: skip
+
+    log = (folder / 'distilled/distill.log').read_text()
+    assert log.count('$ env GPUS=2 GPUS_PER_NODE=2 ') == 5
+    summary = json.loads((folder / 'distilled/summary.json').read_text())
+    assert summary['pseudo_labels']['images'] == 4
+
+
 def test_containers_need_no_scontrol(cluster, pool, tmp_path):
     for program in Path('/usr/bin').iterdir():
         if program.name != 'scontrol':
