@@ -11,7 +11,7 @@ from .report_stages import Stage
 from .selection_rules import name_of
 
 Row = tuple[str, ...]
-DASH = '–'
+DASH = '-'
 
 
 def label_facts(labels: StoredLabels, source: LabelSource) -> Iterator[Row]:
@@ -88,7 +88,7 @@ def views_text(views: Sequence | None) -> str:
 def step_text(step: Mapping) -> str:
     """Write a transform of a view."""
     values = [
-        '×'.join(map(str, value)) if isinstance(value, list) else str(value)
+        'x'.join(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in step.items()
         if key not in ('type', 'keep_ratio')
     ]
