@@ -23,7 +23,8 @@ demo: data  ## Run the four steps on the embedded digits; ends with the comparis
 
 screenshot: setup  ## Take docs/report.png of the demo's page (after `make demo`; needs chromium)
 	@$(BIN)/python tools/report.py configs/digits --work-dir $(WORK_DIR)
-	@$(BIN)/python tools/screenshot.py $(WORK_DIR)/report.html docs/report.png
+	@$(BIN)/python tools/screenshot.py $(WORK_DIR)/report.html docs/report.png \
+		--height 1240
 
 lint: setup  ## Check style and format
 	@$(BIN)/ruff check
