@@ -6,10 +6,10 @@ WORK_DIR ?= work_dirs/digits
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo lint format test clean
+.PHONY: help setup data demo screenshot lint format test clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:  ## Make .venv/ with everything in it (once; about 10 minutes on two cores)
 	@tools/setup.sh
@@ -20,6 +20,11 @@ data: setup  ## Write the embedded digits data set into data/digits/
 demo: data  ## Run the four steps on the embedded digits; ends with the comparison table
 	@$(BIN)/python tools/distill.py configs/digits --oracle --control \
 		--seed $(SEED) --work-dir $(WORK_DIR)
+
+screenshot: setup  ## Take docs/report.png of the demo's page (after `make demo`; needs chromium)
+	@$(BIN)/python tools/report.py configs/digits --work-dir $(WORK_DIR)
+	@$(BIN)/python tools/screenshot.py $(WORK_DIR)/report.html docs/report.png \
+		--height 1240
 
 lint: setup  ## Check style and format
 	@$(BIN)/ruff check

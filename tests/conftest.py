@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from builders import ROOT, DrawnImages, write_checkpoint
+from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 
 from projects.data_distillation.digits import Recipe, write_digits
 
@@ -17,10 +17,12 @@ default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist looks.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one module that share an experiment together."""
+    """Keep the tests together that share an experiment, or the browser."""
     for item in items:
         if 'tiny_experiment' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+        if 'browser' in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group('browser'))
 
 
 @pytest.fixture
@@ -47,3 +49,14 @@ def tiny_experiment(tmp_path_factory) -> Path:
         text = TINY.format(config=config, data=folder / 'data/digits')
         (experiment / config.name).write_text(text)
     return experiment
+
+
+@pytest.fixture(scope='session')
+def browser():
+    """A headless Chromium that finds no network."""
+    try:
+        chrome = load_tool('screenshot').open_browser()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    with chrome:
+        yield chrome

@@ -58,7 +58,7 @@ def store(tmp_path) -> Path:
         stored_row('1', ([5, 5, 40, 40], 0.8, 1)),
     ]
     folder = tmp_path / 'detections'
-    writer = DetectionStore(folder, dict(classes=CLASSES, views=[1, 2]))
+    writer = DetectionStore(folder, dict(classes=CLASSES, views=[[], []]))
     writer.add(*rows)
     writer.flush()
     return folder
@@ -93,6 +93,10 @@ OPTIONS = {
     'fixed by class': (
         ['--method', 'fixed', '--min-score', 'red=0.5', 'green=0.85'],
         [0.9, 0.6],
+    ),
+    'none of a class': (
+        ['--method', 'fixed', '--min-score', 'red=none', 'green=0.5'],
+        [0.8],
     ),
     'views': (['--min-views', 2], []),
     'side': (['--min-side', 10], [0.8]),
@@ -185,6 +189,25 @@ def test_options_that_make_no_sense_are_refused(
 
     assert message in error
     assert not out.exists()
+
+
+def test_page_shows_the_labels_of_the_wanted_images(
+    tool, store, labeled, tmp_path
+):
+    images, page = tmp_path / 'some.json', tmp_path / 'report.html'
+    images.write_text(json.dumps(dict(images=[dict(id=4, file_name='0')])))
+    out = tmp_path / 'labels.json'
+
+    text, error = tool(
+        *(store, '--labeled', labeled, '--out', out),
+        *('--images', images, '--report', page),
+    )
+
+    assert not error
+    assert text.splitlines()[-1] == f'report: {page}'
+    html = page.read_text()
+    assert f'--images {images}' in html
+    assert '"num_images": 1,' in html
 
 
 def test_same_rules_give_the_same_bytes(tool, store, labeled, tmp_path):

@@ -214,6 +214,16 @@ def test_smoothing_counts_detections_from_the_floor_on():
     assert found[0] == np.float32(0.9)
 
 
+def test_fixed_score_may_be_none_for_a_class():
+    by_class = dict(a=None, b=0.0, c=1.0, d=0.5)
+
+    found = FixedSelector(by_class).choose(
+        Candidates(np.empty(0), np.empty(0, int), 9), LABELED
+    )
+
+    np.testing.assert_array_equal(found, np.float32([math.inf, 0, 1, 0.5]))
+
+
 def test_fixed_scores_by_class():
     scores, labels = detections(0)
     by_class = dict(d=0.4, c=0.3, b=0.2, a=0.1)

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.pseudo_labels import select_labels, used_rules
+from projects.data_distillation.report import write_selection_report
+from projects.data_distillation.report_labels import LabelSource
 
 # The options of each method, with the names of the selectors' arguments.
 METHODS = {
@@ -30,7 +32,14 @@ METHODS = {
     'fixed': dict(min_score='--min-score'),
     'precision': dict(target='--target-precision', floor='--floor'),
 }
-NOT_RULES = ('detections', 'labeled', 'out', 'images', 'custom_imports')
+NOT_RULES = (
+    'detections',
+    'labeled',
+    'out',
+    'images',
+    'report',
+    'custom_imports',
+)
 NEEDED = {'fixed': 'min_score', 'precision': 'target'}
 
 
@@ -49,6 +58,12 @@ def parse_args() -> argparse.Namespace:
         '--like',
         type=Path,
         help='pseudo labels whose selection to repeat; no other options',
+    )
+    add(
+        '--report',
+        type=Path,
+        metavar='FILE.html',
+        help='also write a page that shows the labels (docs/report.md)',
     )
     add('--method', choices=METHODS, help='default: matched')
     add(
@@ -88,7 +103,7 @@ def add_selector_options(parser: argparse.ArgumentParser) -> None:
         '--min-score',
         nargs='+',
         metavar='S',
-        help='fixed: one score, or CLASS=S for each class',
+        help='fixed: one score, or CLASS=S for each class; S may be none',
     )
     add(
         '--target-precision',
@@ -177,8 +192,8 @@ def selector_of(given: dict) -> dict:
     return dict(selector, type=f'{method.capitalize()}Selector')
 
 
-def scores_of(texts: list[str]) -> float | dict[str, float]:
-    """Read one score, or one for each class.
+def scores_of(texts: list[str]) -> float | dict[str, float | None]:
+    """Read one score, or one for each class, of which `none` selects nothing.
 
     Raises:
         ValueError: If it is neither.
@@ -191,7 +206,10 @@ def scores_of(texts: list[str]) -> float | dict[str, float]:
         raise ValueError(
             f'--min-score takes one score or CLASS=S for each, got {texts}'
         )
-    return {name: float(score) for name, _, score in pairs}
+    return {
+        name: None if score == 'none' else float(score)
+        for name, _, score in pairs
+    }
 
 
 def filters_of(given: dict) -> list[dict]:
@@ -211,18 +229,26 @@ def filters_of(given: dict) -> list[dict]:
 def main() -> None:
     """Select and write."""
     args = parse_args()
+    images = getattr(args, 'images', None)
     import_modules_from_strings(getattr(args, 'custom_imports', []))
     try:
-        report = select_labels(
-            args.detections,
-            args.labeled,
-            args.selection,
-            args.out,
-            getattr(args, 'images', None),
+        print(
+            select_labels(
+                args.detections,
+                args.labeled,
+                args.selection,
+                args.out,
+                images,
+            )
         )
     except (FileNotFoundError, ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
-    print(report)
+    if hasattr(args, 'report'):
+        source = LabelSource(
+            args.detections, args.out, args.labeled, images=images
+        )
+        write_selection_report(args.report, source)
+        print(f'report: {args.report}')
 
 
 if __name__ == '__main__':

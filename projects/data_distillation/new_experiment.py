@@ -252,6 +252,7 @@ class NewExperiment:
             type='CocoMetric',
             ann_file=self.data.val.ann_file,
             metric='bbox',
+            classwise=True,
         )
         return dict(
             val_evaluator=evaluator, test_evaluator=Code('val_evaluator')

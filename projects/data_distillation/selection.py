@@ -211,16 +211,17 @@ class FixedSelector:
 
     Args:
         min_score: One for all classes, or one for each by its name; in
-            [0, 1].
+            [0, 1]. None for a class of which nothing shall be selected.
 
     Raises:
         ValueError: If one is out of range.
     """
 
-    def __init__(self, min_score: float | Mapping[str, float]) -> None:
+    def __init__(self, min_score: float | Mapping[str, float | None]) -> None:
         is_one = not isinstance(min_score, Mapping)
         for name, score in ({'': min_score} if is_one else min_score).items():
-            check_score(f'min_score {name}'.strip(), score)
+            if is_one or score is not None:
+                check_score(f'min_score {name}'.strip(), score)
         self.min_score = min_score
 
     def choose(
@@ -243,7 +244,11 @@ class FixedSelector:
                 f'min_score must name each class of {list(classes)}, got '
                 f'{list(self.min_score)}: missing or unknown are {differing}'
             )
-        return np.array([self.min_score[c] for c in classes], np.float32)
+        scores = (self.min_score[name] for name in classes)
+        return np.array(
+            [math.inf if score is None else score for score in scores],
+            np.float32,
+        )
 
 
 @TASK_UTILS.register_module()

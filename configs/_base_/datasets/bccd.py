@@ -92,5 +92,6 @@ test_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/test.json',
     metric='bbox',
+    classwise=True,
 )
 test_cfg = dict(type='TestLoop')

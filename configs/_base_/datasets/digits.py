@@ -87,5 +87,6 @@ test_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/val.json',
     metric='bbox',
+    classwise=True,
 )
 test_cfg = dict(type='TestLoop')

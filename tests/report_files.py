@@ -1,0 +1,135 @@
+"""Builders of work folders and selections for the tests of the report."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from builders import stored_row
+
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.pseudo_labels import select_labels
+from projects.data_distillation.report_labels import LabelSource
+
+# What must be shown as text.
+HOSTILE = (
+    '<script>alert("class")</script>',
+    """it's "a" </script> & b=c""",
+    'Ziffer ①\u2028 $x$ 数字',
+)
+NUM_VIEWS = 4
+
+
+def write_selection(
+    folder: Path,
+    num_images: int = 12,
+    classes: tuple[str, ...] = HOSTILE,
+    per_image: int = 6,
+    content: bytes | None = None,
+    **selection,
+) -> LabelSource:
+    """Write images, their detections, pseudo labels and the truth.
+
+    The images have names that a page may stumble over, the first has no
+    detection. Scores have two digits at most, so that there are ties.
+    `content` is that of each image file; None for 100 x 100 random pixels.
+    """
+    random = np.random.default_rng(0)
+    images = folder / 'images'
+    images.mkdir(parents=True)
+    rows = [
+        random_row(random, number, len(classes), per_image)
+        for number in range(num_images)
+    ]
+    content = content or encoded(random, 100, 100)
+    for row in rows:
+        # OpenCV may not write such names.
+        (images / row['file_name']).write_bytes(content)
+    provenance = dict(
+        image_folder=str(images),
+        classes=list(classes),
+        views=[[dict(type='Resize', scale=[n, n])] for n in range(NUM_VIEWS)],
+    )
+    store = DetectionStore(folder / 'detections', provenance)
+    store.add(*rows)
+    store.flush()
+    source = LabelSource(
+        folder / 'detections',
+        folder / 'pseudo_labels.json',
+        str(folder / 'labeled.json'),
+        str(folder / 'truth.json'),
+    )
+    write_coco_files(source, rows, classes)
+    select_labels(
+        source.detections, source.labeled, selection, source.pseudo_labels
+    )
+    return source
+
+
+def encoded(random, height: int, width: int) -> bytes:
+    """A PNG file of random pixels, which no codec makes small."""
+    pixels = random.integers(0, 255, (height, width, 3)).astype(np.uint8)
+    return cv2.imencode('.png', pixels)[1].tobytes()
+
+
+def random_row(random, number: int, num_classes: int, per_image: int) -> dict:
+    """Random detections on an image of 100 x 100 pixels."""
+    name = f"""{number}<img src=x onerror='alert("file")'>&ü.png"""
+    boxes = []
+    for _ in range(per_image if number else 0):
+        x, y, w, h = (int(n) for n in random.integers(5, 45, 4))
+        score = float(np.float32(random.integers(5, 100) / 100))
+        label = int(random.integers(num_classes))
+        boxes.append(([x, y, x + w, y + h], score, label))
+    boxes.sort(key=lambda box: -box[1])
+    views = random.integers(1, NUM_VIEWS + 1, len(boxes)).tolist()
+    return stored_row(name, *boxes, num_views=views)
+
+
+def write_coco_files(
+    source: LabelSource, rows: list[dict], classes: tuple[str, ...]
+) -> None:
+    """The labeled file, and as truth every other detection."""
+    categories = [
+        dict(id=10 - number, name=name) for number, name in enumerate(classes)
+    ]
+    truth = dict(images=[], annotations=[], categories=categories)
+    for image_id, row in enumerate(rows):
+        truth['images'].append(dict(id=image_id, file_name=row['file_name']))
+        boxes = list(zip(row['bboxes_xyxy'], row['labels']))[::2]
+        for (x1, y1, x2, y2), label in boxes:
+            truth['annotations'].append(
+                dict(
+                    id=len(truth['annotations']) + 1,
+                    image_id=image_id,
+                    category_id=categories[label]['id'],
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
+                    area=(x2 - x1) * (y2 - y1),
+                    iscrowd=0,
+                )
+            )
+    Path(source.truth).write_text(json.dumps(truth))
+    labeled = dict(
+        truth,
+        images=[dict(id=1, file_name='x.png')],
+        annotations=[
+            dict(id=number, image_id=1, category_id=category['id'])
+            for number, category in enumerate(categories, 1)
+        ],
+    )
+    Path(source.labeled).write_text(json.dumps(labeled))
+
+
+def write_scalars(folder: Path, *records: dict) -> None:
+    """Write what MMEngine logs of a training; `folder` is that of its run."""
+    (folder / 'vis_data').mkdir(parents=True)
+    lines = '\n'.join(map(json.dumps, records))
+    (folder / 'vis_data/scalars.json').write_text(lines)
+
+
+def write_metrics(folder: Path, **metrics: float) -> None:
+    """Write what MMEngine writes of an evaluation of a model in `folder`."""
+    run = folder / 'test/20260102_000000'
+    run.mkdir(parents=True)
+    content = {f'coco/{name}': value for name, value in metrics.items()}
+    (run / f'{run.name}.json').write_text(json.dumps(content))

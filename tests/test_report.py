@@ -1,0 +1,213 @@
+"""The report of whole and half-finished work folders."""
+
+import json
+import re
+import shutil
+
+import pytest
+from builders import CLASSES, annotate, annotate_cfg, run
+from report_files import HOSTILE, write_metrics, write_scalars, write_selection
+
+from projects.data_distillation.report import (
+    write_report,
+    write_selection_report,
+)
+
+
+def data_of(html: str) -> dict | None:
+    """Return what the page's gallery knows."""
+    found = re.search(
+        '<script type="application/json" id="data">(.*?)</script>', html
+    )
+    return found and json.loads(found[1])
+
+
+def text_of(html: str) -> str:
+    """Return the page without tags, in one line."""
+    return ' '.join(re.sub('<[^>]*>', ' ', html).split())
+
+
+@pytest.fixture
+def cfg(drawn, checkpoint, tmp_path):
+    """A real annotation, in the work folder `w`."""
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'w/annotate')
+    cfg.unlabeled_truth = str(drawn.folder / 'truth.json')
+    return cfg
+
+
+@pytest.fixture
+def work_dir(cfg, tmp_path):
+    annotate(cfg)
+    return tmp_path / 'w'
+
+
+def test_report_of_a_work_folder(cfg, work_dir):
+    for n, model in enumerate(('teacher', 'student'), 3):
+        write_metrics(
+            work_dir / model,
+            bbox_mAP=n / 10, bbox_mAP_50=0.9, bbox_mAP_75=0.8,
+            red_precision=0.123, green_precision=n / 8,
+        )  # fmt: skip
+        write_scalars(
+            work_dir / model / '20260101_000000', dict(loss=2, step=9)
+        )
+
+    file = write_report(cfg, work_dir)
+
+    assert file == work_dir / 'report.html'
+    html = file.read_text()
+    text = text_of(html)
+    assert 'teacher labeled: lower bound 30.0 90.0 80.0' in text
+    assert 'student labeled + pseudo-labeled 40.0 90.0 80.0' in text
+    assert re.search('green 1.00 1.00 2 5 0.900 1.000 1.000 37.5 50.0', text)
+    assert re.search('red 1.00 1.00 2 5 0.900 1.000 1.000 12.3 12.3', text)
+    assert 'Views 6: Resize 400x60;' in text
+    assert 'Merger NMSMerger(' in text
+    assert 'Selection MatchedSelector(' in text
+    titles = re.findall(r'<strong>(.*?)\.</strong>', html)
+    assert titles == ['Loss', 'Box mAP', 'Scores', 'Precision and recall']
+    data = data_of(html)
+    assert data['classes'] == list(CLASSES)
+    assert data['num_views'] == 6
+    assert all(image['src'] for image in data['images'])
+    assert all(len(image['truth']) == 2 for image in data['images'])
+    assert 'class="notes"' not in html.replace(
+        '<noscript><p class="notes">', ''
+    )
+
+
+def test_report_without_truth_has_no_precision(cfg, work_dir):
+    cfg.pop('unlabeled_truth')
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert data_of(html)['images'][0]['truth'] is None
+    assert 'Precision and recall.' not in html
+    assert '>recall<' not in html
+
+
+def test_lost_truth_is_named(cfg, work_dir):
+    cfg.unlabeled_truth = 'lost.json'
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert 'Missing: annotation file not found: lost.json' in html
+    assert data_of(html)
+
+
+def test_truth_of_other_images_is_named_and_not_shown(cfg, work_dir, drawn):
+    truth = dict(drawn.truth, images=drawn.truth['images'][1:])
+    cfg.unlabeled_truth = str(drawn.write('part.json', truth))
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert 'part.json lacks 1 of 5 images' in text_of(html)
+    assert data_of(html)['images'][0]['truth'] is None
+
+
+def test_folder_in_which_nothing_was_annotated(cfg, tmp_path):
+    (tmp_path / 'w/teacher').mkdir(parents=True)
+
+    html = write_report(cfg, tmp_path / 'w').read_text()
+
+    assert 'Missing: no detections (*.parquet)' in html
+    assert 'teacher was not evaluated yet.' in html
+    assert data_of(html) is None
+    assert 'id="gallery"' not in html
+
+
+def test_annotation_that_has_not_ended(cfg, work_dir):
+    (work_dir / 'annotate/pseudo_labels.json').unlink()
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert 'Nothing was selected yet' in html
+    assert data_of(html)['min_scores'] == [0.5, 0.5]
+
+
+def test_damaged_shard_is_named(cfg, work_dir):
+    (shard,) = (work_dir / 'annotate/detections').glob('*.parquet')
+    shard.with_name('broken.parquet').write_bytes(b'PAR1')
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert 'images may be missing: 1 files' in text_of(html)
+
+
+def test_images_that_came_after_the_selection_are_told(cfg, work_dir):
+    other = work_dir / 'annotate/pseudo_labels.json'
+    text = other.read_text()
+    assert '"num_detections": 10' in text
+    other.write_text(
+        text.replace('"num_detections": 10', '"num_detections": 8')
+    )
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert 'of 8 detections, and there are 10' in text_of(html)
+
+
+def test_labels_are_those_of_the_last_round(cfg, work_dir):
+    shutil.copytree(work_dir / 'annotate', work_dir / 'round2/annotate')
+    write_metrics(work_dir / 'round2/student', bbox_mAP=0.5)
+    (work_dir / 'round3/annotate').mkdir(parents=True)
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert 'round2/annotate/detections' in data_of(html)['command']['before']
+    assert 'round2/student labeled + pseudo-labeled 50.0' in text_of(html)
+
+
+def test_missing_work_folder_is_refused(cfg, tmp_path):
+    with pytest.raises(FileNotFoundError, match='work folder not found: .*/x'):
+        write_report(cfg, tmp_path / 'x')
+
+
+def test_names_are_escaped_and_nothing_is_loaded(tmp_path):
+    source = write_selection(tmp_path)
+    file = tmp_path / 'report.html'
+
+    write_selection_report(file, source)
+
+    html = file.read_text()
+    assert data_of(html)['classes'] == list(HOSTILE)
+    assert html.count('<script') == html.count('</script>') == 2
+    assert '\u2028' not in data_of_text(html)
+    assert not re.search(r'(?:src|href)="(?!#|data:)', html)
+    assert '<img' not in html
+    assert "default-src 'none'" in html
+
+
+def data_of_text(html: str) -> str:
+    return html[html.index('id="data"') :]
+
+
+def test_filters_that_hide_boxes_are_told(tmp_path):
+    filters = [dict(type='MinViews', num_views=4)]
+    source = write_selection(tmp_path, filters=filters)
+
+    write_selection_report(tmp_path / 'report.html', source)
+
+    text = text_of((tmp_path / 'report.html').read_text())
+    assert re.search(r'\d+ detections are not shown: MinViews\(num_vie', text)
+
+
+def test_tool_names_the_page(tiny_experiment, tmp_path):
+    (tmp_path / 'teacher').mkdir()
+
+    done = run(
+        'python', 'tools/report.py', tiny_experiment, '--work-dir', tmp_path
+    )
+    lost = run(
+        'python',
+        'tools/report.py',
+        tiny_experiment,
+        '--work-dir',
+        tmp_path / 'x',
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f'report: {tmp_path}/report.html' in done.stdout
+    assert (tmp_path / 'report.html').is_file()
+    assert lost.returncode == 1
+    assert 'error: work folder not found' in lost.stderr

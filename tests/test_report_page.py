@@ -1,0 +1,389 @@
+"""The report in a real browser, opened from disk."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import ROOT, load_tool, process_environ
+from report_files import HOSTILE, NUM_VIEWS, encoded, write_selection
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.report import (
+    write_page,
+    write_selection_report,
+)
+from projects.data_distillation.report_gallery import GROUP_SIZE
+
+SHOW = load_tool('screenshot').show
+# What the page asks for; its log is emptied by reading it.
+LOADED = 'Network.requestWillBeSent'
+NONE = 101
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """Labels with hostile names, of which a filter stops some."""
+    filters = [dict(type='MinViews', num_views=2)]
+    folder = tmp_path_factory.mktemp('selection')
+    return write_selection(folder, filters=filters)
+
+
+@pytest.fixture(scope='module')
+def file(source, tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp('page') / 'report.html'
+    write_page(file, HOSTILE[0], [(HOSTILE[1], HOSTILE[2])], [], source)
+    return file
+
+
+@pytest.fixture
+def page(browser, file):
+    """The page, just opened."""
+    return opened(browser, file)
+
+
+def opened(browser, file: Path, width: int = 1280, scheme: str = 'light'):
+    for log in ('browser', 'performance'):
+        browser.get_log(log)
+    SHOW(browser, file, width, 900, scheme)
+    return browser
+
+
+def find(page, selector: str):
+    return page.find_element(By.CSS_SELECTOR, selector)
+
+
+def texts(page, selector: str) -> list[str]:
+    return page.execute_script(
+        """return [...document.querySelectorAll(arguments[0])]
+            .map(e => e.textContent)""",
+        selector,
+    )
+
+
+def settle(page) -> None:
+    """Wait until what was asked for is drawn."""
+    page.execute_async_script(
+        'requestAnimationFrame(() => requestAnimationFrame(arguments[0]))'
+    )
+
+
+def move(page, slider: str, value: int) -> None:
+    page.execute_script(
+        """const range = document.getElementById(arguments[0]);
+        range.value = arguments[1];
+        range.dispatchEvent(new Event('input', {bubbles: true}));""",
+        slider,
+        value,
+    )
+    settle(page)
+
+
+def rows_of(source) -> dict[str, dict]:
+    """The stored row of each image, by its name."""
+    rows = DetectionStore(source.detections).read().to_pylist()
+    return {row['file_name']: row for row in rows}
+
+
+def expected_labels(source, min_scores: list[float]) -> dict[str, int]:
+    """Count, by image, the stored detections that are labels."""
+    return {
+        name: sum(
+            views >= 2 and score >= np.float32(min_scores[label])
+            for score, label, views in zip(
+                row['scores'], row['labels'], row['num_views']
+            )
+        )
+        for name, row in rows_of(source).items()
+    }
+
+
+def shown_labels(page) -> dict[str, int]:
+    """Count the boxes that can be seen on each small image."""
+    return page.execute_script(
+        """return Object.fromEntries(
+            [...document.querySelectorAll('#thumbnails button')].map(b => [
+                b.getAttribute('aria-label').replace(/, \\d+ box(es)?$/, ''),
+                [...b.querySelectorAll('.box:not(.true)')]
+                    .filter(e => e.checkVisibility()).length]))"""
+    )
+
+
+def test_page_opens_from_disk_without_errors_or_requests(page, file):
+    entries = [
+        json.loads(entry['message'])['message']
+        for entry in page.get_log('performance')
+    ]
+    urls = [
+        entry['params']['request']['url']
+        for entry in entries
+        if entry['method'] == LOADED
+    ]
+
+    assert page.get_log('browser') == []
+    assert file.as_uri() in urls
+    assert all(url.startswith(('data:', 'file:')) for url in urls)
+    assert sum(url.startswith('file:') for url in urls) == 1
+
+
+def test_names_are_shown_as_text(page, source):
+    assert page.title == f'{HOSTILE[0]}: data distillation'
+    assert texts(page, 'h1') == [HOSTILE[0]]
+    assert HOSTILE[1] in texts(page, 'dt')
+    assert texts(page, '#classes tbody th') == list(HOSTILE)
+    assert texts(page, '#sliders label') == list(HOSTILE)
+    assert texts(page, '#large .box span')
+    assert set(texts(page, '#large .box span')) <= set(HOSTILE)
+    assert HOSTILE[2] in texts(page, '#plots text')
+    assert set(shown_labels(page)) == set(rows_of(source))
+    assert not page.find_elements(By.CSS_SELECTOR, 'img[src=x]')
+    # Ours, and that of the data.
+    assert len(page.find_elements(By.TAG_NAME, 'script')) == 2
+
+
+def test_page_begins_with_the_labels_of_the_file(page, source):
+    content = json.loads(source.pseudo_labels.read_text())
+    by_id = {image['id']: image['file_name'] for image in content['images']}
+    expected = dict.fromkeys(by_id.values(), 0)
+    for label in content['annotations']:
+        expected[by_id[label['image_id']]] += 1
+
+    assert shown_labels(page) == expected
+    assert sum(expected.values()) > 0
+    rates = texts(page, '#sliders .rates')
+    assert sum(float(text.split()[0]) for text in rates) == pytest.approx(
+        len(content['annotations']) / len(content['images']), abs=0.02
+    )
+
+
+def test_slider_of_a_class_moves_its_boxes_alone(page, source):
+    before = texts(page, 'output')
+
+    for label, value in ((1, 37), (2, 80), (1, 5)):
+        move(page, f'score-{label}', value)
+
+    min_scores = read_min_scores(source)
+    min_scores[1:] = [0.05, 0.80]
+    assert shown_labels(page) == expected_labels(source, min_scores)
+    assert texts(page, 'output')[1] == before[1]
+    assert texts(page, 'output')[2:] == ['0.050', '0.800']
+
+
+def read_min_scores(source) -> list[float]:
+    content = json.loads(source.pseudo_labels.read_text())
+    return [*content['info']['data_distillation']['min_scores'].values()]
+
+
+@pytest.mark.parametrize('value', [0, 50, 99, 100, NONE])
+def test_one_slider_moves_all_classes(page, source, value):
+    move(page, 'score-all', value)
+
+    wanted = np.inf if value == NONE else value / 100
+    expected = expected_labels(source, [wanted] * len(HOSTILE))
+    assert shown_labels(page) == expected
+    number = f'{sum(expected.values()) / len(expected):.2f}'
+    assert texts(page, '#all .rates')[0].startswith(f'{number} per image')
+    assert 'labeled 3.00' in texts(page, '#all .rates')[0]
+
+
+def test_slider_obeys_the_keyboard(page):
+    slider = find(page, '#score-0')
+
+    slider.send_keys(Keys.END)
+    assert slider.get_attribute('aria-valuetext') == 'none'
+    slider.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+
+    assert slider.get_attribute('aria-valuetext') == '0.990'
+    assert find(page, '#caption').text.endswith('(1 of 12)')
+
+
+def test_chosen_scores_come_back(page, source):
+    command = find(page, '#command').get_attribute('value')
+    move(page, 'score-all', 10)
+
+    find(page, '#reset').click()
+    settle(page)
+
+    assert find(page, '#command').get_attribute('value') == command
+    min_scores = read_min_scores(source)
+    assert shown_labels(page) == expected_labels(source, min_scores)
+
+
+def test_copied_command_gives_the_labels_that_are_shown(page, source):
+    move(page, 'score-0', 30)
+    move(page, 'score-1', NONE)  # The third one keeps its chosen score.
+    find(page, '#copy').click()
+    command = find(page, '#command').get_attribute('value')
+    assert page.execute_script('return String(getSelection())') == command
+
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=ROOT,
+        env=process_environ(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    content = json.loads(
+        source.pseudo_labels.with_name('chosen_labels.json').read_text()
+    )
+    names = {image['id']: image['file_name'] for image in content['images']}
+    found = dict.fromkeys(names.values(), 0)
+    for label in content['annotations']:
+        found[names[label['image_id']]] += 1
+    min_scores = [0.30, np.inf, read_min_scores(source)[2]]
+    assert found == shown_labels(page)
+    assert found == expected_labels(source, min_scores)
+    assert sum(found.values()) > 0
+
+
+def test_keys_step_through_the_images(page):
+    def place():
+        return find(page, '#caption').text.rpartition('(')[2]
+
+    stage = find(page, '#stage')
+    stage.send_keys('n', Keys.ARROW_RIGHT, 'n')
+    assert place() == '4 of 12)'
+    stage.send_keys(Keys.ARROW_LEFT, 'p', 'p', 'p')
+    assert place() == '12 of 12)'
+    pressed = page.find_elements(By.CSS_SELECTOR, '[aria-pressed=true]')
+    assert len(pressed) == 1
+    find(page, '#next').click()
+    assert place() == '1 of 12)'
+    # Where one types, and outside, letters are letters.
+    find(page, '#command').send_keys('n')
+    find(page, 'nav a').send_keys('n')
+    assert place() == '1 of 12)'
+
+
+def with_boxes(page) -> None:
+    """Go to the image with the most labels."""
+    choose_group(page, 'Most labels')
+
+
+def choose_group(page, name: str) -> None:
+    for label in page.find_elements(By.CSS_SELECTOR, '#groups label'):
+        if label.text == name:
+            label.click()
+    settle(page)
+
+
+def test_pointing_at_a_box_says_what_it_is(page, source):
+    with_boxes(page)
+    box = page.find_elements(By.CSS_SELECTOR, '#large .box')[-1]
+
+    # Into a corner: the middle may be another's.
+    width, height = box.size['width'], box.size['height']
+    ActionChains(page).move_to_element_with_offset(
+        box, -width // 2 + 2, -height // 2 + 2
+    ).perform()
+
+    text = find(page, '#tip').text
+    name, score, views = text.split(' · ')
+    row = rows_of(source)[find(page, '#caption').text.rpartition(' (')[0]]
+    assert (float(score.split()[1]), views) in [
+        (pytest.approx(s, abs=5e-4), f'{v} of {NUM_VIEWS} views')
+        for s, v in zip(row['scores'], row['num_views'])
+    ]
+    assert ' '.join(name.split()) in [' '.join(c.split()) for c in HOSTILE]
+
+
+def test_boxes_are_listed_too(page, source):
+    with_boxes(page)
+    image = find(page, '#caption').text.rpartition(' (')[0]
+
+    scores = texts(page, '#rows td:nth-child(2)')
+
+    assert len(scores) == shown_labels(page)[image] > 0
+    assert scores == sorted(scores, reverse=True)
+    assert set(texts(page, '#rows td:first-child')) <= set(HOSTILE)
+
+
+def test_truth_is_shown_on_demand(page, source):
+    with_boxes(page)
+    image = find(page, '#caption').text.rpartition(' (')[0]
+    truth = json.loads(Path(source.truth).read_text())
+    (image_id,) = (i['id'] for i in truth['images'] if i['file_name'] == image)
+    expected = sum(a['image_id'] == image_id for a in truth['annotations'])
+
+    assert not page.find_elements(By.CSS_SELECTOR, '.box.true')
+    find(page, '#stage').send_keys('t')
+
+    shown = page.find_elements(By.CSS_SELECTOR, '#large .box.true')
+    assert len(shown) == expected > 0
+    find(page, '#truth').click()
+    assert not page.find_elements(By.CSS_SELECTOR, '.box.true')
+
+
+def test_boxes_lie_where_they_were_found(page, source):
+    with_boxes(page)
+    image = find(page, '#caption').text.rpartition(' (')[0]
+    frame = find(page, '#large .frame').rect
+
+    found = [
+        [
+            (box.rect['x'] - frame['x']) / frame['width'] * 100,
+            (box.rect['y'] - frame['y']) / frame['height'] * 100,
+            box.rect['width'] / frame['width'] * 100,
+        ]
+        for box in page.find_elements(By.CSS_SELECTOR, '#large .box')
+    ]
+
+    corners = [
+        [x1, y1, x2 - x1]
+        for x1, y1, x2, _ in rows_of(source)[image]['bboxes_xyxy']
+    ]
+    for box in found:
+        assert any(np.allclose(box, other, atol=0.5) for other in corners)
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_narrow_page_needs_no_scrolling_to_the_side(browser, file, scheme):
+    page = opened(browser, file, 390, scheme)
+
+    width = 'return document.documentElement.scrollWidth'
+    assert page.execute_script(width) == 390
+    background = page.execute_script(
+        'return getComputedStyle(document.body).backgroundColor'
+    )
+    assert (background == 'rgb(255, 255, 255)') == (scheme == 'light')
+
+
+def test_classes_can_be_searched_if_there_are_many(browser, tmp_path):
+    classes = tuple(f'class {n}' for n in range(13))
+    source = write_selection(tmp_path, classes=classes)
+    write_selection_report(tmp_path / 'report.html', source)
+    page = opened(browser, tmp_path / 'report.html')
+
+    find(page, '#search').send_keys('CLASS 1')
+
+    shown = [
+        slider.text.split('\n')[0]
+        for slider in page.find_elements(By.CSS_SELECTOR, '#sliders .slider')
+        if slider.is_displayed()
+    ]
+    assert shown == ['class 1', 'class 10', 'class 11', 'class 12']
+
+
+def test_200_images_open_in_time_and_are_not_large(browser, tmp_path):
+    content = encoded(np.random.default_rng(0), 600, 800)
+    source = write_selection(
+        tmp_path, num_images=400, per_image=100, content=content
+    )
+    file = tmp_path / 'report.html'
+    write_selection_report(file, source)
+
+    page = opened(browser, file)
+
+    settle(page)
+    milliseconds = page.execute_script('return performance.now()')
+    num_images = page.execute_script('return data.images.length')
+    assert 150 <= num_images <= 5 * GROUP_SIZE
+    assert len(shown_labels(page)) == GROUP_SIZE
+    assert file.stat().st_size <= 20e6
+    assert milliseconds <= 3000

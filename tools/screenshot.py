@@ -1,0 +1,99 @@
+"""Take a picture of a page in headless Chromium.
+
+Needs `chromium` and `chromedriver` (Debian: chromium, chromium-driver).
+
+Example:
+    python tools/screenshot.py work_dirs/digits/report.html docs/report.png
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+
+def open_browser() -> Chrome:
+    """Start a headless browser that finds no network.
+
+    Raises:
+        FileNotFoundError: If the browser or its driver is not installed.
+    """
+    browser, driver = map(shutil.which, ('chromium', 'chromedriver'))
+    if not (browser and driver):
+        raise FileNotFoundError(
+            'chromium and chromedriver not found: install them (Debian: apt '
+            'install chromium chromium-driver)'
+        )
+    options = ChromeOptions()
+    options.binary_location = browser
+    for argument in (
+        '--headless=new',
+        '--no-sandbox',  # root, as in a container, has none
+        '--disable-dev-shm-usage',
+        '--hide-scrollbars',
+        '--proxy-server=127.0.0.1:9',
+    ):
+        options.add_argument(argument)
+    options.set_capability(
+        'goog:loggingPrefs', dict(browser='ALL', performance='ALL')
+    )
+    return Chrome(options=options, service=ChromeService(driver))
+
+
+def show(
+    browser: Chrome, page: Path, width: int, height: int, scheme: str
+) -> None:
+    """Open a page from disk.
+
+    Args:
+        browser: The browser.
+        page: The file.
+        width: Of the window's content, in CSS pixels.
+        height: The same.
+        scheme: `light` or `dark`.
+    """
+    browser.execute_cdp_cmd(
+        'Emulation.setDeviceMetricsOverride',
+        dict(width=width, height=height, deviceScaleFactor=1, mobile=False),
+    )
+    feature = dict(name='prefers-color-scheme', value=scheme)
+    browser.execute_cdp_cmd(
+        'Emulation.setEmulatedMedia', dict(features=[feature])
+    )
+    browser.get(page.resolve().as_uri())
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('page', type=Path, help='HTML file')
+    add('out', type=Path, help='PNG file to write')
+    add('--width', type=int, default=1280, help='CSS pixels')
+    add('--height', type=int, default=900, help='CSS pixels')
+    add('--scheme', choices=['light', 'dark'], default='light')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Take the picture."""
+    args = parse_args()
+    if not args.page.is_file():
+        sys.exit(f'error: page not found: {args.page}')
+    try:
+        browser = open_browser()
+    except FileNotFoundError as error:
+        sys.exit(f'error: {error}')
+    with browser:
+        show(browser, args.page, args.width, args.height, args.scheme)
+        browser.save_screenshot(str(args.out))
+    print(f'written: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
