@@ -73,7 +73,10 @@ def test_log_has_commands_times_and_the_table(tiny_experiment, done):
     log = (tiny_experiment.parent / 'work/distill.log').read_text()
 
     assert log.count('$ ') == log.count(': took 0:') == 9
-    assert log.split('Comparison')[1] in done.stdout
+    table, _, page = log.split('Comparison')[1].rpartition('20')
+    assert table in done.stdout
+    assert page.endswith(' report: work/report.html\n')
+    assert (tiny_experiment.parent / 'work/report.html').is_file()
     assert 'Epoch(train)' not in log
     assert log.splitlines()[0][:2] == '20'  # The time of each.
 
@@ -83,7 +86,8 @@ def test_what_is_done_is_not_done_again(tiny_experiment, done, work):
 
     assert again.returncode == 0, again.stderr
     assert '$ ' not in again.stdout
-    assert again.stdout.split('Comparison')[1] in done.stdout
+    table = again.stdout.split('Comparison')[1].split('report:')[0]
+    assert table in done.stdout
 
 
 def test_two_processes_go_on_with_a_half_done_stage(tiny_experiment, work):

@@ -127,16 +127,19 @@ def distillation_of(args: argparse.Namespace) -> Distillation:
 
 def run(distillation: Distillation, args: argparse.Namespace) -> None:
     """Run or plan it, and print the outcome."""
+    seeds = per_seed(distillation, args.seeds or ())
+    runs = [*seeds.values()] or [distillation]
     if args.dry_run:
-        seeds = per_seed(distillation, args.seeds or ())
-        print(plan([*seeds.values()] or [distillation]))
+        print(plan(runs))
         return
     log_to(distillation.work_dir / 'distill.log')
-    if args.seeds:
-        summary = run_seeds(distillation, args.seeds)
+    if seeds:
+        summary = run_seeds(seeds, distillation.work_dir)
     else:
         summary = distillation.run()
     say(f'\n{comparison(summary)}')
+    for one in runs:
+        say(f'report: {one.write_report()}')
 
 
 def main() -> None:

@@ -1,13 +1,14 @@
 """Runs an experiment, from teacher to table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .coco import write_json
 from .comparison import summary_of, summary_of_seeds
 from .metrics import pseudo_label_quality
+from .report import write_report
 from .run_log import say
 from .stages import Stages
 
@@ -53,6 +54,11 @@ class Distillation:
         summary = summary_of(models, rounds)
         write_json(self.work_dir / 'summary.json', summary)
         return summary
+
+    def write_report(self) -> Path:
+        """Write the page that shows what was done, see `report.py`."""
+        annotate = self.stages.experiment.load('annotate')
+        return write_report(annotate, self.work_dir)
 
     def _evaluated(self, model: str, checkpoint: Path) -> dict:
         return self.stages.evaluate(model, checkpoint.parent, checkpoint)
@@ -121,24 +127,23 @@ def per_seed(
     }
 
 
-def run_seeds(distillation: Distillation, seeds: Sequence[int]) -> dict:
+def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
     """Run an experiment with several seeds.
 
     Args:
-        distillation: See `per_seed`.
-        seeds: The seeds, two or more.
+        runs: By seed, two or more, see `per_seed`.
+        work_dir: Where the summary goes, `summary.json`.
 
     Returns:
-        The summary, which is in `work_dir/summary.json` too, see
-        `comparison.summary_of_seeds`.
+        The summary, see `comparison.summary_of_seeds`.
 
     Raises:
         StageError, ValueError, FileNotFoundError: See `Distillation.run`.
     """
     summaries = {}
-    for seed, one in per_seed(distillation, seeds).items():
+    for seed, one in runs.items():
         say(f'\nseed {seed}')
         summaries[seed] = one.run()
     summary = summary_of_seeds(summaries)
-    write_json(distillation.work_dir / 'summary.json', summary)
+    write_json(work_dir / 'summary.json', summary)
     return summary

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from mmengine.config import Config
 
 from .coco import read_coco, replacing
-from .experiment import MODELS, PSEUDO_LABELS
+from .experiment import PSEUDO_LABELS, TRAINED
 from .label_quality import Quality
 from .metrics import METRICS
 from .quality_report import draw_curves
@@ -172,7 +172,7 @@ def stage_content(stages: Sequence[Stage]) -> dict:
     return dict(
         times=[(s.name, duration(s.seconds)) for s in stages if s.seconds],
         metrics=[metric.removeprefix('bbox_') for metric in METRICS],
-        comparison=comparison_rows(stages, MODELS),
+        comparison=comparison_rows(stages, TRAINED),
     )
 
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .experiment import MODELS, newest_metrics
+from .comparison import newest_metrics
+from .experiment import TRAINED
 
 # MMEngine names the folder of each run by its start.
 RUN = '[0-9]*_[0-9]*'
@@ -67,9 +68,9 @@ def read_stages(work_dir: Path) -> list[Stage]:
         The stages that have a folder: those of the models and annotation,
         then those of later rounds.
     """
-    names = [next(iter(MODELS)), 'annotate', *list(MODELS)[1:]]
+    names = [next(iter(TRAINED)), 'annotate', *list(TRAINED)[1:]]
     for folder in sorted(work_dir.glob('round[0-9]*'), key=round_number):
-        names += [f'{folder.name}/{stage}' for stage in ('annotate', *MODELS)]
+        names += [f'{folder.name}/{stage}' for stage in ('annotate', *TRAINED)]
     return [
         read_stage(work_dir, name)
         for name in names
