@@ -29,7 +29,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from projects.data_distillation.checkpoints import CheckpointError
-from projects.data_distillation.inference import mend_ssd
 from projects.data_distillation.tta import MultiViewTTA
 
 # A narrow ResNet-18. With random weights, deeper ones amplify rounding.
@@ -163,7 +162,6 @@ def build(subject: str, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     detector = MODELS.build(config_of(subject).model).eval()
     detector.init_weights()
-    mend_ssd(detector)
     norms = []
     for name, module in detector.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

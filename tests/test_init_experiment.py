@@ -1,6 +1,7 @@
 """An experiment for any detector, and for the data that people have."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -8,10 +9,12 @@ import pytest
 from builders import CLASSES, run
 from mmengine.config import Config
 
+from projects.data_distillation.coco import CocoError
 from projects.data_distillation.detector_config import (
     DetectorConfig,
     DetectorError,
     pipeline_of,
+    resized_value,
 )
 from projects.data_distillation.detector_schedule import Schedule
 from projects.data_distillation.experiment_data import Sources
@@ -25,6 +28,7 @@ from projects.data_distillation.new_experiment import (
     VIEW_SCALES,
     Data,
     Images,
+    NewExperiment,
     Plan,
     iterations_for,
 )
@@ -43,6 +47,7 @@ FAMILIES = dict(
     iterations='mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py',
     repeated='mmdet::atss/atss_r50_fpn_8xb8-amp-lsj-200e_coco.py',
 )
+RTMDET = FAMILIES['mosaic_pipeline']
 STAGES = {'teacher', 'annotate', 'validate', 'supervised_long', 'student'}
 FULL = dict(scales=VIEW_SCALES, ratio=(6, 4))
 
@@ -161,6 +166,80 @@ def test_shortest_training_has_schedulers_that_can_be_built():
             assert scheduler['end'] > scheduler['begin']
 
 
+def own_schedule(tmp_path: Path, text: str) -> Schedule:
+    """The schedule of a user's own config, by iterations."""
+    return Schedule.of(
+        own_detector(
+            tmp_path,
+            "train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', "
+            f'max_iters=1000, val_interval=100)\n{text}',
+        ).cfg
+    )
+
+
+def own_detector(
+    tmp_path: Path, text: str, base: str = RETINANET
+) -> DetectorConfig:
+    """A user's own config, read."""
+    file = tmp_path / 'own_detector.py'
+    file.write_text(f'_base_ = {base!r}\n{text}')
+    return DetectorConfig.read(str(file))
+
+
+def test_decay_by_iterations_is_no_warm_up(tmp_path):
+    of_detector = own_schedule(
+        tmp_path,
+        """
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=80),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=1000,
+         T_max=1000, eta_min=1e-4),
+    dict(type='PolyLR', by_epoch=False, total_iters=1000),
+]
+""",
+    )
+
+    warm_up, cosine, poly = of_detector.scaled(200)
+
+    assert warm_up['end'] == 20
+    assert (cosine['end'], cosine['T_max']) == (200, 200)
+    assert poly['total_iters'] == 200
+
+
+def test_momentum_is_no_learning_rate(tmp_path):
+    (momentum,) = own_schedule(
+        tmp_path,
+        "param_scheduler = [dict(type='CosineAnnealingMomentum', T_max=1000, "
+        'by_epoch=False, eta_min=0.8)]',
+    ).scaled(200)
+
+    assert momentum['eta_min'] == 0.8 and 'eta_min_ratio' not in momentum
+
+
+def test_average_begins_at_the_same_part_of_the_training(tmp_path):
+    ema = "custom_hooks = [dict(type='EMAHook', begin_{}={})]"
+    by_iterations = own_schedule(tmp_path, ema.format('iter', 250))
+    by_epochs = Schedule.of(
+        own_detector(tmp_path, ema.format('epoch', 3)).cfg  # Of 12.
+    )
+
+    for of_detector in (by_iterations, by_epochs):
+        (hook,) = of_detector.scaled_hooks(200)
+        assert hook.changes == dict(begin_epoch=0, begin_iter=50)
+
+
+def test_later_pipeline_has_the_smaller_images_too():
+    hooks = schedule(RTMDET).scaled_hooks(100, size_factor=0.5)
+
+    (switch,) = (hook for hook in hooks if isinstance(hook, dict))
+    changes = [step.changes for step in switch['pipeline'] if step.changes]
+    assert changes == [
+        dict(scale=(320, 320)),
+        dict(crop_size=(320, 320)),
+        dict(size=(320, 320)),
+    ]
+
+
 def test_iteration_based_training_counts_cocos_images():
     of_detector = schedule(FAMILIES['iterations'])
 
@@ -169,6 +248,115 @@ def test_iteration_based_training_counts_cocos_images():
     # Its steps are iterations already.
     *_, steps = of_detector.scaled(180)
     assert steps['milestones'] == [120, 160]
+
+
+# --- what is written -------------------------------------------------------
+
+
+def written(
+    folder: Path, detector: DetectorConfig, classes=CLASSES, **changes
+) -> dict[str, Config]:
+    """The stage configs for a detector, as they read back."""
+    images = Images('labeled.json', 'images/', 10)
+    numbers = dict(batch_size=2, num_processes=1, iterations=8)
+    plan = Plan(**numbers, student_iterations=16, **changes)
+    data = Data(classes, images, Images('', 'more/', 20), images)
+    NewExperiment(folder.name, detector, data, plan).write(folder)
+    return {file.stem: Config.fromfile(file) for file in folder.glob('*.py')}
+
+
+def test_class_names_are_written_as_they_are(tmp_path):
+    detector = DetectorConfig.read(RETINANET)
+    names = (
+        "a'b",
+        'a"b',
+        'globule blanc \xe9\u767d',
+        '{braces}',
+        '50%',
+        '\\n',
+    )
+    cfgs = written(tmp_path / 'many', detector, names)
+    one = written(tmp_path / 'one', detector, ('cell',))
+
+    for cfg in cfgs.values():
+        assert cfg.metainfo.classes == names
+    assert one['student'].metainfo.classes == ('cell',)
+    assert num_classes_in(one['annotate'].model) == {1}
+
+
+def test_modules_of_the_detector_are_imported_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'own_module.py').touch()
+    detector = own_detector(
+        tmp_path,
+        "custom_imports = dict(imports='own_module', "
+        'allow_failed_imports=True)',
+    )
+
+    teacher = written(tmp_path / 'cells', detector)['teacher']
+
+    assert teacher.custom_imports == dict(
+        imports=['own_module', 'projects.data_distillation'],
+        allow_failed_imports=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ('base', 'text', 'pad'),
+    [
+        (RETINANET, '', None),
+        (RTMDET, '', dict(size_divisor=32, value=114)),
+        (
+            'mmdet::rtmdet/rtmdet_x_p6_4xb8-300e_coco.py',
+            '',
+            dict(size_divisor=64, value=114),
+        ),
+        (
+            RETINANET,
+            """
+test_pipeline = _base_.test_pipeline
+test_pipeline.insert(2, dict(type='Pad', size_divisor=32, pad_val=7))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+""",
+            dict(size_divisor=32, value=7),
+        ),
+    ],
+)
+def test_views_are_padded_as_the_test_images(tmp_path, base, text, pad):
+    detector = own_detector(tmp_path, text, base)
+
+    views = written(tmp_path / 'cells', detector)['annotate'].model.views
+
+    expected = dict(type='Pad', **pad) if pad else None
+    for view in views:
+        pads = [step for step in view if step.type == 'Pad']
+        assert pads == ([expected] if pad else [])
+
+
+def test_square_images_may_be_given_by_one_number(tmp_path):
+    detector = own_detector(
+        tmp_path,
+        """
+test_pipeline = _base_.test_pipeline
+test_pipeline[1] = dict(type='Resize', scale=512, keep_ratio=True)
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+""",
+    )
+
+    chosen = dict(size_factor=0.5, view_scales=[1])
+    cfg = written(tmp_path / 'cells', detector, **chosen)['annotate']
+
+    assert cfg.scales == [(256, 256)]
+    assert cfg.val_dataloader.dataset.pipeline[1].scale == 256
+
+
+def test_detector_is_told_its_own_epochs(tmp_path):
+    for detector, max_epochs in ((RTMDET, 300), (RETINANET, 12)):
+        folder = tmp_path / str(max_epochs)
+        cfgs = written(folder, DetectorConfig.read(detector))
+        for stage in ('teacher', 'student'):
+            hook = cfgs[stage].default_hooks.epoch
+            assert hook == dict(type='EpochHook', max_epochs=max_epochs)
 
 
 # --- the data --------------------------------------------------------------
@@ -180,7 +368,7 @@ def data_of(sources: dict, folder: Path, **changes) -> Data:
 
 def test_unlabeled_images_come_in_four_ways(sources, drawn, tmp_path):
     names = [image['file_name'] for image in drawn.truth['images']]
-    listed = drawn.folder / 'unlabeled' / 'list.txt'
+    listed = drawn.folder / 'unlabeled' / 'list.TXT'
     listed.write_text('\n'.join([*names[:3], '', '']))
     infos = drawn.folder / 'unlabeled.json'
     folder = drawn.folder / 'unlabeled'
@@ -201,11 +389,100 @@ def test_unlabeled_images_come_in_four_ways(sources, drawn, tmp_path):
     assert truth['categories'] == drawn.labeled['categories']
 
 
+def test_list_may_be_of_windows_and_of_absolute_names(
+    sources, drawn, tmp_path
+):
+    folder = drawn.folder / 'unlabeled'
+    names = ['0.png', '1.png']
+    listed = tmp_path / 'list.txt'
+    contents = dict(
+        windows='\ufeff' + '\r\n'.join([*names, '']),
+        absolute='\n'.join(str(folder / name) for name in names),
+    )
+    for content in contents.values():
+        listed.write_text(content, newline='')
+        for images in (folder, Path(os.path.relpath(folder))):
+            found = data_of(
+                sources,
+                tmp_path,
+                unlabeled=str(listed),
+                unlabeled_images=images,
+            ).unlabeled
+            infos = json.loads(Path(found.ann_file).read_text())['images']
+            assert [info['file_name'] for info in infos] == names
+            assert found.folder == f'{images}/'
+    # Absolute names say which folder it is.
+    found = data_of(sources, tmp_path, unlabeled=str(listed)).unlabeled
+    assert found.folder == f'{folder}/'
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('0.png\n1.png\n0.png', "more than once .* '0.png'"),
+        ('/elsewhere/0.png\n1.png', 'leads outside .*--unlabeled-images'),
+        ('no.png', 'none of the 1 unlabeled images .* no.png'),
+        ('\n \n', 'lists no image'),
+    ],
+)
+def test_list_that_cannot_be_meant_is_refused(
+    sources, drawn, tmp_path, content, message
+):
+    listed = drawn.folder / 'unlabeled' / 'list.txt'
+    listed.write_text(content)
+
+    with pytest.raises((ValueError, OSError), match=message):
+        data_of(sources, tmp_path, unlabeled=str(listed))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(unlabeled='50%', unlabeled_truth=Path('a.json')), 'leave --unl'),
+        (dict(unlabeled='50%', unlabeled_images=Path('a')), 'leave it out'),
+        (dict(unlabeled_images=Path('a')), 'leave it out'),
+    ],
+)
+def test_option_that_would_not_be_used_is_refused(
+    sources, tmp_path, changes, message
+):
+    with pytest.raises(ValueError, match=message):
+        data_of(sources, tmp_path, **changes)
+
+
+def test_truth_is_that_of_the_unlabeled_images(sources, drawn, tmp_path):
+    truth = dict(drawn.truth, images=drawn.truth['images'][1:])
+    truth['images'].append(dict(truth['images'][0], id=1, file_name='x.png'))
+    file = drawn.write('other_truth.json', truth)
+
+    with pytest.raises(
+        CocoError, match=r"1 are missing \['0.png'\], 1 .* \['x.png'\]"
+    ):
+        data_of(sources, tmp_path, unlabeled_truth=file)
+
+
+@pytest.mark.parametrize('part', ['val', 'unlabeled_truth'])
+def test_classes_in_another_order_are_found_at_once(
+    sources, drawn, tmp_path, part
+):
+    file = sources['val'] if part == 'val' else drawn.folder / 'truth.json'
+    content = json.loads(file.read_text())
+    content['categories'] = content['categories'][::-1]
+    sources[part] = drawn.write('swapped.json', content)
+    wishes = Wishes(**FULL, allow_problems=True)
+
+    with pytest.raises(CocoError, match='the order differs'):
+        init_experiment(
+            tmp_path / 'out', RETINANET, Sources(**sources), wishes
+        )
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
         (dict(unlabeled='100%'), 'between 0% and 100%, got .100%'),
         (dict(unlabeled='x%'), 'between 0% and 100%'),
+        (dict(unlabeled='90%'), 'leaves 0 labeled and 2 unlabeled'),
         (dict(unlabeled='no/folder'), 'unlabeled images not found: no/folder'),
         (dict(unlabeled='no.txt'), 'list of unlabeled images not found'),
         (dict(labeled=Path('no.json')), 'file not found: no.json'),
@@ -251,7 +528,7 @@ def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
             'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py',
             'on proposals, and',
         ),
-        ('mmdet::rtmdet/rtmdet_tta.py', r"no training: no \['model'"),
+        ('mmdet::rtmdet/rtmdet_tta.py', r"no training: no \['model.type'"),
         (
             'mmdet::soft_teacher/'
             'soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
@@ -268,6 +545,65 @@ def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
 def test_detector_that_cannot_be_distilled_is_named(detector, message):
     with pytest.raises(DetectorError, match=message):
         DetectorConfig.read(detector)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (
+            "custom_imports = dict(imports=['not_there'])",
+            "cannot be read: ModuleNotFoundError: No module named 'not_there'",
+        ),
+        ('model = dict(', 'cannot be read: SyntaxError: '),
+        (
+            'test_pipeline = _base_.test_pipeline\ntest_pipeline.pop(1)\n'
+            'test_dataloader = dict(dataset=dict(pipeline=test_pipeline))',
+            'views need a `Resize` with a `scale`',
+        ),
+        (
+            "optim_wrapper = dict(_delete_=True, type='OptimWrapper')",
+            r"no training: no \['optim_wrapper.optimizer'\]",
+        ),
+    ],
+)
+def test_config_of_the_users_own_is_refused_with_the_reason(
+    tmp_path, text, message
+):
+    with pytest.raises(DetectorError, match=message):
+        own_detector(tmp_path, text)
+
+
+def test_config_that_is_not_there_is_named():
+    for name in ('no/config.py', 'mmdet::retinanet/none.py'):
+        with pytest.raises(FileNotFoundError, match=Path(name).name):
+            DetectorConfig.read(name)
+
+
+def test_no_weights_are_loaded_from_scratch():
+    for name in (
+        'pvt/retinanet_pvtv2-b0_fpn',
+        'swin/retinanet_swin-t-p4-w7_fpn',
+    ):
+        detector = DetectorConfig.read(f'mmdet::{name}_1x_coco.py')
+        changes = detector.from_scratch_changes()
+        assert changes['backbone']['init_cfg'] is None
+
+
+def test_each_backbone_has_its_own_word_for_not_frozen(tmp_path):
+    efficientnet = 'efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco.py'
+    regnet = 'regnet/retinanet_regnetx-800MF_fpn_1x_coco.py'
+    for name, value in ((efficientnet, 0), (regnet, -1)):
+        frozen = f'model = dict(backbone=dict(frozen_stages={value + 1}))'
+        detector = own_detector(tmp_path, frozen, f'mmdet::{name}')
+        backbone = detector.from_scratch_changes()['backbone']
+        assert backbone['frozen_stages'] == value
+    detector = DetectorConfig.read(f'mmdet::{efficientnet}')
+    assert 'frozen_stages' not in detector.from_scratch_changes()['backbone']
+
+
+def test_part_of_an_image_stays_one():
+    assert resized_value((0.3, 1.0), 0.5, 32) == (0.3, 1.0)
+    assert resized_value([(1333, 800), -320], 0.5, 32) == [(666, 384), -160]
 
 
 def test_nothing_stays_frozen_from_scratch():
@@ -311,7 +647,13 @@ def test_detector_of_one_size_stays_at_it():
 
 
 @pytest.mark.parametrize(
-    'wishes', [dict(batch_size=0), dict(gpus=0), dict(ratio=(0, 1))]
+    'wishes',
+    [
+        dict(batch_size=0),
+        dict(gpus=0),
+        dict(student_iterations=-1),
+        dict(ratio=(0, 1)),
+    ],
 )
 def test_numbers_that_cannot_be_are_refused(wishes):
     with pytest.raises(ValueError, match=f'{next(iter(wishes))} must be'):
@@ -319,7 +661,7 @@ def test_numbers_that_cannot_be_are_refused(wishes):
 
 
 def test_tool_says_what_it_chose_and_what_is_next(sources, tmp_path):
-    out = tmp_path / 'cells'
+    out = tmp_path / 'red cells'
     options = [
         part
         for name, value in sources.items()
@@ -329,13 +671,16 @@ def test_tool_says_what_it_chose_and_what_is_next(sources, tmp_path):
     done = run(
         'python', 'tools/init_experiment.py', out, '--detector', RETINANET,
         *options, '--from-scratch', '--iterations', 3, '--no-flip',
-        '--scales', 1, 1.5,
+        '--scales', 1, 1.5, '--gpus', 2,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[-1] == f'python tools/distill.py {out} --control'
+    next_command = f"python tools/distill.py '{out}' --control"
+    assert lines[-1] == f'{next_command} --launcher pytorch --gpus 2'
+    assert lines[0].startswith('detector ')
     assert '2 labeled, 5 unlabeled, 2 to validate' in done.stdout
+    assert '1333 x 800 at test time, views 1 to 1.5 times' in done.stdout
     annotate = Config.fromfile(out / 'annotate.py')
     assert [view[0].scale for view in annotate.model.views] == [
         (1333, 800), (2000, 1200),

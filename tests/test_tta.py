@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders import ToyDetector, annotate, annotate_cfg
+from builders import ToyDetector, annotate, annotate_cfg, toy_detector_cfg
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
+
+from projects.data_distillation import MultiViewTTA
 
 ERRORS = {
     error.__name__: error
@@ -113,3 +115,43 @@ def test_any_other_error_ends_the_run(drawn, checkpoint, tmp_path):
         Runner.from_cfg(cfg).test()
 
     assert not (Path(cfg.work_dir) / 'pseudo_labels.json').exists()
+
+
+@MODELS.register_module()
+class SynchronizedDetector(ToyDetector):
+    """Has a norm that only processes with GPUs can train, as RTMDet."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.norm = torch.nn.SyncBatchNorm(3)
+
+
+def test_norms_do_not_need_gpus(drawn, tmp_path):
+    detector = dict(toy_detector_cfg(), type='SynchronizedDetector')
+    weights = MODELS.build(detector).state_dict()
+    torch.save(dict(state_dict=weights), tmp_path / 'teacher.pth')
+    other = dict(checkpoint=str(tmp_path / 'teacher.pth'))
+
+    tta = MultiViewTTA(
+        detector, dict(type='NMSMerger'), views=[[]], other_teachers=[other]
+    )
+
+    kinds = [type(teacher.norm) for teacher in tta.teachers]
+    assert len(kinds) == 2 and torch.nn.SyncBatchNorm not in kinds
+    assert tta.module.state_dict().keys() == weights.keys()
+
+
+def test_preprocessor_may_be_at_the_top_of_the_config(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'own')
+    above = annotate_cfg(drawn, checkpoint, tmp_path / 'above')
+    above.data_preprocessor = above.model.module.pop('data_preprocessor')
+    both = annotate_cfg(drawn, checkpoint, tmp_path / 'both')
+    both.data_preprocessor = dict(type='mmdet.DetDataPreprocessor')
+
+    expected = annotate(cfg)['annotations']
+    for one in (above, both):
+        one.experiment_name = Path(one.work_dir).name
+        assert annotate(one)['annotations'] == expected
+    assert len(expected) == 10

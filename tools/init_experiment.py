@@ -122,7 +122,9 @@ def main() -> None:
         **{name: args.pop(name) for name in Sources.__dataclass_fields__}
     )
     try:
-        lines = init_experiment(out, detector, sources, Wishes(**args))
+        # pycocotools tells stdout what it reads.
+        with contextlib.redirect_stdout(sys.stderr):
+            lines = init_experiment(out, detector, sources, Wishes(**args))
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     print(*lines, sep='\n')

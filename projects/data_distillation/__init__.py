@@ -14,6 +14,7 @@ Importing this package registers all of it with MMDetection.
 
 from .datasets import CheckedCocoDataset, UnlabeledDataset
 from .detections import DetectionStore
+from .epochs import EpochHook
 from .evaluator import PseudoLabelQuality
 from .filters import MaxCornerSpread, MinSide, MinViews
 from .hooks import AnnotationHook, DetectionHook
@@ -42,6 +43,7 @@ __all__ = [
     'CheckedCocoDataset',
     'DetectionHook',
     'DetectionStore',
+    'EpochHook',
     'FixedSelector',
     'IgnoreRegionsHook',
     'MatchedSelector',

@@ -1,9 +1,11 @@
 """What an experiment takes from a detector's config, and changes in it."""
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from .config_text import Code, changes_of
@@ -98,12 +100,12 @@ class DetectorConfig:
 
         Raises:
             FileNotFoundError: If there is none.
-            DetectorError: If it is no training of a detector by boxes.
+            DetectorError: If it cannot be read, or is no training of a
+                detector by boxes.
         """
         if '::' not in name:
             name = str(Path(name).resolve())
-        cfg = Config.fromstring(f'_base_ = {name!r}', file_format='.py')
-        detector = cls(name, cfg)
+        detector = cls(name, read_config(name))
         detector.check()
         return detector
 
@@ -113,7 +115,11 @@ class DetectorConfig:
         Raises:
             DetectorError: If it does not.
         """
-        missing = [k for k in REQUIRED if not self.cfg.get(k)]
+        missing = [
+            f'{part}.{key}'
+            for part, key in REQUIRED
+            if not (self.cfg.get(part) or {}).get(key)
+        ]
         if missing:
             raise DetectorError(f'{self.name} is no training: no {missing}')
         if 'semi_train_cfg' in self.cfg.model:
@@ -135,6 +141,11 @@ class DetectorConfig:
         if not self.num_class_changes(1):
             raise DetectorError(
                 f'{self.name}: no `num_classes` in any head of `model`'
+            )
+        if not self.test_resize and not self.cfg.get('tta_pipeline'):
+            raise DetectorError(
+                f'{self.name}: views need a `Resize` with a `scale` in the '
+                'test pipeline, or a `tta_pipeline` that makes them'
             )
 
     def _needed_beside_boxes(self) -> Iterator[str]:
@@ -161,12 +172,32 @@ class DetectorConfig:
     @property
     def test_resize(self) -> Mapping | None:
         """The transform that resizes test images; None if none does."""
-        return self._test_transform('Resize', 'FixScaleResize')
+        resize = self._test_transform('Resize', 'FixScaleResize')
+        return resize if resize and resize.get('scale') else None
 
     @property
-    def test_pad(self) -> Mapping | None:
-        """The transform that pads test images; None if none does."""
-        return self._test_transform('Pad')
+    def test_scale(self) -> tuple[int, int]:
+        """The sides that `test_resize` resizes to."""
+        scale = self.test_resize['scale']
+        return (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+    @property
+    def view_pad(self) -> dict | None:
+        """The `Pad` of views that pads as the test pipeline does, or None.
+
+        Where that pads to a size, to a multiple of the largest stride: that
+        is all that a detector needs of it.
+        """
+        pad = self._test_transform('Pad')
+        if not pad:
+            return None
+        value = pad.get('pad_val', 0)
+        value = value.get('img', 0) if isinstance(value, Mapping) else value
+        value = value[0] if isinstance(value, (list, tuple)) else value
+        divisor = pad.get('size_divisor') or max(
+            STRIDE, *strides_in(self.cfg.model)
+        )
+        return dict(type='Pad', size_divisor=divisor, value=round(value))
 
     def _test_transform(self, *types: str) -> Mapping | None:
         """Return the first transform of test images that is one of these."""
@@ -210,7 +241,40 @@ class DetectorConfig:
         return dict(data_preprocessor=changes) if changes else {}
 
 
-REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'test_dataloader')
+# What is taken from the config, or changed in it.
+REQUIRED = (
+    ('model', 'type'),
+    ('train_dataloader', 'dataset'),
+    ('train_dataloader', 'batch_size'),
+    ('val_dataloader', 'dataset'),
+    ('test_dataloader', 'dataset'),
+    ('optim_wrapper', 'optimizer'),
+)
+
+
+def read_config(name: str) -> Config:
+    """Read a config as one that inherits from it does.
+
+    Args:
+        name: An absolute path, or `mmdet::family/name.py`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        DetectorError: If it cannot be read.
+    """
+    try:
+        return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+    except FileNotFoundError:
+        raise
+    # Whatever a config of somebody else raises.
+    except Exception as error:
+        cause = error
+        # MMEngine lists where it has looked for a package.
+        while isinstance(cause, ImportError) and cause.__context__:
+            cause = cause.__context__
+        raise DetectorError(
+            f'{name} cannot be read: {type(cause).__name__}: {cause}'
+        ) from error
 
 
 def type_of(config: Mapping) -> str:
@@ -228,21 +292,49 @@ def holds_key(value: object, key: str) -> bool:
     return False
 
 
+def strides_in(value: object) -> list[int]:
+    """Return the strides of feature maps that a model names, at any depth."""
+    if isinstance(value, (list, tuple)):
+        return [n for child in value for n in strides_in(child)]
+    if not isinstance(value, Mapping):
+        return []
+    found = [n for child in value.values() for n in strides_in(child)]
+    own = value.get('strides')
+    own = own if isinstance(own, (list, tuple)) else []
+    return [*found, *(n for n in own if isinstance(n, int))]
+
+
 def unfrozen(part: Mapping) -> dict:
     """Return what to replace in a part of a model to train all of it."""
     changes = {}
     init = part.get('init_cfg')
-    if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
+    # PVT has no `type` there.
+    if isinstance(init, Mapping) and 'checkpoint' in init:
         changes['init_cfg'] = None
     if part.get('pretrained'):
         changes['pretrained'] = None
-    if part.get('frozen_stages', -1) >= 0:
-        changes['frozen_stages'] = -1
+    if 'frozen_stages' in part:
+        unfrozen_value = default_of(part['type'], 'frozen_stages')
+        if part['frozen_stages'] > unfrozen_value:
+            changes['frozen_stages'] = unfrozen_value
     if part.get('norm_eval'):
         changes['norm_eval'] = False
     if part.get('requires_grad') is False:
         changes['requires_grad'] = True
     return changes
+
+
+def default_of(kind: str | type, name: str) -> object:
+    """Return the default of an argument of a model, own or inherited.
+
+    Nothing is frozen at -1 in ResNet, and at 0 in EfficientNet.
+    """
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    for parent in cls.__mro__:
+        parameters = inspect.signature(parent.__init__).parameters
+        if name in parameters:
+            return parameters[name].default
+    raise DetectorError(f'{kind} has no argument {name}')
 
 
 def resized(part: Mapping, factor: float) -> dict:
@@ -260,11 +352,11 @@ def resized(part: Mapping, factor: float) -> dict:
 def resized_value(value: object, factor: float, stride: int) -> object:
     """Scale numbers of pixels, in lists and tuples too.
 
-    A multiple of the stride stays one.
+    A multiple of the stride stays one, and so does a part of an image.
     """
     if isinstance(value, (list, tuple)):
         return type(value)(resized_value(v, factor, stride) for v in value)
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float)) or 0 <= value <= 1:
         return value
     unit = 1 if value % stride else stride
     size = round(value * factor / unit) * unit
@@ -283,9 +375,22 @@ def pipeline_of(
     """
     path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
     config = dataset.mix_config if is_mix else dataset.config
+    return resized_pipeline(config['pipeline'], path, factor)
+
+
+def resized_pipeline(
+    pipeline: Sequence[Mapping], path: str, factor: float
+) -> Code | list:
+    """Return a pipeline for images of another size.
+
+    Args:
+        pipeline: The configs of its transforms.
+        path: Where it is in the config.
+        factor: By which sizes are multiplied; 1 leaves the pipeline alone.
+    """
     if factor == 1:
         return Code(path)
     changed = changes_of(
-        config['pipeline'], path, lambda p: resized(p, factor), is_merged=False
+        pipeline, path, lambda p: resized(p, factor), is_merged=False
     )
     return Code(path) if changed is None else changed

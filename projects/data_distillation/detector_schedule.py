@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from mmengine.config import Config
 
 from .config_text import Code
-from .detector_config import type_of
+from .detector_config import resized_pipeline, type_of
 
 # Images of COCO's train2017 with an instance: what the iterations of
 # MMDetection's iteration-based configs go through.
@@ -31,7 +32,7 @@ class Schedule:
         hooks: Its `custom_hooks`.
         images_per_iteration: What the learning rate is meant for; None if
             the config does not say.
-        learning_rate: The highest.
+        learning_rate: The highest; None for the optimizer's default.
     """
 
     total: int
@@ -39,7 +40,7 @@ class Schedule:
     schedulers: Sequence[Mapping]
     hooks: Sequence[Mapping]
     images_per_iteration: int | None
-    learning_rate: float
+    learning_rate: float | None
 
     @classmethod
     def of(cls, cfg: Config) -> 'Schedule':
@@ -56,7 +57,7 @@ class Schedule:
             schedulers,
             cfg.get('custom_hooks') or [],
             rule.get('base_batch_size'),
-            cfg.optim_wrapper.optimizer.lr,
+            cfg.optim_wrapper.optimizer.get('lr'),
         )
 
     def epochs(self, batch_size: int) -> float:
@@ -82,8 +83,7 @@ class Schedule:
     def _scaled(self, scheduler: Mapping, max_iters: int) -> dict:
         changed = {k: v for k, v in scheduler.items() if k in COUNTS}
         by_epoch = scheduler.get('by_epoch', True)
-        is_warm_up = not by_epoch and not scheduler.get('begin', 0)
-        if is_warm_up and 'milestones' not in scheduler:
+        if not by_epoch and self._is_warm_up(scheduler):
             most = round(max_iters * MAX_WARM_UP)
             changed = {k: min(v, most) for k, v in changed.items()}
         elif by_epoch == self.is_in_epochs:
@@ -91,30 +91,54 @@ class Schedule:
             changed = {k: multiplied(v, factor) for k, v in changed.items()}
         if 'end' in changed:  # However short the training is.
             changed['end'] = max(changed['end'], changed.get('begin', 0) + 1)
-        if low := scheduler.get('eta_min'):
+        low = scheduler.get('eta_min')
+        if low and self.learning_rate and type_of(scheduler).endswith('LR'):
             # In proportion to the rate, which depends on the batch.
             changed['eta_min_ratio'] = low / self.learning_rate
+        elif low:
+            changed['eta_min'] = low
         kept = {k: v for k, v in scheduler.items() if k not in REPLACED}
         return {**kept, 'by_epoch': False, **changed}
 
-    def scaled_hooks(self, max_iters: int) -> list[dict | Code]:
+    def _is_warm_up(self, scheduler: Mapping) -> bool:
+        """Say whether a scheduler that counts iterations is a warm-up.
+
+        It acts from the first iteration on, and the training goes on when it
+        has ended.
+        """
+        if scheduler.get('begin') or 'milestones' in scheduler:
+            return False
+        return self.is_in_epochs or scheduler.get('end', inf) < self.total
+
+    def scaled_hooks(
+        self, max_iters: int, size_factor: float = 1.0
+    ) -> list[dict | Code]:
         """Return the hooks for a training of so many iterations.
 
         Hooks that switch the pipeline in some epoch become
         `SwitchPipelineHook`; the others stay.
+
+        Args:
+            max_iters: The length.
+            size_factor: By which image sizes are multiplied.
         """
         return [
-            self._scaled_hook(hook, f'_base_.custom_hooks[{i}]', max_iters)
+            self._scaled_hook(
+                hook, f'_base_.custom_hooks[{i}]', max_iters, size_factor
+            )
             for i, hook in enumerate(self.hooks)
         ]
 
     def _scaled_hook(
-        self, hook: Mapping, path: str, max_iters: int
+        self, hook: Mapping, path: str, max_iters: int, size_factor: float
     ) -> dict | Code:
         moment = self._moment(hook, max_iters)
         switch = dict(type='SwitchPipelineHook', **moment)
         if type_of(hook) == 'PipelineSwitchHook':
-            return dict(switch, pipeline=Code(f'{path}.switch_pipeline'))
+            path = f'{path}.switch_pipeline'
+            later = hook['switch_pipeline']
+            later = resized_pipeline(later, path, size_factor)
+            return dict(switch, pipeline=later)
         if type_of(hook) == 'YOLOXModeSwitchHook':
             skipped = hook.get('skip_type_keys', MOSAICS)
             return dict(switch, skip_types=skipped, use_l1=True)
@@ -132,20 +156,19 @@ class Schedule:
         ]
 
     def _moment(self, hook: Mapping, max_iters: int) -> dict:
-        """Return when a hook begins to act, if it counts epochs."""
+        """Return when a hook begins to act, if not at once."""
 
-        def iteration(epoch: int) -> int:
-            """Return the iteration at which an epoch would begin."""
-            return round(epoch * max_iters / self.total)
+        def iteration(moment: int) -> int:
+            """Return the iteration that stands for one of the config."""
+            return round(moment * max_iters / self.total)
 
         if type_of(hook) == 'PipelineSwitchHook':
             return dict(iteration=iteration(hook['switch_epoch']))
         if type_of(hook) == 'YOLOXModeSwitchHook':
             last = hook.get('num_last_epochs', 15)
             return dict(iteration=iteration(self.total - last))
-        if hook.get('begin_epoch'):
-            return dict(begin_iter=iteration(hook['begin_epoch']))
-        return {}
+        begin = hook.get('begin_epoch' if self.is_in_epochs else 'begin_iter')
+        return dict(begin_iter=iteration(begin)) if begin else {}
 
 
 def multiplied(value: float | Sequence, factor: float) -> int | list:

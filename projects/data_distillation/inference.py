@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.cnn import fuse_conv_bn
+from mmdet.models import SSDHead
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -24,6 +25,10 @@ EXACT, ROUGH = 1e-3, 1.0
 # Sides of the images to try a detector on; on the first, SSD runs out of
 # pixels.
 NOISE_SIDES = (128, 320)
+# Without it no SSD of MMDetection 3.2 or later predicts anything, not even to
+# validate (MMDetection issues 11063 and 11780).
+if not hasattr(SSDHead, 'loss_cls'):
+    SSDHead.loss_cls = None
 
 
 def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
@@ -42,7 +47,6 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
             and scores stay fp32.
         compiled: Compile the backbone with `torch.compile`.
     """
-    mend_ssd(detector)
     drop_masks(detector)
     rearrange(detector, mode)
     if compiled:
@@ -52,20 +56,6 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
         )
     if mode == 'fast':
         halve_heads(detector)
-
-
-def mend_ssd(detector: nn.Module) -> None:
-    """Give SSD's head the attribute that MMDetection looks for in vain.
-
-    Without it no SSD of MMDetection 3.2 or later predicts anything
-    (MMDetection issues 11063 and 11780).
-
-    Args:
-        detector: Is changed if its dense head lacks the attribute.
-    """
-    head = getattr(detector, 'bbox_head', None)
-    if head is not None and not hasattr(head, 'loss_cls'):
-        head.loss_cls = None
 
 
 def drop_masks(detector: nn.Module) -> None:

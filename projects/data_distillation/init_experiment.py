@@ -1,6 +1,7 @@
 """Makes an experiment of a detector's config and a user's data."""
 
 import itertools
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from .coco import CocoError
 from .coco_checks import CocoFile, Problem, read_file, report
 from .detector_config import DetectorConfig, DetectorError
 from .detector_schedule import Schedule
@@ -26,6 +28,13 @@ from .new_experiment import (
 )
 
 MAX_SHOWN = 5
+WHOLE_NUMBERS = (
+    'batch_size',
+    'gpus',
+    'iterations',
+    'student_iterations',
+    'image_size',
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Wishes:
     allow_problems: bool = False
 
     def __post_init__(self) -> None:
-        for name in ('batch_size', 'gpus', 'iterations', 'image_size'):
+        for name in WHOLE_NUMBERS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}')
@@ -179,7 +188,7 @@ def size_factor(detector: DetectorConfig, image_size: int | None) -> float:
             f'{detector.name} is made for one size of images: leave '
             '--image-size out'
         )
-    return image_size / max(detector.test_resize['scale'])
+    return image_size / max(detector.test_scale)
 
 
 def check_stages(folder: Path) -> None:
@@ -195,6 +204,12 @@ def check_stages(folder: Path) -> None:
     try:
         MODELS.build(cfg.model)
         DATASETS.build(cfg.train_dataloader.dataset)[0]
+        DATASETS.build(cfg.val_dataloader.dataset)[0]
+        if (folder / 'oracle.py').is_file():
+            oracle = Config.fromfile(folder / 'oracle.py')
+            DATASETS.build(oracle.train_dataloader.dataset)
+    except CocoError:
+        raise
     # Whatever a detector of somebody else raises.
     except Exception as error:
         raise DetectorError(
@@ -220,12 +235,15 @@ def explained(
         f'{data.unlabeled.count:,} unlabeled, {data.val.count:,} to validate'
     )
     yield from (f'            {note}' for note in data.notes)
+    yield f'size        {sizes(detector, plan)}'
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
     yield from explained_lengths(detector, data, plan, wishes)
     yield f'weights     {weights(detector, plan)}'
     yield f'wrote {out}/: the configs are yours. Next:'
-    bounds = '--control --oracle' if data.truth_file else '--control'
-    yield f'python tools/distill.py {out} {bounds}'
+    options = '--control --oracle' if data.truth_file else '--control'
+    if plan.num_processes > 1:
+        options += f' --launcher pytorch --gpus {plan.num_processes}'
+    yield f'python tools/distill.py {shlex.quote(str(out))} {options}'
 
 
 def explained_lengths(
@@ -251,6 +269,17 @@ def explained_lengths(
         yield '            the learning rate follows by the linear rule'
     else:
         yield '            the learning rate is as in its config'
+
+
+def sizes(detector: DetectorConfig, plan: Plan) -> str:
+    """Say how large the images are."""
+    if not detector.test_resize:
+        return "as in the detector's config, views as in its `tta_pipeline`"
+    sides = ' x '.join(
+        f'{plan.size_factor * s:.0f}' for s in detector.test_scale
+    )
+    low, high = min(plan.view_scales), max(plan.view_scales)
+    return f'{sides} at test time, views {low:g} to {high:g} times that'
 
 
 def weights(detector: DetectorConfig, plan: Plan) -> str:

@@ -1,10 +1,11 @@
 """Writes the stage configs of an experiment for any detector."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config_text import Code, config_text
+from .config_text import Code, code_of, config_text
 from .detector_config import DetectorConfig, pipeline_of
 from .detector_schedule import Schedule
 from .experiment import PSEUDO_LABELS
@@ -146,10 +147,11 @@ class NewExperiment:
         folder.mkdir(parents=True, exist_ok=True)
         for stage, (base, settings) in stages.items():
             card = CARDS[stage].format(
-                name=self.name, detector=self.detector.name
+                work_dir=shlex.quote(f'work_dirs/{self.name}/{stage}'),
+                detector=self.detector.name,
             )
             text = config_text(card, base, settings)
-            (folder / f'{stage}.py').write_text(text)
+            (folder / f'{stage}.py').write_text(text, encoding='utf-8')
 
     def teacher(self) -> dict:
         """Return the settings of `teacher.py`."""
@@ -264,9 +266,12 @@ class NewExperiment:
         hooks = settings['default_hooks']
         hooks['checkpoint'].update(by_epoch=False, max_keep_ckpts=2)
         hooks['resume'] = dict(type='ResumeHook')
+        if self._detector_schedule.is_in_epochs:
+            epochs = self._detector_schedule.total
+            hooks['epoch'] = dict(type='EpochHook', max_epochs=epochs)
         if self._detector_schedule.hooks:
             settings['custom_hooks'] = self._detector_schedule.scaled_hooks(
-                self.plan.iterations
+                self.plan.iterations, self.plan.size_factor
             )
         return settings
 
@@ -287,12 +292,14 @@ class NewExperiment:
         return Schedule.of(self.detector.cfg)
 
     def _runtime(self) -> dict:
-        cfg = self.detector.cfg
-        imports = list(cfg.get('custom_imports', {}).get('imports', ()))
+        base = self.detector.cfg.get('custom_imports') or {}
+        imports = base.get('imports', [])
+        imports = [imports] if isinstance(imports, str) else imports
         settings = dict(
             custom_imports=dict(
                 imports=[*imports, 'projects.data_distillation'],
-                allow_failed_imports=False,
+                # MMEngine's default as well.
+                allow_failed_imports=base.get('allow_failed_imports', False),
             ),
             log_processor=dict(by_epoch=False),
         )
@@ -331,7 +338,7 @@ class NewExperiment:
         }
 
     def _scales(self) -> dict:
-        sides = self.detector.test_resize['scale']
+        sides = self.detector.test_scale
         factors = [f * self.plan.size_factor for f in self.plan.view_scales]
         shown = ', '.join(f'{f:g}' for f in self.plan.view_scales)
         return {
@@ -343,7 +350,8 @@ class NewExperiment:
         resize = "type='Resize', scale=scale"
         if not self.detector.test_resize.get('keep_ratio', False):
             resize += ', keep_ratio=False'
-        pad = ", dict(type='Pad')" if self.detector.test_pad else ''
+        pad = self.detector.view_pad
+        pad = f', {code_of(pad)}' if pad else ''
         if not self.plan.flip:
             return f'[[dict({resize}){pad}] for scale in scales]'
         return (
@@ -433,12 +441,12 @@ Detector: {detector}
     annotate="""Labels the unlabeled images with the teacher (section 3).
 
 Command: python tools/test.py annotate.py TEACHER.pth
-    --work-dir work_dirs/{name}/annotate
+    --work-dir {work_dir}
 """,
     validate="""Detections on the validation images, to judge annotate.py.
 
 Command: python tools/test.py validate.py TEACHER.pth
-    --work-dir work_dirs/{name}/validate
+    --work-dir {work_dir}
 """,
     supervised_long="""Control: the teacher's data, the student's schedule.
 

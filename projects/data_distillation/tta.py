@@ -9,7 +9,7 @@ import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel
+from mmengine.model import BaseTTAModel, revert_sync_batchnorm
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.cuda import OutOfMemoryError  # torch's, from 2.5 on
@@ -69,6 +69,8 @@ class MultiViewTTA(BaseTTAModel):
             `module` (model and data distillation in one). Each
             `dict(checkpoint=..., module=...)`, the detector's config being
             that of `module` where it is left out; the same classes.
+        data_preprocessor: The detector's, if `module` has none. MMEngine
+            gives this to every model if it is at the config's top level.
 
     Raises:
         ValueError: If there is no view, or an argument is out of range.
@@ -87,7 +89,10 @@ class MultiViewTTA(BaseTTAModel):
         compile_backbone: bool = False,
         max_pixels_per_forward: int = 4_000_000,
         other_teachers: Sequence[dict] = (),
+        data_preprocessor: dict | None = None,
     ) -> None:
+        if isinstance(module, dict) and data_preprocessor:
+            module = {'data_preprocessor': data_preprocessor, **module}
         super().__init__(module)
         if views is not None and not len(views):
             raise ValueError('MultiViewTTA needs at least one view, got none')
@@ -107,6 +112,8 @@ class MultiViewTTA(BaseTTAModel):
             load_teacher(teacher.get('module', module), teacher['checkpoint'])
             for teacher in other_teachers
         )
+        # They are batch norms in inference, and fail in processes on CPUs.
+        revert_sync_batchnorm(self)
         self._is_prepared = False
 
     def test_step(self, data: dict) -> list[DetDataSample]:
