@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from builders import CLASSES, run
+from builders import CLASSES, ROOT, run
 from mmengine.config import Config
 
 from projects.data_distillation.coco import CocoError
@@ -282,6 +282,18 @@ def test_class_names_are_written_as_they_are(tmp_path):
         assert cfg.metainfo.classes == names
     assert one['student'].metainfo.classes == ('cell',)
     assert num_classes_in(one['annotate'].model) == {1}
+
+
+def test_detector_that_is_not_validated_while_it_trains(tmp_path):
+    detector = DetectorConfig.read(str(ROOT / 'configs/bccd/teacher.py'))
+
+    cfgs = written(tmp_path / 'cells', detector)
+
+    for stage in ('teacher', 'student'):
+        assert not cfgs[stage].keys() & {'val_dataloader', 'val_evaluator'}
+        assert cfgs[stage].test_evaluator.ann_file == 'labeled.json'
+        assert '_delete_' not in cfgs[stage].test_dataloader.dataset
+        assert cfgs[stage].test_dataloader.dataset.ann_file == 'labeled.json'
 
 
 def test_modules_of_the_detector_are_imported_too(tmp_path, monkeypatch):

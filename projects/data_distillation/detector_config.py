@@ -246,7 +246,6 @@ REQUIRED = (
     ('model', 'type'),
     ('train_dataloader', 'dataset'),
     ('train_dataloader', 'batch_size'),
-    ('val_dataloader', 'dataset'),
     ('test_dataloader', 'dataset'),
     ('optim_wrapper', 'optimizer'),
 )

@@ -204,7 +204,7 @@ def check_stages(folder: Path) -> None:
     try:
         MODELS.build(cfg.model)
         DATASETS.build(cfg.train_dataloader.dataset)[0]
-        DATASETS.build(cfg.val_dataloader.dataset)[0]
+        DATASETS.build(cfg.test_dataloader.dataset)[0]
         if (folder / 'oracle.py').is_file():
             oracle = Config.fromfile(folder / 'oracle.py')
             DATASETS.build(oracle.train_dataloader.dataset)

@@ -244,9 +244,14 @@ class NewExperiment:
                 batch_sampler=None,
                 dataset=Code('labeled', dict(_delete_=True)),
             ),
-            val_dataloader=loader,
-            test_dataloader=Code('val_dataloader'),
+            **self._for_test_and_val('dataloader', loader),
         )
+
+    def _for_test_and_val(self, name: str, value: dict) -> dict:
+        """Set what evaluation needs, also while training if that is done."""
+        if not self.detector.cfg.get('val_dataloader'):
+            return {f'test_{name}': value}
+        return {f'val_{name}': value, f'test_{name}': Code(f'val_{name}')}
 
     def _evaluation(self) -> dict:
         evaluator = dict(
@@ -256,9 +261,7 @@ class NewExperiment:
             metric='bbox',
             classwise=True,
         )
-        return dict(
-            val_evaluator=evaluator, test_evaluator=Code('val_evaluator')
-        )
+        return self._for_test_and_val('evaluator', evaluator)
 
     def _schedule(self) -> dict:
         settings = self._length(self.plan.iterations)
