@@ -256,7 +256,9 @@ def test_plan_of_what_is_left(tiny_experiment, work):
     (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
     before = sorted(work.rglob('*'))
 
-    done = distill(tiny_experiment, work, *SEED, '--control', '--dry-run')
+    done = distill(
+        tiny_experiment, work, *SEED, '--control', '--dry-run', '--tensorboard'
+    )
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     rows = [
