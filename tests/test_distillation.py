@@ -58,6 +58,8 @@ def test_all_stages_are_run_and_compared(tiny_experiment, done):
         assert dumped.default_hooks.logger.interval == 1
     for model in MODELS:
         assert model in done.stdout.split('Comparison')[-1]
+    # Two iterations teach nothing.
+    assert 'warning: not one pseudo label on 4 images' in done.stdout
 
 
 def test_on_a_cpu_every_core_annotates(tiny_experiment, done):
@@ -249,6 +251,18 @@ def test_missing_stage_is_named(tmp_path):
 
     assert refused.returncode == 1
     assert refused.stderr.strip().endswith('annotate.py not found')
+
+
+def test_module_that_a_config_imports_is_named(tiny_experiment, tmp_path):
+    experiment = shutil.copytree(tiny_experiment, tmp_path / 'importing')
+    with (experiment / 'student.py').open('a') as config:
+        config.write("custom_imports = dict(imports='nowhere')\n")
+
+    refused = distill(experiment, 'never')
+
+    assert refused.returncode == 1
+    assert 'nowhere' in refused.stderr.split('error: ')[1]
+    assert 'Traceback' not in refused.stderr
 
 
 def test_plan_of_what_is_left(tiny_experiment, work):

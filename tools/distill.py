@@ -161,7 +161,8 @@ def main() -> None:
     args = parse_args()
     try:
         run(distillation_of(args), args)
-    except (StageError, FileNotFoundError, ValueError) as error:
+    # ImportError: of a module that a config imports.
+    except (StageError, ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
 
 
