@@ -62,11 +62,17 @@ def test_newest_evaluation_counts(tmp_path):
     for time, value in (('20250102_000000', 0.5), ('20250101_000000', 0.1)):
         (tmp_path / time).mkdir()
         (tmp_path / time / f'{time}.json').write_text(
-            json.dumps({'coco/bbox_mAP': value, 'data_time': 3})
+            json.dumps(
+                {
+                    'coco/bbox_mAP': value,
+                    'coco/cell_precision': float('nan'),
+                    'data_time': 3,
+                }
+            )
         )
 
     assert newest_metrics(tmp_path) == dict(
-        bbox_mAP=0.5, bbox_mAP_50=0.0, bbox_mAP_75=0.0
+        bbox_mAP=0.5, bbox_mAP_50=0.0, bbox_mAP_75=0.0, cell_precision=None
     )
 
 

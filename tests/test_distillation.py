@@ -58,6 +58,8 @@ def test_all_stages_are_run_and_compared(tiny_experiment, done):
         assert dumped.default_hooks.logger.interval == 1
     for model in MODELS:
         assert model in done.stdout.split('Comparison')[-1]
+    # Two iterations teach nothing.
+    assert 'warning: not one pseudo label on 4 images' in done.stdout
 
 
 def test_on_a_cpu_every_core_annotates(tiny_experiment, done):
@@ -73,9 +75,9 @@ def test_log_has_commands_times_and_the_table(tiny_experiment, done):
     log = (tiny_experiment.parent / 'work/distill.log').read_text()
 
     assert log.count('$ ') == log.count(': took 0:') == 9
-    table, _, page = log.split('Comparison')[1].rpartition('20')
-    assert table in done.stdout
-    assert page.endswith(' report: work/report.html\n')
+    *table, page = log.split('Comparison')[1].splitlines()
+    assert '\n'.join(table) in done.stdout
+    assert page.endswith(' report: work/report.html')
     assert (tiny_experiment.parent / 'work/report.html').is_file()
     assert 'Epoch(train)' not in log
     assert log.splitlines()[0][:2] == '20'  # The time of each.
@@ -251,12 +253,26 @@ def test_missing_stage_is_named(tmp_path):
     assert refused.stderr.strip().endswith('annotate.py not found')
 
 
+def test_module_that_a_config_imports_is_named(tiny_experiment, tmp_path):
+    experiment = shutil.copytree(tiny_experiment, tmp_path / 'importing')
+    with (experiment / 'student.py').open('a') as config:
+        config.write("custom_imports = dict(imports='nowhere')\n")
+
+    refused = distill(experiment, 'never')
+
+    assert refused.returncode == 1
+    assert 'nowhere' in refused.stderr.split('error: ')[1]
+    assert 'Traceback' not in refused.stderr
+
+
 def test_plan_of_what_is_left(tiny_experiment, work):
     (work / 'student' / 'finished').unlink()
     (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
     before = sorted(work.rglob('*'))
 
-    done = distill(tiny_experiment, work, *SEED, '--control', '--dry-run')
+    done = distill(
+        tiny_experiment, work, *SEED, '--control', '--dry-run', '--tensorboard'
+    )
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     rows = [

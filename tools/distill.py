@@ -34,6 +34,18 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_experiment_options(parser)
+    add_stage_options(parser)
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f'--rounds must be at least 1, got {args.rounds}')
+    if args.seeds and len(set(args.seeds)) < max(2, len(args.seeds)):
+        parser.error(f'--seeds needs two or more, each once, got {args.seeds}')
+    return args
+
+
+def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is run."""
     add = parser.add_argument
     add('experiment', type=Path, help='folder of teacher.py, annotate.py, ...')
     add(
@@ -64,13 +76,6 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='say what would be done, and measure what it would take',
     )
-    add_stage_options(parser)
-    args = parser.parse_args()
-    if args.rounds < 1:
-        parser.error(f'--rounds must be at least 1, got {args.rounds}')
-    if args.seeds and len(set(args.seeds)) < max(2, len(args.seeds)):
-        parser.error(f'--seeds needs two or more, each once, got {args.seeds}')
-    return args
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +93,18 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         help='run all with each of these, and compare the means',
     )
     add(
+        '--tensorboard',
+        action='append_const',
+        dest='cfg_options',
+        default=[],
+        const='default_hooks.tensorboard.type=TensorBoardHook',
+        help='also write curves for TensorBoard',
+    )
+    add(
         '--cfg-options',
+        action='extend',
         nargs='+',
-        default=(),
+        default=[],
         metavar='KEY=VALUE',
         help="as MMDetection's tools take them, for every stage",
     )
@@ -147,7 +161,8 @@ def main() -> None:
     args = parse_args()
     try:
         run(distillation_of(args), args)
-    except (StageError, FileNotFoundError, ValueError) as error:
+    # ImportError: of a module that a config imports.
+    except (StageError, ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
 
 

@@ -19,8 +19,9 @@ def newest_metrics(folder: Path) -> dict | None:
         folder: The work folder of `tools/test.py`.
 
     Returns:
-        COCO's metrics without their prefix, such as `bbox_mAP`; None if there
-        is no evaluation.
+        COCO's metrics without their prefix, such as `bbox_mAP`, and, if they
+        were evaluated by class, `CLASS_precision`, None for a class without
+        objects; None if there is no evaluation.
     """
     files = sorted(folder.glob('*/[0-9]*.json'))
     if not files:
@@ -30,7 +31,8 @@ def newest_metrics(folder: Path) -> dict | None:
     nothing = dict.fromkeys(METRICS, 0.0)
     prefix = 'coco/'
     return nothing | {
-        name.removeprefix(prefix): value
+        # NaN, of a class without objects, is no JSON.
+        name.removeprefix(prefix): None if value != value else value
         for name, value in metrics.items()
         if name.startswith(prefix)
     }

@@ -70,9 +70,10 @@ class Distillation:
         for number in range(1, self.num_rounds + 1):
             folder = round_dir(self.work_dir, number)
             labels = self.stages.annotate(folder / 'annotate', teacher)
+            quality = self._label_quality(labels)
+            warn_of_no_labels(quality)
             teacher = self.stages.train('student', folder / 'student', labels)
             after = self._evaluated('student', teacher)
-            quality = self._label_quality(labels)
             rounds.append(dict(student=after, pseudo_labels=quality))
             if number == self.num_rounds or not gains(before, after):
                 break
@@ -89,6 +90,17 @@ class Distillation:
         return dict(
             images=len(content['images']),
             instances=len(content['annotations']),
+        )
+
+
+def warn_of_no_labels(quality: dict) -> None:
+    """Say what it means if there is no pseudo label at all."""
+    if not quality['instances']:
+        say(
+            f'warning: not one pseudo label on {quality["images"]:,} images: '
+            'the student takes them for background, and a pipeline that drops '
+            'images without labels fails. Train the teacher for longer, or '
+            'select from a lower score (docs/selection.md)'
         )
 
 

@@ -75,7 +75,8 @@ class Experiment:
         if truth and not Path(truth).is_file():
             raise FileNotFoundError(
                 f'`unlabeled_truth` of {self.config("annotate")} not found: '
-                f'{truth}; remove it where the truth is not known'
+                f'{truth}, counted from the current folder {Path.cwd()}; '
+                'remove it where the truth is not known'
             )
         hook = self.detection_hook('annotate')
         hook.check_data(self.images('annotate'))

@@ -41,10 +41,8 @@ class Stage:
     metrics: dict | None
 
     def class_ap(self, name: str) -> float | None:
-        """Return the AP of a class; None if it was not evaluated by class."""
-        ap = (self.metrics or {}).get(f'{name}_precision')
-        # CocoMetric writes NaN for a class without an object.
-        return None if ap is None or ap != ap else ap
+        """Return the AP of a class; None if it was not measured."""
+        return (self.metrics or {}).get(f'{name}_precision')
 
     def evaluations(self) -> Curve:
         """Return the validations, and the evaluation at the last iteration.

@@ -36,6 +36,7 @@ NO_EFFECT = {
     'timer',
     'checkpoint',
     'visualization',
+    'tensorboard',
 }
 # Beside the results.
 SETTINGS = 'settings.json'
