@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from builders import ROOT, DrawnImages, load_tool, write_checkpoint
+from mmengine.registry import init_default_scope
 
 from projects.data_distillation.digits import Recipe, write_digits
 
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
         if 'browser' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group('browser'))
+
+
+@pytest.fixture(autouse=True)
+def default_scope() -> None:
+    """As the tools have it, whatever tests ran before in this process."""
+    init_default_scope('mmdet')
 
 
 @pytest.fixture
