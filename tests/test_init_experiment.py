@@ -313,6 +313,35 @@ def test_modules_of_the_detector_are_imported_too(tmp_path, monkeypatch):
     )
 
 
+def test_our_own_detectors_import_the_project_once(tmp_path):
+    detector = own_detector(
+        tmp_path,
+        "custom_imports = dict(imports=['projects.data_distillation'])",
+    )
+
+    teacher = written(tmp_path / 'cells', detector)['teacher']
+
+    assert teacher.custom_imports.imports == ['projects.data_distillation']
+
+
+def test_experiment_can_be_moved_with_its_detector(tmp_path, monkeypatch):
+    (tmp_path / 'here/configs').mkdir(parents=True)
+    own_detector(tmp_path / 'here', '')
+    monkeypatch.chdir(tmp_path / 'here')
+    # `..` of a link leads to the folder of its target.
+    Path('linked').symlink_to('configs')
+
+    written(Path('linked/cells'), DetectorConfig.read('own_detector.py'))
+    (tmp_path / 'here').rename(tmp_path / 'there')
+
+    assert Config.fromfile(tmp_path / 'there/configs/cells/teacher.py').model
+
+
+@pytest.mark.parametrize('name', ['mmdet::a/b.py', '/absolute/detector.py'])
+def test_other_detectors_are_named_as_they_are(name, tmp_path):
+    assert DetectorConfig(name, Config()).base_for(tmp_path) == name
+
+
 @pytest.mark.parametrize(
     ('base', 'text', 'pad'),
     [

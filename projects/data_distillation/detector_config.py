@@ -1,6 +1,7 @@
 """What an experiment takes from a detector's config, and changes in it."""
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,11 +104,20 @@ class DetectorConfig:
             DetectorError: If it cannot be read, or is no training of a
                 detector by boxes.
         """
-        if '::' not in name:
-            name = str(Path(name).resolve())
         detector = cls(name, read_config(name))
         detector.check()
         return detector
+
+    def base_for(self, folder: Path) -> str:
+        """Return how a config in a folder names this one as its base.
+
+        Args:
+            folder: Where the config is. If the detector's path is relative,
+                it stays so, and both can be moved together.
+        """
+        if '::' in self.name or Path(self.name).is_absolute():
+            return self.name
+        return os.path.relpath(Path(self.name).resolve(), folder.resolve())
 
     def check(self) -> None:
         """Check that the detector learns from boxes, and from boxes alone.
@@ -255,14 +265,15 @@ def read_config(name: str) -> Config:
     """Read a config as one that inherits from it does.
 
     Args:
-        name: An absolute path, or `mmdet::family/name.py`.
+        name: A path, or `mmdet::family/name.py`.
 
     Raises:
         FileNotFoundError: If there is none.
         DetectorError: If it cannot be read.
     """
+    base = name if '::' in name else str(Path(name).resolve())
     try:
-        return Config.fromstring(f'_base_ = {name!r}', file_format='.py')
+        return Config.fromstring(f'_base_ = {base!r}', file_format='.py')
     except FileNotFoundError:
         raise
     # Whatever a config of somebody else raises.

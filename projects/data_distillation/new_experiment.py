@@ -136,7 +136,7 @@ class NewExperiment:
             folder: Where to; is made.
         """
         stages = {
-            'teacher': (self.detector.name, self.teacher()),
+            'teacher': (self.detector.base_for(folder), self.teacher()),
             'annotate': ('./teacher.py', self.annotate()),
             'validate': ('./annotate.py', self.validate()),
             'supervised_long': ('./teacher.py', self.supervised_long()),
@@ -298,9 +298,11 @@ class NewExperiment:
         base = self.detector.cfg.get('custom_imports') or {}
         imports = base.get('imports', [])
         imports = [imports] if isinstance(imports, str) else imports
+        # Each once: our own detectors import it, too.
+        imports = list(dict.fromkeys([*imports, 'projects.data_distillation']))
         settings = dict(
             custom_imports=dict(
-                imports=[*imports, 'projects.data_distillation'],
+                imports=imports,
                 # MMEngine's default as well.
                 allow_failed_imports=base.get('allow_failed_imports', False),
             ),
