@@ -1,5 +1,8 @@
 """Fixtures made of the builders."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,9 @@ from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from mmengine.registry import init_default_scope
 
 from projects.data_distillation.digits import Recipe, write_digits
+from projects.data_distillation.run_log import LOG
 
+Called = subprocess.CompletedProcess
 TINY = """
 _base_ = '{config}'
 data_root = '{data}/'
@@ -30,6 +35,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def default_scope() -> None:
     """As the tools have it, whatever tests ran before in this process."""
     init_default_scope('mmdet')
+
+
+@pytest.fixture
+def call_tool(monkeypatch, capsys) -> Callable[..., Called]:
+    """Runs a command line in this process: to start one takes seconds."""
+    monkeypatch.setattr(LOG, 'handlers', [])
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+
+    def call(name: str, *arguments: object, cwd: Path = ROOT) -> Called:
+        command = [f'{name}.py', *map(str, arguments)]
+        monkeypatch.setattr(sys, 'argv', command)
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        code = None
+        try:
+            load_tool(name).main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        if isinstance(code, str):
+            # As Python ends then.
+            code, err = 1, f'{err}{code}\n'
+        return Called(command, code or 0, out, err)
+
+    return call
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Checks of COCO files: every kind of problem, and what is none."""
 
 import copy
+import functools
 import json
 import os
 import random
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import CATEGORIES, CLASSES, load_tool
+from builders import CATEGORIES, CLASSES
 
 from projects.data_distillation import CheckedCocoDataset
 from projects.data_distillation.coco_checks import (
@@ -743,18 +744,9 @@ def run_tool(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def call_tool(tmp_path, monkeypatch, capsys):
+def check_here(tmp_path, call_tool):
     """Run the tool there in this process, which need not import it all."""
-    tool = load_tool('check_coco')
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', ['check_coco.py', *arguments])
-        with pytest.raises(SystemExit) as caught:
-            tool.main()
-        return int(caught.value.code), *capsys.readouterr()
-
-    return call
+    return functools.partial(call_tool, 'check_coco', cwd=tmp_path)
 
 
 def write(file: Path, content: object) -> Path:
@@ -762,12 +754,12 @@ def write(file: Path, content: object) -> Path:
     return file
 
 
-def test_tool_is_content_with_clean_files(tmp_path):
+def test_tool_is_content_with_clean_files(tmp_path, check_here):
     write(tmp_path / 'a.json', clean())
     images = [dict(id=1, file_name='new.jpg', width=640, height=480)]
     write(tmp_path / 'b.json', renamed(images=images, annotations=[]))
 
-    done = run_tool(tmp_path, 'a.json', 'b.json')
+    done = check_here('a.json', 'b.json')
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
@@ -812,7 +804,7 @@ def test_tool_finds_everything_at_once(tmp_path):
     assert last == 'problems: 10'
 
 
-def test_mended_file_is_clean_and_loads(tmp_path):
+def test_mended_file_is_clean_and_loads(tmp_path, check_here):
     content = clean()
     content['images'].append(content['images'][2])
     content['annotations'] += [
@@ -825,7 +817,7 @@ def test_mended_file_is_clean_and_loads(tmp_path):
     file = write(tmp_path / 'a.json', content)
     before = file.read_bytes()
 
-    done = run_tool(tmp_path, 'a.json', '--fix', 'out.json')
+    done = check_here('a.json', '--fix', 'out.json')
 
     assert done.returncode == 0, done.stderr
     fixing, result = done.stdout.splitlines()
@@ -855,15 +847,15 @@ def test_mended_file_is_clean_and_loads(tmp_path):
 
 
 def test_what_cannot_be_mended_is_written_as_it_is_and_reported(
-    tmp_path, call_tool
+    tmp_path, check_here
 ):
     content = more('categories', dict(id=8, name='red'))
     write(tmp_path / 'a.json', content)
 
-    code, out, _ = call_tool('a.json', '--fix', 'out.json')
+    done = check_here('a.json', '--fix', 'out.json')
 
-    assert code == 1
-    assert out.splitlines() == [
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
         'a.json -> out.json: nothing to mend',
         "out.json: category 8: name 'red' is that of category 7 too: make one "
         'entry of the two, and move the annotations to it',
@@ -872,13 +864,13 @@ def test_what_cannot_be_mended_is_written_as_it_is_and_reported(
     assert json.loads((tmp_path / 'out.json').read_text()) == content
 
 
-def test_file_that_cannot_be_read_is_not_mended(tmp_path, call_tool):
+def test_file_that_cannot_be_read_is_not_mended(tmp_path, check_here):
     (tmp_path / 'a.json').write_text('{')
 
-    code, out, _ = call_tool('a.json', '--fix', 'out.json')
+    done = check_here('a.json', '--fix', 'out.json')
 
-    assert code == 1
-    assert out.startswith('a.json: not valid JSON (')
+    assert done.returncode == 1
+    assert done.stdout.startswith('a.json: not valid JSON (')
     assert not (tmp_path / 'out.json').exists()
 
 
@@ -896,15 +888,15 @@ REFUSED = [
 
 @pytest.mark.parametrize(('arguments', 'error'), REFUSED)
 def test_arguments_that_do_not_fit_are_refused(
-    tmp_path, call_tool, arguments, error
+    tmp_path, check_here, arguments, error
 ):
     write(tmp_path / 'a.json', clean())
     write(tmp_path / 'b.json', clean())
 
-    code, _, err = call_tool(*arguments)
+    done = check_here(*arguments)
 
-    assert code == 2
-    assert error in err
+    assert done.returncode == 2
+    assert error in done.stderr
     assert json.loads((tmp_path / 'b.json').read_text()) == clean()
 
 

@@ -4,17 +4,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import ROOT, load_tool, run
+from builders import ROOT, run
 from mmengine.config import Config
 
 from projects.data_distillation.coco_writer import read_origin
-from projects.data_distillation.run_log import LOG
 
 MODELS = ('teacher', 'supervised_long', 'student', 'oracle')
 SEED = '--seed', 1
@@ -32,24 +29,14 @@ def distill(experiment: Path, work_dir: str, *options: object):
 
 
 @pytest.fixture
-def distill_here(monkeypatch, capsys) -> Callable:
-    """distill.py in this process, for what starts no stage: much faster."""
-    monkeypatch.setattr(LOG, 'handlers', [])
+def distill_here(call_tool) -> Callable:
+    """distill.py in this process, for what starts no stage."""
 
     def call(experiment: Path, work_dir: str, *options: object):
-        arguments = ['distill.py', experiment.name, '--work-dir', work_dir]
-        arguments += [*options, '--cfg-options', CFG_OPTION]
-        monkeypatch.setattr(sys, 'argv', list(map(str, arguments)))
-        monkeypatch.chdir(experiment.parent)
-        try:
-            load_tool('distill').main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(
-            arguments, code, printed.out, f'{printed.err}{code}'
-        )
+        return call_tool(
+            'distill', experiment.name, '--work-dir', work_dir, *options,
+            '--cfg-options', CFG_OPTION, cwd=experiment.parent,
+        )  # fmt: skip
 
     return call
 
@@ -146,7 +133,7 @@ def test_results_of_another_seed_are_refused(
 ):
     refused = distill_here(tiny_experiment, work, '--seed', 2)
 
-    assert refused.returncode
+    assert refused.returncode == 1
     assert f'{work}/teacher holds results of seed 1, got seed 2' in (
         refused.stderr
     )
@@ -276,7 +263,7 @@ def test_bad_data_is_found_before_the_first_training(
 
     refused = distill_here(experiment, 'never')
 
-    assert refused.returncode
+    assert refused.returncode == 1
     assert '4 of 4 unlabeled images are in' in refused.stderr
     assert '$ ' not in refused.stdout
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -22,7 +20,6 @@ from projects.data_distillation.image_checks import (
     read_image,
 )
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'check_coco.py'
 # A temple and a flower, 640x427, RGB.
 TEMPLE, FLOWER = (photo.copy() for photo in load_sample_images().images)
 LATER = np.ascontiguousarray(TEMPLE[:, ::-1])
@@ -235,7 +232,7 @@ def test_nearest_is_that_of_slow_counting():
     assert list(nearest((indices[:300], known), ([], asked[:0]))) == []
 
 
-def test_tool_reads_the_images_of_all_files(tmp_path):
+def test_tool_reads_the_images_of_all_files(tmp_path, call_tool):
     save(tmp_path / 'images' / 'a.jpg', TEMPLE)
     save(tmp_path / 'images' / 'b.jpg', FLOWER)
     categories = [dict(id=1, name='red')]
@@ -247,17 +244,13 @@ def test_tool_reads_the_images_of_all_files(tmp_path):
         )
         (tmp_path / f'{name}.json').write_text(json.dumps(content))
 
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, TOOL, *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
+    right, leaking = (
+        call_tool('check_coco', 'a.json', *arguments, cwd=tmp_path)
+        for arguments in (
+            ('b.json', '--images', 'images'),
+            ('c.json', '--images', 'images', 'images'),
         )
-
-    right = run('a.json', 'b.json', '--images', 'images')
-    leaking = run('a.json', 'c.json', '--images', 'images', 'images')
+    )
 
     assert right.returncode == 0, right.stderr
     assert right.stdout == (

@@ -701,7 +701,9 @@ def test_numbers_that_cannot_be_are_refused(wishes):
         Wishes(**{**FULL, **wishes})
 
 
-def test_tool_says_what_it_chose_and_what_is_next(sources, tmp_path):
+def test_tool_says_what_it_chose_and_what_is_next(
+    sources, tmp_path, call_tool
+):
     out = tmp_path / 'red cells'
     options = [
         part
@@ -709,8 +711,8 @@ def test_tool_says_what_it_chose_and_what_is_next(sources, tmp_path):
         for part in (f'--{name.replace("_", "-")}', value)
     ]
 
-    done = run(
-        'python', 'tools/init_experiment.py', out, '--detector', RETINANET,
+    done = call_tool(
+        'init_experiment', out, '--detector', RETINANET,
         *options, '--from-scratch', '--iterations', 3, '--no-flip',
         '--scales', 1, 1.5, '--gpus', 2,
     )  # fmt: skip

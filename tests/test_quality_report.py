@@ -1,8 +1,6 @@
 """The report on label quality: text, figures, picture, and the tool."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -301,20 +299,11 @@ def test_picture_without_labels_has_no_cross():
     assert texts == ['all classes', 'no label  red']
 
 
-def run_tool(*arguments):
-    return subprocess.run(
-        [sys.executable, 'tools/label_quality.py', *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_tool_prints_the_report(work_dir, truth, tmp_path):
+def test_tool_prints_the_report(work_dir, truth, tmp_path, call_tool):
     store = write_store(tmp_path / 'validation', ROWS[1])
 
-    done = run_tool(
-        work_dir, truth, '--detections', store, '--iou', '0.75'
-    )  # fmt: skip
+    options = '--detections', store, '--iou', '0.75'
+    done = call_tool('label_quality', work_dir, truth, *options)
 
     assert done.returncode == 0, done.stderr
     assert 'right from IoU 0.75' in done.stdout
@@ -324,13 +313,13 @@ def test_tool_prints_the_report(work_dir, truth, tmp_path):
     assert files == ['label_quality.json', 'precision_recall.png']
 
 
-def test_tool_says_what_is_wrong(work_dir, tmp_path):
-    done = run_tool(
-        work_dir, tmp_path / 'none.json', '--out', tmp_path / 'out'
-    )
+def test_tool_says_what_is_wrong(work_dir, tmp_path, call_tool):
+    truth, out = tmp_path / 'none.json', tmp_path / 'out'
+
+    done = call_tool('label_quality', work_dir, truth, '--out', out)
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f'error: annotation file not found: {tmp_path / "none.json"}'
     )
-    assert not (tmp_path / 'out').exists()
+    assert not out.exists()

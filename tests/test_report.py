@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from builders import CLASSES, annotate, annotate_cfg, run
+from builders import CLASSES, annotate, annotate_cfg
 from report_files import HOSTILE, write_metrics, write_scalars, write_selection
 
 from projects.data_distillation.report import (
@@ -192,18 +192,12 @@ def test_filters_that_hide_boxes_are_told(tmp_path):
     assert re.search(r'\d+ detections are not shown: MinViews\(num_vie', text)
 
 
-def test_tool_names_the_page(tiny_experiment, tmp_path):
+def test_tool_names_the_page(tiny_experiment, tmp_path, call_tool):
     (tmp_path / 'teacher').mkdir()
 
-    done = run(
-        'python', 'tools/report.py', tiny_experiment, '--work-dir', tmp_path
-    )
-    lost = run(
-        'python',
-        'tools/report.py',
-        tiny_experiment,
-        '--work-dir',
-        tmp_path / 'x',
+    done, lost = (
+        call_tool('report', tiny_experiment, '--work-dir', work_dir)
+        for work_dir in (tmp_path, tmp_path / 'x')
     )
 
     assert done.returncode == 0, done.stderr

@@ -1,9 +1,6 @@
 """tools/select_labels.py, and selection by the hook's config, end to end."""
 
 import json
-import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,23 +25,14 @@ from projects.data_distillation.selection import LabeledCounts
 from projects.data_distillation.selection_rules import SelectionRules
 from projects.data_distillation.shards import SCHEMA
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'select_labels.py'
-
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
-    """Runs the tool in this process: starting one takes seconds."""
+def tool(call_tool):
+    """Runs the tool in this process; returns its output and its error."""
 
-    def run(*options: object) -> tuple[str, object]:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, options)])
-        capsys.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capsys.readouterr()
-        return out, f'{err}{code}' if code else 0
+    def run(*options: object) -> tuple[str, str]:
+        done = call_tool('select_labels', *options)
+        return done.stdout, done.stderr if done.returncode else ''
 
     return run
 
@@ -336,7 +324,9 @@ def test_folder_without_detections_is_named(labeled, tmp_path):
         select_labels(tmp_path / 'x', labeled, {}, tmp_path / 'labels.json')
 
 
-def test_hook_and_tool_write_the_same_annotations(drawn, checkpoint, tmp_path):
+def test_hook_and_tool_write_the_same_annotations(
+    drawn, checkpoint, tmp_path, tool
+):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].selection = dict(
         selector=dict(type='MatchedSelector', per_class=False),
@@ -345,17 +335,13 @@ def test_hook_and_tool_write_the_same_annotations(drawn, checkpoint, tmp_path):
     by_hook = annotate(cfg)
     out = tmp_path / 'again.json'
 
-    done = subprocess.run(
-        [
-            *(sys.executable, TOOL, tmp_path / 'work' / 'detections'),
-            *('--labeled', drawn.folder / 'labeled.json', '--out', out),
-            *('--like', tmp_path / 'work' / 'pseudo_labels.json'),
-        ],
-        capture_output=True,
-        text=True,
+    _, error = tool(
+        tmp_path / 'work' / 'detections',
+        *('--labeled', drawn.folder / 'labeled.json', '--out', out),
+        *('--like', tmp_path / 'work' / 'pseudo_labels.json'),
     )
 
-    assert done.returncode == 0, done.stderr
+    assert not error
     by_tool = json.loads(out.read_text())
     for key in ('images', 'annotations', 'categories'):
         assert json.dumps(by_tool[key]) == json.dumps(by_hook[key])
