@@ -273,6 +273,10 @@ def process_environ(**changes: str) -> dict[str, str]:
     )
 
 
+# So that annotation is one process: each takes seconds to start.
+ONE_CORE = 'taskset', '--cpu-list', min(os.sched_getaffinity(0))
+
+
 def run(*command: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     """Run a command for real."""
     return subprocess.run(

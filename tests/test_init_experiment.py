@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from builders import CLASSES, ROOT, run
+from builders import CLASSES, ONE_CORE, ROOT, run
 from mmengine.config import Config
 
 from projects.data_distillation.coco import CocoError
@@ -754,7 +754,9 @@ def test_experiment_runs_as_it_was_written(sources, tmp_path):
     out, work_dir = tmp_path / 'cells', tmp_path / 'work'
     init_experiment(out, str(detector), Sources(**sources), wishes)
 
-    done = run('python', 'tools/distill.py', out, '--work-dir', work_dir)
+    done = run(
+        *ONE_CORE, 'python', 'tools/distill.py', out, '--work-dir', work_dir
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((work_dir / 'summary.json').read_text())

@@ -16,7 +16,6 @@ from builders import (
     DrawnImages,
     annotate,
     annotate_cfg,
-    run,
     wait_until,
     write_checkpoint,
     written_cfg,
@@ -130,39 +129,17 @@ def slow_job(cluster, pool) -> str:
     return submit_slow(cluster, pool, text, 'limit', **TWO_TASKS)
 
 
-def test_tasks_of_a_job_label_as_one_process_does(cluster, tiny_experiment):
+def test_tasks_of_a_job_train_together(cluster, tiny_experiment):
     folder = tiny_experiment.parent
-    # As a clone whose path has a space.
-    (folder / 'a clone').symlink_to(ROOT)
 
     teacher = cluster.submit(
         script('train'), 'experiment/teacher.py', 'teacher',
         cwd=folder, **TWO_TASKS,
     )  # fmt: skip
-    assert cluster.wait(teacher) == {'COMPLETED'}, cluster.log(teacher)
-    annotation = [
-        *('experiment/annotate.py', 'teacher/iter_2.pth'),
-        # Of four images one batch for each task.
-        *('--cfg-options', 'test_dataloader.batch_size=2', '--work-dir'),
-    ]
-    cluster.run(
-        folder / 'a clone/tools/slurm_test.sh', 'gpu', 'annotate',
-        *annotation, 'annotate', cwd=folder, **TWO_TASKS, GRES='',
-    )  # fmt: skip
-    one = run(
-        'env', 'OMP_NUM_THREADS=1', 'python', ROOT / 'tools/test.py',
-        *annotation, 'one', cwd=folder,
-    )  # fmt: skip
 
-    assert one.returncode == 0, one.stderr
-    found, expected = (
-        json.loads((folder / work_dir / 'pseudo_labels.json').read_text())
-        for work_dir in ('annotate', 'one')
-    )
-    assert len(found['images']) == 4
-    assert found['images'] == expected['images']
-    assert found['annotations'] == expected['annotations']
-    assert len(list(folder.glob('annotate/detections/*.parquet'))) == 2
+    assert cluster.wait(teacher) == {'COMPLETED'}, cluster.log(teacher)
+    assert (folder / 'teacher/iter_2.pth').is_file()
+    assert 'GPU number: 2' in cluster.log(teacher)
 
 
 def test_distill_runs_its_stages_as_job_steps(cluster, tiny_experiment):
@@ -187,9 +164,11 @@ def test_containers_need_no_scontrol(cluster, pool, tmp_path):
             (tmp_path / program.name).symlink_to(program)
     path = f'{Path(sys.executable).parent}:{tmp_path}'
     assert not shutil.which('scontrol', path=path)
+    clone = tmp_path / 'a clone'  # Its path has a space.
+    clone.symlink_to(ROOT)
 
     cluster.run(
-        ROOT / 'tools/slurm_test.sh', 'gpu', 'annotate',
+        clone / 'tools/slurm_test.sh', 'gpu', 'annotate',
         pool.config, pool.checkpoint, '--work-dir', pool.folder / 'container',
         **TWO_TASKS, GRES='', PATH=path,
     )  # fmt: skip

@@ -3,8 +3,8 @@
 Paper: Table 1a. Run alone:
 `python tools/train.py configs/bccd_gfl_tiny/oracle.py`.
 
-Time: 7 min on one core of a busy Xeon. Result: 50.5, 51.9, 50.2 mAP on
-the 72 held-out images (seeds 0, 1, 2).
+Time: 7 min on one core of a busy Xeon. Result: 50.5, 49.6, 50.9 mAP on
+the 72 held-out images (splits 0, 1, 2).
 """
 
 _base_ = './supervised_long.py'

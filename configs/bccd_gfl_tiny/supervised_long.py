@@ -3,8 +3,8 @@
 Shows how much of the student's gain is its longer schedule. Run alone:
 `python tools/train.py configs/bccd_gfl_tiny/supervised_long.py`.
 
-Time: 7 min on one core of a busy Xeon. Result: 34.9 mAP on the 72
-held-out images (seed 0).
+Time: 7 min on one core of a busy Xeon. Result: 34.9, 42.0, 40.3 mAP on
+the 72 held-out images (splits 0, 1, 2).
 """
 
 _base_ = './teacher.py'
