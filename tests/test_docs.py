@@ -1,14 +1,17 @@
 """The code in docs/ is code that works."""
 
 import re
+import shlex
 from pathlib import Path
 
 import torch
+from builders import DrawnImages
 from mmdet.registry import METRICS, TASK_UTILS
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
 
 DOCS = Path(__file__).parents[1] / 'docs'
+CONFIGS = DOCS.with_name('configs')
 DOC = (DOCS / 'annotation.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', DOC, flags=re.DOTALL)
 
@@ -71,3 +74,47 @@ def test_all_ways_to_select_are_documented():
     assert set(re.findall(r'--[a-z][a-z-]+', text)) >= options - {'--method'}
     assert all(f'`{name}(' in text for name in filters)
     assert filters <= TASK_UTILS.module_dict.keys()
+
+
+def test_guide_writes_an_experiment(tmp_path, call_tool):
+    voc = write_cells(tmp_path, call_tool)
+    guide = (DOCS / 'guide.md').read_text().replace('\\\n', ' ')
+    commands = re.findall(r'^python tools/(\w+).py (.+)', guide, re.MULTILINE)
+    tools, _ = zip(*commands)
+    end = tools.index('distill')
+    assert tools[:end] == (
+        *('convert_dataset', 'convert_dataset', 'check_coco'),
+        *('split_coco', 'init_experiment'),
+    )
+
+    for tool, arguments in commands[:end]:
+        arguments = arguments.replace('$VOC', str(voc)).replace('$DATA', '.')
+        words = shlex.split(
+            arguments.replace('configs/bccd', f'{CONFIGS}/bccd')
+        )
+        done = call_tool(tool, *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+    assert '5 labeled, 4 unlabeled, 3 to validate' in done.stdout
+    assert (tmp_path / 'configs/cells/oracle.py').is_file()
+
+
+def write_cells(folder: Path, call_tool) -> Path:
+    """A VOC folder with the classes and lists of BCCD."""
+    drawn = DrawnImages(folder / 'drawn', 12)
+    names = dict(red='RBC', green='WBC')
+    categories = [
+        dict(category, name=names[category['name']])
+        for category in drawn.truth['categories']
+    ]
+    cells = dict(drawn.truth, categories=categories)
+    file = drawn.write('cells.json', cells)
+    voc = folder / 'voc'
+    images = '--images', drawn.folder / 'unlabeled'
+    assert not call_tool(
+        'convert_dataset', 'to-voc', file, voc, *images
+    ).returncode
+    for split, numbers in dict(trainval=range(9), test=range(9, 12)).items():
+        file = voc / f'ImageSets/Main/{split}.txt'
+        file.write_text('\n'.join(map(str, numbers)))
+    return voc
