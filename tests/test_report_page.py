@@ -12,11 +12,13 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
 from projects.data_distillation import DetectionStore
+from projects.data_distillation.experiment import TRAINED
 from projects.data_distillation.report import (
     write_page,
     write_selection_report,
 )
 from projects.data_distillation.report_gallery import GROUP_SIZE
+from projects.data_distillation.report_stages import Stage
 
 SHOW = load_tool('screenshot').show
 # What the page asks for; its log is emptied by reading it.
@@ -352,6 +354,23 @@ def test_narrow_page_needs_no_scrolling_to_the_side(browser, file, scheme):
         'return getComputedStyle(document.body).backgroundColor'
     )
     assert (background == 'rgb(255, 255, 255)') == (scheme == 'light')
+
+
+def test_table_of_classes_shows_all_models_at_once(browser, tmp_path):
+    classes = ('RBC', 'WBC', 'Platelets')
+    names = 'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75'
+    names += tuple(f'{name}_precision' for name in classes)
+    metrics = dict.fromkeys(names, 0.5)
+    stages = [Stage(name, None, [], [], metrics) for name in TRAINED]
+    source = write_selection(tmp_path / 'selection', classes=classes)
+    write_page(tmp_path / 'report.html', 'cells', [], stages, source)
+
+    page = opened(browser, tmp_path / 'report.html')
+
+    assert texts(page, '#classes thead th')[-1] == 'AP oracle'
+    hidden = """const table = document.querySelector('#classes .scroll')
+        return table.scrollWidth - table.clientWidth"""
+    assert page.execute_script(hidden) == 0
 
 
 def test_classes_can_be_searched_if_there_are_many(browser, tmp_path):
