@@ -195,13 +195,14 @@ def test_filters_that_hide_boxes_are_told(tmp_path):
 def test_tool_names_the_page(tiny_experiment, tmp_path, call_tool):
     (tmp_path / 'teacher').mkdir()
 
+    options = '--cfg-options', 'model.module.type=OtherDetector'
     done, lost = (
-        call_tool('report', tiny_experiment, '--work-dir', work_dir)
+        call_tool('report', tiny_experiment, '--work-dir', work_dir, *options)
         for work_dir in (tmp_path, tmp_path / 'x')
     )
 
     assert done.returncode == 0, done.stderr
     assert f'report: {tmp_path}/report.html' in done.stdout
-    assert (tmp_path / 'report.html').is_file()
+    assert 'OtherDetector' in (tmp_path / 'report.html').read_text()
     assert lost.returncode == 1
     assert 'error: work folder not found' in lost.stderr

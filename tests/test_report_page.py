@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from builders import ROOT, load_tool, process_environ
@@ -406,3 +407,12 @@ def test_200_images_open_in_time_and_are_not_large(browser, tmp_path):
     assert len(shown_labels(page)) == GROUP_SIZE
     assert file.stat().st_size <= 20e6
     assert milliseconds <= 3000
+
+
+def test_tool_takes_a_picture(browser, file, tmp_path, call_tool):
+    out = tmp_path / 'page.png'
+
+    done = call_tool('screenshot', file, out, '--width', 600, '--height', 300)
+
+    assert done.stdout == f'written: {out}\n'
+    assert cv2.imread(str(out)).shape == (300, 600, 3)
