@@ -55,7 +55,7 @@ from projects.data_distillation.run_log import log_to
 from projects.data_distillation.stage_process import run_stage
 from projects.data_distillation.stage_progress import Counter
 log_to(Path('distill.log'))
-counts = iter([10, *[30] * 1000])
+counts = iter([10, 20, *[30] * 1000])
 command = ['python', '-c', {child!r}]
 run_stage('teacher', command, Path('w'), Counter(lambda: next(counts), 40))
 """
@@ -67,6 +67,7 @@ def test_terminal_has_a_bar_and_a_file_the_output(tmp_path):
     text = on_terminal(CODE.format(child=child), tmp_path)
 
     assert '10/40' in text
+    assert '20/40' in text
     assert '30/40' in text
     assert 'left:' in text
     assert 'teacher: took 0:00:0' in text
