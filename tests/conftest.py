@@ -43,7 +43,7 @@ def call_tool(monkeypatch, capsys) -> Callable[..., Called]:
     monkeypatch.setattr(LOG, 'handlers', [])
     monkeypatch.syspath_prepend(ROOT / 'tools')
 
-    def call(name: str, *arguments: object, cwd: Path = ROOT) -> Called:
+    def call(name: str, *arguments: object, cwd: Path | str = '.') -> Called:
         command = [f'{name}.py', *map(str, arguments)]
         monkeypatch.setattr(sys, 'argv', command)
         monkeypatch.chdir(cwd)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from builders import CATEGORIES, ROOT, DrawnImages, load_tool, run
+from builders import CATEGORIES, ROOT, DrawnImages, run
 from PIL import Image
 
 from projects.data_distillation.coco_checks import (
@@ -24,24 +24,14 @@ from projects.data_distillation.voc import pixels_of
 from projects.data_distillation.yolo import label_file
 
 
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('convert_dataset')
-
-
 @pytest.fixture
-def convert(tool, monkeypatch, capsys):
+def convert(call_tool):
     """Run the tool: what it prints, and the error if it ends with one."""
 
     def run(*arguments: object) -> tuple[str, str]:
-        monkeypatch.setattr('sys.argv', ['x', *map(str, arguments)])
-        code = ''
-        try:
-            tool.main()
-        except SystemExit as error:
-            code = str(error.code)
-        out, err = capsys.readouterr()
-        return out, err if code == '2' else code
+        done = call_tool('convert_dataset', *arguments)
+        error = done.stderr.removesuffix('\n') if done.returncode else ''
+        return done.stdout, error
 
     return run
 

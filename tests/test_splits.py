@@ -5,7 +5,7 @@ import json
 from fractions import Fraction
 
 import pytest
-from builders import CATEGORIES, load_tool
+from builders import CATEGORIES
 
 from projects.data_distillation.coco import CocoError, write_json
 from projects.data_distillation.splits import (
@@ -316,32 +316,21 @@ def test_unknown_categories_of_many_kinds_are_listed(tmp_path):
         read_splittable(file)
 
 
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('split_coco')
-
-
 @pytest.fixture
-def call(tool, tmp_path, monkeypatch, capsys):
+def call(tmp_path, call_tool):
     """Split a file of 40 images: the files, what is printed, the error."""
     file = tmp_path / 'annotations' / 'mine.json'
     write_json(file, coco_of(['rg'] * 38 + ['r', 'r']))
 
-    def run(*arguments: object) -> tuple[dict[str, dict], str, object]:
-        arguments = ['split_coco.py', file, *arguments]
-        monkeypatch.setattr('sys.argv', [str(a) for a in arguments])
-        code = None
-        try:
-            tool.main()
-        except SystemExit as error:
-            code = error.code
-        out, err = capsys.readouterr()
+    def run(*arguments: object) -> tuple[dict[str, dict], str, str | None]:
+        done = call_tool('split_coco', file, *arguments)
         files = {
             path.relative_to(tmp_path).as_posix(): json.loads(path.read_text())
             for path in sorted(tmp_path.rglob('*.json'))
             if path != file
         }
-        return files, out, err if code == 2 else code
+        error = done.stderr.removesuffix('\n') if done.returncode else None
+        return files, done.stdout, error
 
     return run
 
