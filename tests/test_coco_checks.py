@@ -709,6 +709,17 @@ def test_ids_that_are_given_are_small_if_there_are_no_larger_ones():
     assert ids == [17, 18, 4, top, 1, top + 1, 2, 3]
 
 
+def test_box_with_an_area_above_all_numbers_is_clipped():
+    area = 10**400  # More than a float can be.
+    content = changed(bbox=[10, 5, 700, 20], area=area)
+
+    mended, counts = repair(CocoFile.of('a.json', content))
+
+    assert counts == {'boxes clipped': 1}
+    assert mended['annotations'][0]['bbox'] == [10, 5, 630, 20]
+    assert mended['annotations'][0]['area'] == area
+
+
 def test_box_in_an_absurdly_large_image_is_mended_as_far_as_possible():
     content = with_image(width=2**53, height=2**53)
     content['annotations'][0]['bbox'] = [1.5, 1.25, 2**53, 2**53]

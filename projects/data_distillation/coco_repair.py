@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .coco_checks import CocoFile, check_file, image_sizes
-from .coco_schema import LARGEST_ID, is_bbox
+from .coco_schema import LARGEST_ID, is_bbox, is_number
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def clip(annotation: dict, context: Context) -> dict:
     )
     clipped = dict(annotation, bbox=[x, y, clipped_w, clipped_h])
     area = annotation.get('area')
-    if isinstance(area, (int, float)) and math.isclose(area, w * h):
+    if is_number(area) and math.isclose(area, w * h):
         clipped['area'] = clipped_w * clipped_h
     return clipped
 
