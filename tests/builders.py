@@ -55,7 +55,7 @@ class ToyDetector(BaseDetector):
         if len(self.batches) == self.max_forwards:
             raise RuntimeError(f'after {self.max_forwards} forward passes')
         self.batches.append(tuple(batch_inputs.shape))
-        if self.num_forwards:
+        if self.num_forwards is not None:
             self.num_forwards.value += 1
         time.sleep(self.seconds_per_forward)
         for image, sample in zip(batch_inputs, batch_data_samples):

@@ -26,8 +26,9 @@ from projects.data_distillation.interruption import StopRequest
 NUM_IMAGES = 5
 # A batch has the three sizes of the views: this long, three times.
 SECONDS = 0.3
-# How many batches the forked process has begun.
-NUM_FORWARDS = multiprocessing.Value('i')
+# How many batches the forked process has begun. Without a lock, which it
+# would keep if it were killed meanwhile.
+NUM_FORWARDS = multiprocessing.Value('i', lock=False)
 
 
 def run_forked(cfg: Config, max_forwards: int | None = None) -> int:

@@ -1,13 +1,12 @@
 """The report in a real browser, opened from disk."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from builders import ROOT, load_tool, process_environ
+from builders import load_tool, run
 from report_files import HOSTILE, NUM_VIEWS, encoded, write_selection
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
@@ -222,14 +221,7 @@ def test_copied_command_gives_the_labels_that_are_shown(page, source):
     command = find(page, '#command').get_attribute('value')
     assert page.execute_script('return String(getSelection())') == command
 
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=ROOT,
-        env=process_environ(),
-        capture_output=True,
-        text=True,
-    )
+    done = run('bash', '-c', command)
 
     assert done.returncode == 0, done.stderr
     content = json.loads(

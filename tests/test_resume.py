@@ -1,5 +1,6 @@
 """A training that was stopped and resumed is one that was never stopped."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -74,6 +75,8 @@ def train(cfg: Config, work_dir: Path, workers: int, seed: int | None):
     cfg.train_dataloader.num_workers = workers
     cfg.randomness = dict(seed=seed)
     Runner.from_cfg(cfg).train()
+    # Ends the workers of its loader before another test forks.
+    gc.collect()
 
 
 def checkpoint(file: Path) -> dict:
