@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import threading
 import time
 
 import pyarrow as pa
@@ -271,6 +272,9 @@ def test_what_is_no_whole_shard_is_named_and_left_out(
     (record,) = caplog.records
     assert record.getMessage().startswith(f'{shard} is left out')
     assert re.search(reason, record.getMessage())
+    # Others would wait for ever, once a call of this one to MMEngine's manager
+    # of loggers has failed.
+    assert record.thread == threading.get_ident()
     # Nothing is deleted: it may be mended, or somebody else's.
     assert shard.read_bytes() == spoil(whole)
 

@@ -7,9 +7,8 @@ for another, and a run that was killed goes on from what is there.
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,8 +91,10 @@ class DetectionStore:
         self._writing: Future | None = None
         self._reported: set[Path] = set()
         for shard in self.shards():
-            with self._reporting(shard):
+            try:
                 self._check_provenance(shard, read_provenance(shard))
+            except ShardError as error:
+                self._report(shard, error)
 
     def add(self, *rows: dict) -> None:
         """Add the images of a batch, which go into one shard.
@@ -213,32 +214,38 @@ class DetectionStore:
     def _from_shards(self, make: Callable[[pa.Table], Made]) -> list[Made]:
         """Return what is made of each whole shard."""
         self._wait()
+        shards, found = self.shards(), []
         with ThreadPoolExecutor() as pool:
-            made = pool.map(partial(self._from_shard, make), self.shards())
-            return [one for one in made if one is not None]
+            made = pool.map(partial(self._from_shard, make), shards)
+            for shard, one in zip(shards, made, strict=True):
+                if isinstance(one, ShardError):
+                    self._report(shard, one)
+                else:
+                    found.append(one)
+        return found
 
     def _from_shard(
         self, make: Callable[[pa.Table], Made], shard: Path
-    ) -> Made | None:
-        with self._reporting(shard):
+    ) -> Made | ShardError:
+        """Return what is made of a shard, or why it is no whole one."""
+        try:
             table, provenance = read_shard(shard)
             self._check_provenance(shard, provenance)
             return make(table)
-        return None
-
-    @contextmanager
-    def _reporting(self, shard: Path) -> Iterator[None]:
-        """Say once that a file is no whole shard, and go on."""
-        try:
-            yield
         except ShardError as error:
-            if shard not in self._reported:
-                print_log(
-                    f'{shard} is left out: {error}',
-                    'current',
-                    logging.WARNING,
-                )
-            self._reported.add(shard)
+            return error
+
+    def _report(self, shard: Path, error: ShardError) -> None:
+        """Say once that a file is no whole shard.
+
+        Not in a thread of its own: MMEngine's managers of loggers stay locked
+        for all threads but one when a call of that one has failed.
+        """
+        if shard not in self._reported:
+            print_log(
+                f'{shard} is left out: {error}', 'current', logging.WARNING
+            )
+        self._reported.add(shard)
 
     def check_same_teacher(self, provenance: dict) -> None:
         """Check that these detections can judge others.
