@@ -44,7 +44,11 @@ EXAMPLES = os.environ.get('FUZZ_EXAMPLES')
 
 
 def examples(count: int) -> settings:
-    """The same files in each run, unless another number of them is asked."""
+    """The same files in each run, unless another number of them is asked.
+
+    But for numbers and texts that Hypothesis finds in the modules of this
+    project which other tests have imported before.
+    """
     return settings(
         max_examples=int(EXAMPLES or count),
         derandomize=not EXAMPLES,
