@@ -1,0 +1,89 @@
+"""The plan of an experiment of which nothing is done yet."""
+
+import re
+
+import pytest
+
+from projects.data_distillation.distillation import Distillation
+from projects.data_distillation.dry_run import (
+    Rates,
+    Step,
+    output_of,
+    plan,
+    steps,
+)
+from projects.data_distillation.experiment import Experiment
+from projects.data_distillation.launcher import Launcher
+from projects.data_distillation.stage_process import StageError
+from projects.data_distillation.stages import Stages
+
+MODELS = ('teacher', 'student', 'oracle')
+
+
+@pytest.fixture
+def distillation(tiny_experiment, tmp_path, monkeypatch) -> Distillation:
+    monkeypatch.chdir(tiny_experiment.parent)
+    # The student's validation says whether a second round is worth it.
+    experiment = Experiment(tiny_experiment, MODELS, ())
+    stages = Stages(experiment, Launcher('none', 1, None), seed=1)
+    return Distillation(stages, tmp_path / 'work', num_rounds=2)
+
+
+def test_all_rounds_are_to_be_run(distillation):
+    training = dict(text='2 iterations', iterations=2)
+    annotation = dict(text='4 images', images=4)
+
+    assert list(steps(distillation)) == [
+        Step('teacher', **training),
+        Step('round 1: annotate', **annotation),
+        Step('round 1: student', **training),
+        Step('round 2: annotate', **annotation),
+        Step('round 2: student', **training),
+        Step('oracle', **training),
+    ]
+
+
+def test_iterations_and_images_are_measured(distillation):
+    text = plan([distillation])
+
+    last = text.splitlines()[-1]
+    assert re.fullmatch(
+        r'in all \d:\d\d:\d\d; measured: \d+\.\d\d s an iteration, \d+\.\d\d '
+        's an image; starts and evaluations come on top',
+        last,
+    )
+    assert text.count('round 2: student') == 1
+    assert not distillation.work_dir.exists()
+
+
+def test_time_is_that_of_iterations_and_images():
+    rates = Rates(iteration=0.5, image=2.0)
+
+    assert rates.seconds(Step('student', '', iterations=10)) == 5.0
+    assert rates.seconds(Step('annotate', '', images=3)) == 6.0
+    assert rates.seconds(Step('teacher', 'done')) == 0.0
+    assert str(Rates(0.0, 0.0)) == 'starts and evaluations come on top'
+
+
+def test_training_by_epochs_has_no_plan(distillation):
+    experiment = distillation.stages.experiment
+    config = experiment.config('teacher')
+    before = config.read_text()
+    config.write_text(
+        f'{before}\ntrain_cfg = dict(_delete_=True, by_epoch=True, '
+        'max_epochs=3)\n'
+    )
+    try:
+        with pytest.raises(ValueError, match=r'teacher.py counts epochs'):
+            list(steps(distillation))
+    finally:
+        config.write_text(before)
+
+
+def test_failed_measurement_is_shown():
+    command = ['bash', '-c', 'echo first; echo last >&2; exit 3']
+
+    with pytest.raises(StageError, match='exit code 3: bash -c') as error:
+        output_of(command)
+
+    assert str(error.value).endswith('first\nlast\n')
