@@ -73,6 +73,18 @@ def test_instances_are_counted_by_category_without_crowds():
     assert count_instances(annotations, CATEGORIES).tolist() == [0, 2]
 
 
+def test_two_categories_of_one_id_are_refused(tmp_path):
+    ids = (7, 3, 7, 9, 9)
+    file = tmp_path / 'a.json'
+    file.write_text(
+        json.dumps(dict(categories=[dict(id=i, name=f'{i}') for i in ids]))
+    )
+
+    read_coco(file)
+    with pytest.raises(CocoError, match=r'a.json: `id` .* does \[7, 9\]'):
+        read_coco(file, 'categories')
+
+
 def test_annotation_of_an_unknown_category_is_refused(tmp_path):
     file = tmp_path / 'a.json'
     coco = coco_of(2)

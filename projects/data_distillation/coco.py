@@ -38,8 +38,9 @@ def read_coco(path: str | Path, *required: str) -> dict:
     Args:
         path: The file.
         required: The lists it must hold and that must not be empty, such as
-            `'images'`. Of their entries the ids and names are checked; file
-            names must not lead outside of the image folder.
+            `'images'`. Of their entries the ids and names are checked; ids of
+            categories must occur once, and file names must not lead outside
+            of the image folder.
 
     Returns:
         The file's content.
@@ -65,6 +66,8 @@ def read_coco(path: str | Path, *required: str) -> dict:
         check_entries(content, path, name, KEYS[name])
     if 'images' in required:
         check_file_names(content['images'], path)
+    if 'categories' in required:
+        check_unique_ids(content['categories'], path)
     if 'annotations' in required and 'categories' in required:
         check_category_ids(content, path)
     return content
@@ -170,6 +173,21 @@ def check_entries(
                     f'{rule.needed}, got {shown(entry.get(key))}. '
                     'tools/check_coco.py lists all that is wrong'
                 )
+
+
+def check_unique_ids(categories: Iterable[dict], source: str | Path) -> None:
+    """Check that no two categories have one id, and so the same instances.
+
+    Raises:
+        CocoError: With the ids that occur more than once.
+    """
+    ids = Counter(category['id'] for category in categories)
+    repeated = [i for i, count in ids.items() if count > 1]
+    if repeated:
+        raise CocoError(
+            f'{source}: `id` of `categories` must occur once, more often does '
+            f'{shown(repeated)}. Leave the others out'
+        )
 
 
 def check_category_ids(content: dict, source: str | Path) -> None:
