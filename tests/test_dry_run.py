@@ -56,6 +56,12 @@ def test_iterations_and_images_are_measured(distillation):
     assert not distillation.work_dir.exists()
 
 
+def test_nothing_is_measured_if_nothing_is_left(distillation):
+    rates = Rates.measured(distillation.stages, [Step('teacher', 'done')])
+
+    assert rates == Rates(iteration=0.0, image=0.0)
+
+
 def test_time_is_that_of_iterations_and_images():
     rates = Rates(iteration=0.5, image=2.0)
 
