@@ -1,6 +1,7 @@
 """The plan of an experiment of which nothing is done yet."""
 
 import re
+import shutil
 
 import pytest
 
@@ -23,9 +24,8 @@ MODELS = ('teacher', 'student', 'oracle')
 @pytest.fixture
 def distillation(tiny_experiment, tmp_path, monkeypatch) -> Distillation:
     monkeypatch.chdir(tiny_experiment.parent)
-    # The student's validation says whether a second round is worth it.
-    experiment = Experiment(tiny_experiment, MODELS, ())
-    stages = Stages(experiment, Launcher('none', 1, None), seed=1)
+    experiment = Experiment(tiny_experiment, MODELS)
+    stages = Stages(experiment, Launcher())
     return Distillation(stages, tmp_path / 'work', num_rounds=2)
 
 
@@ -71,19 +71,14 @@ def test_time_is_that_of_iterations_and_images():
     assert str(Rates(0.0, 0.0)) == 'starts and evaluations come on top'
 
 
-def test_training_by_epochs_has_no_plan(distillation):
-    experiment = distillation.stages.experiment
-    config = experiment.config('teacher')
-    before = config.read_text()
-    config.write_text(
-        f'{before}\ntrain_cfg = dict(_delete_=True, by_epoch=True, '
-        'max_epochs=3)\n'
-    )
-    try:
-        with pytest.raises(ValueError, match=r'teacher.py counts epochs'):
-            list(steps(distillation))
-    finally:
-        config.write_text(before)
+def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):
+    folder = shutil.copytree(tiny_experiment, tmp_path / 'epochs')
+    with (folder / 'teacher.py').open('a') as config:
+        config.write('train_cfg = dict(_delete_=True, max_epochs=3)\n')
+    stages = Stages(Experiment(folder), Launcher())
+
+    with pytest.raises(ValueError, match=r'teacher.py counts epochs'):
+        list(steps(Distillation(stages, tmp_path / 'work')))
 
 
 def test_failed_measurement_is_shown():

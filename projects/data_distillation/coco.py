@@ -181,13 +181,17 @@ def check_unique_ids(categories: Iterable[dict], source: str | Path) -> None:
     Raises:
         CocoError: With the ids that occur more than once.
     """
-    ids = Counter(category['id'] for category in categories)
-    repeated = [i for i, count in ids.items() if count > 1]
-    if repeated:
+    twice = repeated(category['id'] for category in categories)
+    if twice:
         raise CocoError(
             f'{source}: `id` of `categories` must occur once, more often does '
-            f'{shown(repeated)}. Leave the others out'
+            f'{shown(twice)}. Leave the others out'
         )
+
+
+def repeated(values: Iterable) -> list:
+    """Return the values that occur more than once, each once, in order."""
+    return [value for value, n in Counter(values).items() if n > 1]
 
 
 def check_category_ids(content: dict, source: str | Path) -> None:

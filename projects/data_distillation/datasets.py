@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from .coco import (
     name_error,
     origin_of,
     read_coco,
+    repeated,
 )
 from .coco_schema import is_number, shown
 from .image_files import ImageError, decode, one_line, read_image_file
@@ -306,11 +306,6 @@ def as_utf8(name: str) -> str:
     """
     content = name.encode(errors='surrogateescape')
     return content.decode(errors='backslashreplace')
-
-
-def repeated(values: Iterable) -> list:
-    """Return the values that occur more than once, each once, in order."""
-    return [value for value, n in Counter(values).items() if n > 1]
 
 
 def check_unique(values: list, key: str, source: str) -> None:

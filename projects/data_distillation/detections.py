@@ -238,8 +238,8 @@ class DetectionStore:
     def _report(self, shard: Path, error: ShardError) -> None:
         """Say once that a file is no whole shard.
 
-        Not in a thread of its own: MMEngine's managers of loggers stay locked
-        for all threads but one when a call of that one has failed.
+        In the thread that asked for the shards: MMEngine's managers of loggers
+        stay locked for all others when a call of that one has failed.
         """
         if shard not in self._reported:
             print_log(

@@ -24,10 +24,11 @@ from .coco import (
     check_entries,
     name_error,
     read_coco,
+    repeated,
 )
 from .coco_checks import TOLERANCE
 from .coco_schema import is_number
-from .datasets import IMAGE_SUFFIXES, repeated, walk_files
+from .datasets import IMAGE_SUFFIXES, walk_files
 from .image_files import (
     FORMATS,
     ImageError,
