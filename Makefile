@@ -36,7 +36,7 @@ format: setup  ## Rewrite the files in the project's format
 
 test: lint  ## Run lint and the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-		-n 3 --dist loadgroup --reruns 1 --only-rerun '^Failed: Timeout'
+		-n 3 --dist loadgroup
 
 clean:  ## Remove the results (work_dirs/) and the written data, not .venv/
 	rm -rf work_dirs data/digits

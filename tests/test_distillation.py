@@ -291,9 +291,7 @@ def test_plan_of_what_is_left(tiny_experiment, work):
     (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
     before = sorted(work.rglob('*'))
 
-    done = distill(
-        tiny_experiment, work, *SEED, '--control', '--dry-run', '--tensorboard'
-    )
+    done = distill(tiny_experiment, work, *SEED, '--control', '--dry-run')
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     rows = [

@@ -50,17 +50,13 @@ def experiment(tmp_path_factory) -> Path:
 
 def stage_cfg(experiment: Path, stage: str, **recorder: object) -> Config:
     cfg = Config.fromfile(experiment / f'{stage}.py')
-    hooks = []
     if stage == 'student':
         # With all options of docs/student.md.
         part = cfg.train_dataloader.dataset.datasets[1]
         part.ann_file = f'{cfg.data_root}annotations/pseudo_labels.json'
-        part.type = 'PseudoLabeledDataset'
         part.pipeline.insert(-1, dict(type='StrongAugmentation'))
-        hooks = [dict(type='ScoreWeightHook')]
     cfg.custom_hooks = [
         *cfg.get('custom_hooks', ()),
-        *hooks,
         dict(type='EMAHook', momentum=0.2, update_buffers=True),
         dict(type='Recorder', **recorder),
     ]

@@ -68,7 +68,6 @@ def test_change_of_the_config_is_named(cfg, tmp_path, option, text):
         {'train_dataloader.num_workers': 0},
         {'default_hooks.logger.interval': 1},
         {'default_hooks.checkpoint.interval': 1},
-        {'default_hooks.tensorboard': dict(type='TensorBoardHook')},
         {'work_dir': 'b'},
         {'test_dataloader.dataset.ann_file': 'other.json'},
         {'visualizer': dict(type='Visualizer')},

@@ -93,14 +93,6 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         help='run all with each of these, and compare the means',
     )
     add(
-        '--tensorboard',
-        action='append_const',
-        dest='cfg_options',
-        default=[],
-        const='default_hooks.tensorboard.type=TensorBoardHook',
-        help='also write curves for TensorBoard',
-    )
-    add(
         '--cfg-options',
         action='extend',
         nargs='+',

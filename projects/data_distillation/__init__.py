@@ -27,12 +27,10 @@ from .mergers import (
 )
 from .resuming import ResumeHook
 from .samplers import PendingSampler, SourceRatioSampler
-from .score_weights import PseudoLabeledDataset, ScoreWeightHook
 from .selection import FixedSelector, MatchedSelector, PrecisionSelector
 from .selection_rules import SelectionRules
 from .strong_augmentation import StrongAugmentation
 from .switching import SwitchPipelineHook
-from .tensorboard import TensorBoardHook
 from .tta import MultiViewTTA
 from .views import VIEW_TRANSFORMS, View, ViewTransform
 
@@ -55,15 +53,12 @@ __all__ = [
     'PendingSampler',
     'PrecisionSelector',
     'PseudoLabelQuality',
-    'PseudoLabeledDataset',
     'ResumeHook',
-    'ScoreWeightHook',
     'SelectionRules',
     'SoftNMSMerger',
     'SourceRatioSampler',
     'StrongAugmentation',
     'SwitchPipelineHook',
-    'TensorBoardHook',
     'UnlabeledDataset',
     'View',
     'ViewTransform',

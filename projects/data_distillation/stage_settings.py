@@ -36,7 +36,6 @@ NO_EFFECT = {
     'timer',
     'checkpoint',
     'visualization',
-    'tensorboard',
 }
 # Beside the results.
 SETTINGS = 'settings.json'
