@@ -8,8 +8,8 @@ import numpy as np
 from builders import stored_row
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.pseudo_labels import select_labels
-from projects.data_distillation.report_labels import LabelSource
+from projects.data_distillation.report.labels import LabelSource
+from projects.data_distillation.selection.export import select_labels
 
 # What must be shown as text.
 HOSTILE = (

@@ -17,8 +17,11 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
-from projects.data_distillation import DetectionStore, progress
-from projects.data_distillation.hooks import warn_of_other_transforms
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.annotation import progress
+from projects.data_distillation.annotation.hooks import (
+    warn_of_other_transforms,
+)
 
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5

@@ -8,7 +8,7 @@ from builders import annotate_cfg, run
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from projects.data_distillation.annotation_speed import (
+from projects.data_distillation.benchmarks.annotation import (
     Comparison,
     difference,
     median_ratio,

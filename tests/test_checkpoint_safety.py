@@ -11,12 +11,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import load_checkpoint
 
-from projects.data_distillation.checkpoint_safety import (
+from projects.data_distillation.inference.checkpoints import CheckpointError
+from projects.data_distillation.inference.safe_loading import (
     VARIABLE,
     refusal,
     refusing_code,
 )
-from projects.data_distillation.checkpoints import CheckpointError
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from projects.data_distillation.checkpoints import (
+from projects.data_distillation.inference.checkpoints import (
     CheckpointError,
     check_checkpoint_classes,
     check_weights,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation.coco import (
+from projects.data_distillation.coco.reading import (
     CocoError,
     check_classes,
     check_disjoint,

@@ -13,7 +13,7 @@ import pytest
 from builders import CATEGORIES, CLASSES
 
 from projects.data_distillation import CheckedCocoDataset
-from projects.data_distillation.coco_checks import (
+from projects.data_distillation.coco.checks import (
     FEWEST_OUTSIDE,
     CocoFile,
     Problem,
@@ -22,7 +22,7 @@ from projects.data_distillation.coco_checks import (
     read_file,
     report,
 )
-from projects.data_distillation.coco_repair import repair
+from projects.data_distillation.coco.repair import repair
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'check_coco.py'
 NAN, INF = float('nan'), float('inf')

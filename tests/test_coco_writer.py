@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from projects.data_distillation import coco_writer
-from projects.data_distillation.coco_writer import (
+from projects.data_distillation.detections.store import Detections
+from projects.data_distillation.selection import coco_writer
+from projects.data_distillation.selection.coco_writer import (
     digest_of_labels,
     read_origin,
     write_pseudo_labels,
 )
-from projects.data_distillation.detections import Detections
 
 CATEGORIES = [dict(id='07', name='r"\\é'), dict(id=3, name='green', x=[1])]
 NAMES = ['a.jpg', 'sub dir/"quoted" \\ é\n.jpg', '<b>.png']

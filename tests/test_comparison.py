@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from projects.data_distillation.comparison import (
+from projects.data_distillation.experiment.comparison import (
     comparison,
     newest_metrics,
     summary_of,

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from projects.data_distillation.config_text import (
+from projects.data_distillation.scaffold.config_text import (
     Code,
     changes_of,
     code_of,

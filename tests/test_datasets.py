@@ -8,8 +8,8 @@ import pytest
 from builders import CLASSES, annotate_cfg
 
 from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
-from projects.data_distillation.coco import CocoError
-from projects.data_distillation.hooks import provenance_of
+from projects.data_distillation.annotation.hooks import provenance_of
+from projects.data_distillation.coco.reading import CocoError
 
 
 def checked(drawn, **changes) -> CheckedCocoDataset:

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from mmengine.logging import MMLogger
 
-from projects.data_distillation import DetectionStore, detections
-from projects.data_distillation.detections import StoreError, flatten
-from projects.data_distillation.shards import SCHEMA
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.detections import store as detections
+from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.detections.store import StoreError, flatten
 
 
 def row(name: str, image_id: int | None = None, num: int = 2) -> dict:

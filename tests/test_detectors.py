@@ -28,8 +28,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from projects.data_distillation.checkpoints import CheckpointError
-from projects.data_distillation.tta import MultiViewTTA
+from projects.data_distillation.inference.checkpoints import CheckpointError
+from projects.data_distillation.inference.tta import MultiViewTTA
 
 # A narrow ResNet-18. With random weights, deeper ones amplify rounding.
 RESNET = {

@@ -11,7 +11,7 @@ import pytest
 from builders import ONE_CORE, ROOT, run
 from mmengine.config import Config
 
-from projects.data_distillation.coco_writer import read_origin
+from projects.data_distillation.selection.coco_writer import read_origin
 
 MODELS = ('teacher', 'student', 'oracle')
 SEED = '--seed', 1

@@ -5,18 +5,18 @@ import shutil
 
 import pytest
 
-from projects.data_distillation.distillation import Distillation
-from projects.data_distillation.dry_run import (
+from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.plan import (
     Rates,
     Step,
     output_of,
     plan,
     steps,
 )
-from projects.data_distillation.experiment import Experiment
-from projects.data_distillation.launcher import Launcher
-from projects.data_distillation.stage_process import StageError
-from projects.data_distillation.stages import Stages
+from projects.data_distillation.experiment.process import StageError
+from projects.data_distillation.experiment.run import Distillation
+from projects.data_distillation.experiment.stages import Stages
 
 MODELS = ('teacher', 'student', 'oracle')
 

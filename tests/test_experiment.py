@@ -3,11 +3,11 @@
 import pytest
 from mmengine.config import Config
 
-from projects.data_distillation.checkpoints import CheckpointError
-from projects.data_distillation.experiment import (
+from projects.data_distillation.experiment.definition import (
     Experiment,
     pseudo_label_key,
 )
+from projects.data_distillation.inference.checkpoints import CheckpointError
 
 
 def student_config(tmp_path, *files: str):

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 
-from projects.data_distillation import (
-    MaxCornerSpread,
-    MinSide,
-    MinViews,
-    filters,
-)
-from projects.data_distillation.detections import Detections
-from projects.data_distillation.filters import covers_a_label
+from projects.data_distillation import MaxCornerSpread, MinSide, MinViews
+from projects.data_distillation.detections.store import Detections
+from projects.data_distillation.selection import filters
+from projects.data_distillation.selection.filters import covers_a_label
 
 
 def detections(boxes: list, image_index=None, **columns) -> Detections:

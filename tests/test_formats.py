@@ -9,19 +9,19 @@ import pytest
 from builders import CATEGORIES, ROOT, DrawnImages, run
 from PIL import Image
 
-from projects.data_distillation.coco_checks import (
+from projects.data_distillation.coco.checks import (
     CocoFile,
     check_file,
     read_file,
 )
-from projects.data_distillation.formats import size_of
-from projects.data_distillation.image_files import (
+from projects.data_distillation.convert.folders import size_of
+from projects.data_distillation.convert.voc import pixels_of
+from projects.data_distillation.convert.yolo import label_file
+from projects.data_distillation.files.images import (
     ImageError,
     decode,
     read_image_file,
 )
-from projects.data_distillation.voc import pixels_of
-from projects.data_distillation.yolo import label_file
 
 
 @pytest.fixture

@@ -20,7 +20,14 @@ from hypothesis import strategies as st
 from mmdet.evaluation import CocoMetric
 
 from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
-from projects.data_distillation.coco import (
+from projects.data_distillation.annotation.dataset import CheckedCOCO
+from projects.data_distillation.coco.checks import (
+    CocoFile,
+    check_file,
+    check_together,
+    read_file,
+)
+from projects.data_distillation.coco.reading import (
     CocoError,
     check_classes,
     check_disjoint,
@@ -28,17 +35,10 @@ from projects.data_distillation.coco import (
     origin_of,
     read_coco,
 )
-from projects.data_distillation.coco_checks import (
-    CocoFile,
-    check_file,
-    check_together,
-    read_file,
-)
-from projects.data_distillation.coco_repair import repair
-from projects.data_distillation.coco_writer import read_origin
-from projects.data_distillation.datasets import CheckedCOCO
-from projects.data_distillation.selection import LabeledCounts
-from projects.data_distillation.splits import read_splittable, split_coco
+from projects.data_distillation.coco.repair import repair
+from projects.data_distillation.coco.splits import read_splittable, split_coco
+from projects.data_distillation.selection.coco_writer import read_origin
+from projects.data_distillation.selection.selectors import LabeledCounts
 
 EXAMPLES = os.environ.get('FUZZ_EXAMPLES')
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.data_distillation import IgnoreRegionsHook
-from projects.data_distillation.ignore_regions import num_ignored
+from projects.data_distillation.training.ignore_regions import num_ignored
 
 ROOT = Path(__file__).parents[1]
 CLASSES = tuple('0123456789')

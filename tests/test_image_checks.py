@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from projects.data_distillation.coco_checks import CocoFile
-from projects.data_distillation.image_checks import (
+from projects.data_distillation.coco.checks import CocoFile
+from projects.data_distillation.coco.image_checks import (
     HASH_SIDE,
     MAX_DISTANCE,
     check_images,

@@ -7,7 +7,7 @@ import pytest
 from bad_images import encoded, photo
 from builders import run
 
-from projects.data_distillation.image_files import (
+from projects.data_distillation.files.images import (
     ImageError,
     check_whole,
     decode,

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from projects.data_distillation.inference import prepare
+from projects.data_distillation.inference.acceleration import prepare
 
 
 class Features(nn.Module):

@@ -9,21 +9,21 @@ import pytest
 from builders import CLASSES, ONE_CORE, ROOT, run
 from mmengine.config import Config
 
-from projects.data_distillation.coco import CocoError
-from projects.data_distillation.detector_config import (
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.scaffold.data import Sources
+from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
     DetectorError,
     pipeline_of,
     resized_value,
 )
-from projects.data_distillation.detector_schedule import Schedule
-from projects.data_distillation.experiment_data import Sources
-from projects.data_distillation.init_experiment import (
+from projects.data_distillation.scaffold.init import (
     Wishes,
     init_experiment,
     plan_for,
 )
-from projects.data_distillation.new_experiment import (
+from projects.data_distillation.scaffold.schedule import Schedule
+from projects.data_distillation.scaffold.stage_configs import (
     MIN_IMAGES_SEEN,
     VIEW_SCALES,
     Data,

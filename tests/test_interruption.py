@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.interruption import StopRequest
+from projects.data_distillation.annotation.interruption import StopRequest
 
 NUM_IMAGES = 5
 # A batch has the three sizes of the views: this long, three times.

@@ -13,16 +13,16 @@ from builders import (
     write_coco,
 )
 
-from projects.data_distillation.label_quality import (
+from projects.data_distillation.coco.metrics import pseudo_label_quality
+from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.quality.label_quality import (
     Counts,
     label_quality,
     read_min_scores,
 )
-from projects.data_distillation.metrics import pseudo_label_quality
-from projects.data_distillation.pseudo_labels import export_pseudo_labels
-from projects.data_distillation.selection import LabeledCounts
-from projects.data_distillation.selection_rules import SelectionRules
-from projects.data_distillation.shards import SCHEMA
+from projects.data_distillation.selection.export import export_pseudo_labels
+from projects.data_distillation.selection.rules import SelectionRules
+from projects.data_distillation.selection.selectors import LabeledCounts
 
 # Red on both images, green on the second.
 TRUTH = [

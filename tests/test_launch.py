@@ -7,7 +7,7 @@ import weakref
 import pytest
 from torch import distributed
 
-from projects.data_distillation.launch import (
+from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     first_host,
     set_slurm_master,

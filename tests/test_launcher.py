@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from projects.data_distillation.launcher import TOOLS, Launcher
+from projects.data_distillation.experiment.launcher import TOOLS, Launcher
 
 CONFIG, WEIGHTS, WORK_DIR = Path('e/annotate.py'), Path('t.pth'), Path('w')
 

@@ -13,7 +13,7 @@ from builders import (
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from projects.data_distillation.matching import (
+from projects.data_distillation.coco.matching import (
     ClassMatches,
     match_detections,
 )

@@ -14,7 +14,7 @@ from projects.data_distillation import (
     SoftNMSMerger,
     WBFMerger,
 )
-from projects.data_distillation.mergers import corner_spread
+from projects.data_distillation.merging.mergers import corner_spread
 
 SEEDS = range(5)
 FIELDS = ('bboxes', 'scores', 'labels', 'num_views', 'corner_spread')

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from builders import stored_row
 
-from projects.data_distillation.detections import DetectionStore
-from projects.data_distillation.progress import (
+from projects.data_distillation.annotation.progress import (
     NUM_MEASURED,
     Progress,
     existing,
     size_on_disk,
 )
+from projects.data_distillation.detections.store import DetectionStore
 
 BOX = ([1.0, 2.0, 3.0, 4.0], 0.5, 1)
 

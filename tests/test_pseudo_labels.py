@@ -9,12 +9,12 @@ import pytest
 from builders import CATEGORIES
 
 from projects.data_distillation import SelectionRules
-from projects.data_distillation.pseudo_labels import (
+from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.selection.export import (
     export_pseudo_labels,
     shorten,
 )
-from projects.data_distillation.selection import LabeledCounts
-from projects.data_distillation.shards import SCHEMA
+from projects.data_distillation.selection.selectors import LabeledCounts
 
 FIXED = dict(type='FixedSelector', min_score=0.5)
 

@@ -8,15 +8,18 @@ import pytest
 from builders import stored_row, write_coco
 
 from projects.data_distillation import DetectionStore, SelectionRules
-from projects.data_distillation.detections import TEACHER_KEYS
-from projects.data_distillation.label_quality import ClassQuality, Quality
-from projects.data_distillation.matching import ClassMatches
-from projects.data_distillation.quality_report import (
+from projects.data_distillation.coco.matching import ClassMatches
+from projects.data_distillation.detections.store import TEACHER_KEYS
+from projects.data_distillation.quality.curves import (
     LabelReport,
     classes_to_name,
     curve,
     draw_curves,
     pooled,
+)
+from projects.data_distillation.quality.label_quality import (
+    ClassQuality,
+    Quality,
 )
 
 BOX = [0, 0, 10, 10]

@@ -8,7 +8,7 @@ import pytest
 from builders import CLASSES, annotate, annotate_cfg
 from report_files import HOSTILE, write_metrics, write_scalars, write_selection
 
-from projects.data_distillation.report import (
+from projects.data_distillation.report.page import (
     write_report,
     write_selection_report,
 )

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pytest
 from report_files import HOSTILE, write_selection
 
-from projects.data_distillation import report_gallery
-from projects.data_distillation.report_gallery import (
+from projects.data_distillation.report import gallery as report_gallery
+from projects.data_distillation.report.gallery import (
     MAX_THUMBNAIL_BYTES,
     THUMBNAIL_SIDE,
     gallery,
@@ -20,7 +20,7 @@ from projects.data_distillation.report_gallery import (
     sample_images,
     thumbnail,
 )
-from projects.data_distillation.report_labels import read_labels
+from projects.data_distillation.report.labels import read_labels
 
 
 def made(tmp_path, **selection) -> tuple:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from report_files import HOSTILE, write_selection
 
-from projects.data_distillation import report_labels
-from projects.data_distillation.coco import CocoError
-from projects.data_distillation.detections import StoreError
-from projects.data_distillation.metrics import pseudo_label_quality
-from projects.data_distillation.report_labels import (
+from projects.data_distillation.coco.metrics import pseudo_label_quality
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.detections.store import StoreError
+from projects.data_distillation.report import labels as report_labels
+from projects.data_distillation.report.labels import (
     GRID,
     START_SCORE,
     judge,

@@ -12,13 +12,13 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.experiment import TRAINED
-from projects.data_distillation.report import (
+from projects.data_distillation.experiment.definition import TRAINED
+from projects.data_distillation.report.gallery import GROUP_SIZE
+from projects.data_distillation.report.page import (
     write_page,
     write_selection_report,
 )
-from projects.data_distillation.report_gallery import GROUP_SIZE
-from projects.data_distillation.report_stages import Stage
+from projects.data_distillation.report.stages import Stage
 
 SHOW = load_tool('screenshot').show
 # What the page asks for; its log is emptied by reading it.

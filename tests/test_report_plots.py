@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from projects.data_distillation.report_plots import (
+from projects.data_distillation.report.plots import (
     MAX_POINTS,
     STYLE,
     draw_losses,
@@ -15,7 +15,7 @@ from projects.data_distillation.report_plots import (
     draw_scores,
     svg_of,
 )
-from projects.data_distillation.report_stages import Stage
+from projects.data_distillation.report.stages import Stage
 
 SVG = '{http://www.w3.org/2000/svg}'
 

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from projects.data_distillation.resizing import resize, resize_in_fixed_point
+from projects.data_distillation.views.resizing import (
+    resize,
+    resize_in_fixed_point,
+)
 
 SIZES_HW = [
     ((77, 101), (50, 66)),

@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 from torch.utils.data import ConcatDataset
 
-from projects.data_distillation import (
-    PendingSampler,
-    SourceRatioSampler,
-    samplers,
-)
+from projects.data_distillation import PendingSampler, SourceRatioSampler
+from projects.data_distillation.training import ratio_sampler as samplers
 
 PROCESSES = [(rank, size) for size in (1, 2, 3) for rank in range(size)]
 BATCH_SIZES = (1, 2, 3, 4, 5, 8, 16)

@@ -9,21 +9,18 @@ import pytest
 from builders import CATEGORIES, CLASSES, annotate, annotate_cfg, stored_row
 from mmengine.runner import Runner
 
-from projects.data_distillation import (
-    CheckedCocoDataset,
-    DetectionStore,
-    selection_report,
-)
-from projects.data_distillation.coco import CocoError
-from projects.data_distillation.detections import StoreError
-from projects.data_distillation.pseudo_labels import (
+from projects.data_distillation import CheckedCocoDataset, DetectionStore
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.detections.store import StoreError
+from projects.data_distillation.selection import summary as selection_report
+from projects.data_distillation.selection.export import (
     export_pseudo_labels,
     select_labels,
     used_rules,
 )
-from projects.data_distillation.selection import LabeledCounts
-from projects.data_distillation.selection_rules import SelectionRules
-from projects.data_distillation.shards import SCHEMA
+from projects.data_distillation.selection.rules import SelectionRules
+from projects.data_distillation.selection.selectors import LabeledCounts
 
 
 @pytest.fixture

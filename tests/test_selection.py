@@ -10,8 +10,8 @@ from projects.data_distillation import (
     MatchedSelector,
     PrecisionSelector,
 )
-from projects.data_distillation.matching import ClassMatches
-from projects.data_distillation.selection import (
+from projects.data_distillation.coco.matching import ClassMatches
+from projects.data_distillation.selection.selectors import (
     Candidates,
     LabeledCounts,
     smoothed,

@@ -11,14 +11,14 @@ from projects.data_distillation import (
     FixedSelector,
     SelectionRules,
 )
-from projects.data_distillation.coco import CocoError
-from projects.data_distillation.detections import (
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.detections.store import (
     TEACHER_KEYS,
     Detections,
     StoreError,
 )
-from projects.data_distillation.selection import LabeledCounts
-from projects.data_distillation.shards import SCHEMA
+from projects.data_distillation.selection.selectors import LabeledCounts
 
 LABELED = LabeledCounts(1, np.array([1, 1]), ('red', 'green'))
 FIXED = dict(type='FixedSelector', min_score=0.5)

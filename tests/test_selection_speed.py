@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from projects.data_distillation.selection_speed import (
+from projects.data_distillation.benchmarks.selection import (
     select_labels,
     select_with_a_grid,
     write_labeled,

@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation.coco import CocoError, write_json
-from projects.data_distillation.splits import (
+from projects.data_distillation.coco.reading import CocoError, write_json
+from projects.data_distillation.coco.splits import (
     percent_of,
     read_splittable,
     split_coco,

@@ -8,9 +8,9 @@ import sys
 import pytest
 from builders import ROOT, process_environ, stored_row
 
-from projects.data_distillation.shards import write_shard
-from projects.data_distillation.stage_process import StageError, run_stage
-from projects.data_distillation.stage_progress import (
+from projects.data_distillation.detections.shards import write_shard
+from projects.data_distillation.experiment.process import StageError, run_stage
+from projects.data_distillation.experiment.progress_bar import (
     StoredImages,
     TrainedIterations,
 )

@@ -5,7 +5,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from projects.data_distillation.stage_settings import (
+from projects.data_distillation.experiment.fingerprint import (
     changes,
     evaluation_settings,
     set_aside,

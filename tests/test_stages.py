@@ -5,9 +5,9 @@ import shutil
 import pytest
 from builders import annotate, annotate_cfg
 
-from projects.data_distillation.experiment import Experiment
-from projects.data_distillation.launcher import Launcher
-from projects.data_distillation.stages import Stages, listed
+from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.stages import Stages, listed
 
 
 def test_few_reasons_are_listed():

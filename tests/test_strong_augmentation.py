@@ -8,7 +8,7 @@ from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.registry import TRANSFORMS
 from mmengine.registry import init_default_scope
 
-from projects.data_distillation import strong_augmentation
+from projects.data_distillation.training import strong_augmentation
 
 BOXES_XYXY = [[12, 30, 42, 70], [60, 10, 110, 44], [8, 90, 14, 95]]
 # BGR: an object, a region to ignore, and an object that a patch can hide.

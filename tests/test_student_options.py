@@ -13,8 +13,11 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from projects.data_distillation.checkpoints import load_teacher
-from projects.data_distillation.resuming import last_checkpoint, set_seeds
+from projects.data_distillation.inference.checkpoints import load_teacher
+from projects.data_distillation.training.resume import (
+    last_checkpoint,
+    set_seeds,
+)
 
 OPTIONS, DETECTOR = re.findall(
     r'```python\n(.*?)```', (ROOT / 'docs/student.md').read_text(), re.DOTALL

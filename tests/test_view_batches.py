@@ -5,7 +5,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 from projects.data_distillation import View
-from projects.data_distillation.view_batches import (
+from projects.data_distillation.inference.view_batches import (
     LoadedView,
     MadeView,
     as_unreadable,

@@ -7,7 +7,13 @@ import torch
 from mmcv.image import imrescale
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
-from projects.data_distillation.views import Crop, Flip, Resize, Rotate, Tile
+from projects.data_distillation.views.transforms import (
+    Crop,
+    Flip,
+    Resize,
+    Rotate,
+    Tile,
+)
 
 TRANSFORMS = sorted(VIEW_TRANSFORMS.module_dict)
 # Other arguments than the default, where a transform has kinds.

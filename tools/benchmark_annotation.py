@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from mmengine.config import Config, DictAction
 
-from projects.data_distillation.annotation_speed import Comparison, table
-from projects.data_distillation.checkpoint_safety import refusing_code
-from projects.data_distillation.inference import MODES
+from projects.data_distillation.benchmarks.annotation import Comparison, table
+from projects.data_distillation.inference.acceleration import MODES
+from projects.data_distillation.inference.safe_loading import refusing_code
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.selection_speed import compare
+from projects.data_distillation.benchmarks.selection import compare
 
 
 def parse_args() -> argparse.Namespace:

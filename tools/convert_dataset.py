@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for what was done.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco import write_json
-    from projects.data_distillation.formats import (
+    from projects.data_distillation.coco.reading import write_json
+    from projects.data_distillation.convert.folders import (
         FormatError,
         Report,
         image_infos,
@@ -31,12 +31,12 @@ with contextlib.redirect_stdout(sys.stderr):
         read_labels,
         to_coco,
     )
-    from projects.data_distillation.voc import (
+    from projects.data_distillation.convert.voc import (
         DIFFICULT,
         VocReader,
         write_voc,
     )
-    from projects.data_distillation.yolo import (
+    from projects.data_distillation.convert.yolo import (
         SPLITS,
         YoloReader,
         write_yolo,

@@ -14,18 +14,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.comparison import comparison
-from projects.data_distillation.distillation import (
+from projects.data_distillation.experiment.comparison import comparison
+from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.plan import plan
+from projects.data_distillation.experiment.process import StageError
+from projects.data_distillation.experiment.run import (
     Distillation,
     per_seed,
     run_seeds,
 )
-from projects.data_distillation.dry_run import plan
-from projects.data_distillation.experiment import Experiment
-from projects.data_distillation.launcher import Launcher
-from projects.data_distillation.run_log import log_to, say
-from projects.data_distillation.stage_process import StageError
-from projects.data_distillation.stages import Stages
+from projects.data_distillation.experiment.run_log import log_to, say
+from projects.data_distillation.experiment.stages import Stages
 
 
 def parse_args() -> argparse.Namespace:

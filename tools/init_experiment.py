@@ -20,12 +20,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for what was chosen.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.experiment_data import Sources
-    from projects.data_distillation.init_experiment import (
+    from projects.data_distillation.scaffold.data import Sources
+    from projects.data_distillation.scaffold.init import (
         Wishes,
         init_experiment,
     )
-    from projects.data_distillation.new_experiment import RATIO, VIEW_SCALES
+    from projects.data_distillation.scaffold.stage_configs import (
+        RATIO,
+        VIEW_SCALES,
+    )
 
 
 def parse_args() -> argparse.Namespace:

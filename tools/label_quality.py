@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import import_modules_from_strings
 
-from projects.data_distillation.quality_report import LabelReport
+from projects.data_distillation.quality.curves import LabelReport
 
 
 def parse_args() -> argparse.Namespace:

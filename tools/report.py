@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from distill import default_work_dir
 from mmengine.config import Config, DictAction
 
-from projects.data_distillation.report import write_report
+from projects.data_distillation.report.page import write_report
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,9 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import import_modules_from_strings
 
-from projects.data_distillation.pseudo_labels import select_labels, used_rules
-from projects.data_distillation.report import write_selection_report
-from projects.data_distillation.report_labels import LabelSource
+from projects.data_distillation.report.labels import LabelSource
+from projects.data_distillation.report.page import write_selection_report
+from projects.data_distillation.selection.export import (
+    select_labels,
+    used_rules,
+)
 
 # The options of each method, with the names of the selectors' arguments.
 METHODS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.launch import run_mmdet_tool
+from projects.data_distillation.mmdet_tools import run_mmdet_tool
 
 if __name__ == '__main__':
     run_mmdet_tool('test.py')

@@ -12,27 +12,31 @@
 Importing this package registers all of it with MMDetection.
 """
 
-from .datasets import CheckedCocoDataset, UnlabeledDataset
-from .detections import DetectionStore
-from .epochs import EpochHook
-from .evaluator import PseudoLabelQuality
-from .filters import MaxCornerSpread, MinSide, MinViews
-from .hooks import AnnotationHook, DetectionHook
-from .ignore_regions import IgnoreRegionsHook
-from .mergers import (
+from .annotation.dataset import CheckedCocoDataset, UnlabeledDataset
+from .annotation.hooks import AnnotationHook, DetectionHook
+from .detections.store import DetectionStore
+from .inference.tta import MultiViewTTA
+from .merging.mergers import (
     BoxVotingMerger,
     NMSMerger,
     SoftNMSMerger,
     WBFMerger,
 )
-from .resuming import ResumeHook
-from .samplers import PendingSampler, SourceRatioSampler
-from .selection import FixedSelector, MatchedSelector, PrecisionSelector
-from .selection_rules import SelectionRules
-from .strong_augmentation import StrongAugmentation
-from .switching import SwitchPipelineHook
-from .tta import MultiViewTTA
-from .views import VIEW_TRANSFORMS, View, ViewTransform
+from .quality.metric import PseudoLabelQuality
+from .selection.filters import MaxCornerSpread, MinSide, MinViews
+from .selection.rules import SelectionRules
+from .selection.selectors import (
+    FixedSelector,
+    MatchedSelector,
+    PrecisionSelector,
+)
+from .training.epoch_hooks import SwitchPipelineHook
+from .training.epochs import EpochHook
+from .training.ignore_regions import IgnoreRegionsHook
+from .training.ratio_sampler import PendingSampler, SourceRatioSampler
+from .training.resume import ResumeHook
+from .training.strong_augmentation import StrongAugmentation
+from .views.transforms import VIEW_TRANSFORMS, View, ViewTransform
 
 __all__ = [
     'VIEW_TRANSFORMS',

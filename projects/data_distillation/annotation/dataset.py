@@ -1,0 +1,356 @@
+"""Datasets: unlabeled images, and COCO files that are checked when loaded."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmcv.transforms import TestTimeAug
+from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmengine.logging import print_log
+
+from ..coco.reading import (
+    CocoError,
+    check_classes,
+    check_entries,
+    name_error,
+    origin_of,
+    read_coco,
+    repeated,
+)
+from ..coco.schema import is_number, shown
+from ..files.images import ImageError, decode, one_line, read_image_file
+
+IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+
+
+class CheckedCOCO(COCO):
+    """pycocotools' index of a COCO file that was checked first.
+
+    Args:
+        annotation_file: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it holds no images, categories or annotations, or an
+            entry is broken.
+    """
+
+    def __init__(self, annotation_file: str) -> None:
+        super().__init__()
+        self.dataset = read_coco(annotation_file, 'images', 'categories')
+        if 'annotations' not in self.dataset:
+            raise CocoError(
+                f'{annotation_file}: `annotations` is missing; images without '
+                'labels are for UnlabeledDataset'
+            )
+        check_boxes(self.dataset, annotation_file)
+        self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+
+def check_boxes(content: dict, source: str) -> None:
+    """Check all that CocoDataset reads of images and annotations.
+
+    Args:
+        content: Of a COCO file, whose images and categories were checked.
+        source: The file, for the message.
+
+    Raises:
+        CocoError: With the first that is broken.
+    """
+    if not isinstance(content['annotations'], list):
+        raise CocoError(f'{source}: `annotations` is no list')
+    check_entries(content, source, 'images', ('width', 'height'))
+    keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
+    check_entries(content, source, 'annotations', keys)
+    for annotation in content['annotations']:
+        if not all(map(is_number, annotation['bbox'])):
+            raise CocoError(
+                f'{source}: `bbox` of annotation {annotation["id"]} must be '
+                f'finite, got {shown(annotation["bbox"])}. '
+                'tools/check_coco.py --fix removes such annotations'
+            )
+    twice = repeated(annotation['id'] for annotation in content['annotations'])
+    if twice:
+        raise CocoError(
+            f'{source}: {len(twice)} annotation ids occur more than once, '
+            f'the first is {twice[0]}. tools/check_coco.py --fix renumbers'
+        )
+
+
+@DATASETS.register_module()
+class CheckedCocoDataset(CocoDataset):
+    """A `CocoDataset` whose `classes` are the file's categories, in order.
+
+    For labeled, validation and pseudo-labeled images alike. CocoDataset drops
+    classes that the file does not have and numbers the others by the file's
+    order, both silently; this one refuses when it loads the file, with a
+    `CocoError` (or a FileNotFoundError). Arguments are those of CocoDataset.
+    """
+
+    def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802 - mmdet's
+        """Read and check the file; CocoDataset calls this as its reader.
+
+        Args:
+            annotation_file: The file.
+
+        Returns:
+            Its index.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CocoError: If a list is missing, a file name leads outside of the
+                image folder, or its categories are not the config's
+                `metainfo.classes`.
+        """
+        coco = CheckedCOCO(annotation_file)
+        check_classes(
+            self.metainfo['classes'], coco.dataset['categories'], self.ann_file
+        )
+        # Of pseudo labels; crowds of labeled files are not counted.
+        self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
+        if type(self.num_ignored) is not int:
+            raise CocoError(
+                f'{annotation_file}: `info.data_distillation.num_ignored` '
+                f'must be an integer, got {shown(self.num_ignored)}'
+            )
+        return coco
+
+
+@DATASETS.register_module()
+class UnlabeledDataset(BaseDetDataset):
+    """Images without labels: a folder, or the image infos of a COCO file.
+
+    An image that cannot be used does not end the run: its sample carries the
+    reason, see `is_unreadable`.
+
+    Args:
+        ann_file: A COCO file, of which only `images` is read (`id` and
+            `file_name`); `''` for every image below `data_prefix['img']`, at
+            any depth, with one of `IMAGE_SUFFIXES` in any case. Those with a
+            name that no COCO file may have (see `coco.name_error`) are listed
+            as unreadable.
+        data_prefix: `dict(img=folder of the images)`.
+        **kwargs: As for `BaseDetDataset`: `data_root`, `metainfo` with the
+            teacher's classes, `pipeline`.
+
+    Raises:
+        FileNotFoundError: If the file or the folder does not exist.
+        CocoError: If the file has no images, one id or name twice, or a name
+            that leads outside of the folder.
+        ValueError: If the folder has no images.
+    """
+
+    def __init__(self, ann_file: str = '', **kwargs) -> None:
+        super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        r"""List the images.
+
+        Returns:
+            One dict per image, in the file's order, or by name in a folder:
+            `img_path`, `img_id` (in a folder the number of the image, from
+            1), `file_name` (relative to the image folder, with `/`; bytes
+            that are no UTF-8 as `\xe9`), `name_error` and `image_id`: the
+            file's id; None in a folder, where ids are given when the labels
+            are written, since files may come and go.
+        """
+        folder = Path(self.data_prefix['img'])
+        infos = self._infos_of_file() if self.ann_file else find_images(folder)
+        # For detectors that are prompted with the names of the classes.
+        prompt = (
+            dict(
+                text=self.metainfo['classes'],
+                caption_prompt=self.caption_prompt,
+                custom_entities=True,
+            )
+            if self.return_classes
+            else {}
+        )
+        return [
+            dict(
+                prompt,
+                img_path=str(folder / info['file_name']),
+                img_id=number if info['id'] is None else info['id'],
+                file_name=as_utf8(info['file_name']),
+                name_error=name_error(info['file_name']),
+                image_id=info['id'],
+            )
+            for number, info in enumerate(infos, 1)
+        ]
+
+    def image_ids(self) -> dict[str, int | None]:
+        """Return the file name of every image and its id, in order."""
+        infos = map(self.get_data_info, range(len(self)))
+        return {info['file_name']: info['image_id'] for info in infos}
+
+    def prepare_data(self, idx: int) -> dict:
+        """Load one image.
+
+        Args:
+            idx: Its index.
+
+        Returns:
+            `inputs` and `data_samples` as the pipeline packs them; the sample
+            also knows `file_name` and `image_id`. If the image cannot be
+            read, one black pixel and a sample with the reason.
+        """
+        info = self.get_data_info(idx)
+        known = {
+            key: info[key] for key in ('file_name', 'image_id', 'img_path')
+        }
+        data = self._load(info)
+        samples = data['data_samples']
+        for sample in samples if isinstance(samples, list) else [samples]:
+            sample.set_metainfo(known)
+        return data
+
+    def _load(self, info: dict) -> dict:
+        try:
+            if info['name_error']:
+                raise ImageError(f'its name {info["name_error"]}: rename it')
+            content = read_image_file(info['img_path'])
+        except ImageError as error:
+            return self._as_views(unreadable_sample(str(error)))
+        try:
+            return self.pipeline(info)
+        # Whatever a broken file makes a decoder raise, the others go on.
+        except Exception as error:
+            reason = loading_error(content, error)
+            return self._as_views(unreadable_sample(reason))
+
+    def _as_views(self, data: dict) -> dict:
+        """Repeat what stands for an image, if the pipeline makes views."""
+        last = self.pipeline.transforms[-1]
+        if not isinstance(last, TestTimeAug):
+            return data
+        count = len(last.subroutines)
+        return {key: [value] * count for key, value in data.items()}
+
+    def _infos_of_file(self) -> list[dict]:
+        infos = read_coco(self.ann_file, 'images')['images']
+        for key in ('id', 'file_name'):
+            check_unique([info[key] for info in infos], key, self.ann_file)
+        return infos
+
+
+def find_images(folder: Path) -> list[dict]:
+    """List the images below a folder.
+
+    Args:
+        folder: Where to look, at any depth.
+
+    Returns:
+        `dict(id=None, file_name=relative path)` per image, by name. Other
+        files are left out; the log says how many.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has no image, or two of one name (see `as_utf8`).
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f'folder of unlabeled images not found: {folder}'
+        )
+    files = list(walk_files(folder))
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in files
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    )
+    if not names:
+        raise ValueError(
+            f'no image in {folder} or below: of its {len(files)} files none '
+            f'ends in {", ".join(sorted(IMAGE_SUFFIXES))}'
+        )
+    print_log(
+        f'{folder}: {len(names)} images, {len(files) - len(names)} other '
+        'files left out',
+        'current',
+        logging.INFO,
+    )
+    # Two names may differ in bytes that are no UTF-8 only.
+    check_unique(list(map(as_utf8, names)), 'file_name', str(folder))
+    return [dict(id=None, file_name=name) for name in names]
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, through linked folders too.
+
+    Args:
+        folder: Where to look. A folder that is reached twice (a link that
+            points up, say) is searched once.
+
+    Yields:
+        Files, in no order.
+    """
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(parent, name) for name in names)
+
+
+def as_utf8(name: str) -> str:
+    r"""Write the bytes of a file name that are no UTF-8 as `\xe9`.
+
+    Arrow and JSON take UTF-8 only; Python has surrogates for such bytes.
+    """
+    content = name.encode(errors='surrogateescape')
+    return content.decode(errors='backslashreplace')
+
+
+def check_unique(values: list, key: str, source: str) -> None:
+    """Check that all image ids or file names are there once.
+
+    Raises:
+        CocoError: With the first that is there twice.
+    """
+    twice = repeated(values)
+    if twice:
+        raise CocoError(
+            f'{source}: {len(twice)} values of `{key}` occur more than '
+            f'once in `images`, the first is {twice[0]!r}'
+        )
+
+
+def loading_error(content: bytes, error: Exception) -> str:
+    """Say in a line why a pipeline failed: it, or the image that it was given.
+
+    Args:
+        content: Of the image file.
+        error: What the pipeline has raised.
+    """
+    try:
+        decode(content)
+    except ImageError as reason:
+        return str(reason)
+    return f'{type(error).__name__}: {one_line(error)}'
+
+
+def unreadable_sample(reason: str) -> dict:
+    """Make the sample that stands for an image that could not be read.
+
+    Args:
+        reason: Why it could not be read.
+
+    Returns:
+        `inputs`, one black pixel, and `data_samples`.
+    """
+    sample = DetDataSample(metainfo=dict(ori_shape=(1, 1), unreadable=reason))
+    return dict(
+        inputs=torch.zeros(3, 1, 1, dtype=torch.uint8), data_samples=sample
+    )
+
+
+def is_unreadable(sample: DetDataSample) -> bool:
+    """Whether the sample stands for an image that could not be read."""
+    return 'unreadable' in sample.metainfo

@@ -1,0 +1,160 @@
+"""How far an annotation is, over all processes, and what it will take."""
+
+import datetime
+import io
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..detections.shards import ShardError, count_rows, write_rows
+from ..detections.store import DetectionStore
+
+# Batches that are measured, after the first, in which layers warm up.
+NUM_MEASURED = 3
+# Seconds between two lines: somebody looks on, or it goes into a file.
+SECONDS_ON_TERMINAL, SECONDS_IN_FILE = 10, 300
+
+
+class Progress:
+    """Counts images: those of this process, and the shards of the others.
+
+    Other processes, other jobs too, are seen by what they write: nothing is
+    sent, so that none waits for another.
+
+    Args:
+        store: Where all of them write.
+        num_images: To annotate in all, by all jobs, before and now.
+        num_done: Of them, done before.
+        num_pending: Those that the processes of this run are to do.
+        num_processes: Of this run.
+        known: The shards that were there when `num_done` was counted.
+    """
+
+    def __init__(
+        self,
+        store: DetectionStore,
+        num_images: int,
+        num_done: int,
+        num_pending: int,
+        num_processes: int,
+        known: Iterable[Path],
+    ) -> None:
+        self.store = store
+        self.num_images = num_images
+        self.num_done = num_done
+        self.num_pending = num_pending
+        self.num_processes = num_processes
+        self._own = self._own_unreadable = 0
+        self._known = set(known)
+        self._others = self._others_unreadable = 0
+        self._begin = self._last_line = self._last_batch = time.monotonic()
+        self._measured: list[tuple[list[dict], float]] = []
+
+    def add(self, rows: list[dict]) -> None:
+        """Count a batch of this process.
+
+        Args:
+            rows: As the store gets them.
+        """
+        self._own += len(rows)
+        self._own_unreadable += sum(bool(row['unreadable']) for row in rows)
+        now = time.monotonic()
+        if len(self._measured) <= NUM_MEASURED:
+            self._measured.append((rows, now - self._last_batch))
+        self._last_batch = now
+
+    @property
+    def num_unreadable(self) -> int:
+        """How many could not be read; others' as of the last line."""
+        return self._own_unreadable + self._others_unreadable
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether enough batches are through to say what is to be expected."""
+        return len(self._measured) > NUM_MEASURED
+
+    def is_due(self) -> bool:
+        """Whether it is time for a line; then the next one is later."""
+        seconds = (
+            SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_FILE
+        )
+        is_due = time.monotonic() - self._last_line >= seconds
+        if is_due:
+            self._last_line = time.monotonic()
+        return is_due
+
+    def line(self) -> str:
+        """Say how far all processes are."""
+        self._count_others()
+        num_new = self._own + self._others
+        rate = num_new / max(time.monotonic() - self._begin, 1e-9)
+        # More if others did the same images.
+        done = min(self.num_done + num_new, self.num_images)
+        return (
+            f'{done:,} of {self.num_images:,} images '
+            f'({done / max(self.num_images, 1):.0%}), {rate:.2f} images/s, '
+            f'{duration((self.num_images - done) / max(rate, 1e-9))} left, '
+            f'{self.num_unreadable:,} unreadable'
+        )
+
+    def expectation(self) -> str:
+        """Say what the images of this run will take, by the first ones."""
+        measured = self._measured[1:] or self._measured
+        rows = [row for batch, _ in measured for row in batch]
+        if not rows:
+            return 'nothing is left to do'
+        seconds = sum(s for _, s in measured)
+        rate = self.num_processes * len(rows) / max(seconds, 1e-9)
+        free = shutil.disk_usage(existing(self.store.folder)).free
+        needed = self.num_pending * size_on_disk(rows) / len(rows)
+        return (
+            f'measured on {len(rows)} images: {rate:.2f} images/s with '
+            f'{self.num_processes} process(es), '
+            f'{duration(self.num_pending / rate)} and '
+            f'{megabytes(needed)} of detections for {self.num_pending:,} '
+            f'images; {megabytes(free)} are free in {self.store.folder}'
+            + (': NOT ENOUGH' if needed > free else '')
+        )
+
+    def _count_others(self) -> None:
+        """Count the shards of other processes that came since the last."""
+        for shard in set(self.store.shards()) - self._known:
+            self._known.add(shard)
+            if shard in self.store.written:
+                continue
+            try:
+                num_rows, num_unreadable = count_rows(shard)
+            # The store says so when it reads it.
+            except ShardError:
+                continue
+            self._others += num_rows
+            self._others_unreadable += num_unreadable
+
+
+def size_on_disk(rows: list[dict]) -> int:
+    """Return how many bytes rows add to a shard."""
+    sizes = []
+    for part in (rows, []):
+        with io.BytesIO() as file:
+            write_rows(file, part, {})
+            sizes.append(file.tell())
+    return sizes[0] - sizes[1]
+
+
+def existing(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as hours, minutes and seconds."""
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def megabytes(count: float) -> str:
+    """Write a number of bytes as megabytes."""
+    return f'{count / 1e6:,.0f} MB'

@@ -1,0 +1,442 @@
+"""How fast is annotation, beside MMDetection's own way and beside its limit?
+
+Ways to put the same views of the same images through the same teacher take
+turns, some images at a time, so that what else the machine does hits all of
+them alike:
+
+- exact, fast: `MultiViewTTA` in this mode, with store and selection, as
+  `tools/test.py` runs it;
+- bare exact, bare fast: only the forward passes of the same batches;
+- stock: `DetTTAModel` with mmcv's `TestTimeAug`, without an evaluator.
+"""
+
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from mmdet.models.test_time_augs import DetTTAModel
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from rich.table import Table
+
+from ..annotation.dataset import UnlabeledDataset
+from ..annotation.hooks import boxes_row
+from ..coco.metrics import detection_metrics
+from ..inference.tta import MultiViewTTA
+from ..inference.view_batches import MadeView, made_views, make_pixels
+from ..selection.summary import render
+
+META_KEYS = (
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+)
+# Boxes of one class that overlap more are called the same; see `difference`.
+SAME_BOX = 0.95
+
+
+@dataclass
+class Way:
+    """One way to annotate, and what came of it so far.
+
+    Args:
+        prepare: Takes the indices of some images and returns what annotates
+            them and tells how many seconds that took.
+        found: File name -> merged detections, which `prepare` fills.
+        seconds: The time of each turn.
+        peaks_mib: The most memory of the process (on a GPU: of the GPU) in
+            each turn, in MiB.
+    """
+
+    prepare: Callable[[Sequence[int]], Callable[[], float]]
+    found: dict[str, DetDataSample] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    peaks_mib: list[float] = field(default_factory=list)
+
+    def take_turn(self, indices: Sequence[int]) -> None:
+        """Annotate some images, and note time and memory."""
+        run = self.prepare(indices)
+        reset_peak_memory()
+        self.seconds.append(run())
+        self.peaks_mib.append(peak_memory_mib())
+
+
+class Collector(Hook):
+    """Keeps what a test run detects, by file name, and how long it took.
+
+    Of the time, what any run does once is left out: reading annotation files
+    and the checkpoint at the start, selection and export at the end.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, DetDataSample] = {}
+        self.seconds = 0.0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._start = now()
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: dict | None = None
+    ) -> None:
+        """Stop the clock."""
+        self.seconds = now() - self._start
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
+        """Keep the samples of a batch."""
+        for sample in outputs or ():
+            self.found[sample.file_name] = sample.cpu()
+
+
+class Comparison:
+    """Lets the ways take turns, and compares them.
+
+    Args:
+        cfg: An annotate config whose views are scales and flips.
+        checkpoint: The teacher's.
+        modes: Which modes of `MultiViewTTA` to run.
+        work_dir: Where the runs write.
+
+    Raises:
+        ValueError: If stock TTA cannot make the views.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        checkpoint: str,
+        modes: Sequence[str],
+        work_dir: Path,
+    ) -> None:
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        cfg.load_from = checkpoint
+        self.truth = cfg.get('unlabeled_truth')
+        self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        self.ways: dict[str, Way] = {}
+        for mode in modes:
+            ours = Config(cfg.to_dict())
+            ours.model.mode = mode
+            runner = self._add(mode, ours, work_dir)
+            batch_size = cfg.test_dataloader.batch_size
+            bare = BarePasses(runner.model, self.dataset, batch_size)
+            self.ways[f'bare {mode}'] = Way(bare.prepare)
+        self._add('stock', stock_config(cfg), work_dir)
+
+    def run(self, num_images: int, images_per_turn: int) -> dict:
+        """Annotate, in turns, after one image that does not count.
+
+        Args:
+            num_images: How many images, from the first.
+            images_per_turn: How many of them at a time.
+
+        Returns:
+            The report: for each way `images_per_second`, `peaks_mib` (turn by
+            turn) and `bbox_mAP` (None where there is nothing to evaluate);
+            for each mode also `speed_of_stock`, `share_of_bare_passes`
+            (medians over the turns) and `difference`.
+        """
+        num_images = min(num_images, len(self.dataset))
+        for way in self.ways.values():
+            way.take_turn([0])
+            way.seconds.clear()
+            way.peaks_mib.clear()
+        for start in range(0, num_images, images_per_turn):
+            end = min(start + images_per_turn, num_images)
+            for way in self.ways.values():
+                way.take_turn(range(start, end))
+        return dict(
+            images=num_images,
+            ways={name: self._report(name) for name in self.ways},
+        )
+
+    def _add(self, name: str, cfg: Config, work_dir: Path) -> Runner:
+        """Add a way that is a test run of a config."""
+        cfg.work_dir = str(work_dir / name)
+        cfg.experiment_name = name
+        cfg.default_hooks = dict(logger=None)
+        cfg.log_level = 'ERROR'
+        runner = Runner.from_cfg(cfg)
+        collector = Collector()
+        runner.register_hook(collector)
+        # The rest of `Runner.test`, which happens once in any test run.
+        runner.call_hook('before_run')
+        runner.load_or_resume()
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+
+        def prepare(indices: Sequence[int]) -> Callable[[], float]:
+            """Return the test loop over these images, none of them done."""
+            shutil.rmtree(work_dir / name / 'detections', ignore_errors=True)
+            loader = {
+                **cfg.test_dataloader,
+                'dataset': dataset.get_subset(list(indices)),
+            }
+            runner.test_loop.dataloader = Runner.build_dataloader(loader)
+            return run
+
+        def run() -> float:
+            """Run the test loop; return its seconds."""
+            runner.test_loop.run()
+            return collector.seconds
+
+        self.ways[name] = Way(prepare, collector.found)
+        return runner
+
+    def _report(self, name: str) -> dict:
+        way, stock = self.ways[name], self.ways['stock']
+        num_images = len(stock.found)
+        report = dict(
+            images_per_second=num_images / sum(way.seconds),
+            peaks_mib=way.peaks_mib,
+            bbox_mAP=self._map(way),
+        )
+        bare = self.ways.get(f'bare {name}')
+        if bare:
+            report.update(
+                speed_of_stock=median_ratio(stock.seconds, way.seconds),
+                share_of_bare_passes=median_ratio(bare.seconds, way.seconds),
+                difference=difference(way.found, stock.found),
+            )
+        return report
+
+    def _map(self, way: Way) -> float | None:
+        if not (self.truth and way.found):
+            return None
+        rows = map(boxes_row, way.found.values())
+        return detection_metrics(rows, self.truth)['bbox_mAP']
+
+
+@dataclass(frozen=True)
+class BarePasses:
+    """The forward passes of annotation, and nothing else.
+
+    Args:
+        model: Ours, which has annotated an image: its detector is prepared.
+        dataset: The images.
+        batch_size: How many images the data loader of annotation gives.
+    """
+
+    model: MultiViewTTA
+    dataset: UnlabeledDataset
+    batch_size: int
+
+    def prepare(self, indices: Sequence[int]) -> Callable[[], float]:
+        """Make the views of some images; return what runs the detector."""
+        model = self.model
+        all_pixels = [
+            (make_pixels(batch), batch)
+            for start in range(0, len(indices), self.batch_size)
+            for batch in model.batches(
+                self._views(indices[start : start + self.batch_size])
+            )
+        ]
+
+        @torch.no_grad()
+        def run() -> float:
+            """Run the detector on every batch; return the seconds."""
+            start = now()
+            with torch.autocast(model.device.type, enabled=False):
+                for pixels, batch in all_pixels:
+                    samples = [view.sample() for view in batch]
+                    inputs = dict(inputs=pixels, data_samples=samples)
+                    model.module.test_step(inputs)
+            return now() - start
+
+        return run
+
+    def _views(self, indices: Sequence[int]) -> list[MadeView]:
+        """List the views of some images."""
+        data = [self.dataset[i] for i in indices]
+        return made_views(
+            self.model.views,
+            [one['inputs'] for one in data],
+            [one['data_samples'] for one in data],
+            self.model.device,
+        )
+
+
+def stock_config(cfg: Config) -> Config:
+    """Return the config with which MMDetection runs the same views.
+
+    Raises:
+        ValueError: If the views are not all flips of all scales.
+    """
+    cfg = Config(cfg.to_dict())
+    merger = cfg.model.merger
+    nms = dict(type='nms', iou_threshold=merger.get('iou_threshold', 0.5))
+    if merger.get('class_agnostic'):
+        nms['class_agnostic'] = True
+    dataset = cfg.test_dataloader.dataset
+    dataset.pipeline = [dataset.pipeline[0], stock_views(cfg.model.views)]
+    cfg.model = dict(
+        type=DetTTAModel.__name__,
+        module=cfg.model.module,
+        tta_cfg=dict(nms=nms, max_per_img=merger.get('max_per_img', 100)),
+    )
+    cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
+    cfg.custom_hooks = []
+    return cfg
+
+
+def stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
+    """Return the `TestTimeAug` that makes the same views.
+
+    Raises:
+        ValueError: If the views are not all flips of all scales.
+    """
+    scales = unique(view[0] for view in views)
+    flips = unique(list(view[1:]) for view in views)
+    kinds = {step['type'] for flip in flips for step in flip}
+    is_grid = len(views) == len(scales) * len(flips)
+    is_grid &= all(scale['type'] == 'Resize' for scale in scales)
+    is_grid &= kinds <= {'Flip'} and all(len(flip) < 2 for flip in flips)
+    if not is_grid:
+        raise ValueError(
+            'to compare with TestTimeAug, `views` must be every flip of every '
+            f'scale, [Resize] or [Resize, Flip], got {views}'
+        )
+    resizes = [
+        dict(scale, keep_ratio=scale.get('keep_ratio', True))
+        for scale in scales
+    ]
+    return dict(
+        type='TestTimeAug',
+        transforms=[
+            resizes,
+            [stock_flip(*flip) for flip in flips],
+            [dict(type='PackDetInputs', meta_keys=META_KEYS)],
+        ],
+    )
+
+
+def stock_flip(flip: dict | None = None) -> dict:
+    """Return MMDetection's transform for one of our flips, or for none."""
+    if flip is None:
+        return dict(type='RandomFlip', prob=0.0)
+    direction = flip.get('direction', 'horizontal')
+    return dict(type='RandomFlip', prob=1.0, direction=direction)
+
+
+def unique(values: Iterable) -> list:
+    """Return the different values, in order; they need not be hashable."""
+    different: list = []
+    for value in values:
+        if value not in different:
+            different.append(value)
+    return different
+
+
+def median_ratio(some: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of the ratios, turn by turn."""
+    ratios = [one / other for one, other in zip(some, others, strict=True)]
+    return statistics.median(ratios)
+
+
+def difference(
+    ours: dict[str, DetDataSample], stock: dict[str, DetDataSample]
+) -> dict:
+    """Compare the boxes of two ways.
+
+    Args:
+        ours: File name -> detections.
+        stock: File name -> detections, of the same images.
+
+    Returns:
+        `matched`, the share of stock's boxes for which ours have one of the
+        same class that overlaps it by more than `SAME_BOX`, and of these the
+        largest difference of a coordinate, `pixels`, and of the score,
+        `score`.
+    """
+    num_boxes, matched = 0, []
+    for name, sample in stock.items():
+        found, expected = ours[name].pred_instances, sample.pred_instances
+        num_boxes += len(expected)
+        if not (len(found) and len(expected)):
+            continue
+        overlaps = bbox_overlaps(expected.bboxes, found.bboxes)
+        overlaps[expected.labels[:, None] != found.labels] = 0
+        overlap, nearest = overlaps.max(dim=1)
+        same, nearest = overlap > SAME_BOX, nearest[overlap > SAME_BOX]
+        pixels = expected.bboxes[same] - found.bboxes[nearest]
+        score = expected.scores[same] - found.scores[nearest]
+        matched.append(torch.cat([pixels, score[:, None]], dim=1).abs())
+    differences = torch.cat([*matched, torch.zeros(0, 5)])
+    largest = differences.amax(dim=0) if len(differences) else torch.zeros(5)
+    return dict(
+        matched=len(differences) / max(num_boxes, 1),
+        pixels=largest[:4].max().item(),
+        score=largest[4].item(),
+    )
+
+
+def now() -> float:
+    """Return the time in seconds when a GPU has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def reset_peak_memory() -> None:
+    """Begin to measure the most memory anew."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    else:  # Linux: forget the process's peak of resident memory.
+        Path('/proc/self/clear_refs').write_text('5')
+
+
+def peak_memory_mib() -> float:
+    """Return the most memory since the last reset, in MiB."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path('/proc/self/status').read_text()
+    kib = status.split('VmHWM:')[1].split()[0]
+    return int(kib) / 2**10
+
+
+def table(report: dict) -> str:
+    """Make a table of a report, for people."""
+    columns = Table('way', title=f'{report["images"]} images')
+    for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
+        columns.add_column(title, justify='right')
+    for name, way in report['ways'].items():
+        columns.add_row(
+            name,
+            f'{way["images_per_second"]:.3f}',
+            shown(way.get('speed_of_stock'), '.2f'),
+            shown(way.get('share_of_bare_passes'), '.3f'),
+            f'{max(way["peaks_mib"]):.0f}',
+            shown(way['bbox_mAP'], '.4f'),
+        )
+    lines = [render(columns)]
+    for name, way in report['ways'].items():
+        if 'difference' in way:
+            lines.append(
+                '{}: {matched:.2%} of the boxes are those of stock, within '
+                '{pixels:.3g} pixels and {score:.2g} of the score'.format(
+                    name, **way['difference']
+                )
+            )
+    return '\n'.join(lines)
+
+
+def shown(value: float | None, spec: str) -> str:
+    """Format a number; None as nothing."""
+    return '' if value is None else format(value, spec)

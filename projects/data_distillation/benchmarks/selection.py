@@ -1,0 +1,262 @@
+"""Measures selection on made-up detections, beside the way of other projects.
+
+Earlier data distillation for MMDetection 2 keeps all results in one pickle and
+tries 91 scores for each class, in Python lists.
+"""
+
+import json
+import multiprocessing
+import pickle
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.progress import track
+
+from ..coco.reading import read_coco
+from ..detections.shards import PROVENANCE, SCHEMA
+from ..detections.store import DetectionStore
+from ..selection.export import select_labels
+
+SIDE = 1000  # of all images, pixels
+IMAGES_PER_SHARD = 100  # as DetectionStore has it
+IMAGES_AT_ONCE = 20_000
+GRID = np.linspace(0.1, 1, 91)
+
+
+def write_store(
+    folder: Path,
+    num_images: int,
+    per_image: int = 10,
+    num_classes: int = 80,
+    seed: int = 0,
+) -> None:
+    """Write a detection store of made-up detections.
+
+    Args:
+        folder: Where to.
+        num_images: Its images.
+        per_image: The detections on each.
+        num_classes: The first ones are more frequent.
+        seed: Of the detections.
+    """
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    metadata = {PROVENANCE: json.dumps(dict(views=18)).encode()}
+    starts = range(0, num_images, IMAGES_AT_ONCE)
+    for start in track(starts, 'writing shards'):
+        ids = np.arange(start, min(start + IMAGES_AT_ONCE, num_images)) + 1
+        table = made_up(ids, per_image, num_classes, random)
+        table = table.replace_schema_metadata(metadata)
+        for first in range(0, len(ids), IMAGES_PER_SHARD):
+            shard = folder / f'{ids[first]:08}.parquet'
+            pq.write_table(table.slice(first, IMAGES_PER_SHARD), shard)
+
+
+def made_up(
+    ids: np.ndarray,
+    per_image: int,
+    num_classes: int,
+    random: np.random.Generator,
+) -> pa.Table:
+    """Make up rows of a store.
+
+    Args:
+        ids: Shape (n,), of the images.
+        per_image: The detections on each.
+        num_classes: The first ones are more frequent.
+        random: Draws them.
+    """
+    num = len(ids) * per_image
+    corners = random.integers(0, SIDE - 200, (num, 2))
+    sides = random.uniform(2, 200, (num, 2))
+    bboxes_xyxy = np.hstack([corners, corners + sides]).astype(np.float32)
+    scores = random.random((len(ids), per_image), np.float32) ** 2
+    columns = dict(
+        bboxes_xyxy=pa.FixedSizeListArray.from_arrays(
+            pa.array(bboxes_xyxy.ravel()), 4
+        ),
+        scores=-np.sort(-scores).ravel(),
+        labels=(num_classes * random.random(num) ** 2).astype(np.int32),
+        num_views=random.integers(1, 19, num, np.int32),
+        corner_spread=random.random(num, np.float32),
+    )
+    offsets = pa.array(np.arange(len(ids) + 1) * per_image, pa.int32())
+    size = pa.array(np.full(len(ids), SIDE, np.int32))
+    arrays = [
+        pa.array([f'{i:012}.jpg' for i in ids]),
+        pa.array(ids),
+        size,
+        size,
+        pa.nulls(len(ids), pa.string()),
+        *(
+            pa.ListArray.from_arrays(offsets, pa.array(column))
+            for column in columns.values()
+        ),
+    ]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def write_labeled(
+    path: Path, num_images: int = 1000, num_classes: int = 80
+) -> None:
+    """Write a COCO file with 7 instances an image, as COCO has.
+
+    Args:
+        path: Where to.
+        num_images: Its images.
+        num_classes: Its classes.
+    """
+    annotations = [
+        dict(
+            id=i, image_id=1 + i % num_images, category_id=1 + i % num_classes
+        )
+        for i in range(1, 7 * num_images + 1)
+    ]
+    images = [
+        dict(id=i, file_name=f'{i}.jpg') for i in range(1, num_images + 1)
+    ]
+    names = [dict(id=i, name=f'class {i}') for i in range(1, num_classes + 1)]
+    path.write_text(
+        json.dumps(
+            dict(images=images, annotations=annotations, categories=names)
+        )
+    )
+
+
+def write_pickle(store: Path, path: Path, num_classes: int = 80) -> None:
+    """Write a store's detections as MMDetection 2 has them.
+
+    Args:
+        store: Its folder.
+        path: For a list over images of a list over classes of arrays of shape
+            (n, 5), bboxes_xyxy and score.
+        num_classes: The classes.
+    """
+    table = DetectionStore(store).read()
+    bounds = np.cumsum(pc.list_value_length(table['scores']).to_numpy())[:-1]
+    corners = pc.list_flatten(pc.list_flatten(table['bboxes_xyxy']))
+    scores = pc.list_flatten(table['scores']).to_numpy()
+    found = np.hstack([corners.to_numpy().reshape(-1, 4), scores[:, None]])
+    labels = pc.list_flatten(table['labels']).to_numpy()
+    results = [
+        [boxes[of == label] for label in range(num_classes)]
+        for boxes, of in zip(
+            np.split(found, bounds), np.split(labels, bounds), strict=True
+        )
+    ]
+    path.write_bytes(pickle.dumps(results))
+
+
+def select_with_a_grid(
+    results: Path, labeled_file: Path, out_file: Path
+) -> None:
+    """Select as the earlier projects do: everything in lists, 91 tries.
+
+    Args:
+        results: See `write_pickle`.
+        labeled_file: COCO file of the labeled images.
+        out_file: COCO file to write.
+    """
+    labeled = read_coco(labeled_file)
+    num_instances: dict = defaultdict(int)
+    for annotation in labeled['annotations']:
+        num_instances[annotation['category_id']] += 1
+    images = pickle.loads(results.read_bytes())
+    by_class = defaultdict(list)
+    for image_id, classes in enumerate(images, 1):
+        for category_id, boxes in enumerate(classes, 1):
+            for x1, y1, x2, y2, score in boxes.tolist():
+                by_class[category_id].append(
+                    dict(
+                        image_id=image_id,
+                        category_id=category_id,
+                        bbox=[x1, y1, x2 - x1, y2 - y1],
+                        area=(x2 - x1) * (y2 - y1),
+                        score=score,
+                    )
+                )
+    annotations = []
+    for category_id, found in by_class.items():
+        wanted = num_instances[category_id] / len(labeled['images'])
+        errors = []
+        for tried in GRID:
+            kept = [one for one in found if one['score'] > tried]
+            errors.append(abs(len(kept) / len(images) - wanted))
+        best = GRID[np.argmin(errors)]
+        annotations += [one for one in found if one['score'] > best]
+    for number, annotation in enumerate(annotations, 1):
+        annotation['id'] = number
+    content = dict(
+        images=[dict(id=i + 1) for i in range(len(images))],
+        annotations=annotations,
+        categories=labeled['categories'],
+    )
+    with out_file.open('w') as file:
+        json.dump(content, file)
+
+
+def measured(function: Callable, *arguments: object) -> dict:
+    """Run a function in a process of its own.
+
+    Args:
+        function: What to run.
+        *arguments: Its arguments.
+
+    Returns:
+        `seconds`, without the start of the process, and `peak_mib`, with it.
+    """
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(timed, (function, *arguments))
+
+
+def timed(function: Callable, *arguments: object) -> dict:
+    """Run a function; see `measured`."""
+    start = time.perf_counter()
+    function(*arguments)
+    seconds = time.perf_counter() - start
+    return dict(seconds=round(seconds, 2), peak_mib=peak_mib())
+
+
+def peak_mib() -> int:
+    """Return the most memory this process had, in MiB.
+
+    Not what `getrusage` says, which counts the parent's as well.
+    """
+    status = Path('/proc/self/status').read_text()
+    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
+
+
+def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
+    """Measure selection on made-up detections.
+
+    Args:
+        folder: An empty one, for the detections and the files.
+        num_images: How many images, with 10 detections each.
+        with_grid: Measure the way of the earlier projects too, which needs
+            some 2 GiB for 100,000 images.
+
+    Returns:
+        `ours` and, if wanted, `grid`, see `measured`.
+    """
+    store, labeled = folder / 'detections', folder / 'labeled.json'
+    write_store(store, num_images)
+    write_labeled(labeled)
+    report = dict(
+        num_images=num_images,
+        ours=measured(
+            select_labels, store, labeled, {}, folder / 'pseudo_labels.json'
+        ),
+    )
+    if with_grid:
+        results = folder / 'results.pkl'
+        write_pickle(store, results)
+        report['grid'] = measured(
+            select_with_a_grid, results, labeled, folder / 'grid.json'
+        )
+    return report

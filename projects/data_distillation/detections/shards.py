@@ -1,0 +1,144 @@
+"""A shard: one Parquet file of detections, one row per image.
+
+It is written under another name, flushed to disk and renamed, so that it is
+whole or not there at all; it knows which images it holds and who made it.
+What came to it later (a disk that failed, a copy that was cut off) is found by
+the checksums of its pages.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..coco.reading import replacing
+
+SCHEMA = pa.schema(
+    [
+        ('file_name', pa.string()),  # relative to the image folder
+        ('image_id', pa.int64()),  # null: not known, images of a folder
+        ('width', pa.int32()),  # of the decoded image, pixels
+        ('height', pa.int32()),
+        ('unreadable', pa.string()),  # the reason; null: it was read
+        # Of each detection, by descending score:
+        ('bboxes_xyxy', pa.list_(pa.list_(pa.float32(), 4))),
+        ('scores', pa.list_(pa.float32())),
+        ('labels', pa.list_(pa.int32())),
+        ('num_views', pa.list_(pa.int32())),
+        ('corner_spread', pa.list_(pa.float32())),  # see `mergers.py`
+    ]
+)
+PROVENANCE = b'data_distillation'
+
+
+class ShardError(ValueError):
+    """A file that is no whole shard; the message says why."""
+
+
+def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
+    """Write a shard.
+
+    Args:
+        path: The file; missing folders are made.
+        rows: The values of each image, with the names of `SCHEMA`.
+        provenance: What made the detections.
+
+    Raises:
+        OSError: If it cannot be written; then nothing is left of it.
+    """
+    with replacing(path) as file:
+        write_rows(file, rows, provenance)
+
+
+def write_rows(
+    file: BinaryIO | pa.NativeFile, rows: Sequence[dict], provenance: dict
+) -> None:
+    """Write the content of a shard; see `write_shard`."""
+    metadata = {PROVENANCE: json.dumps(provenance).encode()}
+    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata(metadata))
+    pq.write_table(table, file, write_page_checksum=True)
+
+
+def read_shard(path: Path) -> tuple[pa.Table, dict]:
+    """Read a shard.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A table of `SCHEMA`, and what made the detections.
+
+    Raises:
+        ShardError: If it is cut off, damaged, empty, or no shard.
+    """
+    with naming_damage():
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        # Other shards are read at the same time.
+        table = file.read(use_threads=False)
+    return table.replace_schema_metadata(None), provenance_of(table.schema)
+
+
+def read_provenance(path: Path) -> dict:
+    """Return what made the detections of a shard, whose rows are not read.
+
+    Raises:
+        ShardError: If it does not say so.
+    """
+    with naming_damage():
+        schema = pq.read_schema(path)
+    return provenance_of(schema)
+
+
+def count_rows(path: Path) -> tuple[int, int]:
+    """Count the images of a shard, and those that could not be read.
+
+    From its last bytes only.
+
+    Raises:
+        ShardError: If it cannot be read.
+    """
+    with naming_damage():
+        metadata = pq.read_metadata(path)
+    provenance_of(metadata.schema.to_arrow_schema())
+    column = SCHEMA.get_field_index('unreadable')
+    num_null = sum(
+        metadata.row_group(i).column(column).statistics.null_count
+        for i in range(metadata.num_row_groups)
+    )
+    return metadata.num_rows, metadata.num_rows - num_null
+
+
+@contextmanager
+def naming_damage() -> Iterator[None]:
+    """Make a `ShardError` of whatever a damaged file makes a decoder raise."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ShardError(f'damaged: {reason}') from error
+
+
+def provenance_of(schema: pa.Schema) -> dict:
+    """Return what made the detections of a shard.
+
+    Args:
+        schema: The shard's.
+
+    Raises:
+        ShardError: If it is no shard's.
+    """
+    if not schema.equals(SCHEMA):
+        raise ShardError('not written by this program: other columns')
+    try:
+        provenance = json.loads((schema.metadata or {})[PROVENANCE])
+    except (KeyError, ValueError):
+        provenance = None
+    if not isinstance(provenance, dict):
+        raise ShardError('not written by this program: it does not say how')
+    return provenance

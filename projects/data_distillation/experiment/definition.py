@@ -1,0 +1,192 @@
+"""An experiment: a folder of stage configs."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdet.registry import DATASETS, HOOKS, MODELS
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from ..annotation.dataset import UnlabeledDataset
+from ..annotation.hooks import AnnotationHook, DetectionHook
+from ..inference.checkpoints import CheckpointError, check_weights
+
+PSEUDO_LABELS = 'pseudo_labels.json'
+# Evaluated models, in the order of the table, with what they stand for.
+TRAINED = {
+    'teacher': 'labeled: lower bound',
+    'supervised_long': "labeled, student's schedule",
+    'student': 'labeled + pseudo-labeled',
+    'oracle': 'labeled + truth: upper bound',
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A folder of stage configs.
+
+    Args:
+        folder: With `teacher.py`, `annotate.py`, `student.py` and, if wanted,
+            `supervised_long.py` and `oracle.py`.
+        models: Which of `TRAINED` to train.
+        options: Of every stage's config, as `--cfg-options` takes them.
+
+    Raises:
+        FileNotFoundError: If a stage config does not exist.
+    """
+
+    folder: Path
+    models: tuple[str, ...] = ('teacher', 'student')
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for stage in ('annotate', *self.models):
+            if not self.config(stage).is_file():
+                raise FileNotFoundError(
+                    f'{self.folder} is no experiment with these options: '
+                    f'{self.config(stage)} not found'
+                )
+
+    def config(self, stage: str) -> Path:
+        """Return the config file of a stage."""
+        return self.folder / f'{stage}.py'
+
+    def load(self, stage: str) -> Config:
+        """Return the config of a stage, with the options."""
+        cfg = Config.fromfile(self.config(stage))
+        cfg.merge_from_dict(parse_options(self.options))
+        return cfg
+
+    def check(self, can_teach: bool = False) -> None:
+        """Find mistakes of the later stages before the first training.
+
+        Args:
+            can_teach: Whether the student has to be a teacher, too.
+
+        Raises:
+            ValueError, FileNotFoundError: If the data of a stage cannot be
+                used.
+            CheckpointError: If the student cannot teach.
+        """
+        pseudo_label_key(self.load('student'))
+        truth = self.unlabeled_truth
+        if truth and not Path(truth).is_file():
+            raise FileNotFoundError(
+                f'`unlabeled_truth` of {self.config("annotate")} not found: '
+                f'{truth}, counted from the current folder {Path.cwd()}; '
+                'remove it where the truth is not known'
+            )
+        hook = self.detection_hook('annotate')
+        hook.check_data(self.images('annotate'))
+        if can_teach:
+            self._check_student_can_teach()
+
+    def _check_student_can_teach(self) -> None:
+        """Check that annotation can load the student's weights."""
+        teacher = MODELS.build(self.load('annotate').model.module)
+        student = MODELS.build(self.load('student').model)
+        try:
+            check_weights(teacher, student.state_dict())
+        except CheckpointError as error:
+            raise CheckpointError(
+                f'the student of {self.config("student")} cannot be the next '
+                f'teacher, which is another model: {error}'
+            ) from None
+
+    @property
+    def unlabeled_truth(self) -> str | None:
+        """The COCO file of the unlabeled images' labels, if known."""
+        return self.load('annotate').get('unlabeled_truth')
+
+    def images(self, stage: str) -> UnlabeledDataset:
+        """Build the images that a stage detects on."""
+        cfg = self.load(stage)
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        return DATASETS.build(cfg.test_dataloader.dataset)
+
+    def detection_hook(self, stage: str) -> DetectionHook:
+        """Build the hook that keeps a stage's detections.
+
+        Raises:
+            ValueError: If the config does not have exactly one.
+        """
+        return self._detection_hook(stage)[1]
+
+    def _detection_hook(self, stage: str) -> tuple[int, DetectionHook]:
+        """Return the place of the hook in `custom_hooks`, and the hook."""
+        expected = AnnotationHook if stage == 'annotate' else DetectionHook
+        cfg = self.load(stage)
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks') or []]
+        found = [
+            (place, hook)
+            for place, hook in enumerate(hooks)
+            if isinstance(hook, expected)
+        ]
+        if len(found) != 1:
+            raise ValueError(
+                f'custom_hooks of {self.config(stage)} must have one '
+                f'{expected.__name__}, found {len(found)}'
+            )
+        return found[0]
+
+    def validation_key(self) -> str | None:
+        """Find where `annotate.py` names detections on validation images.
+
+        Returns:
+            The key with dots, for `--cfg-options`; None if selection does not
+            need them, or the experiment has no `validate.py` to make them.
+        """
+        place, hook = self._detection_hook('annotate')
+        is_made = self.config('validate').is_file()
+        if not (hook.rules.validation and is_made):
+            return None
+        return f'custom_hooks.{place}.selection.validation.detections'
+
+
+def parse_options(options: Sequence[str]) -> dict:
+    """Return what `--cfg-options` makes of its arguments.
+
+    Args:
+        options: Such as `model.bbox_head.num_classes=3`.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    return parser.parse_args(['--options', *options]).options or {}
+
+
+def pseudo_label_key(config: Config) -> str:
+    """Find where a student's config names the file of pseudo labels.
+
+    Args:
+        config: The config.
+
+    Returns:
+        The key with dots, for `--cfg-options`.
+
+    Raises:
+        ValueError: If it does not name exactly one `pseudo_labels.json`.
+    """
+    loader = config.train_dataloader
+    keys = list(find_values(loader, 'train_dataloader'))
+    if len(keys) != 1:
+        raise ValueError(
+            f'train_dataloader of {config.filename} must name one ann_file '
+            f'.../{PSEUDO_LABELS}, found {len(keys)}'
+        )
+    return keys[0]
+
+
+def find_values(value: object, key: str) -> Iterator[str]:
+    """Yield the dotted keys of all values that name the pseudo-label file."""
+    children: list = []
+    if isinstance(value, dict):
+        children = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        children = list(enumerate(value))
+    elif str(value).endswith(PSEUDO_LABELS):
+        yield key
+    for name, child in children:
+        yield from find_values(child, f'{key}.{name}')

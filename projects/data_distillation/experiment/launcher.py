@@ -1,0 +1,121 @@
+"""How the processes of an experiment's stages are started."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+TOOLS = Path(__file__).resolve().parents[3] / 'tools'
+# Each needs the memory of a detector, and there may be many cores.
+MAX_CPU_PROCESSES = 8
+# Slurm places so many tasks on a node, if the environment says nothing.
+GPUS_PER_NODE = 8
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts `tools/train.py` and `tools/test.py`, as MMDetection's users do.
+
+    Args:
+        name: `'none'`, `'pytorch'` (`tools/dist_*.sh`, on this machine) or
+            `'slurm'` (`tools/slurm_*.sh`, which read their environment).
+        num_processes: How many train and annotate.
+        partition: Slurm's.
+
+    Raises:
+        ValueError: If these do not fit together.
+    """
+
+    name: str = 'none'
+    num_processes: int = 1
+    partition: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_processes < 1:
+            raise ValueError(
+                f'gpus must be at least 1, got {self.num_processes}'
+            )
+        if self.name == 'none' and self.num_processes > 1:
+            raise ValueError(
+                f"{self.num_processes} processes need a launcher, got 'none': "
+                "use 'pytorch' or 'slurm'"
+            )
+        if (self.name == 'slurm') != bool(self.partition):
+            raise ValueError(
+                "the launcher 'slurm' needs a partition, and no other has "
+                f'one, got {self.name!r} and {self.partition!r}'
+            )
+
+    def for_annotation(self) -> 'Launcher':
+        """Return the launcher that annotates.
+
+        On a CPU it has more processes, up to `MAX_CPU_PROCESSES`: each image
+        is on its own, while there is nothing to gain from training in several.
+        """
+        if self.name == 'slurm' or torch.cuda.is_available():
+            return self
+        num_cores = len(os.sched_getaffinity(0))
+        num = max(self.num_processes, min(num_cores, MAX_CPU_PROCESSES))
+        return replace(self, name='pytorch', num_processes=num)
+
+    def train(
+        self, config: Path, work_dir: Path, *flags: str | Path
+    ) -> list[str]:
+        """Return the command that trains.
+
+        Args:
+            config: Of the stage.
+            work_dir: Where its results go.
+            *flags: Of `tools/train.py`.
+        """
+        if self.name == 'slurm':
+            return self._slurm('train', config, work_dir, *flags)
+        return self._local('train', [config], work_dir, flags)
+
+    def test(
+        self, config: Path, checkpoint: Path, work_dir: Path, *flags: str
+    ) -> list[str]:
+        """Return the command that annotates or evaluates.
+
+        Args:
+            config: Of the stage.
+            checkpoint: Of the model.
+            work_dir: Where its results go.
+            *flags: Of `tools/test.py`.
+        """
+        if self.name == 'slurm':
+            return self._slurm(
+                'test', config, checkpoint, '--work-dir', work_dir, *flags
+            )
+        return self._local('test', [config, checkpoint], work_dir, flags)
+
+    def _local(
+        self,
+        tool: str,
+        what: Sequence[Path],
+        work_dir: Path,
+        flags: Sequence[str | Path],
+    ) -> list[str]:
+        command = ['python', TOOLS / f'{tool}.py', *what]
+        if self.num_processes > 1:
+            script = TOOLS / f'dist_{tool}.sh'
+            command = [script, *what, self.num_processes]
+        return as_texts([*command, '--work-dir', work_dir, *flags])
+
+    def _slurm(self, tool: str, config: Path, *rest: str | Path) -> list[str]:
+        per_node = min(self.num_processes, GPUS_PER_NODE)
+        environment = [
+            f'GPUS={self.num_processes}',
+            f'GPUS_PER_NODE={os.environ.get("GPUS_PER_NODE", per_node)}',
+        ]
+        script = TOOLS / f'slurm_{tool}.sh'
+        job = config.stem
+        command = ['env', *environment, script, self.partition, job, config]
+        return as_texts([*command, *rest])
+
+
+def as_texts(parts: Sequence[object]) -> list[str]:
+    """Return the parts of a command as texts."""
+    return [str(part) for part in parts]

@@ -1,0 +1,117 @@
+"""Bars for people who look on: how far a stage is, and the time left."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ..detections.shards import ShardError, count_rows
+
+SECONDS_BETWEEN_LOOKS = 1.0
+# MMEngine writes every 50 iterations, and a shard may take a minute: a rate
+# needs more than one of these.
+SECONDS_OF_RATE = 600.0
+COLUMNS = (
+    TextColumn('{task.description}'),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+    TextColumn('left:'),
+    TimeRemainingColumn(),
+)
+
+
+@dataclass(frozen=True)
+class TrainedIterations:
+    """Counts the iterations that a training has logged.
+
+    Args:
+        folder: Its work folder.
+    """
+
+    folder: Path
+
+    def __call__(self) -> int:
+        """Return the last logged iteration; 0 if there is none."""
+        logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
+        lines = logs[-1].read_text().splitlines() if logs else []
+        # The last line may be half written.
+        whole = [line for line in lines if line.endswith('}')]
+        return json.loads(whole[-1]).get('step', 0) if whole else 0
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """Counts the images whose detections are on disk.
+
+    Args:
+        folder: Of the shards.
+    """
+
+    folder: Path
+    _rows: dict[Path, int] = field(default_factory=dict)
+
+    def __call__(self) -> int:
+        """Return how many there are, by all processes."""
+        for shard in (
+            set(self.folder.glob('[!.]*.parquet')) - self._rows.keys()
+        ):
+            try:
+                self._rows[shard], _ = count_rows(shard)
+            except ShardError:  # Annotation names it.
+                self._rows[shard] = 0
+        return sum(self._rows.values())
+
+
+@dataclass(frozen=True)
+class Counter:
+    """How far a stage is.
+
+    Args:
+        count: Says it.
+        total: Where it will end; None if that is not known.
+    """
+
+    count: Callable[[], int]
+    total: int | None
+
+
+@contextmanager
+def shown(stage: str, counter: Counter | None) -> Iterator[None]:
+    """Show a bar on the terminal as long as a stage runs.
+
+    Args:
+        stage: Its name.
+        counter: How far it is; None if nothing says it.
+    """
+    counter = counter or Counter(int, None)
+    is_over = threading.Event()
+    with Progress(*COLUMNS, speed_estimate_period=SECONDS_OF_RATE) as bar:
+        task = bar.add_task(
+            stage, total=counter.total, completed=counter.count()
+        )
+
+        def look() -> None:
+            """Move the bar until the stage is over."""
+            while not is_over.wait(SECONDS_BETWEEN_LOOKS):
+                bar.update(task, completed=counter.count())
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            looker.join()
+            bar.update(task, completed=counter.count())

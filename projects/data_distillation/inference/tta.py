@@ -1,0 +1,352 @@
+"""Runs detectors on several views of an image and merges what they find."""
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures import DetDataSample
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, revert_sync_batchnorm
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.cuda import OutOfMemoryError  # torch's, from 2.5 on
+
+from ..files.images import one_line
+from ..views.transforms import View
+from .acceleration import MODES, prepare
+from .checkpoints import load_teacher
+from .view_batches import (
+    LoadedView,
+    MadeView,
+    as_unreadable,
+    batches,
+    loaded_views,
+    made_views,
+    make_pixels,
+    one_by_one,
+)
+
+# What a merged detection has, besides its box.
+FIELDS = dict(
+    scores=torch.float32,
+    labels=torch.int64,
+    num_views=torch.int64,
+    corner_spread=torch.float32,
+)
+
+
+@MODELS.register_module()
+class MultiViewTTA(BaseTTAModel):
+    """Test-time augmentation that makes the views itself, on the device.
+
+    MMDetection's own `DetTTAModel` wants every view made on the CPU and copied
+    to the device, runs one at a time, and leaves the first view's flip and
+    scale in the result. Here the data loader hands over the decoded image
+    once; what views share (a resized image) is made once; views of one padded
+    size share a forward pass; the merged detections of a batch go to the host
+    in one copy. The only contract with a detector is `detector.test_step`.
+
+    ```
+    images ──► View.apply ──► detector.test_step ──► View.invert ──► merger
+    ```
+
+    Args:
+        module: The detector, or its config.
+        merger: The config of a merger, see `mergers.py`.
+        views: Each a list of transforms, see `views.py`. None if the
+            pipeline of the data set makes them, as its last transform
+            `TestTimeAug`: for detectors whose images need more than that.
+        mode: `'exact'` or `'fast'`, see `inference.prepare`.
+        compile_backbone: With `torch.compile`: takes about a minute, and a
+            C++ compiler on a CPU.
+        max_pixels_per_forward: How many pixels to put into one forward pass,
+            which bounds memory. A flip pair goes together even if it has
+            more. Results depend on it by rounding only.
+        other_teachers: More detectors, whose views are merged with those of
+            `module` (model and data distillation in one). Each
+            `dict(checkpoint=..., module=...)`, the detector's config being
+            that of `module` where it is left out; the same classes.
+        data_preprocessor: The detector's, if `module` has none. MMEngine
+            gives this to every model if it is at the config's top level.
+
+    Raises:
+        ValueError: If there is no view, or an argument is out of range.
+        CheckpointError: If a checkpoint of `other_teachers` does not fit.
+
+    Source:
+        Paper, section 3: multi-transform inference.
+    """
+
+    def __init__(
+        self,
+        module: dict | nn.Module,
+        merger: dict,
+        views: Sequence[Sequence[dict]] | None = None,
+        mode: str = 'exact',
+        compile_backbone: bool = False,
+        max_pixels_per_forward: int = 4_000_000,
+        other_teachers: Sequence[dict] = (),
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        if isinstance(module, dict) and data_preprocessor:
+            module = {'data_preprocessor': data_preprocessor, **module}
+        super().__init__(module)
+        if views is not None and not len(views):
+            raise ValueError('MultiViewTTA needs at least one view, got none')
+        if mode not in MODES:
+            raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
+        if max_pixels_per_forward < 1:
+            raise ValueError(
+                'max_pixels_per_forward must be at least 1, got '
+                f'{max_pixels_per_forward}'
+            )
+        self.views = None if views is None else [View(view) for view in views]
+        self.merger = TASK_UTILS.build(merger)
+        self.mode = mode
+        self.compile_backbone = compile_backbone
+        self.max_pixels_per_forward = max_pixels_per_forward
+        self.other_teachers = nn.ModuleList(
+            load_teacher(teacher.get('module', module), teacher['checkpoint'])
+            for teacher in other_teachers
+        )
+        # They are batch norms in inference, and fail in processes on CPUs.
+        revert_sync_batchnorm(self)
+        self._is_prepared = False
+
+    def test_step(self, data: dict) -> list[DetDataSample]:
+        """Detect on all views of each image of a batch and merge.
+
+        Args:
+            data: `inputs`, a list of uint8 images of shape (3, h, w), and
+                `data_samples`, one `DetDataSample` for each; or, if the
+                pipeline makes the views, such a list for each view.
+
+        Returns:
+            One sample per image, in order, with the metainfo of the original
+            image and, on the host, `pred_instances`: `bboxes` (xyxy, pixels
+            of the original image), `scores`, `labels`, `num_views` and
+            `corner_spread`, by descending score. Empty for an image that
+            could not be read. If the memory of the device does not suffice
+            for a batch, its images are run one by one; one that needs too
+            much alone becomes an unreadable one, with the reason.
+
+        Raises:
+            ValueError: If both this model and the pipeline make views, or
+                none of them does.
+        """
+        self._prepare()
+        try:
+            return self._annotate(data)
+        except OutOfMemoryError as error:
+            reason = one_line(error)
+        # Not in the handler: its error keeps what fills the memory.
+        print_log(
+            f'out of memory, so this batch goes on image by image ({reason}). '
+            'Halve max_pixels_per_forward if it happens often',
+            'current',
+            logging.WARNING,
+        )
+        return [self._annotate_alone(image) for image in one_by_one(data)]
+
+    def _annotate_alone(self, data: dict) -> DetDataSample:
+        """Annotate a batch of one image, which may need too much memory."""
+        torch.cuda.empty_cache()
+        try:
+            return self._annotate(data)[0]
+        except OutOfMemoryError as error:
+            reason = f'out of memory: {one_line(error)}'
+        return self._annotate(as_unreadable(data, reason))[0]
+
+    def _annotate(self, data: dict) -> list[DetDataSample]:
+        """Detect and merge; see `test_step`."""
+        views, samples = self._views_of(data)
+        # Half precision is for the layers that `mode` chooses: boxes and
+        # overlaps need fp32. The context also keeps the weights that those
+        # layers have cast, until all views are through.
+        with torch.autocast(self.device.type, enabled=False):
+            found = self._detect(views)
+            merged = [self._merge(found[i]) for i in range(len(samples))]
+        return [
+            merged_sample(sample, instances)
+            for sample, instances in zip(samples, to_host(merged), strict=True)
+        ]
+
+    def merge_preds(self, data_samples_list: list) -> None:
+        """Not used: `test_step` merges tensors, not samples.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError('MultiViewTTA merges in `test_step`')
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the detectors are on."""
+        return next(self.module.parameters()).device
+
+    @property
+    def teachers(self) -> list[nn.Module]:
+        """All detectors."""
+        return [self.module, *self.other_teachers]
+
+    def batches(
+        self, views: Sequence[MadeView | LoadedView]
+    ) -> Iterator[list[MadeView | LoadedView]]:
+        """Yield the views that share a forward pass; see `view_batches`."""
+        divisors = [
+            getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
+            for teacher in self.teachers
+        ]
+        yield from batches(
+            views, math.lcm(*divisors), self.max_pixels_per_forward
+        )
+
+    def _prepare(self) -> None:
+        """Make the detectors fast, once, after their weights were loaded."""
+        if self._is_prepared:
+            return
+        for teacher in self.teachers:
+            prepare(teacher, self.mode, self.compile_backbone)
+        if self.views is None:
+            print_log(
+                'the views are made by `TestTimeAug` in the data pipeline, on '
+                'the CPU: slower than the `views` of MultiViewTTA',
+                'current',
+                logging.INFO,
+            )
+        self._is_prepared = True
+
+    def _views_of(
+        self, data: dict
+    ) -> tuple[Sequence[MadeView | LoadedView], list[DetDataSample]]:
+        """Return all views of a batch, and the sample of each image."""
+        images, samples = data['inputs'], data['data_samples']
+        are_made = not isinstance(samples[0], DetDataSample)
+        if are_made == (self.views is not None):
+            raise ValueError(
+                'views are made either by MultiViewTTA(views=[...]) or by '
+                '`TestTimeAug` at the end of the data pipeline, got '
+                f'{"both" if are_made else "neither"}'
+            )
+        if are_made:
+            return loaded_views(images, samples), samples[0]
+        return made_views(self.views, images, samples, self.device), samples
+
+    def _detect(
+        self, views: Sequence[MadeView | LoadedView]
+    ) -> dict[int, dict[tuple, InstanceData]]:
+        """Map image index -> (teacher, view) -> boxes of the original."""
+        found: dict = defaultdict(dict)
+        for batch in self.batches(views):
+            pixels = make_pixels(batch)
+            for number, teacher in enumerate(self.teachers):
+                described = [view.sample() for view in batch]
+                detected = teacher.test_step(
+                    dict(inputs=pixels, data_samples=described)
+                )
+                for view, sample in zip(batch, detected, strict=True):
+                    found[view.image_index][number, view.index] = (
+                        in_original_image(view, sample.pred_instances)
+                    )
+        return found
+
+    def _merge(self, found: dict[tuple, InstanceData]) -> InstanceData:
+        """Merge an image's boxes; their order is that of the views."""
+        views = [found[key] for key in sorted(found)]
+        return self.merger(
+            **concatenate_views(views, self.device),
+            num_views=max(len(views), 1),
+        )
+
+
+def in_original_image(
+    view: MadeView | LoadedView, found: InstanceData
+) -> InstanceData:
+    """Take what was found on a view back to the original image.
+
+    Args:
+        view: The view.
+        found: With `bboxes` as the detector gives them, `scores`, `labels`.
+
+    Returns:
+        `bboxes` (xyxy, pixels of the original image), `scores`, both fp32,
+        and `labels`, without boxes of objects that the view may have cut.
+    """
+    bboxes_xyxy, is_whole = view.invert(found.bboxes.float())
+    return InstanceData(
+        bboxes=bboxes_xyxy, scores=found.scores.float(), labels=found.labels
+    )[is_whole]
+
+
+def concatenate_views(
+    views: Sequence[InstanceData], device: torch.device
+) -> dict[str, Tensor]:
+    """Put the boxes of all views of an image into one set of tensors.
+
+    Args:
+        views: As `in_original_image` returns them.
+        device: Where the tensors shall be if there is no view.
+
+    Returns:
+        `bboxes_xyxy` (n, 4) and `scores` (n,), float32; `labels` and
+        `view_ids` (n,), int64. All empty if there is no view.
+    """
+    none = dict(
+        bboxes=torch.zeros(0, 4, device=device),
+        scores=torch.zeros(0, device=device),
+        labels=torch.zeros(0, dtype=torch.long, device=device),
+    )
+    views = [InstanceData(**none), *views]
+    counts = torch.tensor([len(view) for view in views[1:]], dtype=torch.long)
+    view_ids = torch.arange(len(counts)).repeat_interleave(counts)
+    return dict(
+        bboxes_xyxy=torch.cat([view.bboxes for view in views]),
+        scores=torch.cat([view.scores for view in views]),
+        labels=torch.cat([view.labels for view in views]),
+        view_ids=view_ids.to(device),
+    )
+
+
+def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
+    """Copy merged detections to the host, those of all images at once.
+
+    Args:
+        merged: Each as a merger returns it; at least one.
+
+    Returns:
+        The same on the host. Whole numbers are exact up to 2^24.
+    """
+    rows = [
+        torch.cat([one.bboxes, *(one[name][:, None] for name in FIELDS)], 1)
+        for one in merged
+    ]
+    on_host = torch.cat(rows).cpu().split([len(row) for row in rows])
+    return [
+        InstanceData(
+            bboxes=row[:, :4],
+            **{
+                name: row[:, 4 + n].to(dtype)
+                for n, (name, dtype) in enumerate(FIELDS.items())
+            },
+        )
+        for row in on_host
+    ]
+
+
+def merged_sample(
+    original: DetDataSample, found: InstanceData
+) -> DetDataSample:
+    """Make the sample of an image from its merged detections.
+
+    Its metainfo is that of the image, not of a view: no flip, no scale.
+    """
+    of_view = {'flip', 'flip_direction', 'scale_factor', 'img_shape'}
+    metainfo = {
+        key: value
+        for key, value in original.metainfo.items()
+        if key not in of_view
+    }
+    return DetDataSample(metainfo=metainfo, pred_instances=found)

@@ -1,0 +1,132 @@
+"""PseudoLabelQuality: the quality of labels, for any config's evaluator."""
+
+from collections.abc import Sequence
+
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from ..coco.matching import check_iou
+from ..coco.reading import CocoError, check_classes, read_coco
+from ..selection.selectors import check_score
+from .label_quality import Counts, label_quality, read_min_scores
+
+
+@METRICS.register_module()
+class PseudoLabelQuality(BaseMetric):
+    """Precision and recall of the labels that a detector would give.
+
+    A `test_evaluator` for any config whose images have ids of the truth, as
+    `CocoMetric` wants it. Gives `precision`, `recall` and `f1` of all classes
+    together, `CLASS_precision`, ... of each, and `bbox_mAP`, `bbox_mAP_50`
+    and `bbox_mAP_75` of all detections; -1, as COCO does, where one is not
+    defined. The log has the table.
+
+    Args:
+        ann_file: COCO file of the true objects.
+        pseudo_labels: A `pseudo_labels.json`, whose thresholds are taken.
+        min_score: One threshold for all classes, in [0, 1], instead.
+        iou: Overlap from which a label is right, in (0, 1].
+        collect_device: Where processes exchange results, 'cpu' or 'gpu'.
+        prefix: Of the metrics' names.
+
+    Raises:
+        ValueError: If not exactly one of `pseudo_labels` and `min_score` is
+            given, or `min_score` or `iou` is out of range.
+        FileNotFoundError: If a file is not there.
+        CocoError: If the files' classes differ, or `pseudo_labels` has no
+            thresholds.
+    """
+
+    default_prefix = 'pseudo_labels'
+
+    def __init__(
+        self,
+        ann_file: str,
+        pseudo_labels: str | None = None,
+        min_score: float | None = None,
+        iou: float = 0.5,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device, prefix)
+        if (pseudo_labels is None) == (min_score is None):
+            raise ValueError(
+                'exactly one of pseudo_labels and min_score must be given, '
+                f'got pseudo_labels={pseudo_labels} and min_score={min_score}'
+            )
+        check_iou(iou)
+        truth = read_coco(ann_file, 'images', 'categories', 'annotations')
+        self.ann_file = ann_file
+        self.iou = iou
+        self._categories = truth['categories']
+        self._names = {i['id']: i['file_name'] for i in truth['images']}
+        if pseudo_labels is None:
+            check_score('min_score', min_score)
+            names = [category['name'] for category in self._categories]
+            self.min_scores = dict.fromkeys(names, min_score)
+        else:
+            self.min_scores = read_min_scores(pseudo_labels)
+            check_classes(list(self.min_scores), self._categories, ann_file)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the detections of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: With `img_id`, `ori_shape` and `pred_instances`.
+
+        Raises:
+            CocoError: If the dataset has other classes than `ann_file`, which
+                would count boxes as of another class, or other images.
+        """
+        classes = self.dataset_meta['classes']
+        check_classes(classes, self._categories, self.ann_file)
+        self.results += map(self._row, data_samples)
+
+    def _row(self, sample: dict) -> dict:
+        if sample['img_id'] not in self._names:
+            raise CocoError(
+                f'{self.ann_file} has no image with the id '
+                f'{sample["img_id"]}: give the `ann_file` of the dataset'
+            )
+        height, width = sample['ori_shape'][:2]
+        found = sample['pred_instances']
+        return dict(
+            file_name=self._names[sample['img_id']],
+            width=width,
+            height=height,
+            bboxes_xyxy=found['bboxes'].cpu().numpy(),
+            scores=found['scores'].cpu().numpy(),
+            labels=found['labels'].cpu().numpy(),
+        )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Compare what was kept with the truth.
+
+        Args:
+            results: The rows of all processes.
+
+        Returns:
+            The metrics, see the class.
+        """
+        quality = label_quality(
+            results, self.ann_file, self.min_scores, self.iou
+        )
+        print_log(f'\n{quality.table()}', 'current')
+        metrics = shares(quality.total)
+        for name, of_class in quality.classes.items():
+            metrics |= shares(of_class.counts, f'{name}_')
+        return metrics | quality.detections
+
+
+def shares(counts: Counts, prefix: str = '') -> dict[str, float]:
+    """Return precision, recall and F1 by name; -1 where not defined."""
+    return {
+        f'{prefix}{name}': -1.0 if value is None else value
+        for name, value in (
+            ('precision', counts.precision),
+            ('recall', counts.recall),
+            ('f1', counts.f1),
+        )
+    }

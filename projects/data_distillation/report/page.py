@@ -1,0 +1,261 @@
+"""`report.html`: one file that shows what ran and what the teacher labeled.
+
+It opens from disk, without a server or a network. See docs/report.md.
+"""
+
+import base64
+import datetime
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jinja2
+import matplotlib
+from markupsafe import Markup
+from mmengine.config import Config
+
+from ..coco.metrics import METRICS
+from ..coco.reading import read_coco, replacing
+from ..experiment.definition import PSEUDO_LABELS, TRAINED
+from ..quality.curves import draw_curves
+from ..quality.label_quality import Quality
+from .gallery import gallery
+from .labels import LabelSource, StoredLabels, judge, read_labels
+from .plots import STYLE, draw_losses, draw_maps, draw_scores, svg_of
+from .stages import Stage, read_stages
+from .tables import (
+    Row,
+    class_table,
+    comparison_rows,
+    duration,
+    label_facts,
+    label_notes,
+    missing_stages,
+)
+
+TEMPLATES = Path(__file__).with_name('templates')
+REPORT = 'report.html'
+# What a work folder may lack whose experiment has not ended, or was moved.
+MISSING = (FileNotFoundError, ValueError, KeyError)
+
+
+def write_report(annotate: Config, work_dir: Path) -> Path:
+    """Write the report of an experiment's work folder.
+
+    What is not there (yet) is named on the page.
+
+    Args:
+        annotate: The config of the stage `annotate`.
+        work_dir: With `teacher/`, `annotate/`, `student/` and so on. With
+            rounds, the labels of the last one that has any are shown.
+
+    Returns:
+        The file, `report.html` in the work folder.
+
+    Raises:
+        FileNotFoundError: If there is no work folder.
+    """
+    if not work_dir.is_dir():
+        raise FileNotFoundError(
+            f'work folder not found: {work_dir}; run tools/distill.py first'
+        )
+    stages = read_stages(work_dir)
+    folder = newest_annotation(work_dir, stages)
+    source = LabelSource(
+        folder / 'detections',
+        folder / PSEUDO_LABELS,
+        labeled_file(annotate),
+        annotate.get('unlabeled_truth'),
+    )
+    facts = [
+        ('Work folder', str(work_dir)),
+        ('Detector', str(annotate.model.get('module', {}).get('type'))),
+    ]
+    file = work_dir / REPORT
+    write_page(file, work_dir.name, facts, stages, source)
+    return file
+
+
+def write_selection_report(file: Path, source: LabelSource) -> None:
+    """Write the report of a selection alone, without stages.
+
+    Args:
+        file: Where to write it.
+        source: The detections, and the labels that were selected.
+    """
+    facts = [('Pseudo labels', str(source.pseudo_labels))]
+    write_page(file, source.pseudo_labels.name, facts, [], source)
+
+
+def newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
+    """Return the folder of the last annotation that found anything.
+
+    Args:
+        work_dir: Of the experiment.
+        stages: In the order of the rounds.
+
+    Returns:
+        The first round's folder if nothing was found.
+    """
+    found = [
+        work_dir / stage.name
+        for stage in stages
+        if any((work_dir / stage.name).glob('detections/[!.]*.parquet'))
+    ]
+    return found[-1] if found else work_dir / 'annotate'
+
+
+def labeled_file(annotate: Config) -> str:
+    """Return the labeled file that the hook of annotation names."""
+    hooks = annotate.get('custom_hooks', ())
+    return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
+
+
+def write_page(
+    file: Path,
+    title: str,
+    facts: Sequence[Row],
+    stages: Sequence[Stage],
+    source: LabelSource,
+) -> None:
+    """Write a page.
+
+    Args:
+        file: The file.
+        title: Of the page.
+        facts: Term and description of what ran, to begin with.
+        stages: Those of the experiment; empty for a selection alone.
+        source: Where the labels are.
+    """
+    notes: list[str] = []
+    labels = attempt(notes, lambda: read_labels(source))
+    truth = source.truth and attempt(notes, lambda: read_truth(source.truth))
+    content = dict(title=title, notes=notes, **stage_content(stages))
+    content['facts'] = list(facts)
+    quality = None
+    if labels and truth:
+        quality = attempt(notes, lambda: judge(labels, truth, source.truth))
+    if labels:
+        notes += label_notes(labels, quality)
+        content['facts'] += label_facts(labels, source)
+        content['by_class'] = class_table(labels, stages, quality)
+        content['gallery'] = gallery(
+            labels, source, truth if quality else None
+        )
+    notes += missing_stages(stages)
+    with matplotlib.rc_context(STYLE):
+        content['plots'] = list(plots_of(stages, labels, quality))
+    with replacing(file) as out:
+        out.write(render(content).encode())
+
+
+def attempt(notes: list[str], read: Callable) -> object | None:
+    """Return what is read; None if it is not there, which is noted."""
+    try:
+        return read()
+    except MISSING as error:
+        notes.append(f'Missing: {error}')
+        return None
+
+
+def read_truth(file: str) -> dict:
+    """Read the true objects of the unlabeled images.
+
+    Raises:
+        FileNotFoundError, CocoError: If they cannot be read.
+    """
+    return read_coco(file, 'images', 'annotations', 'categories')
+
+
+def stage_content(stages: Sequence[Stage]) -> dict:
+    """Return what a page says of the stages."""
+    return dict(
+        times=[(s.name, duration(s.seconds)) for s in stages if s.seconds],
+        metrics=[metric.removeprefix('bbox_') for metric in METRICS],
+        comparison=comparison_rows(stages, TRAINED),
+    )
+
+
+def plots_of(
+    stages: Sequence[Stage],
+    labels: StoredLabels | None,
+    quality: Quality | None,
+) -> Iterator[tuple[str, str, Markup]]:
+    """Yield title, explanation and picture of each plot that has data."""
+    trained = [stage for stage in stages if stage.losses]
+    if trained:
+        text = 'Training loss of each stage.'
+        picture = svg_of(draw_losses(stages), 'loss', ends_of(trained))
+        yield 'Loss', text, picture
+    evaluated = [s for s in stages if s.metrics or s.validation]
+    if evaluated:
+        text = 'On the validation set. The last ring is the final evaluation.'
+        picture = svg_of(draw_maps(stages), 'map', maps_of(evaluated))
+        yield 'Box mAP', text, picture
+    if labels:
+        yield score_plot(labels)
+    if quality:
+        text = (
+            'Each line is a class as its threshold falls, the dot its '
+            'min_score; the cross is all labels together.'
+        )
+        figure = draw_curves(quality, 'Labels')
+        described = 'Precision over recall by class; figures: table by class.'
+        yield 'Precision and recall', text, svg_of(figure, 'pr', described)
+
+
+def score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
+    """Return title, explanation and picture of the scores."""
+    scores = labels.scores_by_class()
+    text = (
+        'Detections of each class by score, on a logarithmic scale. The line '
+        'is min_score; what is filled solid became a label.'
+    )
+    figure, num_shown = draw_scores(scores, labels.min_scores)
+    if num_shown < len(scores):
+        text += (
+            f' Shown are the {num_shown} of {len(scores)} classes with the '
+            'most detections.'
+        )
+    described = 'Histograms of scores by class; figures: table by class.'
+    return 'Scores', text, svg_of(figure, 'scores', described)
+
+
+def ends_of(stages: Sequence[Stage]) -> str:
+    """Say in words how the losses went."""
+    return 'Training loss: ' + '; '.join(
+        f'{stage.name} from {stage.losses[0][1]:.3g} to '
+        f'{stage.losses[-1][1]:.3g} at iteration {stage.losses[-1][0]}'
+        for stage in stages
+    )
+
+
+def maps_of(stages: Sequence[Stage]) -> str:
+    """Say in words how the box mAP went."""
+    return 'Box mAP: ' + '; '.join(
+        f'{stage.name} '
+        + ', '.join(f'{100 * value:.1f} at {x}' for x, value in points)
+        for stage in stages
+        if (points := stage.evaluations())
+    )
+
+
+def render(content: dict) -> str:
+    """Return the page of what it shows, with its style and its script."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (TEMPLATES / 'report.js').read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
+    now = datetime.datetime.now().astimezone()
+    return environment.get_template('report.html.j2').render(
+        dict(by_class=None, gallery=None) | content,
+        date=now.strftime('%Y-%m-%d %H:%M %Z'),
+        style=Markup((TEMPLATES / 'report.css').read_text()),
+        script=Markup(script),
+        script_sha256=digest.decode(),
+    )

@@ -1,0 +1,189 @@
+"""The plots of a report, as SVG that takes the page's colors and fonts."""
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from ..quality.curves import MAX_NAMED
+from .stages import Stage
+
+# What stands for the page's colors (report.css), which differ by scheme.
+SERIES = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
+COLORS = {
+    '#000000': 'currentColor',
+    '#ffffff': 'var(--surface)',
+    **{color: f'var(--series-{n})' for n, color in enumerate(SERIES, 1)},
+}
+STYLE = {
+    'svg.fonttype': 'none',  # text stays text
+    'text.parse_math': False,  # a class may be called '$x$'
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'font.size': 11,
+}
+# More points of a curve cannot be told apart.
+MAX_POINTS = 500
+NUM_BINS = 50
+COLUMNS = 3
+
+
+def svg_of(figure: Figure, name: str, description: str) -> Markup:
+    """Turn a figure into SVG for a page.
+
+    Args:
+        figure: The figure, made within `matplotlib.rc_context(STYLE)`.
+        name: Begins its ids, which must be others than those of other plots.
+        description: The text that stands for it.
+
+    Returns:
+        An `svg` element, which has no size of its own.
+    """
+    file = io.StringIO()
+    nothing = dict.fromkeys(('Date', 'Creator', 'Format', 'Type'))
+    with warnings.catch_warnings():
+        # Of a class's name: the browser has other fonts.
+        warnings.filterwarnings('ignore', 'Glyph .* missing from')
+        figure.savefig(file, format='svg', transparent=True, metadata=nothing)
+    svg = re.sub('<metadata>.*?</metadata>', '', file.getvalue(), flags=re.S)
+    svg = svg[svg.index('<svg') :]
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{name}-', svg)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', '', svg, count=2)
+    for color, of_page in COLORS.items():
+        svg = svg.replace(color, of_page)
+    label = f'<svg role="img" aria-label="{escape(description)}"'
+    return Markup(svg.replace('<svg', label, 1))
+
+
+def draw_losses(stages: Sequence[Stage]) -> Figure:
+    """Draw the training loss of each stage over its iterations.
+
+    Args:
+        stages: All, so that each has its color; some with losses.
+    """
+    figure, axes = one_plot('iteration', 'training loss')
+    for number, stage in enumerate(stages):
+        draw(axes, stage.losses, number, label=stage.name)
+    log_scale(axes, '{x:g}')
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    name_lines(figure)
+    return figure
+
+
+def draw_maps(stages: Sequence[Stage]) -> Figure:
+    """Draw the box mAP of each stage over its iterations.
+
+    A ring is the evaluation at the end.
+
+    Args:
+        stages: All, so that each has its color; some with a validation or
+            an evaluation.
+    """
+    figure, axes = one_plot('iteration', 'box mAP')
+    for number, stage in enumerate(stages):
+        points = stage.evaluations()
+        draw(axes, points, number, label=stage.name, marker='o', mfc='none')
+    highest = max(
+        value for stage in stages for _, value in stage.evaluations()
+    )
+    axes.set(xlim=(0, None), ylim=(0, 1.1 * highest or 1))
+    name_lines(figure)
+    return figure
+
+
+def one_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """Make a figure of one plot."""
+    figure = Figure(figsize=(5.6, 3.8), layout='constrained')
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def draw(axes: Axes, points: Sequence[tuple], number: int, **style) -> None:
+    """Draw a curve, if it has points, in its number's color and dashes."""
+    if not points:
+        return
+    step = -(-len(points) // MAX_POINTS) or 1
+    x, y = zip(*points[:-1:step], points[-1], strict=True)
+    dashes = ('-', '--', '-.', ':')[number // len(SERIES) % 4]
+    color = SERIES[number % len(SERIES)]
+    axes.plot(x, y, color=color, linestyle=dashes, lw=1.8, **style)
+
+
+def name_lines(figure: Figure) -> None:
+    """Say below the plot which line is which."""
+    figure.legend(loc='outside lower center', ncols=4, frameon=False)
+
+
+def draw_scores(
+    scores_by_class: Sequence[np.ndarray],
+    min_scores: dict[str, float | None],
+) -> tuple[Figure, int]:
+    """Draw how the scores of each class are distributed.
+
+    What is a label is filled in another color; a line is at `min_score`.
+
+    Args:
+        scores_by_class: The scores of each class.
+        min_scores: Of each class; None: no label.
+
+    Returns:
+        The figure, and how many classes it has: up to `MAX_NAMED`, those
+        with the most detections.
+    """
+    order = sorted(
+        range(len(scores_by_class)), key=lambda c: -len(scores_by_class[c])
+    )
+    shown = sorted(order[:MAX_NAMED])
+    rows = -(-len(shown) // COLUMNS)
+    figure = Figure(figsize=(9, 0.6 + 2 * rows), layout='constrained')
+    panels = figure.subplots(rows, COLUMNS, squeeze=False)
+    names = list(min_scores)
+    for axes, label in zip(panels.flat, shown, strict=False):
+        name = names[label]
+        draw_histogram(axes, scores_by_class[label], min_scores[name])
+        axes.set_title(shortened(name), fontsize='medium')
+    for axes in list(panels.flat)[len(shown) :]:
+        axes.set_axis_off()
+    figure.supxlabel('score', fontsize='medium')
+    figure.supylabel('detections', fontsize='medium')
+    return figure, len(shown)
+
+
+def draw_histogram(
+    axes: Axes, scores: np.ndarray, min_score: float | None
+) -> None:
+    """Draw the scores of one class."""
+    edges = np.linspace(0, 1, NUM_BINS + 1)
+    counts = np.histogram(scores, edges)[0]
+    axes.stairs(counts, edges, fill=True, color=SERIES[0], alpha=0.45)
+    if min_score is not None:
+        labels = np.histogram(scores[scores >= np.float32(min_score)], edges)
+        axes.stairs(*labels, fill=True, color=SERIES[0])
+        axes.axvline(min_score, color=SERIES[1], lw=1.8)
+    log_scale(axes, '{x:,.0f}')
+    axes.set(xlim=(0, 1), ylim=(0.7, max(2 * counts.max(), 10)))
+
+
+def log_scale(axes: Axes, text: str) -> None:
+    """Make y logarithmic, with numbers as text: their powers are not parsed.
+
+    Args:
+        axes: The plot.
+        text: The format of a number, with `x`.
+    """
+    axes.set_yscale('log')
+    axes.yaxis.set_major_formatter(text)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def shortened(name: str) -> str:
+    """Cut a name that has no room above a plot."""
+    return name if len(name) <= 24 else f'{name[:23]}…'

@@ -1,0 +1,220 @@
+"""The texts and tables of a report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ..coco.metrics import METRICS
+from ..quality.label_quality import Quality, shown
+from ..selection.rules import name_of
+from .labels import LabelSource, StoredLabels
+from .stages import Stage
+
+Row = tuple[str, ...]
+DASH = '-'
+
+
+def label_facts(labels: StoredLabels, source: LabelSource) -> Iterator[Row]:
+    """Yield term and description of what made the labels.
+
+    Args:
+        labels: The labels.
+        source: Where they are.
+    """
+    made, origin = labels.provenance, labels.origin
+    labeled = labels.labeled
+    yield (
+        'Labeled',
+        f'{source.labeled}: {labeled.num_images:,} images, '
+        f'{labeled.num_instances.sum():,} instances of '
+        f'{len(labeled.classes)} classes',
+    )
+    yield (
+        'Unlabeled',
+        f'{made.get("image_folder", "")}: {len(labels.table):,} images read, '
+        f'{labels.num_unreadable:,} not readable; '
+        f'{len(labels.detections):,} detections, '
+        f'{labels.num_labels.sum():,} labels',
+    )
+    yield 'Teacher', teacher_text(made)
+    yield 'Views', views_text(made.get('views'))
+    yield 'Merger', call_text(made.get('merger'))
+    if origin:
+        yield from selection_facts(origin)
+
+
+def teacher_text(made: Mapping) -> str:
+    """Name the config and the weights of the teacher."""
+    sha256 = str(made.get('checkpoint_sha256'))[:12]
+    others = len(made.get('other_teachers', ()))
+    text = f'{made.get("checkpoint")} (SHA-256 {sha256}…)'
+    text += f', by {made.get("teacher_config")}'
+    return text + (f', and {others} more' if others else '')
+
+
+def selection_facts(origin: Mapping) -> Iterator[Row]:
+    """Yield what `info.data_distillation` of pseudo labels says."""
+    selection = origin['selection']
+    yield 'Selection', call_text(selection['selector'])
+    filters = [name_of(config) for config in selection.get('filters', ())]
+    if filters:
+        yield 'Filters', ', '.join(filters)
+    if selection.get('ignore'):
+        regions = f'{origin["num_ignored"]:,} regions'
+        yield 'Ignored', f'{call_text(selection["ignore"])}: {regions}'
+    packages = origin.get('packages', {})
+    yield 'Packages', ', '.join(f'{k} {v}' for k, v in packages.items())
+    yield 'Selected', str(origin.get('date', DASH))
+
+
+def call_text(config: Mapping | None) -> str:
+    """Write a config as a call; a dash for none."""
+    if not config:
+        return DASH
+    config = {key: value for key, value in config.items() if key != 'type'} | {
+        'type': config.get('type', '')
+    }
+    return name_of(config)
+
+
+def views_text(views: Sequence | None) -> str:
+    """Write views in words, such as `Resize (400, 60) + Flip`."""
+    if not views:
+        return "those of the detector's own test pipeline"
+    texts = [' + '.join(map(step_text, view)) for view in views]
+    return f'{len(views)}: {"; ".join(texts)}'
+
+
+def step_text(step: Mapping) -> str:
+    """Write a transform of a view."""
+    values = [
+        'x'.join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in step.items()
+        if key not in ('type', 'keep_ratio')
+    ]
+    return ' '.join([str(step.get('type')), *values])
+
+
+def label_notes(
+    labels: StoredLabels, quality: Quality | None
+) -> Iterator[str]:
+    """Yield what a reader must know of the labels.
+
+    Args:
+        labels: The labels.
+        quality: What was found by the truth; None if it is not known.
+    """
+    if not labels.origin:
+        yield (
+            'Nothing was selected yet: what the page shows as labels are the '
+            'detections with a score of at least 0.5.'
+        )
+    elif labels.origin.get('num_detections') != len(labels.detections):
+        yield (
+            f'The pseudo labels were selected of '
+            f'{labels.origin.get("num_detections"):,} detections, and there '
+            f'are {len(labels.detections):,}: images came or went since.'
+        )
+    for name, number in labels.selection.num_stopped.items():
+        yield f'{number:,} detections are not shown: {name} stops them.'
+    if quality and quality.num_images < len(labels.table):
+        yield (
+            f'Precision and recall are of {quality.num_images:,} images, '
+            'chosen at random.'
+        )
+
+
+def missing_stages(stages: Sequence[Stage]) -> Iterator[str]:
+    """Yield what stages lack that have begun."""
+    for stage in stages:
+        if not stage.name.endswith('annotate') and not stage.metrics:
+            yield f'{stage.name} was not evaluated yet.'
+
+
+def comparison_rows(
+    stages: Sequence[Stage], trained_on: Mapping[str, str]
+) -> list[Row]:
+    """Return the name, the data and the metrics of each evaluated model.
+
+    Args:
+        stages: Those of the experiment.
+        trained_on: What each model was trained on.
+    """
+    return [
+        (
+            stage.name,
+            trained_on[stage.name.rpartition('/')[2]],
+            *(percent(stage.metrics[metric]) for metric in METRICS),
+        )
+        for stage in stages
+        if stage.metrics
+    ]
+
+
+def class_table(
+    labels: StoredLabels, stages: Sequence[Stage], quality: Quality | None
+) -> dict:
+    """Make the table with a row per class.
+
+    Args:
+        labels: The labels.
+        stages: Those of the experiment.
+        quality: Adds precision and recall; None if the truth is not known.
+
+    Returns:
+        `header`, and `rows`: the name of a class, the bars (labeled and
+        pseudo instances per image, as number and as share of the largest),
+        and the other cells.
+    """
+    judged = [
+        stage
+        for stage in stages
+        if any(stage.class_ap(name) is not None for name in labels.min_scores)
+    ]
+    header = ['labeled', 'pseudo', 'min_score']
+    header += ['precision', 'recall'] if quality else []
+    header += [f'AP {stage.name}' for stage in judged]
+    numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
+    rates = numbers / [labels.labeled.num_images, len(labels.table)]
+    highest = rates.max() or 1
+    rows = [
+        dict(
+            name=name,
+            bars=[(f'{rate:.2f}', rate / highest) for rate in of_class],
+            cells=[
+                f'{num_labeled:,}',
+                f'{num_pseudo:,}',
+                shown(min_score),
+                *quality_cells(name, quality),
+                *(percent(stage.class_ap(name)) for stage in judged),
+            ],
+        )
+        for (name, min_score), (num_labeled, num_pseudo), of_class in zip(
+            labels.min_scores.items(), numbers, rates, strict=True
+        )
+    ]
+    return dict(header=header, rows=rows)
+
+
+def quality_cells(name: str, quality: Quality | None) -> list[str]:
+    """Return precision and recall of a class; nothing without truth."""
+    if quality is None:
+        return []
+    counts = quality.classes[name].counts
+    return [shown(counts.precision), shown(counts.recall)]
+
+
+def percent(value: float | None) -> str:
+    """Write a metric as percent without the sign; None as a dash."""
+    return DASH if value is None else f'{100 * value:.1f}'
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time as hours, minutes and seconds."""
+    if seconds is None:
+        return DASH
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f'{hours} h {minutes} min'
+    return f'{minutes} min {seconds} s' if minutes else f'{seconds} s'

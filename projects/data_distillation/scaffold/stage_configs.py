@@ -1,0 +1,470 @@
+"""Writes the stage configs of an experiment for any detector."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..experiment.definition import PSEUDO_LABELS
+from .config_text import Code, code_of, config_text
+from .detector import DetectorConfig, pipeline_of
+from .schedule import Schedule
+
+# The shortest training, in images: 600 steps of 8, as the digits' teacher
+# (configs/digits), whose 30 images take that long.
+MIN_IMAGES_SEEN = 4_800
+# The student of the digits and of BCCD trains twice as long as its teacher.
+MIN_STUDENT_FACTOR = 2
+# The paper's scales, 400 to 1200 where training has 800 (section 4).
+VIEW_SCALES = tuple(short / 800 for short in range(400, 1201, 100))
+# Manual to generated annotations (paper, section 4).
+RATIO = (6, 4)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and their COCO file.
+
+    Args:
+        ann_file: The file; `''` for all images of the folder.
+        folder: Of the images.
+        count: How many there are.
+    """
+
+    ann_file: str
+    folder: str
+    count: int
+
+    @property
+    def known(self) -> dict:
+        """What the hooks take for a set of images."""
+        return dict(ann_file=self.ann_file, img_prefix=self.folder)
+
+    @property
+    def source(self) -> dict:
+        """What a dataset takes to read them."""
+        return dict(
+            data_root='',
+            ann_file=self.ann_file,
+            data_prefix=dict(img=self.folder),
+        )
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data of an experiment.
+
+    Args:
+        classes: Their names, in the order of the labeled file.
+        labeled: The images with labels.
+        unlabeled: The images to annotate.
+        val: The validation images.
+        truth_file: The true labels of the unlabeled images, if known.
+        notes: What to tell the user about them.
+    """
+
+    classes: tuple[str, ...]
+    labeled: Images
+    unlabeled: Images
+    val: Images
+    truth_file: str | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of an experiment.
+
+    Args:
+        batch_size: Images of a training step, of each process.
+        num_processes: How many train.
+        iterations: Of the teacher.
+        student_iterations: Of the student, the control and the oracle.
+        size_factor: By which the detector's image sizes are multiplied.
+        from_scratch: Train without pretrained weights.
+        view_scales: Times the detector's test scale.
+        flip: Whether each scale is flipped, too.
+        ratio: Labeled to pseudo-labeled images in the student's batches.
+    """
+
+    batch_size: int
+    num_processes: int
+    iterations: int
+    student_iterations: int
+    size_factor: float = 1.0
+    from_scratch: bool = False
+    view_scales: Sequence[float] = VIEW_SCALES
+    flip: bool = True
+    ratio: Sequence[float] = RATIO
+
+
+def iterations_for(
+    num_images: int, epochs: float, images_per_step: int, min_images: int
+) -> int:
+    """Return the length of a training.
+
+    Args:
+        num_images: Of the data set.
+        epochs: How often the detector's config goes through its own.
+        images_per_step: Of all processes.
+        min_images: How many images the training sees at least.
+    """
+    seen = max(epochs * num_images, min_images)
+    return max(round(seen / images_per_step), 1)
+
+
+@dataclass(frozen=True)
+class NewExperiment:
+    """The stage configs of an experiment.
+
+    Args:
+        name: Of its folder.
+        detector: Where the model, its data pipeline and its schedule are from.
+        data: The data.
+        plan: The numbers.
+    """
+
+    name: str
+    detector: DetectorConfig
+    data: Data
+    plan: Plan
+
+    def write(self, folder: Path) -> None:
+        """Write the files.
+
+        Args:
+            folder: Where to; is made.
+        """
+        stages = {
+            'teacher': (self.detector.base_for(folder), self.teacher()),
+            'annotate': ('./teacher.py', self.annotate()),
+            'validate': ('./annotate.py', self.validate()),
+            'supervised_long': ('./teacher.py', self.supervised_long()),
+            'student': ('./supervised_long.py', self.student()),
+        }
+        if self.data.truth_file:
+            stages['oracle'] = ('./supervised_long.py', self.oracle())
+        folder.mkdir(parents=True, exist_ok=True)
+        for stage, (base, settings) in stages.items():
+            card = CARDS[stage].format(
+                work_dir=shlex.quote(f'work_dirs/{self.name}/{stage}'),
+                detector=self.detector.name,
+            )
+            text = config_text(card, base, settings)
+            (folder / f'{stage}.py').write_text(text, encoding='utf-8')
+
+    def teacher(self) -> dict:
+        """Return the settings of `teacher.py`."""
+        return {
+            '# The categories of the labeled file, in its order.': None,
+            'metainfo': dict(classes=self.data.classes),
+            **self._datasets(),
+            **self._model(),
+            **self._loaders(),
+            **self._evaluation(),
+            **self._schedule(),
+            **self._runtime(),
+        }
+
+    def _datasets(self) -> dict:
+        settings = {
+            "# The images with labels, in the detector's pipeline.": None,
+            'labeled': self._labeled(),
+            '# The images to annotate.': None,
+            'unlabeled': self._unlabeled(),
+            '# Its images may not be among the unlabeled ones.': None,
+            'held_out': self.data.val.known,
+        }
+        if self.data.truth_file:
+            settings['# To compare with; the oracle is trained on it.'] = None
+            settings['unlabeled_truth'] = self.data.truth_file
+        return settings
+
+    def _labeled(self) -> dict:
+        dataset, factor = self.detector.train_dataset, self.plan.size_factor
+        labeled = dict(
+            type='CheckedCocoDataset',
+            **self.data.labeled.source,
+            metainfo=Code('metainfo'),
+            pipeline=pipeline_of(dataset, factor),
+        )
+        if not dataset.mix_path:
+            return labeled
+        return dict(
+            type='MultiImageMixDataset',
+            dataset=labeled,
+            pipeline=pipeline_of(dataset, factor, is_mix=True),
+        )
+
+    def _unlabeled(self) -> dict:
+        load = Code(f'{self.detector.test_dataset.path}.pipeline[0]')
+        pack = dict(
+            type='PackDetInputs',
+            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
+        )
+        pipeline = [load, pack]
+        if not self.detector.test_resize:
+            pipeline = Code('_base_.tta_pipeline')
+        return dict(
+            type='UnlabeledDataset',
+            **self.data.unlabeled.source,
+            metainfo=Code('metainfo'),
+            pipeline=pipeline,
+        )
+
+    def _model(self) -> dict:
+        detector, factor = self.detector, self.plan.size_factor
+        changes = detector.num_class_changes(len(self.data.classes))
+        if self.plan.from_scratch:
+            changes = merged(changes, detector.from_scratch_changes())
+        if factor != 1:
+            changes = merged(changes, detector.image_size_changes(factor))
+        settings = dict(model=changes)
+        if self.plan.from_scratch and detector.cfg.get('load_from'):
+            settings['load_from'] = None
+        return settings
+
+    def _loaders(self) -> dict:
+        test = dict(
+            type='CheckedCocoDataset',
+            **self.data.val.source,
+            metainfo=Code('metainfo'),
+            test_mode=True,
+            pipeline=pipeline_of(
+                self.detector.test_dataset, self.plan.size_factor
+            ),
+        )
+        loader = dict(dataset=dict(_delete_=True, **test))
+        return dict(
+            train_dataloader=dict(
+                batch_size=self.plan.batch_size,
+                sampler=dict(
+                    _delete_=True, type='InfiniteSampler', shuffle=True
+                ),
+                batch_sampler=None,
+                dataset=Code('labeled', dict(_delete_=True)),
+            ),
+            **self._for_test_and_val('dataloader', loader),
+        )
+
+    def _for_test_and_val(self, name: str, value: dict) -> dict:
+        """Set what evaluation needs, also while training if that is done."""
+        if not self.detector.cfg.get('val_dataloader'):
+            return {f'test_{name}': value}
+        return {f'val_{name}': value, f'test_{name}': Code(f'val_{name}')}
+
+    def _evaluation(self) -> dict:
+        evaluator = dict(
+            _delete_=True,
+            type='CocoMetric',
+            ann_file=self.data.val.ann_file,
+            metric='bbox',
+            classwise=True,
+        )
+        return self._for_test_and_val('evaluator', evaluator)
+
+    def _schedule(self) -> dict:
+        settings = self._length(self.plan.iterations)
+        settings['train_cfg'].update(_delete_=True, type='IterBasedTrainLoop')
+        hooks = settings['default_hooks']
+        hooks['checkpoint'].update(by_epoch=False, max_keep_ckpts=2)
+        hooks['resume'] = dict(type='ResumeHook')
+        if self._detector_schedule.is_in_epochs:
+            epochs = self._detector_schedule.total
+            hooks['epoch'] = dict(type='EpochHook', max_epochs=epochs)
+        if self._detector_schedule.hooks:
+            settings['custom_hooks'] = self._detector_schedule.scaled_hooks(
+                self.plan.iterations, self.plan.size_factor
+            )
+        return settings
+
+    def _length(self, max_iters: int) -> dict:
+        """Return what depends on the length of a training."""
+        return dict(
+            train_cfg=dict(
+                max_iters=max_iters, val_interval=max(max_iters // 4, 1)
+            ),
+            param_scheduler=self._detector_schedule.scaled(max_iters),
+            default_hooks=dict(
+                checkpoint=dict(interval=max(max_iters // 10, 1))
+            ),
+        )
+
+    @property
+    def _detector_schedule(self) -> Schedule:
+        return Schedule.of(self.detector.cfg)
+
+    def _runtime(self) -> dict:
+        base = self.detector.cfg.get('custom_imports') or {}
+        imports = base.get('imports', [])
+        imports = [imports] if isinstance(imports, str) else imports
+        # Each once: our own detectors import it, too.
+        imports = list(dict.fromkeys([*imports, 'projects.data_distillation']))
+        settings = dict(
+            custom_imports=dict(
+                imports=imports,
+                # MMEngine's default as well.
+                allow_failed_imports=base.get('allow_failed_imports', False),
+            ),
+            log_processor=dict(by_epoch=False),
+        )
+        if self._detector_schedule.images_per_iteration:
+            note = "# The learning rate is the detector's, for its batch size."
+            settings[note] = None
+            settings['auto_scale_lr'] = dict(enable=True)
+        return settings
+
+    def annotate(self) -> dict:
+        """Return the settings of `annotate.py`."""
+        model = dict(
+            _delete_=True,
+            type='MultiViewTTA',
+            module=Code('_base_.model'),
+            merger=dict(type='NMSMerger'),
+        )
+        settings = {}
+        if self.detector.test_resize:
+            settings = self._scales()
+            model['views'] = Code(self._views())
+        hook = dict(
+            type='AnnotationHook',
+            labeled=self.data.labeled.known,
+            held_out=[Code('_base_.held_out')],
+        )
+        return {
+            **settings,
+            'model': model,
+            'test_dataloader': dict(
+                sampler=dict(_delete_=True, type='PendingSampler'),
+                dataset=Code('_base_.unlabeled', dict(_delete_=True)),
+            ),
+            'test_evaluator': Code('[]'),
+            'custom_hooks': [hook],
+        }
+
+    def _scales(self) -> dict:
+        sides = self.detector.test_scale
+        factors = [f * self.plan.size_factor for f in self.plan.view_scales]
+        shown = ', '.join(f'{f:g}' for f in self.plan.view_scales)
+        return {
+            f'# Times the test scale: {shown}.': None,
+            'scales': [tuple(round(s * f) for s in sides) for f in factors],
+        }
+
+    def _views(self) -> str:
+        resize = "type='Resize', scale=scale"
+        if not self.detector.test_resize.get('keep_ratio', False):
+            resize += ', keep_ratio=False'
+        pad = self.detector.view_pad
+        pad = f', {code_of(pad)}' if pad else ''
+        if not self.plan.flip:
+            return f'[[dict({resize}){pad}] for scale in scales]'
+        return (
+            f'[[dict({resize}), *flip{pad}] for scale in scales '
+            "for flip in ([], [dict(type='Flip')])]"
+        )
+
+    def validate(self) -> dict:
+        """Return the settings of `validate.py`."""
+        hook = Code('_base_.custom_hooks[0].labeled')
+        return dict(
+            test_dataloader=dict(dataset=self.data.val.source),
+            custom_hooks=[dict(type='DetectionHook', labeled=hook)],
+        )
+
+    def supervised_long(self) -> dict:
+        """Return the settings of `supervised_long.py`."""
+        max_iters = self.plan.student_iterations
+        settings = self._length(max_iters)
+        if self._detector_schedule.hooks:
+            hooks = self._detector_schedule.longer_hooks(max_iters)
+            settings['custom_hooks'] = hooks
+        return settings
+
+    def student(self) -> dict:
+        """Return the settings of `student.py`."""
+        labels = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
+        ratio = list(self.plan.ratio)
+        loader = self._union(labels)
+        loader['sampler'] = dict(
+            _delete_=True, type='SourceRatioSampler', ratio=ratio
+        )
+        hooks = [dict(type='IgnoreRegionsHook')]
+        if self.detector.cfg.get('custom_hooks'):
+            hooks = [Code('*_base_.custom_hooks'), *hooks]
+        note = '# Acts if annotate.py was told to mark doubtful regions.'
+        return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
+
+    def oracle(self) -> dict:
+        """Return the settings of `oracle.py`."""
+        return dict(train_dataloader=self._union(self.data.truth_file))
+
+    def _union(self, ann_file: str) -> dict:
+        """Return a loader of the labeled images and others with labels."""
+        source = dict(
+            ann_file=ann_file, data_prefix=dict(img=self.data.unlabeled.folder)
+        )
+        other = Code('_base_.labeled', source)
+        if self.detector.train_dataset.mix_path:
+            inner = Code('_base_.labeled.dataset', source)
+            other = Code('_base_.labeled', dict(dataset=inner))
+        return dict(
+            dataset=dict(
+                _delete_=True,
+                type='ConcatDataset',
+                datasets=[Code('_base_.labeled'), other],
+            )
+        )
+
+
+def merged(first: Mapping, second: Mapping) -> dict:
+    """Return the changes of both; where both are dicts, of all keys.
+
+    Raises:
+        ValueError: If both change the same in different ways.
+    """
+    both = {}
+    for key in {**first, **second}:
+        values = [part[key] for part in (first, second) if key in part]
+        if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
+            both[key] = merged(*values)
+        elif len(values) == 2 and values[0] != values[1]:
+            raise ValueError(f'two changes of {key}: {values}')
+        else:
+            both[key] = values[0]
+    return both
+
+
+CARDS = dict(
+    teacher="""Teacher: the labeled images alone (paper, section 3).
+
+The data, the detector and its schedule are decided here; the other stages
+inherit them. All stages: `python tools/distill.py EXPERIMENT`.
+
+Detector: {detector}
+""",
+    annotate="""Labels the unlabeled images with the teacher (section 3).
+
+Command: python tools/test.py annotate.py TEACHER.pth
+    --work-dir {work_dir}
+""",
+    validate="""Detections on the validation images, to judge annotate.py.
+
+Command: python tools/test.py validate.py TEACHER.pth
+    --work-dir {work_dir}
+""",
+    supervised_long="""Control: the teacher's data, the student's schedule.
+
+What the longer training alone brings is seen here; only the rest is
+distillation. Command: python tools/train.py supervised_long.py
+""",
+    student="""Student: labeled and pseudo-labeled images (paper, section 4).
+
+It starts from the initial weights, not from the teacher's. Run annotate.py
+first. Command: python tools/train.py student.py
+""",
+    oracle="""Oracle: the true labels of all images, the upper bound.
+
+Command: python tools/train.py oracle.py
+""",
+)

@@ -1,0 +1,166 @@
+"""Filters: which detections may become pseudo labels, whatever their score.
+
+A filter says of each detection whether it passes. All of them must be passed;
+what a filter stops does not count when a selector chooses `min_score`.
+"""
+
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from mmdet.registry import TASK_UTILS
+
+from ..detections.store import Detections
+from ..merging.mergers import check_at_least_1
+
+# Pairs of a doubtful detection and a label that are compared at once.
+PAIRS_AT_ONCE = 5_000_000
+
+
+class Filter(Protocol):
+    """Says which detections may become pseudo labels."""
+
+    def __call__(self, detections: Detections) -> np.ndarray:
+        """Return, shape (n,), bool, whether each detection passes."""
+        ...
+
+
+@TASK_UTILS.register_module()
+class MinSide:
+    """Stops boxes that are thin.
+
+    Args:
+        pixels: The least width and height, in the original image; above 0.
+
+    Raises:
+        ValueError: If it is not above 0.
+    """
+
+    def __init__(self, pixels: float) -> None:
+        check_above_0('pixels', pixels)
+        self.pixels = pixels
+
+    def __call__(self, detections: Detections) -> np.ndarray:
+        """See `Filter`."""
+        return detections.bbox_xywh[:, 2:].min(axis=1) >= self.pixels
+
+
+@TASK_UTILS.register_module()
+class MinViews:
+    """Stops detections that few views support.
+
+    Args:
+        num_views: The least number of views, 1 or more.
+
+    Raises:
+        ValueError: If it is below 1.
+    """
+
+    def __init__(self, num_views: int) -> None:
+        check_at_least_1('num_views', num_views)
+        self.num_views = num_views
+
+    def __call__(self, detections: Detections) -> np.ndarray:
+        """See `Filter`."""
+        return detections.num_views >= self.num_views
+
+
+@TASK_UTILS.register_module()
+class MaxCornerSpread:
+    """Stops detections on whose corners the views do not agree.
+
+    Args:
+        spread: The largest corner spread, in parts of the box's size (the
+            square root of its area), see `mergers.corner_spread`; above 0.
+            What a single view supports has none.
+
+    Raises:
+        ValueError: If it is not above 0.
+    """
+
+    def __init__(self, spread: float) -> None:
+        check_above_0('spread', spread)
+        self.spread = spread
+
+    def __call__(self, detections: Detections) -> np.ndarray:
+        """See `Filter`."""
+        return detections.corner_spread <= self.spread
+
+
+def check_above_0(name: str, value: float) -> None:
+    """Check that a number of the config is above 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not value > 0:
+        raise ValueError(f'{name} must be above 0, got {value}')
+
+
+def covers_a_label(
+    detections: Detections, doubtful: np.ndarray, selected: np.ndarray
+) -> np.ndarray:
+    """Say which doubtful detections cover more than half of a label.
+
+    As regions to ignore they would take the label's own anchors away.
+
+    Args:
+        detections: All detections, by image.
+        doubtful: Indices of the detections in question, ascending.
+        selected: Indices of the labels, ascending.
+
+    Returns:
+        Shape (number of doubtful,), bool.
+    """
+    images = detections.image_index
+    starts = np.searchsorted(images[selected], images[doubtful], 'left')
+    ends = np.searchsorted(images[selected], images[doubtful], 'right')
+    covers = np.zeros(len(doubtful), bool)
+    num_pairs = np.cumsum(ends - starts)
+    parts = np.arange(PAIRS_AT_ONCE, num_pairs[-1:].sum(), PAIRS_AT_ONCE)
+    borders = [0, *np.searchsorted(num_pairs, parts), len(doubtful)]
+    for first, last in pairwise(borders):
+        part = slice(first, last)
+        of_doubtful, of_label = pairs(starts[part], ends[part])
+        share = covered_share(
+            detections.bbox_xywh[doubtful[part][of_doubtful]],
+            detections.bbox_xywh[selected[of_label]],
+        )
+        covers[part][of_doubtful[share > 0.5]] = True
+    return covers
+
+
+def pairs(
+    starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each i with starts[i], ..., ends[i] - 1.
+
+    Returns:
+        Two arrays of one length: the i, and what it is paired with.
+    """
+    counts = ends - starts
+    first = np.repeat(np.arange(len(counts)), counts)
+    before = np.cumsum(counts) - counts
+    second = np.arange(len(first)) - (before - starts)[first]
+    return first, second
+
+
+def covered_share(
+    regions_xywh: np.ndarray, bbox_xywh: np.ndarray
+) -> np.ndarray:
+    """Return which part of each box its region covers.
+
+    Args:
+        regions_xywh: Shape (n, 4).
+        bbox_xywh: Shape (n, 4), of areas above 0.
+
+    Returns:
+        Shape (n,), in [0, 1].
+    """
+    low = np.maximum(regions_xywh[:, :2], bbox_xywh[:, :2])
+    high = np.minimum(
+        regions_xywh[:, :2] + regions_xywh[:, 2:],
+        bbox_xywh[:, :2] + bbox_xywh[:, 2:],
+    )
+    covered = np.clip(high - low, 0, None).prod(axis=1)
+    return covered / bbox_xywh[:, 2:].prod(axis=1)
