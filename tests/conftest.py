@@ -9,8 +9,8 @@ import pytest
 from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from mmengine.registry import init_default_scope
 
-from projects.data_distillation.digits import Recipe, write_digits
-from projects.data_distillation.experiment.run_log import LOG
+from projects.data_distillation.digits.dataset import Recipe, write_digits
+from projects.data_distillation.experiment.log import LOG
 
 Called = subprocess.CompletedProcess
 TINY = """

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from builders import ROOT
 
-from projects.data_distillation.coco.reading import write_json
+from projects.data_distillation.files.atomic import write_json
 
 COUNTS = dict(train=40, labeled=8, val=2)
 # Short trainings and few views; the rest is left to be chosen.

@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.annotation import progress
-from projects.data_distillation.annotation.hooks import (
+from projects.data_distillation.annotation.checks import (
     warn_of_other_transforms,
 )
 

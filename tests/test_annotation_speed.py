@@ -12,8 +12,8 @@ from projects.data_distillation.benchmarks.annotation import (
     Comparison,
     difference,
     median_ratio,
-    stock_config,
 )
+from projects.data_distillation.benchmarks.stock import stock_config
 
 
 @pytest.fixture

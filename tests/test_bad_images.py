@@ -11,9 +11,9 @@ from builders import CATEGORIES, CLASSES, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import UnlabeledDataset
-from projects.data_distillation.annotation.dataset import is_unreadable
 from projects.data_distillation.coco.image_checks import read_image
 from projects.data_distillation.coco.reading import name_error
+from projects.data_distillation.inference.unreadable import is_unreadable
 
 
 @pytest.fixture(scope='module')

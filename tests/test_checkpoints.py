@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.inference.checkpoints import (
     CheckpointError,
     check_checkpoint_classes,
     check_weights,
-    sha256_of,
 )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders import CATEGORIES
 
+from projects.data_distillation.coco.boxes import xyxy_to_xywh
 from projects.data_distillation.coco.reading import (
     CocoError,
     check_classes,
@@ -16,9 +17,8 @@ from projects.data_distillation.coco.reading import (
     name_error,
     origin_of,
     read_coco,
-    write_json,
-    xyxy_to_xywh,
 )
+from projects.data_distillation.files.atomic import write_json
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ import pytest
 from builders import CATEGORIES, CLASSES
 
 from projects.data_distillation import CheckedCocoDataset
-from projects.data_distillation.coco.checks import (
-    FEWEST_OUTSIDE,
+from projects.data_distillation.coco.box_checks import FEWEST_OUTSIDE
+from projects.data_distillation.coco.checks import check_file, check_together
+from projects.data_distillation.coco.problems import (
     CocoFile,
     Problem,
-    check_file,
-    check_together,
     read_file,
     report,
 )

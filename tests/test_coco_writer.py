@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from projects.data_distillation.detections.store import Detections
+from projects.data_distillation.detections.columns import Detections
 from projects.data_distillation.selection import coco_writer
 from projects.data_distillation.selection.coco_writer import (
     digest_of_labels,

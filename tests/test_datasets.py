@@ -8,7 +8,7 @@ import pytest
 from builders import CLASSES, annotate_cfg
 
 from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
-from projects.data_distillation.annotation.hooks import provenance_of
+from projects.data_distillation.annotation.provenance import provenance_of
 from projects.data_distillation.coco.reading import CocoError
 
 

@@ -12,9 +12,10 @@ import pytest
 from mmengine.logging import MMLogger
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.detections import store as detections
+from projects.data_distillation.detections import columns
+from projects.data_distillation.detections.columns import flatten
 from projects.data_distillation.detections.shards import SCHEMA
-from projects.data_distillation.detections.store import StoreError, flatten
+from projects.data_distillation.detections.store import StoreError
 
 
 def row(name: str, image_id: int | None = None, num: int = 2) -> dict:
@@ -187,7 +188,7 @@ def test_what_could_not_be_written_has_an_advice(tmp_path):
 
 
 def test_boxes_of_several_parts_are_clipped_to_their_images(monkeypatch):
-    monkeypatch.setattr(detections, 'BOXES_AT_ONCE', 3)
+    monkeypatch.setattr(columns, 'BOXES_AT_ONCE', 3)
     rows = [dict(row('a'), width=2), row('b')]
 
     found = flatten(pa.Table.from_pylist(rows, SCHEMA))

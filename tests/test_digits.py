@@ -9,20 +9,27 @@ from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 from sklearn.datasets import load_digits
 
-from projects.data_distillation import digits
-from projects.data_distillation.digits import (
+from projects.data_distillation.digits import __main__ as command
+from projects.data_distillation.digits import dataset
+from projects.data_distillation.digits.__main__ import main
+from projects.data_distillation.digits.dataset import (
+    Recipe,
+    is_complete,
+    write_digits,
+)
+from projects.data_distillation.digits.drawing import (
+    Style,
+    draw_image,
+    draw_pose,
+)
+from projects.data_distillation.digits.scans import (
     CLASSES,
     INK,
     POOLS,
-    Recipe,
-    Style,
-    draw_image,
+    cycle_scans,
     ink_box,
-    is_complete,
     lay_ink,
-    main,
     split_scans,
-    write_digits,
 )
 
 COUNTS = dict(labeled=4, unlabeled=9, val=5)
@@ -59,7 +66,7 @@ def slow_box(inked):
 
 def some_scans(count=10):
     """Return an endless iterator over the first `count` scans."""
-    return digits.cycle_scans(list(range(count)))
+    return cycle_scans(list(range(count)))
 
 
 def test_same_seed_gives_same_bytes(out_dir, tmp_path):
@@ -105,7 +112,7 @@ def test_images_use_only_the_scans_of_their_split(monkeypatch, tmp_path):
             taken.add(int(number))
             yield scans.images[number] / 16, int(scans.target[number])
 
-    monkeypatch.setattr(digits, 'cycle_scans', remember)
+    monkeypatch.setattr(dataset, 'cycle_scans', remember)
     write_digits(tmp_path / 'digits', recipe=Recipe(images=COUNTS))
 
     pools = [set(pool) for pool in split_scans(0).values()]
@@ -117,7 +124,7 @@ def test_box_is_tight_around_the_ink():
     rng = np.random.default_rng(0)
     scans = some_scans()
     for _ in range(20):
-        alpha = lay_ink(next(scans)[0], *digits.draw_pose(rng, Style()), 128)
+        alpha = lay_ink(next(scans)[0], *draw_pose(rng, Style()), 128)
 
         assert ink_box(alpha) == slow_box((alpha >= INK).tolist())
 
@@ -146,7 +153,7 @@ def test_scan_is_drawn_upright_and_where_asked():
 def test_label_is_that_of_the_scan():
     scans = load_digits()
 
-    drawn = digits.cycle_scans([5, 17])
+    drawn = cycle_scans([5, 17])
 
     for number in (5, 17, 5):
         ink, label = next(drawn)
@@ -272,7 +279,7 @@ def test_folder_with_other_files_stays(tmp_path):
 
 def test_command_writes_once(tmp_path, monkeypatch, capsys):
     small = dict(zip(COUNTS, (1, 2, 1)))
-    monkeypatch.setattr(digits, 'Recipe', lambda *a: Recipe(*a, images=small))
+    monkeypatch.setattr(command, 'Recipe', lambda *a: Recipe(*a, images=small))
     monkeypatch.setattr('sys.argv', ['', '--out', str(tmp_path / 'digits')])
 
     main()

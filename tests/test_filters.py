@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from projects.data_distillation import MaxCornerSpread, MinSide, MinViews
-from projects.data_distillation.detections.store import Detections
+from projects.data_distillation.detections.columns import Detections
 from projects.data_distillation.selection import filters
 from projects.data_distillation.selection.filters import covers_a_label
 

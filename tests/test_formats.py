@@ -9,11 +9,8 @@ import pytest
 from builders import CATEGORIES, ROOT, DrawnImages, run
 from PIL import Image
 
-from projects.data_distillation.coco.checks import (
-    CocoFile,
-    check_file,
-    read_file,
-)
+from projects.data_distillation.coco.checks import check_file
+from projects.data_distillation.coco.problems import CocoFile, read_file
 from projects.data_distillation.convert.folders import size_of
 from projects.data_distillation.convert.voc import pixels_of
 from projects.data_distillation.convert.yolo import label_file

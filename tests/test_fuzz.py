@@ -20,13 +20,8 @@ from hypothesis import strategies as st
 from mmdet.evaluation import CocoMetric
 
 from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
-from projects.data_distillation.annotation.dataset import CheckedCOCO
-from projects.data_distillation.coco.checks import (
-    CocoFile,
-    check_file,
-    check_together,
-    read_file,
-)
+from projects.data_distillation.coco.checks import check_file, check_together
+from projects.data_distillation.coco.problems import CocoFile, read_file
 from projects.data_distillation.coco.reading import (
     CocoError,
     check_classes,
@@ -39,6 +34,7 @@ from projects.data_distillation.coco.repair import repair
 from projects.data_distillation.coco.splits import read_splittable, split_coco
 from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.selection.selectors import LabeledCounts
+from projects.data_distillation.training.dataset import CheckedCOCO
 
 EXAMPLES = os.environ.get('FUZZ_EXAMPLES')
 

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from projects.data_distillation.coco.checks import CocoFile
 from projects.data_distillation.coco.image_checks import (
     HASH_SIDE,
     MAX_DISTANCE,
@@ -19,6 +18,7 @@ from projects.data_distillation.coco.image_checks import (
     perceptual_bits,
     read_image,
 )
+from projects.data_distillation.coco.problems import CocoFile
 
 # A temple and a flower, 640x427, RGB.
 TEMPLE, FLOWER = (photo.copy() for photo in load_sample_images().images)

@@ -11,8 +11,8 @@ from projects.data_distillation.files.images import (
     ImageError,
     check_whole,
     decode,
-    one_line,
 )
+from projects.data_distillation.text import one_line
 
 FORMATS = [
     ('JPEG', {}),

@@ -15,23 +15,23 @@ from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
     DetectorError,
     pipeline_of,
-    resized_value,
 )
+from projects.data_distillation.scaffold.image_size import resized_value
 from projects.data_distillation.scaffold.init import (
     Wishes,
     init_experiment,
     plan_for,
 )
-from projects.data_distillation.scaffold.schedule import Schedule
-from projects.data_distillation.scaffold.stage_configs import (
+from projects.data_distillation.scaffold.plan import (
     MIN_IMAGES_SEEN,
     VIEW_SCALES,
     Data,
     Images,
-    NewExperiment,
     Plan,
     iterations_for,
 )
+from projects.data_distillation.scaffold.schedule import Schedule
+from projects.data_distillation.scaffold.stage_configs import NewExperiment
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 FAMILIES = dict(

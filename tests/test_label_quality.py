@@ -13,7 +13,7 @@ from builders import (
     write_coco,
 )
 
-from projects.data_distillation.coco.metrics import pseudo_label_quality
+from projects.data_distillation.coco.evaluation import pseudo_label_quality
 from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.quality.label_quality import (
     Counts,

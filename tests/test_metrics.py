@@ -4,7 +4,7 @@ import pytest
 from builders import found_row, mark_as_crowd
 from builders import write_coco as write
 
-from projects.data_distillation.coco.metrics import (
+from projects.data_distillation.coco.evaluation import (
     detection_metrics,
     pseudo_label_quality,
 )

@@ -9,7 +9,7 @@ from builders import stored_row, write_coco
 
 from projects.data_distillation import DetectionStore, SelectionRules
 from projects.data_distillation.coco.matching import ClassMatches
-from projects.data_distillation.detections.store import TEACHER_KEYS
+from projects.data_distillation.detections.provenance import TEACHER_KEYS
 from projects.data_distillation.quality.curves import (
     LabelReport,
     classes_to_name,

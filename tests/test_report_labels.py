@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from report_files import HOSTILE, write_selection
 
-from projects.data_distillation.coco.metrics import pseudo_label_quality
+from projects.data_distillation.coco.evaluation import pseudo_label_quality
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.report import labels as report_labels

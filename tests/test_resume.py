@@ -17,8 +17,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from recorder import read_rows
 
-from projects.data_distillation.digits import Recipe, write_digits
-from projects.data_distillation.experiment.child_process import ChildProcess
+from projects.data_distillation.digits.dataset import Recipe, write_digits
+from projects.data_distillation.experiment.process import ChildProcess
 from projects.data_distillation.training.resume import (
     ResumeHook,
     last_checkpoint,

@@ -8,24 +8,21 @@ import pytest
 from torch.utils.data import ConcatDataset
 
 from projects.data_distillation import PendingSampler, SourceRatioSampler
-from projects.data_distillation.training import ratio_sampler as samplers
 
 PROCESSES = [(rank, size) for size in (1, 2, 3) for rank in range(size)]
 BATCH_SIZES = (1, 2, 3, 4, 5, 8, 16)
 
 
 def sampler(
-    monkeypatch,
     sizes=(30, 200),
     ratio=(6, 4),
     rank=0,
     world_size=1,
     seed=0,
 ) -> SourceRatioSampler:
-    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, world_size))
     dataset = ConcatDataset([range(size) for size in sizes if size])
     dataset.cumulative_sizes = list(itertools.accumulate(sizes))
-    return SourceRatioSampler(dataset, ratio, seed=seed)
+    return SourceRatioSampler(dataset, ratio, seed, rank, world_size)
 
 
 def first(sampler, n: int) -> np.ndarray:
@@ -34,10 +31,8 @@ def first(sampler, n: int) -> np.ndarray:
 
 @pytest.mark.parametrize('batch_size', BATCH_SIZES)
 @pytest.mark.parametrize(('rank', 'world_size'), PROCESSES)
-def test_ratio_holds_in_every_process(
-    monkeypatch, batch_size, rank, world_size
-):
-    one = sampler(monkeypatch, rank=rank, world_size=world_size)
+def test_ratio_holds_in_every_process(batch_size, rank, world_size):
+    one = sampler(rank=rank, world_size=world_size)
 
     batches = first(one, 1000 * batch_size).reshape(1000, batch_size)
 
@@ -49,17 +44,17 @@ def test_ratio_holds_in_every_process(
     assert num_labeled.std() < 1
 
 
-def test_ratio_holds_in_expectation_at_every_position(monkeypatch):
+def test_ratio_holds_in_expectation_at_every_position():
     is_labeled = np.array(
-        [first(sampler(monkeypatch, seed=s), 8) < 30 for s in range(2000)]
+        [first(sampler(seed=s), 8) < 30 for s in range(2000)]
     )
 
     # Five standard errors of 2,000 draws.
     np.testing.assert_allclose(is_labeled.mean(axis=0), 0.6, atol=0.055)
 
 
-def test_three_sources_have_their_shares(monkeypatch):
-    one = sampler(monkeypatch, sizes=(7, 50, 11), ratio=[5, 3, 2])
+def test_three_sources_have_their_shares():
+    one = sampler(sizes=(7, 50, 11), ratio=[5, 3, 2])
 
     indices = first(one, 10000)
 
@@ -68,14 +63,10 @@ def test_three_sources_have_their_shares(monkeypatch):
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
-def test_every_image_is_drawn_once_before_any_is_drawn_again(
-    monkeypatch, world_size
-):
+def test_every_image_is_drawn_once_before_any_is_drawn_again(world_size):
     drawn = Counter()
     for rank in range(world_size):
-        one = sampler(
-            monkeypatch, sizes=(6, 12), rank=rank, world_size=world_size
-        )
+        one = sampler(sizes=(6, 12), rank=rank, world_size=world_size)
         in_source = [i for i in first(one, 400).tolist() if i < 6]
         # Whole rounds of the source over all processes.
         drawn.update(in_source[: 6 * (200 // 6)])
@@ -84,8 +75,8 @@ def test_every_image_is_drawn_once_before_any_is_drawn_again(
     assert len(set(drawn.values())) == 1
 
 
-def test_rounds_are_shuffled_anew(monkeypatch):
-    indices = first(sampler(monkeypatch, sizes=(10, 10)), 200)
+def test_rounds_are_shuffled_anew():
+    indices = first(sampler(sizes=(10, 10)), 200)
 
     source = indices[indices < 10]
 
@@ -93,22 +84,22 @@ def test_rounds_are_shuffled_anew(monkeypatch):
     assert sorted(source[:10]) == sorted(source[10:20]) == list(range(10))
 
 
-def test_processes_and_seeds_draw_differently(monkeypatch):
-    one = first(sampler(monkeypatch), 20).tolist()
+def test_processes_and_seeds_draw_differently():
+    one = first(sampler(), 20).tolist()
 
-    assert one == first(sampler(monkeypatch), 20).tolist()
-    assert one != first(sampler(monkeypatch, seed=1), 20).tolist()
-    other_rank = sampler(monkeypatch, rank=1, world_size=2)
+    assert one == first(sampler(), 20).tolist()
+    assert one != first(sampler(seed=1), 20).tolist()
+    other_rank = sampler(rank=1, world_size=2)
     assert one != first(other_rank, 20).tolist()
 
 
 @pytest.mark.parametrize('num_samples', [0, 1, 17, 1000])
 @pytest.mark.parametrize(('rank', 'world_size'), [(0, 1), (1, 3)])
 def test_skip_goes_on_where_an_uninterrupted_run_would(
-    monkeypatch, num_samples, rank, world_size
+    num_samples, rank, world_size
 ):
-    whole = sampler(monkeypatch, rank=rank, world_size=world_size)
-    resumed = sampler(monkeypatch, rank=rank, world_size=world_size)
+    whole = sampler(rank=rank, world_size=world_size)
+    resumed = sampler(rank=rank, world_size=world_size)
 
     resumed.skip(num_samples)
 
@@ -126,9 +117,9 @@ def test_skip_goes_on_where_an_uninterrupted_run_would(
         (dict(ratio=[6, float('nan')]), 'positive numbers'),
     ],
 )
-def test_ratio_that_does_not_fit_is_refused(monkeypatch, changes, match):
+def test_ratio_that_does_not_fit_is_refused(changes, match):
     with pytest.raises(ValueError, match=match):
-        sampler(monkeypatch, **changes)
+        sampler(**changes)
 
 
 def test_dataset_without_parts_is_refused():
@@ -136,19 +127,16 @@ def test_dataset_without_parts_is_refused():
         SourceRatioSampler(range(10), [6, 4])
 
 
-def test_negative_skip_is_refused(monkeypatch):
+def test_negative_skip_is_refused():
     with pytest.raises(ValueError, match='num_samples must be >= 0, got -1'):
-        sampler(monkeypatch).skip(-1)
+        sampler().skip(-1)
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
-def test_every_pending_image_goes_to_one_process(monkeypatch, world_size):
+def test_every_pending_image_goes_to_one_process(world_size):
     drawn = []
     for rank in range(world_size):
-        monkeypatch.setattr(
-            samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
-        )
-        pending = PendingSampler(range(11))
+        pending = PendingSampler(range(11), rank=rank, world_size=world_size)
         pending.share_out({0, 4}, 1)
         assert len(pending) == len(list(pending))
         drawn += pending
@@ -157,18 +145,19 @@ def test_every_pending_image_goes_to_one_process(monkeypatch, world_size):
 
 
 def shares(
-    monkeypatch, num_parts, world_size, done=(), num_images=23, block_size=4
+    num_parts, world_size, done=(), num_images=23, block_size=4
 ) -> list[list[list[int]]]:
     """What each process of each part goes through; all see the same done."""
     found = []
     for part in range(num_parts):
         found.append([])
         for rank in range(world_size):
-            monkeypatch.setattr(
-                samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
-            )
             one = PendingSampler(
-                range(num_images), part=part, num_parts=num_parts
+                range(num_images),
+                part=part,
+                num_parts=num_parts,
+                rank=rank,
+                world_size=world_size,
             )
             one.share_out(set(done), block_size)
             assert len(one) == len(list(one))
@@ -179,29 +168,27 @@ def shares(
 @pytest.mark.parametrize('done', [(), (0, 4, 5, 6, 7, 22), range(23)])
 @pytest.mark.parametrize('world_size', [1, 2, 3])
 @pytest.mark.parametrize('num_parts', [1, 2, 3, 7, 40])
-def test_every_pending_image_goes_to_one_part(
-    monkeypatch, num_parts, world_size, done
-):
-    parts = shares(monkeypatch, num_parts, world_size, done)
+def test_every_pending_image_goes_to_one_part(num_parts, world_size, done):
+    parts = shares(num_parts, world_size, done)
 
     drawn = [i for part in parts for process in part for i in process]
     assert sorted(drawn) == sorted(set(range(23)) - set(done))
-    sizes = [len(set().union(*part)) for part in shares(monkeypatch, 3, 2)]
+    sizes = [len(set().union(*part)) for part in shares(3, 2)]
     assert sizes == [8, 8, 7]
 
 
-def test_part_that_starts_later_takes_no_image_of_another(monkeypatch):
-    parts = [set().union(*part) for part in shares(monkeypatch, 3, 2)]
+def test_part_that_starts_later_takes_no_image_of_another():
+    parts = [set().union(*part) for part in shares(3, 2)]
     # What a resumed or a late job finds on disk: of each part something.
     done = {0, 1, 2, 3, 4, 8, 9, 12, 13, 14, 15}
 
-    late = shares(monkeypatch, 3, 2, done)
+    late = shares(3, 2, done)
 
     assert [set().union(*part) for part in late] == [p - done for p in parts]
 
 
-def test_processes_of_a_part_share_out_what_is_open(monkeypatch):
-    (part, _) = shares(monkeypatch, 2, 2, done={0, 1, 2, 3}, num_images=40)
+def test_processes_of_a_part_share_out_what_is_open():
+    (part, _) = shares(2, 2, done={0, 1, 2, 3}, num_images=40)
 
     assert part == [
         [8, 9, 10, 11, 24, 25, 26, 27],
@@ -220,15 +207,10 @@ def test_part_that_does_not_exist_is_refused(part, num_parts):
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
-def test_batches_do_not_depend_on_the_number_of_processes(
-    monkeypatch, world_size
-):
+def test_batches_do_not_depend_on_the_number_of_processes(world_size):
     batches = []
     for rank in range(world_size):
-        monkeypatch.setattr(
-            samplers, 'get_dist_info', lambda rank=rank: (rank, world_size)
-        )
-        pending = PendingSampler(range(22))
+        pending = PendingSampler(range(22), rank=rank, world_size=world_size)
         pending.share_out({0, 1, 2, 3, 8, 9, 10, 11}, 4)
         mine = list(pending)
         batches += [tuple(mine[i : i + 4]) for i in range(0, len(mine), 4)]

@@ -12,12 +12,10 @@ from projects.data_distillation import (
     SelectionRules,
 )
 from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.detections.columns import Detections
+from projects.data_distillation.detections.provenance import TEACHER_KEYS
 from projects.data_distillation.detections.shards import SCHEMA
-from projects.data_distillation.detections.store import (
-    TEACHER_KEYS,
-    Detections,
-    StoreError,
-)
+from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection.selectors import LabeledCounts
 
 LABELED = LabeledCounts(1, np.array([1, 1]), ('red', 'green'))

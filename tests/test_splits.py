@@ -7,12 +7,13 @@ from fractions import Fraction
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation.coco.reading import CocoError, write_json
+from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.coco.splits import (
     percent_of,
     read_splittable,
     split_coco,
 )
+from projects.data_distillation.files.atomic import write_json
 
 PARTS = ['labeled', 'unlabeled', 'unlabeled_truth']
 

@@ -5,10 +5,10 @@ import torch
 from mmdet.structures import DetDataSample
 
 from projects.data_distillation import View
+from projects.data_distillation.inference.unreadable import as_unreadable
 from projects.data_distillation.inference.view_batches import (
     LoadedView,
     MadeView,
-    as_unreadable,
     batches,
     loaded_views,
     made_views,

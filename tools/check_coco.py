@@ -20,15 +20,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for the problems.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.checks import (
+    from projects.data_distillation.coco.image_checks import find_problems
+    from projects.data_distillation.coco.problems import (
         CocoFile,
         Problem,
         read_file,
         report,
     )
-    from projects.data_distillation.coco.image_checks import find_problems
-    from projects.data_distillation.coco.reading import write_json
     from projects.data_distillation.coco.repair import repair
+    from projects.data_distillation.files.atomic import write_json
 
 
 def parse_args() -> argparse.Namespace:

@@ -21,13 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for what was done.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.reading import write_json
     from projects.data_distillation.convert.folders import (
+        new_folder,
+        read_images,
+    )
+    from projects.data_distillation.convert.labels import (
         FormatError,
         Report,
         image_infos,
-        new_folder,
-        read_images,
         read_labels,
         to_coco,
     )
@@ -41,6 +42,7 @@ with contextlib.redirect_stdout(sys.stderr):
         YoloReader,
         write_yolo,
     )
+    from projects.data_distillation.files.atomic import write_json
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from projects.data_distillation.experiment.comparison import comparison
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.log import log_to, say
 from projects.data_distillation.experiment.plan import plan
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import (
@@ -24,8 +25,8 @@ from projects.data_distillation.experiment.run import (
     per_seed,
     run_seeds,
 )
-from projects.data_distillation.experiment.run_log import log_to, say
 from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.report.page import write_report
 
 
 def parse_args() -> argparse.Namespace:
@@ -144,8 +145,9 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
     else:
         summary = distillation.run()
     say(f'\n{comparison(summary)}')
+    annotate = distillation.stages.experiment.load('annotate')
     for one in runs:
-        say(f'report: {one.write_report()}')
+        say(f'report: {write_report(annotate, one.work_dir)}')
 
 
 def main() -> None:

@@ -25,10 +25,7 @@ with contextlib.redirect_stdout(sys.stderr):
         Wishes,
         init_experiment,
     )
-    from projects.data_distillation.scaffold.stage_configs import (
-        RATIO,
-        VIEW_SCALES,
-    )
+    from projects.data_distillation.scaffold.plan import RATIO, VIEW_SCALES
 
 
 def parse_args() -> argparse.Namespace:

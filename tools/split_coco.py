@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for what was written.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.reading import write_json
     from projects.data_distillation.coco.splits import (
         percent_of,
         read_splittable,
         split_coco,
     )
+    from projects.data_distillation.files.atomic import write_json
 
 
 def parse_args() -> argparse.Namespace:

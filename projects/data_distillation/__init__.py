@@ -12,16 +12,14 @@
 Importing this package registers all of it with MMDetection.
 """
 
-from .annotation.dataset import CheckedCocoDataset, UnlabeledDataset
-from .annotation.hooks import AnnotationHook, DetectionHook
+from .annotation.annotation_hook import AnnotationHook
+from .annotation.dataset import UnlabeledDataset
+from .annotation.detection_hook import DetectionHook
+from .annotation.sampler import PendingSampler
 from .detections.store import DetectionStore
 from .inference.tta import MultiViewTTA
-from .merging.mergers import (
-    BoxVotingMerger,
-    NMSMerger,
-    SoftNMSMerger,
-    WBFMerger,
-)
+from .merging.fusion import WBFMerger
+from .merging.suppression import BoxVotingMerger, NMSMerger, SoftNMSMerger
 from .quality.metric import PseudoLabelQuality
 from .selection.filters import MaxCornerSpread, MinSide, MinViews
 from .selection.rules import SelectionRules
@@ -30,13 +28,15 @@ from .selection.selectors import (
     MatchedSelector,
     PrecisionSelector,
 )
-from .training.epoch_hooks import SwitchPipelineHook
-from .training.epochs import EpochHook
+from .training.dataset import CheckedCocoDataset
+from .training.epoch_hooks import EpochHook, SwitchPipelineHook
 from .training.ignore_regions import IgnoreRegionsHook
-from .training.ratio_sampler import PendingSampler, SourceRatioSampler
+from .training.ratio_sampler import SourceRatioSampler
 from .training.resume import ResumeHook
 from .training.strong_augmentation import StrongAugmentation
-from .views.transforms import VIEW_TRANSFORMS, View, ViewTransform
+from .views import colors  # noqa: F401 - registers them
+from .views.transforms import VIEW_TRANSFORMS, ViewTransform
+from .views.view import View
 
 __all__ = [
     'VIEW_TRANSFORMS',

@@ -1,125 +1,25 @@
 """Datasets: unlabeled images, and COCO files that are checked when loaded."""
 
 import logging
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from mmcv.transforms import TestTimeAug
-from mmdet.datasets import BaseDetDataset, CocoDataset
-from mmdet.datasets.api_wrappers import COCO
+from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
-from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
 
-from ..coco.reading import (
-    CocoError,
-    check_classes,
-    check_entries,
-    name_error,
-    origin_of,
-    read_coco,
-    repeated,
+from ..coco.reading import CocoError, name_error, read_coco
+from ..coco.schema import repeated
+from ..files.images import (
+    IMAGE_SUFFIXES,
+    ImageError,
+    as_utf8,
+    decode,
+    read_image_file,
+    walk_files,
 )
-from ..coco.schema import is_number, shown
-from ..files.images import ImageError, decode, one_line, read_image_file
-
-IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
-
-
-class CheckedCOCO(COCO):
-    """pycocotools' index of a COCO file that was checked first.
-
-    Args:
-        annotation_file: The file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If it holds no images, categories or annotations, or an
-            entry is broken.
-    """
-
-    def __init__(self, annotation_file: str) -> None:
-        super().__init__()
-        self.dataset = read_coco(annotation_file, 'images', 'categories')
-        if 'annotations' not in self.dataset:
-            raise CocoError(
-                f'{annotation_file}: `annotations` is missing; images without '
-                'labels are for UnlabeledDataset'
-            )
-        check_boxes(self.dataset, annotation_file)
-        self.createIndex()
-        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
-
-
-def check_boxes(content: dict, source: str) -> None:
-    """Check all that CocoDataset reads of images and annotations.
-
-    Args:
-        content: Of a COCO file, whose images and categories were checked.
-        source: The file, for the message.
-
-    Raises:
-        CocoError: With the first that is broken.
-    """
-    if not isinstance(content['annotations'], list):
-        raise CocoError(f'{source}: `annotations` is no list')
-    check_entries(content, source, 'images', ('width', 'height'))
-    keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
-    check_entries(content, source, 'annotations', keys)
-    for annotation in content['annotations']:
-        if not all(map(is_number, annotation['bbox'])):
-            raise CocoError(
-                f'{source}: `bbox` of annotation {annotation["id"]} must be '
-                f'finite, got {shown(annotation["bbox"])}. '
-                'tools/check_coco.py --fix removes such annotations'
-            )
-    twice = repeated(annotation['id'] for annotation in content['annotations'])
-    if twice:
-        raise CocoError(
-            f'{source}: {len(twice)} annotation ids occur more than once, '
-            f'the first is {twice[0]}. tools/check_coco.py --fix renumbers'
-        )
-
-
-@DATASETS.register_module()
-class CheckedCocoDataset(CocoDataset):
-    """A `CocoDataset` whose `classes` are the file's categories, in order.
-
-    For labeled, validation and pseudo-labeled images alike. CocoDataset drops
-    classes that the file does not have and numbers the others by the file's
-    order, both silently; this one refuses when it loads the file, with a
-    `CocoError` (or a FileNotFoundError). Arguments are those of CocoDataset.
-    """
-
-    def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802 - mmdet's
-        """Read and check the file; CocoDataset calls this as its reader.
-
-        Args:
-            annotation_file: The file.
-
-        Returns:
-            Its index.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            CocoError: If a list is missing, a file name leads outside of the
-                image folder, or its categories are not the config's
-                `metainfo.classes`.
-        """
-        coco = CheckedCOCO(annotation_file)
-        check_classes(
-            self.metainfo['classes'], coco.dataset['categories'], self.ann_file
-        )
-        # Of pseudo labels; crowds of labeled files are not counted.
-        self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
-        if type(self.num_ignored) is not int:
-            raise CocoError(
-                f'{annotation_file}: `info.data_distillation.num_ignored` '
-                f'must be an integer, got {shown(self.num_ignored)}'
-            )
-        return coco
+from ..inference.unreadable import unreadable_sample
+from ..text import one_line
 
 
 @DATASETS.register_module()
@@ -279,35 +179,6 @@ def find_images(folder: Path) -> list[dict]:
     return [dict(id=None, file_name=name) for name in names]
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, through linked folders too.
-
-    Args:
-        folder: Where to look. A folder that is reached twice (a link that
-            points up, say) is searched once.
-
-    Yields:
-        Files, in no order.
-    """
-    seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        yield from (Path(parent, name) for name in names)
-
-
-def as_utf8(name: str) -> str:
-    r"""Write the bytes of a file name that are no UTF-8 as `\xe9`.
-
-    Arrow and JSON take UTF-8 only; Python has surrogates for such bytes.
-    """
-    content = name.encode(errors='surrogateescape')
-    return content.decode(errors='backslashreplace')
-
-
 def check_unique(values: list, key: str, source: str) -> None:
     """Check that all image ids or file names are there once.
 
@@ -334,23 +205,3 @@ def loading_error(content: bytes, error: Exception) -> str:
     except ImageError as reason:
         return str(reason)
     return f'{type(error).__name__}: {one_line(error)}'
-
-
-def unreadable_sample(reason: str) -> dict:
-    """Make the sample that stands for an image that could not be read.
-
-    Args:
-        reason: Why it could not be read.
-
-    Returns:
-        `inputs`, one black pixel, and `data_samples`.
-    """
-    sample = DetDataSample(metainfo=dict(ori_shape=(1, 1), unreadable=reason))
-    return dict(
-        inputs=torch.zeros(3, 1, 1, dtype=torch.uint8), data_samples=sample
-    )
-
-
-def is_unreadable(sample: DetDataSample) -> bool:
-    """Whether the sample stands for an image that could not be read."""
-    return 'unreadable' in sample.metainfo

@@ -1,6 +1,5 @@
 """How far an annotation is, over all processes, and what it will take."""
 
-import datetime
 import io
 import shutil
 import sys
@@ -10,9 +9,12 @@ from pathlib import Path
 
 from ..detections.shards import ShardError, count_rows, write_rows
 from ..detections.store import DetectionStore
+from ..text import duration, megabytes
 
 # Batches that are measured, after the first, in which layers warm up.
 NUM_MEASURED = 3
+
+
 # Seconds between two lines: somebody looks on, or it goes into a file.
 SECONDS_ON_TERMINAL, SECONDS_IN_FILE = 10, 300
 
@@ -148,13 +150,3 @@ def existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as hours, minutes and seconds."""
-    return str(datetime.timedelta(seconds=round(seconds)))
-
-
-def megabytes(count: float) -> str:
-    """Write a number of bytes as megabytes."""
-    return f'{count / 1e6:,.0f} MB'

@@ -12,38 +12,29 @@ them alike:
 
 import shutil
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from mmdet.models.test_time_augs import DetTTAModel
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from rich.table import Table
 
 from ..annotation.dataset import UnlabeledDataset
-from ..annotation.hooks import boxes_row
-from ..coco.metrics import detection_metrics
+from ..annotation.rows import boxes_row
+from ..coco.evaluation import detection_metrics
 from ..inference.tta import MultiViewTTA
 from ..inference.view_batches import MadeView, made_views, make_pixels
-from ..selection.summary import render
+from ..text import render
+from .memory import now, peak_memory_mib, reset_peak_memory
+from .stock import stock_config
 
-META_KEYS = (
-    'img_id',
-    'img_path',
-    'ori_shape',
-    'img_shape',
-    'scale_factor',
-    'flip',
-    'flip_direction',
-)
 # Boxes of one class that overlap more are called the same; see `difference`.
 SAME_BOX = 0.95
 
@@ -273,77 +264,6 @@ class BarePasses:
         )
 
 
-def stock_config(cfg: Config) -> Config:
-    """Return the config with which MMDetection runs the same views.
-
-    Raises:
-        ValueError: If the views are not all flips of all scales.
-    """
-    cfg = Config(cfg.to_dict())
-    merger = cfg.model.merger
-    nms = dict(type='nms', iou_threshold=merger.get('iou_threshold', 0.5))
-    if merger.get('class_agnostic'):
-        nms['class_agnostic'] = True
-    dataset = cfg.test_dataloader.dataset
-    dataset.pipeline = [dataset.pipeline[0], stock_views(cfg.model.views)]
-    cfg.model = dict(
-        type=DetTTAModel.__name__,
-        module=cfg.model.module,
-        tta_cfg=dict(nms=nms, max_per_img=merger.get('max_per_img', 100)),
-    )
-    cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
-    cfg.custom_hooks = []
-    return cfg
-
-
-def stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
-    """Return the `TestTimeAug` that makes the same views.
-
-    Raises:
-        ValueError: If the views are not all flips of all scales.
-    """
-    scales = unique(view[0] for view in views)
-    flips = unique(list(view[1:]) for view in views)
-    kinds = {step['type'] for flip in flips for step in flip}
-    is_grid = len(views) == len(scales) * len(flips)
-    is_grid &= all(scale['type'] == 'Resize' for scale in scales)
-    is_grid &= kinds <= {'Flip'} and all(len(flip) < 2 for flip in flips)
-    if not is_grid:
-        raise ValueError(
-            'to compare with TestTimeAug, `views` must be every flip of every '
-            f'scale, [Resize] or [Resize, Flip], got {views}'
-        )
-    resizes = [
-        dict(scale, keep_ratio=scale.get('keep_ratio', True))
-        for scale in scales
-    ]
-    return dict(
-        type='TestTimeAug',
-        transforms=[
-            resizes,
-            [stock_flip(*flip) for flip in flips],
-            [dict(type='PackDetInputs', meta_keys=META_KEYS)],
-        ],
-    )
-
-
-def stock_flip(flip: dict | None = None) -> dict:
-    """Return MMDetection's transform for one of our flips, or for none."""
-    if flip is None:
-        return dict(type='RandomFlip', prob=0.0)
-    direction = flip.get('direction', 'horizontal')
-    return dict(type='RandomFlip', prob=1.0, direction=direction)
-
-
-def unique(values: Iterable) -> list:
-    """Return the different values, in order; they need not be hashable."""
-    different: list = []
-    for value in values:
-        if value not in different:
-            different.append(value)
-    return different
-
-
 def median_ratio(some: Sequence[float], others: Sequence[float]) -> float:
     """Return the median of the ratios, turn by turn."""
     ratios = [one / other for one, other in zip(some, others, strict=True)]
@@ -385,30 +305,6 @@ def difference(
         pixels=largest[:4].max().item(),
         score=largest[4].item(),
     )
-
-
-def now() -> float:
-    """Return the time in seconds when a GPU has done what it was given."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def reset_peak_memory() -> None:
-    """Begin to measure the most memory anew."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    else:  # Linux: forget the process's peak of resident memory.
-        Path('/proc/self/clear_refs').write_text('5')
-
-
-def peak_memory_mib() -> float:
-    """Return the most memory since the last reset, in MiB."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    status = Path('/proc/self/status').read_text()
-    kib = status.split('VmHWM:')[1].split()[0]
-    return int(kib) / 2**10
 
 
 def table(report: dict) -> str:

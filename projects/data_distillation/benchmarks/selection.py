@@ -22,10 +22,17 @@ from ..coco.reading import read_coco
 from ..detections.shards import PROVENANCE, SCHEMA
 from ..detections.store import DetectionStore
 from ..selection.export import select_labels
+from .memory import peak_mib
 
 SIDE = 1000  # of all images, pixels
+
+
 IMAGES_PER_SHARD = 100  # as DetectionStore has it
+
+
 IMAGES_AT_ONCE = 20_000
+
+
 GRID = np.linspace(0.1, 1, 91)
 
 
@@ -221,15 +228,6 @@ def timed(function: Callable, *arguments: object) -> dict:
     function(*arguments)
     seconds = time.perf_counter() - start
     return dict(seconds=round(seconds, 2), peak_mib=peak_mib())
-
-
-def peak_mib() -> int:
-    """Return the most memory this process had, in MiB.
-
-    Not what `getrusage` says, which counts the parent's as well.
-    """
-    status = Path('/proc/self/status').read_text()
-    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
 
 
 def compare(folder: Path, num_images: int, with_grid: bool) -> dict:

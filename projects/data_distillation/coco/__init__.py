@@ -1,1 +1,4 @@
-"""TODO."""
+"""COCO files: read, checked, repaired, split, compared.
+
+It may import `files`.
+"""

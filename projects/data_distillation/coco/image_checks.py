@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ..files.images import ImageError, decode, read_image_file
-from .checks import CocoFile, Problem, check_file, check_together
+from .checks import check_file, check_together
+from .problems import CocoFile, Problem
 from .reading import name_error
 
 # 256 bits. Measured on the 364 photographs of BCCD, which resemble each other

@@ -18,7 +18,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from .reading import Categories, CocoError, read_coco, xyxy_to_xywh
+from ..arguments import check_iou
+from .boxes import xyxy_to_xywh
+from .reading import Categories, CocoError, read_coco
 
 
 @dataclass(frozen=True)
@@ -247,13 +249,3 @@ def boxes_of(row: Mapping) -> Iterator[tuple]:
     sizes_wh = np.tile([row['width'], row['height']], (len(bboxes_xyxy), 1))
     bboxes_xywh = xyxy_to_xywh(bboxes_xyxy, sizes_wh).tolist()
     yield from zip(bboxes_xywh, row['scores'], row['labels'], strict=True)
-
-
-def check_iou(iou: float) -> None:
-    """Check that an overlap is one from which a detection can be right.
-
-    Raises:
-        ValueError: If it is not in (0, 1].
-    """
-    if not 0 < iou <= 1:
-        raise ValueError(f'iou must be above 0 and at most 1, got {iou}')

@@ -4,20 +4,16 @@ import json
 import os
 import posixpath
 import re
-import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from .schema import SCHEMA, shown
+from ..text import shown
+from .schema import SCHEMA, repeated
 
 Categories = list[dict]
-# CocoDataset drops boxes that are thinner, in pixels, without a word.
-MIN_SIDE = 1.0
 
 
 # What is read of the entries of a list, whatever it is read for.
@@ -189,11 +185,6 @@ def check_unique_ids(categories: Iterable[dict], source: str | Path) -> None:
         )
 
 
-def repeated(values: Iterable) -> list:
-    """Return the values that occur more than once, each once, in order."""
-    return [value for value, n in Counter(values).items() if n > 1]
-
-
 def check_category_ids(content: dict, source: str | Path) -> None:
     """Check that all annotations are of categories of the file.
 
@@ -308,63 +299,3 @@ def check_disjoint(
             'unlabeled images: a student must not be trained on pseudo labels '
             'of images that are labeled or that it is validated on'
         )
-
-
-def xyxy_to_xywh(bboxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
-    """Clip boxes to their images and turn them to COCO's x, y, width, height.
-
-    Args:
-        bboxes_xyxy: Shape (n, 4), pixels.
-        sizes_wh: Shape (n, 2), width and height of each box's image, pixels.
-
-    Returns:
-        Shape (n, 4), float64, rounded to 1/100 pixel.
-    """
-    corners = bboxes_xyxy.astype(np.float64).round(2)
-    corners = np.clip(corners, 0, np.tile(sizes_wh, 2))
-    corners[:, 2:] -= corners[:, :2]
-    return corners.round(2)
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file at once: a reader sees the old or the new one, whole.
-
-    Args:
-        path: The file; missing folders are made.
-        content: What to write.
-    """
-    with replacing(path) as file:
-        file.write(json.dumps(content).encode())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its place when all is written and on disk.
-
-    Args:
-        path: Where it will be; missing folders are made. If writing fails,
-            what was there stays.
-
-    Yields:
-        The file to write to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
-    try:
-        with temporary.open('wb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Let the names of a folder's files survive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

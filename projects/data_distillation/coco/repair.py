@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .checks import CocoFile, check_file, image_sizes
+from .box_checks import image_sizes
+from .checks import check_file
+from .problems import CocoFile
 from .schema import LARGEST_ID, is_bbox, is_number
 
 

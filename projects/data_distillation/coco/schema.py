@@ -1,20 +1,14 @@
 """What the entries of a COCO file must be."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from reprlib import Repr
 
 # Larger numbers are not exact as float64, and no pixel count.
 LARGEST = 2**53
+
+
 LARGEST_ID = 2**63 - 1
-
-_repr = Repr()
-_repr.maxstring = 80
-
-
-def shown(value: object) -> str:
-    """Write a JSON value down for a message, shortened if it is long."""
-    return _repr.repr(value)
 
 
 def is_id(value: object) -> bool:
@@ -65,8 +59,14 @@ class Rule:
 
 
 ID = Rule(is_id, 'an integer (64 bits)')
+
+
 TEXT = Rule(is_text, 'a string that is not empty')
+
+
 SIDE = Rule(is_side, 'a positive whole number')
+
+
 SCHEMA = dict(
     images=dict(id=ID, file_name=TEXT, width=SIDE, height=SIDE),
     annotations=dict(
@@ -87,3 +87,8 @@ SCHEMA = dict(
     ),
     categories=dict(id=ID, name=TEXT),
 )
+
+
+def repeated(values: Iterable) -> list:
+    """Return the values that occur more than once, each once, in order."""
+    return [value for value, n in Counter(values).items() if n > 1]

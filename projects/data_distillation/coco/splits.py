@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..text import shown
 from .reading import (
     CocoError,
     check_category_ids,
@@ -17,7 +18,6 @@ from .reading import (
     check_lists,
     read_coco,
 )
-from .schema import shown
 
 # What tells entries apart, and what names them.
 IDS = dict(

@@ -1,1 +1,4 @@
-"""TODO."""
+"""Pascal VOC and YOLO folders to COCO files and back.
+
+It may import `coco` and `files`.
+"""

@@ -15,20 +15,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..coco.reading import Categories
-from ..files.images import one_line
+from ..text import one_line
 from .folders import (
-    Box,
-    FormatError,
-    LabeledImage,
-    LabelError,
-    Report,
     image_names,
     labeled_image,
     lines_of,
     link_image,
-    stem_of,
     write_text,
 )
+from .labels import Box, FormatError, LabeledImage, LabelError, Report, stem_of
 
 # The devkit's names first; '.' is the folder itself.
 ANNOTATIONS = ('Annotations', 'annotations', '.')

@@ -15,20 +15,15 @@ from typing import ClassVar
 import yaml
 
 from ..coco.reading import Categories
-from ..coco.schema import shown
-from ..files.images import one_line
+from ..text import one_line, shown
 from .folders import (
-    Box,
-    FormatError,
-    LabeledImage,
-    LabelError,
-    Report,
     image_names,
     labeled_image,
     lines_of,
     link_image,
     write_text,
 )
+from .labels import Box, FormatError, LabeledImage, LabelError, Report
 
 SPLITS = ('train', 'val', 'test')
 # How far coordinates may be outside of 0 to 1; Ultralytics takes as much.

@@ -1,1 +1,4 @@
-"""TODO."""
+"""The store of merged detections, which survives a kill.
+
+Parquet shards on disk; it may import `coco` and `files`.
+"""

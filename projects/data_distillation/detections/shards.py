@@ -15,7 +15,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..coco.reading import replacing
+from ..files.atomic import replacing
 
 SCHEMA = pa.schema(
     [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..coco.metrics import METRICS
-from ..selection.summary import render
-from .definition import TRAINED
+from ..coco.evaluation import METRICS
+from ..text import render
+from .names import TRAINED
 
 
 def newest_metrics(folder: Path) -> dict | None:

@@ -9,18 +9,11 @@ from mmdet.registry import DATASETS, HOOKS, MODELS
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from ..annotation.annotation_hook import AnnotationHook
 from ..annotation.dataset import UnlabeledDataset
-from ..annotation.hooks import AnnotationHook, DetectionHook
+from ..annotation.detection_hook import DetectionHook
 from ..inference.checkpoints import CheckpointError, check_weights
-
-PSEUDO_LABELS = 'pseudo_labels.json'
-# Evaluated models, in the order of the table, with what they stand for.
-TRAINED = {
-    'teacher': 'labeled: lower bound',
-    'supervised_long': "labeled, student's schedule",
-    'student': 'labeled + pseudo-labeled',
-    'oracle': 'labeled + truth: upper bound',
-}
+from .names import PSEUDO_LABELS
 
 
 @dataclass(frozen=True)

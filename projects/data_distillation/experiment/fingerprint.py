@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..coco.reading import write_json
-from ..inference.checkpoints import sha256_of
+from ..files.atomic import write_json
+from ..files.digest import sha256_of
 
 # Of a config, what a training's weights depend on ...
 TRAINING_KEYS = (

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..annotation.progress import duration
 from ..detections.store import DetectionStore
-from ..selection.summary import render
+from ..text import duration, render
 from ..training.resume import last_checkpoint
-from .definition import PSEUDO_LABELS
 from .fingerprint import changes
+from .names import PSEUDO_LABELS
 from .process import StageError, environment
 from .run import Distillation, round_dir
 from .stages import FINISHED, Stages, cfg_options

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..annotation.progress import duration
+from ..text import duration
 from .child_process import ChildProcess
+from .log import say
 from .progress_bar import Counter, shown
-from .run_log import say
 
 CONSOLE = 'console.log'
 # Lines of a failed stage's output that are shown.

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..coco.metrics import pseudo_label_quality
-from ..coco.reading import write_json
-from ..report.page import write_report
+from ..coco.evaluation import pseudo_label_quality
+from ..files.atomic import write_json
 from .comparison import summary_of, summary_of_seeds
-from .run_log import say
+from .log import say
 from .stages import Stages
 
 
@@ -54,11 +53,6 @@ class Distillation:
         summary = summary_of(models, rounds)
         write_json(self.work_dir / 'summary.json', summary)
         return summary
-
-    def write_report(self) -> Path:
-        """Write the page that shows what was done, see `report.py`."""
-        annotate = self.stages.experiment.load('annotate')
-        return write_report(annotate, self.work_dir)
 
     def _evaluated(self, model: str, checkpoint: Path) -> dict:
         return self.stages.evaluate(model, checkpoint.parent, checkpoint)

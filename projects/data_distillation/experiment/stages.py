@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..annotation.hooks import provenance_of
-from ..detections.store import DetectionStore, differing_keys
+from ..annotation.provenance import provenance_of
+from ..detections.provenance import differing_keys
+from ..detections.store import DetectionStore
 from ..selection.coco_writer import digest_of_labels
 from ..training.resume import last_checkpoint
 from .comparison import newest_metrics
-from .definition import PSEUDO_LABELS, Experiment, pseudo_label_key
+from .definition import Experiment, pseudo_label_key
 from .fingerprint import (
     changes,
     chosen,
@@ -24,9 +25,10 @@ from .fingerprint import (
     written_settings,
 )
 from .launcher import Launcher
+from .log import say
+from .names import PSEUDO_LABELS
 from .process import StageError, run_stage
 from .progress_bar import Counter, StoredImages, TrainedIterations
-from .run_log import say
 
 MAX_SHOWN = 3
 # Of a stage that is done; what it holds then is not changed any more.

@@ -9,16 +9,24 @@ import io
 import os
 import re
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 
 import mmcv
 import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from ..text import one_line
+
 # Those that Pillow checks. It knows more, but starts programs for some (EPS).
 FORMATS = ('BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP')
+
+
 # What OpenCV can take.
 MAX_BYTES = 2**31 - 1
+
+
 # What libjpeg says of data that is not what was written.
 JPEG_DAMAGE = re.compile(
     'Premature end of JPEG file|Corrupt JPEG data(?!: bad ICC marker)'
@@ -126,12 +134,6 @@ def is_whole_jpeg(content: bytes) -> bool:
     return True
 
 
-def one_line(error: Exception) -> str:
-    """Return the first line of an error's text, without addresses."""
-    text = next(iter(str(error).splitlines()), '') or type(error).__name__
-    return re.sub(r' at 0x[0-9a-fA-F]+', '', text)
-
-
 def decode(content: bytes) -> np.ndarray:
     """Decode an image as `LoadImageFromFile` does.
 
@@ -152,3 +154,35 @@ def decode(content: bytes) -> np.ndarray:
     if pixels is None:
         raise ImageError('OpenCV cannot decode it')
     return pixels
+
+
+IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, through linked folders too.
+
+    Args:
+        folder: Where to look. A folder that is reached twice (a link that
+            points up, say) is searched once.
+
+    Yields:
+        Files, in no order.
+    """
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(parent, name) for name in names)
+
+
+def as_utf8(name: str) -> str:
+    r"""Write the bytes of a file name that are no UTF-8 as `\xe9`.
+
+    Arrow and JSON take UTF-8 only; Python has surrogates for such bytes.
+    """
+    content = name.encode(errors='surrogateescape')
+    return content.decode(errors='backslashreplace')

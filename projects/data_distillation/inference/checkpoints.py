@@ -1,9 +1,7 @@
 """Does a checkpoint fit? mmengine loads what fits and logs the rest."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
@@ -102,14 +100,3 @@ def check_checkpoint_classes(meta: Mapping, classes: Sequence[str]) -> None:
             f'labeled file has {list(classes)}: they must be the same, in the '
             'same order'
         )
-
-
-def sha256_of(file: str | Path) -> str | None:
-    """Return a file's SHA-256; None if it is no local file (a URL)."""
-    if not Path(file).is_file():
-        return None
-    digest = hashlib.sha256()
-    with Path(file).open('rb') as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

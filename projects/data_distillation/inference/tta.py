@@ -14,14 +14,14 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.cuda import OutOfMemoryError  # torch's, from 2.5 on
 
-from ..files.images import one_line
-from ..views.transforms import View
+from ..text import one_line
+from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
+from .unreadable import as_unreadable
 from .view_batches import (
     LoadedView,
     MadeView,
-    as_unreadable,
     batches,
     loaded_views,
     made_views,

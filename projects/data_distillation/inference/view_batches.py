@@ -9,8 +9,9 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
 from torch import Tensor
 
-from ..annotation.dataset import is_unreadable
-from ..views.transforms import Size, View
+from ..views.transforms import Size
+from ..views.view import View
+from .unreadable import is_unreadable
 
 
 @dataclass(frozen=True)
@@ -244,20 +245,3 @@ def one_by_one(data: dict) -> Iterator[dict]:
                 key: [view[i : i + 1] for view in views]
                 for key, views in data.items()
             }
-
-
-def as_unreadable(data: dict, reason: str) -> dict:
-    """Mark the images of a batch as such that could not be read.
-
-    Args:
-        data: As for `one_by_one`.
-        reason: Why not.
-
-    Returns:
-        The batch, changed in place: its images get no views.
-    """
-    for samples in data['data_samples']:
-        one_view = isinstance(samples, DetDataSample)
-        for sample in [samples] if one_view else samples:
-            sample.set_metainfo(dict(unreadable=reason))
-    return data

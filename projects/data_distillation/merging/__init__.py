@@ -1,1 +1,4 @@
-"""TODO."""
+"""Mergers: the boxes of many views become one set of boxes.
+
+It may import no other package.
+"""

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..coco.matching import ClassMatches
-from ..coco.reading import write_json
 from ..detections.store import DetectionStore, StoreError
+from ..files.atomic import write_json
 from ..selection.coco_writer import read_origin
 from ..selection.export import used_rules
 from ..selection.rules import SelectionRules

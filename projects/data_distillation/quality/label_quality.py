@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ..coco.boxes import MIN_SIDE
+from ..coco.evaluation import coco_metrics
 from ..coco.matching import (
     ClassMatches,
     boxes_of,
@@ -14,10 +16,9 @@ from ..coco.matching import (
     found_boxes,
     match,
 )
-from ..coco.metrics import coco_metrics
-from ..coco.reading import MIN_SIDE, CocoError, check_classes, read_coco
+from ..coco.reading import CocoError, check_classes, read_coco
 from ..selection.coco_writer import read_origin
-from ..selection.summary import render
+from ..text import render
 
 COLUMNS = (
     'min_score',

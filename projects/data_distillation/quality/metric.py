@@ -6,9 +6,8 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ..coco.matching import check_iou
+from ..arguments import check_iou, check_score
 from ..coco.reading import CocoError, check_classes, read_coco
-from ..selection.selectors import check_score
 from .label_quality import Counts, label_quality, read_min_scores
 
 

@@ -1,1 +1,4 @@
-"""TODO."""
+"""The page that shows labels, curves and the comparison.
+
+It may import `experiment` and what that may import.
+"""

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from ..coco.matching import find_images, found_boxes, match
 from ..coco.reading import check_classes, read_coco
-from ..detections.store import Detections, DetectionStore, StoreError, flatten
+from ..detections.columns import Detections, flatten
+from ..detections.store import DetectionStore, StoreError
 from ..quality.label_quality import ClassQuality, Quality
 from ..selection.coco_writer import read_origin
 from ..selection.export import used_rules

@@ -14,9 +14,10 @@ import matplotlib
 from markupsafe import Markup
 from mmengine.config import Config
 
-from ..coco.metrics import METRICS
-from ..coco.reading import read_coco, replacing
-from ..experiment.definition import PSEUDO_LABELS, TRAINED
+from ..coco.evaluation import METRICS
+from ..coco.reading import read_coco
+from ..experiment.names import PSEUDO_LABELS, TRAINED
+from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
 from .gallery import gallery

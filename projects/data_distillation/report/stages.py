@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..experiment.comparison import newest_metrics
-from ..experiment.definition import TRAINED
+from ..experiment.names import TRAINED
 
 # MMEngine names the folder of each run by its start.
 RUN = '[0-9]*_[0-9]*'

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..coco.metrics import METRICS
+from ..coco.evaluation import METRICS
 from ..quality.label_quality import Quality, shown
 from ..selection.rules import name_of
 from .labels import LabelSource, StoredLabels

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, find_images
-from ..coco.reading import CocoError, name_error, read_coco, write_json
+from ..coco.reading import CocoError, name_error, read_coco
 from ..coco.splits import split_coco
 from ..convert.folders import lines_of
-from .stage_configs import Data, Images
+from ..files.atomic import write_json
+from .plan import Data, Images
 
 
 @dataclass(frozen=True)

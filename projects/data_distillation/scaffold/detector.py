@@ -10,19 +10,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from .config_text import Code, changes_of
+from .image_size import STRIDE, resized, strides_in
 
-# Other sizes of pipelines and batch augmentations, all in pixels.
-SIZE_KEYS = (
-    'scale',
-    'scales',
-    'img_scale',
-    'crop_size',
-    'size',
-    'border',
-    'random_size_range',
-)
-# Detectors want sides that their strides divide.
-STRIDE = 32
 # What a detector's data must have, and boxes have not.
 UNUSABLE_TRANSFORMS = dict(
     LoadProposals='proposals',
@@ -302,18 +291,6 @@ def holds_key(value: object, key: str) -> bool:
     return False
 
 
-def strides_in(value: object) -> list[int]:
-    """Return the strides of feature maps that a model names, at any depth."""
-    if isinstance(value, (list, tuple)):
-        return [n for child in value for n in strides_in(child)]
-    if not isinstance(value, Mapping):
-        return []
-    found = [n for child in value.values() for n in strides_in(child)]
-    own = value.get('strides')
-    own = own if isinstance(own, (list, tuple)) else []
-    return [*found, *(n for n in own if isinstance(n, int))]
-
-
 def unfrozen(part: Mapping) -> dict:
     """Return what to replace in a part of a model to train all of it."""
     changes = {}
@@ -345,32 +322,6 @@ def default_of(kind: str | type, name: str) -> object:
         if name in parameters:
             return parameters[name].default
     raise DetectorError(f'{kind} has no argument {name}')
-
-
-def resized(part: Mapping, factor: float) -> dict:
-    """Return what to replace in a transform for images of another size."""
-    return {
-        # A border is half an image.
-        key: resized_value(
-            part[key], factor, STRIDE // 2 if key == 'border' else STRIDE
-        )
-        for key in SIZE_KEYS
-        if part.get(key)
-    }
-
-
-def resized_value(value: object, factor: float, stride: int) -> object:
-    """Scale numbers of pixels, in lists and tuples too.
-
-    A multiple of the stride stays one, and so does a part of an image.
-    """
-    if isinstance(value, (list, tuple)):
-        return type(value)(resized_value(v, factor, stride) for v in value)
-    if not isinstance(value, (int, float)) or 0 <= value <= 1:
-        return value
-    unit = 1 if value % stride else stride
-    size = round(value * factor / unit) * unit
-    return size or (unit if value > 0 else -unit)
 
 
 def pipeline_of(

@@ -11,21 +11,21 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..coco.checks import CocoFile, Problem, read_file, report
 from ..coco.image_checks import find_problems
+from ..coco.problems import CocoFile, Problem, read_file, report
 from ..coco.reading import CocoError
 from ..experiment.definition import Experiment
 from .data import Sources
 from .detector import DetectorConfig, DetectorError
-from .schedule import Schedule
-from .stage_configs import (
+from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
     Data,
-    NewExperiment,
     Plan,
     iterations_for,
 )
+from .schedule import Schedule
+from .stage_configs import NewExperiment
 
 MAX_SHOWN = 5
 WHOLE_NUMBERS = (

@@ -1,1 +1,4 @@
-"""TODO."""
+"""The detections that become pseudo labels, and their file.
+
+It may import `detections`, `coco` and `files`.
+"""

@@ -14,14 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..coco.reading import (
-    Categories,
-    check_is_file,
-    origin_of,
-    read_coco,
-    replacing,
-)
-from ..detections.store import Detections
+from ..coco.reading import Categories, check_is_file, origin_of, read_coco
+from ..detections.columns import Detections
+from ..files.atomic import replacing
 
 IMAGES_AT_ONCE = 50_000
 ANNOTATIONS_AT_ONCE = 200_000

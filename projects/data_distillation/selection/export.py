@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import torch
 
 from ..coco.reading import Categories, CocoError, check_classes, read_coco
-from ..detections.store import Detections, DetectionStore, StoreError, flatten
+from ..detections.columns import Detections, flatten
+from ..detections.store import DetectionStore, StoreError
 from .coco_writer import read_origin, write_pseudo_labels
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from mmdet.registry import TASK_UTILS
 
-from ..detections.store import Detections
-from ..merging.mergers import check_at_least_1
+from ..arguments import check_above_0, check_at_least_1
+from ..detections.columns import Detections
 
 # Pairs of a doubtful detection and a label that are compared at once.
 PAIRS_AT_ONCE = 5_000_000
@@ -85,16 +85,6 @@ class MaxCornerSpread:
     def __call__(self, detections: Detections) -> np.ndarray:
         """See `Filter`."""
         return detections.corner_spread <= self.spread
-
-
-def check_above_0(name: str, value: float) -> None:
-    """Check that a number of the config is above 0.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not value > 0:
-        raise ValueError(f'{name} must be above 0, got {value}')
 
 
 def covers_a_label(

@@ -9,11 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
+from ..arguments import check_score
+from ..coco.boxes import MIN_SIDE
 from ..coco.matching import ClassMatches, match_detections
-from ..coco.reading import MIN_SIDE, CocoError, check_classes, read_coco
-from ..detections.store import Detections, DetectionStore, flatten
+from ..coco.reading import CocoError, check_classes, read_coco
+from ..detections.columns import Detections, flatten
+from ..detections.store import DetectionStore
 from .filters import Filter, MinSide, covers_a_label
-from .selectors import Candidates, LabeledCounts, Selector, check_score
+from .selectors import Candidates, LabeledCounts, Selector
 
 
 @dataclass(frozen=True)

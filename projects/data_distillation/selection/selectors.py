@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from mmdet.registry import TASK_UTILS
 
+from ..arguments import check_score
 from ..coco.matching import ClassMatches
 from ..coco.reading import count_instances
 
@@ -306,13 +307,3 @@ class PrecisionSelector:
         is_allowed = is_last_of_score[: len(scores)] & (scores >= self.floor)
         ends = np.flatnonzero(is_enough & is_allowed)
         return scores[ends[-1]] if len(ends) else math.inf
-
-
-def check_score(name: str, score: float) -> None:
-    """Check that a score of the config is one.
-
-    Raises:
-        ValueError: If it is not in [0, 1].
-    """
-    if not 0 <= score <= 1:
-        raise ValueError(f'{name} must be between 0 and 1, got {score}')

@@ -4,22 +4,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from scipy.stats import ks_2samp
 
+from ..coco.boxes import MIN_SIDE
 from ..coco.matching import ClassMatches
-from ..coco.reading import MIN_SIDE
-from ..detections.store import Detections
+from ..detections.columns import Detections
+from ..text import render
 from .rules import Selection
 from .selectors import LabeledCounts
 
 # Pseudo instances per image, times those of the labeled images, from which
 # the two are far apart.
 FAR_APART = 2.0
+
+
 # The Kolmogorov-Smirnov distance from which score distributions differ, if
 # chance would give as much less often than MAX_CHANCE.
 MAX_DISTANCE = 0.2
+
+
 MAX_CHANCE = 1e-3
 
 
@@ -189,12 +193,3 @@ def unreadable_warning(unreadable: Sequence[dict]) -> Iterator[str]:
             f'{unreadable[0]["file_name"]} ({unreadable[0]["unreadable"]}); '
             'all are in its `info`'
         )
-
-
-def render(table: Table) -> str:
-    """Return a table as plain text, 80 columns wide."""
-    # A class may be called 'cell [left]' or ':smile:'.
-    console = Console(width=80, color_system=None, markup=False, emoji=False)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()

@@ -1,1 +1,5 @@
-"""TODO."""
+"""What a student's training needs beyond MMDetection.
+
+Checked data sets, the ratio sampler, exact resuming, ignored regions; it
+may import `coco` and `files`.
+"""

@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..selection.filters import check_above_0
+from ..arguments import check_above_0
+from .dataset import parts_of
 
 
 @HOOKS.register_module()
@@ -117,15 +118,6 @@ def num_ignored(dataset: Dataset) -> int:
         dataset: A `CheckedCocoDataset`, or one that wraps such ones.
     """
     return sum(getattr(part, 'num_ignored', 0) for part in parts_of(dataset))
-
-
-def parts_of(dataset: Dataset) -> Iterator[Dataset]:
-    """Yield a dataset and all that it wraps."""
-    yield dataset
-    inner = [getattr(dataset, 'dataset', None)]
-    for part in getattr(dataset, 'datasets', inner):
-        if part is not None:
-            yield from parts_of(part)
 
 
 def assigners(model: nn.Module) -> Iterator[object]:

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import Dataset, get_worker_info
 
-from ..coco.reading import replacing
+from ..files.atomic import replacing
 
 # What random numbers are for, so that none are used twice.
 LOADING, TRAINING = range(2)

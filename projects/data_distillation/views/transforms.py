@@ -6,7 +6,7 @@ transform is a registered class with `apply` and, if it moves pixels, its
 inverse `invert` (and `size_hw`, if it changes the size).
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
@@ -19,11 +19,16 @@ from torch.nn import functional
 from .resizing import resize
 
 VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
+
+
 # Along the last and the last but one dimension of an image.
 FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-1, -2)}
+
+
 # A box that ends this close to an inner edge of a crop, in parts of the crop's
 # side, counts as cut: detectors end the boxes of cut objects at the edge.
 EDGE = 0.01
+
 
 Size = tuple[int, int]
 
@@ -367,74 +372,6 @@ class Pad(ViewTransform):
         return functional.pad(image, padding, value=self.value)
 
 
-@VIEW_TRANSFORMS.register_module()
-@dataclass(frozen=True)
-class Brightness(ViewTransform):
-    """Multiply the gray levels.
-
-    Args:
-        factor: Above 1 makes an image brighter, below 1 darker; positive.
-
-    Raises:
-        ValueError: If it is not positive.
-    """
-
-    factor: float = 1.2
-
-    def __post_init__(self) -> None:
-        check_positive(self, self.factor)
-
-    def apply(self, image: Tensor) -> Tensor:
-        """Change an image."""
-        return to_gray_levels(image.float() * self.factor)
-
-
-@VIEW_TRANSFORMS.register_module()
-@dataclass(frozen=True)
-class Contrast(ViewTransform):
-    """Move the gray levels away from the image's mean, or towards it.
-
-    Args:
-        factor: Of the distance to the mean; positive.
-
-    Raises:
-        ValueError: If it is not positive.
-    """
-
-    factor: float = 1.2
-
-    def __post_init__(self) -> None:
-        check_positive(self, self.factor)
-
-    def apply(self, image: Tensor) -> Tensor:
-        """Change an image."""
-        # Of integers: the same however many threads add them up.
-        mean = image.sum() / image.numel()
-        return to_gray_levels((image - mean) * self.factor + mean)
-
-
-@VIEW_TRANSFORMS.register_module()
-@dataclass(frozen=True)
-class Gamma(ViewTransform):
-    """Raise the gray levels, as parts of 255, to a power.
-
-    Args:
-        gamma: Below 1 makes dark parts brighter, above 1 darker; positive.
-
-    Raises:
-        ValueError: If it is not positive.
-    """
-
-    gamma: float = 0.8
-
-    def __post_init__(self) -> None:
-        check_positive(self, self.gamma)
-
-    def apply(self, image: Tensor) -> Tensor:
-        """Change an image."""
-        return to_gray_levels((image.float() / 255) ** self.gamma * 255)
-
-
 def check_positive(transform: ViewTransform, value: float) -> None:
     """Check an argument that must be positive.
 
@@ -443,84 +380,3 @@ def check_positive(transform: ViewTransform, value: float) -> None:
     """
     if not value > 0:
         raise ValueError(f'its argument must be positive, got {transform}')
-
-
-def to_gray_levels(pixels: Tensor) -> Tensor:
-    """Round to the nearest gray level, uint8."""
-    return pixels.round().clamp(0, 255).to(torch.uint8)
-
-
-class View:
-    """A chain of transforms.
-
-    Args:
-        transforms: Their configs, in the order in which they are applied.
-
-    Raises:
-        ValueError: If one of them has a wrong argument.
-    """
-
-    def __init__(self, transforms: Sequence[dict]) -> None:
-        self.transforms: list[ViewTransform] = [
-            VIEW_TRANSFORMS.build(transform) for transform in transforms
-        ]
-
-    def size_hw(self, original_hw: Size) -> Size:
-        """Return the view's size for an image of `original_hw`."""
-        for transform in self.transforms:
-            original_hw = transform.size_hw(original_hw)
-        return original_hw
-
-    def key(self, original_hw: Size) -> tuple[Hashable, ...]:
-        """Return what is equal for two views that look the same.
-
-        Args:
-            original_hw: The image's size.
-        """
-        steps = self._steps(original_hw)
-        return tuple(transform.key(size_hw) for transform, size_hw in steps)
-
-    def apply(self, image: Tensor, made: dict[tuple, Tensor]) -> Tensor:
-        """Make the view of an image.
-
-        Args:
-            image: Shape (3, h, w), uint8, on any device.
-            made: What other views of this image have made so far on the way,
-                by key; is added to. A flip pair shares its resized image.
-
-        Returns:
-            Shape (3, h', w'), uint8.
-        """
-        key = self.key(tuple(image.shape[-2:]))
-        for n, transform in enumerate(self.transforms, 1):
-            if key[:n] not in made:
-                made[key[:n]] = transform.apply(image)
-            image = made[key[:n]]
-        return image
-
-    def invert(
-        self, bboxes_xyxy: Tensor, original_hw: Size
-    ) -> tuple[Tensor, Tensor]:
-        """Take boxes back to the original image.
-
-        Args:
-            bboxes_xyxy: Shape (n, 4), pixels of the view.
-            original_hw: The original image's size.
-
-        Returns:
-            The boxes, shape (n, 4), pixels of the original image, in order,
-            and which of them are of whole objects, shape (n,), bool.
-        """
-        is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
-        for transform, size_hw in reversed(self._steps(original_hw)):
-            is_whole &= transform.is_whole(bboxes_xyxy, size_hw)
-            bboxes_xyxy = transform.invert(bboxes_xyxy, size_hw)
-        return bboxes_xyxy, is_whole
-
-    def _steps(self, original_hw: Size) -> list[tuple[ViewTransform, Size]]:
-        """Return each transform with the size before it."""
-        steps, size_hw = [], original_hw
-        for transform in self.transforms:
-            steps.append((transform, size_hw))
-            size_hw = transform.size_hw(size_hw)
-        return steps

@@ -1,21 +1,16 @@
-"""Hooks that turn a test run of a teacher into pseudo labels."""
+"""DetectionHook: stores what a test run detects."""
 
 import atexit
-import hashlib
-import json
 import logging
-import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_rank, get_world_size
-from mmengine.hooks import Hook, LoggerHook
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -28,28 +23,17 @@ from ..coco.reading import (
     read_coco,
 )
 from ..detections.store import DetectionStore
-from ..inference.checkpoints import (
-    check_checkpoint_classes,
-    check_weights,
-    sha256_of,
-)
+from ..inference.checkpoints import check_checkpoint_classes, check_weights
 from ..inference.tta import MultiViewTTA
-from ..selection.export import export_pseudo_labels
-from ..selection.rules import SelectionRules
 from ..selection.selectors import LabeledCounts
-from ..training.ratio_sampler import PendingSampler
-from .dataset import UnlabeledDataset, is_unreadable
+from .checks import check_type, check_writable, warn_of_other_transforms
+from .dataset import UnlabeledDataset
 from .interruption import StopRequest
+from .log import say, silence_batch_lines, warn_of_unreadable
 from .progress import Progress
-
-# Transforms of a test pipeline that need no part in a view.
-PLAIN_TRANSFORMS = {
-    'LoadImageFromFile',
-    'LoadAnnotations',
-    'Resize',
-    'RandomFlip',
-    'PackDetInputs',
-}
+from .provenance import provenance_of
+from .rows import detection_row
+from .sampler import PendingSampler
 
 
 @HOOKS.register_module()
@@ -354,230 +338,3 @@ class DetectionHook(Hook):
                 f'{len(sampler.done)} of {len(self._image_ids)} images are '
                 f'in {self._store.folder} already: going on with the others'
             )
-
-
-@HOOKS.register_module()
-class AnnotationHook(DetectionHook):
-    """Stores the detections of a test run, then writes the pseudo labels.
-
-    Beside `detections/*.parquet`, in the work folder, once every image is
-    there: `pseudo_labels.json`. The process that finishes last selects and
-    writes. See `DetectionHook` for the rest.
-
-    Args:
-        labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
-            categories and instances per image are what the pseudo labels
-            shall have.
-        held_out: Sets that no pseudo label may come from (validation, test),
-            each as `labeled`.
-        selection: The arguments of `SelectionRules`.
-        **kwargs: See `DetectionHook`.
-
-    Source:
-        Paper, section 3: generating labels on unlabeled data.
-    """
-
-    purpose = 'pseudo labels'
-
-    def __init__(
-        self,
-        labeled: dict,
-        held_out: Sequence[dict] = (),
-        selection: dict | None = None,
-        **kwargs,
-    ) -> None:
-        super().__init__(labeled, **kwargs)
-        self.held_out = held_out
-        self.rules = SelectionRules(**(selection or {}))
-
-    def check_data(self, dataset: UnlabeledDataset) -> None:
-        """Check the unlabeled images and the labeled file.
-
-        Args:
-            dataset: The images to annotate.
-
-        Raises:
-            CocoError: If the classes are not the labeled file's categories, or
-                unlabeled images are in the labeled or a held-out set.
-        """
-        super().check_data(dataset)
-        for known in self.held_out:
-            images = read_coco(known['ann_file'], 'images')['images']
-            names = [image['file_name'] for image in images]
-            check_disjoint(self._paths, names, known)
-
-    def _begin(self, runner: Runner) -> None:
-        if get_rank() == 0:  # With a validation set it takes a minute.
-            self.rules.check(self._store.provenance, self._labeled)
-        super()._begin(runner)
-
-    def after_all_images(self, runner: Runner) -> None:
-        """Select and write the pseudo labels.
-
-        Args:
-            runner: The runner.
-        """
-        text = export_pseudo_labels(
-            self._store.read(self._image_ids),
-            self._categories,
-            self._labeled,
-            self.rules,
-            self._store.provenance,
-            Path(runner.work_dir) / 'pseudo_labels.json',
-        )
-        say(text)
-
-
-def check_type(role: str, part: object, expected: type) -> None:
-    """Check that a part of the config is what annotation works with.
-
-    Raises:
-        TypeError: If it is not.
-    """
-    if not isinstance(part, expected):
-        raise TypeError(
-            f'annotation needs {role}=dict(type={expected.__name__!r}, '
-            f'...) in the config, got {type(part).__name__}'
-        )
-
-
-def check_writable(folder: Path) -> None:
-    """Check, before hours of work, that detections can be written.
-
-    Raises:
-        OSError: If not.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
-
-
-def silence_batch_lines(runner: Runner) -> None:
-    """Stop the lines that count the batches of one process.
-
-    Args:
-        runner: Of which `LoggerHook` is told to.
-    """
-    for hook in runner.hooks:
-        if isinstance(hook, LoggerHook):
-            hook.interval = len(runner.test_dataloader) + 1
-
-
-def warn_of_unreadable(rows: Sequence[dict]) -> None:
-    """Name the images that could not be read, and why."""
-    for row in rows:
-        if row['unreadable']:
-            say(
-                f'{row["file_name"]!r} cannot be read: {row["unreadable"]}',
-                logging.WARNING,
-            )
-
-
-def warn_of_other_transforms(
-    test_pipeline: Sequence[dict], views: Sequence[Sequence[dict]] | None
-) -> None:
-    """Say what the detector's own test pipeline does and no view makes.
-
-    Args:
-        test_pipeline: As MMDetection's configs name it; may be empty.
-        views: Those of `MultiViewTTA`; None if the pipeline makes them.
-    """
-    if views is None:
-        return
-    made = {step['type'] for view in views for step in view}
-    used = [transform['type'] for transform in test_pipeline]
-    others = [name for name in used if name not in made | PLAIN_TRANSFORMS]
-    if others:
-        print_log(
-            f"the detector's own `test_pipeline` has {others}, which no view "
-            'has: boxes may be worse, or wrong. Add it to the views, or let '
-            'the pipeline make them (TestTimeAug): docs/annotation.md',
-            'current',
-            logging.WARNING,
-        )
-
-
-def boxes_row(sample: DetDataSample) -> dict:
-    """Return what any sample has for a row of the detection store.
-
-    Args:
-        sample: With `pred_instances` on the host.
-
-    Returns:
-        `file_name`, `width`, `height`, `bboxes_xyxy`, `scores`, `labels`.
-    """
-    height, width = sample.ori_shape[:2]
-    found = sample.pred_instances
-    return dict(
-        file_name=sample.file_name,
-        width=width,
-        height=height,
-        bboxes_xyxy=found.bboxes.numpy().tolist(),
-        scores=found.scores.numpy(),
-        labels=found.labels.numpy(),
-    )
-
-
-def detection_row(sample: DetDataSample) -> dict:
-    """Turn a merged sample into a row of the detection store.
-
-    Args:
-        sample: With `pred_instances` on the host and the metainfo that
-            `UnlabeledDataset` gives.
-
-    Returns:
-        A row as `shards.SCHEMA` has it.
-    """
-    found = sample.pred_instances
-    return dict(
-        boxes_row(sample),
-        image_id=sample.image_id,
-        unreadable=sample.unreadable if is_unreadable(sample) else None,
-        num_views=found.num_views.numpy(),
-        corner_spread=found.corner_spread.numpy(),
-    )
-
-
-def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
-    """Say what makes the detections: teacher, views, merger, images.
-
-    Args:
-        cfg: The config of the test run.
-        dataset: The images.
-
-    Returns:
-        A dict that JSON can hold.
-    """
-    detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
-    provenance = dict(
-        teacher_config=cfg.filename,
-        detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
-        checkpoint=cfg.load_from,
-        # Of a URL its text: what it stands for is not expected to change.
-        checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
-        image_folder=os.path.realpath(dataset.data_prefix['img']),
-        has_image_infos=bool(dataset.ann_file),
-        classes=dataset.metainfo['classes'],
-        pipeline=cfg.test_dataloader.dataset.get('pipeline'),
-        other_teachers=[
-            dict(
-                module=str(teacher.get('module')),
-                checkpoint_sha256=sha256_of(teacher['checkpoint'])
-                or teacher['checkpoint'],
-            )
-            for teacher in cfg.model.get('other_teachers', ())
-        ],
-        views=cfg.model.get('views'),
-        mode=cfg.model.get('mode', 'exact'),
-        merger=cfg.model.merger,
-    )
-    if dataset.return_classes:
-        provenance['prompt'] = dataset.caption_prompt
-    # As it will come back from a shard: tuples become lists.
-    return json.loads(json.dumps(provenance))
-
-
-def say(text: str, level: int = logging.INFO) -> None:
-    """Log a text, also on a process whose log shows errors only."""
-    logger = 'current' if get_rank() == 0 else None
-    print_log(f'\n{text}' if '\n' in text else text, logger, level)

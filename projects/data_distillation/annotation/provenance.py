@@ -1,0 +1,49 @@
+"""What makes the detections of a test run."""
+
+import hashlib
+import json
+import os
+
+from mmengine.config import Config
+
+from ..files.digest import sha256_of
+from .dataset import UnlabeledDataset
+
+
+def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
+    """Say what makes the detections: teacher, views, merger, images.
+
+    Args:
+        cfg: The config of the test run.
+        dataset: The images.
+
+    Returns:
+        A dict that JSON can hold.
+    """
+    detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
+    provenance = dict(
+        teacher_config=cfg.filename,
+        detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
+        checkpoint=cfg.load_from,
+        # Of a URL its text: what it stands for is not expected to change.
+        checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
+        image_folder=os.path.realpath(dataset.data_prefix['img']),
+        has_image_infos=bool(dataset.ann_file),
+        classes=dataset.metainfo['classes'],
+        pipeline=cfg.test_dataloader.dataset.get('pipeline'),
+        other_teachers=[
+            dict(
+                module=str(teacher.get('module')),
+                checkpoint_sha256=sha256_of(teacher['checkpoint'])
+                or teacher['checkpoint'],
+            )
+            for teacher in cfg.model.get('other_teachers', ())
+        ],
+        views=cfg.model.get('views'),
+        mode=cfg.model.get('mode', 'exact'),
+        merger=cfg.model.merger,
+    )
+    if dataset.return_classes:
+        provenance['prompt'] = dataset.caption_prompt
+    # As it will come back from a shard: tuples become lists.
+    return json.loads(json.dumps(provenance))

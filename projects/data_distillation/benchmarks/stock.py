@@ -1,0 +1,87 @@
+"""MMDetection's own test-time augmentation, to compare with."""
+
+from collections.abc import Iterable, Sequence
+
+from mmdet.models.test_time_augs import DetTTAModel
+from mmengine.config import Config, ConfigDict
+
+META_KEYS = (
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+)
+
+
+def stock_config(cfg: Config) -> Config:
+    """Return the config with which MMDetection runs the same views.
+
+    Raises:
+        ValueError: If the views are not all flips of all scales.
+    """
+    cfg = Config(cfg.to_dict())
+    merger = cfg.model.merger
+    nms = dict(type='nms', iou_threshold=merger.get('iou_threshold', 0.5))
+    if merger.get('class_agnostic'):
+        nms['class_agnostic'] = True
+    dataset = cfg.test_dataloader.dataset
+    dataset.pipeline = [dataset.pipeline[0], stock_views(cfg.model.views)]
+    cfg.model = dict(
+        type=DetTTAModel.__name__,
+        module=cfg.model.module,
+        tta_cfg=dict(nms=nms, max_per_img=merger.get('max_per_img', 100)),
+    )
+    cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
+    cfg.custom_hooks = []
+    return cfg
+
+
+def stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
+    """Return the `TestTimeAug` that makes the same views.
+
+    Raises:
+        ValueError: If the views are not all flips of all scales.
+    """
+    scales = unique(view[0] for view in views)
+    flips = unique(list(view[1:]) for view in views)
+    kinds = {step['type'] for flip in flips for step in flip}
+    is_grid = len(views) == len(scales) * len(flips)
+    is_grid &= all(scale['type'] == 'Resize' for scale in scales)
+    is_grid &= kinds <= {'Flip'} and all(len(flip) < 2 for flip in flips)
+    if not is_grid:
+        raise ValueError(
+            'to compare with TestTimeAug, `views` must be every flip of every '
+            f'scale, [Resize] or [Resize, Flip], got {views}'
+        )
+    resizes = [
+        dict(scale, keep_ratio=scale.get('keep_ratio', True))
+        for scale in scales
+    ]
+    return dict(
+        type='TestTimeAug',
+        transforms=[
+            resizes,
+            [stock_flip(*flip) for flip in flips],
+            [dict(type='PackDetInputs', meta_keys=META_KEYS)],
+        ],
+    )
+
+
+def stock_flip(flip: dict | None = None) -> dict:
+    """Return MMDetection's transform for one of our flips, or for none."""
+    if flip is None:
+        return dict(type='RandomFlip', prob=0.0)
+    direction = flip.get('direction', 'horizontal')
+    return dict(type='RandomFlip', prob=1.0, direction=direction)
+
+
+def unique(values: Iterable) -> list:
+    """Return the different values, in order; they need not be hashable."""
+    different: list = []
+    for value in values:
+        if value not in different:
+            different.append(value)
+    return different

@@ -1,0 +1,4 @@
+"""The embedded example: scanned digits in cluttered images.
+
+It may import no other package.
+"""

@@ -1,0 +1,97 @@
+"""The scanned digits of scikit-learn, as ink."""
+
+import itertools
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from sklearn.datasets import load_digits
+
+CLASSES = tuple('0123456789')
+# Shares of the scans. Labeled images, being few, need few.
+POOLS = {'labeled': 0.15, 'unlabeled': 0.6, 'val': 0.25}
+# A pixel belongs to a digit if at least this part of it is covered by ink.
+INK = 0.4
+
+
+def split_scans(seed: int) -> dict[str, list[int]]:
+    """Deal the scans of each class out to the splits.
+
+    Args:
+        seed: Of the shuffling.
+
+    Returns:
+        The scans' numbers in `load_digits`, by split; no number is in two.
+        As long as no class runs out, every ten numbers in a row, counted
+        from the first, are of ten classes: the splits have equal shares of
+        every class, however few images they have.
+    """
+    rng = np.random.default_rng(seed)
+    labels = load_digits().target
+    turns: dict[str, list[tuple[int, float, int]]] = {
+        name: [] for name in POOLS
+    }
+    for label in range(10):
+        numbers = rng.permutation(np.flatnonzero(labels == label))
+        ends = np.cumsum([round(len(numbers) * p) for p in POOLS.values()])
+        parts = np.split(numbers, ends[:-1])
+        for name, part in zip(POOLS, parts, strict=True):
+            turns[name] += [
+                (turn, rng.random(), int(number))
+                for turn, number in enumerate(part)
+            ]
+    return {
+        name: [number for _, _, number in sorted(turns[name])]
+        for name in POOLS
+    }
+
+
+def lay_ink(
+    scan: np.ndarray, linear: np.ndarray, center: np.ndarray, side: int
+) -> np.ndarray:
+    """Draw a scan on an empty image.
+
+    Args:
+        scan: (8, 8), ink from 0 to 1.
+        linear: (2, 2), takes offsets (x, y) in the scan to offsets in the
+            image; a column vector is multiplied from the left.
+        center: (2,), where the scan's middle goes, x and y in pixels.
+        side: Width and height of the image, in pixels.
+
+    Returns:
+        (side, side) float32, the ink of each pixel from 0 to 1.
+    """
+    shift = center - linear @ np.full(2, 3.5)
+    matrix = np.column_stack([linear, shift])
+    ink = cv2.warpAffine(
+        scan.astype(np.float32), matrix, (side, side), flags=cv2.INTER_CUBIC
+    )
+    return np.clip(1.1 * ink, 0, 1)  # Most scans fall just short of 1.
+
+
+def ink_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
+    """Find the smallest box around a digit's ink.
+
+    Args:
+        alpha: (H, W), the ink of each pixel from 0 to 1.
+
+    Returns:
+        x, y, w, h in whole pixels, of the pixels with at least `INK`;
+        (0, 0, 0, 0) if there is none.
+    """
+    x, y, w, h = cv2.boundingRect((alpha >= INK).astype(np.uint8))
+    return x, y, w, h
+
+
+def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the scans of these numbers, over and over.
+
+    Args:
+        numbers: Of the scans in `load_digits`, in the order of their turns.
+
+    Yields:
+        (8, 8) ink from 0 to 1, and the label, 0 to 9.
+    """
+    scans = load_digits()
+    for number in itertools.cycle(numbers):
+        yield scans.images[number] / 16, int(scans.target[number])
