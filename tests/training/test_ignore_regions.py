@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from projects.data_distillation import IgnoreRegionsHook
 from projects.data_distillation.training.ignore_regions import num_ignored
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CLASSES = tuple('0123456789')
 FCOS = "_base_ = 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'"
 OBJECT_XYXY = [8.0, 8.0, 40.0, 40.0]

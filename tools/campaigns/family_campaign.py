@@ -1,13 +1,13 @@
 """Detectors of every family, from their config to the table.
 
-Not collected by pytest: it takes an hour or two. Each family goes through
+It takes an hour or two. Each family goes through
 `tools/init_experiment.py` and `tools/distill.py` on 40 photographs of BCCD
 for two iterations a training, from scratch, without a hand on a config. The
 figures are for docs/own_data.md.
 
 Examples:
-    python tests/family_campaign.py
-    python tests/family_campaign.py --families RetinaNet YOLOX
+    python tools/campaigns/family_campaign.py
+    python tools/campaigns/family_campaign.py --families RetinaNet YOLOX
 """
 
 import argparse
@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 
 from builders import ROOT
 

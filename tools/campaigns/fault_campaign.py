@@ -1,10 +1,11 @@
 """Faults on purpose: kills, full and read-only disks, bad files, memory.
 
-Not collected by pytest: it takes long, and its figures are for
+It takes long, and its figures are for
 docs/reliability.md. Every run is `tools/dist_test.sh` with a real teacher.
 
 Example:
-    python tests/fault_campaign.py kills configs/bccd/annotate.py TEACHER.pth
+    python tools/campaigns/fault_campaign.py kills \\
+        configs/bccd/annotate.py TEACHER.pth
 """
 
 import argparse
@@ -23,9 +24,12 @@ from pathlib import Path
 
 import psutil
 from mmdet.registry import HOOKS
+from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 
 from bad_images import KINDS, remove_vanishing, write_all
 from builders import ROOT, process_environ
@@ -57,8 +61,22 @@ class RunLog(Hook):
     def __init__(self, file: str) -> None:
         self.file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def after_test_iter(self, runner, batch_idx, data_batch, outputs):
-        names = ''.join(f'{sample.file_name}\n' for sample in outputs)
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
+        """Note the images of a batch.
+
+        Args:
+            runner: Not used.
+            batch_idx: Not used.
+            data_batch: Not used.
+            outputs: The samples of the batch.
+        """
+        names = ''.join(f'{sample.file_name}\n' for sample in outputs or ())
         os.write(self.file, names.encode())
 
 
@@ -107,7 +125,7 @@ class Run:
             return subprocess.Popen(
                 [str(part) for part in command],
                 cwd=ROOT,
-                env=process_environ(),
+                env=environment(),
                 stdout=output,
                 stderr=output,
             )
@@ -134,6 +152,13 @@ class Run:
         """Return the last line of the output that says what went wrong."""
         lines = (self.work_dir / 'output.txt').read_text().splitlines()
         return [line for line in lines if 'Error: ' in line.strip()][-1]
+
+
+def environment() -> dict[str, str]:
+    """Let the stages import this module, beside the builders of the tests."""
+    found = process_environ()
+    path = found['PYTHONPATH'], str(Path(__file__).resolve().parent)
+    return dict(found, PYTHONPATH=os.pathsep.join(path))
 
 
 def kill_all(process: subprocess.Popen) -> None:

@@ -23,7 +23,7 @@ from projects.data_distillation.coco.problems import (
 )
 from projects.data_distillation.coco.repair import repair
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'check_coco.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'check_coco.py'
 NAN, INF = float('nan'), float('inf')
 
 
