@@ -1,8 +1,7 @@
 """Whatever a COCO file holds: it is used, or refused with its name.
 
 `FUZZ_EXAMPLES=20000 pytest tests/coco/test_fuzz.py` tries other files in each
-run,
-that many in each test.
+run, that many in each test.
 """
 
 import copy

@@ -1,10 +1,10 @@
-"""Faults on purpose: kills, full and read-only disks, bad files, memory.
+r"""Faults on purpose: kills, full and read-only disks, bad files, memory.
 
 It takes long, and its figures are for
 docs/reliability.md. Every run is `tools/dist_test.sh` with a real teacher.
 
 Example:
-    python tools/campaigns/fault_campaign.py kills \\
+    python tools/campaigns/fault_campaign.py kills \
         configs/bccd/annotate.py TEACHER.pth
 """
 
