@@ -51,9 +51,9 @@ def read(terminal: int) -> bytes:
 
 CODE = """
 from pathlib import Path
-from projects.data_distillation.run_log import log_to
-from projects.data_distillation.stage_process import run_stage
-from projects.data_distillation.stage_progress import Counter
+from projects.data_distillation.experiment.log import log_to
+from projects.data_distillation.experiment.process import run_stage
+from projects.data_distillation.experiment.progress_bar import Counter
 log_to(Path('distill.log'))
 counts = iter([10, 20, *[30] * 1000])
 command = ['python', '-c', {child!r}]

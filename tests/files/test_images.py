@@ -51,7 +51,7 @@ def test_truncated_image_is_refused_wherever_it_ends(file_format, options):
 # With 1 GB more than what is in use.
 READ_WITH_LITTLE_MEMORY = """
 import resource, sys
-from projects.data_distillation.image_files import read_image_file
+from projects.data_distillation.files.images import read_image_file
 with open('/proc/self/statm') as file:
     used = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 10**9,) * 2)
