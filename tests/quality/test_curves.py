@@ -12,10 +12,10 @@ from projects.data_distillation.coco.matching import ClassMatches
 from projects.data_distillation.detections.provenance import TEACHER_KEYS
 from projects.data_distillation.quality.curves import (
     LabelReport,
-    classes_to_name,
-    curve,
+    choose_named_classes,
+    compute_curve,
     draw_curves,
-    pooled,
+    pool_matches,
 )
 from projects.data_distillation.quality.label_quality import (
     ClassQuality,
@@ -200,7 +200,7 @@ def quality_of(**classes):
 
 
 def test_curve_has_a_point_per_threshold():
-    recall, precision, num_found = curve(
+    recall, precision, num_found = compute_curve(
         matches([0.9, 0.8, 0.8, 0.7], [True, False, True, False])
     )
 
@@ -210,11 +210,11 @@ def test_curve_has_a_point_per_threshold():
 
 
 def test_curve_of_no_detection_is_empty():
-    assert [len(part) for part in curve(matches([], []))] == [0, 0, 0]
+    assert [len(part) for part in compute_curve(matches([], []))] == [0, 0, 0]
 
 
 def test_classes_are_pooled_by_score():
-    both = pooled(
+    both = pool_matches(
         [
             matches([0.9, 0.5], [True, False], 2),
             matches([0.7, 0.5], [False, True], 3),
@@ -275,7 +275,7 @@ def test_of_many_classes_the_worst_are_named():
 
     figure = draw_curves(quality, 'Labels')
 
-    assert classes_to_name(quality) == [f'{n}' for n in range(15, 3, -1)]
+    assert choose_named_classes(quality) == [f'{n}' for n in range(15, 3, -1)]
     (legend,) = figure.legends
     assert legend.get_title().get_text() == (
         'min_score, class:\nthe worst of 16 by F1'
@@ -292,7 +292,7 @@ def test_of_many_classes_the_worst_are_named():
 def test_all_classes_are_named_in_their_order_if_they_are_few():
     classes = {f'{n}': (0.5, matches([], [], n)) for n in range(12, 0, -1)}
 
-    assert classes_to_name(quality_of(**classes)) == list(classes)
+    assert choose_named_classes(quality_of(**classes)) == list(classes)
 
 
 def test_picture_without_labels_has_no_cross():

@@ -12,7 +12,7 @@ from projects.data_distillation import SelectionRules
 from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.selection.export import (
     export_pseudo_labels,
-    shorten,
+    shorten_scores,
 )
 from projects.data_distillation.selection.selectors import LabeledCounts
 
@@ -156,8 +156,8 @@ def test_nothing_readable_is_an_error(tmp_path):
 def test_short_scores_are_the_same_float32():
     scores = np.random.default_rng(0).random(1000).astype(np.float32)
 
-    short = shorten(scores)
+    short = shorten_scores(scores)
 
     assert (np.array(short, np.float32) == scores).all()
     assert max(len(str(s)) for s in short) <= 13
-    assert shorten(np.array([np.inf], np.float32)) == [None]
+    assert shorten_scores(np.array([np.inf], np.float32)) == [None]

@@ -16,8 +16,8 @@ from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection import summary as selection_report
 from projects.data_distillation.selection.export import (
     export_pseudo_labels,
+    read_rules,
     select_labels,
-    used_rules,
 )
 from projects.data_distillation.selection.rules import SelectionRules
 from projects.data_distillation.selection.selectors import LabeledCounts
@@ -205,7 +205,7 @@ def test_same_rules_give_the_same_bytes(tool, store, labeled, tmp_path):
     )
 
     assert not error
-    assert used_rules(first) == used_rules(second)
+    assert read_rules(first) == read_rules(second)
     annotations = [
         file.read_bytes().partition(b'"images"')[2] for file in (first, second)
     ]
@@ -304,7 +304,7 @@ def test_class_names_are_shown_as_they_are(store, labeled, tmp_path):
 
 def test_file_that_does_not_say_its_rules_cannot_be_repeated(labeled):
     with pytest.raises(CocoError, match='does not say how its labels were'):
-        used_rules(labeled)
+        read_rules(labeled)
 
 
 def test_other_classes_than_the_teachers_are_refused(store, labeled, tmp_path):
@@ -426,7 +426,7 @@ def report_of(tmp_path, scores, selector, num_labeled, validation=None):
         for n, s in enumerate(scores)
     ]
     rules = SelectionRules(selector)
-    rules.validation_matches = lambda *_: validation
+    rules.match_validation = lambda *_: validation
     return export_pseudo_labels(
         pa.Table.from_pylist(rows, SCHEMA),
         CATEGORIES,

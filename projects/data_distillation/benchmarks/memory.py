@@ -15,7 +15,7 @@ def peak_mib() -> int:
     return int(status.partition('VmHWM:')[2].split()[0]) // 1024
 
 
-def now() -> float:
+def read_clock() -> float:
     """Return the time in seconds when a GPU has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -14,12 +14,12 @@ from ..coco.matching import ClassMatches
 from ..detections.store import DetectionStore, StoreError
 from ..files.atomic import write_json
 from ..selection.coco_writer import read_origin
-from ..selection.export import used_rules
+from ..selection.export import read_rules
 from ..selection.rules import SelectionRules
 from .label_quality import (
     ClassQuality,
     Quality,
-    label_quality,
+    measure_quality,
     read_min_scores,
 )
 
@@ -84,20 +84,20 @@ class LabelReport:
             ValueError: If `iou` is out of range.
         """
         min_scores = read_min_scores(self.pseudo_labels)
-        rules = SelectionRules(**used_rules(self.pseudo_labels))
+        rules = SelectionRules(**read_rules(self.pseudo_labels))
         table, num_unreadable = self._read_detections()
-        quality = label_quality(
+        quality = measure_quality(
             table.to_pylist(),
             self.truth,
             min_scores,
             self.iou,
-            rules.passing_rows(table),
+            rules.filter_rows(table),
         )
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = [out / 'label_quality.json', out / 'precision_recall.png']
         write_json(files[0], self._content(quality, num_unreadable))
         draw_curves(quality, title).savefig(files[1], dpi=130)
-        lines = [quality.table()]
+        lines = [quality.format_table()]
         if num_unreadable:
             lines.append(
                 f'{num_unreadable:,} images could not be read: left out'
@@ -169,7 +169,7 @@ def draw_curves(quality: Quality, title: str) -> Figure:
     """
     figure = Figure(figsize=(9, 5.5), layout='constrained')
     axes = figure.subplots()
-    named = classes_to_name(quality)
+    named = choose_named_classes(quality)
     for name, of_class in quality.classes.items():
         if name not in named:
             draw_class(axes, of_class, color='0.8', lw=0.6, ms=2.5, zorder=1)
@@ -177,7 +177,7 @@ def draw_curves(quality: Quality, title: str) -> Figure:
     colors = colormaps['tab20'].colors  # dark and light ones take turns
     for name, color in zip(named, colors[::2] + colors[1::2], strict=False):
         of_class = quality.classes[name]
-        text = f'{threshold(of_class)}  {name}'
+        text = f'{format_threshold(of_class)}  {name}'
         draw_class(
             axes, of_class, color=color, lw=1.2, ms=6, zorder=3, label=text
         )
@@ -190,13 +190,13 @@ def draw_curves(quality: Quality, title: str) -> Figure:
     axes.grid(alpha=0.3)
     figure.legend(
         loc='outside right upper',
-        title=legend_title(quality),
+        title=format_legend_title(quality),
         alignment='left',
     )
     return figure
 
 
-def classes_to_name(quality: Quality) -> list[str]:
+def choose_named_classes(quality: Quality) -> list[str]:
     """Return the names of all classes, or of the worst, worst first.
 
     A class with neither objects nor labels is none of the worst.
@@ -208,7 +208,7 @@ def classes_to_name(quality: Quality) -> list[str]:
     return sorted(defined, key=f1.__getitem__)[:MAX_NAMED]
 
 
-def legend_title(quality: Quality) -> str:
+def format_legend_title(quality: Quality) -> str:
     """Say which classes the legend names."""
     num_classes = len(quality.classes)
     if num_classes <= MAX_NAMED:
@@ -216,7 +216,7 @@ def legend_title(quality: Quality) -> str:
     return f'min_score, class:\nthe worst of {num_classes} by F1'
 
 
-def threshold(of_class: ClassQuality) -> str:
+def format_threshold(of_class: ClassQuality) -> str:
     """Return the threshold for the legend, or why there is no dot."""
     if not of_class.counts.num_truth:
         return 'no object'
@@ -227,7 +227,7 @@ def threshold(of_class: ClassQuality) -> str:
 
 def draw_class(axes: Axes, of_class: ClassQuality, **style) -> None:
     """Draw the line of a class, with a dot at its threshold."""
-    recall, precision, num_found = curve(of_class.matches)
+    recall, precision, num_found = compute_curve(of_class.matches)
     num_labels = of_class.counts.num_labels
     chosen = np.flatnonzero(num_found == num_labels).tolist()
     marker = 'o' if chosen else ''
@@ -236,8 +236,10 @@ def draw_class(axes: Axes, of_class: ClassQuality, **style) -> None:
 
 def draw_total(axes: Axes, quality: Quality) -> None:
     """Draw the bold line of all classes, and the cross of the selection."""
-    recall, precision, _ = curve(
-        pooled([of_class.matches for of_class in quality.classes.values()])
+    recall, precision, _ = compute_curve(
+        pool_matches(
+            [of_class.matches for of_class in quality.classes.values()]
+        )
     )
     axes.plot(
         recall, precision, color='black', lw=2.5, zorder=2, label='all classes'
@@ -258,7 +260,9 @@ def draw_total(axes: Axes, quality: Quality) -> None:
         )
 
 
-def curve(matches: ClassMatches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compute_curve(
+    matches: ClassMatches,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what each possible threshold gives, by descending threshold.
 
     Args:
@@ -272,7 +276,7 @@ def curve(matches: ClassMatches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matches.recall()[chosen], matches.precision()[chosen], chosen + 1
 
 
-def pooled(matches: list[ClassMatches]) -> ClassMatches:
+def pool_matches(matches: list[ClassMatches]) -> ClassMatches:
     """Take several classes as one, equal scores in the classes' order."""
     scores = np.concatenate([of_class.scores for of_class in matches])
     is_right = np.concatenate([of_class.is_right for of_class in matches])

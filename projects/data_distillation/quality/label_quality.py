@@ -48,12 +48,12 @@ class Counts:
     @property
     def precision(self) -> float | None:
         """The share of the labels that are right; None without labels."""
-        return ratio(self.num_right, self.num_labels)
+        return divide(self.num_right, self.num_labels)
 
     @property
     def recall(self) -> float | None:
         """The share of the objects that have a label; None without any."""
-        return ratio(self.num_right, self.num_truth)
+        return divide(self.num_right, self.num_truth)
 
     @property
     def f1(self) -> float | None:
@@ -62,7 +62,7 @@ class Counts:
         That is the harmonic mean of precision and recall where both are
         defined and not 0, else 0.
         """
-        return ratio(2 * self.num_right, self.num_labels + self.num_truth)
+        return divide(2 * self.num_right, self.num_labels + self.num_truth)
 
     def to_dict(self) -> dict:
         """Return counts and shares by name, for JSON."""
@@ -139,7 +139,7 @@ class Quality:
             },
         )
 
-    def table(self) -> str:
+    def format_table(self) -> str:
         """Return a table for people: a line per class, the total last."""
         table = Table(
             'class',
@@ -148,14 +148,14 @@ class Quality:
         for heading in COLUMNS:
             table.add_column(heading, justify='right')
         for name, quality in self.classes.items():
-            min_score = shown(quality.min_score)
-            table.add_row(name, min_score, *cells(quality.counts))
+            min_score = format_share(quality.min_score)
+            table.add_row(name, min_score, *format_counts(quality.counts))
         table.add_section()
-        table.add_row('all', '', *cells(self.total))
+        table.add_row('all', '', *format_counts(self.total))
         return render(table)
 
 
-def label_quality(
+def measure_quality(
     rows: Iterable[Mapping],
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
@@ -190,7 +190,7 @@ def label_quality(
     rows = list(rows)
     image_ids = find_images(rows, truth, truth_file)
     if candidates is None:
-        candidates = map(without_thin, rows)
+        candidates = map(drop_thin, rows)
     labels = found_boxes(list(candidates), truth, truth_file)
     matches = match(truth, labels, image_ids, iou)
     return Quality(
@@ -206,7 +206,7 @@ def label_quality(
     )
 
 
-def without_thin(row: Mapping) -> dict:
+def drop_thin(row: Mapping) -> dict:
     """Return a row without the detections that never become labels."""
     is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in boxes_of(row)]
     columns = {
@@ -239,23 +239,23 @@ def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
     return min_scores
 
 
-def ratio(part: int, whole: int) -> float | None:
+def divide(part: int, whole: int) -> float | None:
     """Divide; None if there is nothing to divide by."""
     return part / whole if whole else None
 
 
-def shown(value: float | None) -> str:
+def format_share(value: float | None) -> str:
     """Format a score or a share; None as a dash."""
     return '-' if value is None else f'{value:.3f}'
 
 
-def cells(counts: Counts) -> list[str]:
+def format_counts(counts: Counts) -> list[str]:
     """Format counts and shares as `COLUMNS` has them, from `truth` on."""
     return [
         f'{counts.num_truth:,}',
         f'{counts.num_labels:,}',
         f'{counts.num_right:,}',
-        shown(counts.precision),
-        shown(counts.recall),
-        shown(counts.f1),
+        format_share(counts.precision),
+        format_share(counts.recall),
+        format_share(counts.f1),
     ]

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 
 from ..arguments import check_iou, check_score
 from ..coco.reading import CocoError, check_classes, read_coco
-from .label_quality import Counts, label_quality, read_min_scores
+from .label_quality import Counts, measure_quality, read_min_scores
 
 
 @METRICS.register_module()
@@ -109,17 +109,17 @@ class PseudoLabelQuality(BaseMetric):
         Returns:
             The metrics, see the class.
         """
-        quality = label_quality(
+        quality = measure_quality(
             results, self.ann_file, self.min_scores, self.iou
         )
-        print_log(f'\n{quality.table()}', 'current')
-        metrics = shares(quality.total)
+        print_log(f'\n{quality.format_table()}', 'current')
+        metrics = collect_shares(quality.total)
         for name, of_class in quality.classes.items():
-            metrics |= shares(of_class.counts, f'{name}_')
+            metrics |= collect_shares(of_class.counts, f'{name}_')
         return metrics | quality.detections
 
 
-def shares(counts: Counts, prefix: str = '') -> dict[str, float]:
+def collect_shares(counts: Counts, prefix: str = '') -> dict[str, float]:
     """Return precision, recall and F1 by name; -1 where not defined."""
     return {
         f'{prefix}{name}': -1.0 if value is None else value

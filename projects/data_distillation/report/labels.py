@@ -16,7 +16,7 @@ from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore, StoreError
 from ..quality.label_quality import ClassQuality, Quality
 from ..selection.coco_writer import read_origin
-from ..selection.export import used_rules
+from ..selection.export import read_rules
 from ..selection.rules import Selection, SelectionRules
 from ..selection.selectors import LabeledCounts
 
@@ -93,7 +93,7 @@ class StoredLabels:
         """Return the scores of what may become a label, by class."""
         return self.selection.found.by_class(len(self.min_scores))
 
-    def counts_on_grid(self) -> list[list[int]]:
+    def count_on_grid(self) -> list[list[int]]:
         """Count the labels of each class for each threshold of `GRID`."""
         grid = GRID.astype(np.float32)
         return [
@@ -134,13 +134,13 @@ def read_labels(source: LabelSource) -> StoredLabels:
         if source.pseudo_labels.is_file()
         else {}
     )
-    labeled = labeled_counts(origin, source.labeled)
+    labeled = read_labeled_counts(origin, source.labeled)
     min_scores = origin.get('min_scores') or dict.fromkeys(
         labeled.classes, START_SCORE
     )
     rules = SelectionRules(
         dict(type='FixedSelector', min_score=min_scores),
-        used_rules(source.pseudo_labels)['filters'] if origin else (),
+        read_rules(source.pseudo_labels)['filters'] if origin else (),
     )
     detections = flatten(table)
     return StoredLabels(
@@ -156,7 +156,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
     )
 
 
-def labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
+def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     """Return the counts of the labeled file, as selection noted them.
 
     Args:
@@ -178,7 +178,7 @@ def labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     )
 
 
-def judge(labels: StoredLabels, truth: dict, source: str) -> Quality:
+def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
     """Match the detections of the images, or of a sample, with the truth.
 
     Args:
@@ -199,7 +199,7 @@ def judge(labels: StoredLabels, truth: dict, source: str) -> Quality:
         random = np.random.default_rng(0)
         chosen = random.choice(len(table), MAX_JUDGED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
-    rows = list(labels.rules.passing_rows(table))
+    rows = list(labels.rules.filter_rows(table))
     found = found_boxes(rows, truth, source)
     matches = match(truth, found, find_images(rows, truth, source), IOU)
     classes = {

@@ -49,12 +49,12 @@ def write_pseudo_labels(
 
     def image_part(part: slice) -> bytes:
         """Make the text of a part of the images."""
-        return image_lines(image_ids[part], images[part])
+        return format_images(image_ids[part], images[part])
 
     def annotation_part(part: slice) -> bytes:
         """Make the text of a part of the annotations."""
         one = annotations[part]
-        return annotation_lines(
+        return format_annotations(
             part.start + 1,
             image_ids.take(pa.array(one.image_index)),
             category_ids.take(pa.array(one.labels)),
@@ -65,14 +65,18 @@ def write_pseudo_labels(
     num = len(annotations)
     with replacing(path) as file:
         file.write(f'{INFO}{json.dumps(info)},\n"images": ['.encode())
-        file.writelines(parts(image_part, len(images), IMAGES_AT_ONCE))
+        file.writelines(
+            format_in_parts(image_part, len(images), IMAGES_AT_ONCE)
+        )
         file.write(b'\n],\n"annotations": [')
-        file.writelines(parts(annotation_part, num, ANNOTATIONS_AT_ONCE))
+        file.writelines(
+            format_in_parts(annotation_part, num, ANNOTATIONS_AT_ONCE)
+        )
         end = f'\n],\n"categories": {json.dumps(categories)}}}\n'
         file.write(end.encode())
 
 
-def image_lines(ids: Texts, images: pa.Table) -> bytes:
+def format_images(ids: Texts, images: pa.Table) -> bytes:
     """Make the text of some images.
 
     Args:
@@ -80,15 +84,15 @@ def image_lines(ids: Texts, images: pa.Table) -> bytes:
         images: See `write_pseudo_labels`.
     """
     names = images['file_name'].to_pylist()
-    return lines_of(
+    return format_lines(
         id=ids,
         file_name=pa.array([json.dumps(name) for name in names]),
-        width=as_text(images['width'].to_numpy()),
-        height=as_text(images['height'].to_numpy()),
+        width=format_numbers(images['width'].to_numpy()),
+        height=format_numbers(images['height'].to_numpy()),
     )
 
 
-def annotation_lines(
+def format_annotations(
     first_id: int,
     image_ids: Texts,
     category_ids: Texts,
@@ -104,15 +108,15 @@ def annotation_lines(
         annotations: See `write_pseudo_labels`.
         is_crowd: Shape (number of annotations,), bool.
     """
-    return lines_of(
-        id=as_text(np.arange(len(annotations)) + first_id),
+    return format_lines(
+        id=format_numbers(np.arange(len(annotations)) + first_id),
         image_id=image_ids,
         category_id=category_ids,
-        bbox=joined('[', *columns_joined(annotations.bbox_xywh), ']'),
-        area=as_text(areas(annotations.bbox_xywh)),
-        iscrowd=as_text(is_crowd.astype(np.int8)),
-        score=as_text(annotations.scores),
-        views=as_text(annotations.num_views),
+        bbox=join_texts('[', *join_columns(annotations.bbox_xywh), ']'),
+        area=format_numbers(compute_areas(annotations.bbox_xywh)),
+        iscrowd=format_numbers(is_crowd.astype(np.int8)),
+        score=format_numbers(annotations.scores),
+        views=format_numbers(annotations.num_views),
     )
 
 
@@ -140,7 +144,7 @@ def read_origin(path: str | Path) -> dict:
     return origin_of(read_coco(path))
 
 
-def digest_of_labels(path: Path) -> str:
+def hash_labels(path: Path) -> str:
     """Return a file's SHA-256 without its `info`, which has the date.
 
     Args:
@@ -157,7 +161,7 @@ def digest_of_labels(path: Path) -> str:
     return digest.hexdigest()
 
 
-def parts(
+def format_in_parts(
     text_of: Callable[[slice], bytes], length: int, at_once: int
 ) -> Iterator[bytes]:
     """Yield the text of a list's parts.
@@ -172,7 +176,7 @@ def parts(
         yield text if start else text.removeprefix(b',')
 
 
-def lines_of(**columns: Texts) -> bytes:
+def format_lines(**columns: Texts) -> bytes:
     """Make the text of JSON objects, each on a line after a comma.
 
     Args:
@@ -182,17 +186,17 @@ def lines_of(**columns: Texts) -> bytes:
     for name, texts in columns.items():
         comma = '' if len(pieces) == 1 else ', '
         pieces += [f'{comma}"{name}": ', texts]
-    lines = joined(*pieces, '}')
+    lines = join_texts(*pieces, '}')
     # The lines lie one after the other: no need to make each a string.
     return lines.buffers()[2].to_pybytes() if len(lines) else b''
 
 
-def joined(*pieces: str | Texts) -> Texts:
+def join_texts(*pieces: str | Texts) -> Texts:
     """Join texts element by element; a string goes into each."""
     return pc.binary_join_element_wise(*pieces, '')
 
 
-def columns_joined(values: np.ndarray) -> Iterable[str | Texts]:
+def join_columns(values: np.ndarray) -> Iterable[str | Texts]:
     """Yield the columns' texts with commas between them.
 
     Args:
@@ -201,15 +205,15 @@ def columns_joined(values: np.ndarray) -> Iterable[str | Texts]:
     for column, numbers in enumerate(values.T):
         if column:
             yield ', '
-        yield as_text(numbers)
+        yield format_numbers(numbers)
 
 
-def as_text(values: np.ndarray) -> Texts:
+def format_numbers(values: np.ndarray) -> Texts:
     """Write numbers with the fewest digits that tell them apart."""
     return pa.array(np.ascontiguousarray(values)).cast(pa.string())
 
 
-def areas(bbox_xywh: np.ndarray) -> np.ndarray:
+def compute_areas(bbox_xywh: np.ndarray) -> np.ndarray:
     """Multiply width and height, in double precision, rounded to 1/100.
 
     Args:

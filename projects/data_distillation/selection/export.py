@@ -18,7 +18,7 @@ from ..detections.store import DetectionStore, StoreError
 from .coco_writer import read_origin, write_pseudo_labels
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts
-from .summary import report
+from .summary import summarize_selection
 
 
 def select_labels(
@@ -77,7 +77,7 @@ def select_labels(
     )
 
 
-def used_rules(pseudo_labels: Path) -> dict:
+def read_rules(pseudo_labels: Path) -> dict:
     """Return the rules by which a file of pseudo labels was selected.
 
     Args:
@@ -133,7 +133,7 @@ def export_pseudo_labels(
             f'because of {table["unreadable"][0]}'
         )
     detections = flatten(table)
-    validation = rules.validation_matches(provenance, labeled)
+    validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
     if not selection.keeps_image.any():
         raise ValueError(
@@ -145,11 +145,11 @@ def export_pseudo_labels(
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     origin = dict(
         provenance,
-        **describe(selection, rules, labeled),
+        **describe_selection(selection, rules, labeled),
         unreadable=unreadable,
     )
     write_selection(out_file, table, detections, selection, origin, categories)
-    return report(
+    return summarize_selection(
         detections, selection, labeled, validation, unreadable, out_file
     )
 
@@ -179,14 +179,14 @@ def write_selection(
     write_pseudo_labels(
         out_file,
         dict(description='Pseudo labels', data_distillation=origin),
-        coco_images(table).filter(pa.array(selection.keeps_image)),
+        make_coco_images(table).filter(pa.array(selection.keeps_image)),
         annotations,
         selection.is_ignored[chosen],
         categories,
     )
 
 
-def coco_images(table: pa.Table) -> pa.Table:
+def make_coco_images(table: pa.Table) -> pa.Table:
     """Make COCO's `images`.
 
     Args:
@@ -202,7 +202,7 @@ def coco_images(table: pa.Table) -> pa.Table:
     return columns.add_column(0, 'id', ids)
 
 
-def shorten(scores: np.ndarray) -> list[float | None]:
+def shorten_scores(scores: np.ndarray) -> list[float | None]:
     """Return float32 scores with no more digits than tell them apart.
 
     Infinity becomes None, since JSON has none.
@@ -210,7 +210,7 @@ def shorten(scores: np.ndarray) -> list[float | None]:
     return [float(str(s)) if np.isfinite(s) else None for s in scores]
 
 
-def describe(
+def describe_selection(
     selection: Selection, rules: SelectionRules, labeled: LabeledCounts
 ) -> dict:
     """Describe a selection for the file's `info`.
@@ -228,10 +228,10 @@ def describe(
     """
     return dict(
         selection=rules.config,
-        min_scores=by_name(labeled.classes, selection.min_scores),
+        min_scores=key_by_class(labeled.classes, selection.min_scores),
         ignore_scores=(
             selection.ignore_scores is not None
-            and by_name(labeled.classes, selection.ignore_scores)
+            and key_by_class(labeled.classes, selection.ignore_scores)
         )
         or None,
         labeled=dict(
@@ -262,10 +262,10 @@ def describe(
     )
 
 
-def by_name(
+def key_by_class(
     classes: Sequence[str], scores: np.ndarray | None
 ) -> dict[str, float | None] | None:
     """Return the scores by class name, see `shorten`; None for None."""
     if scores is None:
         return None
-    return dict(zip(classes, shorten(scores), strict=True))
+    return dict(zip(classes, shorten_scores(scores), strict=True))

@@ -111,8 +111,8 @@ def covers_a_label(
     borders = [0, *np.searchsorted(num_pairs, parts), len(doubtful)]
     for first, last in pairwise(borders):
         part = slice(first, last)
-        of_doubtful, of_label = pairs(starts[part], ends[part])
-        share = covered_share(
+        of_doubtful, of_label = pair_up(starts[part], ends[part])
+        share = compute_covered_share(
             detections.bbox_xywh[doubtful[part][of_doubtful]],
             detections.bbox_xywh[selected[of_label]],
         )
@@ -120,7 +120,7 @@ def covers_a_label(
     return covers
 
 
-def pairs(
+def pair_up(
     starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair each i with starts[i], ..., ends[i] - 1.
@@ -135,7 +135,7 @@ def pairs(
     return first, second
 
 
-def covered_share(
+def compute_covered_share(
     regions_xywh: np.ndarray, bbox_xywh: np.ndarray
 ) -> np.ndarray:
     """Return which part of each box its region covers.

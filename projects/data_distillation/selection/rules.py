@@ -100,7 +100,7 @@ class SelectionRules:
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
         self.filters: dict[str, Filter] = {
-            name_of(cfg): TASK_UTILS.build(cfg) for cfg in filters
+            format_call(cfg): TASK_UTILS.build(cfg) for cfg in filters
         }
         self.ignore: Selector | None = ignore and TASK_UTILS.build(ignore)
         self.max_empty_share = max_empty_share
@@ -120,7 +120,7 @@ class SelectionRules:
         """
         json.dumps(self.config)
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
-        validation = self.validation_matches(provenance, labeled)
+        validation = self.match_validation(provenance, labeled)
         for selector in filter(None, (self.selector, self.ignore)):
             selector.choose(nothing, labeled, validation)
 
@@ -137,7 +137,7 @@ class SelectionRules:
             detections: All detections, by image.
             is_read: Shape (m,), bool, whether each image could be read.
             labeled: The counts of the labeled file.
-            validation: See `validation_matches`.
+            validation: See `match_validation`.
 
         Returns:
             The selection.
@@ -159,9 +159,13 @@ class SelectionRules:
         if self.ignore:
             ignore_scores = self.ignore.choose(found, labeled, validation)
             is_ignored = is_thick & is_at_least(ignore_scores, detections)
-            is_ignored = doubtful_regions(detections, is_ignored, is_selected)
-        is_empty = is_read & ~is_in(detections, is_selected, len(is_read))
-        keeps_image = is_read & ~self._surplus(detections, is_empty, is_read)
+            is_ignored = choose_regions(detections, is_ignored, is_selected)
+        is_empty = is_read & ~find_images_with(
+            detections, is_selected, len(is_read)
+        )
+        keeps_image = is_read & ~self._find_surplus(
+            detections, is_empty, is_read
+        )
         return Selection(
             min_scores=min_scores,
             ignore_scores=ignore_scores,
@@ -187,7 +191,7 @@ class SelectionRules:
             passes = passes & passes_this
         return is_thick, num_stopped, passes
 
-    def _surplus(
+    def _find_surplus(
         self, detections: Detections, is_empty: np.ndarray, is_read: np.ndarray
     ) -> np.ndarray:
         """Say which empty images are more than `max_empty_share` allows."""
@@ -199,13 +203,13 @@ class SelectionRules:
         # A hair more, since 0.2 / 0.8 * 80 comes out below 20.
         num_kept = int(num_labeled * share / (1 - share) + 1e-6)
         best_first = np.argsort(
-            -best_scores(detections, len(is_empty))[empty], kind='stable'
+            -find_best_scores(detections, len(is_empty))[empty], kind='stable'
         )
         surplus = np.zeros_like(is_empty)
         surplus[empty[best_first[: max(len(empty) - num_kept, 0)]]] = True
         return surplus
 
-    def validation_matches(
+    def match_validation(
         self, provenance: dict, labeled: LabeledCounts
     ) -> list[ClassMatches] | None:
         """Compare the validation images' detections with their truth.
@@ -233,9 +237,9 @@ class SelectionRules:
         store.check_same_teacher(provenance)
         table = store.read()
         table = table.filter(pc.is_null(table['unreadable']))
-        return match_detections(self.passing_rows(table), truth)
+        return match_detections(self.filter_rows(table), truth)
 
-    def passing_rows(self, table: pa.Table) -> Iterator[dict]:
+    def filter_rows(self, table: pa.Table) -> Iterator[dict]:
         """Yield the rows of a store, without what may not become a label.
 
         Args:
@@ -248,11 +252,11 @@ class SelectionRules:
         of_images = np.split(passes, np.cumsum(lengths)[:-1])
         for row, keep in zip(table.to_pylist(), of_images, strict=True):
             yield {
-                name: compressed(value, keep) for name, value in row.items()
+                name: keep_elements(value, keep) for name, value in row.items()
             }
 
 
-def name_of(config: dict) -> str:
+def format_call(config: dict) -> str:
     """Write a filter's config as a call."""
     arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
     return f'{config["type"]}({", ".join(arguments)})'
@@ -273,7 +277,7 @@ def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
         )
 
 
-def compressed(value: object, keep: np.ndarray) -> object:
+def keep_elements(value: object, keep: np.ndarray) -> object:
     """Leave out the elements that are not kept; what is no list stays."""
     if not isinstance(value, list):
         return value
@@ -285,7 +289,7 @@ def is_at_least(min_scores: np.ndarray, detections: Detections) -> np.ndarray:
     return detections.scores >= min_scores[detections.labels]
 
 
-def doubtful_regions(
+def choose_regions(
     detections: Detections, is_wanted: np.ndarray, is_selected: np.ndarray
 ) -> np.ndarray:
     """Leave out of the regions to ignore what is, or covers, a label."""
@@ -297,7 +301,7 @@ def doubtful_regions(
     return is_ignored
 
 
-def is_in(
+def find_images_with(
     detections: Detections, chosen: np.ndarray, num_images: int
 ) -> np.ndarray:
     """Say which images have a chosen detection."""
@@ -306,7 +310,7 @@ def is_in(
     return has_one
 
 
-def best_scores(detections: Detections, num_images: int) -> np.ndarray:
+def find_best_scores(detections: Detections, num_images: int) -> np.ndarray:
     """Return each image's highest score; 0 if nothing was detected."""
     best = np.zeros(num_images, np.float32)
     # The first of an image is its best.

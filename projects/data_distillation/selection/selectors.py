@@ -160,7 +160,7 @@ class MatchedSelector:
         by_class = found.by_class(num_classes)
         if self.smoothing:
             usable = [(scores >= self.floor).sum() for scores in by_class]
-            wanted = per_image * smoothed(
+            wanted = per_image * smooth_counts(
                 labeled.num_instances,
                 np.array(usable) / per_image,
                 self.smoothing,
@@ -179,7 +179,7 @@ class MatchedSelector:
         return min(max(kth_highest, self.floor), self.ceiling)
 
 
-def smoothed(
+def smooth_counts(
     num_instances: np.ndarray, num_found: np.ndarray, strength: float
 ) -> np.ndarray:
     """Draw the counts of rarely labeled classes to the rate of all classes.

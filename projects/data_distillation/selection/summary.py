@@ -27,7 +27,7 @@ MAX_DISTANCE = 0.2
 MAX_CHANCE = 1e-3
 
 
-def report(
+def summarize_selection(
     detections: Detections,
     selection: Selection,
     labeled: LabeledCounts,
@@ -48,18 +48,18 @@ def report(
     Returns:
         A table with a line per class, warnings, and what was left out.
     """
-    kept = counts_by_class(detections, selection.is_selected, labeled)
-    ignored = counts_by_class(detections, selection.is_ignored, labeled)
+    kept = count_by_class(detections, selection.is_selected, labeled)
+    ignored = count_by_class(detections, selection.is_ignored, labeled)
     warnings = [
-        *count_warnings(kept, selection.num_images, labeled),
-        *distribution_warnings(selection, labeled, validation),
-        *unreadable_warning(unreadable),
+        *warn_of_counts(kept, selection.num_images, labeled),
+        *warn_of_distributions(selection, labeled, validation),
+        *warn_of_unreadable(unreadable),
     ]
     return '\n'.join(
         [
-            render(table_of(selection, labeled, kept, ignored)),
+            render(make_table(selection, labeled, kept, ignored)),
             *(f'warning: {text}' for text in warnings),
-            *left_out(selection),
+            *describe_left_out(selection),
             f'{kept.sum():,} of {len(detections):,} detections on '
             f'{selection.num_images:,} images became pseudo labels: '
             f'{out_file}',
@@ -67,7 +67,7 @@ def report(
     )
 
 
-def counts_by_class(
+def count_by_class(
     detections: Detections, chosen: np.ndarray, labeled: LabeledCounts
 ) -> np.ndarray:
     """Count the chosen detections (a mask) of each class."""
@@ -76,7 +76,7 @@ def counts_by_class(
     )
 
 
-def table_of(
+def make_table(
     selection: Selection,
     labeled: LabeledCounts,
     kept: np.ndarray,
@@ -114,7 +114,7 @@ def table_of(
     return table
 
 
-def left_out(selection: Selection) -> Iterator[str]:
+def describe_left_out(selection: Selection) -> Iterator[str]:
     """Say what was left out before and after the scores were looked at."""
     if selection.num_thin:
         yield (
@@ -129,7 +129,7 @@ def left_out(selection: Selection) -> Iterator[str]:
     )
 
 
-def count_warnings(
+def warn_of_counts(
     kept: np.ndarray, num_images: int, labeled: LabeledCounts
 ) -> Iterator[str]:
     """Warn of classes without labels, and of far too few or many.
@@ -152,7 +152,7 @@ def count_warnings(
             )
 
 
-def distribution_warnings(
+def warn_of_distributions(
     selection: Selection,
     labeled: LabeledCounts,
     validation: Sequence[ClassMatches] | None,
@@ -185,7 +185,7 @@ def distribution_warnings(
             )
 
 
-def unreadable_warning(unreadable: Sequence[dict]) -> Iterator[str]:
+def warn_of_unreadable(unreadable: Sequence[dict]) -> Iterator[str]:
     """Warn if images could not be read."""
     if unreadable:
         yield (

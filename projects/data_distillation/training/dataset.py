@@ -112,10 +112,10 @@ class CheckedCocoDataset(CocoDataset):
         return coco
 
 
-def parts_of(dataset: Dataset) -> Iterator[Dataset]:
+def walk_parts(dataset: Dataset) -> Iterator[Dataset]:
     """Yield a dataset and all that it wraps."""
     yield dataset
     inner = [getattr(dataset, 'dataset', None)]
     for part in getattr(dataset, 'datasets', inner):
         if part is not None:
-            yield from parts_of(part)
+            yield from walk_parts(part)

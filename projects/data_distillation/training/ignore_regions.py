@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..arguments import check_above_0
-from .dataset import parts_of
+from .dataset import walk_parts
 
 
 @HOOKS.register_module()
@@ -51,12 +51,12 @@ class IgnoreRegionsHook(Hook):
             ValueError: If there are regions, but the detector's way of
                 assigning has no means to ignore them.
         """
-        regions = num_ignored(runner.train_dataloader.dataset)
+        regions = count_ignored(runner.train_dataloader.dataset)
         if not regions:
             return
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        found = list(assigners(model))
+        found = list(find_assigners(model))
         unable = {type(a).__name__ for a in found if not can_ignore(a)}
         if unable or not found:
             raise ValueError(
@@ -67,7 +67,7 @@ class IgnoreRegionsHook(Hook):
             )
         for assigner in found:
             assigner.ignore_iof_thr = self.ignore_iof_thr
-            assigner.assign = ignoring_without_objects(
+            assigner.assign = ignore_without_objects(
                 assigner.assign, self.ignore_iof_thr
             )
         print_log(
@@ -78,7 +78,7 @@ class IgnoreRegionsHook(Hook):
         )
 
 
-def ignoring_without_objects(
+def ignore_without_objects(
     assign: Callable[..., AssignResult], ignore_iof_thr: float
 ) -> Callable[..., AssignResult]:
     """Make an assigner ignore regions of images without an object, too.
@@ -111,16 +111,16 @@ def ignoring_without_objects(
     return wrapped
 
 
-def num_ignored(dataset: Dataset) -> int:
+def count_ignored(dataset: Dataset) -> int:
     """Count the regions to ignore in the pseudo labels of a dataset's parts.
 
     Args:
         dataset: A `CheckedCocoDataset`, or one that wraps such ones.
     """
-    return sum(getattr(part, 'num_ignored', 0) for part in parts_of(dataset))
+    return sum(getattr(part, 'num_ignored', 0) for part in walk_parts(dataset))
 
 
-def assigners(model: nn.Module) -> Iterator[object]:
+def find_assigners(model: nn.Module) -> Iterator[object]:
     """Yield what assigns boxes to objects in all heads of a detector."""
     for module in model.modules():
         for name, value in vars(module).items():

@@ -48,7 +48,7 @@ class ResumeHook(Hook):
         if not runner.cfg.get('resume') or runner.cfg.get('load_from'):
             return
         if is_main_process():
-            mend_note(Path(runner.work_dir))
+            repair_last_checkpoint(Path(runner.work_dir))
         barrier()  # What comes next in every process is to read the note.
 
     def before_train(self, runner: Runner) -> None:
@@ -139,7 +139,7 @@ def set_seeds(*key: int) -> None:
     torch.manual_seed(seed)
 
 
-def mend_note(folder: Path) -> None:
+def repair_last_checkpoint(folder: Path) -> None:
     """Let the file `last_checkpoint` name a checkpoint that is whole.
 
     Args:
@@ -147,14 +147,14 @@ def mend_note(folder: Path) -> None:
             such file either.
     """
     note = folder / 'last_checkpoint'
-    if found := last_checkpoint(folder):
+    if found := find_last_checkpoint(folder):
         with replacing(note) as file:
             file.write(str(found).encode())
     else:
         note.unlink(missing_ok=True)
 
 
-def last_checkpoint(folder: Path) -> Path | None:
+def find_last_checkpoint(folder: Path) -> Path | None:
     """Find the checkpoint from which a training goes on.
 
     It is the one that the file `last_checkpoint` names. If that one is
@@ -172,7 +172,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     name = Path(note.read_text().strip()).name if note.is_file() else ''
     if zipfile.is_zipfile(folder / name):
         return folder / name
-    found = newest_whole(folder)
+    found = find_newest_whole(folder)
     if found or note.is_file():
         print_log(
             f'{folder}: the last checkpoint ({name or "not named"}) is '
@@ -184,7 +184,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     return found
 
 
-def newest_whole(folder: Path) -> Path | None:
+def find_newest_whole(folder: Path) -> Path | None:
     """Find the checkpoint of the highest iteration that is not cut short.
 
     Args:

@@ -40,9 +40,9 @@ class StrongAugmentation(BaseTransform):
     """
 
     def __init__(self, geometric: bool = True) -> None:
-        changes = [one_of(COLOR)]
+        changes = [choose_one(COLOR)]
         if geometric:
-            changes.append(one_of(GEOMETRY))
+            changes.append(choose_one(GEOMETRY))
         self.transforms = Compose(
             [
                 dict(type='RandomOrder', transforms=changes),
@@ -67,7 +67,7 @@ class StrongAugmentation(BaseTransform):
         return self.transforms(results)
 
 
-def one_of(names: tuple[str, ...]) -> dict:
+def choose_one(names: tuple[str, ...]) -> dict:
     """Return the config that applies one of these transforms at random."""
     space = [[dict(type=name)] for name in names]
     return dict(type='RandAugment', aug_space=space, aug_num=1)
