@@ -32,7 +32,7 @@ from ..coco.evaluation import detection_metrics
 from ..inference.tta import MultiViewTTA
 from ..inference.view_batches import MadeView, made_views, make_pixels
 from ..text import render
-from .memory import peak_memory_mib, read_clock, reset_peak_memory
+from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 
 # Boxes of one class that overlap more are called the same; see `difference`.
@@ -62,7 +62,7 @@ class Variant:
         run = self.prepare(indices)
         reset_peak_memory()
         self.seconds.append(run())
-        self.peaks_mib.append(peak_memory_mib())
+        self.peaks_mib.append(read_peak_memory_mib())
 
 
 class Collector(Hook):

@@ -22,7 +22,7 @@ from ..coco.reading import read_coco
 from ..detections.shards import PROVENANCE, SCHEMA
 from ..detections.store import DetectionStore
 from ..selection.export import select_labels
-from .memory import peak_mib
+from .memory import read_process_peak_mib
 
 SIDE = 1000  # of all images, pixels
 
@@ -227,7 +227,9 @@ def time_call(function: Callable, *arguments: object) -> dict:
     start = time.perf_counter()
     function(*arguments)
     seconds = time.perf_counter() - start
-    return dict(seconds=round(seconds, 2), peak_mib=peak_mib())
+    return dict(
+        seconds=round(seconds, 2), peak_mib=int(read_process_peak_mib())
+    )
 
 
 def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
