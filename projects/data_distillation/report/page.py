@@ -20,6 +20,7 @@ from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
+from ..text import duration
 from .gallery import make_gallery
 from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
@@ -28,7 +29,6 @@ from .tables import (
     Row,
     collect_notes,
     describe_labels,
-    duration,
     find_unevaluated,
     make_class_table,
     make_comparison,

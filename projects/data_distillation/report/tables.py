@@ -209,14 +209,3 @@ def format_quality(name: str, quality: Quality | None) -> list[str]:
 def format_percent(value: float | None) -> str:
     """Write a metric as percent without the sign; None as a dash."""
     return DASH if value is None else f'{100 * value:.1f}'
-
-
-def duration(seconds: float | None) -> str:
-    """Write a time as hours, minutes and seconds."""
-    if seconds is None:
-        return DASH
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f'{hours} h {minutes} min'
-    return f'{minutes} min {seconds} s' if minutes else f'{seconds} s'
