@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from report_files import HOSTILE, write_selection
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco.evaluation import pseudo_label_quality
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.detections.store import StoreError
@@ -77,8 +78,8 @@ def test_empty_folder_is_refused(tmp_path):
 
 def test_store_without_a_readable_image_is_refused(tmp_path):
     source = write_selection(tmp_path / 'a')
-    store = report_labels.DetectionStore(tmp_path / 'b', dict(views=[]))
-    row = report_labels.DetectionStore(source.detections).read().to_pylist()[0]
+    store = DetectionStore(tmp_path / 'b', dict(views=[]))
+    row = DetectionStore(source.detections).read().to_pylist()[0]
     store.add(dict(row, unreadable='empty'))
     store.flush()
 

@@ -148,8 +148,7 @@ class LabelReport:
         else:
             lines.append(f'pseudo labels images: {quality.num_images}')
             lines.append(f'pseudo labels instances: {total.num_labels}')
-        for share in ('precision', 'recall', 'f1'):
-            value = getattr(total, share)
+        for share, value in total.shares.items():
             shown = 'not defined' if value is None else f'{value:.3f}'
             lines.append(f'{name} {share}: {shown}')
         return lines

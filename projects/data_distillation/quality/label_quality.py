@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from rich.table import Table
@@ -64,15 +65,18 @@ class Counts:
         """
         return divide(2 * self.num_right, self.num_labels + self.num_truth)
 
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """Precision, recall and F1 by name; None where not defined."""
+        return dict(precision=self.precision, recall=self.recall, f1=self.f1)
+
     def to_dict(self) -> dict:
-        """Return counts and shares by name, for JSON."""
+        """Return the counts and the shares by name, for JSON."""
         return dict(
             truth=self.num_truth,
             labels=self.num_labels,
             right=self.num_right,
-            precision=self.precision,
-            recall=self.recall,
-            f1=self.f1,
+            **self.shares,
         )
 
 
@@ -191,26 +195,55 @@ def measure_quality(
     image_ids = find_images(rows, truth, truth_file)
     if candidates is None:
         candidates = map(drop_thin, rows)
-    labels = found_boxes(list(candidates), truth, truth_file)
-    matches = match(truth, labels, image_ids, iou)
     return Quality(
         len(rows),
         iou,
-        {
-            name: ClassQuality(min_score, of_class)
-            for (name, min_score), of_class in zip(
-                min_scores.items(), matches, strict=True
-            )
-        },
+        match_classes(candidates, truth, truth_file, min_scores, iou),
         coco_metrics(truth, found_boxes(rows, truth, truth_file), image_ids),
     )
+
+
+def match_classes(
+    candidates: Iterable[Mapping],
+    truth: dict,
+    truth_file: str | Path,
+    min_scores: Mapping[str, float | None],
+    iou: float,
+) -> dict[str, ClassQuality]:
+    """Match the detections that may become labels with the truth, by class.
+
+    Args:
+        candidates: One row for each image, with the names and values of
+            `shards.SCHEMA`.
+        truth: A COCO object with the true objects.
+        truth_file: The file of the truth, for messages.
+        min_scores: See `measure_quality`.
+        iou: The least overlap at which a label is right, in (0, 1].
+
+    Returns:
+        The quality of each class, by name, in the order of `min_scores`.
+
+    Raises:
+        CocoError: If the truth lacks an image.
+        ValueError: If `iou` is out of range.
+    """
+    candidates = list(candidates)
+    image_ids = find_images(candidates, truth, truth_file)
+    labels = found_boxes(candidates, truth, truth_file)
+    matches = match(truth, labels, image_ids, iou)
+    return {
+        name: ClassQuality(min_score, of_class)
+        for (name, min_score), of_class in zip(
+            min_scores.items(), matches, strict=True
+        )
+    }
 
 
 def drop_thin(row: Mapping) -> dict:
     """Return a row without the detections that never become labels."""
     is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in boxes_of(row)]
     columns = {
-        name: [v for v, kept in zip(row[name], is_wide, strict=True) if kept]
+        name: list(compress(row[name], is_wide))
         for name in ('bboxes_xyxy', 'scores', 'labels')
     }
     return dict(row, **columns)
@@ -255,7 +288,5 @@ def format_counts(counts: Counts) -> list[str]:
         f'{counts.num_truth:,}',
         f'{counts.num_labels:,}',
         f'{counts.num_right:,}',
-        format_share(counts.precision),
-        format_share(counts.recall),
-        format_share(counts.f1),
+        *map(format_share, counts.shares.values()),
     ]

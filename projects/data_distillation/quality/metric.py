@@ -123,9 +123,5 @@ def collect_shares(counts: Counts, prefix: str = '') -> dict[str, float]:
     """Return precision, recall and F1 by name; -1 where not defined."""
     return {
         f'{prefix}{name}': -1.0 if value is None else value
-        for name, value in (
-            ('precision', counts.precision),
-            ('recall', counts.recall),
-            ('f1', counts.f1),
-        )
+        for name, value in counts.shares.items()
     }

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..coco.matching import find_images, found_boxes, match
 from ..coco.reading import check_classes, read_coco
 from ..detections.columns import Detections, flatten
-from ..detections.store import DetectionStore, StoreError
-from ..quality.label_quality import ClassQuality, Quality
+from ..detections.store import StoreError
+from ..quality.label_quality import Quality, match_classes
 from ..selection.coco_writer import read_origin
-from ..selection.export import read_rules
+from ..selection.export import open_store, read_rules, read_wanted
 from ..selection.rules import Selection, SelectionRules
 from ..selection.selectors import LabeledCounts
 
@@ -47,13 +46,6 @@ class LabelSource:
     labeled: str
     truth: str | None = None
     images: Path | None = None
-
-    def wanted(self) -> dict[str, int] | None:
-        """Return name and id of the only images to look at; None for all."""
-        if self.images is None:
-            return None
-        images = read_coco(self.images, 'images')['images']
-        return {image['file_name']: image['id'] for image in images}
 
 
 @dataclass(frozen=True)
@@ -118,12 +110,8 @@ def read_labels(source: LabelSource) -> StoredLabels:
         CocoError: If a file is broken, or of other classes.
         KeyError: If a filter is of an unknown type.
     """
-    store = DetectionStore(source.detections)
-    if store.provenance is None:
-        raise FileNotFoundError(
-            f'no detections (*.parquet) in {source.detections}'
-        )
-    stored = store.read(source.wanted())
+    store = open_store(source.detections)
+    stored = store.read(read_wanted(source.images))
     table = stored.filter(pc.is_null(stored['unreadable']))
     if not len(table):
         raise StoreError(
@@ -199,13 +187,6 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
         random = np.random.default_rng(0)
         chosen = random.choice(len(table), MAX_JUDGED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
-    rows = list(labels.rules.filter_rows(table))
-    found = found_boxes(rows, truth, source)
-    matches = match(truth, found, find_images(rows, truth, source), IOU)
-    classes = {
-        name: ClassQuality(min_score, of_class)
-        for (name, min_score), of_class in zip(
-            labels.min_scores.items(), matches, strict=True
-        )
-    }
-    return Quality(len(rows), IOU, classes, detections={})
+    candidates = labels.rules.filter_rows(table)
+    classes = match_classes(candidates, truth, source, labels.min_scores, IOU)
+    return Quality(len(table), IOU, classes, detections={})

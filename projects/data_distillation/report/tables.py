@@ -71,12 +71,7 @@ def describe_origin(origin: Mapping) -> Iterator[Row]:
 
 def format_config(config: Mapping | None) -> str:
     """Write a config as a call; a dash for none."""
-    if not config:
-        return DASH
-    config = {key: value for key, value in config.items() if key != 'type'} | {
-        'type': config.get('type', '')
-    }
-    return format_call(config)
+    return format_call({'type': '', **config}) if config else DASH
 
 
 def format_views(views: Sequence | None) -> str:

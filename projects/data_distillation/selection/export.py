@@ -52,9 +52,7 @@ def select_labels(
     """
     rules = SelectionRules(**selection)
     labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
-    store = DetectionStore(detections)
-    if store.provenance is None:
-        raise FileNotFoundError(f'no detections (*.parquet) in {detections}')
+    store = open_store(detections)
     if store.provenance.get('purpose') == 'validation':
         raise StoreError(
             f'{detections} holds detections of validation images, of which no '
@@ -63,18 +61,49 @@ def select_labels(
     if 'classes' in store.provenance:
         classes = store.provenance['classes']
         check_classes(classes, labeled['categories'], labeled_file)
-    wanted = None
-    if only_images_of:
-        images = read_coco(only_images_of, 'images')['images']
-        wanted = {image['file_name']: image['id'] for image in images}
     return export_pseudo_labels(
-        store.read(wanted),
+        store.read(read_wanted(only_images_of)),
         labeled['categories'],
         LabeledCounts.of(labeled),
         rules,
         store.provenance,
         out_file,
     )
+
+
+def open_store(folder: Path) -> DetectionStore:
+    """Open a detection store that must hold detections.
+
+    Args:
+        folder: The folder of the store.
+
+    Raises:
+        FileNotFoundError: If there are no detections in the folder.
+        StoreError: If the detections cannot be read.
+    """
+    store = DetectionStore(folder)
+    if store.provenance is None:
+        raise FileNotFoundError(f'no detections (*.parquet) in {folder}')
+    return store
+
+
+def read_wanted(file: Path | None) -> dict[str, int] | None:
+    """Read which of the stored images are wanted.
+
+    Args:
+        file: A COCO file of the wanted images; None if all are wanted.
+
+    Returns:
+        File name -> image id; None if all images are wanted.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file cannot be used.
+    """
+    if file is None:
+        return None
+    images = read_coco(file, 'images')['images']
+    return {image['file_name']: image['id'] for image in images}
 
 
 def read_rules(pseudo_labels: Path) -> dict:

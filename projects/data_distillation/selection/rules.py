@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -281,7 +282,7 @@ def keep_elements(value: object, keep: np.ndarray) -> object:
     """Leave out the elements that are not kept; what is no list stays."""
     if not isinstance(value, list):
         return value
-    return [one for one, kept in zip(value, keep, strict=True) if kept]
+    return list(compress(value, keep))
 
 
 def is_at_least(min_scores: np.ndarray, detections: Detections) -> np.ndarray:
