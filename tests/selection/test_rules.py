@@ -312,5 +312,5 @@ def test_good_rules_pass_the_check(validation):
 
 
 def test_detections_of_unknown_classes_are_refused():
-    with pytest.raises(CocoError, match='2 categories, got .* number 2'):
+    with pytest.raises(CocoError, match='2 categories, but .* number 2'):
         apply(detections((0, 0.9, dict(label=2))))

@@ -324,7 +324,7 @@ def test_precision_that_is_just_met_is_enough(percent):
 
 
 def test_precision_needs_validation():
-    with pytest.raises(ValueError, match=r'docs/selection.md.*got none'):
+    with pytest.raises(ValueError, match=r'got none.*docs/selection.md'):
         PrecisionSelector(0.9).choose(NOTHING, LABELED)
 
 
@@ -354,5 +354,5 @@ def test_target_out_of_range_is_refused(target):
     ],
 )
 def test_matching_refuses_what_makes_no_sense(arguments):
-    with pytest.raises(ValueError, match=r'must .*, got|and 0 without'):
+    with pytest.raises(ValueError, match='must .*, got'):
         MatchedSelector(**arguments)

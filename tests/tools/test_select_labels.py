@@ -144,7 +144,7 @@ REFUSED = [
     ),
     (
         ['--method', 'fixed', '--min-score', 'red=0.5'],
-        "missing or unknown are ['green']",
+        "['green'] are missing or unknown",
     ),
     (['--validation', 'x'], '--validation-truth go together'),
     (['--like', 'x.json', '--min-views', 2], '--like goes with no other'),
@@ -446,9 +446,9 @@ def test_far_too_many_or_few_labels_are_named(tmp_path, num_labeled, warns):
     # One an image; labeled 1/4 to 9/4.
     report = report_of(tmp_path, [0.9] * 8, fixed, num_labeled)
 
-    text = "8 pseudo labels of class 'red': as many per image as labeled "
+    text = "class 'red' has 8 pseudo labels; at the rate of the labeled images"
     assert (text in report) == warns
-    assert "warning: no pseudo label of class 'green'" in report
+    assert "warning: class 'green' has no pseudo label" in report
 
 
 def test_what_filters_stopped_is_said(store, labeled, tmp_path):
@@ -478,7 +478,7 @@ def test_scores_of_another_kind_of_images_are_named(tmp_path):
         return report_of(tmp_path, alike.tolist(), fixed, 2, validation)
 
     assert "scores of class 'red' differ" in report(other)
-    assert 'are these images of the same kind?' in report(other)
+    assert 'check that these images are of the same kind' in report(other)
     assert 'differ' not in report(random.random(300))
 
 
