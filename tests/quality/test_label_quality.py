@@ -182,7 +182,7 @@ def test_table_has_a_line_per_class_and_the_total(truth):
         (line,) = (line for line in lines if name in line.split())
         return ' '.join(line.strip('┃').replace('│', ' ').split())
 
-    assert '2 images, right from IoU 0.75' in lines[0]
+    assert '2 images, right at IoU 0.75 or more' in lines[0]
     assert cells('class') == (
         'class ┃ min_score ┃ truth ┃ labels ┃ right ┃ precision ┃ recall ┃ F1'
     )
