@@ -178,7 +178,7 @@ def test_killed_processes_go_on_from_the_last_whole_checkpoint(
 
     assert again.returncode == 0, log[-3000:]
     assert 'resumed epoch: 0, iter: 2' in log
-    assert 'going on from iter_2.pth' in log
+    assert 'continuing from iter_2.pth' in log
     expected, found = (read_rows(tmp_path / config.stem) for config in configs)
     both = expected.keys() & found.keys()
     # Iterations 2 and 3, and 4 of those that were quick enough.
