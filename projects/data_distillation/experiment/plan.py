@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..detections.store import DetectionStore
 from ..text import duration, render
-from ..training.resume import last_checkpoint
+from ..training.resume import find_last_checkpoint
 from .fingerprint import changes
 from .names import PSEUDO_LABELS
 from .process import StageError, environment
@@ -89,7 +89,7 @@ def steps(distillation: Distillation) -> Iterator[Step]:
     folder = work_dir / 'teacher'
     for number in range(1, distillation.num_rounds + 1):
         # Of a training that goes on, others come.
-        teacher = None if step.iterations else last_checkpoint(folder)
+        teacher = None if step.iterations else find_last_checkpoint(folder)
         folder = round_dir(work_dir, number) / 'student'
         name = f'round {number}: ' if distillation.num_rounds > 1 else ''
         annotation = annotation_step(
@@ -147,7 +147,7 @@ def training_step(
         return Step(stage, f'{text}, again: {reasons[0]}', total)
     if (folder / FINISHED).is_file():
         return Step(stage, 'done')
-    checkpoint = last_checkpoint(folder)
+    checkpoint = find_last_checkpoint(folder)
     done = int(checkpoint.stem.removeprefix('iter_')) if checkpoint else 0
     if done:
         text = f'{total - done:,} of {text}'
@@ -203,7 +203,7 @@ class Rates:
             if any(step.iterations or step.images for step in found):
                 iteration = time_iteration(stages, Path(folder))
             if any(step.images for step in found):
-                teacher = last_checkpoint(Path(folder))
+                teacher = find_last_checkpoint(Path(folder))
                 image = time_image(stages, Path(folder), teacher)
         return cls(iteration, image)
 

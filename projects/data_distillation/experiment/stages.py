@@ -10,8 +10,8 @@ from pathlib import Path
 from ..annotation.provenance import provenance_of
 from ..detections.provenance import differing_keys
 from ..detections.store import DetectionStore
-from ..selection.coco_writer import digest_of_labels
-from ..training.resume import last_checkpoint
+from ..selection.coco_writer import hash_labels
+from ..training.resume import find_last_checkpoint
 from .comparison import newest_metrics
 from .definition import Experiment, pseudo_label_key
 from .fingerprint import (
@@ -75,9 +75,9 @@ class Stages:
             replace_results(stage, folder, reasons)
         if (folder / FINISHED).is_file():
             say(f'{stage}: trained already, in {folder}')
-            return last_checkpoint(folder)
+            return find_last_checkpoint(folder)
         write_settings(folder, settings)
-        checkpoint = last_checkpoint(folder)
+        checkpoint = find_last_checkpoint(folder)
         flags = ['--resume', checkpoint] if checkpoint else []
         flags += cfg_options(*options, *self.experiment.options)
         config = self.experiment.config(stage)
@@ -87,7 +87,7 @@ class Stages:
         run_stage(stage, command, folder, counter)
         shutil.rmtree(folder / 'test', ignore_errors=True)
         (folder / FINISHED).touch()
-        return last_checkpoint(folder)
+        return find_last_checkpoint(folder)
 
     def _training_options(self, stage: str, labels: Path | None) -> list[str]:
         """Return what a training stage is told besides the user's options."""
@@ -112,7 +112,7 @@ class Stages:
             cfg.merge_from_dict({pseudo_label_key(cfg): ''})
         settings = training_settings(cfg, self.seed)
         if labels:
-            settings['files'][labels.name] = digest_of_labels(labels)
+            settings['files'][labels.name] = hash_labels(labels)
         return settings
 
     def _check_seed(self, folder: Path) -> None:
