@@ -31,7 +31,7 @@ from ..annotation.rows import boxes_row
 from ..coco.evaluation import detection_metrics
 from ..inference.tta import MultiViewTTA
 from ..inference.view_batches import MadeView, made_views, make_pixels
-from ..text import render
+from ..text import format_table
 from .memory import now, peak_memory_mib, reset_peak_memory
 from .stock import stock_config
 
@@ -321,7 +321,7 @@ def table(report: dict) -> str:
             f'{max(way["peaks_mib"]):.0f}',
             shown(way['bbox_mAP'], '.4f'),
         )
-    lines = [render(columns)]
+    lines = [format_table(columns)]
     for name, way in report['ways'].items():
         if 'difference' in way:
             lines.append(

@@ -18,7 +18,7 @@ from ..coco.matching import (
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..selection.coco_writer import read_origin
-from ..text import render
+from ..text import format_table
 
 COLUMNS = (
     'min_score',
@@ -152,7 +152,7 @@ class Quality:
             table.add_row(name, min_score, *cells(quality.counts))
         table.add_section()
         table.add_row('all', '', *cells(self.total))
-        return render(table)
+        return format_table(table)
 
 
 def label_quality(
