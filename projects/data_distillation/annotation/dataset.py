@@ -19,7 +19,7 @@ from ..files.images import (
     walk_files,
 )
 from ..inference.unreadable import unreadable_sample
-from ..text import one_line
+from ..text import format_error
 
 
 @DATASETS.register_module()
@@ -204,4 +204,4 @@ def loading_error(content: bytes, error: Exception) -> str:
         decode(content)
     except ImageError as reason:
         return str(reason)
-    return f'{type(error).__name__}: {one_line(error)}'
+    return f'{type(error).__name__}: {format_error(error)}'

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..coco.reading import Categories
-from ..text import one_line
+from ..text import format_error
 from .folders import (
     image_names,
     labeled_image,
@@ -225,7 +225,7 @@ def parse(file: Path) -> ET.Element:
         root = ET.parse(file).getroot()
     # The others are of wrong bytes and of unknown encodings.
     except (ET.ParseError, OSError, ValueError, LookupError) as error:
-        raise LabelError(f'{file}: {one_line(error)}') from None
+        raise LabelError(f'{file}: {format_error(error)}') from None
     if root.tag != 'annotation':
         raise LabelError(f'{file}: is <{root.tag}>, not <annotation>')
     return root

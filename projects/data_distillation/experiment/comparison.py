@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ..coco.evaluation import METRICS
-from ..text import render
+from ..text import format_table
 from .names import TRAINED
 
 
@@ -132,7 +132,7 @@ def comparison(summary: Mapping) -> str:
     for model in (model for model in TRAINED if model in summary):
         values = [cell(summary, model, metric) for metric in METRICS]
         table.add_row(model, TRAINED[model], *values)
-    lines = [render(table), *rounds_line(summary), labels_line(summary)]
+    lines = [format_table(table), *rounds_line(summary), labels_line(summary)]
     if summary['gap_closed'] is not None:
         gap = f'gap from teacher to oracle closed: {summary["gap_closed"]:.0%}'
         if 'seeds' in summary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ..detections.store import DetectionStore
-from ..text import duration, render
+from ..text import format_duration, format_table
 from ..training.resume import find_last_checkpoint
 from .fingerprint import changes
 from .names import PSEUDO_LABELS
@@ -65,7 +65,7 @@ def plan(runs: Sequence[Distillation]) -> str:
     found = {run.work_dir: list(steps(run)) for run in runs}
     every = [step for one in found.values() for step in one]
     rates = Rates.measured(stages, every)
-    total = duration(sum(map(rates.seconds, every)))
+    total = format_duration(sum(map(rates.seconds, every)))
     tables = [
         table_of(work_dir, one, rates) for work_dir, one in found.items()
     ]
@@ -77,8 +77,9 @@ def table_of(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
     table = Table('stage', 'to do', title=f'Plan: {work_dir}')
     table.add_column('time', justify='right')
     for step in found:
-        table.add_row(step.name, step.text, duration(rates.seconds(step)))
-    return render(table)
+        time = format_duration(rates.seconds(step))
+        table.add_row(step.name, step.text, time)
+    return format_table(table)
 
 
 def steps(distillation: Distillation) -> Iterator[Step]:

@@ -20,7 +20,7 @@ from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
-from ..text import duration
+from ..text import format_duration
 from .gallery import make_gallery
 from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
@@ -175,7 +175,9 @@ def read_truth(file: str) -> dict:
 def describe_stages(stages: Sequence[Stage]) -> dict:
     """Return what a page says of the stages."""
     return dict(
-        times=[(s.name, duration(s.seconds)) for s in stages if s.seconds],
+        times=[
+            (s.name, format_duration(s.seconds)) for s in stages if s.seconds
+        ],
         metrics=[metric.removeprefix('bbox_') for metric in METRICS],
         comparison=make_comparison(stages, TRAINED),
     )

@@ -15,7 +15,7 @@ from ..coco.reading import (
     read_coco,
 )
 from ..coco.schema import is_number, repeated
-from ..text import shown
+from ..text import format_value
 
 
 class CheckedCOCO(COCO):
@@ -63,7 +63,7 @@ def check_boxes(content: dict, source: str) -> None:
         if not all(map(is_number, annotation['bbox'])):
             raise CocoError(
                 f'{source}: `bbox` of annotation {annotation["id"]} must be '
-                f'finite, got {shown(annotation["bbox"])}. '
+                f'finite, got {format_value(annotation["bbox"])}. '
                 'tools/check_coco.py --fix removes such annotations'
             )
     twice = repeated(annotation['id'] for annotation in content['annotations'])
@@ -109,7 +109,7 @@ class CheckedCocoDataset(CocoDataset):
         if type(self.num_ignored) is not int:
             raise CocoError(
                 f'{annotation_file}: `info.data_distillation.num_ignored` '
-                f'must be an integer, got {shown(self.num_ignored)}'
+                f'must be an integer, got {format_value(self.num_ignored)}'
             )
         return coco
 
