@@ -22,6 +22,7 @@ from projects.data_distillation.distillation import (
 )
 from projects.data_distillation.dry_run import plan
 from projects.data_distillation.experiment import Experiment
+from projects.data_distillation.launch import default_work_dir
 from projects.data_distillation.launcher import Launcher
 from projects.data_distillation.run_log import log_to, say
 from projects.data_distillation.stage_process import StageError
@@ -108,19 +109,6 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help="as MMDetection's tools take them, for every stage",
     )
-
-
-def default_work_dir(experiment: Path) -> Path:
-    """Return `work_dirs/` and the experiment's path below `configs/`.
-
-    Args:
-        experiment: Its folder; of one elsewhere only the name counts.
-    """
-    configs = Path(__file__).resolve().parents[1] / 'configs'
-    experiment = experiment.resolve()
-    if configs in experiment.parents:
-        return Path('work_dirs') / experiment.relative_to(configs)
-    return Path('work_dirs') / experiment.name
 
 
 def distillation_of(args: argparse.Namespace) -> Distillation:
