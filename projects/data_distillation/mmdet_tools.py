@@ -30,6 +30,7 @@ CPU_OPTIONS = [
 # A flag of ours, which MMDetection's tools do not know.
 DRY_RUN = '--dry-run'
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook'}
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # What srun sets for each of its tasks, and sbatch alone does not.
 SLURM_VARIABLES = (
     'SLURM_JOB_ID',
@@ -45,6 +46,9 @@ SLURM_PORTS = range(10_000, 30_000)
 
 def run_mmdet_tool(name: str) -> None:
     """Run a tool that MMDetection ships, with this process's arguments.
+
+    If neither the arguments nor the config name a work folder, it is that of
+    the stage within its experiment (see `default_work_dir`).
 
     Args:
         name: Its file name, such as `'train.py'`.
@@ -68,8 +72,10 @@ def run_mmdet_tool(name: str) -> None:
             sys.argv += CPU_OPTIONS
         during.enter_context(refusing_code())
         tool = load_mmdet_tool(name)
+        args = tool.parse_args()
+        sys.argv += work_dir_flag(args)
         if is_dry_run:
-            check_annotates(tool.parse_args().config)
+            check_annotates(args.config)
             sys.argv += ['--cfg-options', 'dry_run=True']
         tool.main()
 
@@ -85,6 +91,42 @@ def load_mmdet_tool(name: str) -> ModuleType:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool
+
+
+def work_dir_flag(args: argparse.Namespace) -> list[str]:
+    """Return the flag for the default work folder of a stage.
+
+    MMDetection names the folder after the config file alone, and every
+    experiment has a `teacher.py`.
+
+    Args:
+        args: What the tool was given: `config`, `work_dir` and `cfg_options`.
+
+    Returns:
+        `--work-dir` and the folder. It is empty if the arguments or the
+        config name a folder.
+    """
+    if args.work_dir is not None:
+        return []
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    if cfg.get('work_dir') is not None:
+        return []
+    config = Path(args.config)
+    return ['--work-dir', str(default_work_dir(config.parent) / config.stem)]
+
+
+def default_work_dir(experiment: Path) -> Path:
+    """Return `work_dirs/` and the experiment's path below `configs/`.
+
+    Args:
+        experiment: The folder of its stage configs. If it is not below the
+            `configs/` of this repository, only its name counts.
+    """
+    experiment = experiment.resolve()
+    if experiment.is_relative_to(CONFIGS):
+        return Path('work_dirs') / experiment.relative_to(CONFIGS)
+    return Path('work_dirs') / experiment.name
 
 
 def check_annotates(config: str) -> None:
