@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 
-from mmdet.models.task_modules import AssignResult
+from mmdet.models.task_modules import AssignResult, BaseAssigner
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.hooks import Hook
@@ -96,7 +96,7 @@ def ignoring_without_objects(
     signature = inspect.signature(assign)
 
     @functools.wraps(assign)
-    def wrapped(*args: object, **kwargs) -> AssignResult:
+    def wrapped(*args: object, **kwargs: object) -> AssignResult:
         """Assign, then ignore what is in a region if there is no object."""
         result = assign(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
@@ -120,7 +120,7 @@ def num_ignored(dataset: Dataset) -> int:
     return sum(getattr(part, 'num_ignored', 0) for part in parts_of(dataset))
 
 
-def assigners(model: nn.Module) -> Iterator[object]:
+def assigners(model: nn.Module) -> Iterator[BaseAssigner]:
     """Yield what assigns boxes to objects in all heads of a detector."""
     for module in model.modules():
         for name, value in vars(module).items():
@@ -128,6 +128,6 @@ def assigners(model: nn.Module) -> Iterator[object]:
                 yield from value if isinstance(value, list) else [value]
 
 
-def can_ignore(assigner: object) -> bool:
+def can_ignore(assigner: BaseAssigner) -> bool:
     """Say whether an assigner can leave regions out."""
     return hasattr(assigner, 'ignore_iof_thr')
