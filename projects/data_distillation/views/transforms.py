@@ -33,7 +33,7 @@ EDGE = 0.01
 Size = tuple[int, int]
 
 
-def size_of(image: Tensor) -> Size:
+def size_hw_of(image: Tensor) -> Size:
     """Return the height and width of an image, shape (..., h, w)."""
     height, width = image.shape[-2:]
     return height, width
@@ -121,7 +121,7 @@ class Resize(ViewTransform):
 
     def apply(self, image: Tensor) -> Tensor:
         """Resize an image."""
-        return resize(image, self.size_hw(size_of(image)))
+        return resize(image, self.size_hw(size_hw_of(image)))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Scale boxes back."""
@@ -237,7 +237,7 @@ class Window(ViewTransform):
 
     def apply(self, image: Tensor) -> Tensor:
         """Cut the window out, sharing the image's memory."""
-        x1, y1, x2, y2 = self.window_xyxy(size_of(image))
+        x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
         return image[:, y1:y2, x1:x2]
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
