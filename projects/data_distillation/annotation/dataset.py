@@ -46,7 +46,7 @@ class UnlabeledDataset(BaseDetDataset):
         ValueError: If the folder has no images.
     """
 
-    def __init__(self, ann_file: str = '', **kwargs) -> None:
+    def __init__(self, ann_file: str = '', **kwargs: object) -> None:
         super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
 
     def load_data_list(self) -> list[dict]:

@@ -119,7 +119,7 @@ class Boxes:
         """Whether each is a box in its image if it is read as xyxy."""
         start, end = self.xywh[:, :2], self.xywh[:, 2:]
         inside = (start >= -TOLERANCE) & (end <= self.sizes_wh + TOLERANCE)
-        return (inside & (end > start)).all(1)
+        return np.all(inside & (end > start), axis=1)
 
 
 def image_sizes(file: CocoFile) -> dict[int, tuple[float, float]]:

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -193,7 +193,7 @@ class YoloReader:
             image = labeled_image(
                 self.image_folder,
                 file.relative_to(self.image_folder).as_posix(),
-                lambda size_wh, labels=labels: self.boxes(labels, size_wh),
+                partial(self.boxes, labels),
                 self.report,
             )
             if image is not None:
@@ -334,7 +334,7 @@ def write_yolo(
     for image in images:
         path = folder / 'images' / image.file_name
         lines = []
-        for box in image.boxes:
+        for box in image.boxes or ():
             if box.is_crowd:
                 kind = 'boxes left out: iscrowd 1, which YOLO does not have'
                 report.add(kind, image.file_name)

@@ -105,13 +105,17 @@ def summary_of_seeds(summaries: Mapping[int, dict]) -> dict:
 
 
 def combined(
-    values: Sequence, how: Callable[[Sequence[float]], float]
-) -> dict | float | None:
+    dicts: Sequence[dict], how: Callable[[Sequence[float]], float]
+) -> dict:
     """Combine numbers, or dicts of them, of equal shape; None stays None."""
-    first = values[0]
-    if isinstance(first, dict):
-        return {k: combined([v.get(k) for v in values], how) for k in first}
-    return None if None in values else how(values)
+
+    def one(values: Sequence) -> dict | float | None:
+        """Combine the values of one key."""
+        if isinstance(values[0], dict):
+            return combined(values, how)
+        return None if None in values else how(values)
+
+    return {key: one([each.get(key) for each in dicts]) for key in dicts[0]}
 
 
 def comparison(summary: Mapping) -> str:

@@ -19,7 +19,7 @@ from .fingerprint import changes
 from .names import PSEUDO_LABELS
 from .process import StageError, environment
 from .run import Distillation, round_dir
-from .stages import FINISHED, Stages, cfg_options
+from .stages import FINISHED, Stages, cfg_options, finished_checkpoint
 
 MAX_OUTPUT = 3000
 # Iterations that are measured, after so many in which layers warm up.
@@ -204,7 +204,7 @@ class Rates:
             if any(step.iterations or step.images for step in found):
                 iteration = time_iteration(stages, Path(folder))
             if any(step.images for step in found):
-                teacher = find_last_checkpoint(Path(folder))
+                teacher = finished_checkpoint(Path(folder))
                 image = time_image(stages, Path(folder), teacher)
         return cls(iteration, image)
 
@@ -273,7 +273,25 @@ def time_image(stages: Stages, folder: Path, teacher: Path) -> float:
         '--dry-run',
         *options,
     )
-    return 1 / float(RATE.search(output_of(command))[1])
+    return 1 / images_per_second(output_of(command))
+
+
+def images_per_second(output: str) -> float:
+    """Return the speed that a trial of annotation has measured.
+
+    Args:
+        output: What `tools/test.py --dry-run` has printed.
+
+    Raises:
+        StageError: If it says no speed.
+    """
+    match = RATE.search(output)
+    if match is None:
+        raise StageError(
+            'measuring failed: annotation must print `measured on ... images: '
+            f'... images/s`, got:\n{output[-MAX_OUTPUT:]}'
+        )
+    return float(match[1])
 
 
 def output_of(command: Sequence[str]) -> str:

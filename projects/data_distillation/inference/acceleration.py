@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmdet.models import SSDHead
+from mmdet.models import BaseDetector, SSDHead
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -31,7 +31,7 @@ if not hasattr(SSDHead, 'loss_cls'):
     SSDHead.loss_cls = None
 
 
-def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
+def prepare(detector: BaseDetector, mode: str, compiled: bool) -> None:
     """Rearrange a detector for inference, in place; its weights are loaded.
 
     What changes backbone and neck is tried on an image of noise. Where it
@@ -58,19 +58,19 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
         halve_heads(detector)
 
 
-def drop_masks(detector: nn.Module) -> None:
+def drop_masks(detector: BaseDetector) -> None:
     """Take the mask head away: only boxes are wanted.
 
     Args:
         detector: Is changed; without a mask head nothing is done.
     """
     roi_head = getattr(detector, 'roi_head', None)
-    if getattr(roi_head, 'with_mask', False):
+    if roi_head is not None and getattr(roi_head, 'with_mask', False):
         roi_head.mask_head = None
 
 
 @torch.no_grad()
-def rearrange(detector: nn.Module, mode: str) -> None:
+def rearrange(detector: BaseDetector, mode: str) -> None:
     """Make backbone and neck faster.
 
     Args:
@@ -134,7 +134,8 @@ def put_channels_last(part: nn.Module) -> nn.Module:
     Returns:
         The part.
     """
-    return part.to(memory_format=torch.channels_last)
+    # The overloads leave out what PyTorch documents.
+    return part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def halve(part: nn.Module) -> nn.Module:
@@ -152,7 +153,7 @@ def halve(part: nn.Module) -> nn.Module:
     return part
 
 
-def noise_for(detector: nn.Module) -> Tensor:
+def noise_for(detector: BaseDetector) -> Tensor:
     """Return a fixed random image that is large enough for the detector."""
     device = next(detector.parameters()).device
     for side in NOISE_SIDES:
@@ -163,7 +164,7 @@ def noise_for(detector: nn.Module) -> Tensor:
     return noise
 
 
-def features_of(detector: nn.Module, image: Tensor) -> list[Tensor] | None:
+def features_of(detector: BaseDetector, image: Tensor) -> list[Tensor] | None:
     """Return what backbone and neck make of an image; None if they fail."""
     try:
         return list(detector.extract_feat(image))
@@ -190,7 +191,7 @@ def are_close(
     )
 
 
-def warn_that_not(change: Callable, detector: nn.Module, name: str) -> None:
+def warn_that_not(change: Callable, detector: BaseDetector, name: str) -> None:
     """Log that a part of a detector was left as it was."""
     print_log(
         f'{change.__name__} was not applied to the {name} of this '
@@ -209,7 +210,7 @@ def contiguous(extract_feat: Callable) -> Callable:
     """
 
     @functools.wraps(extract_feat)
-    def contiguous_features(*args: object, **kwargs) -> tuple:
+    def contiguous_features(*args: object, **kwargs: object) -> tuple:
         """As `extract_feat`."""
         features = extract_feat(*args, **kwargs)
         return tuple(feature.contiguous() for feature in features)
@@ -217,7 +218,7 @@ def contiguous(extract_feat: Callable) -> Callable:
     return contiguous_features
 
 
-def halve_heads(detector: nn.Module) -> None:
+def halve_heads(detector: BaseDetector) -> None:
     """Let the heads' convolutions and linear layers use half precision.
 
     Only the layers, one by one: heads compute priors and boxes between them,
@@ -232,7 +233,9 @@ def halve_heads(detector: nn.Module) -> None:
             continue
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.forward = in_half_precision(layer.forward, device)
+                forward = in_half_precision(layer.forward, device)
+                # Of this layer alone, not of its class.
+                layer.forward = forward  # type: ignore[method-assign]
 
 
 def in_half_precision(forward: Callable, device: str) -> Callable:
@@ -244,7 +247,7 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
     """
 
     @functools.wraps(forward)
-    def half_forward(*args: object, **kwargs) -> Tensor | Sequence:
+    def half_forward(*args: object, **kwargs: object) -> Tensor | Sequence:
         """As `forward`."""
         with torch.autocast(device, HALF[device]):
             return to_fp32(forward(*args, **kwargs))

@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
 from torch import Tensor
 
-from ..views.transforms import Size
+from ..views.transforms import Size, size_hw_of
 from ..views.view import View
 from .unreadable import is_unreadable
 
@@ -61,7 +61,7 @@ class MadeView:
 
     @property
     def _original_hw(self) -> Size:
-        return tuple(self.image.shape[-2:])
+        return size_hw_of(self.image)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class LoadedView:
     @property
     def size_hw(self) -> Size:
         """Its height and width in pixels."""
-        return tuple(self.image.shape[-2:])
+        return size_hw_of(self.image)
 
     def pixels(self, made: dict[tuple, Tensor]) -> Tensor:
         """Return the view; `made` is not used."""
@@ -157,7 +157,7 @@ def check_is_original(image: Tensor, sample: DetDataSample) -> None:
 
 def different(views: Sequence[View], image: Tensor) -> list[View]:
     """Return the views of an image that look different, the first of each."""
-    size_hw = tuple(image.shape[-2:])
+    size_hw = size_hw_of(image)
     by_key: dict = {}
     for view in views:
         by_key.setdefault(view.key(size_hw), view)
