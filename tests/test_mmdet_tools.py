@@ -9,6 +9,9 @@ import pytest
 from builders import ROOT
 from torch import distributed
 
+from projects.data_distillation.annotation.interruption import (
+    AnnotationStopped,
+)
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     default_work_dir,
@@ -94,12 +97,12 @@ class Model:
         self.me = self
 
 
-def run_a_model(died: list[bool], exits: bool) -> None:
+def run_a_model(died: list[bool], end: type[BaseException] | None) -> None:
     """Note whether there was a process group yet when the model died."""
     model = Model()
     weakref.finalize(model, lambda: died.append(distributed.is_initialized()))
-    if exits:
-        sys.exit(0)
+    if end:
+        raise end
 
 
 @pytest.fixture
@@ -114,16 +117,16 @@ def of_slurm(monkeypatch):
         monkeypatch.setenv(name, 'to be set')
 
 
-@pytest.mark.parametrize('exits', [False, True])
-def test_process_group_ends_after_the_models_in_it(of_slurm, exits):
+@pytest.mark.parametrize('end', [None, SystemExit, AnnotationStopped])
+def test_process_group_ends_after_the_models_in_it(of_slurm, end):
     died = []
 
     with (
-        pytest.raises(SystemExit) if exits else contextlib.nullcontext(),
+        pytest.raises(end) if end else contextlib.nullcontext(),
         cpu_processes('slurm'),
     ):
         assert distributed.get_world_size() == 1
-        run_a_model(died, exits)
+        run_a_model(died, end)
 
     assert not distributed.is_initialized()
     assert died == [True]

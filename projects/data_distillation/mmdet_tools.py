@@ -17,6 +17,7 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
+from .annotation.interruption import AnnotationStopped
 from .inference.safe_loading import refusing_code
 
 # The wrapper that the runner makes by default asks for a GPU.
@@ -45,39 +46,51 @@ SLURM_PORTS = range(10_000, 30_000)
 
 
 def run_mmdet_tool(name: str) -> None:
-    """Run a tool that MMDetection ships, with this process's arguments.
+    """Run a tool that MMDetection ships, with the arguments of this process.
 
     If neither the arguments nor the config name a work folder, it is that of
     the stage within its experiment (see `default_work_dir`).
 
     Args:
-        name: Its file name, such as `'train.py'`.
+        name: The file name of the tool, such as `'train.py'`.
 
     Raises:
+        SystemExit: With exit code 143, if SIGTERM has stopped an annotation.
         CheckpointError: If a checkpoint could run code.
-        ValueError: If `--dry-run` is among them, and there is nothing to
-            annotate.
+        ValueError: If `--dry-run` is among the arguments, and the config has
+            nothing to annotate.
     """
-    is_dry_run = DRY_RUN in sys.argv
-    if is_dry_run:
-        sys.argv.remove(DRY_RUN)
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher
     if launcher == 'slurm':
         set_slurm_master(os.environ)
-    with ExitStack() as during:
-        if launcher != 'none' and not torch.cuda.is_available():
-            during.enter_context(cpu_processes(launcher))
-            sys.argv += CPU_OPTIONS
-        during.enter_context(refusing_code())
-        tool = load_mmdet_tool(name)
-        args = tool.parse_args()
-        sys.argv += work_dir_flag(args)
-        if is_dry_run:
-            check_annotates(args.config)
-            sys.argv += ['--cfg-options', 'dry_run=True']
-        tool.main()
+    try:
+        with ExitStack() as during:
+            if launcher != 'none' and not torch.cuda.is_available():
+                during.enter_context(cpu_processes(launcher))
+                sys.argv += CPU_OPTIONS
+            during.enter_context(refusing_code())
+            call_tool(load_mmdet_tool(name))
+    except AnnotationStopped as stop:
+        sys.exit(stop.exit_code)
+
+
+def call_tool(tool: ModuleType) -> None:
+    """Call a tool, which may be told `--dry-run`.
+
+    Args:
+        tool: The module of the tool.
+    """
+    is_dry_run = DRY_RUN in sys.argv
+    if is_dry_run:
+        sys.argv.remove(DRY_RUN)
+    args = tool.parse_args()
+    sys.argv += work_dir_flag(args)
+    if is_dry_run:
+        check_annotates(args.config)
+        sys.argv += ['--cfg-options', 'dry_run=True']
+    tool.main()
 
 
 def load_mmdet_tool(name: str) -> ModuleType:
@@ -164,8 +177,8 @@ def cpu_processes(launcher: str) -> Iterator[None]:
     init_cpu_processes(launcher)
     try:
         yield
-    except SystemExit as end:
-        # Its frames hold the runner, whose model holds the group.
+    except (AnnotationStopped, SystemExit) as end:
+        # The frames hold the runner, whose model holds the group.
         traceback.clear_frames(end.__traceback__)
         leave_processes()
         raise
