@@ -31,6 +31,7 @@ CPU_OPTIONS = [
 # This flag is added here: MMDetection's tools do not know it.
 DRY_RUN = '--dry-run'
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook'}
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # The variables that srun sets for each of its tasks. sbatch alone does not set
 # all of them.
 SLURM_VARIABLES = (
@@ -47,6 +48,9 @@ SLURM_PORTS = range(10_000, 30_000)
 
 def run_mmdet_tool(name: str) -> None:
     """Run a tool that MMDetection ships, with the arguments of this process.
+
+    If neither the arguments nor the config name a work folder, it is that of
+    the stage within its experiment (see `default_work_dir`).
 
     Args:
         name: The file name of the tool, such as `'train.py'`.
@@ -79,9 +83,13 @@ def call_tool(tool: ModuleType) -> None:
     Args:
         tool: The module of the tool.
     """
-    if DRY_RUN in sys.argv:
+    is_dry_run = DRY_RUN in sys.argv
+    if is_dry_run:
         sys.argv.remove(DRY_RUN)
-        check_annotates(tool.parse_args().config)
+    args = tool.parse_args()
+    sys.argv += work_dir_flag(args)
+    if is_dry_run:
+        check_annotates(args.config)
         sys.argv += ['--cfg-options', 'dry_run=True']
     tool.main()
 
@@ -97,6 +105,42 @@ def load_mmdet_tool(name: str) -> ModuleType:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool
+
+
+def work_dir_flag(args: argparse.Namespace) -> list[str]:
+    """Return the flag for the default work folder of a stage.
+
+    MMDetection names the folder after the config file alone, and every
+    experiment has a `teacher.py`.
+
+    Args:
+        args: What the tool was given: `config`, `work_dir` and `cfg_options`.
+
+    Returns:
+        `--work-dir` and the folder. It is empty if the arguments or the
+        config name a folder.
+    """
+    if args.work_dir is not None:
+        return []
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    if cfg.get('work_dir') is not None:
+        return []
+    config = Path(args.config)
+    return ['--work-dir', str(default_work_dir(config.parent) / config.stem)]
+
+
+def default_work_dir(experiment: Path) -> Path:
+    """Return `work_dirs/` and the experiment's path below `configs/`.
+
+    Args:
+        experiment: The folder of its stage configs. If it is not below the
+            `configs/` of this repository, only its name counts.
+    """
+    experiment = experiment.resolve()
+    if experiment.is_relative_to(CONFIGS):
+        return Path('work_dirs') / experiment.relative_to(CONFIGS)
+    return Path('work_dirs') / experiment.name
 
 
 def check_annotates(config: str) -> None:

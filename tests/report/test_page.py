@@ -9,9 +9,11 @@ from builders import CLASSES, annotate, annotate_cfg
 from report_files import HOSTILE, write_metrics, write_scalars, write_selection
 
 from projects.data_distillation.report.page import (
+    describe_stages,
     write_report,
     write_selection_report,
 )
+from projects.data_distillation.report.stages import Stage
 
 
 def data_of(html: str) -> dict | None:
@@ -156,6 +158,16 @@ def test_labels_are_those_of_the_last_round(cfg, work_dir):
 
     assert 'round2/annotate/detections' in data_of(html)['command']['before']
     assert 'round2/student labeled + pseudo-labeled 50.0' in text_of(html)
+
+
+def test_times_are_those_of_stages_with_a_log():
+    nothing = dict(losses=[], validation=[], metrics=None)
+    stages = [
+        Stage('teacher', seconds=3725.4, **nothing),
+        Stage('annotate', seconds=None, **nothing),
+    ]
+
+    assert describe_stages(stages)['times'] == [('teacher', '1:02:05')]
 
 
 def test_missing_work_folder_is_refused(cfg, tmp_path):

@@ -21,8 +21,8 @@ from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.experiment.process import ChildProcess
 from projects.data_distillation.training.resume import (
     ResumeHook,
-    last_checkpoint,
-    mend_note,
+    find_last_checkpoint,
+    repair_last_checkpoint,
     set_seeds,
 )
 
@@ -178,7 +178,7 @@ def test_killed_processes_go_on_from_the_last_whole_checkpoint(
 
     assert again.returncode == 0, log[-3000:]
     assert 'resumed epoch: 0, iter: 2' in log
-    assert 'going on from iter_2.pth' in log
+    assert 'continuing from iter_2.pth' in log
     expected, found = (read_rows(tmp_path / config.stem) for config in configs)
     both = expected.keys() & found.keys()
     # Iterations 2 and 3, and 4 of those that were quick enough.
@@ -199,13 +199,13 @@ def saved(folder: Path, *iterations: int) -> Path:
 
 
 def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
-    assert last_checkpoint(tmp_path) is None
+    assert find_last_checkpoint(tmp_path) is None
     note = tmp_path / 'last_checkpoint'
     note.write_text('/elsewhere/iter_5.pth')
-    assert last_checkpoint(tmp_path) is None
+    assert find_last_checkpoint(tmp_path) is None
     saved(tmp_path, 5, 10)
 
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+    assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
 
 
 @pytest.mark.parametrize('name', ['iter_10.pth', 'iter_20.pth', '', None])
@@ -217,7 +217,7 @@ def test_torn_checkpoint_is_not_taken(tmp_path, name, size):
     if name is not None:
         (tmp_path / 'last_checkpoint').write_text(name)
 
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+    assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
 
 
 def test_note_is_changed_only_to_resume(tmp_path):
@@ -342,10 +342,10 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
 def test_note_is_mended_or_goes(tmp_path):
     note = tmp_path / 'last_checkpoint'
     note.write_text('iter_9.pth')
-    mend_note(tmp_path)
+    repair_last_checkpoint(tmp_path)
     assert not note.exists()
 
     torch.save({}, tmp_path / 'iter_3.pth')
     note.write_text('iter_9.pth')
-    mend_note(tmp_path)
+    repair_last_checkpoint(tmp_path)
     assert note.read_text() == str(tmp_path / 'iter_3.pth')

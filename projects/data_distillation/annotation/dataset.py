@@ -19,7 +19,7 @@ from ..files.images import (
     walk_files,
 )
 from ..inference.unreadable import unreadable_sample
-from ..text import one_line
+from ..text import format_error
 
 
 @DATASETS.register_module()
@@ -47,7 +47,7 @@ class UnlabeledDataset(BaseDetDataset):
         ValueError: If the folder has no images.
     """
 
-    def __init__(self, ann_file: str = '', **kwargs) -> None:
+    def __init__(self, ann_file: str = '', **kwargs: object) -> None:
         super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -221,4 +221,4 @@ def loading_error(content: bytes, error: Exception) -> str:
         decode(content)
     except ImageError as reason:
         return str(reason)
-    return f'{type(error).__name__}: {one_line(error)}'
+    return f'{type(error).__name__}: {format_error(error)}'

@@ -9,8 +9,12 @@ from collections.abc import Callable
 from ctypes import c_bool
 from multiprocessing.sharedctypes import RawValue
 from types import FrameType
+from typing import Any
 
 from torch.utils.data import DataLoader
+
+# What Python calls on a signal, or what the system does.
+Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class AnnotationStopped(BaseException):
@@ -33,7 +37,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.is_made = False
-        self._before: object = None
+        self._before: Handler = None
 
     def listen(self, loader: DataLoader) -> None:
         """Start to note SIGTERM.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..detections.shards import ShardError, count_rows, write_rows
 from ..detections.store import DetectionStore
-from ..text import duration, megabytes
+from ..text import format_duration, format_megabytes
 
 # The number of batches that are measured. The first batch, in which layers
 # warm up, comes before them.
@@ -102,8 +102,8 @@ class Progress:
         return (
             f'{done:,} of {self.num_images:,} images '
             f'({done / max(self.num_images, 1):.0%}), {rate:.2f} images/s, '
-            f'{duration((self.num_images - done) / max(rate, 1e-9))} left, '
-            f'{self.num_unreadable:,} unreadable'
+            f'{format_duration((self.num_images - done) / max(rate, 1e-9))} '
+            f'left, {self.num_unreadable:,} unreadable'
         )
 
     def expectation(self) -> str:
@@ -119,9 +119,10 @@ class Progress:
         return (
             f'measured on {len(rows)} images: {rate:.2f} images/s with '
             f'{self.num_processes} process(es), '
-            f'{duration(self.num_pending / rate)} and '
-            f'{megabytes(needed)} of detections for {self.num_pending:,} '
-            f'images; {megabytes(free)} are free in {self.store.folder}'
+            f'{format_duration(self.num_pending / rate)} and '
+            f'{format_megabytes(needed)} of detections for '
+            f'{self.num_pending:,} images; {format_megabytes(free)} are free '
+            f'in {self.store.folder}'
             + (': NOT ENOUGH' if needed > free else '')
         )
 

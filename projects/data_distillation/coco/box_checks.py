@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text import shown
+from ..text import format_value
 from .boxes import MIN_SIDE, TOLERANCE
 from .problems import CocoFile, Problem, column_of
 from .schema import is_number
@@ -47,7 +47,8 @@ def check_ignored(file: CocoFile) -> Iterator[Problem]:
                 'ignore',
                 file.annotations,
                 index,
-                f'`ignore` is {shown(value)}, CocoDataset drops the box',
+                f'`ignore` is {format_value(value)}, CocoDataset drops the '
+                'box',
                 'remove `ignore`; if it is a region to leave out, write '
                 'iscrowd 1',
             )
@@ -61,7 +62,7 @@ def check_finite(file: CocoFile) -> Iterator[Problem]:
                 'bbox not finite',
                 file.annotations,
                 index,
-                f'bbox {shown(bbox)} is not finite',
+                f'bbox {format_value(bbox)} is not finite',
                 'remove the annotation (--fix does)',
             )
 
@@ -118,7 +119,7 @@ class Boxes:
         """Whether each is a box in its image if it is read as xyxy."""
         start, end = self.xywh[:, :2], self.xywh[:, 2:]
         inside = (start >= -TOLERANCE) & (end <= self.sizes_wh + TOLERANCE)
-        return (inside & (end > start)).all(1)
+        return np.all(inside & (end > start), axis=1)
 
 
 def image_sizes(file: CocoFile) -> dict[int, tuple[float, float]]:

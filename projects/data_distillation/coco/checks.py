@@ -9,7 +9,7 @@ import itertools
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..text import shown
+from ..text import format_value
 from .box_checks import check_areas, check_boxes, check_finite, check_ignored
 from .problems import NO_OBJECT, CocoFile, Problem, Table, column_of
 from .reading import name_error
@@ -37,7 +37,7 @@ def check_objects(file: CocoFile) -> Iterator[Problem]:
     for table in file.tables:
         for index, entry in enumerate(table.entries):
             if entry is NO_OBJECT:
-                value = shown(file.content[table.name][index])
+                value = format_value(file.content[table.name][index])
                 what = f'{value} is no object'
                 advice = 'remove it'
                 yield file.problem('no object', table, index, what, advice)
@@ -61,7 +61,7 @@ def value_problem(
         kind, what, advice = f'missing {key}', 'is missing', rule.if_missing
     else:
         kind = f'wrong {key}'
-        what = f'is {shown(value)}, {rule.needed} is needed'
+        what = f'is {format_value(value)}, {rule.needed} is needed'
         is_quoted = rule is ID and isinstance(value, str)
         advice = 'write it without quotes' if is_quoted else 'correct it'
     return file.problem(kind, table, index, f'`{key}` {what}', advice)
@@ -239,7 +239,9 @@ def difference(expected: list[tuple], found: list[tuple]) -> str:
     names = [name for _, name in expected], [name for _, name in found]
     if set(names[0]) != set(names[1]):
         more, less = (set(a) - set(b) for a, b in (names[::-1], names))
-        extra, missing = (shown(sorted(map(str, s))) for s in (more, less))
+        extra, missing = (
+            format_value(sorted(map(str, s))) for s in (more, less)
+        )
         return f'missing: {missing}, only here: {extra}'
     if names[0] != names[1]:
         pairs = itertools.zip_longest(*names, fillvalue='nothing')

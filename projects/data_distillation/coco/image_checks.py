@@ -304,5 +304,5 @@ def find_problems(
         yield from check_file(file)
     yield from check_together(files, has_images=bool(folders))
     if folders:
-        folders = folders * len(files) if len(folders) == 1 else folders
+        folders = [*folders] * len(files) if len(folders) == 1 else folders
         yield from check_images(files, folders)

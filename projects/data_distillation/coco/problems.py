@@ -143,7 +143,8 @@ def read_file(path: Path, polygons: bool = False) -> CocoFile | Problem:
         # As pycocotools reads it: nothing but UTF-8.
         content = json.loads(path.read_text('utf-8'), object_hook=hook)
     except OSError as error:
-        return unreadable(path, error.strerror, 'correct the path')
+        reason = error.strerror or str(error)
+        return unreadable(path, reason, 'correct the path')
     except ValueError as error:
         return unreadable(path, f'not valid JSON ({error})', 'write it anew')
     except RecursionError:

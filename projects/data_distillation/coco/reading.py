@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..text import shown
+from ..text import format_value
 from .schema import SCHEMA, repeated
 
 Categories = list[dict]
@@ -158,7 +158,7 @@ def check_entries(
         if not isinstance(entry, dict):
             raise CocoError(
                 f'{source}: {name}[{index}] must be an object, got '
-                f'{shown(entry)}'
+                f'{format_value(entry)}'
             )
     for key in keys:
         rule = SCHEMA[name][key]
@@ -166,7 +166,7 @@ def check_entries(
             if not rule.holds(entry.get(key)):
                 raise CocoError(
                     f'{source}: `{key}` of {name}[{index}] must be '
-                    f'{rule.needed}, got {shown(entry.get(key))}. '
+                    f'{rule.needed}, got {format_value(entry.get(key))}. '
                     'tools/check_coco.py lists all that is wrong'
                 )
 
@@ -181,7 +181,7 @@ def check_unique_ids(categories: Iterable[dict], source: str | Path) -> None:
     if twice:
         raise CocoError(
             f'{source}: `id` of `categories` must occur once, more often does '
-            f'{shown(twice)}. Leave the others out'
+            f'{format_value(twice)}. Leave the others out'
         )
 
 
@@ -197,7 +197,7 @@ def check_category_ids(content: dict, source: str | Path) -> None:
     if unknown:
         raise CocoError(
             f'{source}: {sum(ids[i] for i in unknown)} annotations have a '
-            f'category_id that `categories` lacks: {shown(unknown)}'
+            f'category_id that `categories` lacks: {format_value(unknown)}'
         )
 
 

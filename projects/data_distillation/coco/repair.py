@@ -169,6 +169,8 @@ def repairable_problems(
     for problem in check_file(file):
         if problem.kind == 'bboxes are corners':
             left = NOT_OF_CORNERS
+        elif problem.index is None:  # Of the whole file.
+            continue
         elif problem.kind == 'repeated image':
             images.add(problem.index)
         elif problem.kind in REPAIRS:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 # Larger numbers are not exact as float64, and no pixel count.
 LARGEST = 2**53
@@ -11,7 +12,7 @@ LARGEST = 2**53
 LARGEST_ID = 2**63 - 1
 
 
-def is_id(value: object) -> bool:
+def is_id(value: object) -> TypeGuard[int]:
     """Whether a JSON value is an integer of 64 bits; true and false are none.
 
     The detection store and NumPy hold no larger ones.
@@ -19,22 +20,24 @@ def is_id(value: object) -> bool:
     return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a JSON value is a finite number; NaN compares as false."""
-    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
+    if type(value) is int or type(value) is float:
+        return -LARGEST <= value <= LARGEST
+    return False
 
 
-def is_text(value: object) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     """Whether a JSON value is a string that is not empty."""
     return type(value) is str and value != ''
 
 
-def is_side(value: object) -> bool:
+def is_side(value: object) -> TypeGuard[float]:
     """Whether a JSON value can be the width or height of an image."""
     return is_number(value) and value >= 1 and value == int(value)
 
 
-def is_bbox(value: object) -> bool:
+def is_bbox(value: object) -> TypeGuard[list[float]]:
     """Whether a JSON value is a list of four numbers, finite or not."""
     return (
         type(value) is list

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..text import shown
+from ..text import format_value
 from .reading import (
     CocoError,
     check_category_ids,
@@ -79,7 +79,7 @@ def check_ids(coco: dict, source: str | Path, name: str) -> None:
             if not isinstance(entry.get(key), (int, float, str)):
                 raise CocoError(
                     f'{source}: `{key}` of {name}[{index}] must be a number '
-                    f'or a string, got {shown(entry.get(key))}'
+                    f'or a string, got {format_value(entry.get(key))}'
                 )
 
 

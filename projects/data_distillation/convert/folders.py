@@ -24,7 +24,7 @@ from ..files.images import (
     read_image_file,
     walk_files,
 )
-from ..text import one_line
+from ..text import format_error
 from .labels import Box, FormatError, LabeledImage, LabelError, Report, fit
 
 EXIF_ORIENTATION = 274
@@ -52,7 +52,7 @@ def size_of(path: Path) -> tuple[int, int]:
         raise
     # Whatever a broken file makes Pillow raise.
     except Exception as error:
-        raise ImageError(f'cannot be read: {one_line(error)}') from None
+        raise ImageError(f'cannot be read: {format_error(error)}') from None
     if orientation in range(FIRST_SIDEWAYS, 9):
         height, width = decode(read_image_file(str(path))).shape[:2]
         return width, height

@@ -141,9 +141,9 @@ def to_coco(
     if len(set(classes)) < len(classes):
         raise FormatError(f'a class is there twice: {list(classes)}')
     ids = {name: number for number, name in enumerate(classes, 1)}
-    annotations = []
+    annotations: list[dict] = []
     for image_id, image in enumerate(images, 1):
-        for box in image.boxes:
+        for box in image.boxes or ():
             if box.name not in ids:
                 kind = f'boxes left out: {box.name!r} is none of the classes'
                 report.add(kind, image.file_name)

@@ -124,6 +124,11 @@ class DetectionStore:
     def _write(self, rows: list[dict]) -> None:
         if not rows:
             return
+        if self.provenance is None:
+            raise StoreError(
+                'a store must be given a provenance to write, got '
+                f'{len(rows)} images for {self.folder} without one'
+            )
         shard = self.folder / f'{uuid.uuid4().hex}.parquet'
         try:
             write_shard(shard, rows, self.provenance)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmdet.models import SSDHead
+from mmdet.models import BaseDetector, SSDHead
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -31,7 +31,7 @@ if not hasattr(SSDHead, 'loss_cls'):
     SSDHead.loss_cls = None
 
 
-def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
+def prepare(detector: BaseDetector, mode: str, compiled: bool) -> None:
     """Rearrange a detector for inference.
 
     Each change of backbone and neck is tried on an image of noise. If the
@@ -59,19 +59,19 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
         halve_heads(detector)
 
 
-def drop_masks(detector: nn.Module) -> None:
+def drop_masks(detector: BaseDetector) -> None:
     """Take the mask head away, because only boxes are needed.
 
     Args:
         detector: The detector. It is changed in place if it has a mask head.
     """
     roi_head = getattr(detector, 'roi_head', None)
-    if getattr(roi_head, 'with_mask', False):
+    if roi_head is not None and getattr(roi_head, 'with_mask', False):
         roi_head.mask_head = None
 
 
 @torch.no_grad()
-def rearrange(detector: nn.Module, mode: str) -> None:
+def rearrange(detector: BaseDetector, mode: str) -> None:
     """Make backbone and neck faster.
 
     Args:
@@ -144,7 +144,8 @@ def put_channels_last(part: nn.Module) -> nn.Module:
     Returns:
         The part.
     """
-    return part.to(memory_format=torch.channels_last)
+    # The type stubs lack this argument, which PyTorch documents.
+    return part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def halve(part: nn.Module) -> nn.Module:
@@ -163,7 +164,7 @@ def halve(part: nn.Module) -> nn.Module:
     return part
 
 
-def make_noise(detector: nn.Module) -> Tensor:
+def make_noise(detector: BaseDetector) -> Tensor:
     """Make an image of fixed noise that is large enough for a detector.
 
     Args:
@@ -183,7 +184,7 @@ def make_noise(detector: nn.Module) -> Tensor:
 
 
 def extract_features(
-    detector: nn.Module, image: Tensor
+    detector: BaseDetector, image: Tensor
 ) -> list[Tensor] | None:
     """Return what backbone and neck make of an image.
 
@@ -224,7 +225,7 @@ def are_close(
 
 
 def warn_of_slow_part(
-    change: Callable, detector: nn.Module, name: str
+    change: Callable, detector: BaseDetector, name: str
 ) -> None:
     """Log a warning that a part of a detector was left as it was.
 
@@ -254,7 +255,7 @@ def with_contiguous_features(extract_feat: Callable) -> Callable:
     """
 
     @functools.wraps(extract_feat)
-    def contiguous_features(*args: object, **kwargs) -> tuple:
+    def contiguous_features(*args: object, **kwargs: object) -> tuple:
         """Return the features of `extract_feat`, contiguous in memory."""
         features = extract_feat(*args, **kwargs)
         return tuple(feature.contiguous() for feature in features)
@@ -262,7 +263,7 @@ def with_contiguous_features(extract_feat: Callable) -> Callable:
     return contiguous_features
 
 
-def halve_heads(detector: nn.Module) -> None:
+def halve_heads(detector: BaseDetector) -> None:
     """Let the convolutions and linear layers of heads use half precision.
 
     This changes the layers one by one, and not the heads as a whole: between
@@ -278,7 +279,9 @@ def halve_heads(detector: nn.Module) -> None:
             continue
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.forward = in_half_precision(layer.forward, device)
+                forward = in_half_precision(layer.forward, device)
+                # This changes the layer, and not its class.
+                layer.forward = forward  # type: ignore[method-assign]
 
 
 def in_half_precision(forward: Callable, device: str) -> Callable:
@@ -293,7 +296,7 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
     """
 
     @functools.wraps(forward)
-    def half_forward(*args: object, **kwargs) -> Tensor | Sequence:
+    def half_forward(*args: object, **kwargs: object) -> Tensor | Sequence:
         """Return what `forward` computes in half precision, as fp32."""
         with torch.autocast(device, HALF[device]):
             return to_fp32(forward(*args, **kwargs))

@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 from torch.cuda import OutOfMemoryError  # in `torch` since 2.5
 
-from ..text import one_line
+from ..text import format_error
 from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
@@ -158,7 +158,7 @@ class MultiViewTTA(BaseTTAModel):
         try:
             return self._annotate(data)
         except OutOfMemoryError as error:
-            reason = one_line(error)
+            reason = format_error(error)
         # This is not in the handler, whose error keeps what fills the memory.
         print_log(
             f'out of memory, so this batch goes on image by image ({reason}). '
@@ -174,7 +174,7 @@ class MultiViewTTA(BaseTTAModel):
         try:
             return self._annotate(data)[0]
         except OutOfMemoryError as error:
-            reason = f'out of memory: {one_line(error)}'
+            reason = f'out of memory: {format_error(error)}'
         return self._annotate(as_unreadable(data, reason))[0]
 
     def _annotate(self, data: dict) -> list[DetDataSample]:

@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
 from torch import Tensor
 
-from ..views.transforms import Size
+from ..views.transforms import Size, size_hw_of
 from ..views.view import View
 from .unreadable import is_unreadable
 
@@ -73,7 +73,7 @@ class MadeView:
 
     @property
     def _original_hw(self) -> Size:
-        return tuple(self.image.shape[-2:])
+        return size_hw_of(self.image)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class LoadedView:
     @property
     def size_hw(self) -> Size:
         """Its height and width in pixels."""
-        return tuple(self.image.shape[-2:])
+        return size_hw_of(self.image)
 
     def pixels(self, made: dict[tuple, Tensor]) -> Tensor:
         """Return the view, which is made already; `made` is not used."""
@@ -202,7 +202,7 @@ def drop_equal_views(views: Sequence[View], image: Tensor) -> list[View]:
     Returns:
         The other views, in order.
     """
-    size_hw = tuple(image.shape[-2:])
+    size_hw = size_hw_of(image)
     by_key: dict = {}
     for view in views:
         by_key.setdefault(view.key(size_hw), view)

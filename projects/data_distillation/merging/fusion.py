@@ -125,7 +125,7 @@ def fuse(
     weights = np.maximum(scores, np.finfo(np.float64).tiny)
     for i, (bbox, weight) in enumerate(zip(bboxes_xyxy, weights, strict=True)):
         overlaps = overlaps_with(means[:, : num_clusters + 1], bbox)
-        cluster = overlaps.argmax()
+        cluster = int(overlaps.argmax())
         if overlaps[cluster] <= iou_threshold:
             cluster = num_clusters
             num_clusters += 1

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..coco.matching import boxes_of
 from ..files.images import ImageError, decode, read_image_file
-from ..selection.export import shorten
+from ..selection.export import shorten_scores
 from .labels import LabelSource, StoredLabels
 
 # Images of each group; five groups make 200.
@@ -30,7 +30,7 @@ FILTER_OPTIONS = {
 }
 
 
-def gallery(
+def make_gallery(
     labels: StoredLabels, source: LabelSource, truth: dict | None
 ) -> dict:
     """Make all that the page's gallery knows.
@@ -53,7 +53,7 @@ def gallery(
         classes=list(labels.min_scores),
         min_scores=list(labels.min_scores.values()),
         labeled_rates=(labeled.num_instances / labeled.num_images).tolist(),
-        counts=labels.counts_on_grid(),
+        counts=labels.count_on_grid(),
         chosen_counts=labels.num_labels.tolist(),
         num_images=len(labels.table),
         num_views=len(labels.provenance.get('views') or ()) or None,
@@ -62,8 +62,8 @@ def gallery(
             for name, indices in groups.items()
             if len(indices)
         ],
-        images=gallery_images(labels, chosen, truth),
-        command=command(labels, source),
+        images=make_images(labels, chosen, truth),
+        command=make_command(labels, source),
     )
 
 
@@ -86,24 +86,26 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0).permutation(num_images)
     return {
         'Random': random[:GROUP_SIZE],
-        'Most labels': first(-num_labels),
-        'Fewest labels': first(num_labels),
-        'Views agree least': first(
-            mean_by_image(selected.image_index, selected.num_views, num_labels)
+        'Most labels': find_lowest(-num_labels),
+        'Fewest labels': find_lowest(num_labels),
+        'Views agree least': find_lowest(
+            average_by_image(
+                selected.image_index, selected.num_views, num_labels
+            )
         ),
-        'Scores nearest the threshold': first(
-            mean_by_image(selected.image_index, margin, num_labels)
+        'Scores nearest the threshold': find_lowest(
+            average_by_image(selected.image_index, margin, num_labels)
         ),
     }
 
 
-def first(values: np.ndarray) -> np.ndarray:
+def find_lowest(values: np.ndarray) -> np.ndarray:
     """Return the indices of the lowest values, NaN left out."""
     order = np.argsort(values, kind='stable')[:GROUP_SIZE]
     return order[~np.isnan(values[order])]
 
 
-def mean_by_image(
+def average_by_image(
     image_index: np.ndarray, values: np.ndarray, num_labels: np.ndarray
 ) -> np.ndarray:
     """Average the labels' values over each image.
@@ -120,7 +122,7 @@ def mean_by_image(
     return total / np.where(num_labels, num_labels, np.nan)
 
 
-def gallery_images(
+def make_images(
     labels: StoredLabels, chosen: np.ndarray, truth: dict | None
 ) -> list[dict]:
     """Make what the page knows of the chosen images.
@@ -132,26 +134,26 @@ def gallery_images(
     """
     folder = Path(labels.provenance.get('image_folder', '.'))
     table = labels.table.take(pa.array(chosen))
-    objects = true_boxes(truth, table['file_name'].to_pylist())
+    objects = collect_true_boxes(truth, table['file_name'].to_pylist())
     return [
         dict(
             name=row['file_name'],
             width=row['width'],
             height=row['height'],
-            boxes=list(boxes_with_views(row)),
+            boxes=list(list_boxes(row)),
             truth=objects and objects[row['file_name']],
-            **picture(folder / row['file_name']),
+            **make_picture(folder / row['file_name']),
         )
-        for row in labels.rules.passing_rows(table)
+        for row in labels.rules.filter_rows(table)
     ]
 
 
-def boxes_with_views(row: Mapping) -> Iterable[list]:
+def list_boxes(row: Mapping) -> Iterable[list]:
     """Yield x, y, width, height, label, score and views of each detection.
 
     Largest first, so that those drawn later lie within reach.
     """
-    scores = shorten(np.array(row['scores'], np.float32))
+    scores = shorten_scores(np.array(row['scores'], np.float32))
     boxes = [
         [*bbox_xywh, label, score, num_views]
         for (bbox_xywh, _, label), score, num_views in zip(
@@ -161,7 +163,7 @@ def boxes_with_views(row: Mapping) -> Iterable[list]:
     return sorted(boxes, key=lambda box: -box[2] * box[3])
 
 
-def true_boxes(
+def collect_true_boxes(
     truth: dict | None, names: Iterable[str]
 ) -> dict[str, list] | None:
     """Return the true objects of some images by file name.
@@ -193,15 +195,15 @@ def true_boxes(
     return objects
 
 
-def picture(path: Path) -> dict:
+def make_picture(path: Path) -> dict:
     """Return the thumbnail of an image, or why there is none."""
     try:
-        return dict(src=thumbnail(decode(read_image_file(str(path)))))
+        return dict(src=make_thumbnail(decode(read_image_file(str(path)))))
     except ImageError as error:
         return dict(src=None, reason=str(error))
 
 
-def thumbnail(pixels: np.ndarray) -> str:
+def make_thumbnail(pixels: np.ndarray) -> str:
     """Return a small JPEG as a `data:` URL.
 
     Args:
@@ -220,7 +222,7 @@ def thumbnail(pixels: np.ndarray) -> str:
         side //= 2
 
 
-def command(labels: StoredLabels, source: LabelSource) -> dict:
+def make_command(labels: StoredLabels, source: LabelSource) -> dict:
     """Return the pieces of the command that makes thresholds real.
 
     Args:
@@ -238,14 +240,14 @@ def command(labels: StoredLabels, source: LabelSource) -> dict:
     if source.images:
         options += ['--images', source.images]
     return dict(
-        before=f'{joined(words)} --min-score',
+        before=f'{join_words(words)} --min-score',
         names=[shlex.quote(name) for name in labels.min_scores],
-        after=joined(options),
+        after=join_words(options),
         unsaid=unsaid,
     )
 
 
-def joined(words: Iterable) -> str:
+def join_words(words: Iterable) -> str:
     """Write words as a shell takes them."""
     return shlex.join(map(str, words))
 

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..coco.matching import find_images, found_boxes, match
 from ..coco.reading import check_classes, read_coco
 from ..detections.columns import Detections, flatten
-from ..detections.store import DetectionStore, StoreError
-from ..quality.label_quality import ClassQuality, Quality
+from ..detections.store import StoreError
+from ..quality.label_quality import Quality, match_classes
 from ..selection.coco_writer import read_origin
-from ..selection.export import used_rules
+from ..selection.export import open_store, read_rules, read_wanted
 from ..selection.rules import Selection, SelectionRules
 from ..selection.selectors import LabeledCounts
 
@@ -47,13 +46,6 @@ class LabelSource:
     labeled: str
     truth: str | None = None
     images: Path | None = None
-
-    def wanted(self) -> dict[str, int] | None:
-        """Return name and id of the only images to look at; None for all."""
-        if self.images is None:
-            return None
-        images = read_coco(self.images, 'images')['images']
-        return {image['file_name']: image['id'] for image in images}
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ class StoredLabels:
         """Return the scores of what may become a label, by class."""
         return self.selection.found.by_class(len(self.min_scores))
 
-    def counts_on_grid(self) -> list[list[int]]:
+    def count_on_grid(self) -> list[list[int]]:
         """Count the labels of each class for each threshold of `GRID`."""
         grid = GRID.astype(np.float32)
         return [
@@ -118,12 +110,8 @@ def read_labels(source: LabelSource) -> StoredLabels:
         CocoError: If a file is broken, or of other classes.
         KeyError: If a filter is of an unknown type.
     """
-    store = DetectionStore(source.detections)
-    if store.provenance is None:
-        raise FileNotFoundError(
-            f'no detections (*.parquet) in {source.detections}'
-        )
-    stored = store.read(source.wanted())
+    store = open_store(source.detections)
+    stored = store.read(read_wanted(source.images))
     table = stored.filter(pc.is_null(stored['unreadable']))
     if not len(table):
         raise StoreError(
@@ -134,13 +122,13 @@ def read_labels(source: LabelSource) -> StoredLabels:
         if source.pseudo_labels.is_file()
         else {}
     )
-    labeled = labeled_counts(origin, source.labeled)
+    labeled = read_labeled_counts(origin, source.labeled)
     min_scores = origin.get('min_scores') or dict.fromkeys(
         labeled.classes, START_SCORE
     )
     rules = SelectionRules(
         dict(type='FixedSelector', min_score=min_scores),
-        used_rules(source.pseudo_labels)['filters'] if origin else (),
+        read_rules(source.pseudo_labels)['filters'] if origin else (),
     )
     detections = flatten(table)
     return StoredLabels(
@@ -156,7 +144,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
     )
 
 
-def labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
+def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     """Return the counts of the labeled file, as selection noted them.
 
     Args:
@@ -178,7 +166,7 @@ def labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     )
 
 
-def judge(labels: StoredLabels, truth: dict, source: str) -> Quality:
+def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
     """Match the detections of the images, or of a sample, with the truth.
 
     Args:
@@ -199,13 +187,6 @@ def judge(labels: StoredLabels, truth: dict, source: str) -> Quality:
         random = np.random.default_rng(0)
         chosen = random.choice(len(table), MAX_JUDGED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
-    rows = list(labels.rules.passing_rows(table))
-    found = found_boxes(rows, truth, source)
-    matches = match(truth, found, find_images(rows, truth, source), IOU)
-    classes = {
-        name: ClassQuality(min_score, of_class)
-        for (name, min_score), of_class in zip(
-            labels.min_scores.items(), matches, strict=True
-        )
-    }
-    return Quality(len(rows), IOU, classes, detections={})
+    candidates = labels.rules.filter_rows(table)
+    classes = match_classes(candidates, truth, source, labels.min_scores, IOU)
+    return Quality(len(table), IOU, classes, detections={})

@@ -20,18 +20,18 @@ from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
-from .gallery import gallery
-from .labels import LabelSource, StoredLabels, judge, read_labels
-from .plots import STYLE, draw_losses, draw_maps, draw_scores, svg_of
+from ..text import format_duration
+from .gallery import make_gallery
+from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
+from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
 from .stages import Stage, read_stages
 from .tables import (
     Row,
-    class_table,
-    comparison_rows,
-    duration,
-    label_facts,
-    label_notes,
-    missing_stages,
+    collect_notes,
+    describe_labels,
+    find_unevaluated,
+    make_class_table,
+    make_comparison,
 )
 
 TEMPLATES = Path(__file__).with_name('templates')
@@ -61,11 +61,11 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
             f'work folder not found: {work_dir}; run tools/distill.py first'
         )
     stages = read_stages(work_dir)
-    folder = newest_annotation(work_dir, stages)
+    folder = find_newest_annotation(work_dir, stages)
     source = LabelSource(
         folder / 'detections',
         folder / PSEUDO_LABELS,
-        labeled_file(annotate),
+        find_labeled_file(annotate),
         annotate.get('unlabeled_truth'),
     )
     facts = [
@@ -88,7 +88,7 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     write_page(file, source.pseudo_labels.name, facts, [], source)
 
 
-def newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
+def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
     """Return the folder of the last annotation that found anything.
 
     Args:
@@ -106,7 +106,7 @@ def newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
     return found[-1] if found else work_dir / 'annotate'
 
 
-def labeled_file(annotate: Config) -> str:
+def find_labeled_file(annotate: Config) -> str:
     """Return the labeled file that the hook of annotation names."""
     hooks = annotate.get('custom_hooks', ())
     return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
@@ -129,28 +129,32 @@ def write_page(
         source: Where the labels are.
     """
     notes: list[str] = []
-    labels = attempt(notes, lambda: read_labels(source))
-    truth = source.truth and attempt(notes, lambda: read_truth(source.truth))
-    content = dict(title=title, notes=notes, **stage_content(stages))
+    labels = read_or_note(notes, lambda: read_labels(source))
+    truth = source.truth and read_or_note(
+        notes, lambda: read_truth(source.truth)
+    )
+    content = dict(title=title, notes=notes, **describe_stages(stages))
     content['facts'] = list(facts)
     quality = None
     if labels and truth:
-        quality = attempt(notes, lambda: judge(labels, truth, source.truth))
+        quality = read_or_note(
+            notes, lambda: evaluate_labels(labels, truth, source.truth)
+        )
     if labels:
-        notes += label_notes(labels, quality)
-        content['facts'] += label_facts(labels, source)
-        content['by_class'] = class_table(labels, stages, quality)
-        content['gallery'] = gallery(
+        notes += collect_notes(labels, quality)
+        content['facts'] += describe_labels(labels, source)
+        content['by_class'] = make_class_table(labels, stages, quality)
+        content['gallery'] = make_gallery(
             labels, source, truth if quality else None
         )
-    notes += missing_stages(stages)
+    notes += find_unevaluated(stages)
     with matplotlib.rc_context(STYLE):
-        content['plots'] = list(plots_of(stages, labels, quality))
+        content['plots'] = list(make_plots(stages, labels, quality))
     with replacing(file) as out:
-        out.write(render(content).encode())
+        out.write(render_page(content).encode())
 
 
-def attempt(notes: list[str], read: Callable) -> object | None:
+def read_or_note(notes: list[str], read: Callable) -> object | None:
     """Return what is read; None if it is not there, which is noted."""
     try:
         return read()
@@ -168,16 +172,18 @@ def read_truth(file: str) -> dict:
     return read_coco(file, 'images', 'annotations', 'categories')
 
 
-def stage_content(stages: Sequence[Stage]) -> dict:
+def describe_stages(stages: Sequence[Stage]) -> dict:
     """Return what a page says of the stages."""
     return dict(
-        times=[(s.name, duration(s.seconds)) for s in stages if s.seconds],
+        times=[
+            (s.name, format_duration(s.seconds)) for s in stages if s.seconds
+        ],
         metrics=[metric.removeprefix('bbox_') for metric in METRICS],
-        comparison=comparison_rows(stages, TRAINED),
+        comparison=make_comparison(stages, TRAINED),
     )
 
 
-def plots_of(
+def make_plots(
     stages: Sequence[Stage],
     labels: StoredLabels | None,
     quality: Quality | None,
@@ -186,15 +192,19 @@ def plots_of(
     trained = [stage for stage in stages if stage.losses]
     if trained:
         text = 'Training loss of each stage.'
-        picture = svg_of(draw_losses(stages), 'loss', ends_of(trained))
+        picture = render_svg(
+            draw_losses(stages), 'loss', describe_losses(trained)
+        )
         yield 'Loss', text, picture
     evaluated = [s for s in stages if s.metrics or s.validation]
     if evaluated:
         text = 'On the validation set. The last ring is the final evaluation.'
-        picture = svg_of(draw_maps(stages), 'map', maps_of(evaluated))
+        picture = render_svg(
+            draw_maps(stages), 'map', describe_maps(evaluated)
+        )
         yield 'Box mAP', text, picture
     if labels:
-        yield score_plot(labels)
+        yield make_score_plot(labels)
     if quality:
         text = (
             'Each line is a class as its threshold falls, the dot its '
@@ -202,10 +212,10 @@ def plots_of(
         )
         figure = draw_curves(quality, 'Labels')
         described = 'Precision over recall by class; figures: table by class.'
-        yield 'Precision and recall', text, svg_of(figure, 'pr', described)
+        yield 'Precision and recall', text, render_svg(figure, 'pr', described)
 
 
-def score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
+def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
     """Return title, explanation and picture of the scores."""
     scores = labels.scores_by_class()
     text = (
@@ -219,10 +229,10 @@ def score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
             'most detections.'
         )
     described = 'Histograms of scores by class; figures: table by class.'
-    return 'Scores', text, svg_of(figure, 'scores', described)
+    return 'Scores', text, render_svg(figure, 'scores', described)
 
 
-def ends_of(stages: Sequence[Stage]) -> str:
+def describe_losses(stages: Sequence[Stage]) -> str:
     """Say in words how the losses went."""
     return 'Training loss: ' + '; '.join(
         f'{stage.name} from {stage.losses[0][1]:.3g} to '
@@ -231,7 +241,7 @@ def ends_of(stages: Sequence[Stage]) -> str:
     )
 
 
-def maps_of(stages: Sequence[Stage]) -> str:
+def describe_maps(stages: Sequence[Stage]) -> str:
     """Say in words how the box mAP went."""
     return 'Box mAP: ' + '; '.join(
         f'{stage.name} '
@@ -241,7 +251,7 @@ def maps_of(stages: Sequence[Stage]) -> str:
     )
 
 
-def render(content: dict) -> str:
+def render_page(content: dict) -> str:
     """Return the page of what it shows, with its style and its script."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

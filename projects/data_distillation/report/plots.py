@@ -34,7 +34,7 @@ NUM_BINS = 50
 COLUMNS = 3
 
 
-def svg_of(figure: Figure, name: str, description: str) -> Markup:
+def render_svg(figure: Figure, name: str, description: str) -> Markup:
     """Turn a figure into SVG for a page.
 
     Args:
@@ -67,12 +67,12 @@ def draw_losses(stages: Sequence[Stage]) -> Figure:
     Args:
         stages: All, so that each has its color; some with losses.
     """
-    figure, axes = one_plot('iteration', 'training loss')
+    figure, axes = make_plot('iteration', 'training loss')
     for number, stage in enumerate(stages):
-        draw(axes, stage.losses, number, label=stage.name)
-    log_scale(axes, '{x:g}')
+        draw_curve(axes, stage.losses, number, label=stage.name)
+    set_log_scale(axes, '{x:g}')
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    name_lines(figure)
+    add_legend(figure)
     return figure
 
 
@@ -85,19 +85,21 @@ def draw_maps(stages: Sequence[Stage]) -> Figure:
         stages: All, so that each has its color; some with a validation or
             an evaluation.
     """
-    figure, axes = one_plot('iteration', 'box mAP')
+    figure, axes = make_plot('iteration', 'box mAP')
     for number, stage in enumerate(stages):
         points = stage.evaluations()
-        draw(axes, points, number, label=stage.name, marker='o', mfc='none')
+        draw_curve(
+            axes, points, number, label=stage.name, marker='o', mfc='none'
+        )
     highest = max(
         value for stage in stages for _, value in stage.evaluations()
     )
     axes.set(xlim=(0, None), ylim=(0, 1.1 * highest or 1))
-    name_lines(figure)
+    add_legend(figure)
     return figure
 
 
-def one_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+def make_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """Make a figure of one plot."""
     figure = Figure(figsize=(5.6, 3.8), layout='constrained')
     axes = figure.subplots()
@@ -106,7 +108,9 @@ def one_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def draw(axes: Axes, points: Sequence[tuple], number: int, **style) -> None:
+def draw_curve(
+    axes: Axes, points: Sequence[tuple], number: int, **style
+) -> None:
     """Draw a curve, if it has points, in its number's color and dashes."""
     if not points:
         return
@@ -117,7 +121,7 @@ def draw(axes: Axes, points: Sequence[tuple], number: int, **style) -> None:
     axes.plot(x, y, color=color, linestyle=dashes, lw=1.8, **style)
 
 
-def name_lines(figure: Figure) -> None:
+def add_legend(figure: Figure) -> None:
     """Say below the plot which line is which."""
     figure.legend(loc='outside lower center', ncols=4, frameon=False)
 
@@ -149,7 +153,7 @@ def draw_scores(
     for axes, label in zip(panels.flat, shown, strict=False):
         name = names[label]
         draw_histogram(axes, scores_by_class[label], min_scores[name])
-        axes.set_title(shortened(name), fontsize='medium')
+        axes.set_title(shorten_name(name), fontsize='medium')
     for axes in list(panels.flat)[len(shown) :]:
         axes.set_axis_off()
     figure.supxlabel('score', fontsize='medium')
@@ -168,11 +172,11 @@ def draw_histogram(
         labels = np.histogram(scores[scores >= np.float32(min_score)], edges)
         axes.stairs(*labels, fill=True, color=SERIES[0])
         axes.axvline(min_score, color=SERIES[1], lw=1.8)
-    log_scale(axes, '{x:,.0f}')
+    set_log_scale(axes, '{x:,.0f}')
     axes.set(xlim=(0, 1), ylim=(0.7, max(2 * counts.max(), 10)))
 
 
-def log_scale(axes: Axes, text: str) -> None:
+def set_log_scale(axes: Axes, text: str) -> None:
     """Make y logarithmic, with numbers as text: their powers are not parsed.
 
     Args:
@@ -184,6 +188,6 @@ def log_scale(axes: Axes, text: str) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def shortened(name: str) -> str:
+def shorten_name(name: str) -> str:
     """Cut a name that has no room above a plot."""
     return name if len(name) <= 24 else f'{name[:23]}…'

@@ -67,7 +67,7 @@ def read_stages(work_dir: Path) -> list[Stage]:
         then those of later rounds.
     """
     names = [next(iter(TRAINED)), 'annotate', *list(TRAINED)[1:]]
-    for folder in sorted(work_dir.glob('round[0-9]*'), key=round_number):
+    for folder in sorted(work_dir.glob('round[0-9]*'), key=parse_round):
         names += [f'{folder.name}/{stage}' for stage in ('annotate', *TRAINED)]
     return [
         read_stage(work_dir, name)
@@ -76,7 +76,7 @@ def read_stages(work_dir: Path) -> list[Stage]:
     ]
 
 
-def round_number(folder: Path) -> int:
+def parse_round(folder: Path) -> int:
     """Return the number of a round's folder; of another folder 0."""
     number = folder.name.removeprefix('round')
     return int(number) if number.isdecimal() else 0
@@ -85,10 +85,10 @@ def round_number(folder: Path) -> int:
 def read_stage(work_dir: Path, name: str) -> Stage:
     """Read what MMEngine has written of a stage."""
     folder = work_dir / name
-    losses, validation = curves_of(read_scalars(folder))
+    losses, validation = collect_curves(read_scalars(folder))
     return Stage(
         name,
-        logged_seconds(folder),
+        sum_logged_seconds(folder),
         losses,
         validation,
         newest_metrics(folder / 'test'),
@@ -104,7 +104,7 @@ def read_scalars(folder: Path) -> Iterator[dict]:
                 yield json.loads(line)
 
 
-def curves_of(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
+def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
     """Return the curves of loss and of box mAP.
 
     Where a run that went on repeats an iteration, its own value counts.
@@ -126,17 +126,18 @@ def curves_of(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
     return sorted(losses.items()), sorted(validation.items())
 
 
-def logged_seconds(folder: Path) -> float | None:
+def sum_logged_seconds(folder: Path) -> float | None:
     """Add up the time between first and last line of each run's log."""
     spans = [
         span
         for file in folder.glob(f'{RUN}/*.log')
-        if (span := logged_span(file.read_text(errors='replace'))) is not None
+        if (span := measure_logged_span(file.read_text(errors='replace')))
+        is not None
     ]
     return sum(spans) if spans else None
 
 
-def logged_span(log: str) -> float | None:
+def measure_logged_span(log: str) -> float | None:
     """Return the seconds between the first and the last line of a log."""
     times = LOGGED_AT.findall(log)
     if not times:

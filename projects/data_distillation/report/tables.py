@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ..coco.evaluation import METRICS
-from ..quality.label_quality import Quality, shown
-from ..selection.rules import name_of
+from ..quality.label_quality import Quality, format_share
+from ..selection.rules import format_call
 from .labels import LabelSource, StoredLabels
 from .stages import Stage
 
@@ -14,7 +14,9 @@ Row = tuple[str, ...]
 DASH = '-'
 
 
-def label_facts(labels: StoredLabels, source: LabelSource) -> Iterator[Row]:
+def describe_labels(
+    labels: StoredLabels, source: LabelSource
+) -> Iterator[Row]:
     """Yield term and description of what made the labels.
 
     Args:
@@ -36,14 +38,14 @@ def label_facts(labels: StoredLabels, source: LabelSource) -> Iterator[Row]:
         f'{len(labels.detections):,} detections, '
         f'{labels.num_labels.sum():,} labels',
     )
-    yield 'Teacher', teacher_text(made)
-    yield 'Views', views_text(made.get('views'))
-    yield 'Merger', call_text(made.get('merger'))
+    yield 'Teacher', format_teacher(made)
+    yield 'Views', format_views(made.get('views'))
+    yield 'Merger', format_config(made.get('merger'))
     if origin:
-        yield from selection_facts(origin)
+        yield from describe_origin(origin)
 
 
-def teacher_text(made: Mapping) -> str:
+def format_teacher(made: Mapping) -> str:
     """Name the config and the weights of the teacher."""
     sha256 = str(made.get('checkpoint_sha256'))[:12]
     others = len(made.get('other_teachers', ()))
@@ -52,40 +54,35 @@ def teacher_text(made: Mapping) -> str:
     return text + (f', and {others} more' if others else '')
 
 
-def selection_facts(origin: Mapping) -> Iterator[Row]:
+def describe_origin(origin: Mapping) -> Iterator[Row]:
     """Yield what `info.data_distillation` of pseudo labels says."""
     selection = origin['selection']
-    yield 'Selection', call_text(selection['selector'])
-    filters = [name_of(config) for config in selection.get('filters', ())]
+    yield 'Selection', format_config(selection['selector'])
+    filters = [format_call(config) for config in selection.get('filters', ())]
     if filters:
         yield 'Filters', ', '.join(filters)
     if selection.get('ignore'):
         regions = f'{origin["num_ignored"]:,} regions'
-        yield 'Ignored', f'{call_text(selection["ignore"])}: {regions}'
+        yield 'Ignored', f'{format_config(selection["ignore"])}: {regions}'
     packages = origin.get('packages', {})
     yield 'Packages', ', '.join(f'{k} {v}' for k, v in packages.items())
     yield 'Selected', str(origin.get('date', DASH))
 
 
-def call_text(config: Mapping | None) -> str:
+def format_config(config: Mapping | None) -> str:
     """Write a config as a call; a dash for none."""
-    if not config:
-        return DASH
-    config = {key: value for key, value in config.items() if key != 'type'} | {
-        'type': config.get('type', '')
-    }
-    return name_of(config)
+    return format_call({'type': '', **config}) if config else DASH
 
 
-def views_text(views: Sequence | None) -> str:
+def format_views(views: Sequence | None) -> str:
     """Write views in words, such as `Resize (400, 60) + Flip`."""
     if not views:
         return "those of the detector's own test pipeline"
-    texts = [' + '.join(map(step_text, view)) for view in views]
+    texts = [' + '.join(map(format_step, view)) for view in views]
     return f'{len(views)}: {"; ".join(texts)}'
 
 
-def step_text(step: Mapping) -> str:
+def format_step(step: Mapping) -> str:
     """Write a transform of a view."""
     values = [
         'x'.join(map(str, value)) if isinstance(value, list) else str(value)
@@ -95,7 +92,7 @@ def step_text(step: Mapping) -> str:
     return ' '.join([str(step.get('type')), *values])
 
 
-def label_notes(
+def collect_notes(
     labels: StoredLabels, quality: Quality | None
 ) -> Iterator[str]:
     """Yield what a reader must know of the labels.
@@ -124,14 +121,14 @@ def label_notes(
         )
 
 
-def missing_stages(stages: Sequence[Stage]) -> Iterator[str]:
+def find_unevaluated(stages: Sequence[Stage]) -> Iterator[str]:
     """Yield what stages lack that have begun."""
     for stage in stages:
         if not stage.name.endswith('annotate') and not stage.metrics:
             yield f'{stage.name} was not evaluated yet.'
 
 
-def comparison_rows(
+def make_comparison(
     stages: Sequence[Stage], trained_on: Mapping[str, str]
 ) -> list[Row]:
     """Return the name, the data and the metrics of each evaluated model.
@@ -144,14 +141,14 @@ def comparison_rows(
         (
             stage.name,
             trained_on[stage.name.rpartition('/')[2]],
-            *(percent(stage.metrics[metric]) for metric in METRICS),
+            *(format_percent(stage.metrics[metric]) for metric in METRICS),
         )
         for stage in stages
         if stage.metrics
     ]
 
 
-def class_table(
+def make_class_table(
     labels: StoredLabels, stages: Sequence[Stage], quality: Quality | None
 ) -> dict:
     """Make the table with a row per class.
@@ -184,9 +181,9 @@ def class_table(
             cells=[
                 f'{num_labeled:,}',
                 f'{num_pseudo:,}',
-                shown(min_score),
-                *quality_cells(name, quality),
-                *(percent(stage.class_ap(name)) for stage in judged),
+                format_share(min_score),
+                *format_quality(name, quality),
+                *(format_percent(stage.class_ap(name)) for stage in judged),
             ],
         )
         for (name, min_score), (num_labeled, num_pseudo), of_class in zip(
@@ -196,25 +193,14 @@ def class_table(
     return dict(header=header, rows=rows)
 
 
-def quality_cells(name: str, quality: Quality | None) -> list[str]:
+def format_quality(name: str, quality: Quality | None) -> list[str]:
     """Return precision and recall of a class; nothing without truth."""
     if quality is None:
         return []
     counts = quality.classes[name].counts
-    return [shown(counts.precision), shown(counts.recall)]
+    return [format_share(counts.precision), format_share(counts.recall)]
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """Write a metric as percent without the sign; None as a dash."""
     return DASH if value is None else f'{100 * value:.1f}'
-
-
-def duration(seconds: float | None) -> str:
-    """Write a time as hours, minutes and seconds."""
-    if seconds is None:
-        return DASH
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f'{hours} h {minutes} min'
-    return f'{minutes} min {seconds} s' if minutes else f'{seconds} s'

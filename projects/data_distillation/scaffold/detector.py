@@ -9,8 +9,8 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from .config_text import Code, changes_of
-from .image_size import STRIDE, resized, strides_in
+from .config_text import Expression, find_changes
+from .image_size import STRIDE, find_strides, resize_transform
 
 # What a detector's data must have, and boxes have not.
 UNUSABLE_TRANSFORMS = dict(
@@ -53,10 +53,10 @@ class Dataset:
         """
         mix_path, mix_config, left_out = None, {}, []
         while 'dataset' in config or 'datasets' in config:
-            if type_of(config) == 'MultiImageMixDataset':
+            if get_type(config) == 'MultiImageMixDataset':
                 mix_path, mix_config = path, config
             else:
-                left_out.append(type_of(config))
+                left_out.append(get_type(config))
             if 'dataset' in config:
                 config, path = config['dataset'], f'{path}.dataset'
             else:
@@ -153,7 +153,7 @@ class DetectorConfig:
                 yield 'masks'
             if transform.get('with_seg'):
                 yield 'segmentation maps'
-            if needed := UNUSABLE_TRANSFORMS.get(type_of(transform)):
+            if needed := UNUSABLE_TRANSFORMS.get(get_type(transform)):
                 yield needed
 
     @property
@@ -194,14 +194,14 @@ class DetectorConfig:
         value = value.get('img', 0) if isinstance(value, Mapping) else value
         value = value[0] if isinstance(value, (list, tuple)) else value
         divisor = pad.get('size_divisor') or max(
-            STRIDE, *strides_in(self.cfg.model)
+            STRIDE, *find_strides(self.cfg.model)
         )
         return dict(type='Pad', size_divisor=divisor, value=round(value))
 
     def _test_transform(self, *types: str) -> Mapping | None:
         """Return the first transform of test images that is one of these."""
         for transform in self.test_dataset.transforms():
-            if type_of(transform) in types:
+            if get_type(transform) in types:
                 return transform
         return None
 
@@ -223,20 +223,22 @@ class DetectorConfig:
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
-        return changes_of(heads, '_base_.model', change) or {}
+        return find_changes(heads, '_base_.model', change) or {}
 
     def from_scratch_changes(self) -> dict:
         """Return the changes of `model` that make it start at random.
 
         Without pretrained weights nothing may stay frozen.
         """
-        return changes_of(self.cfg.model, '_base_.model', unfrozen) or {}
+        return find_changes(self.cfg.model, '_base_.model', unfreeze) or {}
 
     def image_size_changes(self, factor: float) -> dict:
         """Return the changes of `model` for images of another size."""
         path = '_base_.model.data_preprocessor'
         part = self.cfg.model.get('data_preprocessor', {})
-        changes = changes_of(part, path, lambda p: resized(p, factor))
+        changes = find_changes(
+            part, path, lambda p: resize_transform(p, factor)
+        )
         return dict(data_preprocessor=changes) if changes else {}
 
 
@@ -276,7 +278,7 @@ def read_config(name: str) -> Config:
         ) from error
 
 
-def type_of(config: Mapping) -> str:
+def get_type(config: Mapping) -> str:
     """Return the type's name, without a scope such as `mmdet.`."""
     kind = config['type']
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
@@ -291,7 +293,7 @@ def holds_key(value: object, key: str) -> bool:
     return False
 
 
-def unfrozen(part: Mapping) -> dict:
+def unfreeze(part: Mapping) -> dict:
     """Return what to replace in a part of a model to train all of it."""
     changes = {}
     init = part.get('init_cfg')
@@ -301,7 +303,7 @@ def unfrozen(part: Mapping) -> dict:
     if part.get('pretrained'):
         changes['pretrained'] = None
     if 'frozen_stages' in part:
-        unfrozen_value = default_of(part['type'], 'frozen_stages')
+        unfrozen_value = find_default(part['type'], 'frozen_stages')
         if part['frozen_stages'] > unfrozen_value:
             changes['frozen_stages'] = unfrozen_value
     if part.get('norm_eval'):
@@ -311,7 +313,7 @@ def unfrozen(part: Mapping) -> dict:
     return changes
 
 
-def default_of(kind: str | type, name: str) -> object:
+def find_default(kind: str | type, name: str) -> object:
     """Return the default of an argument of a model, own or inherited.
 
     Nothing is frozen at -1 in ResNet, and at 0 in EfficientNet.
@@ -324,9 +326,9 @@ def default_of(kind: str | type, name: str) -> object:
     raise DetectorError(f'{kind} has no argument {name}')
 
 
-def pipeline_of(
+def take_pipeline(
     dataset: Dataset, factor: float, is_mix: bool = False
-) -> Code | list:
+) -> Expression | list:
     """Return a dataset's pipeline, for images of another size.
 
     Args:
@@ -336,12 +338,12 @@ def pipeline_of(
     """
     path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
     config = dataset.mix_config if is_mix else dataset.config
-    return resized_pipeline(config['pipeline'], path, factor)
+    return resize_pipeline(config['pipeline'], path, factor)
 
 
-def resized_pipeline(
+def resize_pipeline(
     pipeline: Sequence[Mapping], path: str, factor: float
-) -> Code | list:
+) -> Expression | list:
     """Return a pipeline for images of another size.
 
     Args:
@@ -350,8 +352,8 @@ def resized_pipeline(
         factor: By which sizes are multiplied; 1 leaves the pipeline alone.
     """
     if factor == 1:
-        return Code(path)
-    changed = changes_of(
-        pipeline, path, lambda p: resized(p, factor), is_merged=False
+        return Expression(path)
+    changed = find_changes(
+        pipeline, path, lambda p: resize_transform(p, factor), is_merged=False
     )
-    return Code(path) if changed is None else changed
+    return Expression(path) if changed is None else changed

@@ -34,6 +34,12 @@ EDGE = 0.01
 Size = tuple[int, int]
 
 
+def size_hw_of(image: Tensor) -> Size:
+    """Return the height and width of an image of shape (..., h, w)."""
+    height, width = image.shape[-2:]
+    return height, width
+
+
 class ViewTransform:
     """One step of a view; this base class keeps sizes and boxes as they are.
 
@@ -131,7 +137,7 @@ class Resize(ViewTransform):
 
     def apply(self, image: Tensor) -> Tensor:
         """Resize an image."""
-        return resize(image, self.size_hw(tuple(image.shape[-2:])))
+        return resize(image, self.size_hw(size_hw_of(image)))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Scale boxes back to the size before this step."""
@@ -248,7 +254,7 @@ class Window(ViewTransform):
 
     def apply(self, image: Tensor) -> Tensor:
         """Cut the window out; the result shares the memory of the image."""
-        x1, y1, x2, y2 = self.window_xyxy(tuple(image.shape[-2:]))
+        x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
         return image[:, y1:y2, x1:x2]
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from .transforms import VIEW_TRANSFORMS, Size, ViewTransform
+from .transforms import VIEW_TRANSFORMS, Size, ViewTransform, size_hw_of
 
 
 class View:
@@ -62,7 +62,7 @@ class View:
         Returns:
             Shape (3, *size_hw), uint8, on the device of the image.
         """
-        key = self.key(tuple(image.shape[-2:]))
+        key = self.key(size_hw_of(image))
         for n, transform in enumerate(self.transforms, 1):
             if key[:n] not in made:
                 made[key[:n]] = transform.apply(image)
