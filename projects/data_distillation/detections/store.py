@@ -124,14 +124,10 @@ class DetectionStore:
     def _write(self, rows: list[dict]) -> None:
         if not rows:
             return
-        if self.provenance is None:
-            raise StoreError(
-                'a store must be given a provenance to write, got '
-                f'{len(rows)} images for {self.folder} without one'
-            )
+        provenance = self.require_provenance()
         shard = self.folder / f'{uuid.uuid4().hex}.parquet'
         try:
-            write_shard(shard, rows, self.provenance)
+            write_shard(shard, rows, provenance)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -250,6 +246,20 @@ class DetectionStore:
                 f'{shard} is left out: {error}', 'current', logging.WARNING
             )
         self._broken.add(shard)
+
+    def require_provenance(self) -> dict:
+        """Return what made the detections.
+
+        Raises:
+            StoreError: If the store was given no provenance, and has no
+                detections that say it.
+        """
+        if self.provenance is None:
+            raise StoreError(
+                f'it is not known what makes the detections of {self.folder}: '
+                'the store must be given a provenance, or have detections'
+            )
+        return self.provenance
 
     def check_same_teacher(self, provenance: dict) -> None:
         """Check that these detections can judge others.

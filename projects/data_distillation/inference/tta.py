@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
+from mmdet.models import BaseDetector
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
@@ -232,7 +233,7 @@ class MultiViewTTA(BaseTTAModel):
         return next(self.module.parameters()).device
 
     @property
-    def teachers(self) -> list[nn.Module]:
+    def teachers(self) -> list[BaseDetector]:
         """All detectors, in the order in which their views are merged."""
         return [self.module, *self.other_teachers]
 
@@ -273,15 +274,16 @@ class MultiViewTTA(BaseTTAModel):
         """Return all views of a batch, and the sample of each image."""
         images, samples = data['inputs'], data['data_samples']
         are_made = not isinstance(samples[0], DetDataSample)
-        if are_made == (self.views is not None):
-            raise ValueError(
-                'views are made either by MultiViewTTA(views=[...]) or by '
-                '`TestTimeAug` at the end of the data pipeline, got '
-                f'{"both" if are_made else "neither"}'
-            )
-        if are_made:
+        if self.views is None and are_made:
             return loaded_views(images, samples), samples[0]
-        return made_views(self.views, images, samples, self.device), samples
+        if self.views is not None and not are_made:
+            views = made_views(self.views, images, samples, self.device)
+            return views, samples
+        raise ValueError(
+            'views are made either by MultiViewTTA(views=[...]) or by '
+            '`TestTimeAug` at the end of the data pipeline, got '
+            f'{"both" if are_made else "neither"}'
+        )
 
     def _detect(
         self, views: Sequence[MadeView | LoadedView], num_images: int
