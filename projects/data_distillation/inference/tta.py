@@ -18,15 +18,15 @@ from ..text import format_error
 from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
-from .unreadable import as_unreadable
+from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
     MadeView,
     batches,
-    loaded_views,
-    made_views,
+    list_loaded_views,
+    list_made_views,
     make_pixels,
-    one_by_one,
+    split_images,
 )
 from .view_boxes import concatenate_views, in_original_image, to_host
 
@@ -167,7 +167,7 @@ class MultiViewTTA(BaseTTAModel):
             'current',
             logging.WARNING,
         )
-        return [self._annotate_alone(image) for image in one_by_one(data)]
+        return [self._annotate_alone(image) for image in split_images(data)]
 
     def _annotate_alone(self, data: dict) -> DetDataSample:
         """Annotate a batch of one image, which may need too much memory."""
@@ -176,7 +176,7 @@ class MultiViewTTA(BaseTTAModel):
             return self._annotate(data)[0]
         except OutOfMemoryError as error:
             reason = f'out of memory: {format_error(error)}'
-        return self._annotate(as_unreadable(data, reason))[0]
+        return self._annotate(mark_unreadable(data, reason))[0]
 
     def _annotate(self, data: dict) -> list[DetDataSample]:
         """Detect and merge, without regard to the memory."""
@@ -188,7 +188,7 @@ class MultiViewTTA(BaseTTAModel):
             detected = self._detect(views, len(samples))
             merged = self.merge_preds(detected)
         return [
-            merged_sample(sample, instances)
+            make_merged_sample(sample, instances)
             for sample, instances in zip(samples, merged, strict=True)
         ]
 
@@ -275,9 +275,9 @@ class MultiViewTTA(BaseTTAModel):
         images, samples = data['inputs'], data['data_samples']
         are_made = not isinstance(samples[0], DetDataSample)
         if self.views is None and are_made:
-            return loaded_views(images, samples), samples[0]
+            return list_loaded_views(images, samples), samples[0]
         if self.views is not None and not are_made:
-            views = made_views(self.views, images, samples, self.device)
+            views = list_made_views(self.views, images, samples, self.device)
             return views, samples
         raise ValueError(
             'views are made either by MultiViewTTA(views=[...]) or by '
@@ -305,7 +305,7 @@ class MultiViewTTA(BaseTTAModel):
         return [[by_view[key] for key in sorted(by_view)] for by_view in found]
 
 
-def merged_sample(
+def make_merged_sample(
     original: DetDataSample, found: InstanceData
 ) -> DetDataSample:
     """Make the sample of an image from its merged detections.
