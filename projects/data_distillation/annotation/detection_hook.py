@@ -19,8 +19,8 @@ from ..coco.reading import (
     Categories,
     check_classes,
     check_disjoint,
-    image_paths,
     read_coco,
+    resolve_paths,
 )
 from ..detections.store import DetectionStore
 from ..inference.checkpoints import check_checkpoint_classes, check_weights
@@ -106,7 +106,9 @@ class DetectionHook(Hook):
             self.labeled['ann_file'],
         )
         self._image_ids = dataset.image_ids()
-        self._paths = image_paths(self._image_ids, dataset.data_prefix['img'])
+        self._paths = resolve_paths(
+            self._image_ids, dataset.data_prefix['img']
+        )
         check_disjoint(self._paths, self._labeled_names, self.labeled)
 
     def _read_labeled(self) -> None:
