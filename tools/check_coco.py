@@ -22,12 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 with contextlib.redirect_stdout(sys.stderr):
     from projects.data_distillation.coco.image_checks import find_problems
     from projects.data_distillation.coco.problems import (
-        CocoFile,
         Problem,
-        read_file,
-        report,
+        format_problems,
     )
     from projects.data_distillation.coco.repair import repair
+    from projects.data_distillation.coco.tables import CocoFile, read_file
     from projects.data_distillation.files.atomic import write_json
 
 
@@ -121,7 +120,7 @@ def main() -> None:
     files = [file for file in read if isinstance(file, CocoFile)]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     problems = itertools.chain(unread, find_problems(files, args.images))
-    lines = report(problems, args.max_shown)
+    lines = format_problems(problems, args.max_shown)
     print(*lines or [summary(files, bool(args.images))], sep='\n')
     sys.exit(bool(lines))
 

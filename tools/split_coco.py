@@ -20,11 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for what was written.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.splits import (
-        percent_of,
-        read_splittable,
-        split_coco,
-    )
+    from projects.data_distillation.coco.reading import read_splittable
+    from projects.data_distillation.coco.splits import percent_of, split_coco
     from projects.data_distillation.files.atomic import write_json
 
 

@@ -53,7 +53,7 @@ class AnnotationHook(DetectionHook):
         """Check that no image is in the labeled set or in a held-out set.
 
         Args:
-            paths: The images to annotate, see `image_paths`.
+            paths: The images to annotate, see `resolve_paths`.
 
         Raises:
             CocoError: With the number of shared images and the first of them.

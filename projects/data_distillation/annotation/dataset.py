@@ -8,8 +8,8 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ..coco.reading import CocoError, name_error, read_coco
-from ..coco.schema import repeated
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error, find_repeated
 from ..files.images import (
     IMAGE_SUFFIXES,
     ImageError,
@@ -33,7 +33,7 @@ class UnlabeledDataset(BaseDetDataset):
         ann_file: A COCO file, of which only `images` is read (`id` and
             `file_name`); `''` for every image below `data_prefix['img']`, at
             any depth, with one of `IMAGE_SUFFIXES` in any case. Those with a
-            name that no COCO file may have (see `coco.name_error`) are listed
+            name that no COCO file may have (see `find_name_error`) are listed
             as unreadable.
         data_prefix: `dict(img=folder of the images)`.
         **kwargs: As for `BaseDetDataset`: `data_root`, `metainfo` with the
@@ -78,7 +78,7 @@ class UnlabeledDataset(BaseDetDataset):
                 img_path=str(folder / info['file_name']),
                 img_id=number if info['id'] is None else info['id'],
                 file_name=as_utf8(info['file_name']),
-                name_error=name_error(info['file_name']),
+                name_error=find_name_error(info['file_name']),
                 image_id=info['id'],
             )
             for number, info in enumerate(infos, 1)
@@ -185,7 +185,7 @@ def check_unique(values: list, key: str, source: str) -> None:
     Raises:
         CocoError: With the first that is there twice.
     """
-    twice = repeated(values)
+    twice = find_repeated(values)
     if twice:
         raise CocoError(
             f'{source}: {len(twice)} values of `{key}` occur more than '

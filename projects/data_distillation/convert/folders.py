@@ -14,7 +14,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from ..coco.reading import name_error
+from ..coco.schema import find_name_error
 from ..files.images import (
     FORMATS,
     IMAGE_SUFFIXES,
@@ -80,7 +80,7 @@ def labeled_image(
     Returns:
         The image; None if it is left out.
     """
-    error = name_error(file_name)
+    error = find_name_error(file_name)
     if error:
         report.add(f'images left out: the name {error}', repr(file_name))
         return None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, find_images
-from ..coco.reading import CocoError, name_error, read_coco
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error
 from ..coco.splits import split_coco
 from ..convert.folders import lines_of
 from ..files.atomic import write_json
@@ -208,7 +209,7 @@ def read_image_list(
     folder = folder or source.parent
     names = [make_relative(name, folder) for name in names]
     for name in names:
-        if error := name_error(name):
+        if error := find_name_error(name):
             raise ValueError(
                 f'{source}: {name!r} {error} ({folder}): name their folder '
                 'with --unlabeled-images'

@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..coco.image_checks import find_problems
-from ..coco.problems import CocoFile, Problem, read_file, report
+from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
+from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
 from .data import Sources
 from .detector import DetectorConfig, DetectorError
@@ -125,7 +126,7 @@ def check_data(data: Data) -> None:
     files = [file for file in read if isinstance(file, CocoFile)]
     folders = [Path(images.folder) for images in sets]
     found = [] if unread else find_problems(files, folders)
-    lines = report(itertools.chain(unread, found), MAX_SHOWN)
+    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
     if lines:
         raise ValueError(
             '\n'.join(['the data has problems:', *lines])
