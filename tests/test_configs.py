@@ -47,7 +47,7 @@ def nested_dicts(value: object) -> Iterator[ConfigDict]:
 
 def write_data(cfg: Config) -> None:
     """Put a tiny COCO file wherever a loader reads one, and its image."""
-    loaders = [cfg.train_dataloader, cfg.test_dataloader]
+    loaders = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
     for dataset in nested_dicts(loaders):
         if not ('ann_file' in dataset and 'data_prefix' in dataset):
             continue
@@ -103,7 +103,7 @@ def test_config_builds(leaf, tmp_path, monkeypatch):
     if leaf.stem in ('annotate', 'validate'):
         assert isinstance(model, MultiViewTTA)
     else:
-        loaders.append(cfg.train_dataloader)
+        loaders += [cfg.train_dataloader, cfg.val_dataloader]
     for loader in loaders:
         dataset = DATASETS.build(loader.dataset)
         sampler = DATA_SAMPLERS.build(
@@ -132,6 +132,22 @@ def test_rate_drops_at_70_and_90_percent(leaf):
     n = cfg.train_cfg.max_iters
     steps = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
     assert [s.milestones for s in steps] == [[n * 7 // 10, n * 9 // 10]]
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+def test_small_trainings_validate_four_times(leaf):
+    cfg = Config.fromfile(leaf)
+    n = cfg.train_cfg.max_iters
+
+    assert cfg.default_hooks.logger.log_metric_by_epoch is False
+    if 'coco' in leaf.parts:
+        assert cfg.train_cfg.val_begin > n
+    else:
+        assert cfg.train_cfg.val_interval == n / 4
+    if leaf.stem not in ('annotate', 'validate'):
+        # The last point of the curve is what tools/test.py measures.
+        assert cfg.val_dataloader == cfg.test_dataloader
+        assert cfg.val_evaluator == cfg.test_evaluator
 
 
 def without(cfg: Config, *keys: str) -> dict:

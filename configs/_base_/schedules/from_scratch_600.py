@@ -8,7 +8,12 @@ hand, see configs/README.md).
 # fit them.
 max_iters = 600
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+# Four validations draw the curve in the report. They change no weight:
+# ResumeHook seeds every batch and every step (docs/training.md).
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters // 4
+)
+val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
