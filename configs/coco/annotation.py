@@ -1,8 +1,8 @@
 """How the teachers on COCO annotate: the paper's views, merged by box voting.
 
 It is inherited beside teacher.py. Box voting is what the paper's detection
-experiments do. That is known at second hand, and the numbers are not known
-(configs/README.md).
+experiments do (section 6). That is known at second hand, and the thresholds
+are not known (configs/README.md).
 """
 
 _base_ = [

@@ -1,7 +1,7 @@
 """AdamW from scratch, for 600 iterations.
 
-The rate drops at 70 % and 90 % of the iterations, as in the paper (at second
-hand, see configs/README.md).
+The rate drops at 70 % and 90 % of the iterations, as in the paper (section 4,
+at second hand: configs/README.md).
 """
 
 # Found by trial on the digits: 160 passes over the 30 labeled images, which
