@@ -1,6 +1,6 @@
 """Writes MMEngine's text configs the way people write them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ def code_of(value: object) -> str:
             dicts of these.
     """
     if isinstance(value, Code):
-        return call(value) if value.changes else value.text
+        return call(value.text, value.changes) if value.changes else value.text
     if isinstance(value, Mapping):
         return f'dict({arguments_of(value)})'
     if isinstance(value, (list, tuple)):
@@ -45,9 +45,9 @@ def code_of(value: object) -> str:
     return repr(value)
 
 
-def call(value: Code) -> str:
+def call(text: str, changes: Mapping[str, object]) -> str:
     """Write a dict that is another one with changes."""
-    return f'dict({value.text}, {arguments_of(value.changes)})'
+    return f'dict({text}, {arguments_of(changes)})'
 
 
 def arguments_of(values: Mapping[str, object]) -> str:
@@ -83,7 +83,7 @@ def changes_of(
     path: str,
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
-) -> object | None:
+) -> dict | list | Code | None:
     """Return what to write so that a rule holds for every dict in a value.
 
     MMEngine merges dicts into those of the base config, but replaces lists:
@@ -99,28 +99,39 @@ def changes_of(
         The changes; None if nothing changes.
     """
     if isinstance(value, Mapping):
-        return changes_of_dict(value, path, change, is_merged)
+        changes = changes_of_dict(value, path, change, is_merged)
+        if not changes:
+            return None
+        return changes if is_merged else Code(path, changes)
     if isinstance(value, (list, tuple)):
-        paths = [f'{path}[{i}]' for i in range(len(value))]
-        changed = [
-            changes_of(child, place, change, is_merged=False)
-            for child, place in zip(value, paths, strict=True)
-        ]
-        if any(child is not None for child in changed):
-            return [
-                Code(place) if child is None else child
-                for child, place in zip(changed, paths, strict=True)
-            ]
+        return changes_of_list(value, path, change)
     return None
+
+
+def changes_of_list(
+    values: Sequence, path: str, change: Callable[[Mapping], dict]
+) -> list | None:
+    """Do for a list what `changes_of` does."""
+    paths = [f'{path}[{i}]' for i in range(len(values))]
+    changed = [
+        changes_of(child, place, change, is_merged=False)
+        for child, place in zip(values, paths, strict=True)
+    ]
+    if all(child is None for child in changed):
+        return None
+    return [
+        Code(place) if child is None else child
+        for child, place in zip(changed, paths, strict=True)
+    ]
 
 
 def changes_of_dict(
     value: Mapping,
     path: str,
     change: Callable[[Mapping], dict],
-    is_merged: bool,
-) -> object | None:
-    """Do for a dict what `changes_of` does."""
+    is_merged: bool = True,
+) -> dict:
+    """Return what to replace in a dict, as `changes_of` does."""
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:
@@ -128,6 +139,4 @@ def changes_of_dict(
         inner = changes_of(child, f'{path}.{key}', change, is_merged)
         if inner is not None:
             changes[key] = inner
-    if not changes:
-        return None
-    return changes if is_merged else Code(path, changes)
+    return changes

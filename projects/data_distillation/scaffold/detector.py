@@ -9,7 +9,7 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from .config_text import Code, changes_of
+from .config_text import Code, changes_of, changes_of_dict, changes_of_list
 from .image_size import STRIDE, resized, strides_in
 
 # What a detector's data must have, and boxes have not.
@@ -51,7 +51,9 @@ class Dataset:
             config: The `dataset` of a data loader.
             path: Where it is.
         """
-        mix_path, mix_config, left_out = None, {}, []
+        mix_path: str | None = None
+        mix_config: Mapping = {}
+        left_out: list[str] = []
         while 'dataset' in config or 'datasets' in config:
             if type_of(config) == 'MultiImageMixDataset':
                 mix_path, mix_config = path, config
@@ -175,12 +177,6 @@ class DetectorConfig:
         return resize if resize and resize.get('scale') else None
 
     @property
-    def test_scale(self) -> tuple[int, int]:
-        """The sides that `test_resize` resizes to."""
-        scale = self.test_resize['scale']
-        return (scale, scale) if isinstance(scale, int) else tuple(scale)
-
-    @property
     def view_pad(self) -> dict | None:
         """The `Pad` of views that pads as the test pipeline does, or None.
 
@@ -223,14 +219,14 @@ class DetectorConfig:
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
-        return changes_of(heads, '_base_.model', change) or {}
+        return changes_of_dict(heads, '_base_.model', change)
 
     def from_scratch_changes(self) -> dict:
         """Return the changes of `model` that make it start at random.
 
         Without pretrained weights nothing may stay frozen.
         """
-        return changes_of(self.cfg.model, '_base_.model', unfrozen) or {}
+        return changes_of_dict(self.cfg.model, '_base_.model', unfrozen)
 
     def image_size_changes(self, factor: float) -> dict:
         """Return the changes of `model` for images of another size."""
@@ -267,7 +263,7 @@ def read_config(name: str) -> Config:
         raise
     # Whatever a config of somebody else raises.
     except Exception as error:
-        cause = error
+        cause: BaseException = error
         # MMEngine lists where it has looked for a package.
         while isinstance(cause, ImportError) and cause.__context__:
             cause = cause.__context__
@@ -282,6 +278,12 @@ def type_of(config: Mapping) -> str:
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
+def sides_of(resize: Mapping) -> tuple[int, int]:
+    """Return the sides that a `Resize` with a `scale` resizes to."""
+    scale = resize['scale']
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+
 def holds_key(value: object, key: str) -> bool:
     """Say whether a dict at any depth has a key."""
     if isinstance(value, Mapping):
@@ -293,7 +295,7 @@ def holds_key(value: object, key: str) -> bool:
 
 def unfrozen(part: Mapping) -> dict:
     """Return what to replace in a part of a model to train all of it."""
-    changes = {}
+    changes: dict[str, object] = {}
     init = part.get('init_cfg')
     # PVT has no `type` there.
     if isinstance(init, Mapping) and 'checkpoint' in init:
@@ -318,7 +320,9 @@ def default_of(kind: str | type, name: str) -> object:
     """
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     for parent in cls.__mro__:
-        parameters = inspect.signature(parent.__init__).parameters
+        # Its signature is read; it is not called.
+        init = parent.__init__  # type: ignore[misc]
+        parameters = inspect.signature(init).parameters
         if name in parameters:
             return parameters[name].default
     raise DetectorError(f'{kind} has no argument {name}')
@@ -351,7 +355,5 @@ def resized_pipeline(
     """
     if factor == 1:
         return Code(path)
-    changed = changes_of(
-        pipeline, path, lambda p: resized(p, factor), is_merged=False
-    )
+    changed = changes_of_list(pipeline, path, lambda p: resized(p, factor))
     return Code(path) if changed is None else changed

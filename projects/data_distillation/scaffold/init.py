@@ -16,7 +16,7 @@ from ..coco.problems import CocoFile, Problem, read_file, report
 from ..coco.reading import CocoError
 from ..experiment.definition import Experiment
 from .data import Sources
-from .detector import DetectorConfig, DetectorError
+from .detector import DetectorConfig, DetectorError, sides_of
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
@@ -183,12 +183,13 @@ def size_factor(detector: DetectorConfig, image_size: int | None) -> float:
     """
     if not image_size:
         return 1.0
-    if detector.has_fixed_size or not detector.test_resize:
+    resize = detector.test_resize
+    if detector.has_fixed_size or not resize:
         raise DetectorError(
             f'{detector.name} is made for one size of images: leave '
             '--image-size out'
         )
-    return image_size / max(detector.test_scale)
+    return image_size / max(sides_of(resize))
 
 
 def check_stages(folder: Path) -> None:
@@ -273,11 +274,10 @@ def explained_lengths(
 
 def sizes(detector: DetectorConfig, plan: Plan) -> str:
     """Say how large the images are."""
-    if not detector.test_resize:
+    resize = detector.test_resize
+    if not resize:
         return "as in the detector's config, views as in its `tta_pipeline`"
-    sides = ' x '.join(
-        f'{plan.size_factor * s:.0f}' for s in detector.test_scale
-    )
+    sides = ' x '.join(f'{plan.size_factor * s:.0f}' for s in sides_of(resize))
     low, high = min(plan.view_scales), max(plan.view_scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 

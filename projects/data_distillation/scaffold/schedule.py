@@ -171,7 +171,7 @@ class Schedule:
         return dict(begin_iter=iteration(begin)) if begin else {}
 
 
-def multiplied(value: float | Sequence, factor: float) -> int | list:
+def multiplied(value: float | list | tuple, factor: float) -> float | list:
     """Multiply and round a number, or each of a list; 0 stays, 1 is least."""
     if isinstance(value, (list, tuple)):
         return [multiplied(one, factor) for one in value]
