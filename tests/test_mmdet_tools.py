@@ -10,6 +10,7 @@ from torch import distributed
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     first_host,
+    load_mmdet_tool,
     set_slurm_master,
 )
 
@@ -139,3 +140,8 @@ def test_other_launcher_is_refused_without_a_gpu():
         cpu_processes('mpi'),
     ):
         pass
+
+
+def test_tool_that_is_no_python_file_is_refused():
+    with pytest.raises(ImportError, match="Python file, got 'dist_test.sh'"):
+        load_mmdet_tool('dist_test.sh')
