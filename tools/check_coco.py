@@ -11,6 +11,7 @@ Examples:
 
 import argparse
 import contextlib
+import io
 import itertools
 import sys
 from collections.abc import Sequence
@@ -112,7 +113,8 @@ def main() -> None:
     """Mend if that is asked for, check, and report."""
     args = parse_args()
     # Names in the files may hold what the terminal cannot show.
-    sys.stdout.reconfigure(errors='backslashreplace')
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
     if args.fix:
         write_repaired(args.files[0], args.fix)
         args.files = [args.fix if args.fix.exists() else args.files[0]]

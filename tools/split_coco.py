@@ -94,7 +94,8 @@ def split(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
     amounts = amounts_of(args, len(coco['images']))
     is_one = len(amounts) * args.folds == 1
     folder = args.out or args.ann_file.parent
-    contents, notes = {}, []
+    contents: dict[Path, dict] = {}
+    notes: list[str] = []
     for amount, count in amounts.items():
         splits = split_coco(
             coco, count, args.seed, args.folds, args.keep_classes

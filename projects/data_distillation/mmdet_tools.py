@@ -98,9 +98,14 @@ def load_mmdet_tool(name: str) -> ModuleType:
 
     Args:
         name: Its file name, such as `'train.py'`.
+
+    Raises:
+        ImportError: If it is no Python file.
     """
     file = Path(mmdet.__file__).parent / '.mim' / 'tools' / name
     spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f'a tool must be a Python file, got {name!r}')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool

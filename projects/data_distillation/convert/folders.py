@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from PIL import Image
 
@@ -109,10 +109,16 @@ class Reader(Protocol):
             left out.
     """
 
-    image_folder: Path
-    report: Report
-    missing: str
-    is_background: bool
+    missing: ClassVar[str]
+    is_background: ClassVar[bool]
+
+    @property
+    def image_folder(self) -> Path:
+        """The folder that file names are relative to."""
+
+    @property
+    def report(self) -> Report:
+        """What did not pass."""
 
     def images(self) -> Iterator[LabeledImage]:
         """Yield the images, without boxes if there is no label file."""

@@ -7,7 +7,9 @@ import base64
 import datetime
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 import matplotlib
@@ -38,6 +40,8 @@ TEMPLATES = Path(__file__).with_name('templates')
 REPORT = 'report.html'
 # What a work folder may lack whose experiment has not ended, or was moved.
 MISSING = (FileNotFoundError, ValueError, KeyError)
+
+Found = TypeVar('Found')
 
 
 def write_report(annotate: Config, work_dir: Path) -> Path:
@@ -129,17 +133,15 @@ def write_page(
         source: Where the labels are.
     """
     notes: list[str] = []
-    labels = read_or_note(notes, lambda: read_labels(source))
-    truth = source.truth and read_or_note(
-        notes, lambda: read_truth(source.truth)
-    )
+    labels = read_or_note(notes, partial(read_labels, source))
+    truth = quality = None
+    if source.truth:
+        truth = read_or_note(notes, partial(read_truth, source.truth))
+        if labels and truth:
+            judging = partial(evaluate_labels, labels, truth, source.truth)
+            quality = read_or_note(notes, judging)
     content = dict(title=title, notes=notes, **describe_stages(stages))
     content['facts'] = list(facts)
-    quality = None
-    if labels and truth:
-        quality = read_or_note(
-            notes, lambda: evaluate_labels(labels, truth, source.truth)
-        )
     if labels:
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)
@@ -154,7 +156,7 @@ def write_page(
         out.write(render_page(content).encode())
 
 
-def read_or_note(notes: list[str], read: Callable) -> object | None:
+def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
     """Return what is read; None if it is not there, which is noted."""
     try:
         return read()

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -21,7 +22,7 @@ COLORS = {
     '#ffffff': 'var(--surface)',
     **{color: f'var(--series-{n})' for n, color in enumerate(SERIES, 1)},
 }
-STYLE = {
+STYLE: dict = {
     'svg.fonttype': 'none',  # text stays text
     'text.parse_math': False,  # a class may be called '$x$'
     'axes.spines.top': False,
@@ -109,7 +110,7 @@ def make_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 
 
 def draw_curve(
-    axes: Axes, points: Sequence[tuple], number: int, **style
+    axes: Axes, points: Sequence[tuple], number: int, **style: Any
 ) -> None:
     """Draw a curve, if it has points, in its number's color and dashes."""
     if not points:

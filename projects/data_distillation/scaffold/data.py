@@ -132,6 +132,7 @@ class Sources:
     def _unlabeled(self, folder: Path) -> Images:
         """Find the images to annotate, and write down those of a list."""
         source = Path(self.unlabeled)
+        file: Path | str
         if source.suffix.lower() == '.json':
             file, images_folder = source, self.unlabeled_images
             images_folder = images_folder or self.labeled_images

@@ -9,7 +9,12 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from .config_text import Expression, find_changes
+from .config_text import (
+    Expression,
+    find_changes,
+    find_changes_of_dict,
+    find_changes_of_list,
+)
 from .image_size import STRIDE, find_strides, resize_transform
 
 # What a detector's data must have, and boxes have not.
@@ -51,7 +56,9 @@ class Dataset:
             config: The `dataset` of a data loader.
             path: Where it is.
         """
-        mix_path, mix_config, left_out = None, {}, []
+        mix_path: str | None = None
+        mix_config: Mapping = {}
+        left_out: list[str] = []
         while 'dataset' in config or 'datasets' in config:
             if get_type(config) == 'MultiImageMixDataset':
                 mix_path, mix_config = path, config
@@ -175,12 +182,6 @@ class DetectorConfig:
         return resize if resize and resize.get('scale') else None
 
     @property
-    def test_scale(self) -> tuple[int, int]:
-        """The sides that `test_resize` resizes to."""
-        scale = self.test_resize['scale']
-        return (scale, scale) if isinstance(scale, int) else tuple(scale)
-
-    @property
     def view_pad(self) -> dict | None:
         """The `Pad` of views that pads as the test pipeline does, or None.
 
@@ -223,14 +224,14 @@ class DetectorConfig:
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
-        return find_changes(heads, '_base_.model', change) or {}
+        return find_changes_of_dict(heads, '_base_.model', change)
 
     def from_scratch_changes(self) -> dict:
         """Return the changes of `model` that make it start at random.
 
         Without pretrained weights nothing may stay frozen.
         """
-        return find_changes(self.cfg.model, '_base_.model', unfreeze) or {}
+        return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
     def image_size_changes(self, factor: float) -> dict:
         """Return the changes of `model` for images of another size."""
@@ -269,7 +270,7 @@ def read_config(name: str) -> Config:
         raise
     # Whatever a config of somebody else raises.
     except Exception as error:
-        cause = error
+        cause: BaseException = error
         # MMEngine lists where it has looked for a package.
         while isinstance(cause, ImportError) and cause.__context__:
             cause = cause.__context__
@@ -284,6 +285,12 @@ def get_type(config: Mapping) -> str:
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
+def sides_of(resize: Mapping) -> tuple[int, int]:
+    """Return the sides that a `Resize` with a `scale` resizes to."""
+    scale = resize['scale']
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+
 def holds_key(value: object, key: str) -> bool:
     """Say whether a dict at any depth has a key."""
     if isinstance(value, Mapping):
@@ -295,7 +302,7 @@ def holds_key(value: object, key: str) -> bool:
 
 def unfreeze(part: Mapping) -> dict:
     """Return what to replace in a part of a model to train all of it."""
-    changes = {}
+    changes: dict[str, object] = {}
     init = part.get('init_cfg')
     # PVT has no `type` there.
     if isinstance(init, Mapping) and 'checkpoint' in init:
@@ -320,7 +327,9 @@ def find_default(kind: str | type, name: str) -> object:
     """
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     for parent in cls.__mro__:
-        parameters = inspect.signature(parent.__init__).parameters
+        # Its signature is read; it is not called.
+        init = parent.__init__  # type: ignore[misc]
+        parameters = inspect.signature(init).parameters
         if name in parameters:
             return parameters[name].default
     raise DetectorError(f'{kind} has no argument {name}')
@@ -353,7 +362,7 @@ def resize_pipeline(
     """
     if factor == 1:
         return Expression(path)
-    changed = find_changes(
-        pipeline, path, lambda p: resize_transform(p, factor), is_merged=False
+    changed = find_changes_of_list(
+        pipeline, path, lambda p: resize_transform(p, factor)
     )
     return Expression(path) if changed is None else changed

@@ -17,7 +17,7 @@ from ..coco.reading import CocoError
 from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
 from .data import Sources
-from .detector import DetectorConfig, DetectorError
+from .detector import DetectorConfig, DetectorError, sides_of
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
@@ -189,12 +189,13 @@ def compute_size_factor(
     """
     if not image_size:
         return 1.0
-    if detector.has_fixed_size or not detector.test_resize:
+    resize = detector.test_resize
+    if detector.has_fixed_size or not resize:
         raise DetectorError(
             f'{detector.name} is made for one size of images: leave '
             '--image-size out'
         )
-    return image_size / max(detector.test_scale)
+    return image_size / max(sides_of(resize))
 
 
 def check_stages(folder: Path) -> None:
@@ -282,11 +283,10 @@ def explain_lengths(
 
 def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
     """Say how large the images are."""
-    if not detector.test_resize:
+    resize = detector.test_resize
+    if not resize:
         return "as in the detector's config, views as in its `tta_pipeline`"
-    sides = ' x '.join(
-        f'{plan.size_factor * s:.0f}' for s in detector.test_scale
-    )
+    sides = ' x '.join(f'{plan.size_factor * s:.0f}' for s in sides_of(resize))
     low, high = min(plan.view_scales), max(plan.view_scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 

@@ -177,7 +177,7 @@ class Schedule:
         return dict(begin_iter=iteration(begin)) if begin else {}
 
 
-def multiply(value: float | Sequence, factor: float) -> int | list:
+def multiply(value: float | list | tuple, factor: float) -> float | list:
     """Multiply and round a number, or each of a list; 0 stays, 1 is least."""
     if isinstance(value, (list, tuple)):
         return [multiply(one, factor) for one in value]
