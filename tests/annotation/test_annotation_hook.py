@@ -764,7 +764,7 @@ def test_folder_without_images_is_refused(drawn, checkpoint, tmp_path):
         ann_file='', data_prefix=dict(img=str(folder))
     )
 
-    refused(cfg, ValueError, 'no image in .*empty or below: of its 1 files')
+    refused(cfg, ValueError, 'no image in .*empty or below: none of its 1 ')
 
 
 @pytest.mark.parametrize(

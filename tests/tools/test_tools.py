@@ -170,7 +170,7 @@ def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
     assert done.returncode == 1
     assert not made.exists()
     last = done.stderr.splitlines()[-1]
-    assert 'could run code, it is refused: Unsupported global: GLOBAL ' in last
+    assert 'weights and could run code: Unsupported global: GLOBAL ' in last
     assert last.endswith(
         'put TORCH_FORCE_WEIGHTS_ONLY_LOAD=0 before the command: '
         '`TORCH_FORCE_WEIGHTS_ONLY_LOAD=0 python tools/test.py ...`'
