@@ -34,8 +34,8 @@ class UnlabeledDataset(BaseDetDataset):
             `file_name`). With `''`, the data set has every image below
             `data_prefix['img']`, at any depth, whose suffix is one of
             `IMAGE_SUFFIXES` in upper or lower case. Of these, images with a
-            name that no COCO file may have (see `find_name_error`) are listed as
-            unreadable.
+            name that no COCO file may have (see `find_name_error`) are
+            listed as unreadable.
         **kwargs: The arguments of `BaseDetDataset`: `data_prefix`, a
             `dict(img=FOLDER)`; `data_root`; `metainfo` with the classes of
             the teacher; `pipeline`.
