@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
@@ -43,7 +44,7 @@ class AnnotationHook(DetectionHook):
         labeled: dict,
         held_out: Sequence[dict] = (),
         selection: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(labeled, **kwargs)
         self.held_out = held_out
@@ -77,7 +78,7 @@ class AnnotationHook(DetectionHook):
         """
         store = super().open_store(runner)
         if get_rank() == 0:  # With a validation set, it takes a minute.
-            self.rules.check(store.provenance, self.labeled_set.counts)
+            self.rules.check(store.provenance or {}, self.labeled_set.counts)
         return store
 
     def after_all_images(self, runner: Runner) -> None:
@@ -92,7 +93,7 @@ class AnnotationHook(DetectionHook):
             self.labeled_set.categories,
             self.labeled_set.counts,
             self.rules,
-            store.provenance,
+            store.provenance or {},
             Path(runner.work_dir) / 'pseudo_labels.json',
         )
         log_from_any_rank(text)

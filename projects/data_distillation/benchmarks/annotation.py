@@ -261,7 +261,7 @@ class BarePasses:
         """List the views of some images."""
         data = [self.dataset[i] for i in indices]
         return made_views(
-            self.model.views,
+            self.model.views or (),
             [one['inputs'] for one in data],
             [one['data_samples'] for one in data],
             self.model.device,

@@ -56,8 +56,8 @@ def describe_difference(expected: list[tuple], found: list[tuple]) -> str:
         pairs = itertools.zip_longest(*names, fillvalue='nothing')
         number, pair = next(p for p in enumerate(pairs, 1) if len({*p[1]}) > 1)
         return f'number {number} is {pair[1]!r} instead of {pair[0]!r}'
-    pairs = zip(expected, found, strict=True)
-    (expected_id, name), (found_id, _) = next(p for p in pairs if p[0] != p[1])
+    both = zip(expected, found, strict=True)
+    (expected_id, name), (found_id, _) = next(p for p in both if p[0] != p[1])
     return f'{name!r} has id {found_id} instead of {expected_id}'
 
 

@@ -98,8 +98,9 @@ def read_checked(
     """
     check_is_file(path)
     file = read_file(path, polygons=True, schema=schema)
-    problem = file if isinstance(file, Problem) else next(check(file), None)
-    if problem:
+    if isinstance(file, Problem):
+        raise CocoError(file.explain())
+    for problem in check(file):
         raise CocoError(problem.explain())
     return file.content
 

@@ -183,6 +183,8 @@ def find_repairable(
     for problem in check_file(file):
         if problem.kind == 'bboxes are corners':
             wrong_repairs = NOT_OF_CORNERS
+        elif problem.index is None:  # It concerns the whole file.
+            continue
         elif problem.kind == 'repeated image':
             images.add(problem.index)
         elif problem.kind in REPAIRS:

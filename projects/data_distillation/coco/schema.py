@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 # float64 does not hold all larger whole numbers exactly, and no image or box
 # is that large.
@@ -21,25 +22,27 @@ def is_id(value: object) -> bool:
     return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether a JSON value is a number of at most `LARGEST` in size.
 
     NaN and infinity are not.
     """
-    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
+    if type(value) is int or type(value) is float:
+        return -LARGEST <= value <= LARGEST
+    return False
 
 
-def is_text(value: object) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     """Return whether a JSON value is a string that is not empty."""
     return type(value) is str and value != ''
 
 
-def is_side(value: object) -> bool:
+def is_side(value: object) -> TypeGuard[float]:
     """Return whether a JSON value can be the width or height of an image."""
     return is_number(value) and value >= 1 and value == int(value)
 
 
-def is_bbox(value: object) -> bool:
+def is_bbox(value: object) -> TypeGuard[list[float]]:
     """Return whether a JSON value is a list of four numbers, finite or not."""
     return (
         type(value) is list

@@ -8,7 +8,7 @@ import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, revert_sync_batchnorm
+from mmengine.model import BaseModel, BaseTTAModel, revert_sync_batchnorm
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.cuda import OutOfMemoryError  # in `torch` since 2.5
@@ -232,7 +232,7 @@ class MultiViewTTA(BaseTTAModel):
         return next(self.module.parameters()).device
 
     @property
-    def teachers(self) -> list[nn.Module]:
+    def teachers(self) -> list[BaseModel]:
         """All detectors, in the order in which their views are merged."""
         return [self.module, *self.other_teachers]
 
@@ -279,7 +279,7 @@ class MultiViewTTA(BaseTTAModel):
                 '`TestTimeAug` at the end of the data pipeline, got '
                 f'{"both" if are_made else "neither"}'
             )
-        if are_made:
+        if self.views is None:
             return loaded_views(images, samples), samples[0]
         return made_views(self.views, images, samples, self.device), samples
 
