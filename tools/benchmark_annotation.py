@@ -20,7 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from mmengine.config import Config, DictAction
 
-from projects.data_distillation.benchmarks.annotation import Comparison, table
+from projects.data_distillation.benchmarks.annotation import (
+    Comparison,
+    format_report,
+)
 from projects.data_distillation.inference.acceleration import MODES
 from projects.data_distillation.inference.safe_loading import refusing_code
 
@@ -58,7 +61,7 @@ def main() -> None:
     report['machine'] = machine()
     if args.out:
         args.out.write_text(json.dumps(report, indent=2) + '\n')
-    print(table(report))
+    print(format_report(report))
 
 
 def machine() -> dict:

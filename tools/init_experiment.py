@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 with contextlib.redirect_stdout(sys.stderr):
     from projects.data_distillation.scaffold.data import Sources
     from projects.data_distillation.scaffold.init import (
-        Wishes,
+        ExperimentOptions,
         init_experiment,
     )
     from projects.data_distillation.scaffold.plan import RATIO, VIEW_SCALES
@@ -124,7 +124,9 @@ def main() -> None:
     try:
         # pycocotools tells stdout what it reads.
         with contextlib.redirect_stdout(sys.stderr):
-            lines = init_experiment(out, detector, sources, Wishes(**args))
+            lines = init_experiment(
+                out, detector, sources, ExperimentOptions(**args)
+            )
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     print(*lines, sep='\n')

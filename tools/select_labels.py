@@ -20,8 +20,8 @@ from mmengine.utils import import_modules_from_strings
 from projects.data_distillation.report.labels import LabelSource
 from projects.data_distillation.report.page import write_selection_report
 from projects.data_distillation.selection.export import (
+    read_rules,
     select_labels,
-    used_rules,
 )
 
 # The options of each method, with the names of the selectors' arguments.
@@ -157,7 +157,7 @@ def selection_of(args: argparse.Namespace) -> dict:
     if like:
         if given:
             raise ValueError(f'--like goes with no other option, got {given}')
-        return used_rules(like)
+        return read_rules(like)
     selection = dict(selector=selector_of(given), filters=filters_of(given))
     if 'ignore_from' in given:
         score = given['ignore_from']

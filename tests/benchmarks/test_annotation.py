@@ -10,10 +10,10 @@ from mmengine.structures import InstanceData
 
 from projects.data_distillation.benchmarks.annotation import (
     Comparison,
-    difference,
-    median_ratio,
+    compare_boxes,
+    compute_median_ratio,
 )
-from projects.data_distillation.benchmarks.stock import stock_config
+from projects.data_distillation.benchmarks.stock import make_stock_config
 
 
 @pytest.fixture
@@ -31,25 +31,31 @@ def test_exact_mode_finds_the_boxes_of_stock(cfg, checkpoint, tmp_path):
     report = comparison.run(num_images=100, images_per_turn=2)
 
     assert report['images'] == 5  # as many as there are
-    ways = report['ways']
-    assert list(ways) == ['exact', 'bare exact', 'fast', 'bare fast', 'stock']
-    assert ways['exact']['difference']['matched'] == 1.0
-    assert ways['exact']['difference']['pixels'] < 1e-4
-    assert ways['exact']['difference']['score'] == 0.0
+    variants = report['variants']
+    assert list(variants) == [
+        'exact',
+        'bare exact',
+        'fast',
+        'bare fast',
+        'stock',
+    ]
+    assert variants['exact']['difference']['matched'] == 1.0
+    assert variants['exact']['difference']['pixels'] < 1e-4
+    assert variants['exact']['difference']['score'] == 0.0
     # The drawn rectangles, within the blur of scaling.
-    assert ways['exact']['bbox_mAP'] == ways['stock']['bbox_mAP'] > 0.5
-    assert len(comparison.ways['stock'].seconds) == 3  # 2, 2 and 1 images
+    assert variants['exact']['bbox_mAP'] == variants['stock']['bbox_mAP'] > 0.5
+    assert len(comparison.variants['stock'].seconds) == 3  # 2, 2 and 1 images
     # The image of the warm-up is run again when its turn comes.
-    assert '0.png' in comparison.ways['exact'].found
-    comparison.ways['exact'].found.clear()
-    comparison.ways['exact'].take_turn([0])
-    assert '0.png' in comparison.ways['exact'].found
-    for way in ways.values():
-        assert way['images_per_second'] > 0
-        assert min(way['peaks_mib']) > 100
+    assert '0.png' in comparison.variants['exact'].found
+    comparison.variants['exact'].found.clear()
+    comparison.variants['exact'].take_turn([0])
+    assert '0.png' in comparison.variants['exact'].found
+    for variant in variants.values():
+        assert variant['images_per_second'] > 0
+        assert min(variant['peaks_mib']) > 100
     for mode in ('exact', 'fast'):
-        assert ways[mode]['speed_of_stock'] > 0
-        assert 0 < ways[mode]['share_of_bare_passes']
+        assert variants[mode]['speed_of_stock'] > 0
+        assert 0 < variants[mode]['share_of_bare_passes']
 
 
 def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
@@ -64,7 +70,7 @@ def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
 
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_bytes())
-    assert list(report['ways']) == ['exact', 'bare exact', 'stock']
+    assert list(report['variants']) == ['exact', 'bare exact', 'stock']
     assert report['machine']['torch'] == torch.__version__
     assert '2 images' in done.stdout
     assert '100.00% of the boxes are those of stock' in done.stdout
@@ -74,14 +80,14 @@ def test_views_that_stock_cannot_make_are_refused(cfg):
     cfg.model.views = [[dict(type='Tile')], [dict(type='Tile', row=1)]]
 
     with pytest.raises(ValueError, match=r'every flip of every.*Tile'):
-        stock_config(cfg)
+        make_stock_config(cfg)
 
 
 def test_views_that_are_no_grid_are_refused(cfg):
     cfg.model.views = cfg.model.views[:3]
 
     with pytest.raises(ValueError, match='every flip of every scale'):
-        stock_config(cfg)
+        make_stock_config(cfg)
 
 
 def sample(*boxes):
@@ -101,7 +107,7 @@ def test_difference_is_that_of_the_boxes_that_match():
     stock = {'a': sample((0.0, 0.9, 0), (150.0, 0.8, 1)), 'b': sample()}
     ours = {'a': sample((2.0, 0.6, 0), (150.0, 0.8, 0)), 'b': sample()}
 
-    found = difference(ours, stock)
+    found = compare_boxes(ours, stock)
 
     assert found['matched'] == 0.5  # the other one is of another class
     assert found['pixels'] == 2.0
@@ -109,4 +115,4 @@ def test_difference_is_that_of_the_boxes_that_match():
 
 
 def test_ratio_is_the_median_of_the_turns():
-    assert median_ratio([1.0, 2.0, 30.0], [1.0, 1.0, 1.0]) == 2.0
+    assert compute_median_ratio([1.0, 2.0, 30.0], [1.0, 1.0, 1.0]) == 2.0

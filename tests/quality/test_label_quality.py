@@ -17,7 +17,7 @@ from projects.data_distillation.coco.evaluation import pseudo_label_quality
 from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.quality.label_quality import (
     Counts,
-    label_quality,
+    measure_quality,
     read_min_scores,
 )
 from projects.data_distillation.selection.export import export_pseudo_labels
@@ -51,7 +51,7 @@ def truth(tmp_path):
 
 
 def test_labels_are_counted_by_class(truth):
-    quality = label_quality(iter(ROWS), truth, dict(red=0.7, green=0.4))
+    quality = measure_quality(iter(ROWS), truth, dict(red=0.7, green=0.4))
 
     assert quality.num_images == 2
     assert list(quality.classes) == ['red', 'green']
@@ -66,7 +66,7 @@ def test_labels_are_counted_by_class(truth):
 
 
 def test_class_of_which_nothing_was_selected_has_no_label(truth):
-    quality = label_quality(ROWS, truth, dict(red=0.5, green=None))
+    quality = measure_quality(ROWS, truth, dict(red=0.5, green=None))
 
     assert quality.classes['red'].counts == Counts(2, 3, 2)
     assert quality.classes['green'].counts == Counts(1, 0, 0)
@@ -76,7 +76,7 @@ def test_overlap_from_which_a_label_is_right_is_used(truth):
     rows = [found_row('0', ([0, 0, 10, 7], 0.9, 0))]
 
     right = [
-        label_quality(rows, truth, dict(red=0.5, green=0.5), iou).total
+        measure_quality(rows, truth, dict(red=0.5, green=0.5), iou).total
         for iou in (0.7, 0.75)
     ]
 
@@ -140,7 +140,7 @@ def test_labels_are_those_of_the_file_of_pseudo_labels(tmp_path, seed):
     )
     readable = [row for row in table.to_pylist() if row['unreadable'] is None]
 
-    quality = label_quality(readable, truth, read_min_scores(file))
+    quality = measure_quality(readable, truth, read_min_scores(file))
 
     # Image 0, which could not be read, has no object.
     assert pseudo_label_quality(file, truth) == dict(
@@ -165,7 +165,7 @@ def test_thin_detections_are_no_labels_but_detections(tmp_path):
         )
     ]
 
-    quality = label_quality(rows, truth, dict(red=0.0, green=0.0))
+    quality = measure_quality(rows, truth, dict(red=0.0, green=0.0))
 
     assert quality.total == Counts(1, 1, 0)
     assert quality.detections['bbox_mAP'] == pytest.approx(1)
@@ -173,8 +173,8 @@ def test_thin_detections_are_no_labels_but_detections(tmp_path):
 
 def test_table_has_a_line_per_class_and_the_total(truth):
     lines = (
-        label_quality(ROWS, truth, dict(red=0.7, green=None), 0.75)
-        .table()
+        measure_quality(ROWS, truth, dict(red=0.7, green=None), 0.75)
+        .format_table()
         .splitlines()
     )
 
@@ -182,7 +182,7 @@ def test_table_has_a_line_per_class_and_the_total(truth):
         (line,) = (line for line in lines if name in line.split())
         return ' '.join(line.strip('┃').replace('│', ' ').split())
 
-    assert '2 images, right from IoU 0.75' in lines[0]
+    assert '2 images, right at IoU 0.75 or more' in lines[0]
     assert cells('class') == (
         'class ┃ min_score ┃ truth ┃ labels ┃ right ┃ precision ┃ recall ┃ F1'
     )
@@ -193,7 +193,7 @@ def test_table_has_a_line_per_class_and_the_total(truth):
 
 
 def test_figures_are_json(truth):
-    quality = label_quality(ROWS, truth, dict(red=0.7, green=None))
+    quality = measure_quality(ROWS, truth, dict(red=0.7, green=None))
 
     content = json.loads(json.dumps(quality.to_dict()))
 
@@ -217,7 +217,7 @@ def test_figures_are_json(truth):
 @pytest.mark.parametrize('names', [['red'], ['green', 'red']])
 def test_classes_must_be_those_of_the_truth(truth, names):
     with pytest.raises(ValueError, match='must be the categories of.*truth'):
-        label_quality(ROWS, truth, dict.fromkeys(names, 0.5))
+        measure_quality(ROWS, truth, dict.fromkeys(names, 0.5))
 
 
 def test_truth_without_annotations_is_refused(tmp_path):
@@ -229,7 +229,7 @@ def test_truth_without_annotations_is_refused(tmp_path):
     )
 
     with pytest.raises(ValueError, match='`annotations` is missing'):
-        label_quality(ROWS, truth, dict(red=0.5, green=0.5))
+        measure_quality(ROWS, truth, dict(red=0.5, green=0.5))
 
 
 def test_thresholds_are_read_from_a_file_of_pseudo_labels(tmp_path):

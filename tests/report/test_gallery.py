@@ -15,10 +15,10 @@ from projects.data_distillation.report import gallery as report_gallery
 from projects.data_distillation.report.gallery import (
     MAX_THUMBNAIL_BYTES,
     THUMBNAIL_SIDE,
-    gallery,
+    make_gallery,
+    make_thumbnail,
     rule_options,
     sample_images,
-    thumbnail,
 )
 from projects.data_distillation.report.labels import read_labels
 
@@ -27,7 +27,7 @@ def made(tmp_path, **selection) -> tuple:
     source = write_selection(tmp_path, **selection)
     labels = read_labels(source)
     truth = json.loads(Path(source.truth).read_text())
-    return labels, gallery(labels, source, truth)
+    return labels, make_gallery(labels, source, truth)
 
 
 def labels_of(table, min_scores: list) -> list[list[tuple]]:
@@ -143,7 +143,7 @@ def test_lost_image_says_so(tmp_path):
     for image in (tmp_path / 'images').iterdir():
         image.unlink()
 
-    images = gallery(labels, source, None)['images']
+    images = make_gallery(labels, source, None)['images']
 
     assert {image['src'] for image in images} == {None}
     assert {image['reason'] for image in images} == {
@@ -203,7 +203,7 @@ def test_thumbnail_of_whatever_image_is_small(shape):
     random = np.random.default_rng(0)
     pixels = random.integers(0, 255, shape).astype(np.uint8)
 
-    text = thumbnail(pixels)
+    text = make_thumbnail(pixels)
 
     head, _, content = text.partition(',')
     assert head == 'data:image/jpeg;base64'
@@ -219,7 +219,7 @@ def test_thumbnail_is_as_large_as_it_may_be_and_never_enlarged():
     plain = np.full((1000, 2000, 3), (10, 120, 250), np.uint8)
 
     def size_of(pixels):
-        content = base64.b64decode(thumbnail(pixels).partition(',')[2])
+        content = base64.b64decode(make_thumbnail(pixels).partition(',')[2])
         return cv2.imdecode(np.frombuffer(content, np.uint8), 1)
 
     assert size_of(plain).shape == (THUMBNAIL_SIDE // 2, THUMBNAIL_SIDE, 3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from report_files import HOSTILE, write_selection
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco.evaluation import pseudo_label_quality
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.detections.store import StoreError
@@ -14,7 +15,7 @@ from projects.data_distillation.report import labels as report_labels
 from projects.data_distillation.report.labels import (
     GRID,
     START_SCORE,
-    judge,
+    evaluate_labels,
     read_labels,
 )
 
@@ -45,7 +46,7 @@ def test_counts_on_the_grid_are_those_of_each_threshold(tmp_path):
     filters = [dict(type='MinViews', num_views=2)]
     labels = read_labels(write_selection(tmp_path, filters=filters))
 
-    counts = labels.counts_on_grid()
+    counts = labels.count_on_grid()
 
     detections = labels.detections[labels.detections.num_views >= 2]
     for label, of_class in enumerate(counts):
@@ -77,15 +78,15 @@ def test_empty_folder_is_refused(tmp_path):
 
 def test_store_without_a_readable_image_is_refused(tmp_path):
     source = write_selection(tmp_path / 'a')
-    store = report_labels.DetectionStore(tmp_path / 'b', dict(views=[]))
-    row = report_labels.DetectionStore(source.detections).read().to_pylist()[0]
+    store = DetectionStore(tmp_path / 'b', dict(views=[]))
+    row = DetectionStore(source.detections).read().to_pylist()[0]
     store.add(dict(row, unreadable='empty'))
     store.flush()
 
     other = report_labels.LabelSource(
         store.folder, *[source.pseudo_labels] * 2
     )
-    with pytest.raises(StoreError, match=r'none of 1 images .* was read'):
+    with pytest.raises(StoreError, match=r'none of 1 images .* could be read'):
         read_labels(other)
 
 
@@ -93,7 +94,7 @@ def test_precision_and_recall_are_those_of_the_labels(tmp_path):
     source = write_selection(tmp_path)
     truth = json.loads(Path(source.truth).read_text())
 
-    quality = judge(read_labels(source), truth, source.truth)
+    quality = evaluate_labels(read_labels(source), truth, source.truth)
 
     expected = pseudo_label_quality(source.pseudo_labels, source.truth)
     assert quality.total.precision == expected['precision']
@@ -102,11 +103,14 @@ def test_precision_and_recall_are_those_of_the_labels(tmp_path):
 
 
 def test_many_images_are_sampled_to_be_judged(tmp_path, monkeypatch):
-    monkeypatch.setattr(report_labels, 'MAX_JUDGED', 5)
+    monkeypatch.setattr(report_labels, 'MAX_EVALUATED', 5)
     source = write_selection(tmp_path)
     truth = json.loads(Path(source.truth).read_text())
 
-    assert judge(read_labels(source), truth, source.truth).num_images == 5
+    assert (
+        evaluate_labels(read_labels(source), truth, source.truth).num_images
+        == 5
+    )
 
 
 def test_truth_of_other_classes_is_refused(tmp_path):
@@ -115,7 +119,7 @@ def test_truth_of_other_classes_is_refused(tmp_path):
     truth['categories'][0]['name'] = 'other'
 
     with pytest.raises(CocoError, match=r'truth\.json'):
-        judge(read_labels(source), truth, source.truth)
+        evaluate_labels(read_labels(source), truth, source.truth)
 
 
 def test_only_the_wanted_images_are_looked_at(tmp_path):

@@ -13,7 +13,7 @@ from projects.data_distillation.report.plots import (
     draw_losses,
     draw_maps,
     draw_scores,
-    svg_of,
+    render_svg,
 )
 from projects.data_distillation.report.stages import Stage
 
@@ -40,7 +40,7 @@ def test_svg_takes_colors_of_the_page_and_has_a_text(recwarn):
     name = '<b>&"$x$數'
     figure, _ = draw_scores([np.array([0.1, 0.9])], {name: 0.5})
 
-    svg = svg_of(figure, 'scores', 'Scores of "<b>"')
+    svg = render_svg(figure, 'scores', 'Scores of "<b>"')
 
     root = ElementTree.fromstring(svg)
     assert root.get('role') == 'img'
@@ -58,8 +58,8 @@ def test_plots_share_no_ids():
     stages = [stage('teacher', losses=[(1, 2.0), (2, 1.0)], mean=0.5)]
 
     plots = [
-        svg_of(draw_losses(stages), 'loss', ''),
-        svg_of(draw_maps(stages), 'map', ''),
+        render_svg(draw_losses(stages), 'loss', ''),
+        render_svg(draw_maps(stages), 'map', ''),
     ]
 
     ids = [re.findall(r'\bid="([^"]+)"', plot) for plot in plots]

@@ -4,10 +4,10 @@ import pytest
 from mmengine.config import Config
 
 from projects.data_distillation.scaffold.config_text import (
-    Code,
-    changes_of,
-    code_of,
-    config_text,
+    Expression,
+    find_changes,
+    format_config,
+    format_value,
 )
 
 BASE = """
@@ -27,13 +27,16 @@ other = dict(stage=3)
         (dict(a=1, b='x'), "dict(a=1, b='x')"),
         ({'data.batch': 2}, "dict(**{'data.batch': 2})"),
         ([1, (2,), (3, 4), None], '[1, (2,), (3, 4), None]'),
-        (Code('_base_.model'), '_base_.model'),
-        (Code('_base_.a[0]', dict(b=Code('c'))), 'dict(_base_.a[0], b=c)'),
+        (Expression('_base_.model'), '_base_.model'),
+        (
+            Expression('_base_.a[0]', dict(b=Expression('c'))),
+            'dict(_base_.a[0], b=c)',
+        ),
         ("it's", '"it\'s"'),
     ],
 )
 def test_value_is_written_as_people_do(value, text):
-    assert code_of(value) == text
+    assert format_value(value) == text
 
 
 def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):
@@ -46,10 +49,11 @@ def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):
     settings = {
         name: changes
         for name, value in Config.fromfile(base).items()
-        if (changes := changes_of(value, f'_base_.{name}', change)) is not None
+        if (changes := find_changes(value, f'_base_.{name}', change))
+        is not None
     }
     file = tmp_path / 'child.py'
-    file.write_text(config_text('Card.', './base.py', settings))
+    file.write_text(format_config('Card.', './base.py', settings))
 
     expected = Config.fromstring(BASE.replace('80', '3'), '.py')
     assert Config.fromfile(file).to_dict() == expected.to_dict()
@@ -57,6 +61,6 @@ def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):
 
 
 def test_comments_stand_before_what_they_are_about():
-    text = config_text('Card.', 'base.py', {'# Why.': None, 'value': 3})
+    text = format_config('Card.', 'base.py', {'# Why.': None, 'value': 3})
 
     assert text == '"""Card."""\n\n_base_ = \'base.py\'\n\n# Why.\nvalue = 3\n'

@@ -14,13 +14,13 @@ from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
     DetectorError,
-    pipeline_of,
+    take_pipeline,
 )
-from projects.data_distillation.scaffold.image_size import resized_value
+from projects.data_distillation.scaffold.image_size import resize_value
 from projects.data_distillation.scaffold.init import (
-    Wishes,
+    ExperimentOptions,
     init_experiment,
-    plan_for,
+    make_plan,
 )
 from projects.data_distillation.scaffold.plan import (
     MIN_IMAGES_SEEN,
@@ -28,7 +28,7 @@ from projects.data_distillation.scaffold.plan import (
     Data,
     Images,
     Plan,
-    iterations_for,
+    compute_iterations,
 )
 from projects.data_distillation.scaffold.schedule import Schedule
 from projects.data_distillation.scaffold.stage_configs import NewExperiment
@@ -84,7 +84,9 @@ def num_classes_in(part: object) -> set[int]:
 def test_stages_of_any_detector_fit_the_data(family, sources, tmp_path):
     out = tmp_path / 'cells'
 
-    init_experiment(out, FAMILIES[family], Sources(**sources), Wishes(**FULL))
+    init_experiment(
+        out, FAMILIES[family], Sources(**sources), ExperimentOptions(**FULL)
+    )
 
     cfgs = {f.stem: Config.fromfile(f) for f in out.glob('*.py')}
     assert cfgs.keys() == STAGES
@@ -103,19 +105,19 @@ def test_stages_of_any_detector_fit_the_data(family, sources, tmp_path):
 # --- the numbers -----------------------------------------------------------
 
 
-def plan(num_unlabeled: int = 8000, **wishes) -> Plan:
+def plan(num_unlabeled: int = 8000, **options) -> Plan:
     """The numbers for 1,000 labeled images."""
     images = Images('labeled.json', 'images/', 1000)
     unlabeled = Images('', 'more/', num_unlabeled)
-    return plan_for(
-        DetectorConfig.read(wishes.pop('detector', RETINANET)),
+    return make_plan(
+        DetectorConfig.read(options.pop('detector', RETINANET)),
         Data(CLASSES, images, unlabeled, images),
-        Wishes(**FULL, **wishes),
+        ExperimentOptions(**FULL, **options),
     )
 
 
 @pytest.mark.parametrize(
-    ('num_unlabeled', 'wishes', 'expected'),
+    ('num_unlabeled', 'options', 'expected'),
     [
         # 12 epochs of 1,000 images, 2 in a batch; then of 9,000.
         (8000, {}, (6000, 54000)),
@@ -127,16 +129,16 @@ def plan(num_unlabeled: int = 8000, **wishes) -> Plan:
         (8000, dict(student_iterations=90), (6000, 90)),
     ],
 )
-def test_iterations_follow_the_data(num_unlabeled, wishes, expected):
-    chosen = plan(num_unlabeled, **wishes)
+def test_iterations_follow_the_data(num_unlabeled, options, expected):
+    chosen = plan(num_unlabeled, **options)
 
     assert (chosen.iterations, chosen.student_iterations) == expected
 
 
 def test_few_images_are_seen_more_often_than_the_detector_would():
-    assert iterations_for(5, 12, 2, MIN_IMAGES_SEEN) == 2400
-    assert iterations_for(1000, 12, 2, MIN_IMAGES_SEEN) == 6000
-    assert iterations_for(5, 12, 1000, 0) == 1
+    assert compute_iterations(5, 12, 2, MIN_IMAGES_SEEN) == 2400
+    assert compute_iterations(1000, 12, 2, MIN_IMAGES_SEEN) == 6000
+    assert compute_iterations(5, 12, 1000, 0) == 1
 
 
 def schedule(detector: str) -> Schedule:
@@ -144,14 +146,14 @@ def schedule(detector: str) -> Schedule:
 
 
 def test_schedulers_keep_their_shape():
-    warm_up, steps = schedule(RETINANET).scaled(1200)
+    warm_up, steps = schedule(RETINANET).scale_schedulers(1200)
     assert (warm_up['begin'], warm_up['end']) == (0, 120)  # Of 500.
     assert steps['milestones'] == [800, 1100]  # 8 and 11 of 12.
-    assert schedule(RETINANET).scaled(12000)[0]['end'] == 500
+    assert schedule(RETINANET).scale_schedulers(12000)[0]['end'] == 500
 
-    warm_up, cosine, constant = schedule(FAMILIES['mosaic_wrapper']).scaled(
-        3000
-    )
+    warm_up, cosine, constant = schedule(
+        FAMILIES['mosaic_wrapper']
+    ).scale_schedulers(3000)
     assert (warm_up['end'], cosine['begin'], cosine['T_max']) == (50, 50, 2850)
     assert (constant['begin'], constant['end']) == (2850, 3000)
     assert cosine['eta_min_ratio'] == pytest.approx(0.05)
@@ -162,7 +164,7 @@ def test_schedulers_keep_their_shape():
 
 def test_shortest_training_has_schedulers_that_can_be_built():
     for detector in (RETINANET, FAMILIES['mosaic_wrapper']):
-        for scheduler in schedule(detector).scaled(1):
+        for scheduler in schedule(detector).scale_schedulers(1):
             assert scheduler['end'] > scheduler['begin']
 
 
@@ -199,7 +201,7 @@ param_scheduler = [
 """,
     )
 
-    warm_up, cosine, poly = of_detector.scaled(200)
+    warm_up, cosine, poly = of_detector.scale_schedulers(200)
 
     assert warm_up['end'] == 20
     assert (cosine['end'], cosine['T_max']) == (200, 200)
@@ -211,7 +213,7 @@ def test_momentum_is_no_learning_rate(tmp_path):
         tmp_path,
         "param_scheduler = [dict(type='CosineAnnealingMomentum', T_max=1000, "
         'by_epoch=False, eta_min=0.8)]',
-    ).scaled(200)
+    ).scale_schedulers(200)
 
     assert momentum['eta_min'] == 0.8 and 'eta_min_ratio' not in momentum
 
@@ -224,12 +226,12 @@ def test_average_begins_at_the_same_part_of_the_training(tmp_path):
     )
 
     for of_detector in (by_iterations, by_epochs):
-        (hook,) = of_detector.scaled_hooks(200)
+        (hook,) = of_detector.scale_hooks(200)
         assert hook.changes == dict(begin_epoch=0, begin_iter=50)
 
 
 def test_later_pipeline_has_the_smaller_images_too():
-    hooks = schedule(RTMDET).scaled_hooks(100, size_factor=0.5)
+    hooks = schedule(RTMDET).scale_hooks(100, size_factor=0.5)
 
     (switch,) = (hook for hook in hooks if isinstance(hook, dict))
     changes = [step.changes for step in switch['pipeline'] if step.changes]
@@ -244,9 +246,9 @@ def test_iteration_based_training_counts_cocos_images():
     of_detector = schedule(FAMILIES['iterations'])
 
     assert not of_detector.is_in_epochs
-    assert of_detector.epochs(16) == pytest.approx(18000 * 16 / 117_266)
+    assert of_detector.count_epochs(16) == pytest.approx(18000 * 16 / 117_266)
     # Its steps are iterations already.
-    *_, steps = of_detector.scaled(180)
+    *_, steps = of_detector.scale_schedulers(180)
     assert steps['milestones'] == [120, 160]
 
 
@@ -510,11 +512,11 @@ def test_classes_in_another_order_are_found_at_once(
     content = json.loads(file.read_text())
     content['categories'] = content['categories'][::-1]
     sources[part] = drawn.write('swapped.json', content)
-    wishes = Wishes(**FULL, allow_problems=True)
+    options = ExperimentOptions(**FULL, allow_problems=True)
 
     with pytest.raises(CocoError, match='the order differs'):
         init_experiment(
-            tmp_path / 'out', RETINANET, Sources(**sources), wishes
+            tmp_path / 'out', RETINANET, Sources(**sources), options
         )
 
 
@@ -535,7 +537,7 @@ def test_data_that_is_not_there_is_named(sources, tmp_path, changes, message):
             tmp_path / 'out',
             RETINANET,
             Sources(**{**sources, **changes}),
-            Wishes(**FULL),
+            ExperimentOptions(**FULL),
         )
     assert not (tmp_path / 'out').exists()
 
@@ -548,13 +550,20 @@ def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
     out = tmp_path / 'out'
 
     with pytest.raises(ValueError, match='the data has problems:\n.*labeled'):
-        init_experiment(out, RETINANET, Sources(**same), Wishes(**FULL))
+        init_experiment(
+            out, RETINANET, Sources(**same), ExperimentOptions(**FULL)
+        )
     assert not out.exists()
     init_experiment(
-        out, RETINANET, Sources(**same), Wishes(**FULL, allow_problems=True)
+        out,
+        RETINANET,
+        Sources(**same),
+        ExperimentOptions(**FULL, allow_problems=True),
     )
     with pytest.raises(FileExistsError, match='exists already'):
-        init_experiment(out, RETINANET, Sources(**sources), Wishes(**FULL))
+        init_experiment(
+            out, RETINANET, Sources(**sources), ExperimentOptions(**FULL)
+        )
     assert (out / 'teacher.py').is_file()
 
 
@@ -643,8 +652,8 @@ def test_each_backbone_has_its_own_word_for_not_frozen(tmp_path):
 
 
 def test_part_of_an_image_stays_one():
-    assert resized_value((0.3, 1.0), 0.5, 32) == (0.3, 1.0)
-    assert resized_value([(1333, 800), -320], 0.5, 32) == [(666, 384), -160]
+    assert resize_value((0.3, 1.0), 0.5, 32) == (0.3, 1.0)
+    assert resize_value([(1333, 800), -320], 0.5, 32) == [(666, 384), -160]
 
 
 def test_nothing_stays_frozen_from_scratch():
@@ -666,7 +675,7 @@ def test_smaller_images_stay_in_proportion():
     chosen = plan(detector=FAMILIES['mosaic_wrapper'], image_size=208)
     assert chosen.size_factor == 0.5
 
-    pipeline = pipeline_of(
+    pipeline = take_pipeline(
         DetectorConfig.read(FAMILIES['mosaic_wrapper']).train_dataset,
         chosen.size_factor,
         is_mix=True,
@@ -688,7 +697,7 @@ def test_detector_of_one_size_stays_at_it():
 
 
 @pytest.mark.parametrize(
-    'wishes',
+    'options',
     [
         dict(batch_size=0),
         dict(gpus=0),
@@ -696,9 +705,9 @@ def test_detector_of_one_size_stays_at_it():
         dict(ratio=(0, 1)),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(wishes):
-    with pytest.raises(ValueError, match=f'{next(iter(wishes))} must be'):
-        Wishes(**{**FULL, **wishes})
+def test_numbers_that_cannot_be_are_refused(options):
+    with pytest.raises(ValueError, match=f'{next(iter(options))} must be'):
+        ExperimentOptions(**{**FULL, **options})
 
 
 def test_tool_says_what_it_chose_and_what_is_next(
@@ -748,11 +757,11 @@ test_dataloader = dict(num_workers=1)
 def test_experiment_runs_as_it_was_written(sources, tmp_path):
     detector = tmp_path / 'my_yolox.py'
     detector.write_text(OWN_DETECTOR)
-    wishes = Wishes(
+    options = ExperimentOptions(
         scales=[1], ratio=(6, 4), batch_size=2, iterations=3, image_size=128
     )
     out, work_dir = tmp_path / 'cells', tmp_path / 'work'
-    init_experiment(out, str(detector), Sources(**sources), wishes)
+    init_experiment(out, str(detector), Sources(**sources), options)
 
     done = run(
         *ONE_CORE, 'python', 'tools/distill.py', out, '--work-dir', work_dir

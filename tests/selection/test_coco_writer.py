@@ -9,7 +9,7 @@ import pytest
 from projects.data_distillation.detections.columns import Detections
 from projects.data_distillation.selection import coco_writer
 from projects.data_distillation.selection.coco_writer import (
-    digest_of_labels,
+    hash_labels,
     read_origin,
     write_pseudo_labels,
 )
@@ -138,11 +138,11 @@ def test_digest_is_that_of_the_labels_not_of_the_date(tmp_path):
 
     def digest(info: str, images: str) -> str:
         file.write_text(f'{{"info": {info},\n"images": [{images}]}}\n')
-        return digest_of_labels(file)
+        return hash_labels(file)
 
     assert digest('"monday"', '1') == digest('"tuesday"', '1')
     assert digest('"monday"', '1') != digest('"monday"', '2')
     file.write_text('{"images": [1],\n"info": 1}')
-    of_other_writer = digest_of_labels(file)
+    of_other_writer = hash_labels(file)
     file.write_text('{"images": [2],\n"info": 1}')
-    assert digest_of_labels(file) != of_other_writer
+    assert hash_labels(file) != of_other_writer

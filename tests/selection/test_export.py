@@ -12,7 +12,7 @@ from projects.data_distillation import SelectionRules
 from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.selection.export import (
     export_pseudo_labels,
-    shorten,
+    shorten_scores,
 )
 from projects.data_distillation.selection.selectors import LabeledCounts
 
@@ -91,7 +91,7 @@ def test_boxes_are_clipped_and_thin_ones_left_out_and_counted(tmp_path):
     assert bboxes == [[0, 0, 100, 50], [10, 10, 1, 1]]
     assert content['info']['data_distillation']['num_thin'] == 2
     assert '2 of 4 detections' in report
-    assert '2 detections were thinner than 1 pixel and left out' in report
+    assert '2 detections were left out because they were thinner' in report
 
 
 def test_thin_boxes_do_not_use_up_what_is_wanted(tmp_path):
@@ -127,7 +127,7 @@ def test_report_has_a_line_per_class_and_warns_of_an_absent_one(tmp_path):
     cells = [line.replace('│', ' ').split() for line in report.splitlines()]
     assert ['red', '0.50', '1.00', '0.500', '2'] in cells
     assert ['green', '0.25', '0.00', '0.500', '0'] in cells
-    assert "warning: no pseudo label of class 'green'" in report
+    assert "warning: class 'green' has no pseudo label" in report
     assert content['categories'] == CATEGORIES
 
 
@@ -149,15 +149,15 @@ def test_images_without_detections_stay(tmp_path):
 
 
 def test_nothing_readable_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match='none of 1 .*because of broken'):
+    with pytest.raises(ValueError, match='none of 1 .*first one: broken'):
         export(tmp_path, [row('a', unreadable='broken')], labeled(7))
 
 
 def test_short_scores_are_the_same_float32():
     scores = np.random.default_rng(0).random(1000).astype(np.float32)
 
-    short = shorten(scores)
+    short = shorten_scores(scores)
 
     assert (np.array(short, np.float32) == scores).all()
     assert max(len(str(s)) for s in short) <= 13
-    assert shorten(np.array([np.inf], np.float32)) == [None]
+    assert shorten_scores(np.array([np.inf], np.float32)) == [None]

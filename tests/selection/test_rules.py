@@ -214,7 +214,7 @@ def validation(tmp_path) -> dict:
 def test_validation_is_matched_with_its_truth(validation):
     rules = SelectionRules(validation=validation)
 
-    red, green = rules.validation_matches(
+    red, green = rules.match_validation(
         dict(TEACHER, image_folder='u'), LABELED
     )
 
@@ -228,7 +228,7 @@ def test_filters_hold_for_validation_too(validation):
         validation=validation, filters=[dict(type='MinViews', num_views=2)]
     )
 
-    red, _ = rules.validation_matches(TEACHER, LABELED)
+    red, _ = rules.match_validation(TEACHER, LABELED)
 
     assert red.is_right.tolist() == [False]
 
@@ -238,7 +238,7 @@ def test_validation_by_another_teacher_is_refused(validation, key):
     rules = SelectionRules(validation=validation)
 
     with pytest.raises(StoreError, match=rf"differs in \['{key}'\].*validate"):
-        rules.validation_matches(TEACHER | {key: 'y'}, LABELED)
+        rules.match_validation(TEACHER | {key: 'y'}, LABELED)
 
 
 def test_validation_without_detections_is_refused(validation, tmp_path):
@@ -246,14 +246,14 @@ def test_validation_without_detections_is_refused(validation, tmp_path):
     rules = SelectionRules(validation=dict(validation, detections=str(folder)))
 
     with pytest.raises(StoreError, match=f'in {folder}: run .*validate.py'):
-        rules.validation_matches(TEACHER, LABELED)
+        rules.match_validation(TEACHER, LABELED)
 
 
 def test_validation_without_truth_is_refused(validation):
     rules = SelectionRules(validation=dict(validation, ann_file='none.json'))
 
     with pytest.raises(FileNotFoundError, match='not found: none.json'):
-        rules.validation_matches(TEACHER, LABELED)
+        rules.match_validation(TEACHER, LABELED)
 
 
 def test_validation_of_other_classes_is_refused(validation):
@@ -261,7 +261,7 @@ def test_validation_of_other_classes_is_refused(validation):
     rules = SelectionRules(validation=validation)
 
     with pytest.raises(CocoError, match='the order differs'):
-        rules.validation_matches(TEACHER, reversed_names)
+        rules.match_validation(TEACHER, reversed_names)
 
 
 def test_validation_of_unreadable_images_has_no_matches(validation, tmp_path):
@@ -275,7 +275,7 @@ def test_validation_of_unreadable_images_has_no_matches(validation, tmp_path):
         validation=dict(validation, detections=str(tmp_path / 'torn'))
     )
 
-    matches = rules.validation_matches(TEACHER, LABELED)
+    matches = rules.match_validation(TEACHER, LABELED)
 
     assert [len(m.scores) for m in matches] == [0, 0]
 
@@ -312,5 +312,5 @@ def test_good_rules_pass_the_check(validation):
 
 
 def test_detections_of_unknown_classes_are_refused():
-    with pytest.raises(CocoError, match='2 categories, got .* number 2'):
+    with pytest.raises(CocoError, match='2 categories, but .* number 2'):
         apply(detections((0, 0.9, dict(label=2))))

@@ -14,7 +14,7 @@ from projects.data_distillation.coco.matching import ClassMatches
 from projects.data_distillation.selection.selectors import (
     Candidates,
     LabeledCounts,
-    smoothed,
+    smooth_counts,
 )
 
 
@@ -174,7 +174,7 @@ def test_what_reaches_the_ceiling_is_a_label(num_labeled, expected):
 
 def test_smoothing_leaves_what_all_classes_agree_on():
     # 1 labeled instance for 10 detections, in every class.
-    same = smoothed(np.array([1, 20, 3]), np.array([10, 200, 30]), 5)
+    same = smooth_counts(np.array([1, 20, 3]), np.array([10, 200, 30]), 5)
 
     np.testing.assert_allclose(same, [1, 20, 3])
 
@@ -182,22 +182,28 @@ def test_smoothing_leaves_what_all_classes_agree_on():
 def test_smoothing_draws_rare_classes_to_the_common_rate():
     num_instances, num_found = np.array([0, 1, 990]), np.array([100, 100, 800])
 
-    rare, one, common = smoothed(num_instances, num_found, 2)
+    rare, one, common = smooth_counts(num_instances, num_found, 2)
 
     # 991 instances for 1,000 detections: as many as detections, about.
     assert 0 < rare < one < 100
     assert common == pytest.approx(990, rel=0.01)
     # A prior of 2 instances in 2.018 detections, then 0 in 100.
     assert rare == pytest.approx(100 * 2 / (100 + 2 * 1000 / 991))
-    stronger, *_ = smoothed(num_instances, num_found, 2000)
+    stronger, *_ = smooth_counts(num_instances, num_found, 2000)
     assert stronger > 90
 
 
 @pytest.mark.filterwarnings('error')
 def test_smoothing_without_instances_or_detections_changes_nothing():
-    assert smoothed(np.array([0, 0]), np.array([5, 5]), 3).tolist() == [0, 0]
-    assert smoothed(np.array([4, 2]), np.array([0, 0]), 3).tolist() == [4, 2]
-    assert smoothed(np.array([4, 2]), np.array([0, 9]), 3)[0] == 4
+    assert smooth_counts(np.array([0, 0]), np.array([5, 5]), 3).tolist() == [
+        0,
+        0,
+    ]
+    assert smooth_counts(np.array([4, 2]), np.array([0, 0]), 3).tolist() == [
+        4,
+        2,
+    ]
+    assert smooth_counts(np.array([4, 2]), np.array([0, 9]), 3)[0] == 4
 
 
 def test_smoothing_counts_detections_from_the_floor_on():
@@ -318,7 +324,7 @@ def test_precision_that_is_just_met_is_enough(percent):
 
 
 def test_precision_needs_validation():
-    with pytest.raises(ValueError, match=r'docs/selection.md.*got none'):
+    with pytest.raises(ValueError, match=r'got none.*docs/selection.md'):
         PrecisionSelector(0.9).choose(NOTHING, LABELED)
 
 
@@ -348,5 +354,5 @@ def test_target_out_of_range_is_refused(target):
     ],
 )
 def test_matching_refuses_what_makes_no_sense(arguments):
-    with pytest.raises(ValueError, match=r'must .*, got|and 0 without'):
+    with pytest.raises(ValueError, match='must .*, got'):
         MatchedSelector(**arguments)

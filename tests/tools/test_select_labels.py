@@ -16,8 +16,8 @@ from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection import summary as selection_report
 from projects.data_distillation.selection.export import (
     export_pseudo_labels,
+    read_rules,
     select_labels,
-    used_rules,
 )
 from projects.data_distillation.selection.rules import SelectionRules
 from projects.data_distillation.selection.selectors import LabeledCounts
@@ -144,7 +144,7 @@ REFUSED = [
     ),
     (
         ['--method', 'fixed', '--min-score', 'red=0.5'],
-        "missing or unknown are ['green']",
+        "['green'] are missing or unknown",
     ),
     (['--validation', 'x'], '--validation-truth go together'),
     (['--like', 'x.json', '--min-views', 2], '--like goes with no other'),
@@ -205,7 +205,7 @@ def test_same_rules_give_the_same_bytes(tool, store, labeled, tmp_path):
     )
 
     assert not error
-    assert used_rules(first) == used_rules(second)
+    assert read_rules(first) == read_rules(second)
     annotations = [
         file.read_bytes().partition(b'"images"')[2] for file in (first, second)
     ]
@@ -304,7 +304,7 @@ def test_class_names_are_shown_as_they_are(store, labeled, tmp_path):
 
 def test_file_that_does_not_say_its_rules_cannot_be_repeated(labeled):
     with pytest.raises(CocoError, match='does not say how its labels were'):
-        used_rules(labeled)
+        read_rules(labeled)
 
 
 def test_other_classes_than_the_teachers_are_refused(store, labeled, tmp_path):
@@ -426,7 +426,7 @@ def report_of(tmp_path, scores, selector, num_labeled, validation=None):
         for n, s in enumerate(scores)
     ]
     rules = SelectionRules(selector)
-    rules.validation_matches = lambda *_: validation
+    rules.match_validation = lambda *_: validation
     return export_pseudo_labels(
         pa.Table.from_pylist(rows, SCHEMA),
         CATEGORIES,
@@ -446,9 +446,9 @@ def test_far_too_many_or_few_labels_are_named(tmp_path, num_labeled, warns):
     # One an image; labeled 1/4 to 9/4.
     report = report_of(tmp_path, [0.9] * 8, fixed, num_labeled)
 
-    text = "8 pseudo labels of class 'red': as many per image as labeled "
+    text = "class 'red' has 8 pseudo labels; at the rate of the labeled images"
     assert (text in report) == warns
-    assert "warning: no pseudo label of class 'green'" in report
+    assert "warning: class 'green' has no pseudo label" in report
 
 
 def test_what_filters_stopped_is_said(store, labeled, tmp_path):
@@ -478,7 +478,7 @@ def test_scores_of_another_kind_of_images_are_named(tmp_path):
         return report_of(tmp_path, alike.tolist(), fixed, 2, validation)
 
     assert "scores of class 'red' differ" in report(other)
-    assert 'are these images of the same kind?' in report(other)
+    assert 'check that these images are of the same kind' in report(other)
     assert 'differ' not in report(random.random(300))
 
 

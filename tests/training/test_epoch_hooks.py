@@ -1,4 +1,4 @@
-"""The pipeline switches at its iteration, in every way of loading."""
+"""The hooks for detectors whose own configs count epochs."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,11 @@ from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
-from projects.data_distillation import ResumeHook, SwitchPipelineHook
+from projects.data_distillation import (
+    EpochHook,
+    ResumeHook,
+    SwitchPipelineHook,
+)
 
 pytestmark = pytest.mark.usefixtures('_scope')
 LOAD = dict(type='LoadImageFromFile')
@@ -108,3 +112,19 @@ def test_resume_hook_is_needed(drawn):
 
     with pytest.raises(TypeError, match='needs the ResumeHook'):
         SwitchPipelineHook(3, pipeline=[]).before_train(runner)
+
+
+@pytest.mark.parametrize(
+    ('max_iters', 'expected'),
+    [(12, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]), (2, [0, 1])],
+)
+def test_epochs_share_the_iterations(max_iters, expected):
+    hub = MessageHub.get_instance('epochs')
+    runner = SimpleNamespace(message_hub=hub, max_iters=max_iters)
+    hook, found = EpochHook(max_epochs=3), []
+
+    for runner.iter in range(max_iters):
+        hook.before_train_iter(runner, runner.iter)
+        found.append(hub.get_info('epoch'))
+
+    assert found == expected

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.data_distillation import IgnoreRegionsHook
-from projects.data_distillation.training.ignore_regions import num_ignored
+from projects.data_distillation.training.ignore_regions import count_ignored
 
 ROOT = Path(__file__).parents[2]
 CLASSES = tuple('0123456789')
@@ -211,7 +211,7 @@ def test_regions_are_counted_through_wrappers(tmp_path):
     wrapped = dict(type='RepeatDataset', times=2, dataset=part)
     concat = dict(type='ConcatDataset', datasets=[part, wrapped])
 
-    assert num_ignored(DATASETS.build(concat)) == 2
+    assert count_ignored(DATASETS.build(concat)) == 2
 
 
 def test_crowds_of_a_labeled_file_do_not_count(tmp_path):
@@ -221,7 +221,7 @@ def test_crowds_of_a_labeled_file_do_not_count(tmp_path):
     for info in (None, dict(), 'text', dict(description='COCO')):
         content['info'] = info
         file.write_text(json.dumps(content))
-        assert num_ignored(DATASETS.build(part)) == 0
+        assert count_ignored(DATASETS.build(part)) == 0
 
 
 @pytest.mark.parametrize('threshold', [-1, 0])

@@ -21,8 +21,8 @@ from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.experiment.process import ChildProcess
 from projects.data_distillation.training.resume import (
     ResumeHook,
-    last_checkpoint,
-    mend_note,
+    find_last_checkpoint,
+    repair_last_checkpoint,
     set_seeds,
 )
 
@@ -137,6 +137,25 @@ def test_resumed_training_is_equal_to_the_last_bit(
     assert len({pixels for row in rows for pixels in row['pixels']}) == 12
 
 
+def test_validation_changes_neither_numbers_nor_weights(
+    experiment, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(experiment)
+    for name, val_begin in (('validated', 1), ('plain', 99)):
+        rows = str(tmp_path / f'{name}_rows')
+        cfg = stage_cfg(experiment, 'teacher', folder=rows)
+        cfg.train_cfg.val_begin = val_begin
+        train(cfg, tmp_path / name, workers=0, seed=3)
+
+    (log,) = (tmp_path / 'validated').glob('*/*.log')
+    assert log.read_text().count('Iter(val)') == 3
+    rows = [read_rows(tmp_path / f'{n}_rows') for n in ('validated', 'plain')]
+    assert len(rows[0]) == 6
+    assert rows[0] == rows[1]
+    files = [tmp_path / n / 'iter_6.pth' for n in ('validated', 'plain')]
+    assert_same_state(*files)
+
+
 def start(*command: object, cwd: Path) -> subprocess.Popen:
     return subprocess.Popen(
         [str(part) for part in command],
@@ -178,7 +197,7 @@ def test_killed_processes_go_on_from_the_last_whole_checkpoint(
 
     assert again.returncode == 0, log[-3000:]
     assert 'resumed epoch: 0, iter: 2' in log
-    assert 'going on from iter_2.pth' in log
+    assert 'continuing from iter_2.pth' in log
     expected, found = (read_rows(tmp_path / config.stem) for config in configs)
     both = expected.keys() & found.keys()
     # Iterations 2 and 3, and 4 of those that were quick enough.
@@ -199,13 +218,13 @@ def saved(folder: Path, *iterations: int) -> Path:
 
 
 def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
-    assert last_checkpoint(tmp_path) is None
+    assert find_last_checkpoint(tmp_path) is None
     note = tmp_path / 'last_checkpoint'
     note.write_text('/elsewhere/iter_5.pth')
-    assert last_checkpoint(tmp_path) is None
+    assert find_last_checkpoint(tmp_path) is None
     saved(tmp_path, 5, 10)
 
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+    assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
 
 
 @pytest.mark.parametrize('name', ['iter_10.pth', 'iter_20.pth', '', None])
@@ -217,7 +236,7 @@ def test_torn_checkpoint_is_not_taken(tmp_path, name, size):
     if name is not None:
         (tmp_path / 'last_checkpoint').write_text(name)
 
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+    assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
 
 
 def test_note_is_changed_only_to_resume(tmp_path):
@@ -342,10 +361,10 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
 def test_note_is_mended_or_goes(tmp_path):
     note = tmp_path / 'last_checkpoint'
     note.write_text('iter_9.pth')
-    mend_note(tmp_path)
+    repair_last_checkpoint(tmp_path)
     assert not note.exists()
 
     torch.save({}, tmp_path / 'iter_3.pth')
     note.write_text('iter_9.pth')
-    mend_note(tmp_path)
+    repair_last_checkpoint(tmp_path)
     assert note.read_text() == str(tmp_path / 'iter_3.pth')

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from projects.data_distillation.inference.checkpoints import load_teacher
 from projects.data_distillation.training.resume import (
-    last_checkpoint,
+    find_last_checkpoint,
     set_seeds,
 )
 
@@ -141,7 +141,7 @@ def test_average_is_what_is_saved_evaluated_and_annotates(experiment):
             # Numbers of batches are not averaged.
             if value.is_floating_point():
                 average[key] = average[key].lerp(value, momentum)
-    file = last_checkpoint(Path(cfg.work_dir))
+    file = find_last_checkpoint(Path(cfg.work_dir))
     assert file.name == 'iter_3.pth'
     checkpoint = torch.load(file, weights_only=False)
     assert_weights(checkpoint['state_dict'], average)

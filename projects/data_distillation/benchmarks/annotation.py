@@ -31,17 +31,17 @@ from ..annotation.rows import boxes_row
 from ..coco.evaluation import detection_metrics
 from ..inference.tta import MultiViewTTA
 from ..inference.view_batches import MadeView, made_views, make_pixels
-from ..text import render
-from .memory import now, peak_memory_mib, reset_peak_memory
-from .stock import stock_config
+from ..text import format_table
+from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
+from .stock import make_stock_config
 
 # Boxes of one class that overlap more are called the same; see `difference`.
 SAME_BOX = 0.95
 
 
 @dataclass
-class Way:
-    """One way to annotate, and what came of it so far.
+class Variant:
+    """One variant to annotate, and what came of it so far.
 
     Args:
         prepare: Takes the indices of some images and returns what annotates
@@ -62,7 +62,7 @@ class Way:
         run = self.prepare(indices)
         reset_peak_memory()
         self.seconds.append(run())
-        self.peaks_mib.append(peak_memory_mib())
+        self.peaks_mib.append(read_peak_memory_mib())
 
 
 class Collector(Hook):
@@ -78,13 +78,13 @@ class Collector(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Start the clock."""
-        self._start = now()
+        self._start = read_clock()
 
     def after_test_epoch(
         self, runner: Runner, metrics: dict | None = None
     ) -> None:
         """Stop the clock."""
-        self.seconds = now() - self._start
+        self.seconds = read_clock() - self._start
 
     def after_test_iter(
         self,
@@ -99,7 +99,7 @@ class Collector(Hook):
 
 
 class Comparison:
-    """Lets the ways take turns, and compares them.
+    """Lets the variants take turns, and compares them.
 
     Args:
         cfg: An annotate config whose views are scales and flips.
@@ -122,15 +122,15 @@ class Comparison:
         cfg.load_from = checkpoint
         self.truth = cfg.get('unlabeled_truth')
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
-        self.ways: dict[str, Way] = {}
+        self.variants: dict[str, Variant] = {}
         for mode in modes:
             ours = Config(cfg.to_dict())
             ours.model.mode = mode
             runner = self._add(mode, ours, work_dir)
             batch_size = cfg.test_dataloader.batch_size
             bare = BarePasses(runner.model, self.dataset, batch_size)
-            self.ways[f'bare {mode}'] = Way(bare.prepare)
-        self._add('stock', stock_config(cfg), work_dir)
+            self.variants[f'bare {mode}'] = Variant(bare.prepare)
+        self._add('stock', make_stock_config(cfg), work_dir)
 
     def run(self, num_images: int, images_per_turn: int) -> dict:
         """Annotate, in turns, after one image that does not count.
@@ -140,27 +140,27 @@ class Comparison:
             images_per_turn: How many of them at a time.
 
         Returns:
-            The report: for each way `images_per_second`, `peaks_mib` (turn by
-            turn) and `bbox_mAP` (None where there is nothing to evaluate);
+            The report: for each variant `images_per_second`, `peaks_mib` (turn
+            by turn) and `bbox_mAP` (None where there is nothing to evaluate);
             for each mode also `speed_of_stock`, `share_of_bare_passes`
             (medians over the turns) and `difference`.
         """
         num_images = min(num_images, len(self.dataset))
-        for way in self.ways.values():
-            way.take_turn([0])
-            way.seconds.clear()
-            way.peaks_mib.clear()
+        for variant in self.variants.values():
+            variant.take_turn([0])
+            variant.seconds.clear()
+            variant.peaks_mib.clear()
         for start in range(0, num_images, images_per_turn):
             end = min(start + images_per_turn, num_images)
-            for way in self.ways.values():
-                way.take_turn(range(start, end))
+            for variant in self.variants.values():
+                variant.take_turn(range(start, end))
         return dict(
             images=num_images,
-            ways={name: self._report(name) for name in self.ways},
+            variants={name: self._report(name) for name in self.variants},
         )
 
     def _add(self, name: str, cfg: Config, work_dir: Path) -> Runner:
-        """Add a way that is a test run of a config."""
+        """Add a variant that is a test run of a config."""
         cfg.work_dir = str(work_dir / name)
         cfg.experiment_name = name
         cfg.default_hooks = dict(logger=None)
@@ -188,30 +188,34 @@ class Comparison:
             runner.test_loop.run()
             return collector.seconds
 
-        self.ways[name] = Way(prepare, collector.found)
+        self.variants[name] = Variant(prepare, collector.found)
         return runner
 
     def _report(self, name: str) -> dict:
-        way, stock = self.ways[name], self.ways['stock']
+        variant, stock = self.variants[name], self.variants['stock']
         num_images = len(stock.found)
         report = dict(
-            images_per_second=num_images / sum(way.seconds),
-            peaks_mib=way.peaks_mib,
-            bbox_mAP=self._map(way),
+            images_per_second=num_images / sum(variant.seconds),
+            peaks_mib=variant.peaks_mib,
+            bbox_mAP=self._map(variant),
         )
-        bare = self.ways.get(f'bare {name}')
+        bare = self.variants.get(f'bare {name}')
         if bare:
             report.update(
-                speed_of_stock=median_ratio(stock.seconds, way.seconds),
-                share_of_bare_passes=median_ratio(bare.seconds, way.seconds),
-                difference=difference(way.found, stock.found),
+                speed_of_stock=compute_median_ratio(
+                    stock.seconds, variant.seconds
+                ),
+                share_of_bare_passes=compute_median_ratio(
+                    bare.seconds, variant.seconds
+                ),
+                difference=compare_boxes(variant.found, stock.found),
             )
         return report
 
-    def _map(self, way: Way) -> float | None:
-        if not (self.truth and way.found):
+    def _map(self, variant: Variant) -> float | None:
+        if not (self.truth and variant.found):
             return None
-        rows = map(boxes_row, way.found.values())
+        rows = map(boxes_row, variant.found.values())
         return detection_metrics(rows, self.truth)['bbox_mAP']
 
 
@@ -243,13 +247,13 @@ class BarePasses:
         @torch.no_grad()
         def run() -> float:
             """Run the detector on every batch; return the seconds."""
-            start = now()
+            start = read_clock()
             with torch.autocast(model.device.type, enabled=False):
                 for pixels, batch in all_pixels:
                     samples = [view.sample() for view in batch]
                     inputs = dict(inputs=pixels, data_samples=samples)
                     model.module.test_step(inputs)
-            return now() - start
+            return read_clock() - start
 
         return run
 
@@ -257,23 +261,25 @@ class BarePasses:
         """List the views of some images."""
         data = [self.dataset[i] for i in indices]
         return made_views(
-            self.model.views,
+            self.model.views or (),
             [one['inputs'] for one in data],
             [one['data_samples'] for one in data],
             self.model.device,
         )
 
 
-def median_ratio(some: Sequence[float], others: Sequence[float]) -> float:
+def compute_median_ratio(
+    some: Sequence[float], others: Sequence[float]
+) -> float:
     """Return the median of the ratios, turn by turn."""
     ratios = [one / other for one, other in zip(some, others, strict=True)]
     return statistics.median(ratios)
 
 
-def difference(
+def compare_boxes(
     ours: dict[str, DetDataSample], stock: dict[str, DetDataSample]
 ) -> dict:
-    """Compare the boxes of two ways.
+    """Compare the boxes of two variants.
 
     Args:
         ours: File name -> detections.
@@ -307,32 +313,32 @@ def difference(
     )
 
 
-def table(report: dict) -> str:
+def format_report(report: dict) -> str:
     """Make a table of a report, for people."""
-    columns = Table('way', title=f'{report["images"]} images')
+    columns = Table('variant', title=f'{report["images"]} images')
     for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
         columns.add_column(title, justify='right')
-    for name, way in report['ways'].items():
+    for name, variant in report['variants'].items():
         columns.add_row(
             name,
-            f'{way["images_per_second"]:.3f}',
-            shown(way.get('speed_of_stock'), '.2f'),
-            shown(way.get('share_of_bare_passes'), '.3f'),
-            f'{max(way["peaks_mib"]):.0f}',
-            shown(way['bbox_mAP'], '.4f'),
+            f'{variant["images_per_second"]:.3f}',
+            format_or_blank(variant.get('speed_of_stock'), '.2f'),
+            format_or_blank(variant.get('share_of_bare_passes'), '.3f'),
+            f'{max(variant["peaks_mib"]):.0f}',
+            format_or_blank(variant['bbox_mAP'], '.4f'),
         )
-    lines = [render(columns)]
-    for name, way in report['ways'].items():
-        if 'difference' in way:
+    lines = [format_table(columns)]
+    for name, variant in report['variants'].items():
+        if 'difference' in variant:
             lines.append(
                 '{}: {matched:.2%} of the boxes are those of stock, within '
                 '{pixels:.3g} pixels and {score:.2g} of the score'.format(
-                    name, **way['difference']
+                    name, **variant['difference']
                 )
             )
     return '\n'.join(lines)
 
 
-def shown(value: float | None, spec: str) -> str:
+def format_or_blank(value: float | None, spec: str) -> str:
     """Format a number; None as nothing."""
     return '' if value is None else format(value, spec)

@@ -1,4 +1,4 @@
-"""Time and memory of a process."""
+"""The clock and the peak memory of a benchmark."""
 
 import time
 from pathlib import Path
@@ -6,34 +6,36 @@ from pathlib import Path
 import torch
 
 
-def peak_mib() -> int:
-    """Return the most memory this process had, in MiB.
-
-    Not what `getrusage` says, which counts the parent's as well.
-    """
-    status = Path('/proc/self/status').read_text()
-    return int(status.partition('VmHWM:')[2].split()[0]) // 1024
-
-
-def now() -> float:
-    """Return the time in seconds when a GPU has done what it was given."""
+def read_clock() -> float:
+    """Return the time in seconds, after the GPU has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def reset_peak_memory() -> None:
-    """Begin to measure the most memory anew."""
+    """Start to measure the peak memory again."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    else:  # Linux: forget the process's peak of resident memory.
+    else:  # On Linux, 5 resets the peak of the resident memory.
         Path('/proc/self/clear_refs').write_text('5')
 
 
-def peak_memory_mib() -> float:
-    """Return the most memory since the last reset, in MiB."""
+def read_peak_memory_mib() -> float:
+    """Return the most memory in use since the last reset, in MiB.
+
+    With a GPU, this is the memory that torch has allocated there; without
+    one, it is the process's resident memory.
+    """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    return read_process_peak_mib()
+
+
+def read_process_peak_mib() -> float:
+    """Return the most resident memory that this process has had, in MiB.
+
+    `getrusage` cannot be used: it counts the memory of the parent as well.
+    """
     status = Path('/proc/self/status').read_text()
-    kib = status.split('VmHWM:')[1].split()[0]
-    return int(kib) / 2**10
+    return int(status.partition('VmHWM:')[2].split()[0]) / 2**10

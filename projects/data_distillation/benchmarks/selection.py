@@ -22,7 +22,7 @@ from ..coco.reading import read_coco
 from ..detections.shards import PROVENANCE, SCHEMA
 from ..detections.store import DetectionStore
 from ..selection.export import select_labels
-from .memory import peak_mib
+from .memory import read_process_peak_mib
 
 SIDE = 1000  # of all images, pixels
 
@@ -58,14 +58,14 @@ def write_store(
     starts = range(0, num_images, IMAGES_AT_ONCE)
     for start in track(starts, 'writing shards'):
         ids = np.arange(start, min(start + IMAGES_AT_ONCE, num_images)) + 1
-        table = made_up(ids, per_image, num_classes, random)
+        table = make_up_rows(ids, per_image, num_classes, random)
         table = table.replace_schema_metadata(metadata)
         for first in range(0, len(ids), IMAGES_PER_SHARD):
             shard = folder / f'{ids[first]:08}.parquet'
             pq.write_table(table.slice(first, IMAGES_PER_SHARD), shard)
 
 
-def made_up(
+def make_up_rows(
     ids: np.ndarray,
     per_image: int,
     num_classes: int,
@@ -208,7 +208,7 @@ def select_with_a_grid(
         json.dump(content, file)
 
 
-def measured(function: Callable, *arguments: object) -> dict:
+def measure(function: Callable, *arguments: object) -> dict:
     """Run a function in a process of its own.
 
     Args:
@@ -219,15 +219,17 @@ def measured(function: Callable, *arguments: object) -> dict:
         `seconds`, without the start of the process, and `peak_mib`, with it.
     """
     with multiprocessing.get_context('spawn').Pool(1) as pool:
-        return pool.apply(timed, (function, *arguments))
+        return pool.apply(time_call, (function, *arguments))
 
 
-def timed(function: Callable, *arguments: object) -> dict:
+def time_call(function: Callable, *arguments: object) -> dict:
     """Run a function; see `measured`."""
     start = time.perf_counter()
     function(*arguments)
     seconds = time.perf_counter() - start
-    return dict(seconds=round(seconds, 2), peak_mib=peak_mib())
+    return dict(
+        seconds=round(seconds, 2), peak_mib=int(read_process_peak_mib())
+    )
 
 
 def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
@@ -247,14 +249,14 @@ def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
     write_labeled(labeled)
     report = dict(
         num_images=num_images,
-        ours=measured(
+        ours=measure(
             select_labels, store, labeled, {}, folder / 'pseudo_labels.json'
         ),
     )
     if with_grid:
         results = folder / 'results.pkl'
         write_pickle(store, results)
-        report['grid'] = measured(
+        report['grid'] = measure(
             select_with_a_grid, results, labeled, folder / 'grid.json'
         )
     return report

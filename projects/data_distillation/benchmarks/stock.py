@@ -16,7 +16,7 @@ META_KEYS = (
 )
 
 
-def stock_config(cfg: Config) -> Config:
+def make_stock_config(cfg: Config) -> Config:
     """Return the config with which MMDetection runs the same views.
 
     Raises:
@@ -28,7 +28,7 @@ def stock_config(cfg: Config) -> Config:
     if merger.get('class_agnostic'):
         nms['class_agnostic'] = True
     dataset = cfg.test_dataloader.dataset
-    dataset.pipeline = [dataset.pipeline[0], stock_views(cfg.model.views)]
+    dataset.pipeline = [dataset.pipeline[0], make_stock_views(cfg.model.views)]
     cfg.model = dict(
         type=DetTTAModel.__name__,
         module=cfg.model.module,
@@ -39,14 +39,14 @@ def stock_config(cfg: Config) -> Config:
     return cfg
 
 
-def stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
+def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
     """Return the `TestTimeAug` that makes the same views.
 
     Raises:
         ValueError: If the views are not all flips of all scales.
     """
-    scales = unique(view[0] for view in views)
-    flips = unique(list(view[1:]) for view in views)
+    scales = drop_repeats(view[0] for view in views)
+    flips = drop_repeats(list(view[1:]) for view in views)
     kinds = {step['type'] for flip in flips for step in flip}
     is_grid = len(views) == len(scales) * len(flips)
     is_grid &= all(scale['type'] == 'Resize' for scale in scales)
@@ -64,13 +64,13 @@ def stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
         type='TestTimeAug',
         transforms=[
             resizes,
-            [stock_flip(*flip) for flip in flips],
+            [make_stock_flip(*flip) for flip in flips],
             [dict(type='PackDetInputs', meta_keys=META_KEYS)],
         ],
     )
 
 
-def stock_flip(flip: dict | None = None) -> dict:
+def make_stock_flip(flip: dict | None = None) -> dict:
     """Return MMDetection's transform for one of our flips, or for none."""
     if flip is None:
         return dict(type='RandomFlip', prob=0.0)
@@ -78,7 +78,7 @@ def stock_flip(flip: dict | None = None) -> dict:
     return dict(type='RandomFlip', prob=1.0, direction=direction)
 
 
-def unique(values: Iterable) -> list:
+def drop_repeats(values: Iterable) -> list:
     """Return the different values, in order; they need not be hashable."""
     different: list = []
     for value in values:

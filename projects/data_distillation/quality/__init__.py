@@ -1,4 +1,4 @@
-"""How many pseudo labels are right, against true labels.
+"""Measuring the quality of pseudo labels where the truth is known.
 
 It may import `selection` and what that may import.
 """

@@ -1,8 +1,9 @@
-"""How good are the labels that thresholds select? By class, where known."""
+"""Measures by class how many of the selected labels are right."""
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from rich.table import Table
@@ -18,7 +19,7 @@ from ..coco.matching import (
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..selection.coco_writer import read_origin
-from ..text import render
+from ..text import format_table
 
 COLUMNS = (
     'min_score',
@@ -33,12 +34,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Counts:
-    """Labels beside the truth; crowds, and labels on them, are left out.
+    """The counts of labels and objects, without crowds and labels on them.
 
     Args:
-        num_truth: The objects to find.
-        num_labels: The labels.
-        num_right: Labels that took an object, see `matching.py`.
+        num_truth: The number of objects.
+        num_labels: The number of labels.
+        num_right: The number of labels that took an object, see
+            `matching.py`.
     """
 
     num_truth: int
@@ -48,31 +50,35 @@ class Counts:
     @property
     def precision(self) -> float | None:
         """The share of the labels that are right; None without labels."""
-        return ratio(self.num_right, self.num_labels)
+        return divide(self.num_right, self.num_labels)
 
     @property
     def recall(self) -> float | None:
-        """The share of the objects that have a label; None without any."""
-        return ratio(self.num_right, self.num_truth)
+        """The share of the objects that have a label; None without objects."""
+        return divide(self.num_right, self.num_truth)
 
     @property
     def f1(self) -> float | None:
-        """Twice the right ones over labels plus objects; None without both.
+        """The F1 score; None if there are neither labels nor objects.
 
-        That is the harmonic mean of precision and recall where both are
-        defined and not 0, else 0.
+        It is twice the number of right labels, divided by the number of
+        labels plus the number of objects. This is the harmonic mean of
+        precision and recall if both are defined and above 0, and 0 otherwise.
         """
-        return ratio(2 * self.num_right, self.num_labels + self.num_truth)
+        return divide(2 * self.num_right, self.num_labels + self.num_truth)
+
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """Precision, recall and F1 by name; None if not defined."""
+        return dict(precision=self.precision, recall=self.recall, f1=self.f1)
 
     def to_dict(self) -> dict:
-        """Return counts and shares by name, for JSON."""
+        """Return the counts and the shares by name, for JSON."""
         return dict(
             truth=self.num_truth,
             labels=self.num_labels,
             right=self.num_right,
-            precision=self.precision,
-            recall=self.recall,
-            f1=self.f1,
+            **self.shares,
         )
 
 
@@ -81,9 +87,9 @@ class ClassQuality:
     """The labels of one class.
 
     Args:
-        min_score: Detections with at least this score are labels; None if
-            none is.
-        matches: All detections of the class.
+        min_score: The lowest score of a label; None if the class has no
+            labels.
+        matches: All detections of the class, matched with the truth.
     """
 
     min_score: float | None
@@ -91,7 +97,7 @@ class ClassQuality:
 
     @property
     def counts(self) -> Counts:
-        """The labels beside the truth."""
+        """The counts at `min_score`."""
         wanted = math.inf if self.min_score is None else self.min_score
         num_right, num_found = self.matches.at(wanted)
         return Counts(self.matches.num_truth, num_found, num_right)
@@ -99,12 +105,12 @@ class ClassQuality:
 
 @dataclass(frozen=True)
 class Quality:
-    """What `label_quality` found.
+    """The quality of labels and detections, as `measure_quality` returns it.
 
     Args:
-        num_images: The images that were looked at.
-        iou: Overlap from which a label is right.
-        classes: By class name, in the order of the truth's categories.
+        num_images: The number of images that were compared.
+        iou: The least overlap at which a label is right.
+        classes: Class name -> quality, in the order of the truth's categories.
         detections: `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75` of all
             detections, whatever their score; -1 if there is no object.
     """
@@ -125,7 +131,7 @@ class Quality:
         )
 
     def to_dict(self) -> dict:
-        """Return all figures, for JSON; None where one is not defined."""
+        """Return all figures for JSON; None for those that are not defined."""
         return dict(
             images=self.num_images,
             iou=self.iou,
@@ -139,23 +145,24 @@ class Quality:
             },
         )
 
-    def table(self) -> str:
-        """Return a table for people: a line per class, the total last."""
+    def format_table(self) -> str:
+        """Return the table for the user: a line per class, then the total."""
         table = Table(
             'class',
-            title=f'{self.num_images:,} images, right from IoU {self.iou:g}',
+            title=f'{self.num_images:,} images, right at IoU {self.iou:g} '
+            'or more',
         )
         for heading in COLUMNS:
             table.add_column(heading, justify='right')
         for name, quality in self.classes.items():
-            min_score = shown(quality.min_score)
-            table.add_row(name, min_score, *cells(quality.counts))
+            min_score = format_share(quality.min_score)
+            table.add_row(name, min_score, *format_counts(quality.counts))
         table.add_section()
-        table.add_row('all', '', *cells(self.total))
-        return render(table)
+        table.add_row('all', '', *format_counts(self.total))
+        return format_table(table)
 
 
-def label_quality(
+def measure_quality(
     rows: Iterable[Mapping],
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
@@ -164,18 +171,19 @@ def label_quality(
 ) -> Quality:
     """Compare the labels that thresholds select with the truth.
 
-    A candidate whose score is at least its class's `min_score` is a label.
+    A candidate whose score is at least the `min_score` of its class is a
+    label.
 
     Args:
-        rows: One for each image that was read, with the names and values of
-            `shards.SCHEMA`; labels number the truth's categories.
-        truth_file: COCO file of the true objects; those of other images do
-            not count.
+        rows: One row for each image that was read, with the names and values
+            of `shards.SCHEMA`. Its `labels` count the truth's categories.
+        truth_file: The COCO file of the true objects; objects on other images
+            do not count.
         min_scores: Class name -> `min_score`, in the order of the truth's
-            categories; None: nothing of this class was selected.
-        iou: Overlap from which a label is right, in (0, 1].
-        candidates: The rows with those detections only that may become
-            labels; by default all that are not thinner than `MIN_SIDE`.
+            categories. None if nothing of the class was selected.
+        iou: The least overlap at which a label is right, in (0, 1].
+        candidates: The same rows, but only with the detections that may
+            become labels; None for all that are not thinner than `MIN_SIDE`.
 
     Returns:
         The counts by class, and the metrics of all detections.
@@ -190,72 +198,99 @@ def label_quality(
     rows = list(rows)
     image_ids = find_images(rows, truth, truth_file)
     if candidates is None:
-        candidates = map(without_thin, rows)
-    labels = found_boxes(list(candidates), truth, truth_file)
-    matches = match(truth, labels, image_ids, iou)
+        candidates = map(drop_thin, rows)
     return Quality(
         len(rows),
         iou,
-        {
-            name: ClassQuality(min_score, of_class)
-            for (name, min_score), of_class in zip(
-                min_scores.items(), matches, strict=True
-            )
-        },
+        match_classes(candidates, truth, truth_file, min_scores, iou),
         coco_metrics(truth, found_boxes(rows, truth, truth_file), image_ids),
     )
 
 
-def without_thin(row: Mapping) -> dict:
-    """Return a row without the detections that never become labels."""
+def match_classes(
+    candidates: Iterable[Mapping],
+    truth: dict,
+    truth_file: str | Path,
+    min_scores: Mapping[str, float | None],
+    iou: float,
+) -> dict[str, ClassQuality]:
+    """Match the detections that may become labels with the truth, by class.
+
+    Args:
+        candidates: One row for each image, with the names and values of
+            `shards.SCHEMA`.
+        truth: A COCO object with the true objects.
+        truth_file: The file of the truth, for messages.
+        min_scores: See `measure_quality`.
+        iou: The least overlap at which a label is right, in (0, 1].
+
+    Returns:
+        The quality of each class, by name, in the order of `min_scores`.
+
+    Raises:
+        CocoError: If the truth lacks an image.
+        ValueError: If `iou` is out of range.
+    """
+    candidates = list(candidates)
+    image_ids = find_images(candidates, truth, truth_file)
+    labels = found_boxes(candidates, truth, truth_file)
+    matches = match(truth, labels, image_ids, iou)
+    return {
+        name: ClassQuality(min_score, of_class)
+        for (name, min_score), of_class in zip(
+            min_scores.items(), matches, strict=True
+        )
+    }
+
+
+def drop_thin(row: Mapping) -> dict:
+    """Return a row without the detections that are thinner than `MIN_SIDE`."""
     is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in boxes_of(row)]
     columns = {
-        name: [v for v, kept in zip(row[name], is_wide, strict=True) if kept]
+        name: list(compress(row[name], is_wide))
         for name in ('bboxes_xyxy', 'scores', 'labels')
     }
     return dict(row, **columns)
 
 
 def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
-    """Read the thresholds that a file of pseudo labels was selected with.
+    """Read the thresholds with which pseudo labels were selected.
 
     Args:
-        pseudo_file: As annotation writes it.
+        pseudo_file: The file of pseudo labels, as annotation writes it.
 
     Returns:
-        Class name -> `min_score`; None: nothing of this class was selected.
+        Class name -> `min_score`; None if nothing of the class was selected.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it does not say.
+        CocoError: If the file does not name the thresholds.
     """
     min_scores = read_origin(pseudo_file).get('min_scores')
     if not min_scores:
         raise CocoError(
             f'{pseudo_file} lacks `info.data_distillation.min_scores`, the '
-            'scores it was selected with: take the pseudo_labels.json that '
-            'annotation wrote'
+            'scores with which it was selected: take the pseudo_labels.json '
+            'that annotation wrote'
         )
     return min_scores
 
 
-def ratio(part: int, whole: int) -> float | None:
-    """Divide; None if there is nothing to divide by."""
+def divide(part: int, whole: int) -> float | None:
+    """Return the part's share of the whole; None if the whole is 0."""
     return part / whole if whole else None
 
 
-def shown(value: float | None) -> str:
-    """Format a score or a share; None as a dash."""
+def format_share(value: float | None) -> str:
+    """Format a score or a share with three digits; None as a dash."""
     return '-' if value is None else f'{value:.3f}'
 
 
-def cells(counts: Counts) -> list[str]:
-    """Format counts and shares as `COLUMNS` has them, from `truth` on."""
+def format_counts(counts: Counts) -> list[str]:
+    """Format the cells of the columns `truth` to `F1`, see `COLUMNS`."""
     return [
         f'{counts.num_truth:,}',
         f'{counts.num_labels:,}',
         f'{counts.num_right:,}',
-        shown(counts.precision),
-        shown(counts.recall),
-        shown(counts.f1),
+        *map(format_share, counts.shares.values()),
     ]

@@ -1,4 +1,4 @@
-"""PseudoLabelQuality: the quality of labels, for any config's evaluator."""
+"""PseudoLabelQuality: the quality of labels, as an evaluator of any config."""
 
 from collections.abc import Sequence
 
@@ -8,33 +8,37 @@ from mmengine.logging import print_log
 
 from ..arguments import check_iou, check_score
 from ..coco.reading import CocoError, check_classes, read_coco
-from .label_quality import Counts, label_quality, read_min_scores
+from .label_quality import Counts, measure_quality, read_min_scores
 
 
 @METRICS.register_module()
 class PseudoLabelQuality(BaseMetric):
     """Precision and recall of the labels that a detector would give.
 
-    A `test_evaluator` for any config whose images have ids of the truth, as
-    `CocoMetric` wants it. Gives `precision`, `recall` and `f1` of all classes
-    together, `CLASS_precision`, ... of each, and `bbox_mAP`, `bbox_mAP_50`
-    and `bbox_mAP_75` of all detections; -1, as COCO does, where one is not
-    defined. The log has the table.
+    It is a `test_evaluator` for any config whose images have the ids of the
+    truth, as for `CocoMetric`. It returns `precision`, `recall` and `f1` of
+    all classes together, `CLASS_precision` and so on of each class, and
+    `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75` of all detections. As in
+    COCO's metrics, -1 stands for a value that is not defined. The table goes
+    to the log.
 
     Args:
-        ann_file: COCO file of the true objects.
-        pseudo_labels: A `pseudo_labels.json`, whose thresholds are taken.
-        min_score: One threshold for all classes, in [0, 1], instead.
-        iou: Overlap from which a label is right, in (0, 1].
-        collect_device: Where processes exchange results, 'cpu' or 'gpu'.
-        prefix: Of the metrics' names.
+        ann_file: The COCO file of the true objects.
+        pseudo_labels: A `pseudo_labels.json` whose thresholds are used.
+        min_score: One threshold for all classes, in [0, 1], instead of
+            `pseudo_labels`.
+        iou: The least overlap at which a label is right, in (0, 1].
+        collect_device: The device on which processes exchange their results,
+            'cpu' or 'gpu'.
+        prefix: The prefix of the names of the metrics; None for
+            `pseudo_labels`.
 
     Raises:
         ValueError: If not exactly one of `pseudo_labels` and `min_score` is
-            given, or `min_score` or `iou` is out of range.
-        FileNotFoundError: If a file is not there.
-        CocoError: If the files' classes differ, or `pseudo_labels` has no
-            thresholds.
+            given, or if `min_score` or `iou` is out of range.
+        FileNotFoundError: If a file is missing.
+        CocoError: If the classes of the files differ, or `pseudo_labels` has
+            no thresholds.
     """
 
     default_prefix = 'pseudo_labels'
@@ -60,11 +64,13 @@ class PseudoLabelQuality(BaseMetric):
         self.iou = iou
         self._categories = truth['categories']
         self._names = {i['id']: i['file_name'] for i in truth['images']}
-        if pseudo_labels is None:
+        if min_score is not None:
             check_score('min_score', min_score)
             names = [category['name'] for category in self._categories]
-            self.min_scores = dict.fromkeys(names, min_score)
-        else:
+            self.min_scores: dict[str, float | None] = dict.fromkeys(
+                names, min_score
+            )
+        elif pseudo_labels is not None:
             self.min_scores = read_min_scores(pseudo_labels)
             check_classes(list(self.min_scores), self._categories, ann_file)
 
@@ -72,12 +78,13 @@ class PseudoLabelQuality(BaseMetric):
         """Keep the detections of a batch.
 
         Args:
-            data_batch: Not used.
-            data_samples: With `img_id`, `ori_shape` and `pred_instances`.
+            data_batch: The batch; it is not used.
+            data_samples: The results of the batch, with `img_id`, `ori_shape`
+                and `pred_instances`.
 
         Raises:
-            CocoError: If the dataset has other classes than `ann_file`, which
-                would count boxes as of another class, or other images.
+            CocoError: If the dataset has other classes than `ann_file`, so
+                that boxes would count for another class, or other images.
         """
         classes = self.dataset_meta['classes']
         check_classes(classes, self._categories, self.ann_file)
@@ -87,7 +94,7 @@ class PseudoLabelQuality(BaseMetric):
         if sample['img_id'] not in self._names:
             raise CocoError(
                 f'{self.ann_file} has no image with the id '
-                f'{sample["img_id"]}: give the `ann_file` of the dataset'
+                f'{sample["img_id"]}: take the `ann_file` of the dataset'
             )
         height, width = sample['ori_shape'][:2]
         found = sample['pred_instances']
@@ -101,31 +108,27 @@ class PseudoLabelQuality(BaseMetric):
         )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Compare what was kept with the truth.
+        """Compare the detections with the truth.
 
         Args:
             results: The rows of all processes.
 
         Returns:
-            The metrics, see the class.
+            The metrics that the docstring of the class names.
         """
-        quality = label_quality(
+        quality = measure_quality(
             results, self.ann_file, self.min_scores, self.iou
         )
-        print_log(f'\n{quality.table()}', 'current')
-        metrics = shares(quality.total)
+        print_log(f'\n{quality.format_table()}', 'current')
+        metrics = collect_shares(quality.total)
         for name, of_class in quality.classes.items():
-            metrics |= shares(of_class.counts, f'{name}_')
+            metrics |= collect_shares(of_class.counts, f'{name}_')
         return metrics | quality.detections
 
 
-def shares(counts: Counts, prefix: str = '') -> dict[str, float]:
-    """Return precision, recall and F1 by name; -1 where not defined."""
+def collect_shares(counts: Counts, prefix: str = '') -> dict[str, float]:
+    """Return precision, recall and F1 by name; -1 if not defined."""
     return {
         f'{prefix}{name}': -1.0 if value is None else value
-        for name, value in (
-            ('precision', counts.precision),
-            ('recall', counts.recall),
-            ('f1', counts.f1),
-        )
+        for name, value in counts.shares.items()
     }

@@ -1,4 +1,4 @@
-"""The gallery of a report: a sample of images, and boxes as data."""
+"""The gallery of a report: a sample of the images, with boxes as data."""
 
 import base64
 import shlex
@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from ..coco.matching import boxes_of
 from ..files.images import ImageError, decode, read_image_file
-from ..selection.export import shorten
+from ..selection.export import shorten_scores
 from .labels import LabelSource, StoredLabels
 
-# Images of each group; five groups make 200.
+# The number of images in each group; the five groups have 200.
 GROUP_SIZE = 40
-# Of a thumbnail's longer side, in pixels; halved until the file is small:
-# 200 of them, as text, then have 15 MB.
+# The longer side of a thumbnail, in pixels. It is halved until the file is
+# small enough: 200 thumbnails, as text, then take 15 MB.
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
 JPEG_QUALITY = 80
@@ -30,20 +30,20 @@ FILTER_OPTIONS = {
 }
 
 
-def gallery(
+def make_gallery(
     labels: StoredLabels, source: LabelSource, truth: dict | None
 ) -> dict:
-    """Make all that the page's gallery knows.
+    """Make the data of the page's gallery.
 
     Args:
-        labels: The detections and thresholds.
-        source: Where they are, for the command.
-        truth: A COCO object with the true objects; None where not known.
+        labels: The detections and the thresholds.
+        source: The files of the labels, which the command names.
+        truth: A COCO object with the true objects; None if they are unknown.
 
     Returns:
-        A dict that JSON can hold: the classes with their thresholds and
-        counts, the groups, the images with their boxes, and the command that
-        makes other thresholds real.
+        A dict that can be written as JSON: the classes with their thresholds
+        and counts, the groups, the images with their boxes, and the command
+        that selects with other thresholds.
     """
     groups = sample_images(labels)
     chosen = np.unique(np.concatenate([*groups.values()]))
@@ -53,7 +53,7 @@ def gallery(
         classes=list(labels.min_scores),
         min_scores=list(labels.min_scores.values()),
         labeled_rates=(labeled.num_instances / labeled.num_images).tolist(),
-        counts=labels.counts_on_grid(),
+        counts=labels.count_on_grid(),
         chosen_counts=labels.num_labels.tolist(),
         num_images=len(labels.table),
         num_views=len(labels.provenance.get('views') or ()) or None,
@@ -62,21 +62,21 @@ def gallery(
             for name, indices in groups.items()
             if len(indices)
         ],
-        images=gallery_images(labels, chosen, truth),
-        command=command(labels, source),
+        images=make_images(labels, chosen, truth),
+        command=make_command(labels, source),
     )
 
 
 def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
-    """Choose the images to look at.
+    """Choose the images to show.
 
     Args:
-        labels: The detections, and which of them are pseudo labels.
+        labels: The detections, and the selection of pseudo labels.
 
     Returns:
-        By the name of a group the indices of up to `GROUP_SIZE` images. Of
-        equals the first stored comes first. Images without a label are in
-        none of the last two groups.
+        Group name -> the indices of up to `GROUP_SIZE` images. Ties keep the
+        order of the store. Images without a label are not in the last two
+        groups.
     """
     detections, selection = labels.detections, labels.selection
     num_images = len(labels.table)
@@ -86,72 +86,83 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0).permutation(num_images)
     return {
         'Random': random[:GROUP_SIZE],
-        'Most labels': first(-num_labels),
-        'Fewest labels': first(num_labels),
-        'Views agree least': first(
-            mean_by_image(selected.image_index, selected.num_views, num_labels)
+        'Most labels': find_lowest(-num_labels),
+        'Fewest labels': find_lowest(num_labels),
+        'Views agree least': find_lowest(
+            average_by_image(
+                selected.image_index, selected.num_views, num_labels
+            )
         ),
-        'Scores nearest the threshold': first(
-            mean_by_image(selected.image_index, margin, num_labels)
+        'Scores nearest the threshold': find_lowest(
+            average_by_image(selected.image_index, margin, num_labels)
         ),
     }
 
 
-def first(values: np.ndarray) -> np.ndarray:
-    """Return the indices of the lowest values, NaN left out."""
+def find_lowest(values: np.ndarray) -> np.ndarray:
+    """Return the indices of the lowest values, in ascending order of value.
+
+    There are up to `GROUP_SIZE` of them; ties keep their order, and NaN is
+    left out.
+    """
     order = np.argsort(values, kind='stable')[:GROUP_SIZE]
     return order[~np.isnan(values[order])]
 
 
-def mean_by_image(
+def average_by_image(
     image_index: np.ndarray, values: np.ndarray, num_labels: np.ndarray
 ) -> np.ndarray:
-    """Average the labels' values over each image.
+    """Average the values of the labels of each image.
 
     Args:
-        image_index: Shape (n,), the image of each label.
-        values: Shape (n,).
-        num_labels: Shape (m,), the labels of each image.
+        image_index: The image of each label, shape (n,).
+        values: The value of each label, shape (n,).
+        num_labels: The number of labels of each image, shape (m,).
 
     Returns:
-        Shape (m,); NaN for an image without labels.
+        The averages, shape (m,); NaN for an image without labels.
     """
     total = np.bincount(image_index, values, minlength=len(num_labels))
     return total / np.where(num_labels, num_labels, np.nan)
 
 
-def gallery_images(
+def make_images(
     labels: StoredLabels, chosen: np.ndarray, truth: dict | None
 ) -> list[dict]:
-    """Make what the page knows of the chosen images.
+    """Make the data of the chosen images.
 
     Args:
-        labels: The detections and thresholds.
+        labels: The detections and the thresholds.
         chosen: The indices of the images.
-        truth: A COCO object with the true objects; None where not known.
+        truth: A COCO object with the true objects; None if they are unknown.
     """
     folder = Path(labels.provenance.get('image_folder', '.'))
     table = labels.table.take(pa.array(chosen))
-    objects = true_boxes(truth, table['file_name'].to_pylist())
+    objects = collect_true_boxes(truth, table['file_name'].to_pylist())
     return [
         dict(
             name=row['file_name'],
             width=row['width'],
             height=row['height'],
-            boxes=list(boxes_with_views(row)),
+            boxes=list_boxes(row),
             truth=objects and objects[row['file_name']],
-            **picture(folder / row['file_name']),
+            **make_picture(folder / row['file_name']),
         )
-        for row in labels.rules.passing_rows(table)
+        for row in labels.rules.filter_rows(table)
     ]
 
 
-def boxes_with_views(row: Mapping) -> Iterable[list]:
-    """Yield x, y, width, height, label, score and views of each detection.
+def list_boxes(row: Mapping) -> list[list]:
+    """List the detections of an image, largest first.
 
-    Largest first, so that those drawn later lie within reach.
+    The page draws them in this order, so that small boxes lie on top and can
+    be pointed at.
+
+    Returns:
+        x, y, width, height, label, score and number of views of each
+        detection.
     """
-    scores = shorten(np.array(row['scores'], np.float32))
+    scores = shorten_scores(np.array(row['scores'], np.float32))
     boxes = [
         [*bbox_xywh, label, score, num_views]
         for (bbox_xywh, _, label), score, num_views in zip(
@@ -161,17 +172,18 @@ def boxes_with_views(row: Mapping) -> Iterable[list]:
     return sorted(boxes, key=lambda box: -box[2] * box[3])
 
 
-def true_boxes(
+def collect_true_boxes(
     truth: dict | None, names: Iterable[str]
 ) -> dict[str, list] | None:
-    """Return the true objects of some images by file name.
+    """Collect the true objects of some images.
 
     Args:
-        truth: A COCO object; None where the truth is not known.
-        names: The images' file names.
+        truth: A COCO object with the true objects; None if they are unknown.
+        names: The file names of the images.
 
     Returns:
-        x, y, width, height, label and whether it is a crowd; None for None.
+        File name -> x, y, width, height and label of each object, and whether
+        it is a crowd; None if `truth` is None.
     """
     if truth is None:
         return None
@@ -193,19 +205,24 @@ def true_boxes(
     return objects
 
 
-def picture(path: Path) -> dict:
-    """Return the thumbnail of an image, or why there is none."""
+def make_picture(path: Path) -> dict:
+    """Make the thumbnail of an image, or tell why there is none.
+
+    Returns:
+        `src`, the thumbnail as a URL; None if the image cannot be read, with
+        the `reason`.
+    """
     try:
-        return dict(src=thumbnail(decode(read_image_file(str(path)))))
+        return dict(src=make_thumbnail(decode(read_image_file(str(path)))))
     except ImageError as error:
         return dict(src=None, reason=str(error))
 
 
-def thumbnail(pixels: np.ndarray) -> str:
-    """Return a small JPEG as a `data:` URL.
+def make_thumbnail(pixels: np.ndarray) -> str:
+    """Make a small JPEG as a `data:` URL; the image is never enlarged.
 
     Args:
-        pixels: Shape (height, width, 3), BGR, uint8. Never enlarged.
+        pixels: The pixels, shape (height, width, 3), BGR, uint8.
     """
     side = THUMBNAIL_SIDE
     while True:
@@ -220,16 +237,17 @@ def thumbnail(pixels: np.ndarray) -> str:
         side //= 2
 
 
-def command(labels: StoredLabels, source: LabelSource) -> dict:
-    """Return the pieces of the command that makes thresholds real.
+def make_command(labels: StoredLabels, source: LabelSource) -> dict:
+    """Make the parts of the command that selects with other thresholds.
 
     Args:
-        labels: The detections, and how they were selected.
-        source: The files of the command.
+        labels: The detections, and the rules of their selection.
+        source: The files that the command names.
 
     Returns:
-        `before` and `after` the thresholds, `names` (the classes as a shell
-        takes them), and `unsaid`: what of the selection no option says.
+        `before` and `after`, the parts around the thresholds; `names`, the
+        classes, quoted for a shell; and `unsaid`, the rules of the selection
+        for which there is no option.
     """
     out = source.pseudo_labels.with_name('chosen_labels.json')
     words = ['python', 'tools/select_labels.py', source.detections]
@@ -238,15 +256,15 @@ def command(labels: StoredLabels, source: LabelSource) -> dict:
     if source.images:
         options += ['--images', source.images]
     return dict(
-        before=f'{joined(words)} --min-score',
+        before=f'{join_words(words)} --min-score',
         names=[shlex.quote(name) for name in labels.min_scores],
-        after=joined(options),
+        after=join_words(options),
         unsaid=unsaid,
     )
 
 
-def joined(words: Iterable) -> str:
-    """Write words as a shell takes them."""
+def join_words(words: Iterable) -> str:
+    """Join words to a command, quoted for a shell."""
     return shlex.join(map(str, words))
 
 

@@ -1,13 +1,16 @@
-"""`report.html`: one file that shows what ran and what the teacher labeled.
+"""Writes `report.html`, which shows what ran and what the teacher labeled.
 
-It opens from disk, without a server or a network. See docs/report.md.
+The page is one file. It opens from disk, without a server or a network. See
+docs/report.md.
 """
 
 import base64
 import datetime
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 import matplotlib
@@ -20,35 +23,39 @@ from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
-from .gallery import gallery
-from .labels import LabelSource, StoredLabels, judge, read_labels
-from .plots import STYLE, draw_losses, draw_maps, draw_scores, svg_of
+from ..text import format_duration
+from .gallery import make_gallery
+from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
+from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
 from .stages import Stage, read_stages
 from .tables import (
     Row,
-    class_table,
-    comparison_rows,
-    duration,
-    label_facts,
-    label_notes,
-    missing_stages,
+    collect_notes,
+    describe_labels,
+    find_unevaluated,
+    make_class_table,
+    make_comparison,
 )
 
 TEMPLATES = Path(__file__).with_name('templates')
 REPORT = 'report.html'
-# What a work folder may lack whose experiment has not ended, or was moved.
+# The errors that occur if an experiment has not ended, or if its files were
+# moved.
 MISSING = (FileNotFoundError, ValueError, KeyError)
+
+Found = TypeVar('Found')
 
 
 def write_report(annotate: Config, work_dir: Path) -> Path:
-    """Write the report of an experiment's work folder.
+    """Write the report of the work folder of an experiment.
 
-    What is not there (yet) is named on the page.
+    The page names what is missing, for example because a stage has not ended.
 
     Args:
         annotate: The config of the stage `annotate`.
-        work_dir: With `teacher/`, `annotate/`, `student/` and so on. With
-            rounds, the labels of the last one that has any are shown.
+        work_dir: The work folder, with `teacher/`, `annotate/`, `student/` and
+            so on. If there are several rounds, the page shows the labels of
+            the last round that has some.
 
     Returns:
         The file, `report.html` in the work folder.
@@ -61,11 +68,11 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
             f'work folder not found: {work_dir}; run tools/distill.py first'
         )
     stages = read_stages(work_dir)
-    folder = newest_annotation(work_dir, stages)
+    folder = find_newest_annotation(work_dir, stages)
     source = LabelSource(
         folder / 'detections',
         folder / PSEUDO_LABELS,
-        labeled_file(annotate),
+        find_labeled_file(annotate),
         annotate.get('unlabeled_truth'),
     )
     facts = [
@@ -81,22 +88,22 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     """Write the report of a selection alone, without stages.
 
     Args:
-        file: Where to write it.
-        source: The detections, and the labels that were selected.
+        file: The file to write.
+        source: The files of the detections and the pseudo labels.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
     write_page(file, source.pseudo_labels.name, facts, [], source)
 
 
-def newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
-    """Return the folder of the last annotation that found anything.
+def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
+    """Find the folder of the last annotation that has detections.
 
     Args:
-        work_dir: Of the experiment.
-        stages: In the order of the rounds.
+        work_dir: The work folder of the experiment.
+        stages: The stages of the experiment, in the order of the rounds.
 
     Returns:
-        The first round's folder if nothing was found.
+        The folder; that of the first round if there are no detections.
     """
     found = [
         work_dir / stage.name
@@ -106,8 +113,8 @@ def newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
     return found[-1] if found else work_dir / 'annotate'
 
 
-def labeled_file(annotate: Config) -> str:
-    """Return the labeled file that the hook of annotation names."""
+def find_labeled_file(annotate: Config) -> str:
+    """Return the labeled file that the annotation hook names."""
     hooks = annotate.get('custom_hooks', ())
     return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
 
@@ -122,36 +129,47 @@ def write_page(
     """Write a page.
 
     Args:
-        file: The file.
-        title: Of the page.
-        facts: Term and description of what ran, to begin with.
-        stages: Those of the experiment; empty for a selection alone.
-        source: Where the labels are.
+        file: The file to write.
+        title: The title of the page.
+        facts: The first rows of the section "What ran", each with a term and
+            its description.
+        stages: The stages of the experiment; empty for a selection alone.
+        source: The files of the labels.
     """
     notes: list[str] = []
-    labels = attempt(notes, lambda: read_labels(source))
-    truth = source.truth and attempt(notes, lambda: read_truth(source.truth))
-    content = dict(title=title, notes=notes, **stage_content(stages))
+    labels = read_or_note(notes, partial(read_labels, source))
+    truth = quality = None
+    if source.truth:
+        truth = read_or_note(notes, partial(read_truth, source.truth))
+        if labels and truth:
+            judging = partial(evaluate_labels, labels, truth, source.truth)
+            quality = read_or_note(notes, judging)
+    content = dict(title=title, notes=notes, **describe_stages(stages))
     content['facts'] = list(facts)
-    quality = None
-    if labels and truth:
-        quality = attempt(notes, lambda: judge(labels, truth, source.truth))
     if labels:
-        notes += label_notes(labels, quality)
-        content['facts'] += label_facts(labels, source)
-        content['by_class'] = class_table(labels, stages, quality)
-        content['gallery'] = gallery(
+        notes += collect_notes(labels, quality)
+        content['facts'] += describe_labels(labels, source)
+        content['by_class'] = make_class_table(labels, stages, quality)
+        content['gallery'] = make_gallery(
             labels, source, truth if quality else None
         )
-    notes += missing_stages(stages)
+    notes += find_unevaluated(stages)
     with matplotlib.rc_context(STYLE):
-        content['plots'] = list(plots_of(stages, labels, quality))
+        content['plots'] = list(make_plots(stages, labels, quality))
     with replacing(file) as out:
-        out.write(render(content).encode())
+        out.write(render_page(content).encode())
 
 
-def attempt(notes: list[str], read: Callable) -> object | None:
-    """Return what is read; None if it is not there, which is noted."""
+def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
+    """Return what `read` returns; if it is missing, add a note.
+
+    Args:
+        notes: The notes of the page; the note is added to them.
+        read: The function that reads something.
+
+    Returns:
+        What was read; None if it is missing.
+    """
     try:
         return read()
     except MISSING as error:
@@ -163,67 +181,76 @@ def read_truth(file: str) -> dict:
     """Read the true objects of the unlabeled images.
 
     Raises:
-        FileNotFoundError, CocoError: If they cannot be read.
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file cannot be used.
     """
     return read_coco(file, 'images', 'annotations', 'categories')
 
 
-def stage_content(stages: Sequence[Stage]) -> dict:
-    """Return what a page says of the stages."""
+def describe_stages(stages: Sequence[Stage]) -> dict:
+    """Return the times, the names of the metrics and the comparison."""
     return dict(
-        times=[(s.name, duration(s.seconds)) for s in stages if s.seconds],
+        times=[
+            (s.name, format_duration(s.seconds)) for s in stages if s.seconds
+        ],
         metrics=[metric.removeprefix('bbox_') for metric in METRICS],
-        comparison=comparison_rows(stages, TRAINED),
+        comparison=make_comparison(stages, TRAINED),
     )
 
 
-def plots_of(
+def make_plots(
     stages: Sequence[Stage],
     labels: StoredLabels | None,
     quality: Quality | None,
 ) -> Iterator[tuple[str, str, Markup]]:
-    """Yield title, explanation and picture of each plot that has data."""
+    """Yield the title, the text and the picture of each plot with data."""
     trained = [stage for stage in stages if stage.losses]
     if trained:
         text = 'Training loss of each stage.'
-        picture = svg_of(draw_losses(stages), 'loss', ends_of(trained))
+        picture = render_svg(
+            draw_losses(stages), 'loss', describe_losses(trained)
+        )
         yield 'Loss', text, picture
     evaluated = [s for s in stages if s.metrics or s.validation]
     if evaluated:
         text = 'On the validation set. The last ring is the final evaluation.'
-        picture = svg_of(draw_maps(stages), 'map', maps_of(evaluated))
+        picture = render_svg(
+            draw_maps(stages), 'map', describe_maps(evaluated)
+        )
         yield 'Box mAP', text, picture
     if labels:
-        yield score_plot(labels)
+        yield make_score_plot(labels)
     if quality:
         text = (
-            'Each line is a class as its threshold falls, the dot its '
-            'min_score; the cross is all labels together.'
+            'Each line shows a class at all thresholds, and the dot its '
+            'min_score. The cross is for all labels together.'
         )
         figure = draw_curves(quality, 'Labels')
-        described = 'Precision over recall by class; figures: table by class.'
-        yield 'Precision and recall', text, svg_of(figure, 'pr', described)
+        described = (
+            'Precision over recall; see the table by class for figures.'
+        )
+        yield 'Precision and recall', text, render_svg(figure, 'pr', described)
 
 
-def score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
-    """Return title, explanation and picture of the scores."""
+def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
+    """Return the title, the text and the picture of the scores."""
     scores = labels.scores_by_class()
     text = (
         'Detections of each class by score, on a logarithmic scale. The line '
-        'is min_score; what is filled solid became a label.'
+        'is min_score. The detections in solid color became labels.'
     )
     figure, num_shown = draw_scores(scores, labels.min_scores)
     if num_shown < len(scores):
         text += (
-            f' Shown are the {num_shown} of {len(scores)} classes with the '
-            'most detections.'
+            f' Only the {num_shown} of {len(scores)} classes with the most '
+            'detections are shown.'
         )
-    described = 'Histograms of scores by class; figures: table by class.'
-    return 'Scores', text, svg_of(figure, 'scores', described)
+    described = 'Histograms of scores; see the table by class for figures.'
+    return 'Scores', text, render_svg(figure, 'scores', described)
 
 
-def ends_of(stages: Sequence[Stage]) -> str:
-    """Say in words how the losses went."""
+def describe_losses(stages: Sequence[Stage]) -> str:
+    """Describe in words how the losses changed."""
     return 'Training loss: ' + '; '.join(
         f'{stage.name} from {stage.losses[0][1]:.3g} to '
         f'{stage.losses[-1][1]:.3g} at iteration {stage.losses[-1][0]}'
@@ -231,8 +258,8 @@ def ends_of(stages: Sequence[Stage]) -> str:
     )
 
 
-def maps_of(stages: Sequence[Stage]) -> str:
-    """Say in words how the box mAP went."""
+def describe_maps(stages: Sequence[Stage]) -> str:
+    """Describe in words how the box mAP changed."""
     return 'Box mAP: ' + '; '.join(
         f'{stage.name} '
         + ', '.join(f'{100 * value:.1f} at {x}' for x, value in points)
@@ -241,8 +268,15 @@ def maps_of(stages: Sequence[Stage]) -> str:
     )
 
 
-def render(content: dict) -> str:
-    """Return the page of what it shows, with its style and its script."""
+def render_page(content: dict) -> str:
+    """Render the page.
+
+    Args:
+        content: The values that the template shows.
+
+    Returns:
+        The page as HTML, with its style and its script.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -1,6 +1,6 @@
 """Writes MMEngine's text configs the way people write them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ STYLE = dict(
 
 
 @dataclass(frozen=True)
-class Code:
+class Expression:
     """An expression, such as one for a value of the inherited config.
 
     Args:
@@ -26,39 +26,43 @@ class Code:
     changes: Mapping[str, Any] | None = None
 
 
-def code_of(value: object) -> str:
+def format_value(value: object) -> str:
     """Write a value as Python, dicts as `dict(key=...)`.
 
     Args:
-        value: Of numbers, texts, None, `Code`, and lists, tuples and
+        value: Of numbers, texts, None, `Expression`, and lists, tuples and
             dicts of these.
     """
-    if isinstance(value, Code):
-        return call(value) if value.changes else value.text
+    if isinstance(value, Expression):
+        return (
+            format_changed(value.text, value.changes)
+            if value.changes
+            else value.text
+        )
     if isinstance(value, Mapping):
-        return f'dict({arguments_of(value)})'
+        return f'dict({format_arguments(value)})'
     if isinstance(value, (list, tuple)):
-        inside = ', '.join(map(code_of, value))
+        inside = ', '.join(map(format_value, value))
         if isinstance(value, list):
             return f'[{inside}]'
         return f'({inside},)' if len(value) == 1 else f'({inside})'
     return repr(value)
 
 
-def call(value: Code) -> str:
+def format_changed(text: str, changes: Mapping[str, object]) -> str:
     """Write a dict that is another one with changes."""
-    return f'dict({value.text}, {arguments_of(value.changes)})'
+    return f'dict({text}, {format_arguments(changes)})'
 
 
-def arguments_of(values: Mapping[str, object]) -> str:
+def format_arguments(values: Mapping[str, object]) -> str:
     """Write the items of a dict as keyword arguments."""
     if all(key.isidentifier() for key in values):
-        return ', '.join(f'{k}={code_of(v)}' for k, v in values.items())
-    items = ', '.join(f'{k!r}: {code_of(v)}' for k, v in values.items())
+        return ', '.join(f'{k}={format_value(v)}' for k, v in values.items())
+    items = ', '.join(f'{k!r}: {format_value(v)}' for k, v in values.items())
     return '**{' + items + '}'
 
 
-def config_text(card: str, base: str, settings: Mapping[str, object]) -> str:
+def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
     """Write a config file.
 
     Args:
@@ -73,17 +77,17 @@ def config_text(card: str, base: str, settings: Mapping[str, object]) -> str:
     lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
     for name, value in settings.items():
         is_comment = name.startswith('#')
-        lines.append(name if is_comment else f'{name} = {code_of(value)}')
+        lines.append(name if is_comment else f'{name} = {format_value(value)}')
     text, _ = FormatCode('\n'.join(lines), style_config=STYLE)
     return text
 
 
-def changes_of(
+def find_changes(
     value: object,
     path: str,
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
-) -> object | None:
+) -> dict | list | Expression | None:
     """Return what to write so that a rule holds for every dict in a value.
 
     MMEngine merges dicts into those of the base config, but replaces lists:
@@ -99,35 +103,44 @@ def changes_of(
         The changes; None if nothing changes.
     """
     if isinstance(value, Mapping):
-        return changes_of_dict(value, path, change, is_merged)
+        changes = find_changes_of_dict(value, path, change, is_merged)
+        if not changes:
+            return None
+        return changes if is_merged else Expression(path, changes)
     if isinstance(value, (list, tuple)):
-        paths = [f'{path}[{i}]' for i in range(len(value))]
-        changed = [
-            changes_of(child, place, change, is_merged=False)
-            for child, place in zip(value, paths, strict=True)
-        ]
-        if any(child is not None for child in changed):
-            return [
-                Code(place) if child is None else child
-                for child, place in zip(changed, paths, strict=True)
-            ]
+        return find_changes_of_list(value, path, change)
     return None
 
 
-def changes_of_dict(
+def find_changes_of_list(
+    values: Sequence, path: str, change: Callable[[Mapping], dict]
+) -> list | None:
+    """Do for a list what `find_changes` does."""
+    paths = [f'{path}[{i}]' for i in range(len(values))]
+    changed = [
+        find_changes(child, place, change, is_merged=False)
+        for child, place in zip(values, paths, strict=True)
+    ]
+    if all(child is None for child in changed):
+        return None
+    return [
+        Expression(place) if child is None else child
+        for child, place in zip(changed, paths, strict=True)
+    ]
+
+
+def find_changes_of_dict(
     value: Mapping,
     path: str,
     change: Callable[[Mapping], dict],
-    is_merged: bool,
-) -> object | None:
-    """Do for a dict what `changes_of` does."""
+    is_merged: bool = True,
+) -> dict:
+    """Return what to replace in a dict, as `find_changes` does."""
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:
             continue
-        inner = changes_of(child, f'{path}.{key}', change, is_merged)
+        inner = find_changes(child, f'{path}.{key}', change, is_merged)
         if inner is not None:
             changes[key] = inner
-    if not changes:
-        return None
-    return changes if is_merged else Code(path, changes)
+    return changes

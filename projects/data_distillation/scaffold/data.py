@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, find_images
-from ..coco.reading import CocoError, name_error, read_coco
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error
 from ..coco.splits import split_coco
 from ..convert.folders import lines_of
 from ..files.atomic import write_json
@@ -69,7 +70,7 @@ class Sources:
             parts = dict(
                 labeled=Images(
                     str(self.labeled),
-                    prefix(self.labeled_images),
+                    add_slash(self.labeled_images),
                     len(content['images']),
                 ),
                 unlabeled=self._unlabeled(folder),
@@ -78,7 +79,7 @@ class Sources:
         return Data(
             tuple(category['name'] for category in content['categories']),
             val=Images(
-                str(self.val), prefix(self.val_images), len(val['images'])
+                str(self.val), add_slash(self.val_images), len(val['images'])
             ),
             **parts,
         )
@@ -101,7 +102,7 @@ class Sources:
         images = {
             name: Images(
                 str(folder / f'{name}.json'),
-                prefix(self.labeled_images),
+                add_slash(self.labeled_images),
                 len(parts[name]['images']),
             )
             for name in ('labeled', 'unlabeled')
@@ -131,6 +132,7 @@ class Sources:
     def _unlabeled(self, folder: Path) -> Images:
         """Find the images to annotate, and write down those of a list."""
         source = Path(self.unlabeled)
+        file: Path | str
         if source.suffix.lower() == '.json':
             file, images_folder = source, self.unlabeled_images
             images_folder = images_folder or self.labeled_images
@@ -138,7 +140,9 @@ class Sources:
                 i['file_name'] for i in read_coco(file, 'images')['images']
             ]
         elif source.suffix.lower() == '.txt':
-            names, images_folder = listed(source, self.unlabeled_images)
+            names, images_folder = read_image_list(
+                source, self.unlabeled_images
+            )
             file = folder / 'unlabeled.json'
             infos = [dict(id=i, file_name=n) for i, n in enumerate(names, 1)]
             write_json(file, dict(images=infos))
@@ -148,10 +152,10 @@ class Sources:
         check_any_is_there(names, images_folder)
         if self.unlabeled_truth:
             check_truth(self.unlabeled_truth, names)
-        return Images(str(file), prefix(images_folder), len(names))
+        return Images(str(file), add_slash(images_folder), len(names))
 
 
-def prefix(folder: Path) -> str:
+def add_slash(folder: Path) -> str:
     """Write a folder as MMDetection's configs do, with a slash at the end."""
     return f'{folder}/'
 
@@ -176,7 +180,9 @@ def parse_share(text: str) -> float:
     return float(match[1]) / 100
 
 
-def listed(source: Path, folder: Path | None) -> tuple[list[str], Path]:
+def read_image_list(
+    source: Path, folder: Path | None
+) -> tuple[list[str], Path]:
     """Read a list of image files, one a line; empty lines are left out.
 
     Args:
@@ -202,9 +208,9 @@ def listed(source: Path, folder: Path | None) -> tuple[list[str], Path]:
     if folder is None and all(map(os.path.isabs, names)):
         folder = Path(os.path.commonpath(map(os.path.dirname, names)))
     folder = folder or source.parent
-    names = [relative(name, folder) for name in names]
+    names = [make_relative(name, folder) for name in names]
     for name in names:
-        if error := name_error(name):
+        if error := find_name_error(name):
             raise ValueError(
                 f'{source}: {name!r} {error} ({folder}): name their folder '
                 'with --unlabeled-images'
@@ -213,7 +219,7 @@ def listed(source: Path, folder: Path | None) -> tuple[list[str], Path]:
     return names, folder
 
 
-def relative(name: str, folder: Path) -> str:
+def make_relative(name: str, folder: Path) -> str:
     """Write an absolute file name relative to a folder; others stay."""
     if not os.path.isabs(name):
         return name

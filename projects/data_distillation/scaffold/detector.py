@@ -9,8 +9,13 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from .config_text import Code, changes_of
-from .image_size import STRIDE, resized, strides_in
+from .config_text import (
+    Expression,
+    find_changes,
+    find_changes_of_dict,
+    find_changes_of_list,
+)
+from .image_size import STRIDE, find_strides, resize_transform
 
 # What a detector's data must have, and boxes have not.
 UNUSABLE_TRANSFORMS = dict(
@@ -51,12 +56,14 @@ class Dataset:
             config: The `dataset` of a data loader.
             path: Where it is.
         """
-        mix_path, mix_config, left_out = None, {}, []
+        mix_path: str | None = None
+        mix_config: Mapping = {}
+        left_out: list[str] = []
         while 'dataset' in config or 'datasets' in config:
-            if type_of(config) == 'MultiImageMixDataset':
+            if get_type(config) == 'MultiImageMixDataset':
                 mix_path, mix_config = path, config
             else:
-                left_out.append(type_of(config))
+                left_out.append(get_type(config))
             if 'dataset' in config:
                 config, path = config['dataset'], f'{path}.dataset'
             else:
@@ -153,7 +160,7 @@ class DetectorConfig:
                 yield 'masks'
             if transform.get('with_seg'):
                 yield 'segmentation maps'
-            if needed := UNUSABLE_TRANSFORMS.get(type_of(transform)):
+            if needed := UNUSABLE_TRANSFORMS.get(get_type(transform)):
                 yield needed
 
     @property
@@ -175,12 +182,6 @@ class DetectorConfig:
         return resize if resize and resize.get('scale') else None
 
     @property
-    def test_scale(self) -> tuple[int, int]:
-        """The sides that `test_resize` resizes to."""
-        scale = self.test_resize['scale']
-        return (scale, scale) if isinstance(scale, int) else tuple(scale)
-
-    @property
     def view_pad(self) -> dict | None:
         """The `Pad` of views that pads as the test pipeline does, or None.
 
@@ -194,14 +195,14 @@ class DetectorConfig:
         value = value.get('img', 0) if isinstance(value, Mapping) else value
         value = value[0] if isinstance(value, (list, tuple)) else value
         divisor = pad.get('size_divisor') or max(
-            STRIDE, *strides_in(self.cfg.model)
+            STRIDE, *find_strides(self.cfg.model)
         )
         return dict(type='Pad', size_divisor=divisor, value=round(value))
 
     def _test_transform(self, *types: str) -> Mapping | None:
         """Return the first transform of test images that is one of these."""
         for transform in self.test_dataset.transforms():
-            if type_of(transform) in types:
+            if get_type(transform) in types:
                 return transform
         return None
 
@@ -223,20 +224,22 @@ class DetectorConfig:
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
-        return changes_of(heads, '_base_.model', change) or {}
+        return find_changes_of_dict(heads, '_base_.model', change)
 
     def from_scratch_changes(self) -> dict:
         """Return the changes of `model` that make it start at random.
 
         Without pretrained weights nothing may stay frozen.
         """
-        return changes_of(self.cfg.model, '_base_.model', unfrozen) or {}
+        return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
     def image_size_changes(self, factor: float) -> dict:
         """Return the changes of `model` for images of another size."""
         path = '_base_.model.data_preprocessor'
         part = self.cfg.model.get('data_preprocessor', {})
-        changes = changes_of(part, path, lambda p: resized(p, factor))
+        changes = find_changes(
+            part, path, lambda p: resize_transform(p, factor)
+        )
         return dict(data_preprocessor=changes) if changes else {}
 
 
@@ -267,7 +270,7 @@ def read_config(name: str) -> Config:
         raise
     # Whatever a config of somebody else raises.
     except Exception as error:
-        cause = error
+        cause: BaseException = error
         # MMEngine lists where it has looked for a package.
         while isinstance(cause, ImportError) and cause.__context__:
             cause = cause.__context__
@@ -276,10 +279,16 @@ def read_config(name: str) -> Config:
         ) from error
 
 
-def type_of(config: Mapping) -> str:
+def get_type(config: Mapping) -> str:
     """Return the type's name, without a scope such as `mmdet.`."""
     kind = config['type']
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
+def sides_of(resize: Mapping) -> tuple[int, int]:
+    """Return the sides that a `Resize` with a `scale` resizes to."""
+    scale = resize['scale']
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
 
 def holds_key(value: object, key: str) -> bool:
@@ -291,9 +300,9 @@ def holds_key(value: object, key: str) -> bool:
     return False
 
 
-def unfrozen(part: Mapping) -> dict:
+def unfreeze(part: Mapping) -> dict:
     """Return what to replace in a part of a model to train all of it."""
-    changes = {}
+    changes: dict[str, object] = {}
     init = part.get('init_cfg')
     # PVT has no `type` there.
     if isinstance(init, Mapping) and 'checkpoint' in init:
@@ -301,7 +310,7 @@ def unfrozen(part: Mapping) -> dict:
     if part.get('pretrained'):
         changes['pretrained'] = None
     if 'frozen_stages' in part:
-        unfrozen_value = default_of(part['type'], 'frozen_stages')
+        unfrozen_value = find_default(part['type'], 'frozen_stages')
         if part['frozen_stages'] > unfrozen_value:
             changes['frozen_stages'] = unfrozen_value
     if part.get('norm_eval'):
@@ -311,22 +320,24 @@ def unfrozen(part: Mapping) -> dict:
     return changes
 
 
-def default_of(kind: str | type, name: str) -> object:
+def find_default(kind: str | type, name: str) -> object:
     """Return the default of an argument of a model, own or inherited.
 
     Nothing is frozen at -1 in ResNet, and at 0 in EfficientNet.
     """
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     for parent in cls.__mro__:
-        parameters = inspect.signature(parent.__init__).parameters
+        # Its signature is read; it is not called.
+        init = parent.__init__  # type: ignore[misc]
+        parameters = inspect.signature(init).parameters
         if name in parameters:
             return parameters[name].default
     raise DetectorError(f'{kind} has no argument {name}')
 
 
-def pipeline_of(
+def take_pipeline(
     dataset: Dataset, factor: float, is_mix: bool = False
-) -> Code | list:
+) -> Expression | list:
     """Return a dataset's pipeline, for images of another size.
 
     Args:
@@ -336,12 +347,12 @@ def pipeline_of(
     """
     path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
     config = dataset.mix_config if is_mix else dataset.config
-    return resized_pipeline(config['pipeline'], path, factor)
+    return resize_pipeline(config['pipeline'], path, factor)
 
 
-def resized_pipeline(
+def resize_pipeline(
     pipeline: Sequence[Mapping], path: str, factor: float
-) -> Code | list:
+) -> Expression | list:
     """Return a pipeline for images of another size.
 
     Args:
@@ -350,8 +361,8 @@ def resized_pipeline(
         factor: By which sizes are multiplied; 1 leaves the pipeline alone.
     """
     if factor == 1:
-        return Code(path)
-    changed = changes_of(
-        pipeline, path, lambda p: resized(p, factor), is_merged=False
+        return Expression(path)
+    changed = find_changes_of_list(
+        pipeline, path, lambda p: resize_transform(p, factor)
     )
-    return Code(path) if changed is None else changed
+    return Expression(path) if changed is None else changed

@@ -12,17 +12,18 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..coco.image_checks import find_problems
-from ..coco.problems import CocoFile, Problem, read_file, report
+from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
+from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
 from .data import Sources
-from .detector import DetectorConfig, DetectorError
+from .detector import DetectorConfig, DetectorError, sides_of
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
     Data,
     Plan,
-    iterations_for,
+    compute_iterations,
 )
 from .schedule import Schedule
 from .stage_configs import NewExperiment
@@ -38,7 +39,7 @@ WHOLE_NUMBERS = (
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ExperimentOptions:
     """What a user may decide; None to have it chosen.
 
     Args:
@@ -78,7 +79,7 @@ class Wishes:
 
 
 def init_experiment(
-    out: Path, detector_name: str, sources: Sources, wishes: Wishes
+    out: Path, detector_name: str, sources: Sources, options: ExperimentOptions
 ) -> list[str]:
     """Write an experiment folder.
 
@@ -86,13 +87,14 @@ def init_experiment(
         out: The folder; must not be there.
         detector_name: A path, or `mmdet::family/name.py`.
         sources: Where the data is.
-        wishes: What the user has decided.
+        options: What the user has decided.
 
     Returns:
         Lines that say what was chosen, and why.
 
     Raises:
-        ValueError: If detector, data or wishes do not fit; `out` is as it was.
+        ValueError: If detector, data or options do not fit; nothing is left
+            of `out`.
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If there is something at `out`.
     """
@@ -101,15 +103,15 @@ def init_experiment(
         raise FileExistsError(f'{out} exists already: choose another folder')
     try:
         data = sources.gather(out / 'annotations')
-        if not wishes.allow_problems:
+        if not options.allow_problems:
             check_data(data)
-        plan = plan_for(detector, data, wishes)
+        plan = make_plan(detector, data, options)
         NewExperiment(out.name, detector, data, plan).write(out)
         check_stages(out)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
-    return list(explained(out, detector, data, plan, wishes))
+    return list(explain(out, detector, data, plan, options))
 
 
 def check_data(data: Data) -> None:
@@ -124,7 +126,7 @@ def check_data(data: Data) -> None:
     files = [file for file in read if isinstance(file, CocoFile)]
     folders = [Path(images.folder) for images in sets]
     found = [] if unread else find_problems(files, folders)
-    lines = report(itertools.chain(unread, found), MAX_SHOWN)
+    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
     if lines:
         raise ValueError(
             '\n'.join(['the data has problems:', *lines])
@@ -133,49 +135,53 @@ def check_data(data: Data) -> None:
         )
 
 
-def plan_for(detector: DetectorConfig, data: Data, wishes: Wishes) -> Plan:
+def make_plan(
+    detector: DetectorConfig, data: Data, options: ExperimentOptions
+) -> Plan:
     """Choose the numbers that the user has left open.
 
     Args:
         detector: What is trained.
         data: On what.
-        wishes: What the user has decided.
+        options: What the user has decided.
 
     Raises:
         ValueError: If images of another size are wanted than the detector is
             made for.
     """
     batch_size = (
-        wishes.batch_size or detector.cfg.train_dataloader['batch_size']
+        options.batch_size or detector.cfg.train_dataloader['batch_size']
     )
-    step = batch_size * wishes.gpus
-    epochs = Schedule.of(detector.cfg).epochs(step)
+    step = batch_size * options.gpus
+    epochs = Schedule.of(detector.cfg).count_epochs(step)
     num_labeled = data.labeled.count
-    iterations = wishes.iterations or iterations_for(
+    iterations = options.iterations or compute_iterations(
         num_labeled, epochs, step, MIN_IMAGES_SEEN
     )
     student_iterations = MIN_STUDENT_FACTOR * iterations
-    if not wishes.iterations:
+    if not options.iterations:
         num_images = num_labeled + data.unlabeled.count
         student_iterations = max(
-            iterations_for(num_images, epochs, step, 0), student_iterations
+            compute_iterations(num_images, epochs, step, 0), student_iterations
         )
     # A model for one size of images sees nothing in others.
-    scales = (1.0,) if detector.has_fixed_size else wishes.scales
+    scales = (1.0,) if detector.has_fixed_size else options.scales
     return Plan(
         batch_size=batch_size,
-        num_processes=wishes.gpus,
+        num_processes=options.gpus,
         iterations=iterations,
-        student_iterations=wishes.student_iterations or student_iterations,
-        size_factor=size_factor(detector, wishes.image_size),
-        from_scratch=wishes.from_scratch,
+        student_iterations=options.student_iterations or student_iterations,
+        size_factor=compute_size_factor(detector, options.image_size),
+        from_scratch=options.from_scratch,
         view_scales=scales,
-        flip=not wishes.no_flip,
-        ratio=wishes.ratio,
+        flip=not options.no_flip,
+        ratio=options.ratio,
     )
 
 
-def size_factor(detector: DetectorConfig, image_size: int | None) -> float:
+def compute_size_factor(
+    detector: DetectorConfig, image_size: int | None
+) -> float:
     """Return by what the detector's image sizes are to be multiplied.
 
     Raises:
@@ -183,12 +189,13 @@ def size_factor(detector: DetectorConfig, image_size: int | None) -> float:
     """
     if not image_size:
         return 1.0
-    if detector.has_fixed_size or not detector.test_resize:
+    resize = detector.test_resize
+    if detector.has_fixed_size or not resize:
         raise DetectorError(
             f'{detector.name} is made for one size of images: leave '
             '--image-size out'
         )
-    return image_size / max(detector.test_scale)
+    return image_size / max(sides_of(resize))
 
 
 def check_stages(folder: Path) -> None:
@@ -217,12 +224,12 @@ def check_stages(folder: Path) -> None:
         ) from error
 
 
-def explained(
+def explain(
     out: Path,
     detector: DetectorConfig,
     data: Data,
     plan: Plan,
-    wishes: Wishes,
+    options: ExperimentOptions,
 ) -> Iterator[str]:
     """Yield what was chosen and why, then what to do next."""
     yield f'detector    {detector.name}'
@@ -235,33 +242,36 @@ def explained(
         f'{data.unlabeled.count:,} unlabeled, {data.val.count:,} to validate'
     )
     yield from (f'            {note}' for note in data.notes)
-    yield f'size        {sizes(detector, plan)}'
+    yield f'size        {describe_sizes(detector, plan)}'
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
-    yield from explained_lengths(detector, data, plan, wishes)
-    yield f'weights     {weights(detector, plan)}'
+    yield from explain_lengths(detector, data, plan, options)
+    yield f'weights     {describe_weights(detector, plan)}'
     yield f'wrote {out}/: the configs are yours. Next:'
-    options = '--control --oracle' if data.truth_file else '--control'
+    flags = '--control --oracle' if data.truth_file else '--control'
     if plan.num_processes > 1:
-        options += f' --launcher pytorch --gpus {plan.num_processes}'
-    yield f'python tools/distill.py {shlex.quote(str(out))} {options}'
+        flags += f' --launcher pytorch --gpus {plan.num_processes}'
+    yield f'python tools/distill.py {shlex.quote(str(out))} {flags}'
 
 
-def explained_lengths(
-    detector: DetectorConfig, data: Data, plan: Plan, wishes: Wishes
+def explain_lengths(
+    detector: DetectorConfig,
+    data: Data,
+    plan: Plan,
+    options: ExperimentOptions,
 ) -> Iterator[str]:
     """Yield how long the trainings are, and why."""
     schedule = Schedule.of(detector.cfg)
-    epochs = schedule.epochs(plan.batch_size * plan.num_processes)
+    epochs = schedule.count_epochs(plan.batch_size * plan.num_processes)
     teacher = student = 'as you said'
-    if not wishes.iterations:
+    if not options.iterations:
         teacher = (
             f'{epochs:.1f} epochs as in its config, but at least '
             f'{MIN_IMAGES_SEEN:,} images'
         )
-    if not wishes.student_iterations:
+    if not options.student_iterations:
         num_images = data.labeled.count + data.unlabeled.count
         student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
-        if not wishes.iterations:
+        if not options.iterations:
             student = f'as many epochs of {num_images:,} images, {student}'
     yield f'teacher     {plan.iterations:,} iterations: {teacher}'
     yield f'student     {plan.student_iterations:,} iterations: {student}'
@@ -271,18 +281,17 @@ def explained_lengths(
         yield '            the learning rate is as in its config'
 
 
-def sizes(detector: DetectorConfig, plan: Plan) -> str:
+def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
     """Say how large the images are."""
-    if not detector.test_resize:
+    resize = detector.test_resize
+    if not resize:
         return "as in the detector's config, views as in its `tta_pipeline`"
-    sides = ' x '.join(
-        f'{plan.size_factor * s:.0f}' for s in detector.test_scale
-    )
+    sides = ' x '.join(f'{plan.size_factor * s:.0f}' for s in sides_of(resize))
     low, high = min(plan.view_scales), max(plan.view_scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 
 
-def weights(detector: DetectorConfig, plan: Plan) -> str:
+def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
     """Say where training starts."""
     if plan.from_scratch:
         return 'none: from scratch, nothing frozen'

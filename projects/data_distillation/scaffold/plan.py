@@ -97,7 +97,7 @@ class Plan:
     ratio: Sequence[float] = RATIO
 
 
-def iterations_for(
+def compute_iterations(
     num_images: int, epochs: float, images_per_step: int, min_images: int
 ) -> int:
     """Return the length of a training.

@@ -6,8 +6,8 @@ from math import inf
 
 from mmengine.config import Config
 
-from .config_text import Code
-from .detector import resized_pipeline, type_of
+from .config_text import Expression
+from .detector import get_type, resize_pipeline
 
 # Images of COCO's train2017 with an instance: what the iterations of
 # MMDetection's iteration-based configs go through.
@@ -60,7 +60,7 @@ class Schedule:
             cfg.optim_wrapper.optimizer.get('lr'),
         )
 
-    def epochs(self, batch_size: int) -> float:
+    def count_epochs(self, batch_size: int) -> float:
         """Return how often the training goes through its images.
 
         Args:
@@ -72,15 +72,17 @@ class Schedule:
         images = self.total * (self.images_per_iteration or batch_size)
         return images / COCO_IMAGES
 
-    def scaled(self, max_iters: int) -> list[dict]:
+    def scale_schedulers(self, max_iters: int) -> list[dict]:
         """Return the schedulers for a training of so many iterations.
 
         What is counted in the unit of the whole training is scaled with it;
         of warm-ups counted in iterations, a tenth of the training is the most.
         """
-        return [self._scaled(one, max_iters) for one in self.schedulers]
+        return [
+            self._scale_scheduler(one, max_iters) for one in self.schedulers
+        ]
 
-    def _scaled(self, scheduler: Mapping, max_iters: int) -> dict:
+    def _scale_scheduler(self, scheduler: Mapping, max_iters: int) -> dict:
         changed = {k: v for k, v in scheduler.items() if k in COUNTS}
         by_epoch = scheduler.get('by_epoch', True)
         if not by_epoch and self._is_warm_up(scheduler):
@@ -88,11 +90,11 @@ class Schedule:
             changed = {k: min(v, most) for k, v in changed.items()}
         elif by_epoch == self.is_in_epochs:
             factor = max_iters / self.total
-            changed = {k: multiplied(v, factor) for k, v in changed.items()}
+            changed = {k: multiply(v, factor) for k, v in changed.items()}
         if 'end' in changed:  # However short the training is.
             changed['end'] = max(changed['end'], changed.get('begin', 0) + 1)
         low = scheduler.get('eta_min')
-        if low and self.learning_rate and type_of(scheduler).endswith('LR'):
+        if low and self.learning_rate and get_type(scheduler).endswith('LR'):
             # In proportion to the rate, which depends on the batch.
             changed['eta_min_ratio'] = low / self.learning_rate
         elif low:
@@ -110,9 +112,9 @@ class Schedule:
             return False
         return self.is_in_epochs or scheduler.get('end', inf) < self.total
 
-    def scaled_hooks(
+    def scale_hooks(
         self, max_iters: int, size_factor: float = 1.0
-    ) -> list[dict | Code]:
+    ) -> list[dict | Expression]:
         """Return the hooks for a training of so many iterations.
 
         Hooks that switch the pipeline in some epoch become
@@ -123,56 +125,60 @@ class Schedule:
             size_factor: By which image sizes are multiplied.
         """
         return [
-            self._scaled_hook(
+            self._scale_hook(
                 hook, f'_base_.custom_hooks[{i}]', max_iters, size_factor
             )
             for i, hook in enumerate(self.hooks)
         ]
 
-    def _scaled_hook(
+    def _scale_hook(
         self, hook: Mapping, path: str, max_iters: int, size_factor: float
-    ) -> dict | Code:
-        moment = self._moment(hook, max_iters)
+    ) -> dict | Expression:
+        moment = self._find_start(hook, max_iters)
         switch = dict(type='SwitchPipelineHook', **moment)
-        if type_of(hook) == 'PipelineSwitchHook':
+        if get_type(hook) == 'PipelineSwitchHook':
             path = f'{path}.switch_pipeline'
             later = hook['switch_pipeline']
-            later = resized_pipeline(later, path, size_factor)
+            later = resize_pipeline(later, path, size_factor)
             return dict(switch, pipeline=later)
-        if type_of(hook) == 'YOLOXModeSwitchHook':
+        if get_type(hook) == 'YOLOXModeSwitchHook':
             skipped = hook.get('skip_type_keys', MOSAICS)
             return dict(switch, skip_types=skipped, use_l1=True)
-        return Code(path, dict(begin_epoch=0, **moment) if moment else None)
+        return Expression(
+            path, dict(begin_epoch=0, **moment) if moment else None
+        )
 
-    def longer_hooks(self, max_iters: int) -> list[Code]:
-        """Return the hooks for another length than that of `scaled_hooks`.
+    def lengthen_hooks(self, max_iters: int) -> list[Expression]:
+        """Return the hooks for another length than that of `scale_hooks`.
 
         Args:
             max_iters: The length; the config inherits from one with those.
         """
         return [
-            Code(f'_base_.custom_hooks[{i}]', self._moment(hook, max_iters))
+            Expression(
+                f'_base_.custom_hooks[{i}]', self._find_start(hook, max_iters)
+            )
             for i, hook in enumerate(self.hooks)
         ]
 
-    def _moment(self, hook: Mapping, max_iters: int) -> dict:
+    def _find_start(self, hook: Mapping, max_iters: int) -> dict:
         """Return when a hook begins to act, if not at once."""
 
         def iteration(moment: int) -> int:
             """Return the iteration that stands for one of the config."""
             return round(moment * max_iters / self.total)
 
-        if type_of(hook) == 'PipelineSwitchHook':
+        if get_type(hook) == 'PipelineSwitchHook':
             return dict(iteration=iteration(hook['switch_epoch']))
-        if type_of(hook) == 'YOLOXModeSwitchHook':
+        if get_type(hook) == 'YOLOXModeSwitchHook':
             last = hook.get('num_last_epochs', 15)
             return dict(iteration=iteration(self.total - last))
         begin = hook.get('begin_epoch' if self.is_in_epochs else 'begin_iter')
         return dict(begin_iter=iteration(begin)) if begin else {}
 
 
-def multiplied(value: float | Sequence, factor: float) -> int | list:
+def multiply(value: float | list | tuple, factor: float) -> float | list:
     """Multiply and round a number, or each of a list; 0 stays, 1 is least."""
     if isinstance(value, (list, tuple)):
-        return [multiplied(one, factor) for one in value]
+        return [multiply(one, factor) for one in value]
     return max(round(value * factor), min(value, 1))

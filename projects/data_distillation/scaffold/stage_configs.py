@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..experiment.names import PSEUDO_LABELS
-from .config_text import Code, code_of, config_text
-from .detector import DetectorConfig, pipeline_of
+from .config_text import Expression, format_config, format_value
+from .detector import DetectorConfig, sides_of, take_pipeline
 from .plan import Data, Plan
 from .schedule import Schedule
 
@@ -41,15 +41,15 @@ class NewExperiment:
             'supervised_long': ('./teacher.py', self.supervised_long()),
             'student': ('./supervised_long.py', self.student()),
         }
-        if self.data.truth_file:
-            stages['oracle'] = ('./supervised_long.py', self.oracle())
+        if truth := self.data.truth_file:
+            stages['oracle'] = ('./supervised_long.py', self.oracle(truth))
         folder.mkdir(parents=True, exist_ok=True)
         for stage, (base, settings) in stages.items():
             card = CARDS[stage].format(
                 work_dir=shlex.quote(f'work_dirs/{self.name}/{stage}'),
                 detector=self.detector.name,
             )
-            text = config_text(card, base, settings)
+            text = format_config(card, base, settings)
             (folder / f'{stage}.py').write_text(text, encoding='utf-8')
 
     def teacher(self) -> dict:
@@ -66,7 +66,7 @@ class NewExperiment:
         }
 
     def _datasets(self) -> dict:
-        settings = {
+        settings: dict[str, object] = {
             "# The images with labels, in the detector's pipeline.": None,
             'labeled': self._labeled(),
             '# The images to annotate.': None,
@@ -84,30 +84,30 @@ class NewExperiment:
         labeled = dict(
             type='CheckedCocoDataset',
             **self.data.labeled.source,
-            metainfo=Code('metainfo'),
-            pipeline=pipeline_of(dataset, factor),
+            metainfo=Expression('metainfo'),
+            pipeline=take_pipeline(dataset, factor),
         )
         if not dataset.mix_path:
             return labeled
         return dict(
             type='MultiImageMixDataset',
             dataset=labeled,
-            pipeline=pipeline_of(dataset, factor, is_mix=True),
+            pipeline=take_pipeline(dataset, factor, is_mix=True),
         )
 
     def _unlabeled(self) -> dict:
-        load = Code(f'{self.detector.test_dataset.path}.pipeline[0]')
+        load = Expression(f'{self.detector.test_dataset.path}.pipeline[0]')
         pack = dict(
             type='PackDetInputs',
             meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
         )
-        pipeline = [load, pack]
+        pipeline: list | Expression = [load, pack]
         if not self.detector.test_resize:
-            pipeline = Code('_base_.tta_pipeline')
+            pipeline = Expression('_base_.tta_pipeline')
         return dict(
             type='UnlabeledDataset',
             **self.data.unlabeled.source,
-            metainfo=Code('metainfo'),
+            metainfo=Expression('metainfo'),
             pipeline=pipeline,
         )
 
@@ -115,10 +115,12 @@ class NewExperiment:
         detector, factor = self.detector, self.plan.size_factor
         changes = detector.num_class_changes(len(self.data.classes))
         if self.plan.from_scratch:
-            changes = merged(changes, detector.from_scratch_changes())
+            changes = merge_changes(changes, detector.from_scratch_changes())
         if factor != 1:
-            changes = merged(changes, detector.image_size_changes(factor))
-        settings = dict(model=changes)
+            changes = merge_changes(
+                changes, detector.image_size_changes(factor)
+            )
+        settings: dict[str, object] = dict(model=changes)
         if self.plan.from_scratch and detector.cfg.get('load_from'):
             settings['load_from'] = None
         return settings
@@ -127,9 +129,9 @@ class NewExperiment:
         test = dict(
             type='CheckedCocoDataset',
             **self.data.val.source,
-            metainfo=Code('metainfo'),
+            metainfo=Expression('metainfo'),
             test_mode=True,
-            pipeline=pipeline_of(
+            pipeline=take_pipeline(
                 self.detector.test_dataset, self.plan.size_factor
             ),
         )
@@ -141,7 +143,7 @@ class NewExperiment:
                     _delete_=True, type='InfiniteSampler', shuffle=True
                 ),
                 batch_sampler=None,
-                dataset=Code('labeled', dict(_delete_=True)),
+                dataset=Expression('labeled', dict(_delete_=True)),
             ),
             **self._for_test_and_val('dataloader', loader),
         )
@@ -150,7 +152,10 @@ class NewExperiment:
         """Set what evaluation needs, also while training if that is done."""
         if not self.detector.cfg.get('val_dataloader'):
             return {f'test_{name}': value}
-        return {f'val_{name}': value, f'test_{name}': Code(f'val_{name}')}
+        return {
+            f'val_{name}': value,
+            f'test_{name}': Expression(f'val_{name}'),
+        }
 
     def _evaluation(self) -> dict:
         evaluator = dict(
@@ -172,7 +177,7 @@ class NewExperiment:
             epochs = self._detector_schedule.total
             hooks['epoch'] = dict(type='EpochHook', max_epochs=epochs)
         if self._detector_schedule.hooks:
-            settings['custom_hooks'] = self._detector_schedule.scaled_hooks(
+            settings['custom_hooks'] = self._detector_schedule.scale_hooks(
                 self.plan.iterations, self.plan.size_factor
             )
         return settings
@@ -183,7 +188,9 @@ class NewExperiment:
             train_cfg=dict(
                 max_iters=max_iters, val_interval=max(max_iters // 4, 1)
             ),
-            param_scheduler=self._detector_schedule.scaled(max_iters),
+            param_scheduler=self._detector_schedule.scale_schedulers(
+                max_iters
+            ),
             default_hooks=dict(
                 checkpoint=dict(interval=max(max_iters // 10, 1))
             ),
@@ -199,7 +206,7 @@ class NewExperiment:
         imports = [imports] if isinstance(imports, str) else imports
         # Each once: our own detectors import it, too.
         imports = list(dict.fromkeys([*imports, 'projects.data_distillation']))
-        settings = dict(
+        settings: dict[str, object] = dict(
             custom_imports=dict(
                 imports=imports,
                 # MMEngine's default as well.
@@ -218,31 +225,31 @@ class NewExperiment:
         model = dict(
             _delete_=True,
             type='MultiViewTTA',
-            module=Code('_base_.model'),
+            module=Expression('_base_.model'),
             merger=dict(type='NMSMerger'),
         )
         settings = {}
-        if self.detector.test_resize:
-            settings = self._scales()
-            model['views'] = Code(self._views())
+        if resize := self.detector.test_resize:
+            settings = self._scales(resize)
+            model['views'] = Expression(self._views(resize))
         hook = dict(
             type='AnnotationHook',
             labeled=self.data.labeled.known,
-            held_out=[Code('_base_.held_out')],
+            held_out=[Expression('_base_.held_out')],
         )
         return {
             **settings,
             'model': model,
             'test_dataloader': dict(
                 sampler=dict(_delete_=True, type='PendingSampler'),
-                dataset=Code('_base_.unlabeled', dict(_delete_=True)),
+                dataset=Expression('_base_.unlabeled', dict(_delete_=True)),
             ),
-            'test_evaluator': Code('[]'),
+            'test_evaluator': Expression('[]'),
             'custom_hooks': [hook],
         }
 
-    def _scales(self) -> dict:
-        sides = self.detector.test_scale
+    def _scales(self, resize: Mapping) -> dict:
+        sides = sides_of(resize)
         factors = [f * self.plan.size_factor for f in self.plan.view_scales]
         shown = ', '.join(f'{f:g}' for f in self.plan.view_scales)
         return {
@@ -250,22 +257,22 @@ class NewExperiment:
             'scales': [tuple(round(s * f) for s in sides) for f in factors],
         }
 
-    def _views(self) -> str:
-        resize = "type='Resize', scale=scale"
-        if not self.detector.test_resize.get('keep_ratio', False):
-            resize += ', keep_ratio=False'
-        pad = self.detector.view_pad
-        pad = f', {code_of(pad)}' if pad else ''
+    def _views(self, resize: Mapping) -> str:
+        scaled = "type='Resize', scale=scale"
+        if not resize.get('keep_ratio', False):
+            scaled += ', keep_ratio=False'
+        view_pad = self.detector.view_pad
+        pad = f', {format_value(view_pad)}' if view_pad else ''
         if not self.plan.flip:
-            return f'[[dict({resize}){pad}] for scale in scales]'
+            return f'[[dict({scaled}){pad}] for scale in scales]'
         return (
-            f'[[dict({resize}), *flip{pad}] for scale in scales '
+            f'[[dict({scaled}), *flip{pad}] for scale in scales '
             "for flip in ([], [dict(type='Flip')])]"
         )
 
     def validate(self) -> dict:
         """Return the settings of `validate.py`."""
-        hook = Code('_base_.custom_hooks[0].labeled')
+        hook = Expression('_base_.custom_hooks[0].labeled')
         return dict(
             test_dataloader=dict(dataset=self.data.val.source),
             custom_hooks=[dict(type='DetectionHook', labeled=hook)],
@@ -276,7 +283,7 @@ class NewExperiment:
         max_iters = self.plan.student_iterations
         settings = self._length(max_iters)
         if self._detector_schedule.hooks:
-            hooks = self._detector_schedule.longer_hooks(max_iters)
+            hooks = self._detector_schedule.lengthen_hooks(max_iters)
             settings['custom_hooks'] = hooks
         return settings
 
@@ -288,35 +295,35 @@ class NewExperiment:
         loader['sampler'] = dict(
             _delete_=True, type='SourceRatioSampler', ratio=ratio
         )
-        hooks = [dict(type='IgnoreRegionsHook')]
+        hooks: list[dict | Expression] = [dict(type='IgnoreRegionsHook')]
         if self.detector.cfg.get('custom_hooks'):
-            hooks = [Code('*_base_.custom_hooks'), *hooks]
+            hooks = [Expression('*_base_.custom_hooks'), *hooks]
         note = '# Acts if annotate.py was told to mark doubtful regions.'
         return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
 
-    def oracle(self) -> dict:
+    def oracle(self, truth: str) -> dict:
         """Return the settings of `oracle.py`."""
-        return dict(train_dataloader=self._union(self.data.truth_file))
+        return dict(train_dataloader=self._union(truth))
 
     def _union(self, ann_file: str) -> dict:
         """Return a loader of the labeled images and others with labels."""
         source = dict(
             ann_file=ann_file, data_prefix=dict(img=self.data.unlabeled.folder)
         )
-        other = Code('_base_.labeled', source)
+        other = Expression('_base_.labeled', source)
         if self.detector.train_dataset.mix_path:
-            inner = Code('_base_.labeled.dataset', source)
-            other = Code('_base_.labeled', dict(dataset=inner))
+            inner = Expression('_base_.labeled.dataset', source)
+            other = Expression('_base_.labeled', dict(dataset=inner))
         return dict(
             dataset=dict(
                 _delete_=True,
                 type='ConcatDataset',
-                datasets=[Code('_base_.labeled'), other],
+                datasets=[Expression('_base_.labeled'), other],
             )
         )
 
 
-def merged(first: Mapping, second: Mapping) -> dict:
+def merge_changes(first: Mapping, second: Mapping) -> dict:
     """Return the changes of both; where both are dicts, of all keys.
 
     Raises:
@@ -326,7 +333,7 @@ def merged(first: Mapping, second: Mapping) -> dict:
     for key in {**first, **second}:
         values = [part[key] for part in (first, second) if key in part]
         if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
-            both[key] = merged(*values)
+            both[key] = merge_changes(*values)
         elif len(values) == 2 and values[0] != values[1]:
             raise ValueError(f'two changes of {key}: {values}')
         else:

@@ -1,4 +1,4 @@
-"""The detections that become pseudo labels, and their file.
+"""Selecting the detections that become pseudo labels, and writing them.
 
 It may import `detections`, `coco` and `files`.
 """

@@ -1,7 +1,7 @@
-"""Writes pseudo labels as a COCO file, a part at a time.
+"""Writes pseudo labels as a COCO file, one part at a time.
 
-A million images' annotations as Python objects would need many gigabytes, and
-minutes to format: the text is made column by column.
+As Python objects, the annotations of a million images would need many
+gigabytes, and minutes to format. The text is therefore made column by column.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from ..files.atomic import replacing
 
 IMAGES_AT_ONCE = 50_000
 ANNOTATIONS_AT_ONCE = 200_000
-Texts = pa.Array
+Texts: TypeAlias = pa.Array
 INFO = '{"info": '
 
 
@@ -32,29 +33,33 @@ def write_pseudo_labels(
     is_crowd: np.ndarray,
     categories: Categories,
 ) -> None:
-    """Write a COCO file, whole or not at all, an object on each line.
+    """Write a COCO file with one object on each line.
+
+    If writing fails, the file stays as it was.
 
     Args:
-        path: The file.
-        info: COCO's `info`.
-        images: With the columns `id`, `file_name`, `width`, `height`, in the
-            order in which `annotations.image_index` counts them.
-        annotations: Each becomes one with COCO's keys, an `id` from 1 on, and
-            beside them `score` and `views` (how many support it).
-        is_crowd: Shape (number of annotations,), bool, their `iscrowd`.
-        categories: The categories, as the labels count them.
+        path: The file to write.
+        info: The content of COCO's `info`.
+        images: A table with the columns `id`, `file_name`, `width` and
+            `height`; `annotations.image_index` counts its rows.
+        annotations: The annotations. Each gets COCO's keys with an `id`,
+            counted from 1, and also `score` and `views`, the number of views
+            that support it.
+        is_crowd: The `iscrowd` of each annotation, shape (number of
+            annotations,), bool.
+        categories: The categories, in the order in which labels count them.
     """
     image_ids = images['id'].cast(pa.string()).combine_chunks()
     category_ids = pa.array([json.dumps(c['id']) for c in categories])
 
-    def image_part(part: slice) -> bytes:
-        """Make the text of a part of the images."""
-        return image_lines(image_ids[part], images[part])
+    def format_some_images(part: slice) -> bytes:
+        """Format a part of the images."""
+        return format_images(image_ids[part], images[part])
 
-    def annotation_part(part: slice) -> bytes:
-        """Make the text of a part of the annotations."""
+    def format_some_annotations(part: slice) -> bytes:
+        """Format a part of the annotations."""
         one = annotations[part]
-        return annotation_lines(
+        return format_annotations(
             part.start + 1,
             image_ids.take(pa.array(one.image_index)),
             category_ids.take(pa.array(one.labels)),
@@ -65,87 +70,94 @@ def write_pseudo_labels(
     num = len(annotations)
     with replacing(path) as file:
         file.write(f'{INFO}{json.dumps(info)},\n"images": ['.encode())
-        file.writelines(parts(image_part, len(images), IMAGES_AT_ONCE))
+        file.writelines(
+            format_in_parts(format_some_images, len(images), IMAGES_AT_ONCE)
+        )
         file.write(b'\n],\n"annotations": [')
-        file.writelines(parts(annotation_part, num, ANNOTATIONS_AT_ONCE))
+        file.writelines(
+            format_in_parts(format_some_annotations, num, ANNOTATIONS_AT_ONCE)
+        )
         end = f'\n],\n"categories": {json.dumps(categories)}}}\n'
         file.write(end.encode())
 
 
-def image_lines(ids: Texts, images: pa.Table) -> bytes:
-    """Make the text of some images.
+def format_images(ids: Texts, images: pa.Table) -> bytes:
+    """Format images as JSON objects, see `format_lines`.
 
     Args:
-        ids: Their ids.
-        images: See `write_pseudo_labels`.
+        ids: The id of each image, as JSON.
+        images: The images, as `write_pseudo_labels` takes them.
     """
     names = images['file_name'].to_pylist()
-    return lines_of(
+    return format_lines(
         id=ids,
         file_name=pa.array([json.dumps(name) for name in names]),
-        width=as_text(images['width'].to_numpy()),
-        height=as_text(images['height'].to_numpy()),
+        width=format_numbers(images['width'].to_numpy()),
+        height=format_numbers(images['height'].to_numpy()),
     )
 
 
-def annotation_lines(
+def format_annotations(
     first_id: int,
     image_ids: Texts,
     category_ids: Texts,
     annotations: Detections,
     is_crowd: np.ndarray,
 ) -> bytes:
-    """Make the text of some annotations.
+    """Format annotations as JSON objects, see `format_lines`.
 
     Args:
-        first_id: The first one's id; the others count on.
-        image_ids: Of each.
-        category_ids: Of each.
-        annotations: See `write_pseudo_labels`.
-        is_crowd: Shape (number of annotations,), bool.
+        first_id: The id of the first annotation; the others follow it.
+        image_ids: The id of each annotation's image, as JSON.
+        category_ids: The id of each annotation's category, as JSON.
+        annotations: The annotations.
+        is_crowd: The `iscrowd` of each annotation, shape (number of
+            annotations,), bool.
     """
-    return lines_of(
-        id=as_text(np.arange(len(annotations)) + first_id),
+    return format_lines(
+        id=format_numbers(np.arange(len(annotations)) + first_id),
         image_id=image_ids,
         category_id=category_ids,
-        bbox=joined('[', *columns_joined(annotations.bbox_xywh), ']'),
-        area=as_text(areas(annotations.bbox_xywh)),
-        iscrowd=as_text(is_crowd.astype(np.int8)),
-        score=as_text(annotations.scores),
-        views=as_text(annotations.num_views),
+        bbox=join_texts('[', *join_columns(annotations.bbox_xywh), ']'),
+        area=format_numbers(compute_areas(annotations.bbox_xywh)),
+        iscrowd=format_numbers(is_crowd.astype(np.int8)),
+        score=format_numbers(annotations.scores),
+        views=format_numbers(annotations.num_views),
     )
 
 
 def read_origin(path: str | Path) -> dict:
-    """Read how a file of pseudo labels came to be.
+    """Read from a file of pseudo labels how they were made.
+
+    If `write_pseudo_labels` wrote the file, only its first line is read: as
+    objects, the other lines may take many gigabytes.
 
     Args:
-        path: The file; if `write_pseudo_labels` wrote it, only its first line
-            is read, since the others may be many gigabytes as objects.
+        path: The file.
 
     Returns:
-        `info.data_distillation`; empty if there is none.
+        The content of `info.data_distillation`; empty if it is missing.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it is no JSON object.
+        CocoError: If the file is not a JSON object.
     """
     check_is_file(path)
     with Path(path).open('rb') as file:
         first = file.readline()
     if first.startswith(INFO.encode()) and first.endswith(b',\n'):
-        # A file of another writer may go on with its `info` on the next line.
+        # In a file of another writer, `info` may continue on the next line.
         with suppress(ValueError, RecursionError):
             return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
     return origin_of(read_coco(path))
 
 
-def digest_of_labels(path: Path) -> str:
-    """Return a file's SHA-256 without its `info`, which has the date.
+def hash_labels(path: Path) -> str:
+    """Return the SHA-256 of a file without its `info`, which has the date.
 
     Args:
-        path: A file of pseudo labels; if `write_pseudo_labels` did not write
-            it, the digest is that of the whole file.
+        path: A file of pseudo labels. If `write_pseudo_labels` did not write
+            it, the whole file is hashed.
     """
     digest = hashlib.sha256()
     with path.open('rb') as file:
@@ -157,63 +169,68 @@ def digest_of_labels(path: Path) -> str:
     return digest.hexdigest()
 
 
-def parts(
-    text_of: Callable[[slice], bytes], length: int, at_once: int
+def format_in_parts(
+    format_part: Callable[[slice], bytes], length: int, at_once: int
 ) -> Iterator[bytes]:
-    """Yield the text of a list's parts.
+    """Yield the text of a list, part by part.
 
     Args:
-        text_of: Makes it; each element's begins with a comma.
-        length: Of the list.
-        at_once: The length of a part.
+        format_part: A function that formats the elements of a slice; the text
+            of each element starts with a comma.
+        length: The length of the list.
+        at_once: The number of elements in a part.
     """
     for start in range(0, length, at_once):
-        text = text_of(slice(start, start + at_once))
+        text = format_part(slice(start, start + at_once))
         yield text if start else text.removeprefix(b',')
 
 
-def lines_of(**columns: Texts) -> bytes:
-    """Make the text of JSON objects, each on a line after a comma.
+def format_lines(**columns: Texts) -> bytes:
+    """Format JSON objects, each on a new line after a comma.
 
     Args:
-        **columns: The JSON texts of each key's values, one for each object.
+        **columns: Key -> its value in each object, as JSON.
     """
     pieces: list = [',\n{']
     for name, texts in columns.items():
         comma = '' if len(pieces) == 1 else ', '
         pieces += [f'{comma}"{name}": ', texts]
-    lines = joined(*pieces, '}')
-    # The lines lie one after the other: no need to make each a string.
+    lines = join_texts(*pieces, '}')
+    # The buffer holds the lines one after the other, so that no line needs to
+    # become a string of its own.
     return lines.buffers()[2].to_pybytes() if len(lines) else b''
 
 
-def joined(*pieces: str | Texts) -> Texts:
-    """Join texts element by element; a string goes into each."""
+def join_texts(*pieces: str | Texts) -> Texts:
+    """Join texts element by element; a string is joined to every element."""
     return pc.binary_join_element_wise(*pieces, '')
 
 
-def columns_joined(values: np.ndarray) -> Iterable[str | Texts]:
-    """Yield the columns' texts with commas between them.
+def join_columns(values: np.ndarray) -> Iterable[str | Texts]:
+    """Yield the texts of the columns, with commas between them.
 
     Args:
-        values: Shape (n, m).
+        values: The numbers, shape (n, m).
     """
     for column, numbers in enumerate(values.T):
         if column:
             yield ', '
-        yield as_text(numbers)
+        yield format_numbers(numbers)
 
 
-def as_text(values: np.ndarray) -> Texts:
-    """Write numbers with the fewest digits that tell them apart."""
+def format_numbers(values: np.ndarray) -> Texts:
+    """Write each number with the fewest digits that identify it."""
     return pa.array(np.ascontiguousarray(values)).cast(pa.string())
 
 
-def areas(bbox_xywh: np.ndarray) -> np.ndarray:
-    """Multiply width and height, in double precision, rounded to 1/100.
+def compute_areas(bbox_xywh: np.ndarray) -> np.ndarray:
+    """Return the areas of boxes, rounded to 1/100.
 
     Args:
-        bbox_xywh: Shape (n, 4), float32, rounded to 1/100.
+        bbox_xywh: The boxes, shape (n, 4), float32, rounded to 1/100.
+
+    Returns:
+        Shape (n,), float64: width times height, in double precision.
     """
     sides = bbox_xywh[:, 2:].astype(np.float64).round(2)
     return sides.prod(axis=1).round(2)

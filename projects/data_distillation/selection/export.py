@@ -1,4 +1,4 @@
-"""From stored detections to a COCO file of pseudo labels."""
+"""Turns stored detections into a COCO file of pseudo labels."""
 
 import datetime
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ..detections.store import DetectionStore, StoreError
 from .coco_writer import read_origin, write_pseudo_labels
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts
-from .summary import report
+from .summary import summarize_selection
 
 
 def select_labels(
@@ -28,73 +28,108 @@ def select_labels(
     out_file: Path,
     only_images_of: Path | None = None,
 ) -> str:
-    """Write the pseudo labels of stored detections.
+    """Select pseudo labels from stored detections and write them.
 
     Args:
         detections: The folder of the detection store.
-        labeled_file: COCO file of the labeled images.
+        labeled_file: The COCO file of the labeled images.
         selection: The arguments of `SelectionRules`.
-        out_file: The file to write.
-        only_images_of: COCO file whose images, by file name, are wanted, with
-            its ids; None for all that are stored, also those that were taken
-            out of the unlabeled images later.
+        out_file: The COCO file to write.
+        only_images_of: A COCO file of the images that are wanted. They are
+            found by file name and get the ids of this file. None if all
+            stored images are wanted, even those that have been taken out of
+            the unlabeled set since.
 
     Returns:
-        A report for people.
+        A summary for the user: a table, warnings and what was left out.
 
     Raises:
-        FileNotFoundError: If a file is not there, or the folder has no
+        FileNotFoundError: If a file is missing, or the folder holds no
             detections.
-        StoreError: If the detections are of validation images.
+        StoreError: If the detections are those of validation images.
         CocoError: If the labeled file cannot be used, or its classes are not
             those of the teacher.
         ValueError: See `export_pseudo_labels`.
     """
     rules = SelectionRules(**selection)
     labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
-    store = DetectionStore(detections)
-    if store.provenance is None:
-        raise FileNotFoundError(f'no detections (*.parquet) in {detections}')
-    if store.provenance.get('purpose') == 'validation':
+    store = open_store(detections)
+    provenance = store.provenance or {}
+    if provenance.get('purpose') == 'validation':
         raise StoreError(
-            f'{detections} holds detections of validation images, of which no '
-            'labels can be made: a student must not be trained on them'
+            f'{detections} holds detections of validation images: they cannot '
+            'become labels, because a student must not be trained on them'
         )
-    if 'classes' in store.provenance:
-        classes = store.provenance['classes']
-        check_classes(classes, labeled['categories'], labeled_file)
-    wanted = None
-    if only_images_of:
-        images = read_coco(only_images_of, 'images')['images']
-        wanted = {image['file_name']: image['id'] for image in images}
+    if 'classes' in provenance:
+        check_classes(
+            provenance['classes'], labeled['categories'], labeled_file
+        )
     return export_pseudo_labels(
-        store.read(wanted),
+        store.read(read_wanted(only_images_of)),
         labeled['categories'],
         LabeledCounts.of(labeled),
         rules,
-        store.provenance,
+        provenance,
         out_file,
     )
 
 
-def used_rules(pseudo_labels: Path) -> dict:
-    """Return the rules by which a file of pseudo labels was selected.
+def open_store(folder: Path) -> DetectionStore:
+    """Open a detection store that must hold detections.
 
     Args:
-        pseudo_labels: The file.
+        folder: The folder of the store.
+
+    Raises:
+        FileNotFoundError: If there are no detections in the folder.
+        StoreError: If the detections cannot be read.
+    """
+    store = DetectionStore(folder)
+    if store.provenance is None:
+        raise FileNotFoundError(
+            f'no detections (*.parquet) in {folder}: annotate the images first'
+        )
+    return store
+
+
+def read_wanted(file: Path | None) -> dict[str, int] | None:
+    """Read which of the stored images are wanted.
+
+    Args:
+        file: A COCO file of the wanted images; None if all are wanted.
+
+    Returns:
+        File name -> image id; None if all images are wanted.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file cannot be used.
+    """
+    if file is None:
+        return None
+    images = read_coco(file, 'images')['images']
+    return {image['file_name']: image['id'] for image in images}
+
+
+def read_rules(pseudo_labels: Path) -> dict:
+    """Read the rules with which pseudo labels were selected.
+
+    Args:
+        pseudo_labels: The file of pseudo labels.
 
     Returns:
         The arguments of `SelectionRules`.
 
     Raises:
-        FileNotFoundError: If it is not there.
-        CocoError: If it does not say how it was selected.
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file does not say how its labels were selected.
     """
     selection = read_origin(pseudo_labels).get('selection')
     if not selection:
         raise CocoError(
             f'{pseudo_labels} does not say how its labels were selected: '
-            '`info.data_distillation.selection` is missing'
+            '`info.data_distillation.selection` is missing. Take a file that '
+            'annotation or tools/select_labels.py wrote'
         )
     return selection
 
@@ -107,49 +142,51 @@ def export_pseudo_labels(
     provenance: dict,
     out_file: Path,
 ) -> str:
-    """Select the pseudo labels and write them as a COCO file.
+    """Select the pseudo labels and write them to a COCO file.
 
     Args:
-        table: The detection store's table, in its order.
-        categories: The labeled file's, which are copied as they are.
+        table: The rows of the detection store, in its order.
+        categories: The categories of the labeled file; they are copied as
+            they are.
         labeled: The counts of the labeled file.
-        rules: Decide on the detections.
-        provenance: What made the detections, for the file's `info`.
-        out_file: The file to write.
+        rules: The rules that decide on each detection.
+        provenance: What made the detections; it goes into the file's `info`.
+        out_file: The COCO file to write.
 
     Returns:
-        A report for people.
+        A summary for the user, see `summarize_selection`.
 
     Raises:
-        ValueError: If no image could be read or none is left, or the rules
-            need what is not there.
+        ValueError: If no image could be read, no image is left, or the rules
+            need something that is missing.
         CocoError: If the detections are of other classes.
-        StoreError, FileNotFoundError: If the rules' validation cannot be used.
+        StoreError, FileNotFoundError: If the validation of the rules cannot
+            be used.
     """
     is_read = pc.is_null(table['unreadable']).to_numpy()
     if not is_read.any():
         raise ValueError(
-            f'none of {len(table)} unlabeled images could be read, the first '
-            f'because of {table["unreadable"][0]}'
+            f'none of {len(table)} unlabeled images could be read; the reason '
+            f'for the first one: {table["unreadable"][0]}'
         )
     detections = flatten(table)
-    validation = rules.validation_matches(provenance, labeled)
+    validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
     if not selection.keeps_image.any():
         raise ValueError(
             f'no image is left: none of {selection.num_images} has a pseudo '
             f'label, and max_empty_share is {rules.max_empty_share}. Select '
-            'by lower scores, or keep images without label'
+            'with lower scores, or raise max_empty_share'
         )
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     origin = dict(
         provenance,
-        **describe(selection, rules, labeled),
+        **describe_selection(selection, rules, labeled),
         unreadable=unreadable,
     )
     write_selection(out_file, table, detections, selection, origin, categories)
-    return report(
+    return summarize_selection(
         detections, selection, labeled, validation, unreadable, out_file
     )
 
@@ -162,15 +199,15 @@ def write_selection(
     origin: dict,
     categories: Categories,
 ) -> None:
-    """Write what was selected as a COCO file.
+    """Write the selected detections and the regions to ignore.
 
     Args:
-        out_file: The file.
-        table: The detection store's table.
-        detections: Its detections.
-        selection: What became of them.
-        origin: What made them labels, for the file's `info`.
-        categories: The categories, as the labels count them.
+        out_file: The COCO file to write.
+        table: The rows of the detection store.
+        detections: The detections of all rows.
+        selection: The decision on each detection and each image.
+        origin: How the labels were made; it goes into the file's `info`.
+        categories: The categories, in the order in which labels count them.
     """
     chosen = np.flatnonzero(selection.is_selected | selection.is_ignored)
     annotations = detections[chosen]
@@ -179,22 +216,23 @@ def write_selection(
     write_pseudo_labels(
         out_file,
         dict(description='Pseudo labels', data_distillation=origin),
-        coco_images(table).filter(pa.array(selection.keeps_image)),
+        make_coco_images(table).filter(pa.array(selection.keeps_image)),
         annotations,
         selection.is_ignored[chosen],
         categories,
     )
 
 
-def coco_images(table: pa.Table) -> pa.Table:
-    """Make COCO's `images`.
+def make_coco_images(table: pa.Table) -> pa.Table:
+    """Make the table of COCO's `images`.
 
     Args:
-        table: The detection store's table.
+        table: The rows of the detection store.
 
     Returns:
-        One row per image, in order. Images of a folder get the ids 1, 2, ...,
-        those that could not be read none.
+        One row per image, in the same order, with the columns `id`,
+        `file_name`, `width` and `height`. If the images have no ids because
+        they come from a folder, those that could be read are numbered from 1.
     """
     is_read = pc.cast(pc.is_null(table['unreadable']), pa.int64())
     ids = pc.coalesce(table['image_id'], pc.cumulative_sum(is_read))
@@ -202,36 +240,36 @@ def coco_images(table: pa.Table) -> pa.Table:
     return columns.add_column(0, 'id', ids)
 
 
-def shorten(scores: np.ndarray) -> list[float | None]:
-    """Return float32 scores with no more digits than tell them apart.
+def shorten_scores(scores: np.ndarray) -> list[float | None]:
+    """Return float32 scores with the fewest digits that identify them.
 
-    Infinity becomes None, since JSON has none.
+    Infinity becomes None, because JSON has no infinity.
     """
     return [float(str(s)) if np.isfinite(s) else None for s in scores]
 
 
-def describe(
+def describe_selection(
     selection: Selection, rules: SelectionRules, labeled: LabeledCounts
 ) -> dict:
-    """Describe a selection for the file's `info`.
+    """Describe a selection for the `info` of its file.
 
     Args:
         selection: The selection.
-        rules: What made it.
+        rules: The rules that made it.
         labeled: The counts of the labeled file.
 
     Returns:
-        `selection` (the rules: with them `tools/select_labels.py --like`
-        repeats the file), `min_scores` and `ignore_scores` by class name
-        (null: nothing of this class was wanted), the counts, the versions of
-        the packages, and the date in UTC.
+        `selection` (the rules, with which `tools/select_labels.py --like`
+        repeats the selection), `min_scores` and `ignore_scores` by class name
+        (None for a class of which nothing was wanted), the counts, the
+        versions of the packages, and the date in UTC.
     """
     return dict(
         selection=rules.config,
-        min_scores=by_name(labeled.classes, selection.min_scores),
+        min_scores=key_by_class(labeled.classes, selection.min_scores),
         ignore_scores=(
             selection.ignore_scores is not None
-            and by_name(labeled.classes, selection.ignore_scores)
+            and key_by_class(labeled.classes, selection.ignore_scores)
         )
         or None,
         labeled=dict(
@@ -262,10 +300,10 @@ def describe(
     )
 
 
-def by_name(
+def key_by_class(
     classes: Sequence[str], scores: np.ndarray | None
 ) -> dict[str, float | None] | None:
-    """Return the scores by class name, see `shorten`; None for None."""
+    """Return class name -> score, see `shorten_scores`; None for None."""
     if scores is None:
         return None
-    return dict(zip(classes, shorten(scores), strict=True))
+    return dict(zip(classes, shorten_scores(scores), strict=True))

@@ -1,7 +1,8 @@
-"""Filters: which detections may become pseudo labels, whatever their score.
+"""Filters: the detections that may become pseudo labels, whatever their score.
 
-A filter says of each detection whether it passes. All of them must be passed;
-what a filter stops does not count when a selector chooses `min_score`.
+A filter decides for each detection whether it passes. A detection must pass
+all filters. If a filter stops it, it does not count when a selector chooses
+`min_score`.
 """
 
 from itertools import pairwise
@@ -13,27 +14,35 @@ from mmdet.registry import TASK_UTILS
 from ..arguments import check_above_0, check_at_least_1
 from ..detections.columns import Detections
 
-# Pairs of a doubtful detection and a label that are compared at once.
+# So many pairs of a doubtful detection and a label are compared at once.
 PAIRS_AT_ONCE = 5_000_000
 
 
 class Filter(Protocol):
-    """Says which detections may become pseudo labels."""
+    """Decides which detections may become pseudo labels."""
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """Return, shape (n,), bool, whether each detection passes."""
+        """Decide which detections pass.
+
+        Args:
+            detections: The n detections.
+
+        Returns:
+            Whether each detection passes, shape (n,), bool.
+        """
         ...
 
 
 @TASK_UTILS.register_module()
 class MinSide:
-    """Stops boxes that are thin.
+    """Stops boxes that are narrow or low.
 
     Args:
-        pixels: The least width and height, in the original image; above 0.
+        pixels: The least width and height of a box that passes, in pixels of
+            the original image, above 0.
 
     Raises:
-        ValueError: If it is not above 0.
+        ValueError: If `pixels` is not above 0.
     """
 
     def __init__(self, pixels: float) -> None:
@@ -41,7 +50,7 @@ class MinSide:
         self.pixels = pixels
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """See `Filter`."""
+        """Return whether both sides of each box are long enough."""
         return detections.bbox_xywh[:, 2:].min(axis=1) >= self.pixels
 
 
@@ -50,10 +59,11 @@ class MinViews:
     """Stops detections that few views support.
 
     Args:
-        num_views: The least number of views, 1 or more.
+        num_views: The least number of views that support a detection which
+            passes, at least 1.
 
     Raises:
-        ValueError: If it is below 1.
+        ValueError: If `num_views` is below 1.
     """
 
     def __init__(self, num_views: int) -> None:
@@ -61,21 +71,22 @@ class MinViews:
         self.num_views = num_views
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """See `Filter`."""
+        """Return whether enough views support each detection."""
         return detections.num_views >= self.num_views
 
 
 @TASK_UTILS.register_module()
 class MaxCornerSpread:
-    """Stops detections on whose corners the views do not agree.
+    """Stops detections on whose corners the views disagree.
 
     Args:
-        spread: The largest corner spread, in parts of the box's size (the
-            square root of its area), see `mergers.corner_spread`; above 0.
-            What a single view supports has none.
+        spread: The largest corner spread of a detection that passes, as a
+            share of the box's size (the square root of its area), above 0.
+            See `mergers.corner_spread`. The spread of a detection that only
+            one view supports is 0.
 
     Raises:
-        ValueError: If it is not above 0.
+        ValueError: If `spread` is not above 0.
     """
 
     def __init__(self, spread: float) -> None:
@@ -83,24 +94,25 @@ class MaxCornerSpread:
         self.spread = spread
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """See `Filter`."""
+        """Return whether the corner spread of each detection is small."""
         return detections.corner_spread <= self.spread
 
 
 def covers_a_label(
     detections: Detections, doubtful: np.ndarray, selected: np.ndarray
 ) -> np.ndarray:
-    """Say which doubtful detections cover more than half of a label.
+    """Find the doubtful detections that cover more than half of a label.
 
-    As regions to ignore they would take the label's own anchors away.
+    As regions to ignore, they would take the label's own anchors away.
 
     Args:
-        detections: All detections, by image.
-        doubtful: Indices of the detections in question, ascending.
-        selected: Indices of the labels, ascending.
+        detections: All detections, ordered by image.
+        doubtful: The indices of the detections in question, ascending.
+        selected: The indices of the labels, ascending.
 
     Returns:
-        Shape (number of doubtful,), bool.
+        Whether each doubtful detection covers a label of its image, shape
+        (number of doubtful detections,), bool.
     """
     images = detections.image_index
     starts = np.searchsorted(images[selected], images[doubtful], 'left')
@@ -111,8 +123,8 @@ def covers_a_label(
     borders = [0, *np.searchsorted(num_pairs, parts), len(doubtful)]
     for first, last in pairwise(borders):
         part = slice(first, last)
-        of_doubtful, of_label = pairs(starts[part], ends[part])
-        share = covered_share(
+        of_doubtful, of_label = pair_up(starts[part], ends[part])
+        share = compute_covered_share(
             detections.bbox_xywh[doubtful[part][of_doubtful]],
             detections.bbox_xywh[selected[of_label]],
         )
@@ -120,13 +132,18 @@ def covers_a_label(
     return covers
 
 
-def pairs(
+def pair_up(
     starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair each i with starts[i], ..., ends[i] - 1.
 
+    Args:
+        starts: The first partner of each i, shape (n,).
+        ends: One more than the last partner of each i, shape (n,).
+
     Returns:
-        Two arrays of one length: the i, and what it is paired with.
+        Two arrays of the same length: the i of each pair, ascending, and its
+        partner.
     """
     counts = ends - starts
     first = np.repeat(np.arange(len(counts)), counts)
@@ -135,17 +152,17 @@ def pairs(
     return first, second
 
 
-def covered_share(
+def compute_covered_share(
     regions_xywh: np.ndarray, bbox_xywh: np.ndarray
 ) -> np.ndarray:
-    """Return which part of each box its region covers.
+    """Return the share of each box that its region covers.
 
     Args:
-        regions_xywh: Shape (n, 4).
-        bbox_xywh: Shape (n, 4), of areas above 0.
+        regions_xywh: The regions, shape (n, 4).
+        bbox_xywh: The boxes, shape (n, 4), with areas above 0.
 
     Returns:
-        Shape (n,), in [0, 1].
+        The shares, shape (n,), in [0, 1].
     """
     low = np.maximum(regions_xywh[:, :2], bbox_xywh[:, :2])
     high = np.minimum(

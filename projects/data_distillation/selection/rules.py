@@ -1,8 +1,9 @@
-"""Selection rules: which detections become labels, which regions to ignore."""
+"""Selection rules: what becomes a pseudo label or a region to ignore."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -21,20 +22,24 @@ from .selectors import Candidates, LabeledCounts, Selector
 
 @dataclass(frozen=True)
 class Selection:
-    """What was selected of n detections on m images.
+    """The decision on n detections and on the m images that hold them.
 
     Args:
-        min_scores: Shape (number of classes,), float32.
-        ignore_scores: The same for regions to ignore; None: there are none.
-        is_selected: Shape (n,), bool: the pseudo labels.
-        is_ignored: Shape (n,), bool: the regions to ignore.
-        keeps_image: Shape (m,), bool: the images of the file; those that could
-            not be read are not.
-        num_images: How many images were read.
-        num_empty: How many of these have no pseudo label.
-        num_thin: How many detections were thinner than `MIN_SIDE`.
-        num_stopped: How many others each filter stopped.
-        found: The detections that passed, from which to choose.
+        min_scores: The lowest score of a pseudo label of each class, shape
+            (number of classes,), float32; infinite if nothing was wanted.
+        ignore_scores: The same for the regions to ignore; None if the rules
+            have no regions.
+        is_selected: Whether each detection is a pseudo label, shape (n,),
+            bool.
+        is_ignored: Whether each detection is a region to ignore, shape (n,),
+            bool.
+        keeps_image: Whether each image goes into the file, shape (m,), bool;
+            False for images that could not be read.
+        num_images: The number of images that were read.
+        num_empty: The number of these that have no pseudo label.
+        num_thin: The number of detections that were thinner than `MIN_SIDE`.
+        num_stopped: The number of other detections that each filter stopped.
+        found: The detections that passed all filters.
     """
 
     min_scores: np.ndarray
@@ -50,32 +55,36 @@ class Selection:
 
     @property
     def num_dropped(self) -> int:
-        """How many images without a pseudo label were left out."""
+        """The number of images without a pseudo label that were left out."""
         return self.num_images - int(self.keeps_image.sum())
 
 
 class SelectionRules:
     """Decides what becomes of each detection.
 
-    Boxes thinner than `MIN_SIDE` become nothing. Of those that pass all
-    filters, the ones whose score is at least their class's `min_score` become
-    pseudo labels. With `ignore`, what is no label but has at least the score
-    that this second selector chooses, also if a filter stopped it, becomes a
-    region to ignore (`iscrowd: 1`): neither object nor background to the
-    student, see `IgnoreRegionsHook`. Regions that cover more than half of a
-    label are left out.
+    Boxes that are thinner than `MIN_SIDE` are dropped. A detection that
+    passes all filters and whose score is at least the `min_score` of its class
+    becomes a pseudo label. With `ignore`, a second selector chooses a lower
+    score for each class. Detections that are not labels but have at least
+    this score become regions to ignore (`iscrowd: 1`), even if a filter
+    stopped them. To the student they are neither object nor background, see
+    `IgnoreRegionsHook`. Regions that cover more than half of a label are left
+    out.
 
     Args:
-        selector: Config of a selector, see `selection.py`.
-        filters: Configs of filters, see `filters.py`.
-        ignore: Config of a selector for the lower score; None: no regions.
-        max_empty_share: The largest share of images without a pseudo label
-            in the file, in [0, 1]. If there are more, those stay whose best
-            detection has the lowest score: they are empty most surely. 1
-            keeps all, 0 none.
+        selector: The config of a selector, see `selectors.py`; None for
+            `MatchedSelector`.
+        filters: The configs of the filters, see `filters.py`.
+        ignore: The config of the selector of the lower score; None for no
+            regions.
+        max_empty_share: The largest share of the images in the file that may
+            have no pseudo label, in [0, 1]. If there are more, those images
+            stay whose best detection has the lowest score, because they are
+            most surely empty. 1 keeps all of them, 0 none.
         validation: Labeled images that went through the same teacher, views
-            and merger: `dict(detections=FOLDER, ann_file=TRUTH)`. For
-            `PrecisionSelector` and for a warning where scores differ.
+            and merger, as `dict(detections=FOLDER, ann_file=TRUTH)`.
+            `PrecisionSelector` needs them. With any selector, a warning tells
+            if the scores there differ.
 
     Raises:
         ValueError: If a number is out of range.
@@ -100,17 +109,19 @@ class SelectionRules:
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
         self.filters: dict[str, Filter] = {
-            name_of(cfg): TASK_UTILS.build(cfg) for cfg in filters
+            format_call(cfg): TASK_UTILS.build(cfg) for cfg in filters
         }
-        self.ignore: Selector | None = ignore and TASK_UTILS.build(ignore)
+        self.ignore: Selector | None = (
+            TASK_UTILS.build(ignore) if ignore else None
+        )
         self.max_empty_share = max_empty_share
         self.validation = validation
 
     def check(self, provenance: dict, labeled: LabeledCounts) -> None:
-        """Find before any inference what selection would fail on.
+        """Check, before any inference, that the selection will not fail.
 
         Args:
-            provenance: What makes the detections.
+            provenance: What will make the detections.
             labeled: The counts of the labeled file.
 
         Raises:
@@ -120,7 +131,7 @@ class SelectionRules:
         """
         json.dumps(self.config)
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
-        validation = self.validation_matches(provenance, labeled)
+        validation = self.match_validation(provenance, labeled)
         for selector in filter(None, (self.selector, self.ignore)):
             selector.choose(nothing, labeled, validation)
 
@@ -134,13 +145,14 @@ class SelectionRules:
         """Decide on all detections.
 
         Args:
-            detections: All detections, by image.
-            is_read: Shape (m,), bool, whether each image could be read.
+            detections: All n detections, ordered by image.
+            is_read: Whether each of the m images could be read, shape (m,),
+                bool.
             labeled: The counts of the labeled file.
-            validation: See `validation_matches`.
+            validation: The result of `match_validation`.
 
         Returns:
-            The selection.
+            The decision on each detection and each image.
 
         Raises:
             CocoError: If there are detections of more classes than labeled.
@@ -159,9 +171,13 @@ class SelectionRules:
         if self.ignore:
             ignore_scores = self.ignore.choose(found, labeled, validation)
             is_ignored = is_thick & is_at_least(ignore_scores, detections)
-            is_ignored = doubtful_regions(detections, is_ignored, is_selected)
-        is_empty = is_read & ~is_in(detections, is_selected, len(is_read))
-        keeps_image = is_read & ~self._surplus(detections, is_empty, is_read)
+            is_ignored = choose_regions(detections, is_ignored, is_selected)
+        is_empty = is_read & ~find_images_with(
+            detections, is_selected, len(is_read)
+        )
+        keeps_image = is_read & ~self._find_surplus(
+            detections, is_empty, is_read
+        )
         return Selection(
             min_scores=min_scores,
             ignore_scores=ignore_scores,
@@ -178,7 +194,12 @@ class SelectionRules:
     def _filter(
         self, detections: Detections
     ) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
-        """Return what is not thin, the filters' counts, and what passes."""
+        """Filter the detections.
+
+        Returns:
+            Whether each detection is thick enough, how many each filter
+            stopped, and whether each detection passes all filters.
+        """
         passes = is_thick = MinSide(MIN_SIDE)(detections)
         num_stopped = {}
         for name, each in self.filters.items():
@@ -187,42 +208,44 @@ class SelectionRules:
             passes = passes & passes_this
         return is_thick, num_stopped, passes
 
-    def _surplus(
+    def _find_surplus(
         self, detections: Detections, is_empty: np.ndarray, is_read: np.ndarray
     ) -> np.ndarray:
-        """Say which empty images are more than `max_empty_share` allows."""
+        """Find the empty images that `max_empty_share` does not allow."""
         if self.max_empty_share == 1:
             return np.zeros_like(is_empty)
         empty = np.flatnonzero(is_empty)
         num_labeled = is_read.sum() - len(empty)
         share = self.max_empty_share
-        # A hair more, since 0.2 / 0.8 * 80 comes out below 20.
+        # The small addition is needed because 0.2 / 0.8 * 80 gives less than
+        # 20 in floating point.
         num_kept = int(num_labeled * share / (1 - share) + 1e-6)
         best_first = np.argsort(
-            -best_scores(detections, len(is_empty))[empty], kind='stable'
+            -find_best_scores(detections, len(is_empty))[empty], kind='stable'
         )
         surplus = np.zeros_like(is_empty)
         surplus[empty[best_first[: max(len(empty) - num_kept, 0)]]] = True
         return surplus
 
-    def validation_matches(
+    def match_validation(
         self, provenance: dict, labeled: LabeledCounts
     ) -> list[ClassMatches] | None:
-        """Compare the validation images' detections with their truth.
+        """Match the detections of the validation images with their truth.
 
         Args:
-            provenance: What made the unlabeled images' detections.
-            labeled: For the classes, which the truth must have too.
+            provenance: What made the detections of the unlabeled images.
+            labeled: The counts of the labeled file, whose classes the truth
+                must have too.
 
         Returns:
-            Of each class the detections that pass the filters; None without
-            `validation`.
+            The matched detections of each class that pass the filters; None
+            without `validation`.
 
         Raises:
-            FileNotFoundError: If the truth is not there.
+            FileNotFoundError: If the file of the truth is missing.
             CocoError: If the truth has other classes, or lacks an image.
-            StoreError: If there are no detections, or something else made
-                them.
+            StoreError: If there are no detections, or another teacher or
+                other views made them.
         """
         if not self.validation:
             return None
@@ -233,13 +256,17 @@ class SelectionRules:
         store.check_same_teacher(provenance)
         table = store.read()
         table = table.filter(pc.is_null(table['unreadable']))
-        return match_detections(self.passing_rows(table), truth)
+        return match_detections(self.filter_rows(table), truth)
 
-    def passing_rows(self, table: pa.Table) -> Iterator[dict]:
-        """Yield the rows of a store, without what may not become a label.
+    def filter_rows(self, table: pa.Table) -> Iterator[dict]:
+        """Yield the rows of a table with only what may become a label.
 
         Args:
-            table: Of `shards.SCHEMA`, images that were read.
+            table: The rows of images that were read, with `shards.SCHEMA`.
+
+        Yields:
+            Each row as a dict, without the detections that are thin or that a
+            filter stops.
         """
         if not len(table):
             return
@@ -248,47 +275,57 @@ class SelectionRules:
         of_images = np.split(passes, np.cumsum(lengths)[:-1])
         for row, keep in zip(table.to_pylist(), of_images, strict=True):
             yield {
-                name: compressed(value, keep) for name, value in row.items()
+                name: keep_elements(value, keep) for name, value in row.items()
             }
 
 
-def name_of(config: dict) -> str:
-    """Write a filter's config as a call."""
+def format_call(config: dict) -> str:
+    """Write a config with a `type` as a call, such as `MinSide(pixels=4)`."""
     arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
     return f'{config["type"]}({", ".join(arguments)})'
 
 
 def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
-    """Check that the detections are of the labeled file's classes.
+    """Check that the detections are of the classes of the labeled file.
 
     Raises:
-        CocoError: If one is of none.
+        CocoError: If there is a detection of another class.
     """
     highest = detections.labels.max(initial=0)
     if highest >= len(labeled.classes):
         raise CocoError(
-            f'the labeled file has {len(labeled.classes)} categories, got '
-            f'detections of class number {highest}: is it the file that the '
-            'teacher was trained on?'
+            f'the labeled file has {len(labeled.classes)} categories, but '
+            f'there are detections of class number {highest} (counted from '
+            '0): take the file that the teacher was trained on'
         )
 
 
-def compressed(value: object, keep: np.ndarray) -> object:
-    """Leave out the elements that are not kept; what is no list stays."""
+def keep_elements(value: object, keep: np.ndarray) -> object:
+    """Keep some elements of a list; return any other value as it is."""
     if not isinstance(value, list):
         return value
-    return [one for one, kept in zip(value, keep, strict=True) if kept]
+    return list(compress(value, keep))
 
 
 def is_at_least(min_scores: np.ndarray, detections: Detections) -> np.ndarray:
-    """Say which detections have at least the score of their class."""
+    """Return whether each detection has at least the score of its class."""
     return detections.scores >= min_scores[detections.labels]
 
 
-def doubtful_regions(
+def choose_regions(
     detections: Detections, is_wanted: np.ndarray, is_selected: np.ndarray
 ) -> np.ndarray:
-    """Leave out of the regions to ignore what is, or covers, a label."""
+    """Choose the wanted regions that neither are nor cover a label.
+
+    Args:
+        detections: All n detections, ordered by image.
+        is_wanted: Whether each detection has the score of a region to ignore,
+            shape (n,), bool.
+        is_selected: Whether each detection is a label, shape (n,), bool.
+
+    Returns:
+        Whether each detection is a region to ignore, shape (n,), bool.
+    """
     wanted = np.flatnonzero(is_wanted & ~is_selected)
     selected = np.flatnonzero(is_selected)
     covers = covers_a_label(detections, wanted, selected)
@@ -297,19 +334,30 @@ def doubtful_regions(
     return is_ignored
 
 
-def is_in(
+def find_images_with(
     detections: Detections, chosen: np.ndarray, num_images: int
 ) -> np.ndarray:
-    """Say which images have a chosen detection."""
+    """Return whether each image has a detection that is chosen.
+
+    Args:
+        detections: All n detections.
+        chosen: Whether each detection is chosen, shape (n,), bool.
+        num_images: The number of images.
+    """
     has_one = np.zeros(num_images, bool)
     has_one[detections.image_index[chosen]] = True
     return has_one
 
 
-def best_scores(detections: Detections, num_images: int) -> np.ndarray:
-    """Return each image's highest score; 0 if nothing was detected."""
+def find_best_scores(detections: Detections, num_images: int) -> np.ndarray:
+    """Return the highest score of each image; 0 if nothing was detected.
+
+    Args:
+        detections: All detections, ordered by image and descending score.
+        num_images: The number of images.
+    """
     best = np.zeros(num_images, np.float32)
-    # The first of an image is its best.
+    # The first detection of an image is its best.
     images, first = np.unique(detections.image_index, return_index=True)
     best[images] = detections.scores[first]
     return best

@@ -1,7 +1,7 @@
-"""Selectors: the score from which a detection becomes a pseudo label.
+"""Selectors: the lowest score of a pseudo label, class by class.
 
-A selector gives one `min_score` per class; a detection is selected if its
-score is at least the `min_score` of its class.
+A selector chooses one `min_score` for each class. A detection is selected if
+its score is at least the `min_score` of its class.
 """
 
 import math
@@ -19,11 +19,12 @@ from ..coco.reading import count_instances
 
 @dataclass(frozen=True)
 class LabeledCounts:
-    """What the labeled file holds.
+    """The numbers of images and instances in the labeled file.
 
     Args:
-        num_images: Its images, also those without instances.
-        num_instances: Shape (number of classes,), its instances per class.
+        num_images: The number of images, including those without instances.
+        num_instances: The number of instances of each class, shape (number of
+            classes,).
         classes: The names of the classes.
     """
 
@@ -33,10 +34,11 @@ class LabeledCounts:
 
     @classmethod
     def of(cls, coco: dict) -> 'LabeledCounts':
-        """Count a labeled file, crowds left out.
+        """Count the images and instances of a labeled file, without crowds.
 
         Args:
-            coco: Its content, with images, annotations and categories.
+            coco: The content of the file, with images, annotations and
+                categories.
         """
         categories = coco['categories']
         return cls(
@@ -48,12 +50,12 @@ class LabeledCounts:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The detections that may become pseudo labels.
+    """The n detections that may become pseudo labels.
 
     Args:
-        scores: Shape (n,), float32, in [0, 1].
-        labels: Shape (n,), the class of each.
-        num_images: How many unlabeled images were read.
+        scores: The scores, shape (n,), float32, in [0, 1].
+        labels: The class of each detection, shape (n,).
+        num_images: The number of unlabeled images that were read.
     """
 
     scores: np.ndarray
@@ -61,14 +63,14 @@ class Candidates:
     num_images: int
 
     def by_class(self, num_classes: int) -> list[np.ndarray]:
-        """Return the scores of each class."""
+        """Return the scores of each class, in their order."""
         in_order = self.scores[np.argsort(self.labels, kind='stable')]
         counts = np.bincount(self.labels, minlength=num_classes)
         return np.split(in_order, np.cumsum(counts)[:-1])
 
 
 class Selector(Protocol):
-    """Chooses `min_score` from all detections of the unlabeled images."""
+    """Chooses the lowest score of a pseudo label of each class."""
 
     def choose(
         self,
@@ -81,45 +83,46 @@ class Selector(Protocol):
         Args:
             found: The detections to choose from.
             labeled: The counts of the labeled file.
-            validation: Of each class, the detections of labeled validation
-                images beside their truth; None if there are none.
+            validation: The detections of each class on labeled validation
+                images, matched with their truth; None if there are none.
 
         Returns:
-            Shape (number of classes,), float32; infinite for a class of which
-            nothing shall be selected.
+            The `min_score` of each class, shape (number of classes,),
+            float32; infinite for a class of which nothing shall be selected.
         """
         ...
 
 
 @TASK_UTILS.register_module()
 class MatchedSelector:
-    """As many pseudo instances per image as the labeled set has.
+    """Selects as many instances per image as the labeled set has.
 
-    For k wanted instances `min_score` is the k-th highest score: exactly k
-    are selected, more only if others have that same score. If there are fewer
-    than k detections, or the k-th is below `floor`, it is `floor`; if it is
-    above `ceiling`, `ceiling`. For k = 0 it is infinite, and nothing is
-    selected. k is rounded half to even.
+    If k instances are wanted, `min_score` is the k-th highest score. Exactly
+    k detections are then selected, or more if others have the same score.
+    `min_score` is at least `floor`, and it is `floor` if there are fewer than
+    k detections. It is at most `ceiling`. If k is 0, it is infinite, and
+    nothing is selected. k is rounded half to even.
 
     Args:
-        per_class: Match the instances of every class on its own; else those
-            of all classes together, with one `min_score` for all.
-        floor: The lowest score that may become a label, in [0, 1].
-        ceiling: The score from which a detection is a label, though more than
-            k have it, in [floor, 1]. 1: no such score.
-        smoothing: How many labeled instances the rate of all classes is worth
-            beside a class's own, see `smoothed`. 0: nothing. For classes of
-            which few instances are labeled.
+        per_class: Whether to match the instances of each class on its own. If
+            False, those of all classes together are matched, with one
+            `min_score` for all classes.
+        floor: The lowest score that a label may have, in [0, 1].
+        ceiling: A score that is always enough for a label, even if more than
+            k detections have it, in [floor, 1]. 1 has no effect.
+        smoothing: The weight of the rate of all classes, in labeled instances
+            of the class, at least 0; see `smooth_counts`. It helps classes of
+            which few instances are labeled. 0 leaves the counts as they are.
 
     Raises:
-        ValueError: If an argument is out of range, or `smoothing` comes
+        ValueError: If an argument is out of range, or `smoothing` is given
             without `per_class`.
 
     Source:
         Paper, section 4, selecting predictions: "the average number of
         annotated instances per unlabeled image" is made equal to that per
-        labeled image. It leaves open whether per class; re-implementations
-        match per class, and look for scores from 0.1.
+        labeled image. The paper does not say whether this is done per class.
+        Re-implementations match per class, and try scores of at least 0.1.
     """
 
     def __init__(
@@ -133,12 +136,13 @@ class MatchedSelector:
         check_score('ceiling', ceiling)
         if floor > ceiling:
             raise ValueError(
-                f'floor must not be above ceiling, got {floor} and {ceiling}'
+                f'floor must be at most ceiling, got floor={floor}, '
+                f'ceiling={ceiling}'
             )
         if not smoothing >= 0 or (smoothing and not per_class):
             raise ValueError(
-                'smoothing must be at least 0, and 0 without per_class, got '
-                f'smoothing={smoothing}, per_class={per_class}'
+                'smoothing must be at least 0, and it must be 0 without '
+                f'per_class, got smoothing={smoothing}, per_class={per_class}'
             )
         self.per_class = per_class
         self.floor, self.ceiling = np.float32(floor), np.float32(ceiling)
@@ -160,7 +164,7 @@ class MatchedSelector:
         by_class = found.by_class(num_classes)
         if self.smoothing:
             usable = [(scores >= self.floor).sum() for scores in by_class]
-            wanted = per_image * smoothed(
+            wanted = per_image * smooth_counts(
                 labeled.num_instances,
                 np.array(usable) / per_image,
                 self.smoothing,
@@ -174,29 +178,32 @@ class MatchedSelector:
         if k == 0:
             return math.inf
         if k > len(scores):
-            return self.floor
+            return float(self.floor)
         kth_highest = np.partition(scores, len(scores) - k)[len(scores) - k]
-        return min(max(kth_highest, self.floor), self.ceiling)
+        return float(min(max(kth_highest, self.floor), self.ceiling))
 
 
-def smoothed(
+def smooth_counts(
     num_instances: np.ndarray, num_found: np.ndarray, strength: float
 ) -> np.ndarray:
-    """Draw the counts of rarely labeled classes to the rate of all classes.
+    """Pull the counts of rarely labeled classes towards the common rate.
 
-    The rate of a class is its labeled instances over its detections. A count
-    is taken as Poisson with that rate, whose prior, a gamma distribution, has
-    the rate of all classes together as its mean and weighs as much as
-    `strength` instances. The result is the posterior mean: the count itself
-    where it is much larger than `strength`.
+    The rate of a class is the number of its labeled instances divided by the
+    number of its detections. Each count is modeled as a Poisson variable with
+    this rate. The prior of the rate is a gamma distribution whose mean is the
+    rate of all classes together and whose weight is `strength` instances. The
+    result is the mean of the posterior. It is close to the count itself if
+    that is much larger than `strength`.
 
     Args:
-        num_instances: Shape (c,), labeled instances.
-        num_found: Shape (c,), detections on as many images.
-        strength: Above 0.
+        num_instances: The labeled instances of each class, shape (c,).
+        num_found: The detections of each class on as many images, shape (c,).
+        strength: The weight of the prior, in instances, above 0.
 
     Returns:
-        Shape (c,), float64; of a class without detections its own count.
+        The smoothed counts, shape (c,), float64. A class without detections
+        keeps its count. All counts stay if there is no detection or no
+        instance at all.
     """
     total = num_instances.sum()
     if not total or not num_found.sum():
@@ -208,21 +215,23 @@ def smoothed(
 
 @TASK_UTILS.register_module()
 class FixedSelector:
-    """Given scores, whatever was found.
+    """Selects with given scores, whatever was found.
 
     Args:
-        min_score: One for all classes, or one for each by its name; in
+        min_score: One score for all classes, or class name -> score, in
             [0, 1]. None for a class of which nothing shall be selected.
 
     Raises:
-        ValueError: If one is out of range.
+        ValueError: If a score is out of range.
     """
 
     def __init__(self, min_score: float | Mapping[str, float | None]) -> None:
-        is_one = not isinstance(min_score, Mapping)
-        for name, score in ({'': min_score} if is_one else min_score).items():
-            if is_one or score is not None:
-                check_score(f'min_score {name}'.strip(), score)
+        if not isinstance(min_score, Mapping):
+            check_score('min_score', min_score)
+        else:
+            for name, score in min_score.items():
+                if score is not None:
+                    check_score(f'min_score {name}', score)
         self.min_score = min_score
 
     def choose(
@@ -234,7 +243,7 @@ class FixedSelector:
         """Return the given scores, see `Selector.choose`.
 
         Raises:
-            ValueError: If the names given are not those of the classes.
+            ValueError: If the given names are not those of the classes.
         """
         classes = labeled.classes
         if not isinstance(self.min_score, Mapping):
@@ -243,7 +252,7 @@ class FixedSelector:
         if differing:
             raise ValueError(
                 f'min_score must name each class of {list(classes)}, got '
-                f'{list(self.min_score)}: missing or unknown are {differing}'
+                f'{list(self.min_score)}: {differing} are missing or unknown'
             )
         scores = (self.min_score[name] for name in classes)
         return np.array(
@@ -254,16 +263,17 @@ class FixedSelector:
 
 @TASK_UTILS.register_module()
 class PrecisionSelector:
-    """The lowest score from which labels are as precise as wanted.
+    """Selects with the lowest score that gives the wanted precision.
 
-    Per class, judged by labeled validation images that went through the same
-    views and merger: of their detections with at least that score, `target`
-    are right. If no score reaches it, it is infinite, and the class gets no
-    label. A class with few validation instances has a poor estimate.
+    The precision of each class is estimated on labeled validation images that
+    went through the same teacher, views and merger: of the detections there
+    with at least the chosen score, a share of `target` is right. If no score
+    reaches the target, `min_score` is infinite, and the class gets no label.
+    The estimate is rough for a class with few validation instances.
 
     Args:
         target: The share of labels that shall be right, in (0, 1].
-        floor: The lowest score that may become a label, in [0, 1].
+        floor: The lowest score that a label may have, in [0, 1].
 
     Raises:
         ValueError: If an argument is out of range.
@@ -286,13 +296,13 @@ class PrecisionSelector:
         """Choose the `min_score` of each class, see `Selector.choose`.
 
         Raises:
-            ValueError: If there is no validation.
+            ValueError: If `validation` is missing.
         """
         if validation is None:
             raise ValueError(
                 'selection by precision needs the detections of labeled '
-                'validation images and their truth (docs/selection.md), got '
-                'none'
+                'validation images and their truth, got none: see '
+                'docs/selection.md'
             )
         return np.array(list(map(self._choose_one, validation)), np.float32)
 
@@ -301,7 +311,8 @@ class PrecisionSelector:
         num_found = np.arange(1, len(scores) + 1)
         # Equal scores are selected together.
         is_last_of_score = np.append(scores[1:] < scores[:-1], True)
-        # A hair less, since 0.55 * 100 comes out above 55.
+        # The small deduction is needed because 0.55 * 100 gives more than 55
+        # in floating point.
         wanted = self.target * num_found - 1e-9
         is_enough = np.cumsum(matches.is_right) >= wanted
         is_allowed = is_last_of_score[: len(scores)] & (scores >= self.floor)

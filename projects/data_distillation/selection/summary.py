@@ -1,4 +1,4 @@
-"""What a selection looks like to people: a table, and what to look at."""
+"""The summary of a selection for the user: a table, and warnings."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,24 +10,21 @@ from scipy.stats import ks_2samp
 from ..coco.boxes import MIN_SIDE
 from ..coco.matching import ClassMatches
 from ..detections.columns import Detections
-from ..text import render
+from ..text import format_table
 from .rules import Selection
 from .selectors import LabeledCounts
 
-# Pseudo instances per image, times those of the labeled images, from which
-# the two are far apart.
+# The numbers of pseudo and of labeled instances per image are far apart if one
+# is more than this many times the other.
 FAR_APART = 2.0
-
-
-# The Kolmogorov-Smirnov distance from which score distributions differ, if
-# chance would give as much less often than MAX_CHANCE.
+# Two distributions of scores differ if their Kolmogorov-Smirnov distance is at
+# least this, and if the probability of such a distance by chance is below
+# MAX_CHANCE.
 MAX_DISTANCE = 0.2
-
-
 MAX_CHANCE = 1e-3
 
 
-def report(
+def summarize_selection(
     detections: Detections,
     selection: Selection,
     labeled: LabeledCounts,
@@ -35,31 +32,33 @@ def report(
     unreadable: Sequence[dict],
     out_file: Path,
 ) -> str:
-    """Describe a selection for people.
+    """Summarize a selection for the user.
 
     Args:
         detections: All detections.
-        selection: What became of them.
+        selection: The decision on each detection and each image.
         labeled: The counts of the labeled file.
-        validation: Of each class, the validation images' detections.
-        unreadable: `file_name` and reason of the images without detections.
-        out_file: Where the pseudo labels are.
+        validation: The matched detections of each class on the validation
+            images; None if there are none.
+        unreadable: The `file_name` and the reason (`unreadable`) of each image
+            that could not be read.
+        out_file: The file of the pseudo labels.
 
     Returns:
-        A table with a line per class, warnings, and what was left out.
+        A table with a line per class, the warnings, and what was left out.
     """
-    kept = counts_by_class(detections, selection.is_selected, labeled)
-    ignored = counts_by_class(detections, selection.is_ignored, labeled)
+    kept = count_by_class(detections, selection.is_selected, labeled)
+    ignored = count_by_class(detections, selection.is_ignored, labeled)
     warnings = [
-        *count_warnings(kept, selection.num_images, labeled),
-        *distribution_warnings(selection, labeled, validation),
-        *unreadable_warning(unreadable),
+        *warn_of_counts(kept, selection.num_images, labeled),
+        *warn_of_distributions(selection, labeled, validation),
+        *warn_of_unreadable(unreadable),
     ]
     return '\n'.join(
         [
-            render(table_of(selection, labeled, kept, ignored)),
+            format_table(make_table(selection, labeled, kept, ignored)),
             *(f'warning: {text}' for text in warnings),
-            *left_out(selection),
+            *describe_left_out(selection),
             f'{kept.sum():,} of {len(detections):,} detections on '
             f'{selection.num_images:,} images became pseudo labels: '
             f'{out_file}',
@@ -67,16 +66,25 @@ def report(
     )
 
 
-def counts_by_class(
+def count_by_class(
     detections: Detections, chosen: np.ndarray, labeled: LabeledCounts
 ) -> np.ndarray:
-    """Count the chosen detections (a mask) of each class."""
+    """Count the chosen detections of each class.
+
+    Args:
+        detections: All n detections.
+        chosen: Whether each detection is chosen, shape (n,), bool.
+        labeled: The counts of the labeled file, which has the classes.
+
+    Returns:
+        The counts, shape (number of classes,).
+    """
     return np.bincount(
         detections.labels[chosen], minlength=len(labeled.classes)
     )
 
 
-def table_of(
+def make_table(
     selection: Selection,
     labeled: LabeledCounts,
     kept: np.ndarray,
@@ -87,8 +95,10 @@ def table_of(
     Args:
         selection: The selection.
         labeled: The counts of the labeled file.
-        kept: Shape (number of classes,), the pseudo labels.
-        ignored: The same for regions to ignore.
+        kept: The number of pseudo labels of each class, shape (number of
+            classes,).
+        ignored: The number of regions to ignore of each class, of the same
+            shape.
     """
     table = Table('class', title='Pseudo labels')
     for heading in ('labeled / image', 'pseudo / image', 'min_score', 'kept'):
@@ -114,12 +124,12 @@ def table_of(
     return table
 
 
-def left_out(selection: Selection) -> Iterator[str]:
-    """Say what was left out before and after the scores were looked at."""
+def describe_left_out(selection: Selection) -> Iterator[str]:
+    """Yield a line for each reason why detections or images were left out."""
     if selection.num_thin:
         yield (
-            f'{selection.num_thin:,} detections were thinner than '
-            f'{MIN_SIDE:g} pixel and left out'
+            f'{selection.num_thin:,} detections were left out because they '
+            f'were thinner than {MIN_SIDE:g} pixel'
         )
     for name, number in selection.num_stopped.items():
         yield f'{number:,} detections were stopped by {name}'
@@ -129,14 +139,15 @@ def left_out(selection: Selection) -> Iterator[str]:
     )
 
 
-def count_warnings(
+def warn_of_counts(
     kept: np.ndarray, num_images: int, labeled: LabeledCounts
 ) -> Iterator[str]:
-    """Warn of classes without labels, and of far too few or many.
+    """Yield a warning for each class with no, very few or very many labels.
 
     Args:
-        kept: Shape (number of classes,), the pseudo labels.
-        num_images: How many unlabeled images were read.
+        kept: The number of pseudo labels of each class, shape (number of
+            classes,).
+        num_images: The number of unlabeled images that were read.
         labeled: The counts of the labeled file.
     """
     per_image = labeled.num_instances / labeled.num_images
@@ -144,28 +155,29 @@ def count_warnings(
         labeled.classes, kept, per_image * num_images, strict=True
     ):
         if not number:
-            yield f'no pseudo label of class {name!r}'
+            yield f'class {name!r} has no pseudo label'
         elif not expected / FAR_APART <= number <= expected * FAR_APART:
             yield (
-                f'{number:,} pseudo labels of class {name!r}: as many per '
-                f'image as labeled ones would be {expected:,.0f}'
+                f'class {name!r} has {number:,} pseudo labels; at the rate of '
+                f'the labeled images it would have {expected:,.0f}'
             )
 
 
-def distribution_warnings(
+def warn_of_distributions(
     selection: Selection,
     labeled: LabeledCounts,
     validation: Sequence[ClassMatches] | None,
 ) -> Iterator[str]:
-    """Warn where a class scores differently on the validation images.
+    """Yield a warning for each class that scores differently in validation.
 
-    Its precision there then says little about the unlabeled images, and
-    neither does its labeled count.
+    The precision on the validation images then says little about the unlabeled
+    images, and the number of labeled instances says little as well.
 
     Args:
         selection: The selection.
         labeled: The counts of the labeled file.
-        validation: Of each class, the validation images' detections.
+        validation: The matched detections of each class on the validation
+            images; None if there are none.
     """
     if validation is None:
         return
@@ -178,18 +190,18 @@ def distribution_warnings(
         test = ks_2samp(matches.scores, scores)
         if test.statistic >= MAX_DISTANCE and test.pvalue < MAX_CHANCE:
             yield (
-                f'scores of class {name!r} differ between the validation '
+                f'the scores of class {name!r} differ between the validation '
                 f'images (median {np.median(matches.scores):.2f}) and the '
-                f'unlabeled ones ({np.median(scores):.2f}): are these images '
-                'of the same kind?'
+                f'unlabeled ones ({np.median(scores):.2f}): check that these '
+                'images are of the same kind'
             )
 
 
-def unreadable_warning(unreadable: Sequence[dict]) -> Iterator[str]:
-    """Warn if images could not be read."""
+def warn_of_unreadable(unreadable: Sequence[dict]) -> Iterator[str]:
+    """Yield a warning if there are images that could not be read."""
     if unreadable:
         yield (
             f'{len(unreadable):,} images could not be read, the first is '
             f'{unreadable[0]["file_name"]} ({unreadable[0]["unreadable"]}); '
-            'all are in its `info`'
+            'the `info` of the file lists all of them'
         )

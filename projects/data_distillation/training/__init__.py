@@ -1,5 +1,5 @@
-"""What a student's training needs beyond MMDetection.
+"""What the training of a student needs beyond MMDetection.
 
-Checked data sets, the ratio sampler, exact resuming, ignored regions; it
-may import `coco` and `files`.
+These are checked data sets, the ratio sampler, exact resuming and regions to
+ignore. It may import `coco` and `files`.
 """

@@ -10,112 +10,75 @@ from torch.utils.data import Dataset
 from ..coco.reading import (
     CocoError,
     check_classes,
-    check_entries,
     origin_of,
-    read_coco,
+    read_trainable,
 )
-from ..coco.schema import is_number, repeated
-from ..text import shown
+from ..text import format_value
 
 
 class CheckedCOCO(COCO):
-    """pycocotools' index of a COCO file that was checked first.
+    """The index of pycocotools, made after the file was checked.
 
     Args:
-        annotation_file: The file.
+        annotation_file: The COCO file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it holds no images, categories or annotations, or an
+        CocoError: If images, categories or annotations are missing, or an
             entry is broken.
     """
 
     def __init__(self, annotation_file: str) -> None:
         super().__init__()
-        self.dataset = read_coco(annotation_file, 'images', 'categories')
-        if 'annotations' not in self.dataset:
-            raise CocoError(
-                f'{annotation_file}: `annotations` is missing; images without '
-                'labels are for UnlabeledDataset'
-            )
-        check_boxes(self.dataset, annotation_file)
+        self.dataset = read_trainable(annotation_file)
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
-
-
-def check_boxes(content: dict, source: str) -> None:
-    """Check all that CocoDataset reads of images and annotations.
-
-    Args:
-        content: Of a COCO file, whose images and categories were checked.
-        source: The file, for the message.
-
-    Raises:
-        CocoError: With the first that is broken.
-    """
-    if not isinstance(content['annotations'], list):
-        raise CocoError(f'{source}: `annotations` is no list')
-    check_entries(content, source, 'images', ('width', 'height'))
-    keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
-    check_entries(content, source, 'annotations', keys)
-    for annotation in content['annotations']:
-        if not all(map(is_number, annotation['bbox'])):
-            raise CocoError(
-                f'{source}: `bbox` of annotation {annotation["id"]} must be '
-                f'finite, got {shown(annotation["bbox"])}. '
-                'tools/check_coco.py --fix removes such annotations'
-            )
-    twice = repeated(annotation['id'] for annotation in content['annotations'])
-    if twice:
-        raise CocoError(
-            f'{source}: {len(twice)} annotation ids occur more than once, '
-            f'the first is {twice[0]}. tools/check_coco.py --fix renumbers'
-        )
 
 
 @DATASETS.register_module()
 class CheckedCocoDataset(CocoDataset):
     """A `CocoDataset` whose `classes` are the file's categories, in order.
 
-    For labeled, validation and pseudo-labeled images alike. CocoDataset drops
-    classes that the file does not have and numbers the others by the file's
-    order, both silently; this one refuses when it loads the file, with a
-    `CocoError` (or a FileNotFoundError). Arguments are those of CocoDataset.
+    It serves for labeled, validation and pseudo-labeled images. CocoDataset
+    silently drops classes that the file does not have, and numbers the others
+    in the order of the file. This dataset raises a `CocoError` instead when it
+    loads the file (or a `FileNotFoundError`). Its arguments are those of
+    CocoDataset.
     """
 
     def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802 - mmdet's
         """Read and check the file; CocoDataset calls this as its reader.
 
         Args:
-            annotation_file: The file.
+            annotation_file: The COCO file.
 
         Returns:
-            Its index.
+            The index of the file.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            CocoError: If a list is missing, a file name leads outside of the
-                image folder, or its categories are not the config's
-                `metainfo.classes`.
+            CocoError: If a list is missing, an entry is broken, a file name
+                leads outside of the image folder, or the categories are not
+                the `metainfo.classes` of the config.
         """
         coco = CheckedCOCO(annotation_file)
         check_classes(
             self.metainfo['classes'], coco.dataset['categories'], self.ann_file
         )
-        # Of pseudo labels; crowds of labeled files are not counted.
+        # The regions to ignore of pseudo labels; labeled files have no count.
         self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
         if type(self.num_ignored) is not int:
             raise CocoError(
                 f'{annotation_file}: `info.data_distillation.num_ignored` '
-                f'must be an integer, got {shown(self.num_ignored)}'
+                f'must be an integer, got {format_value(self.num_ignored)}'
             )
         return coco
 
 
-def parts_of(dataset: Dataset) -> Iterator[Dataset]:
-    """Yield a dataset and all that it wraps."""
+def walk_parts(dataset: Dataset) -> Iterator[Dataset]:
+    """Yield a dataset, and then all datasets that it wraps, at any depth."""
     yield dataset
     inner = [getattr(dataset, 'dataset', None)]
     for part in getattr(dataset, 'datasets', inner):
         if part is not None:
-            yield from parts_of(part)
+            yield from walk_parts(part)

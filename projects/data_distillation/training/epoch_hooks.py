@@ -1,11 +1,12 @@
-"""Hooks for detectors whose own configs count epochs."""
+"""Hooks for detectors whose own configs count epochs, not iterations."""
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import HOOKS
-from mmengine.dataset import Compose
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -16,27 +17,29 @@ from .resume import SeededBatches
 
 @HOOKS.register_module()
 class SwitchPipelineHook(Hook):
-    """Ends a training without the mosaics that it began with.
+    """Switches the pipeline at an iteration, for example to end mosaics.
 
-    As MMDetection's `PipelineSwitchHook` and `YOLOXModeSwitchHook`, which
-    count epochs, for training that counts iterations. Each batch comes from
-    the pipeline of the iteration that it is for, however far ahead it is
-    loaded, after resuming too, and from all parts of a `ConcatDataset`. Needs
-    the `ResumeHook`, which knows what each batch is for.
+    MMDetection's `PipelineSwitchHook` and `YOLOXModeSwitchHook` count epochs;
+    this hook is for training that counts iterations. Each batch is made with
+    the pipeline of its own iteration, no matter how far ahead it is loaded.
+    This also holds after resuming, and for all parts of a `ConcatDataset`. The
+    hook needs the `ResumeHook`, which knows the iteration of each batch.
 
     Args:
-        iteration: The first one with the other pipeline, from 0.
-        pipeline: The other pipeline, of datasets that have one of their own;
-            None to keep it.
-        skip_types: Transforms to leave out from then on, of every
-            `MultiImageMixDataset`.
-        use_l1: Whether the head adds its L1 loss from then on, as YOLOX's.
+        iteration: The first iteration with the other pipeline, counted from
+            0.
+        pipeline: The other pipeline, for datasets that are not wrapped in a
+            `MultiImageMixDataset`; None to keep the pipeline.
+        skip_types: The types of the transforms that every
+            `MultiImageMixDataset` skips from this iteration.
+        use_l1: Whether the head adds its L1 loss from this iteration, as in
+            YOLOX.
 
     Raises:
-        ValueError: If nothing would change.
+        ValueError: If neither `pipeline` nor `skip_types` is given.
     """
 
-    priority = 'LOW'  # After the ResumeHook.
+    priority = 'LOW'  # It runs after the ResumeHook.
 
     def __init__(
         self,
@@ -55,10 +58,10 @@ class SwitchPipelineHook(Hook):
         self.use_l1 = use_l1
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare the datasets of the later iterations.
+        """Prepare the datasets with the other pipeline.
 
         Args:
-            runner: The runner.
+            runner: The runner of the training.
 
         Raises:
             TypeError: If there is no `ResumeHook`.
@@ -67,7 +70,7 @@ class SwitchPipelineHook(Hook):
         batches = getattr(dataset, '__getitems__', None)
         if not isinstance(batches, SeededBatches):
             raise TypeError(
-                'SwitchPipelineHook needs the ResumeHook: '
+                'SwitchPipelineHook needs the ResumeHook: add '
                 "default_hooks=dict(resume=dict(type='ResumeHook'))"
             )
         batches.switch(self.iteration, self._switched(dataset))
@@ -75,12 +78,12 @@ class SwitchPipelineHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Add the L1 loss, when it is time.
+        """Add the L1 loss if the iteration for it has come.
 
         Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
+            runner: The runner of the training.
+            batch_idx: The number of the batch; it is not used.
+            data_batch: The batch; it is not used.
         """
         if self.use_l1 and runner.iter >= self.iteration:
             model = runner.model
@@ -95,19 +98,21 @@ class SwitchPipelineHook(Hook):
         elif isinstance(dataset, MultiImageMixDataset):
             dataset._skip_type_keys = self.skip_types
         elif self.pipeline is not None:
-            dataset.pipeline = Compose(self.pipeline)
+            cast(BaseDataset, dataset).pipeline = Compose(self.pipeline)
         return dataset
 
 
 @HOOKS.register_module()
 class EpochHook(Hook):
-    """Tells the detector which epoch of its own config a training is in.
+    """Tells the detector the epoch that its own config would be in.
 
-    Some assign objects in another way in their first epochs (TOOD), and ask
-    MMEngine's message hub, where training by iterations leaves epoch 0.
+    Some detectors, such as TOOD, assign objects in another way in their first
+    epochs. They read the epoch from MMEngine's message hub, where it stays 0
+    if the training counts iterations.
 
     Args:
-        max_epochs: Of the detector's config, for the whole training.
+        max_epochs: The number of epochs in the detector's own config; they are
+            spread evenly over the whole training.
     """
 
     def __init__(self, max_epochs: int) -> None:
@@ -116,12 +121,12 @@ class EpochHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Set the epoch, from 0.
+        """Set the epoch, counted from 0.
 
         Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
+            runner: The runner of the training.
+            batch_idx: The number of the batch; it is not used.
+            data_batch: The batch; it is not used.
         """
         epoch = runner.iter * self.max_epochs // runner.max_iters
         runner.message_hub.update_info('epoch', epoch)

@@ -1,11 +1,11 @@
-"""IgnoreRegionsHook: doubtful regions are neither object nor background."""
+"""IgnoreRegionsHook: leaves doubtful regions out of a student's loss."""
 
 import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator
 
-from mmdet.models.task_modules import AssignResult
+from mmdet.models.task_modules import AssignResult, BaseAssigner
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.hooks import Hook
@@ -16,25 +16,26 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..arguments import check_above_0
-from .dataset import parts_of
+from .dataset import walk_parts
 
 
 @HOOKS.register_module()
 class IgnoreRegionsHook(Hook):
-    """Makes a student's assigners leave the ignored regions out of the loss.
+    """Makes the assigners of a student leave regions out of the loss.
 
-    MMDetection hands `iscrowd: 1` to the assigners, which by default do
-    nothing with it (`ignore_iof_thr=-1`): the regions would be background.
-    Crowds of the labeled set are then ignored as well. Does nothing if the
-    pseudo labels have no such regions.
+    The regions are the annotations with `iscrowd: 1`. MMDetection passes them
+    to the assigners, which by default do not use them (`ignore_iof_thr=-1`),
+    so that the regions become background. The hook does nothing if the pseudo
+    labels have no such regions. Otherwise the crowds of the labeled set are
+    ignored as well.
 
     Args:
-        ignore_iof_thr: An anchor or proposal is ignored if more than this part
-            of it lies in a region, above 0. 0.5 is what MMDetection's configs
-            with crowds have (WIDER FACE, Open Images).
+        ignore_iof_thr: The share of an anchor or proposal that may lie in a
+            region, above 0; if more of it does, it is ignored. MMDetection's
+            configs with crowds (WIDER FACE, Open Images) have 0.5.
 
     Raises:
-        ValueError: If it is not above 0.
+        ValueError: If `ignore_iof_thr` is not above 0.
     """
 
     def __init__(self, ignore_iof_thr: float = 0.5) -> None:
@@ -45,29 +46,29 @@ class IgnoreRegionsHook(Hook):
         """Set the threshold of all assigners.
 
         Args:
-            runner: The runner.
+            runner: The runner of the training.
 
         Raises:
-            ValueError: If there are regions, but the detector's way of
-                assigning has no means to ignore them.
+            ValueError: If there are regions, but the assigners of the
+                detector cannot ignore them.
         """
-        regions = num_ignored(runner.train_dataloader.dataset)
+        regions = count_ignored(runner.train_dataloader.dataset)
         if not regions:
             return
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        found = list(assigners(model))
+        found = list(find_assigners(model))
         unable = {type(a).__name__ for a in found if not can_ignore(a)}
         if unable or not found:
             raise ValueError(
-                f'the pseudo labels have {regions:,} regions to ignore, which '
-                f'{type(model).__name__} cannot do (assigners: '
+                f'the pseudo labels have {regions:,} regions to ignore, but '
+                f'{type(model).__name__} cannot ignore regions (assigners: '
                 f'{", ".join(sorted(unable)) or "none"}). Select again '
                 'without --ignore-from (`ignore` in the config)'
             )
         for assigner in found:
             assigner.ignore_iof_thr = self.ignore_iof_thr
-            assigner.assign = ignoring_without_objects(
+            assigner.assign = ignore_without_objects(
                 assigner.assign, self.ignore_iof_thr
             )
         print_log(
@@ -78,26 +79,26 @@ class IgnoreRegionsHook(Hook):
         )
 
 
-def ignoring_without_objects(
+def ignore_without_objects(
     assign: Callable[..., AssignResult], ignore_iof_thr: float
 ) -> Callable[..., AssignResult]:
-    """Make an assigner ignore regions of images without an object, too.
+    """Make an assigner ignore regions in images without an object as well.
 
-    MMDetection's assigners take all of such an image for background, before
-    or after they have looked at the regions.
+    MMDetection's assigners treat the whole of such an image as background.
+    Some do so before they look at the regions, others after it.
 
     Args:
-        assign: The assigner's `assign`.
+        assign: The `assign` method of the assigner.
         ignore_iof_thr: See `IgnoreRegionsHook`.
 
     Returns:
-        What to call in its place.
+        The function that takes the place of `assign`.
     """
     signature = inspect.signature(assign)
 
     @functools.wraps(assign)
-    def wrapped(*args: object, **kwargs) -> AssignResult:
-        """Assign, then ignore what is in a region if there is no object."""
+    def wrapped(*args: object, **kwargs: object) -> AssignResult:
+        """Assign; if there is no object, ignore what lies in a region."""
         result = assign(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
         regions = given.get('gt_instances_ignore')
@@ -111,23 +112,23 @@ def ignoring_without_objects(
     return wrapped
 
 
-def num_ignored(dataset: Dataset) -> int:
-    """Count the regions to ignore in the pseudo labels of a dataset's parts.
+def count_ignored(dataset: Dataset) -> int:
+    """Count the regions to ignore in the pseudo labels of a dataset.
 
     Args:
-        dataset: A `CheckedCocoDataset`, or one that wraps such ones.
+        dataset: A `CheckedCocoDataset`, or a dataset that wraps some.
     """
-    return sum(getattr(part, 'num_ignored', 0) for part in parts_of(dataset))
+    return sum(getattr(part, 'num_ignored', 0) for part in walk_parts(dataset))
 
 
-def assigners(model: nn.Module) -> Iterator[object]:
-    """Yield what assigns boxes to objects in all heads of a detector."""
+def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
+    """Yield the assigners of all heads of a detector."""
     for module in model.modules():
         for name, value in vars(module).items():
             if 'assigner' in name:
                 yield from value if isinstance(value, list) else [value]
 
 
-def can_ignore(assigner: object) -> bool:
-    """Say whether an assigner can leave regions out."""
+def can_ignore(assigner: BaseAssigner) -> bool:
+    """Return whether an assigner can ignore regions."""
     return hasattr(assigner, 'ignore_iof_thr')

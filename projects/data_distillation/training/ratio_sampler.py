@@ -8,9 +8,10 @@ from mmdet.registry import DATA_SAMPLERS
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import ConcatDataset, Sampler
 
-# One step around the unit circle. The golden ratio spreads any number of
-# consecutive steps as evenly as possible over it, so that every run of
-# samples, and with it every minibatch, holds the ratio as well as it can.
+# The length of one step around the unit circle. With the golden ratio, any
+# number of consecutive steps is spread as evenly as possible. Every run of
+# samples, and so every minibatch, therefore meets the ratio as closely as it
+# can.
 STEP = (math.sqrt(5) - 1) / 2
 
 
@@ -18,31 +19,35 @@ STEP = (math.sqrt(5) - 1) / 2
 class SourceRatioSampler(Sampler[int]):
     """Infinite sampler that mixes the parts of a `ConcatDataset` by a ratio.
 
-    Each process draws on its own, from its own share of every source, so that
-    none can wait for another. Position k of a process takes the source whose
-    slice of [0, 1) holds (phase + k * golden ratio) mod 1; the phase is drawn
-    uniformly per process. Hence the ratio holds in expectation at every
-    position, for any batch size and number of processes, and n consecutive
-    samples are within a few of n * ratio. A source starts over, newly
-    shuffled, when all processes together have gone through it.
+    The parts are called sources. Each process draws from its own share of
+    every source, so that no process waits for another. At position k, a
+    process takes the source whose slice of [0, 1) contains
+    (phase + k * golden ratio) mod 1. The phase is drawn uniformly for each
+    process. The ratio therefore holds in expectation at every position, for
+    any batch size and any number of processes, and in n consecutive samples
+    the count of a source differs from n * ratio by no more than a few. When
+    all processes together have gone through a source, it is shuffled again
+    and starts over.
 
-    Use it with `batch_sampler=None`: `AspectRatioBatchSampler` would regroup
-    the samples and undo the ratio.
+    Use it with `batch_sampler=None`, because `AspectRatioBatchSampler` would
+    regroup the samples and undo the ratio.
 
     Args:
-        dataset: A `ConcatDataset` (or anything with `cumulative_sizes`).
+        dataset: A `ConcatDataset`, or anything with `cumulative_sizes`.
         ratio: One positive number per source, such as `[6, 4]`.
-        seed: The same on every process; None to agree on one.
-        rank: Which of the processes this is, from 0; None to ask MMEngine.
-        world_size: How many processes there are; None to ask MMEngine.
+        seed: The seed, which must be the same in every process; None to let
+            the processes agree on one.
+        rank: The number of this process, counted from 0; None to ask
+            MMEngine.
+        world_size: The number of processes; None to ask MMEngine.
 
     Raises:
-        TypeError: If the dataset is no concatenation.
+        TypeError: If the dataset is not a concatenation.
         ValueError: If a source is empty or the ratio does not fit.
 
     Source:
-        Paper, section 4, retraining: a fixed ratio of manual to generated
-        annotations in the minibatches, 6:4.
+        Paper, section 4, retraining: the ratio of manual to generated
+        annotations in the minibatches is fixed, to 6:4.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class SourceRatioSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         """Yield indices into the concatenated dataset, without end."""
         phase = self._random(0, self.rank).random()
-        # How often this process has drawn from each source so far.
+        # The number of samples that this process has drawn from each source.
         drawn = np.bincount(
             self._sources(phase, np.arange(self.position)),
             minlength=len(self.sizes),
@@ -89,25 +94,25 @@ class SourceRatioSampler(Sampler[int]):
             position += 1
 
     def __len__(self) -> int:
-        """Return the size of the dataset; iteration does not end there."""
+        """Return the size of the dataset; the iteration itself is endless."""
         return int(self.sizes.sum())
 
     def skip(self, num_samples: int) -> None:
         """Start the next iteration at a later position, without loading.
 
         Args:
-            num_samples: How many samples this process has drawn before, since
-                the very start (mmengine's contract for resuming).
+            num_samples: The number of samples that this process has drawn
+                since the very start, as MMEngine counts them when it resumes.
 
         Raises:
-            ValueError: If negative.
+            ValueError: If `num_samples` is negative.
         """
         if num_samples < 0:
             raise ValueError(f'num_samples must be >= 0, got {num_samples}')
         self.position = num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """Do nothing: there are no epochs."""
+        """Do nothing, because there are no epochs."""
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *key))
@@ -115,14 +120,15 @@ class SourceRatioSampler(Sampler[int]):
     def _sources(self, phase: float, positions: np.ndarray) -> np.ndarray:
         points = (phase + positions * STEP) % 1.0
         sources = np.searchsorted(self.bounds, points, side='right')
-        # The last bound may be a rounding error below 1.
+        # Because of rounding, the last bound may be a little below 1.
         return sources.clip(max=len(self.bounds) - 1)
 
     def _draw(self, source: int, skipped: int) -> Iterator[int]:
-        """Yield this process's share of the shuffled rounds of a source."""
+        """Yield the share of this process in a source, shuffled each round."""
         size, start = int(self.sizes[source]), int(self.starts[source])
         place = skipped * self.world_size + self.rank
-        shuffled_round, order = -1, np.empty(0, int)
+        shuffled_round = -1
+        order: np.ndarray = np.empty(0, int)
         while True:
             if place // size != shuffled_round:
                 shuffled_round = place // size
@@ -132,16 +138,20 @@ class SourceRatioSampler(Sampler[int]):
             place += self.world_size
 
 
-def check_ratio(ratio: Sequence[float], sizes: Sequence[int]) -> None:
+def check_ratio(ratio: Sequence[float], sizes: np.ndarray) -> None:
     """Check that a ratio fits sources of these sizes.
 
+    Args:
+        ratio: One number per source.
+        sizes: The number of samples in each source.
+
     Raises:
-        ValueError: If the ratio has another length than the sources, or a
-            part that is not a positive number, or if a source is empty.
+        ValueError: If `ratio` and `sizes` differ in length, a part of the
+            ratio is not a positive number, or a source is empty.
     """
     if len(ratio) != len(sizes):
         raise ValueError(
-            f'ratio must have one number per source: got {list(ratio)} for '
+            f'ratio must have one number per source, got {list(ratio)} for '
             f'{len(sizes)} sources'
         )
     if not all(part > 0 and math.isfinite(part) for part in ratio):
@@ -152,6 +162,7 @@ def check_ratio(ratio: Sequence[float], sizes: Sequence[int]) -> None:
     empty = [i for i, size in enumerate(sizes) if size == 0]
     if empty:
         raise ValueError(
-            f'source {empty} of the ConcatDataset holds no image, sizes are '
-            f'{list(map(int, sizes))}: see its annotation file, filter_cfg'
+            f'source {empty} of the ConcatDataset holds no image, the sizes '
+            f'are {list(map(int, sizes))}: check its annotation file and its '
+            'filter_cfg'
         )

@@ -1,4 +1,4 @@
-"""ResumeHook: a training that was stopped goes on as if it had not been."""
+"""ResumeHook: makes a resumed training equal to one that never stopped."""
 
 import logging
 import random
@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from ..files.atomic import replacing
 
-# What random numbers are for, so that none are used twice.
+# What random numbers are used for, so that no seed is used twice.
 LOADING, TRAINING = range(2)
 
 
@@ -26,47 +26,51 @@ LOADING, TRAINING = range(2)
 class ResumeHook(Hook):
     """Makes a resumed training equal to one that was never stopped.
 
-    MMEngine restores weights, optimizer, schedulers, averages and iteration,
-    and the sampler's position. But random numbers start over with the seed,
-    which repeats the augmentations of the first iterations; and a seed that
-    the config leaves open is restored when the sampler has its own already,
-    so that other images come. This hook keeps the sampler's seed in the
-    checkpoint, and seeds python, numpy and torch from it, the process and the
-    iteration: before every batch that is loaded, in the worker that loads it,
-    and before every training step. What came before does not matter, nor how
-    many workers there are.
+    MMEngine restores the weights, the optimizer, the schedulers, the averages,
+    the iteration and the position of the sampler. Two things differ
+    nevertheless. The random numbers start over with the seed, so that the
+    augmentations of the first iterations are repeated. And if the config has
+    no seed, the old one is restored too late: the sampler has drawn its own by
+    then, and other images come.
 
-    For iteration-based training; the number of processes must stay the same.
+    This hook keeps the seed of the sampler in the checkpoint. From this seed,
+    the rank of the process and the iteration, it seeds python, numpy and
+    torch: before each batch is loaded, in the worker that loads it, and before
+    each training step. The result depends neither on what ran before nor on
+    the number of workers.
+
+    The training must count iterations, and the number of processes must stay
+    the same.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Let `--resume` without a path find a checkpoint that is whole.
+        """Make `--resume` without a path find a checkpoint that is whole.
 
         Args:
-            runner: The runner.
+            runner: The runner of the training.
         """
         if not runner.cfg.get('resume') or runner.cfg.get('load_from'):
             return
         if is_main_process():
-            mend_note(Path(runner.work_dir))
-        barrier()  # What comes next in every process is to read the note.
+            repair_last_checkpoint(Path(runner.work_dir))
+        barrier()  # Next, every process reads the file `last_checkpoint`.
 
     def before_train(self, runner: Runner) -> None:
-        """Give the sampler the seed it had, and the batches their numbers.
+        """Restore the seed of the sampler, and seed the batches.
 
         Args:
-            runner: The runner, resumed already.
+            runner: The runner of the training, which has resumed already.
         """
         loader = runner.train_dataloader
         sampler = loader.batch_sampler.sampler
-        # The hub is part of every checkpoint.
+        # The message hub is saved in every checkpoint.
         hub = runner.message_hub
         drawn = getattr(sampler, 'seed', runner.seed)
         sampler.seed = hub.get_info('sampler_seed', drawn)
         hub.update_info('sampler_seed', sampler.seed)
         self.seed = sampler.seed, get_rank()
         self.batches = SeededBatches(loader.dataset, self.seed, runner.iter)
-        # Where torch's loader looks for a way to load a whole batch.
+        # torch's data loader calls this method to load a whole batch.
         loader.dataset.__getitems__ = self.batches
 
     def before_train_iter(
@@ -75,22 +79,22 @@ class ResumeHook(Hook):
         """Seed the training step.
 
         Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used; it is loaded already.
+            runner: The runner of the training.
+            batch_idx: The number of the batch; it is not used.
+            data_batch: The batch, which is loaded already; it is not used.
         """
         self.batches.next_batch = runner.iter + 1
         set_seeds(*self.seed, TRAINING, runner.iter)
 
 
 class SeededBatches:
-    """Loads batches of a dataset, each with random numbers of its own.
+    """Loads the batches of a dataset, each with its own random numbers.
 
     Args:
         dataset: The dataset.
-        seed: Numbers that all batches share.
-        next_batch: The number of the batch that is loaded next; in a process
-            without workers to be set anew before every batch.
+        seed: The part of the seed that all batches share.
+        next_batch: The number of the batch that is loaded next. If there are
+            no workers, it must be set before every batch.
     """
 
     def __init__(
@@ -102,27 +106,28 @@ class SeededBatches:
         self.next_batch = next_batch
 
     def switch(self, batch: int, dataset: Dataset) -> None:
-        """Load from another dataset, from some batch on.
+        """Load later batches from another dataset.
 
         Args:
-            batch: The number of the first one.
-            dataset: With the same samples under the same indices.
+            batch: The number of the first batch from the other dataset.
+            dataset: The other dataset, with the same samples under the same
+                indices.
         """
         self.first_later_batch = batch
         self.later_dataset = dataset
 
     def __call__(self, indices: Sequence[int]) -> list:
-        """Load the next batch of this worker, or of the only process.
+        """Load the next batch of this worker, or of this process.
 
         Args:
-            indices: Of the samples.
+            indices: The indices of the samples.
 
         Returns:
-            The samples.
+            The samples, in this order.
         """
         batch = self.next_batch
         if worker := get_worker_info():
-            # The workers take turns, each with its own copy of this object.
+            # The workers take turns, and each has its own copy of this object.
             batch += worker.id
             self.next_batch += worker.num_workers
         set_seeds(*self.seed, LOADING, batch)
@@ -132,34 +137,35 @@ class SeededBatches:
 
 
 def set_seeds(*key: int) -> None:
-    """Seed python, numpy and torch with a mix of whole numbers >= 0."""
+    """Seed python, numpy and torch with a mix of non-negative integers."""
     (seed,) = map(int, np.random.SeedSequence(key).generate_state(1))
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
-def mend_note(folder: Path) -> None:
-    """Let the file `last_checkpoint` name a checkpoint that is whole.
+def repair_last_checkpoint(folder: Path) -> None:
+    """Make the file `last_checkpoint` name a checkpoint that is whole.
+
+    If there is no whole checkpoint, the file is removed.
 
     Args:
-        folder: The work folder of a training. If it has none, there is no
-            such file either.
+        folder: The work folder of a training.
     """
     note = folder / 'last_checkpoint'
-    if found := last_checkpoint(folder):
+    if found := find_last_checkpoint(folder):
         with replacing(note) as file:
             file.write(str(found).encode())
     else:
         note.unlink(missing_ok=True)
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Find the checkpoint from which a training goes on.
+def find_last_checkpoint(folder: Path) -> Path | None:
+    """Find the checkpoint from which a training continues.
 
-    It is the one that the file `last_checkpoint` names. If that one is
-    missing, or cut short since the process was killed while it saved, it is
-    the newest that is whole, and a warning says so.
+    This is the checkpoint that the file `last_checkpoint` names. It may be
+    missing, or cut short because the process was killed while it saved. Then
+    it is the newest checkpoint that is whole, and a warning says so.
 
     Args:
         folder: The work folder of the training.
@@ -168,36 +174,37 @@ def last_checkpoint(folder: Path) -> Path | None:
         The checkpoint, in this folder; None if there is none.
     """
     note = folder / 'last_checkpoint'
-    # The note holds the path at that time: the folder may have been moved.
+    # Only the name counts, because the folder may have been moved since.
     name = Path(note.read_text().strip()).name if note.is_file() else ''
     if zipfile.is_zipfile(folder / name):
         return folder / name
-    found = newest_whole(folder)
+    found = find_newest_whole(folder)
     if found or note.is_file():
         print_log(
             f'{folder}: the last checkpoint ({name or "not named"}) is '
-            'missing or cut short, since saving was interrupted; '
-            + (f'going on from {found.name}' if found else 'starting over'),
+            'missing or cut short, because saving was interrupted; '
+            + (f'continuing from {found.name}' if found else 'starting over'),
             'current',
             logging.WARNING,
         )
     return found
 
 
-def newest_whole(folder: Path) -> Path | None:
-    """Find the checkpoint of the highest iteration that is not cut short.
+def find_newest_whole(folder: Path) -> Path | None:
+    """Find the checkpoint with the highest number that is not cut short.
 
     Args:
-        folder: Of the checkpoints.
+        folder: The folder of the checkpoints.
 
     Returns:
-        The file; None if there is none.
+        The file of the checkpoint; None if there is none.
     """
     numbered = {
         int(match[1]): file
         for file in folder.glob('*.pth')
         if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)', file.stem))
-        # A checkpoint is a zip file, whose directory is at its end.
+        # A checkpoint is a zip file, and a zip file has its directory at the
+        # end.
         and zipfile.is_zipfile(file)
     }
     return numbered[max(numbered)] if numbered else None

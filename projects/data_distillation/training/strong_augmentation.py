@@ -1,11 +1,11 @@
-"""StrongAugmentation: what a student sees of pseudo-labeled images."""
+"""StrongAugmentation: makes pseudo-labeled images harder for a student."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.registry import TRANSFORMS
 
-# As in MMDetection's semi_coco_detection.py, hence of random magnitude each;
-# `ColorTransform` leaves the image as it is.
+# The same transforms as in MMDetection's semi_coco_detection.py, each with a
+# random magnitude. `ColorTransform` leaves the image as it is.
 COLOR = (
     'ColorTransform',
     'AutoContrast',
@@ -22,32 +22,34 @@ GEOMETRY = ('Rotate', 'ShearX', 'ShearY', 'TranslateX', 'TranslateY')
 
 @TRANSFORMS.register_module()
 class StrongAugmentation(BaseTransform):
-    """One change of color, one of geometry, and up to five gray patches.
+    """Changes the color and the geometry, and adds one to five gray patches.
 
-    The strong augmentation of Soft Teacher as MMDetection's
-    `_base_/datasets/semi_coco_detection.py` has it, for the pipeline of the
-    pseudo-labeled images, before `PackDetInputs`. Boxes and regions to ignore
-    follow the pixels, as upright boxes around their moved corners: a turned
-    one is looser than it was. One that is covered by more than 90 % or moved
-    out of the image is dropped; an image may be left without any.
+    This is the strong augmentation of Soft Teacher, in the form that it has in
+    MMDetection's `_base_/datasets/semi_coco_detection.py`. It belongs in the
+    pipeline of the pseudo-labeled images, before `PackDetInputs`. Boxes and
+    regions to ignore follow the pixels. The new box is the upright box around
+    the moved corners, so it is looser if the image was rotated. A box is
+    dropped if more than 90 % of it is covered, or if it is out of the image.
+    An image may be left without boxes.
 
     Args:
-        geometric: Whether to rotate, shear or shift (up to 30 degrees, 30
-            degrees, a tenth of the image). Unbiased Teacher does not.
+        geometric: Whether to rotate (by up to 30 degrees), shear (by up to 30
+            degrees) or shift the image (by up to a tenth of its size).
+            Unbiased Teacher does not do this.
 
     Source:
         Soft Teacher, arXiv 2106.09018; STAC, arXiv 2005.04757.
     """
 
     def __init__(self, geometric: bool = True) -> None:
-        changes = [one_of(COLOR)]
+        changes = [choose_one(COLOR)]
         if geometric:
-            changes.append(one_of(GEOMETRY))
+            changes.append(choose_one(GEOMETRY))
         self.transforms = Compose(
             [
                 dict(type='RandomOrder', transforms=changes),
                 dict(type='RandomErasing', n_patches=(1, 5), ratio=(0, 0.2)),
-                # An image without objects teaches, too: it is not replaced.
+                # An image without objects is not replaced: it teaches as well.
                 dict(type='FilterAnnotations', keep_empty=False),
             ]
         )
@@ -56,18 +58,19 @@ class StrongAugmentation(BaseTransform):
         """Augment an image.
 
         Args:
-            results: What the transforms before made; pixels may be floats.
+            results: The results of the transforms before; the pixels may be
+                floats.
 
         Returns:
-            The same with other pixels, of type uint8, and boxes.
+            The same results, with new pixels (uint8) and new boxes.
         """
-        # PhotoMetricDistortion leaves floats, in and out of [0, 255].
+        # PhotoMetricDistortion leaves floats, some of them out of [0, 255].
         pixels = np.rint(results['img'].astype(np.float32)).clip(0, 255)
         results['img'] = pixels.astype(np.uint8)
         return self.transforms(results)
 
 
-def one_of(names: tuple[str, ...]) -> dict:
-    """Return the config that applies one of these transforms at random."""
+def choose_one(names: tuple[str, ...]) -> dict:
+    """Return a config that applies one of these transforms at random."""
     space = [[dict(type=name)] for name in names]
     return dict(type='RandAugment', aug_space=space, aug_num=1)
