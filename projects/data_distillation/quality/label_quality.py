@@ -11,10 +11,10 @@ from ..coco.boxes import MIN_SIDE
 from ..coco.evaluation import coco_metrics
 from ..coco.matching import (
     ClassMatches,
-    boxes_of,
-    find_images,
-    found_boxes,
-    match,
+    find_image_ids,
+    iter_boxes,
+    make_results,
+    match_boxes,
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..selection.coco_writer import read_origin
@@ -93,7 +93,7 @@ class ClassQuality:
     def counts(self) -> Counts:
         """The labels beside the truth."""
         wanted = math.inf if self.min_score is None else self.min_score
-        num_right, num_found = self.matches.at(wanted)
+        num_right, num_found = self.matches.count_from(wanted)
         return Counts(self.matches.num_truth, num_found, num_right)
 
 
@@ -188,11 +188,11 @@ def label_quality(
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
-    image_ids = find_images(rows, truth, truth_file)
+    image_ids = find_image_ids(rows, truth, truth_file)
     if candidates is None:
         candidates = map(without_thin, rows)
-    labels = found_boxes(list(candidates), truth, truth_file)
-    matches = match(truth, labels, image_ids, iou)
+    labels = make_results(list(candidates), truth, truth_file)
+    matches = match_boxes(truth, labels, image_ids, iou)
     return Quality(
         len(rows),
         iou,
@@ -202,13 +202,13 @@ def label_quality(
                 min_scores.items(), matches, strict=True
             )
         },
-        coco_metrics(truth, found_boxes(rows, truth, truth_file), image_ids),
+        coco_metrics(truth, make_results(rows, truth, truth_file), image_ids),
     )
 
 
 def without_thin(row: Mapping) -> dict:
     """Return a row without the detections that never become labels."""
-    is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in boxes_of(row)]
+    is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in iter_boxes(row)]
     columns = {
         name: [v for v, kept in zip(row[name], is_wide, strict=True) if kept]
         for name in ('bboxes_xyxy', 'scores', 'labels')

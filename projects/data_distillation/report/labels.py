@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..coco.matching import find_images, found_boxes, match
+from ..coco.matching import find_image_ids, make_results, match_boxes
 from ..coco.reading import check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore, StoreError
@@ -200,8 +200,10 @@ def judge(labels: StoredLabels, truth: dict, source: str) -> Quality:
         chosen = random.choice(len(table), MAX_JUDGED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
     rows = list(labels.rules.passing_rows(table))
-    found = found_boxes(rows, truth, source)
-    matches = match(truth, found, find_images(rows, truth, source), IOU)
+    found = make_results(rows, truth, source)
+    matches = match_boxes(
+        truth, found, find_image_ids(rows, truth, source), IOU
+    )
     classes = {
         name: ClassQuality(min_score, of_class)
         for (name, min_score), of_class in zip(
