@@ -216,7 +216,7 @@ def test_class_that_the_file_does_not_have_is_only_told(keep_classes):
     splits = split_coco(coco_of(['r'] * 9), 4, 0, keep_classes=keep_classes)
 
     assert splits.notes == [
-        "no image has an instance of ['green']: nor has any part"
+        "no image has an instance of ['green'], so no part has one"
     ]
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from ..coco.matching import boxes_of
+from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
 from ..selection.export import shorten_scores
 from .labels import LabelSource, StoredLabels
@@ -166,7 +166,7 @@ def list_boxes(row: Mapping) -> list[list]:
     boxes = [
         [*bbox_xywh, label, score, num_views]
         for (bbox_xywh, _, label), score, num_views in zip(
-            boxes_of(row), scores, row['num_views'], strict=True
+            iter_boxes(row), scores, row['num_views'], strict=True
         )
     ]
     return sorted(boxes, key=lambda box: -box[2] * box[3])
