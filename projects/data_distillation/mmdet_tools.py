@@ -2,13 +2,13 @@
 
 import argparse
 import gc
-import importlib.util
 import os
 import re
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -99,16 +99,11 @@ def load_mmdet_tool(name: str) -> ModuleType:
 
     Args:
         name: The file name of the tool, such as `'train.py'`.
-
-    Raises:
-        ImportError: If it is not a Python file.
     """
     file = Path(mmdet.__file__).parent / '.mim' / 'tools' / name
-    spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f'a tool must be a Python file, got {name!r}')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    loader = SourceFileLoader(f'mmdet_{file.stem}', str(file))
+    tool = ModuleType(loader.name)
+    loader.exec_module(tool)
     return tool
 
 

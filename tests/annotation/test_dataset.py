@@ -8,7 +8,7 @@ import pytest
 from builders import CLASSES, annotate_cfg
 
 from projects.data_distillation import UnlabeledDataset
-from projects.data_distillation.annotation.provenance import provenance_of
+from projects.data_distillation.annotation.provenance import make_provenance
 from projects.data_distillation.coco.reading import CocoError
 
 
@@ -151,6 +151,6 @@ def test_prompt_is_part_of_what_makes_detections(drawn):
         caption_prompt=prompt,
     )
 
-    provenance = provenance_of(cfg, plain)
+    provenance = make_provenance(cfg, plain)
     assert 'prompt' not in provenance
-    assert provenance_of(cfg, prompted) == dict(provenance, prompt=prompt)
+    assert make_provenance(cfg, prompted) == dict(provenance, prompt=prompt)

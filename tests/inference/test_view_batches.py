@@ -5,15 +5,15 @@ import torch
 from mmdet.structures import DetDataSample
 
 from projects.data_distillation import View
-from projects.data_distillation.inference.unreadable import as_unreadable
+from projects.data_distillation.inference.unreadable import mark_unreadable
 from projects.data_distillation.inference.view_batches import (
     LoadedView,
     MadeView,
     batches,
-    loaded_views,
-    made_views,
+    list_loaded_views,
+    list_made_views,
     make_pixels,
-    one_by_one,
+    split_images,
 )
 
 CPU = torch.device('cpu')
@@ -36,7 +36,7 @@ def image_and_sample(height, width, **metainfo):
 
 def views_to_make(views, *shapes, **kwargs):
     pairs = [image_and_sample(*shape, **kwargs) for shape in shapes]
-    return made_views(views, *zip(*pairs), CPU)
+    return list_made_views(views, *zip(*pairs), CPU)
 
 
 def test_detector_is_told_that_a_view_is_an_image_of_its_own():
@@ -101,14 +101,14 @@ def test_images_that_the_pipeline_has_resized_are_refused():
     _, sample = image_and_sample(80, 120)
 
     with pytest.raises(ValueError, match=r'\(40, 60\) for \(80, 120\)'):
-        made_views(views_of_scales((8, 8)), [image], [sample], CPU)
+        list_made_views(views_of_scales((8, 8)), [image], [sample], CPU)
 
 
 def test_unreadable_images_have_no_views():
     pairs = [image_and_sample(8, 8, unreadable='x'), image_and_sample(8, 8)]
 
-    made = made_views(views_of_scales((8, 8)), *zip(*pairs), CPU)
-    loaded = loaded_views(*zip(*[list(zip(*pairs))] * 3))
+    made = list_made_views(views_of_scales((8, 8)), *zip(*pairs), CPU)
+    loaded = list_loaded_views(*zip(*[list(zip(*pairs))] * 3))
 
     assert [view.image_index for view in made] == [1, 1]
     assert [(v.image_index, v.index) for v in loaded] == [
@@ -157,7 +157,7 @@ def test_pixels_are_those_of_each_image():
     images = [torch.full((3, 4, 6), n, dtype=torch.uint8) for n in (10, 20)]
     images[1][:, :, :3] = 99
     samples = [image_and_sample(4, 6)[1]] * 2
-    views = made_views(views_of_scales((6, 4)), images, samples, CPU)
+    views = list_made_views(views_of_scales((6, 4)), images, samples, CPU)
 
     pixels = make_pixels(views)
 
@@ -171,13 +171,13 @@ def test_batch_is_split_into_its_images_however_the_views_are_made():
     plain = dict(inputs=list(images), data_samples=list(samples))
     with_views = {key: [values, values] for key, values in plain.items()}
 
-    for i, part in enumerate(one_by_one(plain)):
+    for i, part in enumerate(split_images(plain)):
         assert part['data_samples'] == [samples[i]]
         assert [image.shape for image in part['inputs']] == [(3, 8, 5 + i)]
-    for i, part in enumerate(one_by_one(with_views)):
+    for i, part in enumerate(split_images(with_views)):
         assert part['data_samples'] == [[samples[i]], [samples[i]]]
         assert [len(view) for view in part['inputs']] == [1, 1]
-    assert len([*one_by_one(plain)]) == len([*one_by_one(with_views)]) == 3
+    assert len([*split_images(plain)]) == len([*split_images(with_views)]) == 3
 
 
 def test_image_that_is_marked_as_unreadable_has_no_views():
@@ -192,9 +192,9 @@ def test_image_that_is_marked_as_unreadable_has_no_views():
         )
     )
 
-    marked = as_unreadable(plain, 'torn')
+    marked = mark_unreadable(plain, 'torn')
     assert marked['data_samples'][0].unreadable == 'torn'
-    assert made_views(views, *marked.values(), CPU) == []
-    marked = as_unreadable(with_views, 'torn')
+    assert list_made_views(views, *marked.values(), CPU) == []
+    marked = mark_unreadable(with_views, 'torn')
     assert marked['data_samples'][0][0].unreadable == 'torn'
-    assert loaded_views(*marked.values()) == []
+    assert list_loaded_views(*marked.values()) == []

@@ -78,7 +78,8 @@ class AnnotationHook(DetectionHook):
         """
         store = super().open_store(runner)
         if get_rank() == 0:  # With a validation set, it takes a minute.
-            self.rules.check(store.provenance or {}, self.labeled_set.counts)
+            made_by = store.require_provenance()
+            self.rules.check(made_by, self.labeled_set.counts)
         return store
 
     def after_all_images(self, runner: Runner) -> None:
@@ -93,7 +94,7 @@ class AnnotationHook(DetectionHook):
             self.labeled_set.categories,
             self.labeled_set.counts,
             self.rules,
-            store.provenance or {},
+            store.require_provenance(),
             Path(runner.work_dir) / 'pseudo_labels.json',
         )
         log_from_any_rank(text)

@@ -18,7 +18,7 @@ from ..files.images import (
     read_image_file,
     walk_files,
 )
-from ..inference.unreadable import unreadable_sample
+from ..inference.unreadable import make_unreadable
 from ..text import format_error
 
 
@@ -67,7 +67,7 @@ class UnlabeledDataset(BaseDetDataset):
             - `name_error`: what is wrong with the name; `''` if nothing is.
         """
         folder = Path(self.data_prefix['img'])
-        infos = self._infos_of_file() if self.ann_file else find_images(folder)
+        infos = self._infos_of_file() if self.ann_file else list_images(folder)
         # Some detectors take the names of the classes as a prompt.
         prompt = (
             dict(
@@ -105,7 +105,7 @@ class UnlabeledDataset(BaseDetDataset):
             `inputs` and `data_samples` as the pipeline packs them, with
             `file_name`, `image_id` and `img_path` in the metainfo of the
             samples. For an image that cannot be read, see
-            `unreadable_sample`.
+            `make_unreadable`.
         """
         info = self.get_data_info(idx)
         known = {
@@ -123,13 +123,13 @@ class UnlabeledDataset(BaseDetDataset):
                 raise ImageError(f'its name {info["name_error"]}: rename it')
             content = read_image_file(info['img_path'])
         except ImageError as error:
-            return self._as_views(unreadable_sample(str(error)))
+            return self._as_views(make_unreadable(str(error)))
         try:
             return self.pipeline(info)
         # A broken file may make a decoder raise anything. The run goes on.
         except Exception as error:
-            reason = loading_error(content, error)
-            return self._as_views(unreadable_sample(reason))
+            reason = explain_loading_error(content, error)
+            return self._as_views(make_unreadable(reason))
 
     def _as_views(self, data: dict) -> dict:
         """Repeat an unreadable sample for each view that the loader makes."""
@@ -146,7 +146,7 @@ class UnlabeledDataset(BaseDetDataset):
         return infos
 
 
-def find_images(folder: Path) -> list[dict]:
+def list_images(folder: Path) -> list[dict]:
     """List the images below a folder.
 
     Args:
@@ -207,7 +207,7 @@ def check_unique(values: list, key: str, source: str) -> None:
         )
 
 
-def loading_error(content: bytes, error: Exception) -> str:
+def explain_loading_error(content: bytes, error: Exception) -> str:
     """Say in one line why a pipeline failed on an image.
 
     If the image itself cannot be decoded, that is the reason. Otherwise it is

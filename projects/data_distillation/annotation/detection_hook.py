@@ -21,8 +21,8 @@ from .checks import check_type, check_writable, warn_of_other_transforms
 from .dataset import UnlabeledDataset
 from .labeled_set import LabeledSet
 from .log import log_from_any_rank, silence_batch_lines
-from .provenance import provenance_of
-from .rows import detection_row
+from .provenance import make_provenance
+from .rows import make_detection_row
 from .run import AnnotationRun, begin_run
 from .sampler import PendingSampler
 
@@ -194,7 +194,7 @@ class DetectionHook(Hook):
         Raises:
             StoreError: If there are detections of another teacher.
         """
-        made_by = provenance_of(runner.cfg, runner.test_dataloader.dataset)
+        made_by = make_provenance(runner.cfg, runner.test_dataloader.dataset)
         return DetectionStore(
             Path(runner.work_dir) / 'detections',
             dict(made_by, purpose=self.purpose),
@@ -235,7 +235,7 @@ class DetectionHook(Hook):
             ValueError: If too many images cannot be read.
             AnnotationStopped: If the process has received SIGTERM.
         """
-        self._run.add([detection_row(sample) for sample in outputs or ()])
+        self._run.add([make_detection_row(sample) for sample in outputs or ()])
 
     def after_test(self, runner: Runner) -> None:
         """Write what is not on disk yet; the last process has more to do.

@@ -10,7 +10,7 @@ from ..files.digest import sha256_of
 from .dataset import UnlabeledDataset
 
 
-def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
+def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
     """Describe what the detections depend on: teacher, views, merger, images.
 
     Args:

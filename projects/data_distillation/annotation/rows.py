@@ -5,7 +5,7 @@ from mmdet.structures import DetDataSample
 from ..inference.unreadable import is_unreadable
 
 
-def boxes_row(sample: DetDataSample) -> dict:
+def make_boxes_row(sample: DetDataSample) -> dict:
     """Return the part of a row that the sample of any detector has.
 
     Args:
@@ -29,7 +29,7 @@ def boxes_row(sample: DetDataSample) -> dict:
     )
 
 
-def detection_row(sample: DetDataSample) -> dict:
+def make_detection_row(sample: DetDataSample) -> dict:
     """Turn a merged sample into a row of the detection store.
 
     Args:
@@ -41,7 +41,7 @@ def detection_row(sample: DetDataSample) -> dict:
     """
     found = sample.pred_instances
     return dict(
-        boxes_row(sample),
+        make_boxes_row(sample),
         image_id=sample.image_id,
         unreadable=sample.unreadable if is_unreadable(sample) else None,
         num_views=found.num_views.numpy(),

@@ -27,10 +27,10 @@ from mmengine.runner import Runner
 from rich.table import Table
 
 from ..annotation.dataset import UnlabeledDataset
-from ..annotation.rows import boxes_row
+from ..annotation.rows import make_boxes_row
 from ..coco.evaluation import detection_metrics
 from ..inference.tta import MultiViewTTA
-from ..inference.view_batches import MadeView, made_views, make_pixels
+from ..inference.view_batches import MadeView, list_made_views, make_pixels
 from ..text import format_table
 from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
@@ -215,7 +215,7 @@ class Comparison:
     def _map(self, variant: Variant) -> float | None:
         if not (self.truth and variant.found):
             return None
-        rows = map(boxes_row, variant.found.values())
+        rows = map(make_boxes_row, variant.found.values())
         return detection_metrics(rows, self.truth)['bbox_mAP']
 
 
@@ -260,7 +260,7 @@ class BarePasses:
     def _views(self, indices: Sequence[int]) -> list[MadeView]:
         """List the views of some images."""
         data = [self.dataset[i] for i in indices]
-        return made_views(
+        return list_made_views(
             self.model.views or (),
             [one['inputs'] for one in data],
             [one['data_samples'] for one in data],

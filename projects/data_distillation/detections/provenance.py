@@ -18,7 +18,7 @@ TEACHER_KEYS = (
 )
 
 
-def differing_keys(one: dict, other: dict) -> list[str]:
+def find_differing_keys(one: dict, other: dict) -> list[str]:
     """Find the keys whose values differ.
 
     Args:

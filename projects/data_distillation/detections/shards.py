@@ -88,7 +88,7 @@ def read_shard(path: Path) -> tuple[pa.Table, dict]:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         # Other threads read other shards at the same time.
         table = file.read(use_threads=False)
-    return table.replace_schema_metadata(None), provenance_of(table.schema)
+    return table.replace_schema_metadata(None), decode_provenance(table.schema)
 
 
 def read_provenance(path: Path) -> dict:
@@ -102,7 +102,7 @@ def read_provenance(path: Path) -> dict:
     """
     with naming_damage():
         schema = pq.read_schema(path)
-    return provenance_of(schema)
+    return decode_provenance(schema)
 
 
 def count_rows(path: Path) -> tuple[int, int]:
@@ -121,7 +121,7 @@ def count_rows(path: Path) -> tuple[int, int]:
     """
     with naming_damage():
         metadata = pq.read_metadata(path)
-    provenance_of(metadata.schema.to_arrow_schema())
+    decode_provenance(metadata.schema.to_arrow_schema())
     column = SCHEMA.get_field_index('unreadable')
     num_null = sum(
         metadata.row_group(i).column(column).statistics.null_count
@@ -149,7 +149,7 @@ def naming_damage() -> Iterator[None]:
         raise ShardError(f'damaged: {reason}') from error
 
 
-def provenance_of(schema: pa.Schema) -> dict:
+def decode_provenance(schema: pa.Schema) -> dict:
     """Return what made the detections of a shard.
 
     Args:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmengine.logging import print_log
 
-from .provenance import TEACHER_KEYS, differing_keys
+from .provenance import TEACHER_KEYS, find_differing_keys
 from .shards import (
     SCHEMA,
     ShardError,
@@ -124,14 +124,10 @@ class DetectionStore:
     def _write(self, rows: list[dict]) -> None:
         if not rows:
             return
-        if self.provenance is None:
-            raise StoreError(
-                'a store must be given a provenance to write, got '
-                f'{len(rows)} images for {self.folder} without one'
-            )
+        provenance = self.require_provenance()
         shard = self.folder / f'{uuid.uuid4().hex}.parquet'
         try:
-            write_shard(shard, rows, self.provenance)
+            write_shard(shard, rows, provenance)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -153,7 +149,7 @@ class DetectionStore:
             StoreError: If a shard has another provenance.
         """
         images: dict[str, bool] = {}
-        for shard in self._from_shards(images_of):
+        for shard in self._from_shards(list_images):
             for name, is_read in shard.items():
                 images[name] = is_read or images.get(name, False)
         return images
@@ -187,7 +183,7 @@ class DetectionStore:
             )
         table = pa.concat_tables([SCHEMA.empty_table(), *tables])
         del tables
-        rows = one_row_per_image(table)
+        rows = choose_rows(table)
         names, ids = (table[k].take(rows) for k in ('file_name', 'image_id'))
         if image_ids is not None:
             known = pc.index_in(names, pa.array([*image_ids], pa.string()))
@@ -251,6 +247,20 @@ class DetectionStore:
             )
         self._broken.add(shard)
 
+    def require_provenance(self) -> dict:
+        """Return what made the detections.
+
+        Raises:
+            StoreError: If the store was given no provenance, and has no
+                detections that say it.
+        """
+        if self.provenance is None:
+            raise StoreError(
+                f'it is not known what makes the detections of {self.folder}: '
+                'the store must be given a provenance, or have detections'
+            )
+        return self.provenance
+
     def check_same_teacher(self, provenance: dict) -> None:
         """Check that these detections can judge others.
 
@@ -279,7 +289,7 @@ class DetectionStore:
 
     def _check_provenance(self, shard: Path, found: dict) -> None:
         self.provenance = self.provenance or found
-        differing = differing_keys(found, self.provenance)
+        differing = find_differing_keys(found, self.provenance)
         if differing:
             raise StoreError(
                 f'{self.folder} holds detections that this run would not '
@@ -288,7 +298,7 @@ class DetectionStore:
             )
 
 
-def images_of(table: pa.Table) -> dict[str, bool]:
+def list_images(table: pa.Table) -> dict[str, bool]:
     """List the images of a shard.
 
     Args:
@@ -303,7 +313,7 @@ def images_of(table: pa.Table) -> dict[str, bool]:
     return dict(zip(names, is_read.to_pylist(), strict=True))
 
 
-def one_row_per_image(table: pa.Table) -> pa.Array:
+def choose_rows(table: pa.Table) -> pa.Array:
     """Choose one row of each image.
 
     An image has several rows if two runs did it at the same time, or if it was

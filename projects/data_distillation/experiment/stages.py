@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..annotation.provenance import provenance_of
-from ..detections.provenance import differing_keys
+from ..annotation.provenance import make_provenance
+from ..detections.provenance import find_differing_keys
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import hash_labels
 from ..training.resume import find_last_checkpoint
@@ -186,9 +186,9 @@ class Stages:
             return []
         cfg = self.experiment.load(stage)
         cfg.load_from = str(teacher)
-        made = provenance_of(cfg, self.experiment.images(stage))
+        made = make_provenance(cfg, self.experiment.images(stage))
         purpose = self.experiment.detection_hook(stage).purpose
-        return differing_keys(found, dict(made, purpose=purpose))
+        return find_differing_keys(found, dict(made, purpose=purpose))
 
     def detection_settings(self, stage: str) -> dict:
         """Return what is made of detections, and of which images."""

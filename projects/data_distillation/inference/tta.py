@@ -5,10 +5,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
+from mmdet.models import BaseDetector
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, BaseTTAModel, revert_sync_batchnorm
+from mmengine.model import BaseTTAModel, revert_sync_batchnorm
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.cuda import OutOfMemoryError  # in `torch` since 2.5
@@ -17,15 +18,15 @@ from ..text import format_error
 from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
-from .unreadable import as_unreadable
+from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
     MadeView,
     batches,
-    loaded_views,
-    made_views,
+    list_loaded_views,
+    list_made_views,
     make_pixels,
-    one_by_one,
+    split_images,
 )
 from .view_boxes import concatenate_views, in_original_image, to_host
 
@@ -166,7 +167,7 @@ class MultiViewTTA(BaseTTAModel):
             'current',
             logging.WARNING,
         )
-        return [self._annotate_alone(image) for image in one_by_one(data)]
+        return [self._annotate_alone(image) for image in split_images(data)]
 
     def _annotate_alone(self, data: dict) -> DetDataSample:
         """Annotate a batch of one image, which may need too much memory."""
@@ -175,7 +176,7 @@ class MultiViewTTA(BaseTTAModel):
             return self._annotate(data)[0]
         except OutOfMemoryError as error:
             reason = f'out of memory: {format_error(error)}'
-        return self._annotate(as_unreadable(data, reason))[0]
+        return self._annotate(mark_unreadable(data, reason))[0]
 
     def _annotate(self, data: dict) -> list[DetDataSample]:
         """Detect and merge, without regard to the memory."""
@@ -187,7 +188,7 @@ class MultiViewTTA(BaseTTAModel):
             detected = self._detect(views, len(samples))
             merged = self.merge_preds(detected)
         return [
-            merged_sample(sample, instances)
+            make_merged_sample(sample, instances)
             for sample, instances in zip(samples, merged, strict=True)
         ]
 
@@ -232,7 +233,7 @@ class MultiViewTTA(BaseTTAModel):
         return next(self.module.parameters()).device
 
     @property
-    def teachers(self) -> list[BaseModel]:
+    def teachers(self) -> list[BaseDetector]:
         """All detectors, in the order in which their views are merged."""
         return [self.module, *self.other_teachers]
 
@@ -273,15 +274,16 @@ class MultiViewTTA(BaseTTAModel):
         """Return all views of a batch, and the sample of each image."""
         images, samples = data['inputs'], data['data_samples']
         are_made = not isinstance(samples[0], DetDataSample)
-        if are_made == (self.views is not None):
-            raise ValueError(
-                'views are made either by MultiViewTTA(views=[...]) or by '
-                '`TestTimeAug` at the end of the data pipeline, got '
-                f'{"both" if are_made else "neither"}'
-            )
-        if self.views is None:
-            return loaded_views(images, samples), samples[0]
-        return made_views(self.views, images, samples, self.device), samples
+        if self.views is None and are_made:
+            return list_loaded_views(images, samples), samples[0]
+        if self.views is not None and not are_made:
+            views = list_made_views(self.views, images, samples, self.device)
+            return views, samples
+        raise ValueError(
+            'views are made either by MultiViewTTA(views=[...]) or by '
+            '`TestTimeAug` at the end of the data pipeline, got '
+            f'{"both" if are_made else "neither"}'
+        )
 
     def _detect(
         self, views: Sequence[MadeView | LoadedView], num_images: int
@@ -303,7 +305,7 @@ class MultiViewTTA(BaseTTAModel):
         return [[by_view[key] for key in sorted(by_view)] for by_view in found]
 
 
-def merged_sample(
+def make_merged_sample(
     original: DetDataSample, found: InstanceData
 ) -> DetDataSample:
     """Make the sample of an image from its merged detections.

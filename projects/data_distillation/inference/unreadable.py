@@ -4,7 +4,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 
-def unreadable_sample(reason: str) -> dict:
+def make_unreadable(reason: str) -> dict:
     """Make the data that stand for an image that could not be read.
 
     Args:
@@ -25,7 +25,7 @@ def is_unreadable(sample: DetDataSample) -> bool:
     return 'unreadable' in sample.metainfo
 
 
-def as_unreadable(data: dict, reason: str) -> dict:
+def mark_unreadable(data: dict, reason: str) -> dict:
     """Mark all images of a batch as unreadable, so that they get no views.
 
     Args:

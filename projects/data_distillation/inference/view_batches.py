@@ -134,7 +134,7 @@ class LoadedView:
         return flipped, is_whole
 
 
-def made_views(
+def list_made_views(
     views: Sequence[View],
     images: Sequence[Tensor],
     samples: Sequence[DetDataSample],
@@ -209,7 +209,7 @@ def drop_equal_views(views: Sequence[View], image: Tensor) -> list[View]:
     return list(by_key.values())
 
 
-def loaded_views(
+def list_loaded_views(
     images: Sequence[Sequence[Tensor]],
     samples: Sequence[Sequence[DetDataSample]],
 ) -> list[LoadedView]:
@@ -282,7 +282,7 @@ def make_pixels(views: Sequence[MadeView | LoadedView]) -> list[Tensor]:
     return [view.pixels(made[view.image_index]) for view in views]
 
 
-def one_by_one(data: dict) -> Iterator[dict]:
+def split_images(data: dict) -> Iterator[dict]:
     """Split a batch into its images.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..annotation.dataset import check_unique, find_images
+from ..annotation.dataset import check_unique, list_images
 from ..coco.reading import CocoError, read_coco
 from ..coco.schema import find_name_error
 from ..coco.splits import split_coco
@@ -148,7 +148,7 @@ class Sources:
             write_json(file, dict(images=infos))
         else:
             file, images_folder = '', source
-            names = [image['file_name'] for image in find_images(source)]
+            names = [image['file_name'] for image in list_images(source)]
         check_any_is_there(names, images_folder)
         if self.unlabeled_truth:
             check_truth(self.unlabeled_truth, names)

@@ -54,7 +54,7 @@ def select_labels(
     rules = SelectionRules(**selection)
     labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
     store = open_store(detections)
-    provenance = store.provenance or {}
+    provenance = store.require_provenance()
     if provenance.get('purpose') == 'validation':
         raise StoreError(
             f'{detections} holds detections of validation images: they cannot '
