@@ -1,4 +1,4 @@
-"""Writes MMEngine's text configs the way people write them."""
+"""Writes MMEngine's text configs in the style in which people write them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ STYLE = dict(
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression, such as one for a value of the inherited config.
+    """An expression, for example for a value of the inherited config.
 
     Args:
-        text: Such as `_base_.model.neck`.
-        changes: If it is a dict, what to replace in it.
+        text: The expression, such as `_base_.model.neck`.
+        changes: The items to replace, if the value is a dict; None to leave
+            the value as it is.
     """
 
     text: str
@@ -27,11 +28,11 @@ class Expression:
 
 
 def format_value(value: object) -> str:
-    """Write a value as Python, dicts as `dict(key=...)`.
+    """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
-        value: Of numbers, texts, None, `Code`, and lists, tuples and
-            dicts of these.
+        value: A number, a text, None or an `Expression`, or a list, tuple or
+            dict of these.
     """
     if isinstance(value, Expression):
         return format_changed(value) if value.changes else value.text
@@ -46,7 +47,7 @@ def format_value(value: object) -> str:
 
 
 def format_changed(value: Expression) -> str:
-    """Write a dict that is another one with changes."""
+    """Write a dict that changes items of another dict."""
     return f'dict({value.text}, {format_arguments(value.changes)})'
 
 
@@ -62,13 +63,14 @@ def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
     """Write a config file.
 
     Args:
-        card: Its docstring.
-        base: The config it inherits from.
-        settings: What it sets, in this order; a key that begins with `#` is a
-            comment before the next one, whatever its value.
+        card: The docstring of the config.
+        base: The config from which it inherits.
+        settings: The names and values that it sets, in this order. A key that
+            starts with `#` is a comment before the next setting; its value is
+            not used.
 
     Returns:
-        The text of the file, with at most 79 columns where that is possible.
+        The text of the file, with at most 79 columns if possible.
     """
     lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
     for name, value in settings.items():
@@ -84,16 +86,18 @@ def find_changes(
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
 ) -> object | None:
-    """Return what to write so that a rule holds for every dict in a value.
+    """Find what to write so that a rule holds for every dict in a value.
 
-    MMEngine merges dicts into those of the base config, but replaces lists:
-    their unchanged parts are taken from the base config by name.
+    MMEngine merges dicts into those of the base config, but it replaces lists.
+    In a list, the elements that do not change are therefore written as
+    expressions that name them in the base config.
 
     Args:
-        value: Of the base config.
-        path: Where it is there, such as `_base_.model`.
-        change: Takes a dict, and returns what to replace in it.
-        is_merged: Whether MMEngine merges dicts at this place.
+        value: The value in the base config.
+        path: The path of the value there, such as `_base_.model`.
+        change: The rule: a function that takes a dict and returns the items
+            to replace in it.
+        is_merged: Whether MMEngine merges dicts at this path.
 
     Returns:
         The changes; None if nothing changes.
@@ -120,7 +124,7 @@ def find_changes_of_dict(
     change: Callable[[Mapping], dict],
     is_merged: bool,
 ) -> object | None:
-    """Do for a dict what `changes_of` does."""
+    """Find the changes of a dict, see `find_changes`."""
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:
