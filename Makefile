@@ -26,9 +26,12 @@ screenshot: setup  ## Take docs/report.png of the demo's page (after `make demo`
 	@$(BIN)/python tools/screenshot.py $(WORK_DIR)/report.html docs/report.png \
 		--height 1240
 
-lint: setup  ## Check style and format
+lint: setup  ## Check style, format, spelling, imports between packages, types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
 
 format: setup  ## Rewrite the files in the project's format
 	@$(BIN)/ruff check --fix

@@ -1,16 +1,24 @@
-"""Where the processes of a Slurm job meet, and how those of CPUs end."""
+"""Where results go, where Slurm's processes meet, how those of CPUs end."""
 
 import contextlib
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
+from builders import ROOT
 from torch import distributed
 
+from projects.data_distillation.annotation.interruption import (
+    AnnotationStopped,
+)
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
+    default_work_dir,
     first_host,
+    load_mmdet_tool,
     set_slurm_master,
+    work_dir_flag,
 )
 
 SRUN = dict(
@@ -89,12 +97,12 @@ class Model:
         self.me = self
 
 
-def run_a_model(died: list[bool], exits: bool) -> None:
+def run_a_model(died: list[bool], end: type[BaseException] | None) -> None:
     """Note whether there was a process group yet when the model died."""
     model = Model()
     weakref.finalize(model, lambda: died.append(distributed.is_initialized()))
-    if exits:
-        sys.exit(0)
+    if end:
+        raise end
 
 
 @pytest.fixture
@@ -109,16 +117,16 @@ def of_slurm(monkeypatch):
         monkeypatch.setenv(name, 'to be set')
 
 
-@pytest.mark.parametrize('exits', [False, True])
-def test_process_group_ends_after_the_models_in_it(of_slurm, exits):
+@pytest.mark.parametrize('end', [None, SystemExit, AnnotationStopped])
+def test_process_group_ends_after_the_models_in_it(of_slurm, end):
     died = []
 
     with (
-        pytest.raises(SystemExit) if exits else contextlib.nullcontext(),
+        pytest.raises(end) if end else contextlib.nullcontext(),
         cpu_processes('slurm'),
     ):
         assert distributed.get_world_size() == 1
-        run_a_model(died, exits)
+        run_a_model(died, end)
 
     assert not distributed.is_initialized()
     assert died == [True]
@@ -139,3 +147,73 @@ def test_other_launcher_is_refused_without_a_gpu():
         cpu_processes('mpi'),
     ):
         pass
+
+
+# --- the work folder --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('experiment', 'work_dir'),
+    [
+        (ROOT / 'configs/digits', 'work_dirs/digits'),
+        (
+            ROOT / 'configs/coco/faster-rcnn_r50_fpn/co35_co80',
+            'work_dirs/coco/faster-rcnn_r50_fpn/co35_co80',
+        ),
+        (ROOT / 'configs/digits/../bccd', 'work_dirs/bccd'),
+        (ROOT / 'configs', 'work_dirs'),
+        # Elsewhere.
+        ('/data/configs/mine/cells', 'work_dirs/cells'),
+        (ROOT / 'tests', 'work_dirs/tests'),
+    ],
+)
+def test_experiment_has_a_work_folder_of_its_own(experiment, work_dir):
+    assert default_work_dir(Path(experiment)) == Path(work_dir)
+
+
+def test_relative_path_of_an_experiment_is_the_same_experiment(monkeypatch):
+    monkeypatch.chdir(ROOT / 'configs/bccd')
+
+    assert default_work_dir(Path()) == Path('work_dirs/bccd')
+    assert default_work_dir(Path('../digits')) == Path('work_dirs/digits')
+
+
+def flag(monkeypatch, tool: str, *arguments: object) -> list[str]:
+    """Return what is added to a command line of one of MMDetection's tools."""
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+    # The tools set it.
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    return work_dir_flag(load_mmdet_tool(tool).parse_args())
+
+
+def test_stage_without_a_work_folder_gets_that_of_distill(
+    monkeypatch, tmp_path
+):
+    stages = ROOT / 'configs/digits'
+    own = tmp_path / 'cells/teacher.py'
+    own.parent.mkdir()
+    own.write_text(f'_base_ = {str(stages / "teacher.py")!r}')
+
+    trained = flag(monkeypatch, 'train.py', stages / 'teacher.py')
+    annotated = flag(monkeypatch, 'test.py', stages / 'annotate.py', 't.pth')
+
+    assert trained == ['--work-dir', 'work_dirs/digits/teacher']
+    assert annotated == ['--work-dir', 'work_dirs/digits/annotate']
+    elsewhere = ['--work-dir', 'work_dirs/cells/teacher']
+    assert flag(monkeypatch, 'train.py', own) == elsewhere
+
+
+def test_work_folder_that_is_named_stays(monkeypatch, tmp_path):
+    teacher = ROOT / 'configs/digits/teacher.py'
+    own = tmp_path / 'teacher.py'
+    own.write_text(f"_base_ = {str(teacher)!r}\nwork_dir = 'mine'")
+
+    said = [
+        (teacher, '--work-dir', 'mine'),
+        (teacher, '--cfg-options', 'work_dir=mine'),
+        (own,),
+    ]
+
+    assert [flag(monkeypatch, 'train.py', *words) for words in said] == [
+        [], [], []
+    ]  # fmt: skip

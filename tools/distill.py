@@ -26,6 +26,7 @@ from projects.data_distillation.experiment.run import (
     run_seeds,
 )
 from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.report.page import write_report
 
 
@@ -101,19 +102,6 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help="as MMDetection's tools take them, for every stage",
     )
-
-
-def default_work_dir(experiment: Path) -> Path:
-    """Return `work_dirs/` and the experiment's path below `configs/`.
-
-    Args:
-        experiment: Its folder; of one elsewhere only the name counts.
-    """
-    configs = Path(__file__).resolve().parents[1] / 'configs'
-    experiment = experiment.resolve()
-    if configs in experiment.parents:
-        return Path('work_dirs') / experiment.relative_to(configs)
-    return Path('work_dirs') / experiment.name
 
 
 def distillation_of(args: argparse.Namespace) -> Distillation:

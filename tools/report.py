@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from distill import default_work_dir
 from mmengine.config import Config, DictAction
 
+from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.report.page import write_report
 
 

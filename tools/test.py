@@ -1,6 +1,7 @@
 """Annotate or evaluate: MMDetection's `tools/test.py`, with all its flags.
 
-It also finds this repository's packages, and runs distributed on CPUs.
+It also finds this repository's packages, runs distributed on CPUs, and gives
+each stage of each experiment a work folder of its own.
 Example: `python tools/test.py configs/digits/annotate.py TEACHER.pth`
 """
 

@@ -1,6 +1,7 @@
 """Train a detector: MMDetection's `tools/train.py`, with all its flags.
 
-It also finds this repository's packages, and trains distributed on CPUs.
+It also finds this repository's packages, trains distributed on CPUs, and gives
+each stage of each experiment a work folder of its own.
 Example: `python tools/train.py configs/digits/teacher.py`
 """
 

@@ -1,20 +1,17 @@
-"""Detections on the 72 held-out images of BCCD, to judge those of annotate.py.
+r"""Detections on the 72 held-out images of BCCD, to judge annotate.py by.
 
 Their truth says how precise labels are from which score on: for
 `PrecisionSelector`, `tools/label_quality.py` and the warnings of
 `tools/select_labels.py` (docs/selection.md). No label is made of them.
 
-Command: python tools/test.py configs/bccd_gfl_tiny/validate.py TEACHER.pth
-    --work-dir work_dirs/bccd_gfl_tiny/validate
+Command: python tools/test.py configs/bccd_gfl_tiny/validate.py \
+    work_dirs/bccd_gfl_tiny/teacher/iter_400.pth
+Time: not noted.
 """
 
 _base_ = './annotate.py'
 
-test_dataloader = dict(
-    dataset=dict(
-        ann_file='annotations/test.json', data_prefix=dict(img='images/')
-    )
-)
+test_dataloader = dict(dataset=_base_.val_images)
 custom_hooks = [
-    dict(type='DetectionHook', labeled=_base_.custom_hooks[0].labeled)
+    dict(type='DetectionHook', labeled=_base_.known_images.labeled)
 ]

@@ -1,9 +1,11 @@
-"""Teacher of the digits example: the labeled images only (paper, section 3).
+"""Teacher of the digits example, on the labeled images only.
 
-The detector and its schedule are decided here; the other stages inherit them.
+The detector and its schedule are decided here. The other stages inherit them.
 
+Paper: section 3, step 1.
 Command: python tools/train.py configs/digits/teacher.py
-Time: 1 min on two cores. Result: 54.7 mAP on val (seed 0), the lower bound.
+Time: 1 min on two cores.
+Result: 54.7 mAP on val (seed 0), the lower bound.
 """
 
 _base_ = [

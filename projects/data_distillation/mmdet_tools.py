@@ -1,4 +1,4 @@
-"""Runs MMDetection's own tools, also distributed over CPUs."""
+"""Runs MMDetection's own tools, also in several processes on CPUs."""
 
 import argparse
 import gc
@@ -17,9 +17,10 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
+from .annotation.interruption import AnnotationStopped
 from .inference.safe_loading import refusing_code
 
-# The wrapper that the runner makes by default asks for a GPU.
+# The wrapper that the runner makes by default needs a GPU.
 CPU_OPTIONS = [
     '--cfg-options',
     'model_wrapper_cfg.type=MMDistributedDataParallel',
@@ -27,10 +28,12 @@ CPU_OPTIONS = [
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 
-# A flag of ours, which MMDetection's tools do not know.
+# This flag is added here: MMDetection's tools do not know it.
 DRY_RUN = '--dry-run'
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook'}
-# What srun sets for each of its tasks, and sbatch alone does not.
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+# The variables that srun sets for each of its tasks. sbatch alone does not set
+# all of them.
 SLURM_VARIABLES = (
     'SLURM_JOB_ID',
     'SLURM_STEP_ID',
@@ -39,62 +42,120 @@ SLURM_VARIABLES = (
     'SLURM_LOCALID',
     'SLURM_NTASKS',
 )
-# Below the ports that Linux gives to whoever asks for any.
+# These are below the ports that Linux gives to a program that asks for any.
 SLURM_PORTS = range(10_000, 30_000)
 
 
 def run_mmdet_tool(name: str) -> None:
-    """Run a tool that MMDetection ships, with this process's arguments.
+    """Run a tool that MMDetection ships, with the arguments of this process.
+
+    If neither the arguments nor the config name a work folder, it is that of
+    the stage within its experiment (see `default_work_dir`).
 
     Args:
-        name: Its file name, such as `'train.py'`.
+        name: The file name of the tool, such as `'train.py'`.
 
     Raises:
+        SystemExit: With exit code 143, if SIGTERM has stopped an annotation.
         CheckpointError: If a checkpoint could run code.
-        ValueError: If `--dry-run` is among them, and there is nothing to
-            annotate.
+        ValueError: If `--dry-run` is among the arguments, and the config has
+            nothing to annotate.
     """
-    is_dry_run = DRY_RUN in sys.argv
-    if is_dry_run:
-        sys.argv.remove(DRY_RUN)
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher
     if launcher == 'slurm':
         set_slurm_master(os.environ)
-    with ExitStack() as during:
-        if launcher != 'none' and not torch.cuda.is_available():
-            during.enter_context(cpu_processes(launcher))
-            sys.argv += CPU_OPTIONS
-        during.enter_context(refusing_code())
-        tool = load_mmdet_tool(name)
-        if is_dry_run:
-            check_annotates(tool.parse_args().config)
-            sys.argv += ['--cfg-options', 'dry_run=True']
-        tool.main()
+    try:
+        with ExitStack() as during:
+            if launcher != 'none' and not torch.cuda.is_available():
+                during.enter_context(cpu_processes(launcher))
+                sys.argv += CPU_OPTIONS
+            during.enter_context(refusing_code())
+            call_tool(load_mmdet_tool(name))
+    except AnnotationStopped as stop:
+        sys.exit(stop.exit_code)
+
+
+def call_tool(tool: ModuleType) -> None:
+    """Call a tool, which may be told `--dry-run`.
+
+    Args:
+        tool: The module of the tool.
+    """
+    is_dry_run = DRY_RUN in sys.argv
+    if is_dry_run:
+        sys.argv.remove(DRY_RUN)
+    args = tool.parse_args()
+    sys.argv += work_dir_flag(args)
+    if is_dry_run:
+        check_annotates(args.config)
+        sys.argv += ['--cfg-options', 'dry_run=True']
+    tool.main()
 
 
 def load_mmdet_tool(name: str) -> ModuleType:
     """Import a tool that MMDetection ships as a file.
 
     Args:
-        name: Its file name, such as `'train.py'`.
+        name: The file name of the tool, such as `'train.py'`.
+
+    Raises:
+        ImportError: If it is not a Python file.
     """
     file = Path(mmdet.__file__).parent / '.mim' / 'tools' / name
     spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f'a tool must be a Python file, got {name!r}')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool
+
+
+def work_dir_flag(args: argparse.Namespace) -> list[str]:
+    """Return the flag for the default work folder of a stage.
+
+    MMDetection names the folder after the config file alone, and every
+    experiment has a `teacher.py`.
+
+    Args:
+        args: What the tool was given: `config`, `work_dir` and `cfg_options`.
+
+    Returns:
+        `--work-dir` and the folder. It is empty if the arguments or the
+        config name a folder.
+    """
+    if args.work_dir is not None:
+        return []
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    if cfg.get('work_dir') is not None:
+        return []
+    config = Path(args.config)
+    return ['--work-dir', str(default_work_dir(config.parent) / config.stem)]
+
+
+def default_work_dir(experiment: Path) -> Path:
+    """Return `work_dirs/` and the experiment's path below `configs/`.
+
+    Args:
+        experiment: The folder of its stage configs. If it is not below the
+            `configs/` of this repository, only its name counts.
+    """
+    experiment = experiment.resolve()
+    if experiment.is_relative_to(CONFIGS):
+        return Path('work_dirs') / experiment.relative_to(CONFIGS)
+    return Path('work_dirs') / experiment.name
 
 
 def check_annotates(config: str) -> None:
     """Check that a config can be tried with `--dry-run`.
 
     Args:
-        config: The file.
+        config: The path of the config.
 
     Raises:
-        ValueError: If it has no hook that would act on it.
+        ValueError: If the config has no hook that knows the flag.
     """
     hooks = Config.fromfile(config).get('custom_hooks', ())
     types = {getattr(h['type'], '__name__', h['type']) for h in hooks}
@@ -108,32 +169,45 @@ def check_annotates(config: str) -> None:
 
 @contextmanager
 def cpu_processes(launcher: str) -> Iterator[None]:
-    """Have a process group over gloo; mmengine's own way needs GPUs.
+    """Join processes on CPUs into a gloo group; MMEngine's own way needs GPUs.
 
-    It ends before the interpreter does: gloo's threads may still hold tensors
-    then, and abort the process (github.com/pytorch/pytorch/pull/179291).
+    The group ends before the interpreter does. Otherwise, threads of gloo may
+    still hold tensors at that time and abort the process
+    (github.com/pytorch/pytorch/pull/179291).
 
     Args:
-        launcher: `'pytorch'` (torchrun has set the environment) or `'slurm'`.
+        launcher: `'pytorch'`, if torchrun has set the environment, or
+            `'slurm'`.
+
+    Yields:
+        Nothing.
 
     Raises:
-        ValueError: For another launcher.
+        ValueError: If the launcher is another.
     """
     init_cpu_processes(launcher)
     try:
         yield
-    except SystemExit as end:
-        # Its frames hold the runner, whose model holds the group.
+    except (AnnotationStopped, SystemExit) as end:
+        # The frames hold the runner, whose model holds the group.
         traceback.clear_frames(end.__traceback__)
         leave_processes()
         raise
-    # After an error, gloo may wait for the others in the middle of something:
-    # this process must end without waiting, so that the launcher sees it.
+    # After an error, gloo may wait for the other processes, which are in the
+    # middle of something. This process must end without waiting, so that the
+    # launcher sees the error.
     leave_processes()
 
 
 def init_cpu_processes(launcher: str) -> None:
-    """Start the process group of `cpu_processes`."""
+    """Start the process group of `cpu_processes`.
+
+    Args:
+        launcher: `'pytorch'` or `'slurm'`.
+
+    Raises:
+        ValueError: If the launcher is another.
+    """
     if launcher not in ('pytorch', 'slurm'):
         raise ValueError(
             "without a GPU the launcher must be 'none', 'pytorch' or 'slurm', "
@@ -149,21 +223,22 @@ def init_cpu_processes(launcher: str) -> None:
 
 
 def leave_processes() -> None:
-    """End the process group, once the models in it are gone."""
+    """End the process group, after the models in it are gone."""
     gc.collect()
     distributed.destroy_process_group()
 
 
 def set_slurm_master(environ: MutableMapping[str, str]) -> None:
-    """Say where the processes of a Slurm job meet, unless it is said already.
+    """Say where the processes of a Slurm job step meet.
 
-    Sets `MASTER_ADDR` to the host of the first task, and `MASTER_PORT` to a
-    port of this job step, so that two jobs on a host do not meet. mmengine
-    respects both; its own way asks `scontrol`, which containers may lack, and
-    has one port for all jobs.
+    This sets `MASTER_ADDR` to the host of the first task, and `MASTER_PORT` to
+    a port that depends on job and step, so that two jobs on a host do not
+    clash. Variables that are set already stay. MMEngine respects both. Its own
+    way asks `scontrol`, which containers may lack, and uses one port for all
+    jobs.
 
     Args:
-        environ: The environment of the process, changed in place.
+        environ: The environment of the process. It is changed in place.
 
     Raises:
         ValueError: If srun did not start this process.
@@ -171,23 +246,24 @@ def set_slurm_master(environ: MutableMapping[str, str]) -> None:
     missing = [name for name in SLURM_VARIABLES if name not in environ]
     if missing:
         raise ValueError(
-            "the launcher 'slurm' is for processes that srun starts, which "
-            f'sets {missing}: use tools/slurm_train.sh or tools/slurm_test.sh '
-            'inside an sbatch script too'
+            "the launcher 'slurm' is for processes that srun starts, because "
+            f'srun sets {missing}: use tools/slurm_train.sh or '
+            'tools/slurm_test.sh, also inside an sbatch script'
         )
-    # Of all hosts of the job, a step may have some.
+    # A step may have only some of the hosts of the job.
     hosts = environ.get('SLURM_STEP_NODELIST', environ['SLURM_NODELIST'])
     job, step = (int(environ[name]) for name in SLURM_VARIABLES[:2])
-    # Each job has 31 ports, for so many of its steps at once.
+    # Each job has 31 ports, for as many of its steps at the same time.
     port = SLURM_PORTS[(31 * job + step) % len(SLURM_PORTS)]
     environ.setdefault('MASTER_ADDR', first_host(hosts))
     environ.setdefault('MASTER_PORT', str(port))
 
 
 def first_host(hosts: str) -> str:
-    """Return the first host of a list as Slurm writes it.
+    """Return the first host of a list in Slurm's notation.
 
     Args:
-        hosts: Such as `'rack[01-04,7]x,login'`, which starts with `rack01x`.
+        hosts: The list. For `'rack[01-04,7]x,login'`, the first host is
+            `'rack01x'`.
     """
     return re.sub(r'\[(\w+)[^\]]*\]', r'\1', hosts).split(',')[0]

@@ -8,32 +8,39 @@ from rich.console import Console
 from rich.table import Table
 
 
-def duration(seconds: float) -> str:
-    """Write seconds as hours, minutes and seconds."""
+def format_duration(seconds: float) -> str:
+    """Return a number of seconds as hours, minutes and seconds, `1:02:03`."""
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def megabytes(count: float) -> str:
-    """Write a number of bytes as megabytes."""
-    return f'{count / 1e6:,.0f} MB'
+def format_megabytes(num_bytes: float) -> str:
+    """Return a number of bytes in megabytes (1 MB = 10**6 bytes)."""
+    return f'{num_bytes / 1e6:,.0f} MB'
 
 
 _repr = Repr()
 _repr.maxstring = 80
 
 
-def shown(value: object) -> str:
-    """Write a JSON value down for a message, shortened if it is long."""
+def format_value(value: object) -> str:
+    """Return a JSON value as text for a message; a long value is shortened."""
     return _repr.repr(value)
 
 
-def one_line(error: Exception) -> str:
-    """Return the first line of an error's text, without addresses."""
+def format_error(error: Exception) -> str:
+    """Return the first line of an error's text, without memory addresses.
+
+    Args:
+        error: Any exception.
+
+    Returns:
+        The line; the name of the error's class if it has no text.
+    """
     text = next(iter(str(error).splitlines()), '') or type(error).__name__
     return re.sub(r' at 0x[0-9a-fA-F]+', '', text)
 
 
-def render(table: Table) -> str:
+def format_table(table: Table) -> str:
     """Return a table as plain text, 80 columns wide."""
     # A class may be called 'cell [left]' or ':smile:'.
     console = Console(width=80, color_system=None, markup=False, emoji=False)

@@ -21,7 +21,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.annotation.interruption import StopRequest
+from projects.data_distillation.annotation.interruption import (
+    AnnotationStopped,
+    StopRequest,
+)
+from projects.data_distillation.mmdet_tools import run_mmdet_tool
 
 NUM_IMAGES = 5
 # A batch has the three sizes of the views: this long, three times.
@@ -32,12 +36,14 @@ NUM_FORWARDS = multiprocessing.Value('i', lock=False)
 
 
 def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
-    """Run slowly in a process of its own, without the seconds of imports.
+    """Run `tools/test.py` slowly, without the seconds that imports take.
 
     Returns:
         Its id.
     """
     NUM_FORWARDS.value = 0
+    config = Path(cfg.work_dir).with_suffix('.py')
+    cfg.dump(config)
     pid = os.fork()
     if pid:
         return pid
@@ -52,7 +58,8 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
         ToyDetector.seconds_per_forward = SECONDS
         ToyDetector.num_forwards = NUM_FORWARDS
         ToyDetector.max_forwards = max_forwards
-        Runner.from_cfg(cfg).test()
+        sys.argv = ['test.py', str(config), str(cfg.load_from)]
+        run_mmdet_tool('test.py')
         code = 0
     except SystemExit as end:
         code = end.code
@@ -253,11 +260,26 @@ def test_signals_are_as_before_after_the_run(
     runner.logger.setLevel(logging.INFO)
     runner.logger.addHandler(caplog.handler)
 
-    with contextlib.suppress(SystemExit, ValueError):
+    with contextlib.suppress(AnnotationStopped, ValueError):
         runner.test()
 
     assert signal.getsignal(signal.SIGTERM) == before
     assert ('stopped by SIGTERM; what is' in caplog.text) == (end == 'stopped')
+
+
+def test_runner_alone_raises_what_says_how_to_go_on(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    runner = Runner.from_cfg(cfg)
+    runner.model.module.register_forward_pre_hook(
+        lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+
+    with pytest.raises(AnnotationStopped, match='work/detections. Run the sa'):
+        runner.test()
+
+    assert num_stored(tmp_path / 'work') == 1
 
 
 def test_a_request_is_noted_until_it_is_forgotten(tmp_path):

@@ -12,7 +12,7 @@ from builders import stored_row
 from projects.data_distillation.annotation.progress import (
     NUM_MEASURED,
     Progress,
-    existing,
+    nearest_existing,
     size_on_disk,
 )
 from projects.data_distillation.detections.store import DetectionStore
@@ -42,7 +42,7 @@ def test_own_images_and_those_of_others_are_counted(tmp_path):
     pq.write_table(pa.table(dict(x=[1])), tmp_path / 'foreign.parquet')
 
     for _ in range(2):
-        line = progress.line()
+        line = progress.next_line()
         assert line.startswith('6 of 10 images (60%), ')
         assert line.endswith(' left, 2 unreadable')
 
@@ -56,11 +56,11 @@ def test_time_left_is_that_of_all_processes(tmp_path):
 
     progress.add([stored_row('a', BOX)] * 4)
     assert '904 of 1,000 images (90%), 0.07 images/s, 0:24:0' in (
-        progress.line()
+        progress.next_line()
     )
     write(tmp_path, *'abcdefgh')
     # 12 in a minute: 88 take 7 minutes and 20 seconds.
-    assert ', 0.20 images/s, 0:07:2' in progress.line()
+    assert ', 0.20 images/s, 0:07:2' in progress.next_line()
 
 
 def test_expectation_is_measured_without_the_first_batch(tmp_path):
@@ -98,7 +98,7 @@ def test_nothing_to_do_has_no_rate(tmp_path):
     progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 0, 1, [])
 
     assert progress.expectation() == 'nothing is left to do'
-    assert progress.line().startswith('4 of 4 images (100%)')
+    assert progress.next_line().startswith('4 of 4 images (100%)')
 
 
 def test_images_that_others_did_too_are_not_more_than_all(tmp_path):
@@ -107,7 +107,7 @@ def test_images_that_others_did_too_are_not_more_than_all(tmp_path):
     progress.add([stored_row('a'), stored_row('b')])
     write(tmp_path, 'a')
 
-    line = progress.line()
+    line = progress.next_line()
 
     assert line.startswith('2 of 2 images (100%), ')
     assert ', 0:00:00 left' in line
@@ -123,10 +123,11 @@ def test_a_disk_that_is_too_small_is_named(tmp_path):
 def test_lines_come_at_intervals(tmp_path):
     progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1, [])
 
-    assert not progress.is_due()
+    assert not progress.is_due
     progress._last_line -= 301
-    assert progress.is_due()
-    assert not progress.is_due()
+    assert progress.is_due
+    progress.next_line()
+    assert not progress.is_due
 
 
 def test_size_on_disk_is_that_of_a_shard(tmp_path):
@@ -146,5 +147,5 @@ def test_size_on_disk_is_that_of_a_shard(tmp_path):
 
 
 def test_nearest_folder_that_exists(tmp_path):
-    assert existing(tmp_path / 'a' / 'b') == tmp_path
-    assert shutil.disk_usage(existing(tmp_path / 'a')).free
+    assert nearest_existing(tmp_path / 'a' / 'b') == tmp_path
+    assert shutil.disk_usage(nearest_existing(tmp_path / 'a')).free

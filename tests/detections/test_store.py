@@ -142,6 +142,16 @@ def test_other_provenance_is_refused_but_not_another_place(tmp_path):
     assert DetectionStore(tmp_path).provenance['checkpoint'] == 'a.pth'
 
 
+def test_store_without_a_provenance_is_not_written_to(tmp_path):
+    writer = DetectionStore(tmp_path)
+    writer.add(row('a'))
+
+    with pytest.raises(StoreError, match='given a provenance .* got 1 images'):
+        writer.flush()
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ids_of_today_replace_those_of_the_store(tmp_path):
     writer = store(tmp_path)
     writer.add(row('a', 1), row('b', 2), row('c', 3))

@@ -10,6 +10,7 @@ from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.plan import (
     Rates,
     Step,
+    images_per_second,
     output_of,
     plan,
     steps,
@@ -88,3 +89,9 @@ def test_failed_measurement_is_shown():
         output_of(command)
 
     assert str(error.value).endswith('first\nlast\n')
+
+
+def test_measurement_without_a_speed_is_shown():
+    assert images_per_second('measured on 4 images: 2.50 images/s') == 2.5
+    with pytest.raises(StageError, match='must print .* got:\nnothing'):
+        images_per_second('nothing')

@@ -7,12 +7,25 @@ from builders import annotate, annotate_cfg
 
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.stages import Stages, listed
+from projects.data_distillation.experiment.process import StageError
+from projects.data_distillation.experiment.stages import (
+    Stages,
+    finished_checkpoint,
+    listed,
+    metrics_in,
+)
 
 
 def test_few_reasons_are_listed():
     assert listed(['a', 'b', 'c']) == 'a; b; c'
     assert listed(list('abcde')) == 'a; b; c; and 2 more'
+
+
+def test_stage_that_ended_without_results_is_named(tmp_path):
+    with pytest.raises(StageError, match=f'{tmp_path} must hold a checkpoint'):
+        finished_checkpoint(tmp_path)
+    with pytest.raises(StageError, match=f'{tmp_path} must hold metrics'):
+        metrics_in(tmp_path)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from projects.data_distillation.files.images import (
     check_whole,
     decode,
 )
-from projects.data_distillation.text import one_line
 
 FORMATS = [
     ('JPEG', {}),
@@ -67,10 +66,3 @@ def test_file_that_does_not_fit_into_memory_is_refused(tmp_path):
     done = run('python', '-c', READ_WITH_LITTLE_MEMORY, file)
 
     assert done.stderr.endswith('ImageError: cannot be opened: MemoryError\n')
-
-
-def test_reason_is_one_line_without_addresses():
-    error = ValueError('no <x.Y object at 0x7fAb12> here\nnor there')
-
-    assert one_line(error) == 'no <x.Y object> here'
-    assert one_line(ValueError()) == 'ValueError'

@@ -14,7 +14,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.inference.safe_loading import (
     VARIABLE,
-    refusal,
+    explain_refusal,
     refusing_code,
 )
 
@@ -122,9 +122,9 @@ def test_log_buffers_and_numbers_of_both_numpy_versions_load(tmp_path, module):
 
 
 def test_what_is_no_checkpoint_is_not_called_dangerous():
-    text = refusal(
+    text = explain_refusal(
         'Weights... WeightsUnpickler error: Unsupported operand 118'
     )
 
-    assert 'is none: Unsupported operand 118 Is it a web page' in text
+    assert 'is not a checkpoint: Unsupported operand 118 Is it a web ' in text
     assert 'trust' not in text

@@ -7,6 +7,7 @@ import torch
 from builders import ToyDetector, annotate, annotate_cfg, toy_detector_cfg
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 
 from projects.data_distillation import MultiViewTTA
 
@@ -115,6 +116,38 @@ def test_any_other_error_ends_the_run(drawn, checkpoint, tmp_path):
         Runner.from_cfg(cfg).test()
 
     assert not (Path(cfg.work_dir) / 'pseudo_labels.json').exists()
+
+
+def boxes_of_view(*rows: tuple) -> InstanceData:
+    """Rows are (bbox_xyxy, score)."""
+    return InstanceData(
+        bboxes=torch.tensor([bbox for bbox, _ in rows]).reshape(-1, 4).float(),
+        scores=torch.tensor([score for _, score in rows]),
+        labels=torch.zeros(len(rows), dtype=torch.long),
+    )
+
+
+def test_views_are_merged_image_by_image():
+    tta = MultiViewTTA(toy_detector_cfg(), dict(type='NMSMerger'))
+    box, far = [0, 0, 10, 10], [50, 50, 60, 60]
+
+    first, second, unreadable = tta.merge_preds(
+        [
+            [
+                boxes_of_view((box, 0.5)),
+                boxes_of_view((box, 0.75), (far, 0.25)),
+            ],
+            [boxes_of_view((far, 0.5)), boxes_of_view(), boxes_of_view()],
+            [],
+        ]
+    )
+
+    assert first.bboxes.tolist() == [box, far]
+    assert first.scores.tolist() == [0.75, 0.25]
+    assert first.num_views.tolist() == [2, 1]
+    assert second.bboxes.tolist() == [far]
+    assert second.num_views.tolist() == [1]
+    assert unreadable.bboxes.shape == (0, 4)
 
 
 @MODELS.register_module()

@@ -34,7 +34,7 @@ def image_and_sample(height, width, **metainfo):
     return torch.zeros(3, height, width, dtype=torch.uint8), sample
 
 
-def listed(views, *shapes, **kwargs):
+def views_to_make(views, *shapes, **kwargs):
     pairs = [image_and_sample(*shape, **kwargs) for shape in shapes]
     return made_views(views, *zip(*pairs), CPU)
 
@@ -82,7 +82,9 @@ def test_view_of_the_pipeline_is_told_and_inverted_as_the_pipeline_says():
 
 
 def test_views_that_look_the_same_are_made_once():
-    views = listed(views_of_scales((400, 60), (90, 60)), (80, 120), (80, 160))
+    views = views_to_make(
+        views_of_scales((400, 60), (90, 60)), (80, 120), (80, 160)
+    )
 
     assert [(v.image_index, v.index, v.size_hw) for v in views] == [
         (0, 0, (60, 90)),
@@ -121,7 +123,9 @@ def sizes_of(batches_):
 
 
 def test_views_of_one_padded_size_go_together_within_the_budget():
-    views = listed(views_of_scales((90, 60), (64, 64)), *[(80, 120)] * 3)
+    views = views_to_make(
+        views_of_scales((90, 60), (64, 64)), *[(80, 120)] * 3
+    )
     # 60 x 90 becomes 64 x 96, and 43 x 64 becomes 64 x 64.
     largest = 4 * 64 * 96
 
@@ -133,7 +137,7 @@ def test_views_of_one_padded_size_go_together_within_the_budget():
 
 
 def test_a_flip_pair_goes_together_whatever_the_budget():
-    views = listed(views_of_scales((90, 60)), *[(80, 120)] * 2)
+    views = views_to_make(views_of_scales((90, 60)), *[(80, 120)] * 2)
 
     for max_pixels in (1, 3 * 64 * 96):  # 3 views would part a pair
         assert sizes_of(batches(views, 32, max_pixels)) == [
@@ -143,7 +147,7 @@ def test_a_flip_pair_goes_together_whatever_the_budget():
 
 
 def test_sizes_that_are_padded_alike_go_together_and_others_do_not():
-    views = listed(views_of_scales((90, 60), (93, 62)), (80, 120))
+    views = views_to_make(views_of_scales((90, 60), (93, 62)), (80, 120))
 
     assert len(list(batches(views, 32, 10**9))) == 1
     assert len(list(batches(views, 1, 10**9))) == 2

@@ -170,11 +170,31 @@ def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
     assert done.returncode == 1
     assert not made.exists()
     last = done.stderr.splitlines()[-1]
-    assert 'could run code, it is refused: Unsupported global: GLOBAL ' in last
+    assert 'weights and could run code: Unsupported global: GLOBAL ' in last
     assert last.endswith(
         'put TORCH_FORCE_WEIGHTS_ONLY_LOAD=0 before the command: '
         '`TORCH_FORCE_WEIGHTS_ONLY_LOAD=0 python tools/test.py ...`'
     )
+
+
+def test_stages_by_hand_find_the_results_of_each_other(tiny_experiment):
+    folder = tiny_experiment.parent
+    train, test = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
+    stages = ROOT / 'configs/digits'
+    short = '--cfg-options', 'train_cfg.max_iters=2', 'randomness.seed=0'
+
+    for command in (
+        (train, stages / 'teacher.py', *short),
+        (test, stages / 'annotate.py', 'work_dirs/digits/teacher/iter_2.pth'),
+        (train, stages / 'student.py', *short),
+    ):
+        done = run('python', *command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    (work_dir,) = (folder / 'work_dirs').iterdir()
+    assert work_dir.name == 'digits'
+    assert (work_dir / 'annotate/pseudo_labels.json').is_file()
+    assert (work_dir / 'student/iter_2.pth').is_file()
 
 
 def test_training_on_a_file_without_categories_is_refused(tiny_experiment):

@@ -231,7 +231,7 @@ def test_photometric_transforms_change_gray_levels_as_they_say():
         (dict(type='Tile', overlap=1.0), r'overlap < 1.*overlap=1\.0'),
         (dict(type='Pad', size_divisor=0), 'size_divisor >= 1.*=0'),
         (dict(type='Pad', value=256), 'value from 0 to 255.*256'),
-        (dict(type='Gamma', gamma=0), r'positive, got Gamma\(gamma=0\)'),
+        (dict(type='Gamma', gamma=0), r'above 0, got Gamma\(gamma=0\)'),
     ],
 )
 def test_bad_transform_is_refused(transform, match):

@@ -7,39 +7,32 @@ The three parts of train.json are written by
 The photographs, 640x480, are resized to half their size.
 """
 
+_base_ = './transforms.py'
+
 # `export BCCD_ROOT=/elsewhere/` overrides it for every stage.
 data_root = '{{$BCCD_ROOT:data/bccd/}}'
 metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
 test_scale = (320, 240)
 
+resize = dict(type='Resize', scale=test_scale, keep_ratio=True)
+# The scales of the views (bccd/annotate.py) lie within this range.
+random_resize = dict(
+    type='RandomResize',
+    scale=test_scale,
+    ratio_range=(0.7, 1.3),
+    keep_ratio=True,
+)
+random_flip = dict(type='RandomFlip', prob=0.5)
+distort = dict(type='PhotoMetricDistortion')
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    # The scales of the views (bccd/annotate.py) lie within this range.
-    dict(
-        type='RandomResize',
-        scale=test_scale,
-        ratio_range=(0.7, 1.3),
-        keep_ratio=True,
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackDetInputs'),
+    _base_.load,
+    _base_.load_labels,
+    random_resize,
+    random_flip,
+    distort,
+    _base_.pack,
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=test_scale, keep_ratio=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-        ),
-    ),
-]
+test_pipeline = [_base_.load, resize, _base_.pack_for_test]
 
 labeled = dict(
     type='CheckedCocoDataset',
@@ -55,19 +48,38 @@ unlabeled = dict(
     ann_file='annotations/unlabeled.json',
     data_prefix=dict(img='images/'),
     metainfo=metainfo,
-    pipeline=[
-        dict(type='LoadImageFromFile'),
-        dict(
-            type='PackDetInputs',
-            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
-        ),
-    ],
+    pipeline=[_base_.load, _base_.pack_unlabeled],
 )
-# To compare with; remove it where the truth is not known.
+val_images = dict(
+    ann_file='annotations/test.json', data_prefix=dict(img='images/')
+)
+
+# The unlabeled images with the teacher's labels: student.py names the file.
+pseudo_labeled = dict(
+    labeled,
+    data_root='',
+    ann_file='',
+    data_prefix=dict(img=data_root + 'images/'),
+)
+# The unlabeled images with their true labels. Only the oracle trains on them.
+truth = dict(labeled, ann_file='annotations/unlabeled_truth.json')
+# The same file, to compare the pseudo labels with. Remove it where the truth
+# is not known.
 unlabeled_truth = data_root + 'annotations/unlabeled_truth.json'
-held_out = dict(
-    ann_file=data_root + 'annotations/test.json',
-    img_prefix=data_root + 'images/',
+
+# What annotation knows of other images: how many objects the labeled ones
+# have, and which ones must not be among the unlabeled ones.
+known_images = dict(
+    labeled=dict(
+        ann_file=data_root + 'annotations/labeled.json',
+        img_prefix=data_root + 'images/',
+    ),
+    held_out=[
+        dict(
+            ann_file=data_root + 'annotations/test.json',
+            img_prefix=data_root + 'images/',
+        )
+    ],
 )
 
 train_dataloader = dict(
@@ -77,21 +89,19 @@ train_dataloader = dict(
     batch_sampler=None,
     dataset=labeled,
 )
-test_dataloader = dict(
+val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        labeled,
-        ann_file='annotations/test.json',
-        test_mode=True,
-        pipeline=test_pipeline,
+        labeled, **val_images, test_mode=True, pipeline=test_pipeline
     ),
 )
-test_evaluator = dict(
+test_dataloader = val_dataloader
+val_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/test.json',
     metric='bbox',
     classwise=True,
 )
-test_cfg = dict(type='TestLoop')
+test_evaluator = val_evaluator

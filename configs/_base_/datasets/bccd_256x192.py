@@ -3,11 +3,10 @@
 _base_ = './bccd.py'
 
 test_scale = (256, 192)
-load, load_labels, resize, _, _, pack = _base_.train_pipeline
 train_pipeline = [
-    load,
-    load_labels,
-    dict(resize, scale=test_scale),
+    _base_.load,
+    _base_.load_labels,
+    dict(_base_.random_resize, scale=test_scale),
     # Their color tells platelets apart, and PhotoMetricDistortion swaps
     # channels.
     dict(type='YOLOXHSVRandomAug'),
@@ -17,11 +16,17 @@ train_pipeline = [
         prob=[0.25, 0.25, 0.25],
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
-    pack,
+    _base_.pack,
 ]
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = test_scale
+test_pipeline = [
+    _base_.load,
+    dict(_base_.resize, scale=test_scale),
+    _base_.pack_for_test,
+]
 
 labeled = dict(pipeline=train_pipeline)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+pseudo_labeled = labeled
+truth = labeled
+train_dataloader = dict(dataset=labeled)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,16 +1,18 @@
 """The embedded digits, `python -m projects.data_distillation.digits`.
 
-Trains on the labeled images and evaluates on the validation images; a stage
-that trains on something else replaces `train_dataloader.dataset`.
+The stages train on the labeled images and evaluate on the validation images.
+A stage that trains on something else replaces `train_dataloader.dataset`.
 """
+
+_base_ = './transforms.py'
 
 data_root = 'data/digits/'
 metainfo = dict(classes=tuple('0123456789'))
 side = 128  # Width and height of the images, in pixels (digits.Style.side).
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    _base_.load,
+    _base_.load_labels,
     # The range of the views in annotate.py.
     dict(
         type='RandomResize',
@@ -19,22 +21,13 @@ train_pipeline = [
         keep_ratio=True,
     ),
     dict(type='PhotoMetricDistortion'),
-    dict(type='PackDetInputs'),
+    _base_.pack,
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load,
     dict(type='Resize', scale=(side, side), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-        ),
-    ),
+    _base_.load_labels,
+    _base_.pack_for_test,
 ]
 
 labeled = dict(
@@ -45,20 +38,47 @@ labeled = dict(
     metainfo=metainfo,
     pipeline=train_pipeline,
 )
-
 unlabeled = dict(
     type='UnlabeledDataset',
     data_root=data_root,
     ann_file='annotations/unlabeled.json',
     data_prefix=dict(img='images/unlabeled/'),
     metainfo=metainfo,
-    pipeline=[test_pipeline[0], test_pipeline[-1]],
+    pipeline=[_base_.load, _base_.pack_for_test],
 )
-# To compare with, not to train on (but by the oracle).
+val_images = dict(
+    ann_file='annotations/val.json', data_prefix=dict(img='images/val/')
+)
+
+# The unlabeled images with the teacher's labels: student.py names the file.
+pseudo_labeled = dict(
+    labeled,
+    data_root='',
+    ann_file='',
+    data_prefix=dict(img=data_root + 'images/unlabeled/'),
+)
+# The unlabeled images with their true labels. Only the oracle trains on them.
+truth = dict(
+    labeled,
+    ann_file='annotations/unlabeled_truth.json',
+    data_prefix=dict(img='images/unlabeled/'),
+)
+# The same file, to compare the pseudo labels with.
 unlabeled_truth = data_root + 'annotations/unlabeled_truth.json'
-held_out = dict(
-    ann_file=data_root + 'annotations/val.json',
-    img_prefix=data_root + 'images/val/',
+
+# What annotation knows of other images: how many objects the labeled ones
+# have, and which ones must not be among the unlabeled ones.
+known_images = dict(
+    labeled=dict(
+        ann_file=data_root + 'annotations/labeled.json',
+        img_prefix=data_root + 'images/labeled/',
+    ),
+    held_out=[
+        dict(
+            ann_file=data_root + 'annotations/val.json',
+            img_prefix=data_root + 'images/val/',
+        )
+    ],
 )
 
 train_dataloader = dict(
@@ -68,25 +88,20 @@ train_dataloader = dict(
     batch_sampler=None,
     dataset=labeled,
 )
-test_dataloader = dict(
+val_dataloader = dict(
     batch_size=8,
     num_workers=0,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='CheckedCocoDataset',
-        data_root=data_root,
-        ann_file='annotations/val.json',
-        data_prefix=dict(img='images/val/'),
-        metainfo=metainfo,
-        test_mode=True,
-        pipeline=test_pipeline,
+        labeled, **val_images, test_mode=True, pipeline=test_pipeline
     ),
 )
-test_evaluator = dict(
+test_dataloader = val_dataloader
+val_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/val.json',
     metric='bbox',
     classwise=True,
 )
-test_cfg = dict(type='TestLoop')
+test_evaluator = val_evaluator

@@ -1,5 +1,4 @@
-"""A test run of a teacher over the unlabeled images.
+"""A test run over the unlabeled images: data set, sampler, hooks, progress.
 
-Data set, sampler, hooks and progress; it may import `selection`,
-`inference` and what they may import.
+It may import `selection`, `inference` and what they may import.
 """

@@ -1,36 +1,37 @@
 """AnnotationHook: turns the detections of a test run into pseudo labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
 from ..coco.reading import check_disjoint, read_coco
+from ..detections.store import DetectionStore
 from ..selection.export import export_pseudo_labels
 from ..selection.rules import SelectionRules
-from .dataset import UnlabeledDataset
 from .detection_hook import DetectionHook
-from .log import say
+from .log import log_from_any_rank
 
 
 @HOOKS.register_module()
 class AnnotationHook(DetectionHook):
     """Stores the detections of a test run, then writes the pseudo labels.
 
-    Beside `detections/*.parquet`, in the work folder, once every image is
-    there: `pseudo_labels.json`. The process that finishes last selects and
-    writes. See `DetectionHook` for the rest.
+    When every image is done, the process that finishes last selects the pseudo
+    labels, and writes `pseudo_labels.json` into the work folder, beside
+    `detections/*.parquet`. `DetectionHook` describes everything else.
 
     Args:
-        labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`: its
-            categories and instances per image are what the pseudo labels
-            shall have.
-        held_out: Sets that no pseudo label may come from (validation, test),
-            each as `labeled`.
+        labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`. The
+            pseudo labels are to have its categories and, with
+            `MatchedSelector`, its number of instances per image.
+        held_out: The sets that no pseudo label may come from, such as the
+            validation and the test set, in the same form as `labeled`.
         selection: The arguments of `SelectionRules`.
-        **kwargs: See `DetectionHook`.
+        **kwargs: The other arguments of `DetectionHook`.
 
     Source:
         Paper, section 3: generating labels on unlabeled data.
@@ -43,45 +44,56 @@ class AnnotationHook(DetectionHook):
         labeled: dict,
         held_out: Sequence[dict] = (),
         selection: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(labeled, **kwargs)
         self.held_out = held_out
         self.rules = SelectionRules(**(selection or {}))
 
-    def check_data(self, dataset: UnlabeledDataset) -> None:
-        """Check the unlabeled images and the labeled file.
+    def check_images(self, paths: Mapping[str, str]) -> None:
+        """Check that no image is in the labeled set or in a held-out set.
 
         Args:
-            dataset: The images to annotate.
+            paths: The images to annotate, see `resolve_paths`.
 
         Raises:
-            CocoError: If the classes are not the labeled file's categories, or
-                unlabeled images are in the labeled or a held-out set.
+            CocoError: With the number of shared images and the first of them.
         """
-        super().check_data(dataset)
+        super().check_images(paths)
         for known in self.held_out:
             images = read_coco(known['ann_file'], 'images')['images']
             names = [image['file_name'] for image in images]
-            check_disjoint(self._paths, names, known)
+            check_disjoint(paths, names, known)
 
-    def _begin(self, runner: Runner) -> None:
-        if get_rank() == 0:  # With a validation set it takes a minute.
-            self.rules.check(self._store.provenance, self._labeled)
-        super()._begin(runner)
+    def open_store(self, runner: Runner) -> DetectionStore:
+        """Open the detection store, and check that selection can use it.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            StoreError: If there are detections of another teacher.
+            ValueError, FileNotFoundError: If a selector cannot choose, or the
+                validation detections cannot be used.
+        """
+        store = super().open_store(runner)
+        if get_rank() == 0:  # With a validation set, it takes a minute.
+            self.rules.check(store.provenance or {}, self.labeled_set.counts)
+        return store
 
     def after_all_images(self, runner: Runner) -> None:
-        """Select and write the pseudo labels.
+        """Select the pseudo labels and write them.
 
         Args:
             runner: The runner.
         """
+        store = self._run.store
         text = export_pseudo_labels(
-            self._store.read(self._image_ids),
-            self._categories,
-            self._labeled,
+            store.read(self._run.image_ids),
+            self.labeled_set.categories,
+            self.labeled_set.counts,
             self.rules,
-            self._store.provenance,
+            store.provenance or {},
             Path(runner.work_dir) / 'pseudo_labels.json',
         )
-        say(text)
+        log_from_any_rank(text)

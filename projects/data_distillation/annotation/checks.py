@@ -1,4 +1,4 @@
-"""What is checked before an annotation begins."""
+"""Checks of the config and the work folder before an annotation begins."""
 
 import logging
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-# Transforms of a test pipeline that need no part in a view.
+# The transforms of a test pipeline that a view may leave out.
 PLAIN_TRANSFORMS = {
     'LoadImageFromFile',
     'LoadAnnotations',
@@ -18,10 +18,15 @@ PLAIN_TRANSFORMS = {
 
 
 def check_type(role: str, part: object, expected: type) -> None:
-    """Check that a part of the config is what annotation works with.
+    """Check that a part of the config has the type that annotation needs.
+
+    Args:
+        role: The key of the part in the config, such as `'sampler'`.
+        part: The part.
+        expected: The type that it must have.
 
     Raises:
-        TypeError: If it is not.
+        TypeError: If the part has another type.
     """
     if not isinstance(part, expected):
         raise TypeError(
@@ -33,8 +38,11 @@ def check_type(role: str, part: object, expected: type) -> None:
 def check_writable(folder: Path) -> None:
     """Check, before hours of work, that detections can be written.
 
+    Args:
+        folder: The folder of the detections. It is made if it is missing.
+
     Raises:
-        OSError: If not.
+        OSError: If a file cannot be written there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
@@ -44,11 +52,12 @@ def check_writable(folder: Path) -> None:
 def warn_of_other_transforms(
     test_pipeline: Sequence[dict], views: Sequence[Sequence[dict]] | None
 ) -> None:
-    """Say what the detector's own test pipeline does and no view makes.
+    """Log a warning if the detector's test pipeline does more than the views.
 
     Args:
-        test_pipeline: As MMDetection's configs name it; may be empty.
-        views: Those of `MultiViewTTA`; None if the pipeline makes them.
+        test_pipeline: The `test_pipeline` of the detector's config. It may be
+            empty.
+        views: The views of `MultiViewTTA`; None if the pipeline makes them.
     """
     if views is None:
         return
@@ -58,8 +67,9 @@ def warn_of_other_transforms(
     if others:
         print_log(
             f"the detector's own `test_pipeline` has {others}, which no view "
-            'has: boxes may be worse, or wrong. Add it to the views, or let '
-            'the pipeline make them (TestTimeAug): docs/annotation.md',
+            'has: boxes may be worse, or wrong. Add them to the views, or let '
+            'the pipeline make the views (TestTimeAug), see '
+            'docs/annotation.md',
             'current',
             logging.WARNING,
         )

@@ -1,4 +1,4 @@
-"""Datasets: unlabeled images, and COCO files that are checked when loaded."""
+"""UnlabeledDataset: the images to annotate."""
 
 import logging
 from pathlib import Path
@@ -8,8 +8,8 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ..coco.reading import CocoError, name_error, read_coco
-from ..coco.schema import repeated
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error, find_repeated
 from ..files.images import (
     IMAGE_SUFFIXES,
     ImageError,
@@ -19,50 +19,56 @@ from ..files.images import (
     walk_files,
 )
 from ..inference.unreadable import unreadable_sample
-from ..text import one_line
+from ..text import format_error
 
 
 @DATASETS.register_module()
 class UnlabeledDataset(BaseDetDataset):
-    """Images without labels: a folder, or the image infos of a COCO file.
+    """Images without labels, from a folder or from a COCO file.
 
-    An image that cannot be used does not end the run: its sample carries the
+    An image that cannot be used does not end the run. Its sample carries the
     reason, see `is_unreadable`.
 
     Args:
         ann_file: A COCO file, of which only `images` is read (`id` and
-            `file_name`); `''` for every image below `data_prefix['img']`, at
-            any depth, with one of `IMAGE_SUFFIXES` in any case. Those with a
-            name that no COCO file may have (see `coco.name_error`) are listed
-            as unreadable.
-        data_prefix: `dict(img=folder of the images)`.
-        **kwargs: As for `BaseDetDataset`: `data_root`, `metainfo` with the
-            teacher's classes, `pipeline`.
+            `file_name`). With `''`, the data set has every image below
+            `data_prefix['img']`, at any depth, whose suffix is one of
+            `IMAGE_SUFFIXES` in upper or lower case. Of these, images with a
+            name that no COCO file may have (see `find_name_error`) are
+            listed as unreadable.
+        **kwargs: The arguments of `BaseDetDataset`: `data_prefix`, a
+            `dict(img=FOLDER)`; `data_root`; `metainfo` with the classes of
+            the teacher; `pipeline`.
 
     Raises:
         FileNotFoundError: If the file or the folder does not exist.
-        CocoError: If the file has no images, one id or name twice, or a name
-            that leads outside of the folder.
+        CocoError: If the file has no images, the same id or name twice, or a
+            name that leads outside the folder.
         ValueError: If the folder has no images.
     """
 
-    def __init__(self, ann_file: str = '', **kwargs) -> None:
+    def __init__(self, ann_file: str = '', **kwargs: object) -> None:
         super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         r"""List the images.
 
         Returns:
-            One dict per image, in the file's order, or by name in a folder:
-            `img_path`, `img_id` (in a folder the number of the image, from
-            1), `file_name` (relative to the image folder, with `/`; bytes
-            that are no UTF-8 as `\xe9`), `name_error` and `image_id`: the
-            file's id; None in a folder, where ids are given when the labels
-            are written, since files may come and go.
+            One dict per image, in the order of the file or, in a folder,
+            sorted by name:
+
+            - `img_path`: the path of the image.
+            - `file_name`: the name relative to the image folder, with `/`.
+              Bytes that are not UTF-8 are written as `\xe9`.
+            - `image_id`: the id in the file. None in a folder: files may come
+              and go, so ids are given when the labels are written.
+            - `img_id`: the same, but in a folder the number of the image,
+              starting with 1.
+            - `name_error`: what is wrong with the name; `''` if nothing is.
         """
         folder = Path(self.data_prefix['img'])
         infos = self._infos_of_file() if self.ann_file else find_images(folder)
-        # For detectors that are prompted with the names of the classes.
+        # Some detectors take the names of the classes as a prompt.
         prompt = (
             dict(
                 text=self.metainfo['classes'],
@@ -78,14 +84,14 @@ class UnlabeledDataset(BaseDetDataset):
                 img_path=str(folder / info['file_name']),
                 img_id=number if info['id'] is None else info['id'],
                 file_name=as_utf8(info['file_name']),
-                name_error=name_error(info['file_name']),
+                name_error=find_name_error(info['file_name']),
                 image_id=info['id'],
             )
             for number, info in enumerate(infos, 1)
         ]
 
     def image_ids(self) -> dict[str, int | None]:
-        """Return the file name of every image and its id, in order."""
+        """Map the file name of every image to its id, in order."""
         infos = map(self.get_data_info, range(len(self)))
         return {info['file_name']: info['image_id'] for info in infos}
 
@@ -93,12 +99,13 @@ class UnlabeledDataset(BaseDetDataset):
         """Load one image.
 
         Args:
-            idx: Its index.
+            idx: The index of the image.
 
         Returns:
-            `inputs` and `data_samples` as the pipeline packs them; the sample
-            also knows `file_name` and `image_id`. If the image cannot be
-            read, one black pixel and a sample with the reason.
+            `inputs` and `data_samples` as the pipeline packs them, with
+            `file_name`, `image_id` and `img_path` in the metainfo of the
+            samples. For an image that cannot be read, see
+            `unreadable_sample`.
         """
         info = self.get_data_info(idx)
         known = {
@@ -119,13 +126,13 @@ class UnlabeledDataset(BaseDetDataset):
             return self._as_views(unreadable_sample(str(error)))
         try:
             return self.pipeline(info)
-        # Whatever a broken file makes a decoder raise, the others go on.
+        # A broken file may make a decoder raise anything. The run goes on.
         except Exception as error:
             reason = loading_error(content, error)
             return self._as_views(unreadable_sample(reason))
 
     def _as_views(self, data: dict) -> dict:
-        """Repeat what stands for an image, if the pipeline makes views."""
+        """Repeat an unreadable sample for each view that the loader makes."""
         last = self.pipeline.transforms[-1]
         if not isinstance(last, TestTimeAug):
             return data
@@ -143,15 +150,16 @@ def find_images(folder: Path) -> list[dict]:
     """List the images below a folder.
 
     Args:
-        folder: Where to look, at any depth.
+        folder: The folder, which is searched at any depth.
 
     Returns:
-        `dict(id=None, file_name=relative path)` per image, by name. Other
-        files are left out; the log says how many.
+        `dict(id=None, file_name=RELATIVE_PATH)` per image, sorted by name.
+        Files of other kinds are left out, and the log says how many.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it has no image, or two of one name (see `as_utf8`).
+        ValueError: If the folder has no image.
+        CocoError: If two images have the same name, see `as_utf8`.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -165,7 +173,7 @@ def find_images(folder: Path) -> list[dict]:
     )
     if not names:
         raise ValueError(
-            f'no image in {folder} or below: of its {len(files)} files none '
+            f'no image in {folder} or below: none of its {len(files)} files '
             f'ends in {", ".join(sorted(IMAGE_SUFFIXES))}'
         )
     print_log(
@@ -174,18 +182,24 @@ def find_images(folder: Path) -> list[dict]:
         'current',
         logging.INFO,
     )
-    # Two names may differ in bytes that are no UTF-8 only.
+    # Two names may differ only in bytes that are not UTF-8.
     check_unique(list(map(as_utf8, names)), 'file_name', str(folder))
     return [dict(id=None, file_name=name) for name in names]
 
 
 def check_unique(values: list, key: str, source: str) -> None:
-    """Check that all image ids or file names are there once.
+    """Check that no image id or file name occurs twice.
+
+    Args:
+        values: The value of each image.
+        key: The key of the values, for the message.
+        source: The file or folder that they come from, for the message.
 
     Raises:
-        CocoError: With the first that is there twice.
+        CocoError: With the number of values that occur more than once, and
+            the first of them.
     """
-    twice = repeated(values)
+    twice = find_repeated(values)
     if twice:
         raise CocoError(
             f'{source}: {len(twice)} values of `{key}` occur more than '
@@ -194,14 +208,17 @@ def check_unique(values: list, key: str, source: str) -> None:
 
 
 def loading_error(content: bytes, error: Exception) -> str:
-    """Say in a line why a pipeline failed: it, or the image that it was given.
+    """Say in one line why a pipeline failed on an image.
+
+    If the image itself cannot be decoded, that is the reason. Otherwise it is
+    the error of the pipeline.
 
     Args:
-        content: Of the image file.
-        error: What the pipeline has raised.
+        content: The content of the image file.
+        error: The error that the pipeline has raised.
     """
     try:
         decode(content)
     except ImageError as reason:
         return str(reason)
-    return f'{type(error).__name__}: {one_line(error)}'
+    return f'{type(error).__name__}: {format_error(error)}'

@@ -1,4 +1,4 @@
-"""Ends a run between two batches when it is told to stop."""
+"""Ends a run between two batches when the process is asked to stop."""
 
 import atexit
 import functools
@@ -9,41 +9,59 @@ from collections.abc import Callable
 from ctypes import c_bool
 from multiprocessing.sharedctypes import RawValue
 from types import FrameType
+from typing import Any
 
 from torch.utils.data import DataLoader
 
+# What Python calls on a signal, or what the system does.
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class AnnotationStopped(BaseException):
+    """A run has stopped early, as SIGTERM asks it to; its work is on disk.
+
+    It is to SIGTERM what `KeyboardInterrupt` is to Ctrl-C, and for the same
+    reason it is not an `Exception`: code that goes on after an error must not
+    go on after this. `run_mmdet_tool` ends the process with `exit_code`.
+    """
+
+    exit_code = 128 + signal.SIGTERM
+
 
 class StopRequest:
-    """Notes a SIGTERM instead of dying of it.
+    """Notes a SIGTERM, which would otherwise end the process at once.
 
-    Slurm sends it when the time is up, torchrun when another process died,
-    both some seconds before SIGKILL.
+    Slurm sends SIGTERM when the time is up, and torchrun sends it when another
+    process has died. Both send SIGKILL some seconds later.
     """
 
     def __init__(self) -> None:
         self.is_made = False
-        self._before: object = None
+        self._before: Handler = None
 
     def listen(self, loader: DataLoader) -> None:
-        """Note SIGTERM from now on.
+        """Start to note SIGTERM.
+
+        Python handles signals in the main thread only. In any other thread,
+        this method changes nothing.
 
         Args:
-            loader: Its workers, which the signal may reach as well, stay
-                until the batch is through.
+            loader: The data loader of the run, which has not started its
+                workers yet. The signal may reach the workers too, and they
+                must stay until the batch is through.
         """
-        # Signals are the main thread's; in another one, all stays as it was.
         if threading.current_thread() is not threading.main_thread():
             return
         self._before = signal.signal(signal.SIGTERM, self._note)
         is_leaving = RawValue(c_bool, False)
-        # Runs before multiprocessing ends its processes, by SIGTERM.
+        # This runs before multiprocessing ends its processes with SIGTERM.
         atexit.register(setattr, is_leaving, 'value', True)
         loader.worker_init_fn = functools.partial(
             init_worker, loader.worker_init_fn, is_leaving
         )
 
     def forget(self) -> None:
-        """Let SIGTERM do what it did before."""
+        """Let SIGTERM do what it did before `listen`."""
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
@@ -54,22 +72,24 @@ class StopRequest:
 def init_worker(
     init: Callable[[int], None] | None, is_leaving: c_bool, worker_id: int
 ) -> None:
-    """Let a worker of a data loader ignore SIGTERM.
+    """Let a worker of a data loader ignore SIGTERM while its process runs.
 
-    But for the one that it gets when the process that it works for ends:
-    `persistent_workers` are there until then.
+    When the process that the worker belongs to ends, it sends SIGTERM to its
+    workers. They must obey that one: with `persistent_workers` they live until
+    then.
 
     Args:
-        init: What else it begins with.
-        is_leaving: Shared, whether that process is about to end.
-        worker_id: Its number.
+        init: The loader's own `worker_init_fn`, which runs afterwards.
+        is_leaving: Whether the process that the worker belongs to is about to
+            end, in memory that both share.
+        worker_id: The number of the worker.
     """
 
-    def end(number: int, frame: FrameType | None) -> None:
-        """Ignore the signal until then."""
+    def end_if_leaving(number: int, frame: FrameType | None) -> None:
+        """End the worker if its process is about to end."""
         if is_leaving.value:
             os._exit(0)
 
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, end_if_leaving)
     if init:
         init(worker_id)

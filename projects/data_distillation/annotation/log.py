@@ -1,4 +1,4 @@
-"""What an annotation writes to the log, on any process."""
+"""What an annotation writes to the log, in any of its processes."""
 
 import logging
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from mmengine.runner import Runner
 
 
 def silence_batch_lines(runner: Runner) -> None:
-    """Stop the lines that count the batches of one process.
+    """Stop the lines in which `LoggerHook` counts the batches of one process.
 
     Args:
-        runner: Of which `LoggerHook` is told to.
+        runner: The runner, whose `LoggerHook` is changed.
     """
     for hook in runner.hooks:
         if isinstance(hook, LoggerHook):
@@ -21,16 +21,28 @@ def silence_batch_lines(runner: Runner) -> None:
 
 
 def warn_of_unreadable(rows: Sequence[dict]) -> None:
-    """Name the images that could not be read, and why."""
+    """Log a warning for each image that could not be read, with the reason.
+
+    Args:
+        rows: The rows of a batch, as the detection store gets them.
+    """
     for row in rows:
         if row['unreadable']:
-            say(
+            log_from_any_rank(
                 f'{row["file_name"]!r} cannot be read: {row["unreadable"]}',
                 logging.WARNING,
             )
 
 
-def say(text: str, level: int = logging.INFO) -> None:
-    """Log a text, also on a process whose log shows errors only."""
+def log_from_any_rank(text: str, level: int = logging.INFO) -> None:
+    """Log a text so that it is seen whichever process logs it.
+
+    MMEngine's logger shows nothing but errors unless the rank is 0. The text
+    of any other rank is printed instead.
+
+    Args:
+        text: The text. A line break is put before several lines.
+        level: The level in the log of rank 0.
+    """
     logger = 'current' if get_rank() == 0 else None
     print_log(f'\n{text}' if '\n' in text else text, logger, level)

@@ -9,28 +9,31 @@ from pathlib import Path
 
 from ..detections.shards import ShardError, count_rows, write_rows
 from ..detections.store import DetectionStore
-from ..text import duration, megabytes
+from ..text import format_duration, format_megabytes
 
-# Batches that are measured, after the first, in which layers warm up.
+# The number of batches that are measured. The first batch, in which layers
+# warm up, comes before them.
 NUM_MEASURED = 3
 
 
-# Seconds between two lines: somebody looks on, or it goes into a file.
+# The seconds between two lines, for somebody who watches and for a log file.
 SECONDS_ON_TERMINAL, SECONDS_IN_FILE = 10, 300
 
 
 class Progress:
-    """Counts images: those of this process, and the shards of the others.
+    """Counts the images of this process, and the shards of all others.
 
-    Other processes, other jobs too, are seen by what they write: nothing is
-    sent, so that none waits for another.
+    Other processes, also those of other jobs, are seen by what they write.
+    Nothing is sent, so none waits for another.
 
     Args:
-        store: Where all of them write.
-        num_images: To annotate in all, by all jobs, before and now.
-        num_done: Of them, done before.
-        num_pending: Those that the processes of this run are to do.
-        num_processes: Of this run.
+        store: The store that all of them write to.
+        num_images: The number of images to annotate, by all jobs together,
+            those that are done included.
+        num_done: The number of images that were done before this run.
+        num_pending: The number of images that the processes of this run have
+            to do.
+        num_processes: The number of processes of this run.
         known: The shards that were there when `num_done` was counted.
     """
 
@@ -58,7 +61,7 @@ class Progress:
         """Count a batch of this process.
 
         Args:
-            rows: As the store gets them.
+            rows: The rows of the batch, as the store gets them.
         """
         self._own += len(rows)
         self._own_unreadable += sum(bool(row['unreadable']) for row in rows)
@@ -69,66 +72,69 @@ class Progress:
 
     @property
     def num_unreadable(self) -> int:
-        """How many could not be read; others' as of the last line."""
+        """The number of images that could not be read.
+
+        Those of other processes are counted when a line is made.
+        """
         return self._own_unreadable + self._others_unreadable
 
     @property
     def is_measured(self) -> bool:
-        """Whether enough batches are through to say what is to be expected."""
+        """Whether enough batches are through for `expectation`."""
         return len(self._measured) > NUM_MEASURED
 
+    @property
     def is_due(self) -> bool:
-        """Whether it is time for a line; then the next one is later."""
+        """Whether it is time for the next line."""
         seconds = (
             SECONDS_ON_TERMINAL if sys.stdout.isatty() else SECONDS_IN_FILE
         )
-        is_due = time.monotonic() - self._last_line >= seconds
-        if is_due:
-            self._last_line = time.monotonic()
-        return is_due
+        return time.monotonic() - self._last_line >= seconds
 
-    def line(self) -> str:
-        """Say how far all processes are."""
+    def next_line(self) -> str:
+        """Say how far all processes are; the line after it is due later."""
+        self._last_line = time.monotonic()
         self._count_others()
         num_new = self._own + self._others
         rate = num_new / max(time.monotonic() - self._begin, 1e-9)
-        # More if others did the same images.
+        # The sum is too large if others did the same images.
         done = min(self.num_done + num_new, self.num_images)
         return (
             f'{done:,} of {self.num_images:,} images '
             f'({done / max(self.num_images, 1):.0%}), {rate:.2f} images/s, '
-            f'{duration((self.num_images - done) / max(rate, 1e-9))} left, '
-            f'{self.num_unreadable:,} unreadable'
+            f'{format_duration((self.num_images - done) / max(rate, 1e-9))} '
+            f'left, {self.num_unreadable:,} unreadable'
         )
 
     def expectation(self) -> str:
-        """Say what the images of this run will take, by the first ones."""
+        """Say what the images of this run will take, judged by the first."""
         measured = self._measured[1:] or self._measured
         rows = [row for batch, _ in measured for row in batch]
         if not rows:
             return 'nothing is left to do'
         seconds = sum(s for _, s in measured)
         rate = self.num_processes * len(rows) / max(seconds, 1e-9)
-        free = shutil.disk_usage(existing(self.store.folder)).free
+        free = shutil.disk_usage(nearest_existing(self.store.folder)).free
         needed = self.num_pending * size_on_disk(rows) / len(rows)
         return (
             f'measured on {len(rows)} images: {rate:.2f} images/s with '
             f'{self.num_processes} process(es), '
-            f'{duration(self.num_pending / rate)} and '
-            f'{megabytes(needed)} of detections for {self.num_pending:,} '
-            f'images; {megabytes(free)} are free in {self.store.folder}'
+            f'{format_duration(self.num_pending / rate)} and '
+            f'{format_megabytes(needed)} of detections for '
+            f'{self.num_pending:,} images; {format_megabytes(free)} are free '
+            f'in {self.store.folder}'
             + (': NOT ENOUGH' if needed > free else '')
         )
 
     def _count_others(self) -> None:
-        """Count the shards of other processes that came since the last."""
+        """Count the shards of other processes that are new since last time."""
         for shard in set(self.store.shards()) - self._known:
             self._known.add(shard)
             if shard in self.store.written:
                 continue
             try:
                 num_rows, num_unreadable = count_rows(shard)
-            # The store says so when it reads it.
+            # The store names such a shard when it reads it.
             except ShardError:
                 continue
             self._others += num_rows
@@ -136,7 +142,7 @@ class Progress:
 
 
 def size_on_disk(rows: list[dict]) -> int:
-    """Return how many bytes rows add to a shard."""
+    """Return the number of bytes that rows add to a shard."""
     sizes = []
     for part in (rows, []):
         with io.BytesIO() as file:
@@ -145,8 +151,8 @@ def size_on_disk(rows: list[dict]) -> int:
     return sizes[0] - sizes[1]
 
 
-def existing(folder: Path) -> Path:
-    """Return the folder, or the nearest above it that is there."""
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder or, if it does not exist, the nearest one above."""
     while not folder.exists():
         folder = folder.parent
     return folder

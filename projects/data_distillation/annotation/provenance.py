@@ -1,4 +1,4 @@
-"""What makes the detections of a test run."""
+"""The provenance of detections: what they depend on."""
 
 import hashlib
 import json
@@ -11,21 +11,21 @@ from .dataset import UnlabeledDataset
 
 
 def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
-    """Say what makes the detections: teacher, views, merger, images.
+    """Describe what the detections depend on: teacher, views, merger, images.
 
     Args:
         cfg: The config of the test run.
-        dataset: The images.
+        dataset: The images to annotate.
 
     Returns:
-        A dict that JSON can hold.
+        A dict, as it comes back from JSON.
     """
     detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
     provenance = dict(
         teacher_config=cfg.filename,
         detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
         checkpoint=cfg.load_from,
-        # Of a URL its text: what it stands for is not expected to change.
+        # A URL stands for itself: its file is not expected to change.
         checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
         image_folder=os.path.realpath(dataset.data_prefix['img']),
         has_image_infos=bool(dataset.ann_file),
@@ -45,5 +45,5 @@ def provenance_of(cfg: Config, dataset: UnlabeledDataset) -> dict:
     )
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
-    # As it will come back from a shard: tuples become lists.
+    # Tuples become lists, as when it is read back from a shard.
     return json.loads(json.dumps(provenance))

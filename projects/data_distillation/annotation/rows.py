@@ -1,4 +1,4 @@
-"""Samples as rows of the detection store."""
+"""Turns samples into rows of the detection store."""
 
 from mmdet.structures import DetDataSample
 
@@ -6,13 +6,16 @@ from ..inference.unreadable import is_unreadable
 
 
 def boxes_row(sample: DetDataSample) -> dict:
-    """Return what any sample has for a row of the detection store.
+    """Return the part of a row that the sample of any detector has.
 
     Args:
-        sample: With `pred_instances` on the host.
+        sample: A sample with `pred_instances` on the host, and with
+            `file_name` and `ori_shape` in its metainfo.
 
     Returns:
-        `file_name`, `width`, `height`, `bboxes_xyxy`, `scores`, `labels`.
+        `file_name`, `width` and `height` of the image in pixels, and for its
+        k boxes, in order, `bboxes_xyxy` (a list of k lists of 4 numbers),
+        `scores` and `labels` (shape (k,)).
     """
     height, width = sample.ori_shape[:2]
     found = sample.pred_instances
@@ -30,11 +33,11 @@ def detection_row(sample: DetDataSample) -> dict:
     """Turn a merged sample into a row of the detection store.
 
     Args:
-        sample: With `pred_instances` on the host and the metainfo that
-            `UnlabeledDataset` gives.
+        sample: A sample as `MultiViewTTA.test_step` returns it, with the
+            metainfo that `UnlabeledDataset` gives.
 
     Returns:
-        A row as `shards.SCHEMA` has it.
+        A row with the columns of `shards.SCHEMA`.
     """
     found = sample.pred_instances
     return dict(

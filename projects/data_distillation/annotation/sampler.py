@@ -14,23 +14,24 @@ from torch.utils.data import Sampler
 class PendingSampler(Sampler[int]):
     """Yields each image that is not annotated yet to exactly one process.
 
-    Without padding. Processes share out blocks of `block_size`
-    consecutive images, which do not depend on how many processes there are:
-    with blocks of the batch size an image meets the same images in a forward
-    pass, and its detections are the same to the last bit.
+    No image is repeated to give all processes the same number. The processes
+    share out blocks of `block_size` consecutive images, and the blocks do not
+    depend on the number of processes. If a block has the size of a batch, an
+    image always meets the same images in a forward pass, and its detections
+    are the same to the last bit.
 
     Jobs that know nothing of each other, such as those of a job array, take a
-    part each: every `num_parts`-th block, whatever is done already, so that
-    jobs which start at different times agree.
+    part each: every `num_parts`-th block, whether it is done already or not.
+    So jobs that start at different times agree on the parts.
 
     Args:
-        dataset: The dataset to go through.
-        seed: Not used; the runner passes one to every sampler.
-        part: Which of the parts to go through, from 0.
-        num_parts: How many jobs share the dataset out among them.
-        rank: Which of the job's processes this is, from 0; None to ask
-            MMEngine.
-        world_size: How many processes the job has; None to ask MMEngine.
+        dataset: The data set to go through.
+        seed: It is not used; the runner passes one to every sampler.
+        part: The number of the part to go through, starting with 0.
+        num_parts: The number of jobs that share out the data set.
+        rank: The number of this process within the job, starting with 0; None
+            to ask MMEngine.
+        world_size: The number of processes of the job; None to ask MMEngine.
 
     Raises:
         ValueError: If there is no such part.
@@ -45,13 +46,13 @@ class PendingSampler(Sampler[int]):
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
-        # Outside of a job array its variables are empty: no numbers.
+        # Outside a job array, its variables are empty strings.
         are_numbers = isinstance(part, int) and isinstance(num_parts, int)
         if not (are_numbers and 0 <= part < num_parts):
             raise ValueError(
                 'part must be a number from 0 to num_parts - 1, got '
                 f'part={part!r}, num_parts={num_parts!r}; number the jobs of '
-                'an array from 0: sbatch --array=0-3'
+                'an array starting with 0: sbatch --array=0-3'
             )
         self.part, self.num_parts = part, num_parts
         self.num_images = len(dataset)
@@ -61,13 +62,15 @@ class PendingSampler(Sampler[int]):
         self.share_out(done=set(), block_size=1)
 
     def share_out(self, done: Set[int], block_size: int) -> None:
-        """Choose this process's images, once: every batch asks for `len`.
+        """Choose the images of this process.
 
-        Afterwards `num_pending` says how many all processes of the job have.
+        Afterwards, `num_pending` is the number of images that all processes of
+        the job have together.
 
         Args:
-            done: The images to leave out.
-            block_size: How many consecutive images go to one process.
+            done: The indices of the images to leave out.
+            block_size: The number of consecutive images that go to one
+                process.
         """
         self.done, self.block_size = done, block_size
         blocks = defaultdict(list)
@@ -75,16 +78,26 @@ class PendingSampler(Sampler[int]):
             block = i // block_size
             if block % self.num_parts == self.part and i not in done:
                 blocks[block].append(i)
-        # What is left of a block comes last, lest it shift whole ones.
+        # Blocks of which a part is done come last, so that whole blocks stay
+        # whole batches.
         in_order = sorted(blocks.values(), key=len, reverse=True)
         self.num_pending = sum(map(len, in_order))
         mine = in_order[self.rank :: self.world_size]
+        # Listed once: the timer of MMEngine asks for `len` at every batch.
         self.indices = list(chain.from_iterable(mine))
 
+    def keep_first(self, num_images: int) -> None:
+        """Leave this process only its first images; `num_pending` stays.
+
+        Args:
+            num_images: The number of images to keep.
+        """
+        self.indices = self.indices[:num_images]
+
     def __iter__(self) -> Iterator[int]:
-        """Yield this process's indices, whole blocks first, ascending."""
+        """Yield the indices of this process, whole blocks first, ascending."""
         yield from self.indices
 
     def __len__(self) -> int:
-        """Return how many images this process still has to go through."""
+        """Return the number of images that this process goes through."""
         return len(self.indices)

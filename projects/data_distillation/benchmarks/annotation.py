@@ -32,7 +32,7 @@ from ..annotation.rows import boxes_row
 from ..coco.evaluation import detection_metrics
 from ..inference.tta import MultiViewTTA
 from ..inference.view_batches import MadeView, made_views, make_pixels
-from ..text import render
+from ..text import format_table
 from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 
@@ -278,7 +278,7 @@ class BarePasses:
         """Make the views of some images."""
         data = [self.dataset[i] for i in indices]
         return made_views(
-            self.model.views,
+            self.model.views or (),
             [one['inputs'] for one in data],
             [one['data_samples'] for one in data],
             self.model.device,
@@ -351,7 +351,7 @@ def format_report(report: dict) -> str:
             f'{max(variant["peaks_mib"]):.0f}',
             format_or_blank(variant['bbox_mAP'], '.4f'),
         )
-    lines = [render(columns)]
+    lines = [format_table(columns)]
     for name, variant in report['variants'].items():
         if 'difference' in variant:
             lines.append(

@@ -117,12 +117,12 @@ def match(
     check_iou(iou)
     categories = truth['categories']
     objects = index(categories, truth.get('annotations', ()))
-    found = index(categories, found)
-    evaluation = COCOeval(objects, found, 'bbox')
+    detections = index(categories, found)
+    evaluation = COCOeval(objects, detections, 'bbox')
     evaluation.params.imgIds = image_ids
     evaluation.params.iouThrs = np.array([iou])
     evaluation.params.areaRng = [[0, np.inf]]
-    evaluation.params.maxDets = [max(len(found.anns), 1)]
+    evaluation.params.maxDets = [max(len(detections.anns), 1)]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints
         evaluation.evaluate()
     matched: dict = {category['id']: [] for category in categories}

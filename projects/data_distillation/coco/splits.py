@@ -5,25 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
-from ..text import shown
-from .reading import (
-    CocoError,
-    check_category_ids,
-    check_entries,
-    check_file_names,
-    check_lists,
-    read_coco,
-)
-
-# What tells entries apart, and what names them.
-IDS = dict(
-    images=('id',), annotations=('image_id', 'category_id'), categories=('id',)
-)
-NAMES = dict(images=('file_name',), annotations=(), categories=('name',))
+from .reading import CocoError
 
 
 @dataclass(frozen=True)
@@ -39,48 +24,6 @@ class Splits:
 
     folds: list[dict[str, dict]]
     notes: list[str]
-
-
-def read_splittable(path: str | Path) -> dict:
-    """Read a COCO file that can be split.
-
-    Ids are copied and compared, nothing else: strings are as good as numbers
-    here, though training refuses them.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its content.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If images, annotations or categories are missing, empty or
-            broken.
-    """
-    coco = read_coco(path)
-    check_lists(coco, path, IDS)
-    for name in IDS:
-        check_entries(coco, path, name, NAMES[name])
-        check_ids(coco, path, name)
-    check_file_names(coco['images'], path)
-    check_category_ids(coco, path)
-    return coco
-
-
-def check_ids(coco: dict, source: str | Path, name: str) -> None:
-    """Check that the entries of a list have ids that can be compared.
-
-    Raises:
-        CocoError: With the first entry that lacks one.
-    """
-    for index, entry in enumerate(coco[name]):
-        for key in IDS[name]:
-            if not isinstance(entry.get(key), (int, float, str)):
-                raise CocoError(
-                    f'{source}: `{key}` of {name}[{index}] must be a number '
-                    f'or a string, got {shown(entry.get(key))}'
-                )
 
 
 def percent_of(num_images: int, percent: Fraction) -> int:
@@ -115,7 +58,7 @@ def split_coco(
     images are swapped.
 
     Args:
-        coco: See `read_splittable`.
+        coco: See `reading.read_splittable`.
         num_labeled: How many, from 1 to all images but one, of each fold.
         seed: Of the choice.
         num_folds: How often to choose.

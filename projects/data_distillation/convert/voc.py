@@ -11,11 +11,12 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from ..coco.reading import Categories
-from ..text import one_line
+from ..text import format_error
 from .folders import (
     image_names,
     labeled_image,
@@ -92,7 +93,7 @@ class VocReader:
             image = labeled_image(
                 self.image_folder,
                 name,
-                lambda size_wh, stem=stem: self.boxes(stem, size_wh),
+                partial(self.boxes, stem),
                 self.report,
             )
             if image is not None:
@@ -104,8 +105,8 @@ class VocReader:
         Without a list the images that no XML file is for come too, with None.
         """
         by_stem = defaultdict(list)
-        for name in image_names(self.image_folder):
-            by_stem[stem_of(name)].append(name)
+        for file_name in image_names(self.image_folder):
+            by_stem[stem_of(file_name)].append(file_name)
         pairs: dict[str, str | None] = {}
         for stem in self.stems():
             name = self.image_of(stem, by_stem)
@@ -225,7 +226,7 @@ def parse(file: Path) -> ET.Element:
         root = ET.parse(file).getroot()
     # The others are of wrong bytes and of unknown encodings.
     except (ET.ParseError, OSError, ValueError, LookupError) as error:
-        raise LabelError(f'{file}: {one_line(error)}') from None
+        raise LabelError(f'{file}: {format_error(error)}') from None
     if root.tag != 'annotation':
         raise LabelError(f'{file}: is <{root.tag}>, not <annotation>')
     return root
@@ -304,7 +305,7 @@ def as_xml(image: LabeledImage) -> ET.Element:
     root = ET.Element('annotation')
     add_texts(root, filename=posixpath.basename(image.file_name))
     add_texts(ET.SubElement(root, 'size'), width=width, height=height, depth=3)
-    for box in image.boxes:
+    for box in image.boxes or ():
         element = ET.SubElement(root, 'object')
         add_texts(
             element,

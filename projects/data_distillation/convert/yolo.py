@@ -8,14 +8,14 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
 import yaml
 
 from ..coco.reading import Categories
-from ..text import one_line, shown
+from ..text import format_error, format_value
 from .folders import (
     image_names,
     labeled_image,
@@ -61,7 +61,7 @@ class YoloReader:
             raise FormatError(f'{self.file}: {error.strerror}') from None
         # The others are of wrong bytes and of too deep lists.
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise FormatError(f'{self.file}: {one_line(error)}') from None
+            raise FormatError(f'{self.file}: {format_error(error)}') from None
         if not isinstance(content, dict):
             raise FormatError(f'{self.file} has no keys: is it data.yaml?')
         if 'kpt_shape' in content:
@@ -86,14 +86,14 @@ class YoloReader:
         if not isinstance(names, list) or not names:
             raise FormatError(
                 f'{self.file}: `names` must be a list of the classes, or '
-                f'number them from 0 on, got {shown(names)}'
+                f'number them from 0 on, got {format_value(names)}'
             )
         for name in names:
             # 1 is meant as a text; `yes` and `no` are true and false in YAML.
             if type(name) not in (str, int) or names.count(name) > 1:
                 raise FormatError(
                     f'{self.file}: `names` must be different texts, got '
-                    f'{shown(name)}: write it in quotes, once'
+                    f'{format_value(name)}: write it in quotes, once'
                 )
         return [str(name) for name in names]
 
@@ -138,7 +138,7 @@ class YoloReader:
         if not isinstance(entry, str):
             raise FormatError(
                 f'{self.file}: `{self.split}` must be a path or a list of '
-                f'paths, got {shown(entry)}'
+                f'paths, got {format_value(entry)}'
             )
         # Roboflow writes `../train/images` for `train/images`.
         for name in (entry, entry.removeprefix('../')):
@@ -193,7 +193,7 @@ class YoloReader:
             image = labeled_image(
                 self.image_folder,
                 file.relative_to(self.image_folder).as_posix(),
-                lambda size_wh, labels=labels: self.boxes(labels, size_wh),
+                partial(self.boxes, labels),
                 self.report,
             )
             if image is not None:
@@ -222,7 +222,7 @@ class YoloReader:
         try:
             lines = file.read_text('utf-8-sig').splitlines()
         except (OSError, ValueError) as error:
-            raise LabelError(f'{file}: {one_line(error)}') from None
+            raise LabelError(f'{file}: {format_error(error)}') from None
         return [
             self.box(line.split(), size_wh, f'{file}:{number}')
             for number, line in enumerate(lines, 1)
@@ -334,7 +334,7 @@ def write_yolo(
     for image in images:
         path = folder / 'images' / image.file_name
         lines = []
-        for box in image.boxes:
+        for box in image.boxes or ():
             if box.is_crowd:
                 kind = 'boxes left out: iscrowd 1, which YOLO does not have'
                 report.add(kind, image.file_name)

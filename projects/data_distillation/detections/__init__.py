@@ -1,4 +1,4 @@
-"""The store of merged detections, which survives a kill.
+"""The store of merged detections: Parquet shards that survive a kill.
 
-Parquet shards on disk; it may import `coco` and `files`.
+It may import `coco` and `files`.
 """

@@ -1,4 +1,4 @@
-"""The detections of a store as NumPy columns."""
+"""Turns the detections of a store into NumPy columns."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,23 @@ import pyarrow.compute as pc
 
 from ..coco.boxes import xyxy_to_xywh
 
-# How many boxes are computed with at once, in double precision.
+# The number of boxes that are converted at once, in double precision.
 BOXES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
 class Detections:
-    """All detections of all images that were read, as columns.
+    """All detections of a table of images, as columns.
 
     Args:
-        image_index: Shape (n,), the row of each detection's image; ascending.
-        bbox_xywh: Shape (n, 4), float32, pixels, inside the image, rounded to
-            1/100.
+        image_index: Shape (n,), int32, the row of the image of each detection,
+            ascending.
+        bbox_xywh: Shape (n, 4), float32, pixels of the original image, clipped
+            to the image and rounded to 1/100.
         scores: Shape (n,), float32, descending within an image.
-        labels: Shape (n,).
-        num_views: Shape (n,), how many views support the detection.
+        labels: Shape (n,), int32, the class of each detection.
+        num_views: Shape (n,), int32, the number of views that support each
+            detection.
         corner_spread: Shape (n,), float32, see `mergers.corner_spread`.
     """
 
@@ -34,7 +36,7 @@ class Detections:
     corner_spread: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Detections':
-        """Return the chosen detections (a mask, indices or a slice)."""
+        """Return the detections that a mask, indices or a slice choose."""
         return Detections(*(column[chosen] for column in vars(self).values()))
 
     def __len__(self) -> int:
@@ -46,10 +48,10 @@ def flatten(table: pa.Table) -> Detections:
     """Turn one row per image into one element per detection.
 
     Args:
-        table: Of `SCHEMA`, the images that were read.
+        table: A table with the columns of `SCHEMA`.
 
     Returns:
-        The detections, by image, then as stored.
+        The detections, ordered by image and then as stored.
     """
     lengths = pc.list_value_length(table['scores']).to_numpy()
     image_index = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
@@ -57,15 +59,18 @@ def flatten(table: pa.Table) -> Detections:
         pc.list_flatten(table[name]).to_numpy()
         for name in ('scores', 'labels', 'num_views', 'corner_spread')
     ]
-    return Detections(image_index, boxes_xywh(table, image_index), *columns)
+    return Detections(image_index, convert_boxes(table, image_index), *columns)
 
 
-def boxes_xywh(table: pa.Table, image_index: np.ndarray) -> np.ndarray:
-    """Return the boxes as `Detections.bbox_xywh`.
+def convert_boxes(table: pa.Table, image_index: np.ndarray) -> np.ndarray:
+    """Convert the boxes of a table to the format of `Detections.bbox_xywh`.
 
     Args:
-        table: Of `SCHEMA`.
+        table: A table with the columns of `SCHEMA`.
         image_index: Shape (n,), the row of each box.
+
+    Returns:
+        Shape (n, 4), float32.
     """
     sizes_wh = np.stack(
         [table['width'].to_numpy(), table['height'].to_numpy()], axis=1

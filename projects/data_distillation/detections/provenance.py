@@ -1,15 +1,11 @@
-"""What made the detections of a store."""
+"""Compares what made two sets of detections."""
 
-from typing import TypeVar
-
-Made = TypeVar('Made')
-
-
-# Where things were, not what they were: these may change between two runs.
+# The keys that say where things were, not what they were. Their values may
+# change between two runs.
 LOCATIONS = ('teacher_config', 'checkpoint')
 
 
-# What must be the same for scores to mean the same.
+# The keys whose values must be equal for scores to mean the same.
 TEACHER_KEYS = (
     'detector_sha256',
     'checkpoint_sha256',
@@ -23,6 +19,15 @@ TEACHER_KEYS = (
 
 
 def differing_keys(one: dict, other: dict) -> list[str]:
-    """Return the keys, apart from `LOCATIONS`, whose values differ, sorted."""
+    """Find the keys whose values differ.
+
+    Args:
+        one: What made some detections.
+        other: What made others.
+
+    Returns:
+        The keys, sorted, without those in `LOCATIONS`. A key that one of the
+        two lacks counts as None there.
+    """
     keys = (one.keys() | other.keys()) - set(LOCATIONS)
     return sorted(key for key in keys if one.get(key) != other.get(key))

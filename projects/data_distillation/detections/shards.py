@@ -1,9 +1,9 @@
-"""A shard: one Parquet file of detections, one row per image.
+"""Shards: Parquet files of detections, with one row per image.
 
-It is written under another name, flushed to disk and renamed, so that it is
-whole or not there at all; it knows which images it holds and who made it.
-What came to it later (a disk that failed, a copy that was cut off) is found by
-the checksums of its pages.
+A shard is written under another name, flushed to disk and renamed, so it is
+either whole or not there. It says which images it holds and what made them.
+Later damage (by a failing disk or a copy that was cut off) is found by the
+checksums of its pages.
 """
 
 import json
@@ -20,35 +20,38 @@ from ..files.atomic import replacing
 SCHEMA = pa.schema(
     [
         ('file_name', pa.string()),  # relative to the image folder
-        ('image_id', pa.int64()),  # null: not known, images of a folder
-        ('width', pa.int32()),  # of the decoded image, pixels
+        ('image_id', pa.int64()),  # null for an image of a folder
+        ('width', pa.int32()),  # of the decoded image, in pixels
         ('height', pa.int32()),
-        ('unreadable', pa.string()),  # the reason; null: it was read
-        # Of each detection, by descending score:
+        ('unreadable', pa.string()),  # the reason; null if it was read
+        # One element per detection, by descending score:
         ('bboxes_xyxy', pa.list_(pa.list_(pa.float32(), 4))),
         ('scores', pa.list_(pa.float32())),
         ('labels', pa.list_(pa.int32())),
         ('num_views', pa.list_(pa.int32())),
-        ('corner_spread', pa.list_(pa.float32())),  # see `mergers.py`
+        (
+            'corner_spread',
+            pa.list_(pa.float32()),
+        ),  # see `mergers.corner_spread`
     ]
 )
 PROVENANCE = b'data_distillation'
 
 
 class ShardError(ValueError):
-    """A file that is no whole shard; the message says why."""
+    """A file is not a whole shard; the message says why."""
 
 
 def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
     """Write a shard.
 
     Args:
-        path: The file; missing folders are made.
-        rows: The values of each image, with the names of `SCHEMA`.
-        provenance: What made the detections.
+        path: The file. Missing folders are made.
+        rows: One dict per image, with the columns of `SCHEMA`.
+        provenance: What made the detections, a dict that JSON can hold.
 
     Raises:
-        OSError: If it cannot be written; then nothing is left of it.
+        OSError: If the file cannot be written. Then nothing is left of it.
     """
     with replacing(path) as file:
         write_rows(file, rows, provenance)
@@ -57,7 +60,13 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
 def write_rows(
     file: BinaryIO | pa.NativeFile, rows: Sequence[dict], provenance: dict
 ) -> None:
-    """Write the content of a shard; see `write_shard`."""
+    """Write the content of a shard to an open file.
+
+    Args:
+        file: The file, opened for writing.
+        rows: One dict per image, with the columns of `SCHEMA`.
+        provenance: What made the detections, a dict that JSON can hold.
+    """
     metadata = {PROVENANCE: json.dumps(provenance).encode()}
     table = pa.Table.from_pylist(rows, SCHEMA.with_metadata(metadata))
     pq.write_table(table, file, write_page_checksum=True)
@@ -70,23 +79,26 @@ def read_shard(path: Path) -> tuple[pa.Table, dict]:
         path: The file.
 
     Returns:
-        A table of `SCHEMA`, and what made the detections.
+        A table with the columns of `SCHEMA`, and what made the detections.
 
     Raises:
-        ShardError: If it is cut off, damaged, empty, or no shard.
+        ShardError: If the file is cut off, damaged, empty, or not a shard.
     """
     with naming_damage():
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        # Other shards are read at the same time.
+        # Other threads read other shards at the same time.
         table = file.read(use_threads=False)
     return table.replace_schema_metadata(None), provenance_of(table.schema)
 
 
 def read_provenance(path: Path) -> dict:
-    """Return what made the detections of a shard, whose rows are not read.
+    """Return what made the detections of a shard, without reading its rows.
+
+    Args:
+        path: The file.
 
     Raises:
-        ShardError: If it does not say so.
+        ShardError: If the file is damaged or not a shard.
     """
     with naming_damage():
         schema = pq.read_schema(path)
@@ -96,10 +108,16 @@ def read_provenance(path: Path) -> dict:
 def count_rows(path: Path) -> tuple[int, int]:
     """Count the images of a shard, and those that could not be read.
 
-    From its last bytes only.
+    This reads only the last bytes of the file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The number of images, and the number of those that were unreadable.
 
     Raises:
-        ShardError: If it cannot be read.
+        ShardError: If the file is damaged or not a shard.
     """
     with naming_damage():
         metadata = pq.read_metadata(path)
@@ -114,7 +132,14 @@ def count_rows(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def naming_damage() -> Iterator[None]:
-    """Make a `ShardError` of whatever a damaged file makes a decoder raise."""
+    """Raise a `ShardError` for any error that a damaged file causes.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ShardError: If a decoder raises an error, with its first line.
+    """
     try:
         yield
     except MemoryError:
@@ -128,10 +153,11 @@ def provenance_of(schema: pa.Schema) -> dict:
     """Return what made the detections of a shard.
 
     Args:
-        schema: The shard's.
+        schema: The schema of the file.
 
     Raises:
-        ShardError: If it is no shard's.
+        ShardError: If the file has other columns, or does not say what made
+            it.
     """
     if not schema.equals(SCHEMA):
         raise ShardError('not written by this program: other columns')

@@ -1,7 +1,8 @@
-"""The detection store: what the teacher found, on disk, one row per image.
+"""DetectionStore: what the teacher found, on disk, with one row per image.
 
-A folder of shards (see `shards.py`). Every process writes its own, none waits
-for another, and a run that was killed goes on from what is there.
+The store is a folder of shards, see `shards.py`. Every process writes its own
+shards, and none waits for another. A run that was killed goes on from what is
+there.
 """
 
 import logging
@@ -11,13 +12,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mmengine.logging import print_log
 
-from .provenance import TEACHER_KEYS, Made, differing_keys
+from .provenance import TEACHER_KEYS, differing_keys
 from .shards import (
     SCHEMA,
     ShardError,
@@ -26,29 +28,35 @@ from .shards import (
     write_shard,
 )
 
+# What is made of a shard.
+Made = TypeVar('Made')
+
 
 class StoreError(ValueError):
-    """The detections on disk do not belong to this run."""
+    """Detections on disk cannot be used; the message says why."""
 
 
 class DetectionStore:
     """Writes and reads the detections of one teacher on its views.
 
-    Files that are no whole shards are named in the log and left alone: for
-    `images`, what they hold is not there.
+    A file that is not a whole shard is named in the log and left alone. Its
+    images count as missing.
 
     Args:
-        folder: Where the shards are; made when the first one is written.
-        provenance: What made the detections; a shard with another provenance
-            (apart from `LOCATIONS`) is refused. None to read only: then it is
-            that of the shards.
-        images_per_shard: How many images, at least, go into one file ...
-        seconds_per_shard: ... unless they take longer than this. What is not
-            written yet is lost when the process is killed.
+        folder: The folder of the shards. It is made when the first shard is
+            written.
+        provenance: What made the detections, a dict that JSON can hold. A
+            shard with another provenance (apart from `LOCATIONS`) is refused.
+            None to read only: then the provenance is that of the shards.
+        images_per_shard: The number of images, at least, that go into one
+            shard.
+        seconds_per_shard: The time after which a shard is written with fewer
+            images, in seconds. What is not written yet is lost when the
+            process is killed.
 
     Raises:
-        StoreError: If the folder holds detections of another provenance; also
-            when reading, if they came later.
+        StoreError: If the folder holds detections of another provenance. The
+            methods raise it too, if such detections have come later.
     """
 
     def __init__(
@@ -65,21 +73,21 @@ class DetectionStore:
         self.written: set[Path] = set()
         self._rows: list[dict] = []
         self._last_write = time.monotonic()
-        # Detection goes on while a shard is written.
+        # Writes in the background, so that detection goes on.
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
-        self._reported: set[Path] = set()
+        self._broken: set[Path] = set()
         for shard in self.shards():
             try:
                 self._check_provenance(shard, read_provenance(shard))
             except ShardError as error:
-                self._report(shard, error)
+                self._leave_out(shard, error)
 
     def add(self, *rows: dict) -> None:
-        """Add the images of a batch, which go into one shard.
+        """Add the images of a batch, all of which go into one shard.
 
         Args:
-            *rows: The values of each image, with the names of `SCHEMA`.
+            *rows: One dict per image, with the columns of `SCHEMA`.
 
         Raises:
             OSError: If an earlier shard could not be written.
@@ -94,13 +102,13 @@ class DetectionStore:
             self._writing = self._writer.submit(self._write, self._take())
 
     def flush(self) -> None:
-        """Write the images that are not on disk yet as one shard.
+        """Write the images that are not on disk yet, as one shard.
 
         Raises:
             OSError: If this or an earlier shard could not be written.
         """
         self._wait()
-        # Not by the writer, which a process that ends has no more.
+        # A process that is ending has no writer thread any more.
         self._write(self._take())
 
     def _take(self) -> list[dict]:
@@ -111,11 +119,16 @@ class DetectionStore:
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
         if writing:
-            writing.result()  # raises what the writer has raised
+            writing.result()  # raises the error of the writer, if any
 
     def _write(self, rows: list[dict]) -> None:
         if not rows:
             return
+        if self.provenance is None:
+            raise StoreError(
+                'a store must be given a provenance to write, got '
+                f'{len(rows)} images for {self.folder} without one'
+            )
         shard = self.folder / f'{uuid.uuid4().hex}.parquet'
         try:
             write_shard(shard, rows, self.provenance)
@@ -124,12 +137,21 @@ class DetectionStore:
                 error.errno,
                 f'{error.strerror or error}: the detections of {len(rows)} '
                 f'images cannot be written to {self.folder}. What was written '
-                'before is kept: mend it (make room?) and run the same again',
+                'before is kept. Mend the cause (make room?) and run the same '
+                'command again',
             ) from error
         self.written.add(shard)
 
     def images(self) -> dict[str, bool]:
-        """Return the file name of each image on disk: whether it was read."""
+        """List the images on disk.
+
+        Returns:
+            The file name of each image, and whether it was read, at least
+            once.
+
+        Raises:
+            StoreError: If a shard has another provenance.
+        """
         images: dict[str, bool] = {}
         for shard in self._from_shards(images_of):
             for name, is_read in shard.items():
@@ -142,24 +164,26 @@ class DetectionStore:
         """Read the detections on disk.
 
         Args:
-            image_ids: The images wanted, by file name, and their ids, which
-                replace those of the store; None for all, with the store's.
+            image_ids: The file names of the wanted images, with the ids that
+                replace those of the store. None for all images, with the ids
+                of the store.
 
         Returns:
-            A table of `SCHEMA`, by image id, then file name, every image
-            once, in the same order whatever the shards' order.
+            A table with the columns of `SCHEMA`, with each image once, sorted
+            by image id and then by file name. The order of the shards does not
+            matter.
 
         Raises:
-            StoreError: If images are missing, or may be: a file is no whole
-                shard.
+            StoreError: If a wanted image is missing; or, with None, if a file
+                is not a whole shard, because images may be missing.
         """
         tables = self._from_shards(lambda table: table)
-        if image_ids is None and self._reported:
+        if image_ids is None and self._broken:
             raise StoreError(
-                f'images may be missing: {len(self._reported)} files in '
-                f'{self.folder} are no whole shards, see the log. Run the '
-                'annotation again, which does their images again; then move '
-                'these files away'
+                f'images may be missing: {len(self._broken)} files in '
+                f'{self.folder} are not whole shards, see the log. Run the '
+                'annotation again, which does their images again, and then '
+                'move these files away'
             )
         table = pa.concat_tables([SCHEMA.empty_table(), *tables])
         del tables
@@ -182,23 +206,23 @@ class DetectionStore:
         table = table.take(rows.take(order))
         column = SCHEMA.get_field_index('image_id')
         table = table.set_column(column, 'image_id', ids.take(order))
-        # The shards' memory, which Arrow would keep for later.
+        # Arrow would keep the memory of the shards for later use.
         pa.default_memory_pool().release_unused()
         return table
 
     def shards(self) -> list[Path]:
-        """Return the shards, by name; some may not be whole."""
+        """Return the shards, sorted by name. Some may not be whole."""
         return sorted(self.folder.glob('[!.]*.parquet'))
 
     def _from_shards(self, make: Callable[[pa.Table], Made]) -> list[Made]:
-        """Return what is made of each whole shard."""
+        """Make something of each whole shard, in the order of `shards`."""
         self._wait()
         shards, found = self.shards(), []
         with ThreadPoolExecutor() as pool:
             made = pool.map(partial(self._from_shard, make), shards)
             for shard, one in zip(shards, made, strict=True):
                 if isinstance(one, ShardError):
-                    self._report(shard, one)
+                    self._leave_out(shard, one)
                 else:
                     found.append(one)
         return found
@@ -206,7 +230,7 @@ class DetectionStore:
     def _from_shard(
         self, make: Callable[[pa.Table], Made], shard: Path
     ) -> Made | ShardError:
-        """Return what is made of a shard, or why it is no whole one."""
+        """Make something of a shard; return the error if it is not whole."""
         try:
             table, provenance = read_shard(shard)
             self._check_provenance(shard, provenance)
@@ -214,27 +238,28 @@ class DetectionStore:
         except ShardError as error:
             return error
 
-    def _report(self, shard: Path, error: ShardError) -> None:
-        """Say once that a file is no whole shard.
+    def _leave_out(self, shard: Path, error: ShardError) -> None:
+        """Log, once for each file, that it is not a whole shard.
 
-        In the thread that asked for the shards: MMEngine's managers of loggers
-        stay locked for all others when a call of that one has failed.
+        Call this in the thread that asked for the shards. If a call to
+        MMEngine's manager of loggers fails in one thread, the manager stays
+        locked for all others.
         """
-        if shard not in self._reported:
+        if shard not in self._broken:
             print_log(
                 f'{shard} is left out: {error}', 'current', logging.WARNING
             )
-        self._reported.add(shard)
+        self._broken.add(shard)
 
     def check_same_teacher(self, provenance: dict) -> None:
         """Check that these detections can judge others.
 
         Args:
-            provenance: What made the others.
+            provenance: What made the other detections.
 
         Raises:
-            StoreError: If there are none, or another teacher, other views or
-                another merger made them.
+            StoreError: If there are no detections here, or if another teacher,
+                other views or another merger made them.
         """
         if self.provenance is None:
             raise StoreError(
@@ -247,9 +272,9 @@ class DetectionStore:
         ]
         if differing:
             raise StoreError(
-                f'{self.folder} cannot judge these detections: it differs in '
-                f'{differing}. Run EXPERIMENT/validate.py with the same '
-                'teacher and settings'
+                f'{self.folder} cannot judge these detections, because it '
+                f'differs in {differing}. Run EXPERIMENT/validate.py with the '
+                'same teacher and settings'
             )
 
     def _check_provenance(self, shard: Path, found: dict) -> None:
@@ -259,12 +284,20 @@ class DetectionStore:
             raise StoreError(
                 f'{self.folder} holds detections that this run would not '
                 f'make: {shard.name} differs in {differing}. Use another '
-                '--work-dir, or delete the folder to start anew'
+                '--work-dir, or delete the folder to start over'
             )
 
 
 def images_of(table: pa.Table) -> dict[str, bool]:
-    """Return the file name of each row of `SCHEMA`: whether it was read."""
+    """List the images of a shard.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+
+    Returns:
+        The file name of each image, and whether it was read. Of several rows
+        of one image, the last one counts.
+    """
     is_read = pc.is_null(table['unreadable'])
     names = table['file_name'].to_pylist()
     return dict(zip(names, is_read.to_pylist(), strict=True))
@@ -273,15 +306,20 @@ def images_of(table: pa.Table) -> dict[str, bool]:
 def one_row_per_image(table: pa.Table) -> pa.Array:
     """Choose one row of each image.
 
-    It may be there twice: from two runs at once, or read at the second try.
+    An image has several rows if two runs did it at the same time, or if it was
+    read only at the second try.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
 
     Returns:
-        For each file name a row that was read; if none was, any.
+        The index of one row for each file name: a row that was read or, if
+        there is none, any row.
     """
     names = table['file_name'].combine_chunks().dictionary_encode()
     is_read = pc.is_null(table['unreadable']).to_numpy()
     chosen = np.zeros(len(names.dictionary), np.int64)
-    # Of several values for one place numpy keeps the last.
+    # NumPy keeps the last of several values for one place.
     in_order = np.argsort(is_read, kind='stable')
     chosen[names.indices.to_numpy()[in_order]] = in_order
     return pa.array(chosen)

@@ -89,7 +89,9 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
     for number in range(1, recipe.images[split] + 1):
         image, found = draw_image(scans, rng, recipe.style)
         name = f'{number:04d}.png'
-        (images_dir / name).write_bytes(cv2.imencode('.png', image)[1])
+        (images_dir / name).write_bytes(
+            cv2.imencode('.png', image)[1].tobytes()
+        )
         infos.append(
             dict(
                 id=number,

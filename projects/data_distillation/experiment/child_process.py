@@ -72,11 +72,10 @@ class ChildProcess:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or number
-        if self.process:
-            self._terminate()
+        self._terminate()
 
     def _terminate(self) -> None:
         # It may end at this moment.
-        if self.process.returncode is None:
+        if self.process and self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ..coco.evaluation import METRICS
-from ..text import render
+from ..text import format_table
 from .names import TRAINED
 
 
@@ -105,13 +105,17 @@ def summary_of_seeds(summaries: Mapping[int, dict]) -> dict:
 
 
 def combined(
-    values: Sequence, how: Callable[[Sequence[float]], float]
-) -> dict | float | None:
+    dicts: Sequence[dict], how: Callable[[Sequence[float]], float]
+) -> dict:
     """Combine numbers, or dicts of them, of equal shape; None stays None."""
-    first = values[0]
-    if isinstance(first, dict):
-        return {k: combined([v.get(k) for v in values], how) for k in first}
-    return None if None in values else how(values)
+
+    def one(values: Sequence) -> dict | float | None:
+        """Combine the values of one key."""
+        if isinstance(values[0], dict):
+            return combined(values, how)
+        return None if None in values else how(values)
+
+    return {key: one([each.get(key) for each in dicts]) for key in dicts[0]}
 
 
 def comparison(summary: Mapping) -> str:
@@ -132,7 +136,7 @@ def comparison(summary: Mapping) -> str:
     for model in (model for model in TRAINED if model in summary):
         values = [cell(summary, model, metric) for metric in METRICS]
         table.add_row(model, TRAINED[model], *values)
-    lines = [render(table), *rounds_line(summary), labels_line(summary)]
+    lines = [format_table(table), *rounds_line(summary), labels_line(summary)]
     if summary['gap_closed'] is not None:
         gap = f'gap from teacher to oracle closed: {summary["gap_closed"]:.0%}'
         if 'seeds' in summary:

@@ -13,13 +13,13 @@ from pathlib import Path
 from rich.table import Table
 
 from ..detections.store import DetectionStore
-from ..text import duration, render
+from ..text import format_duration, format_table
 from ..training.resume import find_last_checkpoint
 from .fingerprint import changes
 from .names import PSEUDO_LABELS
 from .process import StageError, environment
 from .run import Distillation, round_dir
-from .stages import FINISHED, Stages, cfg_options
+from .stages import FINISHED, Stages, cfg_options, finished_checkpoint
 
 MAX_OUTPUT = 3000
 # Iterations that are measured, after so many in which layers warm up.
@@ -65,7 +65,7 @@ def plan(runs: Sequence[Distillation]) -> str:
     found = {run.work_dir: list(steps(run)) for run in runs}
     every = [step for one in found.values() for step in one]
     rates = Rates.measured(stages, every)
-    total = duration(sum(map(rates.seconds, every)))
+    total = format_duration(sum(map(rates.seconds, every)))
     tables = [
         table_of(work_dir, one, rates) for work_dir, one in found.items()
     ]
@@ -77,8 +77,9 @@ def table_of(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
     table = Table('stage', 'to do', title=f'Plan: {work_dir}')
     table.add_column('time', justify='right')
     for step in found:
-        table.add_row(step.name, step.text, duration(rates.seconds(step)))
-    return render(table)
+        time = format_duration(rates.seconds(step))
+        table.add_row(step.name, step.text, time)
+    return format_table(table)
 
 
 def steps(distillation: Distillation) -> Iterator[Step]:
@@ -203,7 +204,7 @@ class Rates:
             if any(step.iterations or step.images for step in found):
                 iteration = time_iteration(stages, Path(folder))
             if any(step.images for step in found):
-                teacher = find_last_checkpoint(Path(folder))
+                teacher = finished_checkpoint(Path(folder))
                 image = time_image(stages, Path(folder), teacher)
         return cls(iteration, image)
 
@@ -238,6 +239,8 @@ def time_iteration(stages: Stages, folder: Path) -> float:
     num = NUM_WARM_UP + NUM_MEASURED
     options = (
         f'train_cfg.max_iters={num}',
+        # No validation: its images may be many.
+        f'train_cfg.val_begin={num + 1}',
         'default_hooks.logger.interval=1',
         f'default_hooks.checkpoint.interval={num}',
         *stages.experiment.options,
@@ -272,7 +275,25 @@ def time_image(stages: Stages, folder: Path, teacher: Path) -> float:
         '--dry-run',
         *options,
     )
-    return 1 / float(RATE.search(output_of(command))[1])
+    return 1 / images_per_second(output_of(command))
+
+
+def images_per_second(output: str) -> float:
+    """Return the speed that a trial of annotation has measured.
+
+    Args:
+        output: What `tools/test.py --dry-run` has printed.
+
+    Raises:
+        StageError: If it says no speed.
+    """
+    match = RATE.search(output)
+    if match is None:
+        raise StageError(
+            'measuring failed: annotation must print `measured on ... images: '
+            f'... images/s`, got:\n{output[-MAX_OUTPUT:]}'
+        )
+    return float(match[1])
 
 
 def output_of(command: Sequence[str]) -> str:

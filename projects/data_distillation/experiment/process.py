@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..text import duration
+from ..text import format_duration
 from .child_process import ChildProcess
 from .log import say
 from .progress_bar import Counter, shown
@@ -56,7 +56,7 @@ def run_stage(
             f'{told}this command ended with exit code {code}: {text}\n'
             'What is finished is kept: run the same again to go on'
         )
-    say(f'{stage}: took {duration(time.monotonic() - begin)}')
+    say(f'{stage}: took {format_duration(time.monotonic() - begin)}')
 
 
 def run_with_bar(

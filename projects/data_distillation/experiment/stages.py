@@ -75,10 +75,12 @@ class Stages:
             replace_results(stage, folder, reasons)
         if (folder / FINISHED).is_file():
             say(f'{stage}: trained already, in {folder}')
-            return find_last_checkpoint(folder)
+            return finished_checkpoint(folder)
         write_settings(folder, settings)
         checkpoint = find_last_checkpoint(folder)
-        flags = ['--resume', checkpoint] if checkpoint else []
+        flags: list[str | Path] = []
+        if checkpoint:
+            flags += ['--resume', checkpoint]
         flags += cfg_options(*options, *self.experiment.options)
         config = self.experiment.config(stage)
         command = self.launcher.train(config, folder, *flags)
@@ -87,7 +89,7 @@ class Stages:
         run_stage(stage, command, folder, counter)
         shutil.rmtree(folder / 'test', ignore_errors=True)
         (folder / FINISHED).touch()
-        return find_last_checkpoint(folder)
+        return finished_checkpoint(folder)
 
     def _training_options(self, stage: str, labels: Path | None) -> list[str]:
         """Return what a training stage is told besides the user's options."""
@@ -168,10 +170,10 @@ class Stages:
             say(f'{stage}: again, with its detections: {listed(reasons)}')
             (folder / FINISHED).unlink(missing_ok=True)
         write_settings(folder, settings)
-        options = cfg_options(*options, *self.experiment.options)
+        flags = cfg_options(*options, *self.experiment.options)
         config = self.experiment.config(stage)
         launcher = self.launcher.for_annotation()
-        command = launcher.test(config, teacher, folder, *options)
+        command = launcher.test(config, teacher, folder, *flags)
         total = len(self.experiment.images(stage))
         counter = Counter(StoredImages(folder / 'detections'), total)
         run_stage(stage, command, folder, counter)
@@ -222,7 +224,43 @@ class Stages:
                 *cfg_options(*self.experiment.options),
             )
             run_stage(f'{stage}, evaluated', command, folder)
-        return newest_metrics(folder)
+        return metrics_in(folder)
+
+
+def finished_checkpoint(folder: Path) -> Path:
+    """Return the last checkpoint of a training that has ended.
+
+    Args:
+        folder: The work folder of the training.
+
+    Raises:
+        StageError: If the folder holds no checkpoint that is whole.
+    """
+    checkpoint = find_last_checkpoint(folder)
+    if checkpoint is None:
+        raise StageError(
+            f'{folder} must hold a checkpoint, since its training has ended, '
+            'got none: delete the folder and run the same again'
+        )
+    return checkpoint
+
+
+def metrics_in(folder: Path) -> dict:
+    """Return the metrics of an evaluation that has ended.
+
+    Args:
+        folder: The work folder of the evaluation.
+
+    Raises:
+        StageError: If the folder holds no metrics.
+    """
+    metrics = newest_metrics(folder)
+    if metrics is None:
+        raise StageError(
+            f'{folder} must hold metrics, since its evaluation has ended, got '
+            'none: run the same again'
+        )
+    return metrics
 
 
 def cfg_options(*options: str) -> list[str]:

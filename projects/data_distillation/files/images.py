@@ -17,7 +17,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from ..text import one_line
+from ..text import format_error
 
 # Those that Pillow checks. It knows more, but starts programs for some (EPS).
 FORMATS = ('BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP')
@@ -102,10 +102,10 @@ def check_whole(content: bytes) -> None:
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f'too many pixels: {one_line(error)}') from None
+        raise ImageError(f'too many pixels: {format_error(error)}') from None
     # Whatever a broken file makes a decoder raise.
     except Exception as error:
-        raise ImageError(f'damaged: {one_line(error)}') from None
+        raise ImageError(f'damaged: {format_error(error)}') from None
 
 
 def is_whole_jpeg(content: bytes) -> bool:
@@ -129,7 +129,7 @@ def is_whole_jpeg(content: bytes) -> bool:
         )
     except ValueError as error:
         if JPEG_DAMAGE.search(str(error)):
-            raise ImageError(f'damaged: {one_line(error)}') from None
+            raise ImageError(f'damaged: {format_error(error)}') from None
         return False
     return True
 

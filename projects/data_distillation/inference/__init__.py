@@ -1,4 +1,4 @@
-"""Teachers on the views of each image, up to merged detections.
+"""Teachers that look at several views of each image, and merge what they find.
 
 It may import `views`, `merging` and `files`.
 """

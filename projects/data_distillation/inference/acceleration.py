@@ -1,4 +1,4 @@
-"""Makes a trained detector fast, without a word about views or labels."""
+"""Makes a trained detector fast; it knows nothing of views or labels."""
 
 import copy
 import functools
@@ -7,50 +7,51 @@ from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmdet.models import SSDHead
+from mmdet.models import BaseDetector, SSDHead
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 MODES = ('exact', 'fast')
 # The parts of MMDetection's detectors that turn an image into features.
 EXTRACTORS = ('backbone', 'neck')
-# What autocast computes in on each kind of device. CPUs have bf16 in hardware
-# (AVX-512, AMX) where they have anything; on GPUs fp16 rounds eight times
-# finer.
+# The type that autocast computes in on each kind of device. CPUs that compute
+# half precision in hardware (AVX-512, AMX) have bf16. On GPUs, fp16 rounds
+# eight times finer than bf16.
 HALF = {'cpu': torch.bfloat16, 'cuda': torch.float16}
-# How far features may move, in parts of the largest: in fp32 by rounding; in
-# half precision, which on noise adds up through a hundred layers, so that it
-# does not overflow.
+# How far features may move, as a fraction of the largest one. In fp32 they
+# move by rounding. In half precision, rounding adds up through a hundred
+# layers when the image is noise, so ROUGH only finds an overflow.
 EXACT, ROUGH = 1e-3, 1.0
-# Sides of the images to try a detector on; on the first, SSD runs out of
-# pixels.
+# The sides of the images that a detector is tried on, in pixels. SSD runs out
+# of pixels on the first one.
 NOISE_SIDES = (128, 320)
-# Without it no SSD of MMDetection 3.2 or later predicts anything, not even to
-# validate (MMDetection issues 11063 and 11780).
+# Without this attribute, no SSD of MMDetection 3.2 or later predicts anything,
+# not even to validate (MMDetection issues 11063 and 11780).
 if not hasattr(SSDHead, 'loss_cls'):
     SSDHead.loss_cls = None
 
 
-def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
-    """Rearrange a detector for inference, in place; its weights are loaded.
+def prepare(detector: BaseDetector, mode: str, compiled: bool) -> None:
+    """Rearrange a detector for inference.
 
-    What changes backbone and neck is tried on an image of noise. Where it
-    fails or moves the features, that part stays as it was, and the log says
-    so.
+    Each change of backbone and neck is tried on an image of noise. If the
+    changed part fails or moves the features, it stays as it was, and the log
+    says so.
 
     Args:
-        detector: Any MMDetection detector, in evaluation mode.
-        mode: `'exact'` computes in fp32, as PyTorch is set to (on GPUs TF32 in
-            convolutions), all that the detector did, but for masks; boxes
-            differ by rounding only. `'fast'` computes
-            convolutions and linear layers in half precision; priors, boxes
-            and scores stay fp32.
-        compiled: Compile the backbone with `torch.compile`.
+        detector: Any MMDetection detector in evaluation mode, with its weights
+            loaded. It is changed in place.
+        mode: `'exact'` computes all that the detector did, apart from masks,
+            in fp32 as PyTorch is set to do it (on GPUs, convolutions in TF32).
+            Boxes differ by rounding only. `'fast'` computes convolutions and
+            linear layers in half precision, and priors, boxes and scores in
+            fp32.
+        compiled: Whether to compile the backbone with `torch.compile`.
     """
     drop_masks(detector)
     rearrange(detector, mode)
     if compiled:
-        # Sizes differ from view to view: one program for all of them.
+        # Sizes differ from view to view: one program serves all of them.
         detector.backbone.forward = torch.compile(
             detector.backbone.forward, dynamic=True
         )
@@ -58,51 +59,60 @@ def prepare(detector: nn.Module, mode: str, compiled: bool) -> None:
         halve_heads(detector)
 
 
-def drop_masks(detector: nn.Module) -> None:
-    """Take the mask head away: only boxes are wanted.
+def drop_masks(detector: BaseDetector) -> None:
+    """Take the mask head away, because only boxes are needed.
 
     Args:
-        detector: Is changed; without a mask head nothing is done.
+        detector: The detector. It is changed in place if it has a mask head.
     """
     roi_head = getattr(detector, 'roi_head', None)
-    if getattr(roi_head, 'with_mask', False):
+    if roi_head is not None and getattr(roi_head, 'with_mask', False):
         roi_head.mask_head = None
 
 
 @torch.no_grad()
-def rearrange(detector: nn.Module, mode: str) -> None:
+def rearrange(detector: BaseDetector, mode: str) -> None:
     """Make backbone and neck faster.
 
     Args:
-        detector: In evaluation mode; is changed. Without these parts nothing
-            is done.
-        mode: As for `prepare`.
+        detector: A detector in evaluation mode. It is changed in place if it
+            has a backbone or a neck.
+        mode: `'exact'` or `'fast'`, see `prepare`.
     """
     names = [name for name in EXTRACTORS if getattr(detector, name, None)]
     if not names:
         return
-    noise = noise_for(detector)
-    before = features_of(detector, noise)
+    noise = make_noise(detector)
+    before = extract_features(detector, noise)
     changes = [(fold_norms, EXACT), (put_channels_last, EXACT)]
     if mode == 'fast':
         changes.append((halve, ROUGH))
     for change, tolerance in changes:
         for name in names:
             part = getattr(detector, name)
-            setattr(detector, name, changed(part, change))
-            if not are_close(before, features_of(detector, noise), tolerance):
+            setattr(detector, name, try_change(part, change))
+            after = extract_features(detector, noise)
+            if not are_close(before, after, tolerance):
                 setattr(detector, name, part)
-                warn_that_not(change, detector, name)
-    # Heads get their features as ever: mmcv's RoIAlign takes channels-last
-    # ones for contiguous, and some heads use `view`.
-    detector.extract_feat = contiguous(detector.extract_feat)
+                warn_of_slow_part(change, detector, name)
+    # Heads need contiguous features: mmcv's RoIAlign takes channels-last ones
+    # for contiguous, and some heads use `view`.
+    detector.extract_feat = with_contiguous_features(detector.extract_feat)
 
 
-def changed(part: nn.Module, change: Callable) -> nn.Module | None:
-    """Return a changed copy of a part; None if it cannot be changed so."""
+def try_change(part: nn.Module, change: Callable) -> nn.Module | None:
+    """Change a copy of a part.
+
+    Args:
+        part: A backbone or a neck.
+        change: One of the functions that change a part and return it.
+
+    Returns:
+        The changed copy; None if the part cannot be changed in this way.
+    """
     try:
         return change(copy.deepcopy(part))
-    # mmcv's folding fails on batch norms without weights, say.
+    # For example, mmcv's folding fails on batch norms without weights.
     except Exception:
         return None
 
@@ -111,11 +121,11 @@ def fold_norms(part: nn.Module) -> nn.Module:
     """Fold batch norms into the convolutions before them.
 
     mmcv finds the pairs by the order in which modules were registered, which
-    need not be that in which they run. Not for heads: some share a
-    convolution among several norms.
+    may differ from the order in which they run. Heads are not folded, because
+    in some of them several norms share a convolution.
 
     Args:
-        part: Backbone or neck, in evaluation mode; is changed.
+        part: A backbone or a neck in evaluation mode. It is changed in place.
 
     Returns:
         The part.
@@ -126,23 +136,25 @@ def fold_norms(part: nn.Module) -> nn.Module:
 def put_channels_last(part: nn.Module) -> nn.Module:
     """Let convolutions compute with the channels as the last dimension.
 
-    mmcv's deformable convolutions refuse that.
+    mmcv's deformable convolutions cannot do that.
 
     Args:
-        part: Backbone or neck; is changed.
+        part: A backbone or a neck. It is changed in place.
 
     Returns:
         The part.
     """
-    return part.to(memory_format=torch.channels_last)
+    # The type stubs lack this argument, which PyTorch documents.
+    return part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def halve(part: nn.Module) -> nn.Module:
-    """Run a part under autocast as a whole.
+    """Run a part as a whole under autocast.
+
+    On CPUs, mmcv's deformable convolutions have no half precision.
 
     Args:
-        part: Backbone or neck; is changed. On CPUs mmcv's deformable
-            convolutions have no half precision.
+        part: A backbone or a neck. It is changed in place.
 
     Returns:
         The part.
@@ -152,22 +164,40 @@ def halve(part: nn.Module) -> nn.Module:
     return part
 
 
-def noise_for(detector: nn.Module) -> Tensor:
-    """Return a fixed random image that is large enough for the detector."""
+def make_noise(detector: BaseDetector) -> Tensor:
+    """Make an image of fixed noise that is large enough for a detector.
+
+    Args:
+        detector: The detector, which is tried on images of `NOISE_SIDES`.
+
+    Returns:
+        Shape (1, 3, side, side), float32, on the device of the detector, with
+        the first side that works; the last side if none does.
+    """
     device = next(detector.parameters()).device
     for side in NOISE_SIDES:
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(1, 3, side, side, generator=generator).to(device)
-        if features_of(detector, noise) is not None:
+        if extract_features(detector, noise) is not None:
             break
     return noise
 
 
-def features_of(detector: nn.Module, image: Tensor) -> list[Tensor] | None:
-    """Return what backbone and neck make of an image; None if they fail."""
+def extract_features(
+    detector: BaseDetector, image: Tensor
+) -> list[Tensor] | None:
+    """Return what backbone and neck make of an image.
+
+    Args:
+        detector: The detector.
+        image: Shape (1, 3, h, w), float32.
+
+    Returns:
+        The feature maps; None if a part fails.
+    """
     try:
         return list(detector.extract_feat(image))
-    # Layers complain in many ways about a format or a type of numbers.
+    # Layers raise many kinds of errors about a format or a type of numbers.
     except Exception:
         return None
 
@@ -175,12 +205,16 @@ def features_of(detector: nn.Module, image: Tensor) -> list[Tensor] | None:
 def are_close(
     some: list[Tensor] | None, others: list[Tensor] | None, tolerance: float
 ) -> bool:
-    """Whether both are features, which differ by no more than rounding.
+    """Return whether two sets of features differ by no more than rounding.
 
     Args:
-        some: As `features_of` returns them.
-        others: Likewise.
-        tolerance: In parts of the largest number of each feature map.
+        some: The features to compare with, see `extract_features`.
+        others: As many features of the same shapes.
+        tolerance: The largest difference that is allowed, as a fraction of the
+            largest number of each feature map in `some`.
+
+    Returns:
+        False if one of the two is None.
     """
     if some is None or others is None:
         return False
@@ -190,41 +224,54 @@ def are_close(
     )
 
 
-def warn_that_not(change: Callable, detector: nn.Module, name: str) -> None:
-    """Log that a part of a detector was left as it was."""
+def warn_of_slow_part(
+    change: Callable, detector: BaseDetector, name: str
+) -> None:
+    """Log a warning that a part of a detector was left as it was.
+
+    Args:
+        change: The function that would have changed the part.
+        detector: The detector.
+        name: The name of the part.
+    """
     print_log(
         f'{change.__name__} was not applied to the {name} of this '
-        f'{type(detector).__name__}: its features would change or fail. It '
-        'is right, but slower',
+        f'{type(detector).__name__}, because its features would change or it '
+        'would fail. Its results are right, but it is slower',
         'current',
         logging.WARNING,
     )
 
 
-def contiguous(extract_feat: Callable) -> Callable:
+def with_contiguous_features(extract_feat: Callable) -> Callable:
     """Make an `extract_feat` return contiguous features.
 
     Args:
-        extract_feat: A detector's method, which returns a sequence.
+        extract_feat: The method of a detector, which returns a sequence of
+            tensors.
+
+    Returns:
+        A function with the same arguments, which returns a tuple.
     """
 
     @functools.wraps(extract_feat)
-    def contiguous_features(*args: object, **kwargs) -> tuple:
-        """As `extract_feat`."""
+    def contiguous_features(*args: object, **kwargs: object) -> tuple:
+        """Return the features of `extract_feat`, contiguous in memory."""
         features = extract_feat(*args, **kwargs)
         return tuple(feature.contiguous() for feature in features)
 
     return contiguous_features
 
 
-def halve_heads(detector: nn.Module) -> None:
-    """Let the heads' convolutions and linear layers use half precision.
+def halve_heads(detector: BaseDetector) -> None:
+    """Let the convolutions and linear layers of heads use half precision.
 
-    Only the layers, one by one: heads compute priors and boxes between them,
-    which half precision would move by pixels.
+    This changes the layers one by one, and not the heads as a whole: between
+    the layers, heads compute priors and boxes, which half precision would move
+    by pixels.
 
     Args:
-        detector: Is changed.
+        detector: The detector. It is changed in place.
     """
     device = next(detector.parameters()).device.type
     for name, part in detector.named_children():
@@ -232,20 +279,25 @@ def halve_heads(detector: nn.Module) -> None:
             continue
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.forward = in_half_precision(layer.forward, device)
+                forward = in_half_precision(layer.forward, device)
+                # This changes the layer, and not its class.
+                layer.forward = forward  # type: ignore[method-assign]
 
 
 def in_half_precision(forward: Callable, device: str) -> Callable:
-    """Run a function under autocast, and return what it returns as fp32.
+    """Make a function run under autocast, and return fp32.
 
     Args:
-        forward: Takes and returns tensors.
-        device: Their kind of device, a key of `HALF`.
+        forward: A function that takes and returns tensors.
+        device: The kind of device that the tensors are on, a key of `HALF`.
+
+    Returns:
+        A function with the same arguments.
     """
 
     @functools.wraps(forward)
-    def half_forward(*args: object, **kwargs) -> Tensor | Sequence:
-        """As `forward`."""
+    def half_forward(*args: object, **kwargs: object) -> Tensor | Sequence:
+        """Return what `forward` computes in half precision, as fp32."""
         with torch.autocast(device, HALF[device]):
             return to_fp32(forward(*args, **kwargs))
 
@@ -253,7 +305,7 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
 
 
 def to_fp32(features: Tensor | Sequence) -> Tensor | Sequence:
-    """Return a tensor, or each of a sequence of them, as fp32."""
+    """Return a tensor as fp32, or each tensor of a nested sequence."""
     if isinstance(features, Tensor):
         return features.float()
     return tuple(to_fp32(feature) for feature in features)

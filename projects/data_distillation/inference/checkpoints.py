@@ -1,4 +1,7 @@
-"""Does a checkpoint fit? mmengine loads what fits and logs the rest."""
+"""Checks that a checkpoint fits a model.
+
+MMEngine itself loads the weights that fit, and only logs the others.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,7 +11,8 @@ from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
-NUM_SHOWN = 5
+# How many weights that do not fit are named in the message.
+NUM_NAMED = 5
 
 
 class CheckpointError(ValueError):
@@ -16,18 +20,19 @@ class CheckpointError(ValueError):
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Check that a checkpoint has a weight of the right shape for every one.
+    """Check that a checkpoint has every weight of a model, in its shape.
 
-    mmengine loads with `strict=False`: what is missing would keep its random
-    values, and label at random.
+    MMEngine loads with `strict=False`. A weight that is missing would keep its
+    random values, and the teacher would label at random.
 
     Args:
-        model: The model to load into.
-        weights: The checkpoint's `state_dict`. Weights that the model does
-            not have (the mask head of a teacher of boxes) do no harm.
+        model: The model to load the weights into.
+        weights: The `state_dict` of the checkpoint. It may have weights that
+            the model lacks, such as those of a mask head.
 
     Raises:
-        CheckpointError: With how many are missing or differ, and the first.
+        CheckpointError: With the number of weights that are missing or have
+            another shape, and the first of them.
     """
     weights = {name.removeprefix('module.'): w for name, w in weights.items()}
     wrong = []
@@ -43,8 +48,8 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise CheckpointError(
             f'the checkpoint is of another model: {len(wrong)} of '
             f'{len(model.state_dict())} weights do not fit. '
-            f'{"; ".join(wrong[:NUM_SHOWN])}. Use the config that it was '
-            'trained with'
+            f'{"; ".join(wrong[:NUM_NAMED])}. Use the config that the '
+            'checkpoint was trained with'
         )
 
 
@@ -52,19 +57,21 @@ def load_teacher(module: dict, file: str) -> nn.Module:
     """Build a detector and load a checkpoint into it.
 
     Args:
-        module: The detector's config.
-        file: The checkpoint, a path or a URL.
+        module: The config of the detector.
+        file: The path or the URL of the checkpoint.
 
     Returns:
-        The detector, whose `checkpoint_meta` is the checkpoint's `meta`.
+        The detector. Its attribute `checkpoint_meta` is the `meta` of the
+        checkpoint.
 
     Raises:
         TypeError: If `module` is not a config.
-        CheckpointError: If the weights do not fit.
+        CheckpointError: If the weights do not fit the detector.
     """
     if not isinstance(module, dict):
         raise TypeError(
-            'other_teachers need `module`, the config of a detector, got '
+            'each of other_teachers needs `module`, the config of a '
+            'detector, unless `module` of MultiViewTTA is one too, got '
             f'{type(module).__name__}'
         )
     teacher = MODELS.build(module)
@@ -78,9 +85,10 @@ def check_checkpoint_classes(meta: Mapping, classes: Sequence[str]) -> None:
     """Check that a teacher was trained on these classes, in this order.
 
     Args:
-        meta: The checkpoint's `meta`. One that names no classes passes, with
-            a warning.
-        classes: The labeled file's category names, in its order.
+        meta: The `meta` of the checkpoint. If it names no classes, it passes,
+            and the log has a warning.
+        classes: The names of the categories of the labeled file, in its
+            order.
 
     Raises:
         CheckpointError: If the classes differ.
@@ -89,14 +97,14 @@ def check_checkpoint_classes(meta: Mapping, classes: Sequence[str]) -> None:
     trained = dataset_meta.get('classes') or meta.get('CLASSES')
     if trained is None:
         print_log(
-            'the checkpoint does not say what its classes are: make sure that '
-            f'they are {list(classes)}',
+            'the checkpoint does not say what its classes are; make sure that '
+            f'they are {list(classes)}, in this order',
             'current',
             logging.WARNING,
         )
     elif list(trained) != list(classes):
         raise CheckpointError(
-            f'the checkpoint was trained on the classes {list(trained)}, the '
-            f'labeled file has {list(classes)}: they must be the same, in the '
-            'same order'
+            f'the checkpoint was trained on the classes {list(trained)}, and '
+            f'the labeled file has {list(classes)}: they must be the same, in '
+            'the same order'
         )

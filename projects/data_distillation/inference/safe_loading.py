@@ -1,8 +1,9 @@
-"""Lets no checkpoint run code while it is loaded.
+"""Keeps checkpoints from running code while they are loaded.
 
-A checkpoint is a pickle, which can run anything. torch can read weights and
-plain values only, but mmengine reads whatever is refused again, without that
-limit; and it allows `getattr`, by which a checkpoint reaches all of Python.
+A checkpoint is a pickle, which can run any code. PyTorch can limit what it
+reads to weights and plain values. But MMEngine reads a file that is refused
+again without this limit, and it allows `getattr`, which gives a checkpoint
+access to all of Python.
 """
 
 import os
@@ -18,13 +19,14 @@ from mmengine.utils import digit_version
 
 from .checkpoints import CheckpointError
 
-# If true, torch reads nothing but weights, whatever it is called with.
+# If this environment variable is true, PyTorch reads nothing but weights,
+# whatever arguments it is called with.
 VARIABLE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-# What mmengine's log buffers, which are in its checkpoints, look up by name.
+# What the log buffers in MMEngine's checkpoints look up by name.
 STATISTICS = ('min', 'max', 'mean', 'current')
-# How the causes begin that are about code.
+# The beginnings of the causes that are about code.
 REFUSED = ('Unsupported global', 'Unsupported class', 'it looks up')
-# NumPy 1 and 2 write the same functions under these.
+# The modules in which NumPy 1 and NumPy 2 have the same functions.
 NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
 
 
@@ -32,9 +34,9 @@ NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
 def refusing_code() -> Iterator[None]:
     """Refuse checkpoints that hold more than weights and plain values.
 
-    It stays so in this process. If the user has set `VARIABLE` to 0, they are
-    loaded all the same; so they are with torch before 2.6, which cannot read
-    mmengine's own checkpoints in this way.
+    The limit stays for the rest of this process. Checkpoints are loaded
+    without it if the user has set `VARIABLE` to 0, or if PyTorch is older than
+    2.6, which cannot read MMEngine's own checkpoints with the limit.
 
     Yields:
         Nothing.
@@ -45,41 +47,42 @@ def refusing_code() -> Iterator[None]:
     if digit_version(torch.__version__) >= digit_version('2.6.0'):
         os.environ.setdefault(VARIABLE, '1')
         torch.serialization.add_safe_globals(safe_globals())
-        # What mmengine allows of its own: `getattr` too.
+        # MMEngine's own list would allow `getattr` too.
         checkpoint.get_torch_safe_globals = list
     try:
         yield
     except UnpicklingError as error:
-        raise CheckpointError(refusal(str(error))) from None
+        raise CheckpointError(explain_refusal(str(error))) from None
 
 
-def refusal(message: str) -> str:
-    """Say what a user can do about a checkpoint that torch refused.
+def explain_refusal(message: str) -> str:
+    """Explain to a user why PyTorch refused a checkpoint, and what to do.
 
     Args:
-        message: torch's, of which the cause is kept.
+        message: The message of PyTorch, of which only the cause is kept.
     """
     cause = message.rpartition('WeightsUnpickler error: ')[2].strip()
     cause = cause.splitlines()[0].partition(' Please use')[0]
     if not cause.startswith(REFUSED):
         return (
-            f'the checkpoint that was to be loaded is none: {cause} Is it a '
-            'web page, or a Git LFS pointer, instead of the file itself?'
+            f'the file to load is not a checkpoint: {cause} Is it a web '
+            'page, or a Git LFS pointer, instead of the file itself?'
         )
     return (
-        'the checkpoint that was to be loaded holds more than weights and '
-        f'could run code, it is refused: {cause} If you trust whoever made '
-        f'it, put {VARIABLE}=0 before the command: '
+        'the checkpoint to load is refused, because it holds more than '
+        f'weights and could run code: {cause} If you trust whoever made it, '
+        f'put {VARIABLE}=0 before the command: '
         f'`{VARIABLE}=0 python tools/test.py ...`'
     )
 
 
 def safe_globals() -> list[Callable | tuple[Callable, str]]:
-    """List what a checkpoint may call, beside what torch itself allows.
+    """List what a checkpoint may call besides what PyTorch itself allows.
 
     Returns:
-        What mmengine's checkpoints need, of NumPy 1 and 2 alike: functions
-        and classes, some with the name under which they are written.
+        The functions and classes that MMEngine's checkpoints need, whether
+        NumPy 1 or NumPy 2 has written them. Some come with the name that the
+        checkpoint has for them.
     """
     numpy_core = np._core if hasattr(np, '_core') else np.core
     functions = (
@@ -89,7 +92,7 @@ def safe_globals() -> list[Callable | tuple[Callable, str]]:
     codes = np.typecodes['AllInteger'] + np.typecodes['Float'] + '?'
     return [
         HistoryBuffer,
-        (statistic, 'builtins.getattr'),
+        (look_up_statistic, 'builtins.getattr'),
         slice,
         np.ndarray,
         np.dtype,
@@ -102,11 +105,18 @@ def safe_globals() -> list[Callable | tuple[Callable, str]]:
     ]
 
 
-def statistic(owner: object, name: str) -> Callable:
-    """Look up a log buffer's statistic; takes the place of `getattr`.
+def look_up_statistic(owner: object, name: str) -> Callable:
+    """Look up a statistic of a log buffer.
+
+    A checkpoint calls this function where it asks for `getattr`.
+
+    Args:
+        owner: What the checkpoint looks into.
+        name: The name that it looks up.
 
     Raises:
-        UnpicklingError: If anything else is looked up.
+        UnpicklingError: If the owner is not a log buffer, or the name is not
+            one of `STATISTICS`.
     """
     if owner is not HistoryBuffer or name not in STATISTICS:
         raise UnpicklingError(f'it looks up {name!r} of {owner!r}.')

@@ -2,19 +2,18 @@
 
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, revert_sync_batchnorm
+from mmengine.model import BaseModel, BaseTTAModel, revert_sync_batchnorm
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
-from torch.cuda import OutOfMemoryError  # torch's, from 2.5 on
+from torch import nn
+from torch.cuda import OutOfMemoryError  # in `torch` since 2.5
 
-from ..text import one_line
+from ..text import format_error
 from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
@@ -28,26 +27,20 @@ from .view_batches import (
     make_pixels,
     one_by_one,
 )
-
-# What a merged detection has, besides its box.
-FIELDS = dict(
-    scores=torch.float32,
-    labels=torch.int64,
-    num_views=torch.int64,
-    corner_spread=torch.float32,
-)
+from .view_boxes import concatenate_views, in_original_image, to_host
 
 
 @MODELS.register_module()
 class MultiViewTTA(BaseTTAModel):
     """Test-time augmentation that makes the views itself, on the device.
 
-    MMDetection's own `DetTTAModel` wants every view made on the CPU and copied
-    to the device, runs one at a time, and leaves the first view's flip and
-    scale in the result. Here the data loader hands over the decoded image
-    once; what views share (a resized image) is made once; views of one padded
-    size share a forward pass; the merged detections of a batch go to the host
-    in one copy. The only contract with a detector is `detector.test_step`.
+    MMDetection's own `DetTTAModel` needs every view made on the CPU and copied
+    to the device, runs one view at a time, and leaves the flip and the scale
+    of the first view in the result. Here the data loader hands over the
+    decoded image once. What views share (a resized image) is made once. Views
+    of one padded size share a forward pass. The merged detections of a batch
+    go to the host in one copy. The only contract with a detector is
+    `detector.test_step`.
 
     ```
     images ──► View.apply ──► detector.test_step ──► View.invert ──► merger
@@ -56,21 +49,24 @@ class MultiViewTTA(BaseTTAModel):
     Args:
         module: The detector, or its config.
         merger: The config of a merger, see `mergers.py`.
-        views: Each a list of transforms, see `views.py`. None if the
-            pipeline of the data set makes them, as its last transform
-            `TestTimeAug`: for detectors whose images need more than that.
-        mode: `'exact'` or `'fast'`, see `inference.prepare`.
-        compile_backbone: With `torch.compile`: takes about a minute, and a
-            C++ compiler on a CPU.
-        max_pixels_per_forward: How many pixels to put into one forward pass,
-            which bounds memory. A flip pair goes together even if it has
-            more. Results depend on it by rounding only.
+        views: The views, each a list of the configs of its transforms, see
+            `views/transforms.py`. None if the pipeline of the data set makes
+            the views, with `TestTimeAug` as its last transform: for detectors
+            whose images need more than the transforms of a view.
+        mode: `'exact'` or `'fast'`, see `acceleration.prepare`.
+        compile_backbone: Whether to compile the backbone with `torch.compile`.
+            This takes about a minute, and on a CPU it needs a C++ compiler.
+        max_pixels_per_forward: The number of pixels to put into one forward
+            pass, which limits the memory. The two views of a flip pair go
+            together even if they have more. Results depend on this number by
+            rounding only.
         other_teachers: More detectors, whose views are merged with those of
-            `module` (model and data distillation in one). Each
-            `dict(checkpoint=..., module=...)`, the detector's config being
-            that of `module` where it is left out; the same classes.
-        data_preprocessor: The detector's, if `module` has none. MMEngine
-            gives this to every model if it is at the config's top level.
+            `module` (model distillation and data distillation in one). Each is
+            `dict(checkpoint=..., module=...)`. Without `module`, it has the
+            config of the first detector. All must have the same classes.
+        data_preprocessor: The data preprocessor of the detector, if `module`
+            has none. MMEngine hands it to the model if it is at the top level
+            of the config.
 
     Raises:
         ValueError: If there is no view, or an argument is out of range.
@@ -112,37 +108,58 @@ class MultiViewTTA(BaseTTAModel):
             load_teacher(teacher.get('module', module), teacher['checkpoint'])
             for teacher in other_teachers
         )
-        # They are batch norms in inference, and fail in processes on CPUs.
+        # In inference, a synchronized norm is a plain one, but in processes on
+        # CPUs it fails.
         revert_sync_batchnorm(self)
         self._is_prepared = False
 
     def test_step(self, data: dict) -> list[DetDataSample]:
-        """Detect on all views of each image of a batch and merge.
+        """Detect on all views of each image of a batch, and merge.
+
+        If the memory of the device does not suffice for a batch, its images
+        are run one by one. An image that needs too much memory on its own
+        becomes an unreadable one, with the reason.
 
         Args:
-            data: `inputs`, a list of uint8 images of shape (3, h, w), and
-                `data_samples`, one `DetDataSample` for each; or, if the
-                pipeline makes the views, such a list for each view.
+            data: The batch as the data loader collates it. If this model makes
+                the views, there is one item per image:
+
+                ```
+                dict(inputs=[image1, image2], data_samples=[sample1, sample2])
+                ```
+
+                If the pipeline makes the views, there is one list per view:
+
+                ```
+                dict(
+                    inputs=[
+                        [image1_view1, image2_view1],
+                        [image1_view2, image2_view2],
+                    ],
+                    data_samples=[
+                        [sample1_view1, sample2_view1],
+                        [sample1_view2, sample2_view2],
+                    ],
+                )
+                ```
+
+                Each image has the shape (3, h, w), uint8.
 
         Returns:
             One sample per image, in order, with the metainfo of the original
-            image and, on the host, `pred_instances`: `bboxes` (xyxy, pixels
-            of the original image), `scores`, `labels`, `num_views` and
-            `corner_spread`, by descending score. Empty for an image that
-            could not be read. If the memory of the device does not suffice
-            for a batch, its images are run one by one; one that needs too
-            much alone becomes an unreadable one, with the reason.
+            image, and with `pred_instances` as `merge_preds` returns them.
+            They are empty for an image that could not be read.
 
         Raises:
             ValueError: If both this model and the pipeline make views, or
-                none of them does.
+                neither does.
         """
         self._prepare()
         try:
             return self._annotate(data)
         except OutOfMemoryError as error:
-            reason = one_line(error)
-        # Not in the handler: its error keeps what fills the memory.
+            reason = format_error(error)
+        # This is not in the handler, whose error keeps what fills the memory.
         print_log(
             f'out of memory, so this batch goes on image by image ({reason}). '
             'Halve max_pixels_per_forward if it happens often',
@@ -157,30 +174,57 @@ class MultiViewTTA(BaseTTAModel):
         try:
             return self._annotate(data)[0]
         except OutOfMemoryError as error:
-            reason = f'out of memory: {one_line(error)}'
+            reason = f'out of memory: {format_error(error)}'
         return self._annotate(as_unreadable(data, reason))[0]
 
     def _annotate(self, data: dict) -> list[DetDataSample]:
-        """Detect and merge; see `test_step`."""
-        views, samples = self._views_of(data)
+        """Detect and merge, without regard to the memory."""
+        views, samples = self._list_views(data)
         # Half precision is for the layers that `mode` chooses: boxes and
         # overlaps need fp32. The context also keeps the weights that those
-        # layers have cast, until all views are through.
+        # layers have cast until all views are through.
         with torch.autocast(self.device.type, enabled=False):
-            found = self._detect(views)
-            merged = [self._merge(found[i]) for i in range(len(samples))]
+            detected = self._detect(views, len(samples))
+            merged = self.merge_preds(detected)
         return [
             merged_sample(sample, instances)
-            for sample, instances in zip(samples, to_host(merged), strict=True)
+            for sample, instances in zip(samples, merged, strict=True)
         ]
 
-    def merge_preds(self, data_samples_list: list) -> None:
-        """Not used: `test_step` merges tensors, not samples.
+    def merge_preds(
+        self, data_samples_list: Sequence[Sequence[InstanceData]]
+    ) -> list[InstanceData]:
+        """Merge what was found on the views of each image.
 
-        Raises:
-            NotImplementedError: Always.
+        Args:
+            data_samples_list: At least one image, and for each image the
+                boxes of each of its views, in the order of the views:
+
+                ```
+                [
+                    [image1_view1, image1_view2, image1_view3],
+                    [image2_view1, image2_view2],
+                ]
+                ```
+
+                Images may have different numbers of views, and an image that
+                could not be read has none. Several teachers give as many views
+                more. `in_original_image` describes the boxes of a view.
+
+        Returns:
+            The detections of each image, in order and on the host: `bboxes`
+            (shape (k, 4), xyxy, pixels of the original image), `scores`,
+            `labels`, `num_views` and `corner_spread` (shape (k,)), by
+            descending score.
         """
-        raise NotImplementedError('MultiViewTTA merges in `test_step`')
+        return to_host([self._merge(views) for views in data_samples_list])
+
+    def _merge(self, views: Sequence[InstanceData]) -> InstanceData:
+        """Merge the boxes of all views of an image."""
+        return self.merger(
+            **concatenate_views(views, self.device),
+            num_views=max(len(views), 1),
+        )
 
     @property
     def device(self) -> torch.device:
@@ -188,14 +232,18 @@ class MultiViewTTA(BaseTTAModel):
         return next(self.module.parameters()).device
 
     @property
-    def teachers(self) -> list[nn.Module]:
-        """All detectors."""
+    def teachers(self) -> list[BaseModel]:
+        """All detectors, in the order in which their views are merged."""
         return [self.module, *self.other_teachers]
 
     def batches(
         self, views: Sequence[MadeView | LoadedView]
     ) -> Iterator[list[MadeView | LoadedView]]:
-        """Yield the views that share a forward pass; see `view_batches`."""
+        """Yield the views that share a forward pass.
+
+        Args:
+            views: The views of a batch, in any order.
+        """
         divisors = [
             getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
             for teacher in self.teachers
@@ -213,13 +261,13 @@ class MultiViewTTA(BaseTTAModel):
         if self.views is None:
             print_log(
                 'the views are made by `TestTimeAug` in the data pipeline, on '
-                'the CPU: slower than the `views` of MultiViewTTA',
+                'the CPU, which is slower than the `views` of MultiViewTTA',
                 'current',
                 logging.INFO,
             )
         self._is_prepared = True
 
-    def _views_of(
+    def _list_views(
         self, data: dict
     ) -> tuple[Sequence[MadeView | LoadedView], list[DetDataSample]]:
         """Return all views of a batch, and the sample of each image."""
@@ -231,15 +279,15 @@ class MultiViewTTA(BaseTTAModel):
                 '`TestTimeAug` at the end of the data pipeline, got '
                 f'{"both" if are_made else "neither"}'
             )
-        if are_made:
+        if self.views is None:
             return loaded_views(images, samples), samples[0]
         return made_views(self.views, images, samples, self.device), samples
 
     def _detect(
-        self, views: Sequence[MadeView | LoadedView]
-    ) -> dict[int, dict[tuple, InstanceData]]:
-        """Map image index -> (teacher, view) -> boxes of the original."""
-        found: dict = defaultdict(dict)
+        self, views: Sequence[MadeView | LoadedView], num_images: int
+    ) -> list[list[InstanceData]]:
+        """Run all teachers on all views; see `merge_preds` for the result."""
+        found: list[dict] = [{} for _ in range(num_images)]
         for batch in self.batches(views):
             pixels = make_pixels(batch)
             for number, teacher in enumerate(self.teachers):
@@ -251,89 +299,8 @@ class MultiViewTTA(BaseTTAModel):
                     found[view.image_index][number, view.index] = (
                         in_original_image(view, sample.pred_instances)
                     )
-        return found
-
-    def _merge(self, found: dict[tuple, InstanceData]) -> InstanceData:
-        """Merge an image's boxes; their order is that of the views."""
-        views = [found[key] for key in sorted(found)]
-        return self.merger(
-            **concatenate_views(views, self.device),
-            num_views=max(len(views), 1),
-        )
-
-
-def in_original_image(
-    view: MadeView | LoadedView, found: InstanceData
-) -> InstanceData:
-    """Take what was found on a view back to the original image.
-
-    Args:
-        view: The view.
-        found: With `bboxes` as the detector gives them, `scores`, `labels`.
-
-    Returns:
-        `bboxes` (xyxy, pixels of the original image), `scores`, both fp32,
-        and `labels`, without boxes of objects that the view may have cut.
-    """
-    bboxes_xyxy, is_whole = view.invert(found.bboxes.float())
-    return InstanceData(
-        bboxes=bboxes_xyxy, scores=found.scores.float(), labels=found.labels
-    )[is_whole]
-
-
-def concatenate_views(
-    views: Sequence[InstanceData], device: torch.device
-) -> dict[str, Tensor]:
-    """Put the boxes of all views of an image into one set of tensors.
-
-    Args:
-        views: As `in_original_image` returns them.
-        device: Where the tensors shall be if there is no view.
-
-    Returns:
-        `bboxes_xyxy` (n, 4) and `scores` (n,), float32; `labels` and
-        `view_ids` (n,), int64. All empty if there is no view.
-    """
-    none = dict(
-        bboxes=torch.zeros(0, 4, device=device),
-        scores=torch.zeros(0, device=device),
-        labels=torch.zeros(0, dtype=torch.long, device=device),
-    )
-    views = [InstanceData(**none), *views]
-    counts = torch.tensor([len(view) for view in views[1:]], dtype=torch.long)
-    view_ids = torch.arange(len(counts)).repeat_interleave(counts)
-    return dict(
-        bboxes_xyxy=torch.cat([view.bboxes for view in views]),
-        scores=torch.cat([view.scores for view in views]),
-        labels=torch.cat([view.labels for view in views]),
-        view_ids=view_ids.to(device),
-    )
-
-
-def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
-    """Copy merged detections to the host, those of all images at once.
-
-    Args:
-        merged: Each as a merger returns it; at least one.
-
-    Returns:
-        The same on the host. Whole numbers are exact up to 2^24.
-    """
-    rows = [
-        torch.cat([one.bboxes, *(one[name][:, None] for name in FIELDS)], 1)
-        for one in merged
-    ]
-    on_host = torch.cat(rows).cpu().split([len(row) for row in rows])
-    return [
-        InstanceData(
-            bboxes=row[:, :4],
-            **{
-                name: row[:, 4 + n].to(dtype)
-                for n, (name, dtype) in enumerate(FIELDS.items())
-            },
-        )
-        for row in on_host
-    ]
+        # Views of one size were run together, whatever their order.
+        return [[by_view[key] for key in sorted(by_view)] for by_view in found]
 
 
 def merged_sample(
@@ -341,7 +308,13 @@ def merged_sample(
 ) -> DetDataSample:
     """Make the sample of an image from its merged detections.
 
-    Its metainfo is that of the image, not of a view: no flip, no scale.
+    Args:
+        original: The sample of the image, or of its first view.
+        found: The merged detections, in the frame of the original image.
+
+    Returns:
+        A new sample. Its metainfo is that of the image, without the flip, the
+        scale and the size of a view.
     """
     of_view = {'flip', 'flip_direction', 'scale_factor', 'img_shape'}
     metainfo = {

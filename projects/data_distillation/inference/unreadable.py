@@ -1,17 +1,18 @@
-"""Samples that stand for images that could not be read."""
+"""Marks the samples of images that could not be read."""
 
 import torch
 from mmdet.structures import DetDataSample
 
 
 def unreadable_sample(reason: str) -> dict:
-    """Make the sample that stands for an image that could not be read.
+    """Make the data that stand for an image that could not be read.
 
     Args:
-        reason: Why it could not be read.
+        reason: The reason why it could not be read.
 
     Returns:
-        `inputs`, one black pixel, and `data_samples`.
+        `inputs`, a black image of one pixel (shape (3, 1, 1), uint8), and
+        `data_samples`, a sample that carries the reason.
     """
     sample = DetDataSample(metainfo=dict(ori_shape=(1, 1), unreadable=reason))
     return dict(
@@ -20,19 +21,20 @@ def unreadable_sample(reason: str) -> dict:
 
 
 def is_unreadable(sample: DetDataSample) -> bool:
-    """Whether the sample stands for an image that could not be read."""
+    """Return whether a sample stands for an image that could not be read."""
     return 'unreadable' in sample.metainfo
 
 
 def as_unreadable(data: dict, reason: str) -> dict:
-    """Mark the images of a batch as such that could not be read.
+    """Mark all images of a batch as unreadable, so that they get no views.
 
     Args:
-        data: As for `one_by_one`.
-        reason: Why not.
+        data: The batch, in either form that `MultiViewTTA.test_step` takes. It
+            is changed in place.
+        reason: The reason why the images could not be read.
 
     Returns:
-        The batch, changed in place: its images get no views.
+        The batch.
     """
     for samples in data['data_samples']:
         one_view = isinstance(samples, DetDataSample)

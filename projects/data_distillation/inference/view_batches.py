@@ -1,4 +1,4 @@
-"""The views of a batch of images, and which of them share a forward pass."""
+"""Lists the views of a batch of images, and groups them for forward passes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,22 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
 from torch import Tensor
 
-from ..views.transforms import Size
+from ..views.transforms import Size, size_hw_of
 from ..views.view import View
 from .unreadable import is_unreadable
 
 
 @dataclass(frozen=True)
 class MadeView:
-    """One view of one image, made on the device when it is its turn.
+    """One view of one image, which is made on the device when its turn comes.
 
     Args:
-        image_index: Which image of the batch.
-        index: Which view of the image.
-        view: How it is made.
-        image: The image, shape (3, h, w), uint8.
-        original: The image's sample.
+        image_index: The number of the image in the batch, starting with 0.
+        index: The number of the view among those of the image, starting with
+            0.
+        view: The transforms that make the view.
+        image: The image, shape (3, h, w), uint8, on the device.
+        original: The sample of the image.
     """
 
     image_index: int
@@ -38,13 +39,20 @@ class MadeView:
         return self.view.size_hw(self._original_hw)
 
     def pixels(self, made: dict[tuple, Tensor]) -> Tensor:
-        """Make the view; `made` is what this image's views share."""
+        """Make the view.
+
+        Args:
+            made: What other views of this image have made, see `View.apply`.
+
+        Returns:
+            Shape (3, *size_hw), uint8.
+        """
         return self.view.apply(self.image, made)
 
     def sample(self) -> DetDataSample:
-        """Describe the view to a detector: as an image of its own.
+        """Describe the view to a detector as an image of its own.
 
-        So the detector gives boxes in the view's pixels.
+        Then the detector gives boxes in the pixels of the view.
         """
         metainfo = dict(
             ori_shape=self.size_hw,
@@ -56,23 +64,30 @@ class MadeView:
         return DetDataSample(metainfo={**self.original.metainfo, **metainfo})
 
     def invert(self, bboxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-        """Take boxes back to the original image; see `View.invert`."""
+        """Take boxes back to the original image, see `View.invert`.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the view.
+        """
         return self.view.invert(bboxes_xyxy, self._original_hw)
 
     @property
     def _original_hw(self) -> Size:
-        return tuple(self.image.shape[-2:])
+        return size_hw_of(self.image)
 
 
 @dataclass(frozen=True)
 class LoadedView:
-    """One view of one image, made by the data loader (mmcv's `TestTimeAug`).
+    """One view of one image, which the data loader has made.
+
+    mmcv's `TestTimeAug` makes views in the data loader.
 
     Args:
-        image_index: Which image of the batch.
-        index: Which view of the image.
+        image_index: The number of the image in the batch, starting with 0.
+        index: The number of the view among those of the image, starting with
+            0.
         image: The view, shape (3, h, w), uint8.
-        original: Its sample, with its scale and flip.
+        original: The sample of the view, with its scale and its flip.
     """
 
     image_index: int
@@ -83,18 +98,31 @@ class LoadedView:
     @property
     def size_hw(self) -> Size:
         """Its height and width in pixels."""
-        return tuple(self.image.shape[-2:])
+        return size_hw_of(self.image)
 
     def pixels(self, made: dict[tuple, Tensor]) -> Tensor:
-        """Return the view; `made` is not used."""
+        """Return the view, which is made already; `made` is not used."""
         return self.image
 
     def sample(self) -> DetDataSample:
-        """Describe the view to a detector, as the pipeline did."""
+        """Describe the view to a detector as the pipeline did.
+
+        Then the detector undoes the scale, and gives boxes in pixels of the
+        original image, which may be flipped.
+        """
         return DetDataSample(metainfo=self.original.metainfo)
 
     def invert(self, bboxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-        """Undo the flip; the detector has undone the scale."""
+        """Undo the flip of boxes, whose scale the detector has undone.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the original image, flipped as
+                the view.
+
+        Returns:
+            The boxes, shape (n, 4), pixels of the original image, in order;
+            and n times True, since these views are taken to cut no object.
+        """
         is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
         if not self.original.metainfo.get('flip'):
             return bboxes_xyxy, is_whole
@@ -115,49 +143,66 @@ def made_views(
     """List the views to make of each image of a batch.
 
     Args:
-        views: The views.
-        images: Each of shape (3, h, w), uint8, on the host.
-        samples: One for each image; unreadable ones get no view.
-        device: Where the views shall be made: each image is copied there
-            once, while the device goes on computing if the memory is pinned.
+        views: The views of an image.
+        images: The images, each of shape (3, h, w), uint8, on the host.
+        samples: The samples of the images. Those of unreadable images get no
+            view.
+        device: The device to make the views on. Each image is copied there
+            once. If its memory is pinned, the device goes on computing
+            meanwhile.
 
     Returns:
-        By image, then view. Of views that look the same (two scales that an
-        image's shape makes equal) only the first.
+        The views, ordered by image and then as in `views`. If several views of
+        an image look the same (its shape can make two scales equal), only the
+        first is there.
 
     Raises:
-        ValueError: If an image has not the size that it was decoded with.
+        ValueError: If an image no longer has the size it was decoded with.
     """
-    listed: list[MadeView] = []
+    to_make: list[MadeView] = []
     for i, (image, sample) in enumerate(zip(images, samples, strict=True)):
         if is_unreadable(sample):
             continue
         check_is_original(image, sample)
         on_device = image.to(device, non_blocking=True)
-        listed += [
+        to_make += [
             MadeView(i, index, view, on_device, sample)
-            for index, view in enumerate(different(views, on_device))
+            for index, view in enumerate(drop_equal_views(views, on_device))
         ]
-    return listed
+    return to_make
 
 
 def check_is_original(image: Tensor, sample: DetDataSample) -> None:
-    """Check that the data pipeline has not changed an image's size.
+    """Check that the data pipeline has not changed the size of an image.
+
+    Args:
+        image: The image, shape (3, h, w).
+        sample: The sample of the image.
 
     Raises:
-        ValueError: If it has: boxes would be those of the changed image.
+        ValueError: If the size has changed. The boxes would be those of the
+            changed image.
     """
     if tuple(image.shape[-2:]) != tuple(sample.ori_shape[:2]):
         raise ValueError(
-            'MultiViewTTA needs images as they are decoded, got one of '
+            'MultiViewTTA needs images in their decoded size, got '
             f'{tuple(image.shape[-2:])} for {sample.ori_shape[:2]} (height, '
-            "width): leave Resize and the like out of the data set's pipeline"
+            'width): remove Resize and other transforms of the size from the '
+            'pipeline of the data set'
         )
 
 
-def different(views: Sequence[View], image: Tensor) -> list[View]:
-    """Return the views of an image that look different, the first of each."""
-    size_hw = tuple(image.shape[-2:])
+def drop_equal_views(views: Sequence[View], image: Tensor) -> list[View]:
+    """Drop the views of an image that look like an earlier one.
+
+    Args:
+        views: The views.
+        image: The image, shape (3, h, w), of which only the size matters.
+
+    Returns:
+        The other views, in order.
+    """
+    size_hw = size_hw_of(image)
     by_key: dict = {}
     for view in views:
         by_key.setdefault(view.key(size_hw), view)
@@ -171,11 +216,13 @@ def loaded_views(
     """List the views that the data loader has made.
 
     Args:
-        images: For each view, for each image: shape (3, h, w), uint8.
-        samples: For each view, for each image; unreadable ones get no view.
+        images: For each view, a list with that view of each image, shape (3,
+            h, w), uint8, see `MultiViewTTA.test_step`.
+        samples: For each view, a list with its sample of each image. Those of
+            unreadable images get no view.
 
     Returns:
-        By image, then view.
+        The views, ordered by image and then as the loader made them.
     """
     return [
         LoadedView(i, index, view_images[i], view_samples[i])
@@ -190,17 +237,20 @@ def loaded_views(
 def batches(
     views: Sequence[MadeView | LoadedView], size_divisor: int, max_pixels: int
 ) -> Iterator[list[MadeView | LoadedView]]:
-    """Put views into batches that need no more padding than each on its own.
+    """Put views into batches that need no more padding than each view alone.
 
     Args:
-        views: In any order.
-        size_divisor: To a multiple of which the detector pads each side.
-        max_pixels: How many pixels, padding included, to put into a batch.
+        views: The views, in any order.
+        size_divisor: The number that each side is padded to a multiple of by
+            the detector.
+        max_pixels: The number of pixels to put into a batch, with those of the
+            padding.
 
     Yields:
-        Views of one padded size. An even number, so that the pairs of a set
-        of views and their flips stay together, unless none is left; two even
-        if they have more pixels.
+        Views of one padded size, ordered by image and then by view; the sizes
+        come in ascending order. Each batch has an even number of views, apart
+        from the last one of a size: so a view and its flip stay together. Two
+        views go together even if they have more pixels.
     """
 
     def padded_hw(view: MadeView | LoadedView) -> Size:
@@ -209,7 +259,7 @@ def batches(
         return height * size_divisor, width * size_divisor
 
     def place(view: MadeView | LoadedView) -> tuple:
-        """Return what views are sorted by."""
+        """Return what the views are sorted by."""
         return padded_hw(view), view.image_index, view.index
 
     for (height, width), group in groupby(sorted(views, key=place), padded_hw):
@@ -220,20 +270,26 @@ def batches(
 
 
 def make_pixels(views: Sequence[MadeView | LoadedView]) -> list[Tensor]:
-    """Make the views of a batch, each shape (3, h, w), uint8, in order."""
+    """Make the views of a batch.
+
+    Args:
+        views: The views.
+
+    Returns:
+        The pixels of each view, in order, shape (3, h, w), uint8.
+    """
     made: dict[int, dict] = {view.image_index: {} for view in views}
     return [view.pixels(made[view.image_index]) for view in views]
 
 
 def one_by_one(data: dict) -> Iterator[dict]:
-    """Split a batch, as `MultiViewTTA.test_step` takes it, into its images.
+    """Split a batch into its images.
 
     Args:
-        data: `inputs` and `data_samples`, of each image or, if the data
-            loader has made the views, of each image for each view.
+        data: The batch, in either form that `MultiViewTTA.test_step` takes.
 
     Yields:
-        Batches of one image, in order.
+        Batches of one image, in order and in the same form.
     """
     samples = data['data_samples']
     if isinstance(samples[0], DetDataSample):

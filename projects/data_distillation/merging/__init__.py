@@ -1,4 +1,4 @@
-"""Mergers: the boxes of many views become one set of boxes.
+"""Mergers, which turn the boxes of many views into one set of boxes.
 
 It may import no other package.
 """

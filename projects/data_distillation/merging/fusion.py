@@ -1,4 +1,4 @@
-"""Weighted boxes fusion: the boxes of one object become their mean."""
+"""Weighted boxes fusion: replaces the boxes of an object by their mean."""
 
 import numpy as np
 import torch
@@ -13,27 +13,31 @@ CONF_TYPES = ('avg', 'max')
 
 @TASK_UTILS.register_module()
 class WBFMerger(Merger):
-    """Weighted boxes fusion: clusters of boxes become their mean.
+    """Clusters boxes, and replaces each cluster by its mean (WBF).
 
-    From the highest score on, each box joins the cluster of its class (of any,
-    if `class_agnostic`) whose mean it overlaps most, if by more than
-    `iou_threshold`, and starts a cluster otherwise. The mean is weighted by
+    The boxes are taken one by one, starting with the highest score. Each box
+    looks for the cluster of its class (of any class, if `class_agnostic`)
+    whose mean it overlaps most. It joins that cluster if the overlap is above
+    `iou_threshold`, and otherwise starts a new one. The mean is weighted by
     score, and moves with each box that joins. A detection has the box of the
-    mean and the label of the cluster's best box.
+    mean and the label of the best box of the cluster.
 
-    Of boxes with equal scores, the one given first is taken first; of equal
-    overlaps, the older cluster. Of detections with equal scores, the lower
-    class comes first (none does, if `class_agnostic`), then the older cluster.
+    Ties: Of boxes with equal scores, the one that was given first is taken
+    first. Of clusters with equal overlaps, the older one is joined. Of
+    detections with equal scores, the lower class comes first, and within a
+    class the older cluster. With `class_agnostic`, only the age of the cluster
+    counts.
 
-    As each box depends on those before, this runs on the CPU, also for boxes
-    that are on a GPU: one copy there and one back per call. 2,000 boxes take
+    Each box depends on those before it, so this runs on the CPU. Boxes that
+    are on a GPU are copied there and back once per call. 2,000 boxes take
     about 30 ms on one core; the original package takes 40 to 70 ms.
 
     Args:
         iou_threshold, max_per_img, class_agnostic: See `Merger`.
-        conf_type: The score of a cluster. 'avg': the mean of its scores, times
-            min(boxes, views) / views, so that what few views found scores
-            low. 'max': the highest of its scores, however many views found it.
+        conf_type: The score of a cluster. With 'avg', it is the mean of the
+            cluster's scores, times min(boxes, views) / views: an object that
+            few views found scores low. With 'max', it is the highest of the
+            scores, however many views found the object.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -61,7 +65,7 @@ class WBFMerger(Merger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Merger.merge`; boxes and scores are new."""
+        """Fuse boxes; see `Merger.merge`. The boxes and scores are new."""
         columns = (scores, self.groups(labels), labels)
         table = torch.cat([bboxes_xyxy, torch.stack(columns, dim=1)], dim=1)
         rows = table.cpu().double().numpy()
@@ -74,7 +78,16 @@ class WBFMerger(Merger):
         return table[:, :4], table[:, 4], table[:, 5].to(labels)
 
     def _fuse_group(self, rows: np.ndarray, num_views: int) -> np.ndarray:
-        """Turn rows of box, score, group, label into box, score, label."""
+        """Fuse the boxes of one group.
+
+        Args:
+            rows: Shape (m, 7): box, score, group and label, by descending
+                score.
+            num_views: The number of views of the image.
+
+        Returns:
+            Shape (c, 6): box, score and label, the older clusters first.
+        """
         scores = rows[:, 4]
         fused_xyxy, cluster_ids = fuse(rows[:, :4], scores, self.iou_threshold)
         _, first, sizes = np.unique(
@@ -96,22 +109,23 @@ def fuse(
     Args:
         bboxes_xyxy: Shape (m, 4), float64, by descending score.
         scores: Shape (m,), float64, 0 or more.
-        iou_threshold: A box joins a mean that it overlaps by more than this.
+        iou_threshold: The overlap above which a box joins a mean.
 
     Returns:
-        The means, shape (c, 4), by the order in which the clusters began, and
-        the cluster of each box, shape (m,).
+        The means, shape (c, 4), in the order in which the clusters began; and
+        the cluster of each box, shape (m,), int64.
     """
-    # Column-wise, and with one empty column (overlap 0) after the clusters.
+    # Each column is a cluster. The column after the last cluster is a box
+    # without area, whose overlap is 0.
     means = np.zeros((4, len(scores) + 1))
     totals = np.zeros(len(scores) + 1)
     cluster_ids = np.empty(len(scores), dtype=np.int64)
     num_clusters = 0
-    # Above 0, so that boxes of score 0 have a mean.
+    # The weights are above 0, so that boxes of score 0 have a mean.
     weights = np.maximum(scores, np.finfo(np.float64).tiny)
     for i, (bbox, weight) in enumerate(zip(bboxes_xyxy, weights, strict=True)):
         overlaps = overlaps_with(means[:, : num_clusters + 1], bbox)
-        cluster = overlaps.argmax()
+        cluster = int(overlaps.argmax())
         if overlaps[cluster] <= iou_threshold:
             cluster = num_clusters
             num_clusters += 1
@@ -125,17 +139,17 @@ def fuse(
 def overlaps_with(
     bboxes_xyxy: np.ndarray, bbox_xyxy: np.ndarray
 ) -> np.ndarray:
-    """Compute the intersection over union of many boxes with one.
+    """Compute the intersection over union of many boxes with one box.
 
-    mmcv's `bbox_overlaps` is float32 and slower for few boxes.
+    mmcv's `bbox_overlaps` computes in float32, and is slower for few boxes.
 
     Args:
-        bboxes_xyxy: Shape (4, c): a column is a box, which may be without
+        bboxes_xyxy: Shape (4, c): each column is a box, which may have no
             area.
         bbox_xyxy: Shape (4,), a box with an area.
 
     Returns:
-        Shape (c,).
+        Shape (c,), in [0, 1].
     """
     bbox_xyxy = bbox_xyxy[:, None]
     left_top = np.maximum(bboxes_xyxy[:2], bbox_xyxy[:2])
@@ -143,15 +157,15 @@ def overlaps_with(
     widths, heights = np.maximum(right_bottom - left_top, 0)
     intersections = widths * heights
     return intersections / (
-        area(bboxes_xyxy) + area(bbox_xyxy) - intersections
+        areas_of(bboxes_xyxy) + areas_of(bbox_xyxy) - intersections
     )
 
 
-def area(bboxes_xyxy: np.ndarray) -> np.ndarray:
+def areas_of(bboxes_xyxy: np.ndarray) -> np.ndarray:
     """Compute the areas of boxes.
 
     Args:
-        bboxes_xyxy: Shape (4, c): a column is a box.
+        bboxes_xyxy: Shape (4, c): each column is a box.
 
     Returns:
         Shape (c,), in square pixels.

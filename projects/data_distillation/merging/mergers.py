@@ -1,12 +1,12 @@
-"""Mergers: the boxes of many views of an image become one set of boxes.
+"""Merger: turns the boxes of many views of an image into one set of boxes.
 
 ```
 boxes of all views ──► Merger.merge ──► best max_per_img ──► view support
                        NMS, voting...                        of each
 ```
 
-Dimensions: n boxes of all views, k detections, m boxes of one class, c
-clusters of them.
+Dimensions in this package: n is the number of boxes of all views, k that of
+detections, m that of boxes of one class, and c that of their clusters.
 """
 
 from abc import ABC, abstractmethod
@@ -20,15 +20,16 @@ from ..arguments import check_at_least_1, check_is_fraction
 
 
 class Merger(ABC):
-    """What all mergers share; a merger defines `merge`.
+    """Merges the boxes of an image; subclasses define `merge`.
 
     Args:
-        iou_threshold: Overlap from which two boxes are the same object, in
-            (0, 1).
-        max_per_img: The most detections to keep per image, at least 1.
-        class_agnostic: Let boxes of different classes be the same object:
-            where two objects are never at one place, one object gets one
-            label.
+        iou_threshold: The overlap above which two boxes are the same object,
+            in (0, 1).
+        max_per_img: The largest number of detections to keep per image, at
+            least 1.
+        class_agnostic: Whether boxes of different classes can be the same
+            object. Use it where two objects are never at one place, so that
+            one object gets one label.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -56,11 +57,11 @@ class Merger(ABC):
     ) -> InstanceData:
         """Merge the boxes of one image.
 
-        A box without area is no object and is left out.
+        A box without area is not an object and is left out.
 
-        A box supports a detection if it is of the same class (of any, if
-        `class_agnostic`) and overlaps it by more than `iou_threshold`; its
-        score does not matter.
+        A box supports a detection if it has the same class (any class, if
+        `class_agnostic`) and overlaps the detection by more than
+        `iou_threshold`. Its score does not matter.
 
         Args:
             bboxes_xyxy: Shape (n, 4), float32, pixels of the original image.
@@ -68,21 +69,23 @@ class Merger(ABC):
             labels: Shape (n,), int64, the class of each box.
             view_ids: Shape (n,), int64, the view that each box comes from, in
                 [0, num_views).
-            num_views: How many views the image has, those without a box
-                included; at least 1.
+            num_views: The number of views of the image, including those
+                without a box; at least 1.
 
         Returns:
-            On the device of the boxes, by descending score, empty if nothing
-            was given; each merger says what comes first of equal scores:
+            The detections by descending score, on the device of the boxes.
+            There are none if no box was given. Each merger documents the order
+            of equal scores.
 
-            - `bboxes`: shape (k, 4), like `bboxes_xyxy`.
+            - `bboxes`: shape (k, 4), in the format of `bboxes_xyxy`.
             - `scores` and `labels`: shape (k,).
             - `num_views`: shape (k,), int64, the number of different views
               among the supporting boxes.
             - `corner_spread`: shape (k,), float32, see `corner_spread`.
 
         Raises:
-            ValueError: If `num_views` is below 1, or a view is beyond it.
+            ValueError: If `num_views` is below 1, or an id in `view_ids` is
+                out of range.
         """
         check_at_least_1('num_views', num_views)
         check_views(view_ids, num_views)
@@ -116,27 +119,28 @@ class Merger(ABC):
         """Make detections of the boxes of all views.
 
         Args:
-            bboxes_xyxy: Shape (n, 4), pixels; n is not 0, and every box has
-                an area.
+            bboxes_xyxy: Shape (n, 4), pixels; n is at least 1, and every box
+                has an area.
             scores: Shape (n,).
             labels: Shape (n,).
-            num_views: How many views the image has.
+            num_views: The number of views of the image.
 
         Returns:
-            Boxes (k, 4), scores (k,) and labels (k,), in any order and not
-            yet cut to `max_per_img`; of equal scores, the earlier one comes
-            first in the result.
+            Boxes (shape (k, 4)), scores and labels (shape (k,)), in any order
+            and not yet cut to `max_per_img`. `__call__` sorts them by score
+            and keeps the order of equal scores.
         """
 
     def groups(self, labels: Tensor) -> Tensor:
-        """Number the boxes such that only those of one number can be merged.
+        """Number the boxes so that only boxes of one number can be merged.
 
         Args:
             labels: Shape (n,).
 
         Returns:
-            Shape (n,), int64: 0 for all if `class_agnostic`, else from 0 to
-            the number of classes that are present, by ascending label.
+            Shape (n,), int64. With `class_agnostic`, the number is 0 for all
+            boxes. Otherwise the classes that are present are numbered from 0,
+            by ascending label.
         """
         if self.class_agnostic:
             return torch.zeros_like(labels)
@@ -161,7 +165,7 @@ class Merger(ABC):
             Shape (k, n), intersection over union; 0 where the classes differ,
             unless `class_agnostic`.
         """
-        # The kernel takes boxes for contiguous without a look.
+        # The kernel takes it for granted that boxes are contiguous.
         overlaps = bbox_overlaps(
             kept_xyxy.contiguous(), bboxes_xyxy.contiguous()
         )
@@ -174,12 +178,12 @@ def count_views(supports: Tensor, view_ids: Tensor, num_views: int) -> Tensor:
     """Count the views that support each detection.
 
     Args:
-        supports: Shape (k, n), bool, whether box n supports detection k.
+        supports: Shape (k, n), bool, whether each box supports each detection.
         view_ids: Shape (n,), int64, the view of each box, in [0, num_views).
-        num_views: How many views the image has.
+        num_views: The number of views of the image.
 
     Returns:
-        Shape (k,), int64, the number of different views.
+        Shape (k,), int64, the number of different views of each detection.
     """
     is_from_view = torch.nn.functional.one_hot(view_ids, num_views)
     return (supports.float() @ is_from_view.float() > 0).sum(dim=1)
@@ -188,37 +192,39 @@ def count_views(supports: Tensor, view_ids: Tensor, num_views: int) -> Tensor:
 def corner_spread(
     supports: Tensor, kept_xyxy: Tensor, bboxes_xyxy: Tensor
 ) -> Tensor:
-    """Measure how far the boxes that support a detection are apart.
+    """Measure how far apart the boxes are that support each detection.
 
-    The root mean square, over the supporting boxes and their four coordinates
-    x1, y1, x2, y2, of a coordinate's distance from its mean over these boxes;
-    divided by sqrt(width * height) of the detection.
+    This is the root mean square of the distance of a coordinate from its mean,
+    over the supporting boxes and their four coordinates x1, y1, x2 and y2. It
+    is divided by sqrt(width * height) of the detection. The mean of each
+    coordinate is that over the supporting boxes.
 
     Args:
-        supports: Shape (k, n), bool, whether box n supports detection k.
+        supports: Shape (k, n), bool, whether each box supports each detection.
         kept_xyxy: Shape (k, 4), the detections, pixels.
         bboxes_xyxy: Shape (n, 4), pixels.
 
     Returns:
-        Shape (k,), without unit, never NaN; 0 where one box or none supports
-        the detection.
+        Shape (k,), without a unit and never NaN; 0 for a detection that one
+        box or no box supports.
     """
     weights = supports[..., None].to(kept_xyxy)
     weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
-    # From the detection on, not from 0: equal boxes have exactly no spread.
+    # Measured from the detection and not from 0, so that the spread of equal
+    # boxes is exactly 0.
     offsets = bboxes_xyxy[None] - kept_xyxy[:, None]
     means = (weights * offsets).sum(dim=1, keepdim=True)
     variances = (weights * (offsets - means) ** 2).sum(dim=1)
     sides = kept_xyxy[:, 2:] - kept_xyxy[:, :2]
-    size = sides.prod(dim=1).sqrt().clamp(min=smallest(sides))
+    size = sides.prod(dim=1).sqrt().clamp(min=smallest_positive(sides))
     return variances.mean(dim=1).sqrt() / size
 
 
-def smallest(like: Tensor) -> float:
-    """Return the smallest positive number, to divide by in place of 0.
+def smallest_positive(like: Tensor) -> float:
+    """Return the smallest positive number, to divide by instead of 0.
 
     Args:
-        like: A tensor of the number's type.
+        like: A tensor of the type that the number must fit.
     """
     return torch.finfo(like.dtype).tiny
 
@@ -228,10 +234,10 @@ def check_views(view_ids: Tensor, num_views: int) -> None:
 
     Args:
         view_ids: Shape (n,).
-        num_views: How many views the image has.
+        num_views: The number of views of the image.
 
     Raises:
-        ValueError: If an id is below 0, or `num_views` or more.
+        ValueError: If an id is not in [0, num_views).
     """
     outside = view_ids[(view_ids < 0) | (view_ids >= num_views)]
     if len(outside):

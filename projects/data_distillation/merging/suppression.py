@@ -1,22 +1,22 @@
-"""Mergers that keep one box of those that overlap: NMS and its relatives."""
+"""Mergers that keep the best of the boxes that overlap: NMS and relatives."""
 
 from mmcv.ops import batched_nms
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from ..arguments import check_is_fraction, check_is_one_of
-from .mergers import Merger, smallest
+from .mergers import Merger, smallest_positive
 
 SOFT_NMS_METHODS = ('linear', 'gaussian')
 
 
 @TASK_UTILS.register_module()
 class NMSMerger(Merger):
-    """Non-maximum suppression over the boxes of all views.
+    """Suppresses boxes that overlap a better one (NMS).
 
-    Of boxes of one class (or of any, see `class_agnostic`) that overlap by
-    more than `iou_threshold` only the one with the highest score is kept. Of
-    equal scores, which one that is and which comes first is open.
+    If boxes of one class (of any class, if `class_agnostic`) overlap by more
+    than `iou_threshold`, only the one with the highest score is kept. Of boxes
+    with equal scores, any may be kept, and any may come first.
 
     Args:
         iou_threshold, max_per_img, class_agnostic: See `Merger`.
@@ -36,7 +36,11 @@ class NMSMerger(Merger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Merger.merge`; boxes are given ones, scores the operation's."""
+        """Suppress boxes; see `Merger.merge`.
+
+        The boxes are among those that were given. The scores are those that
+        the NMS operation returns.
+        """
         kept_scores, kept = suppress(
             bboxes_xyxy,
             scores,
@@ -52,22 +56,24 @@ class NMSMerger(Merger):
 
 @TASK_UTILS.register_module()
 class SoftNMSMerger(NMSMerger):
-    """NMS that lowers the scores of overlapping boxes in place of dropping.
+    """Lowers the scores of overlapping boxes instead of dropping them.
 
-    From the highest score on, each box multiplies the score of every other
-    box of its class (of any, if `class_agnostic`) by 1 - IoU, if the IoU is
-    `iou_threshold` or more ('linear'), or by exp(-IoU² / sigma) ('gaussian').
-    Of equal scores, which comes first is open.
+    The boxes take turns, starting with the highest score. Each box lowers the
+    score of every box that is left of its class (of any class, if
+    `class_agnostic`). With 'linear', the score is multiplied by 1 - IoU if the
+    IoU is `iou_threshold` or more. With 'gaussian', it is multiplied by
+    exp(-IoU² / sigma). Of equal scores, any may come first.
 
-    mmcv computes this on the CPU, also for boxes that are on a GPU: there and
+    mmcv computes this on the CPU. Boxes that are on a GPU are copied there and
     back once per call.
 
     Args:
-        iou_threshold: See `Merger`; with 'gaussian' it only decides which
+        iou_threshold: See `Merger`. With 'gaussian', it only decides which
             boxes support a detection.
-        sigma: Width of 'gaussian', above 0: the higher, the softer.
-        min_score: A box whose score falls below this is dropped, in (0, 1).
-            The best box of all is always kept.
+        sigma: The width of 'gaussian', above 0. A higher value lowers scores
+            less.
+        min_score: The score below which a box is dropped, in (0, 1). The best
+            box of all is always kept.
         method: 'linear' or 'gaussian'.
         max_per_img, class_agnostic: See `Merger`.
 
@@ -106,15 +112,16 @@ class SoftNMSMerger(NMSMerger):
 
 @TASK_UTILS.register_module()
 class BoxVotingMerger(NMSMerger):
-    """NMS, then each kept box becomes the mean of those that agree with it.
+    """Runs NMS, then replaces each kept box by the mean of those that agree.
 
-    The mean over all boxes of its class (of any, if `class_agnostic`) with an
-    IoU of `voting_iou_threshold` or more with the kept box, which is one of
-    them, weighted by score. Scores, labels and order are those of NMS.
+    A box agrees with a kept box if it has the same class (any class, if
+    `class_agnostic`) and their IoU is `voting_iou_threshold` or more. The kept
+    box agrees with itself. The mean is weighted by score. Scores, labels and
+    order are those of NMS.
 
     Args:
         iou_threshold, max_per_img, class_agnostic: See `Merger`.
-        voting_iou_threshold: Overlap from which a box has a vote, in (0, 1).
+        voting_iou_threshold: The IoU from which a box has a vote, in (0, 1).
 
     Raises:
         ValueError: If an argument is out of range.
@@ -143,18 +150,24 @@ class BoxVotingMerger(NMSMerger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Merger.merge`; only the best `max_per_img` are returned."""
+        """Suppress boxes and let the others vote; see `Merger.merge`.
+
+        Only the best `max_per_img` detections are returned.
+        """
         merged = super().merge(bboxes_xyxy, scores, labels, num_views)
-        # NMS sorts by score. Cut here, for (k, n, 4) numbers follow.
+        # NMS has sorted by score. What follows needs (k, n, 4) numbers, so k
+        # is limited here.
         kept_xyxy, kept_scores, kept_labels = (
             part[: self.max_per_img] for part in merged
         )
         overlaps = self.overlaps(kept_xyxy, kept_labels, bboxes_xyxy, labels)
         votes = scores * (overlaps >= self.voting_iou_threshold)
-        # Not a matrix product: TF32 would round pixels to 10 bits.
+        # A matrix product in TF32 would round pixels to 10 bits.
         offsets = bboxes_xyxy[None] - kept_xyxy[:, None]
         shift = (votes[..., None] * offsets).sum(dim=1)
-        shift /= votes.sum(dim=1, keepdim=True).clamp(min=smallest(votes))
+        shift /= votes.sum(dim=1, keepdim=True).clamp(
+            min=smallest_positive(votes)
+        )
         return kept_xyxy + shift, kept_scores, kept_labels
 
 
@@ -163,23 +176,24 @@ def suppress(
 ) -> tuple[Tensor, Tensor]:
     """Run one of mmcv's NMS operations within each group of boxes.
 
-    mmcv keeps groups apart by moving group g by g times the largest
-    coordinate, in float32: among 80 classes and 1,333 pixels, that rounds
-    coordinates to 1/128 pixel before overlaps are compared with the threshold.
+    To keep groups apart, mmcv moves group g by g times the largest coordinate,
+    in float32. With 80 classes and 1,333 pixels, this rounds coordinates to
+    1/128 pixel before overlaps are compared with the threshold.
 
     Args:
-        bboxes_xyxy: Shape (n, 4), pixels; n is not 0.
+        bboxes_xyxy: Shape (n, 4), pixels; n is at least 1.
         scores: Shape (n,).
-        groups: Shape (n,), int64, from 0 on.
-        nms: What `batched_nms` takes as `nms_cfg`.
+        groups: Shape (n,), int64, the group of each box, 0 or more.
+        nms: The `nms_cfg` of `batched_nms`.
 
     Returns:
-        Scores (k,), by descending score, and the indices (k,) of the boxes
-        that they belong to.
+        The scores (shape (k,)), in descending order, and the indices (shape
+        (k,)) of the boxes that they belong to.
     """
-    # mmcv reckons from 0: boxes left of the image would reach another group.
+    # mmcv takes 0 for the smallest coordinate: boxes that reach out of the
+    # image at the left would get into another group.
     moved = bboxes_xyxy - bboxes_xyxy.min()
-    # Its flag `class_agnostic` is dropped from 10,000 boxes on; one group for
-    # all boxes does the same.
+    # mmcv ignores its flag `class_agnostic` for 10,000 boxes or more. One
+    # group for all boxes has the same effect.
     bboxes_and_scores, kept = batched_nms(moved, scores, groups, nms)
     return bboxes_and_scores[:, 4], kept

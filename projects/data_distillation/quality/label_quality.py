@@ -19,7 +19,7 @@ from ..coco.matching import (
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..selection.coco_writer import read_origin
-from ..text import render
+from ..text import format_table
 
 COLUMNS = (
     'min_score',
@@ -159,7 +159,7 @@ class Quality:
             table.add_row(name, min_score, *format_counts(quality.counts))
         table.add_section()
         table.add_row('all', '', *format_counts(self.total))
-        return render(table)
+        return format_table(table)
 
 
 def measure_quality(

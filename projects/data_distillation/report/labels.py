@@ -141,7 +141,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
     return StoredLabels(
         table,
         len(stored) - len(table),
-        store.provenance,
+        store.provenance or {},
         origin,
         labeled,
         min_scores,

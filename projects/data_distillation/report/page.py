@@ -8,7 +8,9 @@ import base64
 import datetime
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 import matplotlib
@@ -21,7 +23,7 @@ from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
-from ..text import duration
+from ..text import format_duration
 from .gallery import make_gallery
 from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
@@ -40,6 +42,8 @@ REPORT = 'report.html'
 # The errors that occur if an experiment has not ended, or if its files were
 # moved.
 MISSING = (FileNotFoundError, ValueError, KeyError)
+
+Found = TypeVar('Found')
 
 
 def write_report(annotate: Config, work_dir: Path) -> Path:
@@ -133,17 +137,15 @@ def write_page(
         source: The files of the labels.
     """
     notes: list[str] = []
-    labels = read_or_note(notes, lambda: read_labels(source))
-    truth = source.truth and read_or_note(
-        notes, lambda: read_truth(source.truth)
-    )
+    labels = read_or_note(notes, partial(read_labels, source))
+    truth = quality = None
+    if source.truth:
+        truth = read_or_note(notes, partial(read_truth, source.truth))
+        if labels and truth:
+            judging = partial(evaluate_labels, labels, truth, source.truth)
+            quality = read_or_note(notes, judging)
     content = dict(title=title, notes=notes, **describe_stages(stages))
     content['facts'] = list(facts)
-    quality = None
-    if labels and truth:
-        quality = read_or_note(
-            notes, lambda: evaluate_labels(labels, truth, source.truth)
-        )
     if labels:
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)
@@ -158,7 +160,7 @@ def write_page(
         out.write(render_page(content).encode())
 
 
-def read_or_note(notes: list[str], read: Callable) -> object | None:
+def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
     """Return what `read` returns; if it is missing, add a note.
 
     Args:
@@ -188,7 +190,9 @@ def read_truth(file: str) -> dict:
 def describe_stages(stages: Sequence[Stage]) -> dict:
     """Return the times, the names of the metrics and the comparison."""
     return dict(
-        times=[(s.name, duration(s.seconds)) for s in stages if s.seconds],
+        times=[
+            (s.name, format_duration(s.seconds)) for s in stages if s.seconds
+        ],
         metrics=[metric.removeprefix('bbox_') for metric in METRICS],
         comparison=make_comparison(stages, TRAINED),
     )

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -22,7 +23,7 @@ COLORS = {
     '#ffffff': 'var(--surface)',
     **{color: f'var(--series-{n})' for n, color in enumerate(SERIES, 1)},
 }
-STYLE = {
+STYLE: dict = {
     'svg.fonttype': 'none',  # Text stays text.
     'text.parse_math': False,  # The name of a class may be '$x$'.
     'axes.spines.top': False,
@@ -114,7 +115,7 @@ def make_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 
 
 def draw_curve(
-    axes: Axes, points: Sequence[tuple], number: int, **style
+    axes: Axes, points: Sequence[tuple], number: int, **style: Any
 ) -> None:
     """Draw a curve with the color and the dashes of its number.
 

@@ -1,6 +1,6 @@
 """Writes MMEngine's text configs in the style in which people write them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,11 @@ def format_value(value: object) -> str:
             dict of these.
     """
     if isinstance(value, Expression):
-        return format_changed(value) if value.changes else value.text
+        return (
+            format_changed(value.text, value.changes)
+            if value.changes
+            else value.text
+        )
     if isinstance(value, Mapping):
         return f'dict({format_arguments(value)})'
     if isinstance(value, (list, tuple)):
@@ -46,9 +50,9 @@ def format_value(value: object) -> str:
     return repr(value)
 
 
-def format_changed(value: Expression) -> str:
+def format_changed(text: str, changes: Mapping[str, object]) -> str:
     """Write a dict that changes items of another dict."""
-    return f'dict({value.text}, {format_arguments(value.changes)})'
+    return f'dict({text}, {format_arguments(changes)})'
 
 
 def format_arguments(values: Mapping[str, object]) -> str:
@@ -85,7 +89,7 @@ def find_changes(
     path: str,
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
-) -> object | None:
+) -> dict | list | Expression | None:
     """Find what to write so that a rule holds for every dict in a value.
 
     MMEngine merges dicts into those of the base config, but it replaces lists.
@@ -103,28 +107,39 @@ def find_changes(
         The changes; None if nothing changes.
     """
     if isinstance(value, Mapping):
-        return find_changes_of_dict(value, path, change, is_merged)
+        changes = find_changes_of_dict(value, path, change, is_merged)
+        if not changes:
+            return None
+        return changes if is_merged else Expression(path, changes)
     if isinstance(value, (list, tuple)):
-        paths = [f'{path}[{i}]' for i in range(len(value))]
-        changed = [
-            find_changes(child, place, change, is_merged=False)
-            for child, place in zip(value, paths, strict=True)
-        ]
-        if any(child is not None for child in changed):
-            return [
-                Expression(place) if child is None else child
-                for child, place in zip(changed, paths, strict=True)
-            ]
+        return find_changes_of_list(value, path, change)
     return None
+
+
+def find_changes_of_list(
+    values: Sequence, path: str, change: Callable[[Mapping], dict]
+) -> list | None:
+    """Find the elements to write instead of a list, see `find_changes`."""
+    paths = [f'{path}[{i}]' for i in range(len(values))]
+    changed = [
+        find_changes(child, place, change, is_merged=False)
+        for child, place in zip(values, paths, strict=True)
+    ]
+    if all(child is None for child in changed):
+        return None
+    return [
+        Expression(place) if child is None else child
+        for child, place in zip(changed, paths, strict=True)
+    ]
 
 
 def find_changes_of_dict(
     value: Mapping,
     path: str,
     change: Callable[[Mapping], dict],
-    is_merged: bool,
-) -> object | None:
-    """Find the changes of a dict, see `find_changes`."""
+    is_merged: bool = True,
+) -> dict:
+    """Find the items to replace in a dict, see `find_changes`."""
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:
@@ -132,6 +147,4 @@ def find_changes_of_dict(
         inner = find_changes(child, f'{path}.{key}', change, is_merged)
         if inner is not None:
             changes[key] = inner
-    if not changes:
-        return None
-    return changes if is_merged else Expression(path, changes)
+    return changes

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, find_images
-from ..coco.reading import CocoError, name_error, read_coco
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error
 from ..coco.splits import split_coco
 from ..convert.folders import lines_of
 from ..files.atomic import write_json
@@ -131,6 +132,7 @@ class Sources:
     def _unlabeled(self, folder: Path) -> Images:
         """Find the images to annotate, and write a COCO file of a list."""
         source = Path(self.unlabeled)
+        file: Path | str
         if source.suffix.lower() == '.json':
             file, images_folder = source, self.unlabeled_images
             images_folder = images_folder or self.labeled_images
@@ -211,7 +213,7 @@ def read_image_list(
     folder = folder or source.parent
     names = [make_relative(name, folder) for name in names]
     for name in names:
-        if error := name_error(name):
+        if error := find_name_error(name):
             raise ValueError(
                 f'{source}: {name!r} {error} ({folder}): name the folder of '
                 'the images with --unlabeled-images'

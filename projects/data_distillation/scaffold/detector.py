@@ -9,7 +9,12 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from .config_text import Expression, find_changes
+from .config_text import (
+    Expression,
+    find_changes,
+    find_changes_of_dict,
+    find_changes_of_list,
+)
 from .image_size import STRIDE, find_strides, resize_transform
 
 # Transforms that need more than boxes, and what they need.
@@ -53,7 +58,9 @@ class Dataset:
             config: The `dataset` of a data loader.
             path: The path of this `dataset` in the config.
         """
-        mix_path, mix_config, left_out = None, {}, []
+        mix_path: str | None = None
+        mix_config: Mapping = {}
+        left_out: list[str] = []
         while 'dataset' in config or 'datasets' in config:
             if get_type(config) == 'MultiImageMixDataset':
                 mix_path, mix_config = path, config
@@ -183,12 +190,6 @@ class DetectorConfig:
         return resize if resize and resize.get('scale') else None
 
     @property
-    def test_scale(self) -> tuple[int, int]:
-        """The two sides to which `test_resize` resizes."""
-        scale = self.test_resize['scale']
-        return (scale, scale) if isinstance(scale, int) else tuple(scale)
-
-    @property
     def view_pad(self) -> dict | None:
         """The `Pad` for views; None if the test pipeline does not pad.
 
@@ -232,14 +233,14 @@ class DetectorConfig:
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
-        return find_changes(heads, '_base_.model', change) or {}
+        return find_changes_of_dict(heads, '_base_.model', change)
 
     def from_scratch_changes(self) -> dict:
         """Return the changes of `model` that make it train from scratch.
 
         It loads no pretrained weights, and no layer stays frozen.
         """
-        return find_changes(self.cfg.model, '_base_.model', unfreeze) or {}
+        return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
     def image_size_changes(self, factor: float) -> dict:
         """Return the changes of `model` for images of another size.
@@ -282,7 +283,7 @@ def read_config(name: str) -> Config:
         raise
     # The config of somebody else may raise anything.
     except Exception as error:
-        cause = error
+        cause: BaseException = error
         # Without this, the message would list all places where MMEngine looked
         # for the package.
         while isinstance(cause, ImportError) and cause.__context__:
@@ -298,6 +299,12 @@ def get_type(config: Mapping) -> str:
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
+def get_sides(resize: Mapping) -> tuple[int, int]:
+    """Return the two sides to which a `Resize` with a `scale` resizes."""
+    scale = resize['scale']
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+
 def holds_key(value: object, key: str) -> bool:
     """Return whether a value, or a dict in it at any depth, has a key."""
     if isinstance(value, Mapping):
@@ -309,7 +316,7 @@ def holds_key(value: object, key: str) -> bool:
 
 def unfreeze(part: Mapping) -> dict:
     """Return the items to replace so that a part of a model trains in full."""
-    changes = {}
+    changes: dict[str, object] = {}
     init = part.get('init_cfg')
     # The `init_cfg` of PVT has no `type`.
     if isinstance(init, Mapping) and 'checkpoint' in init:
@@ -342,7 +349,9 @@ def find_default(kind: str | type, name: str) -> object:
     """
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     for parent in cls.__mro__:
-        parameters = inspect.signature(parent.__init__).parameters
+        # Only the signature is read; nothing is called.
+        init = parent.__init__  # type: ignore[misc]
+        parameters = inspect.signature(init).parameters
         if name in parameters:
             return parameters[name].default
     raise DetectorError(f'{kind} has no argument {name}: check the config')
@@ -381,7 +390,7 @@ def resize_pipeline(
     """
     if factor == 1:
         return Expression(path)
-    changed = find_changes(
-        pipeline, path, lambda p: resize_transform(p, factor), is_merged=False
+    changed = find_changes_of_list(
+        pipeline, path, lambda p: resize_transform(p, factor)
     )
     return Expression(path) if changed is None else changed

@@ -12,11 +12,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..coco.image_checks import find_problems
-from ..coco.problems import CocoFile, Problem, read_file, report
+from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
+from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
 from .data import Sources
-from .detector import DetectorConfig, DetectorError
+from .detector import DetectorConfig, DetectorError, get_sides
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
@@ -133,7 +134,7 @@ def check_data(data: Data) -> None:
     files = [file for file in read if isinstance(file, CocoFile)]
     folders = [Path(images.folder) for images in sets]
     found = [] if unread else find_problems(files, folders)
-    lines = report(itertools.chain(unread, found), MAX_SHOWN)
+    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
     if lines:
         raise ValueError(
             '\n'.join(['the data has problems:', *lines])
@@ -201,12 +202,13 @@ def compute_size_factor(
     """
     if not image_size:
         return 1.0
-    if detector.has_fixed_size or not detector.test_resize:
+    resize = detector.test_resize
+    if detector.has_fixed_size or not resize:
         raise DetectorError(
             f'{detector.name} is made for one size of images: leave '
             '--image-size out'
         )
-    return image_size / max(detector.test_scale)
+    return image_size / max(get_sides(resize))
 
 
 def check_stages(folder: Path) -> None:
@@ -297,11 +299,10 @@ def explain_lengths(
 
 def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
     """Describe the sizes of the images and of the views."""
-    if not detector.test_resize:
+    resize = detector.test_resize
+    if not resize:
         return "as in the detector's config; views as in its `tta_pipeline`"
-    sides = ' x '.join(
-        f'{plan.size_factor * s:.0f}' for s in detector.test_scale
-    )
+    sides = ' x '.join(f'{plan.size_factor * s:.0f}' for s in get_sides(resize))
     low, high = min(plan.view_scales), max(plan.view_scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 

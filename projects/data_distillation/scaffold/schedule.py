@@ -184,7 +184,7 @@ class Schedule:
         return dict(begin_iter=iteration(begin)) if begin else {}
 
 
-def multiply(value: float | Sequence, factor: float) -> int | list:
+def multiply(value: float | list | tuple, factor: float) -> float | list:
     """Multiply and round a count, or each count in a list.
 
     0 stays 0, and other counts do not fall below 1.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..experiment.names import PSEUDO_LABELS
 from .config_text import Expression, format_config, format_value
-from .detector import DetectorConfig, take_pipeline
+from .detector import DetectorConfig, get_sides, take_pipeline
 from .plan import Data, Plan
 from .schedule import Schedule
 
@@ -41,8 +41,8 @@ class NewExperiment:
             'supervised_long': ('./teacher.py', self.supervised_long()),
             'student': ('./supervised_long.py', self.student()),
         }
-        if self.data.truth_file:
-            stages['oracle'] = ('./supervised_long.py', self.oracle())
+        if truth := self.data.truth_file:
+            stages['oracle'] = ('./supervised_long.py', self.oracle(truth))
         folder.mkdir(parents=True, exist_ok=True)
         for stage, (base, settings) in stages.items():
             card = CARDS[stage].format(
@@ -66,7 +66,7 @@ class NewExperiment:
         }
 
     def _datasets(self) -> dict:
-        settings = {
+        settings: dict[str, object] = {
             "# The images with labels, in the detector's pipeline.": None,
             'labeled': self._labeled(),
             '# The images to annotate.': None,
@@ -101,7 +101,7 @@ class NewExperiment:
             type='PackDetInputs',
             meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
         )
-        pipeline = [load, pack]
+        pipeline: list | Expression = [load, pack]
         if not self.detector.test_resize:
             pipeline = Expression('_base_.tta_pipeline')
         return dict(
@@ -120,7 +120,7 @@ class NewExperiment:
             changes = merge_changes(
                 changes, detector.image_size_changes(factor)
             )
-        settings = dict(model=changes)
+        settings: dict[str, object] = dict(model=changes)
         if self.plan.from_scratch and detector.cfg.get('load_from'):
             settings['load_from'] = None
         return settings
@@ -206,7 +206,7 @@ class NewExperiment:
         imports = [imports] if isinstance(imports, str) else imports
         # No module is listed twice; our own detectors import the project too.
         imports = list(dict.fromkeys([*imports, 'projects.data_distillation']))
-        settings = dict(
+        settings: dict[str, object] = dict(
             custom_imports=dict(
                 imports=imports,
                 # This is also MMEngine's default.
@@ -229,9 +229,9 @@ class NewExperiment:
             merger=dict(type='NMSMerger'),
         )
         settings = {}
-        if self.detector.test_resize:
-            settings = self._scales()
-            model['views'] = Expression(self._views())
+        if resize := self.detector.test_resize:
+            settings = self._scales(resize)
+            model['views'] = Expression(self._views(resize))
         hook = dict(
             type='AnnotationHook',
             labeled=self.data.labeled.known,
@@ -248,8 +248,8 @@ class NewExperiment:
             'custom_hooks': [hook],
         }
 
-    def _scales(self) -> dict:
-        sides = self.detector.test_scale
+    def _scales(self, resize: Mapping) -> dict:
+        sides = get_sides(resize)
         factors = [f * self.plan.size_factor for f in self.plan.view_scales]
         multiples = ', '.join(f'{f:g}' for f in self.plan.view_scales)
         return {
@@ -257,16 +257,16 @@ class NewExperiment:
             'scales': [tuple(round(s * f) for s in sides) for f in factors],
         }
 
-    def _views(self) -> str:
-        resize = "type='Resize', scale=scale"
-        if not self.detector.test_resize.get('keep_ratio', False):
-            resize += ', keep_ratio=False'
-        pad = self.detector.view_pad
-        pad = f', {format_value(pad)}' if pad else ''
+    def _views(self, resize: Mapping) -> str:
+        scaled = "type='Resize', scale=scale"
+        if not resize.get('keep_ratio', False):
+            scaled += ', keep_ratio=False'
+        view_pad = self.detector.view_pad
+        pad = f', {format_value(view_pad)}' if view_pad else ''
         if not self.plan.flip:
-            return f'[[dict({resize}){pad}] for scale in scales]'
+            return f'[[dict({scaled}){pad}] for scale in scales]'
         return (
-            f'[[dict({resize}), *flip{pad}] for scale in scales '
+            f'[[dict({scaled}), *flip{pad}] for scale in scales '
             "for flip in ([], [dict(type='Flip')])]"
         )
 
@@ -295,15 +295,15 @@ class NewExperiment:
         loader['sampler'] = dict(
             _delete_=True, type='SourceRatioSampler', ratio=ratio
         )
-        hooks = [dict(type='IgnoreRegionsHook')]
+        hooks: list[dict | Expression] = [dict(type='IgnoreRegionsHook')]
         if self.detector.cfg.get('custom_hooks'):
             hooks = [Expression('*_base_.custom_hooks'), *hooks]
         note = '# Acts only if annotate.py marks regions to ignore.'
         return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
 
-    def oracle(self) -> dict:
+    def oracle(self, truth: str) -> dict:
         """Return the settings of `oracle.py`."""
-        return dict(train_dataloader=self._union(self.data.truth_file))
+        return dict(train_dataloader=self._union(truth))
 
     def _union(self, ann_file: str) -> dict:
         """Return a loader of the labeled images and of others with labels."""

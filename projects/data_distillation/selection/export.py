@@ -54,20 +54,22 @@ def select_labels(
     rules = SelectionRules(**selection)
     labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
     store = open_store(detections)
-    if store.provenance.get('purpose') == 'validation':
+    provenance = store.provenance or {}
+    if provenance.get('purpose') == 'validation':
         raise StoreError(
             f'{detections} holds detections of validation images: they cannot '
             'become labels, because a student must not be trained on them'
         )
-    if 'classes' in store.provenance:
-        classes = store.provenance['classes']
-        check_classes(classes, labeled['categories'], labeled_file)
+    if 'classes' in provenance:
+        check_classes(
+            provenance['classes'], labeled['categories'], labeled_file
+        )
     return export_pseudo_labels(
         store.read(read_wanted(only_images_of)),
         labeled['categories'],
         LabeledCounts.of(labeled),
         rules,
-        store.provenance,
+        provenance,
         out_file,
     )
 

@@ -111,7 +111,9 @@ class SelectionRules:
         self.filters: dict[str, Filter] = {
             format_call(cfg): TASK_UTILS.build(cfg) for cfg in filters
         }
-        self.ignore: Selector | None = ignore and TASK_UTILS.build(ignore)
+        self.ignore: Selector | None = (
+            TASK_UTILS.build(ignore) if ignore else None
+        )
         self.max_empty_share = max_empty_share
         self.validation = validation
 

@@ -178,9 +178,9 @@ class MatchedSelector:
         if k == 0:
             return math.inf
         if k > len(scores):
-            return self.floor
+            return float(self.floor)
         kth_highest = np.partition(scores, len(scores) - k)[len(scores) - k]
-        return min(max(kth_highest, self.floor), self.ceiling)
+        return float(min(max(kth_highest, self.floor), self.ceiling))
 
 
 def smooth_counts(
@@ -226,10 +226,12 @@ class FixedSelector:
     """
 
     def __init__(self, min_score: float | Mapping[str, float | None]) -> None:
-        is_one = not isinstance(min_score, Mapping)
-        for name, score in ({'': min_score} if is_one else min_score).items():
-            if is_one or score is not None:
-                check_score(f'min_score {name}'.strip(), score)
+        if not isinstance(min_score, Mapping):
+            check_score('min_score', min_score)
+        else:
+            for name, score in min_score.items():
+                if score is not None:
+                    check_score(f'min_score {name}', score)
         self.min_score = min_score
 
     def choose(

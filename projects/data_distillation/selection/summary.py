@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 from ..coco.boxes import MIN_SIDE
 from ..coco.matching import ClassMatches
 from ..detections.columns import Detections
-from ..text import render
+from ..text import format_table
 from .rules import Selection
 from .selectors import LabeledCounts
 
@@ -56,7 +56,7 @@ def summarize_selection(
     ]
     return '\n'.join(
         [
-            render(make_table(selection, labeled, kept, ignored)),
+            format_table(make_table(selection, labeled, kept, ignored)),
             *(f'warning: {text}' for text in warnings),
             *describe_left_out(selection),
             f'{kept.sum():,} of {len(detections):,} detections on '

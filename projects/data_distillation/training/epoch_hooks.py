@@ -2,10 +2,11 @@
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import HOOKS
-from mmengine.dataset import Compose
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -97,7 +98,7 @@ class SwitchPipelineHook(Hook):
         elif isinstance(dataset, MultiImageMixDataset):
             dataset._skip_type_keys = self.skip_types
         elif self.pipeline is not None:
-            dataset.pipeline = Compose(self.pipeline)
+            cast(BaseDataset, dataset).pipeline = Compose(self.pipeline)
         return dataset
 
 

@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 
-from mmdet.models.task_modules import AssignResult
+from mmdet.models.task_modules import AssignResult, BaseAssigner
 from mmdet.registry import HOOKS
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.hooks import Hook
@@ -98,7 +98,7 @@ def ignore_without_objects(
     signature = inspect.signature(assign)
 
     @functools.wraps(assign)
-    def wrapped(*args: object, **kwargs) -> AssignResult:
+    def wrapped(*args: object, **kwargs: object) -> AssignResult:
         """Assign; if there is no object, ignore what lies in a region."""
         result = assign(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
@@ -122,7 +122,7 @@ def count_ignored(dataset: Dataset) -> int:
     return sum(getattr(part, 'num_ignored', 0) for part in walk_parts(dataset))
 
 
-def find_assigners(model: nn.Module) -> Iterator[object]:
+def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
     """Yield the assigners of all heads of a detector."""
     for module in model.modules():
         for name, value in vars(module).items():
@@ -130,6 +130,6 @@ def find_assigners(model: nn.Module) -> Iterator[object]:
                 yield from value if isinstance(value, list) else [value]
 
 
-def can_ignore(assigner: object) -> bool:
+def can_ignore(assigner: BaseAssigner) -> bool:
     """Return whether an assigner can ignore regions."""
     return hasattr(assigner, 'ignore_iof_thr')

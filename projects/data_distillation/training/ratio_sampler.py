@@ -127,7 +127,8 @@ class SourceRatioSampler(Sampler[int]):
         """Yield the share of this process in a source, shuffled each round."""
         size, start = int(self.sizes[source]), int(self.starts[source])
         place = skipped * self.world_size + self.rank
-        shuffled_round, order = -1, np.empty(0, int)
+        shuffled_round = -1
+        order: np.ndarray = np.empty(0, int)
         while True:
             if place // size != shuffled_round:
                 shuffled_round = place // size
@@ -137,7 +138,7 @@ class SourceRatioSampler(Sampler[int]):
             place += self.world_size
 
 
-def check_ratio(ratio: Sequence[float], sizes: Sequence[int]) -> None:
+def check_ratio(ratio: Sequence[float], sizes: np.ndarray) -> None:
     """Check that a ratio fits sources of these sizes.
 
     Args:

@@ -1,4 +1,4 @@
-"""Views: transforms of an image, each with its exact inverse.
+"""Views: transforms of an image, each with its exact inverse for boxes.
 
 It may import no other package.
 """

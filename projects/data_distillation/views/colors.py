@@ -1,23 +1,24 @@
-"""Transforms that change the colors of an image, and no box."""
+"""View transforms that change the colors of an image, and no box."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .transforms import VIEW_TRANSFORMS, ViewTransform, check_positive
+from .transforms import VIEW_TRANSFORMS, ViewTransform
 
 
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Brightness(ViewTransform):
-    """Multiply the gray levels.
+    """Multiplies the gray levels by a factor.
 
     Args:
-        factor: Above 1 makes an image brighter, below 1 darker; positive.
+        factor: The factor, above 0. A factor above 1 makes an image brighter,
+            one below 1 makes it darker.
 
     Raises:
-        ValueError: If it is not positive.
+        ValueError: If the factor is not above 0.
     """
 
     factor: float = 1.2
@@ -26,20 +27,21 @@ class Brightness(ViewTransform):
         check_positive(self, self.factor)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Change an image."""
+        """Multiply the gray levels of an image."""
         return to_gray_levels(image.float() * self.factor)
 
 
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Contrast(ViewTransform):
-    """Move the gray levels away from the image's mean, or towards it.
+    """Moves the gray levels away from the mean of the image, or towards it.
 
     Args:
-        factor: Of the distance to the mean; positive.
+        factor: The factor by which the distance to the mean grows, above 0. A
+            factor below 1 moves the gray levels towards the mean.
 
     Raises:
-        ValueError: If it is not positive.
+        ValueError: If the factor is not above 0.
     """
 
     factor: float = 1.2
@@ -48,8 +50,8 @@ class Contrast(ViewTransform):
         check_positive(self, self.factor)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Change an image."""
-        # Of integers: the same however many threads add them up.
+        """Change the contrast of an image."""
+        # The sum of integers is exact, whatever the number of threads.
         mean = image.sum() / image.numel()
         return to_gray_levels((image - mean) * self.factor + mean)
 
@@ -57,13 +59,14 @@ class Contrast(ViewTransform):
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Gamma(ViewTransform):
-    """Raise the gray levels, as parts of 255, to a power.
+    """Raises the gray levels, as fractions of 255, to a power.
 
     Args:
-        gamma: Below 1 makes dark parts brighter, above 1 darker; positive.
+        gamma: The power, above 0. A power below 1 makes dark parts brighter,
+            one above 1 makes them darker.
 
     Raises:
-        ValueError: If it is not positive.
+        ValueError: If the power is not above 0.
     """
 
     gamma: float = 0.8
@@ -72,10 +75,31 @@ class Gamma(ViewTransform):
         check_positive(self, self.gamma)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Change an image."""
+        """Raise the gray levels of an image to a power."""
         return to_gray_levels((image.float() / 255) ** self.gamma * 255)
 
 
 def to_gray_levels(pixels: Tensor) -> Tensor:
-    """Round to the nearest gray level, uint8."""
+    """Round pixels to the nearest gray level.
+
+    Args:
+        pixels: Any shape, float32.
+
+    Returns:
+        The same shape, uint8; values outside [0, 255] are clipped.
+    """
     return pixels.round().clamp(0, 255).to(torch.uint8)
+
+
+def check_positive(transform: ViewTransform, value: float) -> None:
+    """Check an argument that must be above 0.
+
+    Args:
+        transform: The transform, for the message.
+        value: The argument.
+
+    Raises:
+        ValueError: If the argument is 0 or less.
+    """
+    if not value > 0:
+        raise ValueError(f'the argument must be above 0, got {transform}')

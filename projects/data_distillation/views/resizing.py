@@ -1,8 +1,9 @@
 """OpenCV's bilinear resizing on any device, bit for bit.
 
 MMDetection trains and tests on images that OpenCV has resized. PyTorch's
-interpolation differs from it by a gray level in about one pixel of ten, and
-between devices; this does not, so that a view is the same everywhere.
+interpolation differs from OpenCV's by a gray level in about one pixel of ten,
+and it differs between devices. The functions here do not differ, so a view is
+the same on every device.
 """
 
 import functools
@@ -12,22 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# OpenCV's fixed-point weights have 11 bits (imgproc/src/resize.cpp), of which
-# the vertical pass drops 4 before it multiplies and 16 + 2 after.
+# OpenCV's weights are fixed-point numbers of 11 bits (imgproc/src/resize.cpp).
+# The vertical pass drops 4 bits before it multiplies, and 16 + 2 after.
 ONE = 1 << 11
 
 
 def resize(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Resize an image as `mmcv.imresize` does by default, on its device.
+    """Resize an image on its device as `mmcv.imresize` does by default.
 
-    Bilinear, without antialiasing (`cv2.INTER_LINEAR`).
+    The interpolation is bilinear, without antialiasing (`cv2.INTER_LINEAR`).
 
     Args:
         image: Shape (3, h, w), uint8.
-        size_hw: Height and width to reach, in pixels.
+        size_hw: The new height and width, in pixels.
 
     Returns:
-        Shape (3, *size_hw), uint8; `image` itself if it has that size.
+        Shape (3, *size_hw), uint8; `image` itself if it has this size.
     """
     if tuple(image.shape[-2:]) == tuple(size_hw):
         return image
@@ -42,17 +43,17 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Resize with OpenCV's integer arithmetic, written in PyTorch.
 
     Args:
-        image: Shape (3, h, w), uint8.
-        size_hw: Height and width to reach, in pixels.
+        image: Shape (3, h, w), uint8, on any device.
+        size_hw: The new height and width, in pixels.
 
     Returns:
         Shape (3, *size_hw), uint8.
     """
     height, width = image.shape[-2:]
-    left, right, left_weight, right_weight = taps(
+    left, right, left_weight, right_weight = find_taps(
         width, size_hw[1], image.device
     )
-    upper, lower, upper_weight, lower_weight = taps(
+    upper, lower, upper_weight, lower_weight = find_taps(
         height, size_hw[0], image.device
     )
     pixels = image.int()
@@ -64,28 +65,28 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return ((total + 2) >> 2).to(torch.uint8)
 
 
-# Copying them to a GPU would wait for it, once for every view.
+# To copy the result to a GPU for every view would wait for the GPU each time.
 @functools.lru_cache(maxsize=256)
-def taps(
+def find_taps(
     old: int, new: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find the two pixels that each new pixel is made of, along one side.
 
     Args:
-        old: Number of pixels.
-        new: Number of pixels to reach.
-        device: Where the result shall be.
+        old: The number of pixels of the side.
+        new: The number of pixels to reach.
+        device: The device of the result.
 
     Returns:
-        The index of the first and of the second, int64, beyond the border
-        that of the last pixel, and the weight of each, int32, in `1 / ONE`;
-        each of shape (new,).
+        Four tensors of shape (new,): the index of the first and of the second
+        pixel (int64; beyond the border, the index of the last pixel), and the
+        weight of the first and of the second (int32, in units of `1 / ONE`).
     """
     centers = (np.arange(new) + 0.5) * (old / new) - 0.5
     centers = centers.astype(np.float32)
     first = np.floor(centers)
     share = centers - first
-    # Halves to even, as OpenCV.
+    # Like OpenCV, this rounds halves to even.
     weights = np.rint(np.stack([1 - share, share]) * ONE).astype(np.int32)
     indices = np.stack([first, first + 1]).clip(0, old - 1).astype(np.int64)
     return (

@@ -1,9 +1,9 @@
-"""Views: transformed copies of an image, and the way back for their boxes.
+"""View transforms that move pixels, and the way back for boxes.
 
-A view is a chain of transforms, as in the config
-`[dict(type='Resize', scale=(1333, 800)), dict(type='Flip')]`. A new kind of
-transform is a registered class with `apply` and, if it moves pixels, its
-inverse `invert` (and `size_hw`, if it changes the size).
+A view is a chain of transforms, such as `[dict(type='Resize', scale=(1333,
+800)), dict(type='Flip')]` in the config. A new kind of transform is a
+registered class with a method `apply`. If the transform moves pixels, the
+class also has its inverse `invert`, and if it changes the size, `size_hw`.
 """
 
 from collections.abc import Hashable
@@ -21,39 +21,57 @@ from .resizing import resize
 VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
 
 
-# Along the last and the last but one dimension of an image.
+# The dimensions of an image that each direction flips.
 FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-1, -2)}
 
 
-# A box that ends this close to an inner edge of a crop, in parts of the crop's
-# side, counts as cut: detectors end the boxes of cut objects at the edge.
+# If a box ends this close to an inner edge of a crop, its object counts as
+# cut: detectors end the boxes of cut objects at the edge. The distance is a
+# fraction of the crop's side.
 EDGE = 0.01
 
 
 Size = tuple[int, int]
 
 
-class ViewTransform:
-    """One step of a view; on its own it keeps size and boxes as they are.
+def size_hw_of(image: Tensor) -> Size:
+    """Return the height and width of an image of shape (..., h, w)."""
+    height, width = image.shape[-2:]
+    return height, width
 
-    All sizes are (height, width) in pixels. Subclasses are frozen dataclasses,
-    so that equal ones are found to be equal.
+
+class ViewTransform:
+    """One step of a view; this base class keeps sizes and boxes as they are.
+
+    All sizes are (height, width) in pixels. Subclasses are frozen dataclasses:
+    two transforms are equal if their arguments are.
     """
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the size after this step of an image of `size_hw`."""
+        """Return the size of an image after this step.
+
+        Args:
+            size_hw: The size of the image before this step.
+        """
         return size_hw
 
     def apply(self, image: Tensor) -> Tensor:
-        """Transform an image, shape (3, h, w), uint8, on its device."""
+        """Transform an image on its device.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            Shape (3, *size_hw), uint8, where `size_hw` is that of the method.
+        """
         raise NotImplementedError
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Take boxes back.
+        """Take boxes back to the image before this step.
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the transformed image.
-            size_hw: The image's size before this step.
+            size_hw: The size of the image before this step.
 
         Returns:
             Shape (n, 4), pixels of the image before this step, in order.
@@ -61,32 +79,36 @@ class ViewTransform:
         return bboxes_xyxy
 
     def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Tell the boxes of objects that this step has not cut.
+        """Find the boxes of objects that this step has not cut.
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the transformed image.
-            size_hw: The image's size before this step.
+            size_hw: The size of the image before this step.
 
         Returns:
-            Shape (n,), bool.
+            Shape (n,), bool, whether the object of each box is whole.
         """
         return torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
 
     def key(self, size_hw: Size) -> Hashable:
-        """Return what is equal if the step does the same to this size."""
+        """Return what is equal for two steps that do the same to an image.
+
+        Args:
+            size_hw: The size of the image before this step.
+        """
         return self
 
 
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Resize(ViewTransform):
-    """Resize, as MMDetection's transform of this name.
+    """Resizes an image as MMDetection's transform of this name does.
 
     Args:
-        scale: The longest and the shortest side in pixels, in any order, that
-            the image must fit into; (width, height) without `keep_ratio`.
-        keep_ratio: Keep the aspect ratio. By default, as in most detectors'
-            configs, though not in the transform of this name.
+        scale: The limits for the longest and the shortest side, in pixels and
+            in any order. Without `keep_ratio`, the new width and height.
+        keep_ratio: Whether to keep the aspect ratio. The default is that of
+            most detectors' configs, not that of MMDetection's transform.
 
     Raises:
         ValueError: If a side is not positive.
@@ -107,7 +129,7 @@ class Resize(ViewTransform):
             )
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the size after resizing, at least one pixel each way."""
+        """Return the size after resizing; each side has at least one pixel."""
         width, height = self.scale
         if self.keep_ratio:
             width, height = rescale_size(size_hw[::-1], self.scale)
@@ -115,33 +137,33 @@ class Resize(ViewTransform):
 
     def apply(self, image: Tensor) -> Tensor:
         """Resize an image."""
-        return resize(image, self.size_hw(tuple(image.shape[-2:])))
+        return resize(image, self.size_hw(size_hw_of(image)))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Scale boxes back."""
+        """Scale boxes back to the size before this step."""
         height, width = self.size_hw(size_hw)
         scale = [width / size_hw[1], height / size_hw[0]] * 2
         return bboxes_xyxy / bboxes_xyxy.new_tensor(scale)
 
     def key(self, size_hw: Size) -> Hashable:
-        """Two scales may make the same size of an image."""
+        """Return the new size, which two scales may share."""
         return Resize, self.size_hw(size_hw)
 
 
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Flip(ViewTransform):
-    """Mirror an image.
+    """Mirrors an image.
 
     Args:
-        direction: `'horizontal'` (left to right), `'vertical'` or
+        direction: `'horizontal'` (left becomes right), `'vertical'` or
             `'diagonal'` (both).
 
     Raises:
         ValueError: If the direction is unknown.
 
     Source:
-        Paper, section 4, data transformations: horizontal.
+        Paper, section 4, data transformations: horizontal flips.
     """
 
     direction: str = 'horizontal'
@@ -165,13 +187,13 @@ class Flip(ViewTransform):
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Rotate(ViewTransform):
-    """Turn an image by right angles.
+    """Turns an image by right angles.
 
     Args:
-        degrees: Counterclockwise: 90, 180 or 270.
+        degrees: The angle, counterclockwise: 90, 180 or 270.
 
     Raises:
-        ValueError: If it is another angle.
+        ValueError: If the angle is another.
     """
 
     degrees: int = 90
@@ -183,7 +205,7 @@ class Rotate(ViewTransform):
             )
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the size, sides exchanged by 90 and 270 degrees."""
+        """Return the size; 90 and 270 degrees exchange the sides."""
         return size_hw if self.degrees == 180 else size_hw[::-1]
 
     def apply(self, image: Tensor) -> Tensor:
@@ -191,10 +213,10 @@ class Rotate(ViewTransform):
         return image.rot90(self.degrees // 90, (-2, -1))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Turn boxes back, by a quarter at a time."""
+        """Turn boxes back, by a quarter turn at a time."""
         turns = self.degrees // 90
         for turn in reversed(range(turns)):
-            width = size_hw[1 - turn % 2]  # before this quarter
+            width = size_hw[1 - turn % 2]  # before this quarter turn
             left, top, right, bottom = bboxes_xyxy.unbind(-1)
             bboxes_xyxy = torch.stack(
                 [width - bottom, left, width - top, right], dim=-1
@@ -203,19 +225,20 @@ class Rotate(ViewTransform):
 
 
 class Window(ViewTransform):
-    """Cuts a window out of an image; subclasses say which.
+    """Cuts a window out of an image; subclasses say which window.
 
-    Boxes that end at an inner edge (one that is not the image's, see `EDGE`)
-    are of objects that may have been cut: they are dropped. Another view must
-    show the whole object, such as a tile that overlaps, or the full image.
+    An inner edge of the window is one that is not an edge of the image. A box
+    that ends at an inner edge (see `EDGE`) is dropped, because its object may
+    have been cut. Another view must show the whole object: an overlapping tile
+    or the full image.
     """
 
     def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window in parts of the image's width and height."""
+        """Return the window as fractions of the image's width and height."""
         raise NotImplementedError
 
     def window_xyxy(self, size_hw: Size) -> tuple[int, int, int, int]:
-        """Return the window in pixels, at least one each way."""
+        """Return the window in pixels; each side has at least one pixel."""
         height, width = size_hw
         left, top, right, bottom = self.parts_xyxy()
         x1 = min(round(left * width), width - 1)
@@ -225,22 +248,22 @@ class Window(ViewTransform):
         return x1, y1, x2, y2
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the window's size."""
+        """Return the size of the window."""
         x1, y1, x2, y2 = self.window_xyxy(size_hw)
         return y2 - y1, x2 - x1
 
     def apply(self, image: Tensor) -> Tensor:
-        """Cut the window out, sharing the image's memory."""
-        x1, y1, x2, y2 = self.window_xyxy(tuple(image.shape[-2:]))
+        """Cut the window out; the result shares the memory of the image."""
+        x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
         return image[:, y1:y2, x1:x2]
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Move boxes back."""
+        """Move boxes back by the corner of the window."""
         x1, y1, _, _ = self.window_xyxy(size_hw)
         return bboxes_xyxy + bboxes_xyxy.new_tensor([x1, y1, x1, y1])
 
     def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Tell the boxes that end at no inner edge."""
+        """Find the boxes that end at no inner edge."""
         x1, y1, x2, y2 = self.window_xyxy(size_hw)
         height, width = y2 - y1, x2 - x1
         slack_x, slack_y = EDGE * width, EDGE * height
@@ -255,13 +278,13 @@ class Window(ViewTransform):
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Crop(Window):
-    """Cut any window out of an image.
+    """Cuts any window out of an image.
 
     Args:
-        left: Where the window starts, in parts of the image's width.
-        top: In parts of its height.
-        right: Where it ends, in parts of the image's width.
-        bottom: In parts of its height.
+        left: The left edge of the window, as a fraction of the image's width.
+        top: The top edge, as a fraction of the image's height.
+        right: The right edge, as a fraction of the image's width.
+        bottom: The bottom edge, as a fraction of the image's height.
 
     Raises:
         ValueError: If the window is empty or not inside the image.
@@ -277,30 +300,30 @@ class Crop(Window):
         if not (x_is_inside and 0 <= self.top < self.bottom <= 1):
             raise ValueError(
                 'Crop needs 0 <= left < right <= 1 and 0 <= top < bottom <= '
-                f'1, parts of the image, got {self}'
+                f'1, as fractions of the image, got {self}'
             )
 
     def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window in parts of the image's width and height."""
+        """Return the window as fractions of the image's width and height."""
         return self.left, self.top, self.right, self.bottom
 
 
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Tile(Window):
-    """Cut one tile of a grid out of an image, to look closer at it.
+    """Cuts one tile of a grid out of an image.
 
-    Followed by a `Resize` it magnifies small objects. All tiles of a grid
-    are as many views, to which views of the full image should be added for
-    the objects that are larger than the overlap.
+    Followed by a `Resize`, it magnifies small objects. Each tile of a grid is
+    a view of its own. Add views of the full image for objects that are larger
+    than the overlap.
 
     Args:
-        rows: How many tiles lie above each other.
-        columns: How many lie side by side.
-        row: Which one, from 0 at the top.
-        column: From 0 at the left.
-        overlap: What two neighbors share, in parts of a tile's side, at least
-            0 and below 1.
+        rows: The number of tiles above each other.
+        columns: The number of tiles side by side.
+        row: The row of the tile, starting with 0 at the top.
+        column: The column of the tile, starting with 0 at the left.
+        overlap: The part that two neighbors share, as a fraction of a tile's
+            side, in [0, 1).
 
     Raises:
         ValueError: If there is no such tile, or the overlap is out of range.
@@ -323,7 +346,7 @@ class Tile(Window):
             )
 
     def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window in parts of the image's width and height."""
+        """Return the window as fractions of the image's width and height."""
         left, right = self._span(self.column, self.columns)
         top, bottom = self._span(self.row, self.rows)
         return left, top, right, bottom
@@ -337,13 +360,16 @@ class Tile(Window):
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Pad(ViewTransform):
-    """Pad an image at the right and at the bottom.
+    """Pads an image at the right and at the bottom.
 
-    For detectors whose test pipeline pads, after every other transform.
+    It is for detectors whose test pipeline pads. Put it after every other
+    transform.
 
     Args:
-        size_divisor: Of which each side shall be a multiple, in pixels.
-        value: The gray level to pad with; 114 is that of YOLOX and RTMDet.
+        size_divisor: The number of pixels that each side becomes a multiple
+            of, at least 1.
+        value: The gray level to pad with, from 0 to 255. YOLOX and RTMDet pad
+            with 114.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -370,13 +396,3 @@ class Pad(ViewTransform):
         new_height, new_width = self.size_hw((height, width))
         padding = (0, new_width - width, 0, new_height - height)
         return functional.pad(image, padding, value=self.value)
-
-
-def check_positive(transform: ViewTransform, value: float) -> None:
-    """Check an argument that must be positive.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not value > 0:
-        raise ValueError(f'its argument must be positive, got {transform}')

@@ -1,21 +1,23 @@
-"""A view: transforms of an image, and the way back for its boxes."""
+"""View: a chain of transforms of an image, and the way back for its boxes."""
 
 from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
-from .transforms import VIEW_TRANSFORMS, Size, ViewTransform
+from .transforms import VIEW_TRANSFORMS, Size, ViewTransform, size_hw_of
 
 
 class View:
-    """A chain of transforms.
+    """A chain of transforms, which makes one view of any image.
 
     Args:
-        transforms: Their configs, in the order in which they are applied.
+        transforms: The configs of the transforms, in the order in which they
+            are applied. Without any, the view is the image itself.
 
     Raises:
-        ValueError: If one of them has a wrong argument.
+        ValueError: If a transform has a wrong argument.
+        KeyError: If a transform is not registered.
     """
 
     def __init__(self, transforms: Sequence[dict]) -> None:
@@ -24,16 +26,26 @@ class View:
         ]
 
     def size_hw(self, original_hw: Size) -> Size:
-        """Return the view's size for an image of `original_hw`."""
+        """Return the size of the view of an image.
+
+        Args:
+            original_hw: The height and width of the image, in pixels.
+
+        Returns:
+            The height and width of the view, in pixels.
+        """
         for transform in self.transforms:
             original_hw = transform.size_hw(original_hw)
         return original_hw
 
     def key(self, original_hw: Size) -> tuple[Hashable, ...]:
-        """Return what is equal for two views that look the same.
+        """Return what is equal for two views of an image that look the same.
 
         Args:
-            original_hw: The image's size.
+            original_hw: The height and width of the image, in pixels.
+
+        Returns:
+            The key of each transform, in order.
         """
         steps = self._steps(original_hw)
         return tuple(transform.key(size_hw) for transform, size_hw in steps)
@@ -43,13 +55,14 @@ class View:
 
         Args:
             image: Shape (3, h, w), uint8, on any device.
-            made: What other views of this image have made so far on the way,
-                by key; is added to. A flip pair shares its resized image.
+            made: The images that other views of this image have made on the
+                way, by key, such as the resized image that a flip pair shares.
+                Those of this view are added.
 
         Returns:
-            Shape (3, h', w'), uint8.
+            Shape (3, *size_hw), uint8, on the device of the image.
         """
-        key = self.key(tuple(image.shape[-2:]))
+        key = self.key(size_hw_of(image))
         for n, transform in enumerate(self.transforms, 1):
             if key[:n] not in made:
                 made[key[:n]] = transform.apply(image)
@@ -63,11 +76,12 @@ class View:
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the view.
-            original_hw: The original image's size.
+            original_hw: The height and width of the original image, in pixels.
 
         Returns:
-            The boxes, shape (n, 4), pixels of the original image, in order,
-            and which of them are of whole objects, shape (n,), bool.
+            The boxes, shape (n, 4), pixels of the original image, in order;
+            and whether each is the box of an object that the view shows whole,
+            shape (n,), bool.
         """
         is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
         for transform, size_hw in reversed(self._steps(original_hw)):
@@ -76,7 +90,7 @@ class View:
         return bboxes_xyxy, is_whole
 
     def _steps(self, original_hw: Size) -> list[tuple[ViewTransform, Size]]:
-        """Return each transform with the size before it."""
+        """Return each transform with the size of the image before it."""
         steps, size_hw = [], original_hw
         for transform in self.transforms:
             steps.append((transform, size_hw))

@@ -1,7 +1,8 @@
 """Control of the large setting, R-101.
 
-Run as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120.
-Time, result: not run here; for boxes not in the paper.
+Paper: not in it for boxes.
+Command: as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120
+Time and result: not run.
 """
 
 _base_ = [

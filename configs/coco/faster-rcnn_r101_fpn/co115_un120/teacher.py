@@ -1,7 +1,8 @@
-"""Teacher of the large setting, R-101: section 6 of the paper.
+"""Teacher of the large setting, R-101.
 
-Run as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120.
-Time, result: not run here.
+Paper: section 6; its baseline.
+Command: as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120
+Time and result: not run.
 """
 
 _base_ = ['../../faster-rcnn_r50_fpn/co115_un120/teacher.py', '../backbone.py']

@@ -1,7 +1,7 @@
 """Detections on val2017, to judge those of annotate.py, R-101.
 
-Run as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120.
-Time, result: not run here.
+Command: as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120
+Time and result: not run.
 """
 
 _base_ = [

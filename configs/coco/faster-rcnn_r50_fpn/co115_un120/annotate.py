@@ -1,41 +1,19 @@
 r"""Pseudo labels of the large setting: un-120 by the teacher of co-115.
 
-Paper: sections 3 and 6; the 18 views are those of section 4. Run alone, on
-8 GPUs (all stages: see teacher.py):
-
-    EXP=coco/faster-rcnn_r50_fpn/co115_un120
+Paper: sections 3, 4 (the 18 views) and 6 (box voting). Views and voting are
+    known at second hand.
+Command (EXP as in teacher.py):
     bash tools/dist_test.sh configs/$EXP/annotate.py \
-        work_dirs/$EXP/teacher/iter_90000.pth 8 \
-        --work-dir work_dirs/$EXP/annotate
-
-Time, result: not run here.
+        work_dirs/$EXP/teacher/iter_90000.pth 8
+Time and result: not run.
 """
 
-_base_ = ['./teacher.py', '../../views.py']
+_base_ = ['./teacher.py', '../../annotation.py']
 
-model = dict(
-    _delete_=True,
-    type='MultiViewTTA',
-    module=_base_.model,
-    views=_base_.views,
-    merger=_base_.merger,
-)
+model = dict(_delete_=True, module=_base_.model, **_base_.multi_view)
 test_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    pin_memory=True,
-    sampler=dict(_delete_=True, type='PendingSampler'),
+    _base_.annotation_dataloader,
     dataset=dict(_delete_=True, **_base_.unlabeled),
 )
 test_evaluator = []
-custom_hooks = [
-    dict(
-        type='AnnotationHook',
-        labeled=dict(
-            ann_file=_base_.data_root + _base_.labeled.ann_file,
-            img_prefix=_base_.data_root + _base_.labeled.data_prefix.img,
-        ),
-        held_out=[_base_.held_out],
-        selection=dict(selector=dict(type='MatchedSelector', per_class=True)),
-    )
-]
+custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]

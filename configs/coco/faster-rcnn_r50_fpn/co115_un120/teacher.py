@@ -1,20 +1,27 @@
 r"""Teacher of the large setting: co-115 labeled, un-120 unlabeled.
 
-Paper: section 6, object detection, large-scale data; its baseline.
 Run the four stages, on 8 GPUs:
 
     EXP=coco/faster-rcnn_r50_fpn/co115_un120
-    python tools/distill.py configs/$EXP --work-dir work_dirs/$EXP \
-        --control --launcher pytorch --gpus 8
+    python tools/distill.py configs/$EXP --control --launcher pytorch --gpus 8
 
-Time, result: not run here.
+Paper: section 6, object detection, large-scale data; its baseline.
+Command: bash tools/dist_train.sh configs/$EXP/teacher.py 8
+Time and result: not run.
 """
 
 _base_ = '../base.py'
 
-experiment = 'work_dirs/coco/faster-rcnn_r50_fpn/co115_un120/'
-labeled = dict(
-    _base_.co_115, data_root=_base_.data_root, pipeline=_base_.train_pipeline
+labeled = _base_.co_115
+unlabeled = _base_.un_120
+pseudo_labeled = dict(
+    data_prefix=dict(img=_base_.data_root + 'unlabeled2017/')
 )
-unlabeled = dict(_base_.un_120, data_root=_base_.data_root)
+known_images = dict(
+    labeled=dict(
+        ann_file=_base_.data_root + labeled.ann_file,
+        img_prefix=_base_.data_root + labeled.data_prefix.img,
+    ),
+    held_out=[_base_.held_out],
+)
 train_dataloader = dict(dataset=labeled)

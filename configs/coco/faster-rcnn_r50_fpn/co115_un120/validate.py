@@ -1,23 +1,17 @@
 r"""Detections on val2017, to judge those of the large setting's annotate.py.
 
 Their truth says how precise labels are from which score on
-(docs/selection.md). No label is made of them. Run alone, on 8 GPUs:
+(docs/selection.md). No label is made of them.
 
-    EXP=coco/faster-rcnn_r50_fpn/co115_un120
-    bash tools/dist_test.sh configs/$EXP/validate.py TEACHER.pth 8 \
-        --work-dir work_dirs/$EXP/validate
-
-Time, result: not run here.
+Command (EXP as in teacher.py):
+    bash tools/dist_test.sh configs/$EXP/validate.py \
+        work_dirs/$EXP/teacher/iter_90000.pth 8
+Time and result: not run.
 """
 
 _base_ = './annotate.py'
 
-test_dataloader = dict(
-    dataset=dict(
-        ann_file='annotations/instances_val2017.json',
-        data_prefix=dict(img='val2017/'),
-    )
-)
+test_dataloader = dict(dataset=_base_.val_images)
 custom_hooks = [
-    dict(type='DetectionHook', labeled=_base_.custom_hooks[0].labeled)
+    dict(type='DetectionHook', labeled=_base_.known_images.labeled)
 ]

@@ -1,7 +1,9 @@
-"""Pseudo labels of the large setting, X-101-32x4d: sections 3 and 6.
+"""Pseudo labels of the large setting, X-101-32x4d.
 
-Run as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120.
-Time, result: not run here.
+Paper: sections 3, 4 (the 18 views) and 6 (box voting). Views and voting are
+    known at second hand.
+Command: as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120
+Time and result: not run.
 """
 
 _base_ = [

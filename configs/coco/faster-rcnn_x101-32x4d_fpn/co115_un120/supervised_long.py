@@ -1,7 +1,8 @@
 """Control of the large setting, X-101-32x4d.
 
-Run as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120.
-Time, result: not run here; for boxes not in the paper.
+Paper: not in it for boxes.
+Command: as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120
+Time and result: not run.
 """
 
 _base_ = [

@@ -1,7 +1,7 @@
-"""Detections on val2017, to judge those of annotate.py, X-101.
+"""Detections on val2017, to judge those of annotate.py, X-101-32x4d.
 
-Run as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120.
-Time, result: not run here.
+Command: as the R-50 one, with EXP=coco/faster-rcnn_x101-32x4d_fpn/co115_un120
+Time and result: not run.
 """
 
 _base_ = [

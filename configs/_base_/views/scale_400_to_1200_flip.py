@@ -1,5 +1,8 @@
 """The paper's 18 views: shorter side 400, 500, ... 1200, each also flipped.
 
+The scales and the flip (section 4) are known at second hand
+(configs/README.md).
+
 `scale` is that of MMDetection's `Resize`: bounds of the longest and of the
 shortest side. The longest is 5/3 of the shorter one, as in the training scale
 (1333, 800), so that every view is the detector's own test resize times a
@@ -15,5 +18,3 @@ views = [
     for short in range(400, 1201, 100)
     for flip in ([], [dict(type='Flip', direction='horizontal')])
 ]
-# Duplicates go by the detector's own overlap and number of boxes an image.
-merger = dict(type='NMSMerger', iou_threshold=0.5, max_per_img=100)

@@ -1,0 +1,15 @@
+"""What every annotate.py shares. It is inherited beside teacher.py.
+
+MMEngine lets no two bases set the same key, and teacher.py has set those of
+the runner. So the parts have names of their own here, and annotate.py puts
+them in their places.
+"""
+
+# Deals out the images without stored detections, to any number of processes.
+pending = dict(_delete_=True, type='PendingSampler')
+# Selects as many labels an image as the labeled images have objects. This is
+# the paper's rule (quoted by readers). To apply it to each class is ours.
+annotation_hook = dict(
+    type='AnnotationHook',
+    selection=dict(selector=dict(type='MatchedSelector', per_class=True)),
+)

@@ -1,0 +1,211 @@
+"""What an annotation does between the first and the last batch of a test run.
+
+```
+rows ──► count ──► store ──► too many unreadable? ──► asked to stop?
+         Progress  shards    ValueError               AnnotationStopped
+```
+"""
+
+import atexit
+import logging
+
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ..detections.store import DetectionStore
+from .interruption import AnnotationStopped, StopRequest
+from .log import log_from_any_rank, warn_of_unreadable
+from .progress import NUM_MEASURED, Progress
+
+
+class AnnotationRun:
+    """Stores and counts what a test run detects, and ends it in time.
+
+    Args:
+        store: Where the detections go.
+        image_ids: The file name of each image of the data set, with its id;
+            None for images of a folder, which have no id yet.
+        progress: What counts the images.
+        max_unreadable_share: The largest share of images that may be
+            unreadable, in [0, 1].
+        is_dry_run: Whether the run only measures, and stores nothing.
+    """
+
+    def __init__(
+        self,
+        store: DetectionStore,
+        image_ids: dict[str, int | None],
+        progress: Progress,
+        max_unreadable_share: float,
+        is_dry_run: bool,
+    ) -> None:
+        self.store = store
+        self.image_ids = image_ids
+        self.progress = progress
+        self.max_unreadable_share = max_unreadable_share
+        self.is_dry_run = is_dry_run
+        self._stop = StopRequest()
+
+    def begin(self, loader: DataLoader) -> None:
+        """Make sure that what is found is written, whatever ends the process.
+
+        Args:
+            loader: The data loader of the run.
+        """
+        self._stop.listen(loader)
+        if not self.is_dry_run:
+            atexit.register(self.store.flush)
+
+    def add(self, rows: list[dict]) -> None:
+        """Store and count the detections of a batch.
+
+        Args:
+            rows: One row per image, see `shards.SCHEMA`.
+
+        Raises:
+            OSError: If an earlier shard could not be written.
+            ValueError: If too many images cannot be read.
+            AnnotationStopped: If the process was asked to stop.
+        """
+        was_measured = self.progress.is_measured
+        self.progress.add(rows)
+        if not self.is_dry_run:
+            self.store.add(*rows)
+        warn_of_unreadable(rows)
+        self.check_unreadable(self.progress.num_unreadable)
+        if self.progress.is_measured and not was_measured:
+            self._log_expectation()
+        elif get_rank() == 0 and self.progress.is_due:
+            print_log(self.progress.next_line(), 'current', logging.INFO)
+        if self._stop.is_made:
+            self._end_early()
+
+    def finish(self) -> None:
+        """Write what is not on disk yet, after the last batch.
+
+        Raises:
+            OSError: If a shard cannot be written.
+        """
+        if not self.progress.is_measured:
+            self._log_expectation()
+        self._leave()
+
+    def check_unreadable(self, num_unreadable: int) -> None:
+        """End the run if too many images cannot be read.
+
+        Args:
+            num_unreadable: The number of images that cannot be read.
+
+        Raises:
+            ValueError: If their share is above `max_unreadable_share`. What
+                was found is written first.
+        """
+        num_images = len(self.image_ids)
+        if num_unreadable <= self.max_unreadable_share * num_images:
+            return
+        self._leave()
+        raise ValueError(
+            f'{num_unreadable:,} of {num_images:,} images cannot be read, '
+            'which is more than the share that the hook allows: '
+            f'max_unreadable_share={self.max_unreadable_share}. The log has '
+            'the reasons. Mend the images (they are tried again) or set a '
+            'higher share, and run the same command again. What is done is '
+            'kept'
+        )
+
+    def _log_expectation(self) -> None:
+        print_log(self.progress.expectation(), 'current', logging.INFO)
+
+    def _end_early(self) -> None:
+        self._leave()
+        text = (
+            f'stopped by SIGTERM; what is done is in {self.store.folder}. Run '
+            'the same command again to go on'
+        )
+        log_from_any_rank(text)
+        raise AnnotationStopped(text)
+
+    def _leave(self) -> None:
+        """Write what is left, and leave the process as it was before."""
+        self.store.flush()
+        atexit.unregister(self.store.flush)
+        self._stop.forget()
+
+
+def begin_run(
+    runner: Runner, store: DetectionStore, max_unreadable_share: float
+) -> AnnotationRun:
+    """Begin a run over the images whose detections are not on disk yet.
+
+    With `dry_run=True` in the config, it stores nothing, see also `shorten`.
+
+    Args:
+        runner: The runner. Its sampler is told which images to leave out.
+        store: Where the detections are, and go.
+        max_unreadable_share: See `AnnotationRun`.
+
+    Returns:
+        The run, which has begun.
+    """
+    loader = runner.test_dataloader
+    sampler, batch_size = loader.sampler, loader.batch_size or 1
+    image_ids = loader.dataset.image_ids()
+    # Shards that other processes write from here on count as new ones.
+    known = store.shards()
+    sampler.share_out(find_done(store, list(image_ids)), batch_size)
+    progress = Progress(
+        store,
+        num_images=len(image_ids),
+        num_done=len(sampler.done),
+        num_pending=sampler.num_pending,
+        num_processes=get_world_size(),
+        known=known,
+    )
+    is_dry_run = runner.cfg.get('dry_run', False)
+    if is_dry_run:
+        shorten(runner)
+    run = AnnotationRun(
+        store, image_ids, progress, max_unreadable_share, is_dry_run
+    )
+    run.begin(loader)
+    return run
+
+
+def shorten(runner: Runner) -> None:
+    """Leave a test run only the batches that are measured, and no metrics.
+
+    Args:
+        runner: The runner, of which the sampler and the evaluator are changed.
+    """
+    loader = runner.test_dataloader
+    num_batches = 1 + NUM_MEASURED  # The first batch is not measured.
+    loader.sampler.keep_first(num_batches * (loader.batch_size or 1))
+    runner.test_evaluator.metrics.clear()
+
+
+def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:
+    """Find the images that were read and whose detections are on disk.
+
+    All processes must share out the same images. A process that starts late
+    would see what the others have written meanwhile, so rank 0 looks for all.
+
+    Args:
+        store: Where the detections are.
+        file_names: The names of all images, in the order of the data set.
+
+    Returns:
+        The indices of these images. It is the same set in every process.
+    """
+    done: list[set[int]] = [set()]
+    if get_rank() == 0:
+        is_read = store.images()
+        done = [{i for i, name in enumerate(file_names) if is_read.get(name)}]
+    broadcast_object_list(done)
+    if done[0]:
+        log_from_any_rank(
+            f'{len(done[0])} of {len(file_names)} images are in '
+            f'{store.folder} already: going on with the others'
+        )
+    return done[0]

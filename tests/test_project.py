@@ -1,0 +1,107 @@
+"""What the project says of itself: packages, hooks, version, citation."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from builders import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it along.
+    import tomli as tomllib
+
+PACKAGE = ROOT / 'projects/data_distillation'
+PACKAGES = sorted(file.parent for file in PACKAGE.glob('*/__init__.py'))
+SETTINGS = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+ARCHITECTURE = (ROOT / 'docs/architecture.md').read_text()
+PAGES = ['CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md']
+FLOORS = SETTINGS['tool']['importlinter']['contracts'][0]['layers']
+
+
+def docstring(folder: Path) -> str:
+    namespace: dict = {}
+    exec((folder / '__init__.py').read_text(), namespace)
+    return namespace['__doc__']
+
+
+def test_there_is_something_to_check():
+    assert len(PACKAGES) >= 14
+    assert len(FLOORS) <= 8
+
+
+@pytest.mark.parametrize('folder', PACKAGES, ids=lambda path: path.name)
+def test_package_says_what_it_is_for_and_may_import(folder):
+    text = docstring(folder)
+
+    assert 'may import' in ' '.join(text.split())
+    assert len(re.findall(r'[.](?:\s|$)', text)) == 2
+    assert len(list(folder.glob('*.py'))) <= 16
+
+
+@pytest.mark.parametrize('folder', PACKAGES, ids=lambda path: path.name)
+def test_package_has_a_row_and_a_floor(folder):
+    assert f'| `{folder.name}` |' in ARCHITECTURE
+    names = [name for floor in FLOORS for name in floor.split(' | ')]
+    assert names.count(folder.name) == 1
+
+
+def test_no_module_is_long():
+    lengths = {
+        file: len(file.read_text().splitlines())
+        for file in PACKAGE.rglob('*.py')
+    }
+
+    assert [file for file, n in lengths.items() if n > 400] == []
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_links_of_the_page_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    links = re.findall(r'\]\((?!https?:)([^)#]+)', text)
+
+    assert links
+    for link in links:
+        assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_modules_that_the_architecture_names_exist():
+    files = set(re.findall(r'`((?!tools)\w+/\w+\.py)`', ARCHITECTURE))
+
+    assert len(files) >= 8
+    assert [file for file in files if not (PACKAGE / file).is_file()] == []
+
+
+def test_hooks_run_tools_that_requirements_name():
+    hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())
+    (repository,) = hooks['repos']
+    entries = ' '.join(hook['entry'] for hook in repository['hooks'])
+    tools = set(re.findall(r'\.venv/bin/([\w-]+)', entries))
+
+    pinned = (ROOT / 'requirements.txt').read_text()
+    packages = {'lint-imports': 'import-linter'}
+    assert tools == {'ruff', 'codespell', 'lint-imports'}
+    for tool in tools:
+        assert f'\n{packages.get(tool, tool)}==' in pinned
+
+
+def test_version_stands_once():
+    version = SETTINGS['project']['version']
+    others = ['README.md', 'CITATION.cff', 'projects/data_distillation']
+
+    assert re.fullmatch(r'\d+\.\d+\.\d+', version)
+    assert f'\n## {version}\n' in (ROOT / 'CHANGELOG.md').read_text()
+    for name in others:
+        path = ROOT / name
+        files = path.rglob('*.py') if path.is_dir() else [path]
+        assert not [f for f in files if version in f.read_text()]
+
+
+def test_citation_names_the_paper_and_the_project():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+
+    assert citation['title'] == 'Data Distillation for MMDetection'
+    assert '1712.04440' in citation['preferred-citation']['url']
+    assert len(citation['preferred-citation']['authors']) == 5

@@ -1,0 +1,44 @@
+"""How values are written in messages, tables and logs."""
+
+import pytest
+from rich.table import Table
+
+from projects.data_distillation.text import (
+    format_duration,
+    format_error,
+    format_megabytes,
+    format_table,
+    format_value,
+)
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [(0.4, '0:00:00'), (3723.5, '1:02:04'), (90_000, '1 day, 1:00:00')],
+)
+def test_durations_are_rounded_to_seconds(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_megabytes_are_millions_of_bytes():
+    assert format_megabytes(1_234_567_890) == '1,235 MB'
+
+
+def test_long_values_are_shortened():
+    assert format_value('a.jpg') == "'a.jpg'"
+    assert len(format_value('a' * 1000)) == 80
+    assert format_value(list(range(1000))) == '[0, 1, 2, 3, 4, 5, ...]'
+
+
+def test_error_is_one_line_without_addresses():
+    error = ValueError('no <x.Y object at 0x7fAb12> here\nnor there')
+
+    assert format_error(error) == 'no <x.Y object> here'
+    assert format_error(ValueError()) == 'ValueError'
+
+
+def test_names_in_a_table_are_no_markup():
+    table = Table('class')
+    table.add_row('cell [left] :smile:')
+
+    assert 'cell [left] :smile:' in format_table(table)
