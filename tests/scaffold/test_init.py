@@ -573,12 +573,15 @@ def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
 @pytest.mark.parametrize(
     ('detector', 'message'),
     [
-        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'on masks, and'),
+        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'on masks, but'),
         (
             'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py',
-            'on proposals, and',
+            'on proposals, but',
         ),
-        ('mmdet::rtmdet/rtmdet_tta.py', r"no training: no \['model.type'"),
+        (
+            'mmdet::rtmdet/rtmdet_tta.py',
+            r"not the config of a training: it lacks \['model.type'",
+        ),
         (
             'mmdet::soft_teacher/'
             'soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
@@ -612,7 +615,7 @@ def test_detector_that_cannot_be_distilled_is_named(detector, message):
         ),
         (
             "optim_wrapper = dict(_delete_=True, type='OptimWrapper')",
-            r"no training: no \['optim_wrapper.optimizer'\]",
+            r"training: it lacks \['optim_wrapper.optimizer'\]",
         ),
     ],
 )

@@ -174,7 +174,7 @@ def draw_curves(quality: Quality, title: str) -> Figure:
         if name not in named:
             draw_class(axes, of_class, color='0.8', lw=0.6, ms=2.5, zorder=1)
     draw_total(axes, quality)
-    colors = color_sequences['tab20']  # dark and light ones take turns
+    colors = color_sequences['tab20']  # dark and light alternate
     for name, color in zip(named, colors[::2] + colors[1::2], strict=False):
         of_class = quality.classes[name]
         text = f'{format_threshold(of_class)}  {name}'

@@ -221,7 +221,8 @@ def match_classes(
             `shards.SCHEMA`.
         truth: A COCO object with the true objects.
         truth_file: The file of the truth, for messages.
-        min_scores: See `measure_quality`.
+        min_scores: Class name -> `min_score`, in the order of the truth's
+            categories. None if nothing of the class was selected.
         iou: The least overlap at which a label is right, in (0, 1].
 
     Returns:

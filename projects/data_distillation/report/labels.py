@@ -57,7 +57,7 @@ class StoredLabels:
     Args:
         table: The rows of the detection store, without unreadable images.
         num_unreadable: The number of unreadable images.
-        provenance: What made the detections.
+        provenance: The provenance of the detections.
         origin: The `info.data_distillation` of the pseudo labels; empty if
             there are none yet.
         labeled: The counts of the labeled file.

@@ -1,4 +1,4 @@
-"""Writes MMEngine's text configs the way people write them."""
+"""Writes MMEngine's text configs in the style in which people write them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ STYLE = dict(
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression, such as one for a value of the inherited config.
+    """An expression, for example for a value of the inherited config.
 
     Args:
-        text: Such as `_base_.model.neck`.
-        changes: If it is a dict, what to replace in it.
+        text: The expression, such as `_base_.model.neck`.
+        changes: The items to replace, if the value is a dict; None to leave
+            the value as it is.
     """
 
     text: str
@@ -27,11 +28,11 @@ class Expression:
 
 
 def format_value(value: object) -> str:
-    """Write a value as Python, dicts as `dict(key=...)`.
+    """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
-        value: Of numbers, texts, None, `Expression`, and lists, tuples and
-            dicts of these.
+        value: A number, a text, None or an `Expression`, or a list, tuple or
+            dict of these.
     """
     if isinstance(value, Expression):
         return (
@@ -50,7 +51,7 @@ def format_value(value: object) -> str:
 
 
 def format_changed(text: str, changes: Mapping[str, object]) -> str:
-    """Write a dict that is another one with changes."""
+    """Write a dict that changes items of another dict."""
     return f'dict({text}, {format_arguments(changes)})'
 
 
@@ -66,13 +67,14 @@ def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
     """Write a config file.
 
     Args:
-        card: Its docstring.
-        base: The config it inherits from.
-        settings: What it sets, in this order; a key that begins with `#` is a
-            comment before the next one, whatever its value.
+        card: The docstring of the config.
+        base: The config from which it inherits.
+        settings: The names and values that it sets, in this order. A key that
+            starts with `#` is a comment before the next setting; its value is
+            not used.
 
     Returns:
-        The text of the file, with at most 79 columns where that is possible.
+        The text of the file, with at most 79 columns if possible.
     """
     lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
     for name, value in settings.items():
@@ -88,16 +90,18 @@ def find_changes(
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
 ) -> dict | list | Expression | None:
-    """Return what to write so that a rule holds for every dict in a value.
+    """Find what to write so that a rule holds for every dict in a value.
 
-    MMEngine merges dicts into those of the base config, but replaces lists:
-    their unchanged parts are taken from the base config by name.
+    MMEngine merges dicts into those of the base config, but it replaces lists.
+    In a list, the elements that do not change are therefore written as
+    expressions that name them in the base config.
 
     Args:
-        value: Of the base config.
-        path: Where it is there, such as `_base_.model`.
-        change: Takes a dict, and returns what to replace in it.
-        is_merged: Whether MMEngine merges dicts at this place.
+        value: The value in the base config.
+        path: The path of the value there, such as `_base_.model`.
+        change: The rule: a function that takes a dict and returns the items
+            to replace in it.
+        is_merged: Whether MMEngine merges dicts at this path.
 
     Returns:
         The changes; None if nothing changes.
@@ -115,7 +119,7 @@ def find_changes(
 def find_changes_of_list(
     values: Sequence, path: str, change: Callable[[Mapping], dict]
 ) -> list | None:
-    """Do for a list what `find_changes` does."""
+    """Find the elements to write instead of a list, see `find_changes`."""
     paths = [f'{path}[{i}]' for i in range(len(values))]
     changed = [
         find_changes(child, place, change, is_merged=False)
@@ -135,7 +139,7 @@ def find_changes_of_dict(
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
 ) -> dict:
-    """Return what to replace in a dict, as `find_changes` does."""
+    """Find the items to replace in a dict, see `find_changes`."""
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:

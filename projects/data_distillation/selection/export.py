@@ -150,7 +150,8 @@ def export_pseudo_labels(
             they are.
         labeled: The counts of the labeled file.
         rules: The rules that decide on each detection.
-        provenance: What made the detections; it goes into the file's `info`.
+        provenance: The provenance of the detections, which goes into the
+            file's `info`.
         out_file: The COCO file to write.
 
     Returns:
@@ -303,7 +304,10 @@ def describe_selection(
 def key_by_class(
     classes: Sequence[str], scores: np.ndarray | None
 ) -> dict[str, float | None] | None:
-    """Return class name -> score, see `shorten_scores`; None for None."""
+    """Return class name -> score, as `shorten_scores` writes it.
+
+    None if there are no scores.
+    """
     if scores is None:
         return None
     return dict(zip(classes, shorten_scores(scores), strict=True))
