@@ -18,6 +18,7 @@ from mmengine.config import Config
 from torch import distributed
 
 from .inference.safe_loading import refusing_code
+from .quiet import QuietRunner, quiet_screen
 
 # The wrapper that the runner makes by default asks for a GPU.
 CPU_OPTIONS = [
@@ -43,6 +44,7 @@ SLURM_VARIABLES = (
 SLURM_PORTS = range(10_000, 30_000)
 
 
+@quiet_screen()
 def run_mmdet_tool(name: str) -> None:
     """Run a tool that MMDetection ships, with this process's arguments.
 
@@ -84,6 +86,7 @@ def load_mmdet_tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f'mmdet_{file.stem}', file)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    tool.Runner = QuietRunner
     return tool
 
 
