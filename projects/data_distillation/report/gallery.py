@@ -13,6 +13,7 @@ import pyarrow as pa
 from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
 from ..selection.export import shorten_scores
+from ..selection.options import list_options
 from .labels import LabelSource, StoredLabels
 
 # The number of images in each group; the five groups have 200.
@@ -22,12 +23,6 @@ GROUP_SIZE = 40
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
 JPEG_QUALITY = 80
-# Filters that `tools/select_labels.py` has an option for.
-FILTER_OPTIONS = {
-    'MinViews': ('num_views', '--min-views'),
-    'MaxCornerSpread': ('spread', '--max-corner-spread'),
-    'MinSide': ('pixels', '--min-side'),
-}
 
 
 def make_gallery(
@@ -252,7 +247,7 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
     out = source.pseudo_labels.with_name('chosen_labels.json')
     words = ['python', 'tools/select_labels.py', source.detections]
     words += ['--labeled', source.labeled, '--out', out, '--method', 'fixed']
-    options, unsaid = rule_options(labels.origin.get('selection', {}))
+    options, unsaid = list_options(labels.origin.get('selection', {}))
     if source.images:
         options += ['--images', source.images]
     return dict(
@@ -266,29 +261,3 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
 def join_words(words: Iterable) -> str:
     """Join words to a command, quoted for a shell."""
     return shlex.join(map(str, words))
-
-
-def rule_options(selection: Mapping) -> tuple[list, list[str]]:
-    """Return the options of a selection's rules, whatever its method.
-
-    Args:
-        selection: The arguments of `SelectionRules`.
-
-    Returns:
-        The options, and the rules that have none.
-    """
-    options, unsaid = [], []
-    for rule in selection.get('filters', ()):
-        argument, option = FILTER_OPTIONS.get(rule['type'], (None, None))
-        if option:
-            options += [option, rule[argument]]
-        else:
-            unsaid.append(rule['type'])
-    ignore = selection.get('ignore')
-    if ignore and isinstance(ignore.get('min_score'), float):
-        options += ['--ignore-from', ignore['min_score']]
-    elif ignore:
-        unsaid.append(f'ignore={ignore["type"]}')
-    if selection.get('max_empty_share', 1) != 1:
-        options += ['--max-empty-share', selection['max_empty_share']]
-    return options, unsaid
