@@ -302,7 +302,9 @@ def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
     resize = detector.test_resize
     if not resize:
         return "as in the detector's config; views as in its `tta_pipeline`"
-    sides = ' x '.join(f'{plan.size_factor * s:.0f}' for s in get_sides(resize))
+    sides = ' x '.join(
+        f'{plan.size_factor * s:.0f}' for s in get_sides(resize)
+    )
     low, high = min(plan.view_scales), max(plan.view_scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 
