@@ -40,7 +40,7 @@ def describe_labels(
     )
     yield 'Teacher', format_teacher(made)
     yield 'Views', format_views(made.get('views'))
-    yield 'Merger', format_config(made.get('merger'))
+    yield 'Merger', format_call_or_dash(made.get('merger'))
     if origin:
         yield from describe_origin(origin)
 
@@ -57,19 +57,22 @@ def format_teacher(made: Mapping) -> str:
 def describe_origin(origin: Mapping) -> Iterator[Row]:
     """Yield the terms and descriptions of how the labels were selected."""
     selection = origin['selection']
-    yield 'Selection', format_config(selection['selector'])
+    yield 'Selection', format_call_or_dash(selection['selector'])
     filters = [format_call(config) for config in selection.get('filters', ())]
     if filters:
         yield 'Filters', ', '.join(filters)
     if selection.get('ignore'):
         regions = f'{origin["num_ignored"]:,} regions'
-        yield 'Ignored', f'{format_config(selection["ignore"])}: {regions}'
+        yield (
+            'Ignored',
+            f'{format_call_or_dash(selection["ignore"])}: {regions}',
+        )
     packages = origin.get('packages', {})
     yield 'Packages', ', '.join(f'{k} {v}' for k, v in packages.items())
     yield 'Selected', str(origin.get('date', DASH))
 
 
-def format_config(config: Mapping | None) -> str:
+def format_call_or_dash(config: Mapping | None) -> str:
     """Write a config as a call; None as a dash."""
     return format_call({'type': '', **config}) if config else DASH
 

@@ -27,7 +27,7 @@ class Expression:
     changes: Mapping[str, Any] | None = None
 
 
-def format_value(value: object) -> str:
+def format_as_python(value: object) -> str:
     """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
@@ -43,7 +43,7 @@ def format_value(value: object) -> str:
     if isinstance(value, Mapping):
         return f'dict({format_arguments(value)})'
     if isinstance(value, (list, tuple)):
-        inside = ', '.join(map(format_value, value))
+        inside = ', '.join(map(format_as_python, value))
         if isinstance(value, list):
             return f'[{inside}]'
         return f'({inside},)' if len(value) == 1 else f'({inside})'
@@ -58,8 +58,12 @@ def format_changed(text: str, changes: Mapping[str, object]) -> str:
 def format_arguments(values: Mapping[str, object]) -> str:
     """Write the items of a dict as keyword arguments."""
     if all(key.isidentifier() for key in values):
-        return ', '.join(f'{k}={format_value(v)}' for k, v in values.items())
-    items = ', '.join(f'{k!r}: {format_value(v)}' for k, v in values.items())
+        return ', '.join(
+            f'{k}={format_as_python(v)}' for k, v in values.items()
+        )
+    items = ', '.join(
+        f'{k!r}: {format_as_python(v)}' for k, v in values.items()
+    )
     return '**{' + items + '}'
 
 
@@ -79,7 +83,9 @@ def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
     lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
     for name, value in settings.items():
         is_comment = name.startswith('#')
-        lines.append(name if is_comment else f'{name} = {format_value(value)}')
+        lines.append(
+            name if is_comment else f'{name} = {format_as_python(value)}'
+        )
     text, _ = FormatCode('\n'.join(lines), style_config=STYLE)
     return text
 

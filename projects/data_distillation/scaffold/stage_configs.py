@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..experiment.names import PSEUDO_LABELS
-from .config_text import Expression, format_config, format_value
+from .config_text import Expression, format_as_python, format_config
 from .detector import DetectorConfig, get_sides, take_pipeline
 from .plan import Data, Plan
 from .schedule import Schedule
@@ -262,7 +262,7 @@ class NewExperiment:
         if not resize.get('keep_ratio', False):
             scaled += ', keep_ratio=False'
         view_pad = self.detector.view_pad
-        pad = f', {format_value(view_pad)}' if view_pad else ''
+        pad = f', {format_as_python(view_pad)}' if view_pad else ''
         if not self.plan.flip:
             return f'[[dict({scaled}){pad}] for scale in scales]'
         return (
