@@ -1,6 +1,9 @@
 """Every config loads and builds, and differs only in what it may."""
 
+import ast
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +50,7 @@ def nested_dicts(value: object) -> Iterator[ConfigDict]:
 
 def write_data(cfg: Config) -> None:
     """Put a tiny COCO file wherever a loader reads one, and its image."""
-    loaders = [cfg.train_dataloader, cfg.test_dataloader]
+    loaders = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
     for dataset in nested_dicts(loaders):
         if not ('ann_file' in dataset and 'data_prefix' in dataset):
             continue
@@ -103,7 +106,7 @@ def test_config_builds(leaf, tmp_path, monkeypatch):
     if leaf.stem in ('annotate', 'validate'):
         assert isinstance(model, MultiViewTTA)
     else:
-        loaders.append(cfg.train_dataloader)
+        loaders += [cfg.train_dataloader, cfg.val_dataloader]
     for loader in loaders:
         dataset = DATASETS.build(loader.dataset)
         sampler = DATA_SAMPLERS.build(
@@ -116,13 +119,84 @@ def test_config_builds(leaf, tmp_path, monkeypatch):
         HOOKS.build(hook)
 
 
+@pytest.mark.parametrize('config', CONFIGS, ids=name)
+def test_config_starts_with_what_it_is(config):
+    assert ast.get_docstring(ast.parse(config.read_text()))
+
+
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
 def test_leaf_is_short_and_starts_with_its_card(leaf):
-    text = leaf.read_text()
-    card = text.split('"""')[1]
+    card = ast.get_docstring(ast.parse(leaf.read_text()))
 
-    assert len(text.splitlines()) - len(card.splitlines()) <= 40
-    assert len(card.splitlines()) > 2
+    assert len(lines_of(leaf)) <= 40
+    assert re.search('^Command', card, re.MULTILINE)
+    assert re.search('^Time', card, re.MULTILINE)
+    assert re.search('^(Time and r|R)esult', card, re.MULTILINE) or (
+        leaf.stem == 'validate'
+    )
+    for command in re.findall(r'(?<=tools/)\w+\.\w+ configs/\S+', card):
+        tool, path = command.split()
+        file = ROOT / path.replace('$EXP', name(leaf.parent))
+        assert file == leaf or tool == 'distill.py'
+        assert file.exists()
+
+
+def lines_of(config: Path) -> list[str]:
+    """Return the lines of a config without its docstring and blank ones."""
+    text = config.read_text()
+    card = ast.parse(text).body[0]
+    lines = text.splitlines()[card.end_lineno :]
+    return [line for line in lines if line.strip()]
+
+
+def num_repeated(files: list[list[str]], size: int = 8) -> int:
+    """Count the lines that lie in a block which stands more than once."""
+    counts = Counter(
+        tuple(lines[start : start + size])
+        for lines in files
+        for start in range(len(lines) - size + 1)
+    )
+    return sum(
+        any(
+            counts[tuple(lines[start : start + size])] > 1
+            for start in range(max(at - size + 1, 0), at + 1)
+        )
+        for lines in files
+        for at in range(len(lines))
+    )
+
+
+def test_what_configs_share_stands_once():
+    assert num_repeated([list('abc'), list('bc')], size=2) == 4
+
+    files = list(map(lines_of, CONFIGS))
+
+    assert num_repeated(files) <= 0.1 * sum(map(len, files))
+
+
+@pytest.mark.parametrize('config', CONFIGS, ids=name)
+def test_transforms_go_by_name(config):
+    text = config.read_text()
+
+    assert 'pipeline[' not in text
+    assert not re.search(r'^\w+, .*= .*pipeline', text, re.MULTILINE)
+
+
+def test_table_of_results_names_all_experiments_and_invents_nothing():
+    text = (ROOT / 'configs/README.md').read_text()
+    known = (ROOT / 'docs/results.md').read_text() + ''.join(
+        leaf.read_text() for leaf in LEAVES
+    )
+    rows = [line for line in text.splitlines() if line.startswith('|')]
+    folders = {name(leaf.parent) for leaf in LEAVES}
+
+    assert {f for f in folders if f'({f})' in text} == folders
+    figures = set(re.findall(r'\b\d\d\.\d\b', '\n'.join(rows)))
+    assert len(figures) > 20
+    assert figures <= set(re.findall(r'\b\d\d\.\d\b', known))
+    files = set(re.findall(r'`((?:_base_|coco|digits)/[\w./-]+)`', text))
+    assert len(files) >= 8
+    assert all((ROOT / 'configs' / file).exists() for file in files)
 
 
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
@@ -132,6 +206,22 @@ def test_rate_drops_at_70_and_90_percent(leaf):
     n = cfg.train_cfg.max_iters
     steps = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
     assert [s.milestones for s in steps] == [[n * 7 // 10, n * 9 // 10]]
+
+
+@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+def test_small_trainings_validate_four_times(leaf):
+    cfg = Config.fromfile(leaf)
+    n = cfg.train_cfg.max_iters
+
+    assert cfg.default_hooks.logger.log_metric_by_epoch is False
+    if 'coco' in leaf.parts:
+        assert cfg.train_cfg.val_begin > n
+    else:
+        assert cfg.train_cfg.val_interval == n / 4
+    if leaf.stem not in ('annotate', 'validate'):
+        # The last point of the curve is what tools/test.py measures.
+        assert cfg.val_dataloader == cfg.test_dataloader
+        assert cfg.val_evaluator == cfg.test_evaluator
 
 
 def without(cfg: Config, *keys: str) -> dict:

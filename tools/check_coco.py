@@ -11,6 +11,7 @@ Examples:
 
 import argparse
 import contextlib
+import io
 import itertools
 import sys
 from collections.abc import Sequence
@@ -22,12 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 with contextlib.redirect_stdout(sys.stderr):
     from projects.data_distillation.coco.image_checks import find_problems
     from projects.data_distillation.coco.problems import (
-        CocoFile,
         Problem,
-        read_file,
-        report,
+        format_problems,
     )
     from projects.data_distillation.coco.repair import repair
+    from projects.data_distillation.coco.tables import CocoFile, read_file
     from projects.data_distillation.files.atomic import write_json
 
 
@@ -113,7 +113,8 @@ def main() -> None:
     """Mend if that is asked for, check, and report."""
     args = parse_args()
     # Names in the files may hold what the terminal cannot show.
-    sys.stdout.reconfigure(errors='backslashreplace')
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
     if args.fix:
         write_repaired(args.files[0], args.fix)
         args.files = [args.fix if args.fix.exists() else args.files[0]]
@@ -121,7 +122,7 @@ def main() -> None:
     files = [file for file in read if isinstance(file, CocoFile)]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     problems = itertools.chain(unread, find_problems(files, args.images))
-    lines = report(problems, args.max_shown)
+    lines = format_problems(problems, args.max_shown)
     print(*lines or [summary(files, bool(args.images))], sep='\n')
     sys.exit(bool(lines))
 

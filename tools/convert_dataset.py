@@ -12,6 +12,7 @@ Examples:
 
 import argparse
 import contextlib
+import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -164,7 +165,8 @@ def write(args: argparse.Namespace, report: Report) -> None:
             write_voc(folder, *given)
         else:
             write_yolo(folder, *given, report, args.scores)
-    counts = Counter(box.name for image in images for box in image.boxes)
+    boxes = (box for image in images for box in image.boxes or ())
+    counts = Counter(box.name for box in boxes)
     num_empty = sum(not image.boxes for image in images)
     classes = [category['name'] for category in categories]
     print(summary(args.source, len(images), num_empty, classes, counts))
@@ -192,7 +194,8 @@ def main() -> None:
     """Convert, and say what did not pass."""
     args = parse_args()
     # File names may hold what the terminal cannot show.
-    sys.stdout.reconfigure(errors='backslashreplace')
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
     report = Report()
     convert = read if args.command.startswith('from') else write
     try:

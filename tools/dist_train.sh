@@ -7,19 +7,5 @@ set -e
 CONFIG=$1
 GPUS=$2
 
-if [ "${NNODES:-1}" = 1 ] && [ -z "${PORT:-}" ]; then
-    # The name of this machine need not have an address.
-    MEETING=(--standalone --local_addr=127.0.0.1)
-else
-    MEETING=(
-        --nnodes="${NNODES:-1}"
-        --node_rank="${NODE_RANK:-0}"
-        --master_addr="${MASTER_ADDR:-127.0.0.1}"
-        --master_port="${PORT:-29500}"
-    )
-fi
-
-# exec: a signal to this script reaches the processes.
-exec python -m torch.distributed.run "${MEETING[@]}" \
-    --nproc_per_node="$GPUS" \
-    "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+exec bash "$(dirname "$0")/torchrun.sh" "$GPUS" train.py "$CONFIG" \
+    --launcher pytorch "${@:3}"

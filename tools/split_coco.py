@@ -20,11 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # MMDetection greets on stdout, which is for what was written.
 with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.splits import (
-        percent_of,
-        read_splittable,
-        split_coco,
-    )
+    from projects.data_distillation.coco.reading import read_splittable
+    from projects.data_distillation.coco.splits import percent_of, split_coco
     from projects.data_distillation.files.atomic import write_json
 
 
@@ -97,7 +94,8 @@ def split(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
     amounts = amounts_of(args, len(coco['images']))
     is_one = len(amounts) * args.folds == 1
     folder = args.out or args.ann_file.parent
-    contents, notes = {}, []
+    contents: dict[Path, dict] = {}
+    notes: list[str] = []
     for amount, count in amounts.items():
         splits = split_coco(
             coco, count, args.seed, args.folds, args.keep_classes

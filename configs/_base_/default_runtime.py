@@ -6,6 +6,8 @@ custom_imports = dict(
     imports=['projects.data_distillation'], allow_failed_imports=False
 )
 default_hooks = dict(
+    # Validations count iterations too, as the curves of the report do.
+    logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=2),
     resume=dict(type='ResumeHook'),
 )

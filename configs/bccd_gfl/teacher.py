@@ -35,4 +35,5 @@ test_pipeline = [
 # A quarter of the digits' batch.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=train_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

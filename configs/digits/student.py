@@ -4,6 +4,7 @@ It starts from the initial weights, not from the teacher's, as in the paper
 (quoted by readers). Compared with supervised_long.py only the data differs.
 Run annotate.py first.
 
+Paper: section 4, retraining.
 Command: python tools/train.py configs/digits/student.py
 Time: 2.5 min on two cores.
 Result: 64.8 mAP on val (seed 0).

@@ -12,6 +12,9 @@
 Importing this package registers all of it with MMDetection.
 """
 
+from . import quiet  # noqa: F401 - imports mmdet, before others do
+
+# isort: split
 from .annotation.annotation_hook import AnnotationHook
 from .annotation.dataset import UnlabeledDataset
 from .annotation.detection_hook import DetectionHook

@@ -1,74 +1,85 @@
-"""Checks of the arguments that a config gives."""
+"""Checks of the arguments that a config or a command line gives."""
 
 
 def check_is_fraction(name: str, value: float) -> None:
-    """Refuse a value that is not strictly between 0 and 1.
+    """Check that a value is above 0 and below 1.
 
     Args:
-        name: The argument's name, for the message.
-        value: Its value.
+        name: The name of the argument, for the message.
+        value: The value of the argument.
 
     Raises:
-        ValueError: If the value is 0 or less, or 1 or more.
+        ValueError: If the value is 0 or less, 1 or more, or NaN.
     """
     if not 0 < value < 1:
-        raise ValueError(f'{name} must be between 0 and 1, got {value}')
+        raise ValueError(f'{name} must be above 0 and below 1, got {value}')
 
 
 def check_at_least_1(name: str, value: int) -> None:
-    """Refuse a value below 1.
+    """Check that a value is at least 1.
 
     Args:
-        name: The argument's name, for the message.
-        value: Its value.
+        name: The name of the argument, for the message.
+        value: The value of the argument.
 
     Raises:
         ValueError: If the value is below 1.
     """
     if value < 1:
-        raise ValueError(f'{name} must be >= 1, got {value}')
+        raise ValueError(f'{name} must be at least 1, got {value}')
 
 
 def check_is_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the allowed ones.
+    """Check that a value is one of the allowed values.
 
     Args:
-        name: The argument's name, for the message.
-        value: Its value.
-        allowed: What it may be.
+        name: The name of the argument, for the message.
+        value: The value of the argument.
+        allowed: The allowed values.
 
     Raises:
-        ValueError: If the value is another.
+        ValueError: If the value is not one of them.
     """
     if value not in allowed:
         raise ValueError(f'{name} must be one of {allowed}, got {value!r}')
 
 
 def check_iou(iou: float) -> None:
-    """Check that an overlap is one from which a detection can be right.
+    """Check that an IoU can be the least one at which a detection is right.
+
+    Args:
+        iou: The value of the argument `iou`.
 
     Raises:
-        ValueError: If it is not in (0, 1].
+        ValueError: If the value is 0 or less, above 1, or NaN.
     """
     if not 0 < iou <= 1:
         raise ValueError(f'iou must be above 0 and at most 1, got {iou}')
 
 
 def check_above_0(name: str, value: float) -> None:
-    """Check that a number of the config is above 0.
+    """Check that a value is above 0.
+
+    Args:
+        name: The name of the argument, for the message.
+        value: The value of the argument.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If the value is 0 or less, or NaN.
     """
     if not value > 0:
         raise ValueError(f'{name} must be above 0, got {value}')
 
 
 def check_score(name: str, score: float) -> None:
-    """Check that a score of the config is one.
+    """Check that a value can be a score.
+
+    Args:
+        name: The name of the argument, for the message.
+        score: The value of the argument.
 
     Raises:
-        ValueError: If it is not in [0, 1].
+        ValueError: If the value is below 0, above 1, or NaN.
     """
     if not 0 <= score <= 1:
-        raise ValueError(f'{name} must be between 0 and 1, got {score}')
+        raise ValueError(f'{name} must be from 0 to 1, got {score}')

@@ -19,6 +19,7 @@ from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
 from .inference.safe_loading import refusing_code
+from .quiet import QuietRunner, quiet_screen
 
 # The wrapper that the runner makes by default needs a GPU.
 CPU_OPTIONS = [
@@ -46,6 +47,7 @@ SLURM_VARIABLES = (
 SLURM_PORTS = range(10_000, 30_000)
 
 
+@quiet_screen()
 def run_mmdet_tool(name: str) -> None:
     """Run a tool that MMDetection ships, with the arguments of this process.
 
@@ -104,6 +106,7 @@ def load_mmdet_tool(name: str) -> ModuleType:
     loader = SourceFileLoader(f'mmdet_{file.stem}', str(file))
     tool = ModuleType(loader.name)
     loader.exec_module(tool)
+    vars(tool).update(Runner=QuietRunner)
     return tool
 
 

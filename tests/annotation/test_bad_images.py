@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from projects.data_distillation import UnlabeledDataset
 from projects.data_distillation.coco.image_checks import read_image
-from projects.data_distillation.coco.reading import name_error
+from projects.data_distillation.coco.schema import find_name_error
 from projects.data_distillation.inference.unreadable import is_unreadable
 
 
@@ -102,7 +102,7 @@ def expect_reasons(found: list[dict], kinds: list) -> None:
 
 def test_checks_and_annotation_never_disagree(pile):
     folder, kinds = pile
-    kinds = [kind for kind in kinds if not name_error(kind.disk_name)]
+    kinds = [kind for kind in kinds if not find_name_error(kind.disk_name)]
     images = [
         dict(id=i, file_name=kind.disk_name) for i, kind in enumerate(kinds)
     ]

@@ -55,7 +55,7 @@ def test_name_outside_of_the_folder_is_refused(drawn):
     drawn.truth['images'][3]['file_name'] = '../labeled/0.png'
     file = drawn.write('truth.json', drawn.truth)
 
-    match = r"truth.json: .*'../labeled/0.png' of images\[3\] leads outside"
+    match = "truth.json: image .*'../labeled/0.png' leads outside"
     with pytest.raises(CocoError, match=match):
         unlabeled(drawn.folder / 'unlabeled', file)
 
@@ -93,11 +93,11 @@ def test_missing_folder_is_refused(tmp_path):
     [
         (
             dict(id='12'),
-            r"`id` of images\[1\] must be an integer .*, got '12'",
+            r"images\[1\]: `id` must be an integer .*, got '12'",
         ),
-        (dict(id=None), 'must be an integer .*, got None'),
+        (dict(id=None), r'images\[1\]: `id` is missing'),
         (dict(id=2**63), 'must be an integer .*, got 9223372036854775808'),
-        (dict(file_name=3), '`file_name` of .* not empty, got 3'),
+        (dict(file_name=3), '`file_name` must be .* not empty, got 3'),
         (dict(file_name='a\0'), '`file_name` .* holds a null byte'),
         (dict(file_name='\udcff'), '`file_name` .* is not valid Unicode'),
     ],

@@ -1,4 +1,4 @@
-"""The benchmark: both ways find the same, and what is compared is right."""
+"""The benchmark: the variants find the same, and the comparison is right."""
 
 import json
 

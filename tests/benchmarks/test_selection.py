@@ -1,4 +1,4 @@
-"""The benchmark of selection: both ways select the same number."""
+"""The benchmark of selection: both projects select as many labels."""
 
 import json
 
@@ -13,7 +13,7 @@ from projects.data_distillation.benchmarks.selection import (
 )
 
 
-def test_both_ways_select_as_much(tmp_path):
+def test_both_projects_select_as_much(tmp_path):
     store, labeled = tmp_path / 'detections', tmp_path / 'labeled.json'
     write_store(store, num_images=2000)
     write_labeled(labeled)

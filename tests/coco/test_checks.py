@@ -14,14 +14,11 @@ from builders import CATEGORIES, CLASSES
 
 from projects.data_distillation import CheckedCocoDataset
 from projects.data_distillation.coco.box_checks import FEWEST_OUTSIDE
-from projects.data_distillation.coco.checks import check_file, check_together
-from projects.data_distillation.coco.problems import (
-    CocoFile,
-    Problem,
-    read_file,
-    report,
-)
+from projects.data_distillation.coco.checks import check_file
+from projects.data_distillation.coco.joint_checks import check_together
+from projects.data_distillation.coco.problems import Problem, format_problems
 from projects.data_distillation.coco.repair import repair
+from projects.data_distillation.coco.tables import CocoFile, read_file
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'check_coco.py'
 NAN, INF = float('nan'), float('inf')
@@ -94,88 +91,67 @@ def renamed(**tops: object) -> dict:
 
 
 A17 = 'annotation 17: '
+SIDE = 'must be a positive whole number'
+ID = 'must be an integer (64 bits)'
 REMOVE = ': remove the annotation (--fix does)'
 CORRECT = ': correct it'
 BROKEN = [
-    (renamed(images=[], annotations=[]), ['`images` is empty: add it']),
-    (renamed(categories={}), ['`categories` is no list: add it']),
+    (renamed(images=[], annotations=[]),
+     ['`images` is empty: write a list with at least one entry']),
+    (renamed(categories={}),
+     ['`categories` is not a list: write a list with at least one entry']),
     (
         {k: v for k, v in clean().items() if k != 'annotations'},
         ['`annotations` is missing: images without labels are for '
          'UnlabeledDataset'],
     ),
-    (more('images', 5), ['images[3]: 5 is no object: remove it']),
+    (more('images', 5), ['images[3]: must be an object, got 5: remove it']),
     (more('annotations', None),
-     ['annotations[3]: None is no object: remove it']),
+     ['annotations[3]: must be an object, got None: remove it']),
     (without('images', 'width'), ['image 3: `width` is missing: add it']),
     (without('categories', 'name'),
      ['category 7: `name` is missing: add it']),
     (changed(bbox=None), [A17 + '`bbox` is missing: add it']),
     (without('annotations', 'id'),
      ['annotations[0]: `id` is missing: add it']),
-    (with_image(height=0),
-     ['image 3: `height` is 0, a positive whole number is needed: correct '
-      'it']),
-    (with_image(height=1.5),
-     ['image 3: `height` is 1.5, a positive whole number is needed: correct '
-      'it']),
-    (with_image(width=True),
-     ['image 3: `width` is True, a positive whole number is needed: correct '
-      'it']),
+    (with_image(height=0), [f'image 3: `height` {SIDE}, got 0{CORRECT}']),
+    (with_image(height=1.5), [f'image 3: `height` {SIDE}, got 1.5{CORRECT}']),
+    (with_image(width=True), [f'image 3: `width` {SIDE}, got True{CORRECT}']),
     (with_image(file_name=''),
-     ["image 3: `file_name` is '', a string that is not empty is needed: "
-      'correct it']),
+     ['image 3: `file_name` must be a string that is not empty, got '
+      "''" + CORRECT]),
+    (changed(category_id=2**63),
+     [f'{A17}`category_id` {ID}, got 9223372036854775808{CORRECT}']),
+    (changed(image_id='3'),
+     [f"{A17}`image_id` {ID}, got '3': write it without quotes"]),
+    (changed(category_id=7.0), [f'{A17}`category_id` {ID}, got 7.0{CORRECT}']),
+    (changed(iscrowd=2), [A17 + '`iscrowd` must be 0 or 1, got 2' + CORRECT]),
+    (changed(area='9'),
+     [A17 + "`area` must be a finite number, got '9'" + CORRECT]),
+    (changed(area=NAN),
+     [A17 + '`area` must be a finite number, got nan' + CORRECT]),
     *(
-        (with_image(file_name=name),
-         [f'image 3: file_name {name!r} {error}: make it a valid name, '
-          'relative to the image folder'])
-        for name, error in (
-            ('a\0.jpg', 'holds a null byte'),
-            ('\ud800.jpg', 'is not valid Unicode'),
+        (changed(bbox=bbox),
+         [f'{A17}`bbox` must be a list of four numbers, got {bbox}{CORRECT}'])
+        for bbox in (
+            [1, 2, 3], [1, 2, 3, '4'], [1, 2, 3, True], dict(x=1)
         )
     ),
-    (changed(category_id=2**63),
-     [A17 + '`category_id` is 9223372036854775808, an integer (64 bits) is '
-      'needed: correct it']),
-    (changed(image_id='3'),
-     [A17 + "`image_id` is '3', an integer (64 bits) is needed: write it "
-      'without quotes']),
-    (changed(category_id=7.0),
-     [A17 + '`category_id` is 7.0, an integer (64 bits) is needed: correct '
-      'it']),
-    (changed(iscrowd=2),
-     [A17 + '`iscrowd` is 2, 0 or 1 is needed: correct it']),
-    (changed(area='9'),
-     [A17 + "`area` is '9', a finite number is needed: correct it"]),
-    (changed(area=NAN),
-     [A17 + '`area` is nan, a finite number is needed: correct it']),
-    (changed(bbox=[1, 2, 3]),
-     [A17 + '`bbox` is [1, 2, 3], a list of four numbers is needed: correct '
-      'it']),
-    (changed(bbox=[1, 2, 3, '4']),
-     [A17 + "`bbox` is [1, 2, 3, '4'], a list of four numbers is needed: "
-      'correct it']),
-    (changed(bbox=[1, 2, 3, True]),
-     [A17 + '`bbox` is [1, 2, 3, True], a list of four numbers is needed: '
-      'correct it']),
-    (changed(bbox=dict(x=1)),
-     [A17 + "`bbox` is {'x': 1}, a list of four numbers is needed: correct "
-      'it']),
     (more('images', dict(clean()['images'][1])),
      ['image 9: images[1] and images[3] are the same: remove one (--fix '
       'does)']),
     (more('images', dict(clean()['images'][1], file_name='b.jpg')),
-     ['image 9: images[1] and images[3] both have this id: give one an id of '
-      'its own']),
+     ['image 9: images[1] and images[3] have the same id: give one another '
+      'id']),
     (more('annotations', annotation(17)),
      [A17 + 'annotations[0] and annotations[3] are the same: remove one '
       '(--fix does)']),
     (more('annotations', annotation(17, iscrowd=1)),
-     [A17 + 'annotations[0] and annotations[3] both have this id: give one '
-      'an id of its own (--fix does)']),
+     [A17 + 'annotations[0] and annotations[3] have the same id: give one '
+      'another id (--fix does)']),
     (more('categories', dict(id=7, name='blue')),
-     ['category 7: categories[0] and categories[2] both have this id: give '
-      'one an id of its own']),
+     ['category 7: categories[0] and categories[2] have the same id: give '
+      'one another id']),
     (more('categories', CATEGORIES[0]),
      ['category 7: categories[0] and categories[2] are the same: remove one']),
     (more('categories', dict(id=8, name='red')),
@@ -186,10 +162,10 @@ BROKEN = [
       'the two, and move the annotations to it']),
     (changed(id=0),
      ['annotation 0: COCOeval takes id 0 for "no match" and counts a miss: '
-      'give it another (--fix does)']),
+      'give it another id (--fix does)']),
     *(
         (with_image(file_name=name),
-         [f'image 3: file_name {name!r} {error}: make it a valid name, '
+         [f'image 3: `file_name` {name!r} {error}: make it a valid name, '
           'relative to the image folder'])
         for name, error in (
             ('../1.jpg', 'leads outside the folder of the images'),
@@ -204,36 +180,34 @@ BROKEN = [
      [A17 + 'category_id 1 is not in `categories`: add the category, or '
       'remove the annotation (--fix does)']),
     (with_image(id='3'),
-     ["images[0]: `id` is '3', an integer (64 bits) is needed: write it "
-     'without quotes',
-      *(f'annotation {i}: image_id 3 is an integer, but in `images` that id '
-        "is the string '3': write it without quotes in `images`"
+     [f"images[0]: `id` {ID}, got '3': write it without quotes",
+      *(f'annotation {i}: image_id 3 is a number, but in `images` that id is '
+        "the string '3': write it without quotes in `images`"
         for i in (17, 18))]),
     (without('annotations', 'area'),
-     [A17 + '`area` is missing: CocoDataset fails without: add w * h of the '
-      'bbox (--fix does)']),
-    (without('annotations', 'iscrowd'),
-     [A17 + '`iscrowd` is missing: COCOeval fails without: add 0 (--fix '
-      'does)']),
-    (changed(area=0),
-     [A17 + 'area 0 is not positive, CocoDataset drops the box: write w * h '
+     [A17 + '`area` is missing: CocoDataset needs it, add w * h of the bbox '
       '(--fix does)']),
+    (without('annotations', 'iscrowd'),
+     [A17 + '`iscrowd` is missing: COCOeval needs it, add 0 (--fix does)']),
+    (changed(area=0),
+     [A17 + 'area 0 is not positive, so CocoDataset drops the box: write '
+      'w * h (--fix does)']),
     (changed(ignore=1),
-     [A17 + '`ignore` is 1, CocoDataset drops the box: remove `ignore`; if it '
-      'is a region to leave out, write iscrowd 1']),
+     [A17 + '`ignore` is 1, so CocoDataset drops the box: remove `ignore`; if '
+      'the box is a region to leave out, write iscrowd 1']),
     (changed(bbox=[1, NAN, 3, 4]),
-     [A17 + 'bbox [1, nan, 3, 4] is not finite' + REMOVE]),
+     [A17 + '`bbox` must be finite, got [1, nan, 3, 4]' + REMOVE]),
     (changed(bbox=[1, 2, INF, 4]),
-     [A17 + 'bbox [1, 2, inf, 4] is not finite' + REMOVE]),
+     [A17 + '`bbox` must be finite, got [1, 2, inf, 4]' + REMOVE]),
     (changed(bbox=[-(10**400), 2, 3, 4]),
-     [f'{A17}bbox [-{"1" + 16 * "0"}...{19 * "0"}, 2, 3, 4] is not finite'
-      + REMOVE]),
+     [f'{A17}`bbox` must be finite, got [-{"1" + 16 * "0"}...{19 * "0"}, 2, '
+      '3, 4]' + REMOVE]),
     (changed(bbox=[10, 5, 0, 20], area=0),
      [A17 + 'bbox [10, 5, 0, 20] is empty' + REMOVE]),
     (changed(bbox=[10, 5, 20, -1]),
      [A17 + 'bbox [10, 5, 20, -1] is empty' + REMOVE]),
     (changed(bbox=[10, 5, 20, 0.99]),
-     [A17 + 'bbox [10, 5, 20, 0.99] is thinner than 1 pixel, CocoDataset '
+     [A17 + 'bbox [10, 5, 20, 0.99] is thinner than 1 pixel, so CocoDataset '
       'drops it' + REMOVE]),
     (changed(bbox=[640, 5, 1, 20]),
      [A17 + 'bbox [640, 5, 1, 20] lies outside image 3 (640x480)' + REMOVE]),
@@ -406,7 +380,7 @@ def test_categories_of_another_file_must_be_the_same(categories, what):
     lines = [str(p) for p in check_together(files, has_images=True)]
 
     assert lines == [
-        f'c.json: the categories are not those of a.json, {what}: write the '
+        f'c.json: the categories are not those of a.json: {what}: write the '
         'same ids and names in the same order'
     ]
 
@@ -442,14 +416,14 @@ def test_same_names_are_possible_leaks_only_without_images():
 
 
 UNREADABLE = [
-    ('{"images": [', 'not valid JSON (Expecting value: line 1'),
-    ('[]', 'holds a list, not an object: is it a COCO file, or results?'),
-    ('\xff', 'not valid JSON ('),
+    ('{"images": [', 'is not valid JSON in UTF-8 (Expecting value: line 1'),
+    ('[]', 'must hold a COCO object, got a list: is it a file of detection'),
+    ('\xff', 'is not valid JSON in UTF-8 ('),
     # pycocotools reads neither.
-    ('\xef\xbb\xbf{}', 'not valid JSON (Unexpected UTF-8 BOM'),
-    ('\xff\xfe{\0}\0', "not valid JSON ('utf-8' codec can't decode"),
-    ('[' * 100_000, 'nested too deeply: is it a COCO file?'),
-    ('{"a": ' + '9' * 5000 + '}', 'not valid JSON (Exceeds the limit'),
+    ('\xef\xbb\xbf{}', 'is not valid JSON in UTF-8 (Unexpected UTF-8 BOM'),
+    ('\xff\xfe{\0}\0', "is not valid JSON in UTF-8 ('utf-8' codec can't"),
+    ('[' * 100_000, 'is nested too deeply: is it a COCO file?'),
+    ('{"a": ' + '9' * 5000 + '}', 'is not valid JSON in UTF-8 (Exceeds the'),
 ]
 
 
@@ -509,7 +483,7 @@ def test_report_is_by_file_and_kind_and_counts_what_it_hides():
         problem('a', 'x', 3),
     ]
 
-    assert report(problems, max_shown=2) == [
+    assert format_problems(problems, max_shown=2) == [
         'a: image 1: x: mend it',
         'a: image 2: x: mend it',
         '... and 1 more of this kind',
@@ -519,7 +493,7 @@ def test_report_is_by_file_and_kind_and_counts_what_it_hides():
         'b: image 1: x: mend it',
         'problems: 9',
     ]
-    assert report([], max_shown=2) == []
+    assert format_problems([], max_shown=2) == []
 
 
 VALUES = [
@@ -792,7 +766,7 @@ def test_tool_finds_everything_at_once(tmp_path):
 
     assert done.returncode == 1, done.stderr
     *lines, last = done.stdout.splitlines()
-    assert lines[0].startswith('c.json: not valid JSON (')
+    assert lines[0].startswith('c.json: is not valid JSON in UTF-8 (')
     assert lines[1:] == [
         'a.json: annotation 1: category_id 9 is not in `categories`: add the '
         'category, or remove the annotation (--fix does)',
@@ -801,7 +775,7 @@ def test_tool_finds_everything_at_once(tmp_path):
         'a.json: annotation 2: bbox [10, 5, 702, 20] reaches outside image 3 '
         '(640x480): clip it (--fix does)',
         '... and 2 more of this kind',
-        'b.json: the categories are not those of a.json, missing: '
+        'b.json: the categories are not those of a.json: missing: '
         r"['K\xf6rper\ud800'], only here: []: write the same ids and names "
         'in the same order',
         *(
@@ -880,7 +854,7 @@ def test_file_that_cannot_be_read_is_not_mended(tmp_path, check_here):
     done = check_here('a.json', '--fix', 'out.json')
 
     assert done.returncode == 1
-    assert done.stdout.startswith('a.json: not valid JSON (')
+    assert done.stdout.startswith('a.json: is not valid JSON in UTF-8 (')
     assert not (tmp_path / 'out.json').exists()
 
 

@@ -20,18 +20,20 @@ from hypothesis import strategies as st
 from mmdet.evaluation import CocoMetric
 
 from projects.data_distillation import CheckedCocoDataset, UnlabeledDataset
-from projects.data_distillation.coco.checks import check_file, check_together
-from projects.data_distillation.coco.problems import CocoFile, read_file
+from projects.data_distillation.coco.checks import check_file
+from projects.data_distillation.coco.joint_checks import check_together
 from projects.data_distillation.coco.reading import (
     CocoError,
     check_classes,
     check_disjoint,
-    image_paths,
     origin_of,
     read_coco,
+    read_splittable,
+    resolve_paths,
 )
 from projects.data_distillation.coco.repair import repair
-from projects.data_distillation.coco.splits import read_splittable, split_coco
+from projects.data_distillation.coco.splits import split_coco
+from projects.data_distillation.coco.tables import CocoFile, read_file
 from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.selection.selectors import LabeledCounts
 from projects.data_distillation.training.dataset import CheckedCOCO
@@ -245,7 +247,7 @@ def compare(file: Path) -> None:
     images = read_coco(file, 'images')['images']
     names = [image['file_name'] for image in images]
     known = dict(ann_file=file, img_prefix=file.parent)
-    check_disjoint(image_paths(['new.jpg'], file.parent), names, known)
+    check_disjoint(resolve_paths(['new.jpg'], file.parent), names, known)
 
 
 def refusal(use: Callable, file: Path) -> str | None:

@@ -14,11 +14,11 @@ from projects.data_distillation.coco.image_checks import (
     HASH_SIDE,
     MAX_DISTANCE,
     check_images,
-    nearest,
-    perceptual_bits,
-    read_image,
+    find_nearest,
+    hash_pixels,
+    read_facts,
 )
-from projects.data_distillation.coco.problems import CocoFile
+from projects.data_distillation.coco.tables import CocoFile
 
 # A temple and a flower, 640x427, RGB.
 TEMPLE, FLOWER = (photo.copy() for photo in load_sample_images().images)
@@ -193,18 +193,18 @@ def test_blank_images_do_not_look_alike_but_copies_of_them_are_found(
         "b.json: image 7: 'copy.jpg' is image 5 ('black.jpg') of a.json, byte "
         'for byte: take it out of one of the files'
     ]
-    assert read_image(str(tmp_path / 'noisy.jpg')).bits is None
+    assert read_facts(str(tmp_path / 'noisy.jpg')).bits is None
 
 
 def test_hash_is_of_brightness_and_has_two_values():
-    bits = perceptual_bits(TEMPLE[..., ::-1])
+    bits = hash_pixels(TEMPLE[..., ::-1])
 
     assert bits.dtype == np.float32
     assert sorted(set(bits)) == [-1, 1]
     assert len(bits) == HASH_SIDE**2 == 256
     # With the channels confused, green would not weigh the most.
     gray = cv2.cvtColor(TEMPLE, cv2.COLOR_RGB2GRAY)
-    of_gray = perceptual_bits(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
+    of_gray = hash_pixels(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
     assert (bits == of_gray).all()
 
 
@@ -221,15 +221,15 @@ def test_nearest_is_that_of_slow_counting():
         asked[row, :changed] *= -1
     indices = [10 * i for i in range(700)]
 
-    found = list(nearest((indices[:300], known), (indices, asked)))
+    found = list(find_nearest((indices[:300], known), (indices, asked)))
 
     assert found == [
         (70, 30, 0),
         (90, 2550, MAX_DISTANCE),
         (2990, 6990, 1),
     ]
-    assert list(nearest(([], known[:0]), (indices, asked))) == []
-    assert list(nearest((indices[:300], known), ([], asked[:0]))) == []
+    assert list(find_nearest(([], known[:0]), (indices, asked))) == []
+    assert list(find_nearest((indices[:300], known), ([], asked[:0]))) == []
 
 
 def test_tool_reads_the_images_of_all_files(tmp_path, call_tool):

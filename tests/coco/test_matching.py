@@ -106,7 +106,10 @@ def test_one_matching_serves_all_thresholds(tmp_path, seed):
                     row, objects(truth, image, category), label, 0.5, min_score
                 )
             ]
-            assert found[label].at(min_score) == (sum(is_right), len(is_right))
+            assert found[label].count_from(min_score) == (
+                sum(is_right),
+                len(is_right),
+            )
 
 
 @pytest.mark.parametrize('seed', range(12))
@@ -177,7 +180,9 @@ def test_thresholds_count_as_selection_compares_them():
     scores = np.array([0.8, 0.8, 0.7, 0.1], np.float32)
     matches = ClassMatches(scores, np.array([True, False, True, False]), 9)
 
-    assert [matches.at(s) for s in (0.0, 0.1, 0.7, 0.75, 0.8, np.inf)] == [
+    assert [
+        matches.count_from(s) for s in (0.0, 0.1, 0.7, 0.75, 0.8, np.inf)
+    ] == [
         (2, 4),
         (2, 4),
         (2, 3),
@@ -197,7 +202,7 @@ def test_class_without_detections_and_class_without_objects(tmp_path):
     assert red.scores.shape == (0,)
     assert red.scores.dtype == np.float32
     assert red.is_right.dtype == bool
-    assert red.at(0) == (0, 0)
+    assert red.count_from(0) == (0, 0)
     assert green.num_truth == 0
     assert green.is_right.tolist() == [False]
     assert green.precision().tolist() == [0]
@@ -265,7 +270,7 @@ def test_more_detections_than_coco_evaluates_all_count(tmp_path):
 
     red, _ = match_detections(rows, truth)
 
-    assert red.at(0) == (1, 150)
+    assert red.count_from(0) == (1, 150)
 
 
 def test_image_or_class_that_the_truth_lacks_is_refused(tmp_path):

@@ -1,36 +1,40 @@
-"""COCO files: reading, checks, writing."""
+"""Reading COCO files for a purpose."""
 
 import json
 
 import numpy as np
 import pytest
 from builders import CATEGORIES
+from pycocotools.coco import COCO
 
 from projects.data_distillation.coco.boxes import xyxy_to_xywh
 from projects.data_distillation.coco.reading import (
     CocoError,
     check_classes,
     check_disjoint,
-    check_file_names,
     count_instances,
-    image_paths,
-    name_error,
     origin_of,
     read_coco,
+    read_convertible,
+    read_splittable,
+    read_trainable,
+    resolve_paths,
 )
+from projects.data_distillation.coco.schema import find_name_error
+from projects.data_distillation.coco.tables import read_file
 from projects.data_distillation.files.atomic import write_json
 
 
 @pytest.mark.parametrize(
     ('text', 'match'),
     [
-        ('{"images": [', 'bad.json is not valid JSON'),
-        ('[]', 'bad.json must hold a COCO object, got a list'),
+        ('{"images": [', 'bad.json: is not valid JSON in UTF-8'),
+        ('[]', 'bad.json: must hold a COCO object, got a list'),
         ('{}', 'bad.json: `images` is missing'),
         ('{"images": []}', 'bad.json: `images` is empty'),
-        ('{"images": {}}', 'bad.json: `images` is empty'),
-        ('\xff', 'not valid JSON'),
-        ('[' * 100_000, 'bad.json is nested too deeply'),
+        ('{"images": {}}', 'bad.json: `images` is not a list'),
+        ('{"images": null}', 'bad.json: `images` is missing'),
+        ('[' * 100_000, 'bad.json: is nested too deeply'),
     ],
 )
 def test_bad_file_is_refused(tmp_path, text, match):
@@ -39,6 +43,26 @@ def test_bad_file_is_refused(tmp_path, text, match):
 
     with pytest.raises(CocoError, match=match):
         read_coco(file, 'images')
+
+
+IMAGES = dict(images=[dict(id=1, file_name='ü.jpg')])
+
+
+@pytest.mark.parametrize(
+    'encoding', ['utf-8-sig', 'utf-16', 'utf-32-be', 'latin-1']
+)
+def test_only_utf8_is_read_as_by_pycocotools(tmp_path, encoding):
+    file = tmp_path / 'a.json'
+    text = json.dumps(IMAGES, ensure_ascii=False)
+
+    file.write_text(text, 'utf-8')
+    assert read_coco(file, 'images') == COCO(file).dataset == IMAGES
+    file.write_text(text, encoding)
+    with pytest.raises(ValueError, match='codec|BOM'):
+        COCO(file)
+    with pytest.raises(CocoError, match='is not valid JSON in UTF-8') as error:
+        read_coco(file, 'images')
+    assert str(read_file(file)) == str(error.value)
 
 
 def test_missing_file_is_refused(tmp_path):
@@ -81,39 +105,47 @@ def test_two_categories_of_one_id_are_refused(tmp_path):
     )
 
     read_coco(file)
-    with pytest.raises(CocoError, match=r'a.json: `id` .* does \[7, 9\]'):
+    match = r'category 7: categories\[0\] and .*\[2\] are the same'
+    with pytest.raises(CocoError, match=f'a.json: {match}'):
         read_coco(file, 'categories')
 
 
 def test_annotation_of_an_unknown_category_is_refused(tmp_path):
     file = tmp_path / 'a.json'
     coco = coco_of(2)
-    for entry in coco['annotations'][:3]:
-        entry['category_id'] = 9
+    coco['annotations'][1]['category_id'] = 9
     write_json(file, coco)
 
     read_coco(file, 'annotations')
     read_coco(file, 'categories')
-    with pytest.raises(CocoError, match=r'a.json: 3 annotations .*: \[9\]'):
+    with pytest.raises(CocoError, match='annotation 1: category_id 9 is not'):
         read_coco(file, 'annotations', 'categories')
 
 
 @pytest.mark.parametrize(
     ('name', 'entry', 'match'),
     [
-        ('images', 5, r'images\[2\] must be an object, got 5'),
-        ('images', dict(file_name='a'), r'`id` of images\[2\] .* got None'),
+        ('images', 5, r'images\[2\]: must be an object, got 5'),
+        (
+            'images',
+            dict(file_name='a'),
+            r'images\[2\]: `id` is missing',
+        ),
         ('images', dict(id=True, file_name='a'), 'integer .* got True'),
-        ('images', dict(id=1, file_name='a\0'), 'of images.* a null byte'),
-        ('annotations', None, r'annotations\[4\] must be an object'),
-        ('annotations', dict(category_id=3), '`image_id` of annotations'),
+        ('images', dict(id=1, file_name='a\0'), 'image 1: .* a null byte'),
+        ('annotations', None, r'annotations\[4\]: must be an object'),
+        (
+            'annotations',
+            dict(category_id=3),
+            r'\[4\]: `image_id` is missing',
+        ),
         (
             'annotations',
             dict(image_id=0, category_id=[3]),
-            '`category_id` of annotations',
+            r'`category_id` must be an integer .*, got \[3\]',
         ),
-        ('categories', dict(id=1), '`name` of categories'),
-        ('categories', dict(id={}, name='a'), '`id` of categories'),
+        ('categories', dict(id=1), 'category 1: `name` is missing'),
+        ('categories', dict(id={}, name='a'), '`id` must be an integer'),
     ],
 )
 def test_broken_entry_is_refused(tmp_path, name, entry, match):
@@ -183,13 +215,13 @@ NAMES_OUTSIDE = [
 
 @pytest.mark.parametrize('name', NAMES_OUTSIDE)
 def test_name_that_leads_out_of_the_folder_is_found(name):
-    assert name_error(name) == 'leads outside the folder of the images'
+    assert find_name_error(name) == 'leads outside the folder of the images'
 
 
 def test_name_that_no_file_may_have_is_found():
-    assert name_error('a\0.jpg') == 'holds a null byte'
+    assert find_name_error('a\0.jpg') == 'holds a null byte'
     for surrogate in ('\ud800', '\udcff', '\udfff'):
-        assert name_error(f'{surrogate}.jpg') == 'is not valid Unicode'
+        assert find_name_error(f'{surrogate}.jpg') == 'is not valid Unicode'
 
 
 @pytest.mark.parametrize(
@@ -198,19 +230,118 @@ def test_name_that_no_file_may_have_is_found():
      'a..', 'a\\1.jpg', '12:30.jpg', 'ab:1.jpg', ' /1.jpg', 'ü\n🐱.jpg'],
 )  # fmt: skip
 def test_name_inside_of_the_folder_is_fine(name):
-    assert name_error(name) == ''
+    assert find_name_error(name) == ''
 
 
-@pytest.mark.parametrize(
-    ('image', 'match'),
-    [
-        (dict(file_name='../1.jpg'), "'../1.jpg' of images.1. leads outside"),
-        (dict(file_name='\ud800'), r"'\\ud800' of images.1. is not valid"),
-    ],
+def test_refusal_names_the_tool_that_lists_more(tmp_path):
+    file = tmp_path / 'a.json'
+    image = dict(id=3, file_name='../1.jpg')
+    write_json(file, dict(images=[image, image], annotations=[]))
+
+    with pytest.raises(CocoError) as error:
+        read_coco(file, 'images')
+    assert str(error.value) == (
+        f"{file}: image 3: `file_name` '../1.jpg' leads outside the folder of "
+        'the images: make it a valid name, relative to the image folder. '
+        'tools/check_coco.py lists all problems'
+    )
+    with pytest.raises(CocoError) as error:
+        read_coco(file, 'annotations')
+    assert str(error.value) == (
+        f'{file}: `annotations` is empty: images without labels are for '
+        'UnlabeledDataset'
+    )
+
+
+def test_refusal_names_the_option_that_solves_the_problem(tmp_path):
+    file = tmp_path / 'a.json'
+    coco = coco_of(2)
+    coco['annotations'][2]['category_id'] = 9
+    write_json(file, coco)
+
+    with pytest.raises(CocoError) as error:
+        read_coco(file, 'annotations', 'categories')
+    assert str(error.value) == (
+        f'{file}: annotation 2: category_id 9 is not in `categories`: add the '
+        'category, or remove the annotation. tools/check_coco.py lists all '
+        'problems, and its option --fix solves this one'
+    )
+
+
+def trainable() -> dict:
+    coco = coco_of(2)
+    for image in coco['images']:
+        image.update(width=9, height=9)
+    for annotation in coco['annotations']:
+        annotation.update(bbox=[1, 1, 5, 5], area=25)
+    return coco
+
+
+# What is wrong, and the purposes that a file is useless for.
+FATAL = [
+    (dict(), ''),
+    (dict(annotations=None), 'coco train split'),
+    (dict(annotations=dict(id={})), 'train'),
+    (dict(annotations=dict(id=1)), 'train'),
+    (dict(annotations=dict(image_id='0')), 'coco train convert'),
+    (dict(annotations=dict(image_id=77)), ''),
+    (dict(annotations=dict(category_id=9)), 'coco convert split'),
+    (dict(annotations=dict(bbox=[1, 2, 3])), 'train convert'),
+    (dict(annotations=dict(bbox=[1, 2, float('nan'), 4])), 'train'),
+    (dict(annotations=dict(bbox=[1, 1, 500, 500])), ''),
+    (dict(annotations=dict(bbox=[1, 1, 0, 5])), ''),
+    (dict(annotations=dict(area='9')), 'train'),
+    (dict(annotations=dict(area=None)), 'train'),
+    (dict(annotations=dict(iscrowd=2)), ''),
+    (dict(images=None), 'coco train convert split'),
+    (dict(images=dict(width=0)), 'train convert'),
+    (dict(images=dict(id='0')), 'coco train convert'),
+    (dict(images=dict(id=5)), ''),
+    (dict(images=dict(file_name='1.jpg')), ''),
+    (dict(images=dict(file_name='../1.jpg')), 'coco train convert split'),
+    (dict(categories=dict(id=3)), 'coco train convert'),
+    (dict(categories=dict(name=None)), 'coco train convert split'),
+    (dict(categories=dict(name='green')), ''),
+]
+READERS = dict(
+    coco=lambda file: read_coco(file, 'images', 'annotations', 'categories'),
+    train=read_trainable,
+    convert=read_convertible,
+    split=read_splittable,
 )
-def test_bad_name_is_refused_with_its_entry(image, match):
-    with pytest.raises(CocoError, match=f'a.json: `file_name` {match}'):
-        check_file_names([dict(file_name='1.jpg'), image], 'a.json')
+
+
+@pytest.mark.parametrize(('changes', 'purposes'), FATAL)
+def test_purpose_decides_what_is_fatal(tmp_path, changes, purposes):
+    file = tmp_path / 'a.json'
+    coco = trainable()
+    for name, change in changes.items():
+        if change is None:
+            del coco[name]
+        else:
+            coco[name] = [dict(coco[name][0], **change), *coco[name][1:]]
+    if changes == dict(categories=dict(id=3)):
+        coco['annotations'] = coco['annotations'][1::2]
+    write_json(file, coco)
+
+    refused = []
+    for purpose, read in READERS.items():
+        try:
+            assert repr(read(file)) == repr(coco)
+        except CocoError:
+            refused.append(purpose)
+    assert ' '.join(refused) == purposes
+
+
+@pytest.mark.parametrize('read', [read_trainable, read_convertible])
+def test_lists_without_an_entry_are_enough(tmp_path, read):
+    file = tmp_path / 'a.json'
+    write_json(file, dict(trainable(), annotations=[]))
+    assert read(file)['annotations'] == []
+
+    write_json(file, dict(trainable(), annotations={}))
+    with pytest.raises(CocoError, match='`annotations` is not a list'):
+        read(file)
 
 
 def test_other_set_with_a_name_outside_is_refused(tmp_path):
@@ -228,7 +359,7 @@ def test_same_names_in_different_folders_are_different_images(tmp_path):
     known = dict(ann_file=file, img_prefix=tmp_path / 'one')
 
     names = ['a.jpg']
-    check_disjoint(image_paths(names, tmp_path / 'two'), names, known)
-    same = image_paths(['../one/a.jpg'], tmp_path / 'two')
+    check_disjoint(resolve_paths(names, tmp_path / 'two'), names, known)
+    same = resolve_paths(['../one/a.jpg'], tmp_path / 'two')
     with pytest.raises(CocoError, match='1 of 1 unlabeled'):
         check_disjoint(same, names, known)

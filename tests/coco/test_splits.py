@@ -7,10 +7,12 @@ from fractions import Fraction
 import pytest
 from builders import CATEGORIES
 
-from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.coco.reading import (
+    CocoError,
+    read_splittable,
+)
 from projects.data_distillation.coco.splits import (
     percent_of,
-    read_splittable,
     split_coco,
 )
 from projects.data_distillation.files.atomic import write_json
@@ -214,7 +216,7 @@ def test_class_that_the_file_does_not_have_is_only_told(keep_classes):
     splits = split_coco(coco_of(['r'] * 9), 4, 0, keep_classes=keep_classes)
 
     assert splits.notes == [
-        "no image has an instance of ['green']: nor has any part"
+        "no image has an instance of ['green'], so no part has one"
     ]
 
 
@@ -271,20 +273,24 @@ def test_entries_survive_verbatim(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'entry', 'match'),
     [
-        ('images', dict(file_name='a'), r'`id` of images\[6\] .* got None'),
+        ('images', dict(file_name='a'), r'images\[6\]: `id` is missing'),
         ('images', dict(id=[3], file_name='a'), r'string, got \[3\]'),
-        ('images', dict(id=3), '`file_name` of images'),
+        ('images', dict(id=3), 'image 3: `file_name` is missing'),
         ('images', dict(id=3, file_name='../a'), 'leads outside'),
-        ('annotations', dict(category_id='c'), '`image_id` of annotations'),
-        ('annotations', dict(image_id=0), '`category_id` of annotations'),
+        (
+            'annotations',
+            dict(category_id='c'),
+            r'\[4\]: `image_id` is missing',
+        ),
+        ('annotations', dict(image_id=0), '`category_id` is missing'),
         (
             'annotations',
             dict(image_id=0, category_id=9),
-            r'1 annotations have a category_id .*: \[9\]',
+            'category_id 9 is not in `categories`',
         ),
-        ('annotations', 5, r'annotations\[4\] must be an object'),
-        ('categories', dict(name='a'), '`id` of categories'),
-        ('categories', dict(id=1), '`name` of categories'),
+        ('annotations', 5, r'annotations\[4\]: must be an object'),
+        ('categories', dict(name='a'), r'categories\[1\]: `id` is missing'),
+        ('categories', dict(id=1), 'category 1: `name` is missing'),
     ],
 )
 def test_entry_that_cannot_be_split_is_refused(tmp_path, name, entry, match):
@@ -306,14 +312,14 @@ def test_file_without_a_list_is_refused(tmp_path, name):
         read_splittable(file)
 
 
-def test_unknown_categories_of_many_kinds_are_listed(tmp_path):
+@pytest.mark.parametrize('category_id', [9, 2.5, 'q'])
+def test_unknown_category_of_any_kind_is_named(tmp_path, category_id):
     file = tmp_path / 'odd.json'
     coco = odd_coco()
-    for category_id in (9, 'q'):
-        coco['annotations'].append(dict(image_id=0, category_id=category_id))
+    coco['annotations'].append(dict(image_id=0, category_id=category_id))
     write_json(file, coco)
 
-    with pytest.raises(CocoError, match=r"\[9, 'q'\]"):
+    with pytest.raises(CocoError, match=f'category_id {category_id!r} is not'):
         read_splittable(file)
 
 

@@ -94,8 +94,12 @@ def test_iterations_of_the_newest_log_count(tmp_path):
     assert count() == 0
 
     for name, lines in (
-        ('20260101_1', '{"step": 400}\n'),
-        ('20260101_2', '{"lr": 1, "step": 50}\n{"step": 100}\n{"ste'),
+        ('20260101_1', '{"loss": 2, "step": 400}\n'),
+        (
+            '20260101_2',
+            '{"loss": 2, "step": 50}\n{"loss": 1, "step": 100}\n'
+            '{"coco/bbox_mAP": 0.1, "step": 0}\n{"los',
+        ),
     ):
         (tmp_path / name / 'vis_data').mkdir(parents=True)
         (tmp_path / name / 'vis_data/scalars.json').write_text(lines)

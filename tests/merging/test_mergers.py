@@ -596,10 +596,10 @@ def test_bad_shared_argument_is_refused(merger_class):
     for value in (0, 1, 50, math.nan):
         with pytest.raises(
             ValueError,
-            match=f'iou_threshold must be between 0 and 1, got {value}',
+            match=f'iou_threshold must be above 0 and below 1, got {value}',
         ):
             merger_class(iou_threshold=value)
-    with pytest.raises(ValueError, match='max_per_img must be >= 1, got 0'):
+    with pytest.raises(ValueError, match='max_per_img must be at least 1'):
         merger_class(max_per_img=0)
 
 
@@ -609,13 +609,13 @@ def test_bad_shared_argument_is_refused(merger_class):
         (
             BoxVotingMerger,
             dict(voting_iou_threshold=80),
-            'voting_iou_threshold must be between 0 and 1, got 80',
+            'voting_iou_threshold must be above 0 and below 1, got 80',
         ),
         (SoftNMSMerger, dict(sigma=0), 'sigma must be above 0, got 0'),
         (
             SoftNMSMerger,
             dict(min_score=-1),
-            'min_score must be between 0 and 1, got -1',
+            'min_score must be above 0 and below 1, got -1',
         ),
         (
             SoftNMSMerger,
@@ -646,5 +646,5 @@ def test_view_that_the_image_does_not_have_is_refused(view):
 
 
 def test_image_without_a_view_is_refused():
-    with pytest.raises(ValueError, match='num_views must be >= 1, got 0'):
+    with pytest.raises(ValueError, match='num_views must be at least 1'):
         NMSMerger()(**boxes_of(num_views=0))

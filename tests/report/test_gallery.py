@@ -17,7 +17,6 @@ from projects.data_distillation.report.gallery import (
     THUMBNAIL_SIDE,
     make_gallery,
     make_thumbnail,
-    rule_options,
     sample_images,
 )
 from projects.data_distillation.report.labels import read_labels
@@ -165,37 +164,6 @@ def test_command_names_the_classes_as_a_shell_takes_them(tmp_path):
     assert words == [f'{name}=0.5' for name in HOSTILE]
     assert command['before'].endswith('--method fixed --min-score')
     assert command['after'] == '--min-views 2 --max-empty-share 0.5'
-
-
-@pytest.mark.parametrize(
-    ('selection', 'options', 'unsaid'),
-    [
-        ({}, [], []),
-        (
-            dict(
-                filters=[
-                    dict(type='MaxCornerSpread', spread=0.2),
-                    dict(type='MinSide', pixels=8),
-                    dict(type='MyFilter', a=1),
-                ]
-            ),
-            ['--max-corner-spread', 0.2, '--min-side', 8],
-            ['MyFilter'],
-        ),
-        (
-            dict(ignore=dict(type='FixedSelector', min_score=0.2)),
-            ['--ignore-from', 0.2],
-            [],
-        ),
-        (
-            dict(ignore=dict(type='MatchedSelector')),
-            [],
-            ['ignore=MatchedSelector'],
-        ),
-    ],
-)
-def test_rules_become_options(selection, options, unsaid):
-    assert rule_options(selection) == (options, unsaid)
 
 
 @pytest.mark.parametrize('shape', [(900, 1400, 3), (1400, 900, 3)])

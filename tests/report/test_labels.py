@@ -86,7 +86,7 @@ def test_store_without_a_readable_image_is_refused(tmp_path):
     other = report_labels.LabelSource(
         store.folder, *[source.pseudo_labels] * 2
     )
-    with pytest.raises(StoreError, match=r'none of 1 images .* was read'):
+    with pytest.raises(StoreError, match=r'none of 1 images .* could be read'):
         read_labels(other)
 
 
@@ -103,7 +103,7 @@ def test_precision_and_recall_are_those_of_the_labels(tmp_path):
 
 
 def test_many_images_are_sampled_to_be_judged(tmp_path, monkeypatch):
-    monkeypatch.setattr(report_labels, 'MAX_JUDGED', 5)
+    monkeypatch.setattr(report_labels, 'MAX_EVALUATED', 5)
     source = write_selection(tmp_path)
     truth = json.loads(Path(source.truth).read_text())
 

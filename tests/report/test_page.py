@@ -113,7 +113,7 @@ def test_folder_in_which_nothing_was_annotated(cfg, tmp_path):
     html = write_report(cfg, tmp_path / 'w').read_text()
 
     assert 'Missing: no detections (*.parquet)' in html
-    assert 'teacher was not evaluated yet.' in html
+    assert 'teacher has not been evaluated yet.' in html
     assert data_of(html) is None
     assert 'id="gallery"' not in html
 
@@ -123,7 +123,7 @@ def test_annotation_that_has_not_ended(cfg, work_dir):
 
     html = write_report(cfg, work_dir).read_text()
 
-    assert 'Nothing was selected yet' in html
+    assert 'Nothing has been selected yet' in html
     assert data_of(html)['min_scores'] == [0.5, 0.5]
 
 
@@ -146,7 +146,7 @@ def test_images_that_came_after_the_selection_are_told(cfg, work_dir):
 
     html = write_report(cfg, work_dir).read_text()
 
-    assert 'of 8 detections, and there are 10' in text_of(html)
+    assert 'from 8 detections, and there are 10 now' in text_of(html)
 
 
 def test_labels_are_those_of_the_last_round(cfg, work_dir):

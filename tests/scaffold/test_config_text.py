@@ -6,8 +6,8 @@ from mmengine.config import Config
 from projects.data_distillation.scaffold.config_text import (
     Expression,
     find_changes,
+    format_as_python,
     format_config,
-    format_value,
 )
 
 BASE = """
@@ -36,7 +36,7 @@ other = dict(stage=3)
     ],
 )
 def test_value_is_written_as_people_do(value, text):
-    assert format_value(value) == text
+    assert format_as_python(value) == text
 
 
 def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):

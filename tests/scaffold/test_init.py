@@ -287,15 +287,34 @@ def test_class_names_are_written_as_they_are(tmp_path):
 
 
 def test_detector_that_is_not_validated_while_it_trains(tmp_path):
-    detector = DetectorConfig.read(str(ROOT / 'configs/bccd/teacher.py'))
+    detector = own_detector(
+        tmp_path,
+        'val_dataloader = None\nval_evaluator = None\nval_cfg = None',
+    )
 
     cfgs = written(tmp_path / 'cells', detector)
 
     for stage in ('teacher', 'student'):
-        assert not cfgs[stage].keys() & {'val_dataloader', 'val_evaluator'}
+        assert cfgs[stage].val_dataloader is None
+        assert cfgs[stage].val_evaluator is None
         assert cfgs[stage].test_evaluator.ann_file == 'labeled.json'
         assert '_delete_' not in cfgs[stage].test_dataloader.dataset
         assert cfgs[stage].test_dataloader.dataset.ann_file == 'labeled.json'
+
+
+@pytest.mark.parametrize('name', ['digits', 'bccd', 'bccd_gfl_tiny'])
+def test_our_own_detectors_validate_on_the_users_images(tmp_path, name):
+    detector = DetectorConfig.read(str(ROOT / f'configs/{name}/teacher.py'))
+
+    cfgs = written(tmp_path / 'cells', detector)
+
+    for stage in ('teacher', 'student'):
+        cfg = cfgs[stage]
+        assert cfg.val_dataloader.dataset.ann_file == 'labeled.json'
+        assert cfg.val_dataloader == cfg.test_dataloader
+        assert cfg.val_evaluator.ann_file == 'labeled.json'
+        assert cfg.val_evaluator == cfg.test_evaluator
+        assert cfg.train_cfg.val_interval == cfg.train_cfg.max_iters // 4
 
 
 def test_modules_of_the_detector_are_imported_too(tmp_path, monkeypatch):
@@ -573,12 +592,15 @@ def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
 @pytest.mark.parametrize(
     ('detector', 'message'),
     [
-        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'on masks, and'),
+        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'on masks, but'),
         (
             'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py',
-            'on proposals, and',
+            'on proposals, but',
         ),
-        ('mmdet::rtmdet/rtmdet_tta.py', r"no training: no \['model.type'"),
+        (
+            'mmdet::rtmdet/rtmdet_tta.py',
+            r"not the config of a training: it lacks \['model.type'",
+        ),
         (
             'mmdet::soft_teacher/'
             'soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
@@ -612,7 +634,7 @@ def test_detector_that_cannot_be_distilled_is_named(detector, message):
         ),
         (
             "optim_wrapper = dict(_delete_=True, type='OptimWrapper')",
-            r"no training: no \['optim_wrapper.optimizer'\]",
+            r"training: it lacks \['optim_wrapper.optimizer'\]",
         ),
     ],
 )

@@ -160,7 +160,7 @@ REFUSED = [
         ],
         'no image is left: none of 2 has a pseudo label',
     ),
-    (['--floor', 7], 'floor must be between 0 and 1, got 7'),
+    (['--floor', 7], 'floor must be from 0 to 1, got 7'),
 ]
 
 

@@ -139,7 +139,9 @@ def test_tasks_of_a_job_train_together(cluster, tiny_experiment):
 
     assert cluster.wait(teacher) == {'COMPLETED'}, cluster.log(teacher)
     assert (folder / 'teacher/iter_2.pth').is_file()
-    assert 'GPU number: 2' in cluster.log(teacher)
+    (log,) = folder.glob('teacher/*/*.log')
+    assert 'GPU number: 2' in log.read_text()
+    assert '+ exec srun -p gpu --job-name=' in cluster.log(teacher)
 
 
 def test_distill_runs_its_stages_as_job_steps(cluster, tiny_experiment):

@@ -53,17 +53,20 @@ def test_file_may_have_no_annotation_at_all(drawn):
 @pytest.mark.parametrize(
     ('change', 'match'),
     [
-        (dict(id=[1]), r'`id` of annotations\[2\] must be an integer'),
-        (dict(id=1), '1 annotation ids occur more than once, the first is 1'),
-        (dict(image_id=None), '`image_id` of .* must be an integer'),
-        (dict(category_id={}), '`category_id` of .* must be an integer'),
-        (dict(bbox=[1, 2, 3]), '`bbox` of .* must be a list of four numbers'),
+        (dict(id=[1]), r'annotations\[2\]: `id` must be an integer'),
+        (
+            dict(id=1),
+            r'\[0\] and annotations\[2\] have the same id',
+        ),
+        (dict(image_id=None), 'annotation 3: `image_id` is missing'),
+        (dict(category_id={}), '`category_id` must be an integer'),
+        (dict(bbox=[1, 2, 3]), '`bbox` must be a list of four numbers'),
         (
             dict(bbox=[1, float('nan'), 3, 4]),
-            r'`bbox` of annotation 3 must be finite, got \[1, nan, 3, 4\]',
+            r'annotation 3: `bbox` must be finite, got \[1, nan, 3, 4\]',
         ),
-        (dict(bbox=[1, 2, 3, 10**400]), '`bbox` of .* must be finite'),
-        (dict(area='9'), "`area` of .* must be a finite number, got '9'"),
+        (dict(bbox=[1, 2, 3, 10**400]), '`bbox` must be finite'),
+        (dict(area='9'), "`area` must be a finite number, got '9'"),
     ],
 )
 def test_bad_annotation_is_refused(drawn, change, match):
@@ -79,14 +82,14 @@ def test_image_without_size_is_refused(drawn, key):
     del drawn.truth['images'][1][key]
     drawn.write('truth.json', drawn.truth)
 
-    with pytest.raises(CocoError, match=f'truth.json: `{key}` of images'):
+    with pytest.raises(CocoError, match=f'image .*: `{key}` is missing'):
         checked(drawn)
 
 
 def test_annotations_that_are_no_list_are_refused(drawn):
     drawn.write('truth.json', dict(drawn.truth, annotations=dict()))
 
-    with pytest.raises(CocoError, match='`annotations` is no list'):
+    with pytest.raises(CocoError, match='`annotations` is not a list'):
         checked(drawn)
 
 
@@ -102,6 +105,6 @@ def test_name_outside_of_the_folder_is_refused(drawn):
     drawn.truth['images'][3]['file_name'] = '../labeled/0.png'
     drawn.write('truth.json', drawn.truth)
 
-    match = r"truth.json: .*'../labeled/0.png' of images\[3\] leads outside"
+    match = "truth.json: image .*'../labeled/0.png' leads outside"
     with pytest.raises(CocoError, match=match):
         checked(drawn)

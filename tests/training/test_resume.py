@@ -137,6 +137,25 @@ def test_resumed_training_is_equal_to_the_last_bit(
     assert len({pixels for row in rows for pixels in row['pixels']}) == 12
 
 
+def test_validation_changes_neither_numbers_nor_weights(
+    experiment, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(experiment)
+    for name, val_begin in (('validated', 1), ('plain', 99)):
+        rows = str(tmp_path / f'{name}_rows')
+        cfg = stage_cfg(experiment, 'teacher', folder=rows)
+        cfg.train_cfg.val_begin = val_begin
+        train(cfg, tmp_path / name, workers=0, seed=3)
+
+    (log,) = (tmp_path / 'validated').glob('*/*.log')
+    assert log.read_text().count('Iter(val)') == 3
+    rows = [read_rows(tmp_path / f'{n}_rows') for n in ('validated', 'plain')]
+    assert len(rows[0]) == 6
+    assert rows[0] == rows[1]
+    files = [tmp_path / n / 'iter_6.pth' for n in ('validated', 'plain')]
+    assert_same_state(*files)
+
+
 def start(*command: object, cwd: Path) -> subprocess.Popen:
     return subprocess.Popen(
         [str(part) for part in command],

@@ -39,7 +39,7 @@ def student(experiment: Path, name: str, text: str = OPTIONS) -> Config:
     cfg.work_dir = str(experiment / name)
     cfg.randomness = dict(seed=0)
     cfg.experiment_name = f'{experiment.parent.name}_{name}'
-    cfg.train_cfg.max_iters = 3
+    cfg.train_cfg.update(max_iters=3, val_begin=4)
     cfg.default_hooks.checkpoint.interval = 3
     cfg.train_dataloader.batch_size = 2
     datasets = cfg.train_dataloader.dataset.datasets

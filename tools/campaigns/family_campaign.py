@@ -197,7 +197,7 @@ def write_data(work_dir: Path, bccd: Path) -> list[str]:
         content = json.loads((bccd / f'annotations/{source}.json').read_text())
         write_json(folder / f'{part}.json', first(content, COUNTS[part]))
     (work_dir / 'own_module.py').write_text(OWN_MODULE)
-    split = ['split_coco', folder / 'train.json', '--keep-classes']
+    split = ('split_coco', folder / 'train.json', '--keep-classes')
     code = run_tool(
         work_dir / 'split.txt', *split, '--count', COUNTS['labeled']
     )

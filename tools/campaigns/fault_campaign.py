@@ -206,7 +206,8 @@ def kills(args: argparse.Namespace) -> None:
     print(f'{start_up:.0f} s to the first image', flush=True)
     # Some before the first image, most while it goes on.
     seconds = 0.7 * start_up, 1.7 * start_up
-    count, chance = collections.Counter(), random.Random(args.seed)
+    count: collections.Counter = collections.Counter()
+    chance = random.Random(args.seed)
     while count['kills'] < args.kills:
         count['rounds'] += 1
         run = new_run(args, f'killed_{count["rounds"]}')
@@ -286,7 +287,7 @@ def report(run: Run, fault: str) -> None:
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[None]:
     """Put a disk in memory at a folder."""
-    mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', folder]
+    mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(folder)]
     subprocess.run(mount, check=True)
     try:
         yield
@@ -357,7 +358,7 @@ def memory(args: argparse.Namespace) -> None:
     print(f'exit code {process.returncode}')
 
 
-def new_run(args: argparse.Namespace, name: str, **changes) -> Run:
+def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
     """Make a run with a folder of its own."""
     return Run(
         args.config,

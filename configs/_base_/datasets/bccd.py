@@ -89,7 +89,7 @@ train_dataloader = dict(
     batch_sampler=None,
     dataset=labeled,
 )
-test_dataloader = dict(
+val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -97,9 +97,11 @@ test_dataloader = dict(
         labeled, **val_images, test_mode=True, pipeline=test_pipeline
     ),
 )
-test_evaluator = dict(
+test_dataloader = val_dataloader
+val_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/test.json',
     metric='bbox',
     classwise=True,
 )
+test_evaluator = val_evaluator

@@ -28,4 +28,5 @@ labeled = dict(pipeline=train_pipeline)
 pseudo_labeled = labeled
 truth = labeled
 train_dataloader = dict(dataset=labeled)
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,8 +1,8 @@
 """MMDetection's 1x schedule, counted in iterations.
 
-8 GPUs with 2 images each, and a rate of 0.02, which is the paper's. So are the
-drops at 70 % and 90 % of the iterations. Both are known at second hand
-(configs/README.md).
+The batch is MMDetection's, 8 GPUs with 2 images each. The rate of 0.02 and its
+drops at 70 % and 90 % of the iterations are the paper's (section 4). They
+are known at second hand (configs/README.md).
 """
 
 _base_ = 'mmdet::_base_/schedules/schedule_1x.py'

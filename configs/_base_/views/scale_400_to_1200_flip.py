@@ -1,6 +1,7 @@
 """The paper's 18 views: shorter side 400, 500, ... 1200, each also flipped.
 
-The scales and the flip are known at second hand (configs/README.md).
+The scales and the flip (section 4) are known at second hand
+(configs/README.md).
 
 `scale` is that of MMDetection's `Resize`: bounds of the longest and of the
 shortest side. The longest is 5/3 of the shorter one, as in the training scale

@@ -44,7 +44,7 @@ class AnnotationHook(DetectionHook):
         labeled: dict,
         held_out: Sequence[dict] = (),
         selection: dict | None = None,
-        **kwargs: Any,  # noqa: ANN401 - `DetectionHook` has their types
+        **kwargs: Any,
     ) -> None:
         super().__init__(labeled, **kwargs)
         self.held_out = held_out
@@ -54,7 +54,7 @@ class AnnotationHook(DetectionHook):
         """Check that no image is in the labeled set or in a held-out set.
 
         Args:
-            paths: The images to annotate, see `image_paths`.
+            paths: The images to annotate, see `resolve_paths`.
 
         Raises:
             CocoError: With the number of shared images and the first of them.

@@ -8,8 +8,8 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ..coco.reading import CocoError, name_error, read_coco
-from ..coco.schema import repeated
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error, find_repeated
 from ..files.images import (
     IMAGE_SUFFIXES,
     ImageError,
@@ -34,8 +34,8 @@ class UnlabeledDataset(BaseDetDataset):
             `file_name`). With `''`, the data set has every image below
             `data_prefix['img']`, at any depth, whose suffix is one of
             `IMAGE_SUFFIXES` in upper or lower case. Of these, images with a
-            name that no COCO file may have (see `name_error`) are listed as
-            unreadable.
+            name that no COCO file may have (see `find_name_error`) are
+            listed as unreadable.
         **kwargs: The arguments of `BaseDetDataset`: `data_prefix`, a
             `dict(img=FOLDER)`; `data_root`; `metainfo` with the classes of
             the teacher; `pipeline`.
@@ -84,7 +84,7 @@ class UnlabeledDataset(BaseDetDataset):
                 img_path=str(folder / info['file_name']),
                 img_id=number if info['id'] is None else info['id'],
                 file_name=as_utf8(info['file_name']),
-                name_error=name_error(info['file_name']),
+                name_error=find_name_error(info['file_name']),
                 image_id=info['id'],
             )
             for number, info in enumerate(infos, 1)
@@ -199,7 +199,7 @@ def check_unique(values: list, key: str, source: str) -> None:
         CocoError: With the number of values that occur more than once, and
             the first of them.
     """
-    twice = repeated(values)
+    twice = find_repeated(values)
     if twice:
         raise CocoError(
             f'{source}: {len(twice)} values of `{key}` occur more than '

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ..coco.reading import check_classes, check_disjoint, image_paths
+from ..coco.reading import check_classes, check_disjoint, resolve_paths
 from ..detections.store import DetectionStore
 from ..inference.checkpoints import check_checkpoint_classes, check_weights
 from ..inference.tta import MultiViewTTA
@@ -109,13 +109,13 @@ class DetectionHook(Hook):
             self.labeled['ann_file'],
         )
         folder = dataset.data_prefix['img']
-        self.check_images(image_paths(dataset.image_ids(), folder))
+        self.check_images(resolve_paths(dataset.image_ids(), folder))
 
     def check_images(self, paths: Mapping[str, str]) -> None:
         """Check that no image to annotate is in the labeled set.
 
         Args:
-            paths: The images to annotate, see `image_paths`.
+            paths: The images to annotate, see `resolve_paths`.
 
         Raises:
             CocoError: With the number of shared images and the first of them.

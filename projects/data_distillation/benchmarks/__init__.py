@@ -1,4 +1,4 @@
-"""Speed and memory of annotation and of selection.
+"""Measuring the speed and the memory of annotation and selection.
 
 It may import every package but `experiment`, `report` and `scaffold`.
 """

@@ -1,12 +1,13 @@
-"""How fast is annotation, beside MMDetection's own way and beside its limit?
+"""Compares the speed of annotation with MMDetection's and with its limit.
 
-Ways to put the same views of the same images through the same teacher take
-turns, some images at a time, so that what else the machine does hits all of
-them alike:
+Several variants run the same teacher on the same views of the same images.
+They take turns, a few images at a time, so that other load on the machine
+affects all of them alike:
 
 - exact, fast: `MultiViewTTA` in this mode, with store and selection, as
   `tools/test.py` runs it;
-- bare exact, bare fast: only the forward passes of the same batches;
+- bare exact, bare fast: only the forward passes of the same batches, which are
+  the limit;
 - stock: `DetTTAModel` with mmcv's `TestTimeAug`, without an evaluator.
 """
 
@@ -35,21 +36,22 @@ from ..text import format_table
 from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 
-# Boxes of one class that overlap more are called the same; see `difference`.
+# Boxes of one class that overlap more than this count as the same box.
 SAME_BOX = 0.95
 
 
 @dataclass
 class Variant:
-    """One variant to annotate, and what came of it so far.
+    """A variant of annotation, and its results so far.
 
     Args:
-        prepare: Takes the indices of some images and returns what annotates
-            them and tells how many seconds that took.
-        found: File name -> merged detections, which `prepare` fills.
-        seconds: The time of each turn.
-        peaks_mib: The most memory of the process (on a GPU: of the GPU) in
-            each turn, in MiB.
+        prepare: A function that takes the indices of some images and returns
+            a second function. The second one annotates the images and returns
+            the seconds that this took.
+        found: File name -> merged detections, which the second function adds.
+        seconds: The seconds of each turn.
+        peaks_mib: The peak memory of each turn in MiB: that of the GPU if
+            there is one, otherwise that of the process.
     """
 
     prepare: Callable[[Sequence[int]], Callable[[], float]]
@@ -58,7 +60,11 @@ class Variant:
     peaks_mib: list[float] = field(default_factory=list)
 
     def take_turn(self, indices: Sequence[int]) -> None:
-        """Annotate some images, and note time and memory."""
+        """Annotate some images, and record the time and the memory.
+
+        Args:
+            indices: The indices of the images in the dataset.
+        """
         run = self.prepare(indices)
         reset_peak_memory()
         self.seconds.append(run())
@@ -66,10 +72,10 @@ class Variant:
 
 
 class Collector(Hook):
-    """Keeps what a test run detects, by file name, and how long it took.
+    """Collects the detections of a test run by file name, and its time.
 
-    Of the time, what any run does once is left out: reading annotation files
-    and the checkpoint at the start, selection and export at the end.
+    The time does not include what a run does only once: reading annotation
+    files and the checkpoint at the start, and selection and export at the end.
     """
 
     def __init__(self) -> None:
@@ -93,7 +99,7 @@ class Collector(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[DetDataSample] | None = None,
     ) -> None:
-        """Keep the samples of a batch."""
+        """Collect the samples of a batch."""
         for sample in outputs or ():
             self.found[sample.file_name] = sample.cpu()
 
@@ -102,13 +108,13 @@ class Comparison:
     """Lets the variants take turns, and compares them.
 
     Args:
-        cfg: An annotate config whose views are scales and flips.
-        checkpoint: The teacher's.
-        modes: Which modes of `MultiViewTTA` to run.
-        work_dir: Where the runs write.
+        cfg: The config of an annotation whose views are scales and flips.
+        checkpoint: The checkpoint of the teacher.
+        modes: The modes of `MultiViewTTA` to run.
+        work_dir: The folder to which the runs write.
 
     Raises:
-        ValueError: If stock TTA cannot make the views.
+        ValueError: If MMDetection's TTA cannot make the views.
     """
 
     def __init__(
@@ -133,17 +139,19 @@ class Comparison:
         self._add('stock', make_stock_config(cfg), work_dir)
 
     def run(self, num_images: int, images_per_turn: int) -> dict:
-        """Annotate, in turns, after one image that does not count.
+        """Annotate in turns, after a first image that does not count.
 
         Args:
-            num_images: How many images, from the first.
-            images_per_turn: How many of them at a time.
+            num_images: The number of images to annotate, starting with the
+                first one; at most all images are annotated.
+            images_per_turn: The number of images in a turn.
 
         Returns:
-            The report: for each variant `images_per_second`, `peaks_mib` (turn
-            by turn) and `bbox_mAP` (None where there is nothing to evaluate);
-            for each mode also `speed_of_stock`, `share_of_bare_passes`
-            (medians over the turns) and `difference`.
+            The report with `images`, their number, and `variants`. Each
+            variant has `images_per_second`, `peaks_mib` (of each turn) and
+            `bbox_mAP` (None if there is nothing to evaluate). Each mode also
+            has `speed_of_stock` and `share_of_bare_passes`, both medians over
+            the turns, and `difference`, see `compare_boxes`.
         """
         num_images = min(num_images, len(self.dataset))
         for variant in self.variants.values():
@@ -156,11 +164,11 @@ class Comparison:
                 variant.take_turn(range(start, end))
         return dict(
             images=num_images,
-            variants={name: self._report(name) for name in self.variants},
+            variants={name: self._describe(name) for name in self.variants},
         )
 
     def _add(self, name: str, cfg: Config, work_dir: Path) -> Runner:
-        """Add a variant that is a test run of a config."""
+        """Add a variant that is a test run of a config; return its runner."""
         cfg.work_dir = str(work_dir / name)
         cfg.experiment_name = name
         cfg.default_hooks = dict(logger=None)
@@ -174,7 +182,7 @@ class Comparison:
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
 
         def prepare(indices: Sequence[int]) -> Callable[[], float]:
-            """Return the test loop over these images, none of them done."""
+            """Prepare the test loop for these images, as if none were done."""
             shutil.rmtree(work_dir / name / 'detections', ignore_errors=True)
             loader = {
                 **cfg.test_dataloader,
@@ -184,20 +192,20 @@ class Comparison:
             return run
 
         def run() -> float:
-            """Run the test loop; return its seconds."""
+            """Run the test loop, and return its seconds."""
             runner.test_loop.run()
             return collector.seconds
 
         self.variants[name] = Variant(prepare, collector.found)
         return runner
 
-    def _report(self, name: str) -> dict:
+    def _describe(self, name: str) -> dict:
         variant, stock = self.variants[name], self.variants['stock']
         num_images = len(stock.found)
         report = dict(
             images_per_second=num_images / sum(variant.seconds),
             peaks_mib=variant.peaks_mib,
-            bbox_mAP=self._map(variant),
+            bbox_mAP=self._evaluate(variant),
         )
         bare = self.variants.get(f'bare {name}')
         if bare:
@@ -212,7 +220,7 @@ class Comparison:
             )
         return report
 
-    def _map(self, variant: Variant) -> float | None:
+    def _evaluate(self, variant: Variant) -> float | None:
         if not (self.truth and variant.found):
             return None
         rows = map(make_boxes_row, variant.found.values())
@@ -224,9 +232,10 @@ class BarePasses:
     """The forward passes of annotation, and nothing else.
 
     Args:
-        model: Ours, which has annotated an image: its detector is prepared.
+        model: Our model. It must have annotated an image, so that its detector
+            is prepared.
         dataset: The images.
-        batch_size: How many images the data loader of annotation gives.
+        batch_size: The batch size of the data loader of annotation.
     """
 
     model: MultiViewTTA
@@ -234,19 +243,27 @@ class BarePasses:
     batch_size: int
 
     def prepare(self, indices: Sequence[int]) -> Callable[[], float]:
-        """Make the views of some images; return what runs the detector."""
+        """Make the views of some images.
+
+        Args:
+            indices: The indices of the images in the dataset.
+
+        Returns:
+            A function that runs the detector on all views and returns the
+            seconds that this took.
+        """
         model = self.model
         all_pixels = [
             (make_pixels(batch), batch)
             for start in range(0, len(indices), self.batch_size)
             for batch in model.batches(
-                self._views(indices[start : start + self.batch_size])
+                self._make_views(indices[start : start + self.batch_size])
             )
         ]
 
         @torch.no_grad()
         def run() -> float:
-            """Run the detector on every batch; return the seconds."""
+            """Run the detector on every batch, and return the seconds."""
             start = read_clock()
             with torch.autocast(model.device.type, enabled=False):
                 for pixels, batch in all_pixels:
@@ -257,11 +274,11 @@ class BarePasses:
 
         return run
 
-    def _views(self, indices: Sequence[int]) -> list[MadeView]:
-        """List the views of some images."""
+    def _make_views(self, indices: Sequence[int]) -> list[MadeView]:
+        """Make the views of some images."""
         data = [self.dataset[i] for i in indices]
         return list_made_views(
-            self.model.views,
+            self.model.views or (),
             [one['inputs'] for one in data],
             [one['data_samples'] for one in data],
             self.model.device,
@@ -271,7 +288,12 @@ class BarePasses:
 def compute_median_ratio(
     some: Sequence[float], others: Sequence[float]
 ) -> float:
-    """Return the median of the ratios, turn by turn."""
+    """Compute the ratio of each turn, and return the median.
+
+    Args:
+        some: The numerator of each turn.
+        others: The denominator of each turn.
+    """
     ratios = [one / other for one, other in zip(some, others, strict=True)]
     return statistics.median(ratios)
 
@@ -281,15 +303,17 @@ def compare_boxes(
 ) -> dict:
     """Compare the boxes of two variants.
 
+    A box of stock is matched if one of our boxes of the same class overlaps it
+    by more than `SAME_BOX`.
+
     Args:
         ours: File name -> detections.
         stock: File name -> detections, of the same images.
 
     Returns:
-        `matched`, the share of stock's boxes for which ours have one of the
-        same class that overlaps it by more than `SAME_BOX`, and of these the
-        largest difference of a coordinate, `pixels`, and of the score,
-        `score`.
+        `matched`, the share of stock's boxes that are matched; and over the
+        matched boxes `pixels`, the largest difference of a coordinate, and
+        `score`, the largest difference of the score.
     """
     num_boxes, matched = 0, []
     for name, sample in stock.items():
@@ -314,7 +338,7 @@ def compare_boxes(
 
 
 def format_report(report: dict) -> str:
-    """Make a table of a report, for people."""
+    """Format a report of `Comparison.run` as a table for the user."""
     columns = Table('variant', title=f'{report["images"]} images')
     for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
         columns.add_column(title, justify='right')
@@ -340,5 +364,5 @@ def format_report(report: dict) -> str:
 
 
 def format_or_blank(value: float | None, spec: str) -> str:
-    """Format a number; None as nothing."""
+    """Format a number; None as an empty text."""
     return '' if value is None else format(value, spec)

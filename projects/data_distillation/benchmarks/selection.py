@@ -1,7 +1,8 @@
-"""Measures selection on made-up detections, beside the way of other projects.
+"""Compares the speed of selection with that of earlier projects.
 
-Earlier data distillation for MMDetection 2 keeps all results in one pickle and
-tries 91 scores for each class, in Python lists.
+Both run on made-up detections. Earlier data distillation for MMDetection 2
+keeps all results in one pickle and tries 91 scores for each class, in Python
+lists.
 """
 
 import json
@@ -24,15 +25,13 @@ from ..detections.store import DetectionStore
 from ..selection.export import select_labels
 from .memory import read_process_peak_mib
 
-SIDE = 1000  # of all images, pixels
-
-
-IMAGES_PER_SHARD = 100  # as DetectionStore has it
-
-
+# The width and height of all images, in pixels.
+SIDE = 1000
+# The same as in DetectionStore.
+IMAGES_PER_SHARD = 100
+# So many images are made up at once.
 IMAGES_AT_ONCE = 20_000
-
-
+# The scores that the earlier projects try.
 GRID = np.linspace(0.1, 1, 91)
 
 
@@ -46,11 +45,11 @@ def write_store(
     """Write a detection store of made-up detections.
 
     Args:
-        folder: Where to.
-        num_images: Its images.
-        per_image: The detections on each.
-        num_classes: The first ones are more frequent.
-        seed: Of the detections.
+        folder: The folder of the store, which must not exist yet.
+        num_images: The number of images.
+        per_image: The number of detections on each image.
+        num_classes: The number of classes; the first are more frequent.
+        seed: The seed of the detections.
     """
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
@@ -71,13 +70,16 @@ def make_up_rows(
     num_classes: int,
     random: np.random.Generator,
 ) -> pa.Table:
-    """Make up rows of a store.
+    """Make up rows of a detection store.
 
     Args:
-        ids: Shape (n,), of the images.
-        per_image: The detections on each.
-        num_classes: The first ones are more frequent.
-        random: Draws them.
+        ids: The ids of the images, shape (n,).
+        per_image: The number of detections on each image.
+        num_classes: The number of classes; the first are more frequent.
+        random: The generator that draws the detections.
+
+    Returns:
+        The rows, with `shards.SCHEMA`, in the order of `ids`.
     """
     num = len(ids) * per_image
     corners = random.integers(0, SIDE - 200, (num, 2))
@@ -112,12 +114,12 @@ def make_up_rows(
 def write_labeled(
     path: Path, num_images: int = 1000, num_classes: int = 80
 ) -> None:
-    """Write a COCO file with 7 instances an image, as COCO has.
+    """Write a COCO file with 7 instances per image, as in COCO.
 
     Args:
-        path: Where to.
-        num_images: Its images.
-        num_classes: Its classes.
+        path: The file to write.
+        num_images: The number of images.
+        num_classes: The number of classes.
     """
     annotations = [
         dict(
@@ -137,13 +139,15 @@ def write_labeled(
 
 
 def write_pickle(store: Path, path: Path, num_classes: int = 80) -> None:
-    """Write a store's detections as MMDetection 2 has them.
+    """Write the detections of a store in the format of MMDetection 2.
+
+    The format is a list over the images. Each entry is a list over the classes
+    of arrays of shape (n, 5), with the boxes (xyxy) and the scores.
 
     Args:
-        store: Its folder.
-        path: For a list over images of a list over classes of arrays of shape
-            (n, 5), bboxes_xyxy and score.
-        num_classes: The classes.
+        store: The folder of the store.
+        path: The pickle file to write.
+        num_classes: The number of classes.
     """
     table = DetectionStore(store).read()
     bounds = np.cumsum(pc.list_value_length(table['scores']).to_numpy())[:-1]
@@ -163,12 +167,12 @@ def write_pickle(store: Path, path: Path, num_classes: int = 80) -> None:
 def select_with_a_grid(
     results: Path, labeled_file: Path, out_file: Path
 ) -> None:
-    """Select as the earlier projects do: everything in lists, 91 tries.
+    """Select as the earlier projects do, with lists and 91 trials.
 
     Args:
-        results: See `write_pickle`.
-        labeled_file: COCO file of the labeled images.
-        out_file: COCO file to write.
+        results: The pickle file that `write_pickle` writes.
+        labeled_file: The COCO file of the labeled images.
+        out_file: The COCO file to write.
     """
     labeled = read_coco(labeled_file)
     num_instances: dict = defaultdict(int)
@@ -209,21 +213,22 @@ def select_with_a_grid(
 
 
 def measure(function: Callable, *arguments: object) -> dict:
-    """Run a function in a process of its own.
+    """Run a function in a process of its own, and measure it.
 
     Args:
-        function: What to run.
-        *arguments: Its arguments.
+        function: The function to run.
+        *arguments: The arguments of the function.
 
     Returns:
-        `seconds`, without the start of the process, and `peak_mib`, with it.
+        `seconds`, the time of the function without the start of the process,
+        and `peak_mib`, the peak memory of the whole process.
     """
     with multiprocessing.get_context('spawn').Pool(1) as pool:
         return pool.apply(time_call, (function, *arguments))
 
 
 def time_call(function: Callable, *arguments: object) -> dict:
-    """Run a function; see `measured`."""
+    """Run a function and return its time and memory, see `measure`."""
     start = time.perf_counter()
     function(*arguments)
     seconds = time.perf_counter() - start
@@ -233,16 +238,16 @@ def time_call(function: Callable, *arguments: object) -> dict:
 
 
 def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
-    """Measure selection on made-up detections.
+    """Measure our selection, and that of the earlier projects if wanted.
 
     Args:
-        folder: An empty one, for the detections and the files.
-        num_images: How many images, with 10 detections each.
-        with_grid: Measure the way of the earlier projects too, which needs
-            some 2 GiB for 100,000 images.
+        folder: An empty folder for the detections and the files.
+        num_images: The number of images, with 10 detections each.
+        with_grid: Whether to measure the selection of the earlier projects as
+            well, which needs about 5 GiB for 100,000 images.
 
     Returns:
-        `ours` and, if wanted, `grid`, see `measured`.
+        `num_images`, `ours` and, if wanted, `grid`; see `measure`.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     write_store(store, num_images)

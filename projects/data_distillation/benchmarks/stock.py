@@ -1,4 +1,4 @@
-"""MMDetection's own test-time augmentation, to compare with."""
+"""Makes configs of MMDetection's own test-time augmentation, to compare."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,10 @@ META_KEYS = (
 
 
 def make_stock_config(cfg: Config) -> Config:
-    """Return the config with which MMDetection runs the same views.
+    """Make the config with which MMDetection runs the same views.
+
+    Args:
+        cfg: The config of an annotation.
 
     Raises:
         ValueError: If the views are not all flips of all scales.
@@ -40,7 +43,10 @@ def make_stock_config(cfg: Config) -> Config:
 
 
 def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
-    """Return the `TestTimeAug` that makes the same views.
+    """Make the `TestTimeAug` that makes the same views.
+
+    Args:
+        views: The views of the annotation, each a list of transforms.
 
     Raises:
         ValueError: If the views are not all flips of all scales.
@@ -54,7 +60,7 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
     if not is_grid:
         raise ValueError(
             'to compare with TestTimeAug, `views` must be every flip of every '
-            f'scale, [Resize] or [Resize, Flip], got {views}'
+            f'scale, as [Resize] or [Resize, Flip], got {views}'
         )
     resizes = [
         dict(scale, keep_ratio=scale.get('keep_ratio', True))
@@ -71,7 +77,7 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
 
 
 def make_stock_flip(flip: dict | None = None) -> dict:
-    """Return MMDetection's transform for one of our flips, or for none."""
+    """Make MMDetection's transform for one of our flips; None for no flip."""
     if flip is None:
         return dict(type='RandomFlip', prob=0.0)
     direction = flip.get('direction', 'horizontal')
@@ -79,7 +85,7 @@ def make_stock_flip(flip: dict | None = None) -> dict:
 
 
 def drop_repeats(values: Iterable) -> list:
-    """Return the different values, in order; they need not be hashable."""
+    """Return each value once, in order; values need not be hashable."""
     different: list = []
     for value in values:
         if value not in different:

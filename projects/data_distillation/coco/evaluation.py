@@ -1,6 +1,7 @@
 """How good are detections and pseudo labels, where the truth is known?
 
-By one figure each; `label_quality.py` has them by class.
+The functions give one figure for all classes; `quality/label_quality.py` gives
+the figures of each class.
 """
 
 import contextlib
@@ -10,7 +11,12 @@ from pathlib import Path
 
 from pycocotools.cocoeval import COCOeval
 
-from .matching import find_images, found_boxes, index, match
+from .matching import (
+    find_image_ids,
+    index_annotations,
+    make_results,
+    match_boxes,
+)
 from .reading import CocoError, read_coco
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
@@ -19,32 +25,33 @@ METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 def pseudo_label_quality(
     pseudo_file: str | Path, truth_file: str | Path, iou: float = 0.5
 ) -> dict:
-    """Match pseudo labels with the truth by COCO's rules and count.
+    """Match pseudo labels with the truth by COCO's rules and count them.
 
-    See `matching.py`. Crowds in the file of pseudo labels are regions that
-    the student shall ignore, and no labels: they count nowhere.
+    `matching.py` says how they are matched. Crowds in the file of pseudo
+    labels are regions that the student ignores. They are not labels and count
+    nowhere.
 
     Args:
-        pseudo_file: COCO file with scores.
-        truth_file: COCO file with the same category ids and, by file name,
-            the same images; objects on others count as not found.
-        iou: Overlap from which a label is right, in (0, 1].
+        pseudo_file: The COCO file of the pseudo labels, with scores.
+        truth_file: A COCO file with the same category ids and with the same
+            images by file name. Objects on other images count as not found.
+        iou: The least IoU at which a pseudo label is right, in (0, 1].
 
     Returns:
-        `images`, `instances` (pseudo labels, also those on crowd regions of
-        the truth), `precision` and `recall`; these are None if there is
-        nothing to divide by.
+        `images`, `instances` (all pseudo labels, also those on crowd regions
+        of the truth), `precision` and `recall`, both in [0, 1] or None if
+        there is nothing to divide by.
 
     Raises:
-        FileNotFoundError: If a file is not there.
+        FileNotFoundError: If a file does not exist.
         CocoError: If the truth lacks an image of the pseudo labels.
         ValueError: If `iou` is out of range.
     """
     truth = read_coco(truth_file, 'images', 'categories')
-    pseudo = with_image_ids_of(truth, read_coco(pseudo_file, 'images'))
+    pseudo = adopt_image_ids(truth, read_coco(pseudo_file, 'images'))
     labels = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
     image_ids = [image['id'] for image in truth['images']]
-    matches = match(truth, labels, image_ids, iou)
+    matches = match_boxes(truth, labels, image_ids, iou)
     num_right = sum(int(m.is_right.sum()) for m in matches)
     num_found = sum(len(m.scores) for m in matches)
     num_truth = sum(m.num_truth for m in matches)
@@ -56,10 +63,15 @@ def pseudo_label_quality(
     )
 
 
-def with_image_ids_of(truth: dict, pseudo: dict) -> dict:
-    """Return pseudo labels whose images have the truth's ids.
+def adopt_image_ids(truth: dict, pseudo: dict) -> dict:
+    """Return the pseudo labels with the truth's ids of their images.
 
-    Images of a folder were given ids of their own.
+    The images of a folder were given ids of their own when they were
+    annotated.
+
+    Args:
+        truth: A COCO object with the true objects.
+        pseudo: A COCO object with pseudo labels. It is not changed.
 
     Raises:
         CocoError: If an image is not in the truth.
@@ -87,9 +99,9 @@ def detection_metrics(
     """Evaluate detections, before any selection, by COCO's rules.
 
     Args:
-        rows: One for each image to evaluate, with the names and values of
+        rows: One row for each image to evaluate, with the names and values of
             `shards.SCHEMA`; labels number the truth's categories.
-        truth_file: COCO file of the true objects.
+        truth_file: The COCO file of the true objects.
 
     Returns:
         `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75`, from 0 to 1; -1 if these
@@ -103,8 +115,8 @@ def detection_metrics(
     rows = list(rows)
     return coco_metrics(
         truth,
-        found_boxes(rows, truth, truth_file),
-        find_images(rows, truth, truth_file),
+        make_results(rows, truth, truth_file),
+        find_image_ids(rows, truth, truth_file),
     )
 
 
@@ -115,12 +127,15 @@ def coco_metrics(
 
     Args:
         truth: A COCO object with the true objects.
-        results: The detections; with none, the metrics are 0.
-        image_ids: The images to evaluate.
+        results: The detections; see `matching.make_results`.
+        image_ids: The ids of the images to evaluate.
+
+    Returns:
+        See `detection_metrics`; all 0 if there are objects and no detection.
     """
-    with contextlib.redirect_stdout(io.StringIO()):
-        objects = index(truth['categories'], truth['annotations'])
-        found = index(truth['categories'], results)
+    with contextlib.redirect_stdout(io.StringIO()):  # It prints.
+        objects = index_annotations(truth['categories'], truth['annotations'])
+        found = index_annotations(truth['categories'], results)
         evaluation = COCOeval(objects, found, 'bbox')
         evaluation.params.imgIds = image_ids
         evaluation.evaluate()

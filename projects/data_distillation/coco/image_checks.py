@@ -1,8 +1,8 @@
 """Checks of the images of COCO files: readable, of that size, in one file.
 
-An image that is in the training and in the validation set makes the figures
-of a run worthless. Copies are found by the SHA-256 of their bytes, copies that
-were scaled or saved anew by a perceptual hash.
+An image that is both in the training set and in the validation set makes the
+figures of a run worthless. Copies are found by the SHA-256 of their bytes,
+copies that were scaled or saved again by a perceptual hash.
 """
 
 import hashlib
@@ -21,23 +21,27 @@ from rich.console import Console
 from rich.progress import track
 
 from ..files.images import ImageError, decode, read_image_file
-from .checks import check_file, check_together
-from .problems import CocoFile, Problem
-from .reading import name_error
+from .checks import check_file
+from .joint_checks import check_together
+from .problems import Problem
+from .schema import find_name_error
+from .tables import CocoFile
 
 # 256 bits. Measured on the 364 photographs of BCCD, which resemble each other
-# (cells on one ground): saved anew as JPEG of quality 30 to 90, scaled by 1/4
-# to 2, or made brighter, at most 10 bits differ (18 for quality 10); two shots
-# of one scene differ in 24, all other pairs in 90 to 168. With 64 bits the
-# nearest different pair is at 14: too near for the pairs of a large set.
+# (cells on the same background): at most 10 bits differ between an image and a
+# copy that is saved as JPEG of quality 30 to 90, scaled by 1/4 to 2, or made
+# brighter (18 for quality 10). Two shots of one scene differ in 24 bits, all
+# other pairs in 90 to 168. With 64 bits the nearest different pair would be at
+# 14: too near for the pairs of a large set.
 HASH_SIDE = 16
 MAX_DISTANCE = 40
-# Gray levels, standard deviation. Images below, blank ones above all, have
-# hashes of noise or all the same; in BCCD the least is 11.
+# The least standard deviation in gray levels. The hash of an image below it is
+# noise, and all blank images have the same one. The least in BCCD is 11.
 MIN_CONTRAST = 4.0
-# Pixels of the side of the image that is hashed; imagehash's own.
+# The side in pixels of the image that is hashed, as imagehash sets it.
 THUMBNAIL_SIDE = 4 * HASH_SIDE
-# Rows of a part of the matrix of distances; 120,000 columns are 120 MB.
+# The rows of one part of the matrix of distances; with 120,000 columns a part
+# takes 120 MB.
 CHUNK = 256
 
 
@@ -46,11 +50,12 @@ class ImageFacts:
     """What was found out about an image file.
 
     Args:
-        error: Why it cannot be read; `''` if it can.
-        size_wh: As it is decoded for training, EXIF rotation applied.
-        digest: SHA-256 of its bytes.
+        error: Why the file cannot be read; `''` if it can.
+        size_wh: Width and height in pixels as it is decoded for training, with
+            EXIF rotation applied.
+        digest: The SHA-256 of its bytes.
         bits: Its perceptual hash, shape (`HASH_SIDE` ** 2,), +1 or -1,
-            float32; None if it has too little contrast for one.
+            float32; None if its contrast is too low for one.
     """
 
     error: str = ''
@@ -59,8 +64,8 @@ class ImageFacts:
     bits: np.ndarray | None = None
 
 
-def read_image(path: str) -> ImageFacts:
-    """Read an image as annotation does, and hash it."""
+def read_facts(path: str) -> ImageFacts:
+    """Read an image file as annotation does, and hash it."""
     try:
         content = read_image_file(path)
         pixels = decode(content)
@@ -68,17 +73,17 @@ def read_image(path: str) -> ImageFacts:
         return ImageFacts(str(error))
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(content).digest()
-    return ImageFacts('', (width, height), digest, perceptual_bits(pixels))
+    return ImageFacts('', (width, height), digest, hash_pixels(pixels))
 
 
-def perceptual_bits(pixels: np.ndarray) -> np.ndarray | None:
-    """Hash what an image shows.
+def hash_pixels(pixels: np.ndarray) -> np.ndarray | None:
+    """Compute the perceptual hash of an image.
 
     Args:
         pixels: Shape (height, width, 3), BGR, uint8.
 
     Returns:
-        As in `ImageFacts`.
+        See `ImageFacts.bits`.
     """
     gray = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     side = THUMBNAIL_SIDE
@@ -89,11 +94,11 @@ def perceptual_bits(pixels: np.ndarray) -> np.ndarray | None:
     return np.where(bits, 1, -1).astype(np.float32)
 
 
-def read_images(paths: Iterable[str]) -> dict[str, ImageFacts]:
-    """Read images, on all cores; a terminal shows how far it is.
+def read_all_facts(paths: Iterable[str]) -> dict[str, ImageFacts]:
+    """Read image files on all cores; a terminal shows the progress.
 
     Args:
-        paths: Those that occur more than once are read once.
+        paths: The paths. One that occurs more than once is read once.
 
     Returns:
         Path -> what was found out.
@@ -102,7 +107,7 @@ def read_images(paths: Iterable[str]) -> dict[str, ImageFacts]:
     console = Console(stderr=True)
     with ThreadPool(len(os.sched_getaffinity(0))) as pool:
         facts = track(
-            pool.imap(read_image, paths, chunksize=8),
+            pool.imap(read_facts, paths, chunksize=8),
             'reading images',
             len(paths),
             console=console,
@@ -117,42 +122,54 @@ class FileImages:
 
     Args:
         file: The file.
-        facts: Index of the entry -> what was found out.
+        facts: Index of the entry -> what was found out about its image. It
+            lacks the entries whose file name must not be opened.
     """
 
     file: CocoFile
     facts: dict[int, ImageFacts]
 
-    def name(self, index: int) -> str:
-        """Say which image this is."""
-        file_name = self.file.images.columns['file_name'][index]
-        return f'{self.file.images.place(index)} ({file_name!r})'
+    def file_name(self, index: int) -> str:
+        """Return the quoted file name of an entry."""
+        return repr(self.file.images.column('file_name')[index])
+
+    def describe(self, index: int) -> str:
+        """Return which image of the file this is, for a message."""
+        place = self.file.images.describe_place(index)
+        return f'{place} ({self.file_name(index)})'
+
+    def make_problem(
+        self, kind: str, index: int, what: str, advice: str
+    ) -> Problem:
+        """Make the problem of an image."""
+        images = self.file.images
+        return self.file.make_problem(kind, images, index, what, advice)
 
 
-def image_paths(file: CocoFile, folder: Path) -> dict[int, str]:
-    """Map the index of each entry to its path, if its name may be opened."""
-    names = file.images.columns['file_name']
+def join_paths(file: CocoFile, folder: Path) -> dict[int, str]:
+    """Return index of an entry -> path, where its file name may be opened."""
+    names = file.images.column('file_name')
     return {
         index: os.path.join(folder, name)
         for index, name in enumerate(names)
-        if name is not None and not name_error(name)
+        if name is not None and not find_name_error(name)
     }
 
 
 def check_images(
     files: Sequence[CocoFile], folders: Sequence[Path]
 ) -> Iterator[Problem]:
-    """Find images that cannot be read, of another size, or in two files.
+    """Find images that are unreadable, of another size, or in two files.
 
     Args:
         files: The files.
-        folders: The folder of the images of each.
+        folders: The image folder of each file.
 
     Yields:
-        The problems.
+        The problems of each file, then those of each pair of files.
     """
-    paths = [image_paths(*pair) for pair in zip(files, folders, strict=True)]
-    facts = read_images(itertools.chain(*(p.values() for p in paths)))
+    paths = [join_paths(*pair) for pair in zip(files, folders, strict=True)]
+    facts = read_all_facts(itertools.chain(*(p.values() for p in paths)))
     parts = [
         FileImages(file, {i: facts[path] for i, path in file_paths.items()})
         for file, file_paths in zip(files, paths, strict=True)
@@ -168,27 +185,26 @@ def check_readable(part: FileImages) -> Iterator[Problem]:
     """Find images that are missing or cannot be decoded."""
     for index, facts in part.facts.items():
         if facts.error:
-            name = part.file.images.columns['file_name'][index]
-            yield part.file.problem(
+            yield part.make_problem(
                 'image unreadable',
-                part.file.images,
                 index,
-                f'{name!r} cannot be read ({facts.error})',
+                f'{part.file_name(index)} cannot be read ({facts.error})',
                 'put it there, or remove the entry and its annotations',
             )
 
 
 def check_sizes(part: FileImages) -> Iterator[Problem]:
-    """Find images whose size is not that in the file."""
-    columns = part.file.images.columns
+    """Find images whose size is not the size in the file."""
+    columns = map(part.file.images.column, ('width', 'height'))
+    sizes = list(zip(*columns, strict=True))
     for index, facts in part.facts.items():
-        size = columns['width'][index], columns['height'][index]
+        size = sizes[index]
         if not facts.error and None not in size and size != facts.size_wh:
-            yield size_problem(part.file, index, size, facts.size_wh)
+            yield make_size_problem(part, index, size, facts.size_wh)
 
 
-def size_problem(
-    file: CocoFile,
+def make_size_problem(
+    part: FileImages,
     index: int,
     size_wh: tuple[float, float],
     decoded_wh: tuple[int, int],
@@ -202,82 +218,89 @@ def size_problem(
     if size_wh == decoded_wh[::-1]:
         what += ', transposed by EXIF (or width and height are confused)'
         advice = 'swap them, and turn the boxes if they do not fit the image'
-    return file.problem('image size', file.images, index, what, advice)
+    return part.make_problem('image size', index, what, advice)
 
 
 def check_leaks(first: FileImages, second: FileImages) -> Iterator[Problem]:
-    """Find the images of a file that an earlier one has as well.
+    """Find images that are in two files.
 
-    One problem per image of the second file: the same bytes if there are
-    such, else the image that looks most alike, if it looks alike enough.
+    Args:
+        first: The images of one file.
+        second: The images of another file.
+
+    Yields:
+        At most one problem for each image of the second file: its exact copy
+        if there is one, else the image that looks most like it, if the two
+        look alike enough.
     """
     digests = {f.digest: i for i, f in first.facts.items() if not f.error}
     others = {}
     for index, facts in second.facts.items():
         if facts.digest in digests:
-            yield copy_problem(first, second, digests[facts.digest], index)
+            known = digests[facts.digest]
+            yield make_copy_problem(first, second, known, index)
         else:
             others[index] = facts
-    for match in nearest(hashed(first.facts), hashed(others)):
-        yield near_problem(first, second, *match)
+    for match in find_nearest(stack_hashes(first.facts), stack_hashes(others)):
+        yield make_near_problem(first, second, *match)
 
 
-def copy_problem(
+def make_copy_problem(
     first: FileImages, second: FileImages, known: int, index: int
 ) -> Problem:
-    """Make the problem of an image that is in two files."""
-    return second.file.problem(
+    """Make the problem of an image that is an exact copy of a known one."""
+    return second.make_problem(
         f'copies from {first.file.path}',
-        second.file.images,
         index,
-        f'{second.file.images.columns["file_name"][index]!r} is '
-        f'{first.name(known)} of {first.file.path}, byte for byte',
+        f'{second.file_name(index)} is {first.describe(known)} of '
+        f'{first.file.path}, byte for byte',
         'take it out of one of the files',
     )
 
 
-def near_problem(
+def make_near_problem(
     first: FileImages,
     second: FileImages,
     known: int,
     index: int,
     distance: int,
 ) -> Problem:
-    """Make the problem of an image that looks like one of another file."""
-    return second.file.problem(
+    """Make the problem of an image that looks like a known one."""
+    return second.make_problem(
         f'near-duplicates from {first.file.path}',
-        second.file.images,
         index,
-        f'{second.file.images.columns["file_name"][index]!r} looks like '
-        f'{first.name(known)} of {first.file.path} ({distance} of '
-        f'{HASH_SIDE**2} bits of their perceptual hashes differ)',
+        f'{second.file_name(index)} looks like {first.describe(known)} of '
+        f'{first.file.path} ({distance} of {HASH_SIDE**2} bits of their '
+        'perceptual hashes differ)',
         'look at both; if they show the same, take one out',
     )
 
 
-def hashed(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
-    """List the images that have a perceptual hash, and the hashes."""
+def stack_hashes(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
+    """Return the indices of the images that have a hash, and the hashes."""
     bits = {i: f.bits for i, f in facts.items() if f.bits is not None}
     rows = np.array(list(bits.values()), np.float32)
     return list(bits), rows.reshape(-1, HASH_SIDE**2)
 
 
-def nearest(
+def find_nearest(
     known: tuple[list[int], np.ndarray], asked: tuple[list[int], np.ndarray]
 ) -> Iterator[tuple[int, int, int]]:
-    """Find the most similar image for each, if it is similar enough.
+    """Find the most similar known image for each image that is similar enough.
 
     Args:
-        known: Indices and hashes, shape (n, bits), +1 or -1.
+        known: The indices of the known images and their hashes, shape
+            (n, bits), +1 or -1.
         asked: The same of the images to find something for.
 
     Yields:
-        Known index, asked index, and how many bits differ.
+        The index of the known image, the index of the other one, and the
+        number of bits that differ, which is at most `MAX_DISTANCE`.
     """
     if not known[0]:
         return
     for start in range(0, len(asked[0]), CHUNK):
-        # Bits that agree minus bits that differ.
+        # The number of bits that agree minus the number of bits that differ.
         products = asked[1][start : start + CHUNK] @ known[1].T
         best = products.argmax(1)
         agreement = np.take_along_axis(products, best[:, None], 1)[:, 0]
@@ -293,12 +316,12 @@ def find_problems(
     """Yield the problems of files that are used together.
 
     Args:
-        files: COCO files; the first is what the others are compared with.
-        folders: Of the images, one for all files or one for each; None to
-            leave the images alone.
+        files: The files; all others are compared with the first one.
+        folders: The image folders: one for all files, or one for each file.
+            None leaves the images unchecked.
 
     Yields:
-        The problems of each, then those of all together.
+        The problems of each file, then those of all files together.
     """
     for file in files:
         yield from check_file(file)

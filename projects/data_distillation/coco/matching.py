@@ -1,11 +1,12 @@
-"""Which detections are right? Matched with the truth by COCO's rules.
+"""Which detections are right? They are matched with the truth by COCO's rules.
 
-Image by image and class by class, highest score first, each detection takes
-the free object that it overlaps most, by at least `iou`. What overlaps no
-free object but lies on a crowd region counts neither as right nor as wrong.
+The detections of each image and class are looked at by descending score. Each
+takes the free object that it overlaps most, if their IoU is at least `iou`. A
+detection that takes no object and lies on a crowd region is neither right nor
+wrong.
 
-pycocotools does the matching. What a detection takes depends on those with
-higher scores only: one matching serves all thresholds.
+pycocotools does the matching. What a detection takes depends only on the
+detections with higher scores, so one matching serves all score thresholds.
 """
 
 import contextlib
@@ -27,13 +28,13 @@ from .reading import Categories, CocoError, read_coco
 class ClassMatches:
     """The detections of one class, by descending score.
 
-    Those on crowd regions are left out. Equal scores are in the order of the
-    truth's image ids, then of the row.
+    Detections on crowd regions are left out. Equal scores are in the order of
+    the truth's image ids, and within an image in the order of its row.
 
     Args:
         scores: Shape (n,), float32.
-        is_right: Shape (n,), bool, whether a detection took an object.
-        num_truth: The objects to find, crowds left out.
+        is_right: Shape (n,), bool: whether each detection took an object.
+        num_truth: The number of objects to find, without crowds.
     """
 
     scores: np.ndarray
@@ -56,15 +57,15 @@ class ClassMatches:
         """
         return self.is_right.cumsum() / (self.num_truth or np.nan)
 
-    def at(self, min_score: float) -> tuple[int, int]:
+    def count_from(self, min_score: float) -> tuple[int, int]:
         """Count the detections whose score is at least `min_score`.
 
         Args:
-            min_score: Compared as float32, as selection does; infinity for
-                none.
+            min_score: The least score, compared as float32, as selection does;
+                infinity for no detection.
 
         Returns:
-            `num_right` and `num_found`.
+            The number of right ones, and the number of all.
         """
         is_found = self.scores >= np.float32(min_score)
         return int(self.is_right[is_found].sum()), int(is_found.sum())
@@ -76,12 +77,12 @@ def match_detections(
     """Match detections with the true objects of their images.
 
     Args:
-        rows: One for each image, with the names and values of
-            `shards.SCHEMA`; labels number the truth's categories. Boxes
-            are clipped and rounded as those of pseudo labels.
-        truth: COCO file of the true objects; those of other images do not
-            count.
-        iou: Overlap from which a detection is right, in (0, 1].
+        rows: One row for each image, with the names and values of
+            `shards.SCHEMA`; labels number the truth's categories. Boxes are
+            clipped and rounded like those of pseudo labels.
+        truth: The COCO file of the true objects. Objects of other images do
+            not count.
+        iou: The least IoU at which a detection is right, in (0, 1].
 
     Returns:
         The matches of each category, in the order of the file.
@@ -93,20 +94,21 @@ def match_detections(
     """
     content = read_coco(truth, 'images', 'categories')
     rows = list(rows)
-    image_ids = find_images(rows, content, truth)
-    return match(content, found_boxes(rows, content, truth), image_ids, iou)
+    image_ids = find_image_ids(rows, content, truth)
+    results = make_results(rows, content, truth)
+    return match_boxes(content, results, image_ids, iou)
 
 
-def match(
+def match_boxes(
     truth: dict, found: Iterable[dict], image_ids: Sequence[int], iou: float
 ) -> list[ClassMatches]:
     """Match boxes in COCO's format.
 
     Args:
         truth: A COCO object with the true objects.
-        found: COCO annotations with scores.
-        image_ids: The images to look at.
-        iou: Overlap from which a detection is right, in (0, 1].
+        found: The detections as COCO annotations with scores.
+        image_ids: The ids of the images to look at.
+        iou: The least IoU at which a detection is right, in (0, 1].
 
     Returns:
         The matches of each category, in the order of `truth`.
@@ -116,8 +118,8 @@ def match(
     """
     check_iou(iou)
     categories = truth['categories']
-    objects = index(categories, truth.get('annotations', ()))
-    detections = index(categories, found)
+    objects = index_annotations(categories, truth.get('annotations', ()))
+    detections = index_annotations(categories, found)
     evaluation = COCOeval(objects, detections, 'bbox')
     evaluation.params.imgIds = image_ids
     evaluation.params.iouThrs = np.array([iou])
@@ -128,16 +130,20 @@ def match(
     matched: dict = {category['id']: [] for category in categories}
     for one in filter(None, evaluation.evalImgs):
         matched[one['category_id']].append(one)
-    return [class_matches(images) for images in matched.values()]
+    return [join_matches(images) for images in matched.values()]
 
 
-def class_matches(images: Sequence[dict]) -> ClassMatches:
+def join_matches(images: Sequence[dict]) -> ClassMatches:
     """Join pycocotools' matches of one class on several images.
 
     Args:
-        images: Of `COCOeval.evalImgs`, with one threshold of the overlap.
+        images: Elements of `COCOeval.evalImgs`, with one IoU threshold.
+
+    Returns:
+        The matches, by descending score; no detection and no object if there
+        is no image.
     """
-    # An empty one of the type wanted, for a class that is on no image.
+    # An empty array gives a class that is on no image the right type.
     scores = [np.empty(0, np.float32)]
     is_right = [np.empty(0, bool)]
     for image in images:
@@ -153,16 +159,18 @@ def class_matches(images: Sequence[dict]) -> ClassMatches:
     )
 
 
-def index(categories: Categories, annotations: Iterable[dict]) -> COCO:
+def index_annotations(
+    categories: Categories, annotations: Iterable[dict]
+) -> COCO:
     """Return pycocotools' index of annotations.
 
-    They are numbered anew from 1: to pycocotools an object or a detection
-    whose id is 0 is not matched.
+    The annotations are numbered again from 1, because pycocotools takes an
+    object or a detection of id 0 for one that is not matched.
 
     Args:
-        categories: Those to evaluate.
-        annotations: With `image_id`, `category_id` and `bbox`; no crowd
-            unless `iscrowd` says so. They are not changed.
+        categories: The categories to evaluate.
+        annotations: Annotations with `image_id`, `category_id` and `bbox`.
+            They are crowds only if `iscrowd` says so. They are not changed.
     """
     coco = COCO()
     coco.dataset = dict(
@@ -177,20 +185,23 @@ def index(categories: Categories, annotations: Iterable[dict]) -> COCO:
             for number, annotation in enumerate(annotations, 1)
         ],
     )
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints
+    with contextlib.redirect_stdout(io.StringIO()):  # It prints.
         coco.createIndex()
     return coco
 
 
-def find_images(
+def find_image_ids(
     rows: Sequence[Mapping], truth: dict, source: str | Path
 ) -> list[int]:
-    """Return the truth's id of each row's image, which is found by name.
+    """Find the truth's image of each row by its name.
 
     Args:
-        rows: One for each image, with `file_name`.
+        rows: One row for each image, with `file_name`.
         truth: A COCO object.
-        source: Its file, for the message.
+        source: The file of the truth, for the message.
+
+    Returns:
+        The ids of the images, in the order of the rows.
 
     Raises:
         CocoError: If the truth lacks an image.
@@ -205,29 +216,29 @@ def find_images(
     return [ids[row['file_name']] for row in rows]
 
 
-def found_boxes(
+def make_results(
     rows: Sequence[Mapping], truth: dict, source: str | Path
 ) -> list[dict]:
-    """Turn rows into COCO annotations with the truth's ids.
+    """Make COCO's results of detections, with the truth's ids.
 
     Args:
-        rows: One for each image, see `match_detections`.
+        rows: One row for each image; see `match_detections`.
         truth: A COCO object.
-        source: Its file, for the message.
+        source: The file of the truth, for the message.
 
     Returns:
-        `image_id`, `category_id`, `bbox` and `score` of each detection, by
-        row.
+        `image_id`, `category_id`, `bbox` and `score` of each detection, in the
+        order of the rows.
 
     Raises:
         CocoError: If the truth lacks an image or the class of a label.
     """
     category_ids = dict(enumerate(c['id'] for c in truth['categories']))
-    image_ids = find_images(rows, truth, source)
+    image_ids = find_image_ids(rows, truth, source)
     labels = {label for row in rows for label in row['labels']}
     if labels.difference(category_ids):
         raise CocoError(
-            f'{source} has {len(category_ids)} categories, labels must be '
+            f'{source} has {len(category_ids)} categories, so labels must be '
             f'from 0 to {len(category_ids) - 1}, got '
             f'{max(labels, key=abs)}: it is not the truth of these detections'
         )
@@ -239,12 +250,20 @@ def found_boxes(
             score=float(score),
         )
         for row, image_id in zip(rows, image_ids, strict=True)
-        for bbox_xywh, score, label in boxes_of(row)
+        for bbox_xywh, score, label in iter_boxes(row)
     ]
 
 
-def boxes_of(row: Mapping) -> Iterator[tuple]:
-    """Yield box (x, y, w, h; clipped), score and label of each detection."""
+def iter_boxes(row: Mapping) -> Iterator[tuple]:
+    """Yield the detections of one row, with boxes in COCO's format.
+
+    Args:
+        row: The detections of an image; see `match_detections`.
+
+    Yields:
+        Box (left, top, width and height in pixels, clipped to the image),
+        score and label of each detection, in the order of the row.
+    """
     bboxes_xyxy = np.asarray(row['bboxes_xyxy'], np.float64).reshape(-1, 4)
     sizes_wh = np.tile([row['width'], row['height']], (len(bboxes_xyxy), 1))
     bboxes_xywh = xyxy_to_xywh(bboxes_xyxy, sizes_wh).tolist()

@@ -1,214 +1,128 @@
-"""COCO files: reading with checks, counting, and writing pseudo labels."""
+"""COCO files as data: read for a purpose, counted, and compared."""
 
-import json
+import functools
 import os
-import posixpath
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..text import format_value
-from .schema import SCHEMA, repeated
+from .problems import Problem
+from .purposes import (
+    SPLIT_SCHEMA,
+    check_convertible,
+    check_required,
+    check_splittable,
+    check_trainable,
+)
+from .schema import SCHEMA, Schema
+from .tables import CocoFile, read_file
 
 Categories = list[dict]
-
-
-# What is read of the entries of a list, whatever it is read for.
-KEYS = dict(
-    images=('id', 'file_name'),
-    annotations=('image_id', 'category_id'),
-    categories=('id', 'name'),
-)
+Check = Callable[[CocoFile], Iterator[Problem]]
 
 
 class CocoError(ValueError):
-    """A COCO file that cannot be used; the message says what to mend."""
+    """A COCO file cannot be used; the message says what to correct."""
 
 
 def read_coco(path: str | Path, *required: str) -> dict:
     """Read a COCO file.
 
     Args:
-        path: The file.
-        required: The lists it must hold and that must not be empty, such as
-            `'images'`. Of their entries the ids and names are checked; ids of
-            categories must occur once, and file names must not lead outside
-            of the image folder.
+        path: The path of the file.
+        required: The lists that the file must hold and that must not be empty,
+            such as `'images'`; see `purposes.check_required`.
 
     Returns:
-        The file's content.
+        The object in the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it is no JSON object or lacks a required list, or an
-            entry is broken.
+        CocoError: If the file is not a JSON object in UTF-8, lacks a required
+            list, or has a broken entry in one.
+    """
+    return read_checked(
+        path, functools.partial(check_required, required=required)
+    )
+
+
+def read_trainable(path: str | Path) -> dict:
+    """Read a COCO file that CocoDataset can load; see `check_trainable`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If CocoDataset could not load the file.
+    """
+    return read_checked(path, check_trainable)
+
+
+def read_convertible(path: str | Path) -> dict:
+    """Read a COCO file for another format; see `check_convertible`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If a list is missing or an entry is broken.
+    """
+    return read_checked(path, check_convertible)
+
+
+def read_splittable(path: str | Path) -> dict:
+    """Read a COCO file that can be split; see `check_splittable`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If images, annotations or categories are missing, empty or
+            broken.
+    """
+    return read_checked(path, check_splittable, SPLIT_SCHEMA)
+
+
+def read_checked(
+    path: str | Path, check: Check, schema: Schema = SCHEMA
+) -> dict:
+    """Read a COCO file and refuse it with the first problem.
+
+    Args:
+        path: The path of the file.
+        check: Yields the problems that make the file useless.
+        schema: The rules that its values must follow.
+
+    Returns:
+        The object in the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: With the first problem, if there is one.
     """
     check_is_file(path)
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise CocoError(f'{path} is not valid JSON: {error}') from None
-    except RecursionError:
-        raise CocoError(f'{path} is nested too deeply') from None
-    if not isinstance(content, dict):
-        raise CocoError(
-            f'{path} must hold a COCO object, got a {type(content).__name__}'
-        )
-    check_lists(content, path, required)
-    for name in required:
-        check_entries(content, path, name, KEYS[name])
-    if 'images' in required:
-        check_file_names(content['images'], path)
-    if 'categories' in required:
-        check_unique_ids(content['categories'], path)
-    if 'annotations' in required and 'categories' in required:
-        check_category_ids(content, path)
-    return content
+    file = read_file(path, polygons=True, schema=schema)
+    if isinstance(file, Problem):
+        raise CocoError(file.explain())
+    for problem in check(file):
+        raise CocoError(problem.explain())
+    return file.content
 
 
 def check_is_file(path: str | Path) -> None:
-    """Check that an annotation file is there.
+    """Check that an annotation file exists.
 
     Raises:
-        FileNotFoundError: If it is not.
+        FileNotFoundError: If it does not.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'annotation file not found: {path}')
 
 
-def check_lists(
-    content: dict, source: str | Path, required: Iterable[str]
-) -> None:
-    """Check that a COCO object holds lists that are not empty.
-
-    Raises:
-        CocoError: With the name of the first list that is missing or empty.
-    """
-    for key in required:
-        if not isinstance(content.get(key), list) or not content[key]:
-            state = 'is empty' if key in content else 'is missing'
-            raise CocoError(
-                f'{source}: `{key}` {state}, a non-empty list is needed'
-            )
-
-
-def check_file_names(images: Iterable[dict], source: str | Path) -> None:
-    """Check that no image of a COCO file is outside of the image folder.
-
-    Args:
-        images: The entries of `images`, see `check_entries`.
-        source: The file, for the message.
-
-    Raises:
-        CocoError: With the first entry whose `file_name` is none to open, see
-            `name_error`.
-    """
-    for index, image in enumerate(images):
-        name = image['file_name']
-        if error := name_error(name):
-            raise CocoError(
-                f'{source}: `file_name` {name!r} of images[{index}] {error}: '
-                'it must be a valid name, relative to the image folder'
-            )
-
-
-def name_error(name: str) -> str:
-    r"""Say why a file name of a COCO file must not be opened.
-
-    A name is relative and leads out of the folder on no system: `/a.jpg`,
-    `C:a.jpg`, `..\a.jpg` and `a/../../b.jpg` do. `a/../b.jpg` does not. Links
-    inside of the folder may point anywhere.
-
-    Args:
-        name: The file name, with `/` or `\`.
-
-    Returns:
-        What is wrong with it; `''` if nothing is.
-    """
-    if '\0' in name:
-        return 'holds a null byte'
-    if re.search('[\ud800-\udfff]', name):
-        return 'is not valid Unicode'
-    path = name.replace('\\', '/')
-    top = posixpath.normpath(path).split('/')[0]
-    if path.startswith('/') or re.match('[A-Za-z]:', path) or top == '..':
-        return 'leads outside the folder of the images'
-    return ''
-
-
-def check_entries(
-    content: dict, source: str | Path, name: str, keys: Iterable[str]
-) -> None:
-    """Check that the entries of a list are objects that have some values.
-
-    Args:
-        content: Of a COCO file, with that list.
-        source: The file, for the message.
-        name: The list's.
-        keys: Those of `SCHEMA[name]` to look at.
-
-    Raises:
-        CocoError: With the first entry that is none, or that lacks a value or
-            has one that breaks its rule.
-    """
-    for index, entry in enumerate(content[name]):
-        if not isinstance(entry, dict):
-            raise CocoError(
-                f'{source}: {name}[{index}] must be an object, got '
-                f'{format_value(entry)}'
-            )
-    for key in keys:
-        rule = SCHEMA[name][key]
-        for index, entry in enumerate(content[name]):
-            if not rule.holds(entry.get(key)):
-                raise CocoError(
-                    f'{source}: `{key}` of {name}[{index}] must be '
-                    f'{rule.needed}, got {format_value(entry.get(key))}. '
-                    'tools/check_coco.py lists all that is wrong'
-                )
-
-
-def check_unique_ids(categories: Iterable[dict], source: str | Path) -> None:
-    """Check that no two categories have one id, and so the same instances.
-
-    Raises:
-        CocoError: With the ids that occur more than once.
-    """
-    twice = repeated(category['id'] for category in categories)
-    if twice:
-        raise CocoError(
-            f'{source}: `id` of `categories` must occur once, more often does '
-            f'{format_value(twice)}. Leave the others out'
-        )
-
-
-def check_category_ids(content: dict, source: str | Path) -> None:
-    """Check that all annotations are of categories of the file.
-
-    Raises:
-        CocoError: With how many are not, and of which.
-    """
-    known = {category['id'] for category in content['categories']}
-    ids = Counter(a['category_id'] for a in content['annotations'])
-    unknown = sorted(ids.keys() - known, key=str)
-    if unknown:
-        raise CocoError(
-            f'{source}: {sum(ids[i] for i in unknown)} annotations have a '
-            f'category_id that `categories` lacks: {format_value(unknown)}'
-        )
-
-
 def origin_of(content: dict) -> dict:
-    """Return how a file of pseudo labels came to be.
+    """Return how a file of pseudo labels was made.
 
     Args:
-        content: Of any COCO file, at least its `info`.
+        content: The content of any COCO file; only `info` is read.
 
     Returns:
-        `info.data_distillation`; empty if there is none.
+        `info.data_distillation`; an empty dict if the file does not have it.
     """
     info = content.get('info')
     origin = info.get('data_distillation') if isinstance(info, dict) else None
@@ -218,14 +132,15 @@ def origin_of(content: dict) -> dict:
 def check_classes(
     classes: Sequence[str], categories: Categories, source: str | Path
 ) -> None:
-    """Check that a config's classes are a file's categories, in their order.
+    """Check that the classes are the categories of a file, in the same order.
 
-    CocoDataset numbers the labels by the order in the file, whatever the
-    order in the config: a difference would swap classes without a word.
+    CocoDataset numbers the classes by the order in the file, whatever the
+    order in the config is: other orders would swap classes without a message.
 
     Args:
-        classes: `metainfo.classes` of the config, or a checkpoint's classes.
-        categories: The file's categories.
+        classes: `metainfo.classes` of the config, or the classes of a
+            checkpoint.
+        categories: The categories of the file.
         source: The file, for the message.
 
     Raises:
@@ -249,14 +164,14 @@ def check_classes(
 def count_instances(
     annotations: Iterable[dict], categories: Categories
 ) -> np.ndarray:
-    """Count the annotations of each category, crowds left out.
+    """Count the annotations of each category; crowds do not count.
 
     Args:
         annotations: COCO annotations.
-        categories: The categories, whose order is that of the counts.
+        categories: The categories.
 
     Returns:
-        Shape (number of categories,), int64.
+        Shape (number of categories,), int64, in the order of `categories`.
     """
     ids = Counter(
         annotation['category_id']
@@ -266,10 +181,10 @@ def count_instances(
     return np.array([ids[c['id']] for c in categories], np.int64)
 
 
-def image_paths(
+def resolve_paths(
     file_names: Iterable[str], img_prefix: str | Path
 ) -> dict[str, str]:
-    """Map the real path of each image, links resolved, to its file name."""
+    """Return the real path of each image, links resolved -> its file name."""
     return {
         os.path.realpath(os.path.join(img_prefix, name)): name
         for name in file_names
@@ -279,17 +194,18 @@ def image_paths(
 def check_disjoint(
     unlabeled: Mapping[str, str], file_names: Iterable[str], known: dict
 ) -> None:
-    """Check that unlabeled images are not in a labeled or validation set.
+    """Check that no unlabeled image is in a labeled or validation set.
 
     Args:
-        unlabeled: The unlabeled images, see `image_paths`.
-        file_names: Those of the other set.
+        unlabeled: Real path -> file name of the unlabeled images; see
+            `resolve_paths`.
+        file_names: The file names of the images in the other set.
         known: The other set, `dict(ann_file=..., img_prefix=...)`.
 
     Raises:
-        CocoError: With the number of shared images and the first of them.
+        CocoError: With the number of shared images and the first five.
     """
-    others = image_paths(file_names, known['img_prefix'])
+    others = resolve_paths(file_names, known['img_prefix'])
     shared = sorted(unlabeled[path] for path in unlabeled.keys() & others)
     if shared:
         raise CocoError(
@@ -297,5 +213,5 @@ def check_disjoint(
             f'{known["ann_file"]} too: {", ".join(shared[:5])}'
             f'{", ..." if len(shared) > 5 else ""}. Take them out of the '
             'unlabeled images: a student must not be trained on pseudo labels '
-            'of images that are labeled or that it is validated on'
+            'of images that are labeled or that validate it'
         )

@@ -1,4 +1,4 @@
-"""Repairs what `coco_checks` finds and what can be mended in one way only."""
+"""Repairs problems of COCO files that can be solved in one way only."""
 
 import itertools
 import math
@@ -6,19 +6,19 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .box_checks import image_sizes
+from .box_checks import map_image_sizes
 from .checks import check_file
-from .problems import CocoFile
 from .schema import LARGEST_ID, is_bbox, is_number
+from .tables import CocoFile
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a repair needs to know of the rest of the file.
+    """What a repair needs to know about the rest of the file.
 
     Args:
-        sizes_wh: Image id -> width and height.
-        free_ids: Annotation ids that no annotation has.
+        sizes_wh: Image id -> width and height, pixels.
+        free_ids: Yields annotation ids that no annotation has, each once.
     """
 
     sizes_wh: dict[int, tuple[float, float]]
@@ -26,25 +26,28 @@ class Context:
 
     @classmethod
     def of(cls, file: CocoFile) -> 'Context':
-        """Collect it."""
-        ids = {0, *file.annotations.columns['id']} - {None}
+        """Collect the sizes and the free ids of a file."""
+        ids = {0, *file.annotations.column('id')} - {None}
         above = range(max(ids) + 1, LARGEST_ID + 1)
         candidates = itertools.chain(above, itertools.count(1))
         free_ids = (i for i in candidates if i not in ids)
-        return cls(image_sizes(file), free_ids)
+        return cls(map_image_sizes(file), free_ids)
 
 
 def drop(annotation: dict, context: Context) -> None:
-    """Leave the annotation out."""
+    """Return None: the annotation is left out."""
 
 
 def renumber(annotation: dict, context: Context) -> dict:
-    """Give the annotation an id that is free."""
+    """Return the annotation with an id that is free."""
     return dict(annotation, id=next(context.free_ids))
 
 
 def clip(annotation: dict, context: Context) -> dict:
-    """Cut off what is outside the image; an area of w * h is kept so."""
+    """Return the annotation with its box clipped to the image.
+
+    An area that is w * h of the box is that of the clipped box afterwards.
+    """
     x, y, w, h = annotation['bbox']
     width, height = context.sizes_wh[annotation['image_id']]
     (x, clipped_w), (y, clipped_h) = (
@@ -59,41 +62,51 @@ def clip(annotation: dict, context: Context) -> dict:
 
 
 def clip_side(start: float, length: float, size: float) -> tuple[float, float]:
-    """Clip start and length to an image's side; what is inside stays."""
+    """Clip one side of a box to the image.
+
+    Args:
+        start: The left or top edge, pixels.
+        length: The width or height, pixels.
+        size: The width or height of the image, pixels.
+
+    Returns:
+        The new start and length; unchanged if the side lies in the image.
+    """
     if start >= 0 and start + length <= size:
         return start, length
-    # Without the noise of the subtraction.
+    # Rounding removes the noise of the subtraction.
     return max(start, 0), round(min(start + length, size) - max(start, 0), 2)
 
 
 def fill_area(annotation: dict, context: Context) -> dict:
-    """Make the area that of the box, if there is one."""
+    """Return the annotation with w * h as area; itself if it has no box."""
     if not is_bbox(annotation.get('bbox')):
         return annotation
     return dict(annotation, area=annotation['bbox'][2] * annotation['bbox'][3])
 
 
 def fill_iscrowd(annotation: dict, context: Context) -> dict:
-    """Call the annotation a single object."""
+    """Return the annotation as that of a single object."""
     return dict(annotation, iscrowd=0)
 
 
 @dataclass(frozen=True)
 class Repair:
-    """How problems of one kind are mended.
+    """The repair of problems of one kind.
 
     Args:
-        done: What was done, after the number of annotations.
-        apply: Makes an annotation of an annotation; None leaves it out, and
-            the same object says that nothing could be done.
+        done: What was done, in words that follow the number of annotations.
+        apply: Returns the repaired annotation; None leaves it out, and the
+            same object means that it could not be repaired.
     """
 
     done: str
     apply: Callable[[dict, Context], dict | None]
 
 
-# By kind of problem, in the order in which they are done: what is dropped
-# first is not mended, and an area is filled in from a box that was clipped.
+# Kind of problem -> repair, in the order in which the repairs are done: an
+# annotation that is dropped is not repaired as well, and an area is filled in
+# from the clipped box.
 REPAIRS = {
     'repeated annotation': Repair('repeated annotations dropped', drop),
     'unknown image': Repair('annotations of unknown images dropped', drop),
@@ -114,33 +127,34 @@ REPAIRS = {
     'area not positive': Repair('areas not positive filled in', fill_area),
     'missing iscrowd': Repair('missing iscrowd filled in', fill_iscrowd),
 }
-# What would be wrong as long as the bboxes are corners.
+# Repairs that would be wrong as long as the bboxes are corners.
 NOT_OF_CORNERS = {'missing area', 'area not positive'}
 
 
 def repair(file: CocoFile) -> tuple[dict, Counter]:
-    """Mend what can be mended in one way only.
+    """Repair every problem that can be solved in one way only.
 
     Args:
-        file: Read with its polygons. It is not changed.
+        file: The file, read with its polygons. It is not changed.
 
     Returns:
-        The content of the mended file, in which all that is not broken is as
-        it was, and how often what was done.
+        The content of the repaired file, in which everything else is as it
+        was, and how often each repair was done (`Repair.done` -> number).
     """
     counts: Counter = Counter()
     while True:
-        content, done = mend(file)
+        content, done = repair_once(file)
         counts += done
         if not done.total():
             return content, counts
-        # Without what was dropped, the boxes may no longer be corners.
+        # Without the dropped boxes, the others may no longer seem to be
+        # corners.
         file = CocoFile.of(file.path, content)
 
 
-def mend(file: CocoFile) -> tuple[dict, Counter]:
-    """Mend what is found in the file as it is; see `repair`."""
-    kinds, repeated_images = repairable_problems(file)
+def repair_once(file: CocoFile) -> tuple[dict, Counter]:
+    """Repair the problems that the file has as it is; see `repair`."""
+    kinds, repeated_images = find_repairable(file)
     counts: Counter = Counter()
     content = dict(file.content)
     if repeated_images:
@@ -151,44 +165,54 @@ def mend(file: CocoFile) -> tuple[dict, Counter]:
             if index not in repeated_images
         ]
     if kinds:
-        content['annotations'] = list(mended_annotations(file, kinds, counts))
+        content['annotations'] = list(repair_annotations(file, kinds, counts))
     return content, counts
 
 
-def repairable_problems(
+def find_repairable(
     file: CocoFile,
 ) -> tuple[dict[int, set[str]], set[int]]:
-    """Find what can be mended.
+    """Find the problems that can be repaired.
 
     Returns:
-        The kinds of problems of each annotation that has some, by its index,
-        and the indices of repeated images.
+        Index of an annotation -> the kinds of its problems, for those that
+        have any, and the indices of repeated images.
     """
     kinds: dict[int, set[str]] = defaultdict(set)
-    images, left = set(), set()
+    images, wrong_repairs = set(), set()
     for problem in check_file(file):
         if problem.kind == 'bboxes are corners':
-            left = NOT_OF_CORNERS
-        elif problem.index is None:  # Of the whole file.
+            wrong_repairs = NOT_OF_CORNERS
+        elif problem.index is None:  # It concerns the whole file.
             continue
         elif problem.kind == 'repeated image':
             images.add(problem.index)
         elif problem.kind in REPAIRS:
             kinds[problem.index].add(problem.kind)
-    return {index: found - left for index, found in kinds.items()}, images
+    kept = {index: found - wrong_repairs for index, found in kinds.items()}
+    return kept, images
 
 
-def mended_annotations(
+def repair_annotations(
     file: CocoFile, kinds: dict[int, set[str]], counts: Counter
 ) -> Iterator[dict]:
-    """Yield the annotations that stay, and count what is done."""
+    """Repair the annotations of a file.
+
+    Args:
+        file: The file.
+        kinds: Index of an annotation -> the kinds of its problems.
+        counts: `Repair.done` -> number; the repairs are added to it.
+
+    Yields:
+        The annotations that are not dropped, in the file's order.
+    """
     context = Context.of(file)
     for index, annotation in enumerate(file.content['annotations']):
-        mended = annotation
+        repaired = annotation
         for kind in (k for k in REPAIRS if k in kinds.get(index, ())):
-            before, mended = mended, REPAIRS[kind].apply(mended, context)
-            counts[REPAIRS[kind].done] += mended is not before
-            if mended is None:
+            before, repaired = repaired, REPAIRS[kind].apply(repaired, context)
+            counts[REPAIRS[kind].done] += repaired is not before
+            if repaired is None:
                 break
         else:
-            yield mended
+            yield repaired

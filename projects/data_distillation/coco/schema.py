@@ -1,44 +1,49 @@
-"""What the entries of a COCO file must be."""
+"""The rules that the entries of a COCO file must follow."""
 
+import posixpath
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-# Larger numbers are not exact as float64, and no pixel count.
+# float64 does not hold all larger whole numbers exactly, and no image or box
+# is that large.
 LARGEST = 2**53
-
-
 LARGEST_ID = 2**63 - 1
 
 
-def is_id(value: object) -> TypeGuard[int]:
-    """Whether a JSON value is an integer of 64 bits; true and false are none.
+def is_id(value: object) -> bool:
+    """Return whether a JSON value is an integer of 64 bits.
 
-    The detection store and NumPy hold no larger ones.
+    `true` and `false` are not. The detection store and NumPy cannot hold
+    larger integers.
     """
     return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a JSON value is a finite number; NaN compares as false."""
+    """Return whether a JSON value is a number of at most `LARGEST` in size.
+
+    NaN and infinity are not.
+    """
     if type(value) is int or type(value) is float:
         return -LARGEST <= value <= LARGEST
     return False
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether a JSON value is a string that is not empty."""
+    """Return whether a JSON value is a string that is not empty."""
     return type(value) is str and value != ''
 
 
 def is_side(value: object) -> TypeGuard[float]:
-    """Whether a JSON value can be the width or height of an image."""
+    """Return whether a JSON value can be the width or height of an image."""
     return is_number(value) and value >= 1 and value == int(value)
 
 
 def is_bbox(value: object) -> TypeGuard[list[float]]:
-    """Whether a JSON value is a list of four numbers, finite or not."""
+    """Return whether a JSON value is a list of four numbers, finite or not."""
     return (
         type(value) is list
         and len(value) == 4
@@ -48,29 +53,29 @@ def is_bbox(value: object) -> TypeGuard[list[float]]:
 
 @dataclass(frozen=True)
 class Rule:
-    """What the value of a key must be.
+    """The rule for the values of a key.
 
     Args:
-        holds: Tells whether a value is right.
-        needed: The same in words.
-        if_missing: What to do if there is none.
+        holds: Returns whether a value follows the rule.
+        needed: What a value must be, in words.
+        if_missing: What the user can do about a missing value.
+        is_fixable: Whether `repair.repair` fills in a missing value.
     """
 
     holds: Callable[[object], bool]
     needed: str
     if_missing: str = 'add it'
+    is_fixable: bool = False
 
 
+Schema = Mapping[str, Mapping[str, Rule]]
 ID = Rule(is_id, 'an integer (64 bits)')
-
-
 TEXT = Rule(is_text, 'a string that is not empty')
-
-
 SIDE = Rule(is_side, 'a positive whole number')
 
 
-SCHEMA = dict(
+# List -> key -> rule.
+SCHEMA: Schema = dict(
     images=dict(id=ID, file_name=TEXT, width=SIDE, height=SIDE),
     annotations=dict(
         id=ID,
@@ -80,18 +85,53 @@ SCHEMA = dict(
         area=Rule(
             is_number,
             'a finite number',
-            'CocoDataset fails without: add w * h of the bbox (--fix does)',
+            'CocoDataset needs it, add w * h of the bbox',
+            is_fixable=True,
         ),
         iscrowd=Rule(
             lambda value: value in (0, 1),
             '0 or 1',
-            'COCOeval fails without: add 0 (--fix does)',
+            'COCOeval needs it, add 0',
+            is_fixable=True,
         ),
     ),
     categories=dict(id=ID, name=TEXT),
 )
 
 
-def repeated(values: Iterable) -> list:
-    """Return the values that occur more than once, each once, in order."""
+def find_name_error(name: str) -> str:
+    r"""Return why a file name of a COCO file must not be opened.
+
+    A name must be relative, and must not lead out of the image folder on any
+    operating system. `/a.jpg`, `C:a.jpg`, `..\a.jpg` and `a/../../b.jpg` break
+    this rule, `a/../b.jpg` follows it. Links inside the folder may point
+    anywhere.
+
+    Args:
+        name: The file name, with `/` or `\`.
+
+    Returns:
+        What is wrong with the name, such as `'holds a null byte'`; `''` if
+        nothing is wrong.
+    """
+    if '\0' in name:
+        return 'holds a null byte'
+    if re.search('[\ud800-\udfff]', name):
+        return 'is not valid Unicode'
+    path = name.replace('\\', '/')
+    top = posixpath.normpath(path).split('/')[0]
+    if path.startswith('/') or re.match('[A-Za-z]:', path) or top == '..':
+        return 'leads outside the folder of the images'
+    return ''
+
+
+def find_repeated(values: Iterable) -> list:
+    """Return the values that occur more than once.
+
+    Args:
+        values: Any hashable values.
+
+    Returns:
+        Each of them once, in the order in which they first occur.
+    """
     return [value for value, n in Counter(values).items() if n > 1]

@@ -5,25 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
-from ..text import format_value
-from .reading import (
-    CocoError,
-    check_category_ids,
-    check_entries,
-    check_file_names,
-    check_lists,
-    read_coco,
-)
-
-# What tells entries apart, and what names them.
-IDS = dict(
-    images=('id',), annotations=('image_id', 'category_id'), categories=('id',)
-)
-NAMES = dict(images=('file_name',), annotations=(), categories=('name',))
+from .reading import CocoError
 
 
 @dataclass(frozen=True)
@@ -31,65 +16,28 @@ class Splits:
     """The folds of a split.
 
     Args:
-        folds: Of each `labeled`, `unlabeled` (no annotations, no categories)
-            and `unlabeled_truth`; images and annotations are those of the
-            file, unchanged and in its order.
-        notes: What to tell the user, a line each.
+        folds: Each fold maps `labeled`, `unlabeled` (no annotations and no
+            categories) and `unlabeled_truth` to a COCO object. Images and
+            annotations are those of the file, unchanged and in its order.
+        notes: Sentences for the user about what is special, one a line.
     """
 
     folds: list[dict[str, dict]]
     notes: list[str]
 
 
-def read_splittable(path: str | Path) -> dict:
-    """Read a COCO file that can be split.
+def percent_of(num_images: int, percent: Fraction) -> int:
+    """Return a percentage of a number of images, rounded down.
 
-    Ids are copied and compared, nothing else: strings are as good as numbers
-    here, though training refuses them.
+    Since it is rounded down, folds that add up to 100 % or less never share an
+    image.
 
     Args:
-        path: The file.
-
-    Returns:
-        Its content.
+        num_images: The number of all images.
+        percent: The percentage, above 0.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If images, annotations or categories are missing, empty or
-            broken.
-    """
-    coco = read_coco(path)
-    check_lists(coco, path, IDS)
-    for name in IDS:
-        check_entries(coco, path, name, NAMES[name])
-        check_ids(coco, path, name)
-    check_file_names(coco['images'], path)
-    check_category_ids(coco, path)
-    return coco
-
-
-def check_ids(coco: dict, source: str | Path, name: str) -> None:
-    """Check that the entries of a list have ids that can be compared.
-
-    Raises:
-        CocoError: With the first entry that lacks one.
-    """
-    for index, entry in enumerate(coco[name]):
-        for key in IDS[name]:
-            if not isinstance(entry.get(key), (int, float, str)):
-                raise CocoError(
-                    f'{source}: `{key}` of {name}[{index}] must be a number '
-                    f'or a string, got {format_value(entry.get(key))}'
-                )
-
-
-def percent_of(num_images: int, percent: Fraction) -> int:
-    """Return how many images a percentage is, rounded down.
-
-    Rounded down, as many folds as go into 100 % never share an image.
-
-    Raises:
-        ValueError: If it is none.
+        ValueError: If it is less than one image.
     """
     count = int(num_images * percent / 100)
     if not count:
@@ -107,53 +55,54 @@ def split_coco(
     num_folds: int = 1,
     keep_classes: bool = False,
 ) -> Splits:
-    """Choose images at random, without replacement, that stay labeled.
+    """Choose the images that stay labeled at random, without replacement.
 
-    Folds share no labeled image if there are images enough; else each is
-    drawn from all images anew. The first fold does not depend on their
-    number, and is part of the first fold of a larger `num_labeled`, unless
-    images are swapped.
+    Folds share no labeled image if there are enough images; otherwise each
+    fold is drawn from all images. The first fold does not depend on the number
+    of folds, and it is part of the first fold of a larger `num_labeled`,
+    unless images are swapped.
 
     Args:
-        coco: See `read_splittable`.
-        num_labeled: How many, from 1 to all images but one, of each fold.
-        seed: Of the choice.
-        num_folds: How often to choose.
+        coco: The content of the file; see `reading.read_splittable`.
+        num_labeled: The number of labeled images in each fold, from 1 to one
+            less than all images.
+        seed: The seed of the random choice.
+        num_folds: The number of folds, at least 1.
         keep_classes: Whether to swap images so that each labeled part has an
-            instance of each class of the file, see `Draw.keep_classes`.
+            instance of each class of the file; see `Permutation.keep_classes`.
 
     Returns:
-        The folds, and what was special.
+        The folds, and notes about what is special.
 
     Raises:
         ValueError: If a number is out of range, or two folds are the same.
-        CocoError: If a class that the file has is missing in a labeled part,
-            or cannot be swapped in.
+        CocoError: If a labeled part lacks a class that the file has, or the
+            class cannot be swapped in.
     """
     num_images = len(coco['images'])
     check_numbers(num_images, num_labeled, num_folds)
-    classes = classes_of(coco)
+    classes = collect_classes(coco)
     random = np.random.default_rng(seed)
     fits = num_labeled * num_folds <= num_images
     folds_at_once = num_folds if fits else 1
-    notes = list(notes_of(coco, classes, num_labeled, num_folds))
+    notes = list(describe(coco, classes, num_labeled, num_folds))
     folds: list[list[int]] = []
     while len(folds) < num_folds:
         order = random.permutation(num_images).tolist()
-        draw = Draw(order, num_labeled, folds_at_once, classes)
+        permutation = Permutation(order, num_labeled, folds_at_once, classes)
         if keep_classes:
-            notes += draw.keep_classes(coco)
-        folds += draw.folds()
+            notes += permutation.keep_classes(coco)
+        folds += permutation.folds()
     check_folds(folds)
     check_classes_occur(coco, classes, folds, seed)
-    return Splits([parts_of(coco, fold) for fold in folds], notes)
+    return Splits([take_parts(coco, fold) for fold in folds], notes)
 
 
 def check_numbers(num_images: int, num_labeled: int, num_folds: int) -> None:
-    """Check that so many images can be chosen.
+    """Check that the numbers of labeled images and folds are in range.
 
     Raises:
-        ValueError: If not.
+        ValueError: If one is not.
     """
     if not 0 < num_labeled < num_images:
         raise ValueError(
@@ -164,11 +113,15 @@ def check_numbers(num_images: int, num_labeled: int, num_folds: int) -> None:
         raise ValueError(f'the folds must be 1 or more, got {num_folds}')
 
 
-def classes_of(coco: dict) -> list[set]:
-    """Collect the categories of each image, crowds left out.
+def collect_classes(coco: dict) -> list[set]:
+    """Return the ids of the categories that each image has instances of.
+
+    Args:
+        coco: The content of the file. Crowds are not instances.
 
     Returns:
-        For each image the ids of the categories that it has instances of.
+        One set for each image, in the file's order; empty for an image without
+        instances.
     """
     found: dict = {image['id']: set() for image in coco['images']}
     for annotation in coco['annotations']:
@@ -178,10 +131,20 @@ def classes_of(coco: dict) -> list[set]:
     return [found[image['id']] for image in coco['images']]
 
 
-def notes_of(
+def describe(
     coco: dict, classes: list[set], num_labeled: int, num_folds: int
 ) -> Iterator[str]:
-    """Say what is special about a file that is split, and about its folds."""
+    """Yield what is special about a file that is split, and about its folds.
+
+    Args:
+        coco: The content of the file.
+        classes: The classes of each image; see `collect_classes`.
+        num_labeled: The number of labeled images in each fold.
+        num_folds: The number of folds.
+
+    Yields:
+        Sentences for the user.
+    """
     ids = {image['id'] for image in coco['images']}
     num_lost = sum(a['image_id'] not in ids for a in coco['annotations'])
     if num_lost:
@@ -189,7 +152,7 @@ def notes_of(
     known = set().union(*classes)
     absent = [c['name'] for c in coco['categories'] if c['id'] not in known]
     if absent:
-        yield f'no image has an instance of {absent}: nor has any part'
+        yield f'no image has an instance of {absent}, so no part has one'
     if num_labeled * num_folds > len(coco['images']):
         yield (
             f'{num_folds} folds of {num_labeled} images are more than the '
@@ -198,14 +161,18 @@ def notes_of(
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Images in random order, of which the first ones are the folds.
+class Permutation:
+    """All images in random order; the first ones are the folds.
+
+    The first `num_labeled` places are the first fold, the next ones the second
+    fold, and so on. The images at the places after the last fold are in none.
 
     Args:
-        order: The index of each image once. Swaps change it.
-        num_labeled: The images of a fold.
-        num_folds: The first fold is at the start, the others follow.
-        classes: Of each image, see `classes_of`.
+        order: The index of the image at each place; every image occurs once.
+            Swaps change this list.
+        num_labeled: The number of images in a fold.
+        num_folds: The number of folds.
+        classes: The classes of each image; see `collect_classes`.
     """
 
     order: list[int]
@@ -214,23 +181,24 @@ class Draw:
     classes: list[set]
 
     def folds(self) -> list[list[int]]:
-        """Return the images of each fold."""
+        """Return the indices of the images of each fold."""
         ends = range(0, self.num_folds * self.num_labeled, self.num_labeled)
         return [self.order[i : i + self.num_labeled] for i in ends]
 
     def keep_classes(self, coco: dict) -> Iterator[str]:
         """Swap images until each fold has an instance of each class.
 
-        The rarest class first (the fewest images; ties in the file's order),
-        the first image in the random order that has it, of those in no fold
-        if it can be, for the first one of the fold, such that no fold loses
-        a class. So it is random, and the same for the same order.
+        The class with the fewest images comes first (ties are in the file's
+        order). The first image in the random order that has the class, if
+        possible one that is in no fold, takes the place of the first image of
+        the fold whose loss costs no fold a class. The result is random, and
+        the same for the same order.
 
         Args:
-            coco: The file.
+            coco: The content of the file.
 
         Yields:
-            What was swapped.
+            A sentence about each swap.
 
         Raises:
             CocoError: If no two images can be swapped.
@@ -239,26 +207,36 @@ class Draw:
         known = [c for c in coco['categories'] if num_images[c['id']]]
         for category in sorted(known, key=lambda c: num_images[c['id']]):
             for number in range(self.num_folds):
-                if not self.counts()[number][category['id']]:
+                if not self.count_classes()[number][category['id']]:
                     yield self.swap_in(category, number, coco['images'])
 
-    def counts(self) -> list[Counter]:
-        """Count, in each fold, the images that have each class."""
+    def count_classes(self) -> list[Counter]:
+        """Return, for each fold, category id -> its number of images."""
         return [
             Counter(itertools.chain(*(self.classes[i] for i in fold)))
             for fold in self.folds()
         ]
 
     def swap_in(self, category: dict, number: int, images: list[dict]) -> str:
-        """Bring an image of a class into a fold; say which for which.
+        """Swap an image of a class into a fold.
+
+        Args:
+            category: The category.
+            number: The number of the fold, counted from 0.
+            images: The images of the file.
+
+        Returns:
+            A sentence about the swap.
 
         Raises:
             CocoError: If no two images can be swapped.
         """
         start = number * self.num_labeled
         inside = range(start, start + self.num_labeled)
-        counts = self.counts()
-        for pair in itertools.product(self.having(category['id']), inside):
+        counts = self.count_classes()
+        for pair in itertools.product(
+            self.find_places(category['id']), inside
+        ):
             if self.may_swap(*pair, counts):
                 came, left = (images[self.order[place]] for place in pair)
                 self.swap(*pair)
@@ -273,8 +251,8 @@ class Draw:
             'folds or another seed'
         )
 
-    def having(self, category_id: object) -> list[int]:
-        """List the places of the images of a class, those in no fold first."""
+    def find_places(self, category_id: object) -> list[int]:
+        """Return the places of a class's images, those in no fold first."""
         num_chosen = self.num_folds * self.num_labeled
         places = [*range(num_chosen, len(self.order)), *range(num_chosen)]
         return [
@@ -282,7 +260,13 @@ class Draw:
         ]
 
     def may_swap(self, one: int, other: int, counts: list[Counter]) -> bool:
-        """Whether no fold loses a class if two places are swapped."""
+        """Return whether no fold loses a class if two places are swapped.
+
+        Args:
+            one: A place.
+            other: Another place.
+            counts: See `count_classes`.
+        """
         for leaving, coming in ((one, other), (other, one)):
             number = leaving // self.num_labeled
             lost = (
@@ -302,7 +286,7 @@ class Draw:
 
 
 def check_folds(folds: Sequence[list[int]]) -> None:
-    """Check that no two folds are the same, as may be if they overlap.
+    """Check that no two folds are the same, which can be if they overlap.
 
     Raises:
         ValueError: If two are.
@@ -319,6 +303,12 @@ def check_classes_occur(
 ) -> None:
     """Check that a teacher can learn every class that the file has.
 
+    Args:
+        coco: The content of the file.
+        classes: The classes of each image; see `collect_classes`.
+        folds: The indices of the images of each fold.
+        seed: The seed of the choice, for the message.
+
     Raises:
         CocoError: With the classes that a labeled part has no instance of.
     """
@@ -334,15 +324,15 @@ def check_classes_occur(
             )
 
 
-def parts_of(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
+def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
     """Take a file apart.
 
     Args:
-        coco: The file.
+        coco: The content of the file. It is not changed.
         fold: The indices of the labeled images.
 
     Returns:
-        See `Splits`.
+        The parts of the fold; see `Splits.folds`.
     """
     chosen = {coco['images'][index]['id'] for index in fold}
     others = {image['id'] for image in coco['images']} - chosen

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from PIL import Image
 
-from ..coco.reading import name_error
+from ..coco.schema import find_name_error
 from ..files.images import (
     FORMATS,
     IMAGE_SUFFIXES,
@@ -80,7 +80,7 @@ def labeled_image(
     Returns:
         The image; None if it is left out.
     """
-    error = name_error(file_name)
+    error = find_name_error(file_name)
     if error:
         report.add(f'images left out: the name {error}', repr(file_name))
         return None
@@ -109,10 +109,16 @@ class Reader(Protocol):
             left out.
     """
 
-    image_folder: Path
-    report: Report
-    missing: str
-    is_background: bool
+    missing: ClassVar[str]
+    is_background: ClassVar[bool]
+
+    @property
+    def image_folder(self) -> Path:
+        """The folder that file names are relative to."""
+
+    @property
+    def report(self) -> Report:
+        """What did not pass."""
 
     def images(self) -> Iterator[LabeledImage]:
         """Yield the images, without boxes if there is no label file."""

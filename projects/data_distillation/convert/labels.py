@@ -8,13 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..coco.boxes import MIN_SIDE, TOLERANCE
-from ..coco.reading import (
-    Categories,
-    check_category_ids,
-    check_entries,
-    read_coco,
-)
-from ..coco.schema import is_number, repeated
+from ..coco.reading import Categories, read_convertible
+from ..coco.schema import find_repeated, is_number
 
 
 class FormatError(ValueError):
@@ -205,12 +200,7 @@ def read_labels(
         FormatError: If a label file would be that of two images, a name
             cannot be written, or an image is missing.
     """
-    coco = read_coco(path, 'images', 'categories')
-    coco.setdefault('annotations', [])
-    check_entries(coco, path, 'images', ('width', 'height'))
-    keys = ('image_id', 'category_id', 'bbox')
-    check_entries(coco, path, 'annotations', keys)
-    check_category_ids(coco, path)
+    coco = dict(annotations=[]) | read_convertible(path)
     check_writable(coco, folder, path)
     boxes = boxes_by_image(coco, report)
     images = []
@@ -278,7 +268,7 @@ def check_writable(coco: dict, folder: Path, source: Path) -> None:
         ('category names', classes),
         ('image names without suffix', [stem_of(file) for file in files]),
     ):
-        twice = repeated(keys)
+        twice = find_repeated(keys)
         if twice:
             raise FormatError(
                 f'{source}: {len(twice)} {kind} are there more than once, the '

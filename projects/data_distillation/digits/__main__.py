@@ -1,4 +1,4 @@
-"""Writes the embedded digits, unless they are there."""
+"""Writes the embedded digits unless they exist already."""
 
 import argparse
 from pathlib import Path
@@ -7,10 +7,20 @@ from .dataset import Recipe, is_complete, write_digits
 
 
 def main() -> None:
-    """Write the data set unless it is there; say in one line which it was."""
+    """Write the data set of digits unless it exists already."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument('--out', type=Path, default=Path('data/digits'))
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('data/digits'),
+        help='folder to write to (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='seed of every random choice (default: %(default)s)',
+    )
     args = parser.parse_args()
     recipe = Recipe(args.seed)
     there = is_complete(args.out, recipe)

@@ -1,4 +1,4 @@
-"""Writes the digits as a COCO data set."""
+"""The digits as a COCO data set on disk."""
 
 import json
 import shutil
@@ -14,7 +14,8 @@ import numpy as np
 from .drawing import Digit, Style, draw_image
 from .scans import CLASSES, POOLS, cycle_scans, split_scans
 
-VERSION = 1  # Goes up whenever other images come out of the same recipe.
+# Goes up whenever the same recipe gives other images.
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Recipe:
     """All that decides the bytes of the data set.
 
     Attributes:
-        seed: Of every random choice.
-        images: Number of images of each split.
-        style: Of every image.
+        seed: The seed of every random choice.
+        images: Split -> its number of images.
+        style: The style of every image.
     """
 
     seed: int = 0
@@ -34,7 +35,7 @@ class Recipe:
     style: Style = field(default_factory=Style)
 
     def as_info(self) -> dict[str, Any]:
-        """Return the `info` of the COCO files; equal recipes, equal infos."""
+        """Return the `info` of the COCO files, equal for equal recipes."""
         recipe = json.loads(json.dumps(asdict(self)))
         return dict(
             description='Scanned digits in clutter',
@@ -43,14 +44,15 @@ class Recipe:
         )
 
 
-def coco_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
-    """List the digits as COCO annotations.
+def make_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
+    """Make the COCO annotations of the digits.
 
     Args:
-        digits: By image; the first image has id 1.
+        digits: The digits of each image; the first image has the id 1.
 
     Returns:
-        Boxes xywh in pixels; ids from 1; category id of digit d is d + 1.
+        One annotation for each digit, in the same order, with a box xywh in
+        pixels. Ids count from 1; the category id of digit d is d + 1.
     """
     pairs = [
         (image_id, digit)
@@ -71,15 +73,15 @@ def coco_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
 
 
 def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
-    """Draw a split's images into `folder/images/split`.
+    """Draw the images of a split into `folder/images/split`.
 
     Args:
-        folder: Of the data set.
-        split: A key of `POOLS`.
-        recipe: Of the data set.
+        folder: The folder of the data set.
+        split: The name of the split, a key of `POOLS`.
+        recipe: The recipe of the data set.
 
     Returns:
-        The split's COCO file with annotations and categories.
+        The COCO object of the split, with annotations and categories.
     """
     images_dir = folder / 'images' / split
     images_dir.mkdir(parents=True)
@@ -106,27 +108,34 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
         info=recipe.as_info(),
         images=infos,
         categories=categories,
-        annotations=coco_annotations(digits),
+        annotations=make_annotations(digits),
     )
 
 
 def without_labels(coco: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a COCO file's image infos only, as unlabeled images come."""
+    """Return a COCO object without annotations and categories."""
     return dict(info=coco['info'], images=coco['images'])
 
 
 def read_info(out_dir: Path) -> dict[str, Any] | None:
-    """Return the `info` of the data set in a folder, None if there is none."""
+    """Return the `info` of the data set in a folder.
+
+    Args:
+        out_dir: The folder of the data set; it need not exist.
+
+    Returns:
+        The `info`; None if the folder has no data set, or its file no `info`.
+    """
     path = out_dir / 'annotations' / 'labeled.json'
     return json.loads(path.read_text()).get('info') if path.exists() else None
 
 
 def is_complete(out_dir: Path, recipe: Recipe) -> bool:
-    """Tell whether exactly this data set is there, with all of its images.
+    """Return whether a folder holds exactly this data set, with all images.
 
     Args:
-        out_dir: Folder of the data set; need not exist.
-        recipe: Of the data set.
+        out_dir: The folder of the data set; it need not exist.
+        recipe: The recipe of the data set.
     """
     names = (
         f'images/{split}/{number:04d}.png'
@@ -138,14 +147,14 @@ def is_complete(out_dir: Path, recipe: Recipe) -> bool:
     )
 
 
-def clear(out_dir: Path) -> None:
+def remove_digits(out_dir: Path) -> None:
     """Remove an older data set of digits.
 
     Args:
-        out_dir: Folder of the data set; need not exist.
+        out_dir: The folder of the data set; it need not exist.
 
     Raises:
-        FileExistsError: If the folder holds anything else; it stays.
+        FileExistsError: If the folder holds anything else; nothing is removed.
     """
     if not out_dir.exists():
         return
@@ -160,7 +169,7 @@ def clear(out_dir: Path) -> None:
 
 
 def write_files(folder: Path, recipe: Recipe) -> None:
-    """Write images and annotation files into an empty folder."""
+    """Write the images and the annotation files into an empty folder."""
     annotations = folder / 'annotations'
     annotations.mkdir()
     files = {split: write_split(folder, split, recipe) for split in POOLS}
@@ -173,7 +182,7 @@ def write_files(folder: Path, recipe: Recipe) -> None:
 def write_digits(
     out_dir: Path, seed: int = 0, recipe: Recipe | None = None
 ) -> None:
-    """Write the data set; an older one in the same folder is replaced.
+    """Write the data set, and replace an older one in the same folder.
 
     The files are `annotations/{labeled,unlabeled,unlabeled_truth,val}.json`
     and `images/{labeled,unlabeled,val}/0001.png` and so on. The same scan
@@ -182,14 +191,16 @@ def write_digits(
 
     Args:
         out_dir: The new folder; its parents are made.
-        seed: Of every random choice; the same seed gives the same bytes.
-        recipe: Instead of the defaults; `seed` is then not used.
+        seed: The seed of every random choice; the same seed gives the same
+            bytes.
+        recipe: The recipe of the data set, which is used instead of the
+            default recipe and of `seed`.
 
     Raises:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
     """
     recipe = recipe or Recipe(seed)
-    clear(out_dir)
+    remove_digits(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_dir.parent) as temporary:
         folder = Path(temporary, out_dir.name)

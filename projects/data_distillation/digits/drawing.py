@@ -1,4 +1,4 @@
-"""Images of scattered digits, and where the digits are."""
+"""Images of scattered digits, with the boxes of the digits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,21 +11,26 @@ from .scans import ink_box, lay_ink
 
 @dataclass(frozen=True)
 class Style:
-    """How an image looks; the ranges are drawn from uniformly.
+    """The look of an image. From each range, a value is drawn uniformly.
 
     Attributes:
-        side: Width and height of an image, in pixels.
-        digits: Least and greatest number of digits that are tried.
-        digit_side: Side of a scan on the image, in pixels.
-        angle: Greatest rotation either way, in degrees. Well below 90: a
-            six turned by 180 degrees is a nine.
-        stretch: Greatest relative change of the width, and of the shear.
-        overlap: Greatest part of a digit's box, 0 to 1, that the box of
-            another may cover.
-        contrast: Gray levels from the mean background down to a digit.
-        strokes: Least and greatest number of pen strokes that are no digits.
-        blobs: Least and greatest number of soft spots in the background.
-        noise: Standard deviation of the noise, in gray levels.
+        side: The width and height of an image, in pixels.
+        digits: The least and the greatest number of digits that are tried.
+        digit_side: The range of the side of a scan on the image, in pixels.
+        angle: The greatest rotation in either direction, in degrees. It is
+            well below 90, because a six turned by 180 degrees is a nine.
+        stretch: The greatest relative change of the width, and the greatest
+            shear.
+        overlap: The greatest part of a digit's box, 0 to 1, that the box of
+            another digit may cover.
+        contrast: The range of the gray levels from the mean background down to
+            a digit.
+        strokes: The least and the greatest number of pen strokes, which are
+            not digits.
+        blobs: The least and the greatest number of soft spots in the
+            background.
+        noise: The range of the standard deviation of the noise, in gray
+            levels.
     """
 
     side: int = 128
@@ -45,8 +50,9 @@ class Digit:
     """One digit on an image.
 
     Attributes:
-        label: 0 to 9, the digit itself.
-        alpha: (H, W) float32, how much of each pixel the ink covers, 0 to 1.
+        label: The digit itself, 0 to 9.
+        alpha: Shape (H, W), float32: the part of each pixel that ink covers, 0
+            to 1.
         bbox_xywh: The smallest box, in whole pixels, around the pixels with
             at least `INK` ink, also those that a later digit hides.
     """
@@ -59,14 +65,14 @@ class Digit:
 def draw_pose(
     rng: np.random.Generator, style: Style
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a digit's size, rotation, stretch and shear, and its place.
+    """Choose a digit's size, rotation, stretch, shear and place at random.
 
     Args:
-        rng: Is advanced.
-        style: Gives the ranges.
+        rng: The source of the random numbers, which is advanced.
+        style: The style of the image, which gives the ranges.
 
     Returns:
-        `linear` and `center` of `lay_ink`; the upright scan would lie wholly
+        `linear` and `center` of `lay_ink`. The upright scan would lie wholly
         inside the image.
     """
     size = rng.uniform(*style.digit_side)
@@ -82,7 +88,15 @@ def draw_pose(
 def covered_part(
     box: tuple[int, int, int, int], other: tuple[int, int, int, int]
 ) -> float:
-    """Return how much of the smaller of two xywh boxes lies in the other."""
+    """Return the part of the smaller of two boxes that lies in the other.
+
+    Args:
+        box: A box xywh in pixels.
+        other: Another box xywh in pixels.
+
+    Returns:
+        The part, from 0 to 1; 0 for an empty box.
+    """
     w = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
     h = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
     smaller = min(box[2] * box[3], other[2] * other[3])
@@ -96,17 +110,18 @@ def place_digit(
     rng: np.random.Generator,
     style: Style,
 ) -> Digit | None:
-    """Find a place for one digit among those that are already there.
+    """Find a place for one digit among those that are already on the image.
 
     Args:
-        scan: (8, 8), ink from 0 to 1.
-        label: 0 to 9.
-        others: Are overlapped by `style.overlap` at most.
-        rng: Is advanced.
-        style: Of the image.
+        scan: The ink of the digit, shape (8, 8), from 0 to 1.
+        label: The digit, 0 to 9.
+        others: The digits on the image. They are overlapped by
+            `style.overlap` at most.
+        rng: The source of the random numbers, which is advanced.
+        style: The style of the image.
 
     Returns:
-        The digit, or None if 20 poses did not fit.
+        The digit; None if none of 20 poses fits.
     """
     for _ in range(20):
         alpha = lay_ink(scan, *draw_pose(rng, style), style.side)
@@ -121,11 +136,11 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
     """Draw a slope of gray with soft blobs.
 
     Args:
-        rng: Is advanced.
-        style: Of the image.
+        rng: The source of the random numbers, which is advanced.
+        style: The style of the image.
 
     Returns:
-        (H, W) float32, gray levels, not clipped to 0..255.
+        Shape (H, W), float32, gray levels that are not clipped to 0..255.
     """
     axis = np.linspace(-0.5, 0.5, style.side, dtype=np.float32)
     right, down = rng.uniform(-40, 40, 2) if style.blobs[1] else (0, 0)
@@ -139,14 +154,14 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
 
 
 def draw_stroke(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draw the ink of a pen stroke: a bent line or an arc, no digit.
+    """Draw the ink of a pen stroke, which is a bent line or an arc.
 
     Args:
-        rng: Is advanced.
-        side: Width and height of the image, in pixels.
+        rng: The source of the random numbers, which is advanced.
+        side: The width and height of the image, in pixels.
 
     Returns:
-        (H, W) float32, the ink of each pixel from 0 to 1.
+        Shape (H, W), float32, the ink of each pixel from 0 to 1.
     """
     ink = np.zeros((side, side), np.float32)
     start = rng.integers(0, side, 2)
@@ -167,16 +182,16 @@ def paint(
     rng: np.random.Generator,
     style: Style,
 ) -> np.ndarray:
-    """Put ink on an image, darker than the image's mean.
+    """Return an image with ink on it that is darker than the image's mean.
 
     Args:
-        image: (H, W) gray levels; stays as it is.
-        alpha: (H, W), the ink of each pixel from 0 to 1.
-        rng: Is advanced.
-        style: Gives the contrast.
+        image: Shape (H, W), gray levels. It is not changed.
+        alpha: Shape (H, W), the ink of each pixel from 0 to 1.
+        rng: The source of the random numbers, which is advanced.
+        style: The style of the image, which gives the contrast.
 
     Returns:
-        (H, W), the inked image.
+        Shape (H, W), gray levels.
     """
     tone = image.mean() - rng.uniform(*style.contrast)
     return image * (1 - alpha) + np.clip(tone, 0, 255) * alpha
@@ -190,12 +205,14 @@ def draw_image(
     """Draw one image.
 
     Args:
-        scans: Gives (8, 8) ink from 0 to 1 and the label, without end.
-        rng: Is advanced.
-        style: Of the image.
+        scans: An endless iterator over the ink, shape (8, 8), from 0 to 1, and
+            the label of each scan.
+        rng: The source of the random numbers, which is advanced.
+        style: The style of the image.
 
     Returns:
-        (H, W) uint8 gray levels, and the digits, the lowest one first.
+        The gray levels, shape (H, W), uint8, and the digits in the order in
+        which they are painted: a later one lies on top.
     """
     digits: list[Digit] = []
     for _ in range(rng.integers(*style.digits, endpoint=True)):

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 CLASSES = tuple('0123456789')
-# Shares of the scans. Labeled images, being few, need few.
+# Split -> its share of the scans. The few labeled images need few of them.
 POOLS = {'labeled': 0.15, 'unlabeled': 0.6, 'val': 0.25}
 # A pixel belongs to a digit if at least this part of it is covered by ink.
 INK = 0.4
@@ -18,13 +18,13 @@ def split_scans(seed: int) -> dict[str, list[int]]:
     """Deal the scans of each class out to the splits.
 
     Args:
-        seed: Of the shuffling.
+        seed: The seed of the shuffling.
 
     Returns:
-        The scans' numbers in `load_digits`, by split; no number is in two.
-        As long as no class runs out, every ten numbers in a row, counted
-        from the first, are of ten classes: the splits have equal shares of
-        every class, however few images they have.
+        Split -> the numbers of its scans in `load_digits`; no number is in two
+        splits. As long as no class runs out, every ten numbers in a row,
+        counted from the first, are of ten classes. So the splits have equal
+        shares of every class, however few images they have.
     """
     rng = np.random.default_rng(seed)
     labels = load_digits().target
@@ -52,14 +52,14 @@ def lay_ink(
     """Draw a scan on an empty image.
 
     Args:
-        scan: (8, 8), ink from 0 to 1.
-        linear: (2, 2), takes offsets (x, y) in the scan to offsets in the
-            image; a column vector is multiplied from the left.
-        center: (2,), where the scan's middle goes, x and y in pixels.
-        side: Width and height of the image, in pixels.
+        scan: The ink of the scan, shape (8, 8), from 0 to 1.
+        linear: The matrix, shape (2, 2), that maps an offset (x, y) in the
+            scan to the offset in the image: `linear @ offset`.
+        center: The place of the scan's middle, shape (2,), x and y in pixels.
+        side: The width and height of the image, in pixels.
 
     Returns:
-        (side, side) float32, the ink of each pixel from 0 to 1.
+        Shape (side, side), float32, the ink of each pixel from 0 to 1.
     """
     shift = center - linear @ np.full(2, 3.5)
     matrix = np.column_stack([linear, shift])
@@ -73,24 +73,24 @@ def ink_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
     """Find the smallest box around a digit's ink.
 
     Args:
-        alpha: (H, W), the ink of each pixel from 0 to 1.
+        alpha: Shape (H, W), the ink of each pixel from 0 to 1.
 
     Returns:
-        x, y, w, h in whole pixels, of the pixels with at least `INK`;
-        (0, 0, 0, 0) if there is none.
+        The box xywh, in whole pixels, around the pixels with at least `INK`
+        ink; (0, 0, 0, 0) if there are none.
     """
     x, y, w, h = cv2.boundingRect((alpha >= INK).astype(np.uint8))
     return x, y, w, h
 
 
 def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield the scans of these numbers, over and over.
+    """Yield these scans in order, again and again without end.
 
     Args:
-        numbers: Of the scans in `load_digits`, in the order of their turns.
+        numbers: The numbers of the scans in `load_digits`.
 
     Yields:
-        (8, 8) ink from 0 to 1, and the label, 0 to 9.
+        The ink, shape (8, 8), from 0 to 1, and the label, 0 to 9.
     """
     scans = load_digits()
     for number in itertools.cycle(numbers):

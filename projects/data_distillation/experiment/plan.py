@@ -239,6 +239,8 @@ def time_iteration(stages: Stages, folder: Path) -> float:
     num = NUM_WARM_UP + NUM_MEASURED
     options = (
         f'train_cfg.max_iters={num}',
+        # No validation: its images may be many.
+        f'train_cfg.val_begin={num + 1}',
         'default_hooks.logger.interval=1',
         f'default_hooks.checkpoint.interval={num}',
         *stages.experiment.options,

@@ -10,11 +10,14 @@ from typing import BinaryIO
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file at once: a reader sees the old or the new one, whole.
+    """Replace a file with a JSON object; a reader sees the old or the new one.
 
     Args:
-        path: The file; missing folders are made.
-        content: What to write.
+        path: The path of the file; missing folders are made.
+        content: The object to write.
+
+    Raises:
+        TypeError: If JSON cannot hold the content. The old file stays.
     """
     with replacing(path) as file:
         file.write(json.dumps(content).encode())
@@ -22,14 +25,14 @@ def write_json(path: Path, content: dict) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its place when all is written and on disk.
+    """Open a new file that takes its place when all is written and on disk.
 
     Args:
-        path: Where it will be; missing folders are made. If writing fails,
-            what was there stays.
+        path: The path that the file gets; missing folders are made. If the
+            writing fails, a file that was there before stays as it was.
 
     Yields:
-        The file to write to.
+        The new file, open for writing bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
@@ -45,7 +48,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the names of a folder's files survive a crash of the machine."""
+    """Write the list of a folder's files to disk, to survive a crash."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 
 def sha256_of(file: str | Path) -> str | None:
-    """Return a file's SHA-256; None if it is no local file (a URL)."""
+    """Return the SHA-256 of a file's bytes.
+
+    Args:
+        file: A path, or the URL of a checkpoint.
+
+    Returns:
+        64 hexadecimal digits; None if there is no such file on this machine,
+        as for a URL.
+    """
     if not Path(file).is_file():
         return None
     digest = hashlib.sha256()

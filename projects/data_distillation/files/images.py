@@ -1,8 +1,8 @@
 """Image files: which can be decoded to what they show, and why others cannot.
 
-OpenCV decodes many a damaged file without a word, and fills with gray what is
-not there: labels of such an image would be wrong. So each file is checked
-before; the pixels are OpenCV's own, as in training.
+OpenCV decodes many damaged files without a message and fills the missing part
+with gray: labels of such an image would be wrong. So each file is checked
+before it is decoded. The pixels are those of OpenCV, as in training.
 """
 
 import io
@@ -19,42 +19,41 @@ from PIL import Image, UnidentifiedImageError
 
 from ..text import format_error
 
-# Those that Pillow checks. It knows more, but starts programs for some (EPS).
+# The formats that Pillow checks. It knows more, but it starts programs for
+# some of them (EPS).
 FORMATS = ('BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP')
-
-
-# What OpenCV can take.
+# The most bytes that OpenCV takes.
 MAX_BYTES = 2**31 - 1
-
-
-# What libjpeg says of data that is not what was written.
+# The warnings of libjpeg about data that is not what was written.
 JPEG_DAMAGE = re.compile(
     'Premature end of JPEG file|Corrupt JPEG data(?!: bad ICC marker)'
 )
+# The endings of the files in a folder that are taken for images.
+IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 
 
 class ImageError(ValueError):
-    """An image that cannot be used; the message is the reason, in a line."""
+    """An image cannot be used; the message is the reason, in one line."""
 
 
 def read_image_file(path: str) -> bytes:
     """Read an image file and check that it is whole.
 
-    What is found: files of another kind (pipes are not opened), more than
-    `MAX_BYTES`, more pixels than Pillow takes (`2 * Image.MAX_IMAGE_PIXELS`,
-    178,956,970 unless changed), missing and broken data. Changed bytes are
-    found in PNG, mostly in JPEG and GIF, hardly in the others, which have no
-    checksums.
+    These files are refused: what is not a file (pipes are not opened), more
+    than `MAX_BYTES`, more pixels than Pillow takes (`2 *
+    Image.MAX_IMAGE_PIXELS`, 178,956,970 unless changed), and missing or broken
+    data. Changed bytes are found in PNG, mostly in JPEG and GIF, and hardly
+    ever in the other formats, which have no checksums.
 
     Args:
-        path: The file, or a link to it.
+        path: The path of the file, or of a link to it.
 
     Returns:
-        Its content. A format that is not in `FORMATS` has not been checked:
-        `decode` will show.
+        The content of the file. If its format is not in `FORMATS`, it has not
+        been checked, and only `decode` shows whether it is an image.
 
     Raises:
-        ImageError: If it cannot be used.
+        ImageError: If the file cannot be used.
     """
     try:
         check_kind(os.stat(path))
@@ -68,10 +67,14 @@ def read_image_file(path: str) -> bytes:
 
 
 def check_kind(status: os.stat_result) -> None:
-    """Check, before it is opened, that a file can be read.
+    """Check, before a file is opened, that it can be read.
+
+    Args:
+        status: The status of the file.
 
     Raises:
-        ImageError: If it is a folder, say, or too large.
+        ImageError: If it is a folder, pipe, socket or device, empty, or larger
+            than `MAX_BYTES`.
     """
     if not stat.S_ISREG(status.st_mode):
         is_folder = stat.S_ISDIR(status.st_mode)
@@ -86,13 +89,16 @@ def check_kind(status: os.stat_result) -> None:
 
 
 def check_whole(content: bytes) -> None:
-    """Check the size of an image, then that all its data is there.
+    """Check the size of an image, and then that all its data is there.
+
+    Args:
+        content: The content of the file.
 
     Raises:
-        ImageError: If there are too many pixels, or data is missing.
+        ImageError: If there are too many pixels, or data is missing or broken.
     """
     try:
-        # Reads the header only.
+        # Opening reads only the header.
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             is_jpeg = image.format in ('JPEG', 'MPO')
             if not (is_jpeg and is_whole_jpeg(content)):
@@ -103,27 +109,31 @@ def check_whole(content: bytes) -> None:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f'too many pixels: {format_error(error)}') from None
-    # Whatever a broken file makes a decoder raise.
+    # A broken file may make a decoder raise anything.
     except Exception as error:
         raise ImageError(f'damaged: {format_error(error)}') from None
 
 
 def is_whole_jpeg(content: bytes) -> bool:
-    """Whether libjpeg finds nothing to complain about.
+    """Return whether libjpeg finds nothing to complain about.
 
-    Pillow and OpenCV do not hand on its warnings. Bytes of a photograph
-    (640x480) were changed at random; of 140 files that then showed another
-    image in more than 1 % of the pixels, Pillow found 13 and this 132.
+    Pillow and OpenCV do not pass on the warnings of libjpeg. Bytes of a
+    photograph (640x480) were changed at random: of 140 files that then showed
+    another image in more than 1 % of the pixels, Pillow found 13, and this
+    function found 132.
+
+    Args:
+        content: The content of a JPEG file.
 
     Returns:
-        True if the file is whole; False if it is not known, since libjpeg's
-        interface does not take such files (unusual subsampling, say).
+        True if the file is whole; False if it is unknown, because simplejpeg
+        does not take such files (unusual subsampling, for example).
 
     Raises:
         ImageError: If the file is damaged.
     """
     try:
-        # An eighth of each side: all data is read, few pixels are made.
+        # At an eighth of each side all data is read and few pixels are made.
         simplejpeg.decode_jpeg(
             content, 'GRAY', min_height=1, min_width=1, min_factor=8
         )
@@ -135,20 +145,20 @@ def is_whole_jpeg(content: bytes) -> bool:
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Decode an image as `LoadImageFromFile` does.
+    """Decode an image as MMDetection's `LoadImageFromFile` does.
 
     Args:
-        content: Of the file.
+        content: The content of the file.
 
     Returns:
-        Shape (height, width, 3), BGR, uint8, EXIF rotation applied.
+        Shape (height, width, 3), BGR, uint8, with EXIF rotation applied.
 
     Raises:
         ImageError: If OpenCV cannot decode it.
     """
     try:
         pixels = mmcv.imfrombytes(content, backend='cv2')
-    # Whatever a broken file makes a decoder raise.
+    # A broken file may make a decoder raise anything.
     except Exception:
         pixels = None
     if pixels is None:
@@ -156,18 +166,15 @@ def decode(content: bytes) -> np.ndarray:
     return pixels
 
 
-IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
-
-
 def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, through linked folders too.
+    """Yield the files below a folder, also those in linked folders.
 
     Args:
-        folder: Where to look. A folder that is reached twice (a link that
-            points up, say) is searched once.
+        folder: The folder to search. A folder that is reached twice (by a link
+            that points upward, for example) is searched once.
 
     Yields:
-        Files, in no order.
+        The paths of the files, in no particular order.
     """
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -180,9 +187,15 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def as_utf8(name: str) -> str:
-    r"""Write the bytes of a file name that are no UTF-8 as `\xe9`.
+    r"""Return a file name in which bytes that are not UTF-8 are escaped.
 
-    Arrow and JSON take UTF-8 only; Python has surrogates for such bytes.
+    Arrow and JSON hold only UTF-8; Python has surrogates for such bytes.
+
+    Args:
+        name: A file name, as Python lists it.
+
+    Returns:
+        The name with `\xe9` (for example) in place of each such byte.
     """
     content = name.encode(errors='surrogateescape')
     return content.decode(errors='backslashreplace')

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib import colormaps
+from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -173,7 +174,7 @@ def draw_curves(quality: Quality, title: str) -> Figure:
         if name not in named:
             draw_class(axes, of_class, color='0.8', lw=0.6, ms=2.5, zorder=1)
     draw_total(axes, quality)
-    colors = colormaps['tab20'].colors  # dark and light colors alternate
+    colors = color_sequences['tab20']  # dark and light alternate
     for name, color in zip(named, colors[::2] + colors[1::2], strict=False):
         of_class = quality.classes[name]
         text = f'{format_threshold(of_class)}  {name}'
@@ -205,9 +206,12 @@ def choose_named_classes(quality: Quality) -> list[str]:
     """
     if len(quality.classes) <= MAX_NAMED:
         return list(quality.classes)
-    f1 = {name: of.counts.f1 for name, of in quality.classes.items()}
-    defined = [name for name in f1 if f1[name] is not None]
-    return sorted(defined, key=f1.__getitem__)[:MAX_NAMED]
+    defined = {
+        name: f1
+        for name, of in quality.classes.items()
+        if (f1 := of.counts.f1) is not None
+    }
+    return sorted(defined, key=defined.__getitem__)[:MAX_NAMED]
 
 
 def format_legend_title(quality: Quality) -> str:
@@ -227,8 +231,8 @@ def format_threshold(of_class: ClassQuality) -> str:
     return f'{of_class.min_score:.3f}'
 
 
-def draw_class(axes: Axes, of_class: ClassQuality, **style) -> None:
-    """Draw the line of a class, and a dot at its threshold."""
+def draw_class(axes: Axes, of_class: ClassQuality, **style: Any) -> None:
+    """Draw the line of a class, with a dot at its threshold."""
     recall, precision, num_found = compute_curve(of_class.matches)
     num_labels = of_class.counts.num_labels
     chosen = np.flatnonzero(num_found == num_labels).tolist()

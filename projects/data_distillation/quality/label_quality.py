@@ -12,10 +12,10 @@ from ..coco.boxes import MIN_SIDE
 from ..coco.evaluation import coco_metrics
 from ..coco.matching import (
     ClassMatches,
-    boxes_of,
-    find_images,
-    found_boxes,
-    match,
+    find_image_ids,
+    iter_boxes,
+    make_results,
+    match_boxes,
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..selection.coco_writer import read_origin
@@ -99,7 +99,7 @@ class ClassQuality:
     def counts(self) -> Counts:
         """The counts at `min_score`."""
         wanted = math.inf if self.min_score is None else self.min_score
-        num_right, num_found = self.matches.at(wanted)
+        num_right, num_found = self.matches.count_from(wanted)
         return Counts(self.matches.num_truth, num_found, num_right)
 
 
@@ -196,14 +196,14 @@ def measure_quality(
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
-    image_ids = find_images(rows, truth, truth_file)
+    image_ids = find_image_ids(rows, truth, truth_file)
     if candidates is None:
         candidates = map(drop_thin, rows)
     return Quality(
         len(rows),
         iou,
         match_classes(candidates, truth, truth_file, min_scores, iou),
-        coco_metrics(truth, found_boxes(rows, truth, truth_file), image_ids),
+        coco_metrics(truth, make_results(rows, truth, truth_file), image_ids),
     )
 
 
@@ -221,7 +221,8 @@ def match_classes(
             `shards.SCHEMA`.
         truth: A COCO object with the true objects.
         truth_file: The file of the truth, for messages.
-        min_scores: See `measure_quality`.
+        min_scores: Class name -> `min_score`, in the order of the truth's
+            categories. None if nothing of the class was selected.
         iou: The least overlap at which a label is right, in (0, 1].
 
     Returns:
@@ -232,9 +233,9 @@ def match_classes(
         ValueError: If `iou` is out of range.
     """
     candidates = list(candidates)
-    image_ids = find_images(candidates, truth, truth_file)
-    labels = found_boxes(candidates, truth, truth_file)
-    matches = match(truth, labels, image_ids, iou)
+    image_ids = find_image_ids(candidates, truth, truth_file)
+    labels = make_results(candidates, truth, truth_file)
+    matches = match_boxes(truth, labels, image_ids, iou)
     return {
         name: ClassQuality(min_score, of_class)
         for (name, min_score), of_class in zip(
@@ -245,7 +246,7 @@ def match_classes(
 
 def drop_thin(row: Mapping) -> dict:
     """Return a row without the detections that are thinner than `MIN_SIDE`."""
-    is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in boxes_of(row)]
+    is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in iter_boxes(row)]
     columns = {
         name: list(compress(row[name], is_wide))
         for name in ('bboxes_xyxy', 'scores', 'labels')

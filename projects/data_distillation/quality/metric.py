@@ -64,11 +64,13 @@ class PseudoLabelQuality(BaseMetric):
         self.iou = iou
         self._categories = truth['categories']
         self._names = {i['id']: i['file_name'] for i in truth['images']}
-        if pseudo_labels is None:
+        if min_score is not None:
             check_score('min_score', min_score)
             names = [category['name'] for category in self._categories]
-            self.min_scores = dict.fromkeys(names, min_score)
-        else:
+            self.min_scores: dict[str, float | None] = dict.fromkeys(
+                names, min_score
+            )
+        elif pseudo_labels is not None:
             self.min_scores = read_min_scores(pseudo_labels)
             check_classes(list(self.min_scores), self._categories, ann_file)
 

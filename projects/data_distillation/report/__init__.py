@@ -1,4 +1,4 @@
-"""The page that shows labels, curves and the comparison.
+"""Writing the page that shows the labels, the curves and the comparison.
 
 It may import `experiment` and what that may import.
 """

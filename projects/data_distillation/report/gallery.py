@@ -1,4 +1,4 @@
-"""The gallery of a report: a sample of images, and boxes as data."""
+"""The gallery of a report: a sample of the images, with boxes as data."""
 
 import base64
 import shlex
@@ -10,40 +10,35 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from ..coco.matching import boxes_of
+from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
 from ..selection.export import shorten_scores
+from ..selection.options import list_options
 from .labels import LabelSource, StoredLabels
 
-# Images of each group; five groups make 200.
+# The number of images in each group; the five groups have 200.
 GROUP_SIZE = 40
-# Of a thumbnail's longer side, in pixels; halved until the file is small:
-# 200 of them, as text, then have 15 MB.
+# The longer side of a thumbnail, in pixels. It is halved until the file is
+# small enough: 200 thumbnails, as text, then take 15 MB.
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
 JPEG_QUALITY = 80
-# Filters that `tools/select_labels.py` has an option for.
-FILTER_OPTIONS = {
-    'MinViews': ('num_views', '--min-views'),
-    'MaxCornerSpread': ('spread', '--max-corner-spread'),
-    'MinSide': ('pixels', '--min-side'),
-}
 
 
 def make_gallery(
     labels: StoredLabels, source: LabelSource, truth: dict | None
 ) -> dict:
-    """Make all that the page's gallery knows.
+    """Make the data of the page's gallery.
 
     Args:
-        labels: The detections and thresholds.
-        source: Where they are, for the command.
-        truth: A COCO object with the true objects; None where not known.
+        labels: The detections and the thresholds.
+        source: The files of the labels, which the command names.
+        truth: A COCO object with the true objects; None if they are unknown.
 
     Returns:
-        A dict that JSON can hold: the classes with their thresholds and
-        counts, the groups, the images with their boxes, and the command that
-        makes other thresholds real.
+        A dict that can be written as JSON: the classes with their thresholds
+        and counts, the groups, the images with their boxes, and the command
+        that selects with other thresholds.
     """
     groups = sample_images(labels)
     chosen = np.unique(np.concatenate([*groups.values()]))
@@ -68,15 +63,15 @@ def make_gallery(
 
 
 def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
-    """Choose the images to look at.
+    """Choose the images to show.
 
     Args:
-        labels: The detections, and which of them are pseudo labels.
+        labels: The detections, and the selection of pseudo labels.
 
     Returns:
-        By the name of a group the indices of up to `GROUP_SIZE` images. Of
-        equals the first stored comes first. Images without a label are in
-        none of the last two groups.
+        Group name -> the indices of up to `GROUP_SIZE` images. Ties keep the
+        order of the store. Images without a label are not in the last two
+        groups.
     """
     detections, selection = labels.detections, labels.selection
     num_images = len(labels.table)
@@ -100,7 +95,11 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
 
 
 def find_lowest(values: np.ndarray) -> np.ndarray:
-    """Return the indices of the lowest values, NaN left out."""
+    """Return the indices of the lowest values, in ascending order of value.
+
+    There are up to `GROUP_SIZE` of them; ties keep their order, and NaN is
+    left out.
+    """
     order = np.argsort(values, kind='stable')[:GROUP_SIZE]
     return order[~np.isnan(values[order])]
 
@@ -108,15 +107,15 @@ def find_lowest(values: np.ndarray) -> np.ndarray:
 def average_by_image(
     image_index: np.ndarray, values: np.ndarray, num_labels: np.ndarray
 ) -> np.ndarray:
-    """Average the labels' values over each image.
+    """Average the values of the labels of each image.
 
     Args:
-        image_index: Shape (n,), the image of each label.
-        values: Shape (n,).
-        num_labels: Shape (m,), the labels of each image.
+        image_index: The image of each label, shape (n,).
+        values: The value of each label, shape (n,).
+        num_labels: The number of labels of each image, shape (m,).
 
     Returns:
-        Shape (m,); NaN for an image without labels.
+        The averages, shape (m,); NaN for an image without labels.
     """
     total = np.bincount(image_index, values, minlength=len(num_labels))
     return total / np.where(num_labels, num_labels, np.nan)
@@ -125,12 +124,12 @@ def average_by_image(
 def make_images(
     labels: StoredLabels, chosen: np.ndarray, truth: dict | None
 ) -> list[dict]:
-    """Make what the page knows of the chosen images.
+    """Make the data of the chosen images.
 
     Args:
-        labels: The detections and thresholds.
+        labels: The detections and the thresholds.
         chosen: The indices of the images.
-        truth: A COCO object with the true objects; None where not known.
+        truth: A COCO object with the true objects; None if they are unknown.
     """
     folder = Path(labels.provenance.get('image_folder', '.'))
     table = labels.table.take(pa.array(chosen))
@@ -140,7 +139,7 @@ def make_images(
             name=row['file_name'],
             width=row['width'],
             height=row['height'],
-            boxes=list(list_boxes(row)),
+            boxes=list_boxes(row),
             truth=objects and objects[row['file_name']],
             **make_picture(folder / row['file_name']),
         )
@@ -148,16 +147,21 @@ def make_images(
     ]
 
 
-def list_boxes(row: Mapping) -> Iterable[list]:
-    """Yield x, y, width, height, label, score and views of each detection.
+def list_boxes(row: Mapping) -> list[list]:
+    """List the detections of an image, largest first.
 
-    Largest first, so that those drawn later lie within reach.
+    The page draws them in this order, so that small boxes lie on top and can
+    be pointed at.
+
+    Returns:
+        x, y, width, height, label, score and number of views of each
+        detection.
     """
     scores = shorten_scores(np.array(row['scores'], np.float32))
     boxes = [
         [*bbox_xywh, label, score, num_views]
         for (bbox_xywh, _, label), score, num_views in zip(
-            boxes_of(row), scores, row['num_views'], strict=True
+            iter_boxes(row), scores, row['num_views'], strict=True
         )
     ]
     return sorted(boxes, key=lambda box: -box[2] * box[3])
@@ -166,14 +170,15 @@ def list_boxes(row: Mapping) -> Iterable[list]:
 def collect_true_boxes(
     truth: dict | None, names: Iterable[str]
 ) -> dict[str, list] | None:
-    """Return the true objects of some images by file name.
+    """Collect the true objects of some images.
 
     Args:
-        truth: A COCO object; None where the truth is not known.
-        names: The images' file names.
+        truth: A COCO object with the true objects; None if they are unknown.
+        names: The file names of the images.
 
     Returns:
-        x, y, width, height, label and whether it is a crowd; None for None.
+        File name -> x, y, width, height and label of each object, and whether
+        it is a crowd; None if `truth` is None.
     """
     if truth is None:
         return None
@@ -196,7 +201,12 @@ def collect_true_boxes(
 
 
 def make_picture(path: Path) -> dict:
-    """Return the thumbnail of an image, or why there is none."""
+    """Make the thumbnail of an image, or tell why there is none.
+
+    Returns:
+        `src`, the thumbnail as a URL; None if the image cannot be read, with
+        the `reason`.
+    """
     try:
         return dict(src=make_thumbnail(decode(read_image_file(str(path)))))
     except ImageError as error:
@@ -204,10 +214,10 @@ def make_picture(path: Path) -> dict:
 
 
 def make_thumbnail(pixels: np.ndarray) -> str:
-    """Return a small JPEG as a `data:` URL.
+    """Make a small JPEG as a `data:` URL; the image is never enlarged.
 
     Args:
-        pixels: Shape (height, width, 3), BGR, uint8. Never enlarged.
+        pixels: The pixels, shape (height, width, 3), BGR, uint8.
     """
     side = THUMBNAIL_SIDE
     while True:
@@ -223,20 +233,21 @@ def make_thumbnail(pixels: np.ndarray) -> str:
 
 
 def make_command(labels: StoredLabels, source: LabelSource) -> dict:
-    """Return the pieces of the command that makes thresholds real.
+    """Make the parts of the command that selects with other thresholds.
 
     Args:
-        labels: The detections, and how they were selected.
-        source: The files of the command.
+        labels: The detections, and the rules of their selection.
+        source: The files that the command names.
 
     Returns:
-        `before` and `after` the thresholds, `names` (the classes as a shell
-        takes them), and `unsaid`: what of the selection no option says.
+        `before` and `after`, the parts around the thresholds; `names`, the
+        classes, quoted for a shell; and `unsaid`, the rules of the selection
+        for which there is no option.
     """
     out = source.pseudo_labels.with_name('chosen_labels.json')
     words = ['python', 'tools/select_labels.py', source.detections]
     words += ['--labeled', source.labeled, '--out', out, '--method', 'fixed']
-    options, unsaid = rule_options(labels.origin.get('selection', {}))
+    options, unsaid = list_options(labels.origin.get('selection', {}))
     if source.images:
         options += ['--images', source.images]
     return dict(
@@ -248,31 +259,5 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
 
 
 def join_words(words: Iterable) -> str:
-    """Write words as a shell takes them."""
+    """Join words to a command, quoted for a shell."""
     return shlex.join(map(str, words))
-
-
-def rule_options(selection: Mapping) -> tuple[list, list[str]]:
-    """Return the options of a selection's rules, whatever its method.
-
-    Args:
-        selection: The arguments of `SelectionRules`.
-
-    Returns:
-        The options, and the rules that have none.
-    """
-    options, unsaid = [], []
-    for rule in selection.get('filters', ()):
-        argument, option = FILTER_OPTIONS.get(rule['type'], (None, None))
-        if option:
-            options += [option, rule[argument]]
-        else:
-            unsaid.append(rule['type'])
-    ignore = selection.get('ignore')
-    if ignore and isinstance(ignore.get('min_score'), float):
-        options += ['--ignore-from', ignore['min_score']]
-    elif ignore:
-        unsaid.append(f'ignore={ignore["type"]}')
-    if selection.get('max_empty_share', 1) != 1:
-        options += ['--max-empty-share', selection['max_empty_share']]
-    return options, unsaid

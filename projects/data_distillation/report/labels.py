@@ -1,6 +1,6 @@
-"""The labels that a report shows: stored detections beside thresholds.
+"""The labels that a report shows: stored detections, and their thresholds.
 
-All detections are columns; Python objects are made of samples only.
+All detections stay columns; only samples become Python objects.
 """
 
 from dataclasses import dataclass
@@ -19,26 +19,28 @@ from ..selection.export import open_store, read_rules, read_wanted
 from ..selection.rules import Selection, SelectionRules
 from ..selection.selectors import LabeledCounts
 
-# More are not matched with the truth, but sampled: it takes Python objects.
-MAX_JUDGED = 2_000
-# What the report begins with where nothing was selected yet.
+# If there are more images, only a sample is matched with the truth, because
+# matching needs Python objects.
+MAX_EVALUATED = 2_000
+# The score with which the report starts if nothing has been selected yet.
 START_SCORE = 0.5
-# Thresholds whose counts the page knows: 0, 0.01, ..., 1.
+# The thresholds for which the page knows the counts: 0, 0.01, ..., 1.
 GRID = np.arange(101) / 100
 IOU = 0.5
 
 
 @dataclass(frozen=True)
 class LabelSource:
-    """Where the labels of a report come from.
+    """The files from which a report takes its labels.
 
     Args:
         detections: The folder of the detection store.
-        pseudo_labels: The file of pseudo labels; it need not be there yet.
-        labeled: COCO file of the labeled images.
-        truth: COCO file of the unlabeled images' true objects; None where it
-            is not known.
-        images: COCO file of the only images to look at; None for all stored.
+        pseudo_labels: The file of pseudo labels, which may not exist yet.
+        labeled: The COCO file of the labeled images.
+        truth: The COCO file of the true objects of the unlabeled images; None
+            if they are unknown.
+        images: The COCO file of the images to show; None to show all that are
+            stored.
     """
 
     detections: Path
@@ -50,19 +52,21 @@ class LabelSource:
 
 @dataclass(frozen=True)
 class StoredLabels:
-    """The detections of all images that were read, and what was selected.
+    """The detections of all images that could be read, and the selection.
 
     Args:
-        table: The detection store's, without the images that were not read.
-        num_unreadable: How many these are.
-        provenance: What made the detections.
-        origin: `info.data_distillation` of the pseudo labels; empty if there
-            are none yet.
+        table: The rows of the detection store, without unreadable images.
+        num_unreadable: The number of unreadable images.
+        provenance: The provenance of the detections.
+        origin: The `info.data_distillation` of the pseudo labels; empty if
+            there are none yet.
         labeled: The counts of the labeled file.
-        min_scores: Of each class; None: nothing of it was selected.
-        rules: Select by these scores, with the filters of the selection.
-        detections: Of the table.
-        selection: What the rules made of them.
+        min_scores: Class name -> `min_score`; None if nothing of the class
+            was selected.
+        rules: The rules that select with these scores and with the filters of
+            the pseudo labels.
+        detections: The detections of the table.
+        selection: The decision of the rules on each detection.
     """
 
     table: pa.Table
@@ -77,16 +81,16 @@ class StoredLabels:
 
     @property
     def num_labels(self) -> np.ndarray:
-        """The pseudo labels of each class, shape (number of classes,)."""
+        """The number of labels of each class, shape (number of classes,)."""
         selected = self.detections.labels[self.selection.is_selected]
         return np.bincount(selected, minlength=len(self.min_scores))
 
     def scores_by_class(self) -> list[np.ndarray]:
-        """Return the scores of what may become a label, by class."""
+        """Return the scores of what may become a label, class by class."""
         return self.selection.found.by_class(len(self.min_scores))
 
     def count_on_grid(self) -> list[list[int]]:
-        """Count the labels of each class for each threshold of `GRID`."""
+        """Count the labels of each class at each threshold of `GRID`."""
         grid = GRID.astype(np.float32)
         return [
             (len(scores) - np.searchsorted(np.sort(scores), grid)).tolist()
@@ -95,27 +99,30 @@ class StoredLabels:
 
 
 def read_labels(source: LabelSource) -> StoredLabels:
-    """Read stored detections and the thresholds they were selected with.
+    """Read stored detections, and the thresholds of their selection.
 
     Args:
-        source: Where they are.
+        source: The files of the labels.
 
     Returns:
-        All that a report needs.
+        The detections and the selection. If there are no pseudo labels yet,
+        the threshold of each class is `START_SCORE`.
 
     Raises:
-        FileNotFoundError: If there are no detections, or neither pseudo
-            labels nor the labeled file.
-        StoreError: If detections cannot be read, or no image could be.
-        CocoError: If a file is broken, or of other classes.
-        KeyError: If a filter is of an unknown type.
+        FileNotFoundError: If there are no detections, or if both the pseudo
+            labels and the labeled file are missing.
+        StoreError: If the detections cannot be read, or no image could be
+            read.
+        CocoError: If a file is broken or has other classes.
+        KeyError: If a filter has an unknown type.
     """
     store = open_store(source.detections)
     stored = store.read(read_wanted(source.images))
     table = stored.filter(pc.is_null(stored['unreadable']))
     if not len(table):
         raise StoreError(
-            f'none of {len(stored)} images in {source.detections} was read'
+            f'none of {len(stored)} images in {source.detections} could be '
+            'read: look up the reasons in the column `unreadable`'
         )
     origin = (
         read_origin(source.pseudo_labels)
@@ -134,7 +141,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
     return StoredLabels(
         table,
         len(stored) - len(table),
-        store.provenance,
+        store.require_provenance(),
         origin,
         labeled,
         min_scores,
@@ -145,15 +152,17 @@ def read_labels(source: LabelSource) -> StoredLabels:
 
 
 def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
-    """Return the counts of the labeled file, as selection noted them.
+    """Return the counts of the labeled file that the selection noted.
 
     Args:
-        origin: Of the pseudo labels; empty if there are none.
-        labeled_file: Counted if there are none.
+        origin: The `info.data_distillation` of the pseudo labels; empty if
+            there are none.
+        labeled_file: The labeled file, which is counted if there are no
+            pseudo labels.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If it cannot be used.
+        FileNotFoundError: If the labeled file is needed and missing.
+        CocoError: If the labeled file cannot be used.
     """
     noted = origin.get('labeled')
     if not noted:
@@ -167,25 +176,25 @@ def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
 
 
 def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
-    """Match the detections of the images, or of a sample, with the truth.
+    """Compare the labels of all images, or of a sample, with the truth.
 
     Args:
-        labels: The detections and thresholds.
+        labels: The detections and the thresholds.
         truth: A COCO object with the true objects.
-        source: Its file, for the message.
+        source: The file of the truth, for messages.
 
     Returns:
-        The counts by class on up to `MAX_JUDGED` images, chosen at random,
-        without metrics of the detections.
+        The counts by class, on up to `MAX_EVALUATED` images that are chosen
+        at random. There are no metrics of the detections.
 
     Raises:
         CocoError: If the truth lacks an image, or has other classes.
     """
     check_classes(list(labels.min_scores), truth['categories'], source)
     table = labels.table
-    if len(table) > MAX_JUDGED:
+    if len(table) > MAX_EVALUATED:
         random = np.random.default_rng(0)
-        chosen = random.choice(len(table), MAX_JUDGED, replace=False)
+        chosen = random.choice(len(table), MAX_EVALUATED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
     candidates = labels.rules.filter_rows(table)
     classes = match_classes(candidates, truth, source, labels.min_scores, IOU)

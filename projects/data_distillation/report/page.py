@@ -1,13 +1,16 @@
-"""`report.html`: one file that shows what ran and what the teacher labeled.
+"""Writes `report.html`, which shows what ran and what the teacher labeled.
 
-It opens from disk, without a server or a network. See docs/report.md.
+The page is one file. It opens from disk, without a server or a network. See
+docs/report.md.
 """
 
 import base64
 import datetime
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 import matplotlib
@@ -36,19 +39,23 @@ from .tables import (
 
 TEMPLATES = Path(__file__).with_name('templates')
 REPORT = 'report.html'
-# What a work folder may lack whose experiment has not ended, or was moved.
+# The errors that occur if an experiment has not ended, or if its files were
+# moved.
 MISSING = (FileNotFoundError, ValueError, KeyError)
+
+Found = TypeVar('Found')
 
 
 def write_report(annotate: Config, work_dir: Path) -> Path:
-    """Write the report of an experiment's work folder.
+    """Write the report of the work folder of an experiment.
 
-    What is not there (yet) is named on the page.
+    The page names what is missing, for example because a stage has not ended.
 
     Args:
         annotate: The config of the stage `annotate`.
-        work_dir: With `teacher/`, `annotate/`, `student/` and so on. With
-            rounds, the labels of the last one that has any are shown.
+        work_dir: The work folder, with `teacher/`, `annotate/`, `student/` and
+            so on. If there are several rounds, the page shows the labels of
+            the last round that has some.
 
     Returns:
         The file, `report.html` in the work folder.
@@ -81,22 +88,22 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     """Write the report of a selection alone, without stages.
 
     Args:
-        file: Where to write it.
-        source: The detections, and the labels that were selected.
+        file: The file to write.
+        source: The files of the detections and the pseudo labels.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
     write_page(file, source.pseudo_labels.name, facts, [], source)
 
 
 def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
-    """Return the folder of the last annotation that found anything.
+    """Find the folder of the last annotation that has detections.
 
     Args:
-        work_dir: Of the experiment.
-        stages: In the order of the rounds.
+        work_dir: The work folder of the experiment.
+        stages: The stages of the experiment, in the order of the rounds.
 
     Returns:
-        The first round's folder if nothing was found.
+        The folder; that of the first round if there are no detections.
     """
     found = [
         work_dir / stage.name
@@ -107,7 +114,7 @@ def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
 
 
 def find_labeled_file(annotate: Config) -> str:
-    """Return the labeled file that the hook of annotation names."""
+    """Return the labeled file that the annotation hook names."""
     hooks = annotate.get('custom_hooks', ())
     return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
 
@@ -122,24 +129,23 @@ def write_page(
     """Write a page.
 
     Args:
-        file: The file.
-        title: Of the page.
-        facts: Term and description of what ran, to begin with.
-        stages: Those of the experiment; empty for a selection alone.
-        source: Where the labels are.
+        file: The file to write.
+        title: The title of the page.
+        facts: The first rows of the section "What ran", each with a term and
+            its description.
+        stages: The stages of the experiment; empty for a selection alone.
+        source: The files of the labels.
     """
     notes: list[str] = []
-    labels = read_or_note(notes, lambda: read_labels(source))
-    truth = source.truth and read_or_note(
-        notes, lambda: read_truth(source.truth)
-    )
+    labels = read_or_note(notes, partial(read_labels, source))
+    truth = quality = None
+    if source.truth:
+        truth = read_or_note(notes, partial(read_truth, source.truth))
+        if labels and truth:
+            judging = partial(evaluate_labels, labels, truth, source.truth)
+            quality = read_or_note(notes, judging)
     content = dict(title=title, notes=notes, **describe_stages(stages))
     content['facts'] = list(facts)
-    quality = None
-    if labels and truth:
-        quality = read_or_note(
-            notes, lambda: evaluate_labels(labels, truth, source.truth)
-        )
     if labels:
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)
@@ -154,8 +160,16 @@ def write_page(
         out.write(render_page(content).encode())
 
 
-def read_or_note(notes: list[str], read: Callable) -> object | None:
-    """Return what is read; None if it is not there, which is noted."""
+def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
+    """Return what `read` returns; if it is missing, add a note.
+
+    Args:
+        notes: The notes of the page; the note is added to them.
+        read: The function that reads something.
+
+    Returns:
+        What was read; None if it is missing.
+    """
     try:
         return read()
     except MISSING as error:
@@ -167,13 +181,14 @@ def read_truth(file: str) -> dict:
     """Read the true objects of the unlabeled images.
 
     Raises:
-        FileNotFoundError, CocoError: If they cannot be read.
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file cannot be used.
     """
     return read_coco(file, 'images', 'annotations', 'categories')
 
 
 def describe_stages(stages: Sequence[Stage]) -> dict:
-    """Return what a page says of the stages."""
+    """Return the times, the names of the metrics and the comparison."""
     return dict(
         times=[
             (s.name, format_duration(s.seconds)) for s in stages if s.seconds
@@ -188,7 +203,7 @@ def make_plots(
     labels: StoredLabels | None,
     quality: Quality | None,
 ) -> Iterator[tuple[str, str, Markup]]:
-    """Yield title, explanation and picture of each plot that has data."""
+    """Yield the title, the text and the picture of each plot with data."""
     trained = [stage for stage in stages if stage.losses]
     if trained:
         text = 'Training loss of each stage.'
@@ -207,33 +222,35 @@ def make_plots(
         yield make_score_plot(labels)
     if quality:
         text = (
-            'Each line is a class as its threshold falls, the dot its '
-            'min_score; the cross is all labels together.'
+            'Each line shows a class at all thresholds, and the dot its '
+            'min_score. The cross is for all labels together.'
         )
         figure = draw_curves(quality, 'Labels')
-        described = 'Precision over recall by class; figures: table by class.'
+        described = (
+            'Precision over recall; see the table by class for figures.'
+        )
         yield 'Precision and recall', text, render_svg(figure, 'pr', described)
 
 
 def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
-    """Return title, explanation and picture of the scores."""
+    """Return the title, the text and the picture of the scores."""
     scores = labels.scores_by_class()
     text = (
         'Detections of each class by score, on a logarithmic scale. The line '
-        'is min_score; what is filled solid became a label.'
+        'is min_score. The detections in solid color became labels.'
     )
     figure, num_shown = draw_scores(scores, labels.min_scores)
     if num_shown < len(scores):
         text += (
-            f' Shown are the {num_shown} of {len(scores)} classes with the '
-            'most detections.'
+            f' Only the {num_shown} of {len(scores)} classes with the most '
+            'detections are shown.'
         )
-    described = 'Histograms of scores by class; figures: table by class.'
+    described = 'Histograms of scores; see the table by class for figures.'
     return 'Scores', text, render_svg(figure, 'scores', described)
 
 
 def describe_losses(stages: Sequence[Stage]) -> str:
-    """Say in words how the losses went."""
+    """Describe in words how the losses changed."""
     return 'Training loss: ' + '; '.join(
         f'{stage.name} from {stage.losses[0][1]:.3g} to '
         f'{stage.losses[-1][1]:.3g} at iteration {stage.losses[-1][0]}'
@@ -242,7 +259,7 @@ def describe_losses(stages: Sequence[Stage]) -> str:
 
 
 def describe_maps(stages: Sequence[Stage]) -> str:
-    """Say in words how the box mAP went."""
+    """Describe in words how the box mAP changed."""
     return 'Box mAP: ' + '; '.join(
         f'{stage.name} '
         + ', '.join(f'{100 * value:.1f} at {x}' for x, value in points)
@@ -252,7 +269,14 @@ def describe_maps(stages: Sequence[Stage]) -> str:
 
 
 def render_page(content: dict) -> str:
-    """Return the page of what it shows, with its style and its script."""
+    """Render the page.
+
+    Args:
+        content: The values that the template shows.
+
+    Returns:
+        The page as HTML, with its style and its script.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

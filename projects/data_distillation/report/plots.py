@@ -1,9 +1,10 @@
-"""The plots of a report, as SVG that takes the page's colors and fonts."""
+"""The plots of a report, as SVG with the colors and fonts of the page."""
 
 import io
 import re
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -14,41 +15,45 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from ..quality.curves import MAX_NAMED
 from .stages import Stage
 
-# What stands for the page's colors (report.css), which differ by scheme.
+# The page's own colors (report.css) take the place of these, because they
+# differ between the light and the dark scheme.
 SERIES = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 COLORS = {
     '#000000': 'currentColor',
     '#ffffff': 'var(--surface)',
     **{color: f'var(--series-{n})' for n, color in enumerate(SERIES, 1)},
 }
-STYLE = {
-    'svg.fonttype': 'none',  # text stays text
-    'text.parse_math': False,  # a class may be called '$x$'
+STYLE: dict = {
+    'svg.fonttype': 'none',  # Text stays text.
+    'text.parse_math': False,  # The name of a class may be '$x$'.
     'axes.spines.top': False,
     'axes.spines.right': False,
     'font.size': 11,
 }
-# More points of a curve cannot be told apart.
+# More points in a curve would not be visible.
 MAX_POINTS = 500
 NUM_BINS = 50
 COLUMNS = 3
 
 
 def render_svg(figure: Figure, name: str, description: str) -> Markup:
-    """Turn a figure into SVG for a page.
+    """Render a figure as SVG for a page.
 
     Args:
         figure: The figure, made within `matplotlib.rc_context(STYLE)`.
-        name: Begins its ids, which must be others than those of other plots.
-        description: The text that stands for it.
+        name: The start of the element's ids, which must differ from plot to
+            plot.
+        description: The text that replaces the picture for those who cannot
+            see it.
 
     Returns:
-        An `svg` element, which has no size of its own.
+        An `svg` element without a size of its own.
     """
     file = io.StringIO()
     nothing = dict.fromkeys(('Date', 'Creator', 'Format', 'Type'))
     with warnings.catch_warnings():
-        # Of a class's name: the browser has other fonts.
+        # A class name may have a glyph that is missing here; the browser has
+        # other fonts.
         warnings.filterwarnings('ignore', 'Glyph .* missing from')
         figure.savefig(file, format='svg', transparent=True, metadata=nothing)
     svg = re.sub('<metadata>.*?</metadata>', '', file.getvalue(), flags=re.S)
@@ -65,7 +70,8 @@ def draw_losses(stages: Sequence[Stage]) -> Figure:
     """Draw the training loss of each stage over its iterations.
 
     Args:
-        stages: All, so that each has its color; some with losses.
+        stages: All stages, so that each keeps its color; at least one must
+            have losses.
     """
     figure, axes = make_plot('iteration', 'training loss')
     for number, stage in enumerate(stages):
@@ -79,11 +85,11 @@ def draw_losses(stages: Sequence[Stage]) -> Figure:
 def draw_maps(stages: Sequence[Stage]) -> Figure:
     """Draw the box mAP of each stage over its iterations.
 
-    A ring is the evaluation at the end.
+    Rings mark the validations and the evaluation at the end.
 
     Args:
-        stages: All, so that each has its color; some with a validation or
-            an evaluation.
+        stages: All stages, so that each keeps its color; at least one must
+            have a validation or an evaluation.
     """
     figure, axes = make_plot('iteration', 'box mAP')
     for number, stage in enumerate(stages):
@@ -100,7 +106,7 @@ def draw_maps(stages: Sequence[Stage]) -> Figure:
 
 
 def make_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    """Make a figure of one plot."""
+    """Make a figure with one plot."""
     figure = Figure(figsize=(5.6, 3.8), layout='constrained')
     axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -109,9 +115,16 @@ def make_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
 
 
 def draw_curve(
-    axes: Axes, points: Sequence[tuple], number: int, **style
+    axes: Axes, points: Sequence[tuple], number: int, **style: Any
 ) -> None:
-    """Draw a curve, if it has points, in its number's color and dashes."""
+    """Draw a curve with the color and the dashes of its number.
+
+    Args:
+        axes: The plot.
+        points: The x and y of each point; nothing is drawn without points.
+        number: The number of the curve, counted from 0.
+        **style: More arguments of `Axes.plot`.
+    """
     if not points:
         return
     step = -(-len(points) // MAX_POINTS) or 1
@@ -122,7 +135,7 @@ def draw_curve(
 
 
 def add_legend(figure: Figure) -> None:
-    """Say below the plot which line is which."""
+    """Name the lines below the plot."""
     figure.legend(loc='outside lower center', ncols=4, frameon=False)
 
 
@@ -130,17 +143,17 @@ def draw_scores(
     scores_by_class: Sequence[np.ndarray],
     min_scores: dict[str, float | None],
 ) -> tuple[Figure, int]:
-    """Draw how the scores of each class are distributed.
+    """Draw the distribution of the scores of each class.
 
-    What is a label is filled in another color; a line is at `min_score`.
+    The labels are drawn in a stronger color, and a line marks `min_score`.
 
     Args:
         scores_by_class: The scores of each class.
-        min_scores: Of each class; None: no label.
+        min_scores: Class name -> `min_score`; None if the class has no label.
 
     Returns:
-        The figure, and how many classes it has: up to `MAX_NAMED`, those
-        with the most detections.
+        The figure and its number of classes. It shows up to `MAX_NAMED`
+        classes, those with the most detections.
     """
     order = sorted(
         range(len(scores_by_class)), key=lambda c: -len(scores_by_class[c])
@@ -177,11 +190,14 @@ def draw_histogram(
 
 
 def set_log_scale(axes: Axes, text: str) -> None:
-    """Make y logarithmic, with numbers as text: their powers are not parsed.
+    """Make the y axis logarithmic, with plain numbers.
+
+    matplotlib's powers of ten would appear as source text, because `STYLE`
+    switches the parsing of formulas off.
 
     Args:
         axes: The plot.
-        text: The format of a number, with `x`.
+        text: The format of the numbers, in which `x` is the number.
     """
     axes.set_yscale('log')
     axes.yaxis.set_major_formatter(text)
@@ -189,5 +205,5 @@ def set_log_scale(axes: Axes, text: str) -> None:
 
 
 def shorten_name(name: str) -> str:
-    """Cut a name that has no room above a plot."""
+    """Cut a name that is too long for the title of a plot."""
     return name if len(name) <= 24 else f'{name[:23]}…'

@@ -1,4 +1,4 @@
-"""What MMEngine has written of the stages: times, curves, metrics."""
+"""Reads the times, curves and metrics that MMEngine wrote of the stages."""
 
 import datetime
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from ..experiment.comparison import newest_metrics
 from ..experiment.names import TRAINED
 
-# MMEngine names the folder of each run by its start.
+# MMEngine names the folder of a run after the time of its start.
 RUN = '[0-9]*_[0-9]*'
 LOGGED_AT = re.compile(r'^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d', re.MULTILINE)
 VALIDATION = 'coco/bbox_mAP'
@@ -20,18 +20,18 @@ Curve = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Stage:
-    """What is known of a stage, finished or not.
+    """What is known of a stage, whether it has ended or not.
 
     Args:
-        name: Its folder in the work folder, such as `teacher` or
+        name: The name of its folder in the work folder, such as `teacher` or
             `round2/student`.
-        seconds: From the first to the last line of the logs, over all runs;
-            None if there is no log.
-        losses: Iteration and total loss, ascending.
-        validation: Iteration and box mAP of the validations while it was
-            trained.
-        metrics: Those of the last evaluation, see `newest_metrics`; None if
-            there is none.
+        seconds: The time from the first to the last line of the log, added up
+            over all runs; None if there is no log.
+        losses: The iteration and the total loss of each record, ascending.
+        validation: The iteration and the box mAP of each validation during
+            training, ascending.
+        metrics: The metrics of the last evaluation, see `newest_metrics`; None
+            if there is none.
     """
 
     name: str
@@ -45,9 +45,10 @@ class Stage:
         return (self.metrics or {}).get(f'{name}_precision')
 
     def evaluations(self) -> Curve:
-        """Return the validations, and the evaluation at the last iteration.
+        """Return the validations and the final evaluation as one curve.
 
-        If a validation was there too, they are as one.
+        The evaluation stands at the last iteration. It replaces a validation
+        at the same iteration.
         """
         points = dict(self.validation)
         if self.metrics:
@@ -57,14 +58,14 @@ class Stage:
 
 
 def read_stages(work_dir: Path) -> list[Stage]:
-    """Read what is there of all stages.
+    """Read all stages of an experiment.
 
     Args:
-        work_dir: Of an experiment.
+        work_dir: The work folder of the experiment.
 
     Returns:
-        The stages that have a folder: those of the models and annotation,
-        then those of later rounds.
+        The stages that have a folder: first those of the first round, then
+        those of the later rounds in order.
     """
     names = [next(iter(TRAINED)), 'annotate', *list(TRAINED)[1:]]
     for folder in sorted(work_dir.glob('round[0-9]*'), key=parse_round):
@@ -77,13 +78,13 @@ def read_stages(work_dir: Path) -> list[Stage]:
 
 
 def parse_round(folder: Path) -> int:
-    """Return the number of a round's folder; of another folder 0."""
+    """Return the number in the name of a round's folder; 0 if it has none."""
     number = folder.name.removeprefix('round')
     return int(number) if number.isdecimal() else 0
 
 
 def read_stage(work_dir: Path, name: str) -> Stage:
-    """Read what MMEngine has written of a stage."""
+    """Read what MMEngine wrote in the folder of a stage."""
     folder = work_dir / name
     losses, validation = collect_curves(read_scalars(folder))
     return Stage(
@@ -96,21 +97,24 @@ def read_stage(work_dir: Path, name: str) -> Stage:
 
 
 def read_scalars(folder: Path) -> Iterator[dict]:
-    """Yield the records of all runs in a folder, in the order of time."""
+    """Yield the records of all runs in a folder, from old to new."""
     for file in sorted(folder.glob(f'{RUN}/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
-            # The last line of a run that was killed may be cut off.
+            # If a run was killed, its last line may be cut off.
             with suppress(ValueError):
                 yield json.loads(line)
 
 
 def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
-    """Return the curves of loss and of box mAP.
+    """Collect the curves of the loss and of the box mAP.
 
-    Where a run that went on repeats an iteration, its own value counts.
+    If a resumed run repeats an iteration, the newer value counts.
 
     Args:
-        scalars: The records, in the order of time.
+        scalars: The records, from old to new.
+
+    Returns:
+        The loss and the box mAP at each iteration, both ascending.
     """
     losses: dict[int, float] = {}
     validation: dict[int, float] = {}
@@ -120,14 +124,14 @@ def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
             iteration = record['step']
             losses[iteration] = record['loss']
         elif VALIDATION in record:
-            # A training by epochs counts these here.
+            # If the training counts epochs, `step` is an epoch here.
             at = max(record['step'], iteration)
             validation[at] = record[VALIDATION]
     return sorted(losses.items()), sorted(validation.items())
 
 
 def sum_logged_seconds(folder: Path) -> float | None:
-    """Add up the time between first and last line of each run's log."""
+    """Add up the logged seconds of all runs; None if there is no log."""
     spans = [
         span
         for file in folder.glob(f'{RUN}/*.log')
@@ -138,7 +142,10 @@ def sum_logged_seconds(folder: Path) -> float | None:
 
 
 def measure_logged_span(log: str) -> float | None:
-    """Return the seconds between the first and the last line of a log."""
+    """Return the seconds from the first to the last line of a log.
+
+    Lines without a time do not count; None if no line has one.
+    """
     times = LOGGED_AT.findall(log)
     if not times:
         return None

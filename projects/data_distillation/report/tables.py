@@ -1,4 +1,4 @@
-"""The texts and tables of a report."""
+"""Makes the texts and the tables of a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from ..coco.evaluation import METRICS
 from ..quality.label_quality import Quality, format_share
 from ..selection.rules import format_call
-from .labels import LabelSource, StoredLabels
+from .labels import START_SCORE, LabelSource, StoredLabels
 from .stages import Stage
 
 Row = tuple[str, ...]
@@ -17,11 +17,11 @@ DASH = '-'
 def describe_labels(
     labels: StoredLabels, source: LabelSource
 ) -> Iterator[Row]:
-    """Yield term and description of what made the labels.
+    """Yield the terms and descriptions of how the labels were made.
 
     Args:
-        labels: The labels.
-        source: Where they are.
+        labels: The detections and the selection.
+        source: The files of the labels.
     """
     made, origin = labels.provenance, labels.origin
     labeled = labels.labeled
@@ -40,50 +40,53 @@ def describe_labels(
     )
     yield 'Teacher', format_teacher(made)
     yield 'Views', format_views(made.get('views'))
-    yield 'Merger', format_config(made.get('merger'))
+    yield 'Merger', format_call_or_dash(made.get('merger'))
     if origin:
         yield from describe_origin(origin)
 
 
 def format_teacher(made: Mapping) -> str:
-    """Name the config and the weights of the teacher."""
+    """Write the weights of the teacher, and the config of its run."""
     sha256 = str(made.get('checkpoint_sha256'))[:12]
     others = len(made.get('other_teachers', ()))
     text = f'{made.get("checkpoint")} (SHA-256 {sha256}…)'
-    text += f', by {made.get("teacher_config")}'
+    text += f', run with {made.get("teacher_config")}'
     return text + (f', and {others} more' if others else '')
 
 
 def describe_origin(origin: Mapping) -> Iterator[Row]:
-    """Yield what `info.data_distillation` of pseudo labels says."""
+    """Yield the terms and descriptions of how the labels were selected."""
     selection = origin['selection']
-    yield 'Selection', format_config(selection['selector'])
+    yield 'Selection', format_call_or_dash(selection['selector'])
     filters = [format_call(config) for config in selection.get('filters', ())]
     if filters:
         yield 'Filters', ', '.join(filters)
     if selection.get('ignore'):
         regions = f'{origin["num_ignored"]:,} regions'
-        yield 'Ignored', f'{format_config(selection["ignore"])}: {regions}'
+        yield (
+            'Ignored',
+            f'{format_call_or_dash(selection["ignore"])}: {regions}',
+        )
     packages = origin.get('packages', {})
     yield 'Packages', ', '.join(f'{k} {v}' for k, v in packages.items())
     yield 'Selected', str(origin.get('date', DASH))
 
 
-def format_config(config: Mapping | None) -> str:
-    """Write a config as a call; a dash for none."""
+def format_call_or_dash(config: Mapping | None) -> str:
+    """Write a config as a call; None as a dash."""
     return format_call({'type': '', **config}) if config else DASH
 
 
 def format_views(views: Sequence | None) -> str:
-    """Write views in words, such as `Resize (400, 60) + Flip`."""
+    """Write the number of views and each of them, such as `Resize 400x60`."""
     if not views:
-        return "those of the detector's own test pipeline"
+        return "as in the detector's own test pipeline"
     texts = [' + '.join(map(format_step, view)) for view in views]
     return f'{len(views)}: {"; ".join(texts)}'
 
 
 def format_step(step: Mapping) -> str:
-    """Write a transform of a view."""
+    """Write a transform of a view, such as `Resize 400x60`."""
     values = [
         'x'.join(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in step.items()
@@ -95,37 +98,38 @@ def format_step(step: Mapping) -> str:
 def collect_notes(
     labels: StoredLabels, quality: Quality | None
 ) -> Iterator[str]:
-    """Yield what a reader must know of the labels.
+    """Yield what a reader must know about the labels.
 
     Args:
-        labels: The labels.
-        quality: What was found by the truth; None if it is not known.
+        labels: The detections and the selection.
+        quality: The quality of the labels; None if the truth is unknown.
     """
     if not labels.origin:
         yield (
-            'Nothing was selected yet: what the page shows as labels are the '
-            'detections with a score of at least 0.5.'
+            'Nothing has been selected yet. The page shows all detections '
+            f'with a score of at least {START_SCORE} as labels.'
         )
     elif labels.origin.get('num_detections') != len(labels.detections):
         yield (
-            f'The pseudo labels were selected of '
+            f'The pseudo labels were selected from '
             f'{labels.origin.get("num_detections"):,} detections, and there '
-            f'are {len(labels.detections):,}: images came or went since.'
+            f'are {len(labels.detections):,} now: images were added or '
+            'removed since.'
         )
     for name, number in labels.selection.num_stopped.items():
         yield f'{number:,} detections are not shown: {name} stops them.'
     if quality and quality.num_images < len(labels.table):
         yield (
-            f'Precision and recall are of {quality.num_images:,} images, '
-            'chosen at random.'
+            f'Precision and recall are those of {quality.num_images:,} '
+            'randomly chosen images.'
         )
 
 
 def find_unevaluated(stages: Sequence[Stage]) -> Iterator[str]:
-    """Yield what stages lack that have begun."""
+    """Yield a note for each stage whose model has not been evaluated."""
     for stage in stages:
         if not stage.name.endswith('annotate') and not stage.metrics:
-            yield f'{stage.name} was not evaluated yet.'
+            yield f'{stage.name} has not been evaluated yet.'
 
 
 def make_comparison(
@@ -134,8 +138,8 @@ def make_comparison(
     """Return the name, the data and the metrics of each evaluated model.
 
     Args:
-        stages: Those of the experiment.
-        trained_on: What each model was trained on.
+        stages: The stages of the experiment.
+        trained_on: Model name -> the data on which it was trained.
     """
     return [
         (
@@ -154,14 +158,15 @@ def make_class_table(
     """Make the table with a row per class.
 
     Args:
-        labels: The labels.
-        stages: Those of the experiment.
-        quality: Adds precision and recall; None if the truth is not known.
+        labels: The detections and the selection.
+        stages: The stages of the experiment.
+        quality: The precision and recall of each class; None if the truth is
+            unknown.
 
     Returns:
-        `header`, and `rows`: the name of a class, the bars (labeled and
-        pseudo instances per image, as number and as share of the largest),
-        and the other cells.
+        `header` and `rows`. A row has the `name` of the class, the `bars` (the
+        labeled and the pseudo instances per image, each as text and as a share
+        of the largest), and the other `cells`.
     """
     judged = [
         stage
@@ -194,7 +199,7 @@ def make_class_table(
 
 
 def format_quality(name: str, quality: Quality | None) -> list[str]:
-    """Return precision and recall of a class; nothing without truth."""
+    """Write the precision and recall of a class; no cells without truth."""
     if quality is None:
         return []
     counts = quality.classes[name].counts
@@ -202,5 +207,5 @@ def format_quality(name: str, quality: Quality | None) -> list[str]:
 
 
 def format_percent(value: float | None) -> str:
-    """Write a metric as percent without the sign; None as a dash."""
+    """Write a share as percent without the sign; None as a dash."""
     return DASH if value is None else f'{100 * value:.1f}'

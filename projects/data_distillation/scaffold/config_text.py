@@ -1,6 +1,6 @@
-"""Writes MMEngine's text configs the way people write them."""
+"""Writes MMEngine's text configs in the style in which people write them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,46 +15,55 @@ STYLE = dict(
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression, such as one for a value of the inherited config.
+    """An expression, for example for a value of the inherited config.
 
     Args:
-        text: Such as `_base_.model.neck`.
-        changes: If it is a dict, what to replace in it.
+        text: The expression, such as `_base_.model.neck`.
+        changes: The items to replace, if the value is a dict; None to leave
+            the value as it is.
     """
 
     text: str
     changes: Mapping[str, Any] | None = None
 
 
-def format_value(value: object) -> str:
-    """Write a value as Python, dicts as `dict(key=...)`.
+def format_as_python(value: object) -> str:
+    """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
-        value: Of numbers, texts, None, `Code`, and lists, tuples and
-            dicts of these.
+        value: A number, a text, None or an `Expression`, or a list, tuple or
+            dict of these.
     """
     if isinstance(value, Expression):
-        return format_changed(value) if value.changes else value.text
+        return (
+            format_changed(value.text, value.changes)
+            if value.changes
+            else value.text
+        )
     if isinstance(value, Mapping):
         return f'dict({format_arguments(value)})'
     if isinstance(value, (list, tuple)):
-        inside = ', '.join(map(format_value, value))
+        inside = ', '.join(map(format_as_python, value))
         if isinstance(value, list):
             return f'[{inside}]'
         return f'({inside},)' if len(value) == 1 else f'({inside})'
     return repr(value)
 
 
-def format_changed(value: Expression) -> str:
-    """Write a dict that is another one with changes."""
-    return f'dict({value.text}, {format_arguments(value.changes)})'
+def format_changed(text: str, changes: Mapping[str, object]) -> str:
+    """Write a dict that changes items of another dict."""
+    return f'dict({text}, {format_arguments(changes)})'
 
 
 def format_arguments(values: Mapping[str, object]) -> str:
     """Write the items of a dict as keyword arguments."""
     if all(key.isidentifier() for key in values):
-        return ', '.join(f'{k}={format_value(v)}' for k, v in values.items())
-    items = ', '.join(f'{k!r}: {format_value(v)}' for k, v in values.items())
+        return ', '.join(
+            f'{k}={format_as_python(v)}' for k, v in values.items()
+        )
+    items = ', '.join(
+        f'{k!r}: {format_as_python(v)}' for k, v in values.items()
+    )
     return '**{' + items + '}'
 
 
@@ -62,18 +71,21 @@ def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
     """Write a config file.
 
     Args:
-        card: Its docstring.
-        base: The config it inherits from.
-        settings: What it sets, in this order; a key that begins with `#` is a
-            comment before the next one, whatever its value.
+        card: The docstring of the config.
+        base: The config from which it inherits.
+        settings: The names and values that it sets, in this order. A key that
+            starts with `#` is a comment before the next setting; its value is
+            not used.
 
     Returns:
-        The text of the file, with at most 79 columns where that is possible.
+        The text of the file, with at most 79 columns if possible.
     """
     lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
     for name, value in settings.items():
         is_comment = name.startswith('#')
-        lines.append(name if is_comment else f'{name} = {format_value(value)}')
+        lines.append(
+            name if is_comment else f'{name} = {format_as_python(value)}'
+        )
     text, _ = FormatCode('\n'.join(lines), style_config=STYLE)
     return text
 
@@ -83,44 +95,57 @@ def find_changes(
     path: str,
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
-) -> object | None:
-    """Return what to write so that a rule holds for every dict in a value.
+) -> dict | list | Expression | None:
+    """Find what to write so that a rule holds for every dict in a value.
 
-    MMEngine merges dicts into those of the base config, but replaces lists:
-    their unchanged parts are taken from the base config by name.
+    MMEngine merges dicts into those of the base config, but it replaces lists.
+    In a list, the elements that do not change are therefore written as
+    expressions that name them in the base config.
 
     Args:
-        value: Of the base config.
-        path: Where it is there, such as `_base_.model`.
-        change: Takes a dict, and returns what to replace in it.
-        is_merged: Whether MMEngine merges dicts at this place.
+        value: The value in the base config.
+        path: The path of the value there, such as `_base_.model`.
+        change: The rule: a function that takes a dict and returns the items
+            to replace in it.
+        is_merged: Whether MMEngine merges dicts at this path.
 
     Returns:
         The changes; None if nothing changes.
     """
     if isinstance(value, Mapping):
-        return find_changes_of_dict(value, path, change, is_merged)
+        changes = find_changes_of_dict(value, path, change, is_merged)
+        if not changes:
+            return None
+        return changes if is_merged else Expression(path, changes)
     if isinstance(value, (list, tuple)):
-        paths = [f'{path}[{i}]' for i in range(len(value))]
-        changed = [
-            find_changes(child, place, change, is_merged=False)
-            for child, place in zip(value, paths, strict=True)
-        ]
-        if any(child is not None for child in changed):
-            return [
-                Expression(place) if child is None else child
-                for child, place in zip(changed, paths, strict=True)
-            ]
+        return find_changes_of_list(value, path, change)
     return None
+
+
+def find_changes_of_list(
+    values: Sequence, path: str, change: Callable[[Mapping], dict]
+) -> list | None:
+    """Find the elements to write instead of a list, see `find_changes`."""
+    paths = [f'{path}[{i}]' for i in range(len(values))]
+    changed = [
+        find_changes(child, place, change, is_merged=False)
+        for child, place in zip(values, paths, strict=True)
+    ]
+    if all(child is None for child in changed):
+        return None
+    return [
+        Expression(place) if child is None else child
+        for child, place in zip(changed, paths, strict=True)
+    ]
 
 
 def find_changes_of_dict(
     value: Mapping,
     path: str,
     change: Callable[[Mapping], dict],
-    is_merged: bool,
-) -> object | None:
-    """Do for a dict what `changes_of` does."""
+    is_merged: bool = True,
+) -> dict:
+    """Find the items to replace in a dict, see `find_changes`."""
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:
@@ -128,6 +153,4 @@ def find_changes_of_dict(
         inner = find_changes(child, f'{path}.{key}', change, is_merged)
         if inner is not None:
             changes[key] = inner
-    if not changes:
-        return None
-    return changes if is_merged else Expression(path, changes)
+    return changes

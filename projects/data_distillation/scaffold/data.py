@@ -1,4 +1,4 @@
-"""The data that a new experiment is made for."""
+"""Gathers the data of a new experiment."""
 
 import os
 import re
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, list_images
-from ..coco.reading import CocoError, name_error, read_coco
+from ..coco.reading import CocoError, read_coco
+from ..coco.schema import find_name_error
 from ..coco.splits import split_coco
 from ..convert.folders import lines_of
 from ..files.atomic import write_json
@@ -16,23 +17,23 @@ from .plan import Data, Images
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the data of a new experiment is.
+    """The files and folders with the data of a new experiment.
 
     Args:
-        labeled: COCO file of the images with labels.
-        labeled_images: Their folder.
-        val: COCO file of the validation images.
-        val_images: Their folder.
-        unlabeled: A folder of images, a list of image files (`.txt`, one a
-            line, absolute or relative to their folder), a COCO file whose
-            image infos are read (`.json`), or a share of the labeled images
-            to take the labels off, such as `90%`.
-        unlabeled_images: The folder of listed images; None for the one that
-            `listed` finds, or that of the labeled images in the case of a
-            COCO file.
-        unlabeled_truth: COCO file of their true labels, if known: of these
-            images and no others.
-        seed: Of the choice of images that lose their labels.
+        labeled: The COCO file of the images with labels.
+        labeled_images: The folder of these images.
+        val: The COCO file of the validation images.
+        val_images: The folder of these images.
+        unlabeled: A folder of images, a list of image files (`.txt`, with one
+            name on each line, absolute or relative to their folder), a COCO
+            file of which only `images` is read (`.json`), or a share of the
+            labeled images whose labels are taken off, such as `90%`.
+        unlabeled_images: The folder of the images in a list or in a COCO
+            file. If it is None, `read_image_list` finds that of a list, and
+            that of a COCO file is the folder of the labeled images.
+        unlabeled_truth: The COCO file of the true labels of exactly these
+            images; None if they are unknown.
+        seed: The seed of the choice of images that lose their labels.
     """
 
     labeled: Path
@@ -45,10 +46,10 @@ class Sources:
     seed: int = 0
 
     def gather(self, folder: Path) -> Data:
-        """Read the files, and write those that are missing.
+        """Read the files, and write COCO files for a list or a share.
 
         Args:
-            folder: Where to write what a list or a share makes necessary.
+            folder: The folder for the files that are written.
 
         Returns:
             The data.
@@ -110,27 +111,28 @@ class Sources:
         return dict(images, truth_file=truth, notes=tuple(splits.notes))
 
     def _check_options(self) -> None:
-        """Check that no option is given that would not be used.
+        """Check that every given option would be used.
 
         Raises:
-            ValueError: If one is.
+            ValueError: If an option would not be used.
         """
         given = self.unlabeled
         if is_share(given) and self.unlabeled_truth:
             raise ValueError(
                 f'--unlabeled {given}: the true labels are those of the '
-                'labeled images, leave --unlabeled-truth out'
+                'labeled images; leave --unlabeled-truth out'
             )
         is_named = Path(given).suffix.lower() in ('.json', '.txt')
         if self.unlabeled_images and not is_named:
             raise ValueError(
-                f'--unlabeled {given}: --unlabeled-images is the folder of a '
-                'list (.txt) or of a COCO file (.json), leave it out'
+                f'--unlabeled {given}: --unlabeled-images goes only with a '
+                'list (.txt) or a COCO file (.json); leave it out'
             )
 
     def _unlabeled(self, folder: Path) -> Images:
-        """Find the images to annotate, and write down those of a list."""
+        """Find the images to annotate, and write a COCO file of a list."""
         source = Path(self.unlabeled)
+        file: Path | str
         if source.suffix.lower() == '.json':
             file, images_folder = source, self.unlabeled_images
             images_folder = images_folder or self.labeled_images
@@ -154,20 +156,20 @@ class Sources:
 
 
 def add_slash(folder: Path) -> str:
-    """Write a folder as MMDetection's configs do, with a slash at the end."""
+    """Write a folder with a slash at the end, as MMDetection's configs do."""
     return f'{folder}/'
 
 
 def is_share(text: str) -> bool:
-    """Say whether a text is meant as a share, such as `90%`."""
+    """Return whether a text is meant as a share, such as `90%`."""
     return text.endswith('%')
 
 
 def parse_share(text: str) -> float:
-    """Return a share such as `90%` as a fraction.
+    """Read a share such as `90%` as a fraction.
 
     Raises:
-        ValueError: If it is not between 0% and 100%.
+        ValueError: If the share is not between 0% and 100%.
     """
     match = re.fullmatch(r'(\d+(?:\.\d+)?)%', text)
     if not match or not 0 < float(match[1]) < 100:
@@ -181,20 +183,21 @@ def parse_share(text: str) -> float:
 def read_image_list(
     source: Path, folder: Path | None
 ) -> tuple[list[str], Path]:
-    """Read a list of image files, one a line; empty lines are left out.
+    """Read a list of image files, one on each line, without empty lines.
 
     Args:
         source: The list.
-        folder: Of the images; None for that of the list, or of files with
-            absolute names for the one that holds them all.
+        folder: The folder of the images. If it is None and all names are
+            absolute, it is the innermost folder that holds all images; if some
+            are relative, it is the folder of the list.
 
     Returns:
         The names relative to the folder, in order, and the folder.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, not in UTF-8, or names a file outside of
-            the folder, or one twice.
+        ValueError: If the list is empty or not in UTF-8, or if it names a
+            file outside of the folder or the same file twice.
     """
     if not source.is_file():
         raise FileNotFoundError(
@@ -202,58 +205,66 @@ def read_image_list(
         )
     names = lines_of(source)
     if not names:
-        raise ValueError(f'{source} lists no image')
+        raise ValueError(
+            f'{source} lists no image: write one file name on each line'
+        )
     if folder is None and all(map(os.path.isabs, names)):
         folder = Path(os.path.commonpath(map(os.path.dirname, names)))
     folder = folder or source.parent
     names = [make_relative(name, folder) for name in names]
     for name in names:
-        if error := name_error(name):
+        if error := find_name_error(name):
             raise ValueError(
-                f'{source}: {name!r} {error} ({folder}): name their folder '
-                'with --unlabeled-images'
+                f'{source}: {name!r} {error} ({folder}): name the folder of '
+                'the images with --unlabeled-images'
             )
     check_unique(names, 'file_name', str(source))
     return names, folder
 
 
 def make_relative(name: str, folder: Path) -> str:
-    """Write an absolute file name relative to a folder; others stay."""
+    """Write an absolute name relative to a folder; a relative one stays."""
     if not os.path.isabs(name):
         return name
     return os.path.relpath(name, os.path.abspath(folder))
 
 
 def check_any_is_there(names: Sequence[str], folder: Path) -> None:
-    """Check that not all images are missing: then the folder is wrong.
+    """Check that at least one image exists; otherwise the folder is wrong.
+
+    Args:
+        names: The file names of the images, relative to the folder.
+        folder: The folder of the images.
 
     Raises:
-        FileNotFoundError: If they are.
+        FileNotFoundError: If all images are missing.
     """
     if not any((folder / name).is_file() for name in names):
         raise FileNotFoundError(
-            f'none of the {len(names)} unlabeled images is in {folder}/, such '
-            f'as {names[0]}: name their folder with --unlabeled-images'
+            f'none of the {len(names)} unlabeled images is in {folder}/ (the '
+            f'first one is {names[0]}): name their folder with '
+            '--unlabeled-images'
         )
 
 
 def check_truth(file: Path, names: Sequence[str]) -> None:
-    """Check that true labels are those of the unlabeled images.
+    """Check that the true labels are those of exactly the unlabeled images.
 
     Args:
         file: The COCO file with the true labels.
-        names: The unlabeled images.
+        names: The file names of the unlabeled images.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it cannot be used, lacks an image, or has others.
+        CocoError: If the file cannot be used, lacks an image, or has other
+            images.
     """
     content = read_coco(file, 'images', 'annotations', 'categories')
     true_names = {image['file_name'] for image in content['images']}
     missing, more = set(names) - true_names, true_names - set(names)
     if missing or more:
         raise CocoError(
-            f'{file} must hold the unlabeled images, no others: '
+            f'{file} must hold the unlabeled images and no others: '
             f'{len(missing)} are missing {sorted(missing)[:3]}, {len(more)} '
             f'are not among them {sorted(more)[:3]}'
         )

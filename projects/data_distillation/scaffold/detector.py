@@ -1,4 +1,4 @@
-"""What an experiment takes from a detector's config, and changes in it."""
+"""Reads the config of a detector, and finds what to change in it."""
 
 import inspect
 import os
@@ -9,10 +9,15 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from .config_text import Expression, find_changes
+from .config_text import (
+    Expression,
+    find_changes,
+    find_changes_of_dict,
+    find_changes_of_list,
+)
 from .image_size import STRIDE, find_strides, resize_transform
 
-# What a detector's data must have, and boxes have not.
+# Transforms that need more than boxes, and what they need.
 UNUSABLE_TRANSFORMS = dict(
     LoadProposals='proposals',
     LoadPanopticAnnotations='panoptic masks',
@@ -21,19 +26,21 @@ UNUSABLE_TRANSFORMS = dict(
 
 
 class DetectorError(ValueError):
-    """A detector's config of which no experiment can be made."""
+    """The config of a detector cannot be used for an experiment."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The dataset of a data loader, below what wraps it.
+    """The innermost dataset of a data loader.
 
     Args:
-        path: Where it is in the config, such as
+        path: The path of the dataset in the config, such as
             `_base_.train_dataloader.dataset.dataset`.
-        config: It.
-        mix_path: Where the `MultiImageMixDataset` around it is; None without.
-        mix_config: That one.
+        config: The config of the dataset.
+        mix_path: The path of the `MultiImageMixDataset` around it; None if
+            there is none.
+        mix_config: The config of the `MultiImageMixDataset`; empty if there is
+            none.
         left_out: The types of the other wrappers.
     """
 
@@ -45,13 +52,15 @@ class Dataset:
 
     @classmethod
     def of(cls, config: Mapping, path: str) -> 'Dataset':
-        """Find the dataset within its wrappers; the first, if they are many.
+        """Find the dataset inside its wrappers; the first if there are many.
 
         Args:
             config: The `dataset` of a data loader.
-            path: Where it is.
+            path: The path of this `dataset` in the config.
         """
-        mix_path, mix_config, left_out = None, {}, []
+        mix_path: str | None = None
+        mix_config: Mapping = {}
+        left_out: list[str] = []
         while 'dataset' in config or 'datasets' in config:
             if get_type(config) == 'MultiImageMixDataset':
                 mix_path, mix_config = path, config
@@ -71,11 +80,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """A detector's config, from which the stages of an experiment inherit.
+    """The config of a detector, from which the stage configs inherit.
 
     Args:
-        name: A path, or `mmdet::family/name.py`.
-        cfg: Its content.
+        name: The path of the config, or `mmdet::family/name.py`.
+        cfg: The content of the config.
     """
 
     name: str
@@ -83,36 +92,38 @@ class DetectorConfig:
 
     @classmethod
     def read(cls, name: str) -> 'DetectorConfig':
-        """Read a config and check that it can be distilled.
+        """Read a config and check that its detector can be distilled.
 
         Args:
-            name: A path, or `mmdet::family/name.py`.
+            name: The path of the config, or `mmdet::family/name.py`.
 
         Raises:
-            FileNotFoundError: If there is none.
-            DetectorError: If it cannot be read, or is no training of a
-                detector by boxes.
+            FileNotFoundError: If there is no such config.
+            DetectorError: If the config cannot be read, or if it does not
+                train a detector from boxes alone.
         """
         detector = cls(name, read_config(name))
         detector.check()
         return detector
 
     def base_for(self, folder: Path) -> str:
-        """Return how a config in a folder names this one as its base.
+        """Return the name of this config as the `_base_` of another config.
+
+        If the path of the detector is relative, the result is relative too,
+        so that both configs can be moved together.
 
         Args:
-            folder: Where the config is. If the detector's path is relative,
-                it stays so, and both can be moved together.
+            folder: The folder of the other config.
         """
         if '::' in self.name or Path(self.name).is_absolute():
             return self.name
         return os.path.relpath(Path(self.name).resolve(), folder.resolve())
 
     def check(self) -> None:
-        """Check that the detector learns from boxes, and from boxes alone.
+        """Check that the detector learns from boxes and needs nothing else.
 
         Raises:
-            DetectorError: If it does not.
+            DetectorError: If the detector cannot be distilled.
         """
         missing = [
             f'{part}.{key}'
@@ -120,11 +131,14 @@ class DetectorConfig:
             if not (self.cfg.get(part) or {}).get(key)
         ]
         if missing:
-            raise DetectorError(f'{self.name} is no training: no {missing}')
+            raise DetectorError(
+                f'{self.name} is not the config of a training: it lacks '
+                f'{missing}'
+            )
         if 'semi_train_cfg' in self.cfg.model:
             raise DetectorError(
                 f'{self.name} is a semi-supervised method itself: take the '
-                "config of its detector, `model.detector`'s"
+                'config of its detector (`model.detector`)'
             )
         if 'language_model' in self.cfg.model:
             raise DetectorError(
@@ -134,12 +148,13 @@ class DetectorConfig:
         needed = sorted(set(self._needed_beside_boxes()))
         if needed:
             raise DetectorError(
-                f'{self.name} is trained on {", ".join(needed)}, and pseudo '
-                'labels are boxes: take a detector that needs nothing else'
+                f'{self.name} is trained on {", ".join(needed)}, but pseudo '
+                'labels are boxes: take a detector that needs only boxes'
             )
         if not self.num_class_changes(1):
             raise DetectorError(
-                f'{self.name}: no `num_classes` in any head of `model`'
+                f'{self.name} has no `num_classes` in any head of `model`: '
+                'take a detector that predicts classes'
             )
         if not self.test_resize and not self.cfg.get('tta_pipeline'):
             raise DetectorError(
@@ -158,13 +173,13 @@ class DetectorConfig:
 
     @property
     def train_dataset(self) -> Dataset:
-        """What it is trained on."""
+        """The dataset on which the detector is trained."""
         path = '_base_.train_dataloader.dataset'
         return Dataset.of(self.cfg.train_dataloader.dataset, path)
 
     @property
     def test_dataset(self) -> Dataset:
-        """What it is tested on."""
+        """The dataset on which the detector is tested."""
         path = '_base_.test_dataloader.dataset'
         return Dataset.of(self.cfg.test_dataloader.dataset, path)
 
@@ -175,17 +190,12 @@ class DetectorConfig:
         return resize if resize and resize.get('scale') else None
 
     @property
-    def test_scale(self) -> tuple[int, int]:
-        """The sides that `test_resize` resizes to."""
-        scale = self.test_resize['scale']
-        return (scale, scale) if isinstance(scale, int) else tuple(scale)
-
-    @property
     def view_pad(self) -> dict | None:
-        """The `Pad` of views that pads as the test pipeline does, or None.
+        """The `Pad` for views; None if the test pipeline does not pad.
 
-        Where that pads to a size, to a multiple of the largest stride: that
-        is all that a detector needs of it.
+        It pads as the test pipeline does. If the test pipeline pads to a fixed
+        size, the views are padded to a multiple of the largest stride, because
+        a detector needs no more than that.
         """
         pad = self._test_transform('Pad')
         if not pad:
@@ -199,7 +209,7 @@ class DetectorConfig:
         return dict(type='Pad', size_divisor=divisor, value=round(value))
 
     def _test_transform(self, *types: str) -> Mapping | None:
-        """Return the first transform of test images that is one of these."""
+        """Return the first transform of test images of one of these types."""
         for transform in self.test_dataset.transforms():
             if get_type(transform) in types:
                 return transform
@@ -207,33 +217,37 @@ class DetectorConfig:
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the model is made for one size of images, as SSD."""
+        """Whether the model is made for one size of images, such as SSD."""
         return holds_key(self.cfg.model, 'input_size')
 
     def num_class_changes(self, num_classes: int) -> dict:
         """Return the changes of `model` that set the number of classes.
 
-        In every head, at any depth; backbones may have a `num_classes` of
-        another meaning.
+        They set it in every head, at any depth, but not in the backbone, where
+        `num_classes` may mean something else.
         """
         heads = {k: v for k, v in self.cfg.model.items() if k != 'backbone'}
 
         def change(part: Mapping) -> dict:
-            """Set it where it is."""
+            """Set the number of classes in a part that has one."""
             has_it = 'num_classes' in part
             return dict(num_classes=num_classes) if has_it else {}
 
-        return find_changes(heads, '_base_.model', change) or {}
+        return find_changes_of_dict(heads, '_base_.model', change)
 
     def from_scratch_changes(self) -> dict:
-        """Return the changes of `model` that make it start at random.
+        """Return the changes of `model` that make it train from scratch.
 
-        Without pretrained weights nothing may stay frozen.
+        It loads no pretrained weights, and no layer stays frozen.
         """
-        return find_changes(self.cfg.model, '_base_.model', unfreeze) or {}
+        return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
     def image_size_changes(self, factor: float) -> dict:
-        """Return the changes of `model` for images of another size."""
+        """Return the changes of `model` for images of another size.
+
+        Args:
+            factor: The factor by which sizes are multiplied.
+        """
         path = '_base_.model.data_preprocessor'
         part = self.cfg.model.get('data_preprocessor', {})
         changes = find_changes(
@@ -242,7 +256,7 @@ class DetectorConfig:
         return dict(data_preprocessor=changes) if changes else {}
 
 
-# What is taken from the config, or changed in it.
+# What the stage configs take from the detector's config, or change in it.
 REQUIRED = (
     ('model', 'type'),
     ('train_dataloader', 'dataset'),
@@ -253,24 +267,25 @@ REQUIRED = (
 
 
 def read_config(name: str) -> Config:
-    """Read a config as one that inherits from it does.
+    """Read a config as a config that inherits from it would.
 
     Args:
-        name: A path, or `mmdet::family/name.py`.
+        name: The path of the config, or `mmdet::family/name.py`.
 
     Raises:
-        FileNotFoundError: If there is none.
-        DetectorError: If it cannot be read.
+        FileNotFoundError: If there is no such config.
+        DetectorError: If the config cannot be read.
     """
     base = name if '::' in name else str(Path(name).resolve())
     try:
         return Config.fromstring(f'_base_ = {base!r}', file_format='.py')
     except FileNotFoundError:
         raise
-    # Whatever a config of somebody else raises.
+    # The config of somebody else may raise anything.
     except Exception as error:
-        cause = error
-        # MMEngine lists where it has looked for a package.
+        cause: BaseException = error
+        # Without this, the message would list all places where MMEngine looked
+        # for the package.
         while isinstance(cause, ImportError) and cause.__context__:
             cause = cause.__context__
         raise DetectorError(
@@ -279,13 +294,19 @@ def read_config(name: str) -> Config:
 
 
 def get_type(config: Mapping) -> str:
-    """Return the type's name, without a scope such as `mmdet.`."""
+    """Return the name of a config's type, without a scope such as `mmdet.`."""
     kind = config['type']
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
+def get_sides(resize: Mapping) -> tuple[int, int]:
+    """Return the two sides to which a `Resize` with a `scale` resizes."""
+    scale = resize['scale']
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+
 def holds_key(value: object, key: str) -> bool:
-    """Say whether a dict at any depth has a key."""
+    """Return whether a value, or a dict in it at any depth, has a key."""
     if isinstance(value, Mapping):
         return key in value or any(holds_key(v, key) for v in value.values())
     if isinstance(value, (list, tuple)):
@@ -294,10 +315,10 @@ def holds_key(value: object, key: str) -> bool:
 
 
 def unfreeze(part: Mapping) -> dict:
-    """Return what to replace in a part of a model to train all of it."""
-    changes = {}
+    """Return the items to replace so that a part of a model trains in full."""
+    changes: dict[str, object] = {}
     init = part.get('init_cfg')
-    # PVT has no `type` there.
+    # The `init_cfg` of PVT has no `type`.
     if isinstance(init, Mapping) and 'checkpoint' in init:
         changes['init_cfg'] = None
     if part.get('pretrained'):
@@ -314,27 +335,39 @@ def unfreeze(part: Mapping) -> dict:
 
 
 def find_default(kind: str | type, name: str) -> object:
-    """Return the default of an argument of a model, own or inherited.
+    """Find the default of a model's argument, in its class or a base class.
 
-    Nothing is frozen at -1 in ResNet, and at 0 in EfficientNet.
+    Backbones differ in the value of `frozen_stages` that freezes nothing: it
+    is -1 for ResNet and 0 for EfficientNet.
+
+    Args:
+        kind: The class of the model, or its registered name.
+        name: The name of the argument.
+
+    Raises:
+        DetectorError: If the model has no such argument.
     """
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     for parent in cls.__mro__:
-        parameters = inspect.signature(parent.__init__).parameters
+        # Only the signature is read; nothing is called.
+        init = parent.__init__  # type: ignore[misc]
+        parameters = inspect.signature(init).parameters
         if name in parameters:
             return parameters[name].default
-    raise DetectorError(f'{kind} has no argument {name}')
+    raise DetectorError(f'{kind} has no argument {name}: check the config')
 
 
 def take_pipeline(
     dataset: Dataset, factor: float, is_mix: bool = False
 ) -> Expression | list:
-    """Return a dataset's pipeline, for images of another size.
+    """Take the pipeline of a dataset, for images of another size.
 
     Args:
         dataset: The dataset.
-        factor: By which sizes are multiplied; 1 leaves the pipeline alone.
-        is_mix: Take that of the `MultiImageMixDataset` around it.
+        factor: The factor by which sizes are multiplied; 1 leaves the pipeline
+            as it is.
+        is_mix: Whether to take the pipeline of the `MultiImageMixDataset`
+            around the dataset instead.
     """
     path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
     config = dataset.mix_config if is_mix else dataset.config
@@ -344,16 +377,20 @@ def take_pipeline(
 def resize_pipeline(
     pipeline: Sequence[Mapping], path: str, factor: float
 ) -> Expression | list:
-    """Return a pipeline for images of another size.
+    """Resize a pipeline for images of another size.
 
     Args:
-        pipeline: The configs of its transforms.
-        path: Where it is in the config.
-        factor: By which sizes are multiplied; 1 leaves the pipeline alone.
+        pipeline: The configs of the transforms.
+        path: The path of the pipeline in the config.
+        factor: The factor by which sizes are multiplied; 1 leaves the pipeline
+            as it is.
+
+    Returns:
+        The path of the pipeline if nothing changes, otherwise the transforms.
     """
     if factor == 1:
         return Expression(path)
-    changed = find_changes(
-        pipeline, path, lambda p: resize_transform(p, factor), is_merged=False
+    changed = find_changes_of_list(
+        pipeline, path, lambda p: resize_transform(p, factor)
     )
     return Expression(path) if changed is None else changed

@@ -1,8 +1,8 @@
-"""Changes the image sizes in a detector's config."""
+"""Changes the image sizes in the config of a detector."""
 
 from collections.abc import Mapping
 
-# Other sizes of pipelines and batch augmentations, all in pixels.
+# The settings of pipelines and batch augmentations that are sizes in pixels.
 SIZE_KEYS = (
     'scale',
     'scales',
@@ -12,14 +12,12 @@ SIZE_KEYS = (
     'border',
     'random_size_range',
 )
-
-
-# Detectors want sides that their strides divide.
+# Detectors need sides that are multiples of their strides.
 STRIDE = 32
 
 
 def find_strides(value: object) -> list[int]:
-    """Return the strides of feature maps that a model names, at any depth."""
+    """Find the strides of feature maps in a model's config, at any depth."""
     if isinstance(value, (list, tuple)):
         return [n for child in value for n in find_strides(child)]
     if not isinstance(value, Mapping):
@@ -31,9 +29,14 @@ def find_strides(value: object) -> list[int]:
 
 
 def resize_transform(part: Mapping, factor: float) -> dict:
-    """Return what to replace in a transform for images of another size."""
+    """Return the sizes to replace in a transform for images of another size.
+
+    Args:
+        part: The config of the transform.
+        factor: The factor by which sizes are multiplied.
+    """
     return {
-        # A border is half an image.
+        # A border is half as long as an image.
         key: resize_value(
             part[key], factor, STRIDE // 2 if key == 'border' else STRIDE
         )
@@ -43,9 +46,14 @@ def resize_transform(part: Mapping, factor: float) -> dict:
 
 
 def resize_value(value: object, factor: float, stride: int) -> object:
-    """Scale numbers of pixels, in lists and tuples too.
+    """Scale a size in pixels, or each size in a list or tuple.
 
-    A multiple of the stride stays one, and so does a part of an image.
+    Args:
+        value: The size. Numbers from 0 to 1 are shares of an image, and they
+            stay as they are.
+        factor: The factor.
+        stride: The stride, whose multiples stay multiples of it. No size
+            becomes 0.
     """
     if isinstance(value, (list, tuple)):
         return type(value)(resize_value(v, factor, stride) for v in value)

@@ -1,4 +1,4 @@
-"""Makes an experiment of a detector's config and a user's data."""
+"""Makes an experiment from the config of a detector and a user's data."""
 
 import itertools
 import shlex
@@ -12,11 +12,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..coco.image_checks import find_problems
-from ..coco.problems import CocoFile, Problem, read_file, report
+from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
+from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
 from .data import Sources
-from .detector import DetectorConfig, DetectorError
+from .detector import DetectorConfig, DetectorError, get_sides
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
@@ -39,19 +40,25 @@ WHOLE_NUMBERS = (
 
 @dataclass(frozen=True)
 class ExperimentOptions:
-    """What a user may decide; None to have it chosen.
+    """The options of a user; what is None is chosen by `make_plan`.
 
     Args:
-        scales: See `Plan.view_scales`.
-        ratio: See `Plan`.
-        from_scratch: See `Plan`.
-        no_flip: Without mirrored views.
-        batch_size: See `Plan`.
-        gpus: How many processes will train.
-        iterations: See `Plan`.
-        student_iterations: See `Plan`.
-        image_size: The longest side of images at test time, in pixels.
-        allow_problems: Go on with data in which something was found.
+        scales: The scales of the views, as multiples of the detector's test
+            scale.
+        ratio: The numbers of labeled and of pseudo-labeled images to which
+            the student's batches are in proportion.
+        from_scratch: Whether to train without pretrained weights.
+        no_flip: Whether to leave out the flipped views.
+        batch_size: The number of images in a training step of one process.
+        gpus: The number of processes that will train.
+        iterations: The number of iterations of the teacher.
+        student_iterations: The number of iterations of the student, the
+            control and the oracle.
+        image_size: The longest side of the images at test time, in pixels.
+        allow_problems: Whether to continue with data that has problems.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     scales: Sequence[float]
@@ -80,22 +87,24 @@ class ExperimentOptions:
 def init_experiment(
     out: Path, detector_name: str, sources: Sources, options: ExperimentOptions
 ) -> list[str]:
-    """Write an experiment folder.
+    """Write the folder of a new experiment.
+
+    If this fails, nothing is left of the folder.
 
     Args:
-        out: The folder; must not be there.
-        detector_name: A path, or `mmdet::family/name.py`.
-        sources: Where the data is.
-        options: What the user has decided.
+        out: The folder, which must not exist yet.
+        detector_name: The path of the detector's config, or
+            `mmdet::family/name.py`.
+        sources: The files and folders with the data.
+        options: The options of the user.
 
     Returns:
-        Lines that say what was chosen, and why.
+        Lines for the user: what was chosen and why, and what to do next.
 
     Raises:
-        ValueError: If detector, data or options do not fit; nothing is left
-            of `out`.
+        ValueError: If the detector, the data or the options do not fit.
         FileNotFoundError: If a file or folder does not exist.
-        FileExistsError: If there is something at `out`.
+        FileExistsError: If `out` exists.
     """
     detector = DetectorConfig.read(detector_name)
     if out.exists():
@@ -114,10 +123,10 @@ def init_experiment(
 
 
 def check_data(data: Data) -> None:
-    """Check the files and images with labels.
+    """Check the files and the images with labels.
 
     Raises:
-        ValueError: With all that is wrong.
+        ValueError: If there are problems; the message names them.
     """
     sets = [data.labeled, data.val]
     read = [read_file(Path(images.ann_file)) for images in sets]
@@ -125,11 +134,11 @@ def check_data(data: Data) -> None:
     files = [file for file in read if isinstance(file, CocoFile)]
     folders = [Path(images.folder) for images in sets]
     found = [] if unread else find_problems(files, folders)
-    lines = report(itertools.chain(unread, found), MAX_SHOWN)
+    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
     if lines:
         raise ValueError(
             '\n'.join(['the data has problems:', *lines])
-            + '\nMend them (tools/check_coco.py --fix helps), or go on with '
+            + '\nFix them (tools/check_coco.py --fix helps), or continue with '
             '--allow-problems'
         )
 
@@ -140,13 +149,13 @@ def make_plan(
     """Choose the numbers that the user has left open.
 
     Args:
-        detector: What is trained.
-        data: On what.
-        options: What the user has decided.
+        detector: The detector to train.
+        data: The data of the experiment.
+        options: The options of the user.
 
     Raises:
-        ValueError: If images of another size are wanted than the detector is
-            made for.
+        ValueError: If the user wants another image size, but the detector is
+            made for one size.
     """
     batch_size = (
         options.batch_size or detector.cfg.train_dataloader['batch_size']
@@ -163,7 +172,7 @@ def make_plan(
         student_iterations = max(
             compute_iterations(num_images, epochs, step, 0), student_iterations
         )
-    # A model for one size of images sees nothing in others.
+    # A model for one size of images detects nothing in images of other sizes.
     scales = (1.0,) if detector.has_fixed_size else options.scales
     return Plan(
         batch_size=batch_size,
@@ -181,23 +190,32 @@ def make_plan(
 def compute_size_factor(
     detector: DetectorConfig, image_size: int | None
 ) -> float:
-    """Return by what the detector's image sizes are to be multiplied.
+    """Compute the factor by which the detector's image sizes are multiplied.
+
+    Args:
+        detector: The detector.
+        image_size: The wanted longest side at test time, in pixels; None to
+            keep the sizes.
 
     Raises:
-        DetectorError: If they cannot be changed.
+        DetectorError: If the sizes cannot be changed.
     """
     if not image_size:
         return 1.0
-    if detector.has_fixed_size or not detector.test_resize:
+    resize = detector.test_resize
+    if detector.has_fixed_size or not resize:
         raise DetectorError(
             f'{detector.name} is made for one size of images: leave '
             '--image-size out'
         )
-    return image_size / max(detector.test_scale)
+    return image_size / max(get_sides(resize))
 
 
 def check_stages(folder: Path) -> None:
-    """Build what the stages need: better now than after the teacher.
+    """Build the model and the datasets, so that errors show before training.
+
+    Args:
+        folder: The folder of the experiment.
 
     Raises:
         DetectorError: If the detector cannot be built, or its pipeline fails.
@@ -215,7 +233,7 @@ def check_stages(folder: Path) -> None:
             DATASETS.build(oracle.train_dataloader.dataset)
     except CocoError:
         raise
-    # Whatever a detector of somebody else raises.
+    # The detector of somebody else may raise anything.
     except Exception as error:
         raise DetectorError(
             f'the detector cannot be used with this data: {error!r}'
@@ -229,11 +247,11 @@ def explain(
     plan: Plan,
     options: ExperimentOptions,
 ) -> Iterator[str]:
-    """Yield what was chosen and why, then what to do next."""
+    """Yield lines with what was chosen and why, and then what to do next."""
     yield f'detector    {detector.name}'
     if detector.train_dataset.left_out:
         wrappers = ', '.join(detector.train_dataset.left_out)
-        yield f'            without {wrappers}: iterations are counted'
+        yield f'            without {wrappers}: training counts iterations'
     yield f'classes     {len(data.classes)}: {", ".join(data.classes[:8])}'
     yield (
         f'images      {data.labeled.count:,} labeled, '
@@ -244,7 +262,7 @@ def explain(
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
     yield from explain_lengths(detector, data, plan, options)
     yield f'weights     {describe_weights(detector, plan)}'
-    yield f'wrote {out}/: the configs are yours. Next:'
+    yield f'wrote {out}/; change its configs as you like. Next:'
     flags = '--control --oracle' if data.truth_file else '--control'
     if plan.num_processes > 1:
         flags += f' --launcher pytorch --gpus {plan.num_processes}'
@@ -257,43 +275,44 @@ def explain_lengths(
     plan: Plan,
     options: ExperimentOptions,
 ) -> Iterator[str]:
-    """Yield how long the trainings are, and why."""
+    """Yield lines with the lengths of the trainings and their reasons."""
     schedule = Schedule.of(detector.cfg)
     epochs = schedule.count_epochs(plan.batch_size * plan.num_processes)
-    teacher = student = 'as you said'
+    teacher = student = 'as given'
     if not options.iterations:
         teacher = (
-            f'{epochs:.1f} epochs as in its config, but at least '
+            f"{epochs:.1f} epochs as in the detector's config, but at least "
             f'{MIN_IMAGES_SEEN:,} images'
         )
     if not options.student_iterations:
         num_images = data.labeled.count + data.unlabeled.count
         student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
         if not options.iterations:
-            student = f'as many epochs of {num_images:,} images, {student}'
+            student = f'as many epochs of {num_images:,} images, but {student}'
     yield f'teacher     {plan.iterations:,} iterations: {teacher}'
     yield f'student     {plan.student_iterations:,} iterations: {student}'
     if schedule.images_per_iteration:
-        yield '            the learning rate follows by the linear rule'
+        yield '            the learning rate is proportional to the batch size'
     else:
-        yield '            the learning rate is as in its config'
+        yield "            the learning rate is that of the detector's config"
 
 
 def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
-    """Say how large the images are."""
-    if not detector.test_resize:
-        return "as in the detector's config, views as in its `tta_pipeline`"
+    """Describe the sizes of the images and of the views."""
+    resize = detector.test_resize
+    if not resize:
+        return "as in the detector's config; views as in its `tta_pipeline`"
     sides = ' x '.join(
-        f'{plan.size_factor * s:.0f}' for s in detector.test_scale
+        f'{plan.size_factor * s:.0f}' for s in get_sides(resize)
     )
     low, high = min(plan.view_scales), max(plan.view_scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 
 
 def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
-    """Say where training starts."""
+    """Describe the weights with which training starts."""
     if plan.from_scratch:
         return 'none: from scratch, nothing frozen'
     if detector.from_scratch_changes():
-        return "as pretrained as in the detector's config"
-    return "none in the detector's config: from scratch"
+        return "pretrained, as in the detector's config"
+    return "none: the detector's config trains from scratch"

@@ -1,33 +1,27 @@
-"""The data and the numbers of a new experiment."""
+"""The data and the numbers that a new experiment is made of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The shortest training, in images: 600 steps of 8, as the digits' teacher
-# (configs/digits), whose 30 images take that long.
+# The least number of images that a training sees: 600 steps of 8 images, as
+# many as the teacher of the digits (configs/digits) needs for its 30 images.
 MIN_IMAGES_SEEN = 4_800
-
-
-# The student of the digits and of BCCD trains twice as long as its teacher.
+# The students of the digits and of BCCD train twice as long as their teachers.
 MIN_STUDENT_FACTOR = 2
-
-
-# The paper's scales, 400 to 1200 where training has 800 (section 4).
+# The paper's scales: 400 to 1200 for a training at 800 (section 4).
 VIEW_SCALES = tuple(short / 800 for short in range(400, 1201, 100))
-
-
-# Manual to generated annotations (paper, section 4).
+# Manual to generated annotations in a minibatch (paper, section 4).
 RATIO = (6, 4)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images and their COCO file.
+    """A set of images and its COCO file.
 
     Args:
-        ann_file: The file; `''` for all images of the folder.
-        folder: Of the images.
-        count: How many there are.
+        ann_file: The COCO file; `''` for all images of the folder.
+        folder: The folder of the images.
+        count: The number of images.
     """
 
     ann_file: str
@@ -36,12 +30,12 @@ class Images:
 
     @property
     def known(self) -> dict:
-        """What the hooks take for a set of images."""
+        """The arguments with which hooks name this set of images."""
         return dict(ann_file=self.ann_file, img_prefix=self.folder)
 
     @property
     def source(self) -> dict:
-        """What a dataset takes to read them."""
+        """The arguments with which a dataset reads this set of images."""
         return dict(
             data_root='',
             ann_file=self.ann_file,
@@ -54,12 +48,13 @@ class Data:
     """The data of an experiment.
 
     Args:
-        classes: Their names, in the order of the labeled file.
+        classes: The names of the classes, in the order of the labeled file.
         labeled: The images with labels.
         unlabeled: The images to annotate.
         val: The validation images.
-        truth_file: The true labels of the unlabeled images, if known.
-        notes: What to tell the user about them.
+        truth_file: The COCO file of the true labels of the unlabeled images;
+            None if they are unknown.
+        notes: Lines for the user about the data.
     """
 
     classes: tuple[str, ...]
@@ -75,15 +70,19 @@ class Plan:
     """The numbers of an experiment.
 
     Args:
-        batch_size: Images of a training step, of each process.
-        num_processes: How many train.
-        iterations: Of the teacher.
-        student_iterations: Of the student, the control and the oracle.
-        size_factor: By which the detector's image sizes are multiplied.
-        from_scratch: Train without pretrained weights.
-        view_scales: Times the detector's test scale.
-        flip: Whether each scale is flipped, too.
-        ratio: Labeled to pseudo-labeled images in the student's batches.
+        batch_size: The number of images in a training step of one process.
+        num_processes: The number of processes that train.
+        iterations: The number of iterations of the teacher.
+        student_iterations: The number of iterations of the student, the
+            control and the oracle.
+        size_factor: The factor by which the detector's image sizes are
+            multiplied.
+        from_scratch: Whether to train without pretrained weights.
+        view_scales: The scales of the views, as multiples of the detector's
+            test scale.
+        flip: Whether there is also a flipped view at each scale.
+        ratio: The numbers of labeled and of pseudo-labeled images to which
+            the student's batches are in proportion.
     """
 
     batch_size: int
@@ -100,13 +99,14 @@ class Plan:
 def compute_iterations(
     num_images: int, epochs: float, images_per_step: int, min_images: int
 ) -> int:
-    """Return the length of a training.
+    """Compute the length of a training in iterations.
 
     Args:
-        num_images: Of the data set.
-        epochs: How often the detector's config goes through its own.
-        images_per_step: Of all processes.
-        min_images: How many images the training sees at least.
+        num_images: The number of images in the data set.
+        epochs: The number of epochs in the detector's config.
+        images_per_step: The number of images in a step of all processes.
+        min_images: The least number of images that the training sees, counted
+            each time.
     """
     seen = max(epochs * num_images, min_images)
     return max(round(seen / images_per_step), 1)

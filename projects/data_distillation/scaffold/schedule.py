@@ -1,4 +1,4 @@
-"""A detector's schedule, for another number of iterations."""
+"""Fits the schedule of a detector to another number of iterations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,30 +9,31 @@ from mmengine.config import Config
 from .config_text import Expression
 from .detector import get_type, resize_pipeline
 
-# Images of COCO's train2017 with an instance: what the iterations of
-# MMDetection's iteration-based configs go through.
+# The number of images with an instance in COCO's train2017. The iterations of
+# MMDetection's iteration-based configs go through these.
 COCO_IMAGES = 117_266
-# What counts in a scheduler, in epochs or iterations.
+# The settings of a scheduler that count epochs or iterations.
 COUNTS = ('begin', 'end', 'T_max', 'milestones', 'step_size', 'total_iters')
 REPLACED = ('convert_to_iter_based', 'eta_min', '_scope_')
-# What `YOLOXModeSwitchHook` leaves out at the end, unless it says otherwise.
+# The transforms that `YOLOXModeSwitchHook` skips at the end by default.
 MOSAICS = ('Mosaic', 'RandomAffine', 'MixUp')
-# A warm-up may be longer than a short training: then it is this share.
+# The largest share of a training that a warm-up may take.
 MAX_WARM_UP = 0.1
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a detector's config trains it.
+    """The schedule of training in the config of a detector.
 
     Args:
         total: The length of the training.
-        is_in_epochs: Whether that is in epochs, not iterations.
-        schedulers: Of the parameters.
-        hooks: Its `custom_hooks`.
-        images_per_iteration: What the learning rate is meant for; None if
-            the config does not say.
-        learning_rate: The highest; None for the optimizer's default.
+        is_in_epochs: Whether `total` counts epochs, not iterations.
+        schedulers: The configs of the parameter schedulers.
+        hooks: The `custom_hooks` of the config.
+        images_per_iteration: The batch size for which the learning rate is
+            meant; None if the config does not name it.
+        learning_rate: The highest learning rate; None for the default of the
+            optimizer.
     """
 
     total: int
@@ -44,7 +45,7 @@ class Schedule:
 
     @classmethod
     def of(cls, cfg: Config) -> 'Schedule':
-        """Read a detector's config."""
+        """Read the schedule from the config of a detector."""
         schedulers = cfg.get('param_scheduler') or []
         if isinstance(schedulers, Mapping):
             schedulers = [schedulers]
@@ -64,8 +65,8 @@ class Schedule:
         """Return how often the training goes through its images.
 
         Args:
-            batch_size: Of a step, where the config does not say for how many
-                images it is.
+            batch_size: The number of images in a step; it is used if the
+                config does not name its batch size.
         """
         if self.is_in_epochs:
             return self.total
@@ -73,10 +74,14 @@ class Schedule:
         return images / COCO_IMAGES
 
     def scale_schedulers(self, max_iters: int) -> list[dict]:
-        """Return the schedulers for a training of so many iterations.
+        """Return the schedulers for a training of another length.
 
-        What is counted in the unit of the whole training is scaled with it;
-        of warm-ups counted in iterations, a tenth of the training is the most.
+        Counts in the unit of the whole training are scaled with it. A warm-up
+        that is counted in iterations keeps its length, up to a tenth of the
+        training.
+
+        Args:
+            max_iters: The length of the training in iterations.
         """
         return [
             self._scale_scheduler(one, max_iters) for one in self.schedulers
@@ -91,11 +96,11 @@ class Schedule:
         elif by_epoch == self.is_in_epochs:
             factor = max_iters / self.total
             changed = {k: multiply(v, factor) for k, v in changed.items()}
-        if 'end' in changed:  # However short the training is.
+        if 'end' in changed:  # Even a very short training needs end > begin.
             changed['end'] = max(changed['end'], changed.get('begin', 0) + 1)
         low = scheduler.get('eta_min')
         if low and self.learning_rate and get_type(scheduler).endswith('LR'):
-            # In proportion to the rate, which depends on the batch.
+            # The rate depends on the batch size, so this must be relative.
             changed['eta_min_ratio'] = low / self.learning_rate
         elif low:
             changed['eta_min'] = low
@@ -103,10 +108,10 @@ class Schedule:
         return {**kept, 'by_epoch': False, **changed}
 
     def _is_warm_up(self, scheduler: Mapping) -> bool:
-        """Say whether a scheduler that counts iterations is a warm-up.
+        """Return whether a scheduler that counts iterations is a warm-up.
 
-        It acts from the first iteration on, and the training goes on when it
-        has ended.
+        A warm-up starts at the first iteration and ends before the training
+        does.
         """
         if scheduler.get('begin') or 'milestones' in scheduler:
             return False
@@ -115,14 +120,14 @@ class Schedule:
     def scale_hooks(
         self, max_iters: int, size_factor: float = 1.0
     ) -> list[dict | Expression]:
-        """Return the hooks for a training of so many iterations.
+        """Return the hooks for a training of another length.
 
-        Hooks that switch the pipeline in some epoch become
+        Hooks that switch the pipeline in a certain epoch become
         `SwitchPipelineHook`; the others stay.
 
         Args:
-            max_iters: The length.
-            size_factor: By which image sizes are multiplied.
+            max_iters: The length of the training in iterations.
+            size_factor: The factor by which image sizes are multiplied.
         """
         return [
             self._scale_hook(
@@ -149,10 +154,12 @@ class Schedule:
         )
 
     def lengthen_hooks(self, max_iters: int) -> list[Expression]:
-        """Return the hooks for another length than that of `scale_hooks`.
+        """Return the hooks for a config with another length.
+
+        The config inherits from one that has the hooks of `scale_hooks`.
 
         Args:
-            max_iters: The length; the config inherits from one with those.
+            max_iters: The length of the training in iterations.
         """
         return [
             Expression(
@@ -162,10 +169,10 @@ class Schedule:
         ]
 
     def _find_start(self, hook: Mapping, max_iters: int) -> dict:
-        """Return when a hook begins to act, if not at once."""
+        """Return the setting for the start of a hook; empty if it is 0."""
 
         def iteration(moment: int) -> int:
-            """Return the iteration that stands for one of the config."""
+            """Convert an epoch or iteration of the detector's config."""
             return round(moment * max_iters / self.total)
 
         if get_type(hook) == 'PipelineSwitchHook':
@@ -177,8 +184,11 @@ class Schedule:
         return dict(begin_iter=iteration(begin)) if begin else {}
 
 
-def multiply(value: float | Sequence, factor: float) -> int | list:
-    """Multiply and round a number, or each of a list; 0 stays, 1 is least."""
+def multiply(value: float | list | tuple, factor: float) -> float | list:
+    """Multiply and round a count, or each count in a list.
+
+    0 stays 0, and other counts do not fall below 1.
+    """
     if isinstance(value, (list, tuple)):
         return [multiply(one, factor) for one in value]
     return max(round(value * factor), min(value, 1))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..experiment.names import PSEUDO_LABELS
-from .config_text import Expression, format_config, format_value
-from .detector import DetectorConfig, take_pipeline
+from .config_text import Expression, format_as_python, format_config
+from .detector import DetectorConfig, get_sides, take_pipeline
 from .plan import Data, Plan
 from .schedule import Schedule
 
@@ -17,10 +17,10 @@ class NewExperiment:
     """The stage configs of an experiment.
 
     Args:
-        name: Of its folder.
-        detector: Where the model, its data pipeline and its schedule are from.
-        data: The data.
-        plan: The numbers.
+        name: The name of the folder.
+        detector: The detector, with its data pipeline and its schedule.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
     """
 
     name: str
@@ -32,7 +32,7 @@ class NewExperiment:
         """Write the files.
 
         Args:
-            folder: Where to; is made.
+            folder: The folder to write to; it is made if it does not exist.
         """
         stages = {
             'teacher': (self.detector.base_for(folder), self.teacher()),
@@ -41,8 +41,8 @@ class NewExperiment:
             'supervised_long': ('./teacher.py', self.supervised_long()),
             'student': ('./supervised_long.py', self.student()),
         }
-        if self.data.truth_file:
-            stages['oracle'] = ('./supervised_long.py', self.oracle())
+        if truth := self.data.truth_file:
+            stages['oracle'] = ('./supervised_long.py', self.oracle(truth))
         folder.mkdir(parents=True, exist_ok=True)
         for stage, (base, settings) in stages.items():
             card = CARDS[stage].format(
@@ -66,16 +66,16 @@ class NewExperiment:
         }
 
     def _datasets(self) -> dict:
-        settings = {
+        settings: dict[str, object] = {
             "# The images with labels, in the detector's pipeline.": None,
             'labeled': self._labeled(),
             '# The images to annotate.': None,
             'unlabeled': self._unlabeled(),
-            '# Its images may not be among the unlabeled ones.': None,
+            '# For validation; none may be among the unlabeled images.': None,
             'held_out': self.data.val.known,
         }
         if self.data.truth_file:
-            settings['# To compare with; the oracle is trained on it.'] = None
+            settings['# To compare with, and to train the oracle on.'] = None
             settings['unlabeled_truth'] = self.data.truth_file
         return settings
 
@@ -101,7 +101,7 @@ class NewExperiment:
             type='PackDetInputs',
             meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
         )
-        pipeline = [load, pack]
+        pipeline: list | Expression = [load, pack]
         if not self.detector.test_resize:
             pipeline = Expression('_base_.tta_pipeline')
         return dict(
@@ -120,7 +120,7 @@ class NewExperiment:
             changes = merge_changes(
                 changes, detector.image_size_changes(factor)
             )
-        settings = dict(model=changes)
+        settings: dict[str, object] = dict(model=changes)
         if self.plan.from_scratch and detector.cfg.get('load_from'):
             settings['load_from'] = None
         return settings
@@ -149,7 +149,7 @@ class NewExperiment:
         )
 
     def _for_test_and_val(self, name: str, value: dict) -> dict:
-        """Set what evaluation needs, also while training if that is done."""
+        """Return a setting for tests, and for validation if there is one."""
         if not self.detector.cfg.get('val_dataloader'):
             return {f'test_{name}': value}
         return {
@@ -183,7 +183,7 @@ class NewExperiment:
         return settings
 
     def _length(self, max_iters: int) -> dict:
-        """Return what depends on the length of a training."""
+        """Return the settings that depend on the length of a training."""
         return dict(
             train_cfg=dict(
                 max_iters=max_iters, val_interval=max(max_iters // 4, 1)
@@ -204,18 +204,18 @@ class NewExperiment:
         base = self.detector.cfg.get('custom_imports') or {}
         imports = base.get('imports', [])
         imports = [imports] if isinstance(imports, str) else imports
-        # Each once: our own detectors import it, too.
+        # No module is listed twice; our own detectors import the project too.
         imports = list(dict.fromkeys([*imports, 'projects.data_distillation']))
-        settings = dict(
+        settings: dict[str, object] = dict(
             custom_imports=dict(
                 imports=imports,
-                # MMEngine's default as well.
+                # This is also MMEngine's default.
                 allow_failed_imports=base.get('allow_failed_imports', False),
             ),
             log_processor=dict(by_epoch=False),
         )
         if self._detector_schedule.images_per_iteration:
-            note = "# The learning rate is the detector's, for its batch size."
+            note = "# The learning rate is scaled from the detector's batch."
             settings[note] = None
             settings['auto_scale_lr'] = dict(enable=True)
         return settings
@@ -229,9 +229,9 @@ class NewExperiment:
             merger=dict(type='NMSMerger'),
         )
         settings = {}
-        if self.detector.test_resize:
-            settings = self._scales()
-            model['views'] = Expression(self._views())
+        if resize := self.detector.test_resize:
+            settings = self._scales(resize)
+            model['views'] = Expression(self._views(resize))
         hook = dict(
             type='AnnotationHook',
             labeled=self.data.labeled.known,
@@ -248,25 +248,25 @@ class NewExperiment:
             'custom_hooks': [hook],
         }
 
-    def _scales(self) -> dict:
-        sides = self.detector.test_scale
+    def _scales(self, resize: Mapping) -> dict:
+        sides = get_sides(resize)
         factors = [f * self.plan.size_factor for f in self.plan.view_scales]
-        shown = ', '.join(f'{f:g}' for f in self.plan.view_scales)
+        multiples = ', '.join(f'{f:g}' for f in self.plan.view_scales)
         return {
-            f'# Times the test scale: {shown}.': None,
+            f'# The test scale, times {multiples}.': None,
             'scales': [tuple(round(s * f) for s in sides) for f in factors],
         }
 
-    def _views(self) -> str:
-        resize = "type='Resize', scale=scale"
-        if not self.detector.test_resize.get('keep_ratio', False):
-            resize += ', keep_ratio=False'
-        pad = self.detector.view_pad
-        pad = f', {format_value(pad)}' if pad else ''
+    def _views(self, resize: Mapping) -> str:
+        scaled = "type='Resize', scale=scale"
+        if not resize.get('keep_ratio', False):
+            scaled += ', keep_ratio=False'
+        view_pad = self.detector.view_pad
+        pad = f', {format_as_python(view_pad)}' if view_pad else ''
         if not self.plan.flip:
-            return f'[[dict({resize}){pad}] for scale in scales]'
+            return f'[[dict({scaled}){pad}] for scale in scales]'
         return (
-            f'[[dict({resize}), *flip{pad}] for scale in scales '
+            f'[[dict({scaled}), *flip{pad}] for scale in scales '
             "for flip in ([], [dict(type='Flip')])]"
         )
 
@@ -295,18 +295,18 @@ class NewExperiment:
         loader['sampler'] = dict(
             _delete_=True, type='SourceRatioSampler', ratio=ratio
         )
-        hooks = [dict(type='IgnoreRegionsHook')]
+        hooks: list[dict | Expression] = [dict(type='IgnoreRegionsHook')]
         if self.detector.cfg.get('custom_hooks'):
             hooks = [Expression('*_base_.custom_hooks'), *hooks]
-        note = '# Acts if annotate.py was told to mark doubtful regions.'
+        note = '# Acts only if annotate.py marks regions to ignore.'
         return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
 
-    def oracle(self) -> dict:
+    def oracle(self, truth: str) -> dict:
         """Return the settings of `oracle.py`."""
-        return dict(train_dataloader=self._union(self.data.truth_file))
+        return dict(train_dataloader=self._union(truth))
 
     def _union(self, ann_file: str) -> dict:
-        """Return a loader of the labeled images and others with labels."""
+        """Return a loader of the labeled images and of others with labels."""
         source = dict(
             ann_file=ann_file, data_prefix=dict(img=self.data.unlabeled.folder)
         )
@@ -324,10 +324,10 @@ class NewExperiment:
 
 
 def merge_changes(first: Mapping, second: Mapping) -> dict:
-    """Return the changes of both; where both are dicts, of all keys.
+    """Merge two sets of changes, dicts key by key at any depth.
 
     Raises:
-        ValueError: If both change the same in different ways.
+        ValueError: If both change the same setting in different ways.
     """
     both = {}
     for key in {**first, **second}:
@@ -335,41 +335,41 @@ def merge_changes(first: Mapping, second: Mapping) -> dict:
         if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
             both[key] = merge_changes(*values)
         elif len(values) == 2 and values[0] != values[1]:
-            raise ValueError(f'two changes of {key}: {values}')
+            raise ValueError(f'{key} must be changed in one way, got {values}')
         else:
             both[key] = values[0]
     return both
 
 
 CARDS = dict(
-    teacher="""Teacher: the labeled images alone (paper, section 3).
+    teacher="""Teacher: trained on the labeled images alone (paper, section 3).
 
-The data, the detector and its schedule are decided here; the other stages
-inherit them. All stages: `python tools/distill.py EXPERIMENT`.
+This config sets the data, the detector and its schedule; the other stages
+inherit them. `python tools/distill.py EXPERIMENT` runs all stages.
 
 Detector: {detector}
 """,
-    annotate="""Labels the unlabeled images with the teacher (section 3).
+    annotate="""The teacher labels the unlabeled images (paper, section 3).
 
 Command: python tools/test.py annotate.py TEACHER.pth
     --work-dir {work_dir}
 """,
-    validate="""Detections on the validation images, to judge annotate.py.
+    validate="""The teacher on the validation images, to judge annotate.py.
 
 Command: python tools/test.py validate.py TEACHER.pth
     --work-dir {work_dir}
 """,
-    supervised_long="""Control: the teacher's data, the student's schedule.
+    supervised_long="""Control: the teacher's data with the student's schedule.
 
-What the longer training alone brings is seen here; only the rest is
-distillation. Command: python tools/train.py supervised_long.py
+It shows what the longer training alone gains; only the rest of the student's
+gain comes from distillation. Command: python tools/train.py supervised_long.py
 """,
-    student="""Student: labeled and pseudo-labeled images (paper, section 4).
+    student="""Student: trained on true and pseudo labels (paper, section 4).
 
 It starts from the initial weights, not from the teacher's. Run annotate.py
 first. Command: python tools/train.py student.py
 """,
-    oracle="""Oracle: the true labels of all images, the upper bound.
+    oracle="""Oracle: trained on all true labels, the upper bound.
 
 Command: python tools/train.py oracle.py
 """,

@@ -54,20 +54,22 @@ def select_labels(
     rules = SelectionRules(**selection)
     labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
     store = open_store(detections)
-    if store.provenance.get('purpose') == 'validation':
+    provenance = store.require_provenance()
+    if provenance.get('purpose') == 'validation':
         raise StoreError(
             f'{detections} holds detections of validation images: they cannot '
             'become labels, because a student must not be trained on them'
         )
-    if 'classes' in store.provenance:
-        classes = store.provenance['classes']
-        check_classes(classes, labeled['categories'], labeled_file)
+    if 'classes' in provenance:
+        check_classes(
+            provenance['classes'], labeled['categories'], labeled_file
+        )
     return export_pseudo_labels(
         store.read(read_wanted(only_images_of)),
         labeled['categories'],
         LabeledCounts.of(labeled),
         rules,
-        store.provenance,
+        provenance,
         out_file,
     )
 
@@ -148,7 +150,8 @@ def export_pseudo_labels(
             they are.
         labeled: The counts of the labeled file.
         rules: The rules that decide on each detection.
-        provenance: What made the detections; it goes into the file's `info`.
+        provenance: The provenance of the detections, which goes into the
+            file's `info`.
         out_file: The COCO file to write.
 
     Returns:
@@ -301,7 +304,10 @@ def describe_selection(
 def key_by_class(
     classes: Sequence[str], scores: np.ndarray | None
 ) -> dict[str, float | None] | None:
-    """Return class name -> score, see `shorten_scores`; None for None."""
+    """Return class name -> score, as `shorten_scores` writes it.
+
+    None if there are no scores.
+    """
     if scores is None:
         return None
     return dict(zip(classes, shorten_scores(scores), strict=True))

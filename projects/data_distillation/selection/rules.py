@@ -121,7 +121,7 @@ class SelectionRules:
         """Check, before any inference, that the selection will not fail.
 
         Args:
-            provenance: What will make the detections.
+            provenance: The provenance that the detections will have.
             labeled: The counts of the labeled file.
 
         Raises:
@@ -233,7 +233,7 @@ class SelectionRules:
         """Match the detections of the validation images with their truth.
 
         Args:
-            provenance: What made the detections of the unlabeled images.
+            provenance: The provenance of the unlabeled images' detections.
             labeled: The counts of the labeled file, whose classes the truth
                 must have too.
 

@@ -1,5 +1,5 @@
-"""What the training of a student needs beyond MMDetection.
+"""What a student's training needs beyond MMDetection.
 
 These are checked data sets, the ratio sampler, exact resuming and regions to
-ignore. It may import `coco` and `files`.
+ignore; they may import `coco` and `files`.
 """

@@ -10,11 +10,9 @@ from torch.utils.data import Dataset
 from ..coco.reading import (
     CocoError,
     check_classes,
-    check_entries,
     origin_of,
-    read_coco,
+    read_trainable,
 )
-from ..coco.schema import is_number, repeated
 from ..text import format_value
 
 
@@ -32,46 +30,9 @@ class CheckedCOCO(COCO):
 
     def __init__(self, annotation_file: str) -> None:
         super().__init__()
-        self.dataset = read_coco(annotation_file, 'images', 'categories')
-        if 'annotations' not in self.dataset:
-            raise CocoError(
-                f'{annotation_file}: `annotations` is missing; images without '
-                'labels are for UnlabeledDataset'
-            )
-        check_boxes(self.dataset, annotation_file)
+        self.dataset = read_trainable(annotation_file)
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
-
-
-def check_boxes(content: dict, source: str) -> None:
-    """Check everything that CocoDataset reads from images and annotations.
-
-    Args:
-        content: The content of a COCO file; its images and categories have
-            been checked before.
-        source: The file, for the message.
-
-    Raises:
-        CocoError: If an entry is broken; the message names the first one.
-    """
-    if not isinstance(content['annotations'], list):
-        raise CocoError(f'{source}: `annotations` is no list')
-    check_entries(content, source, 'images', ('width', 'height'))
-    keys = ('id', 'image_id', 'category_id', 'bbox', 'area')
-    check_entries(content, source, 'annotations', keys)
-    for annotation in content['annotations']:
-        if not all(map(is_number, annotation['bbox'])):
-            raise CocoError(
-                f'{source}: `bbox` of annotation {annotation["id"]} must be '
-                f'finite, got {format_value(annotation["bbox"])}. '
-                'tools/check_coco.py --fix removes such annotations'
-            )
-    twice = repeated(annotation['id'] for annotation in content['annotations'])
-    if twice:
-        raise CocoError(
-            f'{source}: {len(twice)} annotation ids occur more than once, '
-            f'the first is {twice[0]}. tools/check_coco.py --fix renumbers'
-        )
 
 
 @DATASETS.register_module()

@@ -89,7 +89,8 @@ def ignore_without_objects(
 
     Args:
         assign: The `assign` method of the assigner.
-        ignore_iof_thr: See `IgnoreRegionsHook`.
+        ignore_iof_thr: The share of an anchor or proposal that may lie in a
+            region before it is ignored, above 0.
 
     Returns:
         The function that takes the place of `assign`.

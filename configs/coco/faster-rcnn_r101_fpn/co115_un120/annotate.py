@@ -1,6 +1,7 @@
 """Pseudo labels of the large setting, R-101.
 
-Paper: sections 3 and 6; the 18 views are known at second hand.
+Paper: sections 3, 4 (the 18 views) and 6 (box voting). Views and voting are
+    known at second hand.
 Command: as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120
 Time and result: not run.
 """

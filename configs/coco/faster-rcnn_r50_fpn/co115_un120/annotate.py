@@ -1,6 +1,7 @@
 r"""Pseudo labels of the large setting: un-120 by the teacher of co-115.
 
-Paper: sections 3 and 6; the 18 views are known at second hand.
+Paper: sections 3, 4 (the 18 views) and 6 (box voting). Views and voting are
+    known at second hand.
 Command (EXP as in teacher.py):
     bash tools/dist_test.sh configs/$EXP/annotate.py \
         work_dirs/$EXP/teacher/iter_90000.pth 8

@@ -1,6 +1,7 @@
 r"""Student of the small setting: co-35 and the pseudo labels of co-80.
 
-Paper: section 6, object detection, small-scale data.
+Paper: section 6, object detection, small-scale data. Section 4 has the ratio
+    of 6:4.
 Command (EXP as in teacher.py):
     bash tools/dist_train.sh configs/$EXP/student.py 8
 Time and result: not run.

@@ -1,12 +1,12 @@
 'use strict';
-// The gallery. All texts are set as text, never as HTML.
+// The gallery. Every text is set as text, never as HTML.
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const NONE = data.counts[0].length; // One step above a score of 1.
 const state = {
-  minScores: [...data.min_scores], // null: no label of the class
+  minScores: [...data.min_scores], // null if the class has no label
   group: 0,
-  place: 0, // in the group
+  place: 0, // in the group, counted from 0
 };
 const byId = (id) => document.getElementById(id);
 
@@ -16,14 +16,15 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// The scores are 32-bit numbers, and are compared as such.
+// The scores are 32-bit numbers, and they are compared as such.
 function isLabel(box) {
   const minScore = state.minScores[box[4]];
   return minScore !== null && Math.fround(box[5]) >= Math.fround(minScore);
 }
 
 function color(label) {
-  // Neighbors differ most: the golden angle, and light and dark take turns.
+  // Hues are a golden angle apart, and light and dark colors alternate, so
+  // that neighboring classes differ most.
   return `hsl(${(label * 137.5) % 360} 95% ${label % 2 ? 72 : 58}%)`;
 }
 
@@ -283,7 +284,7 @@ async function copyCommand() {
     byId('copied').textContent = 'Copied.';
   } catch {
     byId('copied').textContent = document.execCommand('copy')
-      ? 'Copied.' : 'Selected: copy it with the keyboard.';
+      ? 'Copied.' : 'The command is selected: copy it with the keyboard.';
   }
 }
 

@@ -1,0 +1,204 @@
+"""A COCO file as tables: its lists, read without an error whatever they hold.
+
+The checks read columns. In a column, each value that is missing or breaks its
+rule is None, so a value that one check reports cannot make another one fail.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .problems import Problem
+from .schema import SCHEMA, Rule, Schema
+
+SINGULAR = dict(
+    images='image', annotations='annotation', categories='category'
+)
+
+
+# Stands for a value that is not an object, so that all others keep their
+# places.
+NO_OBJECT: dict = {}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the lists of a COCO file.
+
+    Args:
+        name: The key of the list, such as `'images'`.
+        entries: The objects in the list; `NO_OBJECT` in place of what is not
+            an object.
+        rules: Key -> the rule of its values.
+    """
+
+    name: str
+    entries: list[dict]
+    rules: Mapping[str, Rule]
+    _columns: dict[str, list] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def of(
+        cls, name: str, values: object, rules: Mapping[str, Rule]
+    ) -> 'Table':
+        """Make the table of a list; it is empty if `values` is not a list."""
+        values = values if isinstance(values, list) else []
+        entries = [v if isinstance(v, dict) else NO_OBJECT for v in values]
+        return cls(name, entries, rules)
+
+    @property
+    def singular(self) -> str:
+        """What one entry is called, such as `'image'`."""
+        return SINGULAR[self.name]
+
+    def column(self, key: str) -> list:
+        """Return the values of a key that has a rule.
+
+        Args:
+            key: A key of `rules`.
+
+        Returns:
+            The value of each entry; None where it is missing or breaks its
+            rule. The list is made once and kept: do not change it.
+        """
+        if key not in self._columns:
+            holds = self.rules[key].holds
+            self._columns[key] = [
+                value if holds(value := entry.get(key)) else None
+                for entry in self.entries
+            ]
+        return self._columns[key]
+
+    def values(self, key: str) -> Iterator[object]:
+        """Yield the value of any key in each entry, None where it is missing.
+
+        The values are as they are in the file, whether right or wrong.
+        """
+        return (entry.get(key) for entry in self.entries)
+
+    def describe_place(self, index: int) -> str:
+        """Return which entry this is: its id, or its place without an id."""
+        identity = self.entries[index].get('id')
+        if self.rules['id'].holds(identity):
+            return f'{self.singular} {identity}'
+        return f'{self.name}[{index}]'
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file as tables, whatever is wrong in it.
+
+    Args:
+        path: The path, as the user gave it.
+        content: The object in the file.
+        images, annotations, categories: The tables of its lists.
+    """
+
+    path: str
+    content: dict
+    images: Table
+    annotations: Table
+    categories: Table
+
+    @classmethod
+    def of(
+        cls, path: str | Path, content: dict, schema: Schema = SCHEMA
+    ) -> 'CocoFile':
+        """Make the tables of a COCO object.
+
+        Args:
+            path: The path of its file, for the messages.
+            content: The object. It is not changed.
+            schema: The rules that its values must follow.
+        """
+        tables = {
+            name: Table.of(name, content.get(name), rules)
+            for name, rules in schema.items()
+        }
+        return cls(str(path), content, **tables)
+
+    @property
+    def tables(self) -> tuple[Table, Table, Table]:
+        """The three tables."""
+        return self.images, self.annotations, self.categories
+
+    def table(self, name: str) -> Table:
+        """Return the table of a list, such as `'images'`."""
+        return getattr(self, name)
+
+    def make_problem(
+        self,
+        kind: str,
+        table: Table,
+        index: int,
+        what: str,
+        advice: str,
+        is_fixable: bool = False,
+    ) -> Problem:
+        """Make a problem of the entry with this index; see `Problem`."""
+        where = table.describe_place(index)
+        return Problem(self.path, kind, where, what, advice, index, is_fixable)
+
+    def make_file_problem(self, kind: str, what: str, advice: str) -> Problem:
+        """Make a problem of the whole file; see `Problem`."""
+        return Problem(self.path, kind, '', what, advice)
+
+
+def read_file(
+    path: str | Path, polygons: bool = False, schema: Schema = SCHEMA
+) -> CocoFile | Problem:
+    """Read a COCO file, whatever is in it.
+
+    Args:
+        path: The path of the file.
+        polygons: Whether to keep `segmentation`, which no check needs and
+            which is most of a large file.
+        schema: The rules that its values must follow.
+
+    Returns:
+        The file; a problem if it cannot be read or is not a JSON object.
+    """
+    content = read_object(path, None if polygons else remove_polygons)
+    if isinstance(content, Problem):
+        return content
+    return CocoFile.of(path, content, schema)
+
+
+def read_object(
+    path: str | Path, hook: Callable[[dict], dict] | None
+) -> dict | Problem:
+    """Read the JSON object in a file; see `read_file`.
+
+    The file must be in UTF-8 without a byte order mark: pycocotools, with
+    which training and validation read it, takes nothing else.
+
+    Args:
+        path: The path of the file.
+        hook: Is called with each object in the file and returns what takes its
+            place; None leaves all objects as they are.
+    """
+    try:
+        text = Path(path).read_bytes().decode()
+        content = json.loads(text, object_hook=hook)
+    except OSError as error:
+        what, advice = f'{error.strerror}', 'correct the path'
+    except ValueError as error:
+        what = f'is not valid JSON in UTF-8 ({error})'
+        advice = 'write it again, without a byte order mark'
+    except RecursionError:
+        what, advice = 'is nested too deeply', 'is it a COCO file?'
+    else:
+        if isinstance(content, dict):
+            return content
+        what = f'must hold a COCO object, got a {type(content).__name__}'
+        advice = 'is it a file of detection results?'
+    return Problem(str(path), 'file', '', what, advice)
+
+
+def remove_polygons(entry: dict) -> dict:
+    """Remove `segmentation` from an object that was just read."""
+    entry.pop('segmentation', None)
+    return entry

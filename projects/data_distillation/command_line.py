@@ -1,0 +1,56 @@
+"""What several command lines of `tools/` have in common."""
+
+import argparse
+from pathlib import Path
+
+
+def make_parser(
+    description: str | None, argument_default: str | None = None
+) -> argparse.ArgumentParser:
+    """Make a parser whose help shows a text as it is, with its examples.
+
+    Args:
+        description: The docstring of the tool.
+        argument_default: The value of options that are not given;
+            `argparse.SUPPRESS` leaves them out.
+    """
+    return argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argument_default,
+    )
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of an experiment, and `--work-dir`.
+
+    Args:
+        parser: The parser of a tool.
+    """
+    parser.add_argument(
+        'experiment',
+        type=Path,
+        help='the folder of teacher.py, annotate.py, student.py, ...',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        metavar='DIR',
+        help='the folder of the results (default: work_dirs/ and the path of '
+        'EXPERIMENT below configs/)',
+    )
+
+
+def add_custom_imports(parser: argparse.ArgumentParser) -> None:
+    """Add `--custom-imports`, an empty list if it is not given.
+
+    Args:
+        parser: The parser of a tool.
+    """
+    parser.add_argument(
+        '--custom-imports',
+        nargs='+',
+        default=[],
+        metavar='MODULE',
+        help='modules that register selectors or filters of your own',
+    )

@@ -1,0 +1,113 @@
+"""The options of a selection, to its rules and back."""
+
+import argparse
+
+import pytest
+from mmdet.registry import TASK_UTILS
+
+from projects.data_distillation.selection.options import (
+    FILTER_OPTIONS,
+    METHODS,
+    OPTIONS,
+    SELECTOR_OPTIONS,
+    add_options,
+    find_given,
+    list_options,
+    make_rules,
+)
+
+
+def read(*words: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    add_options(parser)
+    return parser.parse_args(list(map(str, words)))
+
+
+def test_options_are_found_in_the_signatures_of_what_they_set():
+    for option in (*SELECTOR_OPTIONS, *FILTER_OPTIONS):
+        for name in option.types:
+            init = TASK_UTILS.get(name).__init__
+            assert option.argument in init.__annotations__, option.flag
+
+
+def test_every_option_has_a_name_of_its_own():
+    for names in ([o.flag for o in OPTIONS], [o.argument for o in OPTIONS]):
+        assert len(set(names)) == len(names)
+
+
+def test_what_is_given_is_named_by_its_flags():
+    assert find_given(read()) == []
+    assert find_given(read('--min-side', 3, '--floor', 0.2)) == [
+        '--floor',
+        '--min-side',
+    ]
+
+
+def test_no_option_gives_the_default_rules():
+    assert make_rules(read()) == dict(
+        selector=dict(type='MatchedSelector'), filters=[]
+    )
+
+
+@pytest.mark.parametrize(('method', 'kind'), METHODS.items())
+def test_method_chooses_the_selector(method, kind):
+    needed = {
+        'fixed': ['--min-score', 0.5],
+        'precision': ['--target-precision', 0.9],
+    }
+
+    rules = make_rules(read('--method', method, *needed.get(method, [])))
+
+    assert rules['selector']['type'] == kind
+
+
+def test_validation_has_two_files():
+    rules = make_rules(read('--validation', 'v/', '--validation-truth', 'x'))
+
+    assert rules['validation'] == dict(detections='v', ann_file='x')
+    for alone in ('--validation', '--validation-truth'):
+        with pytest.raises(ValueError, match='--validation-truth go together'):
+            make_rules(read(alone, 'x'))
+
+
+@pytest.mark.parametrize(
+    ('texts', 'scores'),
+    [
+        (['0.5'], 0.5),
+        (['a=0.5', 'b=none'], {'a': 0.5, 'b': None}),
+        (['a=b=0.5'], {'a=b': 0.5}),
+    ],
+)
+def test_scores_are_one_or_one_for_each_class(texts, scores):
+    rules = make_rules(read('--method', 'fixed', '--min-score', *texts))
+
+    assert rules['selector']['min_score'] == scores
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        [],
+        ['--min-views', 2],
+        ['--max-corner-spread', 0.2, '--min-side', 8.0],
+        ['--ignore-from', 0.2],
+        ['--max-empty-share', 0.5],
+        ['--min-side', 8.0, '--ignore-from', 0.2, '--max-empty-share', 0.0],
+    ],
+)
+def test_rules_give_the_options_they_were_made_of(words):
+    assert list_options(make_rules(read(*words))) == (words, [])
+
+
+@pytest.mark.parametrize(
+    ('rules', 'unsaid'),
+    [
+        (dict(filters=[dict(type='MyFilter', a=1)]), ['MyFilter']),
+        (
+            dict(ignore=dict(type='MatchedSelector')),
+            ['ignore=MatchedSelector'],
+        ),
+    ],
+)
+def test_rules_without_an_option_are_named(rules, unsaid):
+    assert list_options(rules) == ([], unsaid)
