@@ -1,7 +1,7 @@
 """Pascal VOC folders: `Annotations/*.xml`, `JPEGImages/`, `ImageSets/Main/`.
 
-The devkit counts pixels from 1, and a box includes its last one: a box over an
-image of width w goes from 1 to w. In COCO that is from 0, w wide.
+The devkit counts pixels from 1, and a box includes its last pixel: a box over
+an image of width w goes from 1 to w. In COCO it starts at 0 and is w wide.
 """
 
 import itertools
@@ -17,15 +17,23 @@ from typing import ClassVar
 from ..coco.reading import Categories
 from ..text import format_error
 from .folders import (
-    image_names,
-    labeled_image,
-    lines_of,
     link_image,
+    list_images,
+    read_labeled_image,
+    read_lines,
     write_text,
 )
-from .labels import Box, FormatError, LabeledImage, LabelError, Report, stem_of
+from .labels import (
+    Box,
+    FormatError,
+    IssueCounter,
+    LabeledImage,
+    LabelError,
+    strip_suffix,
+)
 
-# The devkit's names first; '.' is the folder itself.
+# The names of the folders, those of the devkit first; '.' is the folder
+# itself.
 ANNOTATIONS = ('Annotations', 'annotations', '.')
 IMAGES = ('JPEGImages', 'images', '.')
 CLASSES = 'classes.txt'
@@ -37,9 +45,9 @@ class VocReader:
     """Reads a Pascal VOC folder.
 
     Args:
-        folder: It has `Annotations/` and `JPEGImages/`, or XML files and
-            images side by side.
-        report: Is told what does not pass.
+        folder: The folder. It has `Annotations/` and `JPEGImages/`, or XML
+            files and images side by side.
+        issues: Counts what is left out or changed.
         split: The name of a list in `ImageSets/Main/`; None for all images.
         zero_based: Whether corners are `x`, `y`, `x + w`, `y + h`, as some
             tools write them, and not pixels counted from 1.
@@ -48,7 +56,7 @@ class VocReader:
     """
 
     folder: Path
-    report: Report
+    issues: IssueCounter
     split: str | None = None
     zero_based: bool = False
     difficult: str = 'ignore'
@@ -58,62 +66,65 @@ class VocReader:
     @property
     def annotations(self) -> Path:
         """The folder of the XML files."""
-        return first_folder(self.folder, ANNOTATIONS)
+        return find_folder(self.folder, ANNOTATIONS)
 
     @property
     def image_folder(self) -> Path:
         """The folder that file names are relative to."""
-        return first_folder(self.folder, IMAGES)
+        return find_folder(self.folder, IMAGES)
 
     @property
     def lists(self) -> Path:
         """The folder of the lists."""
         return self.folder / 'ImageSets' / 'Main'
 
-    def classes(self, images: Sequence[LabeledImage]) -> list[str]:
+    def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
         """Return the lines of `classes.txt`, or the names in use, sorted."""
         file = self.folder / CLASSES
         if file.is_file():
-            return lines_of(file)
+            return read_lines(file)
         return sorted({box.name for i in images for box in i.boxes or ()})
 
-    def images(self) -> Iterator[LabeledImage]:
-        """Read the images, in the order of the list, or by name.
+    def read_images(self) -> Iterator[LabeledImage]:
+        """Read the images, in the order of the list or sorted by name.
 
         Yields:
-            Each; without boxes if it has no XML file.
+            Each image; `boxes` is None if it has no XML file.
 
         Raises:
             FormatError: If there is no such folder or list.
         """
         if not self.folder.is_dir():
             raise FormatError(f'folder not found: {self.folder}')
-        for name, stem in self.pairs().items():
-            image = labeled_image(
+        for name, stem in self.pair_files().items():
+            image = read_labeled_image(
                 self.image_folder,
                 name,
-                lambda size_wh, stem=stem: self.boxes(stem, size_wh),
-                self.report,
+                lambda size_wh, stem=stem: self.read_boxes(stem, size_wh),
+                self.issues,
             )
             if image is not None:
                 yield image
 
-    def pairs(self) -> dict[str, str | None]:
-        """Map the name of each image to that of its XML file, unsuffixed.
+    def pair_files(self) -> dict[str, str | None]:
+        """Pair each image with its XML file.
 
-        Without a list the images that no XML file is for come too, with None.
+        Returns:
+            File name of an image -> name of its XML file without suffix. If
+            all images are read, those without an XML file are there with None.
         """
         by_stem = defaultdict(list)
-        for name in image_names(self.image_folder):
-            by_stem[stem_of(name)].append(name)
+        for name in list_images(self.image_folder):
+            by_stem[strip_suffix(name)].append(name)
         pairs: dict[str, str | None] = {}
-        for stem in self.stems():
-            name = self.image_of(stem, by_stem)
+        for stem in self.list_stems():
+            name = self.find_image(stem, by_stem)
             if name is None:
                 kind = 'names left out: no image of that name, or several'
-                self.report.add(kind, stem)
+                self.issues.add(kind, stem)
             elif name in pairs:
-                self.report.add('names left out: image is there twice', stem)
+                kind = 'names left out: another name has the same image'
+                self.issues.add(kind, stem)
             else:
                 pairs[name] = stem
         if self.split is not None:
@@ -121,44 +132,63 @@ class VocReader:
         everything = dict.fromkeys(itertools.chain(*by_stem.values()))
         return dict(sorted((everything | pairs).items()))
 
-    def stems(self) -> list[str]:
-        """List the names of the split, or of all XML files."""
+    def list_stems(self) -> list[str]:
+        """Return the names in the list, or of all XML files without suffix.
+
+        Raises:
+            FormatError: If there is no such list.
+        """
         if self.split is None:
             for file in sorted(self.lists.glob('*.txt')):
-                self.report.add('lists not used: --split takes one', file)
+                self.issues.add('lists not used: --split takes one', file)
             files = self.annotations.rglob('*.xml')
             names = (f.relative_to(self.annotations).as_posix() for f in files)
-            return sorted(map(stem_of, names))
+            return sorted(map(strip_suffix, names))
         file = self.lists / f'{self.split}.txt'
         if not file.is_file():
             known = sorted(path.stem for path in self.lists.glob('*.txt'))
             raise FormatError(f'list not found: {file}; there are {known}')
-        return lines_of(file)
+        return read_lines(file)
 
-    def image_of(self, stem: str, by_stem: dict[str, list[str]]) -> str | None:
-        """Find an image: by the name of the XML file, or else by what it says.
+    def find_image(
+        self, stem: str, by_stem: dict[str, list[str]]
+    ) -> str | None:
+        """Find the image of an XML file by its name, or by what it says.
+
+        Args:
+            stem: The name of the XML file, without suffix.
+            by_stem: Name without suffix -> the file names of its images.
 
         Returns:
-            Its name; None if there is none, or several are called so.
+            The file name of the image; None if there is none, or if several
+            images have the name.
         """
         names = by_stem.get(stem, ())
         if len(names) == 1:
             return names[0]
         try:
-            said = parse(self.xml_file(stem)).findtext('filename', '').strip()
+            root = parse_xml(self.xml_file(stem))
         except LabelError:
             return None
+        said = root.findtext('filename', '').strip()
         name = posixpath.join(posixpath.dirname(stem), said)
-        return name if name in by_stem.get(stem_of(name), ()) else None
+        return name if name in by_stem.get(strip_suffix(name), ()) else None
 
     def xml_file(self, stem: str) -> Path:
-        """Return where the labels of an image are."""
+        """Return the path of an XML file."""
         return self.annotations / f'{stem}.xml'
 
-    def boxes(
+    def read_boxes(
         self, stem: str | None, size_wh: tuple[int, int]
     ) -> list[Box] | None:
-        """Read the boxes of an image; None if there is no XML file.
+        """Read the boxes of an image.
+
+        Args:
+            stem: The name of its XML file, without suffix, or None.
+            size_wh: The width and height of the image, pixels.
+
+        Returns:
+            The boxes, in the file's order; None if there is no XML file.
 
         Raises:
             LabelError: If the file is broken.
@@ -166,38 +196,43 @@ class VocReader:
         if stem is None or not self.xml_file(stem).is_file():
             return None
         file = self.xml_file(stem)
-        root = parse(file)
+        root = parse_xml(file)
         check_size(root, size_wh, file)
         boxes = []
         for number, element in enumerate(root.findall('object'), 1):
             where = f'{file}: object {number}'
             is_difficult = element.findtext('difficult', '0').strip() == '1'
             if is_difficult and self.difficult == 'drop':
-                self.report.add('boxes left out: difficult', where)
+                self.issues.add('boxes left out: difficult', where)
                 continue
             is_crowd = is_difficult and self.difficult == 'ignore'
             if is_crowd:
-                self.report.add('difficult boxes: now iscrowd 1', where)
-            boxes.append(self.box(element, is_crowd, where))
+                self.issues.add('difficult boxes: now iscrowd 1', where)
+            boxes.append(self.read_box(element, is_crowd, where))
         return boxes
 
-    def box(self, element: ET.Element, is_crowd: bool, where: str) -> Box:
+    def read_box(self, element: ET.Element, is_crowd: bool, where: str) -> Box:
         """Read an object.
 
+        Args:
+            element: The element `<object>`.
+            is_crowd: Whether it is a region to leave out.
+            where: The file and the number of the object, for the messages.
+
         Raises:
-            LabelError: If it has no name, or a corner is no number.
+            LabelError: If it has no name, or a corner is not a number.
         """
         name = element.findtext('name', '').strip()
         if not name:
             raise LabelError(f'{where} has no <name>')
         first = 0 if self.zero_based else 1
         xmin, ymin, xmax, ymax = (
-            number_in(element, f'bndbox/{side}', where)
+            read_number(element, f'bndbox/{side}', where)
             for side in ('xmin', 'ymin', 'xmax', 'ymax')
         )
         if min(xmin, ymin) < first:
             kind = 'boxes begin before pixel 1: is the set --zero-based?'
-            self.report.add(kind, where)
+            self.issues.add(kind, where)
         xywh = (
             xmin - first,
             ymin - first,
@@ -206,24 +241,30 @@ class VocReader:
         )
         score = None
         if element.find('score') is not None:
-            score = number_in(element, 'score', where)
+            score = read_number(element, 'score', where)
         return Box(name, xywh, is_crowd, score)
 
 
-def first_folder(folder: Path, names: Sequence[str]) -> Path:
-    """Return the first of some folders that exists; the last one does."""
+def find_folder(folder: Path, names: Sequence[str]) -> Path:
+    """Return the first of some folders that exists; the last one must."""
     return next(folder / n for n in names if (folder / n).is_dir())
 
 
-def parse(file: Path) -> ET.Element:
+def parse_xml(file: Path) -> ET.Element:
     """Read an XML file of VOC.
 
+    Args:
+        file: The path of the file.
+
+    Returns:
+        The element `<annotation>`.
+
     Raises:
-        LabelError: If it is none.
+        LabelError: If it is not one.
     """
     try:
         root = ET.parse(file).getroot()
-    # The others are of wrong bytes and of unknown encodings.
+    # ValueError and LookupError come from wrong bytes and unknown encodings.
     except (ET.ParseError, OSError, ValueError, LookupError) as error:
         raise LabelError(f'{file}: {format_error(error)}') from None
     if root.tag != 'annotation':
@@ -234,11 +275,17 @@ def parse(file: Path) -> ET.Element:
 def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
     """Check that boxes were drawn on an image of this size.
 
+    Args:
+        root: The element `<annotation>`.
+        size_wh: The width and height of the image, pixels.
+        file: The path of the XML file, for the message.
+
     Raises:
-        LabelError: If the file says another one. 0 or nothing is no size.
+        LabelError: If the file says another size. A side that is missing or 0
+            says nothing.
     """
     said = tuple(
-        int(number_in(root, f'size/{side}', str(file)))
+        int(read_number(root, f'size/{side}', str(file)))
         for side in ('width', 'height')
         if root.findtext(f'size/{side}', '').strip() not in ('', '0')
     )
@@ -249,11 +296,16 @@ def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
         )
 
 
-def number_in(element: ET.Element, path: str, where: str) -> float:
-    """Read a number.
+def read_number(element: ET.Element, path: str, where: str) -> float:
+    """Read the number in an element.
+
+    Args:
+        element: The element that holds it.
+        path: The path of the number's element, such as `bndbox/xmin`.
+        where: The file and the number of the object, for the message.
 
     Raises:
-        LabelError: If there is none, or it is not finite.
+        LabelError: If there is no number, or it is not finite.
     """
     text = element.findtext(path, '')
     try:
@@ -271,25 +323,25 @@ def write_voc(
     categories: Categories,
     image_folder: Path,
 ) -> None:
-    """Write a Pascal VOC folder, whose images are links.
+    """Write a Pascal VOC folder whose images are links.
 
-    Crowds become `difficult`; scores are in `<score>`, which readers of VOC
-    skip. `classes.txt` keeps the order of the classes, for which VOC has no
-    place.
+    Crowds become `difficult`. Scores are written to `<score>`, which readers
+    of VOC skip. `classes.txt` keeps the order of the classes, for which VOC
+    has no place.
 
     Args:
         folder: An empty folder.
-        images: See `formats.read_labels`.
-        categories: The classes.
-        image_folder: Where the images are.
+        images: The images; see `labels.read_coco_labels`.
+        categories: The classes, in order.
+        image_folder: The folder of the images.
     """
     write_text(folder / CLASSES, (c['name'] for c in categories))
-    stems = [stem_of(image.file_name) for image in images]
+    stems = [strip_suffix(image.file_name) for image in images]
     write_text(folder / 'ImageSets' / 'Main' / 'train.txt', stems)
     for image, stem in zip(images, stems, strict=True):
         path = folder / ANNOTATIONS[0] / f'{stem}.xml'
         path.parent.mkdir(parents=True, exist_ok=True)
-        element = as_xml(image)
+        element = make_xml(image)
         ET.indent(element)
         ET.ElementTree(element).write(path, 'utf-8')
         link_image(
@@ -298,8 +350,8 @@ def write_voc(
         )
 
 
-def as_xml(image: LabeledImage) -> ET.Element:
-    """Make the content of an XML file."""
+def make_xml(image: LabeledImage) -> ET.Element:
+    """Make the element `<annotation>` of an image."""
     width, height = image.size_wh
     root = ET.Element('annotation')
     add_texts(root, filename=posixpath.basename(image.file_name))
@@ -313,8 +365,8 @@ def as_xml(image: LabeledImage) -> ET.Element:
             truncated=0,
             difficult=int(box.is_crowd),
         )
-        xmin, xmax = pixels_of(box.xywh[0], box.xywh[2], width)
-        ymin, ymax = pixels_of(box.xywh[1], box.xywh[3], height)
+        xmin, xmax = to_pixels(box.xywh[0], box.xywh[2], width)
+        ymin, ymax = to_pixels(box.xywh[1], box.xywh[3], height)
         corners = dict(xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
         add_texts(ET.SubElement(element, 'bndbox'), **corners)
         if box.score is not None:
@@ -323,21 +375,22 @@ def as_xml(image: LabeledImage) -> ET.Element:
 
 
 def add_texts(parent: ET.Element, **texts: object) -> None:
-    """Add elements that hold nothing but a text."""
+    """Add an element for each keyword, which holds the value as text."""
     for name, text in texts.items():
         ET.SubElement(parent, name).text = str(text)
 
 
-def pixels_of(start: float, length: float, size: int) -> tuple[int, int]:
-    """Return the first and the last pixel of a side, counted from 1.
+def to_pixels(start: float, length: float, size: int) -> tuple[int, int]:
+    """Convert one side of a box to its first and last pixel.
 
     Args:
-        start: In pixels, from 0.
-        length: In pixels, more than 0.
-        size: The image's side, which the box does not leave.
+        start: The left or top edge in pixels, from 0.
+        length: The width or height in pixels, above 0.
+        size: The width or height of the image, in which the side lies.
 
     Returns:
-        Edges rounded to whole pixels, halves up; at least one pixel.
+        The first and the last pixel, counted from 1. Edges are rounded to
+        whole pixels, halves up; the side has at least one pixel.
     """
     first = min(math.floor(start + 0.5), size - 1)
     last = max(math.floor(start + length + 0.5), first + 1)
