@@ -32,16 +32,16 @@ with contextlib.redirect_stdout(sys.stderr):
         make_image_infos,
         read_coco_labels,
     )
-    from projects.data_distillation.convert.voc import (
+    from projects.data_distillation.convert.voc_reader import (
         DIFFICULT,
         VocReader,
-        write_voc,
     )
-    from projects.data_distillation.convert.yolo import (
+    from projects.data_distillation.convert.voc_writer import write_voc
+    from projects.data_distillation.convert.yolo_reader import (
         SPLITS,
         YoloReader,
-        write_yolo,
     )
+    from projects.data_distillation.convert.yolo_writer import write_yolo
     from projects.data_distillation.files.atomic import write_json
 
 
