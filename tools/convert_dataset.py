@@ -24,25 +24,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 with contextlib.redirect_stdout(sys.stderr):
     from projects.data_distillation.convert.folders import (
         new_folder,
-        read_images,
+        read_folder,
     )
     from projects.data_distillation.convert.labels import (
         FormatError,
-        Report,
-        image_infos,
-        read_labels,
-        to_coco,
+        IssueCounter,
+        make_coco,
+        make_image_infos,
+        read_coco_labels,
     )
-    from projects.data_distillation.convert.voc import (
+    from projects.data_distillation.convert.voc_reader import (
         DIFFICULT,
         VocReader,
-        write_voc,
     )
-    from projects.data_distillation.convert.yolo import (
+    from projects.data_distillation.convert.voc_writer import write_voc
+    from projects.data_distillation.convert.yolo_reader import (
         SPLITS,
         YoloReader,
-        write_yolo,
     )
+    from projects.data_distillation.convert.yolo_writer import write_yolo
     from projects.data_distillation.files.atomic import write_json
 
 
@@ -115,17 +115,17 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 
 
 def reader_of(
-    args: argparse.Namespace, report: Report
+    args: argparse.Namespace, issues: IssueCounter
 ) -> VocReader | YoloReader:
     """Make the reader that the arguments ask for."""
     if args.command == 'from-yolo':
-        return YoloReader(args.source, report, args.split)
+        return YoloReader(args.source, issues, args.split)
     return VocReader(
-        args.source, report, args.split, args.zero_based, args.difficult
+        args.source, issues, args.split, args.zero_based, args.difficult
     )
 
 
-def read(args: argparse.Namespace, report: Report) -> None:
+def read(args: argparse.Namespace, issues: IssueCounter) -> None:
     """Write a COCO file, and one of the images without labels if asked.
 
     Raises:
@@ -134,10 +134,10 @@ def read(args: argparse.Namespace, report: Report) -> None:
     for file in filter(None, (args.out, args.unlabeled)):
         if file.exists():
             raise FormatError(f'{file} exists already: delete it first')
-    reader = reader_of(args, report)
-    images, unlabeled = read_images(reader, bool(args.unlabeled))
-    classes = args.classes or reader.classes(images)
-    coco = to_coco(images, classes, report)
+    reader = reader_of(args, issues)
+    images, unlabeled = read_folder(reader, bool(args.unlabeled))
+    classes = args.classes or reader.list_classes(images)
+    coco = make_coco(images, classes, issues)
     names = {c['id']: c['name'] for c in coco['categories']}
     counts = Counter(names[a['category_id']] for a in coco['annotations'])
     num_empty = len(images) - len({a['image_id'] for a in coco['annotations']})
@@ -148,23 +148,23 @@ def read(args: argparse.Namespace, report: Report) -> None:
     write_json(args.out, coco)
     print(f'written: {args.out}')
     if args.unlabeled:
-        write_json(args.unlabeled, dict(images=image_infos(unlabeled)))
+        write_json(args.unlabeled, dict(images=make_image_infos(unlabeled)))
         print(f'written: {args.unlabeled}: {len(unlabeled):,} images')
 
 
-def write(args: argparse.Namespace, report: Report) -> None:
+def write(args: argparse.Namespace, issues: IssueCounter) -> None:
     """Write a folder.
 
     Raises:
-        FormatError: If it cannot be, see `read_labels` and `new_folder`.
+        FormatError: If it cannot be, see `read_coco_labels` and `new_folder`.
     """
-    images, categories = read_labels(args.source, args.images, report)
+    images, categories = read_coco_labels(args.source, args.images, issues)
     given = images, categories, args.images
     with new_folder(args.out) as folder:
         if args.command == 'to-voc':
             write_voc(folder, *given)
         else:
-            write_yolo(folder, *given, report, args.scores)
+            write_yolo(folder, *given, issues, args.scores)
     boxes = (box for image in images for box in image.boxes or ())
     counts = Counter(box.name for box in boxes)
     num_empty = sum(not image.boxes for image in images)
@@ -196,14 +196,14 @@ def main() -> None:
     # File names may hold what the terminal cannot show.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')
-    report = Report()
+    issues = IssueCounter()
     convert = read if args.command.startswith('from') else write
     try:
-        convert(args, report)
+        convert(args, issues)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     finally:
-        for line in report.lines():
+        for line in issues.format_lines():
             print(line)
 
 

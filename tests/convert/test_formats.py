@@ -11,9 +11,9 @@ from PIL import Image
 
 from projects.data_distillation.coco.checks import check_file
 from projects.data_distillation.coco.tables import CocoFile, read_file
-from projects.data_distillation.convert.folders import size_of
-from projects.data_distillation.convert.voc import pixels_of
-from projects.data_distillation.convert.yolo import label_file
+from projects.data_distillation.convert.folders import read_size
+from projects.data_distillation.convert.voc_writer import to_pixels
+from projects.data_distillation.convert.yolo_reader import label_path
 from projects.data_distillation.files.images import (
     ImageError,
     decode,
@@ -170,7 +170,7 @@ def test_voc_rounds_to_pixels_and_keeps_scores_and_crowds(labeled, convert):
 def test_pixels_are_counted_from_1_and_the_last_is_inside(
     start, length, pixels
 ):
-    assert pixels_of(start, length, 100) == pixels
+    assert to_pixels(start, length, 100) == pixels
 
 
 def test_yolo_says_what_it_does_not_hold(labeled, convert):
@@ -190,7 +190,9 @@ def test_yolo_says_what_it_does_not_hold(labeled, convert):
         '6 images, 1 of them without instances; 11 instances of 2 classes '
         '(red: 4, green: 7)' in out
     )
-    assert '1 boxes left out: of no image of the file (first: annot' in out
+    assert (
+        '1 boxes left out: their image is not in the file (first: annot' in out
+    )
     assert '1 boxes left out: iscrowd 1, which YOLO does not have' in out
     assert '1 scores left out (--scores writes them) (first: 0.png)' in out
     assert 'not written: ids, areas, `views`, `info`' in out
@@ -225,7 +227,7 @@ def test_images_are_links_to_the_originals(
         original = labeled.folder / 'unlabeled' / name
         assert link.read_bytes() == original.read_bytes()
     # Sees through the link, as label paths must not.
-    assert label_file(link).name == '0.txt'
+    assert label_path(link).name == '0.txt'
 
 
 @pytest.mark.parametrize(
@@ -309,11 +311,11 @@ def test_boxes_that_are_no_boxes_are_left_out_and_counted(labeled, convert):
     assert '1 boxes left out: not finite (first: annotations[0])' in out
     assert '1 scores left out: not a number (first: annotations[9])' in out
     assert (
-        '1 boxes left out: thinner than 1 pixel inside of the image (first: '
+        '1 boxes left out: thinner than 1 pixel inside the image (first: '
         '0.png: [5, 5, 0.5, 9])' in out
     )
     assert (
-        '1 boxes clipped, that reached outside of the image (first: 0.png: '
+        '1 boxes clipped: they reached outside the image (first: 0.png: '
         '[110, 70, 30, 30])' in out
     )
     assert f'; {num - 2} instances' in out
@@ -387,23 +389,23 @@ def test_size_is_that_of_the_decoded_image(tmp_path, suffix, orientation):
 
     pixels = decode(read_image_file(str(file)))
 
-    assert size_of(file) == pixels.shape[1::-1]
+    assert read_size(file) == pixels.shape[1::-1]
 
 
 @pytest.mark.parametrize(
     ('content', 'match'),
     [(b'', 'empty'), (b'abc', 'cannot be read'), (None, 'No such file')],
 )
-def test_size_of_what_is_no_image_is_refused(tmp_path, content, match):
+def test_read_size_what_is_no_image_is_refused(tmp_path, content, match):
     file = tmp_path / 'a.jpg'
     if content is not None:
         file.write_bytes(content)
 
     with pytest.raises(ImageError, match=match):
-        size_of(file)
+        read_size(file)
     os.mkfifo(tmp_path / 'pipe.jpg')
     with pytest.raises(ImageError, match='not a file'):
-        size_of(tmp_path / 'pipe.jpg')
+        read_size(tmp_path / 'pipe.jpg')
 
 
 def write_xml(file: Path, objects: list[tuple], head: str = '') -> None:
@@ -517,7 +519,7 @@ def test_voc_classes_are_in_the_order_asked_for(voc, from_voc):
     )
     assert list(bboxes(found)) == ['zebra', 'ant', 'cow']
     assert (
-        "1 boxes left out: 'mole' is none of the classes (first: b.PNG)"
+        "1 boxes left out: 'mole' is not one of the classes (first: b.PNG)"
         in text
     )
     assert '2 images, 1 of them without instances' in text
@@ -538,7 +540,9 @@ def test_list_that_is_no_text_is_refused(voc, from_voc):
 def test_class_that_is_there_twice_is_refused(from_voc):
     _, error = from_voc('--classes', 'ant', 'ant')
 
-    assert error == "error: a class is there twice: ['ant', 'ant']"
+    assert error.startswith(
+        "error: each class must occur once, got ['ant', 'ant']"
+    )
 
 
 def test_voc_class_that_the_list_lacks_is_counted(voc, from_voc):
@@ -546,7 +550,7 @@ def test_voc_class_that_the_list_lacks_is_counted(voc, from_voc):
 
     _, text = from_voc()
 
-    assert "1 boxes left out: 'ant' is none of the classes" in text
+    assert "1 boxes left out: 'ant' is not one of the classes" in text
 
 
 def test_voc_split_takes_a_list_in_its_order(voc, from_voc):
@@ -557,7 +561,9 @@ def test_voc_split_takes_a_list_in_its_order(voc, from_voc):
 
     found, text = from_voc('--split', 'train')
     assert [i['file_name'] for i in found['images']] == ['b.PNG', 'a.jpg']
-    assert '1 names left out: image is there twice (first: b)' in text
+    assert (
+        '1 names left out: another name has the same image (first: b)' in text
+    )
     assert (
         '1 names left out: no image of that name, or several (first: none)'
         in text
@@ -848,7 +854,7 @@ def test_yolo_classes_can_be_chosen(from_yolo):
     found, text = from_yolo('--split', 'train', '--classes', 'ant')
 
     assert bboxes(found) == dict(ant=[[0, 0, 100, 80]])
-    assert "1 boxes left out: 'zebra' is none of the classes" in text
+    assert "1 boxes left out: 'zebra' is not one of the classes" in text
 
 
 @pytest.mark.parametrize(
@@ -926,7 +932,7 @@ def test_yolo_names(yolo, from_yolo, lines, names):
         ('train: images/train', '`names` must be a list of the classes'),
         ('train: images/train\nnames: []', 'got []'),
         ('train: images/train\nnames: {1: a, 2: b}', "got {1: 'a', 2: 'b'}"),
-        ('train: images/train\nnames: {0: a, x: b}', 'from 0 on'),
+        ('train: images/train\nnames: {0: a, x: b}', 'with 0, got'),
         ('train: images/train\nnames: [a, no]', 'got False: write it in quo'),
         ('train: images/train\nnames: [a, a]', "got 'a': write it in quotes"),
         ('train: images/train\nnames: [a]\nkpt_shape: [17, 3]', 'of poses'),
@@ -972,17 +978,17 @@ def test_yolo_polygons_and_scores(yolo, from_yolo):
 @pytest.mark.parametrize(
     ('line', 'match'),
     [
-        ('2 .5 .5 .1 .1', 'class 2 is none of 0 to 1'),
-        ('-1 .5 .5 .1 .1', 'class -1 is none'),
-        ('0.5 .5 .5 .1 .1', 'class 0.5 is none'),
-        ('0 .5 .5 .1', '4 columns are no box (5, with a score 6) and no'),
-        ('0 .5 .5 .1 .1 .1 .1 .1', '8 columns are no box'),
+        ('2 .5 .5 .1 .1', 'the class must be from 0 to 1, got 2'),
+        ('-1 .5 .5 .1 .1', 'the class must be from 0 to 1, got -1'),
+        ('0.5 .5 .5 .1 .1', 'the class must be from 0 to 1, got 0.5'),
+        ('0 .5 .5 .1', 'a polygon an odd number from 7, got 4 columns'),
+        ('0 .5 .5 .1 .1 .1 .1 .1', 'from 7, got 8 columns'),
         ('0 .5 .5 .1 x', "'x' is not a number"),
         ('0 .5 .5 .1 nan', "'nan' is not a number"),
         ('ant .5 .5 .1 .1', "'ant' is not a number"),
-        ('0 50 40 10 10', 'a coordinate is not within 0 to 1'),
-        ('0 .5 .5 1.02 1', 'a coordinate is not within 0 to 1'),
-        ('0 -0.02 .5 1 1', 'a coordinate is not within 0 to 1'),
+        ('0 50 40 10 10', 'coordinates must be from 0 to 1, got 50'),
+        ('0 .5 .5 1.02 1', 'must be from 0 to 1, got 1.02'),
+        ('0 -0.02 .5 1 1', 'must be from 0 to 1, got -0.02'),
         ('\udcff', "can't decode byte"),
     ],
 )
@@ -1010,7 +1016,7 @@ def test_yolo_boxes_may_reach_outside_a_little(yolo, from_yolo):
     found, text = from_yolo()
 
     assert bboxes(found)['zebra'] == [[0, 0, 100, 80], [94, 36, 6, 8]]
-    assert '1 boxes clipped, that reached outside of the image' in text
+    assert '1 boxes clipped: they reached outside the image' in text
     assert '1 boxes left out: thinner than 1 pixel inside' in text
     assert bboxes(found)['ant'] == []
 
@@ -1070,7 +1076,7 @@ def test_yolo_list_of_images_that_are_gone_is_an_error(yolo, from_yolo):
     ],
 )
 def test_label_file_is_where_ultralytics_looks(image, labels):
-    assert label_file(Path(image)) == Path(labels)
+    assert label_path(Path(image)) == Path(labels)
 
 
 def test_tool_runs_where_the_terminal_knows_ascii_only(yolo, tmp_path):
