@@ -117,7 +117,8 @@ def work_dir_flag(args: argparse.Namespace) -> list[str]:
     experiment has a `teacher.py`.
 
     Args:
-        args: What the tool was given: `config`, `work_dir` and `cfg_options`.
+        args: The arguments of the tool: `config`, `work_dir` and
+            `cfg_options`.
 
     Returns:
         `--work-dir` and the folder. It is empty if the arguments or the
@@ -134,11 +135,12 @@ def work_dir_flag(args: argparse.Namespace) -> list[str]:
 
 
 def default_work_dir(experiment: Path) -> Path:
-    """Return `work_dirs/` and the experiment's path below `configs/`.
+    """Return the default work folder of an experiment, below `work_dirs/`.
 
     Args:
-        experiment: The folder of its stage configs. If it is not below the
-            `configs/` of this repository, only its name counts.
+        experiment: The folder of the stage configs. The work folder has its
+            path below the `configs/` of this repository or, if it is
+            elsewhere, its name.
     """
     experiment = experiment.resolve()
     if experiment.is_relative_to(CONFIGS):

@@ -74,7 +74,7 @@ def test_processes_of_a_part_share_out_what_is_open():
     [(3, 3), (-1, 3), (0, 0), (0, -1), ('', ''), (0, ''), ('', 2)],
 )
 def test_part_that_does_not_exist_is_refused(part, num_parts):
-    expected = f'got part={part!r}, num_parts={num_parts!r}; number .* from 0'
+    expected = f'got part={part!r}, num_parts={num_parts!r}; .* with 0: sbatch'
     with pytest.raises(ValueError, match=expected):
         PendingSampler(range(4), part=part, num_parts=num_parts)
 

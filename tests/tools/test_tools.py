@@ -49,11 +49,13 @@ def test_many_processes_write_the_labels_of_one(drawn, checkpoint, tmp_path):
     # Killed with one image done, and run again.
     shards[0].unlink()
     files[1].unlink()
-    run(
+    done = run(
         'tools/dist_test.sh', config, checkpoint, 2,
         '--work-dir', tmp_path / 'many',
     )  # fmt: skip
 
+    # The second process says so too, whatever the level of the log.
+    assert 'images are in' in done.stdout
     again = json.loads(files[1].read_text())
     assert again['annotations'] == expected['annotations']
 

@@ -104,8 +104,8 @@ class UnlabeledDataset(BaseDetDataset):
         Returns:
             `inputs` and `data_samples` as the pipeline packs them, with
             `file_name`, `image_id` and `img_path` in the metainfo of the
-            samples. For an image that cannot be read, see
-            `make_unreadable`.
+            samples. An image that cannot be read gives what `make_unreadable`
+            returns.
         """
         info = self.get_data_info(idx)
         known = {

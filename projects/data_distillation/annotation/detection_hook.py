@@ -49,8 +49,10 @@ class DetectionHook(Hook):
     Args:
         labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`. Its
             categories are the classes.
-        images_per_shard: See `DetectionStore`.
-        seconds_per_shard: See `DetectionStore`.
+        images_per_shard: The number of images in one shard, see
+            `DetectionStore`.
+        seconds_per_shard: The time after which a shard is written with fewer
+            images, in seconds.
         max_unreadable_share: The largest share of images that may be
             unreadable, in [0, 1]. With more of them the run ends, because the
             fault may lie elsewhere.
@@ -154,7 +156,8 @@ class DetectionHook(Hook):
             TypeError: If the data set or the sampler has another type.
             ValueError: If no checkpoint was loaded, or the test loop computes
                 in half precision.
-            CocoError: See `check_data`.
+            CocoError: If the images or the labeled file cannot be used, see
+                `check_data`.
             StoreError: If there are detections of another teacher.
             OSError: If detections cannot be written.
         """

@@ -24,10 +24,10 @@ class AnnotationRun:
     """Stores and counts what a test run detects, and ends it in time.
 
     Args:
-        store: Where the detections go.
+        store: The store that the detections go to.
         image_ids: The file name of each image of the data set, with its id;
             None for images of a folder, which have no id yet.
-        progress: What counts the images.
+        progress: The counter of the images.
         max_unreadable_share: The largest share of images that may be
             unreadable, in [0, 1].
         is_dry_run: Whether the run only measures, and stores nothing.
@@ -49,7 +49,7 @@ class AnnotationRun:
         self._stop = StopRequest()
 
     def begin(self, loader: DataLoader) -> None:
-        """Make sure that what is found is written, whatever ends the process.
+        """Make sure that all detections are written when the process ends.
 
         Args:
             loader: The data loader of the run.
@@ -139,12 +139,14 @@ def begin_run(
 ) -> AnnotationRun:
     """Begin a run over the images whose detections are not on disk yet.
 
-    With `dry_run=True` in the config, it stores nothing, see also `shorten`.
+    With `dry_run=True` in the config, the run stores nothing, and ends when it
+    has measured some batches.
 
     Args:
         runner: The runner. Its sampler is told which images to leave out.
-        store: Where the detections are, and go.
-        max_unreadable_share: See `AnnotationRun`.
+        store: The store with the detections of earlier runs.
+        max_unreadable_share: The largest share of images that may be
+            unreadable, in [0, 1].
 
     Returns:
         The run, which has begun.
@@ -152,7 +154,7 @@ def begin_run(
     loader = runner.test_dataloader
     sampler, batch_size = loader.sampler, loader.batch_size or 1
     image_ids = loader.dataset.image_ids()
-    # Shards that other processes write from here on count as new ones.
+    # Shards that other processes write after this line count as new.
     known = store.shards()
     sampler.share_out(find_done(store, list(image_ids)), batch_size)
     progress = Progress(
@@ -165,7 +167,7 @@ def begin_run(
     )
     is_dry_run = runner.cfg.get('dry_run', False)
     if is_dry_run:
-        shorten(runner)
+        shorten_run(runner)
     run = AnnotationRun(
         store, image_ids, progress, max_unreadable_share, is_dry_run
     )
@@ -173,8 +175,8 @@ def begin_run(
     return run
 
 
-def shorten(runner: Runner) -> None:
-    """Leave a test run only the batches that are measured, and no metrics.
+def shorten_run(runner: Runner) -> None:
+    """Shorten a test run to the batches that are measured, without metrics.
 
     Args:
         runner: The runner, of which the sampler and the evaluator are changed.
@@ -189,10 +191,11 @@ def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:
     """Find the images that were read and whose detections are on disk.
 
     All processes must share out the same images. A process that starts late
-    would see what the others have written meanwhile, so rank 0 looks for all.
+    would see what the others have written meanwhile. So only rank 0 looks, and
+    tells the others.
 
     Args:
-        store: Where the detections are.
+        store: The store with the detections of earlier runs.
         file_names: The names of all images, in the order of the data set.
 
     Returns:

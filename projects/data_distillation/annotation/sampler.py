@@ -26,7 +26,7 @@ class PendingSampler(Sampler[int]):
 
     Args:
         dataset: The data set to go through.
-        seed: It is not used; the runner passes one to every sampler.
+        seed: A seed, which is not used. The runner passes it to every sampler.
         part: The number of the part to go through, starting with 0.
         num_parts: The number of jobs that share out the data set.
         rank: The number of this process within the job, starting with 0; None

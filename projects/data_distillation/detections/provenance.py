@@ -22,8 +22,8 @@ def find_differing_keys(one: dict, other: dict) -> list[str]:
     """Find the keys whose values differ.
 
     Args:
-        one: What made some detections.
-        other: What made others.
+        one: The provenance of some detections.
+        other: The provenance of others.
 
     Returns:
         The keys, sorted, without those in `LOCATIONS`. A key that one of the

@@ -48,7 +48,8 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
     Args:
         path: The file. Missing folders are made.
         rows: One dict per image, with the columns of `SCHEMA`.
-        provenance: What made the detections, a dict that JSON can hold.
+        provenance: The provenance of the detections, a dict that JSON can
+            hold.
 
     Raises:
         OSError: If the file cannot be written. Then nothing is left of it.
@@ -65,7 +66,8 @@ def write_rows(
     Args:
         file: The file, opened for writing.
         rows: One dict per image, with the columns of `SCHEMA`.
-        provenance: What made the detections, a dict that JSON can hold.
+        provenance: The provenance of the detections, a dict that JSON can
+            hold.
     """
     metadata = {PROVENANCE: json.dumps(provenance).encode()}
     table = pa.Table.from_pylist(rows, SCHEMA.with_metadata(metadata))

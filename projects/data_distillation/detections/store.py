@@ -45,9 +45,10 @@ class DetectionStore:
     Args:
         folder: The folder of the shards. It is made when the first shard is
             written.
-        provenance: What made the detections, a dict that JSON can hold. A
-            shard with another provenance (apart from `LOCATIONS`) is refused.
-            None to read only: then the provenance is that of the shards.
+        provenance: The provenance of the detections (what made them), a dict
+            that JSON can hold. A shard with another provenance (apart from
+            `LOCATIONS`) is refused. None to read only: then the provenance is
+            that of the shards.
         images_per_shard: The number of images, at least, that go into one
             shard.
         seconds_per_shard: The time after which a shard is written with fewer
@@ -265,7 +266,7 @@ class DetectionStore:
         """Check that these detections can judge others.
 
         Args:
-            provenance: What made the other detections.
+            provenance: The provenance of the other detections.
 
         Raises:
             StoreError: If there are no detections here, or if another teacher,

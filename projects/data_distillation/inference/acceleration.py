@@ -209,7 +209,7 @@ def are_close(
 
     Args:
         some: The features to compare with, see `extract_features`.
-        others: As many features of the same shapes.
+        others: The other features, as many and of the same shapes.
         tolerance: The largest difference that is allowed, as a fraction of the
             largest number of each feature map in `some`.
 

@@ -111,7 +111,7 @@ def look_up_statistic(owner: object, name: str) -> Callable:
     A checkpoint calls this function where it asks for `getattr`.
 
     Args:
-        owner: What the checkpoint looks into.
+        owner: The object that the checkpoint looks into.
         name: The name that it looks up.
 
     Raises:

@@ -42,7 +42,8 @@ class MadeView:
         """Make the view.
 
         Args:
-            made: What other views of this image have made, see `View.apply`.
+            made: The images that other views of this image have made, see
+                `View.apply`.
 
         Returns:
             Shape (3, *size_hw), uint8.
