@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..experiment.comparison import newest_metrics
+from ..experiment.comparison import read_newest_metrics
 from ..experiment.names import TRAINED
 
 # MMEngine names the folder of each run by its start.
@@ -30,8 +30,8 @@ class Stage:
         losses: Iteration and total loss, ascending.
         validation: Iteration and box mAP of the validations while it was
             trained.
-        metrics: Those of the last evaluation, see `newest_metrics`; None if
-            there is none.
+        metrics: The metrics of the last evaluation, see
+            `read_newest_metrics`; None if there is none.
     """
 
     name: str
@@ -91,7 +91,7 @@ def read_stage(work_dir: Path, name: str) -> Stage:
         logged_seconds(folder),
         losses,
         validation,
-        newest_metrics(folder / 'test'),
+        read_newest_metrics(folder / 'test'),
     )
 
 
