@@ -195,8 +195,8 @@ def test_yolo_says_what_it_does_not_hold(labeled, convert):
     )
     assert '1 boxes left out: iscrowd 1, which YOLO does not have' in out
     assert '1 scores left out (--scores writes them) (first: 0.png)' in out
-    assert 'not written: ids, areas, `views`, `info`' in out
-    assert f'written: {labeled.folder}/yolo, whose images are links' in out
+    assert 'not written: ids, areas, `views` and `info`' in out
+    assert f'written: {labeled.folder}/yolo; its images are links' in out
     lines = (labeled.folder / 'yolo/labels/0.txt').read_text().splitlines()
     assert len(lines) == 3
     assert {len(line.split()) for line in lines} == {5}
@@ -467,7 +467,7 @@ def test_voc_pixels_are_counted_from_1_and_inclusive(voc, from_voc):
     assert text == (
         f'{voc}: 2 images, 0 of them without instances; 3 instances of 3 '
         'classes (ant: 1, mole: 1, zebra: 1)\n'
-        f'image folder, for file names: {voc}/JPEGImages\n'
+        f'the file names are relative to {voc}/JPEGImages\n'
         f'written: {voc.parent}/out.json\n'
     )
 
@@ -831,7 +831,7 @@ def test_yolo_boxes_are_center_and_size_in_parts(yolo, from_yolo):
     assert text == (
         f'{yolo}/data.yaml: 3 images, 2 of them without instances; 2 '
         'instances of 2 classes (zebra: 1, ant: 1)\n'
-        f'image folder, for file names: {yolo}/images/train\n'
+        f'the file names are relative to {yolo}/images/train\n'
         f'written: {yolo.parent}/out.json\n'
         '1 images without label file: background, as for Ultralytics (first: '
         'c.jpg)\n'
@@ -1053,7 +1053,7 @@ def test_yolo_file_names_begin_in_the_folder_of_the_split(yolo, from_yolo):
     found, text = from_yolo()
 
     assert [i['file_name'] for i in found['images']] == ['x/a.jpg']
-    assert f'image folder, for file names: {yolo}/images/deep\n' in text
+    assert f'the file names are relative to {yolo}/images/deep\n' in text
 
 
 def test_yolo_list_of_images_that_are_gone_is_an_error(yolo, from_yolo):

@@ -20,7 +20,7 @@ from projects.data_distillation.report.page import (
 )
 from projects.data_distillation.report.stages import Stage
 
-SHOW = load_tool('screenshot').show
+SHOW = load_tool('screenshot').open_page
 # What the page asks for; its log is emptied by reading it.
 LOADED = 'Network.requestWillBeSent'
 NONE = 101

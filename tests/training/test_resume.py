@@ -317,7 +317,10 @@ def test_signal_before_there_is_a_process_stops_it_too(tmp_path, capsys):
 
     assert end.value.code == 128 + signal.SIGTERM
     assert not (tmp_path / 'end').exists()
-    assert 'stopped by SIGTERM: run the same again' in capsys.readouterr().out
+    assert (
+        'stopped by SIGTERM: run the same command again'
+        in capsys.readouterr().out
+    )
 
 
 def test_ignored_signal_stays_ignored(tmp_path):
@@ -354,7 +357,7 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
 
     assert process.returncode == 128 + signal.SIGTERM
     assert processes_with(trainings) == []
-    assert 'stopped by SIGTERM: run the same again to go on' in log
+    assert 'stopped by SIGTERM: run the same command again to go on' in log
     assert not (tmp_path / 'teacher/finished').exists()
 
 
