@@ -173,31 +173,47 @@ def test_pixels_are_counted_from_1_and_the_last_is_inside(
     assert to_pixels(start, length, 100) == pixels
 
 
-def test_yolo_says_what_it_does_not_hold(labeled, convert):
+@pytest.fixture
+def written_yolo(labeled, convert) -> tuple[Path, str]:
+    """A YOLO folder of more than YOLO can hold, and what the tool says."""
     add_box(labeled, [1, 2, 30, 40], iscrowd=1)
     add_box(labeled, [1, 2, 30, 40], score=0.5)
     labeled.truth['annotations'].append(
         dict(labeled.truth['annotations'][0], image_id=5)
     )
     labeled.write('truth.json', labeled.truth)
-
     out, _ = convert(
         'to-yolo', labeled.folder / 'truth.json', labeled.folder / 'yolo',
         '--images', labeled.folder / 'unlabeled',
     )  # fmt: skip
+    return labeled.folder / 'yolo', out
+
+
+def test_yolo_says_what_is_written(written_yolo):
+    folder, out = written_yolo
 
     assert (
         '6 images, 1 of them without instances; 11 instances of 2 classes '
         '(red: 4, green: 7)' in out
     )
+    assert f'written: {folder}; its images are links' in out
+
+
+def test_yolo_says_what_it_does_not_hold(written_yolo):
+    _, out = written_yolo
+
     assert (
         '1 boxes left out: their image is not in the file (first: annot' in out
     )
     assert '1 boxes left out: iscrowd 1, which YOLO does not have' in out
     assert '1 scores left out (--scores writes them) (first: 0.png)' in out
     assert 'not written: ids, areas, `views` and `info`' in out
-    assert f'written: {labeled.folder}/yolo; its images are links' in out
-    lines = (labeled.folder / 'yolo/labels/0.txt').read_text().splitlines()
+
+
+def test_yolo_line_has_a_class_and_a_box(written_yolo):
+    folder, _ = written_yolo
+
+    lines = (folder / 'labels/0.txt').read_text().splitlines()
     assert len(lines) == 3
     assert {len(line.split()) for line in lines} == {5}
 
@@ -296,33 +312,50 @@ def test_classes_that_cannot_be_written_are_refused(labeled, convert, name):
     assert not list(labeled.folder.glob('*voc*'))
 
 
-def test_boxes_that_are_no_boxes_are_left_out_and_counted(labeled, convert):
+@pytest.fixture
+def written_voc(labeled, convert) -> tuple[Path, str]:
+    """A VOC folder of boxes that are none, and what the tool says."""
     annotations = labeled.truth['annotations']
     annotations[0]['bbox'] = [float('nan'), 1, 2, 3]
     annotations[1]['bbox'] = [5, 5, 0.5, 9]
     add_box(labeled, [110, 70, 30, 30], score='high')
-    num = len(annotations)
-
     out, _ = convert(
         'to-voc', labeled.folder / 'truth.json', labeled.folder / 'voc',
         '--images', labeled.folder / 'unlabeled',
     )  # fmt: skip
+    return labeled.folder / 'voc', out
+
+
+def test_boxes_that_are_no_boxes_are_left_out_and_counted(
+    written_voc, labeled
+):
+    _, out = written_voc
 
     assert '1 boxes left out: not finite (first: annotations[0])' in out
-    assert '1 scores left out: not a number (first: annotations[9])' in out
     assert (
         '1 boxes left out: thinner than 1 pixel inside the image (first: '
         '0.png: [5, 5, 0.5, 9])' in out
     )
+    assert f'; {len(labeled.truth["annotations"]) - 2} instances' in out
+
+
+def test_boxes_that_reach_outside_are_clipped_and_counted(written_voc):
+    folder, out = written_voc
+
+    text = (folder / 'Annotations/0.xml').read_text()
     assert (
         '1 boxes clipped: they reached outside the image (first: 0.png: '
         '[110, 70, 30, 30])' in out
     )
-    assert f'; {num - 2} instances' in out
-    text = (labeled.folder / 'voc/Annotations/0.xml').read_text()
     assert '\n      <xmax>120</xmax>' in text
     assert '\n    <width>120</width>\n    <height>80</height>' in text
-    assert '<score>' not in text
+
+
+def test_scores_that_are_no_numbers_are_left_out_and_counted(written_voc):
+    folder, out = written_voc
+
+    assert '1 scores left out: not a number (first: annotations[9])' in out
+    assert '<score>' not in (folder / 'Annotations/0.xml').read_text()
 
 
 def test_file_without_annotations_is_written_as_images(drawn, convert):
@@ -553,13 +586,19 @@ def test_voc_class_that_the_list_lacks_is_counted(voc, from_voc):
     assert "1 boxes left out: 'ant' is not one of the classes" in text
 
 
-def test_voc_split_takes_a_list_in_its_order(voc, from_voc):
+@pytest.fixture
+def train_list(voc) -> Path:
+    """The list `train`, beside the list `val`."""
     file = voc / 'ImageSets/Main/train.txt'
     file.parent.mkdir(parents=True)
     file.write_text('b\na\nb\nnone\n\n')
     (file.parent / 'val.txt').write_text('a\n')
+    return file
 
+
+def test_voc_split_takes_a_list_in_its_order(train_list, from_voc):
     found, text = from_voc('--split', 'train')
+
     assert [i['file_name'] for i in found['images']] == ['b.PNG', 'a.jpg']
     assert (
         '1 names left out: another name has the same image (first: b)' in text
@@ -570,25 +609,37 @@ def test_voc_split_takes_a_list_in_its_order(voc, from_voc):
     )
     assert '--split' not in text
 
-    found, text = from_voc()
-    assert [i['file_name'] for i in found['images']] == ['a.jpg', 'b.PNG']
-    assert f'2 lists not used: --split takes one (first: {file})' in text
 
+def test_voc_without_a_split_takes_all_and_names_the_lists(
+    train_list, from_voc
+):
+    found, text = from_voc()
+
+    assert [i['file_name'] for i in found['images']] == ['a.jpg', 'b.PNG']
+    assert f'2 lists not used: --split takes one (first: {train_list})' in text
+
+
+def test_voc_split_that_is_not_there_is_refused(train_list, from_voc):
     _, text = from_voc('--split', 'test')
+
     assert text.endswith("test.txt; there are ['train', 'val']")
 
 
-def test_voc_image_without_annotations_is_not_background(
-    voc, from_voc, tmp_path
-):
+def test_voc_image_without_annotations_is_not_background(voc, from_voc):
     draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
 
     found, text = from_voc()
+
     assert len(found['images']) == 2
     assert '1 images left out: no annotation file (first: new.jpg)' in text
 
+
+def test_voc_image_without_annotations_is_unlabeled(voc, from_voc, tmp_path):
+    draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
     unlabeled = tmp_path / 'unlabeled.json'
+
     found, text = from_voc('--unlabeled', unlabeled)
+
     assert len(found['images']) == 2
     assert read(unlabeled) == dict(
         images=[dict(id=1, file_name='new.jpg', width=30, height=20)]
@@ -596,7 +647,14 @@ def test_voc_image_without_annotations_is_not_background(
     assert f'written: {unlabeled}: 1 images' in text
     assert 'left out' not in text
 
+
+def test_file_of_the_unlabeled_is_not_overwritten(voc, from_voc, tmp_path):
+    draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
+    unlabeled = tmp_path / 'unlabeled.json'
+    unlabeled.touch()
+
     _, error = from_voc('--unlabeled', unlabeled)
+
     assert error.endswith('unlabeled.json exists already: delete it first')
 
 
@@ -622,30 +680,49 @@ def test_voc_list_may_name_images_without_a_file(voc, from_voc):
     assert '1 images left out: no annotation file (first: new.jpg)' in text
 
 
-def test_voc_image_is_found_by_what_the_file_says(voc, from_voc):
+def test_voc_image_is_found_by_the_name_of_the_file(voc, from_voc):
     (voc / 'Annotations/b.xml').rename(voc / 'Annotations/other.xml')
+
     _, text = from_voc()
+
     assert (
         '1 names left out: no image of that name, or several (first: other)'
         in text
     )
 
+
+def test_voc_image_is_found_by_what_the_file_says(voc, from_voc):
+    (voc / 'Annotations/b.xml').unlink()
     write_xml(
         voc / 'Annotations/other.xml',
         [('mole', 5, 6, 7, 9)],
         '<filename> b.PNG </filename>',
     )
-    draw(voc / 'JPEGImages' / 'a.png', 50, 50)
-    found, text = from_voc()
-    assert [i['file_name'] for i in found['images']] == ['b.PNG']
-    assert '(first: a)' in text
 
+    found, _ = from_voc()
+
+    assert [i['file_name'] for i in found['images']] == ['a.jpg', 'b.PNG']
+
+
+def test_voc_image_must_be_one(voc, from_voc):
+    draw(voc / 'JPEGImages' / 'a.png', 50, 50)
+
+    found, text = from_voc()
+
+    assert [i['file_name'] for i in found['images']] == ['b.PNG']
+    assert 'no image of that name, or several (first: a)' in text
+
+
+def test_voc_file_says_which_of_two_images_is_its_own(voc, from_voc):
+    draw(voc / 'JPEGImages' / 'a.png', 50, 50)
     write_xml(
         voc / 'Annotations/a.xml',
         [('mole', 5, 6, 7, 9)],
         '<filename>a.png</filename>',
     )
+
     found, text = from_voc()
+
     assert [i['file_name'] for i in found['images']] == ['a.png', 'b.PNG']
     assert '1 images left out: no annotation file (first: a.jpg)' in text
 
@@ -760,18 +837,27 @@ def test_image_with_a_name_that_json_cannot_hold_is_left_out(voc, from_voc):
     assert 'no annotation file' not in text
 
 
-def test_nothing_to_convert_is_an_error(voc, from_voc, convert, tmp_path):
-    out = tmp_path / 'none.json'
-    _, error = convert('from-voc', tmp_path / 'none', out)
+def test_folder_that_is_not_there_is_an_error(convert, tmp_path):
+    _, error = convert('from-voc', tmp_path / 'none', tmp_path / 'none.json')
+
     assert error == f'error: folder not found: {tmp_path}/none'
 
+
+def test_folder_without_annotations_is_an_error(voc, from_voc):
     for file in (voc / 'Annotations').iterdir():
         file.rename(file.with_suffix('.txt'))
+
     _, error = from_voc()
+
     assert error.startswith('error: none of 2 images in ')
 
+
+def test_folder_without_a_box_is_an_error(voc, from_voc):
+    (voc / 'Annotations/a.xml').unlink()
     write_xml(voc / 'Annotations/b.xml', [('ant', 1, 1, 1, 0)])
+
     _, error = from_voc()
+
     assert error == 'error: no instance is left: nothing is written'
 
 
@@ -926,9 +1012,9 @@ def test_yolo_names(yolo, from_yolo, lines, names):
         ('names: [a]', '`train` is missing, there are []'),
         ('val: x\ntrain:\nnames: [a]', "is missing, there are ['val']"),
         ('train: no/such', "`train` 'no/such' not found in"),
-        (f'train: {"9" * 300}x', 'not found in'),
+        pytest.param(f'train: {"9" * 300}x', 'not found in', id='long'),
         ('train: [1]', '`train` must be a path or a list of paths, got 1'),
-        pytest.param('train: ' + '[' * 9999, 'recursion', id='deep'),
+        pytest.param('train: ' + '[' * 2000, 'recursion', id='too deep'),
         ('train: images/train', '`names` must be a list of the classes'),
         ('train: images/train\nnames: []', 'got []'),
         ('train: images/train\nnames: {1: a, 2: b}', "got {1: 'a', 2: 'b'}"),
@@ -1079,6 +1165,7 @@ def test_label_file_is_where_ultralytics_looks(image, labels):
     assert label_path(Path(image)) == Path(labels)
 
 
+@pytest.mark.slow
 def test_tool_runs_where_the_terminal_knows_ascii_only(yolo, tmp_path):
     draw(yolo / 'images/train/ü.jpg')
 
