@@ -40,24 +40,16 @@ class ToyDetector(BaseDetector):
     `scale_factor` as MMDetection's heads do.
     """
 
-    # What makes it slow, or fail: arguments would make another teacher of it.
-    seconds_per_forward = float(os.environ.get('SECONDS_PER_FORWARD', 0))
-    max_forwards = None
-    # Of a process that was forked: a number that both share.
-    num_forwards = None
-
     def __init__(self, data_preprocessor: dict, score: float = 0.9) -> None:
         super().__init__(data_preprocessor)
         self.score = torch.nn.Parameter(torch.tensor(score))
         self.batches: list[tuple] = []
+        # An argument would make another teacher of it.
+        self.seconds = float(os.environ.get('SECONDS_PER_FORWARD', 0))
 
     def predict(self, batch_inputs, batch_data_samples, rescale=True):
-        if len(self.batches) == self.max_forwards:
-            raise RuntimeError(f'after {self.max_forwards} forward passes')
         self.batches.append(tuple(batch_inputs.shape))
-        if self.num_forwards is not None:
-            self.num_forwards.value += 1
-        time.sleep(self.seconds_per_forward)
+        time.sleep(self.seconds)
         for image, sample in zip(batch_inputs, batch_data_samples):
             height, width = sample.img_shape
             sample.pred_instances = self._boxes(
@@ -203,6 +195,8 @@ def annotate_cfg(
         dict(
             default_scope='mmdet',
             work_dir=str(work_dir),
+            # Two runs of one name in one second would share a log.
+            experiment_name=str(work_dir).replace('/', '_'),
             load_from=checkpoint and str(checkpoint),
             log_level='WARNING',
             model=dict(
@@ -244,7 +238,9 @@ def annotate_cfg(
                     ),
                 )
             ],
-        )
+        ),
+        # To format the configs would take most of the time of a run.
+        format_python_code=False,
     )
 
 

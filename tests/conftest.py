@@ -1,5 +1,7 @@
 """Fixtures made of the builders."""
 
+import gc
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from builders import ROOT, DrawnImages, load_tool, write_checkpoint
+from hypothesis import HealthCheck, settings
 from mmengine.registry import init_default_scope
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
@@ -19,6 +22,27 @@ data_root = '{data}/'
 train_cfg = dict(max_iters=2, val_interval=2)
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
 """
+pytest_plugins = ['time_limits']
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis try few examples where the slow tests are left out.
+
+    They are the same in each run, unless another number of them is asked
+    for, except for numbers and texts that Hypothesis finds in those modules
+    of this project which other tests have imported before.
+    """
+    asked = os.environ.get('FUZZ_EXAMPLES')
+    number = 50 if config.option.markexpr == 'not slow' else 300
+    settings.register_profile(
+        'this run',
+        max_examples=int(asked or number),
+        derandomize=not asked,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile('this run')
 
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist looks.
@@ -29,6 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
         if 'browser' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group('browser'))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been imported.
+
+    MMEngine collects garbage for each dataset. Among the objects of torch
+    and MMDetection, that takes longer than most tests.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""Measure the speed of annotation, beside MMDetection's own TTA.
+r"""Measure the speed of annotation beside MMDetection's own TTA.
 
 Our annotation, MMDetection's `DetTTAModel` on the same views, and the bare
-forward passes take turns in one run: compare their ratios, not their times.
+forward passes take turns in one run, so that all of them meet the same load.
+Compare the ratios of their times, not the times themselves.
 
 Example:
     python tools/benchmark_annotation.py configs/bccd_gfl/annotate.py \
@@ -24,32 +25,54 @@ from projects.data_distillation.benchmarks.annotation import (
     Comparison,
     format_report,
 )
+from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.inference.acceleration import MODES
 from projects.data_distillation.inference.safe_loading import refusing_code
+from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='an annotate.py whose views are scales and flips')
+    add('checkpoint', help='the checkpoint of the teacher')
+    add(
+        '--images',
+        type=int,
+        default=24,
+        metavar='N',
+        help='the number of images to annotate (default: 24)',
     )
-    parser.add_argument('config', help='annotate config, views: scales, flips')
-    parser.add_argument('checkpoint', help="the teacher's")
-    parser.add_argument('--images', type=int, default=24, help='default: 24')
-    parser.add_argument(
-        '--images-per-turn', type=int, default=4, help='default: 4'
+    add(
+        '--images-per-turn',
+        type=int,
+        default=4,
+        metavar='N',
+        help='the number of images before the next one has its turn '
+        '(default: 4)',
     )
-    parser.add_argument(
-        '--mode', nargs='+', choices=MODES, default=list(MODES)
+    add(
+        '--mode',
+        nargs='+',
+        choices=MODES,
+        default=list(MODES),
+        help='the modes of MultiViewTTA to measure (default: all)',
     )
-    parser.add_argument('--out', type=Path, help='JSON file to write')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add('--out', type=Path, metavar='FILE', help='the JSON file to write')
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='changes of the config',
+    )
     return parser.parse_args()
 
 
+@quiet_screen()
 def main() -> None:
-    """Run the benchmark."""
+    """Run the benchmark, and print its table."""
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
@@ -58,14 +81,14 @@ def main() -> None:
             cfg, args.checkpoint, args.mode, Path(work_dir)
         )
         report = comparison.run(args.images, args.images_per_turn)
-    report['machine'] = machine()
+    report['machine'] = describe_machine()
     if args.out:
         args.out.write_text(json.dumps(report, indent=2) + '\n')
     print(format_report(report))
 
 
-def machine() -> dict:
-    """Say what the figures were measured on."""
+def describe_machine() -> dict:
+    """Return what the figures were measured on."""
     has_gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if has_gpu else platform.machine()
     return dict(

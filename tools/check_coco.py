@@ -1,8 +1,8 @@
-"""Find everything in COCO files that would ruin a run later.
+"""Find the problems of COCO files that would ruin a run later.
 
-Give the files of one experiment together, to see whether their categories
-agree and whether an image is in two of them. The exit code is 1 if anything
-was found. docs/checking.md says what is looked for.
+Give all files of an experiment together: then the tool also checks that their
+categories agree and that no image is in two of them. The exit code is 1 if
+there is a problem. docs/checking.md lists the problems.
 
 Examples:
     python tools/check_coco.py labeled.json val.json --images images/
@@ -10,7 +10,6 @@ Examples:
 """
 
 import argparse
-import contextlib
 import io
 import itertools
 import sys
@@ -19,46 +18,45 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# MMDetection greets on stdout, which is for the problems.
-with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.image_checks import find_problems
-    from projects.data_distillation.coco.problems import (
-        Problem,
-        format_problems,
-    )
-    from projects.data_distillation.coco.repair import repair
-    from projects.data_distillation.coco.tables import CocoFile, read_file
-    from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.coco.image_checks import find_problems
+from projects.data_distillation.coco.problems import (
+    Problem,
+    format_problems,
+)
+from projects.data_distillation.coco.repair import repair
+from projects.data_distillation.coco.tables import CocoFile, read_file
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
-        'files', type=Path, nargs='+', metavar='FILE', help='COCO file'
+        'files', type=Path, nargs='+', metavar='FILE', help='a COCO file'
     )
     parser.add_argument(
         '--images',
         type=Path,
         nargs='+',
         metavar='DIR',
-        help='folder of the images: one for all files, or one for each',
+        help='the folder of the images: one for all files, or one for each',
     )
     parser.add_argument(
         '--fix',
         type=Path,
         metavar='OUT',
-        help='write a file in which all is mended that can be in one way only',
+        help='write a copy of FILE without the problems that can be mended in '
+        'one way only',
     )
     parser.add_argument(
         '--max-shown',
         type=int,
         default=5,
         metavar='N',
-        help='lines for problems of one kind in one file (default: 5)',
+        help='the most lines about problems of one kind in one file '
+        '(default: 5)',
     )
     args = parser.parse_args()
     check_args(parser, args)
@@ -85,7 +83,10 @@ def check_args(
 
 
 def write_repaired(path: Path, out: Path) -> None:
-    """Write the mended file and say what was done; nothing if it has none."""
+    """Write the mended file and print what was done.
+
+    Nothing is written or printed for a file that cannot be read.
+    """
     file = read_file(path, polygons=True)
     if not isinstance(file, CocoFile):
         return
@@ -95,8 +96,8 @@ def write_repaired(path: Path, out: Path) -> None:
     print(f'{path} -> {out}: {done or "nothing to mend"}')
 
 
-def summary(files: Sequence[CocoFile], has_images: bool) -> str:
-    """Say what was checked, after nothing was found."""
+def format_summary(files: Sequence[CocoFile], has_images: bool) -> str:
+    """Return what was checked, for files without a problem."""
     num_images = sum(len(file.images.entries) for file in files)
     num_annotations = sum(len(file.annotations.entries) for file in files)
     num_categories = len(files[0].categories.entries)
@@ -109,10 +110,11 @@ def summary(files: Sequence[CocoFile], has_images: bool) -> str:
     return f'{names}: {counts}: nothing wrong{state}'
 
 
+@quiet_screen()
 def main() -> None:
-    """Mend if that is asked for, check, and report."""
+    """Mend the file if that is asked for, check all files, and report."""
     args = parse_args()
-    # Names in the files may hold what the terminal cannot show.
+    # Names in the files may have characters that the terminal cannot show.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')
     if args.fix:
@@ -123,7 +125,7 @@ def main() -> None:
     unread = [problem for problem in read if isinstance(problem, Problem)]
     problems = itertools.chain(unread, find_problems(files, args.images))
     lines = format_problems(problems, args.max_shown)
-    print(*lines or [summary(files, bool(args.images))], sep='\n')
+    print(*lines or [format_summary(files, bool(args.images))], sep='\n')
     sys.exit(bool(lines))
 
 

@@ -1,7 +1,8 @@
-"""Run an experiment folder: teacher, annotate, student, comparison.
+"""Run an experiment: train a teacher, annotate, train a student, compare.
 
-Run again, it skips what is finished, goes on with what is not, and runs the
-stages again whose config or annotation files have changed.
+If you run the same command again, it skips the stages that are finished and
+goes on with the first one that is not. Stages whose config or annotation files
+have changed run again.
 
 Examples:
     python tools/distill.py configs/digits --oracle --control
@@ -14,47 +15,46 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.experiment.comparison import comparison
+from projects.data_distillation.command_line import (
+    add_experiment,
+    make_parser,
+)
+from projects.data_distillation.experiment.comparison import format_comparison
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.log import log_to, say
-from projects.data_distillation.experiment.plan import plan
+from projects.data_distillation.experiment.plan import make_plan
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import (
     Distillation,
-    per_seed,
+    make_seed_runs,
     run_seeds,
 )
 from projects.data_distillation.experiment.stages import Stages
 from projects.data_distillation.mmdet_tools import default_work_dir
+from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.page import write_report
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__)
+    add_experiment(parser)
     add_experiment_options(parser)
     add_stage_options(parser)
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f'--rounds must be at least 1, got {args.rounds}')
     if args.seeds and len(set(args.seeds)) < max(2, len(args.seeds)):
-        parser.error(f'--seeds needs two or more, each once, got {args.seeds}')
+        parser.error(
+            f'--seeds needs two or more different seeds, got {args.seeds}'
+        )
     return args
 
 
 def add_experiment_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what is run."""
+    """Add the options that choose what is run."""
     add = parser.add_argument
-    add('experiment', type=Path, help='folder of teacher.py, annotate.py, ...')
-    add(
-        '--work-dir',
-        type=Path,
-        help='default: work_dirs/ and its path below configs/',
-    )
     add(
         '--oracle',
         action='store_true',
@@ -63,36 +63,53 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
     add(
         '--control',
         action='store_true',
-        help='also train supervised_long.py, the labeled images alone for the '
-        "student's schedule",
+        help='also train supervised_long.py, on the labeled images alone with '
+        'the schedule of the student',
     )
     add(
         '--rounds',
         type=int,
         default=1,
-        help='let each student be the next teacher, so often at most; stops '
-        'when validation gains no more (default: 1)',
+        metavar='N',
+        help='the most rounds to run, in each of which the student of the '
+        'round before is the teacher; stops early if a student is not better '
+        'than its teacher on the validation images (default: 1)',
     )
     add(
         '--dry-run',
         action='store_true',
-        help='say what would be done, and measure what it would take',
+        help='print what would be done, and measure how long it would take',
     )
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how each stage is run."""
+    """Add the options that choose how each stage is run."""
     add = parser.add_argument
-    add('--launcher', choices=['none', 'pytorch', 'slurm'], default='none')
-    add('--gpus', type=int, default=1, help='processes, with a launcher')
-    add('--partition', help='of Slurm, with --launcher slurm')
+    add(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='how the processes of a stage are started (default: none)',
+    )
+    add(
+        '--gpus',
+        type=int,
+        default=1,
+        metavar='N',
+        help='the number of processes of the launcher (default: 1)',
+    )
+    add('--partition', help='the partition of Slurm, for --launcher slurm')
     seeds = parser.add_mutually_exclusive_group()
-    seeds.add_argument('--seed', type=int, help='of all trainings')
+    seeds.add_argument(
+        '--seed', type=int, help='the random seed of all trainings'
+    )
     seeds.add_argument(
         '--seeds',
         type=int,
         nargs='+',
-        help='run all with each of these, and compare the means',
+        metavar='SEED',
+        help='two or more seeds: run everything with each of them, and '
+        'compare the means',
     )
     add(
         '--cfg-options',
@@ -100,12 +117,16 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='KEY=VALUE',
-        help="as MMDetection's tools take them, for every stage",
+        help='changes of the configs of all stages, as the tools of '
+        'MMDetection take them',
     )
 
 
-def distillation_of(args: argparse.Namespace) -> Distillation:
-    """Make what is to be run of the command line.
+def make_distillation(args: argparse.Namespace) -> Distillation:
+    """Make the distillation that the command line asks for.
+
+    Args:
+        args: The arguments.
 
     Raises:
         FileNotFoundError: If a stage config does not exist.
@@ -121,29 +142,30 @@ def distillation_of(args: argparse.Namespace) -> Distillation:
 
 
 def run(distillation: Distillation, args: argparse.Namespace) -> None:
-    """Run or plan it, and print the outcome."""
-    seeds = per_seed(distillation, args.seeds or ())
+    """Run or plan a distillation, and print the outcome."""
+    seeds = make_seed_runs(distillation, args.seeds or ())
     runs = [*seeds.values()] or [distillation]
     if args.dry_run:
-        print(plan(runs))
+        print(make_plan(runs))
         return
     log_to(distillation.work_dir / 'distill.log')
     if seeds:
         summary = run_seeds(seeds, distillation.work_dir)
     else:
         summary = distillation.run()
-    say(f'\n{comparison(summary)}')
+    say(f'\n{format_comparison(summary)}')
     annotate = distillation.stages.experiment.load('annotate')
     for one in runs:
         say(f'report: {write_report(annotate, one.work_dir)}')
 
 
+@quiet_screen()
 def main() -> None:
     """Run the experiment, and print the comparison."""
     args = parse_args()
     try:
-        run(distillation_of(args), args)
-    # ImportError: of a module that a config imports.
+        run(make_distillation(args), args)
+    # ImportError: a config imports a module that is not there.
     except (StageError, ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')
 

@@ -1,7 +1,7 @@
 r"""Write an experiment folder for your data and any MMDetection detector.
 
-The stage configs inherit from the detector's, and are yours to change.
-`tools/distill.py OUT` runs them.
+The stage configs inherit from the config of the detector. Change them as you
+like; `tools/distill.py OUT` runs them.
 
 Example:
     python tools/init_experiment.py configs/cells \
@@ -12,118 +12,172 @@ Example:
 """
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# MMDetection greets on stdout, which is for what was chosen.
-with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.scaffold.data import Sources
-    from projects.data_distillation.scaffold.init import (
-        ExperimentOptions,
-        init_experiment,
-    )
-    from projects.data_distillation.scaffold.plan import RATIO, VIEW_SCALES
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.quiet import quiet_screen
+from projects.data_distillation.scaffold.data import Sources
+from projects.data_distillation.scaffold.init import (
+    ExperimentOptions,
+    init_experiment,
+)
+from projects.data_distillation.scaffold.plan import RATIO, VIEW_SCALES
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add('out', type=Path, help='folder to write, such as configs/NAME')
+    add('out', type=Path, help='the folder to write, for example configs/NAME')
     add(
         '--detector',
         required=True,
         metavar='CONFIG',
-        help='config of a detector: a path, or mmdet::family/name.py',
+        help='the config of the detector: a path or mmdet::family/name.py',
     )
     add_data(parser.add_argument_group('data'))
-    add_numbers(parser.add_argument_group('numbers (chosen if left out)'))
+    settings = parser.add_argument_group(
+        'settings (chosen for you if left out)'
+    )
+    add_trainings(settings)
+    add_sizes(settings)
     return parser.parse_args()
 
 
 def add_data(group: argparse._ArgumentGroup) -> None:
-    """Add the options that say where the data is."""
+    """Add the options for the data."""
     add = group.add_argument
-    add('--labeled', type=Path, required=True, help='COCO file with labels')
-    add('--labeled-images', type=Path, required=True, metavar='DIR')
-    add('--val', type=Path, required=True, help='COCO file to validate on')
-    add('--val-images', type=Path, required=True, metavar='DIR')
+    add_labeled(group)
     add(
         '--unlabeled',
         required=True,
-        help='folder, list of files (.txt), COCO image infos (.json), or a '
-        'share of the labeled images, such as 90%%',
+        metavar='IMAGES',
+        help='the unlabeled images: a folder, a list of files (.txt), a COCO '
+        'file of image infos (.json), or a share of the labeled images (90%%)',
     )
     add(
         '--unlabeled-images',
         type=Path,
         metavar='DIR',
-        help='folder of a list or of image infos (default: that of the list, '
+        help='the folder that the file names in a list or in image infos are '
+        'relative to (default: the folder of the list; for image infos '
         '--labeled-images)',
     )
     add(
         '--unlabeled-truth',
         type=Path,
         metavar='ANN',
-        help='COCO file of their labels, to compare with and for the oracle',
+        help='the COCO file of the true objects on the unlabeled images, for '
+        'the oracle and to measure the pseudo labels',
     )
-    add('--seed', type=int, default=0, help='of the share of images')
+    add(
+        '--seed',
+        type=int,
+        default=0,
+        help='the random seed for a share of the labeled images (default: 0)',
+    )
     add(
         '--allow-problems',
         action='store_true',
-        help='go on with data in which check_coco finds something',
+        help='go on although tools/check_coco.py finds problems in the data',
     )
 
 
-def add_numbers(group: argparse._ArgumentGroup) -> None:
-    """Add the options that override what would be chosen."""
+def add_labeled(group: argparse._ArgumentGroup) -> None:
+    """Add the options for the labeled data."""
+    for name, what in (('labeled', 'labeled'), ('val', 'validation')):
+        group.add_argument(
+            f'--{name}',
+            type=Path,
+            required=True,
+            metavar='ANN',
+            help=f'the COCO file of the {what} images',
+        )
+        group.add_argument(
+            f'--{name}-images',
+            type=Path,
+            required=True,
+            metavar='DIR',
+            help=f'the folder of the {what} images',
+        )
+
+
+def add_trainings(group: argparse._ArgumentGroup) -> None:
+    """Add the options for the trainings."""
     add = group.add_argument
-    add('--from-scratch', action='store_true', help='no pretrained weights')
-    add('--batch-size', type=int, help='images of a step, of each process')
-    add('--gpus', type=int, default=1, help='processes that will train')
-    add('--iterations', type=int, help="the teacher's")
-    add('--student-iterations', type=int)
     add(
-        '--image-size',
+        '--from-scratch',
+        action='store_true',
+        help='train without pretrained weights',
+    )
+    add(
+        '--batch-size',
         type=int,
-        metavar='PIXELS',
-        help="longest side at test time (default: the detector's)",
+        metavar='N',
+        help='the number of images of each process in an iteration',
     )
     add(
-        '--scales',
-        type=float,
-        nargs='+',
-        default=VIEW_SCALES,
-        help="of the views, times the detector's test scale (default: 0.5 "
-        'to 1.5)',
+        '--gpus',
+        type=int,
+        default=1,
+        metavar='N',
+        help='the number of processes that will train (default: 1)',
     )
-    add('--no-flip', action='store_true', help='no mirrored views')
+    flags = {'--iterations': 'teacher', '--student-iterations': 'student'}
+    for flag, model in flags.items():
+        add(
+            flag,
+            type=int,
+            metavar='N',
+            help=f'the number of iterations of the {model}',
+        )
     add(
         '--ratio',
         type=float,
         nargs=2,
         default=RATIO,
         metavar=('LABELED', 'PSEUDO'),
-        help="in the student's batches (default: 6 4)",
+        help='the ratio of labeled to pseudo-labeled images in the batches of '
+        'the student (default: 6 4)',
     )
 
 
+def add_sizes(group: argparse._ArgumentGroup) -> None:
+    """Add the options for the size of the images and for the views."""
+    add = group.add_argument
+    add(
+        '--image-size',
+        type=int,
+        metavar='PIXELS',
+        help='the longest side of an image at test time (default: as in the '
+        'config of the detector)',
+    )
+    add(
+        '--scales',
+        type=float,
+        nargs='+',
+        default=VIEW_SCALES,
+        metavar='FACTOR',
+        help='the scales of the views, as factors of the test scale of the '
+        'detector (default: 0.5 to 1.5)',
+    )
+    add('--no-flip', action='store_true', help='make no mirrored views')
+
+
+@quiet_screen()
 def main() -> None:
-    """Write the experiment, and say what was chosen."""
+    """Write the experiment, and print what was chosen."""
     args = vars(parse_args())
     out, detector = args.pop('out'), args.pop('detector')
     sources = Sources(
         **{name: args.pop(name) for name in Sources.__dataclass_fields__}
     )
     try:
-        # pycocotools tells stdout what it reads.
-        with contextlib.redirect_stdout(sys.stderr):
+        # Standard output is for what was chosen.
+        with quiet_screen(sys.stderr):
             lines = init_experiment(
                 out, detector, sources, ExperimentOptions(**args)
             )

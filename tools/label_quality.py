@@ -1,11 +1,11 @@
-"""How good are the pseudo labels, by class? Compares with a known truth.
+r"""Compare pseudo labels with the known truth, class by class.
 
-Prints precision, recall and F1 of the labels and the mAP of all detections;
-writes the figures (`label_quality.json`) and the precision-recall curves
-(`precision_recall.png`). docs/label_quality.md says how to read them.
+Prints precision, recall and F1 of the labels and the mAP of all detections.
+Writes these figures to `label_quality.json`, and precision-recall curves to
+`precision_recall.png`. docs/label_quality.md says how to read them.
 
-With `--detections` it is an estimate, on labeled images, at the scores that
-the pseudo labels were selected with.
+If the truth is not known, `--detections` estimates the quality on labeled
+images, at the scores that the pseudo labels were selected with.
 
 Example:
     python tools/label_quality.py work_dirs/digits/annotate \
@@ -20,53 +20,57 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.utils import import_modules_from_strings
 
+from projects.data_distillation.command_line import (
+    add_custom_imports,
+    make_parser,
+)
 from projects.data_distillation.quality.curves import LabelReport
+from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add('work_dir', type=Path, help='of annotation, with pseudo_labels.json')
-    add('truth', type=Path, help='COCO file of the true objects')
+    add('work_dir', type=Path, help='the folder with pseudo_labels.json')
+    add('truth', type=Path, help='the COCO file of the true objects')
     add(
         '--detections',
         type=Path,
-        help='of the same teacher on labeled images, whose COCO file TRUTH '
-        'is: estimate the quality there (default: WORK_DIR/detections)',
+        metavar='DIR',
+        help='the detections of the same teacher on labeled images, whose '
+        'COCO file is TRUTH: estimates the quality on them (default: '
+        'WORK_DIR/detections)',
     )
     add(
         '--out',
         type=Path,
-        help='folder to write to (default: WORK_DIR/quality, or with '
-        '--detections WORK_DIR/quality_estimate)',
+        metavar='DIR',
+        help='the folder to write to (default: WORK_DIR/quality; with '
+        '--detections WORK_DIR/quality_estimate, with --labels '
+        'WORK_DIR/quality_of_FILE)',
     )
     add(
         '--labels',
         type=Path,
-        help='pseudo labels to judge (default: WORK_DIR/pseudo_labels.json)',
+        metavar='FILE',
+        help='the pseudo labels to judge (default: '
+        'WORK_DIR/pseudo_labels.json)',
     )
-    add(
-        '--custom-imports',
-        nargs='+',
-        default=[],
-        metavar='MODULE',
-        help='modules that register filters of your own',
-    )
+    add_custom_imports(parser)
     add(
         '--iou',
         type=float,
         default=0.5,
-        help='overlap from which a label is right (default: 0.5)',
+        help='the least overlap of a label that is right with its object '
+        '(default: 0.5)',
     )
     return parser.parse_args()
 
 
+@quiet_screen()
 def main() -> None:
-    """Print the report."""
+    """Measure the labels, and print the table."""
     args = parse_args()
     import_modules_from_strings(args.custom_imports)
     report = LabelReport(

@@ -1,7 +1,7 @@
 """Write `report.html`, the page that shows what an experiment did.
 
-`tools/distill.py` ends with it; this makes it again, also while the experiment
-still runs or after it has failed. See docs/report.md.
+`tools/distill.py` writes it at its end. This tool writes it again, also while
+the experiment runs or after it has failed. See docs/report.md.
 
 Example:
     python tools/report.py configs/digits
@@ -15,36 +15,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.config import Config, DictAction
 
+from projects.data_distillation.command_line import (
+    add_experiment,
+    make_parser,
+)
 from projects.data_distillation.mmdet_tools import default_work_dir
+from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.page import write_report
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add('experiment', type=Path, help='folder of teacher.py, annotate.py, ...')
-    add(
-        '--work-dir',
-        type=Path,
-        help='default: work_dirs/ and its path below configs/',
-    )
-    add(
+    parser = make_parser(__doc__)
+    add_experiment(parser)
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         default={},
         metavar='KEY=VALUE',
-        help='as tools/distill.py was given them',
+        help='the same changes of the configs that tools/distill.py was given',
     )
     return parser.parse_args()
 
 
+@quiet_screen()
 def main() -> None:
-    """Write the page and name it."""
+    """Write the page, and print where it is."""
     args = parse_args()
     work_dir = args.work_dir or default_work_dir(args.experiment)
     try:

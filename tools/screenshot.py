@@ -15,7 +15,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
 
 def open_browser() -> Chrome:
-    """Start a headless browser that finds no network.
+    """Start a headless browser without access to a network.
 
     Raises:
         FileNotFoundError: If the browser or its driver is not installed.
@@ -30,7 +30,7 @@ def open_browser() -> Chrome:
     options.binary_location = browser
     for argument in (
         '--headless=new',
-        '--no-sandbox',  # root, as in a container, has none
+        '--no-sandbox',  # Chromium has none for root, as in a container.
         '--disable-dev-shm-usage',
         '--hide-scrollbars',
         '--proxy-server=127.0.0.1:9',
@@ -42,17 +42,17 @@ def open_browser() -> Chrome:
     return Chrome(options=options, service=ChromeService(driver))
 
 
-def show(
+def open_page(
     browser: Chrome, page: Path, width: int, height: int, scheme: str
 ) -> None:
     """Open a page from disk.
 
     Args:
-        browser: The browser.
-        page: The file.
-        width: Of the window's content, in CSS pixels.
-        height: The same.
-        scheme: `light` or `dark`.
+        browser: The browser that opens the page.
+        page: The HTML file.
+        width: The width of the page's area in the window, in CSS pixels.
+        height: The height of that area, in CSS pixels.
+        scheme: The color scheme, `light` or `dark`.
     """
     browser.execute_cdp_cmd(
         'Emulation.setDeviceMetricsOverride',
@@ -72,16 +72,27 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('page', type=Path, help='HTML file')
-    add('out', type=Path, help='PNG file to write')
-    add('--width', type=int, default=1280, help='CSS pixels')
-    add('--height', type=int, default=900, help='CSS pixels')
-    add('--scheme', choices=['light', 'dark'], default='light')
+    add('page', type=Path, help='the HTML file')
+    add('out', type=Path, help='the PNG file to write')
+    for name, default in (('width', 1280), ('height', 900)):
+        add(
+            f'--{name}',
+            type=int,
+            default=default,
+            metavar='PIXELS',
+            help=f'the {name} of the picture (default: {default})',
+        )
+    add(
+        '--scheme',
+        choices=['light', 'dark'],
+        default='light',
+        help='the color scheme (default: light)',
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Take the picture."""
+    """Take the picture, and print where it is."""
     args = parse_args()
     if not args.page.is_file():
         sys.exit(f'error: page not found: {args.page}')
@@ -90,7 +101,7 @@ def main() -> None:
     except FileNotFoundError as error:
         sys.exit(f'error: {error}')
     with browser:
-        show(browser, args.page, args.width, args.height, args.scheme)
+        open_page(browser, args.page, args.width, args.height, args.scheme)
         browser.save_screenshot(str(args.out))
     print(f'written: {args.out}')
 

@@ -1,7 +1,7 @@
-"""Select pseudo labels again from stored detections; no GPU, no inference.
+r"""Select pseudo labels again from stored detections, without a GPU.
 
-Writes a COCO file, prints a table, and warns of what looks wrong. See
-docs/selection.md for the methods.
+Writes a COCO file, prints a table, and warns of what looks wrong.
+docs/selection.md explains the methods.
 
 Example:
     python tools/select_labels.py work_dirs/digits/annotate/detections \
@@ -38,6 +38,19 @@ from projects.data_distillation.selection.options import (
 def parse_args() -> argparse.Namespace:
     """Read the command line; options that are not given are left out."""
     parser = make_parser(__doc__, argument_default=argparse.SUPPRESS)
+    add_files(parser)
+    add_custom_imports(parser)
+    add_rules(parser.add_argument_group('rules'))
+    args = parser.parse_args()
+    try:
+        args.rules = choose_rules(args)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    return args
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name files."""
     add = parser.add_argument
     add('detections', type=Path, help='the folder of detections/*.parquet')
     add(
@@ -68,24 +81,21 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE.html',
         help='also write a page that shows the labels (docs/report.md)',
     )
-    add_custom_imports(parser)
-    add(
+
+
+def add_rules(group: argparse._ArgumentGroup) -> None:
+    """Add the options that choose the labels."""
+    group.add_argument(
         '--like',
         type=Path,
         metavar='ANN',
         help='select by the rules of these pseudo labels; goes with none of '
         'the options below',
     )
-    add_options(parser.add_argument_group('rules'))
-    args = parser.parse_args()
-    try:
-        args.rules = rules_of(args)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
-    return args
+    add_options(group)
 
 
-def rules_of(args: argparse.Namespace) -> dict:
+def choose_rules(args: argparse.Namespace) -> dict:
     """Return the arguments of `SelectionRules`.
 
     Raises:

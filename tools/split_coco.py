@@ -1,8 +1,8 @@
-"""Split a COCO file into labeled and unlabeled images.
+r"""Split a COCO file into labeled and unlabeled images.
 
 Writes `labeled.json`, `unlabeled.json` (image infos only) and
-`unlabeled_truth.json`, to see how good pseudo labels are. Several percentages
-or folds get a folder each, such as `percent10_fold1/`.
+`unlabeled_truth.json`, which tells how good pseudo labels are. With several
+percentages or folds, each split has its own folder, `percent10_fold1/`.
 
 Examples:
     python tools/split_coco.py data/bccd/annotations/train.json --count 5
@@ -18,53 +18,83 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# MMDetection greets on stdout, which is for what was written.
-with contextlib.redirect_stdout(sys.stderr):
-    from projects.data_distillation.coco.reading import read_splittable
-    from projects.data_distillation.coco.splits import percent_of, split_coco
-    from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.coco.reading import read_splittable
+from projects.data_distillation.coco.splits import percent_of, split_coco
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add('ann_file', type=Path, help='COCO file with labels')
-    amount = parser.add_mutually_exclusive_group(required=True)
-    amount.add_argument('--count', type=int, help='images to keep labeled')
-    amount.add_argument(
-        '--percent',
-        type=percentage,
-        nargs='+',
-        metavar='P',
-        help='the same in percent, rounded down: above 0, below 100',
-    )
-    add('--folds', type=int, default=1, help='how often to choose')
-    add('--seed', type=int, default=0, help='of the choice')
-    add(
-        '--keep-classes',
-        action='store_true',
-        help='swap images until each labeled part has an instance of each '
-        'class of the file',
-    )
-    add(
+    parser = make_parser(__doc__)
+    parser.add_argument('ann_file', type=Path, help='the COCO file to split')
+    add_choice(parser)
+    parser.add_argument(
         '--mmdet-names',
         action='store_true',
-        help='write semi_anns/instances_train2017.FOLD@P.json and '
-        '...-unlabeled.json (with annotations), as MMDetection does',
+        help='write the files semi_anns/instances_train2017.FOLD@P.json and '
+        '...-unlabeled.json (with annotations) that MMDetection looks for',
     )
-    add('--out', type=Path, help='folder to write to (default: of ann_file)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='the folder to write to (default: the folder of ANN_FILE)',
+    )
     args = parser.parse_args()
     if args.mmdet_names and not args.percent:
-        parser.error('--mmdet-names needs --percent: the names hold it')
+        parser.error('--mmdet-names needs --percent, which is in the names')
     return args
 
 
-def percentage(text: str) -> Fraction:
-    """Read a percentage exactly; as a float, 29 % of 100 would be 28."""
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the labeled images."""
+    amount = parser.add_mutually_exclusive_group(required=True)
+    amount.add_argument(
+        '--count',
+        type=int,
+        metavar='N',
+        help='the number of images that stay labeled',
+    )
+    amount.add_argument(
+        '--percent',
+        type=parse_percentage,
+        nargs='+',
+        metavar='P',
+        help='the same in percent of all images, above 0 and below 100; the '
+        'number of images is rounded down',
+    )
+    add = parser.add_argument
+    add(
+        '--folds',
+        type=int,
+        default=1,
+        metavar='N',
+        help='the number of splits for each amount (default: 1)',
+    )
+    add(
+        '--seed',
+        type=int,
+        default=0,
+        help='the random seed of the choice (default: 0)',
+    )
+    add(
+        '--keep-classes',
+        action='store_true',
+        help='swap images until the labeled images of each split have an '
+        'instance of every class of the file',
+    )
+
+
+def parse_percentage(text: str) -> Fraction:
+    """Read a percentage exactly.
+
+    With a float, 29 % of 100 images would be 28.
+
+    Raises:
+        ArgumentTypeError: If it is not a number above 0 and below 100.
+    """
     with contextlib.suppress(ValueError, ZeroDivisionError):
         percent = Fraction(text)
         if 0 < percent < 100:
@@ -74,8 +104,8 @@ def percentage(text: str) -> Fraction:
     )
 
 
-def amounts_of(args: argparse.Namespace, num_images: int) -> dict[str, int]:
-    """Map the name of each amount to its number of labeled images."""
+def list_amounts(args: argparse.Namespace, num_images: int) -> dict[str, int]:
+    """Return the number of labeled images of each amount, by its name."""
     if args.count is not None:
         return {f'count{args.count}': args.count}
     return {
@@ -84,14 +114,18 @@ def amounts_of(args: argparse.Namespace, num_images: int) -> dict[str, int]:
     }
 
 
-def split(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
-    """Split, and write nothing yet.
+def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
+    """Split the file without writing anything.
 
     Returns:
-        File -> content, and what to tell the user.
+        File -> content, and the notes for the user.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be split in this way.
     """
     coco = read_splittable(args.ann_file)
-    amounts = amounts_of(args, len(coco['images']))
+    amounts = list_amounts(args, len(coco['images']))
     is_one = len(amounts) * args.folds == 1
     folder = args.out or args.ann_file.parent
     contents: dict[Path, dict] = {}
@@ -103,7 +137,7 @@ def split(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
         notes += [f'{amount}: {note}' for note in splits.notes]
         for fold, parts in enumerate(splits.folds, 1):
             if args.mmdet_names:
-                contents |= as_mmdet_names(folder, amount, fold, parts)
+                contents |= name_as_mmdet(folder, amount, fold, parts)
             else:
                 name = '' if is_one else f'{amount}_fold{fold}'
                 for part, content in parts.items():
@@ -111,12 +145,13 @@ def split(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
     return contents, notes
 
 
-def as_mmdet_names(
+def name_as_mmdet(
     folder: Path, amount: str, fold: int, parts: dict[str, dict]
 ) -> dict[Path, dict]:
-    """Name the parts as MMDetection's tools/misc/split_coco.py does.
+    """Return the files of a split with the names that MMDetection gives them.
 
-    Whatever file was split: its semi-supervised configs look for these names.
+    MMDetection's semi-supervised configs look for these names, so they do not
+    depend on the file that was split.
     """
     name = f'instances_train2017.{fold}@{amount.removeprefix("percent")}'
     return {
@@ -127,11 +162,12 @@ def as_mmdet_names(
     }
 
 
+@quiet_screen()
 def main() -> None:
-    """Split and write, if nothing is overwritten."""
+    """Split the file, and write the parts unless a file exists already."""
     args = parse_args()
     try:
-        contents, notes = split(args)
+        contents, notes = split_file(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     for file in contents:

@@ -1,5 +1,6 @@
 """Annotation end to end, through the real Runner, with known answers."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -40,9 +41,6 @@ def test_labels_are_the_drawn_rectangles(
 
     labels = annotate(cfg)
 
-    assert [i['id'] for i in labels['images']] == [10, 13, 16, 19, 22]
-    assert labels['images'] == drawn.truth['images']
-    assert labels['categories'] == CATEGORIES
     truth = by_image_and_class(drawn.truth['annotations'])
     found = by_image_and_class(labels['annotations'])
     assert len(labels['annotations']) == len(truth) == 10
@@ -51,8 +49,26 @@ def test_labels_are_the_drawn_rectangles(
         np.testing.assert_allclose(
             annotation['bbox'], truth[key]['bbox'], atol=PIXELS
         )
-        assert annotation['views'] == 6
-        assert annotation['score'] == pytest.approx(0.9)
+
+
+def test_images_and_categories_are_those_that_were_given(
+    drawn, checkpoint, tmp_path
+):
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    assert [i['id'] for i in labels['images']] == [10, 13, 16, 19, 22]
+    assert labels['images'] == drawn.truth['images']
+    assert labels['categories'] == CATEGORIES
+
+
+def test_label_has_its_score_and_the_number_of_its_views(
+    drawn, checkpoint, tmp_path
+):
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    for label in labels['annotations']:
+        assert label['views'] == 6
+        assert label['score'] == pytest.approx(0.9)
 
 
 RESIZE = dict(type='Resize', scale=(240, 160))
@@ -277,25 +293,36 @@ def logged(cfg, caplog) -> str:
     return caplog.text
 
 
-def test_log_says_what_is_to_be_done_and_what_is_wrong(
-    drawn, checkpoint, tmp_path, caplog, monkeypatch
-):
+@pytest.fixture
+def log(drawn, checkpoint, tmp_path, caplog, monkeypatch) -> str:
+    """The log of a run on five images, of which one cannot be read."""
     monkeypatch.setattr(progress, 'SECONDS_IN_FILE', 0)
     spoil(drawn, 1)
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].max_unreadable_share = 0.2
     cfg.default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
     cfg.test_pipeline = [dict(type='Pad', size_divisor=32)]
+    return logged(cfg, caplog)
 
-    log = logged(cfg, caplog)
 
+def test_log_begins_with_what_is_to_be_done(log):
     assert '5 images, 0 of them done before; 6 views of each, 1 teach' in log
-    assert "`test_pipeline` has ['Pad'], which no view has" in log
-    assert "'1.png' cannot be read: " in log
+
+
+def test_log_says_how_far_the_run_is(log):
     assert '2 of 5 images (40%), ' in log
     assert ' left, 1 unreadable' in log
     assert 'measured on 3 images: ' in log
+    # MMEngine counts too, but not the images.
     assert 'Epoch(test) [' not in log.replace('Epoch(test) [5/5]', '')
+
+
+def test_log_says_what_is_wrong(log):
+    assert "`test_pipeline` has ['Pad'], which no view has" in log
+    assert "'1.png' cannot be read: " in log
+
+
+def test_log_ends_with_the_number_of_labels(log):
     assert 'detections on 4 images became pseudo labels: ' in log
 
 
@@ -440,22 +467,35 @@ def test_finished_run_does_no_inference(drawn, checkpoint, tmp_path):
     assert runner.model.module.batches == []
 
 
-def test_provenance_names_teacher_views_merger_and_selection(
-    drawn, checkpoint, tmp_path
-):
+@pytest.fixture
+def origin(drawn, checkpoint, tmp_path) -> dict:
+    """What a file of pseudo labels says of where they come from."""
     labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+    return labels['info']['data_distillation']
 
-    origin = labels['info']['data_distillation']
+
+def test_provenance_names_the_teacher(origin, checkpoint):
+    sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+
     assert origin['checkpoint'] == str(checkpoint)
-    assert len(origin['checkpoint_sha256']) == 64
+    assert origin['checkpoint_sha256'] == sha256
+
+
+def test_provenance_names_views_and_merger(origin):
     assert origin['views'][1] == [
         dict(type='Resize', scale=[400, 60]),
         dict(type='Flip'),
     ]
     assert origin['mode'] == 'exact'
     assert origin['merger'] == dict(type='NMSMerger')
+
+
+def test_provenance_names_the_selection_and_its_scores(origin):
     assert origin['selection']['selector'] == dict(type='MatchedSelector')
     assert origin['min_scores'] == pytest.approx(dict(red=0.9, green=0.9))
+
+
+def test_provenance_names_the_packages(origin):
     assert origin['packages'].keys() == {'torch', 'mmengine', 'mmcv', 'mmdet'}
 
 

@@ -19,6 +19,7 @@ import torch
 from builders import ToyDetector, annotate, annotate_cfg
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.annotation.interruption import (
@@ -30,18 +31,41 @@ from projects.data_distillation.mmdet_tools import run_mmdet_tool
 NUM_IMAGES = 5
 # A batch has the three sizes of the views: this long, three times.
 SECONDS = 0.3
-# How many batches the forked process has begun. Without a lock, which it
-# would keep if it were killed meanwhile.
-NUM_FORWARDS = multiprocessing.Value('i', lock=False)
 
 
-def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
+class Forwards:
+    """Slows down the forward passes of a forked process, and counts them."""
+
+    def __init__(self, most: int | None = None) -> None:
+        # Shared with the forked process. It has no lock, because a process
+        # that is killed would keep the lock.
+        self.begun = multiprocessing.Value('i', lock=False)
+        self.most = most
+
+    def before_forward(self, module: torch.nn.Module, _: tuple) -> None:
+        if not isinstance(module, ToyDetector):
+            return
+        if self.begun.value == self.most:
+            raise RuntimeError(f'after {self.most} forward passes')
+        self.begun.value += 1
+        time.sleep(SECONDS)
+
+    def reach_image(self, number: int) -> Callable[[], bool]:
+        """Whether this image is run, so that those before it are done."""
+        return lambda: self.begun.value > 3 * (number - 1)
+
+
+@pytest.fixture
+def forwards() -> Forwards:
+    return Forwards()
+
+
+def run_forked(cfg: Config, forwards: Forwards) -> int:
     """Run `tools/test.py` slowly, without the seconds that imports take.
 
     Returns:
         Its id.
     """
-    NUM_FORWARDS.value = 0
     config = Path(cfg.work_dir).with_suffix('.py')
     cfg.dump(config)
     pid = os.fork()
@@ -55,9 +79,7 @@ def run_forked(cfg: Config, max_forwards: int | None = None) -> int:
         # Ignored where the tests run in the background of a shell.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         torch.set_num_threads(1)
-        ToyDetector.seconds_per_forward = SECONDS
-        ToyDetector.num_forwards = NUM_FORWARDS
-        ToyDetector.max_forwards = max_forwards
+        register_module_forward_pre_hook(forwards.before_forward)
         sys.argv = ['test.py', str(config), str(cfg.load_from)]
         run_mmdet_tool('test.py')
         code = 0
@@ -95,11 +117,6 @@ def num_stored(work_dir: Path) -> int:
     return len(DetectionStore(work_dir / 'detections').images())
 
 
-def has_begun(number: int) -> Callable[[], bool]:
-    """Whether this image is being run, so that those before it are done."""
-    return lambda: NUM_FORWARDS.value > 3 * (number - 1)
-
-
 def goes_on(cfg: Config, drawn) -> list[tuple]:
     """Run again, to the end; returns the batches that were run."""
     # Workers that stay would be in this process as long as the tests.
@@ -117,20 +134,26 @@ def stay_until_the_end(loader: dict) -> None:
     loader.update(num_workers=2, persistent_workers=True)
 
 
-def test_workers_that_stay_end_with_the_run(drawn, checkpoint, tmp_path):
+@pytest.mark.slow
+def test_workers_that_stay_end_with_the_run(
+    drawn, checkpoint, tmp_path, forwards
+):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     stay_until_the_end(cfg.test_dataloader)
 
-    assert end_of(run_forked(cfg)) == 0
+    assert end_of(run_forked(cfg, forwards)) == 0
 
     assert num_stored(tmp_path / 'work') == NUM_IMAGES
 
 
-def test_sigterm_finishes_the_batch_and_writes_it(drawn, checkpoint, tmp_path):
+@pytest.mark.slow
+def test_sigterm_finishes_the_batch_and_writes_it(
+    drawn, checkpoint, tmp_path, forwards
+):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     stay_until_the_end(cfg.test_dataloader)
-    pid = run_forked(cfg)
-    when(pid, has_begun(2))
+    pid = run_forked(cfg, forwards)
+    when(pid, forwards.reach_image(2))
 
     # To the workers as well, as Slurm does it.
     os.killpg(pid, signal.SIGTERM)
@@ -141,12 +164,15 @@ def test_sigterm_finishes_the_batch_and_writes_it(drawn, checkpoint, tmp_path):
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
-def test_what_other_signals_cost(drawn, checkpoint, tmp_path, number):
+def test_what_other_signals_cost(
+    drawn, checkpoint, tmp_path, forwards, number
+):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_hooks[0].images_per_shard = 2
-    pid = run_forked(cfg)
-    when(pid, has_begun(4))
+    pid = run_forked(cfg, forwards)
+    when(pid, forwards.reach_image(4))
 
     os.kill(pid, number)
 
@@ -157,11 +183,14 @@ def test_what_other_signals_cost(drawn, checkpoint, tmp_path, number):
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
 
 
-def test_a_lost_worker_costs_the_batch_at_hand(drawn, checkpoint, tmp_path):
+@pytest.mark.slow
+def test_a_lost_worker_costs_the_batch_at_hand(
+    drawn, checkpoint, tmp_path, forwards
+):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.test_dataloader.num_workers = 1
-    pid = run_forked(cfg)
-    when(pid, has_begun(2))
+    pid = run_forked(cfg, forwards)
+    when(pid, forwards.reach_image(2))
 
     psutil.Process(pid).children()[0].kill()
 
@@ -171,6 +200,7 @@ def test_a_lost_worker_costs_the_batch_at_hand(drawn, checkpoint, tmp_path):
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
 
 
+@pytest.mark.slow
 def test_an_error_in_the_detector_keeps_what_was_done(
     drawn, checkpoint, tmp_path
 ):
@@ -178,7 +208,7 @@ def test_an_error_in_the_detector_keeps_what_was_done(
     stay_until_the_end(cfg.test_dataloader)
 
     # The third image's first view fails.
-    assert end_of(run_forked(cfg, max_forwards=6)) == 1
+    assert end_of(run_forked(cfg, Forwards(most=6))) == 1
 
     assert num_stored(tmp_path / 'work') == 2
 
@@ -198,14 +228,15 @@ def small_disk(tmp_path):
     subprocess.run(['umount', '--lazy', folder], check=True)
 
 
+@pytest.mark.slow
 def test_full_disk_ends_the_run_and_keeps_what_was_written(
-    drawn, checkpoint, tmp_path, small_disk, capfd
+    drawn, checkpoint, tmp_path, forwards, small_disk, capfd
 ):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     (tmp_path / 'work').mkdir()
     (tmp_path / 'work' / 'detections').symlink_to(small_disk)
     cfg.custom_hooks[0].images_per_shard = 2
-    pid = run_forked(cfg)
+    pid = run_forked(cfg, forwards)
     when(pid, lambda: num_stored(tmp_path / 'work') == 2)
     filler = small_disk / 'filler'
     filler.write_bytes(b'x' * free_bytes(small_disk))

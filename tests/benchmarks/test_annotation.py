@@ -1,11 +1,13 @@
 """The benchmark: the variants find the same, and the comparison is right."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
-from builders import annotate_cfg, run
+from builders import DrawnImages, annotate_cfg, run, write_checkpoint
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from projects.data_distillation.benchmarks.annotation import (
@@ -16,40 +18,62 @@ from projects.data_distillation.benchmarks.annotation import (
 from projects.data_distillation.benchmarks.stock import make_stock_config
 
 
-@pytest.fixture
-def cfg(drawn, tmp_path):
-    cfg = annotate_cfg(drawn, None, tmp_path / 'work')
+def benchmark_cfg(drawn: DrawnImages, work_dir: Path) -> Config:
+    cfg = annotate_cfg(drawn, None, work_dir)
     cfg.unlabeled_truth = str(drawn.folder / 'truth.json')
     return cfg
 
 
-def test_exact_mode_finds_the_boxes_of_stock(cfg, checkpoint, tmp_path):
-    comparison = Comparison(
-        cfg, str(checkpoint), ['exact', 'fast'], tmp_path / 'runs'
-    )
+@pytest.fixture
+def cfg(drawn, tmp_path) -> Config:
+    return benchmark_cfg(drawn, tmp_path / 'work')
 
-    report = comparison.run(num_images=100, images_per_turn=2)
 
-    assert report['images'] == 5  # as many as there are
+@pytest.fixture(scope='module')
+def comparison(tmp_path_factory) -> Comparison:
+    folder = tmp_path_factory.mktemp('benchmark')
+    drawn = DrawnImages(folder / 'drawn')
+    checkpoint = write_checkpoint(folder / 'teacher.pth')
+    cfg = benchmark_cfg(drawn, folder / 'work')
+    return Comparison(cfg, str(checkpoint), ['exact', 'fast'], folder / 'runs')
+
+
+@pytest.fixture(scope='module')
+def report(comparison) -> dict:
+    """The report on a benchmark of all images, two in each turn."""
+    return comparison.run(num_images=100, images_per_turn=2)
+
+
+def test_exact_mode_finds_the_boxes_of_stock(report):
     variants = report['variants']
-    assert list(variants) == [
-        'exact',
-        'bare exact',
-        'fast',
-        'bare fast',
-        'stock',
-    ]
+
     assert variants['exact']['difference']['matched'] == 1.0
     assert variants['exact']['difference']['pixels'] < 1e-4
     assert variants['exact']['difference']['score'] == 0.0
     # The drawn rectangles, within the blur of scaling.
     assert variants['exact']['bbox_mAP'] == variants['stock']['bbox_mAP'] > 0.5
+
+
+def test_every_variant_runs_each_image_once(comparison, report):
+    variants = list(report['variants'])
+
+    assert variants == ['exact', 'bare exact', 'fast', 'bare fast', 'stock']
+    assert report['images'] == 5  # as many as there are
     assert len(comparison.variants['stock'].seconds) == 3  # 2, 2 and 1 images
-    # The image of the warm-up is run again when its turn comes.
-    assert '0.png' in comparison.variants['exact'].found
-    comparison.variants['exact'].found.clear()
-    comparison.variants['exact'].take_turn([0])
-    assert '0.png' in comparison.variants['exact'].found
+
+
+def test_image_of_the_warm_up_is_run_again_in_its_turn(comparison, report):
+    variant = comparison.variants['exact']
+    variant.found.clear()
+
+    variant.take_turn([0])
+
+    assert '0.png' in variant.found
+
+
+def test_speed_and_memory_of_every_variant_are_measured(report):
+    variants = report['variants']
+
     for variant in variants.values():
         assert variant['images_per_second'] > 0
         assert min(variant['peaks_mib']) > 100
@@ -58,6 +82,7 @@ def test_exact_mode_finds_the_boxes_of_stock(cfg, checkpoint, tmp_path):
         assert 0 < variants[mode]['share_of_bare_passes']
 
 
+@pytest.mark.slow
 def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
     cfg.custom_imports = dict(imports=['builders'])
     cfg.dump(tmp_path / 'annotate.py')

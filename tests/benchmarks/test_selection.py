@@ -15,7 +15,7 @@ from projects.data_distillation.benchmarks.selection import (
 
 def test_both_projects_select_as_much(tmp_path):
     store, labeled = tmp_path / 'detections', tmp_path / 'labeled.json'
-    write_store(store, num_images=2000)
+    write_store(store, num_images=500)
     write_labeled(labeled)
     write_pickle(store, tmp_path / 'results.pkl')
     files = ours, grid = tmp_path / 'ours.json', tmp_path / 'grid.json'
@@ -25,5 +25,5 @@ def test_both_projects_select_as_much(tmp_path):
 
     counts = [len(json.loads(f.read_bytes())['annotations']) for f in files]
     # Of 7 an image, as labeled; of rare classes there are fewer detections.
-    assert 5 * 2000 < counts[0] <= 7 * 2000
+    assert 5 * 500 < counts[0] <= 7 * 500
     assert counts[1] == pytest.approx(counts[0], rel=0.05)

@@ -1,21 +1,20 @@
 """Whatever a COCO file holds: it is used, or refused with its name.
 
 `FUZZ_EXAMPLES=20000 pytest tests/coco/test_fuzz.py` tries other files in each
-run, that many in each test.
+run, that many in each test. See tests/conftest.py for how many are tried else.
 """
 
 import copy
-import gc
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from builders import CATEGORIES, load_tool
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 from mmdet.evaluation import CocoMetric
 
@@ -38,23 +37,10 @@ from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.selection.selectors import LabeledCounts
 from projects.data_distillation.training.dataset import CheckedCOCO
 
-EXAMPLES = os.environ.get('FUZZ_EXAMPLES')
-
-
-def examples(count: int) -> settings:
-    """The same files in each run, unless another number of them is asked.
-
-    But for numbers and texts that Hypothesis finds in the modules of this
-    project which other tests have imported before.
-    """
-    return settings(
-        max_examples=int(EXAMPLES or count),
-        derandomize=not EXAMPLES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
+# As many seconds as it takes if many examples are asked for.
+pytestmark = pytest.mark.timeout(
+    7200 if 'FUZZ_EXAMPLES' in os.environ else 300
+)
 
 # Stands for lists in lists, which are written as text: see `with_depth`.
 DEEP = '<deep>'
@@ -187,12 +173,8 @@ ANY_FILES = (
 
 
 @pytest.fixture(scope='module')
-def file(tmp_path_factory) -> Iterator[Path]:
-    # A dataset collects garbage: the hundreds of thousands of objects of torch
-    # need not be looked at each time.
-    gc.freeze()
-    yield tmp_path_factory.mktemp('fuzz') / 'tried.json'
-    gc.unfreeze()
+def file(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp('fuzz') / 'tried.json'
 
 
 def dataset_of(file: Path, classes: list) -> CheckedCocoDataset:
@@ -272,7 +254,6 @@ READERS = (
 
 
 @given(content=ANY_FILES)
-@examples(400)
 def test_any_file_is_used_or_refused_with_its_name(file, content):
     file.write_bytes(content)
 
@@ -302,7 +283,6 @@ def call(tool, file, monkeypatch, capsys):
 
 
 @given(content=ANY_FILES)
-@examples(250)
 def test_check_lists_whatever_it_is_and_mends_what_it_promises(
     file, call, content
 ):
@@ -335,7 +315,6 @@ def identity(entry: object) -> str:
 
 
 @given(contents=st.tuples(nearly_right_files(), nearly_right_files()))
-@examples(250)
 def test_what_is_right_stays_as_it_is(contents):
     files = [CocoFile.of(f'{i}.json', c) for i, c in enumerate(contents)]
     before = identity(contents)
@@ -361,7 +340,6 @@ def test_what_is_right_stays_as_it_is(contents):
 
 
 @given(content=nearly_right_files(), depth=DEPTHS)
-@examples(250)
 def test_what_is_not_complained_of_loads_whole(file, content, depth):
     # Mended, since few files would be left.
     content, _ = repair(CocoFile.of('any.json', content))

@@ -192,17 +192,26 @@ def test_thresholds_count_as_selection_compares_them():
     ]
 
 
-def test_class_without_detections_and_class_without_objects(tmp_path):
+@pytest.fixture
+def one_sided(tmp_path) -> tuple[ClassMatches, ClassMatches]:
+    """A class that was not found, and one that was found nowhere rightly."""
     truth = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
+    return match_detections([found_row('0', (BOX, 0.5, 1))], truth)
 
-    red, green = match_detections([found_row('0', (BOX, 0.5, 1))], truth)
+
+def test_class_without_detections_has_empty_arrays(one_sided):
+    red, _ = one_sided
 
     assert red.num_truth == 1
     assert red.scores.shape == red.is_right.shape == red.precision().shape
     assert red.scores.shape == (0,)
-    assert red.scores.dtype == np.float32
-    assert red.is_right.dtype == bool
+    assert (red.scores.dtype, red.is_right.dtype) == (np.float32, bool)
     assert red.count_from(0) == (0, 0)
+
+
+def test_class_without_objects_has_no_recall(one_sided):
+    _, green = one_sided
+
     assert green.num_truth == 0
     assert green.is_right.tolist() == [False]
     assert green.precision().tolist() == [0]

@@ -144,29 +144,50 @@ def test_labeled_part_without_a_class_is_refused():
         split_coco(coco_of(['rg'] * 15 + ['r'] * 15), 3, 0, num_folds=8)
 
 
-def test_kept_classes_are_in_each_fold_at_the_price_of_few_swaps():
-    coco = coco_of(RARE)
-    assert not {30, 31} & set(
-        *labeled_of(split_coco(coco_of(['r'] * 32), 4, 0))
-    )
+@pytest.fixture
+def plain():
+    """Two folds of 32 images, as they are without rare classes."""
+    return labeled_of(split_coco(coco_of(['rg'] * 32), 4, 0, num_folds=2))
 
-    splits = split_coco(coco, 4, 0, num_folds=2, keep_classes=True)
 
-    plain = labeled_of(split_coco(coco_of(['rg'] * 32), 4, 0, num_folds=2))
-    kept = labeled_of(splits)
-    assert [len(set(a) - set(b)) for a, b in zip(kept, plain)] == [1, 1]
-    assert not set(kept[0]) & set(kept[1])
+@pytest.fixture
+def splits():
+    """Two folds of 32 images that keep a class which only two images have."""
+    return split_coco(coco_of(RARE), 4, 0, num_folds=2, keep_classes=True)
+
+
+def test_rare_class_would_not_be_labeled(plain):
+    assert not {30, 31} & {image for fold in plain for image in fold}
+
+
+def test_kept_classes_are_in_each_fold(splits):
     for fold in splits.folds:
         assert classes_of(fold['labeled']) == {7, 3}
         both = names_of(fold['labeled']) + names_of(fold['unlabeled'])
         assert sorted(both) == list(range(32))
+
+
+def test_kept_class_costs_one_swap_in_a_fold(splits, plain):
+    kept = labeled_of(splits)
+
+    assert [len(set(a) - set(b)) for a, b in zip(kept, plain)] == [1, 1]
+    assert not set(kept[0]) & set(kept[1])
+
+
+def test_every_swap_is_told(splits, plain):
     assert len(splits.notes) == 2
+    kept = labeled_of(splits)
     for note, number, new, old in zip(splits.notes, (1, 2), kept, plain):
         (came,), (left,) = set(new) - set(old), set(old) - set(new)
         assert note == (
             f"fold {number}: {came}.jpg instead of {left}.jpg, for 'green'"
         )
-    assert splits == split_coco(coco, 4, 0, num_folds=2, keep_classes=True)
+
+
+def test_swaps_are_the_same_for_the_same_seed(splits):
+    again = split_coco(coco_of(RARE), 4, 0, num_folds=2, keep_classes=True)
+
+    assert again == splits
 
 
 def test_nothing_is_swapped_where_no_class_is_missing():

@@ -11,9 +11,9 @@ from PIL import Image
 
 from projects.data_distillation.coco.checks import check_file
 from projects.data_distillation.coco.tables import CocoFile, read_file
-from projects.data_distillation.convert.folders import size_of
-from projects.data_distillation.convert.voc import pixels_of
-from projects.data_distillation.convert.yolo import label_file
+from projects.data_distillation.convert.folders import read_size
+from projects.data_distillation.convert.voc_writer import to_pixels
+from projects.data_distillation.convert.yolo_reader import label_path
 from projects.data_distillation.files.images import (
     ImageError,
     decode,
@@ -170,32 +170,50 @@ def test_voc_rounds_to_pixels_and_keeps_scores_and_crowds(labeled, convert):
 def test_pixels_are_counted_from_1_and_the_last_is_inside(
     start, length, pixels
 ):
-    assert pixels_of(start, length, 100) == pixels
+    assert to_pixels(start, length, 100) == pixels
 
 
-def test_yolo_says_what_it_does_not_hold(labeled, convert):
+@pytest.fixture
+def written_yolo(labeled, convert) -> tuple[Path, str]:
+    """A YOLO folder of more than YOLO can hold, and what the tool says."""
     add_box(labeled, [1, 2, 30, 40], iscrowd=1)
     add_box(labeled, [1, 2, 30, 40], score=0.5)
     labeled.truth['annotations'].append(
         dict(labeled.truth['annotations'][0], image_id=5)
     )
     labeled.write('truth.json', labeled.truth)
-
     out, _ = convert(
         'to-yolo', labeled.folder / 'truth.json', labeled.folder / 'yolo',
         '--images', labeled.folder / 'unlabeled',
     )  # fmt: skip
+    return labeled.folder / 'yolo', out
+
+
+def test_yolo_says_what_is_written(written_yolo):
+    folder, out = written_yolo
 
     assert (
         '6 images, 1 of them without instances; 11 instances of 2 classes '
         '(red: 4, green: 7)' in out
     )
-    assert '1 boxes left out: of no image of the file (first: annot' in out
+    assert f'written: {folder}; its images are links' in out
+
+
+def test_yolo_says_what_it_does_not_hold(written_yolo):
+    _, out = written_yolo
+
+    assert (
+        '1 boxes left out: their image is not in the file (first: annot' in out
+    )
     assert '1 boxes left out: iscrowd 1, which YOLO does not have' in out
     assert '1 scores left out (--scores writes them) (first: 0.png)' in out
-    assert 'not written: ids, areas, `views`, `info`' in out
-    assert f'written: {labeled.folder}/yolo, whose images are links' in out
-    lines = (labeled.folder / 'yolo/labels/0.txt').read_text().splitlines()
+    assert 'not written: ids, areas, `views` and `info`' in out
+
+
+def test_yolo_line_has_a_class_and_a_box(written_yolo):
+    folder, _ = written_yolo
+
+    lines = (folder / 'labels/0.txt').read_text().splitlines()
     assert len(lines) == 3
     assert {len(line.split()) for line in lines} == {5}
 
@@ -225,7 +243,7 @@ def test_images_are_links_to_the_originals(
         original = labeled.folder / 'unlabeled' / name
         assert link.read_bytes() == original.read_bytes()
     # Sees through the link, as label paths must not.
-    assert label_file(link).name == '0.txt'
+    assert label_path(link).name == '0.txt'
 
 
 @pytest.mark.parametrize(
@@ -294,33 +312,50 @@ def test_classes_that_cannot_be_written_are_refused(labeled, convert, name):
     assert not list(labeled.folder.glob('*voc*'))
 
 
-def test_boxes_that_are_no_boxes_are_left_out_and_counted(labeled, convert):
+@pytest.fixture
+def written_voc(labeled, convert) -> tuple[Path, str]:
+    """A VOC folder of boxes that are none, and what the tool says."""
     annotations = labeled.truth['annotations']
     annotations[0]['bbox'] = [float('nan'), 1, 2, 3]
     annotations[1]['bbox'] = [5, 5, 0.5, 9]
     add_box(labeled, [110, 70, 30, 30], score='high')
-    num = len(annotations)
-
     out, _ = convert(
         'to-voc', labeled.folder / 'truth.json', labeled.folder / 'voc',
         '--images', labeled.folder / 'unlabeled',
     )  # fmt: skip
+    return labeled.folder / 'voc', out
+
+
+def test_boxes_that_are_no_boxes_are_left_out_and_counted(
+    written_voc, labeled
+):
+    _, out = written_voc
 
     assert '1 boxes left out: not finite (first: annotations[0])' in out
-    assert '1 scores left out: not a number (first: annotations[9])' in out
     assert (
-        '1 boxes left out: thinner than 1 pixel inside of the image (first: '
+        '1 boxes left out: thinner than 1 pixel inside the image (first: '
         '0.png: [5, 5, 0.5, 9])' in out
     )
+    assert f'; {len(labeled.truth["annotations"]) - 2} instances' in out
+
+
+def test_boxes_that_reach_outside_are_clipped_and_counted(written_voc):
+    folder, out = written_voc
+
+    text = (folder / 'Annotations/0.xml').read_text()
     assert (
-        '1 boxes clipped, that reached outside of the image (first: 0.png: '
+        '1 boxes clipped: they reached outside the image (first: 0.png: '
         '[110, 70, 30, 30])' in out
     )
-    assert f'; {num - 2} instances' in out
-    text = (labeled.folder / 'voc/Annotations/0.xml').read_text()
     assert '\n      <xmax>120</xmax>' in text
     assert '\n    <width>120</width>\n    <height>80</height>' in text
-    assert '<score>' not in text
+
+
+def test_scores_that_are_no_numbers_are_left_out_and_counted(written_voc):
+    folder, out = written_voc
+
+    assert '1 scores left out: not a number (first: annotations[9])' in out
+    assert '<score>' not in (folder / 'Annotations/0.xml').read_text()
 
 
 def test_file_without_annotations_is_written_as_images(drawn, convert):
@@ -387,23 +422,23 @@ def test_size_is_that_of_the_decoded_image(tmp_path, suffix, orientation):
 
     pixels = decode(read_image_file(str(file)))
 
-    assert size_of(file) == pixels.shape[1::-1]
+    assert read_size(file) == pixels.shape[1::-1]
 
 
 @pytest.mark.parametrize(
     ('content', 'match'),
     [(b'', 'empty'), (b'abc', 'cannot be read'), (None, 'No such file')],
 )
-def test_size_of_what_is_no_image_is_refused(tmp_path, content, match):
+def test_read_size_what_is_no_image_is_refused(tmp_path, content, match):
     file = tmp_path / 'a.jpg'
     if content is not None:
         file.write_bytes(content)
 
     with pytest.raises(ImageError, match=match):
-        size_of(file)
+        read_size(file)
     os.mkfifo(tmp_path / 'pipe.jpg')
     with pytest.raises(ImageError, match='not a file'):
-        size_of(tmp_path / 'pipe.jpg')
+        read_size(tmp_path / 'pipe.jpg')
 
 
 def write_xml(file: Path, objects: list[tuple], head: str = '') -> None:
@@ -465,7 +500,7 @@ def test_voc_pixels_are_counted_from_1_and_inclusive(voc, from_voc):
     assert text == (
         f'{voc}: 2 images, 0 of them without instances; 3 instances of 3 '
         'classes (ant: 1, mole: 1, zebra: 1)\n'
-        f'image folder, for file names: {voc}/JPEGImages\n'
+        f'the file names are relative to {voc}/JPEGImages\n'
         f'written: {voc.parent}/out.json\n'
     )
 
@@ -517,7 +552,7 @@ def test_voc_classes_are_in_the_order_asked_for(voc, from_voc):
     )
     assert list(bboxes(found)) == ['zebra', 'ant', 'cow']
     assert (
-        "1 boxes left out: 'mole' is none of the classes (first: b.PNG)"
+        "1 boxes left out: 'mole' is not one of the classes (first: b.PNG)"
         in text
     )
     assert '2 images, 1 of them without instances' in text
@@ -538,7 +573,9 @@ def test_list_that_is_no_text_is_refused(voc, from_voc):
 def test_class_that_is_there_twice_is_refused(from_voc):
     _, error = from_voc('--classes', 'ant', 'ant')
 
-    assert error == "error: a class is there twice: ['ant', 'ant']"
+    assert error.startswith(
+        "error: each class must occur once, got ['ant', 'ant']"
+    )
 
 
 def test_voc_class_that_the_list_lacks_is_counted(voc, from_voc):
@@ -546,43 +583,63 @@ def test_voc_class_that_the_list_lacks_is_counted(voc, from_voc):
 
     _, text = from_voc()
 
-    assert "1 boxes left out: 'ant' is none of the classes" in text
+    assert "1 boxes left out: 'ant' is not one of the classes" in text
 
 
-def test_voc_split_takes_a_list_in_its_order(voc, from_voc):
+@pytest.fixture
+def train_list(voc) -> Path:
+    """The list `train`, beside the list `val`."""
     file = voc / 'ImageSets/Main/train.txt'
     file.parent.mkdir(parents=True)
     file.write_text('b\na\nb\nnone\n\n')
     (file.parent / 'val.txt').write_text('a\n')
+    return file
 
+
+def test_voc_split_takes_a_list_in_its_order(train_list, from_voc):
     found, text = from_voc('--split', 'train')
+
     assert [i['file_name'] for i in found['images']] == ['b.PNG', 'a.jpg']
-    assert '1 names left out: image is there twice (first: b)' in text
+    assert (
+        '1 names left out: another name has the same image (first: b)' in text
+    )
     assert (
         '1 names left out: no image of that name, or several (first: none)'
         in text
     )
     assert '--split' not in text
 
-    found, text = from_voc()
-    assert [i['file_name'] for i in found['images']] == ['a.jpg', 'b.PNG']
-    assert f'2 lists not used: --split takes one (first: {file})' in text
 
+def test_voc_without_a_split_takes_all_and_names_the_lists(
+    train_list, from_voc
+):
+    found, text = from_voc()
+
+    assert [i['file_name'] for i in found['images']] == ['a.jpg', 'b.PNG']
+    assert f'2 lists not used: --split takes one (first: {train_list})' in text
+
+
+def test_voc_split_that_is_not_there_is_refused(train_list, from_voc):
     _, text = from_voc('--split', 'test')
+
     assert text.endswith("test.txt; there are ['train', 'val']")
 
 
-def test_voc_image_without_annotations_is_not_background(
-    voc, from_voc, tmp_path
-):
+def test_voc_image_without_annotations_is_not_background(voc, from_voc):
     draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
 
     found, text = from_voc()
+
     assert len(found['images']) == 2
     assert '1 images left out: no annotation file (first: new.jpg)' in text
 
+
+def test_voc_image_without_annotations_is_unlabeled(voc, from_voc, tmp_path):
+    draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
     unlabeled = tmp_path / 'unlabeled.json'
+
     found, text = from_voc('--unlabeled', unlabeled)
+
     assert len(found['images']) == 2
     assert read(unlabeled) == dict(
         images=[dict(id=1, file_name='new.jpg', width=30, height=20)]
@@ -590,7 +647,14 @@ def test_voc_image_without_annotations_is_not_background(
     assert f'written: {unlabeled}: 1 images' in text
     assert 'left out' not in text
 
+
+def test_file_of_the_unlabeled_is_not_overwritten(voc, from_voc, tmp_path):
+    draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
+    unlabeled = tmp_path / 'unlabeled.json'
+    unlabeled.touch()
+
     _, error = from_voc('--unlabeled', unlabeled)
+
     assert error.endswith('unlabeled.json exists already: delete it first')
 
 
@@ -616,30 +680,49 @@ def test_voc_list_may_name_images_without_a_file(voc, from_voc):
     assert '1 images left out: no annotation file (first: new.jpg)' in text
 
 
-def test_voc_image_is_found_by_what_the_file_says(voc, from_voc):
+def test_voc_image_is_found_by_the_name_of_the_file(voc, from_voc):
     (voc / 'Annotations/b.xml').rename(voc / 'Annotations/other.xml')
+
     _, text = from_voc()
+
     assert (
         '1 names left out: no image of that name, or several (first: other)'
         in text
     )
 
+
+def test_voc_image_is_found_by_what_the_file_says(voc, from_voc):
+    (voc / 'Annotations/b.xml').unlink()
     write_xml(
         voc / 'Annotations/other.xml',
         [('mole', 5, 6, 7, 9)],
         '<filename> b.PNG </filename>',
     )
-    draw(voc / 'JPEGImages' / 'a.png', 50, 50)
-    found, text = from_voc()
-    assert [i['file_name'] for i in found['images']] == ['b.PNG']
-    assert '(first: a)' in text
 
+    found, _ = from_voc()
+
+    assert [i['file_name'] for i in found['images']] == ['a.jpg', 'b.PNG']
+
+
+def test_voc_image_must_be_one(voc, from_voc):
+    draw(voc / 'JPEGImages' / 'a.png', 50, 50)
+
+    found, text = from_voc()
+
+    assert [i['file_name'] for i in found['images']] == ['b.PNG']
+    assert 'no image of that name, or several (first: a)' in text
+
+
+def test_voc_file_says_which_of_two_images_is_its_own(voc, from_voc):
+    draw(voc / 'JPEGImages' / 'a.png', 50, 50)
     write_xml(
         voc / 'Annotations/a.xml',
         [('mole', 5, 6, 7, 9)],
         '<filename>a.png</filename>',
     )
+
     found, text = from_voc()
+
     assert [i['file_name'] for i in found['images']] == ['a.png', 'b.PNG']
     assert '1 images left out: no annotation file (first: a.jpg)' in text
 
@@ -754,18 +837,27 @@ def test_image_with_a_name_that_json_cannot_hold_is_left_out(voc, from_voc):
     assert 'no annotation file' not in text
 
 
-def test_nothing_to_convert_is_an_error(voc, from_voc, convert, tmp_path):
-    out = tmp_path / 'none.json'
-    _, error = convert('from-voc', tmp_path / 'none', out)
+def test_folder_that_is_not_there_is_an_error(convert, tmp_path):
+    _, error = convert('from-voc', tmp_path / 'none', tmp_path / 'none.json')
+
     assert error == f'error: folder not found: {tmp_path}/none'
 
+
+def test_folder_without_annotations_is_an_error(voc, from_voc):
     for file in (voc / 'Annotations').iterdir():
         file.rename(file.with_suffix('.txt'))
+
     _, error = from_voc()
+
     assert error.startswith('error: none of 2 images in ')
 
+
+def test_folder_without_a_box_is_an_error(voc, from_voc):
+    (voc / 'Annotations/a.xml').unlink()
     write_xml(voc / 'Annotations/b.xml', [('ant', 1, 1, 1, 0)])
+
     _, error = from_voc()
+
     assert error == 'error: no instance is left: nothing is written'
 
 
@@ -825,7 +917,7 @@ def test_yolo_boxes_are_center_and_size_in_parts(yolo, from_yolo):
     assert text == (
         f'{yolo}/data.yaml: 3 images, 2 of them without instances; 2 '
         'instances of 2 classes (zebra: 1, ant: 1)\n'
-        f'image folder, for file names: {yolo}/images/train\n'
+        f'the file names are relative to {yolo}/images/train\n'
         f'written: {yolo.parent}/out.json\n'
         '1 images without label file: background, as for Ultralytics (first: '
         'c.jpg)\n'
@@ -848,7 +940,7 @@ def test_yolo_classes_can_be_chosen(from_yolo):
     found, text = from_yolo('--split', 'train', '--classes', 'ant')
 
     assert bboxes(found) == dict(ant=[[0, 0, 100, 80]])
-    assert "1 boxes left out: 'zebra' is none of the classes" in text
+    assert "1 boxes left out: 'zebra' is not one of the classes" in text
 
 
 @pytest.mark.parametrize(
@@ -920,13 +1012,13 @@ def test_yolo_names(yolo, from_yolo, lines, names):
         ('names: [a]', '`train` is missing, there are []'),
         ('val: x\ntrain:\nnames: [a]', "is missing, there are ['val']"),
         ('train: no/such', "`train` 'no/such' not found in"),
-        (f'train: {"9" * 300}x', 'not found in'),
+        pytest.param(f'train: {"9" * 300}x', 'not found in', id='long'),
         ('train: [1]', '`train` must be a path or a list of paths, got 1'),
-        pytest.param('train: ' + '[' * 9999, 'recursion', id='deep'),
+        pytest.param('train: ' + '[' * 2000, 'recursion', id='too deep'),
         ('train: images/train', '`names` must be a list of the classes'),
         ('train: images/train\nnames: []', 'got []'),
         ('train: images/train\nnames: {1: a, 2: b}', "got {1: 'a', 2: 'b'}"),
-        ('train: images/train\nnames: {0: a, x: b}', 'from 0 on'),
+        ('train: images/train\nnames: {0: a, x: b}', 'with 0, got'),
         ('train: images/train\nnames: [a, no]', 'got False: write it in quo'),
         ('train: images/train\nnames: [a, a]', "got 'a': write it in quotes"),
         ('train: images/train\nnames: [a]\nkpt_shape: [17, 3]', 'of poses'),
@@ -972,17 +1064,17 @@ def test_yolo_polygons_and_scores(yolo, from_yolo):
 @pytest.mark.parametrize(
     ('line', 'match'),
     [
-        ('2 .5 .5 .1 .1', 'class 2 is none of 0 to 1'),
-        ('-1 .5 .5 .1 .1', 'class -1 is none'),
-        ('0.5 .5 .5 .1 .1', 'class 0.5 is none'),
-        ('0 .5 .5 .1', '4 columns are no box (5, with a score 6) and no'),
-        ('0 .5 .5 .1 .1 .1 .1 .1', '8 columns are no box'),
+        ('2 .5 .5 .1 .1', 'the class must be from 0 to 1, got 2'),
+        ('-1 .5 .5 .1 .1', 'the class must be from 0 to 1, got -1'),
+        ('0.5 .5 .5 .1 .1', 'the class must be from 0 to 1, got 0.5'),
+        ('0 .5 .5 .1', 'a polygon an odd number from 7, got 4 columns'),
+        ('0 .5 .5 .1 .1 .1 .1 .1', 'from 7, got 8 columns'),
         ('0 .5 .5 .1 x', "'x' is not a number"),
         ('0 .5 .5 .1 nan', "'nan' is not a number"),
         ('ant .5 .5 .1 .1', "'ant' is not a number"),
-        ('0 50 40 10 10', 'a coordinate is not within 0 to 1'),
-        ('0 .5 .5 1.02 1', 'a coordinate is not within 0 to 1'),
-        ('0 -0.02 .5 1 1', 'a coordinate is not within 0 to 1'),
+        ('0 50 40 10 10', 'coordinates must be from 0 to 1, got 50'),
+        ('0 .5 .5 1.02 1', 'must be from 0 to 1, got 1.02'),
+        ('0 -0.02 .5 1 1', 'must be from 0 to 1, got -0.02'),
         ('\udcff', "can't decode byte"),
     ],
 )
@@ -1010,7 +1102,7 @@ def test_yolo_boxes_may_reach_outside_a_little(yolo, from_yolo):
     found, text = from_yolo()
 
     assert bboxes(found)['zebra'] == [[0, 0, 100, 80], [94, 36, 6, 8]]
-    assert '1 boxes clipped, that reached outside of the image' in text
+    assert '1 boxes clipped: they reached outside the image' in text
     assert '1 boxes left out: thinner than 1 pixel inside' in text
     assert bboxes(found)['ant'] == []
 
@@ -1047,7 +1139,7 @@ def test_yolo_file_names_begin_in_the_folder_of_the_split(yolo, from_yolo):
     found, text = from_yolo()
 
     assert [i['file_name'] for i in found['images']] == ['x/a.jpg']
-    assert f'image folder, for file names: {yolo}/images/deep\n' in text
+    assert f'the file names are relative to {yolo}/images/deep\n' in text
 
 
 def test_yolo_list_of_images_that_are_gone_is_an_error(yolo, from_yolo):
@@ -1070,9 +1162,10 @@ def test_yolo_list_of_images_that_are_gone_is_an_error(yolo, from_yolo):
     ],
 )
 def test_label_file_is_where_ultralytics_looks(image, labels):
-    assert label_file(Path(image)) == Path(labels)
+    assert label_path(Path(image)) == Path(labels)
 
 
+@pytest.mark.slow
 def test_tool_runs_where_the_terminal_knows_ascii_only(yolo, tmp_path):
     draw(yolo / 'images/train/ü.jpg')
 

@@ -175,23 +175,37 @@ def test_overlap_stays_below_the_limit():
                 assert shared.clip(0).prod() <= 0.1 * smaller
 
 
-@pytest.mark.parametrize('name', ['labeled', 'unlabeled_truth', 'val'])
-def test_file_is_valid_coco(out_dir, name):
-    coco = annotations(out_dir, name)
+@pytest.fixture(params=['labeled', 'unlabeled_truth', 'val'])
+def coco(out_dir, request) -> dict:
+    """An annotation file with boxes."""
+    content = annotations(out_dir, request.param)
+    count = COUNTS[request.param.removesuffix('_truth')]
+    assert len(content['images']) == count
+    return content
 
-    images = {image['id']: image for image in coco['images']}
+
+def test_categories_are_the_digits(coco):
     assert [c['name'] for c in coco['categories']] == list('0123456789')
-    assert len(images) == COUNTS[name.removesuffix('_truth')]
-    ids = [annotation['id'] for annotation in coco['annotations']]
+    assert {a['category_id'] for a in coco['annotations']} <= {*range(1, 11)}
+
+
+@pytest.mark.parametrize('part', ['images', 'annotations'])
+def test_no_id_is_given_twice(coco, part):
+    ids = [entry['id'] for entry in coco[part]]
+
     assert len(set(ids)) == len(ids) > 0
+
+
+def test_boxes_lie_in_their_images(coco):
+    images = {image['id']: image for image in coco['images']}
+
     for annotation in coco['annotations']:
         x, y, w, h = annotation['bbox']
         image = images[annotation['image_id']]
-        assert 0 <= x and x + w <= image['width'] and w > 0
-        assert 0 <= y and y + h <= image['height'] and h > 0
+        assert 0 <= x < x + w <= image['width']
+        assert 0 <= y < y + h <= image['height']
         assert annotation['area'] == w * h
         assert annotation['iscrowd'] == 0
-        assert 1 <= annotation['category_id'] <= 10
 
 
 @pytest.mark.parametrize('name', ['labeled', 'unlabeled', 'val'])

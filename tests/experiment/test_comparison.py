@@ -5,10 +5,10 @@ import json
 import pytest
 
 from projects.data_distillation.experiment.comparison import (
-    comparison,
-    newest_metrics,
-    summary_of,
-    summary_of_seeds,
+    format_comparison,
+    read_newest_metrics,
+    summarize,
+    summarize_seeds,
 )
 
 QUALITY = dict(images=3, instances=1200, precision=0.75, recall=0.5)
@@ -21,7 +21,7 @@ def metrics(value: float) -> dict:
 def summary(**maps: float) -> dict:
     student = metrics(maps.pop('student'))
     models = {model: metrics(value) for model, value in maps.items()}
-    return summary_of(models, [dict(student=student, pseudo_labels=QUALITY)])
+    return summarize(models, [dict(student=student, pseudo_labels=QUALITY)])
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_gap_closed(maps, expected):
 
 
 def test_table_has_a_row_per_model_from_lower_to_upper_bound():
-    text = comparison(summary(oracle=0.4, student=0.3, teacher=0.2))
+    text = format_comparison(summary(oracle=0.4, student=0.3, teacher=0.2))
 
     rows = [line.split()[1] for line in text.splitlines() if '40.0' in line
             or '30.0' in line or '20.0' in line]  # fmt: skip
@@ -52,13 +52,13 @@ def test_table_without_oracle_and_truth_says_less():
     content = summary(student=0.3, teacher=0.2)
     content['pseudo_labels'] = dict(images=3, instances=7)
 
-    text = comparison(content)
+    text = format_comparison(content)
 
     assert text.splitlines()[-1] == '7 pseudo labels on 3 images'
 
 
 def test_newest_evaluation_counts(tmp_path):
-    assert newest_metrics(tmp_path) is None
+    assert read_newest_metrics(tmp_path) is None
     for time, value in (('20250102_000000', 0.5), ('20250101_000000', 0.1)):
         (tmp_path / time).mkdir()
         (tmp_path / time / f'{time}.json').write_text(
@@ -71,7 +71,7 @@ def test_newest_evaluation_counts(tmp_path):
             )
         )
 
-    assert newest_metrics(tmp_path) == dict(
+    assert read_newest_metrics(tmp_path) == dict(
         bbox_mAP=0.5, bbox_mAP_50=0.0, bbox_mAP_75=0.0, cell_precision=None
     )
 
@@ -82,48 +82,59 @@ def test_best_round_is_in_the_table():
         for n, value in enumerate((0.3, 0.4, 0.4, 0.2))
     ]
 
-    made = summary_of(dict(teacher=metrics(0.2), oracle=metrics(0.6)), rounds)
+    made = summarize(dict(teacher=metrics(0.2), oracle=metrics(0.6)), rounds)
 
     assert made['student'] == metrics(0.4)
     assert made['pseudo_labels']['images'] == 1
     assert made['gap_closed'] == pytest.approx(0.5)
     assert made['rounds'] == rounds
-    assert 'students of 4 rounds: 30.0, 40.0, 40.0, 20.0 mAP' in comparison(
-        made
+    assert (
+        'students of 4 rounds: 30.0, 40.0, 40.0, 20.0 mAP'
+        in format_comparison(made)
     )
 
 
-def test_seeds_are_averaged():
-    summaries = {
+@pytest.fixture
+def two_seeds() -> dict[int, dict]:
+    return {
         3: summary(teacher=0.2, student=0.3, oracle=0.4),
         5: summary(teacher=0.2, student=0.4, oracle=0.6),
     }
 
-    made = summary_of_seeds(summaries)
+
+def test_seeds_are_averaged(two_seeds):
+    made = summarize_seeds(two_seeds)
 
     assert made['student']['bbox_mAP'] == pytest.approx(0.35)
+    assert made['gap_closed'] == pytest.approx(0.5)
+    assert made['pseudo_labels'] == QUALITY
+    assert made['seeds'] == {'3': two_seeds[3], '5': two_seeds[5]}
+
+
+def test_spread_of_seeds_is_that_of_a_sample(two_seeds):
+    made = summarize_seeds(two_seeds)
+
     # Of a sample of two: their distance by the root of two.
     assert made['std']['student']['bbox_mAP'] == pytest.approx(
         0.0707, abs=1e-4
     )
-    assert made['gap_closed'] == pytest.approx(0.5)
-    assert made['pseudo_labels'] == QUALITY
-    assert made['seeds'] == {'3': summaries[3], '5': summaries[5]}
-    text = comparison(made)
-    assert '35.0 ± 7.1' in text
-    assert (
-        text.splitlines()[-1] == 'gap from teacher to oracle closed: 50% ± 0'
-    )
+
+
+def test_table_of_seeds_has_the_spread(two_seeds):
+    lines = format_comparison(summarize_seeds(two_seeds)).splitlines()
+
+    assert any('35.0 ± 7.1' in line for line in lines)
+    assert lines[-1] == 'gap from teacher to oracle closed: 50% ± 0'
 
 
 def test_seeds_that_ran_different_numbers_of_rounds_are_averaged():
     one = summary(teacher=0.2, student=0.3)
     other = dict(one, rounds=[1, 2])
 
-    made = summary_of_seeds({0: one, 1: other})
+    made = summarize_seeds({0: one, 1: other})
 
     assert 'rounds' not in made
     assert made['gap_closed'] is None
     assert made['std']['gap_closed'] is None
     assert made['teacher'] == metrics(0.2)
-    assert '20.0 ± 0.0' in comparison(made)
+    assert '20.0 ± 0.0' in format_comparison(made)

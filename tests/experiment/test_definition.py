@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from projects.data_distillation.experiment.definition import (
     Experiment,
-    pseudo_label_key,
+    find_pseudo_label_key,
 )
 from projects.data_distillation.inference.checkpoints import CheckpointError
 
@@ -20,7 +20,7 @@ def student_config(tmp_path, *files: str):
 def test_key_of_the_pseudo_labels_is_found(tmp_path):
     file = student_config(tmp_path, 'labeled.json', 'x/pseudo_labels.json')
 
-    key = pseudo_label_key(Config.fromfile(file))
+    key = find_pseudo_label_key(Config.fromfile(file))
 
     assert key == 'train_dataloader.dataset.datasets.1.ann_file'
 
@@ -31,7 +31,7 @@ def test_student_must_name_the_pseudo_labels_once(tmp_path, files):
 
     found = files.count('pseudo_labels.json')
     with pytest.raises(ValueError, match=rf'must name one .*found {found}'):
-        pseudo_label_key(Config.fromfile(file))
+        find_pseudo_label_key(Config.fromfile(file))
 
 
 def test_experiment_without_a_stage_config_is_refused(tmp_path):
@@ -83,12 +83,12 @@ def test_place_of_validation_detections_is_found(tiny_experiment, tmp_path):
     )
     experiment = with_hooks(tiny_experiment, tmp_path, hooks)
 
-    key = experiment.validation_key()
+    key = experiment.find_validation_key()
 
     assert key == 'custom_hooks.1.selection.validation.detections'
     experiment.config('validate').unlink()
-    assert experiment.validation_key() is None
-    assert Experiment(tiny_experiment).validation_key() is None
+    assert experiment.find_validation_key() is None
+    assert Experiment(tiny_experiment).find_validation_key() is None
 
 
 def test_student_of_another_architecture_cannot_teach(

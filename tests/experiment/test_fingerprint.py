@@ -6,10 +6,10 @@ import pytest
 from mmengine.config import Config
 
 from projects.data_distillation.experiment.fingerprint import (
-    changes,
-    evaluation_settings,
+    collect_evaluation_settings,
+    collect_training_settings,
+    find_changes,
     set_aside,
-    training_settings,
     write_settings,
 )
 
@@ -42,9 +42,9 @@ def cfg(tmp_path) -> Config:
 
 def differing(cfg: Config, folder, **options) -> list[str]:
     """Change the config and say what is noticed in training's settings."""
-    write_settings(folder, training_settings(cfg, 0))
+    write_settings(folder, collect_training_settings(cfg, 0))
     cfg.merge_from_dict(options)
-    return changes(folder, training_settings(cfg, 0))
+    return find_changes(folder, collect_training_settings(cfg, 0))
 
 
 @pytest.mark.parametrize(
@@ -78,28 +78,31 @@ def test_what_changes_no_weight_is_not_noticed(cfg, tmp_path, option):
 
 
 def test_change_of_a_labeled_file_is_noticed(cfg, tmp_path):
-    write_settings(tmp_path, training_settings(cfg, 0))
+    write_settings(tmp_path, collect_training_settings(cfg, 0))
     file = tmp_path / 'train.json'
     file.write_text('{}')
 
-    assert changes(tmp_path, training_settings(cfg, 0)) == [
+    assert find_changes(tmp_path, collect_training_settings(cfg, 0)) == [
         f'{file} has changed'
     ]
     file.unlink()
-    (gone,) = changes(tmp_path, training_settings(cfg, 0))
+    (gone,) = find_changes(tmp_path, collect_training_settings(cfg, 0))
     assert gone.startswith(f'files.{file} was ')
     assert gone.endswith('is None')
 
 
 def test_evaluation_depends_on_validation_data_and_checkpoint(cfg, tmp_path):
     checkpoint = tmp_path / 'iter_1.pth'
-    write_settings(tmp_path, evaluation_settings(cfg, checkpoint))
+    write_settings(tmp_path, collect_evaluation_settings(cfg, checkpoint))
     cfg.train_cfg.max_iters = 1
-    assert changes(tmp_path, evaluation_settings(cfg, checkpoint)) == []
+    assert (
+        find_changes(tmp_path, collect_evaluation_settings(cfg, checkpoint))
+        == []
+    )
 
     (tmp_path / 'val.json').write_text('{}')
-    found = changes(
-        tmp_path, evaluation_settings(cfg, tmp_path / 'iter_2.pth')
+    found = find_changes(
+        tmp_path, collect_evaluation_settings(cfg, tmp_path / 'iter_2.pth')
     )
 
     assert found == [
@@ -109,7 +112,9 @@ def test_evaluation_depends_on_validation_data_and_checkpoint(cfg, tmp_path):
 
 
 def test_folder_without_results_has_no_changes(cfg, tmp_path):
-    assert changes(tmp_path / 'new', training_settings(cfg, 0)) == []
+    assert (
+        find_changes(tmp_path / 'new', collect_training_settings(cfg, 0)) == []
+    )
 
 
 def test_long_values_are_cut(cfg, tmp_path):

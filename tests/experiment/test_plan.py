@@ -10,10 +10,10 @@ from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.plan import (
     Rates,
     Step,
-    images_per_second,
-    output_of,
-    plan,
-    steps,
+    capture_output,
+    list_steps,
+    make_plan,
+    parse_speed,
 )
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import Distillation
@@ -34,7 +34,7 @@ def test_all_rounds_are_to_be_run(distillation):
     training = dict(text='2 iterations', iterations=2)
     annotation = dict(text='4 images', images=4)
 
-    assert list(steps(distillation)) == [
+    assert list(list_steps(distillation)) == [
         Step('teacher', **training),
         Step('round 1: annotate', **annotation),
         Step('round 1: student', **training),
@@ -44,13 +44,14 @@ def test_all_rounds_are_to_be_run(distillation):
     ]
 
 
+@pytest.mark.slow
 def test_iterations_and_images_are_measured(distillation):
-    text = plan([distillation])
+    text = make_plan([distillation])
 
     last = text.splitlines()[-1]
     assert re.fullmatch(
         r'in all \d:\d\d:\d\d; measured: \d+\.\d\d s an iteration, \d+\.\d\d '
-        's an image; starts and evaluations come on top',
+        's an image; starting and evaluating take extra time',
         last,
     )
     assert text.count('round 2: student') == 1
@@ -58,7 +59,7 @@ def test_iterations_and_images_are_measured(distillation):
 
 
 def test_nothing_is_measured_if_nothing_is_left(distillation):
-    rates = Rates.measured(distillation.stages, [Step('teacher', 'done')])
+    rates = Rates.measure(distillation.stages, [Step('teacher', 'done')])
 
     assert rates == Rates(iteration=0.0, image=0.0)
 
@@ -66,10 +67,10 @@ def test_nothing_is_measured_if_nothing_is_left(distillation):
 def test_time_is_that_of_iterations_and_images():
     rates = Rates(iteration=0.5, image=2.0)
 
-    assert rates.seconds(Step('student', '', iterations=10)) == 5.0
-    assert rates.seconds(Step('annotate', '', images=3)) == 6.0
-    assert rates.seconds(Step('teacher', 'done')) == 0.0
-    assert str(Rates(0.0, 0.0)) == 'starts and evaluations come on top'
+    assert rates.estimate(Step('student', '', iterations=10)) == 5.0
+    assert rates.estimate(Step('annotate', '', images=3)) == 6.0
+    assert rates.estimate(Step('teacher', 'done')) == 0.0
+    assert str(Rates(0.0, 0.0)) == 'starting and evaluating take extra time'
 
 
 def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):
@@ -78,20 +79,20 @@ def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):
         config.write('train_cfg = dict(_delete_=True, max_epochs=3)\n')
     stages = Stages(Experiment(folder), Launcher())
 
-    with pytest.raises(ValueError, match=r'teacher.py counts epochs'):
-        list(steps(Distillation(stages, tmp_path / 'work')))
+    with pytest.raises(ValueError, match=r'teacher.py must count iterations'):
+        list(list_steps(Distillation(stages, tmp_path / 'work')))
 
 
 def test_failed_measurement_is_shown():
     command = ['bash', '-c', 'echo first; echo last >&2; exit 3']
 
     with pytest.raises(StageError, match='exit code 3: bash -c') as error:
-        output_of(command)
+        capture_output(command)
 
     assert str(error.value).endswith('first\nlast\n')
 
 
 def test_measurement_without_a_speed_is_shown():
-    assert images_per_second('measured on 4 images: 2.50 images/s') == 2.5
+    assert parse_speed('measured on 4 images: 2.50 images/s') == 2.5
     with pytest.raises(StageError, match='must print .* got:\nnothing'):
-        images_per_second('nothing')
+        parse_speed('nothing')

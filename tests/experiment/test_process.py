@@ -2,8 +2,10 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from builders import ROOT, process_environ, stored_row
@@ -61,21 +63,45 @@ run_stage('teacher', command, Path('w'), Counter(lambda: next(counts), 40))
 """
 
 
-def test_terminal_has_a_bar_and_a_file_the_output(tmp_path):
-    child = 'import time; print("a line"); time.sleep(2.5)'
+LINE = 'import time; print("a line"); time.sleep(2.5)'
 
-    text = on_terminal(CODE.format(child=child), tmp_path)
 
-    assert '10/40' in text
-    assert '20/40' in text
-    assert '30/40' in text
+@pytest.fixture(scope='module')
+def stage(tmp_path_factory) -> tuple[str, Path]:
+    """What a terminal shows of a stage that prints a line, and its folder."""
+    folder = tmp_path_factory.mktemp('stage')
+    return on_terminal(CODE.format(child=LINE), folder), folder
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('stage')
+def test_terminal_shows_how_far_the_stage_is(stage):
+    text, _ = stage
+
+    assert re.findall(r'(\d+)/40', text)[:1] == ['10']
+    assert {'20/40', '30/40'} <= set(re.findall(r'\d+/40', text))
     assert 'left:' in text
     assert 'teacher: took 0:00:0' in text
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('stage')
+def test_output_of_a_stage_goes_to_a_file(stage):
+    text, folder = stage
+
     assert 'a line' not in text.replace('print("a line")', '')
-    assert (tmp_path / 'w/console.log').read_text() == 'a line\n'
-    assert '30/40' not in (tmp_path / 'distill.log').read_text()
+    assert (folder / 'w/console.log').read_text() == 'a line\n'
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group('stage')
+def test_log_has_no_bar(stage):
+    _, folder = stage
+
+    assert '30/40' not in (folder / 'distill.log').read_text()
+
+
+@pytest.mark.slow
 def test_failure_on_a_terminal_shows_the_end_of_the_output(tmp_path):
     child = 'print("\\n".join(map(str, range(100)))); exit(1)'
     code = CODE.format(child=child).replace("run_stage('", "try: run_stage('")

@@ -10,22 +10,22 @@ from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.stages import (
     Stages,
-    finished_checkpoint,
-    listed,
-    metrics_in,
+    join_reasons,
+    require_checkpoint,
+    require_metrics,
 )
 
 
 def test_few_reasons_are_listed():
-    assert listed(['a', 'b', 'c']) == 'a; b; c'
-    assert listed(list('abcde')) == 'a; b; c; and 2 more'
+    assert join_reasons(['a', 'b', 'c']) == 'a; b; c'
+    assert join_reasons(list('abcde')) == 'a; b; c; and 2 more'
 
 
 def test_stage_that_ended_without_results_is_named(tmp_path):
     with pytest.raises(StageError, match=f'{tmp_path} must hold a checkpoint'):
-        finished_checkpoint(tmp_path)
+        require_checkpoint(tmp_path)
     with pytest.raises(StageError, match=f'{tmp_path} must hold metrics'):
-        metrics_in(tmp_path)
+        require_metrics(tmp_path)
 
 
 @pytest.fixture
@@ -46,20 +46,24 @@ def test_detections_of_another_teacher_are_outdated(
     other.write_bytes(b'other')
     elsewhere = shutil.copy(checkpoint, tmp_path / 'copy.pth')
 
-    assert stages.outdated('annotate', folder, checkpoint) == []
-    assert stages.outdated('annotate', folder, elsewhere) == []
-    assert stages.outdated('annotate', folder, other) == ['checkpoint_sha256']
-    assert stages.outdated('annotate', tmp_path / 'none', other) == []
+    assert stages.find_outdated_keys('annotate', folder, checkpoint) == []
+    assert stages.find_outdated_keys('annotate', folder, elsewhere) == []
+    assert stages.find_outdated_keys('annotate', folder, other) == [
+        'checkpoint_sha256'
+    ]
+    assert (
+        stages.find_outdated_keys('annotate', tmp_path / 'none', other) == []
+    )
 
 
 def test_labels_depend_on_the_images_and_the_labeled_file(stages, drawn):
-    before = stages.detection_settings('annotate')
-    assert stages.detection_settings('annotate') == before
+    before = stages.collect_detection_settings('annotate')
+    assert stages.collect_detection_settings('annotate') == before
 
     drawn.write('unlabeled.json', dict(images=drawn.truth['images'][1:]))
-    fewer = stages.detection_settings('annotate')
+    fewer = stages.collect_detection_settings('annotate')
     drawn.write('labeled.json', dict(drawn.labeled, annotations=[]))
-    others = stages.detection_settings('annotate')
+    others = stages.collect_detection_settings('annotate')
 
     assert before['images'] != fewer['images']
     assert before['files'] == fewer['files'] != others['files']

@@ -1,6 +1,8 @@
 """The report on label quality: text, figures, picture, and the tool."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -41,8 +43,11 @@ def write_store(folder, *rows, **provenance):
 
 @pytest.fixture
 def work_dir(tmp_path):
-    """An annotation run, of which only what the report reads is there."""
-    folder = tmp_path / 'annotate'
+    return write_work_dir(tmp_path / 'annotate')
+
+
+def write_work_dir(folder):
+    """Write of an annotation run only what the report reads."""
     write_store(folder / 'detections', *ROWS)
     origin = dict(
         MAKERS,
@@ -60,10 +65,28 @@ def truth(tmp_path):
     return write_coco(tmp_path / 'truth.json', TRUTH)
 
 
-def test_report_on_the_unlabeled_images(work_dir, truth, tmp_path):
-    text = LabelReport(work_dir, truth).write(tmp_path / 'new' / 'out')
+@dataclass
+class Written:
+    """A report that was written to `folder`, and what it is of."""
 
-    assert text.splitlines()[-8:] == [
+    work_dir: Path
+    truth: Path
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.text = LabelReport(self.work_dir, self.truth).write(self.folder)
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory) -> Written:
+    folder = tmp_path_factory.mktemp('report')
+    truth = write_coco(folder / 'truth.json', TRUTH)
+    work_dir = write_work_dir(folder / 'annotate')
+    return Written(work_dir, truth, folder / 'new' / 'out')
+
+
+def test_report_on_the_unlabeled_images_ends_with_its_figures(report):
+    assert report.text.splitlines()[-8:] == [
         'detections bbox_mAP: 91.7',
         'detections bbox_mAP_50: 91.7',
         'detections bbox_mAP_75: 91.7',
@@ -73,22 +96,41 @@ def test_report_on_the_unlabeled_images(work_dir, truth, tmp_path):
         'pseudo labels recall: 0.667',
         'pseudo labels f1: 0.667',
     ]
-    assert '1 images could not be read and are left out' in text
-    assert '2 images, right at IoU 0.5 or more' in text
-    assert 'estimate' not in text
-    for name in ('label_quality.json', 'precision_recall.png'):
-        assert f'written: {tmp_path / "new/out" / name}' in text
-    content = json.loads(
-        (tmp_path / 'new/out/label_quality.json').read_bytes()
-    )
+    assert 'estimate' not in report.text
+
+
+def test_report_says_what_it_counts(report):
+    assert '1 images could not be read and are left out' in report.text
+    assert '2 images, right at IoU 0.5 or more' in report.text
+
+
+def test_figures_are_written(report):
+    file = report.folder / 'label_quality.json'
+
+    content = json.loads(file.read_bytes())
+    assert f'written: {file}' in report.text
     assert content['is_estimate'] is False
     assert content['unreadable'] == 1
     assert content['total']['right'] == 2
     assert content['classes']['green']['min_score'] == 0.5
-    assert content['store'] == str(work_dir / 'detections')
-    assert content['truth'] == str(truth)
-    assert content['pseudo_labels'] == str(work_dir / 'pseudo_labels.json')
-    picture = cv2.imread(str(tmp_path / 'new/out/precision_recall.png'))
+
+
+def test_figures_name_the_files_they_are_of(report):
+    file = report.folder / 'label_quality.json'
+
+    content = json.loads(file.read_bytes())
+    assert content['store'] == str(report.work_dir / 'detections')
+    assert content['truth'] == str(report.truth)
+    assert content['pseudo_labels'] == str(
+        report.work_dir / 'pseudo_labels.json'
+    )
+
+
+def test_picture_is_written(report):
+    file = report.folder / 'precision_recall.png'
+
+    picture = cv2.imread(str(file))
+    assert f'written: {file}' in report.text
     assert picture.shape == (715, 1170, 3)
     assert picture.min() == 0  # the black line
 
@@ -226,63 +268,98 @@ def test_classes_are_pooled_by_score():
     assert both.num_truth == 5
 
 
-def test_picture_has_a_line_with_a_dot_per_class_and_the_total():
+@pytest.fixture
+def figure():
+    """A picture of three classes: the last two have no label, no object."""
     found = matches([0.9, 0.8, 0.7], [True, False, True])
     quality = quality_of(
         red=(0.8, found), green=(None, found), blue=(0.5, matches([], [], 0))
     )
+    return draw_curves(quality, 'Labels')
 
-    figure = draw_curves(quality, 'Labels')
 
+LINES = [
+    'all classes',
+    'all labels: precision\n0.500, recall 0.125',
+    '0.800  red',
+    'no label  green',
+    'no object  blue',
+]
+
+
+def test_picture_has_a_line_per_class_and_for_all(figure):
     (axes,) = figure.axes
+
+    total, cross, red, *_ = axes.get_lines()
+    assert [line.get_label() for line in axes.get_lines()] == LINES
+    # Of two detections with one score, both are found or neither.
+    assert total.get_xydata().tolist() == [
+        [0.25, 1], [0.25, 0.5], [0.5, 2 / 3]
+    ]  # fmt: skip
+    assert cross.get_xydata().tolist() == [[0.125, 0.5]]
+    assert red.get_xydata().tolist() == [[0.25, 1], [0.25, 0.5], [0.5, 2 / 3]]
+
+
+def test_dot_of_a_class_is_at_its_min_score(figure):
+    _, _, red, green, _ = figure.axes[0].get_lines()
+
+    assert (red.get_marker(), red.get_markevery()) == ('o', [1])
+    assert green.get_marker() == ''
+
+
+def test_cross_and_line_of_all_classes_stand_out(figure):
+    total, cross, red, green, blue = figure.axes[0].get_lines()
+
+    assert (cross.get_marker(), cross.get_color()) == ('X', 'black')
+    assert cross.get_zorder() > red.get_zorder() > total.get_zorder()
+    assert total.get_linewidth() > red.get_linewidth()
+    assert len({line.get_color() for line in (total, red, green, blue)}) == 4
+
+
+def test_axes_begin_at_zero_and_say_what_they_are(figure):
+    (axes,) = figure.axes
+
     assert axes.get_title() == 'Labels: 7 images, right at IoU 0.5 or more'
     assert axes.get_xlim()[0] == axes.get_ylim()[0] == 0
     assert (axes.get_xlabel(), axes.get_ylabel()) == ('recall', 'precision')
-    lines = {line.get_label(): line for line in axes.get_lines()}
-    assert list(lines) == [
-        'all classes',
-        'all labels: precision\n0.500, recall 0.125',
-        '0.800  red',
-        'no label  green',
-        'no object  blue',
-    ]
-    total, cross, red, green, blue = lines.values()
-    assert total.get_xydata().tolist() == red.get_xydata().tolist()
-    assert cross.get_xydata().tolist() == [[0.125, 0.5]]
-    assert (cross.get_marker(), cross.get_color()) == ('X', 'black')
-    assert cross.get_zorder() > red.get_zorder() > total.get_zorder()
-    assert red.get_xydata().tolist() == [[0.25, 1], [0.25, 0.5], [0.5, 2 / 3]]
-    assert (red.get_marker(), red.get_markevery()) == ('o', [1])
-    assert green.get_marker() == ''
-    assert total.get_linewidth() > red.get_linewidth()
-    assert len({line.get_color() for line in (total, red, green, blue)}) == 4
+
+
+def test_legend_has_the_min_score_and_name_of_each_class(figure):
     (legend,) = figure.legends
-    assert [t.get_text() for t in legend.get_texts()] == list(lines)
+
+    assert [text.get_text() for text in legend.get_texts()] == LINES
     assert legend.get_title().get_text() == 'min_score, class'
 
 
-def test_of_many_classes_the_worst_are_named():
+@pytest.fixture
+def many_classes() -> Quality:
+    """Sixteen classes. The recall falls from '1' to '15'; one is absent."""
     classes = {
         f'{number}': (0.5, matches([0.9], [True], num_truth=number))
         for number in range(1, 16)
     }
-    classes['absent'] = (0.5, matches([], [], 0))
-    quality = quality_of(**classes)
+    return quality_of(**classes, absent=(0.5, matches([], [], 0)))
 
-    figure = draw_curves(quality, 'Labels')
 
-    assert choose_named_classes(quality) == [f'{n}' for n in range(15, 3, -1)]
-    (legend,) = figure.legends
+def test_of_many_classes_the_worst_are_named(many_classes):
+    (legend,) = draw_curves(many_classes, 'Labels').legends
+
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert choose_named_classes(many_classes) == [
+        f'{n}' for n in range(15, 3, -1)
+    ]
+    assert texts[2:] == [f'0.500  {n}' for n in range(15, 3, -1)]
     assert legend.get_title().get_text() == (
         'min_score, class:\nthe worst of 16 by F1'
     )
-    texts = [text.get_text() for text in legend.get_texts()]
-    assert len(texts) == 14
-    assert texts[2:] == [f'0.500  {n}' for n in range(15, 3, -1)]
-    lines = figure.axes[0].get_lines()
+
+
+def test_of_many_classes_the_worst_have_a_color_each(many_classes):
+    lines = draw_curves(many_classes, 'Labels').axes[0].get_lines()
+
     assert len(lines) == 16 + 2
-    named = [line for line in lines if line.get_label() in texts[2:]]
-    assert len({line.get_color() for line in named}) == 12
+    named = [line for line in lines if line.get_label().startswith('0.500')]
+    assert len({line.get_color() for line in named}) == len(named) == 12
 
 
 def test_all_classes_are_named_in_their_order_if_they_are_few():

@@ -20,7 +20,9 @@ from projects.data_distillation.report.page import (
 )
 from projects.data_distillation.report.stages import Stage
 
-SHOW = load_tool('screenshot').show
+pytestmark = pytest.mark.slow
+
+SHOW = load_tool('screenshot').open_page
 # What the page asks for; its log is emptied by reading it.
 LOADED = 'Network.requestWillBeSent'
 NONE = 101
@@ -131,16 +133,23 @@ def test_page_opens_from_disk_without_errors_or_requests(page, file):
     assert sum(url.startswith('file:') for url in urls) == 1
 
 
-def test_names_are_shown_as_text(page, source):
+def test_names_of_classes_are_shown_as_text(page):
+    boxes = texts(page, '#large .box span')
+
+    assert texts(page, '#classes tbody th') == list(HOSTILE)
+    assert texts(page, '#sliders label') == list(HOSTILE)
+    assert set() < set(boxes) <= set(HOSTILE)
+    assert HOSTILE[2] in texts(page, '#plots text')
+
+
+def test_names_of_files_are_shown_as_text(page, source):
     assert page.title == f'{HOSTILE[0]}: data distillation'
     assert texts(page, 'h1') == [HOSTILE[0]]
     assert HOSTILE[1] in texts(page, 'dt')
-    assert texts(page, '#classes tbody th') == list(HOSTILE)
-    assert texts(page, '#sliders label') == list(HOSTILE)
-    assert texts(page, '#large .box span')
-    assert set(texts(page, '#large .box span')) <= set(HOSTILE)
-    assert HOSTILE[2] in texts(page, '#plots text')
     assert set(shown_labels(page)) == set(rows_of(source))
+
+
+def test_names_add_no_elements(page):
     assert not page.find_elements(By.CSS_SELECTOR, 'img[src=x]')
     # Ours, and that of the data.
     assert len(page.find_elements(By.TAG_NAME, 'script')) == 2
@@ -237,23 +246,36 @@ def test_copied_command_gives_the_labels_that_are_shown(page, source):
     assert sum(found.values()) > 0
 
 
-def test_keys_step_through_the_images(page):
-    def place():
-        return find(page, '#caption').text.rpartition('(')[2]
+def place(page) -> str:
+    """Return which image is shown, as '1 of 12)'."""
+    return find(page, '#caption').text.rpartition('(')[2]
 
+
+def test_keys_step_through_the_images(page):
     stage = find(page, '#stage')
+
     stage.send_keys('n', Keys.ARROW_RIGHT, 'n')
-    assert place() == '4 of 12)'
-    stage.send_keys(Keys.ARROW_LEFT, 'p', 'p', 'p')
-    assert place() == '12 of 12)'
+    assert place(page) == '4 of 12)'
+    stage.send_keys(Keys.ARROW_LEFT, 'p')
+    assert place(page) == '2 of 12)'
+
+
+def test_last_image_comes_before_the_first(page):
+    find(page, '#stage').send_keys('p')
+    assert place(page) == '12 of 12)'
     pressed = page.find_elements(By.CSS_SELECTOR, '[aria-pressed=true]')
     assert len(pressed) == 1
+
     find(page, '#next').click()
-    assert place() == '1 of 12)'
-    # Where one types, and outside, letters are letters.
+
+    assert place(page) == '1 of 12)'
+
+
+def test_letters_step_only_where_images_are_looked_at(page):
     find(page, '#command').send_keys('n')
     find(page, 'nav a').send_keys('n')
-    assert place() == '1 of 12)'
+
+    assert place(page) == '1 of 12)'
 
 
 def with_boxes(page) -> None:

@@ -43,7 +43,9 @@ def work_dir(cfg, tmp_path):
     return tmp_path / 'w'
 
 
-def test_report_of_a_work_folder(cfg, work_dir):
+@pytest.fixture
+def report(cfg, work_dir) -> str:
+    """The report of an experiment that has a teacher and a student."""
     for n, model in enumerate(('teacher', 'student'), 3):
         write_metrics(
             work_dir / model,
@@ -53,29 +55,54 @@ def test_report_of_a_work_folder(cfg, work_dir):
         write_scalars(
             work_dir / model / '20260101_000000', dict(loss=2, step=9)
         )
+    return write_report(cfg, work_dir).read_text()
 
-    file = write_report(cfg, work_dir)
 
-    assert file == work_dir / 'report.html'
-    html = file.read_text()
-    text = text_of(html)
+def test_report_lies_in_the_work_folder(cfg, work_dir):
+    assert write_report(cfg, work_dir) == work_dir / 'report.html'
+
+
+def test_report_compares_the_models(report):
+    text = text_of(report)
+
     assert 'teacher labeled: lower bound 30.0 90.0 80.0' in text
     assert 'student labeled + pseudo-labeled 40.0 90.0 80.0' in text
-    assert re.search('green 1.00 1.00 2 5 0.900 1.000 1.000 37.5 50.0', text)
-    assert re.search('red 1.00 1.00 2 5 0.900 1.000 1.000 12.3 12.3', text)
+
+
+def test_report_has_a_row_per_class(report):
+    text = text_of(report)
+
+    assert 'green 1.00 1.00 2 5 0.900 1.000 1.000 37.5 50.0' in text
+    assert 'red 1.00 1.00 2 5 0.900 1.000 1.000 12.3 12.3' in text
+
+
+def test_report_says_how_the_images_were_annotated(report):
+    text = text_of(report)
+
     assert 'Views 6: Resize 400x60;' in text
     assert 'Merger NMSMerger(' in text
     assert 'Selection MatchedSelector(' in text
-    titles = re.findall(r'<strong>(.*?)\.</strong>', html)
+
+
+def test_report_has_the_plots(report):
+    titles = re.findall(r'<strong>(.*?)\.</strong>', report)
+
     assert titles == ['Loss', 'Box mAP', 'Scores', 'Precision and recall']
-    data = data_of(html)
+
+
+def test_gallery_of_the_report_has_images_and_truth(report):
+    data = data_of(report)
+
     assert data['classes'] == list(CLASSES)
     assert data['num_views'] == 6
     assert all(image['src'] for image in data['images'])
     assert all(len(image['truth']) == 2 for image in data['images'])
-    assert 'class="notes"' not in html.replace(
-        '<noscript><p class="notes">', ''
-    )
+
+
+def test_report_in_which_nothing_is_missing_has_no_notes(report):
+    notes = 'class="notes"'
+
+    assert notes not in report.replace(f'<noscript><p {notes}>', '')
 
 
 def test_report_without_truth_has_no_precision(cfg, work_dir):

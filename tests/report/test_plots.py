@@ -36,22 +36,39 @@ def texts_of(svg: str) -> list[str]:
     return [''.join(text.itertext()) for text in root.iter(f'{SVG}text')]
 
 
-def test_svg_takes_colors_of_the_page_and_has_a_text(recwarn):
-    name = '<b>&"$x$數'
-    figure, _ = draw_scores([np.array([0.1, 0.9])], {name: 0.5})
+NAME = '<b>&"$x$數'
 
-    svg = render_svg(figure, 'scores', 'Scores of "<b>"')
 
+@pytest.fixture
+def svg() -> str:
+    """A plot of a class whose name is not easy to write."""
+    figure, _ = draw_scores([np.array([0.1, 0.9])], {NAME: 0.5})
+    return render_svg(figure, 'scores', 'Scores of "<b>"')
+
+
+def test_svg_has_a_text_for_who_cannot_see_it(svg):
     root = ElementTree.fromstring(svg)
+
     assert root.get('role') == 'img'
     assert root.get('aria-label') == 'Scores of "<b>"'
-    assert name in texts_of(svg)
+
+
+def test_svg_shows_any_name_without_a_warning(recwarn, svg):
+    assert NAME in texts_of(svg)
+    assert not [w for w in recwarn if 'Glyph' in str(w.message)]
+
+
+def test_svg_has_the_width_of_the_page(svg):
+    root = ElementTree.fromstring(svg)
+
     assert {root.get('width'), root.get('height')} == {None}
     assert root.get('viewBox')
+
+
+def test_svg_takes_the_colors_of_the_page(svg):
     assert 'currentColor' in svg
     assert 'var(--series-1)' in svg
     assert not re.search('#000000|#ffffff|<metadata', svg)
-    assert not [w for w in recwarn if 'Glyph' in str(w.message)]
 
 
 def test_plots_share_no_ids():

@@ -145,19 +145,35 @@ def schedule(detector: str) -> Schedule:
     return Schedule.of(DetectorConfig.read(detector).cfg)
 
 
-def test_schedulers_keep_their_shape():
-    warm_up, steps = schedule(RETINANET).scale_schedulers(1200)
-    assert (warm_up['begin'], warm_up['end']) == (0, 120)  # Of 500.
-    assert steps['milestones'] == [800, 1100]  # 8 and 11 of 12.
-    assert schedule(RETINANET).scale_schedulers(12000)[0]['end'] == 500
+def test_steps_stay_where_they_were_in_the_training():
+    _, steps = schedule(RETINANET).scale_schedulers(1200)
 
+    assert steps['milestones'] == [800, 1100]  # 8 and 11 of 12.
+
+
+@pytest.mark.parametrize(
+    ('iterations', 'end'), [(1200, 120), (5000, 500), (12000, 500)]
+)
+def test_warm_up_is_a_tenth_of_a_short_training(iterations, end):
+    warm_up, _ = schedule(RETINANET).scale_schedulers(iterations)
+
+    assert (warm_up['begin'], warm_up['end']) == (0, end)
+
+
+def test_cosine_keeps_its_shape():
     warm_up, cosine, constant = schedule(
         FAMILIES['mosaic_wrapper']
     ).scale_schedulers(3000)
+
     assert (warm_up['end'], cosine['begin'], cosine['T_max']) == (50, 50, 2850)
     assert (constant['begin'], constant['end']) == (2850, 3000)
     assert cosine['eta_min_ratio'] == pytest.approx(0.05)
-    for scheduler in (warm_up, cosine, constant):
+
+
+def test_schedulers_count_iterations():
+    for scheduler in schedule(FAMILIES['mosaic_wrapper']).scale_schedulers(
+        3000
+    ):
         assert not scheduler['by_epoch']
         assert not {'convert_to_iter_based', 'eta_min'} & scheduler.keys()
 
@@ -428,26 +444,46 @@ def data_of(sources: dict, folder: Path, **changes) -> Data:
     return Sources(**{**sources, **changes}).gather(folder)
 
 
-def test_unlabeled_images_come_in_four_ways(sources, drawn, tmp_path):
-    names = [image['file_name'] for image in drawn.truth['images']]
-    listed = drawn.folder / 'unlabeled' / 'list.TXT'
-    listed.write_text('\n'.join([*names[:3], '', '']))
-    infos = drawn.folder / 'unlabeled.json'
+def test_unlabeled_images_may_be_a_folder(sources, drawn, tmp_path):
+    data = data_of(sources, tmp_path)
+
+    assert data.unlabeled == Images('', f'{drawn.folder}/unlabeled/', 5)
+
+
+def test_unlabeled_images_may_be_a_list_of_names(sources, drawn, tmp_path):
     folder = drawn.folder / 'unlabeled'
+    names = [image['file_name'] for image in drawn.truth['images']]
+    listed = folder / 'list.TXT'
+    listed.write_text('\n'.join([*names[:3], '', '']))
 
-    of_folder = data_of(sources, tmp_path).unlabeled
-    of_list = data_of(sources, tmp_path, unlabeled=str(listed)).unlabeled
-    of_infos = data_of(
+    data = data_of(sources, tmp_path, unlabeled=str(listed))
+
+    assert data.unlabeled == Images(
+        f'{tmp_path}/unlabeled.json', f'{folder}/', 3
+    )
+
+
+def test_unlabeled_images_may_be_those_of_a_coco_file(
+    sources, drawn, tmp_path
+):
+    folder = drawn.folder / 'unlabeled'
+    infos = drawn.folder / 'unlabeled.json'
+
+    data = data_of(
         sources, tmp_path, unlabeled=str(infos), unlabeled_images=folder
-    ).unlabeled
-    of_share = data_of(sources, tmp_path, unlabeled='50%')
+    )
 
-    assert of_folder == Images('', f'{folder}/', 5)
-    assert of_list == Images(f'{tmp_path}/unlabeled.json', f'{folder}/', 3)
-    assert of_infos == Images(str(infos), f'{folder}/', 5)
-    assert (of_share.labeled.count, of_share.unlabeled.count) == (1, 1)
-    assert of_share.unlabeled.folder == of_share.labeled.folder
-    truth = json.loads(Path(of_share.truth_file).read_text())
+    assert data.unlabeled == Images(str(infos), f'{folder}/', 5)
+
+
+def test_unlabeled_images_may_be_a_share_of_the_labeled(
+    sources, drawn, tmp_path
+):
+    data = data_of(sources, tmp_path, unlabeled='50%')
+
+    assert (data.labeled.count, data.unlabeled.count) == (1, 1)
+    assert data.unlabeled.folder == data.labeled.folder
+    truth = json.loads(Path(data.truth_file).read_text())
     assert truth['categories'] == drawn.labeled['categories']
 
 
@@ -732,29 +768,44 @@ def test_numbers_that_cannot_be_are_refused(options):
         ExperimentOptions(**{**FULL, **options})
 
 
-def test_tool_says_what_it_chose_and_what_is_next(
-    sources, tmp_path, call_tool
-):
+@pytest.fixture
+def done(sources, tmp_path, call_tool):
+    """What the tool prints, and the folder that it writes."""
     out = tmp_path / 'red cells'
     options = [
         part
         for name, value in sources.items()
         for part in (f'--{name.replace("_", "-")}', value)
     ]
-
-    done = call_tool(
+    result = call_tool(
         'init_experiment', out, '--detector', RETINANET,
         *options, '--from-scratch', '--iterations', 3, '--no-flip',
         '--scales', 1, 1.5, '--gpus', 2,
     )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout, out
 
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+
+def test_tool_says_what_it_chose(done):
+    text, _ = done
+
+    assert text.startswith('detector ')
+    assert '2 labeled, 5 unlabeled, 2 to validate' in text
+    assert '1333 x 800 at test time, views 1 to 1.5 times' in text
+
+
+def test_tool_says_what_is_next(done):
+    text, out = done
+
     next_command = f"python tools/distill.py '{out}' --control"
-    assert lines[-1] == f'{next_command} --launcher pytorch --gpus 2'
-    assert lines[0].startswith('detector ')
-    assert '2 labeled, 5 unlabeled, 2 to validate' in done.stdout
-    assert '1333 x 800 at test time, views 1 to 1.5 times' in done.stdout
+    assert text.splitlines()[-1] == (
+        f'{next_command} --launcher pytorch --gpus 2'
+    )
+
+
+def test_tool_writes_the_views_that_were_asked_for(done):
+    _, out = done
+
     annotate = Config.fromfile(out / 'annotate.py')
     assert [view[0].scale for view in annotate.model.views] == [
         (1333, 800), (2000, 1200),
@@ -776,6 +827,7 @@ test_dataloader = dict(num_workers=1)
 """
 
 
+@pytest.mark.slow
 def test_experiment_runs_as_it_was_written(sources, tmp_path):
     detector = tmp_path / 'my_yolox.py'
     detector.write_text(OWN_DETECTOR)

@@ -104,7 +104,28 @@ def test_options_choose_the_labels(tool, store, labeled, tmp_path, case):
     )
 
 
-def test_regions_to_ignore_and_images_to_drop(tool, store, labeled, tmp_path):
+def test_detections_below_the_limit_become_regions_to_ignore(
+    tool, store, labeled, tmp_path
+):
+    out = tmp_path / 'labels.json'
+
+    text, error = tool(
+        *(store, '--labeled', labeled, '--out', out),
+        *('--method', 'fixed', '--min-score', 0.85, '--ignore-from', 0.5),
+    )
+
+    assert not error
+    assert scores_of(out) == [0.9]
+    assert scores_of(out, is_crowd=1) == [0.6, 0.8]
+    info = json.loads(out.read_text())['info']['data_distillation']
+    assert info['num_ignored'] == 2
+    assert info['ignore_scores'] == dict(red=0.5, green=0.5)
+    assert 'ignored' in text
+
+
+def test_images_with_nothing_but_regions_to_ignore_are_dropped(
+    tool, store, labeled, tmp_path
+):
     out = tmp_path / 'labels.json'
 
     text, error = tool(
@@ -114,16 +135,11 @@ def test_regions_to_ignore_and_images_to_drop(tool, store, labeled, tmp_path):
     )
 
     assert not error
-    assert scores_of(out) == [0.9]
     assert scores_of(out, is_crowd=1) == [0.6]
     content = json.loads(out.read_text())
     assert [i['file_name'] for i in content['images']] == ['0']
-    info = content['info']['data_distillation']
-    assert info['num_empty_dropped'] == 1
-    assert info['num_ignored'] == 1
-    assert info['ignore_scores'] == dict(red=0.5, green=0.5)
+    assert content['info']['data_distillation']['num_empty_dropped'] == 1
     assert '1 of 2 images have no pseudo label; 1 of them were dropped' in text
-    assert 'ignored' in text
 
 
 REFUSED = [

@@ -23,7 +23,7 @@ from builders import (
 from slurm import Cluster, started_cluster, why_no_cluster
 
 # One cluster, for whose ports there is room once.
-pytestmark = pytest.mark.xdist_group(__name__)
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(__name__)]
 DOC = (ROOT / 'docs/cluster.md').read_text()
 SCRIPTS = {
     re.search(r'# (\w+)\.sbatch', block)[1]: block

@@ -22,6 +22,8 @@ from builders import (
 
 from projects.data_distillation import DetectionStore
 
+pytestmark = pytest.mark.slow
+
 
 def test_many_processes_write_the_labels_of_one(drawn, checkpoint, tmp_path):
     config = written_cfg(drawn, checkpoint, tmp_path)

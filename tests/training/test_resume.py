@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,6 +106,7 @@ def assert_same_state(file: Path, expected: Path) -> None:
 
 
 # A resumed run may have other workers.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('stage', 'seed', 'workers'),
     [('teacher', 3, (0, 0)), ('student', None, (0, 2))],
@@ -167,47 +169,92 @@ def start(*command: object, cwd: Path) -> subprocess.Popen:
     )
 
 
-def test_killed_processes_go_on_from_the_last_whole_checkpoint(
-    experiment, tmp_path
-):
-    num_processes = 3
-    work = tmp_path / 'work'
-    configs = [tmp_path / 'killed.py', tmp_path / 'student.py']
-    for config, killed_at in zip(configs, (5, -1)):
-        rows = str(tmp_path / config.stem)
-        cfg = stage_cfg(
-            experiment, 'student', folder=rows, killed_at=killed_at
+NUM_PROCESSES = 3
+
+
+@dataclass
+class Resumed:
+    """Two runs of one training: killed, and resumed."""
+
+    folder: Path
+    log: str
+    # The checkpoint that was torn, as it was before.
+    before: Path
+
+    @property
+    def work_dir(self) -> Path:
+        return self.folder / 'work'
+
+    def rows(self) -> tuple[dict, dict]:
+        """What the two runs saw."""
+        return tuple(
+            read_rows(self.folder / name) for name in ('killed', 'student')
         )
-        # Or else gradients are summed in another order after the first step,
-        # which shows in the last bit from three processes on.
-        cfg.model_wrapper_cfg = dict(find_unused_parameters=True)
-        cfg.dump(config)
-    script = ROOT / 'tools/dist_train.sh'
-    options = (num_processes, '--work-dir', work, '--resume')
 
-    first = start(script, configs[0], *options, cwd=experiment)
-    log = first.communicate(timeout=300)[0]
+
+def train_together(
+    experiment: Path, folder: Path, name: str, **options
+) -> tuple:
+    """Train with several processes; return the exit code and the log."""
+    cfg = stage_cfg(
+        experiment, 'student', folder=str(folder / name), **options
+    )
+    # Or else gradients are summed in another order after the first step,
+    # which shows in the last bit from three processes on.
+    cfg.model_wrapper_cfg = dict(find_unused_parameters=True)
+    cfg.dump(folder / f'{name}.py')
+    process = start(
+        *(ROOT / 'tools/dist_train.sh', folder / f'{name}.py', NUM_PROCESSES),
+        *('--work-dir', folder / 'work', '--resume'),
+        cwd=experiment,
+    )
+    log = process.communicate(timeout=120)[0]
+    return process.returncode, log
+
+
+@pytest.fixture(scope='module')
+def resumed(experiment, tmp_path_factory) -> Resumed:
+    """A training that was killed while it saved, and went on."""
+    folder = tmp_path_factory.mktemp('killed')
+    _, log = train_together(experiment, folder, 'killed', killed_at=5)
     assert 'SIGKILL' in log, log[-3000:]
-    # Killed while it saved: all but the end is written.
-    last = work / 'iter_4.pth'
-    before = last.rename(tmp_path / 'before.pth')
+    # All but the end is written.
+    last = folder / 'work/iter_4.pth'
+    before = last.rename(folder / 'before.pth')
     last.write_bytes(before.read_bytes()[:-100])
-    again = start(script, configs[1], *options, cwd=experiment)
-    log = again.communicate(timeout=300)[0]
+    code, log = train_together(experiment, folder, 'student')
+    assert code == 0, log[-3000:]
+    return Resumed(folder, log, before)
 
-    assert again.returncode == 0, log[-3000:]
-    assert 'resumed epoch: 0, iter: 2' in log
-    assert 'continuing from iter_2.pth' in log
-    expected, found = (read_rows(tmp_path / config.stem) for config in configs)
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('resumed')
+def test_killed_processes_go_on_from_the_last_whole_checkpoint(resumed):
+    assert 'resumed epoch: 0, iter: 2' in resumed.log
+    assert 'continuing from iter_2.pth' in resumed.log
+    last = checkpoint(resumed.work_dir / 'iter_6.pth')
+    assert last['meta']['iter'] == 6
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('resumed')
+def test_resumed_processes_see_what_they_would_have_seen(resumed):
+    expected, found = resumed.rows()
+
     both = expected.keys() & found.keys()
     # Iterations 2 and 3, and 4 of those that were quick enough.
-    assert len(both) >= 2 * num_processes
+    assert len(both) >= 2 * NUM_PROCESSES
     assert {k: found[k] for k in both} == {k: expected[k] for k in both}
-    assert_same_state(last, before)
-    # Each process has random numbers of its own.
+    assert_same_state(resumed.work_dir / 'iter_4.pth', resumed.before)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group('resumed')
+def test_each_process_has_random_numbers_of_its_own(resumed):
+    _, found = resumed.rows()
+
+    assert len(found) == 4 * NUM_PROCESSES
     assert len({str(row['numbers']) for row in found.values()}) == len(found)
-    assert len(found) == 4 * num_processes
-    assert checkpoint(work / 'iter_6.pth')['meta']['iter'] == 6
 
 
 def saved(folder: Path, *iterations: int) -> Path:
@@ -317,7 +364,10 @@ def test_signal_before_there_is_a_process_stops_it_too(tmp_path, capsys):
 
     assert end.value.code == 128 + signal.SIGTERM
     assert not (tmp_path / 'end').exists()
-    assert 'stopped by SIGTERM: run the same again' in capsys.readouterr().out
+    assert (
+        'stopped by SIGTERM: run the same command again'
+        in capsys.readouterr().out
+    )
 
 
 def test_ignored_signal_stays_ignored(tmp_path):
@@ -339,6 +389,7 @@ def test_handlers_are_given_back():
     assert after == before
 
 
+@pytest.mark.slow
 def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
     process = start(
         'python', ROOT / 'tools/distill.py', '.', '--work-dir', tmp_path,
@@ -354,7 +405,7 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
 
     assert process.returncode == 128 + signal.SIGTERM
     assert processes_with(trainings) == []
-    assert 'stopped by SIGTERM: run the same again to go on' in log
+    assert 'stopped by SIGTERM: run the same command again to go on' in log
     assert not (tmp_path / 'teacher/finished').exists()
 
 

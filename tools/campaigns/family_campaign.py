@@ -1,9 +1,9 @@
-"""Detectors of every family, from their config to the table.
+"""Run a whole experiment with a detector of every family.
 
-It takes an hour or two. Each family goes through
-`tools/init_experiment.py` and `tools/distill.py` on 40 photographs of BCCD
-for two iterations a training, from scratch, without a hand on a config. The
-figures are for docs/own_data.md.
+It takes an hour or two. Each family goes through `tools/init_experiment.py`
+and `tools/distill.py` on 40 photographs of BCCD, with two iterations for each
+training from scratch, and nobody changes a config by hand. The figures are in
+docs/own_data.md.
 
 Examples:
     python tools/campaigns/family_campaign.py
@@ -26,10 +26,11 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 
 from builders import ROOT
 
+from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import write_json
 
 COUNTS = dict(train=40, labeled=8, val=2)
-# Short trainings and few views; the rest is left to be chosen.
+# Short trainings and few views; `init_experiment.py` chooses the rest.
 NUMBERS = [
     '--from-scratch',
     *('--batch-size', '2'),
@@ -38,8 +39,8 @@ NUMBERS = [
     *('--scales', '1'),
 ]
 MODELS = {'teacher', 'supervised_long', 'student', 'oracle'}
-# A user's own module, which only `custom_imports` makes known. Two iterations
-# teach nothing: the hook makes the scores high enough for pseudo labels.
+# A user's own module, which only `custom_imports` imports. Two iterations
+# teach nothing, so the hook makes the scores high enough for pseudo labels.
 OWN_MODULE = """
 from mmdet.models import ResNet
 from mmdet.registry import HOOKS, MODELS
@@ -73,13 +74,15 @@ custom_hooks = [*_base_.get('custom_hooks', []), dict(type='SureHook')]
 
 @dataclass(frozen=True)
 class Family:
-    """A detector, and what must come of it.
+    """A detector, and the outcome that is expected of it.
 
     Args:
-        base: Its config in MMDetection.
-        own: What a config of the user's own changes in that.
-        image_size: `--image-size`; None for detectors of one size.
-        refused: What `init_experiment.py` must say if it must refuse it.
+        base: The name of its config in MMDetection.
+        own: The lines that a user's own config adds to this config.
+        image_size: The value of `--image-size`; None for detectors that take
+            images of one size only.
+        refused: A part of the error with which `init_experiment.py` must
+            refuse the detector; empty if it must work.
     """
 
     base: str
@@ -101,22 +104,22 @@ FAMILIES = {
     'VarifocalNet': Family('vfnet/vfnet_r50_fpn_1x_coco'),
     'PAA': Family('paa/paa_r50_fpn_1x_coco'),
     'YOLOF': Family('yolof/yolof_r50-c5_8xb8-1x_coco'),
-    # Mosaics and EMA; the pipeline is switched by a hook.
-    # Without `exp` an untrained one has boxes of no size, and with no label at
-    # all its pipeline has no image for the student.
+    # It has mosaics and EMA, and a hook that switches the pipeline.
+    # Without `exp` the boxes of an untrained detector have no size. Without
+    # any label, the pipeline has no image for the student.
     'RTMDet': Family(
         'rtmdet/rtmdet_tiny_8xb32-300e_coco',
         own='model = dict(bbox_head=dict(exp_on_reg=True))',
     ),
-    # Mosaics by `MultiImageMixDataset`; its mode is switched by a hook.
+    # It has mosaics by `MultiImageMixDataset`; a hook switches its mode.
     'YOLOX': Family('yolox/yolox_tiny_8xb8-300e_coco'),
-    # `RepeatDataset`.
+    # It has a `RepeatDataset`.
     'YOLOv3': Family('yolo/yolov3_mobilenetv2_8xb24-ms-416-300e_coco'),
     'SSD': Family('ssd/ssd300_coco', image_size=None),
     'SSDLite': Family(
         'ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco', image_size=None
     ),
-    # Its views are made by the `tta_pipeline` of its config.
+    # The `tta_pipeline` of its config makes the views.
     'CenterNet': Family(
         'centernet/centernet_r18_8xb16-crop512-140e_coco', image_size=None
     ),
@@ -124,7 +127,7 @@ FAMILIES = {
     'Deformable DETR': Family(
         'deformable_detr/deformable-detr_r50_16xb2-50e_coco'
     ),
-    # Needs an image of 900 places for its 900 queries.
+    # Its 900 queries need an image with 900 places.
     'DINO': Family('dino/dino-4scale_r50_8xb2-12e_coco', image_size=800),
     'Swin': Family('swin/retinanet_swin-t-p4-w7_fpn_1x_coco'),
     'PVT': Family('pvt/retinanet_pvtv2-b0_fpn_1x_coco'),
@@ -143,7 +146,7 @@ FAMILIES = {
     'Mask R-CNN': Family(
         'mask_rcnn/mask-rcnn_r50_fpn_1x_coco', refused='is trained on masks'
     ),
-    # Not among the requirements.
+    # mmpretrain is not among the requirements.
     'ConvNeXt without mmpretrain': Family(
         'rtmdet/rtmdet_l_convnext_b_4xb32-100e_coco',
         refused="No module named 'mmpretrain'",
@@ -170,39 +173,46 @@ def main() -> None:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         '--families',
         nargs='+',
         choices=FAMILIES,
         default=list(FAMILIES),
         metavar='NAME',
-        help=f'of {", ".join(FAMILIES)}',
+        help=f'the families to run (default: all of {", ".join(FAMILIES)})',
     )
-    parser.add_argument('--bccd', type=Path, default=ROOT / 'data/bccd')
     parser.add_argument(
-        '--work-dir', type=Path, default=ROOT / 'work_dirs/family_campaign'
+        '--bccd',
+        type=Path,
+        default=ROOT / 'data/bccd',
+        metavar='DIR',
+        help='the folder of BCCD (default: data/bccd)',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=ROOT / 'work_dirs/family_campaign',
+        metavar='DIR',
+        help='the folder of the results (default: work_dirs/family_campaign)',
     )
     return parser.parse_args()
 
 
 def write_data(work_dir: Path, bccd: Path) -> list[str]:
-    """Write the COCO files; returns the options that name them."""
+    """Write the COCO files, and return the options that name them."""
     folder = work_dir / 'data'
     shutil.rmtree(folder, ignore_errors=True)
     for part, source in dict(train='train', val='test').items():
         content = json.loads((bccd / f'annotations/{source}.json').read_text())
-        write_json(folder / f'{part}.json', first(content, COUNTS[part]))
+        write_json(folder / f'{part}.json', take_images(content, COUNTS[part]))
     (work_dir / 'own_module.py').write_text(OWN_MODULE)
     split = ('split_coco', folder / 'train.json', '--keep-classes')
     code = run_tool(
         work_dir / 'split.txt', *split, '--count', COUNTS['labeled']
     )
     if code:
-        sys.exit(last_line(work_dir / 'split.txt'))
+        sys.exit(read_last_line(work_dir / 'split.txt'))
     options = []
     for part in ('labeled', 'val', 'unlabeled'):
         options += [f'--{part}', str(folder / f'{part}.json')]
@@ -211,8 +221,8 @@ def write_data(work_dir: Path, bccd: Path) -> list[str]:
     return [*options, '--unlabeled-truth', truth]
 
 
-def first(content: dict, count: int) -> dict:
-    """Return the first images of a COCO file, and their annotations."""
+def take_images(content: dict, count: int) -> dict:
+    """Return the first images of a COCO file with their annotations."""
     images = content['images'][:count]
     ids = {image['id'] for image in images}
     annotations = [a for a in content['annotations'] if a['image_id'] in ids]
@@ -220,7 +230,11 @@ def first(content: dict, count: int) -> dict:
 
 
 def run_family(family: Family, folder: Path, data: Sequence[str]) -> str:
-    """Run a family; returns `ok ...`, or where it failed and with what."""
+    """Run a family.
+
+    Returns:
+        `ok ...`, or where it failed and with which error.
+    """
     log = folder / 'init_experiment.txt'
     detector = folder / 'own_detector.py'
     detector.write_text(OWN_CONFIG.format(base=family.base, own=family.own))
@@ -230,19 +244,23 @@ def run_family(family: Family, folder: Path, data: Sequence[str]) -> str:
     tool = ('init_experiment', folder / 'cells', '--detector', detector)
     code = run_tool(log, *tool, *options)
     if family.refused:
-        is_right = code and family.refused in last_line(log)
-        return f'{"ok" if is_right else "FAILED"}, {last_line(log)}'
+        is_right = code and family.refused in read_last_line(log)
+        return f'{"ok" if is_right else "FAILED"}, {read_last_line(log)}'
     if code:
-        return f'FAILED init_experiment: {last_line(log)}'
+        return f'FAILED init_experiment: {read_last_line(log)}'
     return run_stages(folder)
 
 
 def run_stages(folder: Path) -> str:
-    """Run all stages; returns `ok ...`, or where it failed and with what."""
+    """Run all stages of a family.
+
+    Returns:
+        `ok ...`, or where it failed and with which error.
+    """
     log, work_dir = folder / 'distill.txt', folder / 'work_dir'
     tool = ('distill', folder / 'cells', '--work-dir', work_dir)
     if run_tool(log, *tool, '--control', '--oracle'):
-        return f'FAILED {first_error(log)}'
+        return f'FAILED {find_error(log)}'
     summary = json.loads((work_dir / 'summary.json').read_text())
     if missing := MODELS - summary.keys():
         return f'FAILED: no {missing} in the table'
@@ -253,9 +271,9 @@ def run_stages(folder: Path) -> str:
 
 
 def run_tool(log: Path, tool: str, *arguments: object) -> int:
-    """Run a tool as a user does, its output to a file."""
+    """Run a tool as a user does, with its output in a file."""
     command = [sys.executable, ROOT / f'tools/{tool}.py', *arguments]
-    # Where the user's own module is.
+    # The user's own module is there.
     environment = dict(os.environ, PYTHONPATH=str(log.parents[1]))
     with log.open('w') as output:
         return subprocess.run(
@@ -267,18 +285,18 @@ def run_tool(log: Path, tool: str, *arguments: object) -> int:
         ).returncode
 
 
-def last_line(log: Path) -> str:
+def read_last_line(log: Path) -> str:
     """Return the last line that is not empty."""
     lines = [line for line in log.read_text().splitlines() if line.strip()]
-    return lines[-1] if lines else 'without a word'
+    return lines[-1] if lines else 'no output'
 
 
-def first_error(log: Path) -> str:
-    """Return the first error of the last stage, which others followed."""
+def find_error(log: Path) -> str:
+    """Return the first error of the last stage; the others follow from it."""
     *_, stage = log.read_text().split('\n$ ')
     lines = stage.splitlines()
     errors = [x for x in lines if 'Error: ' in x or 'Exception: ' in x]
-    error = errors[0] if errors else last_line(log)
+    error = errors[0] if errors else read_last_line(log)
     return f'{stage.split(" --work-dir")[0]}: {error}'
 
 

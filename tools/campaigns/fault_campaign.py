@@ -1,7 +1,7 @@
-r"""Faults on purpose: kills, full and read-only disks, bad files, memory.
+r"""Annotate under faults: kills, bad disks, bad files, many images.
 
-It takes long, and its figures are for
-docs/reliability.md. Every run is `tools/dist_test.sh` with a real teacher.
+It takes long. The figures are in docs/reliability.md. Every run is
+`tools/dist_test.sh` with a real teacher.
 
 Example:
     python tools/campaigns/fault_campaign.py kills \
@@ -35,6 +35,7 @@ from bad_images import KINDS, remove_vanishing, write_all
 from builders import ROOT, process_environ
 
 from projects.data_distillation import DetectionStore
+from projects.data_distillation.command_line import make_parser
 
 CONFIG = """
 _base_ = {config!r}
@@ -54,7 +55,13 @@ custom_hooks = [
 
 @HOOKS.register_module()
 class RunLog(Hook):
-    """Notes every image that was run, at once, to count those run twice."""
+    """Writes down every image that is run, to count those that run twice.
+
+    It writes after each batch, so that a kill loses nothing.
+
+    Args:
+        file: The file that the names are appended to.
+    """
 
     priority = 'VERY_HIGH'
 
@@ -68,7 +75,7 @@ class RunLog(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[DetDataSample] | None = None,
     ) -> None:
-        """Note the images of a batch.
+        """Write down the images of a batch.
 
         Args:
             runner: Not used.
@@ -82,7 +89,15 @@ class RunLog(Hook):
 
 @dataclass
 class Run:
-    """One annotation, started as often as it takes."""
+    """An annotation, which may be started several times.
+
+    Args:
+        config: The `annotate.py`.
+        teacher: The checkpoint of the teacher.
+        work_dir: The work folder, which must not exist.
+        num_processes: The number of processes that annotate.
+        images_per_shard: The number of images in one shard.
+    """
 
     config: Path
     teacher: Path
@@ -94,7 +109,7 @@ class Run:
         self.work_dir.mkdir(parents=True)
         self.log = self.work_dir / 'images_run.txt'
         self.log.touch()
-        # Not in the work folder, where mmengine writes one of this name.
+        # In the work folder, mmengine writes a config of the same name.
         self.file = self.work_dir.with_name(
             f'annotate_{self.work_dir.name}.py'
         )
@@ -108,7 +123,11 @@ class Run:
         self.labels_file = self.work_dir / 'pseudo_labels.json'
 
     def read_folder(self, folder: Path) -> None:
-        """Annotate the images of another folder."""
+        """Let it annotate the images of another folder.
+
+        Args:
+            folder: The folder of the images.
+        """
         with self.file.open('a') as config:
             config.write(
                 'test_dataloader = dict(dataset=dict(data_root="", '
@@ -116,7 +135,7 @@ class Run:
             )
 
     def start(self) -> subprocess.Popen:
-        """Start it, as a user would."""
+        """Start it as a user does, with its output in `output.txt`."""
         command = [
             'tools/dist_test.sh', self.file, self.teacher,
             self.num_processes, '--work-dir', self.work_dir,
@@ -125,44 +144,47 @@ class Run:
             return subprocess.Popen(
                 [str(part) for part in command],
                 cwd=ROOT,
-                env=environment(),
+                env=make_environment(),
                 stdout=output,
                 stderr=output,
             )
 
     def finish(self) -> int:
-        """Run it to its end; returns the exit code."""
+        """Run it to its end, and return the exit code."""
         return self.start().wait()
 
     def stored(self) -> set[str]:
-        """Return the images on disk."""
+        """Return the images whose detections are on disk."""
         store = DetectionStore(self.work_dir / 'detections')
         return set(store.images())
 
     def images_run(self) -> list[str]:
-        """Return the images that were run, in order, so often as they were."""
+        """Return the images that have run, in order; some may occur twice."""
         return self.log.read_text().splitlines()
 
     def labels(self) -> tuple[list, list]:
-        """Return what two runs must agree in."""
+        """Return the images and annotations of the pseudo labels.
+
+        They must be equal for two runs.
+        """
         content = json.loads(self.labels_file.read_bytes())
         return content['images'], content['annotations']
 
     def last_error(self) -> str:
-        """Return the last line of the output that says what went wrong."""
+        """Return the last line of the output that names an error."""
         lines = (self.work_dir / 'output.txt').read_text().splitlines()
         return [line for line in lines if 'Error: ' in line.strip()][-1]
 
 
-def environment() -> dict[str, str]:
-    """Let the stages import this module, beside the builders of the tests."""
+def make_environment() -> dict[str, str]:
+    """Return an environment in which a stage can import this module."""
     found = process_environ()
     path = found['PYTHONPATH'], str(Path(__file__).resolve().parent)
     return dict(found, PYTHONPATH=os.pathsep.join(path))
 
 
 def kill_all(process: subprocess.Popen) -> None:
-    """Kill a process and all that it has started, with SIGKILL."""
+    """End a process and all that it has started with SIGKILL."""
     victims = psutil.Process(process.pid).children(recursive=True)
     for victim in [*victims, process]:
         victim.kill()
@@ -171,7 +193,11 @@ def kill_all(process: subprocess.Popen) -> None:
 
 
 def wait_or_kill(process: subprocess.Popen, seconds: float | None) -> bool:
-    """Kill a process after so many seconds; says whether it was killed."""
+    """Kill a process unless it ends within a number of seconds.
+
+    Returns:
+        Whether it was killed.
+    """
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -180,8 +206,11 @@ def wait_or_kill(process: subprocess.Popen, seconds: float | None) -> bool:
     return False
 
 
-def time_to_first_image(run: Run) -> float:
-    """Return how many seconds it takes to start; the run is thrown away."""
+def measure_start(run: Run) -> float:
+    """Return how many seconds a run takes to its first image.
+
+    The run is killed and its folder deleted.
+    """
     begin = time.monotonic()
     process = run.start()
     wait_for_first_image(run, process)
@@ -191,20 +220,20 @@ def time_to_first_image(run: Run) -> float:
 
 
 def wait_for_first_image(run: Run, process: subprocess.Popen) -> None:
-    """Wait until an image was run."""
+    """Wait until an image has run."""
     while not run.images_run():
         if process.poll() is not None:
-            sys.exit(f'ended without an image, see {run.work_dir}/output.txt')
+            sys.exit(f'ended without an image: see {run.work_dir}/output.txt')
         time.sleep(0.1)
 
 
 def kills(args: argparse.Namespace) -> None:
-    """SIGKILL at random moments, so often as wanted, then to the end."""
+    """Kill annotations at random moments, and compare their labels."""
     expected = new_run(args, 'uninterrupted')
     expected.finish()
-    start_up = time_to_first_image(new_run(args, 'start_up'))
+    start_up = measure_start(new_run(args, 'start_up'))
     print(f'{start_up:.0f} s to the first image', flush=True)
-    # Some before the first image, most while it goes on.
+    # Some kills come before the first image, most of them later.
     seconds = 0.7 * start_up, 1.7 * start_up
     count: collections.Counter = collections.Counter()
     chance = random.Random(args.seed)
@@ -227,10 +256,13 @@ def kills(args: argparse.Namespace) -> None:
 def start_and_kill(
     run: Run, seconds: float | None, count: collections.Counter
 ) -> None:
-    """Start a run and kill it after so many seconds, if it did not end.
+    """Start a run and kill it unless it ends within a number of seconds.
 
-    Adds the `kills`, the images `lost` with open shards, and those run
-    `again` although they were on disk.
+    Args:
+        run: The run.
+        seconds: The number of seconds; None to let it end.
+        count: Its `kills`, the images `lost` with open shards, and the images
+            that ran `again` although they were on disk are increased.
     """
     before, stored = len(run.images_run()), run.stored()
     process = run.start()
@@ -250,7 +282,7 @@ def start_and_kill(
 
 
 def disks(args: argparse.Namespace) -> None:
-    """A full disk, a read-only one, and back to a good one."""
+    """Annotate to a full disk, to a read-only one, and to a good one."""
     expected = new_run(args, 'uninterrupted')
     expected.finish()
     run = new_run(args, 'disk')
@@ -274,7 +306,7 @@ def disks(args: argparse.Namespace) -> None:
 
 
 def report(run: Run, fault: str) -> None:
-    """Run under a fault and print how it ends."""
+    """Run an annotation under a fault, and print how it ends."""
     begin = time.monotonic()
     code = run.finish()
     print(
@@ -286,7 +318,7 @@ def report(run: Run, fault: str) -> None:
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[None]:
-    """Put a disk in memory at a folder."""
+    """Mount a disk in memory at a folder."""
     mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(folder)]
     subprocess.run(mount, check=True)
     try:
@@ -301,7 +333,7 @@ def remount(folder: Path, options: str) -> None:
 
 
 def files(args: argparse.Namespace) -> None:
-    """Every kind of bad file among real photographs."""
+    """Annotate photographs with a bad file of every kind among them."""
     folder = args.work_dir / 'files_and_photographs'
     write_all(folder)
     photographs = sorted(args.images.iterdir())
@@ -317,7 +349,7 @@ def files(args: argparse.Namespace) -> None:
 
 
 def report_files(run: Run, photographs: Sequence[str]) -> None:
-    """Print how each kind of file ended, and how many did so rightly."""
+    """Print what became of each kind of file, and count the outcomes."""
     content = json.loads(run.labels_file.read_bytes())
     labeled = {image['file_name'] for image in content['images']}
     reasons = {
@@ -340,7 +372,7 @@ def report_files(run: Run, photographs: Sequence[str]) -> None:
 
 
 def memory(args: argparse.Namespace) -> None:
-    """Peak memory along an annotation of many small images."""
+    """Print the memory of the processes while many small images run."""
     run = new_run(args, 'memory', images_per_shard=100)
     run.read_folder(args.images.resolve())
     process = run.start()
@@ -351,7 +383,7 @@ def memory(args: argparse.Namespace) -> None:
         if count >= next_count:
             children = psutil.Process(process.pid).children(recursive=True)
             sizes = [child.memory_info().rss / 2**20 for child in children]
-            # The launcher is small.
+            # The launcher needs less.
             sizes = [f'{size:.0f}' for size in sizes if size > 400]
             print(f'{count} images: {" ".join(sizes)} MiB', flush=True)
             next_count = count + args.every
@@ -359,7 +391,7 @@ def memory(args: argparse.Namespace) -> None:
 
 
 def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
-    """Make a run with a folder of its own."""
+    """Make a run with its own folder."""
     return Run(
         args.config,
         args.teacher,
@@ -369,26 +401,30 @@ def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
     )
 
 
+CAMPAIGNS = dict(kills=kills, disks=disks, files=files, memory=memory)
+
+
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('what', choices=CAMPAIGNS, help='the kind of fault')
+    add('config', type=Path, help='an annotate.py')
+    add('teacher', type=Path, help='the checkpoint of its teacher')
+    add(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/fault_campaign'),
+        help='the folder of the results (default: %(default)s)',
     )
-    parser.add_argument('what', choices=['kills', 'disks', 'files', 'memory'])
-    parser.add_argument('config', type=Path, help='an annotate.py')
-    parser.add_argument('teacher', type=Path, help='its checkpoint')
-    parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/fault_campaign')
+    add(
+        '--processes',
+        type=int,
+        default=2,
+        help='the number of processes that annotate (default: %(default)s)',
     )
-    parser.add_argument('--processes', type=int, default=2)
-    parser.add_argument('--seed', type=int, default=0, help='of the moments')
-    parser.add_argument('--kills', type=int, default=20, help='at least')
-    parser.add_argument('--disk-size', default='200k', help='kills the run')
-    parser.add_argument(
-        '--images', type=Path, help='folder, for files, memory'
-    )
-    parser.add_argument('--every', type=int, default=2000)
+    add('--images', type=Path, help='files, memory: the folder of the images')
+    add_faults(parser)
     args = parser.parse_args()
     if args.what in ('files', 'memory') and not args.images:
         parser.error(f'{args.what} needs --images')
@@ -396,7 +432,36 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def add_faults(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a single kind of fault."""
+    add = parser.add_argument
+    add(
+        '--seed',
+        type=int,
+        default=0,
+        help='kills: the random seed of the moments (default: %(default)s)',
+    )
+    add(
+        '--kills',
+        type=int,
+        default=20,
+        help='kills: the least number of kills (default: %(default)s)',
+    )
+    add(
+        '--disk-size',
+        default='200k',
+        help='disks: the size of a disk that is too small (default: '
+        '%(default)s)',
+    )
+    add(
+        '--every',
+        type=int,
+        default=2000,
+        help='memory: the number of images between two lines (default: '
+        '%(default)s)',
+    )
+
+
 if __name__ == '__main__':
     arguments = parse_args()
-    campaigns = dict(kills=kills, disks=disks, files=files, memory=memory)
-    campaigns[arguments.what](arguments)
+    CAMPAIGNS[arguments.what](arguments)

@@ -85,7 +85,7 @@ def split_coco(
     random = np.random.default_rng(seed)
     fits = num_labeled * num_folds <= num_images
     folds_at_once = num_folds if fits else 1
-    notes = list(describe(coco, classes, num_labeled, num_folds))
+    notes = list(make_notes(coco, classes, num_labeled, num_folds))
     folds: list[list[int]] = []
     while len(folds) < num_folds:
         order = random.permutation(num_images).tolist()
@@ -131,7 +131,7 @@ def collect_classes(coco: dict) -> list[set]:
     return [found[image['id']] for image in coco['images']]
 
 
-def describe(
+def make_notes(
     coco: dict, classes: list[set], num_labeled: int, num_folds: int
 ) -> Iterator[str]:
     """Yield what is special about a file that is split, and about its folds.

@@ -1,7 +1,7 @@
-"""What Pascal VOC and YOLO folders have in common when they are converted.
+"""What the conversions of Pascal VOC and YOLO folders have in common.
 
-A reader yields images with boxes, a writer takes them; both say in a report
-what does not pass.
+A reader yields images with boxes, a writer takes them. Both count what they
+leave out or change.
 """
 
 import shutil
@@ -25,23 +25,34 @@ from ..files.images import (
     walk_files,
 )
 from ..text import format_error
-from .labels import Box, FormatError, LabeledImage, LabelError, Report, fit
+from .labels import (
+    Box,
+    FormatError,
+    IssueCounter,
+    LabeledImage,
+    LabelError,
+    fit_to_image,
+)
 
+# The number of EXIF's tag, and its values that swap width and height.
 EXIF_ORIENTATION = 274
+SIDEWAYS = range(5, 9)
 
 
-# From here on EXIF swaps width and height.
-FIRST_SIDEWAYS = 5
-
-
-def size_of(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> tuple[int, int]:
     """Read the width and height that an image has when it is decoded.
 
     Only the header is read, unless EXIF says that the image lies on its side:
-    OpenCV turns some formats and not others.
+    then it is decoded, because OpenCV rotates some formats and not others.
+
+    Args:
+        path: The path of the image file.
+
+    Returns:
+        Width and height in pixels.
 
     Raises:
-        ImageError: If it cannot be read.
+        ImageError: If the file cannot be read.
     """
     try:
         check_kind(path.stat())
@@ -50,63 +61,64 @@ def size_of(path: Path) -> tuple[int, int]:
             size = image.size
     except ImageError:
         raise
-    # Whatever a broken file makes Pillow raise.
+    # A broken file may make Pillow raise anything.
     except Exception as error:
         raise ImageError(f'cannot be read: {format_error(error)}') from None
-    if orientation in range(FIRST_SIDEWAYS, 9):
+    if orientation in SIDEWAYS:
         height, width = decode(read_image_file(str(path))).shape[:2]
         return width, height
     return size
 
 
-def labeled_image(
+def read_labeled_image(
     folder: Path,
     file_name: str,
     read_boxes: Callable[[tuple[int, int]], list[Box] | None],
-    report: Report,
+    issues: IssueCounter,
 ) -> LabeledImage | None:
-    """Read an image's size and boxes.
+    """Read the size and the boxes of an image.
 
-    An image whose label file is broken is left out as a whole: the objects
+    An image whose label file is broken is left out as a whole: its objects
     that could not be read would be background.
 
     Args:
         folder: The image folder.
-        file_name: Relative to it.
-        read_boxes: Reads the boxes of an image of this width and height.
-        report: Is told why the image is left out, and of boxes that do not
-            fit: see `fit`.
+        file_name: The file name of the image, relative to the folder.
+        read_boxes: Takes the width and height of the image and returns its
+            boxes; None if there is no label file.
+        issues: Counts the images that are left out, and the boxes that do not
+            fit (see `fit_to_image`).
 
     Returns:
         The image; None if it is left out.
     """
     error = find_name_error(file_name)
     if error:
-        report.add(f'images left out: the name {error}', repr(file_name))
+        issues.add(f'images left out: the name {error}', repr(file_name))
         return None
     try:
-        size_wh = size_of(folder / file_name)
+        size_wh = read_size(folder / file_name)
         boxes = read_boxes(size_wh)
     except ImageError as error:
-        report.add('images left out: not usable', f'{file_name}: {error}')
+        issues.add('images left out: not usable', f'{file_name}: {error}')
         return None
     except LabelError as error:
-        report.add('images left out: broken labels', error)
+        issues.add('images left out: broken labels', error)
         return None
     if boxes is not None:
-        boxes = list(fit(boxes, size_wh, file_name, report))
+        boxes = list(fit_to_image(boxes, size_wh, file_name, issues))
     return LabeledImage(file_name, size_wh, boxes)
 
 
 class Reader(Protocol):
-    """What reads a folder.
+    """Reads a folder of labeled images.
 
-    Args:
-        folder: That file names are relative to.
-        report: What did not pass.
-        missing: What to report of an image without a label file.
-        is_background: Whether it is an image without objects; else it is
-            left out.
+    Attributes:
+        image_folder: The folder that file names are relative to.
+        issues: Counts what is left out or changed.
+        missing: The kind of issue that an image without a label file is.
+        is_background: Whether such an image is one without objects; otherwise
+            it is left out.
     """
 
     missing: ClassVar[str]
@@ -117,33 +129,33 @@ class Reader(Protocol):
         """The folder that file names are relative to."""
 
     @property
-    def report(self) -> Report:
-        """What did not pass."""
+    def issues(self) -> IssueCounter:
+        """What is left out or changed."""
 
-    def images(self) -> Iterator[LabeledImage]:
-        """Yield the images, without boxes if there is no label file."""
+    def read_images(self) -> Iterator[LabeledImage]:
+        """Yield the images; `boxes` is None without a label file."""
 
-    def classes(self, images: Sequence[LabeledImage]) -> list[str]:
+    def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
         """Return the names of the classes, in order, given the images."""
 
 
-def read_images(
+def read_folder(
     reader: Reader, apart: bool
 ) -> tuple[list[LabeledImage], list[LabeledImage]]:
-    """Read a folder.
+    """Read a folder of labeled images.
 
     Args:
-        reader: Of the folder.
-        apart: Whether images without a label file are to be listed apart.
+        reader: The reader of the folder.
+        apart: Whether images without a label file are to be returned apart.
 
     Returns:
-        The images with boxes, and those without a label file if they are
-        listed apart.
+        The images with boxes, and the images without a label file if they are
+        to be apart.
 
     Raises:
-        FormatError: If there is no image with a label file.
+        FormatError: If no image has a label file.
     """
-    images = list(reader.images())
+    images = list(reader.read_images())
     unlabeled = [image for image in images if image.boxes is None]
     if len(unlabeled) == len(images):
         raise FormatError(
@@ -153,14 +165,14 @@ def read_images(
     if apart:
         return [i for i in images if i.boxes is not None], unlabeled
     for image in unlabeled:
-        reader.report.add(reader.missing, image.file_name)
+        reader.issues.add(reader.missing, image.file_name)
     if reader.is_background:
         images = [replace(image, boxes=image.boxes or []) for image in images]
     return [image for image in images if image.boxes is not None], []
 
 
-def image_names(folder: Path) -> list[str]:
-    """List the images in a folder, at any depth, by name."""
+def list_images(folder: Path) -> list[str]:
+    """Return the relative paths of the images below a folder, sorted."""
     return sorted(
         path.relative_to(folder).as_posix()
         for path in walk_files(folder)
@@ -168,11 +180,17 @@ def image_names(folder: Path) -> list[str]:
     )
 
 
-def lines_of(file: Path) -> list[str]:
-    """Read the lines of a list of names, without spaces around them.
+def read_lines(file: Path) -> list[str]:
+    """Read a list of names, one a line.
+
+    Args:
+        file: The path of the list.
+
+    Returns:
+        The lines without spaces around them; empty lines are left out.
 
     Raises:
-        FormatError: If it is not in UTF-8.
+        FormatError: If the file is not in UTF-8.
     """
     try:
         lines = file.read_text('utf-8-sig').split('\n')
@@ -186,10 +204,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder that takes its place when all is written.
 
     Args:
-        path: Where it will be: nothing, or an empty folder.
+        path: The path that the folder gets. Nothing is there, or an empty
+            folder.
 
     Yields:
-        The folder to fill. If that fails, nothing is left of it.
+        The folder to fill. If the filling fails, nothing is left of it.
 
     Raises:
         FormatError: If something is there.
@@ -213,6 +232,11 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
 
 
 def link_image(source: Path, path: Path) -> None:
-    """Make a link to an image; missing folders are made."""
+    """Make a link to an image; missing folders are made.
+
+    Args:
+        source: The path of the image.
+        path: The path of the link.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(source.resolve())

@@ -13,11 +13,11 @@ from ..coco.schema import find_repeated, is_number
 
 
 class FormatError(ValueError):
-    """A data set that cannot be converted; the message says what to mend."""
+    """A data set cannot be converted; the message says what to correct."""
 
 
 class LabelError(ValueError):
-    """A label file that is broken; the message is the reason, in a line."""
+    """A label file is broken; the message is the reason, in one line."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Box:
     """A labeled box.
 
     Args:
-        name: Of its class.
-        xywh: Left, top, width, height in pixels.
-        is_crowd: Whether it is a region to leave out, not an object.
-        score: Of a pseudo label; None if there is none.
+        name: The name of its class.
+        xywh: Left, top, width and height in pixels of the image.
+        is_crowd: Whether it is a region to leave out and not an object.
+        score: The score of a pseudo label; None if the box has none.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Box:
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """An image and what is known about it.
+    """An image and its labels.
 
     Args:
-        file_name: Relative to the image folder, with `/`.
-        size_wh: As it is decoded for training.
-        boxes: None if there is no label file.
+        file_name: The file name relative to the image folder, with `/`.
+        size_wh: Width and height in pixels, as it is decoded for training.
+        boxes: The boxes; None if there is no label file.
     """
 
     file_name: str
@@ -53,117 +53,137 @@ class LabeledImage:
 
 
 @dataclass
-class Report:
-    """What did not pass as it was, counted by kind."""
+class IssueCounter:
+    """Counts what was left out or changed in a conversion, by kind.
+
+    Attributes:
+        counts: Kind -> the number of cases.
+        first: Kind -> where the first case is.
+    """
 
     counts: Counter = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
 
     def add(self, kind: str, where: object) -> None:
-        """Count one more case."""
+        """Count one more case.
+
+        Args:
+            kind: What happened, in words that follow the number of cases.
+            where: Where it happened.
+        """
         self.counts[kind] += 1
         self.first.setdefault(kind, str(where))
 
-    def lines(self) -> list[str]:
-        """Write it down: a line for each kind, with its first case."""
+    def format_lines(self) -> list[str]:
+        """Return one line for each kind, with its number and first case."""
         return [
             f'{count:,} {kind} (first: {self.first[kind]})'
             for kind, count in self.counts.items()
         ]
 
 
-def fit(
+def fit_to_image(
     boxes: Iterable[Box],
     size_wh: tuple[int, int],
     file_name: str,
-    report: Report,
+    issues: IssueCounter,
 ) -> Iterator[Box]:
     """Clip boxes to their image, and leave out those that are not in it.
 
     Args:
-        boxes: Of one image.
-        size_wh: The image's.
-        file_name: The image's.
-        report: Is told of boxes that reach more than `TOLERANCE` pixels
-            outside, and of those thinner than `MIN_SIDE` pixels inside, which
-            CocoDataset would drop without a word.
+        boxes: The boxes of one image.
+        size_wh: The width and height of the image, pixels.
+        file_name: The file name of the image.
+        issues: Counts the boxes that reach more than `TOLERANCE` pixels
+            outside, and those thinner than `MIN_SIDE` pixels inside, which
+            CocoDataset would drop without a message.
 
     Yields:
-        The boxes, rounded to 1/100 pixel.
+        The boxes, rounded to 1/100 pixel, in the same order.
     """
     for box in boxes:
         x, y, w, h = box.xywh
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + w, size_wh[0]), min(y + h, size_wh[1])
-        xywh = rounded((left, top, right - left, bottom - top))
+        xywh = round_to_hundredths((left, top, right - left, bottom - top))
+        where = f'{file_name}: {round_to_hundredths(box.xywh)}'
         if min(xywh[2:]) < MIN_SIDE:
-            report.add(
-                f'boxes left out: thinner than {MIN_SIDE:g} pixel inside of '
-                'the image',
-                f'{file_name}: {rounded(box.xywh)}',
-            )
+            kind = f'boxes left out: thinner than {MIN_SIDE:g} pixel inside'
+            issues.add(f'{kind} the image', where)
             continue
         if max(left - x, top - y, x + w - right, y + h - bottom) > TOLERANCE:
-            report.add(
-                'boxes clipped, that reached outside of the image',
-                f'{file_name}: {rounded(box.xywh)}',
-            )
+            issues.add('boxes clipped: they reached outside the image', where)
         yield replace(box, xywh=xywh)
 
 
-def rounded(values: Iterable[float]) -> list[float]:
-    """Round to 1/100 pixel."""
+def round_to_hundredths(values: Iterable[float]) -> list[float]:
+    """Return the values rounded to 1/100."""
     return [round(value, 2) for value in values]
 
 
-def to_coco(
-    images: Sequence[LabeledImage], classes: Sequence[str], report: Report
+def make_coco(
+    images: Sequence[LabeledImage],
+    classes: Sequence[str],
+    issues: IssueCounter,
 ) -> dict:
     """Make a COCO object.
 
     Args:
-        images: Those with boxes; ids count them from 1.
-        classes: The categories, in this order; ids count from 1.
-        report: Is told of boxes of other classes, which are left out.
+        images: The images, each with boxes. Their ids count from 1.
+        classes: The categories, in this order. Their ids count from 1.
+        issues: Counts the boxes of other classes, which are left out.
 
     Returns:
-        `images`, `annotations` (with `score`, where a box has one) and
-        `categories`.
+        `images`, `annotations` (with `score` if the box has one) and
+        `categories`. The ids of the annotations count from 1.
 
     Raises:
-        FormatError: If a class is there twice.
+        FormatError: If a class occurs twice.
     """
     if len(set(classes)) < len(classes):
-        raise FormatError(f'a class is there twice: {list(classes)}')
+        raise FormatError(
+            f'each class must occur once, got {list(classes)}: name each one '
+            'once'
+        )
     ids = {name: number for number, name in enumerate(classes, 1)}
     annotations: list[dict] = []
     for image_id, image in enumerate(images, 1):
         for box in image.boxes or ():
-            if box.name not in ids:
-                kind = f'boxes left out: {box.name!r} is none of the classes'
-                report.add(kind, image.file_name)
-                continue
-            score = {} if box.score is None else dict(score=box.score)
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=image_id,
-                    category_id=ids[box.name],
-                    bbox=list(box.xywh),
-                    area=round(box.xywh[2] * box.xywh[3], 2),
-                    iscrowd=int(box.is_crowd),
-                    **score,
+            if box.name in ids:
+                number = len(annotations) + 1
+                annotations.append(
+                    make_annotation(box, number, image_id, ids[box.name])
                 )
-            )
+            else:
+                kind = (
+                    f'boxes left out: {box.name!r} is not one of the classes'
+                )
+                issues.add(kind, image.file_name)
     return dict(
-        images=image_infos(images),
+        images=make_image_infos(images),
         annotations=annotations,
         categories=[dict(id=ids[name], name=name) for name in classes],
     )
 
 
-def image_infos(images: Iterable[LabeledImage]) -> list[dict]:
-    """List images as COCO does; ids count them from 1."""
+def make_annotation(
+    box: Box, number: int, image_id: int, category_id: int
+) -> dict:
+    """Make the COCO annotation of a box; `number` is its id."""
+    score = {} if box.score is None else dict(score=box.score)
+    return dict(
+        id=number,
+        image_id=image_id,
+        category_id=category_id,
+        bbox=list(box.xywh),
+        area=round(box.xywh[2] * box.xywh[3], 2),
+        iscrowd=int(box.is_crowd),
+        **score,
+    )
+
+
+def make_image_infos(images: Iterable[LabeledImage]) -> list[dict]:
+    """Make COCO's image infos; their ids count from 1."""
     return [
         dict(
             id=number,
@@ -175,65 +195,66 @@ def image_infos(images: Iterable[LabeledImage]) -> list[dict]:
     ]
 
 
-def stem_of(file_name: str) -> str:
-    """Return a name without its suffix, with the folders."""
+def strip_suffix(file_name: str) -> str:
+    """Return a file name without its suffix, but with its folders."""
     return posixpath.splitext(file_name)[0]
 
 
-def read_labels(
-    path: Path, folder: Path, report: Report
+def read_coco_labels(
+    path: Path, folder: Path, issues: IssueCounter
 ) -> tuple[list[LabeledImage], Categories]:
     """Read a COCO file that is to be written in another format.
 
     Args:
-        path: The file; `annotations` may be missing.
-        folder: Of the images, which must all be there.
-        report: Is told of boxes that do not fit, see `fit`, that are not
-            finite, and of images that the file does not have.
+        path: The path of the file; it may lack `annotations`.
+        folder: The image folder, in which all images must be.
+        issues: Counts the boxes that do not fit (see `fit_to_image`), that are
+            not finite, or whose image is not in the file.
 
     Returns:
-        The images, and the categories, in the file's order.
+        The images and the categories, in the file's order.
 
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If an entry is broken.
-        FormatError: If a label file would be that of two images, a name
+        FormatError: If two images would have the same label file, a name
             cannot be written, or an image is missing.
     """
     coco = dict(annotations=[]) | read_convertible(path)
-    check_writable(coco, folder, path)
-    boxes = boxes_by_image(coco, report)
+    check_exportable(coco, folder, path)
+    boxes = collect_boxes(coco, issues)
     images = []
     for image in coco['images']:
         size_wh = int(image['width']), int(image['height'])
         name = posixpath.normpath(image['file_name'])
-        fitting = fit(boxes[image['id']], size_wh, name, report)
+        fitting = fit_to_image(boxes[image['id']], size_wh, name, issues)
         images.append(LabeledImage(name, size_wh, list(fitting)))
     return images, coco['categories']
 
 
-def boxes_by_image(coco: dict, report: Report) -> dict[int, list[Box]]:
+def collect_boxes(coco: dict, issues: IssueCounter) -> dict[int, list[Box]]:
     """Collect the boxes of each image of a COCO object.
 
     Args:
-        coco: Of which images, annotations and categories were checked.
-        report: Is told of boxes that are not finite or of no image.
+        coco: The object, after the checks of `purposes.check_convertible`.
+        issues: Counts the boxes that are not finite or whose image is not in
+            the file, and the scores that are not numbers.
 
     Returns:
-        Image id -> boxes, in the file's order.
+        Image id -> its boxes, in the file's order.
     """
     names = {c['id']: c['name'] for c in coco['categories']}
     boxes: dict[int, list[Box]] = {i['id']: [] for i in coco['images']}
     for index, annotation in enumerate(coco['annotations']):
         where = f'annotations[{index}]'
         if annotation['image_id'] not in boxes:
-            report.add('boxes left out: of no image of the file', where)
+            issues.add('boxes left out: their image is not in the file', where)
         elif not all(map(is_number, annotation['bbox'])):
-            report.add('boxes left out: not finite', where)
+            issues.add('boxes left out: not finite', where)
         else:
             score = annotation.get('score')
             if score is not None and not is_number(score):
-                report.add('scores left out: not a number', where)
+                issues.add('scores left out: not a number', where)
                 score = None
             box = Box(
                 names[annotation['category_id']],
@@ -245,16 +266,21 @@ def boxes_by_image(coco: dict, report: Report) -> dict[int, list[Box]]:
     return boxes
 
 
-# Not in XML, or the end of a line in lists of names.
+# Characters that XML cannot hold, or that end a line in lists of names.
 UNWRITABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
 
 
-def check_writable(coco: dict, folder: Path, source: Path) -> None:
-    """Check that each image and class can have a place of its own.
+def check_exportable(coco: dict, folder: Path, source: Path) -> None:
+    """Check that each image and each class can have a place of its own.
+
+    Args:
+        coco: A COCO object.
+        folder: The image folder.
+        source: The COCO file, for the messages.
 
     Raises:
-        FormatError: If a label file would be that of two images, a name is
-            there twice or cannot be written, or an image is missing.
+        FormatError: If two images would have the same label file, a name
+            occurs twice or cannot be written, or an image is missing.
     """
     classes = [category['name'] for category in coco['categories']]
     files = [posixpath.normpath(i['file_name']) for i in coco['images']]
@@ -266,12 +292,12 @@ def check_writable(coco: dict, folder: Path, source: Path) -> None:
             )
     for kind, keys in (
         ('category names', classes),
-        ('image names without suffix', [stem_of(file) for file in files]),
+        ('image names without suffix', [strip_suffix(file) for file in files]),
     ):
         twice = find_repeated(keys)
         if twice:
             raise FormatError(
-                f'{source}: {len(twice)} {kind} are there more than once, the '
+                f'{source}: {len(twice)} {kind} occur more than once, the '
                 f'first is {twice[0]!r}: rename, so that each has labels of '
                 'its own'
             )

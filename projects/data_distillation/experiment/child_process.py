@@ -1,4 +1,4 @@
-"""Runs a command that ends with us: stopped by a signal, so is the command."""
+"""Runs a command that a signal to this process stops too."""
 
 import os
 import signal
@@ -9,20 +9,22 @@ from contextlib import suppress
 from types import FrameType
 from typing import BinaryIO
 
-# Ctrl-C, what `kill` and schedulers send, and a terminal that is closed.
+# Ctrl-C, the signal of `kill` and of schedulers, and a terminal that closes.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ChildProcess:
-    """A command and the processes it starts, in a group of their own.
+    """A command and the processes that it starts, in their own group.
 
-    Otherwise a signal to this process alone would orphan the command, and
-    Ctrl-C, which goes to all of them, would not wait until all have ended.
+    Without this group, a signal to this process alone would orphan the
+    command. Ctrl-C goes to all processes of a terminal, and this process would
+    not wait for the others to end.
 
     Args:
-        command: The command.
-        environment: Its environment.
-        output: Where it prints; None for where this process does.
+        command: The words of the command.
+        environment: The environment of the command.
+        output: The file that the command prints to; None to print where this
+            process prints.
     """
 
     def __init__(
@@ -37,18 +39,19 @@ class ChildProcess:
         self.received: int | None = None
 
     def run(self) -> int:
-        """Run the command to its end; call it from the main thread.
+        """Run the command to its end. Only the main thread may call this.
 
         Returns:
-            Its exit code, negative if a signal ended it.
+            The exit code of the command; negative if a signal ended it.
 
         Raises:
-            SystemExit: If this process receives a signal to stop: when the
-                command has stopped too, with 128 and the signal's number.
+            SystemExit: If this process has received a signal to stop and the
+                command has stopped too. The exit code is 128 plus the number
+                of the signal.
         """
         before = {s: signal.getsignal(s) for s in STOP_SIGNALS}
         for number in STOP_SIGNALS:
-            if before[number] is not signal.SIG_IGN:  # As nohup wants it.
+            if before[number] is not signal.SIG_IGN:  # nohup wants that.
                 signal.signal(number, self._stop)
         try:
             self.process = subprocess.Popen(
@@ -58,7 +61,7 @@ class ChildProcess:
                 stderr=self.output,
                 start_new_session=True,
             )
-            if self.received:  # Just before there was a process to stop.
+            if self.received:  # There was no process to stop yet.
                 self._terminate()
             code = self.process.wait()
         finally:
@@ -66,7 +69,7 @@ class ChildProcess:
                 signal.signal(number, handler)
         if self.received:
             name = signal.Signals(self.received).name
-            print(f'stopped by {name}: run the same again to go on')
+            print(f'stopped by {name}: run the same command again to go on')
             sys.exit(128 + self.received)
         return code
 
@@ -75,7 +78,7 @@ class ChildProcess:
         self._terminate()
 
     def _terminate(self) -> None:
-        # It may end at this moment.
+        # The process may end at this moment.
         if self.process and self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)

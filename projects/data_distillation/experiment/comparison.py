@@ -1,4 +1,4 @@
-"""The table of an experiment: the paper's Table 1a."""
+"""The comparison of an experiment's models, as in the paper's Table 1a."""
 
 import json
 import statistics
@@ -12,63 +12,67 @@ from ..text import format_table
 from .names import TRAINED
 
 
-def newest_metrics(folder: Path) -> dict | None:
+def read_newest_metrics(folder: Path) -> dict | None:
     """Read the metrics that the last evaluation wrote.
 
     Args:
         folder: The work folder of `tools/test.py`.
 
     Returns:
-        COCO's metrics without their prefix, such as `bbox_mAP`, and, if they
-        were evaluated by class, `CLASS_precision`, None for a class without
-        objects; None if there is no evaluation.
+        COCO's metrics from 0 to 1 without their prefix, `bbox_mAP` and so on.
+        If they were evaluated by class, there is `CLASS_precision` too; it is
+        None for a class without objects. The result is None if there is no
+        evaluation.
     """
     files = sorted(folder.glob('*/[0-9]*.json'))
     if not files:
         return None
     metrics = json.loads(files[-1].read_bytes())
-    # CocoMetric reports nothing at all for a model that detects nothing.
+    # CocoMetric has no metrics for a model that detects nothing.
     nothing = dict.fromkeys(METRICS, 0.0)
     prefix = 'coco/'
     return nothing | {
-        # NaN, of a class without objects, is no JSON.
+        # A class without objects has NaN, which JSON does not know.
         name.removeprefix(prefix): None if value != value else value
         for name, value in metrics.items()
         if name.startswith(prefix)
     }
 
 
-def summary_of(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
-    """Make the summary of an experiment.
+def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
+    """Summarize an experiment.
 
     Args:
-        models: The metrics of each model but the student.
-        rounds: Of each round `student`, its metrics, and `pseudo_labels`.
+        models: The metrics of each model except the student, by its name.
+        rounds: The result of each round, in order: the metrics of its student
+            as `student`, and the quality of its labels as `pseudo_labels`.
 
     Returns:
-        The metrics of each model, `gap_closed` and `pseudo_labels`; student
-        and labels are those of the best round, the first of equal ones. All
-        rounds are in `rounds`, if there were several.
+        The metrics of each model, `gap_closed` and `pseudo_labels`. The
+        student and the labels are those of the round whose student has the
+        best box mAP; of equal rounds, the first. If there is more than one
+        round, all are in `rounds`.
     """
     best = max(rounds, key=lambda one: one['student']['bbox_mAP'])
     found = dict(models, student=best['student'])
     summary = {model: found[model] for model in TRAINED if model in found}
-    summary['gap_closed'] = gap_closed(summary)
+    summary['gap_closed'] = compute_gap_closed(summary)
     summary['pseudo_labels'] = best['pseudo_labels']
     if len(rounds) > 1:
         summary['rounds'] = list(rounds)
     return summary
 
 
-def gap_closed(summary: Mapping) -> float | None:
-    """Return the share of the gap from teacher to oracle that is closed.
+def compute_gap_closed(summary: Mapping) -> float | None:
+    """Return the share of the gap between teacher and oracle that is closed.
 
     Args:
-        summary: The metrics of each model.
+        summary: The metrics of each model, by its name.
 
     Returns:
-        (student - teacher) / (oracle - teacher) in box mAP; None without an
-        oracle, or if the oracle is not above the teacher.
+        (student - teacher) / (oracle - teacher) in box mAP; below 0 if the
+        student is worse than the teacher. It is None if there is no oracle or
+        the oracle is not above the teacher.
     """
     if 'oracle' not in summary:
         return None
@@ -81,16 +85,17 @@ def gap_closed(summary: Mapping) -> float | None:
     return (student - teacher) / (oracle - teacher)
 
 
-def summary_of_seeds(summaries: Mapping[int, dict]) -> dict:
+def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
     """Average the summaries of several seeds.
 
     Args:
-        summaries: Of each seed.
+        summaries: The summary of each seed; two or more.
 
     Returns:
-        The means, in the shape of a summary, with the standard deviations of
-        the sample in the same shape as `std`, and the summaries as `seeds`.
-        A figure that one of them lacks is None in both.
+        The means, in the shape of a summary. `std` holds the standard
+        deviations of the sample in the same shape, and `seeds` the summaries.
+        If a summary lacks a figure, mean and deviation of this figure are
+        None.
     """
     alone = [
         {k: v for k, v in summary.items() if k != 'rounds'}
@@ -98,35 +103,43 @@ def summary_of_seeds(summaries: Mapping[int, dict]) -> dict:
     ]
     seeds = {str(seed): summary for seed, summary in summaries.items()}
     return dict(
-        combined(alone, statistics.fmean),
-        std=combined(alone, statistics.stdev),
+        combine_dicts(alone, statistics.fmean),
+        std=combine_dicts(alone, statistics.stdev),
         seeds=seeds,
     )
 
 
-def combined(
+def combine_dicts(
     dicts: Sequence[dict], how: Callable[[Sequence[float]], float]
 ) -> dict:
-    """Combine numbers, or dicts of them, of equal shape; None stays None."""
-
-    def one(values: Sequence) -> dict | float | None:
-        """Combine the values of one key."""
-        if isinstance(values[0], dict):
-            return combined(values, how)
-        return None if None in values else how(values)
-
-    return {key: one([each.get(key) for each in dicts]) for key in dicts[0]}
-
-
-def comparison(summary: Mapping) -> str:
-    """Make the table of the paper's Table 1a.
+    """Combine dicts of numbers, or of such dicts, that have the same keys.
 
     Args:
-        summary: Of an experiment, or of several seeds.
+        dicts: The dicts.
+        how: The function that makes one number of several.
 
     Returns:
-        The table and a line each on the rounds, on the pseudo labels and on
-        the gap.
+        A dict of numbers of the same shape. It is None where a value is None.
+    """
+
+    def combine(values: Sequence) -> dict | float | None:
+        """Combine the values of one key."""
+        if isinstance(values[0], dict):
+            return combine_dicts(values, how)
+        return None if None in values else how(values)
+
+    return {key: combine([d.get(key) for d in dicts]) for key in dicts[0]}
+
+
+def format_comparison(summary: Mapping) -> str:
+    """Return a summary as text, with a table like the paper's Table 1a.
+
+    Args:
+        summary: The summary of an experiment, or of several seeds.
+
+    Returns:
+        The table, and one line each about the rounds, the pseudo labels and
+        the gap, as far as the summary has them.
     """
     table = Table(
         'model', 'trained on', title='Comparison on the validation set'
@@ -134,9 +147,13 @@ def comparison(summary: Mapping) -> str:
     for metric in METRICS:
         table.add_column(metric.removeprefix('bbox_'), justify='right')
     for model in (model for model in TRAINED if model in summary):
-        values = [cell(summary, model, metric) for metric in METRICS]
+        values = [format_cell(summary, model, metric) for metric in METRICS]
         table.add_row(model, TRAINED[model], *values)
-    lines = [format_table(table), *rounds_line(summary), labels_line(summary)]
+    lines = [
+        format_table(table),
+        *format_rounds(summary),
+        format_labels(summary),
+    ]
     if summary['gap_closed'] is not None:
         gap = f'gap from teacher to oracle closed: {summary["gap_closed"]:.0%}'
         if 'seeds' in summary:
@@ -145,16 +162,16 @@ def comparison(summary: Mapping) -> str:
     return '\n'.join(lines)
 
 
-def cell(summary: Mapping, model: str, metric: str) -> str:
-    """Write a metric in percent, with its deviation over seeds."""
+def format_cell(summary: Mapping, model: str, metric: str) -> str:
+    """Return a metric in percent; with several seeds, with its deviation."""
     text = f'{100 * summary[model][metric]:.1f}'
     if 'seeds' in summary:
         text += f' ± {100 * summary["std"][model][metric]:.1f}'
     return text
 
 
-def rounds_line(summary: Mapping) -> list[str]:
-    """Say what each round's student reached, if there were several."""
+def format_rounds(summary: Mapping) -> list[str]:
+    """Return a line about the students; none if there is only one round."""
     if 'rounds' not in summary:
         return []
     values = [
@@ -162,12 +179,12 @@ def rounds_line(summary: Mapping) -> list[str]:
     ]
     return [
         f'students of {len(values)} rounds: {", ".join(values)} mAP; the best '
-        'by these images is in the table'
+        'on these images is in the table'
     ]
 
 
-def labels_line(summary: Mapping) -> str:
-    """Say how many pseudo labels there are, and how good."""
+def format_labels(summary: Mapping) -> str:
+    """Return a line about the number of pseudo labels and their quality."""
     quality = summary['pseudo_labels']
     text = '{instances:,.0f} pseudo labels on {images:,.0f} images'
     if quality.get('precision') is not None:

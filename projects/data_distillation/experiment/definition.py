@@ -1,4 +1,4 @@
-"""An experiment: a folder of stage configs."""
+"""The definition of an experiment: a folder of stage configs."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,11 @@ class Experiment:
     """A folder of stage configs.
 
     Args:
-        folder: With `teacher.py`, `annotate.py`, `student.py` and, if wanted,
-            `supervised_long.py` and `oracle.py`.
-        models: Which of `TRAINED` to train.
-        options: Of every stage's config, as `--cfg-options` takes them.
+        folder: The folder with `teacher.py`, `annotate.py`, `student.py` and
+            the configs of the other models.
+        models: The names of the models to train, out of `TRAINED`.
+        options: The changes of all stage configs, as `--cfg-options` takes
+            them.
 
     Raises:
         FileNotFoundError: If a stage config does not exist.
@@ -47,32 +48,32 @@ class Experiment:
         return self.folder / f'{stage}.py'
 
     def load(self, stage: str) -> Config:
-        """Return the config of a stage, with the options."""
+        """Return the config of a stage, changed by the options."""
         cfg = Config.fromfile(self.config(stage))
         cfg.merge_from_dict(parse_options(self.options))
         return cfg
 
     def check(self, can_teach: bool = False) -> None:
-        """Find mistakes of the later stages before the first training.
+        """Find the mistakes in later stages before the first training.
 
         Args:
-            can_teach: Whether the student has to be a teacher, too.
+            can_teach: Whether the student must be able to be a teacher.
 
         Raises:
-            ValueError, FileNotFoundError: If the data of a stage cannot be
-                used.
-            CheckpointError: If the student cannot teach.
+            ValueError: If the data of a stage cannot be used.
+            FileNotFoundError: If a file of a stage does not exist.
+            CheckpointError: If the student cannot be a teacher.
         """
-        pseudo_label_key(self.load('student'))
+        find_pseudo_label_key(self.load('student'))
         truth = self.unlabeled_truth
         if truth and not Path(truth).is_file():
             raise FileNotFoundError(
                 f'`unlabeled_truth` of {self.config("annotate")} not found: '
-                f'{truth}, counted from the current folder {Path.cwd()}; '
-                'remove it where the truth is not known'
+                f'{truth}, relative to the current folder {Path.cwd()}; '
+                'remove it if the truth is not known'
             )
-        hook = self.detection_hook('annotate')
-        hook.check_data(self.images('annotate'))
+        hook = self.build_detection_hook('annotate')
+        hook.check_data(self.build_images('annotate'))
         if can_teach:
             self._check_student_can_teach()
 
@@ -85,30 +86,33 @@ class Experiment:
         except CheckpointError as error:
             raise CheckpointError(
                 f'the student of {self.config("student")} cannot be the next '
-                f'teacher, which is another model: {error}'
+                f'teacher, because the teacher is another model: {error}'
             ) from None
 
     @property
     def unlabeled_truth(self) -> str | None:
-        """The COCO file of the unlabeled images' labels, if known."""
+        """The COCO file of the true objects; None if they are not known."""
         return self.load('annotate').get('unlabeled_truth')
 
-    def images(self, stage: str) -> UnlabeledDataset:
-        """Build the images that a stage detects on."""
+    def build_images(self, stage: str) -> UnlabeledDataset:
+        """Build the data set of the images that a stage annotates."""
         cfg = self.load(stage)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         return DATASETS.build(cfg.test_dataloader.dataset)
 
-    def detection_hook(self, stage: str) -> DetectionHook:
-        """Build the hook that keeps a stage's detections.
+    def build_detection_hook(self, stage: str) -> DetectionHook:
+        """Build the hook that stores the detections of a stage.
+
+        Args:
+            stage: `annotate` or `validate`.
 
         Raises:
-            ValueError: If the config does not have exactly one.
+            ValueError: If the config does not have exactly one such hook.
         """
-        return self._detection_hook(stage)[1]
+        return self._build_detection_hook(stage)[1]
 
-    def _detection_hook(self, stage: str) -> tuple[int, DetectionHook]:
-        """Return the place of the hook in `custom_hooks`, and the hook."""
+    def _build_detection_hook(self, stage: str) -> tuple[int, DetectionHook]:
+        """Return the index of the hook in `custom_hooks`, and the hook."""
         expected = AnnotationHook if stage == 'annotate' else DetectionHook
         cfg = self.load(stage)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -125,14 +129,15 @@ class Experiment:
             )
         return found[0]
 
-    def validation_key(self) -> str | None:
+    def find_validation_key(self) -> str | None:
         """Find where `annotate.py` names detections on validation images.
 
         Returns:
-            The key with dots, for `--cfg-options`; None if selection does not
-            need them, or the experiment has no `validate.py` to make them.
+            The key with dots, for `--cfg-options`. It is None if selection
+            needs no such detections, or if there is no `validate.py` that
+            makes them.
         """
-        place, hook = self._detection_hook('annotate')
+        place, hook = self._build_detection_hook('annotate')
         is_made = self.config('validate').is_file()
         if not (hook.rules.validation and is_made):
             return None
@@ -140,27 +145,31 @@ class Experiment:
 
 
 def parse_options(options: Sequence[str]) -> dict:
-    """Return what `--cfg-options` makes of its arguments.
+    """Parse options as `--cfg-options` does.
 
     Args:
-        options: Such as `model.bbox_head.num_classes=3`.
+        options: The options, `model.bbox_head.num_classes=3`.
+
+    Returns:
+        Key with dots -> value.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument('--options', nargs='*', action=DictAction)
     return parser.parse_args(['--options', *options]).options or {}
 
 
-def pseudo_label_key(config: Config) -> str:
-    """Find where a student's config names the file of pseudo labels.
+def find_pseudo_label_key(config: Config) -> str:
+    """Find where the config of a student names the file of pseudo labels.
 
     Args:
-        config: The config.
+        config: The config of the student.
 
     Returns:
         The key with dots, for `--cfg-options`.
 
     Raises:
-        ValueError: If it does not name exactly one `pseudo_labels.json`.
+        ValueError: If the config does not name exactly one
+            `pseudo_labels.json`.
     """
     loader = config.train_dataloader
     keys = list(find_values(loader, 'train_dataloader'))
@@ -173,7 +182,12 @@ def pseudo_label_key(config: Config) -> str:
 
 
 def find_values(value: object, key: str) -> Iterator[str]:
-    """Yield the dotted keys of all values that name the pseudo-label file."""
+    """Yield the keys of all values that name the file of pseudo labels.
+
+    Args:
+        value: A part of a config.
+        key: The key of this part, with dots.
+    """
     children: list = []
     if isinstance(value, dict):
         children = list(value.items())

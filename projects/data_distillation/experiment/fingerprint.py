@@ -10,7 +10,7 @@ from mmengine.config import Config
 from ..files.atomic import write_json
 from ..files.digest import sha256_of
 
-# Of a config, what a training's weights depend on ...
+# The parts of a config that the weights of a training depend on.
 TRAINING_KEYS = (
     'default_scope',
     'model',
@@ -24,9 +24,10 @@ TRAINING_KEYS = (
     'load_from',
     'auto_scale_lr',
 )
-# ... and what an evaluation's metrics do.
+# The parts of a config that the metrics of an evaluation depend on.
 EVALUATION_KEYS = ('model', 'test_dataloader', 'test_evaluator', 'test_cfg')
-# What only decides how fast a result is there, and what is shown meanwhile.
+# Keys that change how fast a result is there and what is shown until then, but
+# not the result.
 NO_EFFECT = {
     'num_workers',
     'persistent_workers',
@@ -37,66 +38,69 @@ NO_EFFECT = {
     'checkpoint',
     'visualization',
 }
-# Beside the results.
+# The file beside the results.
 SETTINGS = 'settings.json'
 MAX_WIDTH = 60
 
 
-def training_settings(cfg: Config, seed: int | None) -> dict:
-    """Return what the weights of a training stage depend on.
+def collect_training_settings(cfg: Config, seed: int | None) -> dict:
+    """Return the settings that the weights of a training depend on.
 
     Args:
-        cfg: Its config.
-        seed: The random seed, if one is given.
+        cfg: The config of the training.
+        seed: The random seed; None if none is given.
     """
-    settings = chosen(cfg, TRAINING_KEYS)
-    return dict(settings, seed=seed, files=digests(cfg.train_dataloader))
+    settings = pick_keys(cfg, TRAINING_KEYS)
+    return dict(
+        settings, seed=seed, files=compute_digests(cfg.train_dataloader)
+    )
 
 
-def evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
-    """Return what the metrics of a model depend on.
+def collect_evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
+    """Return the settings that the metrics of a model depend on.
 
     Args:
-        cfg: Its config.
-        checkpoint: Its weights, which nothing changes in place.
+        cfg: The config of the model.
+        checkpoint: The weights of the model. Only their name counts, because
+            nothing changes them in place.
     """
-    settings = chosen(cfg, EVALUATION_KEYS)
-    files = digests([cfg.test_dataloader, cfg.test_evaluator])
+    settings = pick_keys(cfg, EVALUATION_KEYS)
+    files = compute_digests([cfg.test_dataloader, cfg.test_evaluator])
     return dict(settings, checkpoint=checkpoint.name, files=files)
 
 
-def chosen(cfg: Config, keys: Sequence[str]) -> dict:
-    """Return a part of a config, as it comes back from a JSON file."""
+def pick_keys(cfg: Config, keys: Sequence[str]) -> dict:
+    """Return some keys of a config as they come back from a JSON file."""
     part = {key: cfg.to_dict()[key] for key in keys if key in cfg}
-    return json.loads(json.dumps(without_effectless(part), default=str))
+    return json.loads(json.dumps(drop_effectless(part), default=str))
 
 
-def without_effectless(value: object) -> object:
-    """Leave out what `NO_EFFECT` names, at any depth."""
+def drop_effectless(value: object) -> object:
+    """Leave out the keys of `NO_EFFECT` at any depth."""
     if isinstance(value, Mapping):
         return {
-            key: without_effectless(one)
+            key: drop_effectless(one)
             for key, one in value.items()
             if key not in NO_EFFECT
         }
     if isinstance(value, (list, tuple)):
-        return [without_effectless(one) for one in value]
+        return [drop_effectless(one) for one in value]
     return value
 
 
-def digests(value: object) -> dict[str, str | None]:
+def compute_digests(value: object) -> dict[str, str | None]:
     """Return the SHA-256 of every annotation file that a config names.
 
     Args:
-        value: A part of a config, such as a data loader.
+        value: A part of a config, for example a data loader.
 
     Returns:
-        By path; None for a file that is not there.
+        Path -> digest; None for a file that does not exist.
     """
-    return {file: sha256_of(file) for file in annotation_files(value)}
+    return {file: sha256_of(file) for file in find_annotation_files(value)}
 
 
-def annotation_files(value: object) -> Iterator[str]:
+def find_annotation_files(value: object) -> Iterator[str]:
     """Yield the path of every `ann_file` in a part of a config."""
     if isinstance(value, Mapping):
         if isinstance(value.get('ann_file'), str) and value['ann_file']:
@@ -105,49 +109,63 @@ def annotation_files(value: object) -> Iterator[str]:
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for one in value:
-            yield from annotation_files(one)
+            yield from find_annotation_files(one)
 
 
 def write_settings(folder: Path, settings: dict) -> None:
-    """Keep the settings of a stage's results, which are to come."""
+    """Write the settings of the results that a stage will have.
+
+    Args:
+        folder: The work folder of the stage.
+        settings: The settings, as JSON has them.
+    """
     write_json(folder / SETTINGS, settings)
 
 
-def written_settings(folder: Path) -> dict | None:
-    """Return the settings of the results in a folder; None if there are none.
+def read_settings(folder: Path) -> dict | None:
+    """Return the settings of the results in a folder.
 
     Args:
-        folder: Of a stage.
+        folder: The work folder of a stage.
+
+    Returns:
+        The settings; None if there are no results.
     """
     file = folder / SETTINGS
     return json.loads(file.read_bytes()) if file.is_file() else None
 
 
-def changes(folder: Path, settings: dict) -> list[str]:
-    """Say what differs from the settings of the results in a folder.
+def find_changes(folder: Path, settings: dict) -> list[str]:
+    """Find what differs from the settings of the results in a folder.
 
     Args:
-        folder: Of a stage.
-        settings: Of now, as JSON has them.
+        folder: The work folder of a stage.
+        settings: The present settings, as JSON has them.
 
     Returns:
-        A text for each; empty if nothing differs, or there are no results.
+        A text for each difference. There is none if nothing differs or the
+        folder has no results.
     """
-    written = written_settings(folder)
+    written = read_settings(folder)
     if written is None:
         return []
-    before, now = dict(leaves(written)), dict(leaves(settings))
+    before, now = dict(walk_leaves(written)), dict(walk_leaves(settings))
     return [
-        changed(key, before.get(key), now.get(key))
+        describe_change(key, before.get(key), now.get(key))
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     ]
 
 
-def leaves(
+def walk_leaves(
     value: object, key: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Yield what has no parts, and under which keys it is."""
+    """Yield each value that has no parts, with the keys that lead to it.
+
+    Args:
+        value: Dicts and lists within each other.
+        key: The keys that lead to this value.
+    """
     children: Sequence[tuple[object, object]] = ()
     if isinstance(value, dict):
         children = list(value.items())
@@ -156,11 +174,19 @@ def leaves(
     if not children:
         yield key, value
     for name, child in children:
-        yield from leaves(child, (*key, str(name)))
+        yield from walk_leaves(child, (*key, str(name)))
 
 
-def changed(key: tuple[str, ...], before: object, now: object) -> str:
-    """Say what has changed; of a file, only that it has."""
+def describe_change(key: tuple[str, ...], before: object, now: object) -> str:
+    """Return a text about a change.
+
+    For a file, it does not say what has changed in it.
+
+    Args:
+        key: The keys that lead to the value.
+        before: The value in the earlier settings; None if there is none.
+        now: The value in the present settings; None if there is none.
+    """
     if key[0] == 'files' and before and now:
         return f'{key[-1]} has changed'
     values = (
@@ -171,13 +197,13 @@ def changed(key: tuple[str, ...], before: object, now: object) -> str:
 
 
 def set_aside(folder: Path) -> Path:
-    """Move a stage's results away, where nothing reads them.
+    """Move the results of a stage to where nothing reads them.
 
     Args:
-        folder: Of a stage.
+        folder: The work folder of the stage.
 
     Returns:
-        Where they are: `replaced/`, beside the folder.
+        The new folder of the results, in `replaced/` beside the old one.
     """
     places = folder.parent / 'replaced'
     places.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""How the processes of an experiment's stages are started."""
+"""The commands that start the processes of a stage."""
 
 import os
 from collections.abc import Sequence
@@ -8,24 +8,26 @@ from pathlib import Path
 import torch
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools'
-# Each needs the memory of a detector, and there may be many cores.
+# Each process needs memory for a detector, and there may be many cores.
 MAX_CPU_PROCESSES = 8
-# Slurm places so many tasks on a node, if the environment says nothing.
+# The number of tasks on a Slurm node, unless the environment names another.
 GPUS_PER_NODE = 8
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """Starts `tools/train.py` and `tools/test.py`, as MMDetection's users do.
+    """Makes the commands that call `tools/train.py` and `tools/test.py`.
+
+    They are the commands that users of MMDetection know.
 
     Args:
         name: `'none'`, `'pytorch'` (`tools/dist_*.sh`, on this machine) or
             `'slurm'` (`tools/slurm_*.sh`, which read their environment).
-        num_processes: How many train and annotate.
-        partition: Slurm's.
+        num_processes: The number of processes that train and annotate.
+        partition: The partition of Slurm; None for other launchers.
 
     Raises:
-        ValueError: If these do not fit together.
+        ValueError: If these arguments do not fit together.
     """
 
     name: str = 'none'
@@ -49,10 +51,11 @@ class Launcher:
             )
 
     def for_annotation(self) -> 'Launcher':
-        """Return the launcher that annotates.
+        """Return the launcher for annotation.
 
-        On a CPU it has more processes, up to `MAX_CPU_PROCESSES`: each image
-        is on its own, while there is nothing to gain from training in several.
+        On a CPU it starts at least one process for each core, up to
+        `MAX_CPU_PROCESSES`. Images are annotated independently, so this is
+        faster; training on a CPU gains nothing from several processes.
         """
         if self.name == 'slurm' or torch.cuda.is_available():
             return self
@@ -66,9 +69,9 @@ class Launcher:
         """Return the command that trains.
 
         Args:
-            config: Of the stage.
-            work_dir: Where its results go.
-            *flags: Of `tools/train.py`.
+            config: The config of the stage.
+            work_dir: The folder of the results.
+            *flags: Other arguments of `tools/train.py`.
         """
         if self.name == 'slurm':
             return self._slurm('train', config, work_dir, *flags)
@@ -80,10 +83,10 @@ class Launcher:
         """Return the command that annotates or evaluates.
 
         Args:
-            config: Of the stage.
-            checkpoint: Of the model.
-            work_dir: Where its results go.
-            *flags: Of `tools/test.py`.
+            config: The config of the stage.
+            checkpoint: The checkpoint of the model.
+            work_dir: The folder of the results.
+            *flags: Other arguments of `tools/test.py`.
         """
         if self.name == 'slurm':
             return self._slurm(
@@ -102,7 +105,7 @@ class Launcher:
         if self.num_processes > 1:
             script = TOOLS / f'dist_{tool}.sh'
             command = [script, *what, self.num_processes]
-        return as_texts([*command, '--work-dir', work_dir, *flags])
+        return to_texts([*command, '--work-dir', work_dir, *flags])
 
     def _slurm(self, tool: str, config: Path, *rest: str | Path) -> list[str]:
         per_node = min(self.num_processes, GPUS_PER_NODE)
@@ -113,9 +116,9 @@ class Launcher:
         script = TOOLS / f'slurm_{tool}.sh'
         job = config.stem
         command = ['env', *environment, script, self.partition, job, config]
-        return as_texts([*command, *rest])
+        return to_texts([*command, *rest])
 
 
-def as_texts(parts: Sequence[object]) -> list[str]:
-    """Return the parts of a command as texts."""
+def to_texts(parts: Sequence[object]) -> list[str]:
+    """Return the parts of a command as strings."""
     return [str(part) for part in parts]

@@ -1,4 +1,4 @@
-"""The log of an experiment: what was run and why, on stdout and in a file."""
+"""The log of an experiment, on standard output and in a file."""
 
 import logging
 import sys
@@ -8,18 +8,18 @@ LOG = logging.getLogger('distill')
 
 
 def log_to(file: Path) -> None:
-    """Show what is logged, and append it to a file with the time.
+    """Print what is logged, and append it to a file with the time.
 
     Args:
-        file: Its folder is made.
+        file: The file. Its folder is made if it does not exist.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    shown = logging.StreamHandler(sys.stdout)
+    screen = logging.StreamHandler(sys.stdout)
     kept = logging.FileHandler(file, encoding='utf-8')
     kept.setFormatter(
         logging.Formatter('%(asctime)s %(message)s', '%Y-%m-%d %H:%M:%S')
     )
-    LOG.handlers = [shown, kept]
+    LOG.handlers = [screen, kept]
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
 

@@ -2,8 +2,7 @@
 
 PSEUDO_LABELS = 'pseudo_labels.json'
 
-
-# Evaluated models, in the order of the table, with what they stand for.
+# The trained models in the order of the table, and what each is trained on.
 TRAINED = {
     'teacher': 'labeled: lower bound',
     'supervised_long': "labeled, student's schedule",

@@ -1,4 +1,4 @@
-"""The plan of an experiment: what is to be done, and what it will take."""
+"""The plan of an experiment: what is left to do, and how long it takes."""
 
 import json
 import re
@@ -15,14 +15,15 @@ from rich.table import Table
 from ..detections.store import DetectionStore
 from ..text import format_duration, format_table
 from ..training.resume import find_last_checkpoint
-from .fingerprint import changes
+from .fingerprint import find_changes
 from .names import PSEUDO_LABELS
-from .process import StageError, environment
+from .process import StageError, make_environment
 from .run import Distillation, round_dir
-from .stages import FINISHED, Stages, cfg_options, finished_checkpoint
+from .stages import FINISHED, Stages, make_cfg_options, require_checkpoint
 
+# The number of characters that are shown of the output of a failed command.
 MAX_OUTPUT = 3000
-# Iterations that are measured, after so many in which layers warm up.
+# The number of iterations that are measured, after some that warm up layers.
 NUM_MEASURED, NUM_WARM_UP = 4, 2
 RATE = re.compile(r'measured on \d+ images: ([\d.]+) images/s')
 
@@ -32,10 +33,10 @@ class Step:
     """A stage of the plan.
 
     Args:
-        name: What to call it.
-        text: What is to be done, or that it is done.
-        iterations: How many to train.
-        images: How many to annotate.
+        name: The name of the stage in the table.
+        text: What is left to do, or `done`.
+        iterations: The number of iterations left to train.
+        images: The number of images left to annotate.
     """
 
     name: str
@@ -44,107 +45,120 @@ class Step:
     images: int = 0
 
 
-def plan(runs: Sequence[Distillation]) -> str:
-    """Say what runs would do, and measure what they would take.
+def make_plan(runs: Sequence[Distillation]) -> str:
+    """Plan runs of an experiment, and measure how long they would take.
 
-    A few iterations and images are run, with results in a folder that is
-    deleted; nothing of the work folders is changed.
+    A few iterations and images are run. Their results go to a folder that is
+    deleted, and the work folders stay as they are.
 
     Args:
-        runs: What would be run, one after the other, of one experiment.
+        runs: The runs, which would follow one another; all of one experiment.
 
     Returns:
-        A table of the stages for each run, and the time of all.
+        A table of the stages for each run, and the time of all runs.
 
     Raises:
         StageError: If a measurement fails.
-        ValueError, FileNotFoundError: See `Experiment.check`.
+        ValueError: See `Experiment.check` and `count_iterations`.
+        FileNotFoundError: See `Experiment.check`.
     """
     stages = runs[0].stages
     stages.experiment.check(runs[0].num_rounds > 1)
-    found = {run.work_dir: list(steps(run)) for run in runs}
+    found = {run.work_dir: list(list_steps(run)) for run in runs}
     every = [step for one in found.values() for step in one]
-    rates = Rates.measured(stages, every)
-    total = format_duration(sum(map(rates.seconds, every)))
+    rates = Rates.measure(stages, every)
+    total = format_duration(sum(map(rates.estimate, every)))
     tables = [
-        table_of(work_dir, one, rates) for work_dir, one in found.items()
+        format_run(work_dir, one, rates) for work_dir, one in found.items()
     ]
     return '\n'.join([*tables, f'in all {total}; {rates}'])
 
 
-def table_of(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
-    """Make the table of one run."""
+def format_run(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
+    """Return the table of one run as text."""
     table = Table('stage', 'to do', title=f'Plan: {work_dir}')
     table.add_column('time', justify='right')
     for step in found:
-        time = format_duration(rates.seconds(step))
-        table.add_row(step.name, step.text, time)
+        table.add_row(
+            step.name, step.text, format_duration(rates.estimate(step))
+        )
     return format_table(table)
 
 
-def steps(distillation: Distillation) -> Iterator[Step]:
-    """Yield the stages in the order in which they would run."""
+def list_steps(distillation: Distillation) -> Iterator[Step]:
+    """Yield the stages of a run in the order in which they would run."""
     stages, work_dir = distillation.stages, distillation.work_dir
-    step = training_step(stages, 'teacher', work_dir / 'teacher')
+    step = plan_training(stages, 'teacher', work_dir / 'teacher')
     yield step
     folder = work_dir / 'teacher'
     for number in range(1, distillation.num_rounds + 1):
-        # Of a training that goes on, others come.
+        # A training that goes on will have another checkpoint.
         teacher = None if step.iterations else find_last_checkpoint(folder)
         folder = round_dir(work_dir, number) / 'student'
         name = f'round {number}: ' if distillation.num_rounds > 1 else ''
-        annotation = annotation_step(
+        annotation = plan_annotation(
             stages, f'{name}annotate', folder.with_name('annotate'), teacher
         )
         yield annotation
-        step = student_step(stages, f'{name}student', folder, annotation)
+        step = plan_student(stages, f'{name}student', folder, annotation)
         yield step
     for model in stages.experiment.models:
         if model not in ('teacher', 'student'):
-            yield training_step(stages, model, work_dir / model)
+            yield plan_training(stages, model, work_dir / model)
 
 
-def student_step(
+def plan_student(
     stages: Stages, name: str, folder: Path, annotation: Step
 ) -> Step:
-    """Say what a student has to do: all of it, if its labels are to come."""
+    """Return what is left to train of a student.
+
+    If its labels are not there yet, nothing is done yet.
+
+    Args:
+        stages: The stages of the run.
+        name: The name of the step.
+        folder: The work folder of the student.
+        annotation: The step before it.
+    """
     labels = folder.with_name('annotate') / PSEUDO_LABELS
     if annotation.images or not labels.is_file():
-        total = num_iterations(stages, 'student')
+        total = count_iterations(stages, 'student')
         return Step(name, f'{total:,} iterations', total)
-    return replace(training_step(stages, 'student', folder, labels), name=name)
+    return replace(plan_training(stages, 'student', folder, labels), name=name)
 
 
-def num_iterations(stages: Stages, stage: str) -> int:
-    """Return the length of a training.
+def count_iterations(stages: Stages, stage: str) -> int:
+    """Return the number of iterations of a whole training.
 
     Raises:
-        ValueError: If it is not counted in iterations.
+        ValueError: If the config counts epochs.
     """
     train_cfg = stages.experiment.load(stage).train_cfg
     if 'max_iters' not in train_cfg:
         raise ValueError(
-            f'{stage}.py counts epochs: no plan can be made, got '
-            f'train_cfg={dict(train_cfg)}; stages of data distillation count '
-            'iterations (IterBasedTrainLoop)'
+            f'{stage}.py must count iterations (IterBasedTrainLoop) for a '
+            f'plan, got train_cfg={dict(train_cfg)}, which counts epochs'
         )
     return train_cfg.max_iters
 
 
-def training_step(
+def plan_training(
     stages: Stages, stage: str, folder: Path, labels: Path | None = None
 ) -> Step:
-    """Say what a training stage has to do.
+    """Return what is left to train of a model.
 
     Args:
-        stages: How it would run.
-        stage: Its name.
-        folder: Its work folder.
-        labels: The pseudo labels of a student.
+        stages: The stages of the run.
+        stage: The name of the model, one of `TRAINED`.
+        folder: The work folder of the stage.
+        labels: The file of pseudo labels; None for other models than the
+            student.
     """
-    total = num_iterations(stages, stage)
+    total = count_iterations(stages, stage)
     text = f'{total:,} iterations'
-    if reasons := changes(folder, stages.training_settings(stage, labels)):
+    if reasons := find_changes(
+        folder, stages.collect_training_settings(stage, labels)
+    ):
         return Step(stage, f'{text}, again: {reasons[0]}', total)
     if (folder / FINISHED).is_file():
         return Step(stage, 'done')
@@ -155,20 +169,20 @@ def training_step(
     return Step(stage, text, total - done)
 
 
-def annotation_step(
+def plan_annotation(
     stages: Stages, name: str, folder: Path, teacher: Path | None
 ) -> Step:
-    """Say what annotation has to do.
+    """Return what is left to annotate.
 
     Args:
-        stages: How it would run.
-        name: Of the step.
-        folder: Its work folder.
-        teacher: The checkpoint; None if it is to come.
+        stages: The stages of the run.
+        name: The name of the step.
+        folder: The work folder of the annotation.
+        teacher: The checkpoint of the teacher; None if it is not there yet.
     """
-    names = stages.experiment.images('annotate').image_ids()
+    names = stages.experiment.build_images('annotate').image_ids()
     done: set[str] = set()
-    if teacher and not stages.outdated('annotate', folder, teacher):
+    if teacher and not stages.find_outdated_keys('annotate', folder, teacher):
         done = names.keys() & DetectionStore(folder / 'detections').images()
     num_left = len(names) - len(done)
     if not num_left:
@@ -178,22 +192,23 @@ def annotation_step(
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast stages are.
+    """The time that trainings and annotations take.
 
     Args:
-        iteration: Seconds of an iteration of training; 0 if none is left.
-        image: Seconds of an image that is annotated, likewise.
+        iteration: The seconds of an iteration of training; 0 if nothing is
+            left to do.
+        image: The seconds of an annotated image; 0 if none is left.
     """
 
     iteration: float
     image: float
 
     @classmethod
-    def measured(cls, stages: Stages, found: Sequence[Step]) -> 'Rates':
-        """Measure what is needed for some steps.
+    def measure(cls, stages: Stages, found: Sequence[Step]) -> 'Rates':
+        """Measure the times that some steps need.
 
         Args:
-            stages: How they would run.
+            stages: The stages of the run.
             found: The steps.
 
         Raises:
@@ -202,39 +217,39 @@ class Rates:
         iteration = image = 0.0
         with tempfile.TemporaryDirectory() as folder:
             if any(step.iterations or step.images for step in found):
-                iteration = time_iteration(stages, Path(folder))
+                iteration = measure_iteration(stages, Path(folder))
             if any(step.images for step in found):
-                teacher = finished_checkpoint(Path(folder))
-                image = time_image(stages, Path(folder), teacher)
+                teacher = require_checkpoint(Path(folder))
+                image = measure_image(stages, Path(folder), teacher)
         return cls(iteration, image)
 
-    def seconds(self, step: Step) -> float:
-        """Return how long a step takes."""
+    def estimate(self, step: Step) -> float:
+        """Return how many seconds a step takes."""
         return step.iterations * self.iteration + step.images * self.image
 
     def __str__(self) -> str:
-        """Say what was measured."""
+        """Return what was measured, as text."""
         texts = []
         if self.iteration:
             texts.append(f'{self.iteration:.2f} s an iteration')
         if self.image:
             texts.append(f'{self.image:.2f} s an image')
         measured = f'measured: {", ".join(texts)}; ' if texts else ''
-        return f'{measured}starts and evaluations come on top'
+        return f'{measured}starting and evaluating take extra time'
 
 
-def time_iteration(stages: Stages, folder: Path) -> float:
-    """Train a teacher for a few iterations.
+def measure_iteration(stages: Stages, folder: Path) -> float:
+    """Measure an iteration by training a teacher for a few of them.
 
     Args:
-        stages: How.
-        folder: Where its checkpoint goes.
+        stages: The stages of the run.
+        folder: The folder that the checkpoint goes to.
 
     Returns:
-        Seconds of an iteration, the median.
+        The median of the seconds of an iteration.
 
     Raises:
-        StageError: If it fails.
+        StageError: If the training fails.
     """
     num = NUM_WARM_UP + NUM_MEASURED
     options = (
@@ -246,28 +261,30 @@ def time_iteration(stages: Stages, folder: Path) -> float:
         *stages.experiment.options,
     )
     config = stages.experiment.config('teacher')
-    output_of(stages.launcher.train(config, folder, *cfg_options(*options)))
+    capture_output(
+        stages.launcher.train(config, folder, *make_cfg_options(*options))
+    )
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
     times = [line['time'] for line in lines if 'loss' in line]
     return statistics.median(times[NUM_WARM_UP:])
 
 
-def time_image(stages: Stages, folder: Path, teacher: Path) -> float:
-    """Annotate a few images.
+def measure_image(stages: Stages, folder: Path, teacher: Path) -> float:
+    """Measure annotation by annotating a few images.
 
     Args:
-        stages: How.
-        folder: Where results would go.
-        teacher: A checkpoint: how good it is matters little for the time.
+        stages: The stages of the run.
+        folder: The folder that results would go to.
+        teacher: A checkpoint. Its quality matters little for the time.
 
     Returns:
-        Seconds of an image, by all processes together.
+        The seconds of an image, with all processes at work.
 
     Raises:
-        StageError: If it fails.
+        StageError: If the annotation fails.
     """
-    options = cfg_options(*stages.experiment.options)
+    options = make_cfg_options(*stages.experiment.options)
     command = stages.launcher.for_annotation().test(
         stages.experiment.config('annotate'),
         teacher,
@@ -275,17 +292,20 @@ def time_image(stages: Stages, folder: Path, teacher: Path) -> float:
         '--dry-run',
         *options,
     )
-    return 1 / images_per_second(output_of(command))
+    return 1 / parse_speed(capture_output(command))
 
 
-def images_per_second(output: str) -> float:
+def parse_speed(output: str) -> float:
     """Return the speed that a trial of annotation has measured.
 
     Args:
         output: What `tools/test.py --dry-run` has printed.
 
+    Returns:
+        Images per second, of all processes together.
+
     Raises:
-        StageError: If it says no speed.
+        StageError: If the output names no speed.
     """
     match = RATE.search(output)
     if match is None:
@@ -296,15 +316,15 @@ def images_per_second(output: str) -> float:
     return float(match[1])
 
 
-def output_of(command: Sequence[str]) -> str:
-    """Run a command and return what it prints.
+def capture_output(command: Sequence[str]) -> str:
+    """Run a command and return its output.
 
     Raises:
-        StageError: If it fails, with the end of what it printed.
+        StageError: If the command fails, with the end of its output.
     """
     done = subprocess.run(
         command,
-        env=environment(),
+        env=make_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""Bars for people who look on: how far a stage is, and the time left."""
+"""Progress bars: how far a stage is, and how much time is left."""
 
 import json
 import threading
@@ -19,8 +19,8 @@ from rich.progress import (
 from ..detections.shards import ShardError, count_rows
 
 SECONDS_BETWEEN_LOOKS = 1.0
-# MMEngine writes every 50 iterations, and a shard may take a minute: a rate
-# needs more than one of these.
+# MMEngine logs every 50 iterations, and a shard may take a minute. A rate must
+# cover several of them.
 SECONDS_OF_RATE = 600.0
 COLUMNS = (
     TextColumn('{task.description}'),
@@ -37,20 +37,18 @@ class TrainedIterations:
     """Counts the iterations that a training has logged.
 
     Args:
-        folder: Its work folder.
+        folder: The work folder of the training.
     """
 
     folder: Path
 
     def __call__(self) -> int:
-        """Return the last logged iteration; 0 if there is none."""
+        """Return the last iteration that is logged; 0 if there is none."""
         logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
         lines = logs[-1].read_text().splitlines() if logs else []
-        for line in reversed(lines):
-            # The last line may be half written. Validations count epochs.
-            if line.endswith('}') and 'loss' in (record := json.loads(line)):
-                return record['step']
-        return 0
+        # The last line may not be complete.
+        whole = [line for line in lines if line.endswith('}')]
+        return json.loads(whole[-1]).get('step', 0) if whole else 0
 
 
 @dataclass(frozen=True)
@@ -58,31 +56,31 @@ class StoredImages:
     """Counts the images whose detections are on disk.
 
     Args:
-        folder: Of the shards.
+        folder: The folder of the shards.
     """
 
     folder: Path
     _rows: dict[Path, int] = field(default_factory=dict)
 
     def __call__(self) -> int:
-        """Return how many there are, by all processes."""
+        """Return the number of images that all processes have stored."""
         for shard in (
             set(self.folder.glob('[!.]*.parquet')) - self._rows.keys()
         ):
             try:
                 self._rows[shard], _ = count_rows(shard)
-            except ShardError:  # Annotation names it.
+            except ShardError:  # Annotation reports it.
                 self._rows[shard] = 0
         return sum(self._rows.values())
 
 
 @dataclass(frozen=True)
 class Counter:
-    """How far a stage is.
+    """The progress of a stage.
 
     Args:
-        count: Says it.
-        total: Where it will end; None if that is not known.
+        count: Returns how many iterations or images are done.
+        total: The number of iterations or images; None if it is not known.
     """
 
     count: Callable[[], int]
@@ -90,12 +88,12 @@ class Counter:
 
 
 @contextmanager
-def shown(stage: str, counter: Counter | None) -> Iterator[None]:
-    """Show a bar on the terminal as long as a stage runs.
+def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
+    """Show a bar on the terminal while a stage runs.
 
     Args:
-        stage: Its name.
-        counter: How far it is; None if nothing says it.
+        stage: The name of the stage.
+        counter: The progress of the stage; None if nothing measures it.
     """
     counter = counter or Counter(int, None)
     is_over = threading.Event()

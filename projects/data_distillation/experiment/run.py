@@ -1,4 +1,4 @@
-"""Runs an experiment, from teacher to table."""
+"""Runs an experiment from the teacher to the comparison."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,21 +7,21 @@ from pathlib import Path
 
 from ..coco.evaluation import pseudo_label_quality
 from ..files.atomic import write_json
-from .comparison import summary_of, summary_of_seeds
+from .comparison import summarize, summarize_seeds
 from .log import say
 from .stages import Stages
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """An experiment and where its results go.
+    """A run of an experiment.
 
     Args:
-        stages: What to run.
-        work_dir: One folder per stage goes here, those of the second round
-            and later into `round2/` and so on.
-        num_rounds: How often to annotate and train a student, at most: each
-            student is the teacher of the next round.
+        stages: The stages of the experiment.
+        work_dir: The folder of the results. It has one folder per stage; the
+            stages of the second round are in `round2/` and so on.
+        num_rounds: The largest number of rounds, 1 or more. A round annotates
+            and trains a student, which is the teacher of the next round.
     """
 
     stages: Stages
@@ -29,54 +29,63 @@ class Distillation:
     num_rounds: int = 1
 
     def run(self) -> dict:
-        """Run all stages that are not finished, and compare.
+        """Run all stages that are not finished, and compare the models.
 
         Returns:
-            The summary, which is in `work_dir/summary.json` too, see
-            `comparison.summary_of`.
+            The summary, see `comparison.summarize`. It is also written to
+            `work_dir/summary.json`.
 
         Raises:
             StageError: If a stage fails, or its folder holds results of
-                another seed. Run again, it goes on there.
-            ValueError, FileNotFoundError: Before the first training, if the
-                data of a later stage cannot be used.
+                another seed. The next call goes on with this stage.
+            ValueError: If the data of a later stage cannot be used; before
+                the first training.
+            FileNotFoundError: If a file of a later stage does not exist;
+                before the first training.
         """
         experiment = self.stages.experiment
         experiment.check(can_teach=self.num_rounds > 1)
         teacher = self.stages.train('teacher', self.work_dir / 'teacher')
-        rounds = self._rounds(teacher)
-        models = {'teacher': self._evaluated('teacher', teacher)}
+        rounds = self._run_rounds(teacher)
+        models = {'teacher': self._evaluate('teacher', teacher)}
         for model in experiment.models:
             if model not in ('teacher', 'student'):
                 checkpoint = self.stages.train(model, self.work_dir / model)
-                models[model] = self._evaluated(model, checkpoint)
-        summary = summary_of(models, rounds)
+                models[model] = self._evaluate(model, checkpoint)
+        summary = summarize(models, rounds)
         write_json(self.work_dir / 'summary.json', summary)
         return summary
 
-    def _evaluated(self, model: str, checkpoint: Path) -> dict:
+    def _evaluate(self, model: str, checkpoint: Path) -> dict:
         return self.stages.evaluate(model, checkpoint.parent, checkpoint)
 
-    def _rounds(self, teacher: Path) -> list[dict]:
-        """Annotate and train students until validation gains no more."""
+    def _run_rounds(self, teacher: Path) -> list[dict]:
+        """Run rounds until a student is not better than its teacher.
+
+        Args:
+            teacher: The checkpoint of the first teacher.
+
+        Returns:
+            The result of each round, see `comparison.summarize`.
+        """
         rounds: list[dict] = []
-        before = self._evaluated('teacher', teacher)
+        before = self._evaluate('teacher', teacher)
         for number in range(1, self.num_rounds + 1):
             folder = round_dir(self.work_dir, number)
             labels = self.stages.annotate(folder / 'annotate', teacher)
-            quality = self._label_quality(labels)
+            quality = self._measure_labels(labels)
             warn_of_no_labels(quality)
             teacher = self.stages.train('student', folder / 'student', labels)
-            after = self._evaluated('student', teacher)
+            after = self._evaluate('student', teacher)
             rounds.append(dict(student=after, pseudo_labels=quality))
-            if number == self.num_rounds or not gains(before, after):
+            if number == self.num_rounds or not is_better(before, after):
                 break
-            say(f'\nround {number + 1}: the student is the teacher')
+            say(f'\nround {number + 1}: the student is now the teacher')
             before = after
         return rounds
 
-    def _label_quality(self, labels: Path) -> dict:
-        """Compare with the truth, if `annotate.py` names `unlabeled_truth`."""
+    def _measure_labels(self, labels: Path) -> dict:
+        """Count the labels; if the truth is known, measure their quality."""
         truth = self.stages.experiment.unlabeled_truth
         if truth:
             return pseudo_label_quality(labels, truth)
@@ -88,39 +97,45 @@ class Distillation:
 
 
 def warn_of_no_labels(quality: dict) -> None:
-    """Say what it means if there is no pseudo label at all."""
+    """Log a warning if there is no pseudo label at all."""
     if not quality['instances']:
         say(
-            f'warning: not one pseudo label on {quality["images"]:,} images: '
-            'the student takes them for background, and a pipeline that drops '
-            'images without labels fails. Train the teacher for longer, or '
-            'select from a lower score (docs/selection.md)'
+            f'warning: there is no pseudo label on {quality["images"]:,} '
+            'images. The student takes them for background, and a pipeline '
+            'that drops images without labels fails. Train the teacher '
+            'longer, or select with a lower score (docs/selection.md)'
         )
 
 
-def gains(teacher: dict, student: dict) -> bool:
-    """Say whether a student is better than its teacher."""
+def is_better(teacher: dict, student: dict) -> bool:
+    """Return whether a student is better than its teacher; log if not.
+
+    Args:
+        teacher: The metrics of the teacher.
+        student: The metrics of the student.
+    """
     before, after = (model['bbox_mAP'] for model in (teacher, student))
     if after <= before:
         say(
             f'no further round: the student has {100 * after:.1f} mAP, its '
-            f'teacher {100 * before:.1f}'
+            f'teacher has {100 * before:.1f}'
         )
     return after > before
 
 
 def round_dir(work_dir: Path, number: int) -> Path:
-    """Return where the results of a round go, counted from 1."""
+    """Return the folder of the results of a round; rounds count from 1."""
     return work_dir / f'round{number}' if number > 1 else work_dir
 
 
-def per_seed(
+def make_seed_runs(
     distillation: Distillation, seeds: Sequence[int]
 ) -> dict[int, Distillation]:
-    """Return what is run with each seed, in a folder of its own.
+    """Return the run for each seed.
 
     Args:
-        distillation: With any seed; `seed0/` and so on go to its work folder.
+        distillation: The run to repeat. The results with seed 0 are in the
+            folder `seed0/` of its work folder, and so on.
         seeds: The seeds.
     """
     return {
@@ -137,19 +152,21 @@ def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
     """Run an experiment with several seeds.
 
     Args:
-        runs: By seed, two or more, see `per_seed`.
-        work_dir: Where the summary goes, `summary.json`.
+        runs: Seed -> run, two or more, see `make_seed_runs`.
+        work_dir: The folder that `summary.json` is written to.
 
     Returns:
-        The summary, see `comparison.summary_of_seeds`.
+        The summary, see `comparison.summarize_seeds`.
 
     Raises:
-        StageError, ValueError, FileNotFoundError: See `Distillation.run`.
+        StageError: See `Distillation.run`.
+        ValueError: See `Distillation.run`.
+        FileNotFoundError: See `Distillation.run`.
     """
     summaries = {}
     for seed, one in runs.items():
         say(f'\nseed {seed}')
         summaries[seed] = one.run()
-    summary = summary_of_seeds(summaries)
+    summary = summarize_seeds(summaries)
     write_json(work_dir / 'summary.json', summary)
     return summary

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..experiment.comparison import newest_metrics
+from ..experiment.comparison import read_newest_metrics
 from ..experiment.names import TRAINED
 
 # MMEngine names the folder of a run after the time of its start.
@@ -25,13 +25,13 @@ class Stage:
     Args:
         name: The name of its folder in the work folder, such as `teacher` or
             `round2/student`.
-        seconds: The time from the first to the last line of the log, added up
-            over all runs; None if there is no log.
-        losses: The iteration and the total loss of each record, ascending.
-        validation: The iteration and the box mAP of each validation during
-            training, ascending.
-        metrics: The metrics of the last evaluation, see `newest_metrics`; None
-            if there is none.
+        seconds: From the first to the last line of the logs, over all runs;
+            None if there is no log.
+        losses: Iteration and total loss, ascending.
+        validation: Iteration and box mAP of the validations while it was
+            trained.
+        metrics: The metrics of the last evaluation, see
+            `read_newest_metrics`; None if there is none.
     """
 
     name: str
@@ -92,7 +92,7 @@ def read_stage(work_dir: Path, name: str) -> Stage:
         sum_logged_seconds(folder),
         losses,
         validation,
-        newest_metrics(folder / 'test'),
+        read_newest_metrics(folder / 'test'),
     )
 
 

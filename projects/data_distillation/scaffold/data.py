@@ -10,7 +10,7 @@ from ..annotation.dataset import check_unique, list_images
 from ..coco.reading import CocoError, read_coco
 from ..coco.schema import find_name_error
 from ..coco.splits import split_coco
-from ..convert.folders import lines_of
+from ..convert.folders import read_lines
 from ..files.atomic import write_json
 from .plan import Data, Images
 
@@ -203,7 +203,7 @@ def read_image_list(
         raise FileNotFoundError(
             f'list of unlabeled images not found: {source}'
         )
-    names = lines_of(source)
+    names = read_lines(source)
     if not names:
         raise ValueError(
             f'{source} lists no image: write one file name on each line'

@@ -190,18 +190,16 @@ RULE_OPTIONS = (
 OPTIONS = (*RULE_OPTIONS, *SELECTOR_OPTIONS, *FILTER_OPTIONS)
 
 
-def add_options(
-    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
-) -> None:
+def add_options(group: argparse._ActionsContainer) -> None:
     """Add all options to a command line.
 
     Args:
-        parser: The parser. Its `argument_default` must be
-            `argparse.SUPPRESS`, so that only the options that are given have
-            a value.
+        group: The parser, or a group of its arguments. Its `argument_default`
+            must be `argparse.SUPPRESS`, so that only the options that are
+            given have a value.
     """
     for option in OPTIONS:
-        parser.add_argument(
+        group.add_argument(
             option.flag, dest=option.argument, **option.settings
         )
 

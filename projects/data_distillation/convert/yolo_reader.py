@@ -1,7 +1,7 @@
-"""YOLO folders: `data.yaml`, `images/`, `labels/`, as Ultralytics reads them.
+"""Reads YOLO folders as Ultralytics does: `data.yaml`, `images/`, `labels/`.
 
-A label file has a line for each object: the class, counted from 0, and the
-box's center, width and height in parts of the image's width and height.
+A label file has one line for each object: the class, counted from 0, and the
+center, width and height of the box as parts of the image's width and height.
 """
 
 import math
@@ -14,19 +14,16 @@ from typing import ClassVar
 
 import yaml
 
-from ..coco.reading import Categories
 from ..text import format_error, format_value
 from .folders import (
-    image_names,
-    labeled_image,
-    lines_of,
-    link_image,
-    write_text,
+    list_images,
+    read_labeled_image,
+    read_lines,
 )
-from .labels import Box, FormatError, LabeledImage, LabelError, Report
+from .labels import Box, FormatError, IssueCounter, LabeledImage, LabelError
 
 SPLITS = ('train', 'val', 'test')
-# How far coordinates may be outside of 0 to 1; Ultralytics takes as much.
+# How far coordinates may lie outside of 0 to 1; Ultralytics takes as much.
 SLACK = 0.01
 
 
@@ -35,13 +32,13 @@ class YoloReader:
     """Reads a YOLO folder.
 
     Args:
-        file: `data.yaml`.
-        report: Is told what does not pass.
+        file: The path of `data.yaml`.
+        issues: Counts what is left out or changed.
         split: The key of `data.yaml` with the images, such as `'train'`.
     """
 
     file: Path
-    report: Report
+    issues: IssueCounter
     split: str
     missing: ClassVar[str] = (
         'images without label file: background, as for Ultralytics'
@@ -50,16 +47,17 @@ class YoloReader:
 
     @cached_property
     def content(self) -> dict:
-        """What the file says.
+        """The content of `data.yaml`.
 
         Raises:
-            FormatError: If it is missing or broken.
+            FormatError: If the file is missing or broken.
         """
         try:
             content = yaml.safe_load(self.file.read_text('utf-8-sig'))
         except OSError as error:
             raise FormatError(f'{self.file}: {error.strerror}') from None
-        # The others are of wrong bytes and of too deep lists.
+        # ValueError and RecursionError come from wrong bytes and from lists
+        # that are nested too deeply.
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise FormatError(f'{self.file}: {format_error(error)}') from None
         if not isinstance(content, dict):
@@ -76,7 +74,8 @@ class YoloReader:
         """The classes, in order.
 
         Raises:
-            FormatError: If they are missing, not counted from 0, or no texts.
+            FormatError: If they are missing, not numbered from 0, not strings,
+                or one occurs twice.
         """
         names = self.content.get('names')
         if isinstance(names, dict) and sorted(map(str, names)) == sorted(
@@ -86,7 +85,8 @@ class YoloReader:
         if not isinstance(names, list) or not names:
             raise FormatError(
                 f'{self.file}: `names` must be a list of the classes, or '
-                f'number them from 0 on, got {format_value(names)}'
+                'number the classes starting with 0, got '
+                f'{format_value(names)}'
             )
         for name in names:
             # 1 is meant as a text; `yes` and `no` are true and false in YAML.
@@ -97,16 +97,17 @@ class YoloReader:
                 )
         return [str(name) for name in names]
 
-    def classes(self, images: Sequence[LabeledImage]) -> list[str]:
-        """Return the classes, whatever the images hold."""
+    def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
+        """Return the classes; they do not depend on the images."""
         return self.names
 
     @property
     def root(self) -> Path:
         """The folder that paths in the file are relative to.
 
-        Ultralytics looks for `path` in its settings' folder too, which is not
-        known here: the folder of the file stands for what is not found.
+        Ultralytics also looks for `path` in a folder of its settings, which is
+        not known here. If `path` is not found, the folder of the file is
+        taken.
         """
         path = self.content.get('path')
         if isinstance(path, str) and os.path.isdir(self.file.parent / path):
@@ -118,7 +119,7 @@ class YoloReader:
         """The folders and lists of the split.
 
         Raises:
-            FormatError: If there are none, or one is not there.
+            FormatError: If the split has none, or one does not exist.
         """
         found = self.content.get(self.split)
         if not found:
@@ -127,13 +128,13 @@ class YoloReader:
                 f'{self.file}: `{self.split}` is missing, there are {known}'
             )
         entries = found if isinstance(found, list) else [found]
-        return [self.find(entry) for entry in entries]
+        return [self.find_source(entry) for entry in entries]
 
-    def find(self, entry: object) -> Path:
-        """Find a folder or a list.
+    def find_source(self, entry: object) -> Path:
+        """Return the path of a folder or list that `data.yaml` names.
 
         Raises:
-            FormatError: If it is not there.
+            FormatError: If it is not a path, or does not exist.
         """
         if not isinstance(entry, str):
             raise FormatError(
@@ -151,18 +152,21 @@ class YoloReader:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The image files: of a folder by name, of a list as they are."""
+        """The image files: of a folder sorted by name, of a list in order."""
         files: list[Path] = []
         for source in self.sources:
             if source.is_dir():
-                files += [source / name for name in image_names(source)]
+                files += [source / name for name in list_images(source)]
             else:
-                files += self.listed(source)
+                files += self.read_list(source)
         return list(dict.fromkeys(files))
 
-    def listed(self, source: Path) -> Iterator[Path]:
-        """Yield the images of a list, relative to it or to `root`."""
-        for line in lines_of(source):
+    def read_list(self, source: Path) -> Iterator[Path]:
+        """Yield the images in a list; paths are relative to it or to `root`.
+
+        Lines whose image is not found are left out and counted.
+        """
+        for line in read_lines(source):
             for folder in (source.parent, self.root):
                 path = Path(os.path.abspath(folder / line))
                 if os.path.isfile(path):
@@ -170,49 +174,58 @@ class YoloReader:
                     break
             else:
                 kind = 'lines left out: image not found'
-                self.report.add(kind, f'{source}: {line}')
+                self.issues.add(kind, f'{source}: {line}')
 
     @cached_property
     def image_folder(self) -> Path:
-        """The folder that file names are relative to: what all are in."""
+        """The folder that file names are relative to: it holds all images."""
         folders = {source for source in self.sources if source.is_dir()}
         folders |= {file.parent for file in self.files}
         return Path(os.path.commonpath(folders or [self.root.absolute()]))
 
-    def images(self) -> Iterator[LabeledImage]:
-        """Read the images.
+    def read_images(self) -> Iterator[LabeledImage]:
+        """Read the images, in the order of `files`.
 
         Yields:
-            Each; without boxes if it has no label file.
+            Each image; `boxes` is None if it has no label file.
 
         Raises:
-            FormatError: If `data.yaml` is broken, or the images not there.
+            FormatError: If `data.yaml` is broken, or the images do not exist.
         """
         for file in self.files:
-            labels = label_file(file)
-            image = labeled_image(
+            labels = label_path(file)
+            image = read_labeled_image(
                 self.image_folder,
                 file.relative_to(self.image_folder).as_posix(),
-                partial(self.boxes, labels),
-                self.report,
+                partial(self.read_boxes, labels),
+                self.issues,
             )
             if image is not None:
                 yield image
-        self.report_lone_labels()
+        self.count_lone_labels()
 
-    def report_lone_labels(self) -> None:
-        """Report the label files in the folders that belong to no image."""
-        known = {label_file(file) for file in self.files}
+    def count_lone_labels(self) -> None:
+        """Count the label files of the folders that belong to no image."""
+        known = {label_path(file) for file in self.files}
         for source in self.sources:
             if source.is_dir():
-                # As that of an image in the folder.
-                labels = label_file(source / 'x.jpg').parent
+                # The folder in which an image of this one has its labels.
+                labels = label_path(source / 'x.jpg').parent
                 for file in sorted({*labels.rglob('*.txt')} - known):
                     if file.name != 'classes.txt':
-                        self.report.add('label files without an image', file)
+                        self.issues.add('label files without an image', file)
 
-    def boxes(self, file: Path, size_wh: tuple[int, int]) -> list[Box] | None:
-        """Read the boxes of an image; None if there is no label file.
+    def read_boxes(
+        self, file: Path, size_wh: tuple[int, int]
+    ) -> list[Box] | None:
+        """Read the boxes of an image.
+
+        Args:
+            file: The path of its label file.
+            size_wh: The width and height of the image, pixels.
+
+        Returns:
+            The boxes, in the file's order; None if there is no label file.
 
         Raises:
             LabelError: If a line is broken.
@@ -224,57 +237,69 @@ class YoloReader:
         except (OSError, ValueError) as error:
             raise LabelError(f'{file}: {format_error(error)}') from None
         return [
-            self.box(line.split(), size_wh, f'{file}:{number}')
+            self.read_box(line.split(), size_wh, f'{file}:{number}')
             for number, line in enumerate(lines, 1)
             if line.strip()
         ]
 
-    def box(
+    def read_box(
         self, words: list[str], size_wh: tuple[int, int], where: str
     ) -> Box:
         """Read a line: a box, a box with its score, or a polygon.
 
+        Args:
+            words: The columns of the line.
+            size_wh: The width and height of the image, pixels.
+            where: The file and the number of the line, for the messages.
+
         Raises:
             LabelError: If it is none of them.
         """
-        label, *numbers = numbers_in(words, where)
+        label, *numbers = parse_numbers(words, where)
         if label not in range(len(self.names)):
             raise LabelError(
-                f'{where}: class {words[0]} is none of 0 to '
-                f'{len(self.names) - 1}'
+                f'{where}: the class must be from 0 to {len(self.names) - 1}, '
+                f'got {words[0]}'
             )
         is_polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
         if not is_polygon and len(numbers) not in (4, 5):
             raise LabelError(
-                f'{where}: {len(words)} columns are no box (5, with a score '
-                '6) and no polygon'
+                f'{where}: a box must have 5 columns (6 with a score) and a '
+                f'polygon an odd number from 7, got {len(words)} columns'
             )
         score = numbers.pop() if len(numbers) == 5 else None
-        if not all(-SLACK <= number <= 1 + SLACK for number in numbers):
-            raise LabelError(f'{where}: a coordinate is not within 0 to 1')
+        outside = [n for n in numbers if not -SLACK <= n <= 1 + SLACK]
+        if outside:
+            raise LabelError(
+                f'{where}: coordinates must be from 0 to 1, got {outside[0]:g}'
+            )
         if is_polygon:
-            self.report.add('polygons: only their boxes were kept', where)
-            numbers = center_box(numbers)
+            self.issues.add('polygons: only their boxes were kept', where)
+            numbers = bound_polygon(numbers)
         name = self.names[int(label)]
-        return Box(name, in_pixels(numbers, size_wh), score=score)
+        return Box(name, scale_to_pixels(numbers, size_wh), score=score)
 
 
-def label_file(image: Path) -> Path:
-    """Return where the labels of an image are: as Ultralytics does.
+def label_path(image: Path) -> Path:
+    """Return the path of an image's label file, by the rule of Ultralytics.
 
     The last folder `images` in the path becomes `labels`; if there is none,
-    the labels are beside the image.
+    the label file is beside the image.
     """
     head, images, tail = str(image).rpartition(f'{os.sep}images{os.sep}')
     labels = f'{os.sep}labels{os.sep}' if images else ''
     return Path(f'{head}{labels}{tail}').with_suffix('.txt')
 
 
-def numbers_in(words: Iterable[str], where: str) -> list[float]:
-    """Read numbers.
+def parse_numbers(words: Iterable[str], where: str) -> list[float]:
+    """Return words as numbers.
+
+    Args:
+        words: The words.
+        where: The file and the number of the line, for the message.
 
     Raises:
-        LabelError: If a word is none, or not finite.
+        LabelError: If a word is not a number, or it is not finite.
     """
     numbers = []
     for word in words:
@@ -288,7 +313,7 @@ def numbers_in(words: Iterable[str], where: str) -> list[float]:
     return numbers
 
 
-def center_box(polygon: Sequence[float]) -> list[float]:
+def bound_polygon(polygon: Sequence[float]) -> list[float]:
     """Return the box of a polygon `x, y, x, y, ...` as center and size."""
     xs, ys = polygon[::2], polygon[1::2]
     return [
@@ -299,60 +324,17 @@ def center_box(polygon: Sequence[float]) -> list[float]:
     ]
 
 
-def in_pixels(
+def scale_to_pixels(
     center_box: Sequence[float], size_wh: tuple[int, int]
 ) -> list[float]:
-    """Turn center and size, in parts of an image, to left, top, size."""
-    (x, y, w, h), (width, height) = center_box, size_wh
-    return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
-
-
-def write_yolo(
-    folder: Path,
-    images: Sequence[LabeledImage],
-    categories: Categories,
-    image_folder: Path,
-    report: Report,
-    with_scores: bool = False,
-) -> None:
-    """Write a YOLO folder, whose images are links.
+    """Convert a box of YOLO to one of COCO.
 
     Args:
-        folder: An empty folder.
-        images: See `formats.read_labels`. One without boxes gets an empty
-            label file.
-        categories: The classes, counted from 0 in their order.
-        image_folder: Where the images are.
-        report: Is told of crowds, which are left out, and of scores.
-        with_scores: Whether to write scores, as a sixth column.
+        center_box: Center x, y, width and height as parts of the image.
+        size_wh: The width and height of the image, pixels.
+
+    Returns:
+        Left, top, width and height in pixels.
     """
-    classes = [category['name'] for category in categories]
-    content = dict(train='images', names=dict(enumerate(classes)))
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    (folder / 'data.yaml').write_text(text, 'utf-8')
-    labels = {name: label for label, name in enumerate(classes)}
-    for image in images:
-        path = folder / 'images' / image.file_name
-        lines = []
-        for box in image.boxes or ():
-            if box.is_crowd:
-                kind = 'boxes left out: iscrowd 1, which YOLO does not have'
-                report.add(kind, image.file_name)
-                continue
-            numbers = in_parts(box.xywh, image.size_wh)
-            if box.score is not None and with_scores:
-                numbers.append(box.score)
-            elif box.score is not None:
-                report.add(
-                    'scores left out (--scores writes them)', image.file_name
-                )
-            words = (f'{number:.8f}' for number in numbers)
-            lines.append(' '.join((str(labels[box.name]), *words)))
-        write_text(label_file(path), lines)
-        link_image(image_folder / image.file_name, path)
-
-
-def in_parts(xywh: Sequence[float], size_wh: tuple[int, int]) -> list[float]:
-    """Turn left, top, size in pixels to center and size in parts."""
-    (x, y, w, h), (width, height) = xywh, size_wh
-    return [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
+    (x, y, w, h), (width, height) = center_box, size_wh
+    return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]

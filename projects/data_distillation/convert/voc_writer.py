@@ -1,0 +1,92 @@
+"""Writes Pascal VOC folders, as the devkit has them."""
+
+import math
+import posixpath
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..coco.reading import Categories
+from .folders import link_image, write_text
+from .labels import LabeledImage, strip_suffix
+from .voc_reader import ANNOTATIONS, CLASSES, IMAGES
+
+
+def write_voc(
+    folder: Path,
+    images: Sequence[LabeledImage],
+    categories: Categories,
+    image_folder: Path,
+) -> None:
+    """Write a Pascal VOC folder whose images are links.
+
+    Crowds become `difficult`. Scores are written to `<score>`, which readers
+    of VOC skip. `classes.txt` keeps the order of the classes, for which VOC
+    has no place.
+
+    Args:
+        folder: An empty folder.
+        images: The images; see `labels.read_coco_labels`.
+        categories: The classes, in order.
+        image_folder: The folder of the images.
+    """
+    write_text(folder / CLASSES, (c['name'] for c in categories))
+    stems = [strip_suffix(image.file_name) for image in images]
+    write_text(folder / 'ImageSets' / 'Main' / 'train.txt', stems)
+    for image, stem in zip(images, stems, strict=True):
+        path = folder / ANNOTATIONS[0] / f'{stem}.xml'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        element = make_xml(image)
+        ET.indent(element)
+        ET.ElementTree(element).write(path, 'utf-8')
+        link_image(
+            image_folder / image.file_name,
+            folder / IMAGES[0] / image.file_name,
+        )
+
+
+def make_xml(image: LabeledImage) -> ET.Element:
+    """Make the element `<annotation>` of an image."""
+    width, height = image.size_wh
+    root = ET.Element('annotation')
+    add_texts(root, filename=posixpath.basename(image.file_name))
+    add_texts(ET.SubElement(root, 'size'), width=width, height=height, depth=3)
+    for box in image.boxes or ():
+        element = ET.SubElement(root, 'object')
+        add_texts(
+            element,
+            name=box.name,
+            pose='Unspecified',
+            truncated=0,
+            difficult=int(box.is_crowd),
+        )
+        xmin, xmax = to_pixels(box.xywh[0], box.xywh[2], width)
+        ymin, ymax = to_pixels(box.xywh[1], box.xywh[3], height)
+        corners = dict(xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
+        add_texts(ET.SubElement(element, 'bndbox'), **corners)
+        if box.score is not None:
+            add_texts(element, score=box.score)
+    return root
+
+
+def add_texts(parent: ET.Element, **texts: object) -> None:
+    """Add an element for each keyword, which holds the value as text."""
+    for name, text in texts.items():
+        ET.SubElement(parent, name).text = str(text)
+
+
+def to_pixels(start: float, length: float, size: int) -> tuple[int, int]:
+    """Convert one side of a box to its first and last pixel.
+
+    Args:
+        start: The left or top edge in pixels, from 0.
+        length: The width or height in pixels, above 0.
+        size: The width or height of the image, in which the side lies.
+
+    Returns:
+        The first and the last pixel, counted from 1. Edges are rounded to
+        whole pixels, halves up; the side has at least one pixel.
+    """
+    first = min(math.floor(start + 0.5), size - 1)
+    last = max(math.floor(start + length + 0.5), first + 1)
+    return first + 1, last

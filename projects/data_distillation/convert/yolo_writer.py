@@ -1,0 +1,80 @@
+"""Writes YOLO folders, as Ultralytics reads them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from ..coco.reading import Categories
+from .folders import link_image, write_text
+from .labels import IssueCounter, LabeledImage
+from .yolo_reader import label_path
+
+
+def write_yolo(
+    folder: Path,
+    images: Sequence[LabeledImage],
+    categories: Categories,
+    image_folder: Path,
+    issues: IssueCounter,
+    with_scores: bool = False,
+) -> None:
+    """Write a YOLO folder whose images are links.
+
+    Args:
+        folder: An empty folder.
+        images: The images; see `labels.read_coco_labels`. One without boxes
+            gets an empty label file.
+        categories: The classes, which are counted from 0 in their order.
+        image_folder: The folder of the images.
+        issues: Counts the crowds, which are left out, and the scores that are
+            left out.
+        with_scores: Whether to write scores, as a sixth column.
+    """
+    classes = [category['name'] for category in categories]
+    content = dict(train='images', names=dict(enumerate(classes)))
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (folder / 'data.yaml').write_text(text, 'utf-8')
+    labels = {name: label for label, name in enumerate(classes)}
+    for image in images:
+        path = folder / 'images' / image.file_name
+        lines = make_lines(image, labels, issues, with_scores)
+        write_text(label_path(path), lines)
+        link_image(image_folder / image.file_name, path)
+
+
+def make_lines(
+    image: LabeledImage,
+    labels: dict[str, int],
+    issues: IssueCounter,
+    with_scores: bool,
+) -> Iterator[str]:
+    """Yield the lines of an image's label file; see `write_yolo`.
+
+    Args:
+        image: The image.
+        labels: Name of a class -> its number.
+        issues: Counts the crowds and the scores that are left out.
+        with_scores: Whether to write scores, as a sixth column.
+    """
+    for box in image.boxes or ():
+        if box.is_crowd:
+            kind = 'boxes left out: iscrowd 1, which YOLO does not have'
+            issues.add(kind, image.file_name)
+            continue
+        numbers = scale_to_parts(box.xywh, image.size_wh)
+        if box.score is not None and with_scores:
+            numbers.append(box.score)
+        elif box.score is not None:
+            kind = 'scores left out (--scores writes them)'
+            issues.add(kind, image.file_name)
+        words = (f'{number:.8f}' for number in numbers)
+        yield ' '.join((str(labels[box.name]), *words))
+
+
+def scale_to_parts(
+    xywh: Sequence[float], size_wh: tuple[int, int]
+) -> list[float]:
+    """Convert a box of COCO to one of YOLO; see `scale_to_pixels`."""
+    (x, y, w, h), (width, height) = xywh, size_wh
+    return [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
