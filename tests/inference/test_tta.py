@@ -6,6 +6,7 @@ import pytest
 import torch
 from builders import ToyDetector, annotate, annotate_cfg, toy_detector_cfg
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
@@ -146,6 +147,35 @@ def test_views_are_merged_image_by_image():
     assert second.bboxes.tolist() == [far]
     assert second.num_views.tolist() == [1]
     assert unreadable.bboxes.shape == (0, 4)
+
+
+class ListeningTTA(MultiViewTTA):
+    """Notes what is given to `merge_preds`."""
+
+    def merge_preds(self, data_samples_list):
+        self.heard = data_samples_list
+        return super().merge_preds(data_samples_list)
+
+
+def heard_boxes(image: torch.Tensor, *scales: tuple) -> list[list]:
+    """The boxes that each view of one image shows, in the order of merging."""
+    views = [[dict(type='Resize', scale=scale)] for scale in scales]
+    tta = ListeningTTA(toy_detector_cfg(), dict(type='NMSMerger'), views=views)
+    sample = DetDataSample(metainfo=dict(ori_shape=tuple(image.shape[-2:])))
+    tta.test_step(dict(inputs=[image], data_samples=[sample]))
+    (found,) = tta.heard
+    return [view.bboxes.tolist() for view in found]
+
+
+def test_views_are_merged_in_their_order_whatever_their_size():
+    image = torch.zeros(3, 77, 101, dtype=torch.uint8)
+    image[2, 13:40, 20:51] = 255  # A red box, which is BGR's last channel.
+    small, large = (101, 40), (300, 200)
+    (of_small,), (of_large,) = (heard_boxes(image, s) for s in (small, large))
+
+    assert of_small != of_large
+    assert heard_boxes(image, large, small) == [of_large, of_small]
+    assert heard_boxes(image, small, large) == [of_small, of_large]
 
 
 @MODELS.register_module()
