@@ -10,7 +10,6 @@ Examples:
 """
 
 import argparse
-import io
 import itertools
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from projects.data_distillation.coco.problems import (
 )
 from projects.data_distillation.coco.repair import repair
 from projects.data_distillation.coco.tables import CocoFile, read_file
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import escape_output, make_parser
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.quiet import quiet_screen
 
@@ -114,9 +113,7 @@ def format_summary(files: Sequence[CocoFile], has_images: bool) -> str:
 def main() -> None:
     """Mend the file if that is asked for, check all files, and report."""
     args = parse_args()
-    # Names in the files may have characters that the terminal cannot show.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors='backslashreplace')
+    escape_output()
     if args.fix:
         write_repaired(args.files[0], args.fix)
         args.files = [args.fix if args.fix.exists() else args.files[0]]

@@ -11,7 +11,6 @@ Examples:
 """
 
 import argparse
-import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import escape_output, make_parser
 from projects.data_distillation.convert.folders import (
     new_folder,
     read_folder,
@@ -222,9 +221,7 @@ def format_summary(
 def main() -> None:
     """Convert, and print what was changed or left out."""
     args = parse_args()
-    # File names may have characters that the terminal cannot show.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors='backslashreplace')
+    escape_output()
     issues = IssueCounter()
     convert = convert_folder if args.command[:4] == 'from' else write_folder
     try:

@@ -1,6 +1,7 @@
 """What several command lines of `tools/` have in common."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -19,6 +20,17 @@ def make_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argument_default,
     )
+
+
+def escape_output() -> None:
+    """Let standard output escape the characters that it cannot encode.
+
+    File names and class names may have such characters, and printing them
+    would fail.
+    """
+    # What replaces standard output may only look like a text stream.
+    if reconfigure := getattr(sys.stdout, 'reconfigure', None):
+        reconfigure(errors='backslashreplace')
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:

@@ -119,6 +119,21 @@ def test_unreadable_images_do_not_count_as_images(tmp_path):
     ]
 
 
+def test_annotations_name_their_image_where_others_were_left_out(tmp_path):
+    box = [1, 2, 11, 22]
+    rows = [
+        row('a', unreadable='broken', width=1, height=1),
+        row('b'),
+        row('c', (box, 0.9, 0)),
+    ]
+
+    content, _ = export(tmp_path, rows, labeled(7), max_empty_share=0.0)
+
+    assert [i['file_name'] for i in content['images']] == ['c']
+    (annotation,) = content['annotations']
+    assert annotation['image_id'] == content['images'][0]['id'] == 2
+
+
 def test_report_has_a_line_per_class_and_warns_of_an_absent_one(tmp_path):
     rows = [row(n, ([1, 2, 11, 22], 0.9, 0)) for n in 'ab']
 

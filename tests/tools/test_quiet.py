@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from builders import ROOT, run, written_cfg
 
+pytestmark = pytest.mark.slow
 # What no screen has.
 NOISE = re.compile(
     r'OneDL|index|[Dd]eprecat|Warning|environment:|Config:|default_scope'
@@ -86,6 +87,27 @@ def test_check_prints_its_problems_only(folder):
     assert done.stdout.startswith(f'{file}: 3 images, ')
     assert len(done.stdout.splitlines()) == 1
     assert not done.stderr
+
+
+def test_names_that_a_terminal_cannot_show_are_escaped(drawn):
+    content = json.loads((drawn.folder / 'labeled.json').read_text())
+    content['categories'][0]['name'] = '\u00e4'
+    labels = drawn.write('labels.json', content)
+    content['images'][0].pop('file_name')
+    broken = drawn.write('\u00fc.json', content)
+
+    converted = run(
+        *('env', 'PYTHONIOENCODING=ascii', 'python'),
+        *('tools/convert_dataset.py', 'to-yolo', labels),
+        *(drawn.folder / 'yolo', '--images', drawn.folder / 'labeled'),
+    )
+    checked = run(
+        *('env', 'PYTHONIOENCODING=ascii', 'python'),
+        *('tools/check_coco.py', broken),
+    )
+
+    assert '(\\xe4: 2, green: 2)' in converted.stdout
+    assert '/\\xfc.json: ' in checked.stdout
 
 
 def test_import_of_the_package_prints_nothing():
