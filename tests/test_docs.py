@@ -9,6 +9,7 @@ from builders import DrawnImages
 from mmdet.registry import METRICS, TASK_UTILS
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
+from projects.data_distillation.selection.options import OPTIONS
 
 DOCS = Path(__file__).parents[1] / 'docs'
 CONFIGS = DOCS.with_name('configs')
@@ -68,8 +69,9 @@ def test_all_ways_to_select_are_documented():
     text = (DOCS / 'selection.md').read_text()
     filters = {'MinViews', 'MaxCornerSpread', 'MinSide'}
     tool = (DOCS.parent / 'tools' / 'select_labels.py').read_text()
-
     options = set(re.findall(r"'(--[a-z-]+)'", tool))
+    options |= {option.flag for option in OPTIONS}
+
     assert len(options) >= 15
     assert set(re.findall(r'--[a-z][a-z-]+', text)) >= options - {'--method'}
     assert all(f'`{name}(' in text for name in filters)

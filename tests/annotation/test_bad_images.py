@@ -11,7 +11,7 @@ from builders import CATEGORIES, CLASSES, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import UnlabeledDataset
-from projects.data_distillation.coco.image_checks import read_image
+from projects.data_distillation.coco.image_checks import read_facts
 from projects.data_distillation.coco.schema import find_name_error
 from projects.data_distillation.inference.unreadable import is_unreadable
 
@@ -116,7 +116,7 @@ def test_checks_and_annotation_never_disagree(pile):
     )
 
     for i, kind in enumerate(kinds):
-        facts = read_image(str(kind.path(folder)))
+        facts = read_facts(str(kind.path(folder)))
         sample = dataset[i]['data_samples']
         error = sample.unreadable if is_unreadable(sample) else ''
         assert error == facts.error, kind

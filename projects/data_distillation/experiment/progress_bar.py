@@ -46,9 +46,11 @@ class TrainedIterations:
         """Return the last iteration that is logged; 0 if there is none."""
         logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
         lines = logs[-1].read_text().splitlines() if logs else []
-        # The last line may not be complete.
-        whole = [line for line in lines if line.endswith('}')]
-        return json.loads(whole[-1]).get('step', 0) if whole else 0
+        for line in reversed(lines):
+            # The last line may not be complete. Validations may count epochs.
+            if line.endswith('}') and 'loss' in (record := json.loads(line)):
+                return record['step']
+        return 0
 
 
 @dataclass(frozen=True)
