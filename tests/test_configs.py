@@ -1,6 +1,8 @@
 """Every config loads and builds, and differs only in what it may."""
 
 import ast
+import copy
+import functools
 import json
 import re
 from collections import Counter
@@ -33,6 +35,16 @@ LEAVES = [
 ]
 # What there is only to annotate with has no student.
 EXPERIMENTS = sorted(leaf.parent for leaf in LEAVES if leaf.stem == 'student')
+
+
+@functools.cache
+def load_once(file: Path) -> Config:
+    return Config.fromfile(file)
+
+
+def load(file: Path) -> Config:
+    """A config of one's own: to read one with all its bases takes seconds."""
+    return copy.deepcopy(load_once(file))
 
 
 def name(path: Path) -> str:
@@ -94,9 +106,10 @@ def test_there_are_configs_to_check():
     assert len(LEAVES) == 5 * 3 + 4 * 3 + 2 + 2 * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
 def test_config_builds(leaf, tmp_path, monkeypatch):
-    cfg = Config.fromfile(leaf)
+    cfg = load(leaf)
     init_default_scope(cfg.default_scope)
     monkeypatch.chdir(tmp_path)
     write_data(cfg)
@@ -201,7 +214,7 @@ def test_table_of_results_names_all_experiments_and_invents_nothing():
 
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
 def test_rate_drops_at_70_and_90_percent(leaf):
-    cfg = Config.fromfile(leaf)
+    cfg = load(leaf)
 
     n = cfg.train_cfg.max_iters
     steps = [s for s in cfg.param_scheduler if s.type == 'MultiStepLR']
@@ -210,7 +223,7 @@ def test_rate_drops_at_70_and_90_percent(leaf):
 
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
 def test_small_trainings_validate_four_times(leaf):
-    cfg = Config.fromfile(leaf)
+    cfg = load(leaf)
     n = cfg.train_cfg.max_iters
 
     assert cfg.default_hooks.logger.log_metric_by_epoch is False
@@ -242,7 +255,7 @@ def without(cfg: Config, *keys: str) -> dict:
 @pytest.mark.parametrize('experiment', EXPERIMENTS, ids=name)
 def test_stages_differ_in_data_and_schedule_only(experiment):
     stages = {
-        stage: Config.fromfile(experiment / f'{stage}.py')
+        stage: load(experiment / f'{stage}.py')
         for stage in STAGES
         if (experiment / f'{stage}.py').is_file()
     }
@@ -260,9 +273,9 @@ def test_stages_differ_in_data_and_schedule_only(experiment):
 
 @pytest.mark.parametrize('experiment', EXPERIMENTS, ids=name)
 def test_student_trains_on_the_labels_that_annotate_writes(experiment):
-    loader = Config.fromfile(experiment / 'student.py').train_dataloader
-    teacher = Config.fromfile(experiment / 'teacher.py').train_dataloader
-    unlabeled = Config.fromfile(experiment / 'annotate.py').test_dataloader
+    loader = load(experiment / 'student.py').train_dataloader
+    teacher = load(experiment / 'teacher.py').train_dataloader
+    unlabeled = load(experiment / 'annotate.py').test_dataloader
 
     labeled, pseudo = loader.dataset.datasets
     # Inherited datasets have a few more keys, such as `backend_args=None`.
@@ -275,13 +288,13 @@ def test_student_trains_on_the_labels_that_annotate_writes(experiment):
     source = unlabeled.dataset
     assert pseudo.data_prefix.img == source.data_root + source.data_prefix.img
     assert pseudo.pipeline == labeled.pipeline
-    student = Config.fromfile(experiment / 'student.py')
+    student = load(experiment / 'student.py')
     assert student.custom_hooks == [dict(type='IgnoreRegionsHook')]
 
 
 def test_paper_views_never_coincide():
     file = ROOT / 'configs/_base_/views/scale_400_to_1200_flip.py'
-    views = Config.fromfile(file).views
+    views = load(file).views
 
     assert len(views) == 18
     assert {min(v[0]['scale']) for v in views} == {*range(400, 1201, 100)}

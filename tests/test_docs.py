@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 import torch
 from builders import DrawnImages
 from mmdet.registry import METRICS, TASK_UTILS
@@ -78,6 +79,7 @@ def test_all_ways_to_select_are_documented():
     assert filters <= TASK_UTILS.module_dict.keys()
 
 
+@pytest.mark.slow
 def test_guide_writes_an_experiment(tmp_path, call_tool):
     voc = write_cells(tmp_path, call_tool)
     guide = (DOCS / 'guide.md').read_text().replace('\\\n', ' ')

@@ -58,6 +58,7 @@ read_image_file(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_file_that_does_not_fit_into_memory_is_refused(tmp_path):
     file = tmp_path / 'large.png'
     file.touch()

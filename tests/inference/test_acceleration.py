@@ -1,5 +1,6 @@
 """Compiled backbones find what others find; the rest: test_detectors.py."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -31,6 +32,7 @@ def test_part_that_cannot_be_changed_stays_as_it_was():
     assert isinstance(detector.backbone[1], nn.BatchNorm2d)
 
 
+@pytest.mark.slow
 def test_compiled_backbone_makes_the_same_features_of_every_size():
     torch.manual_seed(0)
     detector = Features().eval()

@@ -335,6 +335,7 @@ def half_size(name: str) -> Tensor:
     return image_of(width // 2, height // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', MADE)
 def test_mirrored_image_gives_mirrored_labels(detectors, name):
     image = half_size(name)
@@ -347,6 +348,7 @@ def test_mirrored_image_gives_mirrored_labels(detectors, name):
     assert len(found.bboxes.unique(dim=0)) > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['RetinaNet', 'Faster R-CNN', 'TOOD'])
 def test_image_upside_down_gives_labels_upside_down(detectors, name):
     image = half_size(name)
@@ -359,6 +361,7 @@ def test_image_upside_down_gives_labels_upside_down(detectors, name):
     assert share_alike(flipped(of_flipped, image, 'vertical'), found) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['RetinaNet', 'Faster R-CNN', 'DINO'])
 def test_turned_image_gives_turned_labels(detectors, name):
     image = image_of(128, 96)
@@ -374,6 +377,7 @@ def test_turned_image_gives_turned_labels(detectors, name):
     assert share_alike(of_turned, found) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', FAST)
 def test_view_has_the_boxes_of_the_detectors_own_test_step(detectors, name):
     # Each side is scaled by another factor, neither a whole number.
@@ -396,6 +400,7 @@ def test_view_has_the_boxes_of_the_detectors_own_test_step(detectors, name):
     assert alike > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', FAST)
 def test_half_precision_finds_nearly_the_same(detectors, name):
     image = half_size(name)
@@ -534,6 +539,7 @@ def logged(caplog):
     logger.removeHandler(caplog.handler)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('name', ['CenterNet', 'YOLOX', 'RTMDet'])
 def test_stock_path_mirrors_and_survives_a_broken_image(
@@ -555,6 +561,7 @@ def test_stock_path_mirrors_and_survives_a_broken_image(
     assert 'made by `TestTimeAug` in the data pipeline' in caplog.text
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('name', ['CenterNet', 'YOLOX', 'RTMDet'])
 def test_stock_path_finds_what_mmdetections_own_tta_finds(
@@ -617,6 +624,7 @@ def save(detector: nn.Module, file: Path) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 def test_teachers_find_together_what_each_finds_alone(detectors, tmp_path):
     first, second = detectors('RetinaNet'), build('RetinaNet', seed=5)
     teacher = dict(

@@ -80,6 +80,7 @@ def num_classes_in(part: object) -> set[int]:
     return set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('family', FAMILIES)
 def test_stages_of_any_detector_fit_the_data(family, sources, tmp_path):
     out = tmp_path / 'cells'
@@ -283,6 +284,7 @@ def written(
     return {file.stem: Config.fromfile(file) for file in folder.glob('*.py')}
 
 
+@pytest.mark.slow
 def test_class_names_are_written_as_they_are(tmp_path):
     detector = DetectorConfig.read(RETINANET)
     names = (
@@ -318,6 +320,7 @@ def test_detector_that_is_not_validated_while_it_trains(tmp_path):
         assert cfgs[stage].test_dataloader.dataset.ann_file == 'labeled.json'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['digits', 'bccd', 'bccd_gfl_tiny'])
 def test_our_own_detectors_validate_on_the_users_images(tmp_path, name):
     detector = DetectorConfig.read(str(ROOT / f'configs/{name}/teacher.py'))
@@ -379,6 +382,7 @@ def test_other_detectors_are_named_as_they_are(name, tmp_path):
     assert DetectorConfig(name, Config()).base_for(tmp_path) == name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('base', 'text', 'pad'),
     [
@@ -428,6 +432,7 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
     assert cfg.val_dataloader.dataset.pipeline[1].scale == 256
 
 
+@pytest.mark.slow
 def test_detector_is_told_its_own_epochs(tmp_path):
     for detector, max_epochs in ((RTMDET, 300), (RETINANET, 12)):
         folder = tmp_path / str(max_epochs)
@@ -559,6 +564,7 @@ def test_truth_is_that_of_the_unlabeled_images(sources, drawn, tmp_path):
         data_of(sources, tmp_path, unlabeled_truth=file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('part', ['val', 'unlabeled_truth'])
 def test_classes_in_another_order_are_found_at_once(
     sources, drawn, tmp_path, part
@@ -597,6 +603,7 @@ def test_data_that_is_not_there_is_named(sources, tmp_path, changes, message):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
     # A detector that is validated on what it was trained on.
     same = dict(
@@ -794,6 +801,7 @@ def test_tool_says_what_it_chose(done):
     assert '1333 x 800 at test time, views 1 to 1.5 times' in text
 
 
+@pytest.mark.slow
 def test_tool_says_what_is_next(done):
     text, out = done
 
@@ -803,6 +811,7 @@ def test_tool_says_what_is_next(done):
     )
 
 
+@pytest.mark.slow
 def test_tool_writes_the_views_that_were_asked_for(done):
     _, out = done
 

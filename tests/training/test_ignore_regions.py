@@ -148,6 +148,7 @@ def test_no_loss_in_a_region_for_a_dense_detector(tmp_path, ignores, objects):
     assert (gradients[region] > 0).any() == (not ignores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ignores', [True, False])
 @pytest.mark.parametrize('objects', [1, 0])
 def test_no_loss_in_a_region_for_a_two_stage_detector(
@@ -174,6 +175,7 @@ def test_no_loss_in_a_region_for_a_two_stage_detector(
     assert (shares > 0.5).any() == (not ignores)
 
 
+@pytest.mark.slow
 def test_hook_sets_every_assigner_when_training_starts(tmp_path):
     runner = student(tmp_path, 'bccd')
 
@@ -183,6 +185,7 @@ def test_hook_sets_every_assigner_when_training_starts(tmp_path):
     assert runner.model.roi_head.bbox_assigner.ignore_iof_thr == 0.5
 
 
+@pytest.mark.slow
 def test_without_regions_the_detector_is_as_its_config_says(tmp_path):
     runner = student(tmp_path, regions=0)
 
@@ -191,6 +194,7 @@ def test_without_regions_the_detector_is_as_its_config_says(tmp_path):
     assert runner.model.bbox_head.assigner.ignore_iof_thr == -1
 
 
+@pytest.mark.slow
 def test_detector_without_assigners_is_refused(tmp_path):
     runner = student(tmp_path)
     fcos = Config.fromstring(FCOS, '.py').model
@@ -201,6 +205,7 @@ def test_detector_without_assigners_is_refused(tmp_path):
         IgnoreRegionsHook().before_train(runner)
 
 
+@pytest.mark.slow
 def test_detector_whose_assigner_cannot_ignore_is_refused(tmp_path):
     runner = student(tmp_path)
     assigner = TASK_UTILS.build(dict(type='SimOTAAssigner'))

@@ -139,6 +139,7 @@ def test_resumed_training_is_equal_to_the_last_bit(
     assert len({pixels for row in rows for pixels in row['pixels']}) == 12
 
 
+@pytest.mark.slow
 def test_validation_changes_neither_numbers_nor_weights(
     experiment, tmp_path, monkeypatch
 ):
@@ -324,6 +325,7 @@ wait
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 )
