@@ -18,6 +18,8 @@ from mmengine.registry import init_default_scope
 
 from projects.data_distillation import MultiViewTTA, View
 
+# In one process, which reads each config once.
+pytestmark = pytest.mark.xdist_group('configs')
 ROOT = Path(__file__).parents[1]
 STAGES = (
     'teacher',

@@ -40,6 +40,7 @@ def label_of(annotation: dict) -> str:
     return names[annotation['category_id']]
 
 
+@pytest.mark.slow
 def test_every_image_is_labeled_rightly_or_listed_with_its_reason(
     pile, drawn, checkpoint, tmp_path
 ):
@@ -100,6 +101,7 @@ def expect_reasons(found: list[dict], kinds: list) -> None:
         assert '\n' not in reason and ' at 0x' not in reason
 
 
+@pytest.mark.slow
 def test_checks_and_annotation_never_disagree(pile):
     folder, kinds = pile
     kinds = [kind for kind in kinds if not find_name_error(kind.disk_name)]

@@ -44,6 +44,7 @@ def report(comparison) -> dict:
     return comparison.run(num_images=100, images_per_turn=2)
 
 
+@pytest.mark.slow
 def test_exact_mode_finds_the_boxes_of_stock(report):
     variants = report['variants']
 
@@ -54,6 +55,7 @@ def test_exact_mode_finds_the_boxes_of_stock(report):
     assert variants['exact']['bbox_mAP'] == variants['stock']['bbox_mAP'] > 0.5
 
 
+@pytest.mark.slow
 def test_every_variant_runs_each_image_once(comparison, report):
     variants = list(report['variants'])
 

@@ -91,6 +91,7 @@ def test_place_of_validation_detections_is_found(tiny_experiment, tmp_path):
     assert Experiment(tiny_experiment).find_validation_key() is None
 
 
+@pytest.mark.slow
 def test_student_of_another_architecture_cannot_teach(
     tiny_experiment, tmp_path
 ):

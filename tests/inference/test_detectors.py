@@ -419,6 +419,7 @@ def test_half_precision_finds_nearly_the_same(detectors, name):
     assert moved.quantile(0.25) < unrelated.quantile(0.25) / 2
 
 
+@pytest.mark.slow
 def test_deformable_convolutions_stay_as_they_were(detectors, caplog):
     tta = wrapper(detectors('Faster R-CNN with DCN'), views=[[]], mode='fast')
 
@@ -430,6 +431,7 @@ def test_deformable_convolutions_stay_as_they_were(detectors, caplog):
         assert f'{change} was not applied to the backbone' in caplog.text
 
 
+@pytest.mark.slow
 def test_features_that_a_change_would_move_stay_as_they_were(
     detectors, caplog
 ):
@@ -448,6 +450,7 @@ def test_features_that_a_change_would_move_stay_as_they_were(
     assert share_alike(found, expected, pixels=0.02, score=1e-3) > 0.95
 
 
+@pytest.mark.slow
 def test_masks_are_not_computed_and_boxes_stay(detectors):
     detector, image = detectors('Mask R-CNN'), image_of(64, 48)
     resize = dict(type='Resize', scale=(128, 96))
@@ -462,6 +465,7 @@ def test_masks_are_not_computed_and_boxes_stay(detectors):
     assert alike > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['YOLOX', 'RTMDet'])
 def test_padding_after_the_flip_keeps_the_frame(detectors, name):
     # Neither side is a multiple of 32; twice the size, see `half_size`.

@@ -793,6 +793,7 @@ def done(sources, tmp_path, call_tool):
     return result.stdout, out
 
 
+@pytest.mark.slow
 def test_tool_says_what_it_chose(done):
     text, _ = done
 

@@ -82,6 +82,7 @@ def flips(config: dict, hook, num_workers: int, begin: int = 0) -> list[bool]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_workers', [0, 2])
 def test_every_batch_has_the_pipeline_of_its_iteration(drawn, num_workers):
     hook = SwitchPipelineHook(3, pipeline=[LOAD, NO_FLIP, PACK])

@@ -132,6 +132,7 @@ def in_region(head, sizes) -> torch.Tensor:
     return bbox_overlaps(anchors, region, mode='iof')[:, 0] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ignores', [True, False])
 @pytest.mark.parametrize('objects', [1, 0])
 def test_no_loss_in_a_region_for_a_dense_detector(tmp_path, ignores, objects):

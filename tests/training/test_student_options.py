@@ -76,6 +76,7 @@ def test_only_pseudo_labeled_images_are_strongly_augmented(experiment):
         assert (pixels != augmented).mean() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name', ['bccd', 'coco/faster-rcnn_r50_fpn/co115_un120', 'digits']
 )
@@ -128,6 +129,7 @@ def assert_weights(found: dict, expected: dict) -> None:
         assert torch.equal(found[key], value), key
 
 
+@pytest.mark.slow
 def test_average_is_what_is_saved_evaluated_and_annotates(experiment):
     cfg = student(experiment, 'options')
     momentum = cfg.custom_hooks[1].momentum = 0.25
