@@ -37,9 +37,8 @@ format: setup  ## Rewrite the files in the project's format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-test: lint  ## Run lint and the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-		-n 3 --dist loadgroup
+test: lint  ## Run lint and all tests; `pytest` alone runs the fast ones
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' -n 3
 
 clean:  ## Remove the results (work_dirs/) and the written data, not .venv/
 	rm -rf work_dirs data/digits
