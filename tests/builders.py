@@ -238,9 +238,7 @@ def annotate_cfg(
                     ),
                 )
             ],
-        ),
-        # To format the configs would take most of the time of a run.
-        format_python_code=False,
+        )
     )
 
 

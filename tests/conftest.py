@@ -1,16 +1,19 @@
 """Fixtures made of the builders."""
 
+import functools
 import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from hypothesis import HealthCheck, settings
+from mmengine.config import utils as config_utils
 from mmengine.registry import init_default_scope
+from yapf.yapflib import yapf_api
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.experiment.log import LOG
@@ -62,6 +65,20 @@ def pytest_collection_finish() -> None:
     and MMDetection, that takes longer than most tests.
     """
     gc.freeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def quick_configs() -> Iterator[None]:
+    """Spare MMEngine two things that take most of the time of a run.
+
+    It formats a config four times in each run; the layout is for people. It
+    reads the hundred metafiles of MMDetection for each base config; here it
+    reads each of them once. Processes that tests start do as MMEngine does.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
+        patch.setattr(config_utils, 'load', functools.cache(config_utils.load))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from builders import CLASSES, ONE_CORE, ROOT, run
 from mmengine.config import Config
 
 from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
@@ -50,6 +51,15 @@ FAMILIES = dict(
 RTMDET = FAMILIES['mosaic_pipeline']
 STAGES = {'teacher', 'annotate', 'validate', 'supervised_long', 'student'}
 FULL = dict(scales=VIEW_SCALES, ratio=(6, 4))
+
+
+@pytest.fixture(autouse=True)
+def unformatted(request, monkeypatch) -> None:
+    """Formatting takes most of the time; the slow tests do it."""
+    if not request.node.get_closest_marker('slow'):
+        monkeypatch.setattr(
+            config_text, 'FormatCode', lambda text, **_: (text, False)
+        )
 
 
 @pytest.fixture

@@ -34,8 +34,7 @@ def student(experiment: Path, name: str, text: str = OPTIONS) -> Config:
     """The config of a file beside the student's."""
     file = experiment / f'{name}.py'
     file.write_text(text)
-    # Formatting a config takes seconds, at each start.
-    cfg = Config(Config.fromfile(file).to_dict(), format_python_code=False)
+    cfg = Config.fromfile(file)
     cfg.work_dir = str(experiment / name)
     cfg.randomness = dict(seed=0)
     cfg.experiment_name = f'{experiment.parent.name}_{name}'
@@ -45,9 +44,6 @@ def student(experiment: Path, name: str, text: str = OPTIONS) -> Config:
     datasets = cfg.train_dataloader.dataset.datasets
     truth = Path(cfg.data_root) / 'annotations/unlabeled_truth.json'
     datasets[1].ann_file = str(write_scores(truth))
-    # Or else it collects garbage for a second.
-    for dataset in (*datasets, cfg.test_dataloader.dataset):
-        dataset.serialize_data = False
     return cfg
 
 
