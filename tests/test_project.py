@@ -105,3 +105,23 @@ def test_citation_names_the_paper_and_the_project():
     assert citation['title'] == 'Data Distillation for MMDetection'
     assert '1712.04440' in citation['preferred-citation']['url']
     assert len(citation['preferred-citation']['authors']) == 5
+
+
+def test_range_of_python_is_the_same_everywhere():
+    assert SETTINGS['project']['requires-python'] == '>=3.10'
+    assert SETTINGS['tool']['mypy']['python_version'] == '3.10'
+    for name in ('README.md', 'docs/install.md', 'tools/setup.sh'):
+        text = ' '.join((ROOT / name).read_text().split())
+        found = re.findall(r'3\.\d+ to 3\.\d+', text)
+        assert found, name
+        assert set(found) == {'3.10 to 3.13'}
+
+
+def test_tests_that_are_named_exist():
+    files = [ROOT / 'requirements.txt', ROOT / '.ci/run']
+    named = re.findall(
+        r'tests/[\w/]+\.py', ''.join(map(Path.read_text, files))
+    )
+
+    assert len(named) >= 3
+    assert [name for name in named if not (ROOT / name).is_file()] == []

@@ -70,7 +70,7 @@ def test_groups_are_what_their_names_say(tmp_path, monkeypatch):
         return one[0] - min_scores[one[1]]
 
     np.testing.assert_allclose(
-        means(groups['Scores nearest the threshold'], margin),
+        means(groups['Scores nearest to min_score'], margin),
         mean(margin),
         atol=1e-6,
     )

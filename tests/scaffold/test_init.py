@@ -15,6 +15,7 @@ from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
     DetectorError,
+    find_default,
     take_pipeline,
 )
 from projects.data_distillation.scaffold.image_size import resize_value
@@ -865,3 +866,24 @@ def test_experiment_runs_as_it_was_written(sources, tmp_path):
     summary = json.loads((work_dir / 'summary.json').read_text())
     assert summary['pseudo_labels']['images'] == 5
     assert {'teacher', 'student'} <= summary.keys()
+
+
+def test_argument_that_a_model_lacks_is_named():
+    with pytest.raises(DetectorError, match='ResNet has no argument frozen'):
+        find_default('ResNet', 'frozen')
+
+
+@pytest.mark.slow
+def test_detector_that_cannot_be_built_is_refused(sources, tmp_path):
+    detector = own_detector(tmp_path, "model = dict(neck=dict(num_outs='x'))")
+
+    with pytest.raises(DetectorError, match='with this data: TypeError: '):
+        init_experiment(
+            tmp_path / 'new',
+            str(tmp_path / 'own_detector.py'),
+            Sources(**sources),
+            ExperimentOptions(**FULL),
+        )
+
+    assert detector.cfg.model.neck.num_outs == 'x'
+    assert not (tmp_path / 'new').exists()

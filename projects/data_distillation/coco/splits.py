@@ -288,8 +288,11 @@ class Permutation:
 def check_folds(folds: Sequence[list[int]]) -> None:
     """Check that no two folds are the same, which can be if they overlap.
 
+    Args:
+        folds: The ids of the labeled images of each fold.
+
     Raises:
-        ValueError: If two are.
+        ValueError: If two folds hold the same images.
     """
     if len({frozenset(fold) for fold in folds}) < len(folds):
         raise ValueError(

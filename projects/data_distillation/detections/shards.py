@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..files.atomic import replacing
+from ..text import format_error
 
 SCHEMA = pa.schema(
     [
@@ -147,8 +148,7 @@ def naming_damage() -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise ShardError(f'damaged: {reason}') from error
+        raise ShardError(f'damaged: {format_error(error)}') from error
 
 
 def decode_provenance(schema: pa.Schema) -> dict:

@@ -30,7 +30,7 @@ MAX_NAMED = 12
 
 @dataclass(frozen=True)
 class LabelReport:
-    """Compares the labels that the thresholds select with a truth.
+    """Compares the labels that `min_score` selects with a truth.
 
     Args:
         work_dir: The work folder of the annotation, with `detections/`.
@@ -39,8 +39,8 @@ class LabelReport:
             the same teacher on the same views; the report is then an
             estimate. None for the detections of the unlabeled images.
         iou: The least overlap at which a label is right, in (0, 1].
-        labels: The file of pseudo labels, whose thresholds and filters are
-            used; None for `pseudo_labels.json` in the work folder.
+        labels: The file of pseudo labels, whose `min_score` values and filters
+            are used; None for `pseudo_labels.json` in the work folder.
     """
 
     work_dir: Path
@@ -79,7 +79,7 @@ class LabelReport:
         Raises:
             FileNotFoundError: If a file is missing.
             CocoError: If the truth has other classes or lacks images, or the
-                file of pseudo labels does not name its thresholds.
+                file of pseudo labels does not name its `min_score` values.
             StoreError: If there are no detections, or another teacher or
                 other views made them.
             ValueError: If `iou` is out of range.
@@ -160,8 +160,8 @@ def draw_curves(quality: Quality, title: str) -> Figure:
 
     A dot marks what `min_score` selects. If there are more than `MAX_NAMED`
     classes, only the worst by F1 have a color and a name. The bold line shows
-    all classes with one common threshold. The cross shows all labels, selected
-    with the threshold of each class, so it may lie beside the bold line.
+    all classes with one common score. The cross shows all labels, selected
+    with the `min_score` of each class, so it may lie beside the bold line.
 
     Args:
         quality: The quality to draw; a class without objects has no line.
@@ -177,7 +177,7 @@ def draw_curves(quality: Quality, title: str) -> Figure:
     colors = color_sequences['tab20']  # dark and light alternate
     for name, color in zip(named, colors[::2] + colors[1::2], strict=False):
         of_class = quality.classes[name]
-        text = f'{format_threshold(of_class)}  {name}'
+        text = f'{format_min_score(of_class)}  {name}'
         draw_class(
             axes, of_class, color=color, lw=1.2, ms=6, zorder=3, label=text
         )
@@ -198,6 +198,9 @@ def draw_curves(quality: Quality, title: str) -> Figure:
 
 def choose_named_classes(quality: Quality) -> list[str]:
     """Choose the classes that get a color and a name.
+
+    Args:
+        quality: The quality of each class.
 
     Returns:
         The names of all classes, in their order, if there are at most
@@ -222,8 +225,8 @@ def format_legend_title(quality: Quality) -> str:
     return f'min_score, class:\nthe worst of {num_classes} by F1'
 
 
-def format_threshold(of_class: ClassQuality) -> str:
-    """Format the threshold for the legend, or the reason for no dot."""
+def format_min_score(of_class: ClassQuality) -> str:
+    """Format `min_score` for the legend, or the reason for no dot."""
     if not of_class.counts.num_truth:
         return 'no object'
     if not of_class.counts.num_labels:
@@ -232,7 +235,13 @@ def format_threshold(of_class: ClassQuality) -> str:
 
 
 def draw_class(axes: Axes, of_class: ClassQuality, **style: Any) -> None:
-    """Draw the line of a class, with a dot at its threshold."""
+    """Draw the line of a class, with a dot at its `min_score`.
+
+    Args:
+        axes: The axes of the plot.
+        of_class: The matched detections of the class.
+        **style: More arguments of `Axes.plot`.
+    """
     recall, precision, num_found = compute_curve(of_class.matches)
     num_labels = of_class.counts.num_labels
     chosen = np.flatnonzero(num_found == num_labels).tolist()
@@ -241,7 +250,12 @@ def draw_class(axes: Axes, of_class: ClassQuality, **style: Any) -> None:
 
 
 def draw_total(axes: Axes, quality: Quality) -> None:
-    """Draw the bold line of all classes, and the cross of all labels."""
+    """Draw the bold line of all classes, and the cross of all labels.
+
+    Args:
+        axes: The axes of the plot.
+        quality: The quality of each class.
+    """
     recall, precision, _ = compute_curve(
         pool_matches(
             [of_class.matches for of_class in quality.classes.values()]
@@ -269,7 +283,7 @@ def draw_total(axes: Axes, quality: Quality) -> None:
 def compute_curve(
     matches: ClassMatches,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute what each possible threshold gives, by descending threshold.
+    """Compute what each possible `min_score` gives, in descending order.
 
     Detections with equal scores are either all selected, or none of them is.
 
@@ -278,7 +292,7 @@ def compute_curve(
 
     Returns:
         The recall, the precision and the number of detections at each
-        threshold, in three arrays of the same length; empty without
+        score, in three arrays of the same length; empty without
         detections.
     """
     last_of_equals = np.diff(matches.scores, append=-np.inf) != 0
@@ -290,6 +304,9 @@ def pool_matches(matches: list[ClassMatches]) -> ClassMatches:
     """Join the matches of several classes, by descending score.
 
     Equal scores stay in the order of the classes.
+
+    Args:
+        matches: The matches of each class; at least one class.
     """
     scores = np.concatenate([of_class.scores for of_class in matches])
     is_right = np.concatenate([of_class.is_right for of_class in matches])

@@ -169,7 +169,7 @@ def measure_quality(
     iou: float = 0.5,
     candidates: Iterable[Mapping] | None = None,
 ) -> Quality:
-    """Compare the labels that thresholds select with the truth.
+    """Compare the labels that `min_score` selects with the truth.
 
     A candidate whose score is at least the `min_score` of its class is a
     label.
@@ -255,7 +255,7 @@ def drop_thin(row: Mapping) -> dict:
 
 
 def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
-    """Read the thresholds with which pseudo labels were selected.
+    """Read the `min_score` of each class of selected pseudo labels.
 
     Args:
         pseudo_file: The file of pseudo labels, as annotation writes it.
@@ -265,7 +265,7 @@ def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file does not name the thresholds.
+        CocoError: If the file does not name them.
     """
     min_scores = read_origin(pseudo_file).get('min_scores')
     if not min_scores:

@@ -24,8 +24,8 @@ class PseudoLabelQuality(BaseMetric):
 
     Args:
         ann_file: The COCO file of the true objects.
-        pseudo_labels: A `pseudo_labels.json` whose thresholds are used.
-        min_score: One threshold for all classes, in [0, 1], instead of
+        pseudo_labels: A `pseudo_labels.json` whose `min_score` is used.
+        min_score: One score for all classes, in [0, 1], instead of
             `pseudo_labels`.
         iou: The least overlap at which a label is right, in (0, 1].
         collect_device: The device on which processes exchange their results,
@@ -38,7 +38,7 @@ class PseudoLabelQuality(BaseMetric):
             given, or if `min_score` or `iou` is out of range.
         FileNotFoundError: If a file is missing.
         CocoError: If the classes of the files differ, or `pseudo_labels` has
-            no thresholds.
+            no `min_score`.
     """
 
     default_prefix = 'pseudo_labels'

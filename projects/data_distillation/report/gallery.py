@@ -31,14 +31,14 @@ def make_gallery(
     """Make the data of the page's gallery.
 
     Args:
-        labels: The detections and the thresholds.
+        labels: The detections and their `min_score` values.
         source: The files of the labels, which the command names.
         truth: A COCO object with the true objects; None if they are unknown.
 
     Returns:
-        A dict that can be written as JSON: the classes with their thresholds
+        A dict that can be written as JSON: the classes with their `min_score`
         and counts, the groups, the images with their boxes, and the command
-        that selects with other thresholds.
+        that selects with other scores.
     """
     groups = sample_images(labels)
     chosen = np.unique(np.concatenate([*groups.values()]))
@@ -88,7 +88,7 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
                 selected.image_index, selected.num_views, num_labels
             )
         ),
-        'Scores nearest the threshold': find_lowest(
+        'Scores nearest to min_score': find_lowest(
             average_by_image(selected.image_index, margin, num_labels)
         ),
     }
@@ -127,7 +127,7 @@ def make_images(
     """Make the data of the chosen images.
 
     Args:
-        labels: The detections and the thresholds.
+        labels: The detections and their `min_score` values.
         chosen: The indices of the images.
         truth: A COCO object with the true objects; None if they are unknown.
     """
@@ -233,14 +233,14 @@ def make_thumbnail(pixels: np.ndarray) -> str:
 
 
 def make_command(labels: StoredLabels, source: LabelSource) -> dict:
-    """Make the parts of the command that selects with other thresholds.
+    """Make the parts of the command that selects with other scores.
 
     Args:
         labels: The detections, and the rules of their selection.
         source: The files that the command names.
 
     Returns:
-        `before` and `after`, the parts around the thresholds; `names`, the
+        `before` and `after`, the parts around the scores; `names`, the
         classes, quoted for a shell; and `unsaid`, the rules of the selection
         for which there is no option.
     """

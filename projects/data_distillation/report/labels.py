@@ -1,4 +1,4 @@
-"""The labels that a report shows: stored detections, and their thresholds.
+"""The labels that a report shows: stored detections, and their `min_score`.
 
 All detections stay columns; only samples become Python objects.
 """
@@ -24,7 +24,7 @@ from ..selection.selectors import LabeledCounts
 MAX_EVALUATED = 2_000
 # The score with which the report starts if nothing has been selected yet.
 START_SCORE = 0.5
-# The thresholds for which the page knows the counts: 0, 0.01, ..., 1.
+# The scores for which the page knows the counts: 0, 0.01, ..., 1.
 GRID = np.arange(101) / 100
 IOU = 0.5
 
@@ -90,7 +90,7 @@ class StoredLabels:
         return self.selection.found.by_class(len(self.min_scores))
 
     def count_on_grid(self) -> list[list[int]]:
-        """Count the labels of each class at each threshold of `GRID`."""
+        """Count the labels of each class from each score of `GRID`."""
         grid = GRID.astype(np.float32)
         return [
             (len(scores) - np.searchsorted(np.sort(scores), grid)).tolist()
@@ -99,14 +99,14 @@ class StoredLabels:
 
 
 def read_labels(source: LabelSource) -> StoredLabels:
-    """Read stored detections, and the thresholds of their selection.
+    """Read stored detections, and the `min_score` of their selection.
 
     Args:
         source: The files of the labels.
 
     Returns:
         The detections and the selection. If there are no pseudo labels yet,
-        the threshold of each class is `START_SCORE`.
+        the `min_score` of each class is `START_SCORE`.
 
     Raises:
         FileNotFoundError: If there are no detections, or if both the pseudo
@@ -179,7 +179,7 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
     """Compare the labels of all images, or of a sample, with the truth.
 
     Args:
-        labels: The detections and the thresholds.
+        labels: The detections and their `min_score` values.
         truth: A COCO object with the true objects.
         source: The file of the truth, for messages.
 

@@ -222,7 +222,7 @@ def make_plots(
         yield make_score_plot(labels)
     if quality:
         text = (
-            'Each line shows a class at all thresholds, and the dot its '
+            'Each line shows a class at all scores, and the dot its '
             'min_score. The cross is for all labels together.'
         )
         figure = draw_curves(quality, 'Labels')

@@ -16,6 +16,7 @@ from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
 from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
+from ..text import format_error
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
 from .plan import (
@@ -236,7 +237,8 @@ def check_stages(folder: Path) -> None:
     # The detector of somebody else may raise anything.
     except Exception as error:
         raise DetectorError(
-            f'the detector cannot be used with this data: {error!r}'
+            'the detector cannot be used with this data: '
+            f'{type(error).__name__}: {format_error(error)}'
         ) from error
 
 
@@ -298,7 +300,15 @@ def explain_lengths(
 
 
 def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
-    """Describe the sizes of the images and of the views."""
+    """Describe the sizes of the images and of the views.
+
+    Args:
+        detector: The detector's config.
+        plan: The numbers of the experiment.
+
+    Returns:
+        A few words for the line `image size` of what was chosen.
+    """
     resize = detector.test_resize
     if not resize:
         return "as in the detector's config; views as in its `tta_pipeline`"
@@ -310,7 +320,15 @@ def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
 
 
 def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
-    """Describe the weights with which training starts."""
+    """Describe the weights with which training starts.
+
+    Args:
+        detector: The detector's config.
+        plan: The numbers of the experiment.
+
+    Returns:
+        A few words for the line `weights` of what was chosen.
+    """
     if plan.from_scratch:
         return 'none: from scratch, nothing frozen'
     if detector.from_scratch_changes():
