@@ -165,6 +165,7 @@ def test_voc_rounds_to_pixels_and_keeps_scores_and_crowds(labeled, convert):
         (99.4, 0.6, (100, 100)),
         (10.5, 1, (12, 12)),
         (10.4, 0.2, (11, 11)),
+        (99.6, 0.4, (100, 100)),
     ],
 )
 def test_pixels_are_counted_from_1_and_the_last_is_inside(

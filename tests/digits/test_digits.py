@@ -282,6 +282,16 @@ def test_older_data_set_is_replaced_wholly(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['digits']
 
 
+def test_another_data_set_stays(tmp_path):
+    file = tmp_path / 'annotations' / 'labeled.json'
+    file.parent.mkdir()
+    file.write_text(json.dumps(dict(info=dict(description='cells'))))
+
+    with pytest.raises(FileExistsError, match='must be absent, empty or'):
+        write_digits(tmp_path, recipe=Recipe(images=COUNTS))
+    assert file.is_file()
+
+
 def test_folder_with_other_files_stays(tmp_path):
     (tmp_path / 'thesis.txt').write_text('years of work')
 

@@ -47,6 +47,16 @@ def test_truncated_image_is_refused_wherever_it_ends(file_format, options):
         assert '\n' not in str(error.value)
 
 
+def test_changed_jpeg_that_opencv_decodes_is_refused():
+    whole = encoded(photo(), 'JPEG')
+    half = len(whole) // 2
+    changed = whole[:half] + b'\xff\xd3' + whole[half:]
+
+    assert decode(changed).shape == (96, 128, 3)
+    with pytest.raises(ImageError, match='^damaged: Corrupt JPEG data'):
+        check_whole(changed)
+
+
 # With 1 GB more than what is in use.
 READ_WITH_LITTLE_MEMORY = """
 import resource, sys
