@@ -17,6 +17,8 @@ from projects.data_distillation.benchmarks.annotation import (
 )
 from projects.data_distillation.benchmarks.stock import make_stock_config
 
+pytestmark = pytest.mark.slow
+
 
 def benchmark_cfg(drawn: DrawnImages, work_dir: Path) -> Config:
     cfg = annotate_cfg(drawn, None, work_dir)
@@ -44,7 +46,6 @@ def report(comparison) -> dict:
     return comparison.run(num_images=100, images_per_turn=2)
 
 
-@pytest.mark.slow
 def test_exact_mode_finds_the_boxes_of_stock(report):
     variants = report['variants']
 
@@ -55,7 +56,6 @@ def test_exact_mode_finds_the_boxes_of_stock(report):
     assert variants['exact']['bbox_mAP'] == variants['stock']['bbox_mAP'] > 0.5
 
 
-@pytest.mark.slow
 def test_every_variant_runs_each_image_once(comparison, report):
     variants = list(report['variants'])
 
@@ -84,7 +84,6 @@ def test_speed_and_memory_of_every_variant_are_measured(report):
         assert 0 < variants[mode]['share_of_bare_passes']
 
 
-@pytest.mark.slow
 def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
     cfg.custom_imports = dict(imports=['builders'])
     cfg.dump(tmp_path / 'annotate.py')

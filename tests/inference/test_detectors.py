@@ -31,6 +31,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.inference.tta import MultiViewTTA
 
+pytestmark = pytest.mark.slow
+
 # A narrow ResNet-18. With random weights, deeper ones amplify rounding.
 RESNET = {
     'backbone.depth': 18,
@@ -335,7 +337,6 @@ def half_size(name: str) -> Tensor:
     return image_of(width // 2, height // 2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', MADE)
 def test_mirrored_image_gives_mirrored_labels(detectors, name):
     image = half_size(name)
@@ -348,7 +349,6 @@ def test_mirrored_image_gives_mirrored_labels(detectors, name):
     assert len(found.bboxes.unique(dim=0)) > 15
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', ['RetinaNet', 'Faster R-CNN', 'TOOD'])
 def test_image_upside_down_gives_labels_upside_down(detectors, name):
     image = half_size(name)
@@ -361,7 +361,6 @@ def test_image_upside_down_gives_labels_upside_down(detectors, name):
     assert share_alike(flipped(of_flipped, image, 'vertical'), found) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', ['RetinaNet', 'Faster R-CNN', 'DINO'])
 def test_turned_image_gives_turned_labels(detectors, name):
     image = image_of(128, 96)
@@ -377,7 +376,6 @@ def test_turned_image_gives_turned_labels(detectors, name):
     assert share_alike(of_turned, found) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', FAST)
 def test_view_has_the_boxes_of_the_detectors_own_test_step(detectors, name):
     # Each side is scaled by another factor, neither a whole number.
@@ -400,7 +398,6 @@ def test_view_has_the_boxes_of_the_detectors_own_test_step(detectors, name):
     assert alike > 0.95
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', FAST)
 def test_half_precision_finds_nearly_the_same(detectors, name):
     image = half_size(name)
@@ -419,7 +416,6 @@ def test_half_precision_finds_nearly_the_same(detectors, name):
     assert moved.quantile(0.25) < unrelated.quantile(0.25) / 2
 
 
-@pytest.mark.slow
 def test_deformable_convolutions_stay_as_they_were(detectors, caplog):
     tta = wrapper(detectors('Faster R-CNN with DCN'), views=[[]], mode='fast')
 
@@ -431,7 +427,6 @@ def test_deformable_convolutions_stay_as_they_were(detectors, caplog):
         assert f'{change} was not applied to the backbone' in caplog.text
 
 
-@pytest.mark.slow
 def test_features_that_a_change_would_move_stay_as_they_were(
     detectors, caplog
 ):
@@ -450,7 +445,6 @@ def test_features_that_a_change_would_move_stay_as_they_were(
     assert share_alike(found, expected, pixels=0.02, score=1e-3) > 0.95
 
 
-@pytest.mark.slow
 def test_masks_are_not_computed_and_boxes_stay(detectors):
     detector, image = detectors('Mask R-CNN'), image_of(64, 48)
     resize = dict(type='Resize', scale=(128, 96))
@@ -465,7 +459,6 @@ def test_masks_are_not_computed_and_boxes_stay(detectors):
     assert alike > 0.95
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', ['YOLOX', 'RTMDet'])
 def test_padding_after_the_flip_keeps_the_frame(detectors, name):
     # Neither side is a multiple of 32; twice the size, see `half_size`.
@@ -543,7 +536,6 @@ def logged(caplog):
     logger.removeHandler(caplog.handler)
 
 
-@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('name', ['CenterNet', 'YOLOX', 'RTMDet'])
 def test_stock_path_mirrors_and_survives_a_broken_image(
@@ -565,7 +557,6 @@ def test_stock_path_mirrors_and_survives_a_broken_image(
     assert 'made by `TestTimeAug` in the data pipeline' in caplog.text
 
 
-@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize('name', ['CenterNet', 'YOLOX', 'RTMDet'])
 def test_stock_path_finds_what_mmdetections_own_tta_finds(
@@ -628,7 +619,6 @@ def save(detector: nn.Module, file: Path) -> str:
     return str(file)
 
 
-@pytest.mark.slow
 def test_teachers_find_together_what_each_finds_alone(detectors, tmp_path):
     first, second = detectors('RetinaNet'), build('RetinaNet', seed=5)
     teacher = dict(

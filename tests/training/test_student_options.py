@@ -19,6 +19,8 @@ from projects.data_distillation.training.resume import (
     set_seeds,
 )
 
+pytestmark = pytest.mark.slow
+
 OPTIONS, DETECTOR = re.findall(
     r'```python\n(.*?)```', (ROOT / 'docs/student.md').read_text(), re.DOTALL
 )
@@ -72,7 +74,6 @@ def test_only_pseudo_labeled_images_are_strongly_augmented(experiment):
         assert (pixels != augmented).mean() > 0.1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'name', ['bccd', 'coco/faster-rcnn_r50_fpn/co115_un120', 'digits']
 )
@@ -125,7 +126,6 @@ def assert_weights(found: dict, expected: dict) -> None:
         assert torch.equal(found[key], value), key
 
 
-@pytest.mark.slow
 def test_average_is_what_is_saved_evaluated_and_annotates(experiment):
     cfg = student(experiment, 'options')
     momentum = cfg.custom_hooks[1].momentum = 0.25
