@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set up .venv/ once: torch, then mmcv's ops from source, then the rest.
-# Every finished step leaves a mark in .venv/; run again, it goes on from there.
+# Every finished step leaves a mark in .venv/, so the next run goes on after it.
 # Environment: PYTHON (the interpreter, default python3), MAX_JOBS (compilers).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,7 +45,7 @@ step() {
     cp requirements.txt "$STEPS/$name"
 }
 
-show_progress() {  # while the compilers run: files that are done
+show_progress() {  # Print how many files are done while the compilers run.
     local count
     while sleep 30 >/dev/null 3>&-; do
         count=$(find "$SOURCE" -name '*.o' 2>/dev/null | wc -l)
@@ -53,8 +53,8 @@ show_progress() {  # while the compilers run: files that are done
     done
 }
 
-# A folder beside pip's cache: pip's own would give a wheel that was built for
-# another torch, or without torch, whose ops do not work.
+# The wheel is kept in a folder beside pip's cache. pip's own cache could give a
+# wheel whose ops do not work: one for another torch, or one without torch.
 ops_cache() {
     local cache version
     cache=$("$PIP" cache dir 2>/dev/null) || cache=$PWD/$STEPS
@@ -66,7 +66,7 @@ install_ops() {
     "$PIP" install --no-index --no-deps --find-links "$1" "$(pinned onedl-mmcv)"
 }
 
-# In a folder that stays, so that an interrupted build goes on file by file.
+# The folder stays, so that an interrupted build goes on file by file.
 compile_ops() {
     mkdir -p "$SOURCE" && "$PIP" download --dest "$SOURCE" --no-deps \
         --no-binary onedl-mmcv --no-build-isolation "$(pinned onedl-mmcv)" &&
@@ -76,7 +76,7 @@ compile_ops() {
             --wheel-dir "$1" "$SOURCE"/onedl_mmcv-*/
 }
 
-# `set -e` does not reach into a step (it runs left of `||`), hence the `&&`.
+# A step runs left of `||`, where `set -e` has no effect, so it needs the `&&`.
 build_ops() {
     local wheels
     wheels=$(ops_cache) || return
@@ -97,7 +97,7 @@ build_ops_with_progress() {
 }
 
 main() {
-    # The last step's mark says that all is done.
+    # The mark of the last step says that everything is done.
     if [ -f "$STEPS/check" ] && cmp -s requirements.txt "$STEPS/check"; then
         return
     fi

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from builders import CLASSES, annotate_cfg
+from mmengine.logging import MMLogger
 
 from projects.data_distillation import UnlabeledDataset
 from projects.data_distillation.annotation.provenance import make_provenance
@@ -119,6 +120,20 @@ def test_common_suffixes_are_images(tmp_path, suffix):
     (tmp_path / 'folder.png').mkdir()
 
     assert list(unlabeled(tmp_path).image_ids()) == [f'a.{suffix}']
+
+
+def test_log_counts_other_files_once(tmp_path, capsys):
+    MMLogger.get_instance('other files')  # It prints to what capsys reads.
+    (tmp_path / 'a.png').touch()
+    unlabeled(tmp_path)
+    assert not capsys.readouterr().out
+    (tmp_path / 'notes.txt').touch()
+
+    for _ in range(2):
+        unlabeled(tmp_path)
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(f'{tmp_path}: 1 images; 1 other files are left out')
 
 
 def test_linked_folders_are_searched_once(tmp_path):

@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+import torch
 
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
@@ -14,10 +15,11 @@ from projects.data_distillation.experiment.plan import (
     list_steps,
     make_plan,
     parse_speed,
+    plan_training,
 )
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import Distillation
-from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.experiment.stages import FINISHED, Stages
 
 MODELS = ('teacher', 'student', 'oracle')
 
@@ -72,6 +74,22 @@ def test_time_is_that_of_iterations_and_images():
     assert rates.estimate(Step('annotate', '', images=3)) == 6.0
     assert rates.estimate(Step('teacher', 'done')) == 0.0
     assert str(Rates(0.0, 0.0)) == 'starting and evaluating take extra time'
+
+
+@pytest.mark.parametrize(
+    ('done', 'step'),
+    [
+        ('last_checkpoint', Step('teacher', '1 of 2 iterations', 1)),
+        (FINISHED, Step('teacher', 'done')),
+    ],
+)
+def test_training_that_has_begun_goes_on(distillation, tmp_path, done, step):
+    folder = tmp_path / 'work' / 'teacher'
+    folder.mkdir(parents=True)
+    torch.save(dict(meta=dict(iter=1)), folder / 'iter_1.pth')
+    (folder / done).write_text(str(folder / 'iter_1.pth'))
+
+    assert plan_training(distillation.stages, 'teacher', folder) == step
 
 
 def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):

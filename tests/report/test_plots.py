@@ -136,6 +136,13 @@ def test_line_of_min_score_is_where_labels_begin():
     assert len(second.patches) == 1
 
 
+@pytest.mark.filterwarnings('error')
+def test_class_without_detections_is_drawn():
+    figure, _ = draw_scores([np.array([])], dict(a=0.5))
+
+    assert figure.axes[0].get_ylim() == (0.7, 10)
+
+
 def test_long_name_is_cut():
     figure, _ = draw_scores([np.array([0.5])], {'a' * 99: 0.5})
 

@@ -176,12 +176,14 @@ def list_images(folder: Path) -> list[dict]:
             f'no image in {folder} or below: none of its {len(files)} files '
             f'ends in {", ".join(sorted(IMAGE_SUFFIXES))}'
         )
-    print_log(
-        f'{folder}: {len(names)} images, {len(files) - len(names)} other '
-        'files left out',
-        'current',
-        logging.INFO,
-    )
+    if num_others := len(files) - len(names):
+        # As a warning it is logged once, however often the folder is listed.
+        print_log(
+            f'{folder}: {len(names):,} images; {num_others:,} other files are '
+            'left out',
+            'current',
+            logging.WARNING,
+        )
     # Two names may differ only in bytes that are not UTF-8.
     check_unique(list(map(as_utf8, names)), 'file_name', str(folder))
     return [dict(id=None, file_name=name) for name in names]

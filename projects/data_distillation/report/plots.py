@@ -185,8 +185,9 @@ def draw_histogram(
         labels = np.histogram(scores[scores >= np.float32(min_score)], edges)
         axes.stairs(*labels, fill=True, color=SERIES[0])
         axes.axvline(min_score, color=SERIES[1], lw=1.8)
-    set_log_scale(axes, '{x:,.0f}')
+    # Without limits, matplotlib warns of a class that has no detections.
     axes.set(xlim=(0, 1), ylim=(0.7, max(2 * counts.max(), 10)))
+    set_log_scale(axes, '{x:,.0f}')
 
 
 def set_log_scale(axes: Axes, text: str) -> None:
