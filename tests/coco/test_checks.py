@@ -1,4 +1,4 @@
-"""Checks of COCO files: every kind of problem, and what is none."""
+"""Every kind of problem of COCO files, and what is not a problem."""
 
 import copy
 import functools

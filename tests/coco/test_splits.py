@@ -248,7 +248,7 @@ def test_annotations_that_belong_nowhere_are_counted():
     splits = split_coco(coco, 4, 0)
 
     assert splits.notes == [
-        '1 annotations of images not in the file: left out'
+        'left out: 1 annotations of images not in the file'
     ]
 
 

@@ -1,7 +1,7 @@
 """The checks of COCO files.
 
-A check is a generator of problems. tools/check_coco.py runs all of them and
-lists every problem; whoever reads a file for a purpose runs those of
+A check is a generator of problems. tools/check_coco.py runs all checks and
+lists every problem. Code that reads a file for a purpose runs the checks in
 `purposes.py` and refuses the file with the first problem.
 """
 

@@ -1,5 +1,6 @@
-"""Checks of the images of COCO files: readable, of that size, in one file.
+"""Checks of the images of COCO files.
 
+They find images that are unreadable, have another size, or are in two files.
 An image that is both in the training set and in the validation set makes the
 figures of a run worthless. Copies are found by the SHA-256 of their bytes,
 copies that were scaled or saved again by a perceptual hash.
@@ -291,7 +292,7 @@ def find_nearest(
     Args:
         known: The indices of the known images and their hashes, shape
             (n, bits), +1 or -1.
-        asked: The same of the images to find something for.
+        asked: The indices and the hashes of the images to find something for.
 
     Yields:
         The index of the known image, the index of the other one, and the

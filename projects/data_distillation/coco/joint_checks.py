@@ -37,7 +37,7 @@ def describe_difference(expected: list[tuple], found: list[tuple]) -> str:
 
     Args:
         expected: The id and the name of each category.
-        found: The same of the other file.
+        found: The id and the name of each category of the other file.
 
     Returns:
         The first difference in words; `''` if there is none, or if one of the

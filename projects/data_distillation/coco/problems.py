@@ -53,7 +53,8 @@ def format_problems(problems: Iterable[Problem], max_shown: int) -> list[str]:
     Args:
         problems: The problems. They are counted one by one and not kept: a
             large file may have a million of them.
-        max_shown: How many problems of one kind in one file get a line each.
+        max_shown: The most problems of one kind in one file that get a line
+            each.
 
     Returns:
         The lines. Files and kinds are in the order of their first problem; the

@@ -2,8 +2,9 @@
 
 Each purpose yields only the problems that make a file useless for it: a box
 that reaches outside its image does not keep a file from being loaded, and
-images without labels need no annotations. A later check runs only if whoever
-reads the problems asks for more than the earlier ones have found.
+images without labels need no annotations. The checks run one after the other,
+and only as far as problems are asked for: to get the first problem costs no
+more than the checks before it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,7 +90,7 @@ def check_trainable(file: CocoFile) -> Iterator[Problem]:
 
 
 def check_convertible(file: CocoFile) -> Iterator[Problem]:
-    """Check all that other formats hold; `annotations` may be missing.
+    """Check what other formats can hold; `annotations` may be missing.
 
     Boxes need not be finite: those that are not are left out and counted.
 

@@ -1,4 +1,4 @@
-"""COCO files as data: read for a purpose, counted, and compared."""
+"""COCO files are read for a purpose, counted, and compared."""
 
 import functools
 import os

@@ -23,9 +23,9 @@ def is_id(value: object) -> bool:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a JSON value is a number of at most `LARGEST` in size.
+    """Return whether a JSON value is a number from -`LARGEST` to `LARGEST`.
 
-    NaN and infinity are not.
+    NaN, infinity, `true` and `false` are not.
     """
     if type(value) is int or type(value) is float:
         return -LARGEST <= value <= LARGEST

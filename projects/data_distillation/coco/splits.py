@@ -19,7 +19,7 @@ class Splits:
         folds: Each fold maps `labeled`, `unlabeled` (no annotations and no
             categories) and `unlabeled_truth` to a COCO object. Images and
             annotations are those of the file, unchanged and in its order.
-        notes: Sentences for the user about what is special, one a line.
+        notes: What the user should know, one line each.
     """
 
     folds: list[dict[str, dict]]
@@ -148,7 +148,7 @@ def make_notes(
     ids = {image['id'] for image in coco['images']}
     num_lost = sum(a['image_id'] not in ids for a in coco['annotations'])
     if num_lost:
-        yield f'{num_lost} annotations of images not in the file: left out'
+        yield f'left out: {num_lost} annotations of images not in the file'
     known = set().union(*classes)
     absent = [c['name'] for c in coco['categories'] if c['id'] not in known]
     if absent:
@@ -265,7 +265,7 @@ class Permutation:
         Args:
             one: A place.
             other: Another place.
-            counts: See `count_classes`.
+            counts: The result of `count_classes`.
         """
         for leaving, coming in ((one, other), (other, one)):
             number = leaving // self.num_labeled

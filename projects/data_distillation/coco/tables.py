@@ -172,13 +172,13 @@ def read_object(
 ) -> dict | Problem:
     """Read the JSON object in a file; see `read_file`.
 
-    The file must be in UTF-8 without a byte order mark: pycocotools, with
-    which training and validation read it, takes nothing else.
+    The file must be in UTF-8 without a byte order mark, because CocoMetric
+    reads it with pycocotools, which takes nothing else.
 
     Args:
         path: The path of the file.
-        hook: Is called with each object in the file and returns what takes its
-            place; None leaves all objects as they are.
+        hook: A function that takes each object in the file and returns what
+            takes its place; None leaves all objects as they are.
     """
     try:
         text = Path(path).read_bytes().decode()
