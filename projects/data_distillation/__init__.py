@@ -37,6 +37,7 @@ from .training.ignore_regions import IgnoreRegionsHook
 from .training.ratio_sampler import SourceRatioSampler
 from .training.resume import ResumeHook
 from .training.strong_augmentation import StrongAugmentation
+from .training.val_loop import ValOnTestLoop
 from .views import colors  # noqa: F401 - registers them
 from .views.transforms import VIEW_TRANSFORMS, ViewTransform
 from .views.view import View
@@ -67,6 +68,7 @@ __all__ = [
     'StrongAugmentation',
     'SwitchPipelineHook',
     'UnlabeledDataset',
+    'ValOnTestLoop',
     'View',
     'ViewTransform',
     'WBFMerger',

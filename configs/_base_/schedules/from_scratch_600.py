@@ -14,7 +14,7 @@ max_iters = 600
 train_cfg = dict(
     type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters // 4
 )
-val_cfg = dict(type='ValLoop')
+val_cfg = dict(type='ValOnTestLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
