@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Mapping
 from reprlib import Repr
 
 from rich.console import Console
@@ -16,6 +17,12 @@ def format_duration(seconds: float) -> str:
 def format_megabytes(num_bytes: float) -> str:
     """Return a number of bytes in megabytes (1 MB = 10**6 bytes)."""
     return f'{num_bytes / 1e6:,.0f} MB'
+
+
+def format_call(config: Mapping) -> str:
+    """Write a config with a `type` as a call, such as `MinSide(pixels=4)`."""
+    arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
+    return f'{config["type"]}({", ".join(arguments)})'
 
 
 _repr = Repr()

@@ -43,7 +43,7 @@ def test_detector_is_told_that_a_view_is_an_image_of_its_own():
     image, original = image_and_sample(80, 120, img_id=3, flip=True)
     (view,) = views_of_scales((100, 60))[1:]
 
-    sample = MadeView(0, 0, view, image, original).sample()
+    sample = MadeView(0, 0, view, image, original, (0,)).sample()
 
     assert (sample.ori_shape, sample.img_shape) == ((60, 90), (60, 90))
     assert sample.scale_factor == (1.0, 1.0)
@@ -56,7 +56,7 @@ def test_boxes_come_back_through_scale_and_flip():
     image, original = image_and_sample(80, 120)
     (view,) = views_of_scales((100, 60))[1:]  # 60 x 90
 
-    boxes, is_whole = MadeView(0, 0, view, image, original).invert(
+    boxes, is_whole = MadeView(0, 0, view, image, original, (0,)).invert(
         torch.tensor([[0.0, 0, 30, 15]])
     )
 

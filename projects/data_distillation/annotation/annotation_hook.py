@@ -88,6 +88,7 @@ class AnnotationHook(DetectionHook):
         Args:
             runner: The runner.
         """
+        super().after_all_images(runner)
         store = self._run.store
         text = export_pseudo_labels(
             store.read(self._run.image_ids),

@@ -14,9 +14,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..coco.reading import check_classes, check_disjoint, resolve_paths
+from ..detections.shards import count_bytes
 from ..detections.store import DetectionStore
 from ..inference.checkpoints import check_checkpoint_classes, check_weights
 from ..inference.tta import MultiViewTTA
+from ..text import format_megabytes
 from .checks import check_type, check_writable, warn_of_other_transforms
 from .dataset import UnlabeledDataset
 from .labeled_set import LabeledSet
@@ -266,12 +268,19 @@ class DetectionHook(Hook):
         self.after_all_images(runner)
 
     def after_all_images(self, runner: Runner) -> None:
-        """Say where the detections are.
+        """Say where the detections are, and how large they are.
 
         Args:
             runner: The runner.
         """
-        log_from_any_rank(
+        store = self._run.store
+        sizes = [count_bytes(shard) for shard in store.shards()]
+        total, of_views = (sum(parts) for parts in zip(*sizes, strict=True))
+        text = (
             f'detections of {len(self._run.image_ids):,} images are in '
-            f'{self._run.store.folder}'
+            f'{store.folder}, {format_megabytes(total)}'
         )
+        if of_views:
+            share = format_megabytes(of_views)
+            text += f', of which {share} are the boxes of each view'
+        log_from_any_rank(text)

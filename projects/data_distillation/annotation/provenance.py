@@ -43,6 +43,8 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         mode=cfg.model.get('mode', 'exact'),
         merger=cfg.model.merger,
     )
+    if cfg.model.get('keep_views'):
+        provenance['keep_views'] = True
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
     # Tuples become lists, as when it is read back from a shard.

@@ -1,6 +1,7 @@
 """Turns samples into rows of the detection store."""
 
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from ..inference.unreadable import is_unreadable
 
@@ -18,14 +19,34 @@ def make_boxes_row(sample: DetDataSample) -> dict:
         `scores` and `labels` (shape (k,)).
     """
     height, width = sample.ori_shape[:2]
-    found = sample.pred_instances
     return dict(
         file_name=sample.file_name,
         width=width,
         height=height,
+        **make_box_columns(sample.pred_instances),
+    )
+
+
+def make_box_columns(found: InstanceData) -> dict:
+    """Return what a row says of boxes, see `make_boxes_row`."""
+    return dict(
         bboxes_xyxy=found.bboxes.numpy().tolist(),
         scores=found.scores.numpy(),
         labels=found.labels.numpy(),
+    )
+
+
+def make_merged_columns(found: InstanceData) -> dict:
+    """Return what a row of the store says of merged boxes.
+
+    Args:
+        found: The detections of an image as a merger returns them, on the
+            host.
+    """
+    return dict(
+        make_box_columns(found),
+        num_views=found.num_views.numpy(),
+        corner_spread=found.corner_spread.numpy(),
     )
 
 
@@ -37,13 +58,17 @@ def make_detection_row(sample: DetDataSample) -> dict:
             metainfo that `UnlabeledDataset` gives.
 
     Returns:
-        A row with the columns of `shards.SCHEMA`.
+        A row with the columns of `shards.SCHEMA`, and with those of
+        `shards.VIEW_SCHEMA` if the sample has the boxes of its views.
     """
-    found = sample.pred_instances
-    return dict(
+    row = dict(
         make_boxes_row(sample),
         image_id=sample.image_id,
         unreadable=sample.unreadable if is_unreadable(sample) else None,
-        num_views=found.num_views.numpy(),
-        corner_spread=found.corner_spread.numpy(),
+        **make_merged_columns(sample.pred_instances),
     )
+    if 'view_boxes' in sample:
+        columns = vars(sample.view_boxes).items()
+        row |= {f'view_{name}': values for name, values in columns}
+        row['view_bboxes_xyxy'] = row['view_bboxes_xyxy'].tolist()
+    return row

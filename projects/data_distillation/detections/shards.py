@@ -36,6 +36,19 @@ SCHEMA = pa.schema(
         ),  # see `mergers.corner_spread`
     ]
 )
+# What a store has besides, if it keeps the boxes of each view. The columns are
+# those of `inference.view_boxes.ViewBoxes`; an image that could not be read
+# has empty lists.
+VIEW_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ('view_bboxes_xyxy', pa.list_(pa.list_(pa.float32(), 4))),
+        ('view_scores', pa.list_(pa.float32())),
+        ('view_labels', pa.list_(pa.int32())),
+        ('view_counts', pa.list_(pa.int32())),
+        ('view_run_index', pa.list_(pa.int32())),
+    ]
+)
 PROVENANCE = b'data_distillation'
 
 
@@ -48,7 +61,8 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
 
     Args:
         path: The file. Missing folders are made.
-        rows: One dict per image, with the columns of `SCHEMA`.
+        rows: One dict per image, with the columns of `SCHEMA`, or all of them
+            with those of `VIEW_SCHEMA`.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
 
@@ -66,32 +80,41 @@ def write_rows(
 
     Args:
         file: The file, opened for writing.
-        rows: One dict per image, with the columns of `SCHEMA`.
+        rows: One dict per image, see `write_shard`.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
     """
     metadata = {PROVENANCE: json.dumps(provenance).encode()}
-    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata(metadata))
+    has_views = any('view_counts' in row for row in rows)
+    schema = VIEW_SCHEMA if has_views else SCHEMA
+    table = pa.Table.from_pylist(rows, schema.with_metadata(metadata))
     pq.write_table(table, file, write_page_checksum=True)
 
 
-def read_shard(path: Path) -> tuple[pa.Table, dict]:
+def read_shard(
+    path: Path, schema: pa.Schema = SCHEMA
+) -> tuple[pa.Table, dict]:
     """Read a shard.
 
     Args:
         path: The file.
+        schema: The columns to read, `SCHEMA` or `VIEW_SCHEMA`.
 
     Returns:
-        A table with the columns of `SCHEMA`, and what made the detections.
+        A table with these columns, and the provenance of the detections.
 
     Raises:
-        ShardError: If the file is cut off, damaged, empty, or not a shard.
+        ShardError: If the file is cut off, damaged, empty, not a shard, or
+            lacks the boxes of the views that `VIEW_SCHEMA` asks for.
     """
     with naming_damage():
         file = pq.ParquetFile(path, page_checksum_verification=True)
         # Other threads read other shards at the same time.
-        table = file.read(use_threads=False)
-    return table.replace_schema_metadata(None), decode_provenance(table.schema)
+        table = file.read(schema.names, use_threads=False)
+    provenance = decode_provenance(file.schema_arrow)
+    if not table.schema.equals(schema):
+        raise ShardError('it has no boxes of views: annotate with keep_views')
+    return table.replace_schema_metadata(None), provenance
 
 
 def read_provenance(path: Path) -> dict:
@@ -133,6 +156,33 @@ def count_rows(path: Path) -> tuple[int, int]:
     return metadata.num_rows, metadata.num_rows - num_null
 
 
+def count_bytes(path: Path) -> tuple[int, int]:
+    """Count the bytes of a shard, and those that hold the boxes of views.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The size of the file, and the size of the columns that only
+        `VIEW_SCHEMA` has.
+
+    Raises:
+        ShardError: If the file is damaged or not a shard.
+    """
+    with naming_damage():
+        metadata = pq.read_metadata(path)
+    of_views = 0
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        columns = map(group.column, range(group.num_columns))
+        of_views += sum(
+            column.total_compressed_size
+            for column in columns
+            if column.path_in_schema.startswith('view_')
+        )
+    return path.stat().st_size, of_views
+
+
 @contextmanager
 def naming_damage() -> Iterator[None]:
     """Raise a `ShardError` for any error that a damaged file causes.
@@ -161,7 +211,7 @@ def decode_provenance(schema: pa.Schema) -> dict:
         ShardError: If the file has other columns, or does not say what made
             it.
     """
-    if not schema.equals(SCHEMA):
+    if not (schema.equals(SCHEMA) or schema.equals(VIEW_SCHEMA)):
         raise ShardError('not written by this program: other columns')
     try:
         provenance = json.loads((schema.metadata or {})[PROVENANCE])

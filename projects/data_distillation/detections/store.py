@@ -8,7 +8,7 @@ there.
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from mmengine.logging import print_log
 from .provenance import TEACHER_KEYS, find_differing_keys
 from .shards import (
     SCHEMA,
+    VIEW_SCHEMA,
     ShardError,
     read_provenance,
     read_shard,
@@ -206,6 +207,28 @@ class DetectionStore:
         # Arrow would keep the memory of the shards for later use.
         pa.default_memory_pool().release_unused()
         return table
+
+    def iter_views(self) -> Iterator[pa.Table]:
+        """Yield the detections of each shard with the boxes of each view.
+
+        Yields:
+            Tables with the columns of `VIEW_SCHEMA`, in the order of `shards`.
+            Few of them fit into memory together.
+
+        Raises:
+            StoreError: If there is no shard, or one of them is not whole or
+                has no boxes of views.
+        """
+        self._wait()
+        if not self.shards():
+            raise StoreError(f'no detections (*.parquet) in {self.folder}')
+        for shard in self.shards():
+            try:
+                table, provenance = read_shard(shard, VIEW_SCHEMA)
+            except ShardError as error:
+                raise StoreError(f'{shard} cannot be used: {error}') from error
+            self._check_provenance(shard, provenance)
+            yield table
 
     def shards(self) -> list[Path]:
         """Return the shards, sorted by name. Some may not be whole."""

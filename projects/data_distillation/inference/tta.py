@@ -28,7 +28,12 @@ from .view_batches import (
     make_pixels,
     split_images,
 )
-from .view_boxes import concatenate_views, in_original_image, to_host
+from .view_boxes import (
+    concatenate_views,
+    in_original_image,
+    keep_boxes,
+    to_host,
+)
 
 
 @MODELS.register_module()
@@ -68,6 +73,8 @@ class MultiViewTTA(BaseTTAModel):
         data_preprocessor: The data preprocessor of the detector, if `module`
             has none. MMEngine hands it to the model if it is at the top level
             of the config.
+        keep_views: Whether each sample also has `view_boxes`, a `ViewBoxes`
+            with what was found on each view.
 
     Raises:
         ValueError: If there is no view, or an argument is out of range.
@@ -87,6 +94,7 @@ class MultiViewTTA(BaseTTAModel):
         max_pixels_per_forward: int = 4_000_000,
         other_teachers: Sequence[dict] = (),
         data_preprocessor: dict | None = None,
+        keep_views: bool = False,
     ) -> None:
         if isinstance(module, dict) and data_preprocessor:
             module = {'data_preprocessor': data_preprocessor, **module}
@@ -105,6 +113,7 @@ class MultiViewTTA(BaseTTAModel):
         self.mode = mode
         self.compile_backbone = compile_backbone
         self.max_pixels_per_forward = max_pixels_per_forward
+        self.keep_views = keep_views
         self.other_teachers = nn.ModuleList(
             load_teacher(teacher.get('module', module), teacher['checkpoint'])
             for teacher in other_teachers
@@ -187,10 +196,15 @@ class MultiViewTTA(BaseTTAModel):
         with torch.autocast(self.device.type, enabled=False):
             detected = self._detect(views, len(samples))
             merged = self.merge_preds(detected)
-        return [
+        merged_samples = [
             make_merged_sample(sample, instances)
             for sample, instances in zip(samples, merged, strict=True)
         ]
+        if self.keep_views:
+            for i, sample in enumerate(merged_samples):
+                ran = [view for view in views if view.image_index == i]
+                sample.view_boxes = keep_boxes(detected[i], ran)
+        return merged_samples
 
     def merge_preds(
         self, data_samples_list: Sequence[Sequence[InstanceData]]

@@ -25,6 +25,8 @@ class MadeView:
         view: The transforms that make the view.
         image: The image, shape (3, h, w), uint8, on the device.
         original: The sample of the image.
+        numbers: The numbers, starting with 0, of all views of the config that
+            look like this one.
     """
 
     image_index: int
@@ -32,6 +34,7 @@ class MadeView:
     view: View
     image: Tensor
     original: DetDataSample
+    numbers: tuple[int, ...]
 
     @property
     def size_hw(self) -> Size:
@@ -95,6 +98,11 @@ class LoadedView:
     index: int
     image: Tensor
     original: DetDataSample
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of the view in the pipeline; each looks different."""
+        return (self.index,)
 
     @property
     def size_hw(self) -> Size:
@@ -167,8 +175,8 @@ def list_made_views(
         check_is_original(image, sample)
         on_device = image.to(device, non_blocking=True)
         to_make += [
-            MadeView(i, index, view, on_device, sample)
-            for index, view in enumerate(drop_equal_views(views, on_device))
+            MadeView(i, index, views[same[0]], on_device, sample, same)
+            for index, same in enumerate(group_equal_views(views, on_device))
         ]
     return to_make
 
@@ -193,21 +201,24 @@ def check_is_original(image: Tensor, sample: DetDataSample) -> None:
         )
 
 
-def drop_equal_views(views: Sequence[View], image: Tensor) -> list[View]:
-    """Drop the views of an image that look like an earlier one.
+def group_equal_views(
+    views: Sequence[View], image: Tensor
+) -> list[tuple[int, ...]]:
+    """Group the views of an image that look the same.
 
     Args:
         views: The views.
         image: The image, shape (3, h, w), of which only the size matters.
 
     Returns:
-        The other views, in order.
+        The numbers of the views in each group, ascending. The groups are in
+        the order of their first views.
     """
     size_hw = size_hw_of(image)
     by_key: dict = {}
-    for view in views:
-        by_key.setdefault(view.key(size_hw), view)
-    return list(by_key.values())
+    for number, view in enumerate(views):
+        by_key.setdefault(view.key(size_hw), []).append(number)
+    return [tuple(numbers) for numbers in by_key.values()]
 
 
 def list_loaded_views(

@@ -1,7 +1,9 @@
 """Takes the boxes of views back to the image, together, and to the host."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -15,6 +17,56 @@ FIELDS = dict(
     num_views=torch.int64,
     corner_spread=torch.float32,
 )
+
+
+@dataclass(frozen=True)
+class ViewBoxes:
+    """What the teachers found on each view of an image, not merged.
+
+    Args:
+        bboxes_xyxy: Shape (n, 4), float32, pixels of the original image. The
+            boxes of a view stand together, those of the first view first.
+            With several teachers, all views of the first come first.
+        scores: Shape (n,), float32, the score of each box.
+        labels: Shape (n,), int32, the class of each box.
+        counts: Shape (number of teachers * number of views that were run,),
+            int32, the number of boxes of each view.
+        run_index: Shape (number of views in the config,), int32, which of the
+            views that were run each view of the config is. Views of the config
+            that look the same were run once.
+    """
+
+    bboxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
+    run_index: np.ndarray
+
+    def choose(self, numbers: Sequence[int]) -> dict:
+        """Choose views, and return their boxes as a merger takes them.
+
+        Args:
+            numbers: The numbers of the views in the config, at least one.
+
+        Returns:
+            The arguments of `Merger.__call__`, as if only these views had been
+            run, in the order of the config and by all teachers.
+        """
+        num_run = int(self.run_index.max(initial=-1)) + 1
+        is_run = np.zeros(num_run, bool)
+        is_run[self.run_index[list(numbers)]] = True
+        is_kept = np.tile(is_run, len(self.counts) // max(num_run, 1))
+        counts = self.counts[is_kept]
+        rows = np.repeat(is_kept, self.counts)
+        return dict(
+            bboxes_xyxy=torch.from_numpy(self.bboxes_xyxy[rows]),
+            scores=torch.from_numpy(self.scores[rows]),
+            labels=torch.from_numpy(self.labels[rows]).long(),
+            view_ids=torch.arange(len(counts)).repeat_interleave(
+                torch.from_numpy(counts).long()
+            ),
+            num_views=max(len(counts), 1),
+        )
 
 
 def in_original_image(
@@ -94,3 +146,39 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
         )
         for row in on_host
     ]
+
+
+def keep_boxes(
+    views: Sequence[InstanceData], ran: Sequence[MadeView | LoadedView]
+) -> ViewBoxes:
+    """Copy the boxes of all views of an image to the host.
+
+    Args:
+        views: The boxes of each view, as `in_original_image` returns them; the
+            views of all teachers.
+        ran: The views of the image that were run, in order.
+
+    Returns:
+        The boxes. There are none if no view was run.
+    """
+    table = torch.zeros(0, 6)
+    if views:
+        rows = [
+            torch.cat([v.bboxes, v.scores[:, None], v.labels[:, None]], dim=1)
+            for v in views
+        ]
+        table = torch.cat(rows).cpu()
+    run_index = {
+        number: index
+        for index, view in enumerate(ran)
+        for number in view.numbers
+    }
+    return ViewBoxes(
+        bboxes_xyxy=table[:, :4].numpy(),
+        scores=table[:, 4].numpy(),
+        labels=table[:, 5].int().numpy(),
+        counts=np.array([len(view) for view in views], np.int32),
+        run_index=np.array(
+            [run_index[n] for n in sorted(run_index)], np.int32
+        ),
+    )

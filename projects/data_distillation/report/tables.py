@@ -6,7 +6,7 @@ import numpy as np
 
 from ..coco.evaluation import METRICS
 from ..quality.label_quality import Quality, format_share
-from ..selection.rules import format_call
+from ..text import format_call
 from .labels import START_SCORE, LabelSource, StoredLabels
 from .stages import Stage
 

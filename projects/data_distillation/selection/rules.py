@@ -16,6 +16,7 @@ from ..coco.matching import ClassMatches, match_detections
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore
+from ..text import format_call
 from .filters import Filter, MinSide, covers_a_label
 from .selectors import Candidates, LabeledCounts, Selector
 
@@ -277,12 +278,6 @@ class SelectionRules:
             yield {
                 name: keep_elements(value, keep) for name, value in row.items()
             }
-
-
-def format_call(config: dict) -> str:
-    """Write a config with a `type` as a call, such as `MinSide(pixels=4)`."""
-    arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
-    return f'{config["type"]}({", ".join(arguments)})'
 
 
 def check_labels(detections: Detections, labeled: LabeledCounts) -> None:

@@ -1,0 +1,182 @@
+"""Merges the stored boxes of views again, without inference.
+
+```
+store with keep_views ──► choose views ──► merger ──► another store
+```
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from mmdet.registry import TASK_UTILS
+
+from ..detections.store import DetectionStore, StoreError
+from ..inference.view_boxes import ViewBoxes
+from ..merging.mergers import Merger
+from .rows import make_merged_columns
+
+# What a row says of its image.
+IMAGE_COLUMNS = ['file_name', 'image_id', 'width', 'height', 'unreadable']
+# What it says of the boxes of views besides the boxes, as `ViewBoxes` has it.
+VIEW_COLUMNS = ['view_scores', 'view_labels', 'view_counts', 'view_run_index']
+
+
+def merge_again(
+    detections: str | Path,
+    out: str | Path,
+    merger: dict | None = None,
+    numbers: Sequence[int] | None = None,
+) -> DetectionStore:
+    """Merge the boxes of views again, and write the result to another store.
+
+    The result is the one that annotation with this merger and these views
+    would have given. Images that are in the other store already are left out,
+    so that a run that was killed goes on.
+
+    Args:
+        detections: The folder of a store that was made with `keep_views`.
+        out: The folder of the other store.
+        merger: The config of a merger; None for the one of the store.
+        numbers: The numbers of the views to merge, counted from 0 in the order
+            of the config; None for all.
+
+    Returns:
+        The other store.
+
+    Raises:
+        StoreError: If the store has no boxes of views, or `out` holds other
+            detections.
+        ValueError: If a number is out of range or given twice, or there is
+            none.
+        KeyError: If the type of the merger is not registered.
+    """
+    store = DetectionStore(detections)
+    made_by = describe_merge(store, merger, numbers)
+    other = DetectionStore(out, made_by)
+    build = TASK_UTILS.build(made_by['merger'])
+    done = other.images()
+    for table in store.iter_views():
+        for row, boxes in iter_rows(table):
+            if row['file_name'] not in done:
+                merged = merge_views(boxes, build, numbers)
+                other.add(dict(row, **merged))
+        other.flush()
+    return other
+
+
+def merge_views(
+    boxes: ViewBoxes, merger: Merger, numbers: Sequence[int] | None = None
+) -> dict:
+    """Merge the boxes of an image.
+
+    Args:
+        boxes: The boxes of all views.
+        merger: The merger.
+        numbers: The numbers of the views to merge; None for all.
+
+    Returns:
+        The columns of `shards.SCHEMA` that describe boxes.
+    """
+    if numbers is None or not len(boxes.run_index):
+        numbers = range(len(boxes.run_index))
+    return make_merged_columns(merger(**boxes.choose(numbers)))
+
+
+def describe_merge(
+    store: DetectionStore,
+    merger: dict | None,
+    numbers: Sequence[int] | None,
+) -> dict:
+    """Return the provenance of the detections that are merged again.
+
+    Args:
+        store: The store with the boxes of views.
+        merger: See `merge_again`.
+        numbers: See `merge_again`.
+
+    Raises:
+        StoreError: If there are no detections.
+        ValueError: If a number is out of range or given twice, or there is
+            none.
+    """
+    if store.provenance is None:
+        raise StoreError(f'no detections (*.parquet) in {store.folder}')
+    made_by = dict(store.provenance)
+    made_by.pop('keep_views', None)
+    if merger is not None:
+        made_by['merger'] = merger
+    if numbers is not None:
+        made_by['views'] = choose_views(made_by['views'], numbers)
+    return made_by
+
+
+def choose_views(
+    views: Sequence[list] | None, numbers: Sequence[int]
+) -> list | dict:
+    """Choose views of a config by their numbers.
+
+    Args:
+        views: All views; None if the pipeline made them.
+        numbers: The numbers of the chosen ones, counted from 0.
+
+    Returns:
+        The views in the order of the config, as the config of a run with only
+        these would have them. Of the pipeline's views only the numbers are
+        known.
+
+    Raises:
+        ValueError: If a number is out of range or given twice, or there is
+            none.
+    """
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f'numbers of views must be different, at least one, got {numbers}'
+        )
+    if views is None:
+        return dict(of_pipeline=sorted(numbers))
+    if min(numbers) < 0 or max(numbers) >= len(views):
+        raise ValueError(
+            f'numbers of views must be from 0 to {len(views) - 1}, got '
+            f'{numbers}'
+        )
+    return [views[number] for number in sorted(numbers)]
+
+
+def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
+    """Yield each image of a table with the boxes of its views.
+
+    Args:
+        table: A table with the columns of `VIEW_SCHEMA`.
+
+    Yields:
+        The columns that describe the image, and the boxes.
+    """
+    images = table.select(IMAGE_COLUMNS).to_pylist()
+    scores = table['view_scores']
+    corners = pc.list_flatten(pc.list_flatten(table['view_bboxes_xyxy']))
+    columns = [
+        split(corners.to_numpy().reshape(-1, 4), scores),
+        *(
+            split(pc.list_flatten(column).to_numpy(), column)
+            for column in table.select(VIEW_COLUMNS).columns
+        ),
+    ]
+    for image, *boxes in zip(images, *columns, strict=True):
+        yield image, ViewBoxes(*boxes)
+
+
+def split(values: np.ndarray, lists: pa.ChunkedArray) -> list[np.ndarray]:
+    """Split the elements of a column of lists by row.
+
+    Args:
+        values: Shape (n, ...), the elements of all rows.
+        lists: Lists with n elements in all.
+
+    Returns:
+        The elements of each row.
+    """
+    lengths = pc.list_value_length(lists).to_numpy()
+    return np.split(values, np.cumsum(lengths)[:-1])
