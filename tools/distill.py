@@ -76,6 +76,13 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         'than its teacher on the validation images (default: 1)',
     )
     add(
+        '--no-tune',
+        dest='tune',
+        action='store_false',
+        help='annotate with the views and the merger of annotate.py, instead '
+        'of choosing them by the validation images (tune.py)',
+    )
+    add(
         '--dry-run',
         action='store_true',
         help='print what would be done, and measure how long it would take',
@@ -137,7 +144,7 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
     experiment = Experiment(args.experiment, models, tuple(args.cfg_options))
     launcher = Launcher(args.launcher, args.gpus, args.partition)
     work_dir = args.work_dir or default_work_dir(args.experiment)
-    stages = Stages(experiment, launcher, args.seed)
+    stages = Stages(experiment, launcher, args.seed, args.tune)
     return Distillation(stages, work_dir, args.rounds)
 
 

@@ -24,7 +24,7 @@ from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
     init_experiment,
 )
-from projects.data_distillation.scaffold.plan import RATIO, VIEW_SCALES
+from projects.data_distillation.scaffold.plan import RATIO, RECIPES
 
 
 def parse_args() -> argparse.Namespace:
@@ -149,6 +149,14 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
     """Add the options for the size of the images and for the views."""
     add = group.add_argument
     add(
+        '--recipe',
+        choices=RECIPES,
+        default='measured',
+        help='measured: 6 views, weighted boxes fusion, and tune.py to choose '
+        'better ones by the validation images; paper: 18 views and box '
+        'voting (default: measured)',
+    )
+    add(
         '--image-size',
         type=int,
         metavar='PIXELS',
@@ -159,10 +167,9 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
         '--scales',
         type=float,
         nargs='+',
-        default=VIEW_SCALES,
         metavar='FACTOR',
         help='the scales of the views, as factors of the test scale of the '
-        'detector (default: 0.5 to 1.5)',
+        'detector (default: those of the recipe)',
     )
     add('--no-flip', action='store_true', help='make no mirrored views')
 

@@ -38,6 +38,7 @@ from .training.ratio_sampler import SourceRatioSampler
 from .training.resume import ResumeHook
 from .training.strong_augmentation import StrongAugmentation
 from .training.val_loop import ValOnTestLoop
+from .tuning.tune_hook import TuneHook
 from .views import colors  # noqa: F401 - registers them
 from .views.transforms import VIEW_TRANSFORMS, ViewTransform
 from .views.view import View
@@ -67,6 +68,7 @@ __all__ = [
     'SourceRatioSampler',
     'StrongAugmentation',
     'SwitchPipelineHook',
+    'TuneHook',
     'UnlabeledDataset',
     'ValOnTestLoop',
     'View',

@@ -1,19 +1,28 @@
 """Commands of stages, and what of their results is outdated."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
-from builders import annotate, annotate_cfg
+from builders import ROOT, DrawnImages, annotate, annotate_cfg
+from mmengine.config import Config
 
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.log import LOG
+from projects.data_distillation.experiment.plan import Step, plan_tuning
 from projects.data_distillation.experiment.process import StageError
-from projects.data_distillation.experiment.stages import (
-    Stages,
+from projects.data_distillation.experiment.stage_results import (
+    find_results_key,
     join_reasons,
     require_checkpoint,
     require_metrics,
 )
+from projects.data_distillation.experiment.stages import (
+    MIN_TUNING_IMAGES,
+    Stages,
+)
+from projects.data_distillation.selection.coco_writer import read_origin
 
 
 def test_few_reasons_are_listed():
@@ -67,3 +76,156 @@ def test_labels_depend_on_the_images_and_the_labeled_file(stages, drawn):
 
     assert before['images'] != fewer['images']
     assert before['files'] == fewer['files'] != others['files']
+
+
+@pytest.fixture
+def tunable(checkpoint, tmp_path, monkeypatch) -> Stages:
+    """An experiment with a tune.py and enough images; the toy teaches."""
+    monkeypatch.setenv('PYTHONPATH', str(ROOT / 'tests'))
+    drawn = DrawnImages(tmp_path / 'many', MIN_TUNING_IMAGES)
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_imports = dict(
+        imports=['projects.data_distillation', 'builders']
+    )
+    for stage in ('teacher', 'annotate', 'student'):
+        cfg.dump(tmp_path / f'{stage}.py')
+    cfg.custom_hooks[0].update(type='DetectionHook')
+    cfg.test_dataloader.dataset.ann_file = str(drawn.folder / 'truth.json')
+    cfg.dump(tmp_path / 'validate.py')
+    cfg.model.keep_views = True
+    cfg.custom_hooks[0].update(
+        type='TuneHook',
+        ann_file=str(drawn.folder / 'truth.json'),
+        mergers=[dict(type='NMSMerger')],
+    )
+    cfg.dump(tmp_path / 'tune.py')
+    return Stages(Experiment(tmp_path), Launcher())
+
+
+@pytest.mark.slow
+def test_annotation_has_the_views_that_tuning_chose(
+    tunable, checkpoint, tmp_path
+):
+    tuned = tunable.tune(tmp_path / 'work/tune', checkpoint)
+
+    annotate_py = tmp_path / 'work/tune/annotate.py'
+    assert tuned.experiment.config('annotate') == annotate_py
+    assert len(tuned.experiment.load('annotate').model.views) == 1
+    assert len(tunable.experiment.load('annotate').model.views) == 6
+    labels = tuned.annotate(tmp_path / 'work/annotate', checkpoint)
+    assert len(read_origin(labels)['views']) == 1
+
+
+@pytest.mark.slow
+def test_labels_are_judged_with_the_boxes_of_tuning(
+    tunable, checkpoint, tmp_path
+):
+    tuned = tunable.tune(tmp_path / 'work/tune', checkpoint)
+    labels = tuned.annotate(tmp_path / 'work/annotate', checkpoint)
+
+    expected = tuned.expect(tmp_path / 'work/validate', checkpoint, labels)
+
+    # As many as tuning has: none was run again.
+    shards = [
+        len(list((tmp_path / 'work' / stage).rglob('*.parquet')))
+        for stage in ('tune', 'validate')
+    ]
+    assert shards[0] == shards[1]
+    assert expected.num_images == MIN_TUNING_IMAGES
+    assert expected.precision.value == 1
+    assert expected.recall.value == 1
+
+
+def test_labels_are_not_judged_without_validation(
+    tunable, checkpoint, tmp_path
+):
+    (tmp_path / 'validate.py').unlink()
+
+    assert tunable.expect(tmp_path / 'work', checkpoint, tmp_path) is None
+
+
+@pytest.mark.slow
+def test_finished_tuning_is_not_repeated(
+    tunable, checkpoint, tmp_path, caplog
+):
+    caplog.set_level('INFO', LOG.name)
+    folder = tmp_path / 'work/tune'
+    tunable.tune(folder, checkpoint)
+    assert 'already done' not in caplog.text
+
+    tunable.tune(folder, checkpoint)
+    assert 'tune: already done' in caplog.text
+
+    # Without its outcome it is not finished, but needs no inference.
+    shards = set((folder / 'detections').iterdir())
+    (folder / 'annotate.py').unlink()
+    tunable.tune(folder, checkpoint)
+    assert set((folder / 'detections').iterdir()) == shards
+    assert (folder / 'annotate.py').is_file()
+
+
+def test_tuning_is_left_out_if_it_is_not_wanted(tunable, checkpoint, tmp_path):
+    unwanted = replace(tunable, tunes=False)
+
+    assert unwanted.tune(tmp_path / 'work/tune', checkpoint) is unwanted
+
+
+def test_experiment_without_candidates_is_not_tuned(
+    tunable, checkpoint, tmp_path
+):
+    (tmp_path / 'tune.py').unlink()
+
+    assert tunable.tune(tmp_path / 'work/tune', checkpoint) is tunable
+
+
+def test_few_images_are_too_few_to_tune_by(
+    tunable, checkpoint, tmp_path, caplog
+):
+    caplog.set_level('INFO', LOG.name)
+    with (tmp_path / 'tune.py').open('a') as file:
+        file.write("\ntest_dataloader['dataset']['indices'] = 19\n")
+
+    assert tunable.tune(tmp_path / 'work/tune', checkpoint) is tunable
+    assert '19 validation images are fewer than 20' in caplog.text
+
+
+def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):
+    step = plan_tuning(tunable, 'tune', tmp_path / 'work/tune', None)
+
+    assert step == Step('tune', '20 images, 6 views', images=20)
+
+
+@pytest.mark.parametrize('stage', ['tune', 'validate'])
+def test_images_that_are_labeled_too_are_not_used(
+    tunable, checkpoint, tmp_path, caplog, stage
+):
+    caplog.set_level('INFO', LOG.name)
+    folder = tmp_path / 'many'
+    known = dict(
+        ann_file=str(folder / 'truth.json'),
+        img_prefix=str(folder / 'unlabeled'),
+    )
+    with (tmp_path / f'{stage}.py').open('a') as file:
+        file.write(f"\ncustom_hooks[0]['labeled'] = {known}\n")
+
+    if stage == 'tune':
+        assert tunable.tune(tmp_path / 'work', checkpoint) is tunable
+    else:
+        assert tunable.expect(tmp_path / 'work', checkpoint, tmp_path) is None
+    assert f'{stage}: left out, since' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('evaluator', 'key'),
+    [
+        (dict(type='CocoMetric'), 'test_evaluator.outfile_prefix'),
+        (dict(type='VOCMetric'), None),
+        ([], None),
+        (
+            [dict(type='VOCMetric'), dict(type='mmdet.CocoMetric')],
+            'test_evaluator.1.outfile_prefix',
+        ),
+    ],
+)
+def test_evaluation_writes_the_detections_if_it_can(evaluator, key):
+    assert find_results_key(Config(dict(test_evaluator=evaluator))) == key

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -26,7 +27,7 @@ from projects.data_distillation.scaffold.init import (
 )
 from projects.data_distillation.scaffold.plan import (
     MIN_IMAGES_SEEN,
-    VIEW_SCALES,
+    RECIPES,
     Data,
     Images,
     Plan,
@@ -50,8 +51,15 @@ FAMILIES = dict(
     repeated='mmdet::atss/atss_r50_fpn_8xb8-amp-lsj-200e_coco.py',
 )
 RTMDET = FAMILIES['mosaic_pipeline']
-STAGES = {'teacher', 'annotate', 'validate', 'supervised_long', 'student'}
-FULL = dict(scales=VIEW_SCALES, ratio=(6, 4))
+STAGES = {
+    'teacher',
+    'tune',
+    'annotate',
+    'validate',
+    'supervised_long',
+    'student',
+}
+FULL = dict(ratio=(6, 4))
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +109,9 @@ def test_stages_of_any_detector_fit_the_data(family, sources, tmp_path):
     )
 
     cfgs = {f.stem: Config.fromfile(f) for f in out.glob('*.py')}
-    assert cfgs.keys() == STAGES
+    made_by_pipeline = cfgs['annotate'].model.get('views') is None
+    expected = STAGES - ({'tune'} if made_by_pipeline else set())
+    assert cfgs.keys() == expected
     for cfg in cfgs.values():
         assert cfg.metainfo.classes == CLASSES
     assert num_classes_in(cfgs['teacher'].model) == {len(CLASSES)}
@@ -284,13 +294,18 @@ def test_iteration_based_training_counts_cocos_images():
 
 
 def written(
-    folder: Path, detector: DetectorConfig, classes=CLASSES, **changes
+    folder: Path,
+    detector: DetectorConfig,
+    classes=CLASSES,
+    num_val: int = 10,
+    **changes,
 ) -> dict[str, Config]:
     """The stage configs for a detector, as they read back."""
     images = Images('labeled.json', 'images/', 10)
+    val = Images('val.json', 'images/', num_val)
     numbers = dict(batch_size=2, num_processes=1, iterations=8)
     plan = Plan(**numbers, student_iterations=16, **changes)
-    data = Data(classes, images, Images('', 'more/', 20), images)
+    data = Data(classes, images, Images('', 'more/', 20), val)
     NewExperiment(folder.name, detector, data, plan).write(folder)
     return {file.stem: Config.fromfile(file) for file in folder.glob('*.py')}
 
@@ -326,9 +341,9 @@ def test_detector_that_is_not_validated_while_it_trains(tmp_path):
     for stage in ('teacher', 'student'):
         assert cfgs[stage].val_dataloader is None
         assert cfgs[stage].val_evaluator is None
-        assert cfgs[stage].test_evaluator.ann_file == 'labeled.json'
+        assert cfgs[stage].test_evaluator.ann_file == 'val.json'
         assert '_delete_' not in cfgs[stage].test_dataloader.dataset
-        assert cfgs[stage].test_dataloader.dataset.ann_file == 'labeled.json'
+        assert cfgs[stage].test_dataloader.dataset.ann_file == 'val.json'
 
 
 @pytest.mark.slow
@@ -340,9 +355,9 @@ def test_our_own_detectors_validate_on_the_users_images(tmp_path, name):
 
     for stage in ('teacher', 'student'):
         cfg = cfgs[stage]
-        assert cfg.val_dataloader.dataset.ann_file == 'labeled.json'
+        assert cfg.val_dataloader.dataset.ann_file == 'val.json'
         assert cfg.val_dataloader == cfg.test_dataloader
-        assert cfg.val_evaluator.ann_file == 'labeled.json'
+        assert cfg.val_evaluator.ann_file == 'val.json'
         assert cfg.val_evaluator == cfg.test_evaluator
         assert cfg.train_cfg.val_interval == cfg.train_cfg.max_iters // 4
 
@@ -436,7 +451,8 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 """,
     )
 
-    chosen = dict(size_factor=0.5, view_scales=[1])
+    recipe = replace(RECIPES['measured'], scales=[1])
+    chosen = dict(size_factor=0.5, recipe=recipe)
     cfg = written(tmp_path / 'cells', detector, **chosen)['annotate']
 
     assert cfg.scales == [(256, 256)]
@@ -766,10 +782,73 @@ def test_smaller_images_stay_in_proportion():
 
 
 def test_detector_of_one_size_stays_at_it():
-    assert plan(detector=FAMILIES['fixed_size']).view_scales == (1.0,)
+    recipe = plan(detector=FAMILIES['fixed_size']).recipe
+    assert recipe.scales == recipe.candidates == (1.0,)
     for family in ('fixed_size', 'stock_views'):
         with pytest.raises(DetectorError, match='leave --image-size out'):
             plan(detector=FAMILIES[family], image_size=320)
+
+
+def test_paper_is_a_recipe(tmp_path):
+    configs = written(
+        tmp_path / 'cells',
+        DetectorConfig.read(RETINANET),
+        recipe=RECIPES['paper'],
+    )
+
+    annotate = configs['annotate']
+    assert 'tune' not in configs
+    assert len(annotate.model.views) == 18
+    assert annotate.scales[0] == (666, 400)
+    assert annotate.scales[-1] == (2000, 1200)
+    assert annotate.model.merger == dict(type='BoxVotingMerger')
+    assert 'selection' not in annotate.custom_hooks[0]
+
+
+def test_measured_recipe_counts_the_validation_images(tmp_path):
+    configs = written(tmp_path / 'cells', DetectorConfig.read(RETINANET))
+
+    (hook,) = configs['annotate'].custom_hooks
+    assert hook.selection.counted == [configs['annotate'].held_out.ann_file]
+    assert len(configs['annotate'].model.views) == 6
+
+
+def test_candidates_of_tuning_include_the_views_of_annotation(tmp_path):
+    configs = written(tmp_path / 'cells', DetectorConfig.read(RETINANET))
+
+    candidates = configs['tune'].model.views
+    assert len(candidates) == 14
+    assert all(v in candidates for v in configs['annotate'].model.views)
+    assert configs['tune'].model.keep_views
+    (hook,) = configs['tune'].custom_hooks
+    assert hook.type == 'TuneHook'
+    assert hook.ann_file == configs['tune'].held_out.ann_file
+
+
+def test_flips_of_the_training_are_candidates(tmp_path):
+    flips = "dict(type='RandomFlip', prob=0.5, direction=['vertical'])"
+    detector = own_detector(
+        tmp_path,
+        f"""
+train_pipeline = [*_base_.train_pipeline, {flips}]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+""",
+    )
+
+    views = written(tmp_path / 'cells', detector)['tune'].model.views
+
+    assert views[2][1] == dict(type='Flip', direction='vertical')
+    assert len(views) == 21
+
+
+def test_many_validation_images_are_thinned_for_tuning(tmp_path):
+    detector = DetectorConfig.read(RETINANET)
+
+    tune = written(tmp_path / 'cells', detector, num_val=1201)['tune']
+
+    indices = tune.test_dataloader.dataset.indices
+    assert indices[:3] == [0, 3, 6]
+    assert len(indices) == 401
 
 
 @pytest.mark.parametrize(

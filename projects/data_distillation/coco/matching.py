@@ -71,6 +71,48 @@ class ClassMatches:
         return int(self.is_right[is_found].sum()), int(is_found.sum())
 
 
+@dataclass(frozen=True)
+class ImageMatches:
+    """The detections on m images of c classes, matched at t IoUs.
+
+    Detections on crowd regions, by the lowest IoU, are left out. They are
+    ordered by class, then by image, and then by descending score.
+
+    Args:
+        image_index: Shape (n,), int, the image of each detection.
+        labels: Shape (n,), int, its class.
+        scores: Shape (n,), float32.
+        is_right: Shape (n, t), bool, whether it took an object.
+        num_truth: Shape (m, c), int, the number of objects, without crowds.
+    """
+
+    image_index: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    is_right: np.ndarray
+    num_truth: np.ndarray
+
+    def by_class(self, iou_index: int = 0) -> list[ClassMatches]:
+        """Return the matches of each class.
+
+        Args:
+            iou_index: The number of the IoU.
+        """
+        classes = []
+        for label, num_truth in enumerate(self.num_truth.sum(axis=0)):
+            of_class = np.flatnonzero(self.labels == label)
+            order = np.argsort(-self.scores[of_class], kind='stable')
+            best_first = of_class[order]
+            classes.append(
+                ClassMatches(
+                    self.scores[best_first],
+                    self.is_right[best_first, iou_index],
+                    int(num_truth),
+                )
+            )
+        return classes
+
+
 def match_detections(
     rows: Iterable[Mapping], truth: str | Path, iou: float = 0.5
 ) -> list[ClassMatches]:
@@ -116,47 +158,88 @@ def match_boxes(
     Raises:
         ValueError: If `iou` is out of range.
     """
-    check_iou(iou)
+    return match_images(truth, found, image_ids, [iou]).by_class()
+
+
+def match_images(
+    truth: dict,
+    found: Iterable[dict],
+    image_ids: Sequence[int],
+    ious: Sequence[float],
+) -> ImageMatches:
+    """Match boxes in COCO's format, and tell the images apart.
+
+    Args:
+        truth: A COCO object with the true objects.
+        found: The detections as COCO annotations with scores.
+        image_ids: The ids of the images to look at.
+        ious: The IoUs from which on a detection is right, each in (0, 1],
+            ascending.
+
+    Returns:
+        The matches. Their images are those of `image_ids`, by ascending id.
+
+    Raises:
+        ValueError: If an IoU is out of range.
+    """
+    for iou in ious:
+        check_iou(iou)
     categories = truth['categories']
     objects = index_annotations(categories, truth.get('annotations', ()))
     detections = index_annotations(categories, found)
     evaluation = COCOeval(objects, detections, 'bbox')
     evaluation.params.imgIds = image_ids
-    evaluation.params.iouThrs = np.array([iou])
+    evaluation.params.iouThrs = np.array(ious)
     evaluation.params.areaRng = [[0, np.inf]]
     evaluation.params.maxDets = [max(len(detections.anns), 1)]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints
         evaluation.evaluate()
-    matched: dict = {category['id']: [] for category in categories}
-    for one in filter(None, evaluation.evalImgs):
-        matched[one['category_id']].append(one)
-    return [join_matches(images) for images in matched.values()]
+    indices = {id: i for i, id in enumerate(sorted(set(image_ids)))}
+    labels = {category['id']: n for n, category in enumerate(categories)}
+    # By category, and then by image.
+    parts = [
+        (indices[one['image_id']], labels[one['category_id']], one)
+        for one in filter(None, evaluation.evalImgs)
+    ]
+    return join_matches(parts, (len(indices), len(labels)), len(ious))
 
 
-def join_matches(images: Sequence[dict]) -> ClassMatches:
-    """Join pycocotools' matches of one class on several images.
+def join_matches(
+    parts: Sequence[tuple[int, int, dict]],
+    shape: tuple[int, int],
+    num_ious: int,
+) -> ImageMatches:
+    """Join pycocotools' matches of single images and classes.
 
     Args:
-        images: Elements of `COCOeval.evalImgs`, with one IoU threshold.
+        parts: The image, the class and the matches of each part; these are
+            elements of `COCOeval.evalImgs`.
+        shape: The numbers of images and of classes.
+        num_ious: The number of IoU thresholds.
 
     Returns:
-        The matches, by descending score; no detection and no object if there
-        is no image.
+        The matches, in the order of the parts.
     """
-    # An empty array gives a class that is on no image the right type.
-    scores = [np.empty(0, np.float32)]
-    is_right = [np.empty(0, bool)]
-    for image in images:
-        counts = ~image['dtIgnore'][0].astype(bool)
-        scores.append(np.array(image['dtScores'], np.float32)[counts])
-        is_right.append(image['dtMatches'][0][counts] > 0)
-    all_scores = np.concatenate(scores)
-    order = np.argsort(-all_scores, kind='stable')
-    return ClassMatches(
-        all_scores[order],
-        np.concatenate(is_right)[order],
-        sum(int((image['gtIgnore'] == 0).sum()) for image in images),
+    num_truth = np.zeros(shape, int)
+    # Empty arrays give matches without any part the right types.
+    columns: list[tuple] = [
+        (
+            np.empty(0, int),
+            np.empty(0, int),
+            np.empty(0, np.float32),
+            np.empty((0, num_ious), bool),
+        )
+    ]
+    for index, label, one in parts:
+        num_truth[index, label] = (one['gtIgnore'] == 0).sum()
+        counts = ~one['dtIgnore'][0].astype(bool)
+        places = [np.full(counts.sum(), n) for n in (index, label)]
+        scores = np.array(one['dtScores'], np.float32)[counts]
+        columns.append((*places, scores, one['dtMatches'].T[counts] > 0))
+    index, labels, all_scores, is_right = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
     )
+    return ImageMatches(index, labels, all_scores, is_right, num_truth)
 
 
 def index_annotations(

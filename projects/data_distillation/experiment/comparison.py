@@ -8,7 +8,9 @@ from pathlib import Path
 from rich.table import Table
 
 from ..coco.evaluation import METRICS
+from ..quality.expectation import Estimate
 from ..text import format_table
+from .gains import format_gain
 from .names import TRAINED
 
 
@@ -53,14 +55,26 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
         best box mAP; of equal rounds, the first. If there is more than one
         round, all are in `rounds`.
     """
-    best = max(rounds, key=lambda one: one['student']['bbox_mAP'])
+    best = rounds[find_best_round(rounds)]
     found = dict(models, student=best['student'])
     summary = {model: found[model] for model in TRAINED if model in found}
     summary['gap_closed'] = compute_gap_closed(summary)
     summary['pseudo_labels'] = best['pseudo_labels']
+    if 'expected_labels' in best:
+        summary['expected_labels'] = best['expected_labels']
     if len(rounds) > 1:
         summary['rounds'] = list(rounds)
     return summary
+
+
+def find_best_round(rounds: Sequence[dict]) -> int:
+    """Return the index of the best round; of equal ones, the first.
+
+    Args:
+        rounds: The result of each round, see `summarize`.
+    """
+    mean_aps = [one['student']['bbox_mAP'] for one in rounds]
+    return mean_aps.index(max(mean_aps))
 
 
 def compute_gap_closed(summary: Mapping) -> float | None:
@@ -85,6 +99,10 @@ def compute_gap_closed(summary: Mapping) -> float | None:
     return (student - teacher) / (oracle - teacher)
 
 
+# What is averaged over seeds.
+AVERAGED = {*TRAINED, 'gap_closed', 'pseudo_labels'}
+
+
 def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
     """Average the summaries of several seeds.
 
@@ -98,7 +116,7 @@ def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
         None.
     """
     alone = [
-        {k: v for k, v in summary.items() if k != 'rounds'}
+        {k: v for k, v in summary.items() if k in AVERAGED}
         for summary in summaries.values()
     ]
     seeds = {str(seed): summary for seed, summary in summaries.items()}
@@ -154,6 +172,10 @@ def format_comparison(summary: Mapping) -> str:
         *format_rounds(summary),
         format_labels(summary),
     ]
+    for name, gain in summary.get('gains', {}).items():
+        lines.append(format_gain(name, Estimate(**gain)))
+    if 'best_model' in summary:
+        lines.append(f'best on these images: {summary["best_model"]}')
     if summary['gap_closed'] is not None:
         gap = f'gap from teacher to oracle closed: {summary["gap_closed"]:.0%}'
         if 'seeds' in summary:

@@ -26,6 +26,9 @@ class Experiment:
         models: The names of the models to train, out of `TRAINED`.
         options: The changes of all stage configs, as `--cfg-options` takes
             them.
+        tuned: The folder with the `annotate.py` and the `validate.py` that
+            replace those of the experiment, see `TuneHook`; None to use those
+            of the experiment.
 
     Raises:
         FileNotFoundError: If a stage config does not exist.
@@ -34,6 +37,7 @@ class Experiment:
     folder: Path
     models: tuple[str, ...] = ('teacher', 'student')
     options: tuple[str, ...] = ()
+    tuned: Path | None = None
 
     def __post_init__(self) -> None:
         for stage in ('annotate', *self.models):
@@ -45,7 +49,9 @@ class Experiment:
 
     def config(self, stage: str) -> Path:
         """Return the config file of a stage."""
-        return self.folder / f'{stage}.py'
+        is_tuned = self.tuned and stage in ('annotate', 'validate')
+        folder = self.tuned if is_tuned else self.folder
+        return (folder or self.folder) / f'{stage}.py'
 
     def load(self, stage: str) -> Config:
         """Return the config of a stage, changed by the options."""
@@ -104,7 +110,7 @@ class Experiment:
         """Build the hook that stores the detections of a stage.
 
         Args:
-            stage: `annotate` or `validate`.
+            stage: `annotate`, `validate` or `tune`.
 
         Raises:
             ValueError: If the config does not have exactly one such hook.

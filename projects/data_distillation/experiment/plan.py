@@ -19,7 +19,8 @@ from .fingerprint import find_changes
 from .names import PSEUDO_LABELS
 from .process import StageError, make_environment
 from .run import Distillation, round_dir
-from .stages import FINISHED, Stages, make_cfg_options, require_checkpoint
+from .stage_results import make_cfg_options, require_checkpoint
+from .stages import FINISHED, Stages
 
 # The number of characters that are shown of the output of a failed command.
 MAX_OUTPUT = 3000
@@ -96,8 +97,16 @@ def list_steps(distillation: Distillation) -> Iterator[Step]:
         teacher = None if step.iterations else find_last_checkpoint(folder)
         folder = round_dir(work_dir, number) / 'student'
         name = f'round {number}: ' if distillation.num_rounds > 1 else ''
+        annotating = stages
+        if stages.can_tune():
+            tuning = folder.with_name('tune')
+            yield plan_tuning(stages, f'{name}tune', tuning, teacher)
+            annotating = stages.use_choice(tuning)
         annotation = plan_annotation(
-            stages, f'{name}annotate', folder.with_name('annotate'), teacher
+            annotating,
+            f'{name}annotate',
+            folder.with_name('annotate'),
+            teacher,
         )
         yield annotation
         step = plan_student(stages, f'{name}student', folder, annotation)
@@ -188,6 +197,36 @@ def plan_annotation(
     if not num_left:
         return Step(name, 'done')
     return Step(name, f'{num_left:,} images', images=num_left)
+
+
+def plan_tuning(
+    stages: Stages, name: str, folder: Path, teacher: Path | None
+) -> Step:
+    """Return what is left to detect on validation images.
+
+    Args:
+        stages: The stages of the run.
+        name: The name of the step.
+        folder: The work folder of the stage.
+        teacher: The checkpoint of the teacher; None if it is not there yet.
+    """
+    if (
+        teacher
+        and (folder / FINISHED).is_file()
+        and not stages.find_outdated_keys('tune', folder, teacher)
+    ):
+        return Step(name, 'done')
+    num_images = len(stages.experiment.build_images('tune'))
+    views = [
+        len(stages.experiment.load(stage).model.get('views') or [None])
+        for stage in ('tune', 'annotate')
+    ]
+    return Step(
+        name,
+        f'{num_images:,} images, {views[0]} views',
+        # An image takes as long as its views.
+        images=round(num_images * views[0] / views[1]),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..coco.evaluation import pseudo_label_quality
 from ..files.atomic import write_json
-from .comparison import summarize, summarize_seeds
+from .advice import advise, warn_of_labels, warn_of_teacher
+from .comparison import find_best_round, summarize, summarize_seeds
+from .gains import find_truth, link_best_model, measure_gains
 from .log import say
+from .stage_results import require_checkpoint
 from .stages import Stages
 
 
@@ -47,14 +50,55 @@ class Distillation:
         experiment.check(can_teach=self.num_rounds > 1)
         teacher = self.stages.train('teacher', self.work_dir / 'teacher')
         rounds = self._run_rounds(teacher)
-        models = {'teacher': self._evaluate('teacher', teacher)}
+        checkpoints = {'teacher': teacher}
         for model in experiment.models:
             if model not in ('teacher', 'student'):
-                checkpoint = self.stages.train(model, self.work_dir / model)
-                models[model] = self._evaluate(model, checkpoint)
+                folder = self.work_dir / model
+                checkpoints[model] = self.stages.train(model, folder)
+        models = {
+            model: self._evaluate(model, checkpoint)
+            for model, checkpoint in checkpoints.items()
+        }
         summary = summarize(models, rounds)
+        checkpoints['student'] = self._find_student(rounds)
+        summary |= self._judge(summary, checkpoints)
+        for line in advise(summary):
+            say(line)
         write_json(self.work_dir / 'summary.json', summary)
         return summary
+
+    def _find_student(self, rounds: Sequence[dict]) -> Path:
+        """Return the checkpoint of the student in the summary."""
+        number = 1 + find_best_round(rounds)
+        folder = round_dir(self.work_dir, number) / 'student'
+        return require_checkpoint(folder)
+
+    def _judge(self, summary: dict, checkpoints: dict[str, Path]) -> dict:
+        """Compare the student with its rivals, and link the best model.
+
+        Args:
+            summary: The metrics of each model.
+            checkpoints: The checkpoint of each model.
+
+        Returns:
+            What to add to the summary: `gains` over each rival, if they can be
+            measured, and `best_model`.
+        """
+        rivals = {
+            name: checkpoint
+            for name, checkpoint in checkpoints.items()
+            if name != 'oracle'
+        }
+        folders = {n: path.parent / 'test' for n, path in rivals.items()}
+        mean_aps = {name: summary[name]['bbox_mAP'] for name in rivals}
+        added: dict = {}
+        truth = find_truth(self.stages.experiment.load('student'))
+        if truth:
+            student = folders.pop('student')
+            gains = measure_gains(student, folders, truth)
+            added['gains'] = {n: asdict(gain) for n, gain in gains.items()}
+        added['best_model'] = link_best_model(self.work_dir, mean_aps, rivals)
+        return added
 
     def _evaluate(self, model: str, checkpoint: Path) -> dict:
         return self.stages.evaluate(model, checkpoint.parent, checkpoint)
@@ -70,14 +114,24 @@ class Distillation:
         """
         rounds: list[dict] = []
         before = self._evaluate('teacher', teacher)
+        for line in warn_of_teacher(before):
+            say(line)
         for number in range(1, self.num_rounds + 1):
             folder = round_dir(self.work_dir, number)
-            labels = self.stages.annotate(folder / 'annotate', teacher)
+            stages = self.stages.tune(folder / 'tune', teacher)
+            labels = stages.annotate(folder / 'annotate', teacher)
             quality = self._measure_labels(labels)
             warn_of_no_labels(quality)
+            expected = stages.expect(folder / 'validate', teacher, labels)
+            if expected:
+                say(f'\n{expected.format()}')
+                for line in warn_of_labels(expected.to_dict()):
+                    say(line)
             teacher = self.stages.train('student', folder / 'student', labels)
             after = self._evaluate('student', teacher)
             rounds.append(dict(student=after, pseudo_labels=quality))
+            if expected:
+                rounds[-1]['expected_labels'] = expected.to_dict()
             if number == self.num_rounds or not is_better(before, after):
                 break
             say(f'\nround {number + 1}: the student is now the teacher')

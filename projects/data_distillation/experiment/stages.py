@@ -3,13 +3,15 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..annotation.merging_again import merge_again
 from ..annotation.provenance import make_provenance
+from ..coco.reading import CocoError
 from ..detections.provenance import find_differing_keys
 from ..detections.store import DetectionStore
+from ..quality.expectation import Expectation, expect_quality
 from ..selection.coco_writer import hash_labels
 from ..training.resume import find_last_checkpoint
 from .comparison import read_newest_metrics
@@ -21,17 +23,25 @@ from .fingerprint import (
     find_changes,
     pick_keys,
     read_settings,
-    set_aside,
     write_settings,
 )
+from .gains import RESULTS
 from .launcher import Launcher
 from .log import say
 from .names import PSEUDO_LABELS
 from .process import StageError, run_stage
 from .progress_bar import Counter, StoredImages, TrainedIterations
+from .stage_results import (
+    find_results_key,
+    join_reasons,
+    make_cfg_options,
+    replace_results,
+    require_checkpoint,
+    require_metrics,
+)
 
-# The number of reasons that are shown.
-MAX_SHOWN = 3
+# With fewer validation images, views and merger are not chosen by them.
+MIN_TUNING_IMAGES = 20
 # This file in the folder of a stage says that its results do not change any
 # more.
 FINISHED = 'finished'
@@ -49,11 +59,15 @@ class Stages:
         experiment: The stage configs.
         launcher: Makes the commands of the stages.
         seed: The random seed of all trainings; None if the configs decide.
+        tunes: Whether to choose the views and the merger of annotation by the
+            validation images, if the experiment has a `tune.py` and at least
+            `MIN_TUNING_IMAGES` such images.
     """
 
     experiment: Experiment
     launcher: Launcher
     seed: int | None = None
+    tunes: bool = True
 
     def train(
         self, stage: str, folder: Path, labels: Path | None = None
@@ -133,6 +147,68 @@ class Stages:
                 f'{self.seed}: use another --work-dir, or --seeds'
             )
 
+    def tune(self, folder: Path, teacher: Path) -> 'Stages':
+        """Choose the views and the merger of annotation.
+
+        Args:
+            folder: The work folder of the stage.
+            teacher: The checkpoint of the teacher.
+
+        Returns:
+            Stages that annotate with what was chosen; the same stages if there
+            is nothing to choose or too few images to choose by.
+
+        Raises:
+            StageError: If the stage fails.
+        """
+        if not self.can_tune():
+            return self
+        chosen = folder / 'annotate.py'
+        if not chosen.is_file():
+            (folder / FINISHED).unlink(missing_ok=True)
+        self._detect('tune', folder, teacher)
+        if not chosen.is_file():
+            raise StageError(
+                f'tuning ended without writing {chosen}: run the same command '
+                'again'
+            )
+        return self.use_choice(folder)
+
+    def use_choice(self, folder: Path) -> 'Stages':
+        """Return stages that annotate with what was chosen.
+
+        Args:
+            folder: The work folder of `tune`; if nothing was chosen yet, the
+                views and the merger are those of the experiment.
+        """
+        if not (folder / 'annotate.py').is_file():
+            return self
+        experiment = replace(self.experiment, tuned=folder)
+        return replace(self, experiment=experiment)
+
+    def can_tune(self) -> bool:
+        """Return whether views and merger can be chosen; log why if not."""
+        if not (self.tunes and self.experiment.config('tune').is_file()):
+            return False
+        num_images = len(self.experiment.build_images('tune'))
+        if num_images < MIN_TUNING_IMAGES:
+            say(
+                f'tune: left out, since {num_images} validation images are '
+                f'fewer than {MIN_TUNING_IMAGES}'
+            )
+            return False
+        return self._is_usable('tune')
+
+    def _is_usable(self, stage: str) -> bool:
+        """Return whether the validation images can be used; log if not."""
+        try:
+            hook = self.experiment.build_detection_hook(stage)
+            hook.check_data(self.experiment.build_images(stage))
+        except CocoError as error:
+            say(f'{stage}: left out, since {error}')
+            return False
+        return True
+
     def annotate(self, folder: Path, teacher: Path) -> Path:
         """Annotate the unlabeled images with a teacher.
 
@@ -162,6 +238,47 @@ class Stages:
                 'command again'
             )
         return labels
+
+    def expect(
+        self, folder: Path, teacher: Path, labels: Path
+    ) -> Expectation | None:
+        """Estimate the quality of pseudo labels by the validation images.
+
+        Args:
+            folder: The work folder of the detections on validation images.
+            teacher: The checkpoint of the teacher.
+            labels: The file of pseudo labels.
+
+        Returns:
+            The estimate; None if the experiment has no `validate.py` with a
+            COCO file.
+
+        Raises:
+            StageError: If detection fails.
+        """
+        if not self.experiment.config('validate').is_file():
+            return None
+        truth = self.experiment.build_images('validate').ann_file
+        if not (truth.endswith('.json') and self._is_usable('validate')):
+            return None
+        self._reuse_boxes(folder)
+        self._detect('validate', folder, teacher)
+        return expect_quality(labels, folder / 'detections', truth)
+
+    def _reuse_boxes(self, folder: Path) -> None:
+        """Merge the boxes of tuning, which saves inference."""
+        tuned = self.experiment.tuned
+        detections = folder / 'detections'
+        if tuned is None or detections.exists():
+            return
+        store = DetectionStore(tuned / 'detections')
+        cfg = self.experiment.load('validate')
+        model = json.loads(json.dumps(cfg.model.to_dict()))
+        candidates = store.require_provenance()['views'] or []
+        if any(view not in candidates for view in model['views']):
+            return  # Somebody has changed the choice.
+        numbers = [candidates.index(view) for view in model['views']]
+        merge_again(store.folder, detections, model['merger'], numbers)
 
     def _detect(
         self, stage: str, folder: Path, teacher: Path, *options: str
@@ -194,7 +311,7 @@ class Stages:
         """Return what differs in the making of the detections in a folder.
 
         Args:
-            stage: `annotate` or `validate`.
+            stage: `annotate`, `validate` or `tune`.
             folder: The work folder of the stage.
             teacher: The checkpoint of the teacher.
 
@@ -215,7 +332,7 @@ class Stages:
         """Return the settings of what is made of detections.
 
         Args:
-            stage: `annotate` or `validate`.
+            stage: `annotate`, `validate` or `tune`.
         """
         cfg = self.experiment.load(stage)
         images = json.dumps(self.experiment.build_images(stage).image_ids())
@@ -245,68 +362,17 @@ class Stages:
         )
         if reasons := find_changes(folder, settings):
             replace_results(f'{stage}, evaluated', folder, reasons)
-        if not read_newest_metrics(folder):
+        options = []
+        if key := find_results_key(self.experiment.load(stage)):
+            options = [f'{key}={folder / RESULTS.removesuffix(".bbox.json")}']
+        is_done = not key or (folder / RESULTS).is_file()
+        if not (is_done and read_newest_metrics(folder)):
             write_settings(folder, settings)
             command = self.launcher.test(
                 self.experiment.config(stage),
                 checkpoint,
                 folder,
-                *make_cfg_options(*self.experiment.options),
+                *make_cfg_options(*options, *self.experiment.options),
             )
             run_stage(f'{stage}, evaluated', command, folder)
         return require_metrics(folder)
-
-
-def require_checkpoint(folder: Path) -> Path:
-    """Return the last checkpoint of a training that has ended.
-
-    Args:
-        folder: The work folder of the training.
-
-    Raises:
-        StageError: If the folder holds no checkpoint that is whole.
-    """
-    checkpoint = find_last_checkpoint(folder)
-    if checkpoint is None:
-        raise StageError(
-            f'{folder} must hold a checkpoint, since its training has ended, '
-            'got none: delete the folder and run the same command again'
-        )
-    return checkpoint
-
-
-def require_metrics(folder: Path) -> dict:
-    """Return the metrics of an evaluation that has ended.
-
-    Args:
-        folder: The work folder of the evaluation.
-
-    Raises:
-        StageError: If the folder holds no metrics.
-    """
-    metrics = read_newest_metrics(folder)
-    if metrics is None:
-        raise StageError(
-            f'{folder} must hold metrics, since its evaluation has ended, got '
-            'none: run the same command again'
-        )
-    return metrics
-
-
-def make_cfg_options(*options: str) -> list[str]:
-    """Return the arguments of the tools that change the config."""
-    return ['--cfg-options', *options] if options else []
-
-
-def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
-    """Make room for new results, and log why."""
-    place = set_aside(folder)
-    why = join_reasons(reasons)
-    say(f'{stage}: runs again, since {why} (before: {place})')
-
-
-def join_reasons(reasons: Sequence[str]) -> str:
-    """Return the first reasons, and how many more there are."""
-    text = '; '.join(reasons[:MAX_SHOWN])
-    more = len(reasons) - MAX_SHOWN
-    return f'{text}; and {more} more' if more > 0 else text

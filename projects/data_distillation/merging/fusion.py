@@ -115,60 +115,56 @@ def fuse(
         The means, shape (c, 4), in the order in which the clusters began; and
         the cluster of each box, shape (m,), int64.
     """
-    # Each column is a cluster. The column after the last cluster is a box
-    # without area, whose overlap is 0.
+    # Each column is a cluster: its mean as (x1, y1, -x2, -y2), so that one
+    # maximum gives all corners of its intersections. The column after the last
+    # cluster is a box without area, whose overlap is 0.
     means = np.zeros((4, len(scores) + 1))
+    areas = np.zeros(len(scores) + 1)
     totals = np.zeros(len(scores) + 1)
     cluster_ids = np.empty(len(scores), dtype=np.int64)
     num_clusters = 0
     # The weights are above 0, so that boxes of score 0 have a mean.
     weights = np.maximum(scores, np.finfo(np.float64).tiny)
-    for i, (bbox, weight) in enumerate(zip(bboxes_xyxy, weights, strict=True)):
-        overlaps = overlaps_with(means[:, : num_clusters + 1], bbox)
+    boxes = bboxes_xyxy * [1, 1, -1, -1]
+    for i, (box, weight) in enumerate(zip(boxes, weights, strict=True)):
+        last = num_clusters + 1
+        overlaps = overlaps_with(means[:, :last], areas[:last], box)
         cluster = int(overlaps.argmax())
         if overlaps[cluster] <= iou_threshold:
             cluster = num_clusters
             num_clusters += 1
         totals[cluster] += weight
         share = weight / totals[cluster]
-        means[:, cluster] += (bbox - means[:, cluster]) * share
+        means[:, cluster] += (box - means[:, cluster]) * share
+        areas[cluster] = area_of(means[:, cluster])
         cluster_ids[i] = cluster
-    return means[:, :num_clusters].T, cluster_ids
+    return means[:, :num_clusters].T * [1, 1, -1, -1], cluster_ids
 
 
 def overlaps_with(
-    bboxes_xyxy: np.ndarray, bbox_xyxy: np.ndarray
+    means: np.ndarray, areas: np.ndarray, box: np.ndarray
 ) -> np.ndarray:
     """Compute the intersection over union of many boxes with one box.
 
     mmcv's `bbox_overlaps` computes in float32, and is slower for few boxes.
 
     Args:
-        bboxes_xyxy: Shape (4, c): each column is a box, which may have no
-            area.
-        bbox_xyxy: Shape (4,), a box with an area.
+        means: Shape (4, c): each column is a box (x1, y1, -x2, -y2), which may
+            have no area.
+        areas: Shape (c,), the areas of these boxes.
+        box: Shape (4,), a box with an area, in the same form.
 
     Returns:
         Shape (c,), in [0, 1].
     """
-    bbox_xyxy = bbox_xyxy[:, None]
-    left_top = np.maximum(bboxes_xyxy[:2], bbox_xyxy[:2])
-    right_bottom = np.minimum(bboxes_xyxy[2:], bbox_xyxy[2:])
-    widths, heights = np.maximum(right_bottom - left_top, 0)
-    intersections = widths * heights
-    return intersections / (
-        areas_of(bboxes_xyxy) + areas_of(bbox_xyxy) - intersections
-    )
+    corners = np.maximum(means, box[:, None])
+    # Negative where there is an intersection.
+    sides = np.minimum(corners[:2] + corners[2:], 0)
+    intersections = sides[0] * sides[1]
+    return intersections / (areas + area_of(box) - intersections)
 
 
-def areas_of(bboxes_xyxy: np.ndarray) -> np.ndarray:
-    """Compute the areas of boxes.
-
-    Args:
-        bboxes_xyxy: Shape (4, c): each column is a box.
-
-    Returns:
-        Shape (c,), in square pixels.
-    """
-    x1, y1, x2, y2 = bboxes_xyxy
-    return (x2 - x1) * (y2 - y1)
+def area_of(box: np.ndarray) -> float:
+    """Return the area of a box (x1, y1, -x2, -y2)."""
+    x1, y1, minus_x2, minus_y2 = box.tolist()
+    return (minus_x2 + x1) * (minus_y2 + y1)

@@ -4,7 +4,7 @@ import itertools
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmdet.registry import DATASETS, MODELS
@@ -22,8 +22,10 @@ from .detector import DetectorConfig, DetectorError, get_sides
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
+    RECIPES,
     Data,
     Plan,
+    Recipe,
     compute_iterations,
 )
 from .schedule import Schedule
@@ -44,10 +46,11 @@ class ExperimentOptions:
     """The options of a user; what is None is chosen by `make_plan`.
 
     Args:
-        scales: The scales of the views, as multiples of the detector's test
-            scale.
         ratio: The numbers of labeled and of pseudo-labeled images to which
             the student's batches are in proportion.
+        recipe: The name of the recipe, see `RECIPES`.
+        scales: The scales of the views, as multiples of the detector's test
+            scale; None for those of the recipe.
         from_scratch: Whether to train without pretrained weights.
         no_flip: Whether to leave out the flipped views.
         batch_size: The number of images in a training step of one process.
@@ -62,8 +65,9 @@ class ExperimentOptions:
         ValueError: If a number is out of range.
     """
 
-    scales: Sequence[float]
     ratio: Sequence[float]
+    recipe: str = 'measured'
+    scales: Sequence[float] | None = None
     from_scratch: bool = False
     no_flip: bool = False
     batch_size: int | None = None
@@ -79,7 +83,7 @@ class ExperimentOptions:
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}')
         for name in ('scales', 'ratio'):
-            if not all(value > 0 for value in getattr(self, name)):
+            if not all(value > 0 for value in getattr(self, name) or ()):
                 raise ValueError(
                     f'{name} must be positive, got {getattr(self, name)}'
                 )
@@ -173,8 +177,6 @@ def make_plan(
         student_iterations = max(
             compute_iterations(num_images, epochs, step, 0), student_iterations
         )
-    # A model for one size of images detects nothing in images of other sizes.
-    scales = (1.0,) if detector.has_fixed_size else options.scales
     return Plan(
         batch_size=batch_size,
         num_processes=options.gpus,
@@ -182,10 +184,24 @@ def make_plan(
         student_iterations=options.student_iterations or student_iterations,
         size_factor=compute_size_factor(detector, options.image_size),
         from_scratch=options.from_scratch,
-        view_scales=scales,
+        recipe=make_recipe(detector, options),
         flip=not options.no_flip,
         ratio=options.ratio,
     )
+
+
+def make_recipe(
+    detector: DetectorConfig, options: ExperimentOptions
+) -> Recipe:
+    """Fit a recipe to the detector and to what the user wants."""
+    recipe = RECIPES[options.recipe]
+    if options.scales:
+        recipe = replace(recipe, scales=options.scales)
+    if detector.has_fixed_size:
+        # In images of other sizes such a model detects nothing.
+        candidates = recipe.candidates and (1.0,)
+        recipe = replace(recipe, scales=(1.0,), candidates=candidates)
+    return recipe
 
 
 def compute_size_factor(
@@ -315,7 +331,8 @@ def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
     sides = ' x '.join(
         f'{plan.size_factor * s:.0f}' for s in get_sides(resize)
     )
-    low, high = min(plan.view_scales), max(plan.view_scales)
+    scales = plan.recipe.scales
+    low, high = min(scales), max(scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
 
 

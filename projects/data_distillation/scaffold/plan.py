@@ -1,6 +1,6 @@
 """The data and the numbers that a new experiment is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # The least number of images that a training sees: 600 steps of 8 images, as
@@ -8,10 +8,45 @@ from dataclasses import dataclass
 MIN_IMAGES_SEEN = 4_800
 # The students of the digits and of BCCD train twice as long as their teachers.
 MIN_STUDENT_FACTOR = 2
-# The paper's scales: 400 to 1200 for a training at 800 (section 4).
-VIEW_SCALES = tuple(short / 800 for short in range(400, 1201, 100))
 # Manual to generated annotations in a minibatch (paper, section 4).
 RATIO = (6, 4)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the views are chosen, merged and counted.
+
+    Args:
+        scales: The scales of the views, as multiples of the detector's test
+            scale.
+        merger: The config of the merger.
+        candidates: The scales that `tune.py` chooses from; none if nothing is
+            chosen.
+        counts_val: Whether the instances of the validation images count like
+            those of the labeled images.
+    """
+
+    scales: Sequence[float]
+    merger: Mapping
+    candidates: Sequence[float] = ()
+    counts_val: bool = False
+
+
+RECIPES = {
+    # Chosen by measurements, see docs/results.md.
+    'measured': Recipe(
+        scales=(1.0, 1.125, 1.25),
+        merger=dict(type='WBFMerger', iou_threshold=0.65),
+        candidates=(0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5),
+        counts_val=True,
+    ),
+    # The scales are 400 to 1200 for a training at 800. The boxes are merged
+    # by voting (paper, sections 3 and 4).
+    'paper': Recipe(
+        scales=tuple(short / 800 for short in range(400, 1201, 100)),
+        merger=dict(type='BoxVotingMerger'),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +113,7 @@ class Plan:
         size_factor: The factor by which the detector's image sizes are
             multiplied.
         from_scratch: Whether to train without pretrained weights.
-        view_scales: The scales of the views, as multiples of the detector's
-            test scale.
+        recipe: How the views are chosen, merged and counted.
         flip: Whether there is also a flipped view at each scale.
         ratio: The numbers of labeled and of pseudo-labeled images to which
             the student's batches are in proportion.
@@ -91,7 +125,7 @@ class Plan:
     student_iterations: int
     size_factor: float = 1.0
     from_scratch: bool = False
-    view_scales: Sequence[float] = VIEW_SCALES
+    recipe: Recipe = RECIPES['measured']
     flip: bool = True
     ratio: Sequence[float] = RATIO
 

@@ -1,15 +1,21 @@
 """Writes the stage configs of an experiment for any detector."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..experiment.names import PSEUDO_LABELS
+from .cards import CARDS
 from .config_text import Expression, format_as_python, format_config
 from .detector import DetectorConfig, get_sides, take_pipeline
+from .flips import find_flips, make_flip
 from .plan import Data, Plan
 from .schedule import Schedule
+
+# The largest number of images by which views are chosen. More images take
+# longer, and change little.
+MAX_TUNING_IMAGES = 500
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class NewExperiment:
             'supervised_long': ('./teacher.py', self.supervised_long()),
             'student': ('./supervised_long.py', self.student()),
         }
+        if self.plan.recipe.candidates and self.detector.test_resize:
+            stages['tune'] = './validate.py', self.tune()
         if truth := self.data.truth_file:
             stages['oracle'] = ('./supervised_long.py', self.oracle(truth))
         folder.mkdir(parents=True, exist_ok=True)
@@ -226,17 +234,21 @@ class NewExperiment:
             _delete_=True,
             type='MultiViewTTA',
             module=Expression('_base_.model'),
-            merger=dict(type='NMSMerger'),
+            merger=self.plan.recipe.merger,
         )
         settings = {}
         if resize := self.detector.test_resize:
-            settings = self._scales(resize)
-            model['views'] = Expression(self._views(resize))
+            flips = ['horizontal'] if self.plan.flip else []
+            settings = self._scales(resize, self.plan.recipe.scales)
+            model['views'] = Expression(self._views(resize, flips))
         hook = dict(
             type='AnnotationHook',
             labeled=self.data.labeled.known,
             held_out=[Expression('_base_.held_out')],
         )
+        if self.plan.recipe.counts_val:
+            counted = [Expression('_base_.held_out.ann_file')]
+            hook['selection'] = dict(counted=counted)
         return {
             **settings,
             'model': model,
@@ -248,27 +260,52 @@ class NewExperiment:
             'custom_hooks': [hook],
         }
 
-    def _scales(self, resize: Mapping) -> dict:
+    def _scales(self, resize: Mapping, scales: Sequence[float]) -> dict:
         sides = get_sides(resize)
-        factors = [f * self.plan.size_factor for f in self.plan.view_scales]
-        multiples = ', '.join(f'{f:g}' for f in self.plan.view_scales)
+        factors = [f * self.plan.size_factor for f in scales]
+        multiples = ', '.join(f'{f:g}' for f in scales)
         return {
             f'# The test scale, times {multiples}.': None,
             'scales': [tuple(round(s * f) for s in sides) for f in factors],
         }
 
-    def _views(self, resize: Mapping) -> str:
+    def _views(self, resize: Mapping, flips: Sequence[str]) -> str:
         scaled = "type='Resize', scale=scale"
         if not resize.get('keep_ratio', False):
             scaled += ', keep_ratio=False'
         view_pad = self.detector.view_pad
         pad = f', {format_as_python(view_pad)}' if view_pad else ''
-        if not self.plan.flip:
+        if not flips:
             return f'[[dict({scaled}){pad}] for scale in scales]'
+        steps = [[], *([make_flip(direction)] for direction in flips)]
         return (
             f'[[dict({scaled}), *flip{pad}] for scale in scales '
-            "for flip in ([], [dict(type='Flip')])]"
+            f'for flip in {format_as_python(tuple(steps))}]'
         )
+
+    def tune(self) -> dict:
+        """Return the settings of `tune.py`."""
+        resize = self.detector.test_resize or {}
+        flips = find_flips(self.detector) if self.plan.flip else []
+        images = self.data.val.count
+        settings = self._scales(resize, self.plan.recipe.candidates)
+        if images > MAX_TUNING_IMAGES:
+            step = -(-images // MAX_TUNING_IMAGES)
+            settings['# Enough to choose by.'] = None
+            settings['test_dataloader'] = dict(
+                dataset=dict(
+                    indices=Expression(f'list(range(0, {images}, {step}))')
+                )
+            )
+        hook = dict(
+            type='TuneHook',
+            labeled=Expression('_base_.custom_hooks[0].labeled'),
+            ann_file=Expression('_base_.held_out.ann_file'),
+        )
+        model = dict(
+            keep_views=True, views=Expression(self._views(resize, flips))
+        )
+        return dict(settings, model=model, custom_hooks=[hook])
 
     def validate(self) -> dict:
         """Return the settings of `validate.py`."""
@@ -339,38 +376,3 @@ def merge_changes(first: Mapping, second: Mapping) -> dict:
         else:
             both[key] = values[0]
     return both
-
-
-CARDS = dict(
-    teacher="""Teacher: trained on the labeled images alone (paper, section 3).
-
-This config sets the data, the detector and its schedule; the other stages
-inherit them. `python tools/distill.py EXPERIMENT` runs all stages.
-
-Detector: {detector}
-""",
-    annotate="""The teacher labels the unlabeled images (paper, section 3).
-
-Command: python tools/test.py annotate.py TEACHER.pth
-    --work-dir {work_dir}
-""",
-    validate="""The teacher on the validation images, to judge annotate.py.
-
-Command: python tools/test.py validate.py TEACHER.pth
-    --work-dir {work_dir}
-""",
-    supervised_long="""Control: the teacher's data with the student's schedule.
-
-It shows what the longer training alone gains; only the rest of the student's
-gain comes from distillation. Command: python tools/train.py supervised_long.py
-""",
-    student="""Student: trained on true and pseudo labels (paper, section 4).
-
-It starts from the initial weights, not from the teacher's. Run annotate.py
-first. Command: python tools/train.py student.py
-""",
-    oracle="""Oracle: trained on all true labels, the upper bound.
-
-Command: python tools/train.py oracle.py
-""",
-)

@@ -171,6 +171,7 @@ def export_pseudo_labels(
             f'for the first one: {table["unreadable"][0]}'
         )
     detections = flatten(table)
+    labeled = rules.count(labeled)
     validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
     if not selection.keeps_image.any():

@@ -170,6 +170,17 @@ RULE_OPTIONS = (
         ),
     ),
     Option(
+        '--count',
+        'counted',
+        settings=dict(
+            nargs='+',
+            metavar='ANN',
+            help='the COCO files of other images with labels, such as the '
+            'validation images, whose objects count like those of the '
+            'labeled file',
+        ),
+    ),
+    Option(
         '--validation',
         'validation',
         settings=dict(
@@ -229,6 +240,8 @@ def make_rules(args: argparse.Namespace) -> dict:
         rules['ignore'] = dict(type='FixedSelector', min_score=score)
     if 'max_empty_share' in given:
         rules['max_empty_share'] = given['max_empty_share']
+    if 'counted' in given:
+        rules['counted'] = given['counted']
     if ('validation' in given) != ('validation_truth' in given):
         raise ValueError('--validation and --validation-truth go together')
     if 'validation' in given:

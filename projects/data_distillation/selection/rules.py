@@ -86,6 +86,10 @@ class SelectionRules:
             and merger, as `dict(detections=FOLDER, ann_file=TRUTH)`.
             `PrecisionSelector` needs them. With any selector, a warning tells
             if the scores there differ.
+        counted: The COCO files of other images with labels, such as the
+            validation images. Their instances count like those of the labeled
+            file. The more images are counted, the better the rates are known
+            that `MatchedSelector` matches.
 
     Raises:
         ValueError: If a number is out of range.
@@ -99,6 +103,7 @@ class SelectionRules:
         ignore: dict | None = None,
         max_empty_share: float = 1.0,
         validation: dict | None = None,
+        counted: Sequence[str] = (),
     ) -> None:
         check_score('max_empty_share', max_empty_share)
         self.config = dict(
@@ -107,6 +112,7 @@ class SelectionRules:
             ignore=ignore,
             max_empty_share=max_empty_share,
             validation=validation,
+            counted=list(counted),
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
         self.filters: dict[str, Filter] = {
@@ -117,6 +123,23 @@ class SelectionRules:
         )
         self.max_empty_share = max_empty_share
         self.validation = validation
+        self.counted = counted
+
+    def count(self, labeled: LabeledCounts) -> LabeledCounts:
+        """Add the counts of the `counted` files to those of the labeled file.
+
+        Args:
+            labeled: The counts of the labeled file.
+
+        Raises:
+            FileNotFoundError: If a file does not exist.
+            CocoError: If a file cannot be used, or has other classes.
+        """
+        for file in self.counted:
+            coco = read_coco(file, 'images', 'annotations', 'categories')
+            check_classes(labeled.classes, coco['categories'], file)
+            labeled += LabeledCounts.of(coco)
+        return labeled
 
     def check(self, provenance: dict, labeled: LabeledCounts) -> None:
         """Check, before any inference, that the selection will not fail.
@@ -132,6 +155,7 @@ class SelectionRules:
         """
         json.dumps(self.config)
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
+        labeled = self.count(labeled)
         validation = self.match_validation(provenance, labeled)
         for selector in filter(None, (self.selector, self.ignore)):
             selector.choose(nothing, labeled, validation)

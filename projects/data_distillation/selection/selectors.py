@@ -47,6 +47,18 @@ class LabeledCounts:
             tuple(category['name'] for category in categories),
         )
 
+    def __add__(self, other: 'LabeledCounts') -> 'LabeledCounts':
+        """Count the images and instances of two files together.
+
+        Args:
+            other: The counts of other images, with the same classes.
+        """
+        return LabeledCounts(
+            self.num_images + other.num_images,
+            self.num_instances + other.num_instances,
+            self.classes,
+        )
+
 
 @dataclass(frozen=True)
 class Candidates:

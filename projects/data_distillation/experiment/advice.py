@@ -1,0 +1,114 @@
+"""What a run says about itself: what went wrong, and what to try next."""
+
+from collections.abc import Iterator, Mapping
+
+# A model with less box mAP has hardly learned anything.
+MIN_MEAN_AP = 0.02
+# With a lower share of right labels, students may end below the control.
+MIN_PRECISION = 0.3
+# A difference in box mAP that is more than the noise of a training.
+NOTABLE = 0.01
+
+
+def warn_of_teacher(teacher: Mapping) -> Iterator[str]:
+    """Yield a warning if a teacher has not learned.
+
+    Args:
+        teacher: Its metrics on the validation images.
+    """
+    mean_ap = teacher['bbox_mAP']
+    if mean_ap < MIN_MEAN_AP:
+        yield (
+            f'warning: the teacher has not learned: {100 * mean_ap:.1f} mAP '
+            'on the validation images. Its labels will be mostly wrong. '
+            'Look at its loss, check the data (tools/check_coco.py), and '
+            'train it longer'
+        )
+
+
+def warn_of_labels(expected: Mapping) -> Iterator[str]:
+    """Yield a warning if too few labels are right for a student to gain.
+
+    Args:
+        expected: The expected quality, see `Expectation.to_dict`.
+    """
+    precision = expected['precision']
+    if precision['value'] < MIN_PRECISION:
+        yield (
+            f'warning: only {precision["value"]:.0%} of the labels are '
+            f'expected to be right ({precision["low"]:.0%} to '
+            f'{precision["high"]:.0%}), so the student may end below the '
+            'control. Train the teacher longer, label more images, or select '
+            'fewer labels (--method precision, docs/selection.md)'
+        )
+
+
+def advise(summary: Mapping) -> Iterator[str]:
+    """Yield what to try next if the student has not gained.
+
+    Args:
+        summary: The summary of a run, see `comparison.summarize`.
+    """
+    mean_aps = {
+        name: summary[name]['bbox_mAP']
+        for name in ('teacher', 'supervised_long', 'student', 'oracle')
+        if name in summary
+    }
+    yield from advise_on_oracle(mean_aps)
+    rivals = {
+        name: mean_aps[name]
+        for name in ('supervised_long', 'teacher')
+        if name in mean_aps
+    }
+    best = max(rivals, key=lambda name: rivals[name])
+    if mean_aps['student'] > rivals[best]:
+        return
+    yield (
+        f'the student is not better than {best} '
+        f'({100 * mean_aps["student"]:.1f} and {100 * rivals[best]:.1f} mAP). '
+        'What to try next:'
+    )
+    yield from list_remedies(summary, mean_aps)
+
+
+def advise_on_oracle(mean_aps: Mapping[str, float]) -> Iterator[str]:
+    """Yield a warning if the trainings are too short to compare models."""
+    if not {'oracle', 'supervised_long'} <= mean_aps.keys():
+        return
+    oracle, control = mean_aps['oracle'], mean_aps['supervised_long']
+    if oracle <= control:
+        yield (
+            f'warning: the oracle ({100 * oracle:.1f} mAP) is not above the '
+            f'control ({100 * control:.1f}), though it sees the true labels '
+            'of all images. The schedule is too short to tell whether labels '
+            'help: train all models longer'
+        )
+
+
+def list_remedies(
+    summary: Mapping, mean_aps: Mapping[str, float]
+) -> Iterator[str]:
+    """Yield remedies, each with the figure of the run that speaks for it."""
+    longer = mean_aps.get('supervised_long', 0) - mean_aps['teacher']
+    if longer > NOTABLE:
+        yield (
+            f'- a longer schedule for the teacher: the control gains '
+            f'{100 * longer:+.1f} mAP by it alone'
+        )
+    expected = summary.get('expected_labels')
+    if expected:
+        precision, recall = (
+            expected[name]['value'] for name in ('precision', 'recall')
+        )
+        if precision < recall or precision < 2 * MIN_PRECISION:
+            yield (
+                f'- fewer labels: {precision:.0%} are expected to be right '
+                '(--method precision, docs/selection.md)'
+            )
+        else:
+            yield (
+                f'- more labeled images: {recall:.0%} of the objects are '
+                'expected to have a label'
+            )
+    else:
+        yield '- more labeled images'

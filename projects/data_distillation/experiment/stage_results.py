@@ -1,0 +1,90 @@
+"""What a stage leaves in its folder, and how it is found again."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..training.resume import find_last_checkpoint
+from .comparison import read_newest_metrics
+from .fingerprint import set_aside
+from .log import say
+from .process import StageError
+
+# The number of reasons that are shown.
+MAX_SHOWN = 3
+
+
+def find_results_key(cfg: Config) -> str | None:
+    """Find where `CocoMetric` takes the name of the file of detections.
+
+    Args:
+        cfg: The config of a model.
+
+    Returns:
+        The key with dots, for `--cfg-options`; None if the model is not
+        evaluated by `CocoMetric`.
+    """
+    evaluators = cfg.get('test_evaluator') or []
+    if isinstance(evaluators, Mapping):
+        is_coco = evaluators['type'].endswith('CocoMetric')
+        return 'test_evaluator.outfile_prefix' if is_coco else None
+    for number, evaluator in enumerate(evaluators):
+        if evaluator['type'].endswith('CocoMetric'):
+            return f'test_evaluator.{number}.outfile_prefix'
+    return None
+
+
+def require_checkpoint(folder: Path) -> Path:
+    """Return the last checkpoint of a training that has ended.
+
+    Args:
+        folder: The work folder of the training.
+
+    Raises:
+        StageError: If the folder holds no checkpoint that is whole.
+    """
+    checkpoint = find_last_checkpoint(folder)
+    if checkpoint is None:
+        raise StageError(
+            f'{folder} must hold a checkpoint, since its training has ended, '
+            'got none: delete the folder and run the same command again'
+        )
+    return checkpoint
+
+
+def require_metrics(folder: Path) -> dict:
+    """Return the metrics of an evaluation that has ended.
+
+    Args:
+        folder: The work folder of the evaluation.
+
+    Raises:
+        StageError: If the folder holds no metrics.
+    """
+    metrics = read_newest_metrics(folder)
+    if metrics is None:
+        raise StageError(
+            f'{folder} must hold metrics, since its evaluation has ended, got '
+            'none: run the same command again'
+        )
+    return metrics
+
+
+def make_cfg_options(*options: str) -> list[str]:
+    """Return the arguments of the tools that change the config."""
+    return ['--cfg-options', *options] if options else []
+
+
+def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
+    """Make room for new results, and log why."""
+    place = set_aside(folder)
+    why = join_reasons(reasons)
+    say(f'{stage}: runs again, since {why} (before: {place})')
+
+
+def join_reasons(reasons: Sequence[str]) -> str:
+    """Return the first reasons, and how many more there are."""
+    text = '; '.join(reasons[:MAX_SHOWN])
+    more = len(reasons) - MAX_SHOWN
+    return f'{text}; and {more} more' if more > 0 else text

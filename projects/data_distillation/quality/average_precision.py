@@ -1,0 +1,108 @@
+"""Average precision for many draws of the images at once."""
+
+import numpy as np
+
+from ..coco.matching import ImageMatches
+
+# COCO reads precision off at these recalls.
+RECALLS = np.linspace(0, 1, 101)
+
+
+def mean_average_precision(
+    matches: ImageMatches, weights: np.ndarray
+) -> np.ndarray:
+    """Compute COCO's mAP of detections for one or more draws of their images.
+
+    The mean is over the classes and the IoUs of the matches.
+
+    Args:
+        matches: The detections on m images, matched with the truth.
+        weights: Shape (k, m), how often each image is in each draw.
+
+    Returns:
+        Shape (k,), in [0, 1]. Classes without an object in a draw do not count
+        there. It is 0 for a draw without objects.
+    """
+    num_truth = weights @ matches.num_truth
+    of_class = np.stack(
+        [
+            average_precision(matches, label, weights)
+            for label in range(num_truth.shape[1])
+        ],
+        axis=1,
+    )
+    is_there = num_truth > 0
+    return (of_class * is_there).sum(1) / np.maximum(is_there.sum(1), 1)
+
+
+def average_precision(
+    matches: ImageMatches, label: int, weights: np.ndarray
+) -> np.ndarray:
+    """Compute the AP of one class, the mean over the IoUs.
+
+    Args:
+        matches: The detections on m images, matched with the truth.
+        label: The class.
+        weights: Shape (k, m), how often each image is in each draw.
+
+    Returns:
+        Shape (k,), in [0, 1]; 0 for a draw without an object of the class.
+    """
+    of_class = np.flatnonzero(matches.labels == label)
+    order = np.argsort(-matches.scores[of_class], kind='stable')
+    best_first = of_class[order]
+    is_right = matches.is_right[best_first].T
+    image_index = matches.image_index[best_first]
+    num_truth = weights @ matches.num_truth[:, label]
+    return np.array(
+        [
+            np.mean(
+                [read_precision(drawn * one, drawn, n) for one in is_right]
+            )
+            for drawn, n in zip(
+                weights[:, image_index], num_truth, strict=True
+            )
+        ]
+    )
+
+
+def read_precision(
+    right: np.ndarray, found: np.ndarray, num_truth: float
+) -> float:
+    """Return the mean precision at `RECALLS`.
+
+    The precision at a recall is the highest at this or a higher recall, and 0
+    above the highest recall.
+
+    Args:
+        right: Shape (n,), the number of right ones of each detection, by
+            descending score.
+        found: Shape (n,), how often each detection counts.
+        num_truth: The number of objects.
+    """
+    if not len(right) or not num_truth:
+        return 0.0
+    num_right = right.cumsum()
+    precision = num_right / np.maximum(found.cumsum(), 1)
+    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(num_right / num_truth, RECALLS)
+    return float(np.append(highest, 0)[places].mean())
+
+
+def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
+    """Draw images with replacement, for bootstrap estimates.
+
+    Args:
+        num_images: The number of images, and of those in a draw.
+        num_draws: The number of draws.
+
+    Returns:
+        Shape (num_draws, num_images), how often each image was drawn. It is
+        the same at each call, so that estimates are paired.
+
+    Source:
+        Efron, "Bootstrap methods: another look at the jackknife", 1979.
+    """
+    random = np.random.default_rng(0)
+    shares = np.full(num_images, 1 / num_images)
+    return random.multinomial(num_images, shares, num_draws)

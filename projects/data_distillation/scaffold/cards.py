@@ -1,0 +1,42 @@
+"""The docstrings of the stage configs of a new experiment."""
+
+CARDS = dict(
+    teacher="""Teacher: trained on the labeled images alone (paper, section 3).
+
+This config sets the data, the detector and its schedule; the other stages
+inherit them. `python tools/distill.py EXPERIMENT` runs all stages.
+
+Detector: {detector}
+""",
+    annotate="""The teacher labels the unlabeled images (paper, section 3).
+
+Command: python tools/test.py annotate.py TEACHER.pth
+    --work-dir {work_dir}
+""",
+    validate="""The teacher on the validation images, to judge annotate.py.
+
+Command: python tools/test.py validate.py TEACHER.pth
+    --work-dir {work_dir}
+""",
+    tune="""The teacher on all candidate views of the validation images.
+
+The views and the merger that find most are chosen for annotate.py.
+
+Command: python tools/test.py tune.py TEACHER.pth
+    --work-dir {work_dir}
+""",
+    supervised_long="""Control: the teacher's data with the student's schedule.
+
+It shows what the longer training alone gains; only the rest of the student's
+gain comes from distillation. Command: python tools/train.py supervised_long.py
+""",
+    student="""Student: trained on true and pseudo labels (paper, section 4).
+
+It starts from the initial weights, not from the teacher's. Run annotate.py
+first. Command: python tools/train.py student.py
+""",
+    oracle="""Oracle: trained on all true labels, the upper bound.
+
+Command: python tools/train.py oracle.py
+""",
+)

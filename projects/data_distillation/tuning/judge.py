@@ -1,0 +1,159 @@
+"""Judges views and a merger by the detections that they give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from mmdet.registry import TASK_UTILS
+
+from ..annotation.merging_again import iter_rows, merge_views
+from ..coco.matching import (
+    ImageMatches,
+    find_image_ids,
+    make_results,
+    match_images,
+)
+from ..coco.reading import read_coco
+from ..detections.store import DetectionStore
+from ..inference.view_boxes import ViewBoxes
+from ..merging.mergers import Merger
+from ..quality.average_precision import mean_average_precision
+from ..views.view import View
+
+# Half of the IoUs of COCO's mAP, which takes half the time.
+IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Views and a merger.
+
+    Args:
+        numbers: The numbers of the views, ascending.
+        merger: The name of the merger among those of the judge.
+    """
+
+    numbers: tuple[int, ...]
+    merger: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A choice, and what it found on the validation images.
+
+    Args:
+        choice: The views and the merger.
+        cost: The number of pixels of the views of an image, on average; see
+            `Judge.cost`.
+        matches: The detections, matched with the truth.
+    """
+
+    choice: Choice
+    cost: float
+    matches: ImageMatches
+
+    def mean_ap(self, weights: np.ndarray) -> np.ndarray:
+        """Return the mAP for draws of images; see `mean_average_precision`."""
+        return mean_average_precision(self.matches, weights)
+
+
+class Judge:
+    """Tries views and mergers on the stored boxes of validation images.
+
+    Args:
+        detections: The folder of a store with the boxes of all candidate
+            views on the validation images.
+        truth: The COCO file of the validation images.
+        mergers: The configs of the mergers, by name.
+
+    Raises:
+        StoreError: If the store has no boxes of views.
+        CocoError: If the truth lacks an image of the store.
+    """
+
+    def __init__(
+        self,
+        detections: Path,
+        truth: str | Path,
+        mergers: Mapping[str, dict],
+    ) -> None:
+        self.store = DetectionStore(detections)
+        self.truth_file = truth
+        self.truth = read_coco(truth, 'images', 'categories', 'annotations')
+        self.rows: list[tuple[dict, ViewBoxes]] = [
+            row
+            for table in self.store.iter_views()
+            for row in iter_rows(table)
+            if row[0]['unreadable'] is None
+        ]
+        self.configs = dict(mergers)
+        self.mergers: dict[str, Merger] = {
+            name: TASK_UTILS.build(config) for name, config in mergers.items()
+        }
+        self._tried: dict[Choice, Trial] = {}
+
+    def trial(self, choice: Choice) -> Trial:
+        """Try a choice; if it was tried before, return that trial.
+
+        Args:
+            choice: The views and the merger.
+        """
+        if choice not in self._tried:
+            self._tried[choice] = Trial(
+                choice, self.cost(choice.numbers), self._match(choice)
+            )
+        return self._tried[choice]
+
+    def cost(self, numbers: Sequence[int]) -> float:
+        """Return what annotation with some views costs.
+
+        Args:
+            numbers: The numbers of the views.
+
+        Returns:
+            The number of pixels that an image has in all views together, on
+            average. Views that look the same count once. If the pipeline makes
+            the views, it is the number of views.
+        """
+        pixels = []
+        for row, boxes in self.rows:
+            of_view = self._count_pixels(row['height'], row['width'])
+            # Of views that look the same, one is left.
+            ran = {boxes.run_index[n]: of_view[n] for n in numbers}
+            pixels.append(sum(ran.values()))
+        return float(np.mean(pixels))
+
+    def _count_pixels(self, height: int, width: int) -> list[int]:
+        """Return the number of pixels of each view of an image."""
+        if self._views is None:
+            return [1] * len(self.list_views())
+        sizes_hw = [view.size_hw((height, width)) for view in self._views]
+        return [h * w for h, w in sizes_hw]
+
+    @cached_property
+    def _views(self) -> list[View] | None:
+        views = self.store.require_provenance()['views']
+        return None if views is None else [View(view) for view in views]
+
+    def list_views(self) -> list[list[dict]]:
+        """Return the configs of all views.
+
+        Of views that the pipeline makes, only the numbers are known.
+        """
+        if views := self.store.require_provenance()['views']:
+            return views
+        num_views = max(len(boxes.run_index) for _, boxes in self.rows)
+        return [[dict(type=number)] for number in range(num_views)]
+
+    def _match(self, choice: Choice) -> ImageMatches:
+        """Merge, and match the detections with the truth."""
+        merger = self.mergers[choice.merger]
+        rows = [
+            dict(row, **merge_views(boxes, merger, choice.numbers))
+            for row, boxes in self.rows
+        ]
+        found = make_results(rows, self.truth, self.truth_file)
+        image_ids = find_image_ids(rows, self.truth, self.truth_file)
+        return match_images(self.truth, found, image_ids, IOUS)

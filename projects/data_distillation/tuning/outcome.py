@@ -1,0 +1,205 @@
+"""Writes what tuning has chosen: a table, a JSON file and configs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from ..files.atomic import replacing, write_json
+from ..text import format_table
+from .judge import Choice, Judge
+from .search import Verdict
+
+# The number of trials that the table shows, besides the chosen one.
+NUM_SHOWN = 8
+CARD = '''"""{base}, with the views and the merger that tuning chose.
+
+They are the cheapest ones whose mAP on {num_images} validation images is not
+measurably below the best (docs/tuning.md). Copy `views` and `merger` into
+your own config to keep them, or change them there.
+"""
+
+'''
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What tuning found.
+
+    Args:
+        judge: The judge.
+        verdicts: The verdict on each trial.
+        chosen: The chosen one.
+        reference: The views and the merger of `annotate.py`; None if they are
+            not among the candidates.
+        unseen: The mAP of choices and of the reference on images that the
+            choices were not made on, see `search.cross_validate`; None if
+            there is no reference.
+    """
+
+    judge: Judge
+    verdicts: Sequence[Verdict]
+    chosen: Verdict
+    reference: Verdict | None
+    unseen: tuple[float, float] | None
+
+    @property
+    def merger(self) -> dict:
+        """The config of the chosen merger."""
+        return self.judge.configs[self.chosen.trial.choice.merger]
+
+    @property
+    def views(self) -> list | None:
+        """The configs of the chosen views; None if the pipeline makes them."""
+        views = self.judge.store.require_provenance()['views']
+        numbers = self.chosen.trial.choice.numbers
+        return None if views is None else [views[n] for n in numbers]
+
+    def format(self) -> str:
+        """Return a table of the best trials, and what was chosen."""
+        table = Table('views', title=self._title())
+        table.add_column('merger', min_width=29)
+        for name in ('cost', 'mAP', 'below the best'):
+            table.add_column(name, justify='right')
+        best_first = sorted(self.verdicts, key=lambda v: -v.mean_ap)
+        shown = best_first[:NUM_SHOWN]
+        for _, verdict in self._named():
+            if verdict not in shown:
+                shown.append(verdict)
+        for verdict in shown:
+            table.add_row(*self._format_row(verdict))
+        return '\n'.join([format_table(table), *self._conclude()])
+
+    def _title(self) -> str:
+        return (
+            f'{len(self.verdicts)} choices on {len(self.judge.rows):,} '
+            'validation images'
+        )
+
+    def _named(self) -> list[tuple[str, Verdict]]:
+        """Return the trials that have a name."""
+        named = [('chosen', self.chosen)]
+        if self.reference:
+            named.append(('annotate.py', self.reference))
+        return named
+
+    def _format_row(self, verdict: Verdict) -> list[str]:
+        choice = verdict.trial.choice
+        names = [name for name, one in self._named() if one == verdict]
+        return [
+            ' '.join(map(str, choice.numbers)),
+            '\n'.join([choice.merger, *names]),
+            f'{self.relative_cost(verdict):.2f}',
+            f'{100 * verdict.mean_ap:.1f}',
+            f'{100 * verdict.deficit:.1f} ± {100 * verdict.error:.1f}',
+        ]
+
+    def relative_cost(self, verdict: Verdict) -> float:
+        """Return the cost of a trial, as a share of that of `annotate.py`.
+
+        Without a reference it is a share of the cost of all views.
+        """
+        if self.reference:
+            return verdict.trial.cost / self.reference.trial.cost
+        all_views = range(len(self.judge.list_views()))
+        return verdict.trial.cost / self.judge.cost(all_views)
+
+    def _conclude(self) -> list[str]:
+        choice = self.chosen.trial.choice
+        numbers = ' '.join(map(str, choice.numbers))
+        lines = [f'chosen: views {numbers}, merged by {choice.merger}']
+        if self.unseen:
+            of_choices, of_reference = (100 * ap for ap in self.unseen)
+            lines.append(
+                'on images that a choice was not made on: '
+                f'{of_choices:.1f} mAP, annotate.py {of_reference:.1f}'
+            )
+        return lines
+
+    def write(self, folder: Path, experiment: Path) -> None:
+        """Write `tune.json`, and configs with the chosen views and merger.
+
+        Args:
+            folder: The folder to write to.
+            experiment: The folder of `annotate.py` and `validate.py`, which
+                the configs inherit from.
+        """
+        write_json(folder / 'tune.json', self.to_dict())
+        merger = dict(_delete_=True, **self.merger)
+        lines = [f'    merger={format_dict(merger)},']
+        if self.views is not None:
+            views = [', '.join(map(format_dict, view)) for view in self.views]
+            inside = '\n'.join(f'        [{view}],' for view in views)
+            lines.append(f'    views=[\n{inside}\n    ],')
+        for stage in ('annotate', 'validate'):
+            base = experiment.resolve() / f'{stage}.py'
+            card = CARD.format(
+                base=base.name, num_images=f'{len(self.judge.rows):,}'
+            )
+            text = f'{card}_base_ = {base.as_posix()!r}\n\n'
+            text += '\n'.join(['model = dict(', *lines, ')\n'])
+            with replacing(folder / base.name) as file:
+                file.write(text.encode())
+
+    def to_dict(self) -> dict:
+        """Return what tuning found, for a JSON file."""
+        unseen = self.unseen and dict(
+            zip(('chosen', 'reference'), self.unseen, strict=True)
+        )
+        return dict(
+            num_images=len(self.judge.rows),
+            views=self.views,
+            merger=self.merger,
+            chosen=describe(self.chosen),
+            reference=self.reference and describe(self.reference),
+            unseen=unseen,
+            trials=[describe(verdict) for verdict in self.verdicts],
+        )
+
+
+def format_dict(config: Mapping) -> str:
+    """Write a config on one line, with its type first."""
+    in_order = sorted(config.items(), key=lambda item: item[0] != 'type')
+    arguments = ', '.join(
+        # A list of JSON was a tuple.
+        f'{key}={tuple(value) if isinstance(value, list) else value!r}'
+        for key, value in in_order
+    )
+    return f'dict({arguments})'
+
+
+def describe(verdict: Verdict) -> dict:
+    """Return a verdict for a JSON file."""
+    choice = verdict.trial.choice
+    return dict(
+        views=list(choice.numbers),
+        merger=choice.merger,
+        cost=verdict.trial.cost,
+        mAP=verdict.mean_ap,
+        deficit=verdict.deficit,
+        error=verdict.error,
+    )
+
+
+def find_choice(
+    views: Sequence | None, merger: dict, judge: Judge
+) -> Choice | None:
+    """Find views and a merger among the candidates.
+
+    Args:
+        views: The configs of the views; None if the pipeline makes them.
+        merger: The config of the merger.
+        judge: The judge.
+
+    Returns:
+        The choice; None if it is not among the candidates.
+    """
+    candidates = judge.store.require_provenance()['views']
+    names = [n for n, config in judge.configs.items() if config == merger]
+    if candidates is None or views is None or not names:
+        return None
+    if any(view not in candidates for view in views):
+        return None
+    numbers = {candidates.index(view) for view in views}
+    return Choice(tuple(sorted(numbers)), names[0])

@@ -1,0 +1,206 @@
+"""Searches for the cheapest views and merger whose detections are best.
+
+```
+each scale alone ──► add scale after scale ──► with flips ──► other mergers
+                     while mAP rises
+```
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..quality.average_precision import draw_images
+from .judge import Choice, Judge, Trial
+
+# The other mergers are tried on as many of the best choices.
+NUM_MERGED = 3
+NUM_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A trial beside the best one.
+
+    Args:
+        trial: The trial.
+        mean_ap: Its mAP.
+        deficit: How much the mAP of the best trial is higher.
+        error: The standard error of the deficit, by paired bootstrap over the
+            images.
+    """
+
+    trial: Trial
+    mean_ap: float
+    deficit: float
+    error: float
+
+    @property
+    def is_as_good(self) -> bool:
+        """Whether the deficit is not above its standard error."""
+        return self.deficit <= self.error
+
+
+def group_views(views: Sequence[Sequence[dict]]) -> list[tuple[int, ...]]:
+    """Group views into blocks: a view and its flips.
+
+    Args:
+        views: The configs of the views.
+
+    Returns:
+        The numbers of the views of each block, in the order of the views.
+    """
+    blocks: dict[str, list[int]] = {}
+    for number, view in enumerate(views):
+        others = [step for step in view if step['type'] != 'Flip']
+        key = json.dumps(others, sort_keys=True)
+        blocks.setdefault(key, []).append(number)
+    return [tuple(numbers) for numbers in blocks.values()]
+
+
+def search(
+    judge: Judge,
+    blocks: Sequence[tuple[int, ...]],
+    images: np.ndarray,
+) -> list[Trial]:
+    """Try views and mergers.
+
+    Args:
+        judge: The judge, with at least one merger. The first is used while
+            views are searched.
+        blocks: The numbers of the views of each block.
+        images: Shape (m,), bool, the images to look at.
+
+    Returns:
+        The trials, each once, in the order of the search.
+    """
+    first, *others = judge.mergers
+    tried: dict[Choice, Trial] = {}
+
+    def attempt(choice: Choice) -> float:
+        """Try a choice, note it, and return its mAP."""
+        tried[choice] = judge.trial(choice)
+        return mean_ap(tried[choice], images)
+
+    path = add_blocks(
+        blocks, lambda added: attempt(Choice(take(added, 1), first))
+    )
+    for added in path:
+        for size in range(2, 1 + max(map(len, added))):
+            attempt(Choice(take(added, size), first))
+    ranked = sorted(tried.values(), key=lambda one: -mean_ap(one, images))
+    for trial in ranked[:NUM_MERGED]:
+        for merger in others:
+            attempt(Choice(trial.choice.numbers, merger))
+    return list(tried.values())
+
+
+def mean_ap(trial: Trial, images: np.ndarray) -> float:
+    """Return the mAP of a trial on some images, given as shape (m,), bool."""
+    return float(trial.mean_ap(images[None].astype(float))[0])
+
+
+def take(blocks: Sequence[tuple[int, ...]], size: int) -> tuple[int, ...]:
+    """Take the first views of each block.
+
+    Args:
+        blocks: The blocks.
+        size: The number of views to take of a block, if it has as many.
+
+    Returns:
+        The numbers of the views, ascending.
+    """
+    return tuple(sorted(n for block in blocks for n in block[:size]))
+
+
+def add_blocks(
+    blocks: Sequence[tuple[int, ...]],
+    quality: Callable[[Sequence[tuple[int, ...]]], float],
+) -> list[list[tuple[int, ...]]]:
+    """Add block after block, each time the best one, while quality rises.
+
+    Args:
+        blocks: The blocks, at least one.
+        quality: The function that judges several blocks together.
+
+    Returns:
+        The blocks of each step: one, two, and so on.
+    """
+    left, best = list(blocks), -1.0
+    path: list[list[tuple[int, ...]]] = []
+    while left:
+        added = path[-1] if path else []
+        scores = [quality([*added, block]) for block in left]
+        if max(scores) <= best:
+            break
+        best = max(scores)
+        path.append([*added, left.pop(int(np.argmax(scores)))])
+    return path
+
+
+def compare(trials: Sequence[Trial], images: np.ndarray) -> list[Verdict]:
+    """Compare trials with the best of them.
+
+    Args:
+        trials: The trials, at least one.
+        images: Shape (m,), bool, the images to look at.
+
+    Returns:
+        The verdict on each trial, in order.
+    """
+    drawn = draw_images(int(images.sum()))
+    draws = np.zeros((len(drawn), len(images)))
+    draws[:, images] = drawn
+    weights = np.concatenate([images[None].astype(float), draws])
+    mean_aps = np.stack([trial.mean_ap(weights) for trial in trials])
+    deficits = mean_aps[mean_aps[:, 0].argmax()] - mean_aps
+    return [
+        Verdict(trial, float(own[0]), float(gap[0]), float(gap[1:].std()))
+        for trial, own, gap in zip(trials, mean_aps, deficits, strict=True)
+    ]
+
+
+def choose(verdicts: Sequence[Verdict]) -> Trial:
+    """Choose the cheapest trial that is as good as the best.
+
+    Args:
+        verdicts: The verdicts on all trials.
+
+    Returns:
+        The trial; of equally cheap ones, the one with the highest mAP.
+
+    Source:
+        The one-standard-error rule: Breiman et al., Classification and
+        Regression Trees, 1984.
+    """
+    good = [one for one in verdicts if one.is_as_good]
+    return min(good, key=lambda one: (one.trial.cost, -one.mean_ap)).trial
+
+
+def cross_validate(
+    trials: Sequence[Trial], reference: Trial
+) -> tuple[float, float]:
+    """Measure how good choices are on images that they were not made on.
+
+    Args:
+        trials: The trials to choose from.
+        reference: The trial to compare with.
+
+    Returns:
+        The mAP of the choices and that of the reference, each the mean over
+        `NUM_FOLDS` parts of the images. For each part the choice is made on
+        the other parts.
+    """
+    num_images = len(reference.matches.num_truth)
+    folds = np.random.default_rng(0).permutation(num_images) % NUM_FOLDS
+    mean_aps = []
+    for fold in range(NUM_FOLDS):
+        is_seen = folds != fold
+        chosen = choose(compare(trials, is_seen))
+        mean_aps.append(
+            [mean_ap(one, ~is_seen) for one in (chosen, reference)]
+        )
+    of_choices, of_reference = np.mean(mean_aps, axis=0)
+    return float(of_choices), float(of_reference)

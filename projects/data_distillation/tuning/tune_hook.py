@@ -1,0 +1,182 @@
+"""TuneHook: chooses views and a merger after a run on validation images."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.registry import HOOKS
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from ..annotation.dataset import UnlabeledDataset
+from ..annotation.detection_hook import DetectionHook
+from ..annotation.log import log_from_any_rank
+from ..coco.matching import find_image_ids
+from ..coco.reading import check_classes, read_coco
+from ..text import format_call
+from .judge import Judge
+from .outcome import Outcome, find_choice
+from .search import choose, compare, cross_validate, group_views, search
+
+# The first one is used while views are searched.
+MERGERS = (
+    dict(type='WBFMerger', iou_threshold=0.65),
+    dict(type='WBFMerger', iou_threshold=0.55),
+    dict(type='WBFMerger', iou_threshold=0.75),
+    dict(type='BoxVotingMerger'),
+    dict(type='NMSMerger'),
+)
+
+
+@HOOKS.register_module()
+class TuneHook(DetectionHook):
+    """Stores the boxes of all views, and chooses views and a merger by them.
+
+    It is for validation images and a model with `keep_views=True`, whose
+    `views` are the candidates. When every image is done, the process that
+    finishes last tries views and mergers, see `search`. It writes `tune.json`,
+    `annotate.py` and `validate.py` into the work folder. The configs inherit
+    from those of the experiment, and have the chosen views and merger.
+
+    Args:
+        labeled: See `DetectionHook`.
+        ann_file: The COCO file of the validation images.
+        mergers: The configs of the mergers to try; the first one is used while
+            views are searched.
+        **kwargs: The other arguments of `DetectionHook`.
+
+    Raises:
+        ValueError: If there is no merger.
+    """
+
+    def __init__(
+        self,
+        labeled: dict,
+        ann_file: str,
+        mergers: Sequence[dict] = MERGERS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(labeled, **kwargs)
+        if not mergers:
+            raise ValueError('TuneHook needs at least one merger, got none')
+        self.ann_file = ann_file
+        self.mergers = [dict(merger) for merger in mergers]
+
+    def check_data(self, dataset: UnlabeledDataset) -> None:
+        """Check the images, the labeled file, and the truth of the images.
+
+        Args:
+            dataset: The validation images.
+
+        Raises:
+            CocoError: If a file has other classes, or the truth lacks an
+                image; and see `DetectionHook.check_data`.
+        """
+        super().check_data(dataset)
+        truth = read_coco(self.ann_file, 'images', 'categories', 'annotations')
+        classes = dataset.metainfo['classes']
+        check_classes(classes, truth['categories'], self.ann_file)
+        rows = [dict(file_name=name) for name in dataset.image_ids()]
+        find_image_ids(rows, truth, self.ann_file)
+
+    def before_test(self, runner: Runner) -> None:
+        """Check that the boxes of views are kept; see `DetectionHook`.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            ValueError: If the model does not keep them.
+            FileNotFoundError: If there is no `annotate.py` beside the config.
+        """
+        if not runner.cfg.model.get('keep_views'):
+            raise ValueError(
+                'TuneHook needs the boxes of each view: set '
+                'model.keep_views=True, got False'
+            )
+        self._annotate = Config.fromfile(find_annotate(runner))
+        super().before_test(runner)
+
+    def after_all_images(self, runner: Runner) -> None:
+        """Choose views and a merger, and write what was chosen.
+
+        Args:
+            runner: The runner.
+        """
+        super().after_all_images(runner)
+        outcome = tune(
+            self._run.store.folder,
+            self.ann_file,
+            self.mergers,
+            self._annotate,
+        )
+        outcome.write(Path(runner.work_dir), find_annotate(runner).parent)
+        log_from_any_rank(f'\n{outcome.format()}')
+
+
+def find_annotate(runner: Runner) -> Path:
+    """Find the `annotate.py` beside the config of a runner."""
+    return Path(runner.cfg.filename).with_name('annotate.py')
+
+
+def tune(
+    detections: Path,
+    ann_file: str | Path,
+    mergers: Sequence[dict],
+    annotate: Config,
+) -> Outcome:
+    """Choose views and a merger by stored boxes of validation images.
+
+    Args:
+        detections: The folder of a store with the boxes of all candidate
+            views on the validation images.
+        ann_file: The COCO file of the validation images.
+        mergers: The configs of the mergers to try, at least one.
+        annotate: The config of `annotate.py`, whose views and merger are the
+            reference.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        StoreError: If the store has no boxes of views.
+        CocoError: If the file lacks an image of the store.
+    """
+    own = as_json(annotate.model.merger)
+    all_mergers = [*mergers, *([] if own in mergers else [own])]
+    judge = Judge(
+        detections, ann_file, {format_call(m): m for m in all_mergers}
+    )
+    reference = find_choice(as_json(annotate.model.get('views')), own, judge)
+    blocks = group_views(judge.list_views())
+    images = np.ones(len(judge.rows), bool)
+    print_log(
+        f'trying views and mergers on {len(images):,} images',
+        'current',
+        logging.INFO,
+    )
+    trials = search(judge, blocks, images)
+    if reference and judge.trial(reference) not in trials:
+        trials.append(judge.trial(reference))
+    verdicts = compare(trials, images)
+    chosen = choose(verdicts)
+    by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
+    unseen = None
+    if reference:
+        unseen = cross_validate(trials, judge.trial(reference))
+    return Outcome(
+        judge,
+        verdicts,
+        by_choice[chosen.choice],
+        by_choice[reference] if reference else None,
+        unseen,
+    )
+
+
+def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
+    """Return a config as it comes back from JSON, with lists for tuples."""
+    return json.loads(json.dumps(config))

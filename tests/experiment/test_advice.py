@@ -1,0 +1,88 @@
+"""What a run says about itself, with the figures that it says it by."""
+
+import pytest
+
+from projects.data_distillation.experiment.advice import (
+    advise,
+    warn_of_labels,
+    warn_of_teacher,
+)
+
+
+def make_summary(**mean_aps: float) -> dict:
+    return {name: dict(bbox_mAP=value) for name, value in mean_aps.items()}
+
+
+def expect(precision: float, recall: float) -> dict:
+    return {
+        name: dict(value=value, low=value - 0.1, high=value + 0.1)
+        for name, value in dict(precision=precision, recall=recall).items()
+    }
+
+
+def test_teacher_that_has_not_learned_is_named():
+    (line,) = warn_of_teacher(dict(bbox_mAP=0.011))
+
+    assert 'the teacher has not learned: 1.1 mAP' in line
+    assert not list(warn_of_teacher(dict(bbox_mAP=0.02)))
+
+
+def test_labels_that_are_mostly_wrong_are_warned_of():
+    (line,) = warn_of_labels(expect(0.25, 0.4))
+
+    assert 'only 25% of the labels are expected to be right' in line
+    assert '(15% to 35%)' in line
+    assert not list(warn_of_labels(expect(0.3, 0.4)))
+
+
+def test_student_that_gains_needs_no_advice():
+    summary = make_summary(
+        teacher=0.3, supervised_long=0.35, student=0.4, oracle=0.5
+    )
+
+    assert list(advise(summary)) == []
+
+
+def test_student_is_compared_with_its_best_rival():
+    summary = make_summary(teacher=0.36, supervised_long=0.35, student=0.355)
+
+    first, *_ = advise(summary)
+
+    assert 'not better than teacher (35.5 and 36.0 mAP)' in first
+
+
+@pytest.mark.parametrize(
+    ('expected', 'remedy'),
+    [
+        (expect(0.4, 0.3), 'fewer labels: 40%'),
+        (expect(0.7, 0.8), 'fewer labels: 70%'),
+        (expect(0.8, 0.7), 'more labeled images: 70% of the objects'),
+        (None, 'more labeled images'),
+    ],
+)
+def test_remedy_has_the_figure_that_speaks_for_it(expected, remedy):
+    summary = make_summary(teacher=0.3, supervised_long=0.305, student=0.2)
+    summary['expected_labels'] = expected
+
+    lines = list(advise(summary))
+
+    assert len(lines) == 2
+    assert lines[1].startswith(f'- {remedy}')
+
+
+def test_longer_teacher_is_advised_if_length_alone_gains():
+    summary = make_summary(teacher=0.105, supervised_long=0.141, student=0.097)
+
+    assert '- a longer schedule for the teacher: the control gains +3.6' in (
+        '\n'.join(advise(summary))
+    )
+
+
+def test_short_schedule_is_named():
+    summary = make_summary(
+        teacher=0.1, supervised_long=0.2, student=0.3, oracle=0.2
+    )
+
+    (line,) = advise(summary)
+
+    assert 'the oracle (20.0 mAP) is not above the control (20.0)' in line

@@ -1,0 +1,219 @@
+"""The search for views and a merger, on boxes whose quality is known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.tuning.judge import Choice, Judge, Trial
+from projects.data_distillation.tuning.search import (
+    Verdict,
+    add_blocks,
+    choose,
+    compare,
+    cross_validate,
+    group_views,
+    search,
+    take,
+)
+
+FLIP = dict(type='Flip')
+SMALL, LARGE, WRONG = (
+    dict(type='Resize', scale=(side, side)) for side in (50, 100, 200)
+)
+# Half of the objects show in the small view, half in the large one, and the
+# last one shows only what is not there.
+VIEWS = [[SMALL], [SMALL, FLIP], [LARGE], [LARGE, FLIP], [WRONG]]
+BLOCKS = [(0, 1), (2, 3), (4,)]
+NUM_IMAGES = 12
+MERGERS = dict(nms=dict(type='NMSMerger'), wbf=dict(type='WBFMerger'))
+
+
+def make_boxes(number: int, view: int) -> list[tuple[list[float], float]]:
+    """The boxes of a view of an image, with their scores."""
+    if view == 4:
+        return [([70, 70, 90, 90], 0.95)]
+    is_small = view < 2
+    if is_small != (number % 2 == 0):
+        return []
+    return [([10, 10, 40, 40], 0.9)]
+
+
+def make_row(number: int) -> dict:
+    of_views = [make_boxes(number, view) for view in range(len(VIEWS))]
+    boxes = [box for view in of_views for box in view]
+    return dict(
+        file_name=f'{number}.png',
+        image_id=number,
+        width=100,
+        height=100,
+        bboxes_xyxy=[],
+        scores=[],
+        labels=[],
+        num_views=[],
+        corner_spread=[],
+        view_bboxes_xyxy=[box for box, _ in boxes],
+        view_scores=[score for _, score in boxes],
+        view_labels=[0] * len(boxes),
+        view_counts=[len(view) for view in of_views],
+        view_run_index=list(range(len(VIEWS))),
+    )
+
+
+@pytest.fixture
+def judge(tmp_path) -> Judge:
+    """A judge of the boxes of twelve images."""
+    truth = dict(
+        images=[dict(id=n, file_name=f'{n}.png') for n in range(NUM_IMAGES)],
+        categories=[dict(id=1, name='thing')],
+        annotations=[
+            dict(id=n + 1, image_id=n, category_id=1, bbox=[10, 10, 30, 30])
+            for n in range(NUM_IMAGES)
+        ],
+    )
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    made_by = dict(views=VIEWS, merger=MERGERS['nms'], keep_views=True)
+    store = DetectionStore(tmp_path / 'detections', made_by)
+    store.add(*map(make_row, range(NUM_IMAGES)))
+    store.flush()
+    return Judge(store.folder, tmp_path / 'truth.json', MERGERS)
+
+
+ALL = np.ones(NUM_IMAGES, bool)
+
+
+def test_views_that_find_all_are_chosen_without_their_flips(judge):
+    trials = search(judge, BLOCKS, ALL)
+    verdicts = compare(trials, ALL)
+    chosen = choose(verdicts)
+
+    assert chosen.choice.numbers == (0, 2)
+    assert max(verdict.mean_ap for verdict in verdicts) == 1
+    assert len({trial.choice for trial in trials}) == len(trials)
+
+
+def test_flips_and_mergers_are_tried_on_what_was_best(judge):
+    tried = {trial.choice for trial in search(judge, BLOCKS, ALL)}
+
+    for numbers in [(0, 1), (0, 1, 2, 3)]:
+        assert Choice(numbers, 'nms') in tried
+    for numbers in [(0, 2), (0, 1, 2, 3)]:
+        assert Choice(numbers, 'wbf') in tried
+
+
+def test_only_the_images_that_may_be_looked_at_count(judge):
+    is_even = np.arange(NUM_IMAGES) % 2 == 0
+
+    chosen = choose(compare(search(judge, BLOCKS, is_even), is_even))
+
+    assert chosen.choice.numbers == (0,)
+
+
+def test_choices_are_judged_on_other_images(judge):
+    wrong, small, both = (
+        judge.trial(Choice(numbers, 'nms')) for numbers in [(4,), (0,), (0, 2)]
+    )
+
+    of_choices, of_reference = cross_validate([wrong, small, both], small)
+
+    assert of_choices == 1
+    assert of_reference == pytest.approx(0.5, abs=0.1)
+
+
+def test_cost_is_the_number_of_pixels(judge):
+    assert judge.cost([0]) == 50 * 50
+    assert judge.cost([0, 1, 2]) == 2 * 50 * 50 + 100 * 100
+
+
+def test_views_that_look_the_same_cost_once(judge):
+    same = np.array([0, 0, 2, 3, 4])
+    judge.rows = [
+        (row, replace(boxes, run_index=same)) for row, boxes in judge.rows
+    ]
+
+    assert judge.cost([0, 1]) == 50 * 50
+
+
+def test_views_of_the_pipeline_cost_one_each(judge):
+    judge.store.provenance['views'] = None
+
+    assert judge.cost([0, 3]) == 2
+    assert len(judge.list_views()) == len(VIEWS)
+
+
+def test_views_that_differ_by_flips_are_one_block():
+    vertical = dict(FLIP, direction='vertical')
+    other = [dict(type='Gamma', gamma=2.0), SMALL]
+
+    assert group_views(VIEWS) == BLOCKS
+    assert group_views([[FLIP], [SMALL, vertical], [], [SMALL], other]) == [
+        (0, 2),
+        (1, 3),
+        (4,),
+    ]
+
+
+def test_blocks_are_added_while_the_quality_rises():
+    gains = {0: 0.1, 1: 0.3, 2: 0.2, 3: -0.1}
+
+    path = add_blocks(
+        [(0,), (1,), (2,), (3,)],
+        lambda blocks: sum(gains[number] for (number,) in blocks),
+    )
+
+    assert path == [[(1,)], [(1,), (2,)], [(1,), (2,), (0,)]]
+
+
+def test_one_block_is_tried_even_if_nothing_is_right():
+    assert add_blocks([(0,), (1,)], lambda blocks: 0.0) == [[(0,)]]
+
+
+def test_first_views_of_blocks_are_taken():
+    blocks = [(3, 4, 5), (0, 1, 2), (6,)]
+
+    assert take(blocks, 1) == (0, 3, 6)
+    assert take(blocks, 2) == (0, 1, 3, 4, 6)
+
+
+def make_verdict(cost: float, mean_ap: float, error: float) -> Verdict:
+    """A verdict beside a best mAP of 0.5."""
+    trial = Trial(Choice((0,), 'nms'), cost, None)
+    return Verdict(trial, mean_ap, 0.5 - mean_ap, error)
+
+
+def test_cheapest_choice_within_one_standard_error_is_chosen():
+    best = make_verdict(9, 0.5, 0)
+    as_good = make_verdict(4, 0.481, 0.02)
+    too_bad = make_verdict(2, 0.479, 0.02)
+
+    assert choose([best, as_good, too_bad]) is as_good.trial
+
+
+def test_better_one_of_equally_cheap_choices_is_chosen():
+    worse = make_verdict(4, 0.49, 0.1)
+    better = make_verdict(4, 0.5, 0)
+
+    assert choose([worse, better]) is better.trial
+
+
+def test_error_is_that_of_the_difference_between_drawn_images(judge):
+    small, both = (
+        judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
+    )
+
+    of_small, of_both = compare([small, both], ALL)
+
+    assert of_both.deficit == of_both.error == 0
+    # Precision 1 at the recalls up to 1/2, 51 of 101.
+    assert of_small.deficit == pytest.approx(50 / 101)
+    # The share of even images among 12 drawn ones.
+    assert of_small.error == pytest.approx((0.25 / 12) ** 0.5, rel=0.1)
+
+
+def test_detections_are_judged_once(judge, tmp_path: Path):
+    first = judge.trial(Choice((0,), 'nms'))
+
+    assert judge.trial(Choice((0,), 'nms')) is first
