@@ -108,7 +108,7 @@ def test_citation_names_the_paper_and_the_project():
 
 
 def test_range_of_python_is_the_same_everywhere():
-    assert SETTINGS['project']['requires-python'] == '>=3.10'
+    assert SETTINGS['project']['requires-python'] == '>=3.10,<3.14'
     assert SETTINGS['tool']['mypy']['python_version'] == '3.10'
     for name in ('README.md', 'docs/install.md', 'tools/setup.sh'):
         text = ' '.join((ROOT / name).read_text().split())

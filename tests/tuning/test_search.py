@@ -104,6 +104,13 @@ def test_flips_and_mergers_are_tried_on_what_was_best(judge):
         assert Choice(numbers, 'wbf') in tried
 
 
+def test_choices_that_cost_too_much_are_left_out(judge):
+    trials = search(judge, BLOCKS, ALL, max_cost=10_000)
+
+    assert max(trial.cost for trial in trials) == 10_000
+    assert choose(compare(trials, ALL)).choice.numbers in [(0,), (2,)]
+
+
 def test_only_the_images_that_may_be_looked_at_count(judge):
     is_even = np.arange(NUM_IMAGES) % 2 == 0
 

@@ -155,6 +155,25 @@ def test_truth_of_other_classes_is_refused(experiment, drawn):
         tune(experiment)
 
 
+def test_cost_is_limited_by_that_of_annotate(experiment):
+    hooks = Config.fromfile(experiment / 'tune.py').custom_hooks
+    hooks[0].max_cost = 0.6
+
+    folder = tune(experiment, custom_hooks=hooks)
+
+    found = json.loads((folder / 'tune.json').read_text())
+    reference = found['reference']
+    # The reference is shown, though it costs more.
+    others = [one for one in found['trials'] if one != reference]
+    assert others
+    assert all(one['cost'] <= 0.6 * reference['cost'] for one in others)
+
+
+def test_limit_of_the_cost_must_be_positive():
+    with pytest.raises(ValueError, match='max_cost must be positive, got 0'):
+        TuneHook(dict(ann_file='x'), 'y', max_cost=0)
+
+
 def test_merger_is_needed():
     with pytest.raises(ValueError, match='at least one merger'):
         TuneHook(dict(ann_file='x'), 'y', mergers=[])

@@ -7,10 +7,12 @@ each scale alone ──► add scale after scale ──► with flips ──► 
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from mmengine.logging import print_log
 
 from ..quality.average_precision import draw_images
 from .judge import Choice, Judge, Trial
@@ -18,6 +20,7 @@ from .judge import Choice, Judge, Trial
 # The other mergers are tried on as many of the best choices.
 NUM_MERGED = 3
 NUM_FOLDS = 5
+TRIALS_PER_LINE = 10
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def search(
     judge: Judge,
     blocks: Sequence[tuple[int, ...]],
     images: np.ndarray,
+    max_cost: float = np.inf,
 ) -> list[Trial]:
     """Try views and mergers.
 
@@ -72,16 +76,22 @@ def search(
             views are searched.
         blocks: The numbers of the views of each block.
         images: Shape (m,), bool, the images to look at.
+        max_cost: The highest cost of a choice, see `Judge.cost`.
 
     Returns:
-        The trials, each once, in the order of the search.
+        The trials, each once, in the order of the search; none if each view
+        costs too much.
     """
     first, *others = judge.mergers
     tried: dict[Choice, Trial] = {}
 
     def attempt(choice: Choice) -> float:
-        """Try a choice, note it, and return its mAP."""
+        """Try a choice, note it, and return its mAP; -1 if too costly."""
+        if judge.cost(choice.numbers) > max_cost:
+            return -1.0
         tried[choice] = judge.trial(choice)
+        if not len(tried) % TRIALS_PER_LINE:
+            log_progress(list(tried.values()), images)
         return mean_ap(tried[choice], images)
 
     path = add_blocks(
@@ -95,6 +105,16 @@ def search(
         for merger in others:
             attempt(Choice(trial.choice.numbers, merger))
     return list(tried.values())
+
+
+def log_progress(trials: Sequence[Trial], images: np.ndarray) -> None:
+    """Log how many choices were tried, and how good the best one is."""
+    best = max(mean_ap(trial, images) for trial in trials)
+    print_log(
+        f'{len(trials)} choices tried, the best has {100 * best:.1f} mAP',
+        'current',
+        logging.INFO,
+    )
 
 
 def mean_ap(trial: Trial, images: np.ndarray) -> float:

@@ -30,6 +30,9 @@ MERGERS = (
     dict(type='BoxVotingMerger'),
     dict(type='NMSMerger'),
 )
+# So that annotation takes at most half as long as with the paper's 18 views:
+# the 6 views of a new experiment have 39 % of their pixels.
+MAX_COST = 1.28
 
 
 @HOOKS.register_module()
@@ -47,10 +50,13 @@ class TuneHook(DetectionHook):
         ann_file: The COCO file of the validation images.
         mergers: The configs of the mergers to try; the first one is used while
             views are searched.
+        max_cost: The highest cost of a choice, as a multiple of that of
+            `annotate.py`; None for no limit. There is no limit either if the
+            views of `annotate.py` are not among the candidates.
         **kwargs: The other arguments of `DetectionHook`.
 
     Raises:
-        ValueError: If there is no merger.
+        ValueError: If there is no merger, or `max_cost` is not positive.
     """
 
     def __init__(
@@ -58,11 +64,15 @@ class TuneHook(DetectionHook):
         labeled: dict,
         ann_file: str,
         mergers: Sequence[dict] = MERGERS,
+        max_cost: float | None = MAX_COST,
         **kwargs: Any,
     ) -> None:
         super().__init__(labeled, **kwargs)
         if not mergers:
             raise ValueError('TuneHook needs at least one merger, got none')
+        if max_cost is not None and max_cost <= 0:
+            raise ValueError(f'max_cost must be positive, got {max_cost}')
+        self.max_cost = max_cost
         self.ann_file = ann_file
         self.mergers = [dict(merger) for merger in mergers]
 
@@ -113,6 +123,7 @@ class TuneHook(DetectionHook):
             self.ann_file,
             self.mergers,
             self._annotate,
+            self.max_cost,
         )
         outcome.write(Path(runner.work_dir), find_annotate(runner).parent)
         log_from_any_rank(f'\n{outcome.format()}')
@@ -128,6 +139,7 @@ def tune(
     ann_file: str | Path,
     mergers: Sequence[dict],
     annotate: Config,
+    max_cost: float | None = None,
 ) -> Outcome:
     """Choose views and a merger by stored boxes of validation images.
 
@@ -138,6 +150,7 @@ def tune(
         mergers: The configs of the mergers to try, at least one.
         annotate: The config of `annotate.py`, whose views and merger are the
             reference.
+        max_cost: See `TuneHook`.
 
     Returns:
         The outcome.
@@ -159,7 +172,10 @@ def tune(
         'current',
         logging.INFO,
     )
-    trials = search(judge, blocks, images)
+    limit = np.inf
+    if max_cost and reference:
+        limit = max_cost * judge.cost(reference.numbers)
+    trials = search(judge, blocks, images, limit)
     if reference and judge.trial(reference) not in trials:
         trials.append(judge.trial(reference))
     verdicts = compare(trials, images)
