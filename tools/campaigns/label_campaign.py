@@ -1,0 +1,235 @@
+"""Compare views and mergers by the labels that they give.
+
+For each data set and split it trains a tiny detector from scratch on the
+labeled images, keeps the boxes of 24 views of the unlabeled ones, and merges
+them in several ways. The labels are then compared with the truth. It takes
+about 10 minutes a split on one core, and goes on where it was stopped. The
+figures are in docs/results.md.
+
+DATA/NAME must have `images/`, `annotations/train.json` and
+`annotations/test.json`.
+
+Example:
+    python tools/campaigns/label_campaign.py --data data --splits 0 1 2
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.selection.selectors import (
+    Candidates,
+    LabeledCounts,
+    MatchedSelector,
+)
+from projects.data_distillation.tuning.judge import Choice, Judge
+
+ROOT = Path(__file__).resolve().parents[2]
+# Labeled images, and the longest side of an image.
+DATA = dict(bccd=(5, 256), cards=(24, 256), nuclei=(10, 320), pcb=(40, 320))
+SCALES = tuple(n / 8 for n in range(4, 13))
+KEPT = """
+_base_ = {base!r}
+scales = {scales}
+flips = [[], [dict(type='Flip')]]
+more = [
+    [dict(type='Flip', direction=way)] for way in ('vertical', 'diagonal')
+]
+model = dict(
+    keep_views=True,
+    views=[
+        [dict(type='Resize', scale=scale), *flip]
+        for part, ways in ((scales, flips), (scales[3:6], more))
+        for scale in part
+        for flip in ways
+    ],
+)
+"""
+# Names of sets of views: the scales in eighths, and the number of flips.
+VIEWS = {
+    'one view': ([8], 1),
+    '2 views: flip': ([8], 2),
+    '4 views: all flips': ([8], 4),
+    '6 views: 7/8, 1, 9/8': ([7, 8, 9], 2),
+    '6 views: 1, 9/8, 5/4': ([8, 9, 10], 2),
+    '10 views: 3/4 to 5/4': ([6, 7, 8, 9, 10], 2),
+    '12 views: 7/8, 1, 9/8, all flips': ([7, 8, 9], 4),
+    '18 views: 1/2 to 3/2': (range(4, 13), 2),
+}
+MERGERS: dict[str, dict] = {
+    'NMS': dict(type='NMSMerger'),
+    'voting': dict(type='BoxVotingMerger'),
+    'WBF 0.55': dict(type='WBFMerger'),
+    'WBF 0.65': dict(type='WBFMerger', iou_threshold=0.65),
+    'WBF 0.75': dict(type='WBFMerger', iou_threshold=0.75),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A split of a data set.
+
+    Args:
+        name: The name of the data set.
+        split: The number of the split.
+        data: The folder of the data sets.
+        out: The folder of the results.
+    """
+
+    name: str
+    split: int
+    data: Path
+    out: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the split."""
+        return self.out / f'{self.name}_{self.split}'
+
+    @property
+    def val(self) -> Path:
+        """The COCO file of the validation images."""
+        return self.data / self.name / 'annotations/test.json'
+
+    def prepare(self) -> None:
+        """Split the data and write the experiment, unless that was done."""
+        count, side = DATA[self.name]
+        images = self.data / self.name / 'images'
+        if not (self.folder / 'labeled.json').exists():
+            call(
+                'split_coco.py', self.val.with_name('train.json'),
+                '--count', count, '--seed', self.split, '--keep-classes',
+                '--out', self.folder,
+            )  # fmt: skip
+        if not (self.folder / 'experiment').exists():
+            call(
+                'init_experiment.py', self.folder / 'experiment',
+                '--detector', ROOT / 'configs/bccd_gfl_tiny/teacher.py',
+                '--labeled', self.folder / 'labeled.json',
+                '--labeled-images', images,
+                '--val', self.val, '--val-images', images,
+                '--unlabeled', self.folder / 'unlabeled.json',
+                '--unlabeled-images', images,
+                '--unlabeled-truth', self.folder / 'unlabeled_truth.json',
+                '--from-scratch', '--image-size', side,
+            )  # fmt: skip
+
+    def detect(self) -> Path:
+        """Train the teacher, and keep the boxes of all views.
+
+        Returns:
+            The folder of the store.
+        """
+        experiment = Experiment(self.folder / 'experiment')
+        stages = Stages(experiment, Launcher(), seed=0)
+        teacher = stages.train('teacher', self.folder / 'teacher')
+        # The last scale of the default views is 5/4.
+        width, height = experiment.load('annotate').scales[-1]
+        sides = [
+            (round(width * s / 1.25), round(height * s / 1.25)) for s in SCALES
+        ]
+        config = self.folder / 'keep.py'
+        base = str(experiment.config('annotate').resolve())
+        config.write_text(KEPT.format(base=base, scales=sides))
+        work_dir = self.folder / 'annotate'
+        if not (work_dir / 'pseudo_labels.json').is_file():
+            call('test.py', config, teacher, '--work-dir', work_dir)
+        return work_dir / 'detections'
+
+    def measure(self) -> None:
+        """Print a line for each set of views and each merger."""
+        self.prepare()
+        truth = self.folder / 'unlabeled_truth.json'
+        judge = Judge(self.detect(), truth, MERGERS)
+        files = self.folder / 'labeled.json', self.val
+        labeled, val = (
+            LabeledCounts.of(json.loads(file.read_bytes())) for file in files
+        )
+        for name, (eighths, num_flips) in VIEWS.items():
+            numbers = number_views(eighths, num_flips)
+            for merger in MERGERS:
+                figures = measure_choice(
+                    judge, Choice(numbers, merger), labeled + val
+                )
+                print(self.name, self.split, name, merger, figures, sep=' | ')
+
+
+def number_views(eighths: Sequence[int], num_flips: int) -> tuple[int, ...]:
+    """Return the numbers of views among those of `KEPT`, ascending."""
+    numbers = []
+    for eighth in eighths:
+        numbers += [2 * (eighth - 4), 2 * (eighth - 4) + 1][:num_flips]
+        if num_flips == 4:
+            numbers += [18 + 2 * (eighth - 7), 19 + 2 * (eighth - 7)]
+    return tuple(sorted(numbers))
+
+
+def measure_choice(judge: Judge, choice: Choice, counts: LabeledCounts) -> str:
+    """Return the cost, the mAP, and the quality of labels of a choice.
+
+    Args:
+        judge: The judge of the unlabeled images.
+        choice: The views and the merger.
+        counts: The counts that matched selection matches.
+    """
+    trial = judge.trial(choice)
+    matches, num_images = trial.matches, len(judge.rows)
+    found = Candidates(matches.scores, matches.labels, num_images)
+    min_scores = MatchedSelector().choose(found, counts)
+    is_label = matches.scores >= min_scores[matches.labels]
+    truth = matches.num_truth.sum(axis=0)
+    f1 = []
+    for label, num_truth in enumerate(truth):
+        of_class = is_label & (matches.labels == label)
+        right = matches.is_right[of_class].sum(axis=0)
+        f1.append(2 * right / (of_class.sum() + num_truth))
+    right = matches.is_right[is_label, 0].sum()
+    shares = [
+        trial.cost / judge.cost(number_views([8], 1)),
+        100 * float(trial.mean_ap(np.ones((1, num_images)))[0]),
+        100 * right / is_label.sum(),
+        100 * right / truth.sum(),
+        100 * np.mean(f1),
+    ]
+    return ' | '.join(f'{share:.1f}' for share in shares)
+
+
+def call(tool: str, *arguments: object) -> None:
+    """Run a tool, and end if it fails."""
+    command = [sys.executable, ROOT / 'tools' / tool, *arguments]
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('--data', type=Path, required=True, metavar='DIR')
+    add('--out', type=Path, default=Path('work_dirs/labels'), metavar='DIR')
+    add('--names', nargs='+', choices=DATA, default=list(DATA))
+    add('--splits', type=int, nargs='+', default=[0, 1, 2])
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure all data sets and splits."""
+    args = parse_args()
+    for split in args.splits:
+        for name in args.names:
+            Trial(name, split, args.data.resolve(), args.out).measure()
+
+
+if __name__ == '__main__':
+    main()
