@@ -214,6 +214,7 @@ def test_table_of_results_names_all_experiments_and_invents_nothing():
     assert all((ROOT / 'configs' / file).exists() for file in files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
 def test_rate_drops_at_70_and_90_percent(leaf):
     cfg = load(leaf)

@@ -14,6 +14,8 @@ from projects.data_distillation.annotation.merging_again import (
 )
 from projects.data_distillation.detections.store import StoreError
 
+pytestmark = pytest.mark.slow
+
 WBF = dict(type='WBFMerger', iou_threshold=0.6)
 # On the square image, the last two views look the same.
 VIEWS = [

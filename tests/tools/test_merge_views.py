@@ -8,6 +8,8 @@ from builders import annotate, annotate_cfg
 
 from projects.data_distillation import DetectionStore
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = '0', '3'
 
 

@@ -13,6 +13,8 @@ from projects.data_distillation.annotation.merging_again import merge_again
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.tuning.tune_hook import TuneHook
 
+pytestmark = pytest.mark.slow
+
 NMS, WBF = dict(type='NMSMerger'), dict(type='WBFMerger')
 
 
