@@ -23,6 +23,7 @@ from projects.data_distillation.experiment.comparison import format_comparison
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.log import log_to, say
+from projects.data_distillation.experiment.names import PSEUDO_LABELS
 from projects.data_distillation.experiment.plan import make_plan
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import (
@@ -33,7 +34,12 @@ from projects.data_distillation.experiment.run import (
 from projects.data_distillation.experiment.stages import Stages
 from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.report.page import write_report
+from projects.data_distillation.report.labels import LabelSource
+from projects.data_distillation.report.page import (
+    find_labeled_file,
+    write_report,
+    write_selection_report,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +51,10 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f'--rounds must be at least 1, got {args.rounds}')
+    if args.preview is not None and (args.preview < 1 or args.seeds):
+        parser.error(
+            '--preview needs at least 1 image, and does not go with --seeds'
+        )
     if args.seeds and len(set(args.seeds)) < max(2, len(args.seeds)):
         parser.error(
             f'--seeds needs two or more different seeds, got {args.seeds}'
@@ -81,6 +91,13 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         action='store_false',
         help='annotate with the views and the merger of annotate.py, instead '
         'of choosing them by the validation images (tune.py)',
+    )
+    add(
+        '--preview',
+        type=int,
+        metavar='N',
+        help='train the teacher, annotate N images, write a page with their '
+        'labels, and stop',
     )
     add(
         '--dry-run',
@@ -148,6 +165,22 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
     return Distillation(stages, work_dir, args.rounds)
 
 
+def show_preview(distillation: Distillation, num_images: int) -> None:
+    """Annotate some images, and write the page with their labels."""
+    folder = distillation.preview(num_images)
+    annotate = distillation.stages.experiment.load('annotate')
+    source = LabelSource(
+        folder / 'detections',
+        folder / PSEUDO_LABELS,
+        find_labeled_file(annotate),
+        annotate.get('unlabeled_truth'),
+    )
+    file = folder / 'report.html'
+    write_selection_report(file, source)
+    say(f'report: {file}')
+    say('to annotate all images, repeat the command without --preview')
+
+
 def run(distillation: Distillation, args: argparse.Namespace) -> None:
     """Run or plan a distillation, and print the outcome."""
     seeds = make_seed_runs(distillation, args.seeds or ())
@@ -156,6 +189,9 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
         print(make_plan(runs))
         return
     log_to(distillation.work_dir / 'distill.log')
+    if args.preview:
+        show_preview(distillation, args.preview)
+        return
     if seeds:
         summary = run_seeds(seeds, distillation.work_dir)
     else:

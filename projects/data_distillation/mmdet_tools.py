@@ -31,7 +31,7 @@ CPU_OPTIONS = [
 
 # This flag is added here: MMDetection's tools do not know it.
 DRY_RUN = '--dry-run'
-ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook'}
+ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook', 'TuneHook'}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # The variables that srun sets for each of its tasks. sbatch alone does not set
 # all of them.

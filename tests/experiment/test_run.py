@@ -67,7 +67,11 @@ def test_models_of_all_stages_are_compared(results, done):
     summary = json.loads((results / 'summary.json').read_text())
 
     table = done.stdout.split('Comparison')[-1]
-    assert summary.keys() == {*MODELS, 'gap_closed', 'pseudo_labels'}
+    assert summary.keys() == {
+        *MODELS,
+        *('gap_closed', 'pseudo_labels', 'expected_labels'),
+        *('gains', 'best_model'),
+    }
     for model in MODELS:
         assert 0 <= summary[model]['bbox_mAP'] <= 1
         assert model in table
@@ -83,6 +87,45 @@ def test_pseudo_labels_are_written_and_judged(results, done):
     assert list((results / 'annotate' / 'detections').glob('*.parquet'))
     # Two iterations teach nothing.
     assert 'warning: there is no pseudo label on 4 images' in done.stdout
+
+
+@pytest.mark.slow
+def test_student_is_compared_with_its_teacher(results, done):
+    summary = json.loads((results / 'summary.json').read_text())
+
+    assert summary['gains'].keys() == {'teacher'}
+    assert summary['gains']['teacher']['value'] == pytest.approx(
+        summary['student']['bbox_mAP'] - summary['teacher']['bbox_mAP'],
+        abs=0.001,
+    )
+    assert 'student - teacher: ' in done.stdout
+    best = (results / 'best_model.pth').resolve()
+    assert best.parent.name == summary['best_model']
+
+
+@pytest.mark.slow
+def test_quality_of_the_labels_is_expected_before_the_student(results, done):
+    summary = json.loads((results / 'summary.json').read_text())
+
+    assert summary['expected_labels']['images'] == 2
+    before, _ = done.stdout.split('tools/train.py experiment/student.py')
+    assert 'Expected quality of the labels' in before
+
+
+@pytest.mark.slow
+def test_preview_shows_the_labels_of_a_few_images(tiny_experiment, done):
+    shown = distill(tiny_experiment, 'work', '--preview', 2, *SEED)
+
+    assert shown.returncode == 0, shown.stderr
+    folder = tiny_experiment.parent / 'work/preview'
+    labels = json.loads((folder / 'pseudo_labels.json').read_text())
+    assert len(labels['images']) == 2
+    assert shown.stdout.splitlines()[-2:] == [
+        'report: work/preview/report.html',
+        'to annotate all images, repeat the command without --preview',
+    ]
+    assert 'student' not in shown.stdout.replace('students', '')
+    assert (folder / 'report.html').is_file()
 
 
 @pytest.mark.slow
@@ -116,7 +159,7 @@ def test_on_a_cpu_every_core_annotates(tiny_experiment, done):
 def test_log_has_the_commands_and_their_times(results):
     log = (results / 'distill.log').read_text()
 
-    assert log.count('$ ') == log.count(': took 0:') == 7
+    assert log.count('$ ') == log.count(': took 0:') == 8
     assert 'Epoch(train)' not in log
     assert log.splitlines()[0][:2] == '20'  # The time of each.
 
@@ -268,6 +311,8 @@ def test_seeds_are_run_in_folders_of_their_own(
         (('--seeds', 1), '--seeds needs two or more different seeds, got [1]'),
         (('--seeds', 1, 1), 'got [1, 1]'),
         (('--seed', 1, '--seeds', 1, 2), 'not allowed with argument --seed'),
+        (('--preview', 0), '--preview needs at least 1 image'),
+        (('--preview', 1, '--seeds', 1, 2), 'does not go with --seeds'),
         (('--gpus', 2), "2 processes need a launcher, got 'none'"),
     ],
 )

@@ -116,6 +116,18 @@ def test_annotation_has_the_views_that_tuning_chose(
     assert len(read_origin(labels)['views']) == 1
 
 
+@pytest.mark.parametrize(
+    ('num', 'images'), [(2, [0, 10]), (3, [0, 6, 13]), (50, range(20))]
+)
+def test_few_images_are_spread_over_all(tunable, num, images):
+    names = list(tunable.experiment.build_images('annotate').image_ids())
+
+    few = tunable.with_few_images(num)
+
+    chosen = few.experiment.build_images('annotate').image_ids()
+    assert list(chosen) == [names[n] for n in images]
+
+
 @pytest.mark.slow
 def test_labels_are_judged_with_the_boxes_of_tuning(
     tunable, checkpoint, tmp_path

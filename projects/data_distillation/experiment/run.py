@@ -67,6 +67,30 @@ class Distillation:
         write_json(self.work_dir / 'summary.json', summary)
         return summary
 
+    def preview(self, num_images: int) -> Path:
+        """Annotate a few images, and say what to expect of their labels.
+
+        The teacher is trained, and views and merger are chosen, if that is
+        left to do.
+
+        Args:
+            num_images: The number of unlabeled images, 1 or more.
+
+        Returns:
+            The folder with the detections and the pseudo labels.
+
+        Raises:
+            StageError, ValueError, FileNotFoundError: See `run`.
+        """
+        self.stages.experiment.check()
+        teacher = self.stages.train('teacher', self.work_dir / 'teacher')
+        self._warn_of_teacher(teacher)
+        stages = self.stages.tune(self.work_dir / 'tune', teacher)
+        folder = self.work_dir / 'preview'
+        labels = stages.with_few_images(num_images).annotate(folder, teacher)
+        self._expect(stages, self.work_dir, teacher, labels)
+        return folder
+
     def _find_student(self, rounds: Sequence[dict]) -> Path:
         """Return the checkpoint of the student in the summary."""
         number = 1 + find_best_round(rounds)
@@ -113,30 +137,43 @@ class Distillation:
             The result of each round, see `comparison.summarize`.
         """
         rounds: list[dict] = []
-        before = self._evaluate('teacher', teacher)
-        for line in warn_of_teacher(before):
-            say(line)
+        before = self._warn_of_teacher(teacher)
         for number in range(1, self.num_rounds + 1):
             folder = round_dir(self.work_dir, number)
             stages = self.stages.tune(folder / 'tune', teacher)
             labels = stages.annotate(folder / 'annotate', teacher)
             quality = self._measure_labels(labels)
             warn_of_no_labels(quality)
-            expected = stages.expect(folder / 'validate', teacher, labels)
-            if expected:
-                say(f'\n{expected.format()}')
-                for line in warn_of_labels(expected.to_dict()):
-                    say(line)
+            expected = self._expect(stages, folder, teacher, labels)
             teacher = self.stages.train('student', folder / 'student', labels)
             after = self._evaluate('student', teacher)
             rounds.append(dict(student=after, pseudo_labels=quality))
             if expected:
-                rounds[-1]['expected_labels'] = expected.to_dict()
+                rounds[-1]['expected_labels'] = expected
             if number == self.num_rounds or not is_better(before, after):
                 break
             say(f'\nround {number + 1}: the student is now the teacher')
             before = after
         return rounds
+
+    def _warn_of_teacher(self, teacher: Path) -> dict:
+        """Return the metrics of a teacher; warn if it has not learned."""
+        metrics = self._evaluate('teacher', teacher)
+        for line in warn_of_teacher(metrics):
+            say(line)
+        return metrics
+
+    def _expect(
+        self, stages: Stages, folder: Path, teacher: Path, labels: Path
+    ) -> dict | None:
+        """Log and return what to expect of labels; None if it is not known."""
+        expected = stages.expect(folder / 'validate', teacher, labels)
+        if expected is None:
+            return None
+        say(f'\n{expected.format()}')
+        for line in warn_of_labels(expected.to_dict()):
+            say(line)
+        return expected.to_dict()
 
     def _measure_labels(self, labels: Path) -> dict:
         """Count the labels; if the truth is known, measure their quality."""

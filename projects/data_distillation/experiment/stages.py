@@ -209,6 +209,23 @@ class Stages:
             return False
         return True
 
+    def with_few_images(self, num_images: int) -> 'Stages':
+        """Return stages that annotate only some of the unlabeled images.
+
+        Args:
+            num_images: The number of images. They are spread evenly over the
+                list of all images.
+        """
+        total = len(self.experiment.build_images('annotate'))
+        num_images = min(num_images, total)
+        chosen = [n * total // num_images for n in range(num_images)]
+        indices = ','.join(map(str, chosen))
+        option = f'test_dataloader.dataset.indices=[{indices}]'
+        options = (*self.experiment.options, option)
+        return replace(
+            self, experiment=replace(self.experiment, options=options)
+        )
+
     def annotate(self, folder: Path, teacher: Path) -> Path:
         """Annotate the unlabeled images with a teacher.
 
