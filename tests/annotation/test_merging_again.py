@@ -17,11 +17,11 @@ from projects.data_distillation.detections.store import StoreError
 pytestmark = pytest.mark.slow
 
 WBF = dict(type='WBFMerger', iou_threshold=0.6)
-# On the square image, the last two views look the same.
+# On the square image, the second and the last view look the same.
 VIEWS = [
     [],
-    [dict(type='Flip')],
     [dict(type='Resize', scale=(70, 60))],
+    [dict(type='Flip')],
     [dict(type='Resize', scale=(400, 60))],
 ]
 
@@ -68,11 +68,11 @@ def test_boxes_of_several_teachers_are_kept(drawn, checkpoint, tmp_path):
     others = [dict(checkpoint=str(checkpoint))]
     keep = dict(keep_views=True, other_teachers=others)
     run(drawn, checkpoint, tmp_path / 'kept', **keep)
-    some = dict(views=VIEWS[:2], other_teachers=others, merger=WBF)
+    some = dict(views=VIEWS[::2], other_teachers=others, merger=WBF)
     run(drawn, checkpoint, tmp_path / 'run', **some)
 
     again = merge_again(
-        tmp_path / 'kept' / 'detections', tmp_path / 'again', WBF, [0, 1]
+        tmp_path / 'kept' / 'detections', tmp_path / 'again', WBF, [0, 2]
     )
 
     direct = DetectionStore(tmp_path / 'run' / 'detections').read()
@@ -138,3 +138,7 @@ def test_folder_without_detections_is_refused(tmp_path):
 def test_numbers_of_other_views_are_refused(numbers):
     with pytest.raises(ValueError, match='numbers of views must be'):
         choose_views(VIEWS, numbers)
+
+
+def test_views_of_the_pipeline_are_named_in_their_order():
+    assert choose_views(None, [2, 0]) == dict(of_pipeline=[0, 2])

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from projects.data_distillation.coco.matching import (
     ClassMatches,
     match_detections,
+    match_images,
 )
 
 BOX = [10, 10, 20, 20]
@@ -248,6 +249,31 @@ def test_detections_on_crowds_are_left_out(tmp_path):
     red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], crowd)
 
     assert (len(red.scores), len(red.is_right), red.num_truth) == (0, 0, 0)
+
+
+def test_images_are_by_ascending_id_and_matched_at_each_iou(tmp_path):
+    file = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
+    truth = json.loads(file.read_text())
+    # The IoU is 2/3.
+    found = dict(image_id=1, category_id=7, bbox=[10, 10, 15, 10], score=0.9)
+
+    matches = match_images(truth, [found], [2, 1], [0.5, 0.75])
+
+    assert matches.num_truth.tolist() == [[1, 0], [0, 0]]
+    assert matches.image_index.tolist() == [0]
+    of_red = [matches.by_class(n)[0] for n in (0, 1)]
+    assert [one.is_right.tolist() for one in of_red] == [[True], [False]]
+
+
+def test_crowds_are_found_by_the_lowest_iou(tmp_path):
+    file = write_coco(tmp_path / 'truth.json', [(1, 7, [0, 0, 16, 90])])
+    truth = json.loads(mark_as_crowd(file, 0).read_text())
+    # A share of 0.6 lies on the crowd.
+    found = dict(image_id=1, category_id=7, bbox=[10, 10, 10, 10], score=0.9)
+
+    matches = match_images(truth, [found], [1], [0.5, 0.75])
+
+    assert matches.is_right.shape == (0, 2)
 
 
 def test_truth_that_does_not_say_crowd_or_area_has_objects(tmp_path):

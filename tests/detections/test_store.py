@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.detections import columns
 from projects.data_distillation.detections.columns import flatten
-from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.detections.shards import SCHEMA, write_shard
 from projects.data_distillation.detections.store import StoreError
 
 
@@ -207,6 +207,43 @@ def test_boxes_of_several_parts_are_clipped_to_their_images(monkeypatch):
         *[[1.0, 2.0, 1.0, 2.5]] * 2,
         *[[1.0, 2.0, 2.0, 2.5]] * 2,
     ]
+
+
+# --- the boxes of each view ------------------------------------------------
+
+
+def view_row(name: str) -> dict:
+    """A row with the boxes of one view."""
+    return dict(
+        row(name),
+        view_bboxes_xyxy=[[1.0, 2.0, 3.0, 4.5]],
+        view_scores=[0.5],
+        view_labels=[1],
+        view_counts=[1],
+        view_run_index=[0],
+    )
+
+
+def test_boxes_of_views_are_read_when_they_are_written(tmp_path):
+    writer = store(tmp_path)
+    writer.add(view_row('a'), view_row('b'))
+
+    (table,) = writer.iter_views()
+
+    assert table.to_pylist() == [view_row('a'), view_row('b')]
+
+
+def test_empty_store_has_no_boxes_of_views(tmp_path):
+    with pytest.raises(StoreError, match='no detections'):
+        list(store(tmp_path).iter_views())
+
+
+def test_boxes_of_other_views_that_came_later_are_refused(tmp_path):
+    writer = store(tmp_path)
+    write_shard(tmp_path / 'late.parquet', [view_row('a')], dict(views=2))
+
+    with pytest.raises(StoreError, match=r"late.parquet differs in \['views"):
+        list(writer.iter_views())
 
 
 # --- files that are no whole shards ----------------------------------------

@@ -304,7 +304,8 @@ def test_folder_with_other_files_stays(tmp_path):
 def test_command_writes_once(tmp_path, monkeypatch, capsys):
     small = dict(zip(COUNTS, (1, 2, 1)))
     monkeypatch.setattr(command, 'Recipe', lambda *a: Recipe(*a, images=small))
-    monkeypatch.setattr('sys.argv', ['', '--out', str(tmp_path / 'digits')])
+    out = tmp_path / 'digits'
+    monkeypatch.setattr('sys.argv', ['', '--out', str(out), '--seed', '7'])
 
     main()
     first = capsys.readouterr().out
@@ -313,6 +314,7 @@ def test_command_writes_once(tmp_path, monkeypatch, capsys):
     second = capsys.readouterr().out
 
     assert (tmp_path / 'digits').stat().st_mtime_ns == before
+    assert is_complete(out, Recipe(7, images=small))
     assert 'wrote 1 labeled, 2 unlabeled, 1 val images' in first
     assert 'already there' in second
     assert len(first.splitlines()) == len(second.splitlines()) == 1

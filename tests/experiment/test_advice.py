@@ -51,6 +51,21 @@ def test_student_is_compared_with_its_best_rival():
     assert 'not better than teacher (35.5 and 36.0 mAP)' in first
 
 
+def test_student_that_is_as_good_as_its_rival_has_not_gained():
+    first, *_ = advise(make_summary(teacher=0.3, student=0.3))
+
+    assert 'not better than teacher (30.0 and 30.0 mAP)' in first
+
+
+def test_advice_needs_no_control():
+    summary = make_summary(teacher=0.3, student=0.2, oracle=0.4)
+
+    first, *remedies = advise(summary)
+
+    assert 'not better than teacher' in first
+    assert remedies == ['- more labeled images']
+
+
 @pytest.mark.parametrize(
     ('expected', 'remedy'),
     [

@@ -78,20 +78,41 @@ def test_newest_evaluation_counts(tmp_path):
 
 def test_best_round_is_in_the_table():
     rounds = [
-        dict(student=metrics(value), pseudo_labels=dict(QUALITY, images=n))
+        dict(
+            student=dict(metrics(value), bbox_mAP_50=1 - value),
+            pseudo_labels=dict(QUALITY, images=n),
+            expected_labels=dict(images=n),
+        )
         for n, value in enumerate((0.3, 0.4, 0.4, 0.2))
     ]
 
     made = summarize(dict(teacher=metrics(0.2), oracle=metrics(0.6)), rounds)
 
-    assert made['student'] == metrics(0.4)
+    assert made['student']['bbox_mAP'] == 0.4
     assert made['pseudo_labels']['images'] == 1
+    assert made['expected_labels']['images'] == 1
     assert made['gap_closed'] == pytest.approx(0.5)
     assert made['rounds'] == rounds
     assert (
         'students of 4 rounds: 30.0, 40.0, 40.0, 20.0 mAP'
         in format_comparison(made)
     )
+
+
+def test_gains_and_the_best_model_are_said():
+    gain = dict(value=0.1, low=-0.05, high=0.15)
+    content = dict(
+        summary(student=0.3, teacher=0.2),
+        gains=dict(teacher=gain),
+        best_model='student',
+    )
+
+    lines = format_comparison(content).splitlines()
+
+    assert lines[-2:] == [
+        'student - teacher: +10.0 mAP, 95 % between -5.0 and +15.0',
+        'best on these images: student',
+    ]
 
 
 @pytest.fixture
@@ -131,7 +152,7 @@ def test_seeds_that_ran_different_numbers_of_rounds_are_averaged():
     one = summary(teacher=0.2, student=0.3)
     other = dict(one, rounds=[1, 2])
 
-    made = summarize_seeds({0: one, 1: other})
+    made = summarize_seeds({0: other, 1: one})
 
     assert 'rounds' not in made
     assert made['gap_closed'] is None

@@ -35,11 +35,12 @@ def truth(tmp_path) -> Path:
     return file
 
 
-def write_results(folder: Path, image_ids) -> Path:
+def write_results(folder: Path, image_ids, bbox=BOX) -> Path:
     """Write right detections on some of the images."""
     folder.mkdir()
     found = [
-        dict(image_id=n, category_id=3, bbox=BOX, score=0.9) for n in image_ids
+        dict(image_id=n, category_id=3, bbox=bbox, score=0.9)
+        for n in image_ids
     ]
     (folder / RESULTS).write_text(json.dumps(found))
     return folder
@@ -73,6 +74,16 @@ def test_worse_student_has_a_negative_gain(truth, tmp_path):
     gains = measure_gains(student, dict(teacher=teacher), truth)
 
     assert gains['teacher'].value == gains['teacher'].high == -1
+
+
+def test_boxes_that_fit_better_are_a_gain(truth, tmp_path):
+    student = write_results(tmp_path / 'student', range(40))
+    # The IoU is 2/3, which is enough for 4 of 10 thresholds.
+    control = write_results(tmp_path / 'control', range(40), [10, 10, 30, 45])
+
+    gains = measure_gains(student, dict(control=control), truth)
+
+    assert gains['control'].value == pytest.approx(0.6)
 
 
 def test_model_without_detections_is_left_out(truth, tmp_path):

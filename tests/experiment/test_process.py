@@ -11,6 +11,7 @@ import pytest
 from builders import ROOT, process_environ, stored_row
 
 from projects.data_distillation.detections.shards import write_shard
+from projects.data_distillation.experiment.log import LOG, log_to, say
 from projects.data_distillation.experiment.process import StageError, run_stage
 from projects.data_distillation.experiment.progress_bar import (
     StoredImages,
@@ -21,6 +22,24 @@ from projects.data_distillation.experiment.progress_bar import (
 def test_failed_command_is_shown_with_its_exit_code(tmp_path):
     with pytest.raises(StageError, match="exit code 3: python -c 'exit"):
         run_stage('teacher', ['python', '-c', 'exit(3)'], tmp_path)
+
+
+def test_log_is_shown_and_kept_with_the_time(
+    tmp_path, monkeypatch, capsys, caplog
+):
+    for name in ('handlers', 'level', 'propagate'):
+        monkeypatch.setattr(LOG, name, getattr(LOG, name))
+    file = tmp_path / 'new' / 'distill.log'
+
+    for text in ('first', 'second'):
+        log_to(file)
+        say(text)
+
+    # Once, though it was started twice.
+    assert capsys.readouterr().out == 'first\nsecond\n'
+    assert not caplog.records
+    times = r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d '
+    assert re.fullmatch(f'{times}first\n{times}second\n', file.read_text())
 
 
 def on_terminal(code: str, cwd) -> str:

@@ -113,18 +113,18 @@ def test_quality_of_the_labels_is_expected_before_the_student(results, done):
 
 
 @pytest.mark.slow
-def test_preview_shows_the_labels_of_a_few_images(tiny_experiment, done):
-    shown = distill(tiny_experiment, 'work', '--preview', 2, *SEED)
+def test_preview_shows_the_labels_of_a_few_images(tiny_experiment, work):
+    shown = distill(tiny_experiment, work, '--preview', 2, *SEED)
 
     assert shown.returncode == 0, shown.stderr
-    folder = tiny_experiment.parent / 'work/preview'
+    folder = work / 'preview'
     labels = json.loads((folder / 'pseudo_labels.json').read_text())
     assert len(labels['images']) == 2
     assert shown.stdout.splitlines()[-2:] == [
-        'report: work/preview/report.html',
+        f'report: {folder}/report.html',
         'to annotate all images, repeat the command without --preview',
     ]
-    assert 'student' not in shown.stdout.replace('students', '')
+    assert 'train.py' not in shown.stdout
     assert (folder / 'report.html').is_file()
 
 
@@ -273,7 +273,9 @@ def test_rounds_go_on_as_long_as_validation_gains(tiny_experiment, work):
     done = distill(tiny_experiment, work, *SEED, '--rounds', 3)
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    annotate, train, test = [x for x in done.stdout.splitlines() if '$ ' in x]
+    commands = [line for line in done.stdout.splitlines() if '$ ' in line]
+    annotate, validate, train, test = commands
+    assert f'--work-dir {work}/round2/validate' in validate
     assert f'annotate.py {work}/student/iter_2.pth' in annotate
     assert f'ann_file={work}/round2/annotate/pseudo_labels.json' in train
     assert f'student.py {work}/round2/student/iter_2.pth' in test

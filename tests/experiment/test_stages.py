@@ -7,6 +7,7 @@ import pytest
 from builders import ROOT, DrawnImages, annotate, annotate_cfg
 from mmengine.config import Config
 
+from projects.data_distillation.detections.store import DetectionStore
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.log import LOG
@@ -134,6 +135,9 @@ def test_labels_are_judged_with_the_boxes_of_tuning(
 ):
     tuned = tunable.tune(tmp_path / 'work/tune', checkpoint)
     labels = tuned.annotate(tmp_path / 'work/annotate', checkpoint)
+    # The teacher would find nothing any more.
+    for file in (tmp_path / 'many/unlabeled').iterdir():
+        file.write_bytes(b'')
 
     expected = tuned.expect(tmp_path / 'work/validate', checkpoint, labels)
 
@@ -146,6 +150,24 @@ def test_labels_are_judged_with_the_boxes_of_tuning(
     assert expected.num_images == MIN_TUNING_IMAGES
     assert expected.precision.value == 1
     assert expected.recall.value == 1
+
+
+@pytest.mark.slow
+def test_views_that_were_changed_after_tuning_are_used(
+    tunable, checkpoint, tmp_path
+):
+    folder = tmp_path / 'work'
+    tuned = tunable.tune(folder / 'tune', checkpoint)
+    for stage in ('annotate', 'validate'):
+        with (folder / 'tune' / f'{stage}.py').open('a') as file:
+            file.write("\nmodel['views'] = [[]]\n")
+
+    labels = tuned.annotate(folder / 'annotate', checkpoint)
+    expected = tuned.expect(folder / 'validate', checkpoint, labels)
+
+    store = DetectionStore(folder / 'validate/detections')
+    assert store.provenance['views'] == [[]]
+    assert expected.num_images == MIN_TUNING_IMAGES
 
 
 def test_labels_are_not_judged_without_validation(
@@ -199,6 +221,10 @@ def test_few_images_are_too_few_to_tune_by(
 
     assert tunable.tune(tmp_path / 'work/tune', checkpoint) is tunable
     assert '19 validation images are fewer than 20' in caplog.text
+
+
+def test_as_many_images_as_needed_are_enough_to_tune_by(tunable):
+    assert tunable.can_tune()
 
 
 def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):

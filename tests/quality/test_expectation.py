@@ -122,6 +122,24 @@ def test_labels_of_a_run_are_judged_by_its_scores(annotated, drawn):
     assert expected.precision.value == expected.recall.value == 1
 
 
+def test_images_that_could_not_be_read_do_not_count(
+    drawn, checkpoint, tmp_path
+):
+    (drawn.folder / 'unlabeled' / '0.png').write_bytes(b'not an image')
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.2
+    annotate(cfg)
+
+    expected = expect_quality(
+        tmp_path / 'work' / 'pseudo_labels.json',
+        tmp_path / 'work' / 'detections',
+        drawn.folder / 'truth.json',
+    )
+
+    assert expected.num_images == 4
+    assert expected.recall.value == 1
+
+
 def test_scores_and_filters_of_the_labels_count(annotated, drawn):
     file = annotated / 'pseudo_labels.json'
     content = json.loads(file.read_text())

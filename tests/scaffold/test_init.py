@@ -19,6 +19,11 @@ from projects.data_distillation.scaffold.detector import (
     find_default,
     take_pipeline,
 )
+from projects.data_distillation.scaffold.flips import (
+    find_flips,
+    list_directions,
+    make_flip,
+)
 from projects.data_distillation.scaffold.image_size import resize_value
 from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
@@ -161,6 +166,7 @@ def test_few_images_are_seen_more_often_than_the_detector_would():
     assert compute_iterations(5, 12, 2, MIN_IMAGES_SEEN) == 2400
     assert compute_iterations(1000, 12, 2, MIN_IMAGES_SEEN) == 6000
     assert compute_iterations(5, 12, 1000, 0) == 1
+    assert compute_iterations(7, 1, 4, 0) == 2
 
 
 def schedule(detector: str) -> Schedule:
@@ -784,9 +790,17 @@ def test_smaller_images_stay_in_proportion():
 def test_detector_of_one_size_stays_at_it():
     recipe = plan(detector=FAMILIES['fixed_size']).recipe
     assert recipe.scales == recipe.candidates == (1.0,)
+    paper = plan(detector=FAMILIES['fixed_size'], recipe='paper').recipe
+    assert not paper.candidates
     for family in ('fixed_size', 'stock_views'):
         with pytest.raises(DetectorError, match='leave --image-size out'):
             plan(detector=FAMILIES[family], image_size=320)
+
+
+def test_scales_may_be_given():
+    recipe = plan(scales=(1, 1.5)).recipe
+
+    assert recipe == replace(RECIPES['measured'], scales=(1, 1.5))
 
 
 def test_paper_is_a_recipe(tmp_path):
@@ -823,6 +837,15 @@ def test_candidates_of_tuning_include_the_views_of_annotation(tmp_path):
     (hook,) = configs['tune'].custom_hooks
     assert hook.type == 'TuneHook'
     assert hook.ann_file == configs['tune'].held_out.ann_file
+    assert hook.labeled == configs['annotate'].custom_hooks[0].labeled
+
+
+def test_candidates_are_not_flipped_if_that_is_not_wanted(tmp_path):
+    detector = DetectorConfig.read(RETINANET)
+
+    tune = written(tmp_path / 'cells', detector, flip=False)['tune']
+
+    assert [len(view) for view in tune.model.views] == [1] * 7
 
 
 def test_flips_of_the_training_are_candidates(tmp_path):
@@ -837,8 +860,39 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
     views = written(tmp_path / 'cells', detector)['tune'].model.views
 
+    assert views[1][1] == dict(type='Flip')
     assert views[2][1] == dict(type='Flip', direction='vertical')
     assert len(views) == 21
+
+
+def test_horizontal_flips_are_candidates_of_any_detector(tmp_path):
+    detector = own_detector(
+        tmp_path,
+        """
+train_pipeline = _base_.train_pipeline[:2]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+""",
+    )
+
+    assert find_flips(detector) == ['horizontal']
+
+
+@pytest.mark.parametrize(
+    ('transform', 'directions'),
+    [
+        (dict(type='RandomFlip'), ['horizontal']),
+        (dict(type='RandomFlip', direction='vertical'), ['vertical']),
+        (dict(type='RandomFlip', direction=['diagonal']), ['diagonal']),
+        (dict(type='RandomShift', direction='vertical'), []),
+    ],
+)
+def test_directions_are_those_of_flips(transform, directions):
+    assert list(list_directions(transform)) == directions
+
+
+def test_flip_has_no_needless_direction():
+    assert make_flip('horizontal') == dict(type='Flip')
+    assert make_flip('diagonal') == dict(type='Flip', direction='diagonal')
 
 
 def test_many_validation_images_are_thinned_for_tuning(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from builders import CATEGORIES
+from builders import CATEGORIES, write_coco
 
 from projects.data_distillation import (
     DetectionStore,
@@ -309,6 +309,34 @@ def test_good_rules_pass_the_check(validation):
     SelectionRules(
         dict(type='PrecisionSelector', target=0.5), validation=validation
     ).check(TEACHER, LABELED)
+
+
+def test_images_of_other_files_are_counted_too(tmp_path):
+    objects = [(1, 7, [0, 0, 9, 9]), (2, 7, [0, 0, 9, 9])]
+    files = [
+        str(write_coco(tmp_path / f'{len(some)}.json', some))
+        for some in (objects, objects[:1])
+    ]
+    rules = SelectionRules(counted=files)
+
+    counts = rules.count(LABELED)
+
+    # Each file has two images.
+    assert counts.num_images == 1 + 2 + 2
+    assert counts.num_instances.tolist() == [1 + 2 + 1, 1]
+    assert counts.classes == LABELED.classes
+    assert LABELED.num_instances.tolist() == [1, 1]
+    assert rules.config['counted'] == files
+
+
+def test_counted_file_of_other_classes_is_found_before(tmp_path):
+    file = write_coco(tmp_path / 'val.json', [(1, 7, [0, 0, 9, 9])])
+    content = dict(json.loads(file.read_text()), categories=CATEGORIES[::-1])
+    file.write_text(json.dumps(content))
+    rules = SelectionRules(counted=[str(file)])
+
+    with pytest.raises(CocoError, match='the order differs'):
+        rules.check(TEACHER, LABELED)
 
 
 def test_detections_of_unknown_classes_are_refused():

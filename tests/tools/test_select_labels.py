@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import CATEGORIES, CLASSES, annotate, annotate_cfg, stored_row
+from builders import (
+    CATEGORIES,
+    CLASSES,
+    annotate,
+    annotate_cfg,
+    stored_row,
+    write_coco,
+)
 from mmengine.runner import Runner
 
 from projects.data_distillation import CheckedCocoDataset, DetectionStore
@@ -102,6 +109,21 @@ def test_options_choose_the_labels(tool, store, labeled, tmp_path, case):
         f'{len(expected)} of 4 detections on 2 images became pseudo labels: '
         f'{out}'
     )
+
+
+def test_images_of_other_files_count_too(tool, store, labeled, tmp_path):
+    others = [
+        write_coco(tmp_path / f'{name}.json', [(1, 7, [0, 0, 9, 9])])
+        for name in ('one', 'other')
+    ]
+    out = tmp_path / 'labels.json'
+
+    tool(store, '--labeled', labeled, '--out', out, '--count', *others)
+
+    # On 5 images there are 3 of red and 1 of green, and 2 are to be labeled.
+    assert scores_of(out) == [0.9]
+    origin = json.loads(out.read_text())['info']['data_distillation']
+    assert origin['selection']['counted'] == list(map(str, others))
 
 
 def test_detections_below_the_limit_become_regions_to_ignore(

@@ -351,10 +351,14 @@ def test_signal_stops_the_command_and_waits_for_it(tmp_path, number):
 
 
 class StoppedAtOnce(dict):
-    """An environment; this process is told to stop when it is handed on."""
+    """An environment; this process is told to stop when it is handed on.
+
+    It is told so twice, and the first signal counts.
+    """
 
     def items(self):
         os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
         return super().items()
 
 
@@ -370,6 +374,15 @@ def test_signal_before_there_is_a_process_stops_it_too(tmp_path, capsys):
         'stopped by SIGTERM: run the same command again'
         in capsys.readouterr().out
     )
+
+
+def test_errors_are_kept_with_the_output(tmp_path):
+    command = ['bash', '-c', 'echo said; echo wrong >&2']
+
+    with (tmp_path / 'file').open('wb') as file:
+        ChildProcess(command, os.environ, file).run()
+
+    assert (tmp_path / 'file').read_text() == 'said\nwrong\n'
 
 
 def test_ignored_signal_stays_ignored(tmp_path):

@@ -44,3 +44,9 @@ def test_own_experiment_validates_as_it_is_tested(runner):
 
     assert plain.cfg.val_cfg.type == 'ValOnTestLoop'
     assert len(plain.val_loop.dataloader.dataset) == 2
+
+
+def test_half_precision_is_possible(runner):
+    text = "_base_ = './teacher.py'\nval_cfg = dict(fp16=True)"
+
+    assert runner('half', text).val_loop.fp16

@@ -1,4 +1,7 @@
-"""The search for views and a merger, on boxes whose quality is known."""
+"""The search for views and a merger, on boxes whose quality is known.
+
+And the table and the configs of what was found.
+"""
 
 import json
 from dataclasses import replace
@@ -8,8 +11,13 @@ import numpy as np
 import pytest
 
 from projects.data_distillation import DetectionStore
+from projects.data_distillation.coco.matching import ImageMatches
+from projects.data_distillation.quality.average_precision import draw_images
 from projects.data_distillation.tuning.judge import Choice, Judge, Trial
+from projects.data_distillation.tuning.outcome import Outcome, find_choice
 from projects.data_distillation.tuning.search import (
+    NUM_FOLDS,
+    NUM_MERGED,
     Verdict,
     add_blocks,
     choose,
@@ -102,6 +110,7 @@ def test_flips_and_mergers_are_tried_on_what_was_best(judge):
         assert Choice(numbers, 'nms') in tried
     for numbers in [(0, 2), (0, 1, 2, 3)]:
         assert Choice(numbers, 'wbf') in tried
+    assert sum(choice.merger == 'wbf' for choice in tried) == NUM_MERGED
 
 
 def test_choices_that_cost_too_much_are_left_out(judge):
@@ -130,6 +139,30 @@ def test_choices_are_judged_on_other_images(judge):
     assert of_reference == pytest.approx(0.5, abs=0.1)
 
 
+def make_trial(wrong: int) -> Trial:
+    """Finds the only object of each of few images, but not that of one."""
+    images = np.delete(np.arange(NUM_FOLDS), wrong)
+    num = len(images)
+    matches = ImageMatches(
+        images,
+        np.zeros(num, int),
+        np.ones(num, np.float32),
+        np.ones((num, 1), bool),
+        np.ones((NUM_FOLDS, 1), int),
+    )
+    return Trial(Choice((wrong,), 'nms'), 1, matches)
+
+
+def test_choice_that_is_good_only_where_it_was_made_is_found_out():
+    # Each image is a part of its own. Only one trial finds all others.
+    trials = [make_trial(wrong) for wrong in range(NUM_FOLDS)]
+
+    of_choices, of_reference = cross_validate(trials, trials[0])
+
+    assert of_choices == 0
+    assert of_reference == pytest.approx(1 - 1 / NUM_FOLDS)
+
+
 def test_cost_is_the_number_of_pixels(judge):
     assert judge.cost([0]) == 50 * 50
     assert judge.cost([0, 1, 2]) == 2 * 50 * 50 + 100 * 100
@@ -149,6 +182,38 @@ def test_views_of_the_pipeline_cost_one_each(judge):
 
     assert judge.cost([0, 3]) == 2
     assert len(judge.list_views()) == len(VIEWS)
+
+
+def test_views_are_those_of_the_store(judge):
+    assert judge.list_views() == json.loads(json.dumps(VIEWS))
+
+
+def test_images_that_could_not_be_read_are_not_judged(judge):
+    columns = ('bboxes_xyxy', 'scores', 'labels', 'counts', 'run_index')
+    nothing = {f'view_{name}': [] for name in columns}
+    judge.store.add(dict(make_row(99), unreadable='torn', **nothing))
+    judge.store.flush()
+
+    again = Judge(judge.store.folder, judge.truth_file, MERGERS)
+
+    assert len(again.rows) == NUM_IMAGES
+
+
+def test_box_that_fits_less_is_right_at_the_lower_ious(judge):
+    for one in judge.truth['annotations']:
+        one['bbox'] = [10, 10, 30, 40]
+
+    both = judge.trial(Choice((0, 2), 'nms'))
+
+    # The IoU is 3/4.
+    assert both.mean_ap(np.ones((1, NUM_IMAGES))) == pytest.approx(3 / 5)
+
+
+def test_merger_is_that_of_the_choice(judge):
+    nms, wbf = (judge.trial(Choice((0, 2), name)) for name in MERGERS)
+
+    # The other view did not find the box.
+    assert (wbf.matches.scores < nms.matches.scores).all()
 
 
 def test_views_that_differ_by_flips_are_one_block():
@@ -218,9 +283,95 @@ def test_error_is_that_of_the_difference_between_drawn_images(judge):
     assert of_small.deficit == pytest.approx(50 / 101)
     # The share of even images among 12 drawn ones.
     assert of_small.error == pytest.approx((0.25 / 12) ** 0.5, rel=0.1)
+    drawn = draw_images(NUM_IMAGES)
+    deficits = both.mean_ap(drawn) - small.mean_ap(drawn)
+    assert of_small.error == pytest.approx(deficits.std())
+
+
+def test_best_of_all_images_is_the_best_of_each_draw(judge):
+    small, large = (
+        judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (2,)]
+    )
+
+    of_small, of_large = compare([small, large], ALL)
+
+    assert of_small.error == of_small.deficit == of_large.deficit == 0
+    # One finds what the other does not.
+    assert of_large.error == pytest.approx(2 * (0.25 / 12) ** 0.5, rel=0.1)
 
 
 def test_detections_are_judged_once(judge, tmp_path: Path):
     first = judge.trial(Choice((0,), 'nms'))
 
     assert judge.trial(Choice((0,), 'nms')) is first
+
+
+@pytest.fixture
+def outcome(judge) -> Outcome:
+    """The best choice, beside the worst one as the reference."""
+    verdicts = compare(search(judge, BLOCKS, ALL), ALL)
+    by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
+    best, worst = (
+        by_choice[Choice(numbers, 'nms')] for numbers in [(0, 2), (4,)]
+    )
+    return Outcome(judge, verdicts, best, worst, None)
+
+
+def test_table_has_the_best_trials_and_the_reference(outcome):
+    rows = [
+        [cell.strip() for cell in line.split('│')[1:-1]]
+        for line in outcome.format().splitlines()
+        if line.startswith('│')
+    ]
+
+    values = [float(row[3]) for row in rows if row[3]]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == 9 < len(outcome.verdicts)
+    assert [row[1] for row in rows[-2:]] == ['nms', 'annotate.py']
+    assert [row[1] for row in rows].count('chosen') == 1
+
+
+def test_cost_is_a_share_of_that_of_the_reference(outcome):
+    pixels = 50 * 50 + 100 * 100
+    without = replace(outcome, reference=None)
+
+    assert outcome.relative_cost(outcome.chosen) == pixels / (200 * 200)
+    assert without.relative_cost(outcome.chosen) == (
+        pixels / (2 * pixels + 200 * 200)
+    )
+
+
+def test_configs_name_the_folder_of_the_experiment_in_full(
+    outcome, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    outcome.write(tmp_path / 'tune', Path('experiment'))
+
+    for stage in ('annotate', 'validate'):
+        text = (tmp_path / 'tune' / f'{stage}.py').read_text()
+        assert f"_base_ = '{tmp_path}/experiment/{stage}.py'" in text
+
+
+def test_views_of_the_pipeline_stay_there(outcome, tmp_path):
+    outcome.judge.store.provenance['views'] = None
+
+    outcome.write(tmp_path, tmp_path)
+
+    assert json.loads((tmp_path / 'tune.json').read_text())['views'] is None
+    assert 'views=' not in (tmp_path / 'annotate.py').read_text()
+
+
+def test_choice_is_found_by_its_configs(judge):
+    views = [[dict(type='Resize', scale=[n, n])] for n in range(9)]
+    judge.store.provenance['views'] = views
+    wbf = MERGERS['wbf']
+
+    found = find_choice([views[8], views[1]], wbf, judge)
+
+    assert found == Choice((1, 8), 'wbf')
+    assert find_choice([[]], wbf, judge) is None
+    assert find_choice(None, wbf, judge) is None
+    assert find_choice(views, dict(type='BoxVotingMerger'), judge) is None
+    judge.store.provenance['views'] = None
+    assert find_choice(views, wbf, judge) is None

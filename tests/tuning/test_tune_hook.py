@@ -56,10 +56,13 @@ def test_choice_is_written_as_configs_of_the_experiment(experiment):
     folder = tune(experiment)
 
     found = json.loads((folder / 'tune.json').read_text())
+    views = Config.fromfile(experiment / 'tune.py').model.views
     for stage in ('annotate', 'validate'):
         before = Config.fromfile(experiment / f'{stage}.py')
         after = Config.fromfile(folder / f'{stage}.py')
         assert json.loads(json.dumps(after.model.views)) == found['views']
+        # With tuples, as they were.
+        assert after.model.views == views[2:3]
         assert after.model.merger == found['merger']
         before.model.update(views=after.model.views, merger=after.model.merger)
         assert after.to_dict() == before.to_dict()
@@ -91,6 +94,7 @@ def test_table_names_the_choice_and_the_reference(experiment):
     assert 'chosen: views 2, merged by' in log
     assert 'on images that a choice was not made on' in log
     assert 'annotate.py' in log
+    assert 'detections of 5 images are in' in log
 
 
 def test_detections_need_not_be_made_again(experiment):
@@ -124,12 +128,16 @@ def test_annotation_with_other_views_has_no_reference(experiment):
 
 def test_merger_of_annotate_is_tried_too(experiment):
     annotate_py = experiment / 'annotate.py'
-    own = "\nmodel['merger'] = dict(type='SoftNMSMerger')\n"
+    own = "\nmodel['merger'] = dict(type='SoftNMSMerger', sigma=0.4)\n"
     annotate_py.write_text(annotate_py.read_text() + own)
 
-    found = json.loads((tune(experiment) / 'tune.json').read_text())
+    folder = tune(experiment)
 
-    assert found['reference']['merger'] == 'SoftNMSMerger()'
+    found = json.loads((folder / 'tune.json').read_text())
+    assert found['reference']['merger'] == 'SoftNMSMerger(sigma=0.4)'
+    # The chosen one has no argument of the other.
+    merger = Config.fromfile(folder / 'annotate.py').model.merger
+    assert merger == found['merger'] == NMS
 
 
 def test_boxes_of_views_must_be_kept(experiment):
