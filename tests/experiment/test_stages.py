@@ -1,6 +1,8 @@
 """Commands of stages, and what of their results is outdated."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -80,7 +82,24 @@ def test_labels_depend_on_the_images_and_the_labeled_file(stages, drawn):
 
 
 @pytest.fixture
-def tunable(checkpoint, tmp_path, monkeypatch) -> Stages:
+def said(monkeypatch, caplog) -> pytest.LogCaptureFixture:
+    """What is logged, even if another test has sent the log to a file."""
+    monkeypatch.setattr(LOG, 'propagate', True)
+    caplog.set_level('INFO', LOG.name)
+    return caplog
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Annotation is one process then: each takes seconds to start."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture
+def tunable(checkpoint, tmp_path, monkeypatch, one_core) -> Stages:
     """An experiment with a tune.py and enough images; the toy teaches."""
     monkeypatch.setenv('PYTHONPATH', str(ROOT / 'tests'))
     drawn = DrawnImages(tmp_path / 'many', MIN_TUNING_IMAGES)
@@ -179,16 +198,13 @@ def test_labels_are_not_judged_without_validation(
 
 
 @pytest.mark.slow
-def test_finished_tuning_is_not_repeated(
-    tunable, checkpoint, tmp_path, caplog
-):
-    caplog.set_level('INFO', LOG.name)
+def test_finished_tuning_is_not_repeated(tunable, checkpoint, tmp_path, said):
     folder = tmp_path / 'work/tune'
     tunable.tune(folder, checkpoint)
-    assert 'already done' not in caplog.text
+    assert 'already done' not in said.text
 
     tunable.tune(folder, checkpoint)
-    assert 'tune: already done' in caplog.text
+    assert 'tune: already done' in said.text
 
     # Without its outcome it is not finished, but needs no inference.
     shards = set((folder / 'detections').iterdir())
@@ -213,14 +229,13 @@ def test_experiment_without_candidates_is_not_tuned(
 
 
 def test_few_images_are_too_few_to_tune_by(
-    tunable, checkpoint, tmp_path, caplog
+    tunable, checkpoint, tmp_path, said
 ):
-    caplog.set_level('INFO', LOG.name)
     with (tmp_path / 'tune.py').open('a') as file:
         file.write("\ntest_dataloader['dataset']['indices'] = 19\n")
 
     assert tunable.tune(tmp_path / 'work/tune', checkpoint) is tunable
-    assert '19 validation images are fewer than 20' in caplog.text
+    assert '19 validation images are fewer than 20' in said.text
 
 
 def test_as_many_images_as_needed_are_enough_to_tune_by(tunable):
@@ -235,9 +250,8 @@ def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):
 
 @pytest.mark.parametrize('stage', ['tune', 'validate'])
 def test_images_that_are_labeled_too_are_not_used(
-    tunable, checkpoint, tmp_path, caplog, stage
+    tunable, checkpoint, tmp_path, said, stage
 ):
-    caplog.set_level('INFO', LOG.name)
     folder = tmp_path / 'many'
     known = dict(
         ann_file=str(folder / 'truth.json'),
@@ -250,7 +264,7 @@ def test_images_that_are_labeled_too_are_not_used(
         assert tunable.tune(tmp_path / 'work', checkpoint) is tunable
     else:
         assert tunable.expect(tmp_path / 'work', checkpoint, tmp_path) is None
-    assert f'{stage}: left out, since' in caplog.text
+    assert f'{stage}: left out, since' in said.text
 
 
 @pytest.mark.parametrize(

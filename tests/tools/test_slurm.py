@@ -155,7 +155,7 @@ def test_distill_runs_its_stages_as_job_steps(cluster, tiny_experiment):
     )  # fmt: skip
 
     log = (folder / 'distilled/distill.log').read_text()
-    assert log.count('$ env GPUS=1 GPUS_PER_NODE=1 ') == 5
+    assert log.count('$ env GPUS=1 GPUS_PER_NODE=1 ') == 6
     summary = json.loads((folder / 'distilled/summary.json').read_text())
     assert summary['pseudo_labels']['images'] == 4
 
