@@ -71,6 +71,18 @@ def test_label_has_its_score_and_the_number_of_its_views(
         assert label['score'] == pytest.approx(0.9)
 
 
+def test_file_that_is_no_whole_shard_does_not_keep_labels_from_being_written(
+    drawn, checkpoint, tmp_path
+):
+    folder = tmp_path / 'work' / 'detections'
+    folder.mkdir(parents=True)
+    (folder / 'cut_off.parquet').write_bytes(b'PAR1')
+
+    labels = annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'work'))
+
+    assert len(labels['annotations']) == 10
+
+
 RESIZE = dict(type='Resize', scale=(240, 160))
 VIEW_SETS = dict(
     flips=[

@@ -14,7 +14,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..coco.reading import check_classes, check_disjoint, resolve_paths
-from ..detections.shards import count_bytes
 from ..detections.store import DetectionStore
 from ..inference.checkpoints import check_checkpoint_classes, check_weights
 from ..inference.tta import MultiViewTTA
@@ -274,8 +273,7 @@ class DetectionHook(Hook):
             runner: The runner.
         """
         store = self._run.store
-        sizes = [count_bytes(shard) for shard in store.shards()]
-        total, of_views = (sum(parts) for parts in zip(*sizes, strict=True))
+        total, of_views = store.count_bytes()
         text = (
             f'detections of {len(self._run.image_ids):,} images are in '
             f'{store.folder}, {format_megabytes(total)}'

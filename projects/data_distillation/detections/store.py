@@ -24,6 +24,7 @@ from .shards import (
     SCHEMA,
     VIEW_SCHEMA,
     ShardError,
+    count_bytes,
     read_provenance,
     read_shard,
     write_shard,
@@ -229,6 +230,22 @@ class DetectionStore:
                 raise StoreError(f'{shard} cannot be used: {error}') from error
             self._check_provenance(shard, provenance)
             yield table
+
+    def count_bytes(self) -> tuple[int, int]:
+        """Count the bytes on disk, and those that hold the boxes of views.
+
+        Returns:
+            The sums of `shards.count_bytes` over the whole shards.
+        """
+        total = of_views = 0
+        for shard in self.shards():
+            try:
+                size, part = count_bytes(shard)
+            except ShardError as error:
+                self._leave_out(shard, error)
+                continue
+            total, of_views = total + size, of_views + part
+        return total, of_views
 
     def shards(self) -> list[Path]:
         """Return the shards, sorted by name. Some may not be whole."""
