@@ -47,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add_experiment(parser)
     add_experiment_options(parser)
+    add_trials(parser)
     add_stage_options(parser)
     args = parser.parse_args()
     if args.rounds < 1:
@@ -92,6 +93,11 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         help='annotate with the views and the merger of annotate.py, instead '
         'of choosing them by the validation images (tune.py)',
     )
+
+
+def add_trials(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only show what a run would give."""
+    add = parser.add_argument
     add(
         '--preview',
         type=int,

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from builders import write_coco
 from mmengine.config import Config
 
 from projects.data_distillation.experiment.gains import (
@@ -22,17 +23,8 @@ BOX = [10, 10, 30, 30]
 
 @pytest.fixture
 def truth(tmp_path) -> Path:
-    content = dict(
-        images=[dict(id=n, file_name=f'{n}') for n in range(NUM_IMAGES)],
-        categories=[dict(id=3, name='cell')],
-        annotations=[
-            dict(id=n + 1, image_id=n, category_id=3, bbox=BOX)
-            for n in range(NUM_IMAGES)
-        ],
-    )
-    file = tmp_path / 'truth.json'
-    file.write_text(json.dumps(content))
-    return file
+    boxes = [(n, 3, BOX) for n in range(NUM_IMAGES)]
+    return write_coco(tmp_path / 'truth.json', boxes, range(NUM_IMAGES))
 
 
 def write_results(folder: Path, image_ids, bbox=BOX) -> Path:

@@ -11,12 +11,12 @@ from mmengine.config import Config
 
 from projects.data_distillation.detections.store import DetectionStore
 from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.gains import find_results_key
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.log import LOG
 from projects.data_distillation.experiment.plan import Step, plan_tuning
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.stage_results import (
-    find_results_key,
     join_reasons,
     require_checkpoint,
     require_metrics,

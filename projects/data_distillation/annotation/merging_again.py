@@ -145,6 +145,27 @@ def choose_views(
     return [views[number] for number in sorted(numbers)]
 
 
+def find_numbers(
+    candidates: Sequence[list] | None, views: Sequence[list] | None
+) -> list[int] | None:
+    """Find the numbers with which `choose_views` gives some views.
+
+    Args:
+        candidates: All views, as JSON has them; None if the pipeline made
+            them.
+        views: The views to find, in the same form.
+
+    Returns:
+        The numbers, ascending and each once; None if the pipeline makes views
+        or one is not among the candidates.
+    """
+    if candidates is None or views is None:
+        return None
+    if any(view not in candidates for view in views):
+        return None
+    return sorted({candidates.index(view) for view in views})
+
+
 def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
     """Yield each image of a table with the boxes of its views.
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from typing import Any
 
 from mmengine.config import Config
 
@@ -47,5 +48,9 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         provenance['keep_views'] = True
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
-    # Tuples become lists, as when it is read back from a shard.
-    return json.loads(json.dumps(provenance))
+    return as_json(provenance)
+
+
+def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
+    """Return a config as a shard gives it back, with lists for tuples."""
+    return json.loads(json.dumps(config))

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ..coco.matching import ImageMatches, match_images
 from ..coco.reading import read_coco
-from ..quality.average_precision import draw_images, mean_average_precision
+from ..quality.average_precision import mean_average_precision, weigh_images
 from ..quality.expectation import Estimate
 
 # Of an evaluation: the detections as COCO results.
@@ -21,22 +21,43 @@ NUM_DRAWS = 500
 BEST_MODEL = 'best_model.pth'
 
 
-def find_truth(cfg: Config) -> str | None:
-    """Find the COCO file that a model is evaluated with.
+def find_coco_metric(cfg: Config) -> tuple[str, dict] | None:
+    """Find the evaluator of boxes in the config of a model.
 
     Args:
         cfg: The config of the model.
 
     Returns:
-        The file; None if no evaluator is a `CocoMetric`.
+        The key of the first `CocoMetric`, with dots as for `--cfg-options`,
+        and its config; None if there is none.
     """
     evaluators = cfg.get('test_evaluator') or []
+    keyed = [(f'test_evaluator.{n}', one) for n, one in enumerate(evaluators)]
     if isinstance(evaluators, Mapping):
-        evaluators = [evaluators]
-    for evaluator in evaluators:
+        keyed = [('test_evaluator', evaluators)]
+    for key, evaluator in keyed:
         if evaluator['type'].endswith('CocoMetric'):
-            return evaluator['ann_file']
+            return key, evaluator
     return None
+
+
+def find_truth(cfg: Config) -> str | None:
+    """Return the COCO file that a model is evaluated with; None without."""
+    found = find_coco_metric(cfg)
+    return found and found[1]['ann_file']
+
+
+def find_results_key(cfg: Config) -> str | None:
+    """Return where the evaluator takes the name of the file of detections.
+
+    It is a key for `--cfg-options`; None if the model is not evaluated by
+    `CocoMetric`.
+
+    Args:
+        cfg: The config of a model.
+    """
+    found = find_coco_metric(cfg)
+    return found and f'{found[0]}.outfile_prefix'
 
 
 def measure_gains(
@@ -56,10 +77,7 @@ def measure_gains(
         A model whose detections are not there is left out.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
-    num_images = len(truth['images'])
-    weights = np.concatenate(
-        [np.ones((1, num_images)), draw_images(num_images, NUM_DRAWS)]
-    )
+    weights = weigh_images(np.ones(len(truth['images']), bool), NUM_DRAWS)
     folders = {'student': student, **others}
     mean_aps = {
         name: mean_average_precision(read_matches(folder, truth), weights)

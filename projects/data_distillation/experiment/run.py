@@ -171,9 +171,10 @@ class Distillation:
         if expected is None:
             return None
         say(f'\n{expected.format()}')
-        for line in warn_of_labels(expected.to_dict()):
+        figures = expected.to_dict()
+        for line in warn_of_labels(figures):
             say(line)
-        return expected.to_dict()
+        return figures
 
     def _measure_labels(self, labels: Path) -> dict:
         """Count the labels; if the truth is known, measure their quality."""

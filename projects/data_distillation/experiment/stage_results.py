@@ -1,9 +1,7 @@
 """What a stage leaves in its folder, and how it is found again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from mmengine.config import Config
 
 from ..training.resume import find_last_checkpoint
 from .comparison import read_newest_metrics
@@ -13,26 +11,6 @@ from .process import StageError
 
 # The number of reasons that are shown.
 MAX_SHOWN = 3
-
-
-def find_results_key(cfg: Config) -> str | None:
-    """Find where `CocoMetric` takes the name of the file of detections.
-
-    Args:
-        cfg: The config of a model.
-
-    Returns:
-        The key with dots, for `--cfg-options`; None if the model is not
-        evaluated by `CocoMetric`.
-    """
-    evaluators = cfg.get('test_evaluator') or []
-    if isinstance(evaluators, Mapping):
-        is_coco = evaluators['type'].endswith('CocoMetric')
-        return 'test_evaluator.outfile_prefix' if is_coco else None
-    for number, evaluator in enumerate(evaluators):
-        if evaluator['type'].endswith('CocoMetric'):
-            return f'test_evaluator.{number}.outfile_prefix'
-    return None
 
 
 def require_checkpoint(folder: Path) -> Path:

@@ -6,8 +6,9 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..annotation.merging_again import merge_again
-from ..annotation.provenance import make_provenance
+from ..annotation.dataset import UnlabeledDataset
+from ..annotation.merging_again import find_numbers, merge_again
+from ..annotation.provenance import as_json, make_provenance
 from ..coco.reading import CocoError
 from ..detections.provenance import find_differing_keys
 from ..detections.store import DetectionStore
@@ -25,14 +26,13 @@ from .fingerprint import (
     read_settings,
     write_settings,
 )
-from .gains import RESULTS
+from .gains import RESULTS, find_results_key
 from .launcher import Launcher
 from .log import say
 from .names import PSEUDO_LABELS
 from .process import StageError, run_stage
 from .progress_bar import Counter, StoredImages, TrainedIterations
 from .stage_results import (
-    find_results_key,
     join_reasons,
     make_cfg_options,
     replace_results,
@@ -190,24 +190,25 @@ class Stages:
         """Return whether views and merger can be chosen; log why if not."""
         if not (self.tunes and self.experiment.config('tune').is_file()):
             return False
-        num_images = len(self.experiment.build_images('tune'))
-        if num_images < MIN_TUNING_IMAGES:
+        images = self._build_usable_images('tune')
+        if images is None:
+            return False
+        if len(images) < MIN_TUNING_IMAGES:
             say(
-                f'tune: left out, since {num_images} validation images are '
+                f'tune: left out, since {len(images)} validation images are '
                 f'fewer than {MIN_TUNING_IMAGES}'
             )
-            return False
-        return self._is_usable('tune')
+        return len(images) >= MIN_TUNING_IMAGES
 
-    def _is_usable(self, stage: str) -> bool:
-        """Return whether the validation images can be used; log if not."""
+    def _build_usable_images(self, stage: str) -> UnlabeledDataset | None:
+        """Return the validation images; log why if they cannot be used."""
         try:
-            hook = self.experiment.build_detection_hook(stage)
-            hook.check_data(self.experiment.build_images(stage))
+            images = self.experiment.build_images(stage)
+            self.experiment.build_detection_hook(stage).check_data(images)
         except CocoError as error:
             say(f'{stage}: left out, since {error}')
-            return False
-        return True
+            return None
+        return images
 
     def with_few_images(self, num_images: int) -> 'Stages':
         """Return stages that annotate only some of the unlabeled images.
@@ -275,12 +276,12 @@ class Stages:
         """
         if not self.experiment.config('validate').is_file():
             return None
-        truth = self.experiment.build_images('validate').ann_file
-        if not (truth.endswith('.json') and self._is_usable('validate')):
+        images = self._build_usable_images('validate')
+        if images is None or not images.ann_file.endswith('.json'):
             return None
         self._reuse_boxes(folder)
         self._detect('validate', folder, teacher)
-        return expect_quality(labels, folder / 'detections', truth)
+        return expect_quality(labels, folder / 'detections', images.ann_file)
 
     def _reuse_boxes(self, folder: Path) -> None:
         """Merge the boxes of tuning, which saves inference."""
@@ -289,13 +290,13 @@ class Stages:
         if tuned is None or detections.exists():
             return
         store = DetectionStore(tuned / 'detections')
-        cfg = self.experiment.load('validate')
-        model = json.loads(json.dumps(cfg.model.to_dict()))
-        candidates = store.require_provenance()['views'] or []
-        if any(view not in candidates for view in model['views']):
+        model = self.experiment.load('validate').model
+        candidates = store.require_provenance()['views']
+        numbers = find_numbers(candidates, as_json(model.get('views')))
+        if numbers is None:
             return  # Somebody has changed the choice.
-        numbers = [candidates.index(view) for view in model['views']]
-        merge_again(store.folder, detections, model['merger'], numbers)
+        merger = as_json(model.merger)
+        merge_again(store.folder, detections, merger, numbers)
 
     def _detect(
         self, stage: str, folder: Path, teacher: Path, *options: str

@@ -106,3 +106,20 @@ def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
     random = np.random.default_rng(0)
     shares = np.full(num_images, 1 / num_images)
     return random.multinomial(num_images, shares, num_draws)
+
+
+def weigh_images(is_seen: np.ndarray, num_draws: int) -> np.ndarray:
+    """Return the weights of images for an estimate and its bootstrap draws.
+
+    Args:
+        is_seen: Shape (m,), bool, the images to look at.
+        num_draws: The number k of draws.
+
+    Returns:
+        Shape (1 + k, m): first each of these images once, then how often it is
+        in each draw of `draw_images`. Other images have the weight 0.
+    """
+    weights = np.zeros((1 + num_draws, len(is_seen)))
+    weights[0] = is_seen
+    weights[1:, is_seen] = draw_images(int(is_seen.sum()), num_draws)
+    return weights

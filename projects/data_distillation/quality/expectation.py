@@ -18,7 +18,7 @@ from ..detections.store import DetectionStore
 from ..selection.coco_writer import read_origin
 from ..selection.rules import SelectionRules, keep_elements
 from ..text import format_table
-from .average_precision import draw_images
+from .average_precision import weigh_images
 from .label_quality import read_min_scores
 
 NUM_DRAWS = 1000
@@ -171,9 +171,7 @@ def estimate(matches: ImageMatches, names: list[str]) -> Expectation:
     places = matches.image_index, matches.labels
     np.add.at(right, places, matches.is_right[:, 0])
     np.add.at(labels, places, 1)
-    weights = np.concatenate(
-        [np.ones((1, num_images)), draw_images(num_images, NUM_DRAWS)]
-    )
+    weights = weigh_images(np.ones(num_images, bool), NUM_DRAWS)
     counts = [weights @ part for part in (right, labels, matches.num_truth)]
     classes = {
         name: make_estimates(*(part[:, n] for part in counts))

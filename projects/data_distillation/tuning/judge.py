@@ -1,5 +1,6 @@
 """Judges views and a merger by the detections that they give."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,24 +119,24 @@ class Judge:
             the views, it is the number of views.
         """
         pixels = []
-        for row, boxes in self.rows:
-            of_view = self._count_pixels(row['height'], row['width'])
+        for (_, boxes), of_view in zip(self.rows, self._pixels, strict=True):
             # Of views that look the same, one is left.
             ran = {boxes.run_index[n]: of_view[n] for n in numbers}
             pixels.append(sum(ran.values()))
         return float(np.mean(pixels))
 
-    def _count_pixels(self, height: int, width: int) -> list[int]:
-        """Return the number of pixels of each view of an image."""
-        if self._views is None:
-            return [1] * len(self.list_views())
-        sizes_hw = [view.size_hw((height, width)) for view in self._views]
-        return [h * w for h, w in sizes_hw]
-
     @cached_property
-    def _views(self) -> list[View] | None:
+    def _pixels(self) -> list[list[int]]:
+        """The number of pixels of each view of each image."""
         views = self.store.require_provenance()['views']
-        return None if views is None else [View(view) for view in views]
+        if views is None:
+            return [[1] * len(self.list_views())] * len(self.rows)
+        made = [View(view) for view in views]
+        originals_hw = [(row['height'], row['width']) for row, _ in self.rows]
+        return [
+            [math.prod(view.size_hw(size_hw)) for view in made]
+            for size_hw in originals_hw
+        ]
 
     def list_views(self) -> list[list[dict]]:
         """Return the configs of all views.

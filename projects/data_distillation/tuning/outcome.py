@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ..annotation.merging_again import find_numbers
 from ..files.atomic import replacing, write_json
 from ..text import format_table
 from .judge import Choice, Judge
@@ -196,10 +197,8 @@ def find_choice(
         The choice; None if it is not among the candidates.
     """
     candidates = judge.store.require_provenance()['views']
+    numbers = find_numbers(candidates, views)
     names = [n for n, config in judge.configs.items() if config == merger]
-    if candidates is None or views is None or not names:
+    if numbers is None or not names:
         return None
-    if any(view not in candidates for view in views):
-        return None
-    numbers = {candidates.index(view) for view in views}
-    return Choice(tuple(sorted(numbers)), names[0])
+    return Choice(tuple(numbers), names[0])

@@ -8,19 +8,20 @@ each scale alone ──► add scale after scale ──► with flips ──► 
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from mmengine.logging import print_log
 
-from ..quality.average_precision import draw_images
+from ..quality.average_precision import weigh_images
 from .judge import Choice, Judge, Trial
 
 # The other mergers are tried on as many of the best choices.
 NUM_MERGED = 3
 NUM_FOLDS = 5
 TRIALS_PER_LINE = 10
+NUM_DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,16 @@ def search(
         costs too much.
     """
     first, *others = judge.mergers
-    tried: dict[Choice, Trial] = {}
+    mean_aps: dict[Choice, float] = {}
 
     def attempt(choice: Choice) -> float:
         """Try a choice, note it, and return its mAP; -1 if too costly."""
         if judge.cost(choice.numbers) > max_cost:
             return -1.0
-        tried[choice] = judge.trial(choice)
-        if not len(tried) % TRIALS_PER_LINE:
-            log_progress(list(tried.values()), images)
-        return mean_ap(tried[choice], images)
+        mean_aps[choice] = mean_ap(judge.trial(choice), images)
+        if not len(mean_aps) % TRIALS_PER_LINE:
+            log_progress(mean_aps)
+        return mean_aps[choice]
 
     path = add_blocks(
         blocks, lambda added: attempt(Choice(take(added, 1), first))
@@ -100,18 +101,18 @@ def search(
     for added in path:
         for size in range(2, 1 + max(map(len, added))):
             attempt(Choice(take(added, size), first))
-    ranked = sorted(tried.values(), key=lambda one: -mean_ap(one, images))
-    for trial in ranked[:NUM_MERGED]:
+    ranked = sorted(mean_aps, key=lambda choice: -mean_aps[choice])
+    for choice in ranked[:NUM_MERGED]:
         for merger in others:
-            attempt(Choice(trial.choice.numbers, merger))
-    return list(tried.values())
+            attempt(Choice(choice.numbers, merger))
+    return [judge.trial(choice) for choice in mean_aps]
 
 
-def log_progress(trials: Sequence[Trial], images: np.ndarray) -> None:
+def log_progress(mean_aps: Mapping[Choice, float]) -> None:
     """Log how many choices were tried, and how good the best one is."""
-    best = max(mean_ap(trial, images) for trial in trials)
+    best = max(mean_aps.values())
     print_log(
-        f'{len(trials)} choices tried, the best has {100 * best:.1f} mAP',
+        f'{len(mean_aps)} choices tried, the best has {100 * best:.1f} mAP',
         'current',
         logging.INFO,
     )
@@ -170,10 +171,7 @@ def compare(trials: Sequence[Trial], images: np.ndarray) -> list[Verdict]:
     Returns:
         The verdict on each trial, in order.
     """
-    drawn = draw_images(int(images.sum()))
-    draws = np.zeros((len(drawn), len(images)))
-    draws[:, images] = drawn
-    weights = np.concatenate([images[None].astype(float), draws])
+    weights = weigh_images(images, NUM_DRAWS)
     mean_aps = np.stack([trial.mean_ap(weights) for trial in trials])
     deficits = mean_aps[mean_aps[:, 0].argmax()] - mean_aps
     return [

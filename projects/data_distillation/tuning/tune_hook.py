@@ -1,6 +1,5 @@
 """TuneHook: chooses views and a merger after a run on validation images."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.detection_hook import DetectionHook
 from ..annotation.log import log_from_any_rank
+from ..annotation.provenance import as_json
 from ..coco.matching import find_image_ids
 from ..coco.reading import check_classes, read_coco
 from ..text import format_call
@@ -191,8 +191,3 @@ def tune(
         by_choice[reference] if reference else None,
         unseen,
     )
-
-
-def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
-    """Return a config as it comes back from JSON, with lists for tuples."""
-    return json.loads(json.dumps(config))
