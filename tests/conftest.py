@@ -2,20 +2,28 @@
 
 import functools
 import gc
+import io
 import os
+import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from hypothesis import HealthCheck, settings
+from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import utils as config_utils
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
+from projects.data_distillation.experiment import plan, process
+from projects.data_distillation.experiment.child_process import ChildProcess
 from projects.data_distillation.experiment.log import LOG
 
 Called = subprocess.CompletedProcess
@@ -110,6 +118,53 @@ def call_tool(monkeypatch, capsys) -> Callable[..., Called]:
         return Called(command, code or 0, out, err)
 
     return call
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Annotation is one process then: each takes seconds to start."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+class StageHere(ChildProcess):
+    """Runs the command of a stage in this process."""
+
+    def run(self) -> int:
+        python, tool, *_ = self.command
+        assert python == 'python', self.command
+        # They keep the folder of the run before.
+        for shared in (MessageHub, MMLogger, DetLocalVisualizer):
+            shared._instance_dict.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, 'argv', list(self.command[1:]))
+            try:
+                runpy.run_path(tool, run_name='__main__')
+            except SystemExit as end:
+                return end.code or 0
+            except Exception:
+                traceback.print_exc()
+                return 1
+        return 0
+
+
+def capture_stage_here(command: Sequence[str]) -> str:
+    """Return the output of the command of a stage, run in this process."""
+    with redirect_stdout(io.StringIO()) as output:
+        assert StageHere(command, {}).run() == 0, output.getvalue()
+    return output.getvalue()
+
+
+@pytest.fixture
+def stages_here(monkeypatch, one_core) -> None:
+    """Stages run in this process: to start one takes most of its time.
+
+    `test_run.done` and the tests of tools start them as users do.
+    """
+    monkeypatch.setattr(process, 'ChildProcess', StageHere)
+    monkeypatch.setattr(plan, 'capture_output', capture_stage_here)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_all_rounds_are_to_be_run(distillation):
 
 
 @pytest.mark.slow
-def test_iterations_and_images_are_measured(distillation):
+def test_iterations_and_images_are_measured(distillation, stages_here):
     text = make_plan([distillation])
 
     last = text.splitlines()[-1]

@@ -113,8 +113,10 @@ def test_quality_of_the_labels_is_expected_before_the_student(results, done):
 
 
 @pytest.mark.slow
-def test_preview_shows_the_labels_of_a_few_images(tiny_experiment, work):
-    shown = distill(tiny_experiment, work, '--preview', 2, *SEED)
+def test_preview_shows_the_labels_of_a_few_images(
+    tiny_experiment, work, distill_here, stages_here
+):
+    shown = distill_here(tiny_experiment, work, '--preview', 2, *SEED)
 
     assert shown.returncode == 0, shown.stderr
     folder = work / 'preview'
@@ -187,11 +189,13 @@ def test_what_is_done_is_not_done_again(
 
 
 @pytest.mark.slow
-def test_half_done_stage_goes_on(tiny_experiment, work):
+def test_half_done_stage_goes_on(
+    tiny_experiment, work, distill_here, stages_here
+):
     (work / 'student' / 'finished').unlink()
     (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
 
-    again = distill(tiny_experiment, work, *SEED)
+    again = distill_here(tiny_experiment, work, *SEED)
 
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     train, test = [x for x in again.stdout.splitlines() if '$ ' in x]
@@ -216,7 +220,9 @@ def test_results_of_another_seed_are_refused(
 
 
 @pytest.mark.slow
-def test_selection_is_done_again_without_inference(tiny_experiment, work):
+def test_selection_is_done_again_without_inference(
+    tiny_experiment, work, distill_here, stages_here
+):
     config = tiny_experiment / 'annotate.py'
     before = config.read_text()
     config.write_text(
@@ -224,7 +230,7 @@ def test_selection_is_done_again_without_inference(tiny_experiment, work):
         'selection=dict(selector=dict(type="MatchedSelector", floor=0.3)))]\n'
     )
 
-    again = distill(tiny_experiment, work, *SEED)
+    again = distill_here(tiny_experiment, work, *SEED)
 
     config.write_text(before)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
@@ -241,7 +247,9 @@ def test_selection_is_done_again_without_inference(tiny_experiment, work):
 
 
 @pytest.mark.slow
-def test_other_labels_make_another_student(tiny_experiment, work):
+def test_other_labels_make_another_student(
+    tiny_experiment, work, distill_here, stages_here
+):
     file = work / 'annotate/pseudo_labels.json'
     labels = json.loads(file.read_text())
     label = dict(
@@ -251,7 +259,7 @@ def test_other_labels_make_another_student(tiny_experiment, work):
     file.write_text(json.dumps(dict(labels, annotations=[label])))
     student = (work / 'student/iter_2.pth').read_bytes()
 
-    again = distill(tiny_experiment, work, *SEED)
+    again = distill_here(tiny_experiment, work, *SEED)
 
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     assert 'student: runs again, since pseudo_labels.json has changed' in (
@@ -265,12 +273,14 @@ def test_other_labels_make_another_student(tiny_experiment, work):
 
 
 @pytest.mark.slow
-def test_rounds_go_on_as_long_as_validation_gains(tiny_experiment, work):
+def test_rounds_go_on_as_long_as_validation_gains(
+    tiny_experiment, work, distill_here, stages_here
+):
     (metrics,) = (work / 'teacher/test').glob('*/[0-9]*.json')
     # Worse than any: the first student gains, the second does not.
     metrics.write_text(json.dumps({'coco/bbox_mAP': -1}))
 
-    done = distill(tiny_experiment, work, *SEED, '--rounds', 3)
+    done = distill_here(tiny_experiment, work, *SEED, '--rounds', 3)
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     commands = [line for line in done.stdout.splitlines() if '$ ' in line]

@@ -1,12 +1,10 @@
 """Commands of stages, and what of their results is outdated."""
 
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from builders import ROOT, DrawnImages, annotate, annotate_cfg
+from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.config import Config
 
 from projects.data_distillation.detections.store import DetectionStore
@@ -90,18 +88,8 @@ def said(monkeypatch, caplog) -> pytest.LogCaptureFixture:
 
 
 @pytest.fixture
-def one_core() -> Iterator[None]:
-    """Annotation is one process then: each takes seconds to start."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
-
-
-@pytest.fixture
-def tunable(checkpoint, tmp_path, monkeypatch, one_core) -> Stages:
+def tunable(checkpoint, tmp_path, stages_here) -> Stages:
     """An experiment with a tune.py and enough images; the toy teaches."""
-    monkeypatch.setenv('PYTHONPATH', str(ROOT / 'tests'))
     drawn = DrawnImages(tmp_path / 'many', MIN_TUNING_IMAGES)
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.custom_imports = dict(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from builders import CLASSES, ONE_CORE, ROOT, run
+from builders import CLASSES, ROOT
 from mmengine.config import Config
 
 from projects.data_distillation.coco.reading import CocoError
@@ -982,7 +982,9 @@ test_dataloader = dict(num_workers=1)
 
 
 @pytest.mark.slow
-def test_experiment_runs_as_it_was_written(sources, tmp_path):
+def test_experiment_runs_as_it_was_written(
+    sources, tmp_path, call_tool, stages_here
+):
     detector = tmp_path / 'my_yolox.py'
     detector.write_text(OWN_DETECTOR)
     options = ExperimentOptions(
@@ -991,9 +993,7 @@ def test_experiment_runs_as_it_was_written(sources, tmp_path):
     out, work_dir = tmp_path / 'cells', tmp_path / 'work'
     init_experiment(out, str(detector), Sources(**sources), options)
 
-    done = run(
-        *ONE_CORE, 'python', 'tools/distill.py', out, '--work-dir', work_dir
-    )
+    done = call_tool('distill', out, '--work-dir', work_dir)
 
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((work_dir / 'summary.json').read_text())
