@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.annotation.merging_again import merge_again
 from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.report.tuning import make_tuning_table
 from projects.data_distillation.tuning.tune_hook import TuneHook
 
 pytestmark = pytest.mark.slow
@@ -84,6 +85,14 @@ def test_reference_is_what_annotate_has(experiment):
     assert found['reference']['views'] == [0, 1]
     assert found['reference']['merger'] == 'NMSMerger()'
     assert found['unseen'].keys() == {'chosen', 'reference'}
+
+
+def test_report_reads_what_tuning_writes(experiment):
+    table = make_tuning_table(tune(experiment))
+
+    names = ', '.join(row[2] for row in table['rows'])
+    assert 'chosen' in names
+    assert 'annotate.py' in names
 
 
 def test_table_names_the_choice_and_the_reference(experiment):

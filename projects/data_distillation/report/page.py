@@ -36,6 +36,7 @@ from .tables import (
     make_class_table,
     make_comparison,
 )
+from .tuning import make_tuning_table
 
 TEMPLATES = Path(__file__).with_name('templates')
 REPORT = 'report.html'
@@ -80,7 +81,8 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
         ('Detector', str(annotate.model.get('module', {}).get('type'))),
     ]
     file = work_dir / REPORT
-    write_page(file, work_dir.name, facts, stages, source)
+    tuning = make_tuning_table(folder.with_name('tune'))
+    write_page(file, work_dir.name, facts, stages, source, tuning)
     return file
 
 
@@ -125,6 +127,7 @@ def write_page(
     facts: Sequence[Row],
     stages: Sequence[Stage],
     source: LabelSource,
+    tuning: dict | None = None,
 ) -> None:
     """Write a page.
 
@@ -135,6 +138,7 @@ def write_page(
             its description.
         stages: The stages of the experiment; empty for a selection alone.
         source: The files of the labels.
+        tuning: See `make_tuning_table`.
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))
@@ -145,6 +149,7 @@ def write_page(
             judging = partial(evaluate_labels, labels, truth, source.truth)
             quality = read_or_note(notes, judging)
     content = dict(title=title, notes=notes, **describe_stages(stages))
+    content['tuning'] = tuning
     content['facts'] = list(facts)
     if labels:
         notes += collect_notes(labels, quality)

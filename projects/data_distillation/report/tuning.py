@@ -1,0 +1,74 @@
+"""Makes the table of what tuning tried."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+# The number of trials in the table, besides those that have a name.
+NUM_SHOWN = 8
+
+
+def make_tuning_table(folder: Path) -> dict | None:
+    """Make the table of the best trials of tuning.
+
+    Args:
+        folder: The work folder of the stage `tune`.
+
+    Returns:
+        `rows`, the best trial first, each with the numbers of its views, the
+        merger, what it is, the cost relative to `annotate.py`, the mAP and the
+        distance from the best one; `num_trials`, `num_images`, and `unseen`, a
+        sentence about images that a choice was not made on, or `''`. It is
+        None if nothing was tuned.
+    """
+    file = folder / 'tune.json'
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_bytes())
+    named = {'chosen': found['chosen'], 'annotate.py': found['reference']}
+    best_first = sorted(found['trials'], key=lambda trial: -trial['mAP'])
+    named['best'], named['cheapest'] = (
+        best_first[0],
+        min(best_first, key=lambda trial: trial['cost']),
+    )
+    shown = [
+        trial
+        for place, trial in enumerate(best_first)
+        if place < NUM_SHOWN or trial in named.values()
+    ]
+    unit = (found['reference'] or found['chosen'])['cost']
+    return dict(
+        rows=[make_row(trial, named, unit) for trial in shown],
+        num_trials=len(best_first),
+        num_images=found['num_images'],
+        unseen=describe_unseen(found['unseen']),
+    )
+
+
+def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
+    """Return the cells of a trial, see `make_tuning_table`.
+
+    Args:
+        trial: The trial.
+        named: Name -> the trial that has it, or None.
+        unit: The cost that counts as 1.
+    """
+    return [
+        ' '.join(map(str, trial['views'])),
+        trial['merger'],
+        ', '.join(name for name, one in named.items() if one == trial),
+        f'{trial["cost"] / unit:.2f}',
+        f'{100 * trial["mAP"]:.1f}',
+        f'{100 * trial["deficit"]:.1f} ± {100 * trial["error"]:.1f}',
+    ]
+
+
+def describe_unseen(unseen: Mapping | None) -> str:
+    """Say how choices do on images that they were not made on."""
+    if unseen is None:
+        return ''
+    return (
+        'On images that a choice was not made on, choices have '
+        f'{100 * unseen["chosen"]:.1f} mAP and annotate.py has '
+        f'{100 * unseen["reference"]:.1f}.'
+    )
