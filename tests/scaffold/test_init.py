@@ -976,8 +976,10 @@ model = dict(
     neck=dict(in_channels=[32, 64, 128], out_channels=16, num_csp_blocks=1),
     bbox_head=dict(in_channels=16, feat_channels=16),
 )
-train_dataloader = dict(num_workers=1)
-test_dataloader = dict(num_workers=1)
+# A worker that was forked in the process of the tests ends late.
+train_dataloader = dict(num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+test_dataloader = dict(num_workers=0, persistent_workers=False)
 """
 
 
