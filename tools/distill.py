@@ -23,7 +23,6 @@ from projects.data_distillation.experiment.comparison import format_comparison
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.log import log_to, say
-from projects.data_distillation.experiment.names import PSEUDO_LABELS
 from projects.data_distillation.experiment.plan import make_plan
 from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import (
@@ -34,12 +33,8 @@ from projects.data_distillation.experiment.run import (
 from projects.data_distillation.experiment.stages import Stages
 from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.report.labels import LabelSource
-from projects.data_distillation.report.page import (
-    find_labeled_file,
-    write_report,
-    write_selection_report,
-)
+from projects.data_distillation.report.page import write_report
+from projects.data_distillation.report.preview import write_preview
 
 
 def parse_args() -> argparse.Namespace:
@@ -175,14 +170,7 @@ def show_preview(distillation: Distillation, num_images: int) -> None:
     """Annotate some images, and write the page with their labels."""
     folder = distillation.preview(num_images)
     annotate = distillation.stages.experiment.load('annotate')
-    source = LabelSource(
-        folder / 'detections',
-        folder / PSEUDO_LABELS,
-        find_labeled_file(annotate),
-        annotate.get('unlabeled_truth'),
-    )
-    file = folder / 'report.html'
-    write_selection_report(file, source)
+    file = write_preview(annotate, folder)
     say(f'report: {file}')
     say('to annotate all images, repeat the command without --preview')
 

@@ -1,7 +1,8 @@
 """Annotate or evaluate: MMDetection's `tools/test.py`, with all its flags.
 
 It also finds this repository's packages, runs distributed on CPUs, and gives
-each stage of each experiment a work folder of its own.
+each stage of each experiment a work folder of its own. `--preview N` annotates
+N images and writes a page with their labels; `--dry-run` only measures.
 Example: `python tools/test.py configs/digits/annotate.py TEACHER.pth`
 """
 
@@ -11,6 +12,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.mmdet_tools import run_mmdet_tool
+from projects.data_distillation.report.preview import Preview
 
 if __name__ == '__main__':
+    preview = Preview.take(sys.argv)
     run_mmdet_tool('test.py')
+    if preview:
+        print(f'report: {preview.write_page()}')

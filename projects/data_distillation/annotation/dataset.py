@@ -224,3 +224,14 @@ def explain_loading_error(content: bytes, error: Exception) -> str:
     except ImageError as reason:
         return str(reason)
     return f'{type(error).__name__}: {format_error(error)}'
+
+
+def spread_indices(total: int, num: int) -> list[int]:
+    """Return the indices of some images, spread evenly over all.
+
+    Args:
+        total: The number of all images.
+        num: The number of images to choose; all if there are fewer.
+    """
+    num = min(num, total)
+    return [n * total // num for n in range(num)]

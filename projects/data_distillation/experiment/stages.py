@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..annotation.dataset import UnlabeledDataset
+from ..annotation.dataset import UnlabeledDataset, spread_indices
 from ..annotation.merging_again import find_numbers, merge_again
 from ..annotation.provenance import as_json, make_provenance
 from ..coco.reading import CocoError
@@ -218,9 +218,7 @@ class Stages:
                 list of all images.
         """
         total = len(self.experiment.build_images('annotate'))
-        num_images = min(num_images, total)
-        chosen = [n * total // num_images for n in range(num_images)]
-        indices = ','.join(map(str, chosen))
+        indices = ','.join(map(str, spread_indices(total, num_images)))
         option = f'test_dataloader.dataset.indices=[{indices}]'
         options = (*self.experiment.options, option)
         return replace(

@@ -1,0 +1,116 @@
+"""`tools/test.py --preview N`: the labels of a few images, and their page."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..annotation.dataset import spread_indices
+from ..experiment.names import PSEUDO_LABELS
+from ..mmdet_tools import (
+    check_annotates,
+    default_work_dir,
+    load_mmdet_tool,
+)
+from .labels import LabelSource
+from .page import REPORT, find_labeled_file, write_selection_report
+
+PREVIEW = '--preview'
+
+
+def write_preview(annotate: Config, folder: Path) -> Path:
+    """Write the page of a preview.
+
+    Args:
+        annotate: The config of the annotation.
+        folder: The work folder of the preview.
+
+    Returns:
+        The file.
+    """
+    source = LabelSource(
+        folder / 'detections',
+        folder / PSEUDO_LABELS,
+        find_labeled_file(annotate),
+        annotate.get('unlabeled_truth'),
+    )
+    file = folder / REPORT
+    write_selection_report(file, source)
+    return file
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A preview that `tools/test.py` is asked for.
+
+    Args:
+        config: The config of the annotation.
+        folder: The work folder of the preview, `preview/` in that of the
+            annotation.
+        num_images: The number of images.
+    """
+
+    config: Config
+    folder: Path
+    num_images: int
+
+    @classmethod
+    def take(cls, argv: list[str]) -> 'Preview | None':
+        """Take the flag from the arguments of this process.
+
+        Args:
+            argv: The arguments, changed in place: without the flag, and with
+                the flags for its work folder and its images.
+
+        Returns:
+            The preview; None if there is no such flag.
+
+        Raises:
+            ValueError: If the config annotates nothing, the number is below 1,
+                or a launcher starts several processes.
+        """
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument(PREVIEW, type=int, default=None)
+        asked, rest = parser.parse_known_args(argv[1:])
+        if asked.preview is None:
+            return None
+        argv[1:] = rest
+        preview = cls.read(asked.preview)
+        argv += preview.flags()
+        return preview
+
+    @classmethod
+    def read(cls, num_images: int) -> 'Preview':
+        """Read the other arguments of this process, see `take`."""
+        args = load_mmdet_tool('test.py').parse_args()
+        if num_images < 1 or args.launcher != 'none':
+            raise ValueError(
+                f'{PREVIEW} needs at least 1 image and no launcher, got '
+                f'{num_images} and {args.launcher!r}'
+            )
+        check_annotates(args.config)
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options or {})
+        path = Path(args.config)
+        work_dir = default_work_dir(path.parent) / path.stem
+        folder = Path(args.work_dir or config.get('work_dir') or work_dir)
+        return cls(config, folder / 'preview', num_images)
+
+    def flags(self) -> list[str]:
+        """Return the flags of the work folder and of the images."""
+        init_default_scope(self.config.get('default_scope', 'mmdet'))
+        images = DATASETS.build(self.config.test_dataloader.dataset)
+        indices = spread_indices(len(images), self.num_images)
+        chosen = ','.join(map(str, indices))
+        return [
+            *('--work-dir', str(self.folder)),
+            '--cfg-options',
+            f'test_dataloader.dataset.indices=[{chosen}]',
+        ]
+
+    def write_page(self) -> Path:
+        """Write the page, and return its file."""
+        return write_preview(self.config, self.folder)
