@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from projects.data_distillation.coco.matching import ImageMatches
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
@@ -103,6 +104,11 @@ class Trial:
         """The COCO file of the validation images."""
         return self.data / self.name / 'annotations/test.json'
 
+    @property
+    def truth(self) -> Path:
+        """The COCO file of the true objects of the unlabeled images."""
+        return self.folder / 'unlabeled_truth.json'
+
     def prepare(self) -> None:
         """Split the data and write the experiment, unless that was done."""
         count, side = DATA[self.name]
@@ -126,8 +132,12 @@ class Trial:
                 '--from-scratch', '--image-size', side,
             )  # fmt: skip
 
-    def detect(self) -> Path:
+    def detect(self, stage: str = 'annotate') -> Path:
         """Train the teacher, and keep the boxes of all views.
+
+        Args:
+            stage: `annotate` for the unlabeled images, `validate` for the
+                validation images.
 
         Returns:
             The folder of the store.
@@ -140,28 +150,25 @@ class Trial:
         sides = [
             (round(width * s / 1.25), round(height * s / 1.25)) for s in SCALES
         ]
-        config = self.folder / 'keep.py'
-        base = str(experiment.config('annotate').resolve())
+        config = self.folder / f'keep_{stage}.py'
+        base = str(experiment.config(stage).resolve())
         config.write_text(KEPT.format(base=base, scales=sides))
-        work_dir = self.folder / 'annotate'
-        if not (work_dir / 'pseudo_labels.json').is_file():
+        work_dir = self.folder / stage
+        if not (work_dir / 'done').is_file():
             call('test.py', config, teacher, '--work-dir', work_dir)
+            (work_dir / 'done').touch()
         return work_dir / 'detections'
 
     def measure(self) -> None:
         """Print a line for each set of views and each merger."""
         self.prepare()
-        truth = self.folder / 'unlabeled_truth.json'
-        judge = Judge(self.detect(), truth, MERGERS)
-        files = self.folder / 'labeled.json', self.val
-        labeled, val = (
-            LabeledCounts.of(json.loads(file.read_bytes())) for file in files
-        )
+        judge = Judge(self.detect(), self.truth, MERGERS)
+        counts = count(self.folder / 'labeled.json') + count(self.val)
         for name, (eighths, num_flips) in VIEWS.items():
             numbers = number_views(eighths, num_flips)
             for merger in MERGERS:
                 figures = measure_choice(
-                    judge, Choice(numbers, merger), labeled + val
+                    judge, Choice(numbers, merger), counts
                 )
                 print(self.name, self.split, name, merger, figures, sep=' | ')
 
@@ -188,6 +195,27 @@ def measure_choice(judge: Judge, choice: Choice, counts: LabeledCounts) -> str:
     matches, num_images = trial.matches, len(judge.rows)
     found = Candidates(matches.scores, matches.labels, num_images)
     min_scores = MatchedSelector().choose(found, counts)
+    shares = [
+        trial.cost / judge.cost(number_views([8], 1)),
+        100 * float(trial.mean_ap(np.ones((1, num_images)))[0]),
+        *measure_labels(matches, min_scores),
+    ]
+    return format_shares(shares)
+
+
+def measure_labels(
+    matches: ImageMatches, min_scores: np.ndarray
+) -> list[float]:
+    """Return precision, recall and F1 of the labels of a selection.
+
+    Args:
+        matches: The detections, matched with the truth.
+        min_scores: The lowest score of a label, by class.
+
+    Returns:
+        Precision and recall at IoU 0.5, and the mean F1 of all classes and
+        IoUs, in percent.
+    """
     is_label = matches.scores >= min_scores[matches.labels]
     truth = matches.num_truth.sum(axis=0)
     f1 = []
@@ -196,14 +224,21 @@ def measure_choice(judge: Judge, choice: Choice, counts: LabeledCounts) -> str:
         right = matches.is_right[of_class].sum(axis=0)
         f1.append(2 * right / (of_class.sum() + num_truth))
     right = matches.is_right[is_label, 0].sum()
-    shares = [
-        trial.cost / judge.cost(number_views([8], 1)),
-        100 * float(trial.mean_ap(np.ones((1, num_images)))[0]),
+    return [
         100 * right / is_label.sum(),
         100 * right / truth.sum(),
-        100 * np.mean(f1),
+        100 * float(np.mean(f1)),
     ]
+
+
+def format_shares(shares: Sequence[float]) -> str:
+    """Return figures as the cells of a row."""
     return ' | '.join(f'{share:.1f}' for share in shares)
+
+
+def count(file: Path) -> LabeledCounts:
+    """Count the images and the instances in a COCO file."""
+    return LabeledCounts.of(json.loads(file.read_bytes()))
 
 
 def call(tool: str, *arguments: object) -> None:
@@ -212,9 +247,9 @@ def call(tool: str, *arguments: object) -> None:
     subprocess.run([str(part) for part in command], check=True)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = make_parser(__doc__)
+def parse_args(description: str | None = __doc__) -> argparse.Namespace:
+    """Read the command line of a campaign over data sets and splits."""
+    parser = make_parser(description)
     add = parser.add_argument
     add('--data', type=Path, required=True, metavar='DIR')
     add('--out', type=Path, default=Path('work_dirs/labels'), metavar='DIR')
