@@ -129,15 +129,19 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, cores)
 
 
+def forget_runs() -> None:
+    """Let the next run have its own folder; what MMEngine shares keeps it."""
+    for shared in (MessageHub, MMLogger, DetLocalVisualizer):
+        shared._instance_dict.clear()
+
+
 class StageHere(ChildProcess):
     """Runs the command of a stage in this process."""
 
     def run(self) -> int:
         python, tool, *_ = self.command
         assert python == 'python', self.command
-        # They keep the folder of the run before.
-        for shared in (MessageHub, MMLogger, DetLocalVisualizer):
-            shared._instance_dict.clear()
+        forget_runs()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, 'argv', list(self.command[1:]))
             try:
@@ -158,13 +162,30 @@ def capture_stage_here(command: Sequence[str]) -> str:
 
 
 @pytest.fixture
-def stages_here(monkeypatch, one_core) -> None:
+def run_here(capsys, monkeypatch) -> Iterator[Callable[..., Called]]:
+    """Runs a file of Python as a process would, but in this one."""
+
+    def call(*command: object, cwd: Path = ROOT) -> Called:
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        words = list(map(str, command))
+        code = StageHere(words, {}).run()
+        return Called(words, code, *capsys.readouterr())
+
+    yield call
+    forget_runs()
+
+
+@pytest.fixture
+def stages_here(monkeypatch, one_core) -> Iterator[None]:
     """Stages run in this process: to start one takes most of its time.
 
     `test_run.done` and the tests of tools start them as users do.
     """
     monkeypatch.setattr(process, 'ChildProcess', StageHere)
     monkeypatch.setattr(plan, 'capture_output', capture_stage_here)
+    yield
+    forget_runs()
 
 
 @pytest.fixture

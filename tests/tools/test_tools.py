@@ -25,10 +25,12 @@ from projects.data_distillation import DetectionStore
 pytestmark = pytest.mark.slow
 
 
-def test_many_processes_write_the_labels_of_one(drawn, checkpoint, tmp_path):
+def test_many_processes_write_the_labels_of_one(
+    drawn, checkpoint, tmp_path, run_here
+):
     config = written_cfg(drawn, checkpoint, tmp_path)
 
-    one = run(
+    one = run_here(
         'python', 'tools/test.py', config, checkpoint,
         '--work-dir', tmp_path / 'one',
     )  # fmt: skip
@@ -102,13 +104,15 @@ def runs(process: psutil.Process) -> bool:
     return False
 
 
-def test_dry_run_is_for_annotation_only(drawn, checkpoint, tmp_path):
+def test_dry_run_is_for_annotation_only(drawn, checkpoint, tmp_path, run_here):
     config = written_cfg(drawn, checkpoint, tmp_path)
     other = config.with_name('other.py')
     other.write_text(f'_base_ = {str(config)!r}\ncustom_hooks = []\n')
 
-    done = run('python', 'tools/test.py', '--dry-run', config, checkpoint)
-    refused = run('python', 'tools/test.py', other, checkpoint, '--dry-run')
+    done = run_here('python', 'tools/test.py', '--dry-run', config, checkpoint)
+    refused = run_here(
+        'python', 'tools/test.py', other, checkpoint, '--dry-run'
+    )
 
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / 'detections').iterdir())
@@ -191,7 +195,9 @@ def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
     )
 
 
-def test_stages_by_hand_find_the_results_of_each_other(tiny_experiment):
+def test_stages_by_hand_find_the_results_of_each_other(
+    tiny_experiment, run_here
+):
     folder = tiny_experiment.parent
     train, test = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
     stages = ROOT / 'configs/digits'
@@ -202,7 +208,7 @@ def test_stages_by_hand_find_the_results_of_each_other(tiny_experiment):
         (test, stages / 'annotate.py', 'work_dirs/digits/teacher/iter_2.pth'),
         (train, stages / 'student.py', *short),
     ):
-        done = run('python', *command, cwd=folder)
+        done = run_here('python', *command, cwd=folder)
         assert done.returncode == 0, done.stderr
 
     (work_dir,) = (folder / 'work_dirs').iterdir()
@@ -211,7 +217,9 @@ def test_stages_by_hand_find_the_results_of_each_other(tiny_experiment):
     assert (work_dir / 'student/iter_2.pth').is_file()
 
 
-def test_training_on_a_file_without_categories_is_refused(tiny_experiment):
+def test_training_on_a_file_without_categories_is_refused(
+    tiny_experiment, run_here
+):
     folder = tiny_experiment.parent
     file = folder / 'data/digits/annotations/labeled.json'
     labeled = json.loads(file.read_text())
@@ -219,7 +227,7 @@ def test_training_on_a_file_without_categories_is_refused(tiny_experiment):
     bad = folder / 'bad.json'
     bad.write_text(json.dumps(labeled))
 
-    refused = run(
+    refused = run_here(
         'python', ROOT / 'tools/train.py', 'experiment/teacher.py',
         '--work-dir', 'refused', '--cfg-options',
         f'train_dataloader.dataset.ann_file={bad}', cwd=folder,
