@@ -7,7 +7,17 @@ from pathlib import Path
 
 import torch
 
-TOOLS = Path(__file__).resolve().parents[3] / 'tools'
+
+def find_tools() -> Path:
+    """Find the command lines, in a clone or where pip has installed them."""
+    root = Path(__file__).resolve().parents[3]
+    clone = root / 'tools'
+    if (clone / 'distill.py').is_file():
+        return clone
+    return root / 'data_distillation_tools'
+
+
+TOOLS = find_tools()
 # Each process needs memory for a detector, and there may be many cores.
 MAX_CPU_PROCESSES = 8
 # The number of tasks on a Slurm node, unless the environment names another.

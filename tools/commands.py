@@ -1,0 +1,43 @@
+"""The command lines of `tools/` as one: `data-distillation COMMAND ...`.
+
+`data-distillation distill ...` is `python tools/distill.py ...`.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+THIS = Path(__file__).resolve()
+
+
+def list_commands() -> dict[str, Path]:
+    """Return the files of the command lines by their names."""
+    files = sorted(THIS.parent.glob('[a-z]*.py'))
+    return {f.stem.replace('_', '-'): f for f in files if f != THIS}
+
+
+def summarize(file: Path) -> str:
+    """Return the first line of the docstring of a command line."""
+    return file.read_text().split('\n', 1)[0].lstrip('r').strip('"')
+
+
+def main() -> None:
+    """Run the command that the first argument names, with the others."""
+    commands = list_commands()
+    name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    file = commands.get(name.replace('_', '-'))
+    if file is None:
+        lines = [f'  {n:22}{summarize(f)}' for n, f in commands.items()]
+        text = '\n'.join(
+            ['usage: data-distillation COMMAND [ARGUMENTS]', '', *lines]
+        )
+        if name in ('-h', '--help'):
+            print(text)
+            return
+        sys.exit(f'{text}\n\nerror: no such command: {name}')
+    sys.argv[:2] = [str(file)]
+    runpy.run_path(str(file), run_name='__main__')
+
+
+if __name__ == '__main__':
+    main()
