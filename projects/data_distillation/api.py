@@ -1,0 +1,258 @@
+"""Annotation, merging, selection and quality from Python, as in a notebook.
+
+```
+annotate(config, checkpoint, images, out) ──► Annotation
+    .detections(name)   boxes of an image      .select(...)  other labels
+    .view_boxes(name)   boxes of each view     .merge(...)   other views
+    .judge(truth)       precision and recall
+```
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from mmengine.config import Config
+
+from .annotation.merging_again import iter_rows, merge_again
+from .coco.evaluation import pseudo_label_quality
+from .experiment.names import PSEUDO_LABELS
+from .inference.safe_loading import refusing_code
+from .inference.view_boxes import ViewBoxes
+from .quiet import QuietRunner
+from .selection.export import open_store, select_labels
+
+
+@dataclass(frozen=True)
+class ImageDetections:
+    """The merged detections of an image.
+
+    Args:
+        width: The width of the decoded image, in pixels.
+        height: Its height.
+        unreadable: Why the image could not be read; None if it was. It then
+            has no detections.
+        bboxes_xyxy: Shape (n, 4), float32, pixels of the original image, by
+            descending score.
+        scores: Shape (n,), float32.
+        labels: Shape (n,), int32, the indices of the classes.
+        num_views: Shape (n,), int32, how many views support each detection.
+        corner_spread: Shape (n,), float32, see `mergers.corner_spread`.
+    """
+
+    width: int
+    height: int
+    unreadable: str | None
+    bboxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    num_views: np.ndarray
+    corner_spread: np.ndarray
+
+
+class Annotation:
+    """The detections of a teacher on a set of images.
+
+    Args:
+        folder: The folder with `detections/`, as `tools/test.py` and
+            `annotate` write it.
+
+    Raises:
+        FileNotFoundError: If the folder holds no detections.
+        StoreError: If they cannot be read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.store = open_store(self.folder / 'detections')
+        self.provenance = self.store.require_provenance()
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, which `labels` count."""
+        return list(self.provenance['classes'])
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """The COCO file of pseudo labels."""
+        return self.folder / PSEUDO_LABELS
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The file names of the images, relative to their folder."""
+        return tuple(self._table['file_name'].to_pylist())
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        return self.store.read()
+
+    @cached_property
+    def _rows(self) -> Mapping[str, int]:
+        return {name: row for row, name in enumerate(self.names)}
+
+    def detections(self, name: str) -> ImageDetections:
+        """Return the merged detections of an image.
+
+        Args:
+            name: The file name of the image, relative to its folder.
+
+        Raises:
+            KeyError: If the image was not annotated.
+        """
+        row = self._table.slice(self._find(name), 1).to_pylist()[0]
+        bboxes = np.array(row['bboxes_xyxy'], np.float32)
+        return ImageDetections(
+            row['width'],
+            row['height'],
+            row['unreadable'],
+            bboxes.reshape(-1, 4),
+            np.array(row['scores'], np.float32),
+            np.array(row['labels'], np.int32),
+            np.array(row['num_views'], np.int32),
+            np.array(row['corner_spread'], np.float32),
+        )
+
+    def _find(self, name: str) -> int:
+        if name not in self._rows:
+            raise KeyError(
+                f'{name!r} was not annotated in {self.folder}: the names are '
+                f'relative to the image folder, such as {self.names[0]!r}'
+            )
+        return self._rows[name]
+
+    @cached_property
+    def _views(self) -> Mapping[str, ViewBoxes]:
+        return {
+            row['file_name']: boxes
+            for table in self.store.iter_views()
+            for row, boxes in iter_rows(table)
+        }
+
+    def view_boxes(self, name: str) -> ViewBoxes:
+        """Return what was found on each view of an image, not merged.
+
+        Args:
+            name: The file name of the image, relative to its folder.
+
+        Raises:
+            StoreError: If the boxes of views were not kept.
+            KeyError: If the image was not annotated.
+        """
+        self._find(name)
+        return self._views[name]
+
+    def merge(
+        self,
+        out: str | Path,
+        merger: dict | None = None,
+        views: Sequence[int] | None = None,
+    ) -> 'Annotation':
+        """Merge the boxes of views again, without inference.
+
+        Args:
+            out: The folder of the new annotation.
+            merger: The config of the merger; None for the same.
+            views: The numbers of the views; None for all.
+
+        Returns:
+            The new annotation. It has no pseudo labels yet.
+
+        Raises:
+            StoreError, ValueError, KeyError: See `merge_again`.
+        """
+        merge_again(self.store.folder, Path(out) / 'detections', merger, views)
+        return Annotation(out)
+
+    def select(
+        self,
+        labeled: str | Path,
+        selection: dict | None = None,
+        out: str | Path | None = None,
+    ) -> str:
+        """Select pseudo labels, and write them.
+
+        Args:
+            labeled: The COCO file of the labeled images.
+            selection: The arguments of `SelectionRules`; None for the
+                default, as many instances per image as there are labeled.
+            out: The COCO file to write; None for `pseudo_labels`.
+
+        Returns:
+            A summary for people.
+
+        Raises:
+            FileNotFoundError, StoreError, CocoError, ValueError: See
+                `select_labels`.
+        """
+        file = Path(out) if out else self.pseudo_labels
+        return select_labels(
+            self.store.folder, str(labeled), selection or {}, file
+        )
+
+    def judge(self, truth: str | Path) -> dict:
+        """Compare the pseudo labels with the truth.
+
+        Args:
+            truth: The COCO file of the true objects.
+
+        Returns:
+            `images`, `instances`, and `precision` and `recall` at IoU 0.5.
+
+        Raises:
+            FileNotFoundError: If there is no such file, or nothing was
+                selected yet.
+            CocoError: If the truth has other classes, or lacks an image.
+        """
+        return pseudo_label_quality(self.pseudo_labels, str(truth))
+
+
+def annotate(
+    config: str | Path,
+    checkpoint: str | Path,
+    out: str | Path,
+    images: str | Path | None = None,
+    options: Mapping | None = None,
+) -> Annotation:
+    """Annotate images with a teacher, in this process.
+
+    Images that are in `out` already are left out, so that a run that was
+    stopped goes on.
+
+    Args:
+        config: An annotation config, such as `EXPERIMENT/annotate.py`.
+        checkpoint: The weights of the teacher.
+        out: The work folder, with `detections/` and `pseudo_labels.json`.
+        images: A folder of images; None for the images of the config.
+        options: Changes of the config, key with dots -> value, such as
+            `{'model.keep_views': True}`.
+
+    Returns:
+        The annotation.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        CheckpointError: If the checkpoint could run code, or does not fit.
+        StoreError: If `out` holds detections of another teacher.
+        CocoError, ValueError: If the data or the config cannot be used.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(dict(options or {}))
+    cfg.load_from, cfg.work_dir = str(checkpoint), str(out)
+    if images is not None:
+        cfg.merge_from_dict(
+            {
+                'test_dataloader.dataset.data_root': '',
+                'test_dataloader.dataset.ann_file': '',
+                'test_dataloader.dataset.data_prefix': dict(img=str(images)),
+            }
+        )
+    # Runs of one name in a process would share a log and its folder.
+    cfg.experiment_name = f'annotate_{uuid.uuid4().hex}'
+    cfg.visualizer = dict(type='Visualizer', name=cfg.experiment_name)
+    with refusing_code():
+        QuietRunner.from_cfg(cfg).test()
+    return Annotation(out)

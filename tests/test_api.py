@@ -1,0 +1,133 @@
+"""Annotation from Python, with the toy teacher on drawn images."""
+
+import json
+import shutil
+
+import builders
+import numpy as np
+import pytest
+from builders import CLASSES, annotate_cfg, written_cfg
+
+from projects.data_distillation.api import Annotation, annotate
+from projects.data_distillation.detections.store import StoreError
+
+
+@pytest.fixture
+def config(drawn, checkpoint, tmp_path):
+    return written_cfg(drawn, checkpoint, tmp_path / 'unused')
+
+
+@pytest.fixture
+def annotation(config, checkpoint, tmp_path) -> Annotation:
+    keep = {'model.keep_views': True}
+    return annotate(config, checkpoint, tmp_path / 'out', options=keep)
+
+
+def true_boxes(drawn, name) -> np.ndarray:
+    """The boxes of an image, red before green."""
+    image = next(i for i in drawn.truth['images'] if i['file_name'] == name)
+    boxes = [
+        annotation['bbox']
+        for annotation in drawn.truth['annotations']
+        if annotation['image_id'] == image['id']
+    ]
+    xywh = np.array(boxes, np.float32)
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+
+def test_boxes_of_an_image_are_those_that_were_drawn(annotation, drawn):
+    assert annotation.names == tuple(f'{n}.png' for n in range(5))
+    assert annotation.classes == [*CLASSES]
+
+    found = annotation.detections('2.png')
+
+    order = np.argsort(found.labels)
+    assert np.allclose(
+        found.bboxes_xyxy[order], true_boxes(drawn, '2.png'), atol=1.5
+    )
+    assert (found.width, found.height) == (101, 77)
+    assert found.unreadable is None
+    assert list(found.num_views) == [6, 6]
+    assert list(found.scores) == pytest.approx([0.9, 0.9])
+
+
+def test_image_that_was_not_annotated_is_named(annotation):
+    for look in (annotation.detections, annotation.view_boxes):
+        with pytest.raises(KeyError, match=r"nine.png.* such as '0.png'"):
+            look('nine.png')
+
+
+def test_boxes_of_each_view_are_there(annotation):
+    boxes = annotation.view_boxes('0.png')
+
+    assert list(boxes.counts) == [2] * 6
+    assert len(boxes.bboxes_xyxy) == 12
+
+
+def test_boxes_of_views_must_have_been_kept(config, checkpoint, tmp_path):
+    annotation = annotate(config, checkpoint, tmp_path / 'out')
+
+    with pytest.raises(StoreError, match='keep_views'):
+        annotation.view_boxes('0.png')
+
+
+def test_views_are_merged_again(annotation, tmp_path):
+    again = annotation.merge(
+        tmp_path / 'again', dict(type='WBFMerger'), views=[4, 5]
+    )
+
+    assert again.names == annotation.names
+    assert list(again.detections('0.png').num_views) == [2, 2]
+    assert again.provenance['merger'] == dict(type='WBFMerger')
+
+
+def test_labels_are_selected_again_and_judged(annotation, drawn, tmp_path):
+    truth = drawn.folder / 'truth.json'
+    assert annotation.judge(truth)['precision'] == 1
+    before = annotation.pseudo_labels.read_bytes()
+    fixed = dict(selector=dict(type='FixedSelector', min_score=0.95))
+
+    said = annotation.select(
+        drawn.folder / 'labeled.json', fixed, tmp_path / 'none.json'
+    )
+
+    assert '0 of 10 detections' in said
+    assert annotation.pseudo_labels.read_bytes() == before
+    annotation.select(drawn.folder / 'labeled.json', fixed)
+    assert annotation.judge(truth)['instances'] == 0
+
+
+def test_folder_of_images_replaces_those_of_the_config(
+    config, checkpoint, drawn, tmp_path
+):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    shutil.copy(drawn.folder / 'unlabeled/3.png', photos / 'mine.png')
+
+    annotation = annotate(config, checkpoint, tmp_path / 'out', photos)
+
+    assert annotation.names == ('mine.png',)
+    labels = json.loads(annotation.pseudo_labels.read_text())
+    assert [i['file_name'] for i in labels['images']] == ['mine.png']
+
+
+def test_runs_in_one_process_do_not_share_a_folder(
+    config, checkpoint, tmp_path
+):
+    for name in ('one', 'two'):
+        annotate(config, checkpoint, tmp_path / name)
+        shutil.rmtree(tmp_path / name)
+
+    assert not (tmp_path / 'one').exists()
+
+
+def test_folder_without_detections_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no detections'):
+        Annotation(tmp_path)
+
+
+def test_annotation_of_a_run_can_be_opened(drawn, checkpoint, tmp_path):
+    labels = builders.annotate(annotate_cfg(drawn, checkpoint, tmp_path / 'w'))
+
+    opened = Annotation(tmp_path / 'w')
+    assert len(opened.names) == len(labels['images'])
