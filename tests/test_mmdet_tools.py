@@ -1,22 +1,26 @@
 """Where results go, where Slurm's processes meet, how those of CPUs end."""
 
 import contextlib
+import os
 import sys
 import weakref
 from pathlib import Path
 
 import pytest
-from builders import ROOT
+import torch
+from builders import ROOT, Call, annotate_cfg, write_checkpoint
 from torch import distributed
 
 from projects.data_distillation.annotation.interruption import (
     AnnotationStopped,
 )
+from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     default_work_dir,
     first_host,
     load_mmdet_tool,
+    run_mmdet_tool,
     set_slurm_master,
     work_dir_flag,
 )
@@ -217,3 +221,23 @@ def test_work_folder_that_is_named_stays(monkeypatch, tmp_path):
     assert [flag(monkeypatch, 'train.py', *words) for words in said] == [
         [], [], []
     ]  # fmt: skip
+
+
+def test_user_may_trust_a_checkpoint(drawn, tmp_path, monkeypatch):
+    made, evil = tmp_path / 'made', tmp_path / 'evil.pth'
+    file = write_checkpoint(tmp_path / 'good.pth')
+    opened = Call(os.system, f'touch {made}')
+    torch.save(dict(torch.load(file), opened=opened), evil)
+    config = tmp_path / 'annotate.py'
+    annotate_cfg(drawn, evil, tmp_path / 'work').dump(config)
+    command = ['test.py', str(config), str(evil)]
+
+    monkeypatch.setattr(sys, 'argv', command)
+    with pytest.raises(CheckpointError, match='it holds code'):
+        run_mmdet_tool('test.py')
+    assert not made.exists()
+
+    monkeypatch.setattr(sys, 'argv', [*command, '--trust-checkpoint'])
+    run_mmdet_tool('test.py')
+    assert made.exists()
+    assert (tmp_path / 'work/pseudo_labels.json').is_file()

@@ -25,7 +25,7 @@ from projects.data_distillation.benchmarks.annotation import (
     Comparison,
     format_report,
 )
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.inference.acceleration import MODES
 from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.quiet import quiet_screen
@@ -67,6 +67,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='changes of the config',
     )
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -76,7 +77,8 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
-    with refusing_code(), tempfile.TemporaryDirectory() as work_dir:
+    trusted = args.trust_checkpoint
+    with refusing_code(trusted), tempfile.TemporaryDirectory() as work_dir:
         comparison = Comparison(
             cfg, args.checkpoint, args.mode, Path(work_dir)
         )

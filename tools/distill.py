@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
     add_experiment,
+    add_trust,
     make_parser,
 )
 from projects.data_distillation.experiment.comparison import format_comparison
@@ -31,6 +32,7 @@ from projects.data_distillation.experiment.run import (
     run_seeds,
 )
 from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.page import write_report
@@ -44,6 +46,7 @@ def parse_args() -> argparse.Namespace:
     add_experiment_options(parser)
     add_trials(parser)
     add_stage_options(parser)
+    add_trust(parser)
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f'--rounds must be at least 1, got {args.rounds}')
@@ -201,7 +204,8 @@ def main() -> None:
     """Run the experiment, and print the comparison."""
     args = parse_args()
     try:
-        run(make_distillation(args), args)
+        with refusing_code(args.trust_checkpoint):
+            run(make_distillation(args), args)
     # ImportError: a config imports a module that is not there.
     except (StageError, ImportError, OSError, ValueError) as error:
         sys.exit(f'error: {error}')

@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import add_trust, make_parser
+from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
@@ -44,6 +45,7 @@ def parse_args() -> argparse.Namespace:
     )
     add_trainings(settings)
     add_sizes(settings)
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -179,12 +181,13 @@ def main() -> None:
     """Write the experiment, and print what was chosen."""
     args = vars(parse_args())
     out, detector = args.pop('out'), args.pop('detector')
+    refusing = refusing_code(args.pop('trust_checkpoint'))
     sources = Sources(
         **{name: args.pop(name) for name in Sources.__dataclass_fields__}
     )
     try:
         # Standard output is for what was chosen.
-        with quiet_screen(sys.stderr):
+        with refusing, quiet_screen(sys.stderr):
             lines = init_experiment(
                 out, detector, sources, ExperimentOptions(**args)
             )

@@ -4,6 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+# Loads checkpoints without looking for code in them.
+TRUST_FLAG = '--trust-checkpoint'
+
 
 def make_parser(
     description: str | None, argument_default: str | None = None
@@ -65,4 +68,17 @@ def add_custom_imports(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar='MODULE',
         help='modules that register selectors or filters of your own',
+    )
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add `--trust-checkpoint`.
+
+    Args:
+        parser: The parser of a tool that loads checkpoints.
+    """
+    parser.add_argument(
+        TRUST_FLAG,
+        action='store_true',
+        help='load checkpoints that could run code (docs/security.md)',
     )

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
+from .command_line import TRUST_FLAG
 from .inference.safe_loading import refusing_code
 from .quiet import QuietRunner, quiet_screen
 
@@ -29,7 +30,8 @@ CPU_OPTIONS = [
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 
-# This flag is added here: MMDetection's tools do not know it.
+# This flag and `TRUST_FLAG` are added here: MMDetection's tools do not know
+# them.
 DRY_RUN = '--dry-run'
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook', 'TuneHook'}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -73,7 +75,7 @@ def run_mmdet_tool(name: str) -> None:
             if launcher != 'none' and not torch.cuda.is_available():
                 during.enter_context(cpu_processes(launcher))
                 sys.argv += CPU_OPTIONS
-            during.enter_context(refusing_code())
+            during.enter_context(refusing_code(take_flag(TRUST_FLAG)))
             call_tool(load_mmdet_tool(name))
     except AnnotationStopped as stop:
         sys.exit(stop.exit_code)
@@ -85,15 +87,28 @@ def call_tool(tool: ModuleType) -> None:
     Args:
         tool: The module of the tool.
     """
-    is_dry_run = DRY_RUN in sys.argv
-    if is_dry_run:
-        sys.argv.remove(DRY_RUN)
+    is_dry_run = take_flag(DRY_RUN)
     args = tool.parse_args()
     sys.argv += work_dir_flag(args)
     if is_dry_run:
         check_annotates(args.config)
         sys.argv += ['--cfg-options', 'dry_run=True']
     tool.main()
+
+
+def take_flag(flag: str) -> bool:
+    """Remove a flag from the arguments of this process.
+
+    Args:
+        flag: The flag.
+
+    Returns:
+        Whether it was there.
+    """
+    is_there = flag in sys.argv
+    if is_there:
+        sys.argv.remove(flag)
+    return is_there
 
 
 def load_mmdet_tool(name: str) -> ModuleType:

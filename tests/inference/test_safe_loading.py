@@ -2,35 +2,41 @@
 
 import io
 import os
+import pickle
+import tarfile
 
 import numpy as np
 import pytest
 import torch
-from builders import Call
+from builders import Call, toy_detector_cfg
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import load_checkpoint
 
-from projects.data_distillation.inference.checkpoints import CheckpointError
+from projects.data_distillation.inference import safe_loading
+from projects.data_distillation.inference.checkpoints import (
+    CheckpointError,
+    load_teacher,
+)
 from projects.data_distillation.inference.safe_loading import (
     VARIABLE,
-    explain_refusal,
     refusing_code,
 )
 
+HOLDS_CODE = 'is refused, because it holds code, which would run while it'
 
-@pytest.fixture(autouse=True)
-def undo(monkeypatch):
-    """Take back what is set for the rest of the process."""
-    monkeypatch.setattr(
-        checkpoint, 'get_torch_safe_globals', checkpoint.get_torch_safe_globals
-    )
-    monkeypatch.setitem(os.environ, VARIABLE, '')
-    del os.environ[VARIABLE]
-    known = torch.serialization.get_safe_globals()
-    yield
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(known)
+
+@pytest.fixture(autouse=True, params=['new', 'old'])
+def torch_version(monkeypatch, request):
+    """Load as with PyTorch 2.6 and newer, and as with older ones."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if request.param == 'old':
+        # What they lack.
+        monkeypatch.setattr(safe_loading, 'KNOWS_GLOBALS', False)
+        for name in ('get', 'add', 'clear'):
+            monkeypatch.delattr(torch.serialization, f'{name}_safe_globals')
+        monkeypatch.setattr(checkpoint, 'TORCH_VERSION', '2.1.2')
 
 
 def load(file) -> dict:
@@ -38,9 +44,9 @@ def load(file) -> dict:
         return load_checkpoint(torch.nn.Linear(1, 1), str(file))
 
 
-def saved(file, extra: object):
+def saved(file, extra: object, **options):
     weights = torch.nn.Linear(1, 1).state_dict()
-    torch.save(dict(state_dict=weights, extra=extra), file)
+    torch.save(dict(state_dict=weights, extra=extra), file, **options)
     return file
 
 
@@ -73,19 +79,105 @@ def test_log_buffers_give_nothing_but_their_statistics(tmp_path, name):
         load(file)
 
 
-def test_user_may_trust_a_checkpoint(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(_use_new_zipfile_serialization=False),
+        *(dict(pickle_protocol=protocol) for protocol in (3, 4, 5)),
+    ],
+)
+def test_code_is_named_and_there_is_a_way_out(tmp_path, monkeypatch, options):
     made = tmp_path / 'made'
-    file = saved(tmp_path / 'old.pth', Call(open, str(made), 'w'))
-    # Without torch's advice, some of which is to let it run.
-    cause = r'Unsupported global: GLOBAL \S+ was not an allowed global by '
-    with pytest.raises(CheckpointError, match=f'{cause}default. If you trus'):
+    file = saved(
+        tmp_path / 'old.pth', Call(os.system, f'touch {made}'), **options
+    )
+    with pytest.raises(CheckpointError) as refused:
         load(file)
     assert not made.exists()
+    text = str(refused.value)
+    assert text.startswith(f'{file} {HOLDS_CODE} is loaded: it calls for `')
+    assert '.system`. ' in text
+    assert '--trust-checkpoint' in text
+    assert f'{VARIABLE}=0' in text
+    assert 'weights_only' not in text
 
-    monkeypatch.setenv(VARIABLE, '0')
-    load(file)
-
+    with refusing_code(is_trusted=True):
+        assert os.environ[VARIABLE] == '0'
+        torch.load(file, weights_only=False)
+    assert VARIABLE not in os.environ
     assert made.exists()
+    made.unlink()
+    monkeypatch.setenv(VARIABLE, '0')
+    with refusing_code():
+        torch.load(file, weights_only=False)
+    assert made.exists()
+
+
+@pytest.mark.parametrize('protocol', range(6))
+def test_pickle_of_nothing_but_code_is_called_that(tmp_path, protocol):
+    made, file = tmp_path / 'made', tmp_path / 'a.pth'
+    payload = Call(os.system, f'touch {made}')
+    file.write_bytes(pickle.dumps(payload, protocol=protocol))
+
+    with pytest.raises(CheckpointError, match=f'{HOLDS_CODE}.*system`') as e:
+        load(file)
+
+    assert not made.exists()
+    assert 'weights_only' not in str(e.value)
+
+
+def test_no_class_gets_another_method(tmp_path):
+    names = (None, dict(mean=HistoryBuffer.max))
+    file = saved(tmp_path / 'a.pth', Call(type, HistoryBuffer, state=names))
+    # As bytes, because pickle would not write it.
+    change = b'cmmengine.logging.history_buffer\nHistoryBuffer\n'
+    change += b'(N(dVmean\nI1\nstb.'
+    file.write_bytes(change)
+    mean = HistoryBuffer.mean
+
+    with pytest.raises(CheckpointError):
+        load(file)
+
+    assert HistoryBuffer.mean is mean
+
+
+def test_program_of_torch_script_is_not_run(tmp_path):
+    file = tmp_path / 'a.pth'
+    torch.jit.script(torch.nn.Linear(1, 1)).save(file)
+
+    with pytest.raises(CheckpointError, match='a program of TorchScript'):
+        load(file)
+
+
+def test_what_a_library_asks_for_is_not_unlimited(tmp_path):
+    made = tmp_path / 'made'
+    file = saved(tmp_path / 'a.pth', Call(open, str(made), 'w'))
+
+    with refusing_code(), pytest.raises(CheckpointError, match=HOLDS_CODE):
+        torch.load(file, weights_only=False, pickle_module=pickle)
+
+    assert not made.exists()
+
+
+def test_nothing_stays_behind(tmp_path):
+    before = torch.load
+    with refusing_code():
+        limited = torch.load
+        with refusing_code():
+            assert torch.load is limited
+        assert torch.load is limited
+    assert torch.load is before
+
+
+def test_other_teachers_and_what_detectors_load_are_checked(tmp_path):
+    made = tmp_path / 'made'
+    file = saved(tmp_path / 'a.pth', Call(open, str(made), 'w'))
+
+    with pytest.raises(CheckpointError, match=HOLDS_CODE):
+        load_teacher(toy_detector_cfg(), str(file))
+
+    assert not made.exists()
 
 
 def history() -> HistoryBuffer:
@@ -105,7 +197,14 @@ def test_log_buffers_and_numbers_of_both_numpy_versions_load(tmp_path, module):
     content = dict(
         state_dict=torch.nn.Linear(1, 1).state_dict(),
         meta=dict(numbers=numbers, array=np.ones(2, np.float32)),
-        message_hub=dict(loss=history()),
+        message_hub=dict(log_scalars=dict(loss=history())),
+        curve=OneCycleParamScheduler._annealing_cos,
+        dtype=torch.float16,
+        half=torch.nn.Parameter(torch.ones(2, dtype=torch.float16)),
+        device=torch.device('cpu'),
+        size=torch.Size([1]),
+        values=({1}, 1j, b'b', bytearray(b'c'), None, 'd', slice(1)),
+        empty=HistoryBuffer(),
     )
     torch.save(content, buffer, _use_new_zipfile_serialization=False)
     file = tmp_path / 'a.pth'
@@ -117,14 +216,51 @@ def test_log_buffers_and_numbers_of_both_numpy_versions_load(tmp_path, module):
 
     assert found['meta']['numbers'] == numbers
     assert found['meta']['array'].tolist() == [1, 1]
-    assert found['message_hub']['loss'].mean() == 2
-    assert found['message_hub']['loss'].statistics('max') == 2.5
+    loss = found['message_hub']['log_scalars']['loss']
+    assert loss.mean() == 2
+    assert loss.statistics('max') == 2.5
+    assert found['curve'] is OneCycleParamScheduler._annealing_cos
+    for name in ('dtype', 'device', 'size', 'values'):
+        assert found[name] == content[name]
+    assert torch.equal(found['half'], content['half'])
 
 
-def test_what_is_no_checkpoint_is_not_called_dangerous():
-    text = explain_refusal(
-        'Weights... WeightsUnpickler error: Unsupported operand 118'
-    )
+def test_file_that_is_open_loads(tmp_path):
+    buffer = io.BytesIO(b'some bytes before')
+    buffer.seek(0, io.SEEK_END)
+    saved(buffer, 1)
+    buffer.seek(17)
+    with refusing_code():
+        assert torch.load(buffer)['extra'] == 1
 
-    assert 'is not a checkpoint: Unsupported operand 118 Is it a web ' in text
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'<html>not found</html>',
+        b'version https://git-lfs.github.com/spec/v1\noid sha256:4d\n',
+        b'Not Found',
+        b'{"message": "Not Found"}',
+    ],
+)
+def test_what_is_no_checkpoint_is_not_called_dangerous(tmp_path, content):
+    file = tmp_path / 'a.pth'
+    file.write_bytes(content)
+
+    with pytest.raises(CheckpointError) as refused:
+        load(file)
+
+    text = str(refused.value)
+    assert text.startswith(f'{file} is not a checkpoint. Is it empty, a web ')
     assert 'trust' not in text
+
+
+def test_tar_file_is_not_unpacked(tmp_path):
+    file = tmp_path / 'a.pth'
+    with tarfile.open(file, 'w') as tar:
+        for name in ('storages', 'tensors', 'pickle'):
+            tar.addfile(tarfile.TarInfo(name))
+
+    with pytest.raises((CheckpointError, RuntimeError)):
+        load(file)

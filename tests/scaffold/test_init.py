@@ -2,15 +2,17 @@
 
 import json
 import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
-from builders import CLASSES, ROOT
+from builders import CLASSES, ROOT, Call, toy_detector_cfg
 from mmengine.config import Config
 
 from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
@@ -32,6 +34,7 @@ from projects.data_distillation.scaffold.init import (
 )
 from projects.data_distillation.scaffold.plan import (
     MIN_IMAGES_SEEN,
+    RATIO,
     RECIPES,
     Data,
     Images,
@@ -1021,4 +1024,27 @@ def test_detector_that_cannot_be_built_is_refused(sources, tmp_path):
         )
 
     assert detector.cfg.model.neck.num_outs == 'x'
+    assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.slow
+def test_code_in_what_the_detector_loads_is_not_run(sources, tmp_path):
+    made, evil = tmp_path / 'made', tmp_path / 'evil.pth'
+    evil.write_bytes(pickle.dumps(Call(os.system, f'touch {made}')))
+    base = tmp_path / 'ld.py'
+    base.write_text(
+        "_base_ = 'mmdet::ld/ld_r18-gflv1-r101_fpn_1x_coco.py'\n"
+        f'model = dict(teacher_ckpt={str(evil)!r}, teacher_config='
+        f'dict(_delete_=True, model={toy_detector_cfg()}))\n'
+    )
+
+    with pytest.raises(CheckpointError, match='evil.pth is refused, because'):
+        init_experiment(
+            tmp_path / 'new',
+            str(base),
+            Sources(**sources),
+            ExperimentOptions(ratio=RATIO, from_scratch=True),
+        )
+
+    assert not made.exists()
     assert not (tmp_path / 'new').exists()

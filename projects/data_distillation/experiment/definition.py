@@ -13,6 +13,7 @@ from ..annotation.annotation_hook import AnnotationHook
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.detection_hook import DetectionHook
 from ..inference.checkpoints import CheckpointError, check_weights
+from ..inference.safe_loading import refusing_code
 from .names import PSEUDO_LABELS
 
 
@@ -85,8 +86,9 @@ class Experiment:
 
     def _check_student_can_teach(self) -> None:
         """Check that annotation can load the student's weights."""
-        teacher = MODELS.build(self.load('annotate').model.module)
-        student = MODELS.build(self.load('student').model)
+        with refusing_code():
+            teacher = MODELS.build(self.load('annotate').model.module)
+            student = MODELS.build(self.load('student').model)
         try:
             check_weights(teacher, student.state_dict())
         except CheckpointError as error:

@@ -11,12 +11,18 @@ from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
+from .errors import CheckpointError
+from .safe_loading import refusing_code
+
+__all__ = [
+    'CheckpointError',
+    'check_checkpoint_classes',
+    'check_weights',
+    'load_teacher',
+]
+
 # How many weights that do not fit are named in the message.
 NUM_NAMED = 5
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that must not be used; the message says why."""
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -66,7 +72,8 @@ def load_teacher(module: dict, file: str) -> nn.Module:
 
     Raises:
         TypeError: If `module` is not a config.
-        CheckpointError: If the weights do not fit the detector.
+        CheckpointError: If the weights do not fit the detector, or the file
+            could run code.
     """
     if not isinstance(module, dict):
         raise TypeError(
@@ -74,8 +81,9 @@ def load_teacher(module: dict, file: str) -> nn.Module:
             'detector, unless `module` of MultiViewTTA is one too, got '
             f'{type(module).__name__}'
         )
-    teacher = MODELS.build(module)
-    checkpoint = load_checkpoint(teacher, file, map_location='cpu')
+    with refusing_code():
+        teacher = MODELS.build(module)
+        checkpoint = load_checkpoint(teacher, file, map_location='cpu')
     check_weights(teacher, checkpoint.get('state_dict', checkpoint))
     teacher.checkpoint_meta = checkpoint.get('meta', {})
     return teacher

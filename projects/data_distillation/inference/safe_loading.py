@@ -1,123 +1,273 @@
-"""Keeps checkpoints from running code while they are loaded.
+"""Keeps checkpoints from running code while they are loaded, or later.
 
 A checkpoint is a pickle, which can run any code. PyTorch can limit what it
 reads to weights and plain values. But MMEngine reads a file that is refused
 again without this limit, and it allows `getattr`, which gives a checkpoint
-access to all of Python.
+access to all of Python. Then it acts on some of the plain values.
 """
 
 import os
+import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from pickle import UnpicklingError
+from typing import BinaryIO, cast
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.runner import checkpoint
 from mmengine.utils import digit_version
 
-from .checkpoints import CheckpointError
+from ..command_line import TRUST_FLAG
+from . import restricted_pickle
+from .checkpoint_fields import without_orders
+from .errors import CheckpointError
+from .restricted_pickle import CodeError, mmengine_globals
 
-# If this environment variable is true, PyTorch reads nothing but weights,
-# whatever arguments it is called with.
+# If this environment variable is 0, checkpoints are loaded unchecked. PyTorch
+# has the variable too: if it is true, PyTorch reads nothing but weights.
 VARIABLE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-# What the log buffers in MMEngine's checkpoints look up by name.
-STATISTICS = ('min', 'max', 'mean', 'current')
-# The beginnings of the causes that are about code.
-REFUSED = ('Unsupported global', 'Unsupported class', 'it looks up')
-# The modules in which NumPy 1 and NumPy 2 have the same functions.
-NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
+WAY_OUT = (
+    f'If you trust whoever made it, add {TRUST_FLAG} to the command, or put '
+    f'{VARIABLE}=0 before it'
+)
+# Since this version, PyTorch can be told what to allow besides weights.
+KNOWS_GLOBALS = digit_version(torch.__version__) >= digit_version('2.6.0')
+# What PyTorch raises where a file is no pickle, or asks for code.
+UNREADABLE = (
+    UnpicklingError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
+File = str | os.PathLike | BinaryIO
+Load = Callable[..., object]
 
 
 @contextmanager
-def refusing_code() -> Iterator[None]:
-    """Refuse checkpoints that hold more than weights and plain values.
+def refusing_code(is_trusted: bool = False) -> Iterator[None]:
+    """Let `torch.load` refuse more than weights and plain values.
 
-    The limit stays for the rest of this process. Checkpoints are loaded
-    without it if the user has set `VARIABLE` to 0, or if PyTorch is older than
-    2.6, which cannot read MMEngine's own checkpoints with the limit.
+    What MMEngine would act on is taken from the checkpoints too. Checkpoints
+    are loaded unchecked if the user has set `VARIABLE` to 0.
+
+    Args:
+        is_trusted: Whether checkpoints are loaded unchecked, also in the
+            processes that this one starts.
 
     Yields:
-        Nothing.
-
-    Raises:
-        CheckpointError: If a checkpoint is refused.
+        Nothing. `torch.load` raises `CheckpointError` instead of running
+        code.
     """
-    if digit_version(torch.__version__) >= digit_version('2.6.0'):
-        os.environ.setdefault(VARIABLE, '1')
-        torch.serialization.add_safe_globals(safe_globals())
-        # MMEngine's own list would allow `getattr` too.
-        checkpoint.get_torch_safe_globals = list
+    with ExitStack() as during:
+        if is_trusted:
+            during.enter_context(environment_variable('0'))
+        if os.environ.get(VARIABLE) != '0':
+            during.enter_context(checked_loading())
+        yield
+
+
+@contextmanager
+def checked_loading() -> Iterator[None]:
+    """Replace `torch.load`, unless it is replaced already."""
+    load = torch.load
+    if getattr(load, 'func', None) is not load_data:
+        torch.load = partial(load_data, load)
     try:
         yield
-    except UnpicklingError as error:
-        raise CheckpointError(explain_refusal(str(error))) from None
+    finally:
+        torch.load = load
 
 
-def explain_refusal(message: str) -> str:
-    """Explain to a user why PyTorch refused a checkpoint, and what to do.
+@contextmanager
+def environment_variable(value: str | None) -> Iterator[None]:
+    """Set `VARIABLE`, or remove it.
 
     Args:
-        message: The message of PyTorch, of which only the cause is kept.
+        value: The value; None to remove it.
     """
-    cause = message.rpartition('WeightsUnpickler error: ')[2].strip()
-    cause = cause.splitlines()[0].partition(' Please use')[0]
-    if not cause.startswith(REFUSED):
-        return (
-            f'the file to load is not a checkpoint: {cause} Is it a web '
-            'page, or a Git LFS pointer, instead of the file itself?'
-        )
-    return (
-        'the checkpoint to load is refused, because it holds more than '
-        f'weights and could run code: {cause} If you trust whoever made it, '
-        f'put {VARIABLE}=0 before the command: '
-        f'`{VARIABLE}=0 python tools/test.py ...`'
-    )
+    before = os.environ.pop(VARIABLE, None)
+    if value is not None:
+        os.environ[VARIABLE] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
-def safe_globals() -> list[Callable | tuple[Callable, str]]:
-    """List what a checkpoint may call besides what PyTorch itself allows.
+def load_data(
+    load: Load,
+    f: File,
+    map_location: object = None,
+    pickle_module: object = None,
+    *,
+    weights_only: bool | None = None,
+    **kwargs: object,
+) -> object:
+    """Load a checkpoint as `torch.load` does, if it is data.
+
+    Args:
+        load: PyTorch's own function.
+        f: The file.
+        map_location: Where the weights go.
+        pickle_module: It is not used.
+        weights_only: It is not used.
+        **kwargs: The other arguments of `torch.load`.
 
     Returns:
-        The functions and classes that MMEngine's checkpoints need, whether
-        NumPy 1 or NumPy 2 has written them. Some come with the name that the
-        checkpoint has for them.
-    """
-    numpy_core = np._core if hasattr(np, '_core') else np.core
-    functions = (
-        numpy_core.multiarray._reconstruct,
-        numpy_core.multiarray.scalar,
-    )
-    codes = np.typecodes['AllInteger'] + np.typecodes['Float'] + '?'
-    return [
-        HistoryBuffer,
-        (look_up_statistic, 'builtins.getattr'),
-        slice,
-        np.ndarray,
-        np.dtype,
-        *{type(np.dtype(code)) for code in codes},
-        *(
-            (function, f'{module}.{function.__name__}')
-            for function in functions
-            for module in NUMPY_MODULES
-        ),
-    ]
-
-
-def look_up_statistic(owner: object, name: str) -> Callable:
-    """Look up a statistic of a log buffer.
-
-    A checkpoint calls this function where it asks for `getattr`.
-
-    Args:
-        owner: The object that the checkpoint looks into.
-        name: The name that it looks up.
+        The content, without what MMEngine would act on.
 
     Raises:
-        UnpicklingError: If the owner is not a log buffer, or the name is not
-            one of `STATISTICS`.
+        CheckpointError: If the file could run code, or is no checkpoint.
     """
-    if owner is not HistoryBuffer or name not in STATISTICS:
-        raise UnpicklingError(f'it looks up {name!r} of {owner!r}.')
-    return getattr(HistoryBuffer, name)
+    limited = load_with_torch if KNOWS_GLOBALS else load_with_pickle
+    start = tell(f)
+    try:
+        content = limited(load, f, map_location=map_location, **kwargs)
+    except UNREADABLE as error:
+        seek(f, start)
+        raise CheckpointError(explain_refusal(f, load, error)) from None
+    except RuntimeError as error:
+        if 'TorchScript' not in str(error):
+            raise
+        raise CheckpointError(
+            f'{name_of(f)} is refused: it is a program of TorchScript, and '
+            'no checkpoint. Load the checkpoint that it was made of'
+        ) from None
+    is_file = isinstance(f, str | os.PathLike)
+    folder = Path(cast(str, f)).resolve().parent if is_file else None
+    without_orders(content, folder)
+    return content
+
+
+def load_with_torch(load: Load, f: File, **kwargs: object) -> object:
+    """Load a file within PyTorch's own limit.
+
+    Args:
+        load: PyTorch's own function.
+        f: The file.
+        **kwargs: The other arguments of `torch.load`.
+    """
+    known = torch.serialization.get_safe_globals()
+    try:
+        # MMEngine's own list has `getattr`.
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(
+            [
+                *(each for each in known if each is not getattr),
+                *((each, name) for name, each in mmengine_globals().items()),
+            ]
+        )
+        return load(f, weights_only=True, **kwargs)
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(known)
+
+
+def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
+    """Load a file with the limit of this project, in any PyTorch.
+
+    Args:
+        load: PyTorch's own function.
+        f: The file.
+        **kwargs: The other arguments of `torch.load`.
+
+    Raises:
+        CodeError: If it could run code.
+    """
+    with environment_variable(None), pickles_alone():
+        return load(
+            f, pickle_module=restricted_pickle, weights_only=False, **kwargs
+        )
+
+
+@contextmanager
+def pickles_alone() -> Iterator[None]:
+    """Let `torch.load` neither run TorchScript nor unpack tar files."""
+
+    def refuse_script(*args: object, **kwargs: object) -> None:
+        raise RuntimeError('TorchScript')
+
+    def refuse_tar(*args: object, **kwargs: object) -> None:
+        raise tarfile.TarError
+
+    load_script, open_tar = torch.jit.load, tarfile.open
+    torch.jit.load = refuse_script
+    tarfile.open = refuse_tar  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.jit.load, tarfile.open = load_script, open_tar
+
+
+def tell(f: File) -> int:
+    """Return the position in a file that is open; 0 for a path."""
+    return 0 if isinstance(f, str | os.PathLike) else f.tell()
+
+
+def seek(f: File, position: int) -> None:
+    """Set the position in a file, if it is open."""
+    if not isinstance(f, str | os.PathLike):
+        f.seek(position)
+
+
+def name_of(f: File) -> str:
+    """Return how messages call a file."""
+    is_path = isinstance(f, str | os.PathLike)
+    return os.fspath(cast(str, f)) if is_path else 'the checkpoint to load'
+
+
+def explain_refusal(f: File, load: Load, error: Exception) -> str:
+    """Explain to a user why a file is refused, and what to do.
+
+    Args:
+        f: The file.
+        load: PyTorch's own function.
+        error: What was raised when it was loaded. PyTorch's messages are not
+            passed on, because they advise to load without the limit.
+    """
+    found = refusal_of_this_project(f, load, error)
+    if isinstance(found, CodeError):
+        return (
+            f'{name_of(f)} is refused, because it holds code, which would run '
+            f'while it is loaded: {found}. Weights and plain values need no '
+            f'code. {WAY_OUT}'
+        )
+    if found is None:
+        return (
+            f'{name_of(f)} is refused, because PyTorch cannot check whether '
+            'it holds code. Load it where it was made, and save it by '
+            f'`torch.save(content, file)`. {WAY_OUT}'
+        )
+    return (
+        f'{name_of(f)} is not a checkpoint. Is it empty, a web page, or a Git '
+        'LFS pointer, instead of the file itself?'
+    )
+
+
+def refusal_of_this_project(
+    f: File, load: Load, error: Exception
+) -> Exception | None:
+    """Find out why this project's own limit refuses a file.
+
+    Args:
+        f: The file.
+        load: PyTorch's own function.
+        error: What was raised when it was loaded.
+
+    Returns:
+        What is raised, which is a `CodeError` if the file could run code;
+        None if it does not refuse the file.
+    """
+    if isinstance(error, CodeError):
+        return error
+    try:
+        load_with_pickle(load, f, map_location='cpu')
+    # What is no pickle can raise anything.
+    except Exception as found:
+        return found
+    return None

@@ -16,6 +16,8 @@ from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
 from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
+from ..inference.checkpoints import CheckpointError
+from ..inference.safe_loading import refusing_code
 from ..text import format_error
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
@@ -236,19 +238,21 @@ def check_stages(folder: Path) -> None:
 
     Raises:
         DetectorError: If the detector cannot be built, or its pipeline fails.
+        CheckpointError: If a checkpoint that it loads could run code.
         ValueError, FileNotFoundError: If the data cannot be used.
     """
     Experiment(folder, ('teacher', 'student', 'supervised_long')).check()
     cfg = Config.fromfile(folder / 'teacher.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     try:
-        MODELS.build(cfg.model)
+        with refusing_code():
+            MODELS.build(cfg.model)
         DATASETS.build(cfg.train_dataloader.dataset)[0]
         DATASETS.build(cfg.test_dataloader.dataset)[0]
         if (folder / 'oracle.py').is_file():
             oracle = Config.fromfile(folder / 'oracle.py')
             DATASETS.build(oracle.train_dataloader.dataset)
-    except CocoError:
+    except (CocoError, CheckpointError):
         raise
     # The detector of somebody else may raise anything.
     except Exception as error:

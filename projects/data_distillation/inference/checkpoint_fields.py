@@ -1,0 +1,267 @@
+"""Takes from a checkpoint the values that make MMEngine act.
+
+MMEngine does what some plain values in a checkpoint say when a training
+resumes: it runs one as Python code, and deletes or publishes the files that
+others name. docs/security.md lists them all.
+"""
+
+import numbers
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+
+from .errors import CheckpointError
+
+# What a training that resumes counts with, by the part of the checkpoint.
+INTEGERS = {
+    'meta': ('epoch', 'iter', 'seed'),
+    'runtime_info': ('sampler_seed',),
+}
+# What MMEngine sets anew before it resumes. It would write the text of the
+# config into the next checkpoints, from which its inferencers run it.
+SET_ANEW = ('cfg', 'last_ckpt')
+CHANGED = 'MMEngine writes no such checkpoint; ask its maker for another'
+HUB_PARTS = ('log_scalars', 'runtime_info', 'resumed_keys')
+
+
+def without_orders(content: object, folder: Path | None) -> None:
+    """Change a checkpoint so that its values no longer make MMEngine act.
+
+    Args:
+        content: The content of the checkpoint, of which only weights and
+            plain values were loaded. It is changed in place. If it is no
+            dictionary, MMEngine refuses it.
+        folder: The folder of the file; None if it has none.
+
+    Raises:
+        CheckpointError: If a value has a type that MMEngine does not write.
+    """
+    changes: dict[str, Callable[[object], object]] = {
+        'meta': checked_meta,
+        'message_hub': lambda hub: checked_hub(hub, folder),
+        'param_schedulers': plain_states,
+    }
+    if not isinstance(content, dict):
+        return
+    for name, change in changes.items():
+        # A file of weights alone may have a weight of this name.
+        if name in content and not isinstance(content[name], torch.Tensor):
+            content[name] = change(content[name])
+
+
+def items_of(content: dict) -> list[tuple]:
+    """List the items of a dictionary, whose methods a pickle can replace."""
+    return [(key, content[key]) for key in content]
+
+
+def plain_dict(value: object, name: str) -> dict:
+    """Return a copy of a dictionary, with the methods of its class.
+
+    Args:
+        value: The dictionary.
+        name: Where it is in the checkpoint.
+
+    Raises:
+        CheckpointError: If it is no dictionary.
+    """
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            f'`{name}` of the checkpoint must be a dictionary, got '
+            f'{type(value).__name__}: {CHANGED}'
+        )
+    return dict(items_of(value))
+
+
+def checked_meta(value: object) -> dict:
+    """Return the `meta` of a checkpoint without the config to run.
+
+    Args:
+        value: The `meta`.
+    """
+    meta = plain_dict(value, 'meta')
+    check_integers(meta, 'meta')
+    if 'config' in meta:
+        # MMEngine compares its `gpu_ids`, which no config of 3.x has.
+        print_log(
+            '`config` in the `meta` of the checkpoint is left out, because '
+            'MMEngine would run it as Python code',
+            'current',
+        )
+        del meta['config']
+    return meta
+
+
+def checked_hub(value: object, folder: Path | None) -> dict:
+    """Return the message hub of a checkpoint, with no file of others.
+
+    Args:
+        value: The state of the message hub.
+        folder: The folder of the checkpoint; None if it has none.
+    """
+    hub = plain_dict(value, 'message_hub')
+    for part in HUB_PARTS:
+        hub[part] = plain_dict(hub.get(part, {}), f'message_hub.{part}')
+    info = hub['runtime_info']
+    check_integers(info, 'runtime_info')
+    for key in SET_ANEW:
+        info.pop(key, None)
+    for key in list(info):
+        if is_named(key, 'best_score'):
+            check_number(key, info[key])
+        elif is_named(key, 'best_ckpt'):
+            keep_own(info, key, own_best(info[key], folder))
+        elif key == 'keep_ckpt_ids':
+            keep_own(info, key, own_numbers(info[key], folder))
+    # A key that is left out must not be kept by name either.
+    known = {*hub['log_scalars'], *info}
+    hub['resumed_keys'] = {
+        key: value
+        for key, value in hub['resumed_keys'].items()
+        if key in known
+    }
+    return hub
+
+
+def is_named(key: object, name: str) -> bool:
+    """Return whether a key is a name, or begins with it and `_`."""
+    return isinstance(key, str) and (key == name or key.startswith(f'{name}_'))
+
+
+def keep_own(info: dict, key: str, value: object) -> None:
+    """Keep the files that a training may delete, or say that they stay.
+
+    Args:
+        info: The information of the message hub. It is changed in place.
+        key: The name of the files.
+        value: The files that are of this training; None if some are not.
+    """
+    if value is None and info[key]:
+        print_log(
+            f'`{key}` of the checkpoint is left out: if the training '
+            f'continues, it deletes no {info[key]!r:.200}, which is not in '
+            'the work folder of the checkpoint',
+            'current',
+        )
+    if value is None:
+        del info[key]
+    else:
+        info[key] = value
+
+
+def is_work_folder(folder: Path | None) -> bool:
+    """Return whether MMEngine has trained in a folder."""
+    return folder is not None and (folder / 'last_checkpoint').is_file()
+
+
+def own_best(path: object, folder: Path | None) -> str | None:
+    """Return the best checkpoint of the training that wrote a checkpoint.
+
+    Args:
+        path: The path in the checkpoint.
+        folder: The folder of the checkpoint; None if it has none.
+
+    Returns:
+        The path in this folder, because it may have been moved since; None
+        if there is no such file, or it has no name of a best checkpoint.
+    """
+    if not isinstance(path, str) or not is_work_folder(folder):
+        return None
+    file = Path(folder or '') / Path(path).name
+    is_best = file.name.startswith('best_') and file.suffix == '.pth'
+    return str(file) if is_best and file.is_file() else None
+
+
+def own_numbers(values: object, folder: Path | None) -> list[int] | None:
+    """Return the numbers of the checkpoints that a training has kept.
+
+    Args:
+        values: The numbers in the checkpoint.
+        folder: The folder of the checkpoint; None if it has none.
+
+    Returns:
+        The numbers; None if they are none, or the checkpoint is not in the
+        work folder of its training.
+    """
+    if not isinstance(values, list) or not is_work_folder(folder):
+        return None
+    return values if all(map(is_integer, values)) else None
+
+
+def is_integer(value: object) -> bool:
+    """Return whether a value is an integer, and not negative."""
+    return (
+        isinstance(value, numbers.Integral)
+        and not isinstance(value, bool)
+        and int(value) >= 0
+    )
+
+
+def check_integers(values: Mapping, part: str) -> None:
+    """Check the integers in a part of a checkpoint.
+
+    Args:
+        values: The values by name. A name may be missing or None.
+        part: The name of the part.
+
+    Raises:
+        CheckpointError: If one is not an integer, or negative.
+    """
+    for name in INTEGERS[part]:
+        value = values.get(name)
+        if value is not None and not is_integer(value):
+            raise CheckpointError(
+                f'`{name}` in `{part}` of the checkpoint must be an integer '
+                f'of at least 0, got {value!r:.80}: {CHANGED}'
+            )
+
+
+def check_number(name: str, value: object) -> None:
+    """Check a number in the message hub of a checkpoint.
+
+    Args:
+        name: Its name.
+        value: The number.
+
+    Raises:
+        CheckpointError: If it is no number.
+    """
+    if not isinstance(value, numbers.Number | np.generic | torch.Tensor):
+        raise CheckpointError(
+            f'`{name}` in the message hub of the checkpoint must be a '
+            f'number, got {value!r:.80}: {CHANGED}'
+        )
+
+
+def plain_states(value: object) -> object:
+    """Return the states of all schedulers with nothing but plain values.
+
+    Args:
+        value: A list of states, or several by the name of the optimizer.
+    """
+    if isinstance(value, dict):
+        return {name: plain_states(each) for name, each in items_of(value)}
+    if not isinstance(value, list):
+        raise CheckpointError(
+            '`param_schedulers` of the checkpoint must be a list, got '
+            f'{type(value).__name__}: {CHANGED}'
+        )
+    return [plain_state(state) for state in value]
+
+
+def plain_state(state: object) -> dict:
+    """Return the state of a scheduler with nothing but plain values.
+
+    MMEngine makes each value an attribute of the scheduler. Functions stay
+    those that the config asks for.
+
+    Args:
+        state: The state.
+    """
+    return {
+        name: value
+        for name, value in plain_dict(state, 'param_schedulers').items()
+        if name != 'optimizer' and not callable(value)
+    }

@@ -1,0 +1,159 @@
+"""Unpickles weights and plain values, and nothing that is code.
+
+`torch.load` takes this module as its `pickle_module`, in every version of
+PyTorch. PyTorch's own limit, `weights_only`, knows only since 2.6 what
+MMEngine's checkpoints hold besides weights.
+"""
+
+import _codecs
+import builtins
+import pickle
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleParamScheduler
+
+# What MMEngine's checkpoints look up by name: the statistics of log buffers,
+# and the curves of a scheduler.
+ATTRIBUTES: dict[object, tuple[str, ...]] = {
+    HistoryBuffer: ('min', 'max', 'mean', 'current'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
+# The modules in which NumPy 1 and NumPy 2 have the same functions.
+NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
+BUILTINS = ('set', 'frozenset', 'bytearray', 'complex', 'slice')
+# What a checkpoint may set the state of. With others, it could replace
+# methods of a class.
+WITH_STATE = (OrderedDict, HistoryBuffer, np.ndarray, np.dtype)
+
+
+class CodeError(UnpicklingError):
+    """A pickle asks for code; the message names it."""
+
+
+def look_up_attribute(owner: object, name: str) -> Callable:
+    """Look up one of `ATTRIBUTES`.
+
+    A checkpoint calls this function where it asks for `getattr`.
+
+    Args:
+        owner: The object that the checkpoint looks into.
+        name: The name that it looks up.
+
+    Raises:
+        CodeError: If it is none of `ATTRIBUTES`.
+    """
+    names = ATTRIBUTES.get(owner, ()) if isinstance(owner, type) else ()
+    if name not in names:
+        raise CodeError(f'it looks up {name!r} of {owner!r}')
+    return getattr(owner, name)
+
+
+def mmengine_globals() -> dict[str, Callable]:
+    """List what MMEngine's checkpoints call besides what PyTorch allows.
+
+    Returns:
+        The functions and classes by the names that checkpoints have for
+        them, whether NumPy 1 or NumPy 2 has written them.
+    """
+    numpy_core = np._core if hasattr(np, '_core') else np.core
+    codes = np.typecodes['AllInteger'] + np.typecodes['Float'] + '?'
+    classes = [
+        *(HistoryBuffer, OneCycleParamScheduler, slice, np.ndarray, np.dtype),
+        bytes,  # Of arrays without elements.
+        *{type(np.dtype(code)) for code in codes},
+    ]
+    functions = {
+        f'{module}.{name}': getattr(numpy_core.multiarray, name)
+        for name in ('_reconstruct', 'scalar')
+        for module in NUMPY_MODULES
+    }
+    return {
+        'builtins.getattr': look_up_attribute,
+        **{f'{each.__module__}.{each.__qualname__}': each for each in classes},
+        **functions,
+    }
+
+
+def torch_globals() -> dict[str, object]:
+    """List what checkpoints of weights and plain values call themselves."""
+    rebuild = ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_parameter')
+    dtypes = {
+        str(value): value
+        for value in vars(torch).values()
+        if isinstance(value, torch.dtype)
+    }
+    return {
+        'collections.OrderedDict': OrderedDict,
+        'collections.Counter': Counter,
+        '_codecs.encode': _codecs.encode,
+        'torch.Size': torch.Size,
+        'torch.device': torch.device,
+        'torch.storage.UntypedStorage': torch.UntypedStorage,
+        **dtypes,
+        **{f'torch._utils.{n}': getattr(torch._utils, n) for n in rebuild},
+        **{f'builtins.{name}': getattr(builtins, name) for name in BUILTINS},
+    }
+
+
+def allowed_globals() -> Mapping[str, object]:
+    """List by name all that `Unpickler` lets a pickle look up."""
+    return {**torch_globals(), **mmengine_globals()}
+
+
+# The implementation in C calls no method that could check a state.
+PythonUnpickler: Any = pickle._Unpickler
+
+
+class Unpickler(PythonUnpickler):
+    """Reads a pickle that asks for nothing but `allowed_globals`."""
+
+    dispatch = dict(PythonUnpickler.dispatch)
+
+    def find_class(self, module: str, name: str) -> object:
+        """Return what a pickle asks for.
+
+        Args:
+            module: The name of the module.
+            name: The name within the module.
+
+        Raises:
+            CodeError: If it is not allowed.
+        """
+        module = {'__builtin__': 'builtins'}.get(module, module)
+        full_name = f'{module}.{name}'
+        allowed = allowed_globals()
+        if full_name not in allowed:
+            raise CodeError(f'it calls for `{full_name}`')
+        return allowed[full_name]
+
+    def load_build(self) -> None:
+        """Set the state of an object.
+
+        Raises:
+            CodeError: If the object is none that has a state to set.
+        """
+        owner = self.stack[-2]
+        if not isinstance(owner, WITH_STATE):
+            raise CodeError(f'it changes `{owner!r}`')
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def load(file: BinaryIO, **kwargs: object) -> object:
+    """Read one pickle of a file.
+
+    Args:
+        file: The file.
+        **kwargs: The other arguments of `pickle.Unpickler`.
+
+    Raises:
+        CodeError: If the pickle asks for code.
+    """
+    return Unpickler(file, **kwargs).load()
