@@ -19,6 +19,7 @@ from .annotation.annotation_hook import AnnotationHook
 from .annotation.dataset import UnlabeledDataset
 from .annotation.detection_hook import DetectionHook
 from .annotation.sampler import PendingSampler
+from .coco.class_metric import MendedCocoMetric
 from .detections.store import DetectionStore
 from .inference.tta import MultiViewTTA
 from .merging.fusion import WBFMerger
@@ -55,6 +56,7 @@ __all__ = [
     'IgnoreRegionsHook',
     'MatchedSelector',
     'MaxCornerSpread',
+    'MendedCocoMetric',
     'MinSide',
     'MinViews',
     'MultiViewTTA',
