@@ -133,7 +133,17 @@ def test_log_counts_other_files_once(tmp_path, capsys):
         unlabeled(tmp_path)
 
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith(f'{tmp_path}: 1 images; 1 other files are left out')
+    assert line.endswith(
+        f'{tmp_path}: 1 images; 1 other files (hidden, or with another '
+        'suffix) are left out'
+    )
+
+
+def test_folder_of_hidden_images_only_is_refused(tmp_path):
+    (tmp_path / '.a.png').touch()
+
+    with pytest.raises(ValueError, match='none of its 1 files .* are hidden'):
+        unlabeled(tmp_path)
 
 
 def test_linked_folders_are_searched_once(tmp_path):

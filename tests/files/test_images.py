@@ -2,15 +2,19 @@
 
 import os
 
+import cv2
 import numpy as np
 import pytest
 from bad_images import encoded, photo
 from builders import run
 
 from projects.data_distillation.files.images import (
+    IMAGE_SUFFIXES,
     ImageError,
     check_whole,
     decode,
+    list_image_names,
+    walk_files,
 )
 
 FORMATS = [
@@ -55,6 +59,83 @@ def test_changed_jpeg_that_opencv_decodes_is_refused():
     assert decode(changed).shape == (96, 128, 3)
     with pytest.raises(ImageError, match='^damaged: Corrupt JPEG data'):
         check_whole(changed)
+
+
+@pytest.mark.parametrize(
+    'hidden',
+    [
+        '._a.jpg',
+        '.a.jpg',
+        '.ipynb_checkpoints/a-checkpoint.jpg',
+        'sub/.thumbnails/a.jpg',
+        '__MACOSX/a.jpg',
+        'sub/__MACOSX/sub/._a.jpg',
+    ],
+)
+def test_what_is_hidden_is_no_image(tmp_path, hidden):
+    folder = tmp_path / '.hidden'
+    for name in ('a.jpg', 'sub/b.JPG', hidden):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+    assert list_image_names(folder) == ['a.jpg', 'sub/b.JPG']
+    assert len(list(walk_files(folder, with_hidden=True))) == 3
+
+
+# All that the documentation of `cv2.imread` names, and `.jfif`.
+@pytest.mark.parametrize(
+    'suffix',
+    [
+        'bmp',
+        'dib',
+        'jpeg',
+        'jpg',
+        'jpe',
+        'jp2',
+        'png',
+        'webp',
+        'avif',
+        'pbm',
+        'pgm',
+        'ppm',
+        'pnm',
+        'pam',
+        'pfm',
+        'sr',
+        'ras',
+        'tif',
+        'tiff',
+        'hdr',
+        'pic',
+        'gif',
+    ],
+)
+def test_suffix_of_each_format_that_opencv_decodes_is_found(suffix):
+    assert f'.{suffix}' in IMAGE_SUFFIXES
+    if not cv2.haveImageWriter(f'a.{suffix}'):
+        return
+    gray = np.full((1, 1), 90, np.uint8)
+    color = np.dstack([gray] * 3)
+    for image in (color, gray, np.float32(color)):
+        done, content = try_to_encode(suffix, image)
+        if done:
+            assert decode(content.tobytes()).shape == (1, 1, 3)
+            return
+
+
+def test_image_without_colors_is_refused():
+    _, content = try_to_encode('pfm', np.ones((2, 2), np.float32))
+
+    with pytest.raises(ImageError, match='OpenCV cannot decode it'):
+        decode(content.tobytes())
+
+
+def try_to_encode(suffix: str, image: np.ndarray) -> tuple:
+    """Encode an image; some formats take only numbers of one kind."""
+    try:
+        return cv2.imencode(f'.{suffix}', image)
+    except cv2.error:
+        return False, None
 
 
 # With 1 GB more than what is in use.

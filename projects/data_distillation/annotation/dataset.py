@@ -15,6 +15,7 @@ from ..files.images import (
     ImageError,
     as_utf8,
     decode,
+    list_image_names,
     read_image_file,
     walk_files,
 )
@@ -33,7 +34,8 @@ class UnlabeledDataset(BaseDetDataset):
         ann_file: A COCO file, of which only `images` is read (`id` and
             `file_name`). With `''`, the data set has every image below
             `data_prefix['img']`, at any depth, whose suffix is one of
-            `IMAGE_SUFFIXES` in upper or lower case. Of these, images with a
+            `IMAGE_SUFFIXES` in upper or lower case, and that is not hidden
+            (see `walk_files`). Of these, images with a
             name that no COCO file may have (see `find_name_error`) are
             listed as unreadable.
         **kwargs: The arguments of `BaseDetDataset`: `data_prefix`, a
@@ -154,7 +156,8 @@ def list_images(folder: Path) -> list[dict]:
 
     Returns:
         `dict(id=None, file_name=RELATIVE_PATH)` per image, sorted by name.
-        Files of other kinds are left out, and the log says how many.
+        Hidden files and files of other kinds are left out, and the log says
+        how many.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -165,22 +168,18 @@ def list_images(folder: Path) -> list[dict]:
         raise FileNotFoundError(
             f'folder of unlabeled images not found: {folder}'
         )
-    files = list(walk_files(folder))
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in files
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    )
+    names = list_image_names(folder)
+    num_files = sum(1 for _ in walk_files(folder, with_hidden=True))
     if not names:
         raise ValueError(
-            f'no image in {folder} or below: none of its {len(files)} files '
-            f'ends in {", ".join(sorted(IMAGE_SUFFIXES))}'
+            f'no image in {folder} or below: none of its {num_files} files '
+            f'ends in {", ".join(sorted(IMAGE_SUFFIXES))}, or all are hidden'
         )
-    if num_others := len(files) - len(names):
+    if num_others := num_files - len(names):
         # As a warning it is logged once, however often the folder is listed.
         print_log(
-            f'{folder}: {len(names):,} images; {num_others:,} other files are '
-            'left out',
+            f'{folder}: {len(names):,} images; {num_others:,} other files '
+            '(hidden, or with another suffix) are left out',
             'current',
             logging.WARNING,
         )

@@ -17,12 +17,10 @@ from PIL import Image
 from ..coco.schema import find_name_error
 from ..files.images import (
     FORMATS,
-    IMAGE_SUFFIXES,
     ImageError,
     check_kind,
     decode,
     read_image_file,
-    walk_files,
 )
 from ..text import format_error
 from .labels import (
@@ -169,15 +167,6 @@ def read_folder(
     if reader.is_background:
         images = [replace(image, boxes=image.boxes or []) for image in images]
     return [image for image in images if image.boxes is not None], []
-
-
-def list_images(folder: Path) -> list[str]:
-    """Return the relative paths of the images below a folder, sorted."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in walk_files(folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    )
 
 
 def read_lines(file: Path) -> list[str]:

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from ..files.images import list_image_names
 from ..text import format_error
 from .folders import (
-    list_images,
     read_labeled_image,
     read_lines,
 )
@@ -113,7 +113,7 @@ class VocReader:
             all images are read, those without an XML file are there with None.
         """
         by_stem = defaultdict(list)
-        for name in list_images(self.image_folder):
+        for name in list_image_names(self.image_folder):
             by_stem[strip_suffix(name)].append(name)
         pairs: dict[str, str | None] = {}
         for stem in self.list_stems():

@@ -14,9 +14,9 @@ from typing import ClassVar
 
 import yaml
 
+from ..files.images import list_image_names
 from ..text import format_error, format_value
 from .folders import (
-    list_images,
     read_labeled_image,
     read_lines,
 )
@@ -156,7 +156,7 @@ class YoloReader:
         files: list[Path] = []
         for source in self.sources:
             if source.is_dir():
-                files += [source / name for name in list_images(source)]
+                files += [source / name for name in list_image_names(source)]
             else:
                 files += self.read_list(source)
         return list(dict.fromkeys(files))

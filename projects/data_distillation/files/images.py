@@ -28,8 +28,37 @@ MAX_BYTES = 2**31 - 1
 JPEG_DAMAGE = re.compile(
     'Premature end of JPEG file|Corrupt JPEG data(?!: bad ICC marker)'
 )
-# The endings of the files in a folder that are taken for images.
-IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+# The endings of the files in a folder that are taken for images: those of the
+# formats that OpenCV decodes, and `.jfif`, as some browsers save JPEG.
+IMAGE_SUFFIXES = set(
+    [
+        '.avif',
+        '.bmp',
+        '.dib',
+        '.gif',
+        '.hdr',
+        '.jfif',
+        '.jp2',
+        '.jpe',
+        '.jpeg',
+        '.jpg',
+        '.pam',
+        '.pbm',
+        '.pfm',
+        '.pgm',
+        '.pic',
+        '.png',
+        '.pnm',
+        '.ppm',
+        '.ras',
+        '.sr',
+        '.tif',
+        '.tiff',
+        '.webp',
+    ]
+)
+# A folder that archives made on macOS have, with a shadow of each file.
+MACOS_FOLDER = '__MACOSX'
 
 
 class ImageError(ValueError):
@@ -161,17 +190,18 @@ def decode(content: bytes) -> np.ndarray:
     # A broken file may make a decoder raise anything.
     except Exception:
         pixels = None
-    if pixels is None:
+    if pixels is None or pixels.ndim != 3:  # Gray PFM has no colors.
         raise ImageError('OpenCV cannot decode it')
     return pixels
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
     """Yield the files below a folder, also those in linked folders.
 
     Args:
-        folder: The folder to search. A folder that is reached twice (by a link
-            that points upward, for example) is searched once.
+        folder: The folder to search, which may be hidden itself. A folder that
+            is reached twice (by a link that points upward, for example) is
+            searched once.
 
     Yields:
         The paths of the files, in no particular order.
@@ -183,7 +213,27 @@ def walk_files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        if not with_hidden:
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            names = [name for name in names if not is_hidden(name)]
         yield from (Path(parent, name) for name in names)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is no data."""
+    return name.startswith('.') or name == MACOS_FOLDER
+
+
+def list_image_names(folder: Path) -> list[str]:
+    """Return the relative paths of the images below a folder, sorted.
+
+    Hidden files and folders are left out, see `walk_files`.
+    """
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in walk_files(folder)
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    )
 
 
 def as_utf8(name: str) -> str:
