@@ -30,33 +30,31 @@ JPEG_DAMAGE = re.compile(
 )
 # The endings of the files in a folder that are taken for images: those of the
 # formats that OpenCV decodes, and `.jfif`, as some browsers save JPEG.
-IMAGE_SUFFIXES = set(
-    [
-        '.avif',
-        '.bmp',
-        '.dib',
-        '.gif',
-        '.hdr',
-        '.jfif',
-        '.jp2',
-        '.jpe',
-        '.jpeg',
-        '.jpg',
-        '.pam',
-        '.pbm',
-        '.pfm',
-        '.pgm',
-        '.pic',
-        '.png',
-        '.pnm',
-        '.ppm',
-        '.ras',
-        '.sr',
-        '.tif',
-        '.tiff',
-        '.webp',
-    ]
-)
+IMAGE_SUFFIXES = {
+    '.avif',
+    '.bmp',
+    '.dib',
+    '.gif',
+    '.hdr',
+    '.jfif',
+    '.jp2',
+    '.jpe',
+    '.jpeg',
+    '.jpg',
+    '.pam',
+    '.pbm',
+    '.pfm',
+    '.pgm',
+    '.pic',
+    '.png',
+    '.pnm',
+    '.ppm',
+    '.ras',
+    '.sr',
+    '.tif',
+    '.tiff',
+    '.webp',
+}
 # A folder that archives made on macOS have, with a shadow of each file.
 MACOS_FOLDER = '__MACOSX'
 
