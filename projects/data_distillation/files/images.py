@@ -200,6 +200,8 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
         folder: The folder to search, which may be hidden itself. A folder that
             is reached twice (by a link that points upward, for example) is
             searched once.
+        with_hidden: Whether to search hidden files and folders too, see
+            `is_hidden`.
 
     Yields:
         The paths of the files, in no particular order.
