@@ -6,10 +6,10 @@ WORK_DIR ?= work_dirs/digits
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data demo screenshot lint format test clean
+.PHONY: help setup data demo screenshot lint format test test-stock clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:  ## Make .venv/ with everything in it (once; about 10 minutes on two cores)
 	@tools/setup.sh
@@ -39,6 +39,10 @@ format: setup  ## Rewrite the files in the project's format
 
 test: lint  ## Run lint and all tests; `pytest` alone runs the fast ones
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' -n 3
+
+test-stock:  ## Run the tests with OpenMMLab's own packages, in .venv-stock/ (by hand)
+	@VENV=.venv-stock REQUIREMENTS=requirements-stock.txt tools/setup.sh
+	@OMP_NUM_THREADS=1 .venv-stock/bin/python -m pytest -m '' -n 3
 
 clean:  ## Remove the results (work_dirs/) and the written data, not .venv/
 	rm -rf work_dirs data/digits

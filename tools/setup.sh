@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
 # Set up .venv/ once: torch, then mmcv's ops from source, then the rest.
 # Every finished step leaves a mark in .venv/, so the next run goes on after it.
-# Environment: PYTHON (the interpreter, default python3), MAX_JOBS (compilers).
+# Environment: PYTHON (the interpreter, default python3), MAX_JOBS (compilers),
+# VENV and REQUIREMENTS (another environment, with other pins).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-VENV=.venv
+VENV=${VENV:-.venv}
+REQUIREMENTS=${REQUIREMENTS:-requirements.txt}
 PYTHON=${PYTHON:-python3}
 STEPS=$VENV/setup
-SOURCE=$STEPS/onedl-mmcv
+MMCV=$(grep -oE '^(onedl-)?mmcv' "$REQUIREMENTS")
+SOURCE=$STEPS/$MMCV
 PIP=$VENV/bin/pip
 export MAX_JOBS=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)}
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 say() { printf '[setup] %s\n' "$*"; }
 fail() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
-pinned() { grep -oE "^$1==[^ ]+" requirements.txt; }
+pinned() { grep -oE "^$1==[^ ]+" "$REQUIREMENTS"; }
 
 check_machine() {
     command -v "$PYTHON" >/dev/null ||
@@ -34,7 +37,7 @@ check_machine() {
 step() {
     local name=$1 text=$2 log="$STEPS/$1.log"
     shift 2
-    if [ -f "$STEPS/$name" ] && cmp -s requirements.txt "$STEPS/$name"; then
+    if [ -f "$STEPS/$name" ] && cmp -s "$REQUIREMENTS" "$STEPS/$name"; then
         return
     fi
     say "$text"
@@ -42,7 +45,7 @@ step() {
         tail -n 20 "$log" >&2
         fail "step '$name' failed, see $log; run again to go on from this step"
     }
-    cp requirements.txt "$STEPS/$name"
+    cp "$REQUIREMENTS" "$STEPS/$name"
 }
 
 show_progress() {  # Print how many files are done while the compilers run.
@@ -63,17 +66,17 @@ ops_cache() {
 }
 
 install_ops() {
-    "$PIP" install --no-index --no-deps --find-links "$1" "$(pinned onedl-mmcv)"
+    "$PIP" install --no-index --no-deps --find-links "$1" "$(pinned "$MMCV")"
 }
 
 # The folder stays, so that an interrupted build goes on file by file.
 compile_ops() {
     mkdir -p "$SOURCE" && "$PIP" download --dest "$SOURCE" --no-deps \
-        --no-binary onedl-mmcv --no-build-isolation "$(pinned onedl-mmcv)" &&
-        tar -xzf "$SOURCE"/onedl_mmcv-*.tar.gz -C "$SOURCE" --skip-old-files &&
+        --no-binary "$MMCV" --no-build-isolation "$(pinned "$MMCV")" &&
+        tar -xzf "$SOURCE"/*mmcv-*.tar.gz -C "$SOURCE" --skip-old-files &&
         # -g0 halves the time: no debug symbols.
         CFLAGS=-g0 "$PIP" wheel --verbose --no-build-isolation --no-deps \
-            --wheel-dir "$1" "$SOURCE"/onedl_mmcv-*/
+            --wheel-dir "$1" "$SOURCE"/*mmcv-*/
 }
 
 # A step runs left of `||`, where `set -e` has no effect, so it needs the `&&`.
@@ -98,7 +101,7 @@ build_ops_with_progress() {
 
 main() {
     # The mark of the last step says that everything is done.
-    if [ -f "$STEPS/check" ] && cmp -s requirements.txt "$STEPS/check"; then
+    if [ -f "$STEPS/check" ] && cmp -s "$REQUIREMENTS" "$STEPS/check"; then
         return
     fi
     check_machine
@@ -110,10 +113,10 @@ main() {
     step build-tools 'install the build tools' "$PIP" install \
         "$(pinned setuptools)" "$(pinned wheel)" "$(pinned ninja)" \
         "$(pinned packaging)" "$(pinned psutil)"
-    step mmcv "install $(pinned onedl-mmcv): compiles its ops the first time, about 7 minutes on two cores" \
+    step mmcv "install $(pinned "$MMCV"): compiles its ops the first time, about 7 minutes on two cores" \
         build_ops_with_progress
-    step packages 'install the other packages of requirements.txt' \
-        "$PIP" install -r requirements.txt
+    step packages 'install the other packages' \
+        "$PIP" install -r "$REQUIREMENTS"
     step check "check that mmcv's ops and mmdet import" \
         "$VENV/bin/python" -c 'import mmcv.ops, mmdet, pycocotools, pyarrow, sklearn'
     say 'done'

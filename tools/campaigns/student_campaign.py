@@ -1,0 +1,67 @@
+"""Train teacher, control, student and oracle on several data sets and splits.
+
+Everything is as `init_experiment.py` writes it and `distill.py` runs it, with
+the tiny detector of `label_campaign.py`. It takes about half an hour a split
+on an idle core, and goes on where it was stopped. The figures are in
+docs/results.md.
+
+Example:
+    python tools/campaigns/student_campaign.py --data data --splits 0 1 2
+"""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from label_campaign import Trial, call, parse_args
+
+MODELS = ('teacher', 'supervised_long', 'student', 'oracle')
+
+
+def measure(trial: Trial) -> None:
+    """Run an experiment, and print its row of the table."""
+    trial.prepare()
+    work_dir = trial.folder / 'distilled'
+    call(
+        'distill.py', trial.folder / 'experiment', '--control', '--oracle',
+        '--seed', 0, '--work-dir', work_dir,
+    )  # fmt: skip
+    summary = json.loads((work_dir / 'summary.json').read_bytes())
+    print(format_row(trial.name, trial.split, summary))
+
+
+def format_row(name: str, split: int, summary: dict) -> str:
+    """Return a row of the table of docs/results.md.
+
+    Args:
+        name: The name of the data set.
+        split: The number of the split.
+        summary: The summary that distill.py wrote.
+    """
+    mean_aps = [100 * summary[model]['bbox_mAP'] for model in MODELS]
+    gap, labels = summary['gap_closed'], summary['pseudo_labels']
+    gain = summary['gains']['supervised_long']
+    cells = [
+        name,
+        str(split),
+        *(f'{mean_ap:.1f}' for mean_ap in mean_aps),
+        '-' if gap is None else f'{gap:.0%}',
+        f'{100 * gain["value"]:+.1f} ({100 * gain["low"]:+.1f} to '
+        f'{100 * gain["high"]:+.1f})',
+        f'{labels["precision"]:.2f} / {labels["recall"]:.2f}',
+    ]
+    return f'| {" | ".join(cells)} |'
+
+
+def main() -> None:
+    """Run all data sets and splits."""
+    args = parse_args(__doc__)
+    for split in args.splits:
+        for name in args.names:
+            measure(Trial(name, split, args.data.resolve(), args.out))
+
+
+if __name__ == '__main__':
+    main()
