@@ -215,3 +215,91 @@ def test_preprocessor_may_be_at_the_top_of_the_config(
     for one in (above, both):
         assert annotate(one)['annotations'] == expected
     assert len(expected) == 10
+
+
+@MODELS.register_module()
+class CanvasDetector(ToyDetector):
+    """The score of its only box says how large the padded images are."""
+
+    def predict(self, batch_inputs, batch_data_samples, rescale=True):
+        height, width = batch_inputs.shape[-2:]
+        for sample in batch_data_samples:
+            sample.pred_instances = InstanceData(
+                bboxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]),
+                scores=torch.tensor([1000.0 * height + width]),
+                labels=torch.zeros(1, dtype=torch.long),
+            )
+        return batch_data_samples
+
+
+class ListMerger:
+    """Keeps the boxes of all views as they are."""
+
+    def __call__(self, bboxes_xyxy, scores, labels, view_ids, num_views):
+        return InstanceData(
+            bboxes=bboxes_xyxy,
+            scores=scores,
+            labels=labels,
+            num_views=view_ids,
+            corner_spread=scores,
+        )
+
+
+@pytest.mark.parametrize(
+    'divisors', [(1, 32), (32, 1), (1, 1), (16, 24, 1, 16)]
+)
+@pytest.mark.parametrize('max_pixels', [1, 10**9])
+def test_padding_does_not_depend_on_the_other_images(
+    tmp_path, monkeypatch, divisors, max_pixels
+):
+    modules = [
+        dict(
+            type='CanvasDetector',
+            data_preprocessor=dict(
+                type='DetDataPreprocessor', pad_size_divisor=divisor
+            ),
+        )
+        for divisor in divisors
+    ]
+    file = tmp_path / 'teacher.pth'
+    torch.save(MODELS.build(modules[0]).state_dict(), file)
+    model = MultiViewTTA(
+        modules[0],
+        dict(type='NMSMerger'),
+        views=[[]],
+        max_pixels_per_forward=max_pixels,
+        other_teachers=[
+            dict(checkpoint=str(file), module=module) for module in modules[1:]
+        ],
+    )
+    monkeypatch.setattr(model, 'merger', ListMerger())
+    # All but the last one are 64 x 96 with a divisor of 32.
+    sizes = [(60, 90), (64, 96), (33, 65), (60, 90), (20, 20)]
+    shown = [
+        (torch.zeros(3, *hw, dtype=torch.uint8), dict(ori_shape=hw, img_id=i))
+        for i, hw in enumerate(sizes)
+    ]
+
+    def annotate_all(part):
+        return model.test_step(
+            dict(
+                inputs=[image for image, _ in part],
+                data_samples=[DetDataSample(metainfo=m) for _, m in part],
+            )
+        )
+
+    together = annotate_all(shown)
+
+    for (height, width), image, sample in zip(sizes, shown, together):
+        (alone,) = annotate_all([image])
+        # In the order of the teachers.
+        expected = [
+            1000 * (-(-height // divisor) * divisor)
+            + -(-width // divisor) * divisor
+            for divisor in divisors
+        ]
+        assert sample.pred_instances.scores.tolist() == expected
+        assert alone.pred_instances.scores.tolist() == expected
+        assert sample.pred_instances.num_views.tolist() == list(
+            range(len(divisors))
+        )

@@ -30,7 +30,7 @@ from rich.table import Table
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.rows import make_boxes_row
 from ..coco.evaluation import detection_metrics
-from ..inference.tta import MultiViewTTA
+from ..inference.tta import MultiViewTTA, size_divisor_of
 from ..inference.view_batches import MadeView, list_made_views, make_pixels
 from ..text import format_table
 from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
@@ -257,7 +257,8 @@ class BarePasses:
             (make_pixels(batch), batch)
             for start in range(0, len(indices), self.batch_size)
             for batch in model.batches(
-                self._make_views(indices[start : start + self.batch_size])
+                self._make_views(indices[start : start + self.batch_size]),
+                size_divisor_of(model.module),
             )
         ]
 

@@ -1,7 +1,6 @@
 """Runs detectors on several views of an image and merges what they find."""
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -252,20 +251,15 @@ class MultiViewTTA(BaseTTAModel):
         return [self.module, *self.other_teachers]
 
     def batches(
-        self, views: Sequence[MadeView | LoadedView]
+        self, views: Sequence[MadeView | LoadedView], size_divisor: int
     ) -> Iterator[list[MadeView | LoadedView]]:
         """Yield the views that share a forward pass.
 
         Args:
             views: The views of a batch, in any order.
+            size_divisor: That of the detector, see `size_divisor_of`.
         """
-        divisors = [
-            getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
-            for teacher in self.teachers
-        ]
-        yield from batches(
-            views, math.lcm(*divisors), self.max_pixels_per_forward
-        )
+        yield from batches(views, size_divisor, self.max_pixels_per_forward)
 
     def _prepare(self) -> None:
         """Make the detectors fast, once, after their weights were loaded."""
@@ -299,16 +293,32 @@ class MultiViewTTA(BaseTTAModel):
             f'{"both" if are_made else "neither"}'
         )
 
+    def _shared_batches(
+        self, views: Sequence[MadeView | LoadedView]
+    ) -> Iterator[tuple[list[MadeView | LoadedView], list[int]]]:
+        """Yield batches, and the numbers of the teachers to run on each.
+
+        Only teachers that pad alike share a batch. Otherwise one of them would
+        pad a view to the size of another image.
+        """
+        by_divisor: dict[int, list[int]] = {}
+        for number, teacher in enumerate(self.teachers):
+            divisor = size_divisor_of(teacher)
+            by_divisor.setdefault(divisor, []).append(number)
+        for divisor, numbers in by_divisor.items():
+            for batch in self.batches(views, divisor):
+                yield batch, numbers
+
     def _detect(
         self, views: Sequence[MadeView | LoadedView], num_images: int
     ) -> list[list[InstanceData]]:
         """Run all teachers on all views; see `merge_preds` for the result."""
         found: list[dict] = [{} for _ in range(num_images)]
-        for batch in self.batches(views):
+        for batch, numbers in self._shared_batches(views):
             pixels = make_pixels(batch)
-            for number, teacher in enumerate(self.teachers):
+            for number in numbers:
                 described = [view.sample() for view in batch]
-                detected = teacher.test_step(
+                detected = self.teachers[number].test_step(
                     dict(inputs=pixels, data_samples=described)
                 )
                 for view, sample in zip(batch, detected, strict=True):
@@ -317,6 +327,11 @@ class MultiViewTTA(BaseTTAModel):
                     )
         # Views of one size were run together, whatever their order.
         return [[by_view[key] for key in sorted(by_view)] for by_view in found]
+
+
+def size_divisor_of(teacher: nn.Module) -> int:
+    """Return the number that a detector pads sides to a multiple of."""
+    return getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
 
 
 def make_merged_sample(
