@@ -6,10 +6,15 @@ import shutil
 import builders
 import numpy as np
 import pytest
-from builders import CLASSES, annotate_cfg, written_cfg
+import torch
+from builders import CLASSES, ROOT, annotate_cfg, written_cfg
+from mmdet.apis import DetInferencer
+from mmdet.registry import MODELS
+from mmengine.config import Config
 
 from projects.data_distillation.api import Annotation, annotate
 from projects.data_distillation.detections.store import StoreError
+from projects.data_distillation.digits.dataset import Recipe, write_digits
 
 
 @pytest.fixture
@@ -131,3 +136,26 @@ def test_annotation_of_a_run_can_be_opened(drawn, checkpoint, tmp_path):
 
     opened = Annotation(tmp_path / 'w')
     assert len(opened.names) == len(labels['images'])
+
+
+def test_inferencer_of_mmdetection_takes_an_annotation_config(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_digits(
+        tmp_path / 'data/digits',
+        recipe=Recipe(images=dict(labeled=1, unlabeled=1, val=1)),
+    )
+    annotate_py = ROOT / 'configs/digits/annotate.py'
+    cfg = Config.fromfile(annotate_py)
+    weights = MODELS.build(cfg.model.module).state_dict()
+    classes = [str(digit) for digit in range(10)]
+    meta = dict(dataset_meta=dict(classes=classes))
+    torch.save(dict(state_dict=weights, meta=meta), 'teacher.pth')
+
+    inferencer = DetInferencer(str(annotate_py), 'teacher.pth', 'cpu')
+    (image,) = (tmp_path / 'data/digits/images/unlabeled').iterdir()
+    found = inferencer(str(image), no_save_vis=True)['predictions'][0]
+
+    assert len(found['bboxes']) == len(found['scores'])
+    assert type(inferencer.model).__name__ == 'MultiViewTTA'
