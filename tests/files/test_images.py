@@ -158,3 +158,23 @@ def test_file_that_does_not_fit_into_memory_is_refused(tmp_path):
     done = run('python', '-c', READ_WITH_LITTLE_MEMORY, file)
 
     assert done.stderr.endswith('ImageError: cannot be opened: MemoryError\n')
+
+
+@pytest.mark.parametrize('name', ['huge.jp2', 'huge.jpg', 'huge.ppm'])
+def test_pixels_of_every_format_are_counted_before_it_is_decoded(name):
+    if name == 'huge.ppm':
+        content = b'P6 20000 20000 255\n' + bytes(9)
+    else:
+        small = cv2.imencode('.jp2', np.zeros((99, 99, 3), np.uint8))[1]
+        # Width, height, and their tiles, in the header.
+        sides = [int.to_bytes(n, 4, 'big') for n in (99, 20_000)]
+        content = small.tobytes().replace(sides[0], sides[1])
+
+    with pytest.raises(ImageError, match='too many pixels: .*400000000'):
+        check_whole(content)
+
+
+def test_small_image_of_a_sized_format_passes():
+    for suffix in ('.jp2', '.ppm'):
+        content = cv2.imencode(suffix, np.zeros((99, 99, 3), np.uint8))[1]
+        check_whole(content.tobytes())

@@ -22,6 +22,8 @@ from ..text import format_error
 # The formats that Pillow checks. It knows more, but it starts programs for
 # some of them (EPS).
 FORMATS = ('BMP', 'GIF', 'JPEG', 'PNG', 'TIFF', 'WEBP')
+# The formats of which Pillow reads the header alone, for the number of pixels.
+SIZED_FORMATS = ('JPEG2000', 'PPM', 'SUN')
 # The most bytes that OpenCV takes.
 MAX_BYTES = 2**31 - 1
 # The warnings of libjpeg about data that is not what was written.
@@ -131,7 +133,7 @@ def check_whole(content: bytes) -> None:
             if not (is_jpeg and is_whole_jpeg(content)):
                 image.load()
     except UnidentifiedImageError:
-        return
+        check_size(content)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -139,6 +141,27 @@ def check_whole(content: bytes) -> None:
     # A broken file may make a decoder raise anything.
     except Exception as error:
         raise ImageError(f'damaged: {format_error(error)}') from None
+
+
+def check_size(content: bytes) -> None:
+    """Check the number of pixels of an image of `SIZED_FORMATS`.
+
+    A JPEG 2000 of a few kilobytes may have a billion pixels.
+
+    Args:
+        content: The content of the file. Any other format passes.
+
+    Raises:
+        ImageError: If there are too many pixels.
+    """
+    try:
+        # Opening reads only the header.
+        Image.open(io.BytesIO(content), formats=SIZED_FORMATS).close()
+    except Image.DecompressionBombError as error:
+        raise ImageError(f'too many pixels: {format_error(error)}') from None
+    # OpenCV may still decode what Pillow does not know.
+    except Exception:
+        return
 
 
 def is_whole_jpeg(content: bytes) -> bool:
