@@ -209,8 +209,8 @@ for _name, _format, _options in [
     ('x' * 251 + '.png', 'PNG', {}),
     ('a folder.png/in it.png', 'PNG', {}),
 ]:
-
-    @labeled(_name)
+    # A search of the folder takes no hidden files.
+    @labeled(_name, is_found=not _name.startswith('.'))
     def save(path: Path, file_format=_format, options=_options) -> None:
         path.write_bytes(encoded(drawing(), file_format, **options))
 
@@ -303,8 +303,8 @@ def transparent_palette(path: Path) -> None:
 
 
 for _name in ('rgba.png', 'rgba.webp', 'rgba.tif'):
-
-    @labeled(_name)
+    # A search of the folder takes no hidden files.
+    @labeled(_name, is_found=not _name.startswith('.'))
     def rgba(path: Path) -> None:
         """Transparent where it is black."""
         image = drawing()
@@ -320,8 +320,8 @@ for _name, _format in [
     ('moving.png', 'PNG'),
     ('moving_gif.png', 'GIF'),
 ]:
-
-    @labeled(_name)
+    # A search of the folder takes no hidden files.
+    @labeled(_name, is_found=not _name.startswith('.'))
     def several_frames(path: Path, file_format=_format) -> None:
         """The first one counts."""
         others = [Image.new('RGB', SIZE_WH, 'blue')]
@@ -577,6 +577,10 @@ def latin_1_name(path: Path) -> None:
 
 for _name in ('C:drive.png', '..\\up.png', '\\\\server\\share.png'):
 
-    @listed(_name, 'leads outside the folder')
+    @listed(
+        _name,
+        'leads outside the folder',
+        is_found=not _name.startswith('.'),
+    )
     def name_of_another_system(path: Path) -> None:
         path.write_bytes(encoded(drawing(), 'PNG'))
