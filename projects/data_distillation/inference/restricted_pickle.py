@@ -61,22 +61,24 @@ def mmengine_globals() -> dict[str, Callable]:
         The functions and classes by the names that checkpoints have for
         them, whether NumPy 1 or NumPy 2 has written them.
     """
-    numpy_core = np._core if hasattr(np, '_core') else np.core
     codes = np.typecodes['AllInteger'] + np.typecodes['Float'] + '?'
     classes = [
         *(HistoryBuffer, OneCycleParamScheduler, slice, np.ndarray, np.dtype),
         bytes,  # Of arrays without elements.
         *{type(np.dtype(code)) for code in codes},
     ]
-    functions = {
-        f'{module}.{name}': getattr(numpy_core.multiarray, name)
-        for name in ('_reconstruct', 'scalar')
-        for module in NUMPY_MODULES
-    }
+    # With these, NumPy pickles an array and a number. Where they are depends
+    # on its version.
+    pickled: tuple[Any, ...] = (np.ones(1), np.float64(1))
+    functions = [value.__reduce__()[0] for value in pickled]
     return {
         'builtins.getattr': look_up_attribute,
         **{f'{each.__module__}.{each.__qualname__}': each for each in classes},
-        **functions,
+        **{
+            f'{module}.{each.__name__}': each
+            for each in functions
+            for module in NUMPY_MODULES
+        },
     }
 
 
@@ -101,17 +103,14 @@ def torch_globals() -> dict[str, object]:
     }
 
 
-def allowed_globals() -> Mapping[str, object]:
-    """List by name all that `Unpickler` lets a pickle look up."""
-    return {**torch_globals(), **mmengine_globals()}
-
-
+# All that a pickle may look up, by name.
+ALLOWED: Mapping[str, object] = {**torch_globals(), **mmengine_globals()}
 # The implementation in C calls no method that could check a state.
 PythonUnpickler: Any = pickle._Unpickler
 
 
 class Unpickler(PythonUnpickler):
-    """Reads a pickle that asks for nothing but `allowed_globals`."""
+    """Reads a pickle that asks for nothing but `ALLOWED`."""
 
     dispatch = dict(PythonUnpickler.dispatch)
 
@@ -127,10 +126,9 @@ class Unpickler(PythonUnpickler):
         """
         module = {'__builtin__': 'builtins'}.get(module, module)
         full_name = f'{module}.{name}'
-        allowed = allowed_globals()
-        if full_name not in allowed:
+        if full_name not in ALLOWED:
             raise CodeError(f'it calls for `{full_name}`')
-        return allowed[full_name]
+        return ALLOWED[full_name]
 
     def load_build(self) -> None:
         """Set the state of an object.

@@ -128,16 +128,12 @@ def load_data(
     start = tell(f)
     try:
         content = limited(load, f, map_location=map_location, **kwargs)
-    except UNREADABLE as error:
+    except (*UNREADABLE, RuntimeError) as error:
+        # PyTorch says what is wrong with a file that is cut short.
+        if isinstance(error, RuntimeError) and not is_advice(error):
+            raise
         seek(f, start)
         raise CheckpointError(explain_refusal(f, load, error)) from None
-    except RuntimeError as error:
-        if 'TorchScript' not in str(error):
-            raise
-        raise CheckpointError(
-            f'{name_of(f)} is refused: it is a program of TorchScript, and '
-            'no checkpoint. Load the checkpoint that it was made of'
-        ) from None
     is_file = isinstance(f, str | os.PathLike)
     folder = Path(cast(str, f)).resolve().parent if is_file else None
     without_orders(content, folder)
@@ -221,6 +217,11 @@ def name_of(f: File) -> str:
     return os.fspath(cast(str, f)) if is_path else 'the checkpoint to load'
 
 
+def is_advice(error: Exception) -> bool:
+    """Return whether PyTorch advises to load a file without the limit."""
+    return 'TorchScript' in str(error) or 'weights_only' in str(error)
+
+
 def explain_refusal(f: File, load: Load, error: Exception) -> str:
     """Explain to a user why a file is refused, and what to do.
 
@@ -230,6 +231,11 @@ def explain_refusal(f: File, load: Load, error: Exception) -> str:
         error: What was raised when it was loaded. PyTorch's messages are not
             passed on, because they advise to load without the limit.
     """
+    if 'TorchScript' in str(error):
+        return (
+            f'{name_of(f)} is refused: it is a program of TorchScript, and no '
+            'checkpoint. Load the checkpoint that it was made of'
+        )
     found = refusal_of_this_project(f, load, error)
     if isinstance(found, CodeError):
         return (
