@@ -137,6 +137,7 @@ def quiet_screen(stream: TextIO | None = None) -> Iterator[None]:
         yield
 
 
-# mmdet greets when it is imported for the first time.
+# mmdet greets and warns when these are imported for the first time.
 with quiet_screen():
-    import mmdet.datasets  # noqa: F401
+    import mmdet.datasets
+    import mmdet.evaluation  # noqa: F401
