@@ -231,14 +231,19 @@ def test_only_the_best_checkpoint_beside_it_may_be_deleted(
 
 
 @pytest.mark.parametrize('value', [[1, 2], [1, '2'], [-1], [True], [1.5], 'a'])
-def test_only_numbers_of_kept_checkpoints_are_left(tmp_path, value):
-    (tmp_path / 'last_checkpoint').touch()
+@pytest.mark.parametrize('is_work_folder', [True, False])
+def test_only_numbers_of_kept_checkpoints_are_left(
+    tmp_path, value, is_work_folder
+):
+    if is_work_folder:
+        (tmp_path / 'last_checkpoint').touch()
 
     hub = loaded(
         tmp_path / 'a.pth', dict(message_hub=hub_of(keep_ckpt_ids=value))
     )
 
-    expected = dict(keep_ckpt_ids=value) if value == [1, 2] else {}
+    is_own = is_work_folder and value == [1, 2]
+    expected = dict(keep_ckpt_ids=value) if is_own else {}
     assert hub['message_hub']['runtime_info'] == expected
 
 

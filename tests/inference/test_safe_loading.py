@@ -128,18 +128,18 @@ def test_pickle_of_nothing_but_code_is_called_that(tmp_path, protocol):
 
 
 def test_no_class_gets_another_method(tmp_path):
-    names = (None, dict(mean=HistoryBuffer.max))
-    file = saved(tmp_path / 'a.pth', Call(type, HistoryBuffer, state=names))
+    file = tmp_path / 'a.pth'
     # As bytes, because pickle would not write it.
-    change = b'cmmengine.logging.history_buffer\nHistoryBuffer\n'
-    change += b'(N(dVmean\nI1\nstb.'
-    file.write_bytes(change)
-    mean = HistoryBuffer.mean
+    name = OneCycleParamScheduler.__module__.encode()
+    file.write_bytes(
+        b'c' + name + b'\nOneCycleParamScheduler\n(N(dVstep\nI1\nstb.'
+    )
+    step = OneCycleParamScheduler.step
 
     with pytest.raises(CheckpointError):
         load(file)
 
-    assert HistoryBuffer.mean is mean
+    assert OneCycleParamScheduler.step is step
 
 
 def test_program_of_torch_script_is_not_run(tmp_path):
@@ -234,6 +234,15 @@ def test_file_that_is_open_loads(tmp_path):
         assert torch.load(buffer)['extra'] == 1
 
 
+def test_code_in_a_file_that_is_open_is_named():
+    buffer = io.BytesIO(b'before')
+    buffer.seek(0, io.SEEK_END)
+    buffer.write(pickle.dumps(Call(os.system, 'false'), protocol=2))
+    buffer.seek(6)
+    with refusing_code(), pytest.raises(CheckpointError, match=HOLDS_CODE):
+        torch.load(buffer)
+
+
 @pytest.mark.parametrize(
     'content',
     [
@@ -257,10 +266,15 @@ def test_what_is_no_checkpoint_is_not_called_dangerous(tmp_path, content):
 
 
 def test_tar_file_is_not_unpacked(tmp_path):
+    """PyTorch once saved tar files, which it can still load."""
     file = tmp_path / 'a.pth'
+    parts = dict(storages=[0, []], tensors=[0], pickle=[dict(a=1)])
     with tarfile.open(file, 'w') as tar:
-        for name in ('storages', 'tensors', 'pickle'):
-            tar.addfile(tarfile.TarInfo(name))
+        for name, values in parts.items():
+            content = b''.join(map(pickle.dumps, values))
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
 
     with pytest.raises(CheckpointError, match='is not a checkpoint'):
         load(file)
