@@ -1,4 +1,4 @@
-"""Find the problems of COCO files that would ruin a run later.
+r"""Find the problems of COCO files that would ruin a run later.
 
 Give all files of an experiment together: then the tool also checks that their
 categories agree and that no image is in two of them. The exit code is 1 if
@@ -6,26 +6,44 @@ there is a problem. docs/checking.md lists the problems.
 
 Examples:
     python tools/check_coco.py labeled.json val.json --images images/
-    python tools/check_coco.py labeled.json --fix labeled_fixed.json
+    python tools/check_coco.py labeled.json --images images/ \
+        --fix labeled_fixed.json
 """
 
 import argparse
 import itertools
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from projects.data_distillation.coco.boxes import LAYOUTS, UNITS, BoxFormat
+from projects.data_distillation.coco.class_checks import describe_objects
 from projects.data_distillation.coco.image_checks import find_problems
+from projects.data_distillation.coco.image_files import (
+    ImageFacts,
+    locate_images,
+)
 from projects.data_distillation.coco.problems import (
     Problem,
     format_problems,
 )
-from projects.data_distillation.coco.repair import repair
-from projects.data_distillation.coco.tables import CocoFile, read_file
+from projects.data_distillation.coco.tables import (
+    CocoFile,
+    read_file,
+    read_file_to_mend,
+)
 from projects.data_distillation.command_line import escape_output, make_parser
 from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.mending.limits import LARGEST_SHARE
+from projects.data_distillation.mending.mend import mend
+from projects.data_distillation.mending.wishes import (
+    RESIZED,
+    MendingError,
+    Wishes,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -57,16 +75,93 @@ def parse_args() -> argparse.Namespace:
         help='the most lines about problems of one kind in one file '
         '(default: 5)',
     )
+    add_boxes(parser)
+    add_decisions(parser.add_argument_group('what you decide about --fix'))
     args = parser.parse_args()
     check_args(parser, args)
     return args
+
+
+def add_boxes(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what the boxes of a file are."""
+    parser.add_argument(
+        '--boxes',
+        choices=LAYOUTS,
+        help='what the four numbers of a box are; --fix writes xywh',
+    )
+    parser.add_argument(
+        '--unit',
+        choices=[*UNITS, RESIZED],
+        help=f'their unit; --fix writes pixels. {RESIZED!r}: pixels of the '
+        'size in the file, from which the images were resized since',
+    )
+
+
+def add_decisions(group: argparse._ArgumentGroup) -> None:
+    """Add the options for repairs that a user has to decide about."""
+    add = group.add_argument
+    add(
+        '--drop-unreadable',
+        action='store_true',
+        help='leave out images that are missing or broken, with their labels',
+    )
+    add(
+        '--apart-from',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='leave out images that are in these COCO files too, byte for '
+        'byte; their image folder is the first one of --images, or there is '
+        'one more for each of them',
+    )
+    add(
+        '--like',
+        type=Path,
+        metavar='FILE',
+        help='take the categories of this COCO file, with ids and order',
+    )
+    add(
+        '--drop-others',
+        action='store_true',
+        help='leave out objects of categories that the file of --like lacks',
+    )
+    add(
+        '--no-crowds',
+        action='store_true',
+        help='write iscrowd 0 everywhere: all are objects',
+    )
+    add(
+        '--encoding',
+        default='',
+        help='the encoding of FILE, such as cp1252, if it is not clear',
+    )
+    add(
+        '--drop-many',
+        action='store_true',
+        help='drop and clip what is broken also if it is more than '
+        f'{LARGEST_SHARE:.0%} of the file',
+    )
+
+
+DECISIONS = (
+    'drop_unreadable',
+    'apart_from',
+    'like',
+    'drop_others',
+    'no_crowds',
+    'encoding',
+    'drop_many',
+)
+NEED_IMAGES = ('drop_unreadable', 'apart_from')
 
 
 def check_args(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> None:
     """End with an error if the arguments do not fit each other."""
-    num_files, num_folders = len(args.files), len(args.images or ())
+    num_files = len(args.files) + len(args.apart_from)
+    num_folders = len(args.images or ())
     if num_folders not in (0, 1, num_files):
         parser.error(
             f'--images takes one folder for all files or one for each of the '
@@ -75,24 +170,104 @@ def check_args(
     for folder in args.images or ():
         if not folder.is_dir():
             parser.error(f'--images: there is no folder {folder}')
-    if args.fix and num_files > 1:
-        parser.error(f'--fix takes one FILE, got {num_files}: fix each alone')
+    if args.fix and len(args.files) > 1:
+        parser.error(
+            f'--fix takes one FILE, got {len(args.files)}: fix each alone'
+        )
     if args.fix and args.fix.exists():
         parser.error(f'--fix: {args.fix} exists already, delete it first')
+    check_decisions(parser, args)
 
 
-def write_repaired(path: Path, out: Path) -> None:
-    """Write the mended file and print what was done.
+def check_decisions(
+    parser: argparse.ArgumentParser, args: argparse.Namespace
+) -> None:
+    """End with an error if an option lacks another one that it needs."""
+    given = [name for name in DECISIONS if getattr(args, name)]
+    if args.boxes not in (None, 'xywh'):
+        given.append('boxes')
+    if args.unit not in (None, 'pixel'):
+        given.append('unit')
+    for name in given:
+        option = '--' + name.replace('_', '-')
+        if not args.fix:
+            parser.error(f'{option} needs --fix OUT')
+        if name in NEED_IMAGES and not args.images:
+            parser.error(f'{option} needs --images DIR')
+    if args.drop_others and not args.like:
+        parser.error('--drop-others needs --like FILE')
+    if args.unit == RESIZED and not (args.images and args.boxes != 'cxcywh'):
+        parser.error('--unit resized needs --images DIR')
+
+
+def write_repaired(
+    args: argparse.Namespace, known: dict[str, ImageFacts]
+) -> None:
+    """Write the mended file and print what was done, or why it is not.
 
     Nothing is written or printed for a file that cannot be read.
+
+    Args:
+        args: The arguments.
+        known: Takes what is known of the images.
+
+    Raises:
+        MendingError: If a user has to decide first.
     """
-    file = read_file(path, polygons=True)
+    path = args.files[0]
+    file = read_file_to_mend(path, args.encoding)
     if not isinstance(file, CocoFile):
         return
-    content, counts = repair(file)
-    write_json(out, content)
-    done = ', '.join(f'{n} {what}' for what, n in counts.items() if n)
-    print(f'{path} -> {out}: {done or "nothing to mend"}')
+    content, counts = mend(file, read_wishes(args, known))
+    write_json(args.fix, content)
+    done = ', '.join(f'{n:,} {what}' for what, n in counts.items() if n)
+    print(f'{path} -> {args.fix}: {done or "nothing to mend"}')
+
+
+def read_wishes(
+    args: argparse.Namespace, known: dict[str, ImageFacts]
+) -> Wishes:
+    """Return what the user has decided, with the files that it needs.
+
+    Raises:
+        MendingError: If one of these files cannot be read.
+    """
+    folders = args.images or [None]
+    folders = [*folders, *[folders[0]] * len(args.apart_from)]
+    if len(args.images or ()) > 1:
+        folders = args.images
+    others = [read_other(path) for path in args.apart_from]
+    given = args.boxes or (args.unit != RESIZED and args.unit)
+    return Wishes(
+        folder=folders[0],
+        box_format=get_format(args) if given else None,
+        are_resized=args.unit == RESIZED,
+        like=args.like and read_other(args.like),
+        drop_others=args.drop_others,
+        drop_unreadable=args.drop_unreadable,
+        no_crowds=args.no_crowds,
+        drop_many=args.drop_many,
+        apart_from=list(map(locate_images, others, folders[1:])),
+        known=known,
+    )
+
+
+def get_format(args: argparse.Namespace) -> BoxFormat:
+    """Return what the options say that boxes are."""
+    unit = 'pixel' if args.unit in (None, RESIZED) else args.unit
+    return BoxFormat(args.boxes or 'xywh', unit)
+
+
+def read_other(path: Path) -> CocoFile:
+    """Read a COCO file that is not to be mended itself.
+
+    Raises:
+        MendingError: If it cannot be read.
+    """
+    file = read_file(path)
+    if isinstance(file, CocoFile):
+        return file
+    raise MendingError(file.text)
 
 
 def format_summary(files: Sequence[CocoFile], has_images: bool) -> str:
@@ -114,15 +289,24 @@ def main() -> None:
     """Mend the file if that is asked for, check all files, and report."""
     args = parse_args()
     escape_output()
+    known: dict[str, ImageFacts] = {}
     if args.fix:
-        write_repaired(args.files[0], args.fix)
+        try:
+            write_repaired(args, known)
+        except MendingError as error:
+            print(f'{args.files[0]}: not mended: {error}')
         args.files = [args.fix if args.fix.exists() else args.files[0]]
+        args.images = args.images and args.images[:1]
     read = [read_file(path) for path in args.files]
     files = [file for file in read if isinstance(file, CocoFile)]
     unread = [problem for problem in read if isinstance(problem, Problem)]
-    problems = itertools.chain(unread, find_problems(files, args.images))
-    lines = format_problems(problems, args.max_shown)
+    if (args.boxes or args.unit) and args.unit != RESIZED:
+        files = [replace(file, has_known_boxes=True) for file in files]
+    found = find_problems(files, args.images, known)
+    lines = format_problems(itertools.chain(unread, found), args.max_shown)
     print(*lines or [format_summary(files, bool(args.images))], sep='\n')
+    for note in itertools.chain(*map(describe_objects, files)):
+        print(f'note: {note}')
     sys.exit(bool(lines))
 
 

@@ -19,7 +19,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.coco.reading import read_splittable
-from projects.data_distillation.coco.splits import percent_of, split_coco
+from projects.data_distillation.coco.splits import (
+    list_annotated,
+    percent_of,
+    split_coco,
+    take_parts,
+)
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.quiet import quiet_screen
@@ -43,6 +48,10 @@ def parse_args() -> argparse.Namespace:
         help='the folder to write to (default: the folder of ANN_FILE)',
     )
     args = parser.parse_args()
+    if args.annotated and (args.folds > 1 or args.keep_classes):
+        parser.error(
+            '--annotated leaves no choice for --folds, --keep-classes'
+        )
     if args.mmdet_names and not args.percent:
         parser.error('--mmdet-names needs --percent, which is in the names')
     return args
@@ -64,6 +73,12 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         metavar='P',
         help='the same in percent of all images, above 0 and below 100; the '
         'number of images is rounded down',
+    )
+    amount.add_argument(
+        '--annotated',
+        action='store_true',
+        help='the images with annotations stay labeled, as in an export of a '
+        'set that is not labeled completely',
     )
     add = parser.add_argument
     add(
@@ -125,6 +140,10 @@ def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
         ValueError: If the file cannot be split in this way.
     """
     coco = read_splittable(args.ann_file)
+    if args.annotated:
+        parts = take_parts(coco, list_annotated(coco))
+        folder = args.out or args.ann_file.parent
+        return {folder / f'{p}.json': c for p, c in parts.items()}, []
     amounts = list_amounts(args, len(coco['images']))
     is_one = len(amounts) * args.folds == 1
     folder = args.out or args.ann_file.parent

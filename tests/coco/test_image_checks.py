@@ -11,11 +11,14 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from projects.data_distillation.coco.image_checks import (
-    HASH_SIDE,
-    MAX_DISTANCE,
     check_images,
     find_nearest,
+)
+from projects.data_distillation.coco.image_files import (
+    HASH_SIDE,
+    MAX_DISTANCE,
     hash_pixels,
+    locate_images,
     read_facts,
 )
 from projects.data_distillation.coco.tables import CocoFile
@@ -42,7 +45,8 @@ def coco_file(path: str, **sizes_wh: tuple[int, int]) -> CocoFile:
 
 
 def lines_of(files: list[CocoFile], *folders: Path) -> list[str]:
-    return [str(p) for p in check_images(files, folders)]
+    places = map(locate_images, files, folders)
+    return [str(p) for p in check_images(list(places))]
 
 
 def test_readable_images_of_the_right_size_are_no_problem(tmp_path):
@@ -78,7 +82,10 @@ def test_images_that_cannot_be_read_are_found(tmp_path):
         'not a file but a folder',
         'cannot be opened: No such file or directory',
     ]
-    end = 'put it there, or remove the entry and its annotations'
+    end = (
+        f'put it into {tmp_path}, or remove the entry and its annotations '
+        '(--fix does, with --drop-unreadable)'
+    )
     assert lines == [
         f"a.json: image {i}: '{name}.jpg' cannot be read ({reason}): {end}"
         for i, (name, reason) in enumerate(zip(names, reasons), 5)
@@ -106,10 +113,11 @@ def test_size_must_be_that_of_the_decoded_image(tmp_path):
 
     assert lines_of([file], tmp_path) == [
         'a.json: image 5: 640x427 in the file, but the image is decoded as '
-        '427x640, transposed by EXIF (or width and height are confused): swap '
-        'them, and turn the boxes if they do not fit the image',
+        '427x640, transposed by EXIF (or width and height are confused): its '
+        'boxes fit the image: write the size of the image (--fix does)',
         'a.json: image 7: 640x427 in the file, but the image is decoded as '
-        '640x200: write the size of the image, and see whether its boxes fit',
+        '640x200: its boxes fit the image: write the size of the image (--fix '
+        'does)',
     ]
 
 

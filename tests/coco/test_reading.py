@@ -21,7 +21,10 @@ from projects.data_distillation.coco.reading import (
     resolve_paths,
 )
 from projects.data_distillation.coco.schema import find_name_error
-from projects.data_distillation.coco.tables import read_file
+from projects.data_distillation.coco.tables import (
+    read_file,
+    read_file_to_mend,
+)
 from projects.data_distillation.files.atomic import write_json
 
 
@@ -62,7 +65,9 @@ def test_only_utf8_is_read_as_by_pycocotools(tmp_path, encoding):
         COCO(file)
     with pytest.raises(CocoError, match='is not valid JSON in UTF-8') as error:
         read_coco(file, 'images')
-    assert str(read_file(file)) == str(error.value)
+    assert read_file(file).text == str(error.value)
+    mended = read_file_to_mend(file, '')
+    assert mended.content == IMAGES
 
 
 def test_missing_file_is_refused(tmp_path):

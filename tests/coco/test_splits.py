@@ -425,6 +425,28 @@ def test_mmdet_names_are_those_of_its_own_tool(call, tmp_path):
     assert unlabeled == fold['unlabeled_truth']
 
 
+def test_images_with_annotations_are_labeled(call, tmp_path):
+    file = tmp_path / 'annotations' / 'mine.json'
+    content = coco_of(['rg', '', 'r', ''])
+    file.write_text(json.dumps(content))
+
+    files, _, error = call('--annotated')
+
+    assert error is None
+    labeled = files['annotations/labeled.json']
+    ids = [image['id'] for image in content['images']]
+    assert [image['id'] for image in labeled['images']] == [ids[0], ids[2]]
+    assert labeled['annotations'] == content['annotations']
+    unlabeled = files['annotations/unlabeled.json']
+    assert [image['id'] for image in unlabeled['images']] == [ids[1], ids[3]]
+
+
+def test_split_of_images_that_all_have_annotations_is_refused(call):
+    _, _, error = call('--annotated')
+
+    assert '40 of 40 images have annotations: there is nothing' in error
+
+
 def test_swaps_are_told(call):
     seed = next(
         s for s in range(99)
@@ -465,7 +487,7 @@ def test_nothing_is_written_if_one_file_is_there(call, tmp_path):
         (['--count', '2', '--folds', '0'], 'must be 1 or more, got 0'),
         (['--count', '2', '--percent', '5'], 'not allowed with'),
         (['--count', '2', '--mmdet-names'], 'needs --percent'),
-        ([], '--count --percent is required'),
+        ([], '--count --percent --annotated is required'),
     ],
 )
 def test_bad_arguments_are_explained(call, arguments, match):

@@ -1,4 +1,4 @@
-"""COCO files: read, checked, repaired, split, compared.
+"""COCO files: read, checked, split, compared.
 
 It may import `files`.
 """

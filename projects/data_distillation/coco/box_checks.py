@@ -1,23 +1,31 @@
 """Checks of the boxes of a COCO file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..text import format_value
-from .boxes import MIN_SIDE, TOLERANCE
+from .boxes import LAYOUTS, MIN_SIDE, TOLERANCE, UNITS, BoxFormat
 from .problems import Problem
 from .schema import is_number
 from .tables import CocoFile
 
-# Bboxes are taken for corners if at least this number of them, and this share,
-# reach outside their image as [x, y, w, h], and nearly all lie inside it as
-# corners. About 3 in 4 corners reach outside if they are placed at random; a
-# few boxes are broken in any file. Right boxes hardly ever do both: each would
-# have to be longer than its distance from the left and from the top.
+# Bboxes are taken for boxes of another format if at least this number of them,
+# and this share, reach outside their image as [x, y, w, h], and nearly all lie
+# inside it in the other format. About 3 in 4 corners reach outside if they are
+# placed at random; a few boxes are broken in any file. Right boxes hardly ever
+# do both: each would have to be longer than its distance from the left and
+# from the top.
+ANOTHER_FORMAT = 'bboxes of another format'
 FEWEST_OUTSIDE, SHARE_OUTSIDE = 5, 0.1
 SHARE_INSIDE = 0.99
+# Numbers are taken for percent, or for thousandths, if the largest of at least
+# this number of boxes end at 100 (or 1000) both to the right and below, though
+# all images are larger: objects at the borders of the images end there.
+FEWEST_IN_UNIT = 20
+ENDS_AT = (0.97, 1.005)
+LARGER_BY = 1.1
 
 
 def check_areas(file: CocoFile) -> Iterator[Problem]:
@@ -99,6 +107,14 @@ class Boxes:
             np.array(sizes, np.float64).reshape(-1, 2),
         )
 
+    def take(self, rows: np.ndarray) -> 'Boxes':
+        """Return some of the boxes."""
+        return Boxes(self.indices[rows], self.xywh[rows], self.sizes_wh[rows])
+
+    def of_sizes(self, sizes_wh: Sequence[tuple[int, int]]) -> 'Boxes':
+        """Return the same boxes, in images of other sizes."""
+        return Boxes(self.indices, self.xywh, np.array(sizes_wh, np.float64))
+
     @property
     def overshoot(self) -> np.ndarray:
         """How far each box reaches outside its image; shape (n,), pixels.
@@ -114,12 +130,14 @@ class Boxes:
         ends = self.xywh[:, :2] + self.xywh[:, 2:]
         return np.minimum(ends, self.sizes_wh) - self.xywh[:, :2].clip(0)
 
-    @property
-    def is_inside_as_corners(self) -> np.ndarray:
-        """Whether each, read as xyxy, is a box in its image; (n,), bool."""
-        start, end = self.xywh[:, :2], self.xywh[:, 2:]
-        inside = (start >= -TOLERANCE) & (end <= self.sizes_wh + TOLERANCE)
-        return np.all(inside & (end > start), axis=1)
+    def share_inside(self, box_format: BoxFormat) -> float:
+        """Return the share that, in a format, are boxes in their image."""
+        xywh = box_format.to_xywh(self.xywh, self.sizes_wh)
+        start, sides = xywh[:, :2], xywh[:, 2:]
+        inside = (start >= -TOLERANCE) & (
+            start + sides <= self.sizes_wh + TOLERANCE
+        )
+        return float(np.all(inside & (sides > 0), axis=1).mean())
 
 
 def map_image_sizes(file: CocoFile) -> dict[int, tuple[float, float]]:
@@ -171,11 +189,13 @@ def judge_boxes(boxes: Boxes) -> np.ndarray:
 def check_boxes(file: CocoFile) -> Iterator[Problem]:
     """Find boxes that are empty, thin, or not inside their image.
 
-    If the file seems to hold corners, that is the only problem.
+    If the boxes of the file seem to be in another format, that is the only
+    problem, unless the user has said what they are.
     """
     boxes = Boxes.of(file)
-    if are_corners(boxes):
-        yield make_corners_problem(file, boxes)
+    formats = [] if file.has_known_boxes else recognize_formats(boxes)
+    if formats:
+        yield make_format_problem(file, boxes, formats)
         return
     kinds = judge_boxes(boxes)
     for row in np.flatnonzero(kinds):
@@ -183,26 +203,92 @@ def check_boxes(file: CocoFile) -> Iterator[Problem]:
         yield make_box_problem(file, boxes, row, kind)
 
 
-def are_corners(boxes: Boxes) -> bool:
-    """Return whether bboxes seem to be xyxy; those of known images decide."""
-    is_known = ~np.isnan(boxes.sizes_wh[:, 0])
-    num_outside = (boxes.overshoot > TOLERANCE).sum()
-    num_inside = boxes.is_inside_as_corners.sum()
+def recognize_formats(boxes: Boxes) -> list[BoxFormat]:
+    """Find the formats in which the boxes of a file may be.
+
+    The boxes are judged together, and only those of known images.
+
+    Args:
+        boxes: The boxes of a file.
+
+    Returns:
+        The formats, the likeliest first; empty if the boxes seem to be those
+        of COCO, or if no format makes sense of them.
+    """
+    known = boxes.take(~np.isnan(boxes.sizes_wh[:, 0]))
+    if not len(known.indices):
+        return []
+    # Boxes of one pixel are parts of 1 too.
+    is_thin = known.xywh[:, 2:].min(1) < MIN_SIDE
+    if has_parts(known, 1) and is_thin.mean() > 0.5:
+        return find_fitting(known, ['fraction'])
+    for unit in ('percent', 'thousandth'):
+        formats = [
+            found
+            for found in find_fitting(known, [unit])
+            if ends_at_unit(known, found) and are_larger(known, found)
+        ]
+        if formats:
+            return formats
+    num_outside = (known.overshoot > TOLERANCE).sum()
+    share = SHARE_OUTSIDE * len(known.indices)
+    if num_outside < max(FEWEST_OUTSIDE, share):
+        return []
+    return find_fitting(known, ['pixel']) or [
+        found
+        for found in find_fitting(known, ['percent', 'thousandth'])
+        if ends_at_unit(known, found)
+    ]
+
+
+def has_parts(boxes: Boxes, whole: float) -> bool:
+    """Return whether nearly all numbers of boxes are parts of a whole."""
+    slack = (ENDS_AT[1] - 1) * whole
+    parts = (boxes.xywh >= -slack) & (boxes.xywh <= whole + slack)
+    return bool(parts.all(axis=1).mean() >= SHARE_INSIDE)
+
+
+def find_fitting(boxes: Boxes, units: Iterable[str]) -> list[BoxFormat]:
+    """Return the formats, except COCO's, in which nearly all boxes fit."""
+    formats = [BoxFormat(layout, u) for u in units for layout in LAYOUTS]
+    return [
+        one
+        for one in formats
+        if one != BoxFormat() and boxes.share_inside(one) >= SHARE_INSIDE
+    ]
+
+
+def ends_at_unit(boxes: Boxes, box_format: BoxFormat) -> bool:
+    """Return whether the largest boxes end at 100 (say) on both sides."""
+    whole = UNITS[box_format.unit]
+    xywh = box_format.arrange(boxes.xywh)
+    ends = (xywh[:, :2] + xywh[:, 2:]).max(0) / whole
     return bool(
-        num_outside >= max(FEWEST_OUTSIDE, SHARE_OUTSIDE * is_known.sum())
-        and num_inside >= SHARE_INSIDE * is_known.sum()
+        len(xywh) >= FEWEST_IN_UNIT
+        and np.all((ends >= ENDS_AT[0]) & (ends <= ENDS_AT[1]))
     )
 
 
-def make_corners_problem(file: CocoFile, boxes: Boxes) -> Problem:
-    """Make the problem of a file whose bboxes seem to be xyxy."""
+def are_larger(boxes: Boxes, box_format: BoxFormat) -> bool:
+    """Return whether all images are larger than 100 (say) on both sides."""
+    smallest = boxes.sizes_wh.min()
+    return bool(smallest >= LARGER_BY * UNITS[box_format.unit])
+
+
+def make_format_problem(
+    file: CocoFile, boxes: Boxes, formats: Sequence[BoxFormat]
+) -> Problem:
+    """Make the problem of a file whose bboxes seem to be of another format."""
+    num_outside = (boxes.overshoot > TOLERANCE).sum()
+    advice = f'--fix with {formats[0].options} converts them'
+    if len(formats) > 1:
+        advice = f'look at some: {advice}, if they are the first'
     return file.make_file_problem(
-        'bboxes are corners',
-        f'bboxes seem to be [x1, y1, x2, y2]: of {len(boxes.indices)}, '
-        f'{(boxes.overshoot > TOLERANCE).sum()} reach outside their image as '
-        f'[x, y, w, h], and {boxes.is_inside_as_corners.sum()} lie inside it '
-        'as corners',
-        'subtract x1 from x2 and y1 from y2, then check again',
+        ANOTHER_FORMAT,
+        f'bboxes seem to be {" or ".join(map(str, formats))}: of '
+        f'{len(boxes.indices)}, {num_outside} reach outside their image as '
+        f'[x, y, w, h] in pixels, and nearly all fit as what they seem to be',
+        f'{advice}; if they are in pixels, give {BoxFormat().options}',
     )
 
 

@@ -1,5 +1,7 @@
 """Box formats, and the limits that CocoDataset sets to boxes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 # CocoDataset drops thinner boxes without a message; pixels.
@@ -24,3 +26,66 @@ def xyxy_to_xywh(bboxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
     corners = np.clip(corners, 0, np.tile(sizes_wh, 2))
     corners[:, 2:] -= corners[:, :2]
     return corners.round(2)
+
+
+# What the four numbers of a box are, and in which unit. COCO has the first of
+# each.
+LAYOUTS = dict(
+    xywh='[x, y, w, h]',
+    xyxy='[x1, y1, x2, y2]',
+    cxcywh='[center x, center y, w, h]',
+)
+# The width and height of an image in this unit.
+UNITS = dict(pixel=0, fraction=1, percent=100, thousandth=1000)
+UNIT_TEXTS = dict(
+    pixel='pixels',
+    fraction='fractions of the image',
+    percent='percent of the image',
+    thousandth='thousandths of the image',
+)
+
+
+@dataclass(frozen=True)
+class BoxFormat:
+    """A way of writing boxes.
+
+    Args:
+        layout: One of `LAYOUTS`.
+        unit: One of `UNITS`.
+    """
+
+    layout: str = 'xywh'
+    unit: str = 'pixel'
+
+    def __str__(self) -> str:
+        return f'{LAYOUTS[self.layout]} in {UNIT_TEXTS[self.unit]}'
+
+    @property
+    def options(self) -> str:
+        """The options of tools/check_coco.py that name this format."""
+        return f'--boxes {self.layout} --unit {self.unit}'
+
+    def arrange(self, bboxes: np.ndarray) -> np.ndarray:
+        """Return boxes as [x, y, w, h], in the same unit; shape (n, 4)."""
+        start, end = bboxes[:, :2], bboxes[:, 2:]
+        if self.layout == 'xyxy':
+            return np.hstack([start, end - start])
+        if self.layout == 'cxcywh':
+            return np.hstack([start - end / 2, end])
+        return bboxes
+
+    def to_xywh(self, bboxes: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
+        """Convert boxes to COCO's format.
+
+        Args:
+            bboxes: Shape (n, 4), in this format.
+            sizes_wh: Shape (n, 2), width and height of each box's image,
+                pixels.
+
+        Returns:
+            Shape (n, 4): left, top, width and height in pixels.
+        """
+        xywh = self.arrange(bboxes)
+        if self.unit == 'pixel':
+            return xywh
+        return xywh / UNITS[self.unit] * np.tile(sizes_wh, 2)

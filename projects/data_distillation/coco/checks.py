@@ -6,12 +6,21 @@ lists every problem. Code that reads a file for a purpose runs the checks in
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from ..text import format_value
 from .box_checks import check_areas, check_boxes, check_finite, check_ignored
+from .class_checks import check_any_object, find_equal_categories
 from .problems import Problem
-from .schema import ID, SCHEMA, Rule, find_name_error, is_text
+from .schema import (
+    ID,
+    SCHEMA,
+    as_id,
+    as_number,
+    find_name_error,
+    is_number,
+    is_text,
+)
 from .tables import NO_OBJECT, CocoFile, Table
 
 
@@ -89,15 +98,35 @@ def make_value_problem(
             f'missing {key}', table, index, what, advice, rule.is_fixable
         )
     what = f'`{key}` must be {rule.needed}, got {format_value(value)}'
+    advice = advise_on(file, table, key, value)
     return file.make_problem(
-        f'wrong {key}', table, index, what, advise_on(value, rule)
+        f'wrong {key}', table, index, what, advice, advice != CORRECT
     )
 
 
-def advise_on(value: object, rule: Rule) -> str:
-    """Return what the user can do about a value that breaks its rule."""
-    is_quoted = rule is ID and isinstance(value, str)
-    return 'write it without quotes' if is_quoted else 'correct it'
+CORRECT = 'correct it'
+
+
+def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
+    """Return what the user can do about a value that breaks its rule.
+
+    Returns:
+        The advice; `CORRECT` if `mending` cannot do it.
+    """
+    rule = table.rules[key]
+    if rule.holds is not ID.holds:
+        number = as_number(value)
+        is_quoted = number is not None and rule.holds(number)
+        if key == 'bbox' and isinstance(value, list):
+            numbers = [as_number(v) if is_text(v) else v for v in value]
+            is_quoted = rule.holds(numbers)
+        return 'write it without quotes' if is_quoted else CORRECT
+    if as_id(value) is not None:
+        return f'write the integer {as_id(value)}'
+    target = file.images if key == 'image_id' else file.categories
+    if is_text(value) and (key == 'id' or value in target.text_ids):
+        return 'write a number instead of the text, wherever it occurs'
+    return CORRECT
 
 
 def find_repeats(values: Iterable) -> Iterator[tuple[int, int]]:
@@ -133,7 +162,9 @@ def make_repeat_problem(
     places = f'{table.name}[{first}] and {table.name}[{index}]'
     if is_same(table.entries[first], table.entries[index]):
         what, advice = f'{places} are the same', 'remove one'
-        is_fixable = table is not file.categories
+        is_fixable = table is not file.categories or bool(
+            file.categories.column('name')[index]
+        )
     else:
         kind += ' id'
         what, advice = f'{places} have the same id', 'give one another id'
@@ -172,7 +203,8 @@ def check_repeated_names(file: CocoFile) -> Iterator[Problem]:
     names = normalize_names(file)
     yield from check_names(file, file.images, 'file_name', names)
     names = file.categories.column('name')
-    yield from check_names(file, file.categories, 'name', names)
+    equal = find_equal_categories(file)
+    yield from check_names(file, file.categories, 'name', names, equal)
 
 
 def normalize_names(file: CocoFile) -> list[str | None]:
@@ -184,7 +216,11 @@ def normalize_names(file: CocoFile) -> list[str | None]:
 
 
 def check_names(
-    file: CocoFile, table: Table, key: str, names: Sequence[str | None]
+    file: CocoFile,
+    table: Table,
+    key: str,
+    names: Sequence[str | None],
+    fixable: Container[int] = (),
 ) -> Iterator[Problem]:
     """Find names that an earlier entry has, but no repeated entries.
 
@@ -193,6 +229,7 @@ def check_names(
         table: One of its tables.
         key: The key of the names.
         names: The name of each entry; None is skipped.
+        fixable: The indices of the entries that `mending` makes one of.
 
     Yields:
         A problem for each name that occurs again.
@@ -207,7 +244,11 @@ def check_names(
             index,
             f'{key} {names[index]!r} is that of {place} too',
             'make one entry of the two, and move the annotations to it',
+            index in fixable,
         )
+
+
+NAME_OUTSIDE = 'file_name outside'
 
 
 def check_file_names(file: CocoFile) -> Iterator[Problem]:
@@ -216,7 +257,7 @@ def check_file_names(file: CocoFile) -> Iterator[Problem]:
         error = find_name_error(name or '')
         if error:
             yield file.make_problem(
-                'file_name outside',
+                NAME_OUTSIDE,
                 file.images,
                 index,
                 f'`file_name` {name!r} {error}',
@@ -239,7 +280,7 @@ def check_references(
     """
     for table in map(file.table, names):
         known = set(table.column('id')) - {None}
-        texts = set(filter(is_text, table.values('id')))
+        texts = table.text_ids
         column = file.annotations.column(f'{table.singular}_id')
         for index, value in enumerate(column):
             if value is None or value in known:
@@ -261,6 +302,7 @@ def make_type_problem(
         f'{table.singular}_id {value} is a number, but in `{table.name}` that '
         f"id is the string '{value}'",
         f'write it without quotes in `{table.name}`',
+        is_fixable=True,
     )
 
 
@@ -278,6 +320,37 @@ def make_unknown_problem(
     )
 
 
+def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
+    """Find objects that occur again: same image, class, box and `iscrowd`."""
+    annotations = file.annotations
+    columns = map(
+        annotations.column, ('image_id', 'category_id', 'bbox', 'iscrowd')
+    )
+    keys = [
+        (image_id, category_id, *bbox, bool(iscrowd))
+        if None not in (image_id, category_id) and is_finite(bbox)
+        else None
+        for image_id, category_id, bbox, iscrowd in zip(*columns, strict=True)
+    ]
+    ids, images = map(annotations.column, ('id', 'image_id'))
+    for first, index in find_repeats(keys):
+        if ids[first] is None or ids[first] != ids[index]:
+            yield file.make_problem(
+                'repeated object',
+                annotations,
+                index,
+                f'image {images[index]} has the same box of the same class '
+                f'in {annotations.describe_place(first)}',
+                'remove one',
+                is_fixable=True,
+            )
+
+
+def is_finite(bbox: list | None) -> bool:
+    """Return whether a bbox is there, and has finite numbers only."""
+    return bbox is not None and all(map(is_number, bbox))
+
+
 FILE_CHECKS = (
     check_lists,
     check_objects,
@@ -287,6 +360,8 @@ FILE_CHECKS = (
     check_repeated_names,
     check_file_names,
     check_references,
+    check_repeated_objects,
+    check_any_object,
     check_areas,
     check_ignored,
     check_finite,

@@ -6,220 +6,199 @@ figures of a run worthless. Copies are found by the SHA-256 of their bytes,
 copies that were scaled or saved again by a perceptual hash.
 """
 
-import hashlib
 import itertools
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing.pool import ThreadPool
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import imagehash
 import numpy as np
-from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
-from ..files.images import ImageError, decode, read_image_file
-from .checks import check_file
+from ..text import format_value
+from .box_checks import Boxes
+from .boxes import TOLERANCE
+from .checks import NAME_OUTSIDE, check_file
+from .image_files import (
+    HASH_SIDE,
+    MAX_DISTANCE,
+    FileImages,
+    ImageFacts,
+    Places,
+    locate_images,
+)
 from .joint_checks import check_together
 from .problems import Problem
-from .schema import find_name_error
 from .tables import CocoFile
 
-# 256 bits. Measured on the 364 photographs of BCCD, which resemble each other
-# (cells on the same background): at most 10 bits differ between an image and a
-# copy that is saved as JPEG of quality 30 to 90, scaled by 1/4 to 2, or made
-# brighter (18 for quality 10). Two shots of one scene differ in 24 bits, all
-# other pairs in 90 to 168. With 64 bits the nearest different pair would be at
-# 14: too near for the pairs of a large set.
-HASH_SIDE = 16
-MAX_DISTANCE = 40
-# The least standard deviation in gray levels. The hash of an image below it is
-# noise, and all blank images have the same one. The least in BCCD is 11.
-MIN_CONTRAST = 4.0
-# The side in pixels of the image that is hashed, as imagehash sets it.
-THUMBNAIL_SIDE = 4 * HASH_SIDE
 # The rows of one part of the matrix of distances; with 120,000 columns a part
 # takes 120 MB.
 CHUNK = 256
 
 
-@dataclass(frozen=True)
-class ImageFacts:
-    """What was found out about an image file.
-
-    Args:
-        error: Why the file cannot be read; `''` if it can.
-        size_wh: Width and height in pixels as it is decoded for training, with
-            EXIF rotation applied.
-        digest: The SHA-256 of its bytes.
-        bits: Its perceptual hash, shape (`HASH_SIDE` ** 2,), +1 or -1,
-            float32; None if its contrast is too low for one.
-    """
-
-    error: str = ''
-    size_wh: tuple[int, int] = (0, 0)
-    digest: bytes = b''
-    bits: np.ndarray | None = None
-
-
-def read_facts(path: str) -> ImageFacts:
-    """Read an image file as annotation does, and hash it."""
-    try:
-        content = read_image_file(path)
-        pixels = decode(content)
-    except ImageError as error:
-        return ImageFacts(str(error))
-    height, width = pixels.shape[:2]
-    digest = hashlib.sha256(content).digest()
-    return ImageFacts('', (width, height), digest, hash_pixels(pixels))
-
-
-def hash_pixels(pixels: np.ndarray) -> np.ndarray | None:
-    """Compute the perceptual hash of an image.
-
-    Args:
-        pixels: Shape (height, width, 3), BGR, uint8.
-
-    Returns:
-        See `ImageFacts.bits`.
-    """
-    gray = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
-    side = THUMBNAIL_SIDE
-    thumbnail = gray.resize((side, side), Image.Resampling.LANCZOS)
-    if np.asarray(thumbnail).std() < MIN_CONTRAST:
-        return None
-    bits = imagehash.phash(thumbnail, HASH_SIDE).hash.ravel()
-    return np.where(bits, 1, -1).astype(np.float32)
-
-
-def read_all_facts(paths: Iterable[str]) -> dict[str, ImageFacts]:
-    """Read image files on all cores; a terminal shows the progress.
-
-    Args:
-        paths: The paths. One that occurs more than once is read once.
-
-    Returns:
-        Path -> what was found out.
-    """
-    paths = list(dict.fromkeys(paths))
-    console = Console(stderr=True)
-    with ThreadPool(len(os.sched_getaffinity(0))) as pool:
-        facts = track(
-            pool.imap(read_facts, paths, chunksize=8),
-            'reading images',
-            len(paths),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        return dict(zip(paths, facts, strict=True))
-
-
-@dataclass(frozen=True)
-class FileImages:
-    """The images of a COCO file.
-
-    Args:
-        file: The file.
-        facts: Index of the entry -> what was found out about its image. It
-            lacks the entries whose file name must not be opened.
-    """
-
-    file: CocoFile
-    facts: dict[int, ImageFacts]
-
-    def file_name(self, index: int) -> str:
-        """Return the quoted file name of an entry."""
-        return repr(self.file.images.column('file_name')[index])
-
-    def describe(self, index: int) -> str:
-        """Return which image of the file this is, for a message."""
-        place = self.file.images.describe_place(index)
-        return f'{place} ({self.file_name(index)})'
-
-    def make_problem(
-        self, kind: str, index: int, what: str, advice: str
-    ) -> Problem:
-        """Make the problem of an image."""
-        images = self.file.images
-        return self.file.make_problem(kind, images, index, what, advice)
-
-
-def join_paths(file: CocoFile, folder: Path) -> dict[int, str]:
-    """Return index of an entry -> path, where its file name may be opened."""
-    names = file.images.column('file_name')
-    return {
-        index: os.path.join(folder, name)
-        for index, name in enumerate(names)
-        if name is not None and not find_name_error(name)
-    }
-
-
 def check_images(
-    files: Sequence[CocoFile], folders: Sequence[Path]
+    places: Sequence[Places], known: dict[str, ImageFacts] | None = None
 ) -> Iterator[Problem]:
-    """Find images that are unreadable, of another size, or in two files.
+    """Find images that are elsewhere, unreadable, or in two files.
+
+    Also images of another size are found.
 
     Args:
-        files: The files.
-        folders: The image folder of each file.
+        places: Where the images of each file are.
+        known: Path -> what is known of an image already.
 
     Yields:
         The problems of each file, then those of each pair of files.
     """
-    paths = [join_paths(*pair) for pair in zip(files, folders, strict=True)]
-    facts = read_all_facts(itertools.chain(*(p.values() for p in paths)))
-    parts = [
-        FileImages(file, {i: facts[path] for i, path in file_paths.items()})
-        for file, file_paths in zip(files, paths, strict=True)
-    ]
-    for part in parts:
-        yield from check_readable(part)
+    for place in places:
+        yield from check_places(place)
+    parts = FileImages.read(places, {} if known is None else known)
+    for part, place in zip(parts, places, strict=True):
+        yield from check_readable(part, place)
         yield from check_sizes(part)
     for first, second in itertools.combinations(parts, 2):
         yield from check_leaks(first, second)
 
 
-def check_readable(part: FileImages) -> Iterator[Problem]:
+def check_places(places: Places) -> Iterator[Problem]:
+    """Find images that have another name in the folder than in the file."""
+    images, folder = places.file.images, places.folder
+    for index, found in places.found.items():
+        name = images.column('file_name')[index]
+        what = f'`file_name` {name!r} is not in {folder}, but {found[0]!r} is'
+        advice, kind = 'write that name', 'file_name elsewhere'
+        if len(found) > 1:
+            kind = 'file_name unclear'
+            what = (
+                f'`file_name` {name!r} is not in {folder}, and '
+                f'{format_value(found)} have that name'
+            )
+            advice = 'write the one that it is'
+        elif index in places.rivals:
+            kind = 'file_name of two images'
+            what += f', which {places.rivals[index]} is too'
+            advice = 'put both images there, under names of their own'
+        yield places.file.make_problem(
+            kind, images, index, what, advice, index in places.renamed
+        )
+
+
+def check_readable(part: FileImages, places: Places) -> Iterator[Problem]:
     """Find images that are missing or cannot be decoded."""
     for index, facts in part.facts.items():
-        if facts.error:
+        is_named = index in places.found and index not in places.renamed
+        if facts.error and not is_named:
             yield part.make_problem(
                 'image unreadable',
                 index,
                 f'{part.file_name(index)} cannot be read ({facts.error})',
-                'put it there, or remove the entry and its annotations',
+                f'put it into {places.folder}, or remove the entry and its '
+                'annotations (--fix does, with --drop-unreadable)',
             )
 
 
 def check_sizes(part: FileImages) -> Iterator[Problem]:
     """Find images whose size is not the size in the file."""
+    verdicts = judge_sizes(part)
+    for index, size in find_wrong_sizes(part).items():
+        yield make_size_problem(part, index, size, verdicts[index])
+
+
+def find_wrong_sizes(part: FileImages) -> dict[int, tuple[float, float]]:
+    """Return index of an entry -> its size, where the image has another."""
     columns = map(part.file.images.column, ('width', 'height'))
     sizes = list(zip(*columns, strict=True))
-    for index, facts in part.facts.items():
-        size = sizes[index]
-        if not facts.error and None not in size and size != facts.size_wh:
-            yield make_size_problem(part, index, size, facts.size_wh)
+    return {
+        index: sizes[index]
+        for index, facts in part.facts.items()
+        if not facts.error
+        and None not in sizes[index]
+        and sizes[index] != facts.size_wh
+    }
+
+
+# What the boxes say of images whose size in the file is wrong: they are in
+# pixels of the image as it is decoded, of the size in the file, or of either.
+DECODED, WRITTEN, UNCLEAR = 'decoded', 'written', 'unclear'
+# The share of boxes that may contradict what all others say.
+SHARE_AGAINST = 0.01
+
+
+def judge_sizes(part: FileImages) -> dict[int, str]:
+    """Find what the boxes of images of a wrong size were drawn on.
+
+    All images with swapped sides are judged together, and all others too: one
+    tool has written them. An image that is off by one pixel needs no verdict.
+
+    Returns:
+        Index of an entry -> `DECODED`, `WRITTEN` or `UNCLEAR`.
+    """
+    groups: dict[bool, list[int]] = {True: [], False: []}
+    verdicts = {}
+    for index, size in find_wrong_sizes(part).items():
+        decoded = part.facts[index].size_wh
+        if max(abs(np.subtract(size, decoded))) <= TOLERANCE:
+            verdicts[index] = DECODED
+        else:
+            groups[size == decoded[::-1]].append(index)
+    for group in groups.values():
+        verdicts |= dict.fromkeys(group, judge_group(part, group))
+    return verdicts
+
+
+def judge_group(part: FileImages, group: Sequence[int]) -> str:
+    """Return what most boxes of these images say; see `judge_sizes`."""
+    ids = part.file.images.column('id')
+    index_of = {ids[index]: index for index in group if ids[index] is not None}
+    boxes = Boxes.of(part.file)
+    image_ids = part.file.annotations.column('image_id')
+    rows = [
+        row
+        for row, index in enumerate(boxes.indices)
+        if image_ids[index] in index_of
+    ]
+    if not rows:
+        return DECODED
+    own = boxes.take(np.array(rows))
+    decoded = own.of_sizes(
+        [
+            part.facts[index_of[image_ids[i]]].size_wh
+            for i in own.indices.tolist()
+        ]
+    )
+    fits_written = own.overshoot <= TOLERANCE
+    fits_decoded = decoded.overshoot <= TOLERANCE
+    num_decoded = (fits_decoded & ~fits_written).sum()
+    num_written = (fits_written & ~fits_decoded).sum()
+    if num_decoded and num_written <= SHARE_AGAINST * len(rows):
+        return DECODED
+    if num_written and num_decoded <= SHARE_AGAINST * len(rows):
+        return WRITTEN
+    return UNCLEAR
 
 
 def make_size_problem(
-    part: FileImages,
-    index: int,
-    size_wh: tuple[float, float],
-    decoded_wh: tuple[int, int],
+    part: FileImages, index: int, size_wh: tuple[float, float], verdict: str
 ) -> Problem:
     """Make the problem of an image of another size."""
+    decoded_wh = part.facts[index].size_wh
     what = (
         f'{size_wh[0]}x{size_wh[1]} in the file, but the image is decoded as '
         f'{decoded_wh[0]}x{decoded_wh[1]}'
     )
-    advice = 'write the size of the image, and see whether its boxes fit'
+    advice = {
+        DECODED: 'its boxes fit the image: write the size of the image',
+        WRITTEN: 'its boxes fit the size in the file: if the image was '
+        'resized, --fix with --unit resized scales them',
+        UNCLEAR: 'look at its boxes: if they fit, --fix with --unit pixel '
+        'writes the size of the image; if the image was resized, --unit '
+        'resized scales them',
+    }[verdict]
     if size_wh == decoded_wh[::-1]:
         what += ', transposed by EXIF (or width and height are confused)'
-        advice = 'swap them, and turn the boxes if they do not fit the image'
-    return part.make_problem('image size', index, what, advice)
+        if verdict != DECODED:
+            advice = 'look at its boxes: if they fit, --fix with --unit pixel '
+            advice += 'writes the size of the image; otherwise turn them'
+    return part.make_problem(
+        'image size', index, what, advice, verdict == DECODED
+    )
 
 
 def check_leaks(first: FileImages, second: FileImages) -> Iterator[Problem]:
@@ -312,7 +291,9 @@ def find_nearest(
 
 
 def find_problems(
-    files: Sequence[CocoFile], folders: Sequence[Path] | None
+    files: Sequence[CocoFile],
+    folders: Sequence[Path] | None,
+    known: dict[str, ImageFacts] | None = None,
 ) -> Iterator[Problem]:
     """Yield the problems of files that are used together.
 
@@ -320,13 +301,20 @@ def find_problems(
         files: The files; all others are compared with the first one.
         folders: The image folders: one for all files, or one for each file.
             None leaves the images unchecked.
+        known: Path -> what is known of an image already.
 
     Yields:
         The problems of each file, then those of all files together.
     """
-    for file in files:
-        yield from check_file(file)
-    yield from check_together(files, has_images=bool(folders))
-    if folders:
-        folders = [*folders] * len(files) if len(folders) == 1 else folders
-        yield from check_images(files, folders)
+    folders = list(folders or ())
+    if len(folders) == 1:
+        folders *= len(files)
+    places = list(map(locate_images, files, folders))
+    for number, file in enumerate(files):
+        found = places[number].found if places else {}
+        for problem in check_file(file):
+            # Where the image is says more than that it is elsewhere.
+            if problem.kind != NAME_OUTSIDE or problem.index not in found:
+                yield problem
+    yield from check_together(files, has_images=bool(places))
+    yield from check_images(places, known)

@@ -16,7 +16,7 @@ class Problem:
         what: What is wrong, with the value.
         advice: What the user can do about it.
         index: The entry's place in its list; None for the whole file.
-        is_fixable: Whether `repair.repair` solves the problem.
+        is_fixable: Whether `mending` solves the problem.
     """
 
     file: str

@@ -114,7 +114,10 @@ ANY_ID = Rule(
     lambda value: isinstance(value, (int, float, str)), 'a number or a string'
 )
 SPLIT_SCHEMA: Schema = {
-    name: {key: ANY_ID if rule is ID else rule for key, rule in rules.items()}
+    name: {
+        key: ANY_ID if rule.holds is ID.holds else rule
+        for key, rule in rules.items()
+    }
     for name, rules in SCHEMA.items()
 }
 

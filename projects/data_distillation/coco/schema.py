@@ -51,6 +51,39 @@ def is_bbox(value: object) -> TypeGuard[list[float]]:
     )
 
 
+# A number of JSON; Python takes more (`1_0`, other digits).
+NUMBER = re.compile(r'\s*-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*')
+
+
+def as_number(value: object) -> float | None:
+    """Return the number in a text; None if there is none, or no text."""
+    if not is_text(value) or not NUMBER.fullmatch(value) or len(value) > 40:
+        return None
+    number = float(value)
+    if not is_number(number):
+        return None
+    return int(number) if number == int(number) else number
+
+
+def as_id(value: object) -> int | None:
+    """Return the integer that an id stands for.
+
+    Args:
+        value: A text such as `'3'`, or a number such as 3.0.
+
+    Returns:
+        The integer; None if the value is not written as a whole number, or
+        cannot be an id.
+    """
+    if is_text(value) and re.fullmatch(r'\s*-?[0-9]{1,19}\s*', value):
+        number = int(value)
+        return number if is_id(number) else None
+    whole = value if type(value) is float else as_number(value)
+    if not is_number(whole) or whole != int(whole):
+        return None
+    return int(whole)
+
+
 @dataclass(frozen=True)
 class Rule:
     """The rule for the values of a key.
@@ -59,7 +92,7 @@ class Rule:
         holds: Returns whether a value follows the rule.
         needed: What a value must be, in words.
         if_missing: What the user can do about a missing value.
-        is_fixable: Whether `repair.repair` fills in a missing value.
+        is_fixable: Whether `mending` fills in a missing value.
     """
 
     holds: Callable[[object], bool]
@@ -71,17 +104,23 @@ class Rule:
 Schema = Mapping[str, Mapping[str, Rule]]
 ID = Rule(is_id, 'an integer (64 bits)')
 TEXT = Rule(is_text, 'a string that is not empty')
-SIDE = Rule(is_side, 'a positive whole number')
+SIDE = Rule(
+    is_side, 'a positive whole number', 'add it (--fix does, with --images)'
+)
 
 
 # List -> key -> rule.
 SCHEMA: Schema = dict(
     images=dict(id=ID, file_name=TEXT, width=SIDE, height=SIDE),
     annotations=dict(
-        id=ID,
+        id=Rule(is_id, ID.needed, 'add one', is_fixable=True),
         image_id=ID,
         category_id=ID,
-        bbox=Rule(is_bbox, 'a list of four numbers'),
+        bbox=Rule(
+            is_bbox,
+            'a list of four numbers',
+            'add it (--fix does, from a polygon or a mask)',
+        ),
         area=Rule(
             is_number,
             'a finite number',

@@ -327,6 +327,23 @@ def check_classes_occur(
             )
 
 
+def list_annotated(coco: dict) -> list[int]:
+    """Return the indices of the images that have annotations.
+
+    Raises:
+        ValueError: If all images have annotations, so that none is left.
+    """
+    known = {annotation['image_id'] for annotation in coco['annotations']}
+    images = coco['images']
+    found = [i for i, image in enumerate(images) if image['id'] in known]
+    if len(found) in (0, len(images)):
+        raise ValueError(
+            f'{len(found)} of {len(images)} images have annotations: there is '
+            'nothing to split, use --count or --percent'
+        )
+    return found
+
+
 def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
     """Take a file apart.
 

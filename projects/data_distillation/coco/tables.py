@@ -6,11 +6,13 @@ rule is None, so a value that one check reports cannot make another one fail.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from ..files.encoding import EncodingError, decode_text
 from .problems import Problem
-from .schema import SCHEMA, Rule, Schema
+from .schema import SCHEMA, Rule, Schema, is_text
 
 SINGULAR = dict(
     images='image', annotations='annotation', categories='category'
@@ -72,6 +74,11 @@ class Table:
             ]
         return self._columns[key]
 
+    @cached_property
+    def text_ids(self) -> set[str]:
+        """The ids that are texts, which is against the rules."""
+        return set(filter(is_text, self.values('id')))
+
     def values(self, key: str) -> Iterator[object]:
         """Yield the value of any key in each entry, None where it is missing.
 
@@ -95,6 +102,8 @@ class CocoFile:
         path: The path, as the user gave it.
         content: The object in the file.
         images, annotations, categories: The tables of its lists.
+        has_known_boxes: Whether the user says that the boxes are those of
+            COCO, so that no other format is looked for.
     """
 
     path: str
@@ -102,6 +111,7 @@ class CocoFile:
     images: Table
     annotations: Table
     categories: Table
+    has_known_boxes: bool = False
 
     @classmethod
     def of(
@@ -118,7 +128,18 @@ class CocoFile:
             name: Table.of(name, content.get(name), rules)
             for name, rules in schema.items()
         }
-        return cls(str(path), content, **tables)
+        return cls(
+            str(path),
+            content,
+            tables['images'],
+            tables['annotations'],
+            tables['categories'],
+        )
+
+    def with_content(self, content: dict) -> 'CocoFile':
+        """Return the same file with another content."""
+        other = CocoFile.of(self.path, content)
+        return replace(other, has_known_boxes=self.has_known_boxes)
 
     @property
     def tables(self) -> tuple[Table, Table, Table]:
@@ -152,6 +173,9 @@ def read_file(
 ) -> CocoFile | Problem:
     """Read a COCO file, whatever is in it.
 
+    The file must be in UTF-8 without a byte order mark, because CocoMetric
+    reads it with pycocotools, which takes nothing else.
+
     Args:
         path: The path of the file.
         polygons: Whether to keep `segmentation`, which no check needs and
@@ -161,33 +185,54 @@ def read_file(
     Returns:
         The file; a problem if it cannot be read or is not a JSON object.
     """
-    content = read_object(path, None if polygons else remove_polygons)
+    hook = None if polygons else remove_polygons
+    content = read_object(path, bytes.decode, hook)
     if isinstance(content, Problem):
         return content
     return CocoFile.of(path, content, schema)
 
 
-def read_object(
-    path: str | Path, hook: Callable[[dict], dict] | None
-) -> dict | Problem:
-    """Read the JSON object in a file; see `read_file`.
-
-    The file must be in UTF-8 without a byte order mark, because CocoMetric
-    reads it with pycocotools, which takes nothing else.
+def read_file_to_mend(path: str | Path, encoding: str) -> CocoFile | Problem:
+    """Read a COCO file in any encoding, with its polygons.
 
     Args:
         path: The path of the file.
+        encoding: The encoding; `''` if it is not known, see `decode_text`.
+
+    Returns:
+        The file; a problem if it cannot be read or is not a JSON object.
+    """
+    content = read_object(path, lambda text: decode_text(text, encoding), None)
+    if isinstance(content, Problem):
+        return content
+    return CocoFile.of(path, content)
+
+
+def read_object(
+    path: str | Path,
+    decode: Callable[[bytes], str],
+    hook: Callable[[dict], dict] | None,
+) -> dict | Problem:
+    """Read the JSON object in a file; see `read_file`.
+
+    Args:
+        path: The path of the file.
+        decode: Returns the text of the bytes in the file.
         hook: A function that takes each object in the file and returns what
             takes its place; None leaves all objects as they are.
     """
+    is_fixable = False
     try:
-        text = Path(path).read_bytes().decode()
-        content = json.loads(text, object_hook=hook)
+        written = Path(path).read_bytes()
+        content = json.loads(decode(written), object_hook=hook)
     except OSError as error:
         what, advice = f'{error.strerror}', 'correct the path'
+    except EncodingError as error:
+        what, advice = str(error), 'say which one, with --encoding'
     except ValueError as error:
         what = f'is not valid JSON in UTF-8 ({error})'
         advice = 'write it again, without a byte order mark'
+        is_fixable = is_readable(written)
     except RecursionError:
         what, advice = 'is nested too deeply', 'is it a COCO file?'
     else:
@@ -195,7 +240,15 @@ def read_object(
             return content
         what = f'must hold a COCO object, got a {type(content).__name__}'
         advice = 'is it a file of detection results?'
-    return Problem(str(path), 'file', '', what, advice)
+    return Problem(str(path), 'file', '', what, advice, None, is_fixable)
+
+
+def is_readable(content: bytes) -> bool:
+    """Return whether this is a JSON object in an encoding that is clear."""
+    try:
+        return isinstance(json.loads(decode_text(content)), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def remove_polygons(entry: dict) -> dict:

@@ -33,30 +33,10 @@ JPEG_DAMAGE = re.compile(
 # The endings of the files in a folder that are taken for images: those of the
 # formats that OpenCV decodes, and `.jfif`, as some browsers save JPEG.
 IMAGE_SUFFIXES = {
-    '.avif',
-    '.bmp',
-    '.dib',
-    '.gif',
-    '.hdr',
-    '.jfif',
-    '.jp2',
-    '.jpe',
-    '.jpeg',
-    '.jpg',
-    '.pam',
-    '.pbm',
-    '.pfm',
-    '.pgm',
-    '.pic',
-    '.png',
-    '.pnm',
-    '.ppm',
-    '.ras',
-    '.sr',
-    '.tif',
-    '.tiff',
-    '.webp',
-}
+    '.avif', '.bmp', '.dib', '.gif', '.hdr', '.jfif', '.jp2', '.jpe', '.jpeg',
+    '.jpg', '.pam', '.pbm', '.pfm', '.pgm', '.pic', '.png', '.pnm', '.ppm',
+    '.ras', '.sr', '.tif', '.tiff', '.webp',
+}  # fmt: skip
 # A folder that archives made on macOS have, with a shadow of each file.
 MACOS_FOLDER = '__MACOSX'
 
@@ -223,8 +203,9 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
         folder: The folder to search, which may be hidden itself. A folder that
             is reached twice (by a link that points upward, for example) is
             searched once.
-        with_hidden: Whether to search hidden files and folders too, see
-            `is_hidden`.
+        with_hidden: Whether to yield hidden files, and those in hidden folders
+            and in `__MACOSX`. They are copies and thumbnails (`._a.jpg`,
+            `.ipynb_checkpoints/`), not data.
 
     Yields:
         The paths of the files, in no particular order.

@@ -1,15 +1,15 @@
-"""Repairs problems of COCO files that can be solved in one way only."""
+"""Repairs of annotations, one by one, that can be done in one way only."""
 
-import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .box_checks import map_image_sizes
-from .checks import check_file
-from .schema import LARGEST_ID, is_bbox, is_number
-from .tables import CocoFile
+from ..coco.box_checks import ANOTHER_FORMAT, map_image_sizes
+from ..coco.checks import check_file
+from ..coco.schema import is_bbox, is_number
+from ..coco.tables import CocoFile
+from .entries import Mended, iterate_free_ids
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,8 @@ class Context:
     @classmethod
     def of(cls, file: CocoFile) -> 'Context':
         """Collect the sizes and the free ids of a file."""
-        ids = {0, *file.annotations.column('id')} - {None}
-        above = range(max(ids) + 1, LARGEST_ID + 1)
-        candidates = itertools.chain(above, itertools.count(1))
-        free_ids = (i for i in candidates if i not in ids)
-        return cls(map_image_sizes(file), free_ids)
+        ids = set(file.annotations.column('id')) - {None}
+        return cls(map_image_sizes(file), iterate_free_ids(ids))
 
 
 def drop(annotation: dict, context: Context) -> None:
@@ -98,10 +95,14 @@ class Repair:
         done: What was done, in words that follow the number of annotations.
         apply: Returns the repaired annotation; None leaves it out, and the
             same object means that it could not be repaired.
+        loses: What is lost if it is done to many annotations, because the
+            file is another than it seems: `'boxes'`, `'images'` or
+            `'categories'`; `''` if nothing is.
     """
 
     done: str
     apply: Callable[[dict, Context], dict | None]
+    loses: str = ''
 
 
 # Kind of problem -> repair, in the order in which the repairs are done: an
@@ -109,29 +110,37 @@ class Repair:
 # from the clipped box.
 REPAIRS = {
     'repeated annotation': Repair('repeated annotations dropped', drop),
-    'unknown image': Repair('annotations of unknown images dropped', drop),
-    'unknown category': Repair(
-        'annotations of unknown categories dropped', drop
+    'repeated object': Repair('repeated objects dropped', drop),
+    'unknown image': Repair(
+        'annotations of unknown images dropped', drop, 'images'
     ),
-    'bbox not finite': Repair('boxes that are not finite dropped', drop),
-    'bbox empty': Repair('empty boxes dropped', drop),
-    'bbox thin': Repair('boxes thinner than 1 pixel dropped', drop),
-    'bbox away': Repair('boxes outside their image dropped', drop),
+    'unknown category': Repair(
+        'annotations of unknown categories dropped', drop, 'categories'
+    ),
+    'bbox not finite': Repair(
+        'boxes that are not finite dropped', drop, 'boxes'
+    ),
+    'bbox empty': Repair('empty boxes dropped', drop, 'boxes'),
+    'bbox thin': Repair('boxes thinner than 1 pixel dropped', drop, 'boxes'),
+    'bbox away': Repair('boxes outside their image dropped', drop, 'boxes'),
     'bbox nearly away': Repair(
-        'boxes with less than 1 pixel inside their image dropped', drop
+        'boxes with less than 1 pixel inside their image dropped',
+        drop,
+        'boxes',
     ),
     'repeated annotation id': Repair('repeated ids renumbered', renumber),
     'annotation id 0': Repair('annotations of id 0 renumbered', renumber),
-    'bbox outside': Repair('boxes clipped', clip),
+    'missing id': Repair('missing ids given', renumber),
+    'bbox outside': Repair('boxes clipped', clip, 'boxes'),
     'missing area': Repair('missing areas filled in', fill_area),
     'area not positive': Repair('areas not positive filled in', fill_area),
     'missing iscrowd': Repair('missing iscrowd filled in', fill_iscrowd),
 }
-# Repairs that would be wrong as long as the bboxes are corners.
-NOT_OF_CORNERS = {'missing area', 'area not positive'}
+# Repairs that would be wrong as long as the bboxes are corners, for example.
+WRONG_IN_OTHER_FORMATS = {'missing area', 'area not positive'}
 
 
-def repair(file: CocoFile) -> tuple[dict, Counter]:
+def repair(file: CocoFile) -> Mended:
     """Repair every problem that can be solved in one way only.
 
     Args:
@@ -149,10 +158,10 @@ def repair(file: CocoFile) -> tuple[dict, Counter]:
             return content, counts
         # Without the dropped boxes, the others may no longer seem to be
         # corners.
-        file = CocoFile.of(file.path, content)
+        file = file.with_content(content)
 
 
-def repair_once(file: CocoFile) -> tuple[dict, Counter]:
+def repair_once(file: CocoFile) -> Mended:
     """Repair the problems that the file has as it is; see `repair`."""
     kinds, repeated_images = find_repairable(file)
     counts: Counter = Counter()
@@ -181,13 +190,13 @@ def find_repairable(
     kinds: dict[int, set[str]] = defaultdict(set)
     images, wrong_repairs = set(), set()
     for problem in check_file(file):
-        if problem.kind == 'bboxes are corners':
-            wrong_repairs = NOT_OF_CORNERS
+        if problem.kind == ANOTHER_FORMAT:
+            wrong_repairs = WRONG_IN_OTHER_FORMATS
         elif problem.index is None:  # It concerns the whole file.
             continue
         elif problem.kind == 'repeated image':
             images.add(problem.index)
-        elif problem.kind in REPAIRS:
+        elif problem.kind in REPAIRS and problem.is_fixable:
             kinds[problem.index].add(problem.kind)
     kept = {index: found - wrong_repairs for index, found in kinds.items()}
     return kept, images

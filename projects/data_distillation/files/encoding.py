@@ -1,0 +1,46 @@
+"""Text files in the encodings that tools write."""
+
+import json
+import re
+
+# What is tried to show a user what a text may mean.
+CANDIDATES = ('cp1252', 'cp1250', 'cp1251', 'gb18030', 'shift_jis', 'euc_kr')
+
+
+class EncodingError(ValueError):
+    """The encoding of a text is not clear; the message says what it may be."""
+
+
+def decode_text(content: bytes, encoding: str = '') -> str:
+    """Decode a text of which the encoding is known, or clear.
+
+    UTF-8, UTF-16 and UTF-32 are recognized, with a byte order mark or without.
+    Other bytes are taken for letters of Western or Central Europe if these
+    encodings agree on all of them, as on é and ü, and if each stands alone:
+    those of other scripts mostly come in rows.
+
+    Args:
+        content: The bytes of a text whose first two characters are ASCII.
+        encoding: The encoding; `''` if it is not known.
+
+    Raises:
+        EncodingError: If the encoding is not clear, or not the right one.
+    """
+    try:
+        return content.decode(encoding or json.detect_encoding(content))
+    except (UnicodeDecodeError, LookupError) as error:
+        if encoding:
+            raise EncodingError(f'is not in {encoding} ({error})') from None
+    candidates = {name: content.decode(name, 'replace') for name in CANDIDATES}
+    is_alone = not re.search(b'[\x80-\xbf]|[\x80-\xff]{2}', content)
+    if is_alone and candidates['cp1252'] == candidates['cp1250']:
+        return candidates['cp1252']
+    first = re.search(b'[\x80-\xff]', content)
+    place = first.start() if first else 0
+    around = content[max(place - 12, 0) : place + 12]
+    read = ', '.join(
+        f'{name}: {around.decode(name, "replace")!r}' for name in CANDIDATES
+    )
+    raise EncodingError(
+        f'is not in UTF-8, but perhaps in one of these: {read}'
+    )

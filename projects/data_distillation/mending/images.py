@@ -1,0 +1,201 @@
+"""Repairs for which the images themselves are read."""
+
+from collections import Counter
+from collections.abc import Collection
+
+import numpy as np
+
+from ..coco.image_checks import (
+    DECODED,
+    find_wrong_sizes,
+    judge_sizes,
+)
+from ..coco.image_files import FileImages, Places, locate_images
+from ..coco.schema import is_bbox, is_number
+from ..coco.tables import CocoFile
+from .entries import Mended, replace_entries
+from .limits import check_share
+from .wishes import Wishes
+
+
+def mend_images(file: CocoFile, wishes: Wishes) -> Mended:
+    """Mend the names and sizes of images, and leave out what is not wanted.
+
+    Args:
+        file: The file. It is not changed.
+        wishes: Without `folder`, nothing is done.
+
+    Raises:
+        MendingError: If too many images would be left out.
+    """
+    if wishes.folder is None:
+        return file.content, Counter()
+    places = locate_images(file, wishes.folder)
+    file = file.with_content(rename(places))
+    counts = Counter({'file names corrected': len(places.renamed)})
+    (part,) = FileImages.read(
+        [locate_images(file, wishes.folder)], wishes.known
+    )
+    unwanted = find_unreadable(part, wishes)
+    counts['unreadable images dropped'] = len(unwanted)
+    copies = find_copies(part, wishes) - unwanted
+    counts['images dropped that are in another file'] = len(copies)
+    sizes = choose_sizes(part, wishes)
+    content = write_sizes(file, part, sizes, counts)
+    content = drop_images(
+        file.with_content(content), unwanted | copies, counts
+    )
+    return content, counts
+
+
+def rename(places: Places) -> dict:
+    """Return the content of a file whose images have their right names."""
+    names = places.renamed
+    return replace_entries(
+        places.file,
+        'images',
+        lambda i, e: dict(e, file_name=names[i]) if i in names else e,
+    )
+
+
+def find_unreadable(part: FileImages, wishes: Wishes) -> set[int]:
+    """Return the indices of the images to leave out as unreadable.
+
+    Raises:
+        MendingError: If these are too many: the folder may be another one.
+    """
+    if not wishes.drop_unreadable:
+        return set()
+    num_images = len(part.file.images.entries)
+    unreadable = {index for index, f in part.facts.items() if f.error}
+    check_share(
+        {'unreadable images dropped': len(unreadable)},
+        num_images,
+        f'images: is {wishes.folder} their folder?',
+        wishes,
+    )
+    return unreadable
+
+
+def find_copies(part: FileImages, wishes: Wishes) -> set[int]:
+    """Return the indices of the images that are in files to keep apart."""
+    others = FileImages.read(wishes.apart_from, wishes.known)
+    digests = {
+        f.digest for o in others for f in o.facts.values() if not f.error
+    }
+    return {i for i, f in part.facts.items() if f.digest in digests}
+
+
+def choose_sizes(part: FileImages, wishes: Wishes) -> dict[int, bool]:
+    """Choose the images that get the size that they are decoded with.
+
+    Returns:
+        Index of an entry -> whether its boxes are scaled to that size.
+    """
+    missing = find_missing_sizes(part)
+    chosen = dict.fromkeys(missing, False)
+    verdicts = judge_sizes(part)
+    for index, size in find_wrong_sizes(part).items():
+        verdict = verdicts[index]
+        is_turned = size == part.facts[index].size_wh[::-1]
+        if verdict == DECODED or wishes.box_format is not None:
+            chosen[index] = False
+        elif wishes.are_resized and not is_turned:
+            chosen[index] = True
+    return chosen
+
+
+def find_missing_sizes(part: FileImages) -> list[int]:
+    """Return the indices of readable images with no size in the file."""
+    columns = map(part.file.images.column, ('width', 'height'))
+    return [
+        index
+        for index, size in enumerate(zip(*columns, strict=True))
+        if None in size and index in part.facts and not part.facts[index].error
+    ]
+
+
+def write_sizes(
+    file: CocoFile, part: FileImages, sizes: dict[int, bool], counts: Counter
+) -> dict:
+    """Return the content of a file in which images have their decoded sizes.
+
+    Args:
+        file: The file.
+        part: Its images.
+        sizes: The result of `choose_sizes`.
+        counts: What is done is added to it.
+    """
+    factors = {}
+
+    def change(index: int, entry: dict) -> dict:
+        if index not in sizes:
+            return entry
+        width, height = part.facts[index].size_wh
+        if sizes[index]:
+            said = entry['width'], entry['height']
+            factors[entry.get('id')] = np.divide((width, height), said)
+        counts['sizes of images corrected'] += 1
+        return dict(entry, width=width, height=height)
+
+    def scale(index: int, entry: dict) -> dict:
+        bbox, factor = entry.get('bbox'), factors.get(image_ids[index])
+        if factor is None or not is_bbox(bbox):
+            return entry
+        counts['boxes scaled to their resized image'] += 1
+        return scale_annotation(entry, factor)
+
+    image_ids = file.annotations.column('image_id')
+    content = replace_entries(file, 'images', change)
+    if not factors:
+        return content
+    return replace_entries(file.with_content(content), 'annotations', scale)
+
+
+def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
+    """Return an annotation of an image that was resized.
+
+    Masks are left out: they are of the size before.
+
+    Args:
+        entry: The annotation, with a right box.
+        factor: Shape (2,): the new width and height, divided by the old ones.
+    """
+    bbox = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
+    area = entry.get('area')
+    area = area * factor.prod() if is_number(area) else bbox[2] * bbox[3]
+    new = dict(entry, bbox=bbox.tolist(), area=round(float(area), 2))
+    polygons = new.pop('segmentation', None)
+    if isinstance(polygons, list):
+        new['segmentation'] = [
+            [
+                round(float(number * factor[place % 2]), 2)
+                for place, number in enumerate(polygon)
+            ]
+            for polygon in polygons
+            if isinstance(polygon, list) and all(map(is_number, polygon))
+        ]
+    return new
+
+
+def drop_images(
+    file: CocoFile, unwanted: Collection[int], counts: Counter
+) -> dict:
+    """Return the content of a file without some images and their labels."""
+    if not unwanted:
+        return file.content
+    ids = file.images.column('id')
+    kept = {ids[i] for i in range(len(ids)) if i not in unwanted}
+    lost = {ids[i] for i in unwanted} - kept - {None}
+    content = replace_entries(
+        file, 'images', lambda i, e: None if i in unwanted else e
+    )
+    image_ids = file.annotations.column('image_id')
+    counts['annotations of dropped images dropped'] += sum(
+        i in lost for i in image_ids
+    )
+    return replace_entries(
+        file.with_content(content),
+        'annotations',
+        lambda i, e: None if image_ids[i] in lost else e,
+    )

@@ -1,0 +1,145 @@
+"""All repairs of a COCO file, in the order in which they need each other."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..coco.box_checks import ANOTHER_FORMAT, Boxes, check_boxes
+from ..coco.boxes import BoxFormat
+from ..coco.schema import is_number
+from ..coco.tables import CocoFile
+from .annotations import REPAIRS, repair
+from .categories import merge_categories, take_categories
+from .entries import Mended, replace_entries
+from .ids import mend_ids
+from .images import mend_images
+from .limits import check_share
+from .values import fill_bboxes, mend_quotes
+from .wishes import MendingError, Wishes
+
+Step = Callable[[CocoFile, Wishes], Mended]
+
+
+def mend(file: CocoFile, wishes: Wishes | None = None) -> Mended:
+    """Mend all that can be mended in one way, or as the user has decided.
+
+    First what all else is found by: ids, numbers, categories. Then the images,
+    whose sizes say which boxes are right. Then the boxes.
+
+    Args:
+        file: The file, read with its polygons. It is not changed.
+        wishes: What the user has decided.
+
+    Returns:
+        The content of the mended file, and how often each repair was done.
+
+    Raises:
+        MendingError: If the file seems to be another than it should be, so
+            that a repair would drop or spoil much of it.
+    """
+    wishes = wishes or Wishes()
+    file = replace(file, has_known_boxes=wishes.box_format is not None)
+    counts: Counter = Counter()
+    for step in STEPS:
+        content, done = step(file, wishes)
+        file = file.with_content(content)
+        counts += done
+    return file.content, counts
+
+
+def convert_boxes(file: CocoFile, wishes: Wishes) -> Mended:
+    """Convert the boxes from the format that the user has named.
+
+    Areas that are not those of objects in the boxes become w * h.
+
+    Raises:
+        MendingError: If the user has named none, and they seem to be of
+            another format than COCO's.
+    """
+    wanted = wishes.box_format
+    if wanted is None:
+        problem = next(check_boxes(file), None)
+        if problem is not None and problem.kind == ANOTHER_FORMAT:
+            raise MendingError(f'{problem.what}: {problem.advice}')
+    if wanted in (None, BoxFormat()):
+        return file.content, Counter()
+    boxes = Boxes.of(file)
+    boxes = boxes.take(~np.isnan(boxes.sizes_wh[:, 0]))
+    xywh = wanted.to_xywh(boxes.xywh, boxes.sizes_wh).round(2).tolist()
+    new = dict(zip(boxes.indices.tolist(), xywh, strict=True))
+
+    def change(index: int, entry: dict) -> dict:
+        if index not in new:
+            return entry
+        area, largest = entry.get('area'), new[index][2] * new[index][3]
+        # That of a mask in pixels is right as it is.
+        if wanted.unit != 'pixel' or not is_area(area, largest):
+            area = round(largest, 2)
+        return dict(entry, bbox=new[index], area=area)
+
+    content = replace_entries(file, 'annotations', change)
+    return content, Counter({f'boxes converted from {wanted}': len(new)})
+
+
+def free_crowds(file: CocoFile, wishes: Wishes) -> Mended:
+    """Make objects of all regions to leave out, if the user wants it."""
+    crowds = file.annotations.column('iscrowd')
+    if not wishes.no_crowds:
+        return file.content, Counter()
+    content = replace_entries(
+        file,
+        'annotations',
+        lambda i, e: dict(e, iscrowd=0) if crowds[i] else e,
+    )
+    counts = Counter({'regions made objects': sum(map(bool, crowds))})
+    return content, counts
+
+
+def is_area(value: object, largest: float) -> bool:
+    """Return whether a value can be the area of an object in a box."""
+    return is_number(value) and 0 < value <= largest + 1
+
+
+def repair_few(file: CocoFile, wishes: Wishes) -> Mended:
+    """Repair annotations one by one, if only a small share is lost.
+
+    Raises:
+        MendingError: If more would be lost.
+    """
+    content, counts = repair(file)
+    for what, advice in ADVICE.items():
+        lost = {
+            r.done: counts[r.done] for r in REPAIRS.values() if r.loses == what
+        }
+        check_share(lost, len(file.annotations.entries), advice, wishes)
+    return content, counts
+
+
+# What is lost -> what may be wrong with all of it.
+ADVICE = dict(
+    boxes='annotations. Are their boxes of another format or unit (--boxes, '
+    '--unit), or for images of another size (--images finds out)?',
+    images='annotations. Are their ids those of other images, or is this part '
+    'of a larger file?',
+    categories='annotations. Are their ids those of other categories?',
+)
+
+
+def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
+    """Return a step that needs to know nothing but the file."""
+    return lambda file, wishes: step(file)
+
+
+STEPS: tuple[Step, ...] = (
+    without_wishes(mend_ids),
+    without_wishes(mend_quotes),
+    without_wishes(merge_categories),
+    take_categories,
+    free_crowds,
+    mend_images,
+    without_wishes(fill_bboxes),
+    convert_boxes,
+    repair_few,
+)

@@ -1,0 +1,49 @@
+"""What a user decides about a mending."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..coco.boxes import BoxFormat
+from ..coco.image_files import ImageFacts, Places
+from ..coco.tables import CocoFile
+
+
+class MendingError(ValueError):
+    """A file is not mended: a user has to decide; the message says what."""
+
+
+# The pixels of boxes, as `--unit` says it: those of the image as it is, or
+# those of the size in the file, from which the image was resized.
+RESIZED = 'resized'
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user of a mending has decided.
+
+    Args:
+        folder: The image folder; None leaves all that needs images as it is.
+        box_format: What the boxes are; None if they are those of COCO, as far
+            as they seem to be.
+        are_resized: Whether images were resized after the boxes were drawn.
+        like: The file whose categories are to be taken.
+        drop_others: Whether to leave out objects of categories that `like`
+            does not have.
+        drop_unreadable: Whether to leave out images that cannot be read.
+        no_crowds: Whether what has iscrowd 1 is an object.
+        drop_many: Whether to drop and change also more than a small share.
+        apart_from: Where the images are that are to be left out.
+        known: Path -> what is known of an image; what is read is added.
+    """
+
+    folder: Path | None = None
+    box_format: BoxFormat | None = None
+    are_resized: bool = False
+    like: CocoFile | None = None
+    drop_others: bool = False
+    drop_unreadable: bool = False
+    no_crowds: bool = False
+    drop_many: bool = False
+    apart_from: Sequence[Places] = ()
+    known: dict[str, ImageFacts] = field(default_factory=dict)

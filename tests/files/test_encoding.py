@@ -1,0 +1,50 @@
+"""Which encodings are clear, and what is said of others."""
+
+import pytest
+
+from projects.data_distillation.files.encoding import (
+    EncodingError,
+    decode_text,
+)
+
+TEXT = '{"name": "Gerät café"}'
+
+
+@pytest.mark.parametrize(
+    'encoding',
+    [
+        'utf-8',
+        'utf-8-sig',
+        'utf-16',
+        'utf-16-le',
+        'utf-32',
+        'cp1252',
+        'cp1250',
+    ],
+)
+def test_clear_encoding_is_found(encoding):
+    assert decode_text(TEXT.encode(encoding)) == TEXT
+
+
+@pytest.mark.parametrize(
+    ('text', 'encoding'),
+    [
+        ('{"name": "señal"}', 'cp1252'),  # ń in Central Europe.
+        ('{"name": "řeka"}', 'cp1250'),
+        ('{"name": "細胞"}', 'gb18030'),
+        ('{"name": "клетка"}', 'cp1251'),
+        ('{"name": "a € b"}', 'cp1252'),
+    ],
+)
+def test_other_encoding_must_be_named(text, encoding):
+    with pytest.raises(EncodingError) as error:
+        decode_text(text.encode(encoding))
+
+    assert f'{encoding}: ' in str(error.value)
+    assert decode_text(text.encode(encoding), encoding) == text
+
+
+@pytest.mark.parametrize('encoding', ['ascii', 'nonsense'])
+def test_wrong_encoding_is_refused(encoding):
+    with pytest.raises(EncodingError, match=f'is not in {encoding}'):
+        decode_text(TEXT.encode(), encoding)
