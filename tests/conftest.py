@@ -22,9 +22,10 @@ from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
-from projects.data_distillation.experiment import plan, process
-from projects.data_distillation.experiment.child_process import ChildProcess
-from projects.data_distillation.experiment.log import LOG
+from projects.data_distillation.experiment import plan
+from projects.data_distillation.processes import process
+from projects.data_distillation.processes.child_process import ChildProcess
+from projects.data_distillation.processes.log import LOG
 
 Called = subprocess.CompletedProcess
 TINY = """

@@ -11,6 +11,8 @@ Examples:
 
 import argparse
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,17 +25,18 @@ from projects.data_distillation.command_line import (
 from projects.data_distillation.experiment.comparison import format_comparison
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.log import log_to, say
 from projects.data_distillation.experiment.plan import make_plan
-from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import (
     Distillation,
     make_seed_runs,
     run_seeds,
 )
 from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.files.lock import LockedError, locked
 from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.mmdet_tools import default_work_dir
+from projects.data_distillation.processes.log import log_to, say
+from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.preview import write_preview
@@ -179,23 +182,44 @@ def show_preview(distillation: Distillation, num_images: int) -> None:
 
 
 def run(distillation: Distillation, args: argparse.Namespace) -> None:
-    """Run or plan a distillation, and print the outcome."""
+    """Run or plan a distillation. While it runs, its folders are locked."""
     seeds = make_seed_runs(distillation, args.seeds or ())
     runs = [*seeds.values()] or [distillation]
     if args.dry_run:
         print(make_plan(runs))
         return
-    log_to(distillation.work_dir / 'distill.log')
-    if args.preview:
-        show_preview(distillation, args.preview)
-        return
+    with ExitStack() as during:
+        are_locked = [
+            during.enter_context(locked(one.work_dir)) for one in runs
+        ]
+        log_to(distillation.work_dir / 'distill.log')
+        if not all(are_locked):
+            say(
+                f'warning: the file system of {distillation.work_dir} knows '
+                'no locks: do not start this command twice at the same time'
+            )
+        if args.preview:
+            show_preview(distillation, args.preview)
+        else:
+            run_all(distillation, seeds)
+
+
+def run_all(
+    distillation: Distillation, seeds: Mapping[int, Distillation]
+) -> None:
+    """Run a distillation, and print the outcome.
+
+    Args:
+        distillation: The distillation.
+        seeds: The run for each seed; empty to run it only once.
+    """
     if seeds:
         summary = run_seeds(seeds, distillation.work_dir)
     else:
         summary = distillation.run()
     say(f'\n{format_comparison(summary)}')
     annotate = distillation.stages.experiment.load('annotate')
-    for one in runs:
+    for one in [*seeds.values()] or [distillation]:
         say(f'report: {write_report(annotate, one.work_dir)}')
 
 
@@ -207,7 +231,13 @@ def main() -> None:
         with refusing_code(args.trust_checkpoint):
             run(make_distillation(args), args)
     # ImportError: a config imports a module that is not there.
-    except (StageError, ImportError, OSError, ValueError) as error:
+    except (
+        LockedError,
+        StageError,
+        ImportError,
+        OSError,
+        ValueError,
+    ) as error:
         sys.exit(f'error: {error}')
 
 

@@ -19,11 +19,11 @@ from .annotation.annotation_hook import AnnotationHook
 from .annotation.dataset import UnlabeledDataset
 from .annotation.detection_hook import DetectionHook
 from .annotation.sampler import PendingSampler
-from .coco.class_metric import MendedCocoMetric
 from .detections.store import DetectionStore
 from .inference.tta import MultiViewTTA
 from .merging.fusion import WBFMerger
 from .merging.suppression import BoxVotingMerger, NMSMerger, SoftNMSMerger
+from .quality.class_metric import MendedCocoMetric
 from .quality.metric import PseudoLabelQuality
 from .selection.filters import MaxCornerSpread, MinSide, MinViews
 from .selection.rules import SelectionRules
@@ -34,6 +34,7 @@ from .selection.selectors import (
 )
 from .training.dataset import CheckedCocoDataset
 from .training.epoch_hooks import EpochHook, SwitchPipelineHook
+from .training.finite_loss import FiniteLossHook
 from .training.ignore_regions import IgnoreRegionsHook
 from .training.ratio_sampler import SourceRatioSampler
 from .training.resume import ResumeHook
@@ -52,6 +53,7 @@ __all__ = [
     'DetectionHook',
     'DetectionStore',
     'EpochHook',
+    'FiniteLossHook',
     'FixedSelector',
     'IgnoreRegionsHook',
     'MatchedSelector',

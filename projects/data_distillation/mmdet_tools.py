@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import json
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
 from .command_line import TRUST_FLAG
+from .files.lock import sharing_locks
 from .inference.safe_loading import refusing_code
 from .quiet import QuietRunner, quiet_screen
 
@@ -30,9 +32,15 @@ CPU_OPTIONS = [
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 
-# This flag and `TRUST_FLAG` are added here: MMDetection's tools do not know
+# These flags and `TRUST_FLAG` are added here: MMDetection's tools do not know
 # them.
 DRY_RUN = '--dry-run'
+CFG_JSON = '--cfg-json'
+# What is added to the config of each tool. It is not in the configs, so that
+# it is there in those of earlier versions too.
+ADDED: dict[str, dict[str, object]] = {
+    'train.py': {'default_hooks.finite_loss.type': 'mmdet.FiniteLossHook'}
+}
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook', 'TuneHook'}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # The variables that srun sets for each of its tasks. sbatch alone does not set
@@ -72,22 +80,25 @@ def run_mmdet_tool(name: str) -> None:
         set_slurm_master(os.environ)
     try:
         with ExitStack() as during:
+            during.enter_context(sharing_locks())
             if launcher != 'none' and not torch.cuda.is_available():
                 during.enter_context(cpu_processes(launcher))
                 sys.argv += CPU_OPTIONS
             during.enter_context(refusing_code(take_flag(TRUST_FLAG)))
-            call_tool(load_mmdet_tool(name))
+            call_tool(load_mmdet_tool(name), ADDED.get(name, {}))
     except AnnotationStopped as stop:
         sys.exit(stop.exit_code)
 
 
-def call_tool(tool: ModuleType) -> None:
-    """Call a tool, which may be told `--dry-run`.
+def call_tool(tool: ModuleType, values: dict[str, object]) -> None:
+    """Call a tool, which may be told `--dry-run` and `--cfg-json`.
 
     Args:
         tool: The module of the tool.
+        values: What is added to its config: key with dots -> value.
     """
     is_dry_run = take_flag(DRY_RUN)
+    add_values(tool, values | take_values(sys.argv))
     args = tool.parse_args()
     sys.argv += work_dir_flag(args)
     if is_dry_run:
@@ -109,6 +120,57 @@ def take_flag(flag: str) -> bool:
     if is_there:
         sys.argv.remove(flag)
     return is_there
+
+
+def take_values(argv: list[str]) -> dict[str, object]:
+    """Take the values of `--cfg-json` out of the arguments of a tool.
+
+    MMEngine's parser of `--cfg-options` reads values as it likes: it drops
+    spaces and outer quotes, splits at commas, and wants brackets in pairs. A
+    path may have any of these. JSON says what a value is.
+
+    Args:
+        argv: The name of the tool and its arguments. They are changed in
+            place.
+
+    Returns:
+        Key with dots -> value.
+
+    Raises:
+        ValueError: If the text after the flag is not a JSON object.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(CFG_JSON, default='{}')
+    found, argv[1:] = parser.parse_known_args(argv[1:])
+    try:
+        values = json.loads(found.cfg_json)
+        if not isinstance(values, dict):
+            raise TypeError('it is no object')
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{CFG_JSON} needs a JSON object of keys with dots and their '
+            f'values, got {found.cfg_json!r}: {error}'
+        ) from None
+    return values
+
+
+def add_values(tool: ModuleType, values: dict[str, object]) -> None:
+    """Let a tool change its config by some values too.
+
+    Args:
+        tool: The module of the tool. What it parses is changed: the values
+            come before the `--cfg-options`, which may replace them.
+        values: Key with dots -> value.
+    """
+    parse = tool.parse_args
+
+    def parse_args() -> argparse.Namespace:
+        """Parse the arguments, and add the values."""
+        args = parse()
+        args.cfg_options = {**values, **(args.cfg_options or {})} or None
+        return args
+
+    vars(tool).update(parse_args=parse_args)
 
 
 def load_mmdet_tool(name: str) -> ModuleType:

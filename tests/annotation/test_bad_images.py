@@ -11,7 +11,7 @@ from builders import CATEGORIES, CLASSES, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import UnlabeledDataset
-from projects.data_distillation.coco.image_checks import read_facts
+from projects.data_distillation.coco.image_files import read_facts
 from projects.data_distillation.coco.schema import find_name_error
 from projects.data_distillation.inference.unreadable import is_unreadable
 

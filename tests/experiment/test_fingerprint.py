@@ -111,6 +111,53 @@ def test_evaluation_depends_on_validation_data_and_checkpoint(cfg, tmp_path):
     ]
 
 
+def test_evaluation_depends_on_the_bytes_of_the_checkpoint(cfg, tmp_path):
+    checkpoint = tmp_path / 'iter_1.pth'
+    checkpoint.write_bytes(b'one')
+    write_settings(tmp_path, collect_evaluation_settings(cfg, checkpoint))
+    checkpoint.write_bytes(b'two')
+
+    (found,) = find_changes(
+        tmp_path, collect_evaluation_settings(cfg, checkpoint)
+    )
+
+    assert found.startswith('checkpoint_sha256 was ')
+
+
+def test_training_depends_on_the_number_of_processes(cfg, tmp_path):
+    write_settings(tmp_path, collect_training_settings(cfg, 0, 1))
+
+    assert find_changes(tmp_path, collect_training_settings(cfg, 0, 2)) == [
+        'num_processes was 1, is 2'
+    ]
+
+
+def test_what_an_earlier_version_did_not_write_has_not_changed(cfg, tmp_path):
+    checkpoint = tmp_path / 'iter_1.pth'
+    checkpoint.write_bytes(b'one')
+    for settings, added in (
+        (collect_training_settings(cfg, 0, 2), 'num_processes'),
+        (collect_evaluation_settings(cfg, checkpoint), 'checkpoint_sha256'),
+    ):
+        write_settings(
+            tmp_path, {k: v for k, v in settings.items() if k != added}
+        )
+
+        assert find_changes(tmp_path, settings) == []
+        assert find_changes(tmp_path, settings | {'new': 1}) == [
+            'new was None, is 1'
+        ]
+
+
+@pytest.mark.parametrize('text', ['', '{"seed": 1', '[]', '{}'])
+def test_damaged_settings_are_a_change(cfg, tmp_path, text):
+    (tmp_path / 'settings.json').write_text(text)
+
+    assert find_changes(tmp_path, collect_training_settings(cfg, 0)) == [
+        'settings.json is damaged'
+    ]
+
+
 def test_folder_without_results_has_no_changes(cfg, tmp_path):
     assert (
         find_changes(tmp_path / 'new', collect_training_settings(cfg, 0)) == []
@@ -121,6 +168,23 @@ def test_long_values_are_cut(cfg, tmp_path):
     (change,) = differing(cfg, tmp_path, **{'model.type': 'x ' * 100})
 
     assert len(change) < 100
+
+
+@pytest.mark.parametrize('deleted', [1, 2, 3])
+def test_results_are_set_aside_after_some_were_deleted(tmp_path, deleted):
+    for number in (1, 2, 3):
+        (tmp_path / f'replaced/student-{number}').mkdir(parents=True)
+    # Neither of these is one of them.
+    (tmp_path / 'replaced/student-old').mkdir()
+    (tmp_path / 'replaced/student-7-8').mkdir()
+    (tmp_path / f'replaced/student-{deleted}').rmdir()
+    (tmp_path / 'student').mkdir()
+    (tmp_path / 'student/weights').touch()
+
+    place = set_aside(tmp_path / 'student')
+
+    assert place.name == ('student-3' if deleted == 3 else 'student-4')
+    assert (place / 'weights').is_file()
 
 
 def test_results_are_set_aside_as_often_as_they_change(tmp_path):

@@ -17,9 +17,10 @@ from projects.data_distillation.experiment.plan import (
     parse_speed,
     plan_training,
 )
-from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.run import Distillation
-from projects.data_distillation.experiment.stages import FINISHED, Stages
+from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.processes.process import StageError
+from projects.data_distillation.training.finished import FINISHED
 
 MODELS = ('teacher', 'student', 'oracle')
 

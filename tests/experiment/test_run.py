@@ -8,10 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from builders import ONE_CORE, ROOT, run
 from mmengine.config import Config
 
+from projects.data_distillation.files.digest import sha256_of
+from projects.data_distillation.files.lock import locked
 from projects.data_distillation.selection.coco_writer import read_origin
+from projects.data_distillation.training.finished import (
+    find_ending,
+    mark_finished,
+)
+from projects.data_distillation.training.resume import find_weights_fault
 
 MODELS = ('teacher', 'student', 'oracle')
 SEED = '--seed', 1
@@ -207,6 +215,122 @@ def test_half_done_stage_goes_on(
 
 
 @pytest.mark.slow
+def test_stage_whose_last_checkpoint_is_torn_trains_to_its_end(
+    tiny_experiment, work, distill_here, stages_here
+):
+    last = work / 'student/iter_2.pth'
+    whole = torch.load(last)['state_dict']
+    torn = last.read_bytes()[:-100]
+    last.write_bytes(torn)
+
+    again = distill_here(tiny_experiment, work, *SEED)
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert (
+        'student: trains to its end again, since iter_2.pth is not what the '
+        'training wrote' in again.stdout
+    )
+    assert f'--resume {work}/student/iter_1.pth' in again.stdout
+    weights = torch.load(last)['state_dict']
+    assert all(torch.equal(weights[name], whole[name]) for name in whole)
+    # Nothing is deleted.
+    assert (work / 'replaced/student-1/iter_2.pth').read_bytes() == torn
+    assert find_ending(work / 'student').checkpoint == last
+
+
+@pytest.mark.slow
+def test_training_whose_loss_is_no_number_ends(
+    tiny_experiment, tmp_path, distill_here, stages_here
+):
+    work = tmp_path / 'work'
+
+    diverged = distill_here(
+        tiny_experiment,
+        work,
+        '--cfg-options',
+        'optim_wrapper.optimizer.lr=1e38',
+    )
+
+    assert diverged.returncode == 1
+    assert 'the training has diverged at iteration ' in diverged.stderr
+    assert 'optim_wrapper.optimizer.lr, here 1e+38' in diverged.stderr
+    assert diverged.stdout.count('$ ') == 1
+    assert not (work / 'teacher/finished').exists()
+    # The next run does not go on from weights that are no numbers.
+    for file in (work / 'teacher').glob('*.pth'):
+        assert find_weights_fault(file) == ''
+
+
+@pytest.mark.slow
+def test_labels_of_another_teacher_are_not_used(
+    tiny_experiment, work, distill_here, stages_here
+):
+    labels = work / 'annotate/pseudo_labels.json'
+    before = read_origin(labels)['checkpoint_sha256']
+    # To save space, and then another teacher.
+    shutil.rmtree(work / 'annotate/detections')
+    content = torch.load(work / 'teacher/iter_2.pth')
+    next(iter(content['state_dict'].values()))[:] += 1
+    torch.save(content, work / 'teacher/iter_2.pth')
+    mark_finished(work / 'teacher', work / 'teacher/iter_2.pth')
+
+    again = distill_here(tiny_experiment, work, *SEED)
+
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    for stage in ('annotate', 'validate', 'teacher, evaluated'):
+        assert f'{stage}: runs again, since checkpoint_sha256' in again.stdout
+    sha256 = sha256_of(work / 'teacher/iter_2.pth')
+    assert read_origin(labels)['checkpoint_sha256'] == sha256 != before
+    assert (work / 'replaced/annotate-1/pseudo_labels.json').is_file()
+
+
+@pytest.mark.slow
+def test_odd_names_are_not_misread(
+    tiny_experiment, work, distill_here, stages_here
+):
+    """The hook makes the data set of the training at the evaluation too."""
+    odd = work.rename(work.with_name('o d,[d]=(n "a\'m {e %s'))
+    shutil.rmtree(odd / 'student')
+    # What a parser that drops spaces would find.
+    other = Path(str(odd).replace(' ', '')) / 'annotate'
+    other.mkdir(parents=True)
+    (other / 'pseudo_labels.json').write_text('{}')
+    experiment = shutil.copytree(
+        tiny_experiment, tiny_experiment.with_name('with hook'),
+        dirs_exist_ok=True,
+    )  # fmt: skip
+    with (experiment / 'student.py').open('a') as config:
+        config.write(
+            'default_hooks = dict(stop=dict(type="EarlyStoppingHook", '
+            'monitor="coco/bbox_mAP"))\n'
+        )
+
+    done = distill_here(experiment, odd, *SEED)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    for stage in ('student', 'student/test'):
+        student = Config.fromfile(odd / stage / 'student.py')
+        parts = student.train_dataloader.dataset.datasets
+        assert parts[1].ann_file == f'{odd}/annotate/pseudo_labels.json'
+        assert student.randomness.seed == 1
+
+
+def test_second_start_in_a_folder_is_refused(
+    tiny_experiment, tmp_path, distill_here
+):
+    with locked(tmp_path / 'seed2'):
+        for folder, options in (
+            (tmp_path / 'seed2', SEED),
+            (tmp_path, ('--seeds', 1, 2)),
+        ):
+            refused = distill_here(tiny_experiment, folder, *options)
+
+            assert refused.returncode == 1
+            assert f'{tmp_path}/seed2 is in use by process' in refused.stderr
+            assert not refused.stdout
+
+
+@pytest.mark.slow
 def test_results_of_another_seed_are_refused(
     tiny_experiment, work, distill_here
 ):
@@ -287,7 +411,7 @@ def test_rounds_go_on_as_long_as_validation_gains(
     annotate, validate, train, test = commands
     assert f'--work-dir {work}/round2/validate' in validate
     assert f'annotate.py {work}/student/iter_2.pth' in annotate
-    assert f'ann_file={work}/round2/annotate/pseudo_labels.json' in train
+    assert f'ann_file": "{work}/round2/annotate/pseudo_labels.json"' in train
     assert f'student.py {work}/round2/student/iter_2.pth' in test
     assert 'the student has 0.0 mAP, its teacher has 0.0' in done.stdout
     summary = json.loads((work / 'summary.json').read_text())

@@ -9,11 +9,10 @@ from mmengine.config import Config
 
 from projects.data_distillation.detections.store import DetectionStore
 from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.fingerprint import write_settings
 from projects.data_distillation.experiment.gains import find_results_key
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.log import LOG
 from projects.data_distillation.experiment.plan import Step, plan_tuning
-from projects.data_distillation.experiment.process import StageError
 from projects.data_distillation.experiment.stage_results import (
     join_reasons,
     require_checkpoint,
@@ -23,7 +22,10 @@ from projects.data_distillation.experiment.stages import (
     MIN_TUNING_IMAGES,
     Stages,
 )
+from projects.data_distillation.processes.log import LOG
+from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.selection.coco_writer import read_origin
+from projects.data_distillation.training.finished import FINISHED
 
 
 def test_few_reasons_are_listed():
@@ -56,24 +58,61 @@ def test_detections_of_another_teacher_are_outdated(
     other.write_bytes(b'other')
     elsewhere = shutil.copy(checkpoint, tmp_path / 'copy.pth')
 
-    assert stages.find_outdated_keys('annotate', folder, checkpoint) == []
-    assert stages.find_outdated_keys('annotate', folder, elsewhere) == []
-    assert stages.find_outdated_keys('annotate', folder, other) == [
-        'checkpoint_sha256'
-    ]
-    assert (
-        stages.find_outdated_keys('annotate', tmp_path / 'none', other) == []
-    )
+    def find_outdated(folder, teacher):
+        return stages.detection('annotate', folder, teacher).find_outdated()
+
+    assert find_outdated(folder, checkpoint) == []
+    assert find_outdated(folder, elsewhere) == []
+    assert find_outdated(folder, other) == ['checkpoint_sha256 has changed']
+    assert find_outdated(tmp_path / 'none', other) == []
 
 
-def test_labels_depend_on_the_images_and_the_labeled_file(stages, drawn):
-    before = stages.collect_detection_settings('annotate')
-    assert stages.collect_detection_settings('annotate') == before
+@pytest.mark.parametrize('is_recorded', [True, False])
+def test_labels_of_another_teacher_are_outdated_without_detections(
+    stages, checkpoint, tmp_path, is_recorded
+):
+    folder = tmp_path / 'annotate'
+    other = tmp_path / 'other.pth'
+    other.write_bytes(b'other')
+    settings = stages.detection('annotate', folder, checkpoint)
+    if is_recorded:
+        write_settings(folder, settings.collect_settings())
+    shutil.rmtree(folder / 'detections')
+
+    for teacher, expected in (
+        (checkpoint, []),
+        (other, ['checkpoint_sha256 has changed']),
+    ):
+        annotation = stages.detection('annotate', folder, teacher)
+        assert annotation.find_outdated() == expected
+
+
+def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
+    folder = tmp_path / 'annotate'
+    annotation = stages.detection('annotate', folder, checkpoint)
+    write_settings(folder, annotation.collect_settings())
+    (folder / FINISHED).touch()
+    labels = folder / 'pseudo_labels.json'
+    text = labels.read_text()
+    sha256 = read_origin(labels)['checkpoint_sha256']
+    labels.write_text(text.replace(sha256, 64 * '0'))
+
+    assert annotation.is_done()
+    labels.unlink()
+    assert not annotation.is_done()
+
+
+def test_labels_depend_on_the_images_and_the_labeled_file(
+    stages, drawn, checkpoint, tmp_path
+):
+    annotation = stages.detection('annotate', tmp_path, checkpoint)
+    before = annotation.collect_settings()
+    assert annotation.collect_settings() == before
 
     drawn.write('unlabeled.json', dict(images=drawn.truth['images'][1:]))
-    fewer = stages.collect_detection_settings('annotate')
+    fewer = annotation.collect_settings()
     drawn.write('labeled.json', dict(drawn.labeled, annotations=[]))
-    others = stages.collect_detection_settings('annotate')
+    others = annotation.collect_settings()
 
     assert before['images'] != fewer['images']
     assert before['files'] == fewer['files'] != others['files']

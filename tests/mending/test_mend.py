@@ -388,8 +388,8 @@ def test_name_that_may_be_of_two_images_stays(tmp_path):
         for i in (1, 2)
     ] + [
         f"a.json: image {i}: `file_name` '{x}/3.png' is not in {tmp_path}, "
-        f"but 'a/3.png' is, which image {j} is too: put both images there, under "
-        'names of their own'
+        f"but 'a/3.png' is, which image {j} is too: put both images there, "
+        'under names of their own'
         for i, j, x in ((3, 4, 'x'), (4, 3, 'y'))
     ]
     assert mended(content, folder=tmp_path) == content

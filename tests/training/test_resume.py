@@ -19,10 +19,11 @@ from mmengine.runner import Runner
 from recorder import read_rows
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
-from projects.data_distillation.experiment.process import ChildProcess
+from projects.data_distillation.processes.process import ChildProcess
 from projects.data_distillation.training.resume import (
     ResumeHook,
     find_last_checkpoint,
+    find_sound_checkpoint,
     repair_last_checkpoint,
     set_seeds,
 )
@@ -285,6 +286,46 @@ def test_torn_checkpoint_is_not_taken(tmp_path, name, size):
         (tmp_path / 'last_checkpoint').write_text(name)
 
     assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+
+
+@pytest.mark.parametrize('note', ['iter_10.pth', 'iter_11.pth', None])
+def test_training_goes_on_from_weights_that_are_numbers(tmp_path, note):
+    assert find_sound_checkpoint(tmp_path) is None
+    saved(tmp_path, 5, 9)
+    weights = dict(a=torch.tensor([1.0, float('nan')]))
+    for part in ('state_dict', 'ema_state_dict'):
+        torch.save({part: weights}, tmp_path / 'iter_10.pth')
+        if note:
+            (tmp_path / 'last_checkpoint').write_text(note)
+
+        assert find_sound_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+
+
+@pytest.mark.parametrize('place', [0.3, 0.5, 0.7])
+def test_training_goes_on_from_bytes_that_are_as_written(tmp_path, place):
+    damaged = saved(tmp_path, 5, 9)
+    content = bytearray(damaged.read_bytes())
+    content[int(place * len(content))] ^= 255
+    damaged.write_bytes(content)
+
+    assert find_last_checkpoint(tmp_path) == damaged
+    assert find_sound_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+    repair_last_checkpoint(tmp_path)
+    note = tmp_path / 'last_checkpoint'
+    assert note.read_text() == str(tmp_path / 'iter_5.pth')
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.system, ('true',)
+
+
+def test_checkpoint_that_could_run_code_is_left_to_the_training(tmp_path):
+    # It refuses such a file, or takes it if its user trusts it.
+    file = tmp_path / 'iter_5.pth'
+    torch.save(dict(state_dict=RunsCode()), file)
+
+    assert find_sound_checkpoint(tmp_path) == file
 
 
 def test_note_is_changed_only_to_resume(tmp_path):

@@ -1,12 +1,11 @@
 """The definition of an experiment: a folder of stage configs."""
 
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmdet.registry import DATASETS, HOOKS, MODELS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..annotation.annotation_hook import AnnotationHook
@@ -14,7 +13,9 @@ from ..annotation.dataset import UnlabeledDataset
 from ..annotation.detection_hook import DetectionHook
 from ..inference.checkpoints import CheckpointError, check_weights
 from ..inference.safe_loading import refusing_code
+from ..processes.log import say
 from .names import PSEUDO_LABELS
+from .options import check_options, fit_options, parse_options
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,30 @@ class Experiment:
     def load(self, stage: str) -> Config:
         """Return the config of a stage, changed by the options."""
         cfg = Config.fromfile(self.config(stage))
-        cfg.merge_from_dict(parse_options(self.options))
+        cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
         return cfg
+
+    def options_for(self, stage: str) -> list[str]:
+        """Return the options that a stage gets, see `fit_options`."""
+        if not self.options:
+            return []
+        return fit_options(self.options, Config.fromfile(self.config(stage)))
+
+    def check_options(self) -> None:
+        """Check that every stage can use its options; say who gets which.
+
+        Raises:
+            ValueError: See `options.check_options`.
+        """
+        if not self.options:
+            return
+        stages = [*self.models, 'annotate']
+        for stage in ('validate', 'tune'):
+            if self.config(stage).is_file():
+                stages.append(stage)
+        configs = {s: Config.fromfile(self.config(s)) for s in stages}
+        for line in check_options(self.options, configs):
+            say(line)
 
     def check(self, can_teach: bool = False) -> None:
         """Find the mistakes in later stages before the first training.
@@ -67,10 +90,11 @@ class Experiment:
             can_teach: Whether the student must be able to be a teacher.
 
         Raises:
-            ValueError: If the data of a stage cannot be used.
+            ValueError: If the data or the options of a stage cannot be used.
             FileNotFoundError: If a file of a stage does not exist.
             CheckpointError: If the student cannot be a teacher.
         """
+        self.check_options()
         find_pseudo_label_key(self.load('student'))
         truth = self.unlabeled_truth
         if truth and not Path(truth).is_file():
@@ -150,20 +174,6 @@ class Experiment:
         if not (hook.rules.validation and is_made):
             return None
         return f'custom_hooks.{place}.selection.validation.detections'
-
-
-def parse_options(options: Sequence[str]) -> dict:
-    """Parse options as `--cfg-options` does.
-
-    Args:
-        options: The options, `model.bbox_head.num_classes=3`.
-
-    Returns:
-        Key with dots -> value.
-    """
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    return parser.parse_args(['--options', *options]).options or {}
 
 
 def find_pseudo_label_key(config: Config) -> str:

@@ -38,21 +38,28 @@ NO_EFFECT = {
     'checkpoint',
     'visualization',
 }
+# What earlier versions did not write: nobody knows whether it has changed.
+ADDED_LATER = {'num_processes', 'checkpoint_sha256'}
 # The file beside the results.
 SETTINGS = 'settings.json'
 MAX_WIDTH = 60
 
 
-def collect_training_settings(cfg: Config, seed: int | None) -> dict:
+def collect_training_settings(
+    cfg: Config, seed: int | None, num_processes: int = 1
+) -> dict:
     """Return the settings that the weights of a training depend on.
 
     Args:
         cfg: The config of the training.
         seed: The random seed; None if none is given.
+        num_processes: The number of processes, each with a batch of its own.
     """
-    settings = pick_keys(cfg, TRAINING_KEYS)
     return dict(
-        settings, seed=seed, files=compute_digests(cfg.train_dataloader)
+        pick_keys(cfg, TRAINING_KEYS),
+        seed=seed,
+        num_processes=num_processes,
+        files=compute_digests(cfg.train_dataloader),
     )
 
 
@@ -61,12 +68,16 @@ def collect_evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
 
     Args:
         cfg: The config of the model.
-        checkpoint: The weights of the model. Only their name counts, because
-            nothing changes them in place.
+        checkpoint: The weights of the model.
     """
     settings = pick_keys(cfg, EVALUATION_KEYS)
     files = compute_digests([cfg.test_dataloader, cfg.test_evaluator])
-    return dict(settings, checkpoint=checkpoint.name, files=files)
+    return dict(
+        settings,
+        checkpoint=checkpoint.name,
+        checkpoint_sha256=sha256_of(checkpoint),
+        files=files,
+    )
 
 
 def pick_keys(cfg: Config, keys: Sequence[str]) -> dict:
@@ -129,10 +140,17 @@ def read_settings(folder: Path) -> dict | None:
         folder: The work folder of a stage.
 
     Returns:
-        The settings; None if there are no results.
+        The settings; None if there are no results. They are empty if the file
+        is damaged.
     """
     file = folder / SETTINGS
-    return json.loads(file.read_bytes()) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        settings = json.loads(file.read_bytes())
+    except ValueError:
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def find_changes(folder: Path, settings: dict) -> list[str]:
@@ -149,6 +167,10 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
     written = read_settings(folder)
     if written is None:
         return []
+    if not written:
+        return [f'{SETTINGS} is damaged']
+    for key in ADDED_LATER & settings.keys() - written.keys():
+        written[key] = settings[key]
     before, now = dict(walk_leaves(written)), dict(walk_leaves(settings))
     return [
         describe_change(key, before.get(key), now.get(key))
@@ -205,7 +227,23 @@ def set_aside(folder: Path) -> Path:
     Returns:
         The new folder of the results, in `replaced/` beside the old one.
     """
+    place = find_place(folder)
+    place.parent.mkdir(exist_ok=True)
+    return folder.rename(place)
+
+
+def find_place(folder: Path) -> Path:
+    """Return a path in `replaced/`, beside a stage's folder, that is free.
+
+    Args:
+        folder: The work folder of the stage.
+    """
     places = folder.parent / 'replaced'
-    places.mkdir(exist_ok=True)
-    number = len(list(places.glob(f'{folder.name}-*'))) + 1
-    return folder.rename(places / f'{folder.name}-{number}')
+    # A person may have deleted any of them.
+    numbers = (
+        place.name.removeprefix(f'{folder.name}-')
+        for place in places.glob('*')
+        if place.name.startswith(f'{folder.name}-')
+    )
+    last = max((int(n) for n in numbers if n.isdecimal()), default=0)
+    return places / f'{folder.name}-{last + 1}'

@@ -13,14 +13,14 @@ from pathlib import Path
 from rich.table import Table
 
 from ..detections.store import DetectionStore
+from ..processes.process import StageError, make_environment
 from ..text import format_duration, format_table
-from ..training.resume import find_last_checkpoint
-from .fingerprint import find_changes
+from ..training.finished import find_ending
+from ..training.resume import find_last_checkpoint, find_sound_checkpoint
 from .names import PSEUDO_LABELS
-from .process import StageError, make_environment
 from .run import Distillation, round_dir
-from .stage_results import make_cfg_options, require_checkpoint
-from .stages import FINISHED, Stages
+from .stage_results import make_flags, require_checkpoint
+from .stages import Stages
 
 # The number of characters that are shown of the output of a failed command.
 MAX_OUTPUT = 3000
@@ -130,7 +130,7 @@ def plan_student(
         annotation: The step before it.
     """
     labels = folder.with_name('annotate') / PSEUDO_LABELS
-    if annotation.images or not labels.is_file():
+    if annotation.text != 'done' or not labels.is_file():
         total = count_iterations(stages, 'student')
         return Step(name, f'{total:,} iterations', total)
     return replace(plan_training(stages, 'student', folder, labels), name=name)
@@ -165,13 +165,12 @@ def plan_training(
     """
     total = count_iterations(stages, stage)
     text = f'{total:,} iterations'
-    if reasons := find_changes(
-        folder, stages.collect_training_settings(stage, labels)
-    ):
+    training = stages.training(stage, folder, labels)
+    if reasons := training.find_changes():
         return Step(stage, f'{text}, again: {reasons[0]}', total)
-    if (folder / FINISHED).is_file():
+    if find_ending(folder).checkpoint:
         return Step(stage, 'done')
-    checkpoint = find_last_checkpoint(folder)
+    checkpoint = find_sound_checkpoint(folder)
     done = int(checkpoint.stem.removeprefix('iter_')) if checkpoint else 0
     if done:
         text = f'{total - done:,} of {text}'
@@ -191,12 +190,16 @@ def plan_annotation(
     """
     names = stages.experiment.build_images('annotate').image_ids()
     done: set[str] = set()
-    if teacher and not stages.find_outdated_keys('annotate', folder, teacher):
-        done = names.keys() & DetectionStore(folder / 'detections').images()
+    if teacher:
+        annotation = stages.detection('annotate', folder, teacher)
+        if annotation.is_done():
+            return Step(name, 'done')
+        if not annotation.find_outdated():
+            stored = DetectionStore(folder / 'detections').images()
+            done = names.keys() & stored
     num_left = len(names) - len(done)
-    if not num_left:
-        return Step(name, 'done')
-    return Step(name, f'{num_left:,} images', images=num_left)
+    text = f'{num_left:,} images' if num_left else 'labels are selected again'
+    return Step(name, text, images=num_left)
 
 
 def plan_tuning(
@@ -210,11 +213,7 @@ def plan_tuning(
         folder: The work folder of the stage.
         teacher: The checkpoint of the teacher; None if it is not there yet.
     """
-    if (
-        teacher
-        and (folder / FINISHED).is_file()
-        and not stages.find_outdated_keys('tune', folder, teacher)
-    ):
+    if teacher and stages.detection('tune', folder, teacher).is_done():
         return Step(name, 'done')
     num_images = len(stages.experiment.build_images('tune'))
     views = [
@@ -297,11 +296,11 @@ def measure_iteration(stages: Stages, folder: Path) -> float:
         f'train_cfg.val_begin={num + 1}',
         'default_hooks.logger.interval=1',
         f'default_hooks.checkpoint.interval={num}',
-        *stages.experiment.options,
+        *stages.experiment.options_for('teacher'),
     )
     config = stages.experiment.config('teacher')
     capture_output(
-        stages.launcher.train(config, folder, *make_cfg_options(*options))
+        stages.launcher.train(config, folder, *make_flags({}, options))
     )
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
@@ -323,13 +322,13 @@ def measure_image(stages: Stages, folder: Path, teacher: Path) -> float:
     Raises:
         StageError: If the annotation fails.
     """
-    options = make_cfg_options(*stages.experiment.options)
+    flags = make_flags({}, stages.experiment.options_for('annotate'))
     command = stages.launcher.for_annotation().test(
         stages.experiment.config('annotate'),
         teacher,
         folder / 'annotate',
         '--dry-run',
-        *options,
+        *flags,
     )
     return 1 / parse_speed(capture_output(command))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..coco.evaluation import pseudo_label_quality
 from ..files.atomic import write_json
+from ..processes.log import say
 from .advice import advise, warn_of_labels, warn_of_teacher
 from .comparison import find_best_round, summarize, summarize_seeds
 from .gains import find_truth, link_best_model, measure_gains
-from .log import say
 from .stage_results import require_checkpoint
 from .stages import Stages
 
@@ -124,8 +124,11 @@ class Distillation:
         added['best_model'] = link_best_model(self.work_dir, mean_aps, rivals)
         return added
 
-    def _evaluate(self, model: str, checkpoint: Path) -> dict:
-        return self.stages.evaluate(model, checkpoint.parent, checkpoint)
+    def _evaluate(
+        self, model: str, checkpoint: Path, labels: Path | None = None
+    ) -> dict:
+        folder = checkpoint.parent
+        return self.stages.evaluate(model, folder, checkpoint, labels)
 
     def _run_rounds(self, teacher: Path) -> list[dict]:
         """Run rounds until a student is not better than its teacher.
@@ -146,7 +149,7 @@ class Distillation:
             warn_of_no_labels(quality)
             expected = self._expect(stages, folder, teacher, labels)
             teacher = self.stages.train('student', folder / 'student', labels)
-            after = self._evaluate('student', teacher)
+            after = self._evaluate('student', teacher, labels)
             rounds.append(dict(student=after, pseudo_labels=quality))
             if expected:
                 rounds[-1]['expected_labels'] = expected

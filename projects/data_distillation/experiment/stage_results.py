@@ -1,13 +1,14 @@
 """What a stage leaves in its folder, and how it is found again."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..processes.log import say
+from ..processes.process import StageError
 from ..training.resume import find_last_checkpoint
 from .comparison import read_newest_metrics
-from .fingerprint import set_aside
-from .log import say
-from .process import StageError
+from .fingerprint import find_place, set_aside
 
 # The number of reasons that are shown.
 MAX_SHOWN = 3
@@ -49,9 +50,19 @@ def require_metrics(folder: Path) -> dict:
     return metrics
 
 
-def make_cfg_options(*options: str) -> list[str]:
-    """Return the arguments of the tools that change the config."""
-    return ['--cfg-options', *options] if options else []
+def make_flags(
+    values: Mapping[str, object], options: Sequence[str]
+) -> list[str]:
+    """Return the arguments of the tools that change the config.
+
+    Args:
+        values: Key with dots -> value. They are passed as JSON, which does
+            not misread a path.
+        options: The options of the user, as `--cfg-options` takes them. They
+            may replace a value.
+    """
+    flags = ['--cfg-json', json.dumps(values)] if values else []
+    return [*flags, *(['--cfg-options', *options] if options else [])]
 
 
 def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
@@ -59,6 +70,20 @@ def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
     place = set_aside(folder)
     why = join_reasons(reasons)
     say(f'{stage}: runs again, since {why} (before: {place})')
+
+
+def replace_file(file: Path) -> Path:
+    """Move one file of a stage to where nothing reads it.
+
+    Args:
+        file: The file in the work folder of the stage.
+
+    Returns:
+        The new path, in a folder in `replaced/` beside the work folder.
+    """
+    place = find_place(file.parent)
+    place.mkdir(parents=True)
+    return file.rename(place / file.name)
 
 
 def join_reasons(reasons: Sequence[str]) -> str:

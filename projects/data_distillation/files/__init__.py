@@ -1,4 +1,4 @@
-"""Files on disk: read safely, replaced as a whole, hashed.
+"""Files on disk: read safely, replaced as a whole, locked, hashed.
 
 It may import no other package.
 """

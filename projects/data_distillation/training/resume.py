@@ -17,6 +17,10 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset, get_worker_info
 
 from ..files.atomic import replacing
+from ..inference.checkpoints import CheckpointError
+from ..inference.safe_loading import refusing_code
+from ..text import format_error
+from .finite_loss import find_infinite
 
 # What random numbers are used for, so that no seed is used twice.
 LOADING, TRAINING = range(2)
@@ -147,17 +151,79 @@ def set_seeds(*key: int) -> None:
 def repair_last_checkpoint(folder: Path) -> None:
     """Make the file `last_checkpoint` name a checkpoint that is whole.
 
-    If there is no whole checkpoint, the file is removed.
+    If there is no sound checkpoint, the file is removed.
 
     Args:
         folder: The work folder of a training.
     """
     note = folder / 'last_checkpoint'
-    if found := find_last_checkpoint(folder):
+    if found := find_sound_checkpoint(folder):
         with replacing(note) as file:
             file.write(str(found).encode())
     else:
         note.unlink(missing_ok=True)
+
+
+def find_sound_checkpoint(folder: Path) -> Path | None:
+    """Find the checkpoint from which a training goes on, and read it.
+
+    It is the last one whose bytes have their checksums and whose weights are
+    numbers. A warning says why others are left out.
+
+    Args:
+        folder: The work folder of the training.
+
+    Returns:
+        The checkpoint, in this folder; None if there is none.
+    """
+    last = find_last_checkpoint(folder)
+    others = find_whole(folder)
+    for file in dict.fromkeys([last, *others] if last else others):
+        fault = find_checksum_fault(file) or find_weights_fault(file)
+        if not fault:
+            return file
+        print_log(
+            f'{file} {fault}: the training does not go on from it',
+            'current',
+            logging.WARNING,
+        )
+    return None
+
+
+def find_checksum_fault(file: Path) -> str:
+    """Return what is wrong with the bytes of a checkpoint; empty if nothing.
+
+    Args:
+        file: A checkpoint that is a whole zip file.
+    """
+    try:
+        with zipfile.ZipFile(file) as records:
+            damaged = records.testzip()
+    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        return f'cannot be read ({error})'
+    return f'is damaged ({damaged})' if damaged else ''
+
+
+def find_weights_fault(file: Path) -> str:
+    """Return what is wrong with the weights of a checkpoint.
+
+    Args:
+        file: The checkpoint.
+
+    Returns:
+        The name of a weight that is not finite; empty if there is none, or if
+        the checkpoint is refused because it could run code. Then the training
+        says so.
+    """
+    try:
+        with refusing_code():
+            content = torch.load(file, map_location='cpu', mmap=True)
+    except CheckpointError:
+        return ''
+    except (OSError, RuntimeError) as error:
+        return f'cannot be read ({format_error(error)})'
+    name = find_infinite(content) if isinstance(content, dict) else None
+    return f'has weights that are no numbers ({name})' if name else ''
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:
@@ -178,7 +244,7 @@ def find_last_checkpoint(folder: Path) -> Path | None:
     name = Path(note.read_text().strip()).name if note.is_file() else ''
     if zipfile.is_zipfile(folder / name):
         return folder / name
-    found = find_newest_whole(folder)
+    found = next(iter(find_whole(folder)), None)
     if found or note.is_file():
         print_log(
             f'{folder}: the last checkpoint ({name or "not named"}) is '
@@ -190,14 +256,14 @@ def find_last_checkpoint(folder: Path) -> Path | None:
     return found
 
 
-def find_newest_whole(folder: Path) -> Path | None:
-    """Find the checkpoint with the highest number that is not cut short.
+def find_whole(folder: Path) -> list[Path]:
+    """Find the checkpoints that are not cut short.
 
     Args:
         folder: The folder of the checkpoints.
 
     Returns:
-        The file of the checkpoint; None if there is none.
+        Their files, the one with the highest number first.
     """
     numbered = {
         int(match[1]): file
@@ -207,4 +273,4 @@ def find_newest_whole(folder: Path) -> Path | None:
         # end.
         and zipfile.is_zipfile(file)
     }
-    return numbered[max(numbered)] if numbered else None
+    return [numbered[number] for number in sorted(numbered, reverse=True)]

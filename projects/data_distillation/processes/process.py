@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..files.lock import name_locks
 from ..text import format_duration
 from .child_process import ChildProcess
 from .log import say
@@ -83,6 +84,6 @@ def run_with_bar(
 
 
 def make_environment() -> dict[str, str]:
-    """Return the environment of this process, with this Python as `python`."""
+    """Return the environment of a stage, with this Python as `python`."""
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return dict(os.environ, PATH=path)
+    return dict(os.environ, PATH=path) | name_locks()

@@ -11,9 +11,9 @@ import pytest
 from builders import ROOT, process_environ, stored_row
 
 from projects.data_distillation.detections.shards import write_shard
-from projects.data_distillation.experiment.log import LOG, log_to, say
-from projects.data_distillation.experiment.process import StageError, run_stage
-from projects.data_distillation.experiment.progress_bar import (
+from projects.data_distillation.processes.log import LOG, log_to, say
+from projects.data_distillation.processes.process import StageError, run_stage
+from projects.data_distillation.processes.progress_bar import (
     StoredImages,
     TrainedIterations,
 )
@@ -72,9 +72,9 @@ def read(terminal: int) -> bytes:
 
 CODE = """
 from pathlib import Path
-from projects.data_distillation.experiment.log import log_to
-from projects.data_distillation.experiment.process import run_stage
-from projects.data_distillation.experiment.progress_bar import Counter
+from projects.data_distillation.processes.log import log_to
+from projects.data_distillation.processes.process import run_stage
+from projects.data_distillation.processes.progress_bar import Counter
 log_to(Path('distill.log'))
 counts = iter([10, 20, *[30] * 1000])
 command = ['python', '-c', {child!r}]

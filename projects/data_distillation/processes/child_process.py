@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import BinaryIO
 
+from ..files.lock import HELD, note_child
+
 # Ctrl-C, the signal of `kill` and of schedulers, and a terminal that closes.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -60,7 +62,10 @@ class ChildProcess:
                 stdout=self.output,
                 stderr=self.output,
                 start_new_session=True,
+                # It keeps the locks even if this process is killed.
+                pass_fds=tuple(HELD),
             )
+            note_child(self.process.pid)
             if self.received:  # There was no process to stop yet.
                 self._terminate()
             code = self.process.wait()

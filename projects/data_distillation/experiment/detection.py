@@ -1,0 +1,160 @@
+"""Runs a teacher on the images of a stage, and notices what is outdated."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..annotation.provenance import make_provenance
+from ..detections.provenance import find_differing_keys
+from ..detections.store import DetectionStore
+from ..files.digest import sha256_of
+from ..processes.log import say
+from ..processes.process import StageError, run_stage
+from ..processes.progress_bar import Counter, StoredImages
+from ..selection.coco_writer import read_origin
+from ..training.finished import FINISHED
+from .definition import Experiment
+from .fingerprint import (
+    compute_digests,
+    find_changes,
+    pick_keys,
+    read_settings,
+    write_settings,
+)
+from .launcher import Launcher
+from .names import PSEUDO_LABELS
+from .stage_results import join_reasons, make_flags, replace_results
+
+TEACHER = 'checkpoint_sha256'
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A stage in which a teacher runs on images.
+
+    Args:
+        experiment: The stage configs.
+        launcher: Makes the command.
+        stage: `annotate`, `validate` or `tune`.
+        folder: The work folder of the stage.
+        teacher: The checkpoint of the teacher.
+        outcome: The file in this folder that the stage makes of all
+            detections; None if it makes none.
+    """
+
+    experiment: Experiment
+    launcher: Launcher
+    stage: str
+    folder: Path
+    teacher: Path
+    outcome: str | None = None
+
+    def run(self, **values: object) -> None:
+        """Run the teacher on all images that have no detections yet.
+
+        Args:
+            **values: Values of the config that are those of this run.
+
+        Raises:
+            StageError: If the stage fails, or ends without its outcome.
+        """
+        if outdated := self.find_outdated():
+            replace_results(self.stage, self.folder, outdated)
+        reasons = self.find_changes()
+        if self.is_finished() and not reasons:
+            say(f'{self.stage}: already done, in {self.folder}')
+            return
+        if reasons:
+            why = join_reasons(reasons)
+            say(f'{self.stage}: runs again with its detections, since {why}')
+        (self.folder / FINISHED).unlink(missing_ok=True)
+        write_settings(self.folder, self.collect_settings())
+        flags = make_flags(values, self.experiment.options_for(self.stage))
+        config = self.experiment.config(self.stage)
+        launcher = self.launcher.for_annotation()
+        command = launcher.test(config, self.teacher, self.folder, *flags)
+        total = len(self.experiment.build_images(self.stage))
+        counter = Counter(StoredImages(self.folder / 'detections'), total)
+        run_stage(self.stage, command, self.folder, counter)
+        self._require_outcome()
+        (self.folder / FINISHED).touch()
+
+    def is_done(self) -> bool:
+        """Return whether nothing is left to do; nothing is changed."""
+        is_current = not (self.find_outdated() or self.find_changes())
+        return is_current and self.is_finished()
+
+    def is_finished(self) -> bool:
+        """Return whether the stage has ended, and its outcome is there."""
+        has_ended = (self.folder / FINISHED).is_file()
+        return has_ended and self._has_outcome()
+
+    def _has_outcome(self) -> bool:
+        return not self.outcome or (self.folder / self.outcome).is_file()
+
+    def _require_outcome(self) -> None:
+        if not self._has_outcome():
+            raise StageError(
+                f'{self.stage} ended without writing '
+                f'{self.folder}/{self.outcome}: run the same command again'
+            )
+
+    def find_outdated(self) -> list[str]:
+        """Return why nothing in the folder can be used; none if it can be.
+
+        The outcome may be that of another teacher even if its detections were
+        deleted.
+        """
+        if keys := self.find_outdated_keys():
+            return [f'{key} has changed' for key in keys]
+        before = self._find_former_teacher()
+        if before and before != sha256_of(self.teacher):
+            return [f'{TEACHER} has changed']
+        return []
+
+    def _find_former_teacher(self) -> str | None:
+        """Return the SHA-256 of the teacher before; None if it is not known.
+
+        Labels that a person has put there are used as they are. So what the
+        labels say of their teacher counts only where nothing else tells.
+        """
+        settings = read_settings(self.folder) or {}
+        if TEACHER in settings:
+            return settings[TEACHER]
+        labels = self.folder / PSEUDO_LABELS
+        is_labels = self.outcome == PSEUDO_LABELS and labels.is_file()
+        return read_origin(labels).get(TEACHER) if is_labels else None
+
+    def find_changes(self) -> list[str]:
+        """Return what has changed since the outcome was made."""
+        return find_changes(self.folder, self.collect_settings())
+
+    def find_outdated_keys(self) -> list[str]:
+        """Return what differs in the making of the detections in the folder.
+
+        Returns:
+            The keys of the provenance that differ; none if the detections can
+            be used, or if there are none.
+        """
+        found = DetectionStore(self.folder / 'detections').provenance
+        if not found:
+            return []
+        cfg = self.experiment.load(self.stage)
+        cfg.load_from = str(self.teacher)
+        images = self.experiment.build_images(self.stage)
+        hook = self.experiment.build_detection_hook(self.stage)
+        made = dict(make_provenance(cfg, images), purpose=hook.purpose)
+        return find_differing_keys(found, made)
+
+    def collect_settings(self) -> dict:
+        """Return the settings of what is made of the detections."""
+        cfg = self.experiment.load(self.stage)
+        images = self.experiment.build_images(self.stage)
+        names = json.dumps(images.image_ids())
+        return {
+            **pick_keys(cfg, ['custom_hooks']),
+            'files': compute_digests(cfg.custom_hooks),
+            'images': hashlib.sha256(names.encode()).hexdigest(),
+            TEACHER: sha256_of(self.teacher),
+        }

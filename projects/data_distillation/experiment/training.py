@@ -1,0 +1,195 @@
+"""Trains one model of an experiment to its end, and evaluates it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..processes.log import say
+from ..processes.process import StageError, run_stage
+from ..processes.progress_bar import Counter, TrainedIterations
+from ..selection.coco_writer import hash_labels
+from ..training.finished import (
+    FINISHED,
+    Ending,
+    find_ending,
+    mark_finished,
+    read_record,
+)
+from ..training.resume import find_sound_checkpoint
+from .comparison import read_newest_metrics
+from .definition import Experiment, find_pseudo_label_key
+from .fingerprint import (
+    SETTINGS,
+    collect_evaluation_settings,
+    collect_training_settings,
+    find_changes,
+    read_settings,
+    write_settings,
+)
+from .gains import RESULTS, find_results_key
+from .launcher import Launcher
+from .stage_results import (
+    make_flags,
+    replace_file,
+    replace_results,
+    require_checkpoint,
+    require_metrics,
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of a model.
+
+    Args:
+        experiment: The stage configs.
+        launcher: Makes the command.
+        seed: The random seed; None if the config decides.
+        stage: The name of the model, one of `TRAINED`.
+        folder: The work folder of the stage.
+        labels: The file of pseudo labels; None for other models than the
+            student.
+    """
+
+    experiment: Experiment
+    launcher: Launcher
+    seed: int | None
+    stage: str
+    folder: Path
+    labels: Path | None = None
+
+    def run(self) -> Path:
+        """Train the model to its last iteration, unless that was done.
+
+        Returns:
+            The checkpoint of the last iteration.
+
+        Raises:
+            StageError: If training fails, or if the folder holds results of
+                another seed.
+        """
+        self._check_seed()
+        if reasons := self.find_changes():
+            replace_results(self.stage, self.folder, reasons)
+        ending = self.find_ending()
+        if ending.checkpoint:
+            say(f'{self.stage}: already trained, in {self.folder}')
+            if not read_record(self.folder):
+                mark_finished(self.folder, ending.checkpoint)
+            return ending.checkpoint
+        if ending.fault:
+            self._reopen(ending.fault)
+        write_settings(self.folder, self.collect_settings())
+        self._train()
+        checkpoint = require_checkpoint(self.folder)
+        shutil.rmtree(self.folder / 'test', ignore_errors=True)
+        mark_finished(self.folder, checkpoint)
+        return checkpoint
+
+    def find_ending(self) -> Ending:
+        """Return how the training has ended, if it has."""
+        return find_ending(self.folder)
+
+    def find_changes(self) -> list[str]:
+        """Return what has changed since the results were made."""
+        is_known = (self.folder / SETTINGS).is_file()
+        if read_record(self.folder) and not is_known:
+            return [f'{SETTINGS} is missing']
+        return find_changes(self.folder, self.collect_settings())
+
+    def make_values(self) -> dict[str, object]:
+        """Return the values of the config that are those of this run.
+
+        The evaluation of the model gets them too: hooks of the training may
+        build its data set there.
+        """
+        values: dict[str, object] = {}
+        if self.seed is not None:
+            values['randomness.seed'] = self.seed
+        if self.labels:
+            key = find_pseudo_label_key(self.experiment.load(self.stage))
+            values[key] = str(self.labels)
+        return values
+
+    def collect_settings(self) -> dict:
+        """Return the settings that the weights depend on.
+
+        The folder of the pseudo labels does not count.
+        """
+        cfg = self.experiment.load(self.stage)
+        if self.labels:
+            cfg.merge_from_dict({find_pseudo_label_key(cfg): ''})
+        settings = collect_training_settings(
+            cfg, self.seed, self.launcher.num_processes
+        )
+        if self.labels:
+            settings['files'][self.labels.name] = hash_labels(self.labels)
+        return settings
+
+    def _check_seed(self) -> None:
+        """Refuse results of another seed, which are not outdated."""
+        before = (read_settings(self.folder) or {}).get('seed', self.seed)
+        if before != self.seed:
+            raise StageError(
+                f'{self.folder} holds results of seed {before}, got seed '
+                f'{self.seed}: use another --work-dir, or --seeds'
+            )
+
+    def _reopen(self, fault: str) -> None:
+        """Let a training go on that has lost its last checkpoint."""
+        say(f'{self.stage}: trains to its end again, since {fault}')
+        name = read_record(self.folder).get('checkpoint', '')
+        file = self.folder / Path(name).name
+        if name and file.is_file():
+            say(f'{file.name}: moved to {replace_file(file)}')
+        (self.folder / FINISHED).unlink()
+
+    def _train(self) -> None:
+        """Run the command, from the last checkpoint if there is one."""
+        flags: list[str | Path] = []
+        if checkpoint := find_sound_checkpoint(self.folder):
+            flags += ['--resume', checkpoint]
+        options = self.experiment.options_for(self.stage)
+        flags += make_flags(self.make_values(), options)
+        config = self.experiment.config(self.stage)
+        command = self.launcher.train(config, self.folder, *flags)
+        total = self.experiment.load(self.stage).train_cfg.get('max_iters')
+        counter = Counter(TrainedIterations(self.folder), total)
+        run_stage(self.stage, command, self.folder, counter)
+
+
+def evaluate(training: Training, checkpoint: Path) -> dict:
+    """Evaluate a model on the validation images, unless that was done.
+
+    Args:
+        training: The training of the model. The results are in `test/` in its
+            folder.
+        checkpoint: The checkpoint of the model.
+
+    Returns:
+        COCO's box metrics, see `comparison.read_newest_metrics`.
+
+    Raises:
+        StageError: If the evaluation fails.
+    """
+    stage, folder = training.stage, training.folder / 'test'
+    experiment = training.experiment
+    cfg = experiment.load(stage)
+    settings = collect_evaluation_settings(cfg, checkpoint)
+    if reasons := find_changes(folder, settings):
+        replace_results(f'{stage}, evaluated', folder, reasons)
+    values = training.make_values()
+    key = find_results_key(cfg)
+    if key:
+        values[key] = str(folder / RESULTS.removesuffix('.bbox.json'))
+    is_done = not key or (folder / RESULTS).is_file()
+    if not (is_done and read_newest_metrics(folder)):
+        write_settings(folder, settings)
+        command = training.launcher.test(
+            experiment.config(stage),
+            checkpoint,
+            folder,
+            *make_flags(values, experiment.options_for(stage)),
+        )
+        run_stage(f'{stage}, evaluated', command, folder)
+    return require_metrics(folder)

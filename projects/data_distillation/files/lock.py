@@ -1,0 +1,174 @@
+"""A lock on a folder that lasts as long as the processes that use it.
+
+It is `flock`: the kernel gives it up when a process dies, however it dies, and
+children inherit it. Linux keeps it over NFS too, for all machines. Whoever
+enters locks the folder for itself alone, and then shares the lock with the
+processes that it starts. So nobody else can enter while any of them lives,
+even if the first has been killed.
+"""
+
+import datetime
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+LOCK = 'distill.lock'
+# In the environment of the processes that share locks: their files, as JSON.
+VARIABLE = 'DATA_DISTILLATION_LOCKS'
+# A file system that knows no locks says one of these.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+# The locks of this process: open descriptor -> file.
+HELD: dict[int, Path] = {}
+
+
+class LockedError(RuntimeError):
+    """Another process uses the folder; the message says which."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Keep others out of a folder.
+
+    Args:
+        folder: The folder; it is made if it does not exist. `distill.lock` in
+            it says who uses it, and stays there.
+
+    Yields:
+        Whether the folder is locked: some file systems know no locks.
+
+    Raises:
+        LockedError: If another process uses the folder, or one that it has
+            started.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder.absolute() / LOCK
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        is_locked = enter(folder, descriptor)
+        HELD[descriptor] = file
+        yield is_locked
+    finally:
+        HELD.pop(descriptor, None)
+        os.close(descriptor)
+
+
+def enter(folder: Path, descriptor: int) -> bool:
+    """Lock a folder, see `locked`.
+
+    Args:
+        folder: The folder.
+        descriptor: The open file of the lock.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        write_owner(descriptor, describe_process())
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LockedError(explain(folder)) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    return True
+
+
+def name_locks() -> dict[str, str]:
+    """Return the variable that tells a child which locks to share.
+
+    Returns:
+        What to add to the environment of the child.
+    """
+    return {VARIABLE: json.dumps([str(file) for file in HELD.values()])}
+
+
+@contextmanager
+def sharing_locks() -> Iterator[None]:
+    """Share the locks of the process that has started this one.
+
+    The child of a process inherits its locks, but processes that torchrun or
+    Slurm start do not.
+
+    Yields:
+        Nothing.
+    """
+    with ExitStack() as opened:
+        for name in json.loads(os.environ.get(VARIABLE, '[]')):
+            # A local folder of another machine is not here.
+            if Path(name).is_file():
+                share(opened.enter_context(open(name, 'rb')))
+        yield
+
+
+def share(lock: BinaryIO) -> None:
+    """Share a lock, if its file system knows locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+
+
+def describe_process() -> dict:
+    """Describe this process to whoever wants to enter."""
+    return dict(
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        since=datetime.datetime.now().astimezone().isoformat(' ', 'seconds'),
+    )
+
+
+def note_child(pid: int) -> None:
+    """Write into the locks of this process which one it has started.
+
+    Args:
+        pid: The process, which leads a group.
+    """
+    for descriptor in HELD:
+        owner = read_owner(descriptor)
+        if owner.get('pid') == os.getpid():
+            write_owner(descriptor, dict(owner, stage=pid))
+
+
+def write_owner(descriptor: int, owner: Mapping) -> None:
+    """Write who uses a folder into the open file of its lock."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+
+
+def read_owner(descriptor: int) -> dict:
+    """Read who uses a folder; empty if the file does not tell."""
+    try:
+        owner = json.loads(os.pread(descriptor, 1 << 16, 0))
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def explain(folder: Path) -> str:
+    """Say who uses a folder, and what to do."""
+    with open(folder / LOCK, 'rb') as lock:
+        owner = read_owner(lock.fileno())
+    if not owner:
+        return f'{folder} is in use by another process: wait for its end'
+    pid, host, stage = (owner.get(key) for key in ('pid', 'host', 'stage'))
+    text = (
+        f'{folder} is in use by process {pid} on {host}, since '
+        f'{owner.get("since")}'
+    )
+    is_here = host == socket.gethostname()
+    if is_here and stage and not Path(f'/proc/{pid}').exists():
+        return (
+            f'{text}. This process has been killed, but the stage that it '
+            f'started still runs (process group {stage}): wait for its end, '
+            f'or stop it with `kill -- -{stage}`'
+        )
+    return (
+        f'{text}: wait for its end, stop it, or use another --work-dir. If '
+        'it has been killed, processes of its stage still run'
+    )

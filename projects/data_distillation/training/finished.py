@@ -1,0 +1,88 @@
+"""The record of a finished training: the checkpoint that it ended with."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files.atomic import write_json
+from ..files.digest import sha256_of
+from .resume import find_last_checkpoint, find_weights_fault
+
+# This file in the folder of a stage says that its results do not change any
+# more. For a training, it holds the name and the SHA-256 of the checkpoint.
+FINISHED = 'finished'
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training has ended, as far as its folder tells.
+
+    Args:
+        checkpoint: The checkpoint of the last iteration; None if the training
+            has not ended, or if this file is not what the training wrote.
+        fault: What is wrong with the checkpoint of a training that has ended.
+    """
+
+    checkpoint: Path | None = None
+    fault: str = ''
+
+
+def mark_finished(folder: Path, checkpoint: Path) -> None:
+    """Record that a training has ended, after its checkpoint is on disk.
+
+    Args:
+        folder: The work folder of the training.
+        checkpoint: The checkpoint of its last iteration, in this folder.
+    """
+    with checkpoint.open('rb') as file:
+        os.fsync(file.fileno())
+    record = dict(checkpoint=checkpoint.name, sha256=sha256_of(checkpoint))
+    write_json(folder / FINISHED, record)
+
+
+def read_record(folder: Path) -> dict:
+    """Return what `mark_finished` wrote; empty if there is none.
+
+    Earlier versions left an empty file.
+    """
+    try:
+        record = json.loads((folder / FINISHED).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    is_whole = isinstance(record, dict) and {'checkpoint', 'sha256'} <= set(
+        record
+    )
+    return record if is_whole else {}
+
+
+def find_ending(folder: Path) -> Ending:
+    """Find out whether a training has ended and its checkpoint is still there.
+
+    Args:
+        folder: The work folder of the training.
+    """
+    if not (folder / FINISHED).is_file():
+        return Ending()
+    if not (record := read_record(folder)):
+        return find_unrecorded_ending(folder)
+    file = folder / Path(record['checkpoint']).name
+    if not file.is_file():
+        return Ending(fault=f'{file.name} is missing')
+    if sha256_of(file) != record['sha256']:
+        return Ending(fault=f'{file.name} is not what the training wrote')
+    return Ending(file)
+
+
+def find_unrecorded_ending(folder: Path) -> Ending:
+    """Find the last checkpoint of a training that an earlier version ended."""
+    note = folder / 'last_checkpoint'
+    name = Path(note.read_text().strip()).name if note.is_file() else ''
+    found = find_last_checkpoint(folder)
+    if found is None:
+        return Ending(fault='it has no checkpoint any more')
+    if name and found.name != name:
+        return Ending(fault=f'{name} is missing or cut short')
+    if fault := find_weights_fault(found):
+        return Ending(fault=f'{found.name} {fault}')
+    return Ending(found)
