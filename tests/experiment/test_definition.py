@@ -1,7 +1,13 @@
 """Experiment folders: their configs, options and the mistakes in them."""
 
+import os
+
 import pytest
+import torch
+from builders import Call, ToyDetector, toy_detector_cfg
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.runner import load_checkpoint
 
 from projects.data_distillation.experiment.definition import (
     Experiment,
@@ -103,3 +109,32 @@ def test_student_of_another_architecture_cannot_teach(
     experiment.check()
     with pytest.raises(CheckpointError, match='cannot be the next teacher'):
         experiment.check(can_teach=True)
+
+
+@MODELS.register_module()
+class LoadingDetector(ToyDetector):
+    """Loads a checkpoint while it is built, as MMDetection's LD does."""
+
+    def __init__(self, file: str, **kwargs) -> None:
+        super().__init__(**kwargs)
+        load_checkpoint(self, file, map_location='cpu')
+
+
+@pytest.mark.slow
+def test_code_in_what_the_student_loads_is_not_run(tiny_experiment, tmp_path):
+    made, evil = tmp_path / 'made', tmp_path / 'evil.pth'
+    torch.save(dict(a=Call(os.system, f'touch {made}')), evil)
+    experiment = with_hooks(tiny_experiment, tmp_path, '_base_.custom_hooks')
+    student = dict(
+        toy_detector_cfg(),
+        type='LoadingDetector',
+        file=str(evil),
+        _delete_=True,
+    )
+    with (tmp_path / 'student.py').open('a') as config:
+        config.write(f'model = {student}\n')
+
+    with pytest.raises(CheckpointError, match='evil.pth is refused, because'):
+        experiment.check(can_teach=True)
+
+    assert not made.exists()
