@@ -92,7 +92,9 @@ def add_from_voc(parser: argparse.ArgumentParser) -> None:
 
 def add_from_yolo(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command that reads a YOLO folder."""
-    parser.add_argument('source', type=Path, help='the file data.yaml')
+    parser.add_argument(
+        'source', type=Path, help='the file data.yaml, or the folder'
+    )
     parser.add_argument(
         '--split',
         choices=SPLITS,

@@ -983,7 +983,7 @@ def test_yolo_images_of_a_split(yolo, from_yolo, lines, images):
     assert len(found['annotations']) == 2
     if 'images/list.txt' in lines[0]:
         assert (
-            '2 lines left out: image not found (first: '
+            f'2 lines left out: image not found in {yolo} (first: '
             f'{yolo}/images/list.txt: none.jpg)' in text
         )
 

@@ -6,18 +6,17 @@ image of width w goes from 1 to w. In COCO it starts at 0 and is w wide.
 """
 
 import itertools
-import math
 import posixpath
+import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from ..files.images import list_image_names
-from ..text import format_error
+from ..files.images import IMAGE_SUFFIXES, is_hidden, list_image_names
 from .folders import (
     read_labeled_image,
     read_lines,
@@ -30,11 +29,24 @@ from .labels import (
     LabelError,
     strip_suffix,
 )
+from .voc_xml import (
+    bound_polygon,
+    check_size,
+    parse_number,
+    parse_xml,
+    read_number,
+)
 
 # The names of the folders, those of the devkit first; '.' is the folder
 # itself.
-ANNOTATIONS = ('Annotations', 'annotations', '.')
-IMAGES = ('JPEGImages', 'images', '.')
+ANNOTATIONS = (
+    'Annotations', 'annotations', 'labels', 'Labels', 'xml', 'XML', 'xmls', '.'
+)  # fmt: skip
+IMAGES = (
+    'JPEGImages', 'images', 'Images', 'img', 'imgs', 'image', 'Image', '.'
+)  # fmt: skip
+# The last word of a line in the list of a class: whether the image has one.
+FLAG = re.compile(r'\s+(-1|0|1)$')
 CLASSES = 'classes.txt'
 DIFFICULT = ('ignore', 'keep', 'drop')
 
@@ -65,12 +77,12 @@ class VocReader:
     @property
     def annotations(self) -> Path:
         """The folder of the XML files."""
-        return find_folder(self.folder, ANNOTATIONS)
+        return find_folder(self.folder, ANNOTATIONS, has_labels)
 
     @property
     def image_folder(self) -> Path:
         """The folder that file names are relative to."""
-        return find_folder(self.folder, IMAGES)
+        return find_folder(self.folder, IMAGES, list_image_names)
 
     @property
     def lists(self) -> Path:
@@ -140,14 +152,29 @@ class VocReader:
         if self.split is None:
             for file in sorted(self.lists.glob('*.txt')):
                 self.issues.add('lists not used: --split takes one', file)
-            files = self.annotations.rglob('*.xml')
+            files = filter(is_shown, self.annotations.rglob('*.xml'))
             names = (f.relative_to(self.annotations).as_posix() for f in files)
             return sorted(map(strip_suffix, names))
         file = self.lists / f'{self.split}.txt'
         if not file.is_file():
             known = sorted(path.stem for path in self.lists.glob('*.txt'))
             raise FormatError(f'list not found: {file}; there are {known}')
-        return read_lines(file)
+        stems = map(strip_flag, read_lines(file))
+        return [self.find_stem(stem) for stem in stems]
+
+    def find_stem(self, name: str) -> str:
+        """Return the name of the XML file for a name in a list.
+
+        Some tools write the image with its suffix and its folder.
+        """
+        parts = name.replace('\\', '/').split('/')
+        for start in range(len(parts)):
+            tail = '/'.join(parts[start:])
+            for stem in (tail, strip_suffix(tail)):
+                if self.xml_file(stem).is_file():
+                    return stem
+        is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
+        return strip_suffix(name) if is_image else name
 
     def find_image(
         self, stem: str, by_stem: dict[str, list[str]]
@@ -165,6 +192,11 @@ class VocReader:
         names = by_stem.get(stem, ())
         if len(names) == 1:
             return names[0]
+        if not names:  # The two folders may be divided in other ways.
+            last = posixpath.basename(stem)
+            names = [n for n in by_stem if posixpath.basename(n) == last]
+            if len(names) == 1 and len(by_stem[names[0]]) == 1:
+                return by_stem[names[0]][0]
         try:
             root = parse_xml(self.xml_file(stem))
         except LabelError:
@@ -197,7 +229,7 @@ class VocReader:
         file = self.xml_file(stem)
         root = parse_xml(file)
         check_size(root, size_wh, file)
-        boxes = []
+        boxes: list[Box] = []
         for number, element in enumerate(root.findall('object'), 1):
             where = f'{file}: object {number}'
             is_difficult = element.findtext('difficult', '0').strip() == '1'
@@ -207,14 +239,41 @@ class VocReader:
             is_crowd = is_difficult and self.difficult == 'ignore'
             if is_crowd:
                 self.issues.add('difficult boxes: now iscrowd 1', where)
-            boxes.append(self.read_box(element, is_crowd, where))
+            boxes += self.read_object(element, is_crowd, where)
         return boxes
 
-    def read_box(self, element: ET.Element, is_crowd: bool, where: str) -> Box:
-        """Read an object.
+    def read_object(
+        self, element: ET.Element, is_crowd: bool, where: str
+    ) -> Iterator[Box]:
+        """Read the boxes of an object: one, or several of the same name.
+
+        An object without a box gets the box around its polygon.
+
+        Raises:
+            LabelError: If it has no name, neither a box nor a polygon, or a
+                corner is not a number.
+        """
+        corners = element.findall('bndbox')
+        if len(corners) > 1:
+            self.issues.add('objects of several boxes: now one each', where)
+        if not corners and (bounds := bound_polygon(element, where)):
+            self.issues.add('polygons: only their boxes were kept', where)
+            corners = [bounds]
+        for bndbox in corners or [ET.Element('bndbox')]:
+            yield self.read_box(element, bndbox, is_crowd, where)
+
+    def read_box(
+        self,
+        element: ET.Element,
+        bndbox: ET.Element,
+        is_crowd: bool,
+        where: str,
+    ) -> Box:
+        """Read a box of an object.
 
         Args:
             element: The element `<object>`.
+            bndbox: Its element `<bndbox>`, or one of them.
             is_crowd: Whether it is a region to leave out.
             where: The file and the number of the object, for the messages.
 
@@ -226,9 +285,14 @@ class VocReader:
             raise LabelError(f'{where} has no <name>')
         first = 0 if self.zero_based else 1
         xmin, ymin, xmax, ymax = (
-            read_number(element, f'bndbox/{side}', where)
+            parse_number(bndbox.findtext(side, ''), f'bndbox/{side}', where)
             for side in ('xmin', 'ymin', 'xmax', 'ymax')
         )
+        # One pixel less is an empty box.
+        if max(xmin - xmax, ymin - ymax) > 1:
+            self.issues.add('boxes of swapped corners: now in order', where)
+            xmin, xmax = sorted((xmin, xmax))
+            ymin, ymax = sorted((ymin, ymax))
         if min(xmin, ymin) < first:
             kind = 'boxes begin before pixel 1: is the set --zero-based?'
             self.issues.add(kind, where)
@@ -244,73 +308,34 @@ class VocReader:
         return Box(name, xywh, is_crowd, score)
 
 
-def find_folder(folder: Path, names: Sequence[str]) -> Path:
-    """Return the first of some folders that exists; the last one must."""
-    return next(folder / n for n in names if (folder / n).is_dir())
-
-
-def parse_xml(file: Path) -> ET.Element:
-    """Read an XML file of VOC.
+def find_folder(
+    folder: Path, names: Sequence[str], holds: Callable[[Path], object]
+) -> Path:
+    """Return the first of some folders that holds what is looked for.
 
     Args:
-        file: The path of the file.
+        folder: The folder of the set.
+        names: The names of folders in it, the likeliest first.
+        holds: Returns whether a folder holds it.
 
     Returns:
-        The element `<annotation>`.
-
-    Raises:
-        LabelError: If it is not one.
+        The folder; the first one that exists if none holds it. The last one
+        must exist.
     """
-    try:
-        root = ET.parse(file).getroot()
-    # ValueError and LookupError come from wrong bytes and unknown encodings.
-    except (ET.ParseError, OSError, ValueError, LookupError) as error:
-        raise LabelError(f'{file}: {format_error(error)}') from None
-    if root.tag != 'annotation':
-        raise LabelError(f'{file}: is <{root.tag}>, not <annotation>')
-    return root
+    there = [folder / name for name in names if (folder / name).is_dir()]
+    return next(filter(holds, there), there[0])
 
 
-def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
-    """Check that boxes were drawn on an image of this size.
-
-    Args:
-        root: The element `<annotation>`.
-        size_wh: The width and height of the image, pixels.
-        file: The path of the XML file, for the message.
-
-    Raises:
-        LabelError: If the file says another size. A side that is missing or 0
-            says nothing.
-    """
-    said = tuple(
-        int(read_number(root, f'size/{side}', str(file)))
-        for side in ('width', 'height')
-        if root.findtext(f'size/{side}', '').strip() not in ('', '0')
-    )
-    if len(said) == 2 and said != size_wh:
-        raise LabelError(
-            f'{file}: is for an image of {said[0]}x{said[1]}, but it is '
-            f'decoded as {size_wh[0]}x{size_wh[1]}'
-        )
+def has_labels(folder: Path) -> bool:
+    """Return whether there is an XML file in a folder or below."""
+    return any(map(is_shown, folder.rglob('*.xml')))
 
 
-def read_number(element: ET.Element, path: str, where: str) -> float:
-    """Read the number in an element.
+def is_shown(file: Path) -> bool:
+    """Return whether a file is not hidden, like `._a.xml` of macOS."""
+    return not is_hidden(file.name)
 
-    Args:
-        element: The element that holds it.
-        path: The path of the number's element, such as `bndbox/xmin`.
-        where: The file and the number of the object, for the message.
 
-    Raises:
-        LabelError: If there is no number, or it is not finite.
-    """
-    text = element.findtext(path, '')
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise LabelError(f'{where}: <{path}> is {text!r}, not a number')
-    return number
+def strip_flag(line: str) -> str:
+    """Return a line of a list without the flag of the lists of a class."""
+    return FLAG.sub('', line)

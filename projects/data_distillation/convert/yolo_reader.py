@@ -21,7 +21,16 @@ from .folders import (
     read_lines,
 )
 from .labels import Box, FormatError, IssueCounter, LabeledImage, LabelError
+from .yolo_folder import (
+    SPLIT_NAMES,
+    describe_folder,
+    find_tail,
+    find_yaml,
+    list_tails,
+)
 
+# Text files in the folders of labels that belong to no image.
+NO_LABELS = ('classes.txt', 'train.txt', 'val.txt', 'valid.txt', 'test.txt')
 SPLITS = ('train', 'val', 'test')
 # How far coordinates may lie outside of 0 to 1; Ultralytics takes as much.
 SLACK = 0.01
@@ -32,7 +41,8 @@ class YoloReader:
     """Reads a YOLO folder.
 
     Args:
-        file: The path of `data.yaml`.
+        file: The path of `data.yaml`, or of the folder of the set, which may
+            have none.
         issues: Counts what is left out or changed.
         split: The key of `data.yaml` with the images, such as `'train'`.
     """
@@ -47,13 +57,16 @@ class YoloReader:
 
     @cached_property
     def content(self) -> dict:
-        """The content of `data.yaml`.
+        """The content of `data.yaml`, or what it would be for the folder.
 
         Raises:
             FormatError: If the file is missing or broken.
         """
+        file = find_yaml(self.file)
+        if file is None:
+            return describe_folder(self.file, self.split)
         try:
-            content = yaml.safe_load(self.file.read_text('utf-8-sig'))
+            content = yaml.safe_load(file.read_text('utf-8-sig'))
         except OSError as error:
             raise FormatError(f'{self.file}: {error.strerror}') from None
         # ValueError and RecursionError come from wrong bytes and from lists
@@ -110,9 +123,10 @@ class YoloReader:
         taken.
         """
         path = self.content.get('path')
-        if isinstance(path, str) and os.path.isdir(self.file.parent / path):
-            return self.file.parent / path
-        return self.file.parent
+        folder = self.file if self.file.is_dir() else self.file.parent
+        if isinstance(path, str) and os.path.isdir(folder / path):
+            return folder / path
+        return folder
 
     @cached_property
     def sources(self) -> list[Path]:
@@ -121,7 +135,8 @@ class YoloReader:
         Raises:
             FormatError: If the split has none, or one does not exist.
         """
-        found = self.content.get(self.split)
+        names = SPLIT_NAMES[self.split]
+        found = next(filter(None, map(self.content.get, names)), None)
         if not found:
             known = [key for key in SPLITS if self.content.get(key)]
             raise FormatError(
@@ -141,13 +156,23 @@ class YoloReader:
                 f'{self.file}: `{self.split}` must be a path or a list of '
                 f'paths, got {format_value(entry)}'
             )
-        # Roboflow writes `../train/images` for `train/images`.
-        for name in (entry, entry.removeprefix('../')):
-            path = Path(os.path.abspath(self.root / name))
-            if os.path.exists(path):
-                return path
+        # Roboflow writes `../train/images` for `train/images`, and its API
+        # the name of the folder before it. Of a path of another machine, the
+        # end is looked for, of two parts: any set has a folder `images`.
+        path = Path(os.path.abspath(self.root / entry))
+        if os.path.exists(path):
+            return path
+        for name in (entry, *rename_split(entry, self.split)):
+            found = find_tail(name, [self.root, self.root.parent], fewest=2)
+            if found is not None:
+                if found.parts[-2:] != path.parts[-2:] or '..' not in entry:
+                    kind = 'paths of another machine: found by their end'
+                    self.issues.add(kind, f'{entry}: {found}')
+                return Path(os.path.abspath(found))
+        tails = ', '.join(list_tails(entry, 2))
         raise FormatError(
-            f'{self.file}: `{self.split}` {entry!r} not found in {self.root}'
+            f'{self.file}: `{self.split}` {entry!r} not found in {self.root}: '
+            f'looked for {tails}'
         )
 
     @cached_property
@@ -167,14 +192,15 @@ class YoloReader:
         Lines whose image is not found are left out and counted.
         """
         for line in read_lines(source):
-            for folder in (source.parent, self.root):
-                path = Path(os.path.abspath(folder / line))
-                if os.path.isfile(path):
-                    yield path
-                    break
-            else:
-                kind = 'lines left out: image not found'
-                self.issues.add(kind, f'{source}: {line}')
+            folders = [source.parent, self.root, source.parent.parent]
+            paths = [Path(os.path.abspath(f / line)) for f in folders[:2]]
+            found = next(filter(os.path.isfile, paths), None)
+            found = found or find_tail(line, folders)
+            if found is not None and found.is_file():
+                yield found.absolute()
+                continue
+            kind = f'lines left out: image not found in {self.root}'
+            self.issues.add(kind, f'{source}: {line}')
 
     @cached_property
     def image_folder(self) -> Path:
@@ -193,7 +219,7 @@ class YoloReader:
             FormatError: If `data.yaml` is broken, or the images do not exist.
         """
         for file in self.files:
-            labels = label_path(file)
+            labels = self.find_labels(file)
             image = read_labeled_image(
                 self.image_folder,
                 file.relative_to(self.image_folder).as_posix(),
@@ -204,15 +230,28 @@ class YoloReader:
                 yield image
         self.count_lone_labels()
 
+    def find_labels(self, image: Path) -> Path:
+        """Return the path of an image's label file.
+
+        If there is none where Ultralytics looks for it, it may be beside the
+        image. This is counted, since Ultralytics does not find it.
+        """
+        labels, beside = label_path(image), image.with_suffix('.txt')
+        if not labels.is_file() and beside.is_file():
+            self.issues.add('label files beside their image', beside)
+            return beside
+        return labels
+
     def count_lone_labels(self) -> None:
         """Count the label files of the folders that belong to no image."""
         known = {label_path(file) for file in self.files}
+        known |= {file.with_suffix('.txt') for file in self.files}
         for source in self.sources:
             if source.is_dir():
                 # The folder in which an image of this one has its labels.
                 labels = label_path(source / 'x.jpg').parent
                 for file in sorted({*labels.rglob('*.txt')} - known):
-                    if file.name != 'classes.txt':
+                    if file.name not in NO_LABELS and file not in self.sources:
                         self.issues.add('label files without an image', file)
 
     def read_boxes(
@@ -236,14 +275,18 @@ class YoloReader:
             lines = file.read_text('utf-8-sig').splitlines()
         except (OSError, ValueError) as error:
             raise LabelError(f'{file}: {format_error(error)}') from None
-        return [
-            self.read_box(line.split(), size_wh, f'{file}:{number}')
-            for number, line in enumerate(lines, 1)
-            if line.strip()
-        ]
+        boxes: dict[tuple, Box] = {}
+        for number, line in enumerate(lines, 1):
+            words = tuple(line.split())
+            where = f'{file}:{number}'
+            if words in boxes:  # Ultralytics leaves them out too.
+                self.issues.add('repeated lines left out', where)
+            elif words:
+                boxes[words] = self.read_box(words, size_wh, where)
+        return list(boxes.values())
 
     def read_box(
-        self, words: list[str], size_wh: tuple[int, int], where: str
+        self, words: Sequence[str], size_wh: tuple[int, int], where: str
     ) -> Box:
         """Read a line: a box, a box with its score, or a polygon.
 
@@ -278,6 +321,16 @@ class YoloReader:
             numbers = bound_polygon(numbers)
         name = self.names[int(label)]
         return Box(name, scale_to_pixels(numbers, size_wh), score=score)
+
+
+def rename_split(entry: str, split: str) -> Iterator[str]:
+    """Yield a path with the other names of a split, such as `valid`."""
+    parts = entry.replace('\\', '/').split('/')
+    for name in SPLIT_NAMES[split]:
+        for other in SPLIT_NAMES[split]:
+            if name != other and name in parts:
+                renamed = [other if part == name else part for part in parts]
+                yield '/'.join(renamed)
 
 
 def label_path(image: Path) -> Path:
