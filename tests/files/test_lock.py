@@ -17,6 +17,7 @@ from builders import wait_until
 from projects.data_distillation.files.lock import (
     LOCK,
     LockedError,
+    find_holders,
     locked,
     sharing_locks,
 )
@@ -85,16 +86,17 @@ def test_folder_is_free_after_its_process_was_killed(tmp_path):
 
 def test_stage_of_a_killed_process_keeps_the_folder(tmp_path):
     process = fork(run_stage, tmp_path, 'sleep', '60')
-    wait_until(lambda: 'stage' in read_owner(tmp_path), 20)
-    group = read_owner(tmp_path)['stage']
+    file = tmp_path / LOCK
+    wait_until(lambda: len(find_holders(file)) == 2, 20)
+    (stage,) = set(find_holders(file)) - {process.pid}
     process.kill()
     process.join()
 
     with pytest.raises(LockedError) as error, locked(tmp_path):
         pass
-    os.killpg(group, signal.SIGKILL)
+    os.kill(stage, signal.SIGKILL)
 
-    assert f'stop it with `kill -- -{group}`' in str(error.value)
+    assert f'stop it with `kill {stage}`' in str(error.value)
     wait_until(lambda: is_free(tmp_path), 20)
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,18 +123,6 @@ def describe_process() -> dict:
     )
 
 
-def note_child(pid: int) -> None:
-    """Write into the locks of this process which one it has started.
-
-    Args:
-        pid: The process, which leads a group.
-    """
-    for descriptor in HELD:
-        owner = read_owner(descriptor)
-        if owner.get('pid') == os.getpid():
-            write_owner(descriptor, dict(owner, stage=pid))
-
-
 def write_owner(descriptor: int, owner: Mapping) -> None:
     """Write who uses a folder into the open file of its lock."""
     os.ftruncate(descriptor, 0)
@@ -152,23 +140,35 @@ def read_owner(descriptor: int) -> dict:
 
 def explain(folder: Path) -> str:
     """Say who uses a folder, and what to do."""
-    with open(folder / LOCK, 'rb') as lock:
+    file = folder / LOCK
+    with open(file, 'rb') as lock:
         owner = read_owner(lock.fileno())
     if not owner:
         return f'{folder} is in use by another process: wait for its end'
-    pid, host, stage = (owner.get(key) for key in ('pid', 'host', 'stage'))
-    text = (
-        f'{folder} is in use by process {pid} on {host}, since '
-        f'{owner.get("since")}'
-    )
-    is_here = host == socket.gethostname()
-    if is_here and stage and not Path(f'/proc/{pid}').exists():
+    pid, host, since = (owner.get(key) for key in ('pid', 'host', 'since'))
+    text = f'{folder} is in use by process {pid} on {host}, since {since}'
+    holders = find_holders(file)
+    if host == socket.gethostname() and holders and pid not in holders:
+        numbers = ' '.join(map(str, holders))
         return (
-            f'{text}. This process has been killed, but the stage that it '
-            f'started still runs (process group {stage}): wait for its end, '
-            f'or stop it with `kill -- -{stage}`'
+            f'{text}. This process has ended, but the stage that it started '
+            f'still runs: wait for its end, or stop it with `kill {numbers}`'
         )
     return (
         f'{text}: wait for its end, stop it, or use another --work-dir. If '
         'it has been killed, processes of its stage still run'
     )
+
+
+def find_holders(file: Path) -> list[int]:
+    """Return the other processes of this machine that have opened a file.
+
+    Linux tells only those of the same user.
+    """
+    target = os.path.realpath(file)
+    holders = set()
+    for link in Path('/proc').glob('[0-9]*/fd/*'):
+        with suppress(OSError):
+            if os.readlink(link) == target:
+                holders.add(int(link.parts[2]))
+    return sorted(holders - {os.getpid()})

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import BinaryIO
 
-from ..files.lock import HELD, note_child
+from ..files.lock import HELD
 
 # Ctrl-C, the signal of `kill` and of schedulers, and a terminal that closes.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,7 +65,6 @@ class ChildProcess:
                 # It keeps the locks even if this process is killed.
                 pass_fds=tuple(HELD),
             )
-            note_child(self.process.pid)
             if self.received:  # There was no process to stop yet.
                 self._terminate()
             code = self.process.wait()

@@ -75,11 +75,16 @@ class FiniteLossHook(Hook):
             TrainingDivergedError: If the weights are no numbers any more, or
                 the losses have not been for too long.
         """
-        wrong = {
-            name: float(value)
+        losses = {
+            name: float(torch.as_tensor(value).detach())
             for name, value in (outputs or {}).items()
             # What else is logged, such as an accuracy, may lack a value.
-            if 'loss' in name and not math.isfinite(value)
+            if 'loss' in name
+        }
+        wrong = {
+            name: value
+            for name, value in losses.items()
+            if not math.isfinite(value)
         }
         self.num_skipped = self.num_skipped + 1 if wrong else 0
         if not wrong:
