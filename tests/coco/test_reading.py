@@ -368,3 +368,16 @@ def test_same_names_in_different_folders_are_different_images(tmp_path):
     same = resolve_paths(['../one/a.jpg'], tmp_path / 'two')
     with pytest.raises(CocoError, match='1 of 1 unlabeled'):
         check_disjoint(same, names, known)
+
+
+def test_labeled_image_under_another_name_is_found(tmp_path):
+    (tmp_path / 'labeled').mkdir()
+    (tmp_path / 'pile').mkdir()
+    (tmp_path / 'labeled/a.jpg').write_bytes(b'pixels')
+    (tmp_path / 'pile/renamed.jpg').write_bytes(b'pixels')
+    (tmp_path / 'pile/a.jpg').write_bytes(b'others')
+    unlabeled = resolve_paths(['a.jpg', 'renamed.jpg'], tmp_path / 'pile')
+    known = dict(ann_file='labeled.json', img_prefix=tmp_path / 'labeled')
+
+    with pytest.raises(CocoError, match='1 of 2 .*labeled.json too: renamed'):
+        check_disjoint(unlabeled, ['a.jpg'], known)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.copies import find_copies
 from .problems import Problem
 from .purposes import (
     SPLIT_SCHEMA,
@@ -196,6 +197,8 @@ def check_disjoint(
 ) -> None:
     """Check that no unlabeled image is in a labeled or validation set.
 
+    The contents of the files are compared: tools rename what they export.
+
     Args:
         unlabeled: Real path -> file name of the unlabeled images; see
             `resolve_paths`.
@@ -206,7 +209,8 @@ def check_disjoint(
         CocoError: With the number of shared images and the first five.
     """
     others = resolve_paths(file_names, known['img_prefix'])
-    shared = sorted(unlabeled[path] for path in unlabeled.keys() & others)
+    paths = unlabeled.keys() & others | find_copies(unlabeled, others).keys()
+    shared = sorted(unlabeled[path] for path in paths)
     if shared:
         raise CocoError(
             f'{len(shared)} of {len(unlabeled)} unlabeled images are in '

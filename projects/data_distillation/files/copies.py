@@ -1,0 +1,98 @@
+"""Files with the same content under other names."""
+
+import functools
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+
+# The bytes that are compared before whole files are: the last ones, because
+# many images begin with the same header.
+TAIL = 4096
+
+
+def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Find files that have the content of known ones, whatever their names.
+
+    Only files of the same size are read: first their ends, and whole files
+    only if these are the same. What is read is remembered as long as the size
+    and the time of the file stay.
+
+    Args:
+        paths: The paths of the files to look at.
+        known: The paths of the known files. Files that are missing or empty
+            are no copies.
+
+    Returns:
+        Path -> the first known path with the same content.
+    """
+    by_size: dict[int, list[tuple]] = defaultdict(list)
+    for path in known:
+        if (key := stat_file(path)) is not None:
+            by_size[key[1]].append(key)
+    by_end: dict[int, dict[bytes | None, list[tuple]]] = {}
+    found = {}
+    for path in paths:
+        key = stat_file(path)
+        if key is None or key[1] not in by_size:
+            continue
+        if key[1] not in by_end:
+            by_end[key[1]] = group_by_end(by_size[key[1]])
+        alike = by_end[key[1]].get(hash_end(*key), [])
+        copies = (other[0] for other in alike if are_same(key, other))
+        if (copy := next(copies, None)) is not None:
+            found[path] = copy
+    return found
+
+
+def group_by_end(files: Iterable[tuple]) -> dict[bytes | None, list[tuple]]:
+    """Return the hash of an end -> the files of one size that have it."""
+    groups: dict[bytes | None, list[tuple]] = defaultdict(list)
+    for file in files:
+        groups[hash_end(*file)].append(file)
+    return groups
+
+
+def stat_file(path: str) -> tuple[str, int, int] | None:
+    """Return the path, size and time of a file; None without content."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    size = status.st_size
+    return (path, size, status.st_mtime_ns) if size else None
+
+
+def are_same(one: tuple, other: tuple) -> bool:
+    """Return whether two files with the same size and end are the same."""
+    if one[0] == other[0]:
+        return True
+    whole = hash_end(*one) if one[1] <= TAIL else hash_whole(*one)
+    if whole is None:  # It cannot be read.
+        return False
+    return one[1] <= TAIL or whole == hash_whole(*other)
+
+
+@functools.lru_cache(1_000_000)
+def hash_end(path: str, size: int, time: int) -> bytes | None:
+    """Return a hash of the end of a file; None if it cannot be read."""
+    return hash_from(path, max(size - TAIL, 0))
+
+
+@functools.lru_cache(1_000_000)
+def hash_whole(path: str, size: int, time: int) -> bytes | None:
+    """Return a hash of a file; None if it cannot be read."""
+    return hash_from(path, 0)
+
+
+def hash_from(path: str, start: int) -> bytes | None:
+    """Return the SHA-256 of a file from a place on; None if it fails."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, 'rb') as file:
+            file.seek(start)
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return None
+    return digest.digest()
