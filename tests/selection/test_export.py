@@ -42,7 +42,7 @@ def row(name: str, *found: tuple, **changes) -> dict:
 def labeled(*category_ids: int, num_images: int = 1) -> dict:
     return dict(
         images=[dict(id=i) for i in range(num_images)],
-        annotations=[dict(category_id=c) for c in category_ids],
+        annotations=[dict(image_id=0, category_id=c) for c in category_ids],
         categories=CATEGORIES,
     )
 

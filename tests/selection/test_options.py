@@ -92,6 +92,7 @@ def test_scores_are_one_or_one_for_each_class(texts, scores):
         ['--max-corner-spread', 0.2, '--min-side', 8.0],
         ['--ignore-from', 0.2],
         ['--max-empty-share', 0.5],
+        ['--skip-empty'],
         ['--min-side', 8.0, '--ignore-from', 0.2, '--max-empty-share', 0.0],
     ],
 )

@@ -329,6 +329,21 @@ def test_images_of_other_files_are_counted_too(tmp_path):
     assert rules.config['counted'] == files
 
 
+def test_labeled_images_without_an_object_need_not_count(tmp_path):
+    # One of the two images of each file has an object.
+    file = write_coco(tmp_path / 'a.json', [(1, 7, [0, 0, 9, 9])])
+    labeled = LabeledCounts.of(json.loads(file.read_text()))
+
+    annotated = SelectionRules(counts_empty=False).count(labeled)
+    with_others = SelectionRules(
+        counts_empty=False, counted=[str(file)]
+    ).count(labeled)
+
+    assert SelectionRules().count(labeled).num_images == 2
+    assert annotated.num_images == 1
+    assert with_others.num_images == 1 + 2
+
+
 def test_counted_file_of_other_classes_is_found_before(tmp_path):
     file = write_coco(tmp_path / 'val.json', [(1, 7, [0, 0, 9, 9])])
     content = dict(json.loads(file.read_text()), categories=CATEGORIES[::-1])

@@ -182,6 +182,18 @@ def count_instances(
     return np.array([ids[c['id']] for c in categories], np.int64)
 
 
+def find_annotated(coco: dict) -> set:
+    """Return the ids of the images with an annotation, be it a crowd.
+
+    With `filter_empty_gt`, MMDetection trains on these alone.
+
+    Args:
+        coco: The content of a COCO file.
+    """
+    ids = {annotation['image_id'] for annotation in coco['annotations']}
+    return ids & {image['id'] for image in coco['images']}
+
+
 def resolve_paths(
     file_names: Iterable[str], img_prefix: str | Path
 ) -> dict[str, str]:

@@ -181,6 +181,15 @@ RULE_OPTIONS = (
         ),
     ),
     Option(
+        '--skip-empty',
+        'counts_empty',
+        settings=dict(
+            action='store_false',
+            help='images of the labeled file without any object do not '
+            'count, as with `filter_empty_gt` in training',
+        ),
+    ),
+    Option(
         '--validation',
         'validation',
         settings=dict(
@@ -240,8 +249,9 @@ def make_rules(args: argparse.Namespace) -> dict:
         rules['ignore'] = dict(type='FixedSelector', min_score=score)
     if 'max_empty_share' in given:
         rules['max_empty_share'] = given['max_empty_share']
-    if 'counted' in given:
-        rules['counted'] = given['counted']
+    for argument in ('counted', 'counts_empty'):
+        if argument in given:
+            rules[argument] = given[argument]
     if ('validation' in given) != ('validation_truth' in given):
         raise ValueError('--validation and --validation-truth go together')
     if 'validation' in given:
@@ -340,4 +350,6 @@ def list_options(rules: Mapping) -> tuple[list, list[str]]:
         unsaid.append(f'ignore={ignore["type"]}')
     if rules.get('max_empty_share', 1) != 1:
         words += ['--max-empty-share', rules['max_empty_share']]
+    if not rules.get('counts_empty', True):
+        words.append('--skip-empty')
     return words, unsaid

@@ -90,6 +90,10 @@ class SelectionRules:
             validation images. Their instances count like those of the labeled
             file. The more images are counted, the better the rates are known
             that `MatchedSelector` matches.
+        counts_empty: Whether images of the labeled file without any annotation
+            count. They do not if training leaves them out
+            (`filter_empty_gt`), for example because nobody has annotated them
+            yet.
 
     Raises:
         ValueError: If a number is out of range.
@@ -104,6 +108,7 @@ class SelectionRules:
         max_empty_share: float = 1.0,
         validation: dict | None = None,
         counted: Sequence[str] = (),
+        counts_empty: bool = True,
     ) -> None:
         check_score('max_empty_share', max_empty_share)
         self.config = dict(
@@ -113,6 +118,7 @@ class SelectionRules:
             max_empty_share=max_empty_share,
             validation=validation,
             counted=list(counted),
+            counts_empty=counts_empty,
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
         self.filters: dict[str, Filter] = {
@@ -124,6 +130,7 @@ class SelectionRules:
         self.max_empty_share = max_empty_share
         self.validation = validation
         self.counted = counted
+        self.counts_empty = counts_empty
 
     def count(self, labeled: LabeledCounts) -> LabeledCounts:
         """Add the counts of the `counted` files to those of the labeled file.
@@ -135,6 +142,8 @@ class SelectionRules:
             FileNotFoundError: If a file does not exist.
             CocoError: If a file cannot be used, or has other classes.
         """
+        if not self.counts_empty:
+            labeled = labeled.without_empty()
         for file in self.counted:
             coco = read_coco(file, 'images', 'annotations', 'categories')
             check_classes(labeled.classes, coco['categories'], file)

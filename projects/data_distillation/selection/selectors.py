@@ -14,7 +14,7 @@ from mmdet.registry import TASK_UTILS
 
 from ..arguments import check_score
 from ..coco.matching import ClassMatches
-from ..coco.reading import count_instances
+from ..coco.reading import count_instances, find_annotated
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class LabeledCounts:
         num_instances: The number of instances of each class, shape (number of
             classes,).
         classes: The names of the classes.
+        num_empty: The number of images without any annotation.
     """
 
     num_images: int
     num_instances: np.ndarray
     classes: tuple[str, ...]
+    num_empty: int = 0
 
     @classmethod
     def of(cls, coco: dict) -> 'LabeledCounts':
@@ -45,7 +47,13 @@ class LabeledCounts:
             len(coco['images']),
             count_instances(coco['annotations'], categories),
             tuple(category['name'] for category in categories),
+            len(coco['images']) - len(find_annotated(coco)),
         )
+
+    def without_empty(self) -> 'LabeledCounts':
+        """Count only the images with an annotation."""
+        num_images = self.num_images - self.num_empty
+        return LabeledCounts(num_images, self.num_instances, self.classes)
 
     def __add__(self, other: 'LabeledCounts') -> 'LabeledCounts':
         """Count the images and instances of two files together.
@@ -57,6 +65,7 @@ class LabeledCounts:
             self.num_images + other.num_images,
             self.num_instances + other.num_instances,
             self.classes,
+            self.num_empty + other.num_empty,
         )
 
 
