@@ -154,3 +154,21 @@ def find_changes_of_dict(
         if inner is not None:
             changes[key] = inner
     return changes
+
+
+def merge_changes(first: Mapping, second: Mapping) -> dict:
+    """Merge two sets of changes, dicts key by key at any depth.
+
+    Raises:
+        ValueError: If both change the same setting in different ways.
+    """
+    both = {}
+    for key in {**first, **second}:
+        values = [part[key] for part in (first, second) if key in part]
+        if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
+            both[key] = merge_changes(*values)
+        elif len(values) == 2 and values[0] != values[1]:
+            raise ValueError(f'{key} must be changed in one way, got {values}')
+        else:
+            both[key] = values[0]
+    return both

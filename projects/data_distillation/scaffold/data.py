@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..coco.splits import split_coco
 from ..convert.folders import read_lines
 from ..files.atomic import write_json
 from .plan import Data, Images
+from .trained_images import TrainedImages
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,12 @@ class Sources:
     unlabeled_truth: Path | None = None
     seed: int = 0
 
-    def gather(self, folder: Path) -> Data:
+    def gather(self, folder: Path, filters: Mapping | None = None) -> Data:
         """Read the files, and write COCO files for a list or a share.
 
         Args:
             folder: The folder for the files that are written.
+            filters: The `filter_cfg` of the detector's training images.
 
         Returns:
             The data.
@@ -64,17 +66,19 @@ class Sources:
         )
         val = read_coco(self.val, 'images', 'annotations', 'categories')
         self._check_options()
+        trained = TrainedImages.find(content, filters or {})
         if is_share(self.unlabeled):
-            parts = self._split(content, folder)
+            parts = self._split(trained, folder, filters or {})
         else:
             parts = dict(
                 labeled=Images(
                     str(self.labeled),
                     add_slash(self.labeled_images),
-                    len(content['images']),
+                    trained.count,
                 ),
                 unlabeled=self._unlabeled(folder),
                 truth_file=self.unlabeled_truth and str(self.unlabeled_truth),
+                notes=trained.notes,
             )
         return Data(
             tuple(category['name'] for category in content['categories']),
@@ -84,8 +88,11 @@ class Sources:
             **parts,
         )
 
-    def _split(self, content: dict, folder: Path) -> dict:
+    def _split(
+        self, trained: TrainedImages, folder: Path, filters: Mapping
+    ) -> dict:
         """Take the labels off a share of the labeled images."""
+        content = trained.content
         num_images = len(content['images'])
         share = parse_share(self.unlabeled)
         num_labeled = num_images - round(share * num_images)
@@ -99,16 +106,23 @@ class Sources:
         (parts,) = splits.folds
         for name, part in parts.items():
             write_json(folder / f'{name}.json', part)
+        counts = dict(
+            labeled=TrainedImages.find(parts['labeled'], filters).count,
+            unlabeled=len(parts['unlabeled']['images']),
+        )
         images = {
             name: Images(
                 str(folder / f'{name}.json'),
                 add_slash(self.labeled_images),
-                len(parts[name]['images']),
+                count,
             )
-            for name in ('labeled', 'unlabeled')
+            for name, count in counts.items()
         }
-        truth = str(folder / 'unlabeled_truth.json')
-        return dict(images, truth_file=truth, notes=tuple(splits.notes))
+        return dict(
+            images,
+            truth_file=str(folder / 'unlabeled_truth.json'),
+            notes=(*trained.notes, *splits.notes),
+        )
 
     def _check_options(self) -> None:
         """Check that every given option would be used.

@@ -9,6 +9,20 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from ..base_configs.reading import (
+    DetectorError,
+    get_type,
+    is_lazy,
+    read_config,
+)
+from ..base_configs.unmade import (
+    RESIZES,
+    find_transform,
+    find_unmade,
+    find_unmovable,
+    list_types,
+)
+from ..base_configs.wrappers import Dataset
 from .config_text import (
     Expression,
     find_changes,
@@ -17,65 +31,15 @@ from .config_text import (
 )
 from .image_size import STRIDE, find_strides, resize_transform
 
+# The copy of a detector's config, beside the stage configs.
+COPY = 'detector.py'
+
 # Transforms that need more than boxes, and what they need.
 UNUSABLE_TRANSFORMS = dict(
     LoadProposals='proposals',
     LoadPanopticAnnotations='panoptic masks',
     LoadTextAnnotations='texts',
 )
-
-
-class DetectorError(ValueError):
-    """The config of a detector cannot be used for an experiment."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The innermost dataset of a data loader.
-
-    Args:
-        path: The path of the dataset in the config, such as
-            `_base_.train_dataloader.dataset.dataset`.
-        config: The config of the dataset.
-        mix_path: The path of the `MultiImageMixDataset` around it; None if
-            there is none.
-        mix_config: The config of the `MultiImageMixDataset`; empty if there is
-            none.
-        left_out: The types of the other wrappers.
-    """
-
-    path: str
-    config: Mapping
-    mix_path: str | None
-    mix_config: Mapping
-    left_out: tuple[str, ...]
-
-    @classmethod
-    def of(cls, config: Mapping, path: str) -> 'Dataset':
-        """Find the dataset inside its wrappers; the first if there are many.
-
-        Args:
-            config: The `dataset` of a data loader.
-            path: The path of this `dataset` in the config.
-        """
-        mix_path: str | None = None
-        mix_config: Mapping = {}
-        left_out: list[str] = []
-        while 'dataset' in config or 'datasets' in config:
-            if get_type(config) == 'MultiImageMixDataset':
-                mix_path, mix_config = path, config
-            else:
-                left_out.append(get_type(config))
-            if 'dataset' in config:
-                config, path = config['dataset'], f'{path}.dataset'
-            else:
-                config, path = config['datasets'][0], f'{path}.datasets[0]'
-        return cls(path, config, mix_path, mix_config, tuple(left_out))
-
-    def transforms(self) -> Iterator[Mapping]:
-        """Yield the configs of all transforms, in order."""
-        yield from self.config.get('pipeline', ())
-        yield from self.mix_config.get('pipeline', ())
 
 
 @dataclass(frozen=True)
@@ -110,14 +74,26 @@ class DetectorConfig:
         """Return the name of this config as the `_base_` of another config.
 
         If the path of the detector is relative, the result is relative too,
-        so that both configs can be moved together.
+        so that both configs can be moved together. No config with `_base_` can
+        inherit from one with `read_base()`: it is copied, see `copy_to`.
 
         Args:
             folder: The folder of the other config.
         """
+        if is_lazy(self.name):
+            return f'./{COPY}'
         if '::' in self.name or Path(self.name).is_absolute():
             return self.name
         return os.path.relpath(Path(self.name).resolve(), folder.resolve())
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy the config if the stage configs cannot inherit from it.
+
+        Args:
+            folder: The folder of the stage configs.
+        """
+        if is_lazy(self.name):
+            self.cfg.dump(folder / COPY)
 
     def check(self) -> None:
         """Check that the detector learns from boxes and needs nothing else.
@@ -161,6 +137,16 @@ class DetectorConfig:
                 f'{self.name}: views need a `Resize` with a `scale` in the '
                 'test pipeline, or a `tta_pipeline` that makes them'
             )
+        unmovable = (
+            [] if self.has_own_views else find_unmovable(self._pipeline)
+        )
+        if unmovable:
+            raise DetectorError(
+                f'{self.name}: its test pipeline has {unmovable}, which views '
+                'cannot have: boxes would be worse, or wrong. Add a '
+                '`tta_pipeline` with TestTimeAug to the config, in which they '
+                'are (docs/annotation.md)'
+            )
 
     def _needed_beside_boxes(self) -> Iterator[str]:
         for transform in self.train_dataset.transforms():
@@ -184,10 +170,33 @@ class DetectorConfig:
         return Dataset.of(self.cfg.test_dataloader.dataset, path)
 
     @property
+    def _pipeline(self) -> Sequence[Mapping]:
+        """The transforms of the test images."""
+        return self.test_dataset.config.get('pipeline', ())
+
+    @property
     def test_resize(self) -> Mapping | None:
         """The transform that resizes test images; None if none does."""
-        resize = self._test_transform('Resize', 'FixScaleResize')
+        resize = find_transform(self._pipeline, *RESIZES)
         return resize if resize and resize.get('scale') else None
+
+    @property
+    def unmade(self) -> list[str]:
+        """The types of the transforms of test images that no view can have."""
+        return [get_type(step) for step in find_unmade(self._pipeline)]
+
+    @property
+    def has_own_views(self) -> bool:
+        """Whether the views are those of the `tta_pipeline` of the config."""
+        own = set(list_types(self.cfg.get('tta_pipeline')))
+        if not self.test_resize:
+            return bool(own)
+        return bool(self.unmade) and {'TestTimeAug', *self.unmade} <= own
+
+    @property
+    def pipeline_makes_views(self) -> bool:
+        """Whether the views are made in the pipeline, not on the device."""
+        return not self.test_resize or bool(self.unmade)
 
     @property
     def view_pad(self) -> dict | None:
@@ -197,7 +206,7 @@ class DetectorConfig:
         size, the views are padded to a multiple of the largest stride, because
         a detector needs no more than that.
         """
-        pad = self._test_transform('Pad')
+        pad = find_transform(self._pipeline, 'Pad')
         if not pad:
             return None
         value = pad.get('pad_val', 0)
@@ -207,13 +216,6 @@ class DetectorConfig:
             STRIDE, *find_strides(self.cfg.model)
         )
         return dict(type='Pad', size_divisor=divisor, value=round(value))
-
-    def _test_transform(self, *types: str) -> Mapping | None:
-        """Return the first transform of test images of one of these types."""
-        for transform in self.test_dataset.transforms():
-            if get_type(transform) in types:
-                return transform
-        return None
 
     @property
     def has_fixed_size(self) -> bool:
@@ -264,39 +266,6 @@ REQUIRED = (
     ('test_dataloader', 'dataset'),
     ('optim_wrapper', 'optimizer'),
 )
-
-
-def read_config(name: str) -> Config:
-    """Read a config as a config that inherits from it would.
-
-    Args:
-        name: The path of the config, or `mmdet::family/name.py`.
-
-    Raises:
-        FileNotFoundError: If there is no such config.
-        DetectorError: If the config cannot be read.
-    """
-    base = name if '::' in name else str(Path(name).resolve())
-    try:
-        return Config.fromstring(f'_base_ = {base!r}', file_format='.py')
-    except FileNotFoundError:
-        raise
-    # The config of somebody else may raise anything.
-    except Exception as error:
-        cause: BaseException = error
-        # Without this, the message would list all places where MMEngine looked
-        # for the package.
-        while isinstance(cause, ImportError) and cause.__context__:
-            cause = cause.__context__
-        raise DetectorError(
-            f'{name} cannot be read: {type(cause).__name__}: {cause}'
-        ) from error
-
-
-def get_type(config: Mapping) -> str:
-    """Return the name of a config's type, without a scope such as `mmdet.`."""
-    kind = config['type']
-    return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def get_sides(resize: Mapping) -> tuple[int, int]:
@@ -370,7 +339,7 @@ def take_pipeline(
             around the dataset instead.
     """
     path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
-    config = dataset.mix_config if is_mix else dataset.config
+    config = dataset.mix_settings if is_mix else dataset.config
     return resize_pipeline(config['pipeline'], path, factor)
 
 

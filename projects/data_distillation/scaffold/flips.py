@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from .detector import DetectorConfig, get_type
+from ..base_configs.reading import get_type
+from .detector import DetectorConfig
 
 DIRECTIONS = 'horizontal', 'vertical', 'diagonal'
 

@@ -19,8 +19,10 @@ from ..experiment.definition import Experiment
 from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
 from ..text import format_error
+from .changes import list_changes
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
+from .overrides import check_class_weights, check_monitors
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
@@ -117,9 +119,12 @@ def init_experiment(
     if out.exists():
         raise FileExistsError(f'{out} exists already: choose another folder')
     try:
-        data = sources.gather(out / 'annotations')
+        filters = detector.train_dataset.filter_settings
+        data = sources.gather(out / 'annotations', filters)
         if not options.allow_problems:
             check_data(data)
+        check_class_weights(detector, len(data.classes))
+        check_monitors(detector, data.classes)
         plan = make_plan(detector, data, options)
         NewExperiment(out.name, detector, data, plan).write(out)
         check_stages(out)
@@ -271,9 +276,6 @@ def explain(
 ) -> Iterator[str]:
     """Yield lines with what was chosen and why, and then what to do next."""
     yield f'detector    {detector.name}'
-    if detector.train_dataset.left_out:
-        wrappers = ', '.join(detector.train_dataset.left_out)
-        yield f'            without {wrappers}: training counts iterations'
     yield f'classes     {len(data.classes)}: {", ".join(data.classes[:8])}'
     yield (
         f'images      {data.labeled.count:,} labeled, '
@@ -284,6 +286,9 @@ def explain(
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
     yield from explain_lengths(detector, data, plan, options)
     yield f'weights     {describe_weights(detector, plan)}'
+    changes = list_changes(detector, plan, data.classes)
+    for number, change in enumerate(changes):
+        yield f'{"" if number else "changed":12}{change}'
     yield f'wrote {out}/; change its configs as you like. Next:'
     flags = '--control --oracle' if data.truth_file else '--control'
     if plan.num_processes > 1:
@@ -302,9 +307,11 @@ def explain_lengths(
     epochs = schedule.count_epochs(plan.batch_size * plan.num_processes)
     teacher = student = 'as given'
     if not options.iterations:
+        times = schedule.times
+        factor = f' ({schedule.total} x {times}, RepeatDataset)'
         teacher = (
-            f"{epochs:.1f} epochs as in the detector's config, but at least "
-            f'{MIN_IMAGES_SEEN:,} images'
+            f'{epochs:.1f} epochs{factor if times > 1 else ""} as in the '
+            f"detector's config, but at least {MIN_IMAGES_SEEN:,} images"
         )
     if not options.student_iterations:
         num_images = data.labeled.count + data.unlabeled.count
@@ -352,6 +359,10 @@ def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
     """
     if plan.from_scratch:
         return 'none: from scratch, nothing frozen'
+    if source := detector.cfg.get('load_from'):
+        return (
+            f"those of the detector's `load_from`, for every model: {source}"
+        )
     if detector.from_scratch_changes():
         return "pretrained, as in the detector's config"
     return "none: the detector's config trains from scratch"

@@ -1,24 +1,31 @@
 """Fits the schedule of a detector to another number of iterations."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 
 from mmengine.config import Config
 
+from ..base_configs.reading import DetectorError, get_type
+from ..base_configs.schedulers import Lengths, scale_scheduler
+from ..base_configs.wrappers import Dataset
 from .config_text import Expression
-from .detector import get_type, resize_pipeline
+from .detector import resize_pipeline
 
 # The number of images with an instance in COCO's train2017. The iterations of
 # MMDetection's iteration-based configs go through these.
 COCO_IMAGES = 117_266
-# The settings of a scheduler that count epochs or iterations.
-COUNTS = ('begin', 'end', 'T_max', 'milestones', 'step_size', 'total_iters')
-REPLACED = ('convert_to_iter_based', 'eta_min', '_scope_')
 # The transforms that `YOLOXModeSwitchHook` skips at the end by default.
 MOSAICS = ('Mosaic', 'RandomAffine', 'MixUp')
-# The largest share of a training that a warm-up may take.
-MAX_WARM_UP = 0.1
+# Hooks that act at the start of each epoch.
+HOOKS_OF_EPOCHS = {
+    'PipelineSwitchHook',
+    'SetEpochInfoHook',
+    'YOLOXModeSwitchHook',
+}
+# Default hooks of which the stage configs change what counts epochs.
+FITTED_HOOKS = {'CheckpointHook', 'EpochHook', 'LoggerHook'}
+COUNTS_ITERATIONS = re.compile(r'(^|_)iter(ation)?s?(_|$)')
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,9 @@ class Schedule:
             meant; None if the config does not name it.
         learning_rate: The highest learning rate; None for the default of the
             optimizer.
+        times: How often an epoch goes through the images.
+        batches_per_epoch: The number of iterations of an epoch; None if it is
+            that of the images.
     """
 
     total: int
@@ -42,16 +52,39 @@ class Schedule:
     hooks: Sequence[Mapping]
     images_per_iteration: int | None
     learning_rate: float | None
+    times: int = 1
+    batches_per_epoch: int | None = None
 
     @classmethod
     def of(cls, cfg: Config) -> 'Schedule':
-        """Read the schedule from the config of a detector."""
+        """Read the schedule from the config of a detector.
+
+        Raises:
+            DetectorError: If the config does not say how long the training
+                is, has several optimizers with schedulers of their own, or
+                has a hook that counts epochs.
+        """
         schedulers = cfg.get('param_scheduler') or []
         if isinstance(schedulers, Mapping):
             schedulers = [schedulers]
-        is_in_epochs = 'max_iters' not in cfg.train_cfg
-        total = cfg.train_cfg['max_epochs' if is_in_epochs else 'max_iters']
-        rule = cfg.get('auto_scale_lr', {})
+        if not all('type' in one for one in schedulers):
+            raise DetectorError(
+                '`param_scheduler` must be a list of schedulers of one '
+                f'optimizer, got {list(schedulers[0])}'
+            )
+        loop = cfg.get('train_cfg') or {}
+        is_in_epochs = 'max_iters' not in loop
+        total = loop.get('max_epochs' if is_in_epochs else 'max_iters')
+        if not total:
+            raise DetectorError(
+                'the config does not say how long the training is: set '
+                '`train_cfg.max_epochs` or `train_cfg.max_iters`'
+            )
+        for hook in (cfg.get('default_hooks') or {}).values():
+            if hook and get_type(hook) not in FITTED_HOOKS:
+                check_counts_no_epochs(hook)
+        loader = cfg.train_dataloader
+        rule = cfg.get('auto_scale_lr') or {}
         return cls(
             total,
             is_in_epochs,
@@ -59,6 +92,8 @@ class Schedule:
             cfg.get('custom_hooks') or [],
             rule.get('base_batch_size'),
             cfg.optim_wrapper.optimizer.get('lr'),
+            Dataset.of(loader.dataset, 'train_dataloader.dataset').times,
+            loader.get('num_batch_per_epoch'),
         )
 
     def count_epochs(self, batch_size: int) -> float:
@@ -68,54 +103,40 @@ class Schedule:
             batch_size: The number of images in a step; it is used if the
                 config does not name its batch size.
         """
-        if self.is_in_epochs:
-            return self.total
-        images = self.total * (self.images_per_iteration or batch_size)
-        return images / COCO_IMAGES
+        if self.is_in_epochs and not self.batches_per_epoch:
+            return self.total * self.times
+        unit = self.batches_per_epoch if self.is_in_epochs else 1
+        images_at_once = self.images_per_iteration or batch_size
+        return self.total * (unit or 1) * images_at_once / COCO_IMAGES
 
-    def scale_schedulers(self, max_iters: int) -> list[dict]:
+    def scale_schedulers(
+        self, max_iters: int, batch_size: int | None = None
+    ) -> list[dict]:
         """Return the schedulers for a training of another length.
 
         Counts in the unit of the whole training are scaled with it. A warm-up
         that is counted in iterations keeps its length, up to a tenth of the
-        training.
+        training. A warm-up of less than two iterations is left out.
 
         Args:
             max_iters: The length of the training in iterations.
+            batch_size: The number of images in a step of all processes; None
+                for that of the detector's config.
+
+        Raises:
+            DetectorError: If a scheduler cannot be fitted.
         """
-        return [
-            self._scale_scheduler(one, max_iters) for one in self.schedulers
-        ]
-
-    def _scale_scheduler(self, scheduler: Mapping, max_iters: int) -> dict:
-        changed = {k: v for k, v in scheduler.items() if k in COUNTS}
-        by_epoch = scheduler.get('by_epoch', True)
-        if not by_epoch and self._is_warm_up(scheduler):
-            most = round(max_iters * MAX_WARM_UP)
-            changed = {k: min(v, most) for k, v in changed.items()}
-        elif by_epoch == self.is_in_epochs:
-            factor = max_iters / self.total
-            changed = {k: multiply(v, factor) for k, v in changed.items()}
-        if 'end' in changed:  # Even a very short training needs end > begin.
-            changed['end'] = max(changed['end'], changed.get('begin', 0) + 1)
-        low = scheduler.get('eta_min')
-        if low and self.learning_rate and get_type(scheduler).endswith('LR'):
-            # The rate depends on the batch size, so this must be relative.
-            changed['eta_min_ratio'] = low / self.learning_rate
-        elif low:
-            changed['eta_min'] = low
-        kept = {k: v for k, v in scheduler.items() if k not in REPLACED}
-        return {**kept, 'by_epoch': False, **changed}
-
-    def _is_warm_up(self, scheduler: Mapping) -> bool:
-        """Return whether a scheduler that counts iterations is a warm-up.
-
-        A warm-up starts at the first iteration and ends before the training
-        does.
-        """
-        if scheduler.get('begin') or 'milestones' in scheduler:
-            return False
-        return self.is_in_epochs or scheduler.get('end', inf) < self.total
+        known = self.images_per_iteration
+        lengths = Lengths(
+            self.total,
+            self.is_in_epochs,
+            max_iters,
+            # Otherwise MMEngine does not scale the rate.
+            self.learning_rate if known else None,
+            batch_size / known if batch_size and known else 1.0,
+        )
+        scaled = [scale_scheduler(one, lengths) for one in self.schedulers]
+        return [one for one in scaled if one]
 
     def scale_hooks(
         self, max_iters: int, size_factor: float = 1.0
@@ -149,9 +170,9 @@ class Schedule:
         if get_type(hook) == 'YOLOXModeSwitchHook':
             skipped = hook.get('skip_type_keys', MOSAICS)
             return dict(switch, skip_types=skipped, use_l1=True)
-        return Expression(
-            path, dict(begin_epoch=0, **moment) if moment else None
-        )
+        # An EMAHook may have only one of the two.
+        others = dict(begin_epoch=0) if hook.get('begin_epoch') else {}
+        return Expression(path, {**others, **moment} or None)
 
     def lengthen_hooks(self, max_iters: int) -> list[Expression]:
         """Return the hooks for a config with another length.
@@ -169,26 +190,55 @@ class Schedule:
         ]
 
     def _find_start(self, hook: Mapping, max_iters: int) -> dict:
-        """Return the setting for the start of a hook; empty if it is 0."""
+        """Return the iterations from which a hook acts otherwise.
+
+        Args:
+            hook: The config of the hook.
+            max_iters: The length of the training in iterations.
+
+        Returns:
+            The settings of the hook that replaces it; empty if it acts in one
+            way from the first iteration.
+        """
 
         def iteration(moment: int) -> int:
             """Convert an epoch or iteration of the detector's config."""
             return round(moment * max_iters / self.total)
 
-        if get_type(hook) == 'PipelineSwitchHook':
+        kind = get_type(hook)
+        if self.is_in_epochs and kind == 'PipelineSwitchHook':
             return dict(iteration=iteration(hook['switch_epoch']))
-        if get_type(hook) == 'YOLOXModeSwitchHook':
+        if self.is_in_epochs and kind == 'YOLOXModeSwitchHook':
             last = hook.get('num_last_epochs', 15)
             return dict(iteration=iteration(self.total - last))
-        begin = hook.get('begin_epoch' if self.is_in_epochs else 'begin_iter')
-        return dict(begin_iter=iteration(begin)) if begin else {}
+        if self.is_in_epochs and kind == 'EMAHook':
+            begin = hook.get('begin_epoch')
+            return dict(begin_iter=iteration(begin)) if begin else {}
+        check_counts_no_epochs(hook)
+        if self.is_in_epochs:
+            return {}
+        return {
+            key: iteration(value)
+            for key, value in hook.items()
+            if COUNTS_ITERATIONS.search(key) and type(value) is int
+        }
 
 
-def multiply(value: float | list | tuple, factor: float) -> float | list:
-    """Multiply and round a count, or each count in a list.
+def check_counts_no_epochs(hook: Mapping) -> None:
+    """Check that a hook does not act in certain epochs.
 
-    0 stays 0, and other counts do not fall below 1.
+    Args:
+        hook: The config of the hook.
+
+    Raises:
+        DetectorError: If it does.
     """
-    if isinstance(value, (list, tuple)):
-        return [multiply(one, factor) for one in value]
-    return max(round(value * factor), min(value, 1))
+    kind = get_type(hook)
+    found = [key for key, value in hook.items() if 'epoch' in key and value]
+    if found or kind in HOOKS_OF_EPOCHS:
+        settings = f' ({", ".join(found)})' if found else ''
+        raise DetectorError(
+            f'{kind}{settings} counts epochs, but in an experiment the whole '
+            'training is one epoch: inherit from the config, and leave the '
+            'hook out, or write one that counts iterations'
+        )

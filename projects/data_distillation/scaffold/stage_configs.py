@@ -1,17 +1,23 @@
 """Writes the stage configs of an experiment for any detector."""
 
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..experiment.names import PSEUDO_LABELS
 from .cards import CARDS
-from .config_text import Expression, format_as_python, format_config
-from .detector import DetectorConfig, get_sides, take_pipeline
-from .flips import find_flips, make_flip
+from .config_text import Expression, format_config, merge_changes
+from .detector import DetectorConfig, take_pipeline
+from .flips import find_flips
+from .overrides import (
+    override_checkpoint,
+    override_loader,
+    override_run,
+    override_variables,
+)
 from .plan import Data, Plan
 from .schedule import Schedule
+from .views import Views
 
 # The largest number of images by which views are chosen. More images take
 # longer, and change little.
@@ -47,11 +53,13 @@ class NewExperiment:
             'supervised_long': ('./teacher.py', self.supervised_long()),
             'student': ('./supervised_long.py', self.student()),
         }
-        if self.plan.recipe.candidates and self.detector.test_resize:
+        makes_views = self.detector.pipeline_makes_views
+        if self.plan.recipe.candidates and not makes_views:
             stages['tune'] = './validate.py', self.tune()
         if truth := self.data.truth_file:
             stages['oracle'] = ('./supervised_long.py', self.oracle(truth))
         folder.mkdir(parents=True, exist_ok=True)
+        self.detector.copy_to(folder)
         for stage, (base, settings) in stages.items():
             card = CARDS[stage].format(
                 work_dir=shlex.quote(f'work_dirs/{self.name}/{stage}'),
@@ -62,7 +70,7 @@ class NewExperiment:
 
     def teacher(self) -> dict:
         """Return the settings of `teacher.py`."""
-        return {
+        settings = {
             '# The categories of the labeled file, in its order.': None,
             'metainfo': dict(classes=self.data.classes),
             **self._datasets(),
@@ -70,8 +78,10 @@ class NewExperiment:
             **self._loaders(),
             **self._evaluation(),
             **self._schedule(),
+            **override_run(self.detector),
             **self._runtime(),
         }
+        return override_variables(self.detector, settings)
 
     def _datasets(self) -> dict:
         settings: dict[str, object] = {
@@ -95,29 +105,28 @@ class NewExperiment:
             metainfo=Expression('metainfo'),
             pipeline=take_pipeline(dataset, factor),
         )
+        if filters := dataset.filter_settings:
+            labeled['filter_cfg'] = dict(filters)
         if not dataset.mix_path:
             return labeled
         return dict(
+            dataset.mix_settings,
             type='MultiImageMixDataset',
             dataset=labeled,
             pipeline=take_pipeline(dataset, factor, is_mix=True),
         )
 
     def _unlabeled(self) -> dict:
-        load = Expression(f'{self.detector.test_dataset.path}.pipeline[0]')
-        pack = dict(
-            type='PackDetInputs',
-            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
-        )
-        pipeline: list | Expression = [load, pack]
-        if not self.detector.test_resize:
-            pipeline = Expression('_base_.tta_pipeline')
         return dict(
             type='UnlabeledDataset',
             **self.data.unlabeled.source,
             metainfo=Expression('metainfo'),
-            pipeline=pipeline,
+            pipeline=self._made_views.pipeline(),
         )
+
+    @property
+    def _made_views(self) -> Views:
+        return Views(self.detector, self.plan)
 
     def _model(self) -> dict:
         detector, factor = self.detector, self.plan.size_factor
@@ -143,7 +152,11 @@ class NewExperiment:
                 self.detector.test_dataset, self.plan.size_factor
             ),
         )
-        loader = dict(dataset=dict(_delete_=True, **test))
+        loader = dict(
+            dataset=dict(_delete_=True, **test),
+            **override_loader(self.detector, 'val_dataloader'),
+            **override_loader(self.detector, 'test_dataloader'),
+        )
         return dict(
             train_dataloader=dict(
                 batch_size=self.plan.batch_size,
@@ -152,6 +165,7 @@ class NewExperiment:
                 ),
                 batch_sampler=None,
                 dataset=Expression('labeled', dict(_delete_=True)),
+                **override_loader(self.detector, 'train_dataloader'),
             ),
             **self._for_test_and_val('dataloader', loader),
         )
@@ -179,7 +193,11 @@ class NewExperiment:
         settings = self._length(self.plan.iterations)
         settings['train_cfg'].update(_delete_=True, type='IterBasedTrainLoop')
         hooks = settings['default_hooks']
-        hooks['checkpoint'].update(by_epoch=False, max_keep_ckpts=2)
+        hooks['checkpoint'].update(
+            by_epoch=False,
+            max_keep_ckpts=2,
+            **override_checkpoint(self.detector, self.data.classes),
+        )
         hooks['resume'] = dict(type='ResumeHook')
         if self._detector_schedule.is_in_epochs:
             epochs = self._detector_schedule.total
@@ -197,7 +215,7 @@ class NewExperiment:
                 max_iters=max_iters, val_interval=max(max_iters // 4, 1)
             ),
             param_scheduler=self._detector_schedule.scale_schedulers(
-                max_iters
+                max_iters, self.plan.batch_size * self.plan.num_processes
             ),
             default_hooks=dict(
                 checkpoint=dict(interval=max(max_iters // 10, 1))
@@ -237,18 +255,17 @@ class NewExperiment:
             merger=self.plan.recipe.merger,
         )
         settings = {}
-        if resize := self.detector.test_resize:
+        if not self.detector.pipeline_makes_views:
             flips = ['horizontal'] if self.plan.flip else []
-            settings = self._scales(resize, self.plan.recipe.scales)
-            model['views'] = Expression(self._views(resize, flips))
+            settings = self._made_views.settings(self.plan.recipe.scales)
+            model['views'] = self._made_views.on_device(flips)
         hook = dict(
             type='AnnotationHook',
             labeled=self.data.labeled.known,
             held_out=[Expression('_base_.held_out')],
         )
-        if self.plan.recipe.counts_val:
-            counted = [Expression('_base_.held_out.ann_file')]
-            hook['selection'] = dict(counted=counted)
+        if selection := self._selection():
+            hook['selection'] = selection
         return {
             **settings,
             'model': model,
@@ -260,35 +277,33 @@ class NewExperiment:
             'custom_hooks': [hook],
         }
 
-    def _scales(self, resize: Mapping, scales: Sequence[float]) -> dict:
-        sides = get_sides(resize)
-        factors = [f * self.plan.size_factor for f in scales]
-        multiples = ', '.join(f'{f:g}' for f in scales)
-        return {
-            f'# The test scale, times {multiples}.': None,
-            'scales': [tuple(round(s * f) for s in sides) for f in factors],
-        }
+    def _selection(self) -> dict:
+        """Return the arguments of `SelectionRules`."""
+        selection: dict[str, object] = {}
+        if self.plan.recipe.counts_val:
+            selection['counted'] = [Expression('_base_.held_out.ann_file')]
+        if self._filters_empty:
+            path = f'{self._labeled_path}.filter_cfg.filter_empty_gt'
+            selection['counts_empty'] = Expression(f'not {path}')
+        return selection
 
-    def _views(self, resize: Mapping, flips: Sequence[str]) -> str:
-        scaled = "type='Resize', scale=scale"
-        if not resize.get('keep_ratio', False):
-            scaled += ', keep_ratio=False'
-        view_pad = self.detector.view_pad
-        pad = f', {format_as_python(view_pad)}' if view_pad else ''
-        if not flips:
-            return f'[[dict({scaled}){pad}] for scale in scales]'
-        steps = [[], *([make_flip(direction)] for direction in flips)]
-        return (
-            f'[[dict({scaled}), *flip{pad}] for scale in scales '
-            f'for flip in {format_as_python(tuple(steps))}]'
-        )
+    @property
+    def _filters_empty(self) -> bool:
+        """Whether labeled images without any object are left out."""
+        filters = self.detector.train_dataset.filter_settings
+        return bool(filters.get('filter_empty_gt'))
+
+    @property
+    def _labeled_path(self) -> str:
+        """The path of the labeled images in a config that inherits."""
+        is_mixed = self.detector.train_dataset.mix_path
+        return '_base_.labeled' + ('.dataset' if is_mixed else '')
 
     def tune(self) -> dict:
         """Return the settings of `tune.py`."""
-        resize = self.detector.test_resize or {}
         flips = find_flips(self.detector) if self.plan.flip else []
         images = self.data.val.count
-        settings = self._scales(resize, self.plan.recipe.candidates)
+        settings = self._made_views.settings(self.plan.recipe.candidates)
         if images > MAX_TUNING_IMAGES:
             step = -(-images // MAX_TUNING_IMAGES)
             settings['# Enough to choose by.'] = None
@@ -302,9 +317,8 @@ class NewExperiment:
             labeled=Expression('_base_.custom_hooks[0].labeled'),
             ann_file=Expression('_base_.held_out.ann_file'),
         )
-        model = dict(
-            keep_views=True, views=Expression(self._views(resize, flips))
-        )
+        views = self._made_views.on_device(flips)
+        model = dict(keep_views=True, views=views)
         return dict(settings, model=model, custom_hooks=[hook])
 
     def validate(self) -> dict:
@@ -328,7 +342,9 @@ class NewExperiment:
         """Return the settings of `student.py`."""
         labels = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
         ratio = list(self.plan.ratio)
-        loader = self._union(labels)
+        # An image without a pseudo label has been looked at, unlike a labeled
+        # one without an object: `max_empty_share` decides about it.
+        loader = self._union(labels, keeps_empty=True)
         loader['sampler'] = dict(
             _delete_=True, type='SourceRatioSampler', ratio=ratio
         )
@@ -342,11 +358,21 @@ class NewExperiment:
         """Return the settings of `oracle.py`."""
         return dict(train_dataloader=self._union(truth))
 
-    def _union(self, ann_file: str) -> dict:
-        """Return a loader of the labeled images and of others with labels."""
-        source = dict(
+    def _union(self, ann_file: str, keeps_empty: bool = False) -> dict:
+        """Return a loader of the labeled images and of others with labels.
+
+        Args:
+            ann_file: The COCO file of the others.
+            keeps_empty: Whether the others are trained on even without an
+                object.
+        """
+        source: dict[str, object] = dict(
             ann_file=ann_file, data_prefix=dict(img=self.data.unlabeled.folder)
         )
+        if keeps_empty and self._filters_empty:
+            source['filter_cfg'] = Expression(
+                f'{self._labeled_path}.filter_cfg', dict(filter_empty_gt=False)
+            )
         other = Expression('_base_.labeled', source)
         if self.detector.train_dataset.mix_path:
             inner = Expression('_base_.labeled.dataset', source)
@@ -358,21 +384,3 @@ class NewExperiment:
                 datasets=[Expression('_base_.labeled'), other],
             )
         )
-
-
-def merge_changes(first: Mapping, second: Mapping) -> dict:
-    """Merge two sets of changes, dicts key by key at any depth.
-
-    Raises:
-        ValueError: If both change the same setting in different ways.
-    """
-    both = {}
-    for key in {**first, **second}:
-        values = [part[key] for part in (first, second) if key in part]
-        if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
-            both[key] = merge_changes(*values)
-        elif len(values) == 2 and values[0] != values[1]:
-            raise ValueError(f'{key} must be changed in one way, got {values}')
-        else:
-            both[key] = values[0]
-    return both

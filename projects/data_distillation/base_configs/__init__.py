@@ -1,0 +1,4 @@
+"""Reading configs of detectors, of any kind that people have.
+
+It may import `text`.
+"""

@@ -1,0 +1,147 @@
+"""Reads the config of a detector, whatever kind of config it is."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+import mmdet
+from mmengine.config import Config
+
+# Configs of MMDetection 2.x set these, those of 3.x do not.
+OLD_SETTINGS = (
+    'data',
+    'optimizer',
+    'lr_config',
+    'runner',
+    'total_epochs',
+    'evaluation',
+)
+MIGRATION = (
+    'https://mmdetection.readthedocs.io/en/latest/migration/'
+    'config_migration.html'
+)
+
+
+class DetectorError(ValueError):
+    """The config of a detector cannot be used for an experiment."""
+
+
+def read_config(name: str) -> Config:
+    """Read a config as a config that inherits from it would.
+
+    Args:
+        name: The path of the config, or `mmdet::family/name.py`.
+
+    Returns:
+        The config. In one that is written with `read_base()`, the types are
+        texts, as in other configs.
+
+    Raises:
+        FileNotFoundError: If there is no such config; the message names the
+            configs of MMDetection with a similar name.
+        DetectorError: If the config cannot be read, or is one of MMDetection
+            2.x.
+    """
+    try:
+        cfg = _load(name)
+    except FileNotFoundError as error:
+        if _is_there(name):  # It inherits from a config that is not.
+            raise
+        raise FileNotFoundError(
+            f'there is no config {name}{_suggest(name)}'
+        ) from error
+    # The config of somebody else may raise anything.
+    except Exception as error:
+        cause: BaseException = error
+        # Without this, the message would list all places where MMEngine looked
+        # for the package.
+        while isinstance(cause, ImportError) and cause.__context__:
+            cause = cause.__context__
+        raise DetectorError(
+            f'{name} cannot be read: {type(cause).__name__}: {cause}'
+        ) from error
+    check_version(name, cfg)
+    return cfg
+
+
+def _load(name: str) -> Config:
+    if is_lazy(name):
+        content = Config.fromfile(name).to_dict()
+        # Without a scope, MMEngine would not find MMDetection's parts by name.
+        if content.get('default_scope') is None:
+            content['default_scope'] = 'mmdet'
+        return Config(content)
+    base = name if '::' in name else str(Path(name).resolve())
+    return Config.fromstring(f'_base_ = {base!r}', file_format='.py')
+
+
+def is_lazy(name: str) -> bool:
+    """Return whether a config is written with `read_base()`, or imports types.
+
+    Other configs cannot inherit from such a config.
+
+    Args:
+        name: The path of the config, or `mmdet::family/name.py`.
+    """
+    file = Path(name)
+    is_own = '::' not in name and file.suffix == '.py' and file.is_file()
+    return is_own and Config._is_lazy_import(name)
+
+
+def _is_there(name: str) -> bool:
+    if '::' in name:
+        return name in list_shipped().values()
+    return Path(name).is_file()
+
+
+def list_shipped() -> dict[str, str]:
+    """Return the configs of MMDetection, file name without suffix -> name."""
+    root = Path(mmdet.__file__).parent / '.mim' / 'configs'
+    return {
+        file.stem: f'mmdet::{file.relative_to(root).as_posix()}'
+        for file in sorted(root.glob('*/*.py'))
+    }
+
+
+def _suggest(name: str) -> str:
+    """Return how to name the configs of MMDetection with a similar name."""
+    package, _, path = name.rpartition('::')
+    if package not in ('', 'mmdet'):
+        return ''
+    known = list_shipped()
+    stem = Path(path).name.removesuffix('.py')
+    near = difflib.get_close_matches(stem, known, n=3)
+    if stem in known:
+        near = [stem]
+    if not near:
+        return (
+            ': give a path, or the name mmdet::family/name.py of one of '
+            "MMDetection's own configs"
+        )
+    return f': do you mean {" or ".join(known[one] for one in near)}?'
+
+
+def check_version(name: str, cfg: Mapping) -> None:
+    """Check that a config is not one of MMDetection 2.x.
+
+    Args:
+        name: The name of the config.
+        cfg: Its content.
+
+    Raises:
+        DetectorError: If it is one.
+    """
+    old = [key for key in OLD_SETTINGS if key in cfg]
+    if old and 'train_dataloader' not in cfg:
+        raise DetectorError(
+            f'{name} is a config of MMDetection 2.x: it sets {old}, and no '
+            f'`train_dataloader`. Convert it to 3.x ({MIGRATION}), or let it '
+            'inherit from the config of the same name that MMDetection 3.x '
+            'ships'
+        )
+
+
+def get_type(config: Mapping) -> str:
+    """Return the name of a config's type, without a scope such as `mmdet.`."""
+    kind = config['type']
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]

@@ -1,0 +1,247 @@
+"""Fits parameter schedulers to a training of another length."""
+
+import itertools
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .reading import DetectorError, get_type
+
+# The settings of a scheduler that count epochs or iterations.
+COUNTS = ('begin', 'end', 'T_max', 'total_steps')
+# The names of schedulers without `LR`, `Momentum` or `ParamScheduler`.
+KINDS = {
+    'Constant',
+    'CosineAnnealing',
+    'CosineRestart',
+    'Exponential',
+    'Linear',
+    'MultiStep',
+    'OneCycle',
+    'Poly',
+    'QuadraticWarmup',
+    'Step',
+}
+# These may take the lowest value as a share of the highest one.
+WITH_RATIO = {'CosineAnnealing', 'CosineRestart'}
+REPLACED = ('convert_to_iter_based', '_scope_')
+# The largest share of a training that a warm-up may take, unless it takes a
+# larger one in the detector's config.
+MAX_WARM_UP = 0.1
+WAY_OUT = 'inherit from the config, and write `param_scheduler` in it with'
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How the length of a training changes.
+
+    Args:
+        total: The length in the config of the detector.
+        is_in_epochs: Whether `total` counts epochs, not iterations.
+        max_iters: The new length in iterations.
+        learning_rate: The highest learning rate, if it is to be scaled with
+            the batch size; None if it stays.
+        rate_factor: The factor by which the learning rate is scaled.
+    """
+
+    total: int
+    is_in_epochs: bool
+    max_iters: int
+    learning_rate: float | None = None
+    rate_factor: float = 1.0
+
+    @property
+    def factor(self) -> float:
+        """The number of new iterations for each epoch or old iteration."""
+        return self.max_iters / self.total
+
+
+def split_type(scheduler: Mapping) -> tuple[str, str]:
+    """Split the name of a scheduler's type.
+
+    Args:
+        scheduler: The config of the scheduler.
+
+    Returns:
+        What it does, such as `CosineAnnealing`, and what it changes: `LR`,
+        `Momentum` or `ParamScheduler`.
+
+    Raises:
+        DetectorError: If nobody knows how to scale such a scheduler.
+    """
+    name = get_type(scheduler)
+    parts = re.fullmatch(r'(\w+?)(LR|Momentum|ParamScheduler)', name)
+    if parts and parts[1] == 'ReduceOnPlateau':
+        raise DetectorError(
+            f'{name} waits for validations that bring no gain, but the '
+            'trainings of an experiment have other lengths and validate four '
+            f'times each: {WAY_OUT} MultiStepLR'
+        )
+    if not parts or parts[1] not in KINDS:
+        raise DetectorError(
+            f'{name} cannot be fitted to the length of another training: '
+            f'{WAY_OUT} {", ".join(f"{kind}LR" for kind in sorted(KINDS))}'
+        )
+    return parts[1], parts[2]
+
+
+def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
+    """Fit a scheduler to a training of another length, in iterations.
+
+    A warm-up that counts iterations keeps its length, up to a tenth of the
+    training. Everything else stays at the same fractions of the training.
+
+    Args:
+        scheduler: The config of the scheduler.
+        lengths: The lengths of both trainings.
+
+    Returns:
+        The config of the new scheduler; None for a warm-up that is left out,
+        because it would have less than two iterations.
+
+    Raises:
+        DetectorError: If it cannot be fitted.
+    """
+    kind, target = split_type(scheduler)
+    factor = find_factor(scheduler, lengths)
+    kept = {k: v for k, v in scheduler.items() if k not in REPLACED}
+    changed: dict = {
+        k: multiply(v, factor) for k, v in scheduler.items() if k in COUNTS
+    }
+    if 'milestones' in scheduler:
+        steps = scheduler['milestones']
+        changed['milestones'] = [multiply(step, factor) for step in steps]
+    changed |= scale_steps(kind, scheduler, lengths, factor)
+    if kind == 'Step':
+        kept['type'] = replace_kind(scheduler, 'MultiStep')
+        del kept['step_size']
+    if 'end' in changed:  # Even a very short training needs end > begin.
+        changed['end'] = max(changed['end'], changed.get('begin', 0) + 1)
+        # After one step, they would stay at their first value for ever.
+        length = changed['end'] - changed.get('begin', 0)
+        if kind in ('Linear', 'Constant') and length < 2:
+            return None
+    is_rate = target == 'LR' or scheduler.get('param_name') == 'lr'
+    if is_rate:
+        kept |= scale_values(kind, kept, lengths)
+        if 'eta_min_ratio' in kept:
+            kept.pop('eta_min', None)
+    return {**kept, 'by_epoch': False, **changed}
+
+
+def replace_kind(scheduler: Mapping, kind: str) -> str:
+    """Return the type of a scheduler with another kind, in the same scope."""
+    name, target = get_type(scheduler), split_type(scheduler)[1]
+    return f'{scheduler["type"]!s}'.removesuffix(name) + f'{kind}{target}'
+
+
+def find_factor(scheduler: Mapping, lengths: Lengths) -> float:
+    """Find the factor by which the counts of a scheduler are multiplied.
+
+    Args:
+        scheduler: The config of the scheduler.
+        lengths: The lengths of both trainings.
+
+    Raises:
+        DetectorError: If the scheduler counts iterations, and the training
+            epochs, or the other way round.
+    """
+    name, by_epoch = get_type(scheduler), scheduler.get('by_epoch', True)
+    if is_warm_up(scheduler, lengths) and not by_epoch:
+        share = 0 if lengths.is_in_epochs else scheduler['end'] / lengths.total
+        most = lengths.max_iters * max(MAX_WARM_UP, share)
+        return min(1, most / scheduler['end'])
+    if by_epoch == lengths.is_in_epochs:
+        return lengths.factor
+    kind, _ = split_type(scheduler)
+    counts = {*COUNTS, 'milestones', 'step_size', 'periods'} & scheduler.keys()
+    if not any(map(scheduler.get, counts)) and kind != 'Exponential':
+        return 1
+    if by_epoch:
+        raise DetectorError(
+            f'{name} counts epochs, but the training counts iterations: '
+            f'{WAY_OUT} `by_epoch=False` and iterations'
+        )
+    raise DetectorError(
+        f'{name} counts iterations, but the training counts epochs, and how '
+        'many iterations these have is not in the config: '
+        f'{WAY_OUT} `by_epoch=True` and epochs'
+    )
+
+
+def is_warm_up(scheduler: Mapping, lengths: Lengths) -> bool:
+    """Return whether a scheduler raises a parameter at the very start.
+
+    Args:
+        scheduler: The config of the scheduler.
+        lengths: The lengths of both trainings.
+    """
+    kind, _ = split_type(scheduler)
+    if scheduler.get('begin') or 'end' not in scheduler:
+        return False
+    is_shorter = lengths.is_in_epochs or scheduler['end'] < lengths.total
+    # The defaults are those of MMEngine.
+    low = scheduler.get('start_factor', 1 / 3)
+    rises = kind == 'Linear' and low < scheduler.get('end_factor', 1.0)
+    return is_shorter and (rises or kind in ('Constant', 'QuadraticWarmup'))
+
+
+def scale_steps(
+    kind: str, scheduler: Mapping, lengths: Lengths, factor: float
+) -> dict:
+    """Return the settings that say what happens in each step or period."""
+    if kind == 'Exponential':
+        return dict(gamma=scheduler['gamma'] ** (1 / factor))
+    if kind == 'CosineRestart':
+        old_ends = itertools.accumulate(scheduler['periods'])
+        ends = [0, *(multiply(end, factor) for end in old_ends)]
+        return dict(
+            periods=[max(b - a, 1) for a, b in itertools.pairwise(ends)]
+        )
+    begin = scheduler.get('begin', 0)
+    if kind == 'OneCycle' and 'total_steps' in scheduler:
+        # It raises an error if it is asked for one step more.
+        start = multiply(begin, factor)
+        return dict(end=start + multiply(scheduler['total_steps'], factor))
+    if kind == 'Step':
+        # A rounded step would not be where it was after many of them.
+        length = min(scheduler.get('end', math.inf), lengths.total) - begin
+        steps = range(scheduler['step_size'], length, scheduler['step_size'])
+        return dict(milestones=[multiply(step, factor) for step in steps])
+    return {}
+
+
+def scale_values(kind: str, scheduler: Mapping, lengths: Lengths) -> dict:
+    """Return the learning rates of a scheduler, fitted to the batch size.
+
+    Args:
+        kind: What the scheduler does.
+        scheduler: The config of the scheduler.
+        lengths: The lengths of both trainings, and how the rate is scaled.
+    """
+    if not lengths.learning_rate:
+        return {}
+    low = scheduler.get('eta_min')
+    if low is not None and kind in WITH_RATIO:
+        return dict(eta_min_ratio=low / lengths.learning_rate)
+    return {
+        key: scale_rate(scheduler[key], lengths.rate_factor)
+        for key in ('eta_min', 'eta_max')
+        if scheduler.get(key)
+    }
+
+
+def scale_rate(value: float | list | tuple, factor: float) -> float | list:
+    """Scale a learning rate, or that of each group of parameters."""
+    if isinstance(value, (list, tuple)):
+        return [one * factor for one in value]
+    return value * factor
+
+
+def multiply(count: float, factor: float) -> int:
+    """Multiply and round a count.
+
+    0 stays 0, and other counts do not fall below 1.
+    """
+    return max(round(count * factor), 1 if count else 0)

@@ -1,0 +1,112 @@
+"""Finds what views cannot do of a detector's test pipeline."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .reading import get_type
+
+RESIZES = ('Resize', 'FixScaleResize')
+# Transforms that leave the pixels of a test image as they are.
+WITHOUT_PIXELS = {
+    'FilterAnnotations',
+    'LoadAnnotations',
+    'LoadEmptyAnnotations',
+    'PackDetInputs',
+}
+# Transforms that change pixels, but move none, so that a pipeline with flips
+# can have them, too.
+PIXELWISE = {
+    'AutoContrast',
+    'Brightness',
+    'Color',
+    'ColorTransform',
+    'Contrast',
+    'Equalize',
+    'Invert',
+    'Normalize',
+    'PhotoMetricDistortion',
+    'Posterize',
+    'RandomGrayscale',
+    'Sharpness',
+    'Solarize',
+    'SolarizeAdd',
+    'YOLOXHSVRandomAug',
+}
+
+
+def find_transform(
+    pipeline: Sequence[Mapping], *types: str
+) -> Mapping[str, Any] | None:
+    """Return the first transform of one of these types; None if none is."""
+    found = (step for step in pipeline if get_type(step) in types)
+    return next(found, None)
+
+
+def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
+    """Find the transforms of test images that no view can have.
+
+    A view resizes an image once, as OpenCV does, may flip it, and then pads
+    it. The first transform loads the image.
+
+    Args:
+        pipeline: The configs of the transforms.
+    """
+    unmade, made = [], set()
+    for step in pipeline[1:]:
+        name = get_type(step)
+        role = 'Resize' if name in RESIZES else name
+        is_in_order = role == 'Resize' or 'Resize' in made
+        if name in WITHOUT_PIXELS or is_never(step):
+            continue
+        if role in made or not is_in_order or not is_view_transform(step):
+            unmade.append(step)
+        made.add(role)
+    return unmade
+
+
+def is_never(step: Mapping) -> bool:
+    """Return whether a transform is a flip that never happens."""
+    return get_type(step) == 'RandomFlip' and not step.get('prob')
+
+
+def is_view_transform(step: Mapping) -> bool:
+    """Return whether a view can have a transform, given its place."""
+    if get_type(step) in RESIZES:
+        # The defaults are those of mmcv.
+        backend = step.get('backend', 'cv2')
+        return (step.get('interpolation', 'bilinear'), backend) == (
+            'bilinear',
+            'cv2',
+        )
+    return get_type(step) == 'Pad'
+
+
+def find_unmovable(pipeline: Sequence[Mapping]) -> list[str]:
+    """Find transforms that not even a pipeline with flips can have.
+
+    They may move pixels, and boxes could not be taken back.
+
+    Args:
+        pipeline: The configs of the transforms of test images.
+
+    Returns:
+        The names of their types.
+    """
+    first = find_transform(pipeline, *RESIZES)
+    return [
+        get_type(step)
+        for step in find_unmade(pipeline)
+        if step is not first and get_type(step) not in PIXELWISE
+    ]
+
+
+def list_types(value: object) -> Iterator[str]:
+    """Yield the types of all transforms in a pipeline, at any depth."""
+    if isinstance(value, Mapping):
+        if 'type' in value:
+            yield get_type(value)
+        for child in value.values():
+            yield from list_types(child)
+    elif isinstance(value, (list, tuple)):
+        for child in value:
+            yield from list_types(child)

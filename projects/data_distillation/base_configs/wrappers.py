@@ -1,0 +1,141 @@
+"""Finds the dataset of a detector's config inside its wrappers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ..text import format_value
+from .reading import DetectorError, get_type
+
+MIX = 'MultiImageMixDataset'
+# The settings of a dataset that say which data it has. The user's data take
+# their place.
+DATA_KEYS = {'type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The innermost dataset of a data loader.
+
+    Args:
+        path: The path of the dataset in the config, such as
+            `_base_.train_dataloader.dataset.dataset`.
+        config: The config of the dataset.
+        mix_path: The path of the `MultiImageMixDataset` around it; None if
+            there is none.
+        mix_config: The config of the `MultiImageMixDataset`; empty if there is
+            none.
+        times: How often an epoch goes through the dataset.
+        num_parts: The number of datasets that are trained on together.
+    """
+
+    path: str
+    config: Mapping
+    mix_path: str | None = None
+    mix_config: Mapping | None = None
+    times: int = 1
+    num_parts: int = 1
+
+    @classmethod
+    def of(cls, config: Mapping, path: str) -> 'Dataset':
+        """Find the dataset inside its wrappers, at any depth.
+
+        Args:
+            config: The `dataset` of a data loader.
+            path: The path of this `dataset` in the config.
+
+        Raises:
+            DetectorError: If a wrapper cannot be kept and cannot be left out
+                either, because the training would be another one.
+        """
+        if 'dataset' not in config and 'datasets' not in config:
+            return cls(path, config)
+        kind = get_type(config)
+        if kind == 'ConcatDataset':
+            return cls._of_parts(config['datasets'], path)
+        if kind not in ('RepeatDataset', MIX):
+            raise DetectorError(
+                f'{without_base(path)} is a {kind}, which an experiment '
+                'cannot have: it would train on images in another way than '
+                'this config. Inherit from the config, and write the dataset '
+                f'in it without {kind}'
+            )
+        inner = cls.of(config['dataset'], f'{path}.dataset')
+        if kind == 'RepeatDataset':
+            return replace(inner, times=inner.times * config['times'])
+        if inner.mix_path:
+            raise DetectorError(
+                f'{without_base(path)} is a {MIX} around another one, of '
+                'which an experiment can have only one: inherit from the '
+                'config, and put all transforms into one pipeline'
+            )
+        return replace(inner, mix_path=path, mix_config=config)
+
+    @classmethod
+    def _of_parts(cls, parts: list[Mapping], path: str) -> 'Dataset':
+        """Return the first of many datasets, if all train in one way."""
+        places = [f'{path}.datasets[{i}]' for i in range(len(parts))]
+        found = list(map(cls.of, parts, places))
+        first = found[0]
+        for other in found[1:]:
+            if what := first.find_difference(other):
+                raise DetectorError(
+                    f'{without_base(first.path)} and '
+                    f'{without_base(other.path)} differ in {what}, but an '
+                    'experiment trains on all labeled images in one way: '
+                    'inherit from the config, and write one dataset in it'
+                )
+        return replace(first, num_parts=sum(one.num_parts for one in found))
+
+    def find_difference(self, other: 'Dataset') -> str | None:
+        """Return how the training on another dataset differs, if it does."""
+        settings = {
+            '`times`': (self.times, other.times),
+            f'their {MIX}': (self.mix_settings, other.mix_settings),
+            **{
+                f'`{key}`': (self.config.get(key), other.config.get(key))
+                for key in ('pipeline', 'filter_cfg')
+            },
+        }
+        for name, (one, another) in settings.items():
+            if one != another:
+                return name
+        return None
+
+    @property
+    def mix_settings(self) -> dict:
+        """The settings of the `MultiImageMixDataset`, but for its dataset."""
+        return {
+            key: value
+            for key, value in (self.mix_config or {}).items()
+            if key not in ('type', 'dataset')
+        }
+
+    @property
+    def filter_settings(self) -> Mapping:
+        """Which images are left out of the training; empty if none are."""
+        return self.config.get('filter_cfg') or {}
+
+    def transforms(self) -> Iterator[Mapping]:
+        """Yield the configs of all transforms, in order."""
+        yield from self.config.get('pipeline', ())
+        yield from self.mix_settings.get('pipeline', ())
+
+    def list_left_out(self) -> Iterator[str]:
+        """Yield the settings that an experiment leaves out, in words."""
+        if self.num_parts > 1:
+            yield (
+                f'ConcatDataset of {self.num_parts} datasets: the labeled '
+                'images are one'
+            )
+        kind = get_type(self.config)
+        if kind not in ('CocoDataset', 'CheckedCocoDataset'):
+            yield f'{kind}: the labeled images are a CheckedCocoDataset'
+        for key, value in self.config.items():
+            is_kept = key in DATA_KEYS | {'pipeline', 'filter_cfg', '_scope_'}
+            if not is_kept and value not in (None, False):
+                yield f'dataset.{key}={format_value(value)}'
+
+
+def without_base(path: str) -> str:
+    """Return the path of a setting in the config that has it."""
+    return path.removeprefix('_base_.')

@@ -1,0 +1,155 @@
+"""Says what an experiment has otherwise than the detector's config."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..base_configs.reading import get_type
+from ..text import format_call
+from .detector import DetectorConfig
+from .overrides import (
+    LOADERS,
+    PLAIN_SAMPLERS,
+    VARIABLES,
+    override_checkpoint,
+    override_loader,
+    override_run,
+)
+from .plan import Plan
+from .schedule import Schedule
+
+PLAIN_LOOPS = {'EpochBasedTrainLoop', 'IterBasedTrainLoop'}
+# Hooks whose settings fit a training of any length, or are fitted to it.
+KNOWN_HOOKS = {
+    'CheckInvalidLossHook',
+    'EMAHook',
+    'EpochHook',
+    'IgnoreRegionsHook',
+    'NumClassCheckHook',
+    'PipelineSwitchHook',
+    'SwitchPipelineHook',
+    'SyncNormHook',
+    'YOLOXModeSwitchHook',
+}
+
+
+def list_changes(
+    detector: DetectorConfig, plan: Plan, classes: Sequence[str]
+) -> Iterator[str]:
+    """Yield what is left out of the detector's config, or changed.
+
+    Args:
+        detector: The detector.
+        plan: The numbers of the experiment.
+        classes: The names of the classes.
+
+    Yields:
+        A line for each setting.
+    """
+    yield from detector.train_dataset.list_left_out()
+    yield from list_loader_changes(detector)
+    yield from list_run_changes(detector, classes)
+    yield from list_schedule_changes(detector, plan)
+    if detector.pipeline_makes_views and detector.test_resize:
+        yield (
+            f'views: the test pipeline has {detector.unmade}, so that the '
+            'pipeline makes them, which is slower; there is no tune.py'
+        )
+    names = [name for name in VARIABLES if name in detector.cfg]
+    if names:
+        yield f'the variables {names} have new values'
+
+
+def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:
+    """Yield what the loaders do not take over."""
+    loader = detector.cfg.train_dataloader
+    sampler = loader.get('sampler') or dict(type='DefaultSampler')
+    is_shuffled = sampler.get('shuffle', True)
+    if get_type(sampler) not in PLAIN_SAMPLERS or not is_shuffled:
+        yield (
+            f'sampler {describe(sampler)}: InfiniteSampler(shuffle=True), for '
+            'the student SourceRatioSampler'
+        )
+    if batch_sampler := loader.get('batch_sampler'):
+        yield (
+            f'batch_sampler {describe(batch_sampler)}: none, as it would undo '
+            "the ratio of the student's images"
+        )
+    for name in LOADERS:
+        for key, value in override_loader(detector, name).items():
+            old, new = detector.cfg[name][key], value
+            old = describe(old) if isinstance(old, Mapping) else old
+            new = describe(new) if isinstance(new, Mapping) else new
+            yield f'{name}.{key}={old}: {new}'
+
+
+def list_run_changes(
+    detector: DetectorConfig, classes: Sequence[str]
+) -> Iterator[str]:
+    """Yield what the runs do not take over."""
+    cfg = detector.cfg
+    for key, value in override_run(detector).items():
+        yield f'{key}={cfg[key]!r}: {value!r}, for every stage starts anew'
+    loop = cfg.train_cfg
+    if 'type' in loop and get_type(loop) not in PLAIN_LOOPS:
+        yield f'train_cfg {get_type(loop)}: IterBasedTrainLoop'
+    for key, value in override_checkpoint(detector, classes).items():
+        old = cfg.default_hooks.checkpoint[key]
+        yield f'default_hooks.checkpoint.{key}={old!r}: {value!r}'
+    for name in ('val_evaluator', 'test_evaluator'):
+        old = cfg.get(name) or []
+        kinds = [describe_metric(o) for o in as_list(old)]
+        if others := [kind for kind in kinds if kind != 'CocoMetric']:
+            yield f"{name} {', '.join(others)}: CocoMetric(metric='bbox')"
+
+
+def describe_metric(metric: Mapping) -> str:
+    """Return the name of a metric, with settings that change its values."""
+    plain = {'type', 'ann_file', 'format_only', 'backend_args', 'classwise'}
+    kept = {
+        key: value
+        for key, value in metric.items()
+        if key not in plain and (key, as_list(value)) != ('metric', ['bbox'])
+    }
+    return describe(dict(kept, type=metric['type']))
+
+
+def list_schedule_changes(
+    detector: DetectorConfig, plan: Plan
+) -> Iterator[str]:
+    """Yield what becomes of the schedulers and of hooks that count."""
+    schedule = Schedule.of(detector.cfg)
+    images = plan.batch_size * plan.num_processes
+    kept = schedule.scale_schedulers(plan.iterations, images)
+    num_left_out = len(schedule.schedulers) - len(kept)
+    if num_left_out:
+        yield f'{num_left_out} warm-up of less than 2 iterations: left out'
+    for scheduler in kept:
+        for key in ('eta_min', 'eta_max'):
+            if scheduler.get(key) and schedule.images_per_iteration:
+                yield (
+                    f'{get_type(scheduler)}: {key}={scheduler[key]:g} is for '
+                    f'{images} images in a step; change it with their number'
+                )
+    if number := schedule.batches_per_epoch:
+        yield (
+            f'num_batch_per_epoch={number}: its epochs are counted as '
+            f'{schedule.count_epochs(images):.2g} epochs of COCO'
+        )
+    for hook in schedule.hooks:
+        if get_type(hook) not in KNOWN_HOOKS:
+            yield (
+                f'{get_type(hook)} is kept as it is; in it, an epoch is the '
+                'whole training, and there are 4 validations'
+            )
+
+
+def as_list(value: object) -> list:
+    """Return a list or tuple as a list, and anything else as a list of it."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def describe(config: Mapping) -> str:
+    """Write the config of a part as a call, without a default."""
+    hidden = {'_delete_', '_scope_'}
+    settings = {k: v for k, v in config.items() if k not in hidden}
+    call = format_call(dict(settings, type=get_type(config)))
+    return call.removesuffix('()')

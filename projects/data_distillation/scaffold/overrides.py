@@ -1,0 +1,203 @@
+"""Finds the settings of a detector's config that no stage may inherit."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..base_configs.reading import DetectorError, get_type
+from .detector import DetectorConfig
+
+# What `CocoMetric` measures with `metric='bbox'`.
+MEASURED = re.compile(r'coco/bbox_mAP(_50|_75|_s|_m|_l)?')
+MAIN_METRIC = 'coco/bbox_mAP'
+# With other values of these, the runs could not find or resume a checkpoint.
+CHECKPOINT_DEFAULTS = dict(
+    save_last=True,
+    save_optimizer=True,
+    save_param_scheduler=True,
+    save_begin=0,
+    out_dir=None,
+    filename_tmpl=None,
+)
+# What each loader has of the detector's config, because of what it is for.
+PLAIN_SAMPLERS = {'DefaultSampler', 'InfiniteSampler'}
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# The names of variables that the stage configs set to a dict.
+VARIABLES = ('metainfo', 'labeled', 'unlabeled', 'held_out')
+
+
+def is_measured(key: str, classes: Sequence[str]) -> bool:
+    """Return whether a metric is among those of a validation.
+
+    Args:
+        key: The name of the metric.
+        classes: The names of the classes.
+    """
+    by_class = {f'coco/{name}_precision' for name in classes}
+    return bool(MEASURED.fullmatch(key)) or key in by_class
+
+
+def override_run(detector: DetectorConfig) -> dict:
+    """Return the settings for a run that starts at its first iteration."""
+    changes: dict[str, object] = {}
+    if detector.cfg.get('resume'):
+        changes['resume'] = False
+    if detector.cfg.get('work_dir'):
+        changes['work_dir'] = None
+    return changes
+
+
+def override_checkpoint(
+    detector: DetectorConfig, classes: Sequence[str]
+) -> dict:
+    """Return the settings for checkpoints that every stage can find.
+
+    Args:
+        detector: The detector.
+        classes: The names of the classes.
+    """
+    hook = (detector.cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    changes: dict[str, object] = {
+        key: default
+        for key, default in CHECKPOINT_DEFAULTS.items()
+        if hook.get(key, default) != default
+    }
+    best = hook.get('save_best')
+    keys = [best] if isinstance(best, str) else best or []
+    if not all(key == 'auto' or is_measured(key, classes) for key in keys):
+        changes['save_best'] = MAIN_METRIC
+        if hook.get('rule'):
+            changes['rule'] = 'greater'
+    return changes
+
+
+def override_loader(detector: DetectorConfig, name: str) -> dict:
+    """Return the settings for a loader that goes through all images once.
+
+    Args:
+        detector: The detector.
+        name: The name of the loader in the config.
+    """
+    loader = detector.cfg.get(name) or {}
+    changes: dict[str, object] = {}
+    if loader.get('num_batch_per_epoch'):
+        changes['num_batch_per_epoch'] = None
+    if name == 'train_dataloader':
+        return changes
+    sampler = loader.get('sampler') or dict(type='DefaultSampler')
+    if get_type(sampler) != 'DefaultSampler':
+        changes['sampler'] = dict(
+            _delete_=True, type='DefaultSampler', shuffle=False
+        )
+    if loader.get('batch_sampler'):
+        changes['batch_sampler'] = None
+    return changes
+
+
+def override_variables(
+    detector: DetectorConfig, settings: Mapping[str, object]
+) -> dict:
+    """Return settings that take nothing over from variables of equal names.
+
+    Args:
+        detector: The detector.
+        settings: The settings of a stage config, among them `VARIABLES`.
+
+    Raises:
+        DetectorError: If `metainfo` of the detector's config is no dict.
+    """
+    changed = dict(settings)
+    for name in VARIABLES:
+        value, old = settings.get(name), detector.cfg.get(name)
+        if not isinstance(value, Mapping) or old is None:
+            continue
+        if name != 'metainfo':
+            changed[name] = dict(_delete_=True, **value)
+        elif isinstance(old, Mapping):
+            # Other stages copy it, so that no `_delete_` may be in it.
+            others = dict.fromkeys(old.keys() - value.keys())
+            changed[name] = {**value, **others}
+        else:
+            raise DetectorError(
+                f'{detector.name} has a variable `metainfo` that is no dict: '
+                'rename it'
+            )
+    return changed
+
+
+def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:
+    """Check that hooks watch only what is measured.
+
+    Args:
+        detector: The detector.
+        classes: The names of the classes.
+
+    Raises:
+        DetectorError: If a hook watches another metric.
+    """
+    hooks = [
+        *(detector.cfg.get('custom_hooks') or []),
+        *(detector.cfg.get('default_hooks') or {}).values(),
+    ]
+    for hook in hooks:
+        key = hook.get('monitor') if isinstance(hook, Mapping) else None
+        if key and not is_measured(key, classes):
+            raise DetectorError(
+                f'{get_type(hook)} watches {key!r}, which no validation of an '
+                f'experiment measures: inherit from {detector.name}, and let '
+                f'it watch {MAIN_METRIC!r}'
+            )
+
+
+def check_class_weights(detector: DetectorConfig, num_classes: int) -> None:
+    """Check that every list of class weights has one for each class.
+
+    Args:
+        detector: The detector.
+        num_classes: The number of classes of the labeled images.
+
+    Raises:
+        DetectorError: If a list has another length.
+    """
+    for path, weights, old in find_class_weights(detector.cfg.model, 'model'):
+        # One more is that of the background.
+        wanted = num_classes + (len(weights) == old + 1)
+        if len(weights) != wanted:
+            raise DetectorError(
+                f'{path} of {detector.name} has {len(weights)} weights, one '
+                f'for each of its {old} classes, but the labeled images have '
+                f'{num_classes}: inherit from the config, and write {wanted} '
+                'weights in it, in the order of the labeled file'
+                + (
+                    ', the last one for the background'
+                    * (wanted > num_classes)
+                )
+            )
+
+
+def find_class_weights(
+    part: object, path: str, num_classes: int = 0
+) -> Iterator[tuple[str, Sequence, int]]:
+    """Yield the lists of class weights in a model, at any depth.
+
+    Args:
+        part: A part of the model's config.
+        path: The path of the part.
+        num_classes: The number of classes of the head around the part.
+
+    Yields:
+        The path of a list, the list, and the number of classes of its head.
+    """
+    if isinstance(part, (list, tuple)):
+        for number, child in enumerate(part):
+            yield from find_class_weights(
+                child, f'{path}[{number}]', num_classes
+            )
+    if not isinstance(part, Mapping):
+        return
+    num_classes = part.get('num_classes', num_classes)
+    for key, child in part.items():
+        is_list = isinstance(child, (list, tuple))
+        if key == 'class_weight' and is_list and num_classes:
+            yield f'{path}.{key}', child, num_classes
+        else:
+            yield from find_class_weights(child, f'{path}.{key}', num_classes)

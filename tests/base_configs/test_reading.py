@@ -1,0 +1,140 @@
+"""Configs of detectors as people have them: what is read, what is refused."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from projects.data_distillation.base_configs.reading import (
+    DetectorError,
+    get_type,
+    is_lazy,
+    list_shipped,
+    read_config,
+)
+from projects.data_distillation.scaffold.detector import DetectorConfig
+
+LAZY_BASE = """
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.transforms import PackDetInputs, Resize
+from mmcv.transforms import LoadImageFromFile
+from mmdet.models import RetinaHead, RetinaNet
+from mmengine.optim.scheduler import MultiStepLR
+from torch.optim import SGD
+default_scope = None
+pipeline = [
+    dict(type=LoadImageFromFile),
+    dict(type=Resize, scale=(160, 120), keep_ratio=True),
+    dict(type=PackDetInputs),
+]
+dataset = dict(type=CocoDataset, ann_file='x.json', pipeline=pipeline)
+model = dict(type=RetinaNet, bbox_head=dict(type=RetinaHead, num_classes=80))
+train_dataloader = dict(batch_size=2, dataset=dataset)
+test_dataloader = dict(batch_size=2, dataset=dataset)
+train_cfg = dict(max_epochs=12)
+param_scheduler = [dict(type=MultiStepLR, milestones=[8, 11])]
+optim_wrapper = dict(optimizer=dict(type=SGD, lr=0.01))
+"""
+LAZY = """
+from mmengine.config import read_base
+with read_base():
+    from .lazy_base import *
+train_dataloader.update(batch_size=4)
+"""
+
+
+@pytest.fixture
+def lazy(tmp_path) -> Path:
+    """A config with `read_base()`."""
+    (tmp_path / 'lazy_base.py').write_text(LAZY_BASE)
+    file = tmp_path / 'lazy.py'
+    file.write_text(LAZY)
+    return file
+
+
+def test_config_with_read_base_is_read(lazy):
+    detector = DetectorConfig.read(str(lazy))
+
+    assert is_lazy(str(lazy))
+    assert get_type(detector.cfg.model) == 'RetinaNet'
+    assert detector.cfg.train_dataloader.batch_size == 4
+    assert detector.cfg.default_scope == 'mmdet'
+    assert detector.test_resize['scale'] == (160, 120)
+
+
+def test_stages_inherit_from_a_copy_of_it(lazy, tmp_path):
+    detector = DetectorConfig.read(str(lazy))
+
+    detector.copy_to(tmp_path)
+
+    assert detector.base_for(tmp_path) == './detector.py'
+    copy = Config.fromfile(tmp_path / 'detector.py')
+    assert copy.to_dict() == detector.cfg.to_dict()
+
+
+def test_other_configs_are_not_copied(tmp_path):
+    file = tmp_path / 'own.py'
+    file.write_text('import os\nx = 1')
+
+    DetectorConfig(str(file), Config()).copy_to(tmp_path)
+
+    assert not is_lazy(str(file))
+    assert not (tmp_path / 'detector.py').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        (
+            'retinanet/retinanet_r18_fpn_1x_coco.py',
+            r'mean mmdet::retinanet/retinanet_r18_fpn_1x_coco.py\?$',
+        ),
+        (
+            'retinanet_r18_fpn_1x_coco',
+            r'mean mmdet::retinanet/retinanet_r18_fpn_1x_coco.py\?$',
+        ),
+        (
+            'configs/faster_rcnn/faster_rcnn_r50_fpn_1x_coco.py',
+            'mean mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py or ',
+        ),
+        (
+            'mmdet::rtmdet/rtmdet-tiny_8xb32-300e_coco.py',
+            'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+        ),
+        ('qq.py', 'qq.py: give a path, or the name mmdet::family/name.py'),
+    ],
+)
+def test_nearest_names_are_suggested(name, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        read_config(name)
+
+
+def test_config_whose_own_base_is_missing_is_not_said_to_be_missing(tmp_path):
+    file = tmp_path / 'own.py'
+    file.write_text("_base_ = './not_there.py'")
+
+    with pytest.raises(FileNotFoundError, match='not_there'):
+        read_config(str(file))
+
+
+def test_suggested_names_are_those_of_configs():
+    shipped = list_shipped()
+
+    assert len(shipped) > 500
+    assert read_config(shipped['retinanet_r18_fpn_1x_coco']).model
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'data = dict(samples_per_gpu=2)\nlr_config = dict(step=[8])',
+        "optimizer = dict(type='SGD')\nrunner = dict(max_epochs=12)",
+        'total_epochs = 12',
+    ],
+)
+def test_config_of_mmdetection_2_is_named(tmp_path, text):
+    file = tmp_path / 'old.py'
+    file.write_text(f"model = dict(type='RetinaNet')\n{text}")
+
+    with pytest.raises(DetectorError, match=r'of MMDetection 2.x: it sets \['):
+        read_config(str(file))

@@ -1,0 +1,204 @@
+"""Schedulers of another length, against those that MMEngine itself makes."""
+
+import mmdet.engine.schedulers  # noqa: F401 - registers them
+import pytest
+import torch
+from mmengine.registry import PARAM_SCHEDULERS
+
+from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.schedulers import (
+    Lengths,
+    scale_scheduler,
+)
+
+EPOCHS = 12
+FACTOR = 10
+IN_EPOCHS = Lengths(EPOCHS, True, EPOCHS * FACTOR)
+SCHEDULERS = [
+    dict(type='ConstantLR', factor=0.1, end=3),
+    dict(type='CosineAnnealingLR', T_max=12, eta_min=0.01),
+    dict(type='CosineAnnealingLR', T_max=8, eta_min_ratio=0.1, begin=4),
+    dict(type='CosineAnnealingMomentum', T_max=12, eta_min=0.5),
+    dict(
+        type='CosineRestartLR',
+        periods=[3, 4, 5],
+        restart_weights=[1, 0.5, 0.2],
+        eta_min=0,
+    ),
+    dict(
+        type='CosineRestartParamScheduler',
+        param_name='lr',
+        periods=[6, 6],
+        restart_weights=[1, 1],
+        eta_min=0.01,
+    ),
+    dict(type='ExponentialLR', gamma=0.8),
+    dict(type='ExponentialMomentum', gamma=0.8, begin=2, end=7),
+    dict(type='LinearLR', start_factor=1.0, end_factor=0.1, end=12),
+    dict(type='mmengine.LinearLR', start_factor=0.1, end=4),
+    dict(type='MultiStepLR', milestones=[8, 11]),
+    dict(type='OneCycleLR', eta_max=0.2, total_steps=12),
+    dict(type='PolyLR', power=0.9, eta_min=0.001, end=12),
+    dict(type='mmdet.QuadraticWarmupLR', end=5),
+    dict(type='StepLR', step_size=3),
+    dict(type='StepMomentum', step_size=1, gamma=0.9, begin=2, end=9),
+]
+
+
+def make_curve(scheduler, optimizer: torch.optim.SGD) -> list[float]:
+    """What a scheduler makes of the rate or the momentum, step by step."""
+    values = []
+    for _ in range(EPOCHS * FACTOR):
+        values.append(optimizer.param_groups[0][scheduler.param_name])
+        optimizer.step()
+        scheduler.step()
+    return values
+
+
+def make_optimizer() -> torch.optim.SGD:
+    return torch.optim.SGD(
+        [torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.9
+    )
+
+
+@pytest.mark.parametrize('config', SCHEDULERS, ids=lambda c: c['type'])
+@pytest.mark.parametrize('converts', [False, True])
+def test_curve_is_the_one_that_mmengine_makes_of_epochs(config, converts):
+    optimizer = make_optimizer()
+    kind = PARAM_SCHEDULERS.get(config['type'])
+    arguments = {k: v for k, v in config.items() if k != 'type'}
+    if config['type'].startswith('Exponential'):
+        # MMEngine would apply the factor of an epoch in each iteration.
+        arguments['gamma'] **= 1 / FACTOR
+    expected = make_curve(
+        kind.build_iter_from_epoch(
+            optimizer, **arguments, epoch_length=FACTOR
+        ),
+        optimizer,
+    )
+    given = dict(config, convert_to_iter_based=True) if converts else config
+
+    scaled = scale_scheduler(given, IN_EPOCHS)
+
+    optimizer = make_optimizer()
+    built = PARAM_SCHEDULERS.build(
+        scaled, default_args=dict(optimizer=optimizer)
+    )
+    assert make_curve(built, optimizer) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('config', SCHEDULERS, ids=lambda c: c['type'])
+@pytest.mark.parametrize('max_iters', [1, 2, 7, 37, 119])
+def test_any_length_runs_to_its_end(config, max_iters):
+    scaled = scale_scheduler(config, Lengths(EPOCHS, True, max_iters))
+
+    if scaled:
+        optimizer = make_optimizer()
+        scheduler = PARAM_SCHEDULERS.build(
+            scaled, default_args=dict(optimizer=optimizer)
+        )
+        for _ in range(max_iters):
+            optimizer.step()
+            scheduler.step()
+
+
+def test_schedulers_by_iterations_are_scaled_with_the_iterations():
+    lengths = Lengths(1000, False, 200)
+
+    scaled = scale_scheduler(
+        dict(type='StepLR', by_epoch=False, step_size=250), lengths
+    )
+    decay = scale_scheduler(
+        dict(
+            type='LinearLR',
+            by_epoch=False,
+            start_factor=1.0,
+            end_factor=0.0,
+            end=900,
+        ),
+        lengths,
+    )
+
+    assert scaled['milestones'] == [50, 100, 150]
+    assert decay['end'] == 180  # It falls, so it is no warm-up.
+
+
+def test_warm_up_that_was_long_stays_long():
+    warm_up = dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=500)
+
+    assert scale_scheduler(warm_up, Lengths(1000, False, 200))['end'] == 100
+    assert scale_scheduler(warm_up, Lengths(1000, False, 4000))['end'] == 500
+
+
+def test_warm_up_of_one_step_is_left_out():
+    # MMEngine would leave the rate at its first, low value.
+    warm_up = dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=500)
+
+    assert scale_scheduler(warm_up, Lengths(12, True, 10)) is None
+    assert scale_scheduler(warm_up, Lengths(12, True, 20))['end'] == 2
+
+
+def test_rates_follow_the_batch_size():
+    lengths = Lengths(12, True, 120, learning_rate=0.1, rate_factor=0.25)
+
+    cycle = scale_scheduler(
+        dict(type='OneCycleLR', eta_max=0.4, total_steps=12), lengths
+    )
+    poly = scale_scheduler(dict(type='PolyLR', eta_min=0.004, end=9), lengths)
+    each = scale_scheduler(
+        dict(type='OneCycleLR', eta_max=[0.4, 0.8], total_steps=12), lengths
+    )
+    cosine = scale_scheduler(
+        dict(type='CosineRestartLR', periods=[12], eta_min=0), lengths
+    )
+    momentum = scale_scheduler(
+        dict(type='PolyMomentum', eta_min=0.5, end=9), lengths
+    )
+
+    assert cycle['eta_max'] == pytest.approx(0.1)
+    assert poly['eta_min'] == pytest.approx(0.001)
+    assert each['eta_max'] == pytest.approx([0.1, 0.2])
+    assert cosine['eta_min_ratio'] == 0 and 'eta_min' not in cosine
+    assert momentum['eta_min'] == 0.5
+
+
+def test_setting_without_counts_needs_no_unit():
+    same = dict(type='ConstantLR', factor=1.0, by_epoch=False)
+
+    assert scale_scheduler(same, IN_EPOCHS) == same
+
+
+@pytest.mark.parametrize(
+    ('config', 'lengths', 'message'),
+    [
+        (dict(type='ReduceOnPlateauLR'), IN_EPOCHS, 'waits for validations'),
+        (dict(type='ReduceOnPlateauMomentum'), IN_EPOCHS, 'waits for valid'),
+        (dict(type='mine.WarmRestarts'), IN_EPOCHS, '^WarmRestarts cannot'),
+        (dict(type='MyLR'), IN_EPOCHS, 'MyLR cannot be fitted .* StepLR'),
+        (
+            dict(type='MultiStepLR', milestones=[8]),
+            Lengths(1000, False, 200),
+            'MultiStepLR counts epochs, but the training counts iterations',
+        ),
+        (
+            dict(type='CosineAnnealingLR', by_epoch=False, T_max=90_000),
+            IN_EPOCHS,
+            'counts iterations, but the training counts epochs',
+        ),
+        (
+            dict(type='ExponentialLR', by_epoch=False, gamma=0.99),
+            IN_EPOCHS,
+            'counts iterations, but',
+        ),
+        (
+            dict(type='LinearLR', by_epoch=False, begin=5, end=9),
+            IN_EPOCHS,
+            'counts iterations, but',
+        ),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_with_the_reason(
+    config, lengths, message
+):
+    with pytest.raises(DetectorError, match=message):
+        scale_scheduler(config, lengths)
