@@ -5,7 +5,13 @@ import re
 import shutil
 
 import pytest
-from builders import CLASSES, annotate, annotate_cfg
+from builders import (
+    CLASSES,
+    DrawnImages,
+    annotate,
+    annotate_cfg,
+    write_checkpoint,
+)
 from report_files import HOSTILE, write_metrics, write_scalars, write_selection
 
 from projects.data_distillation.report.page import (
@@ -43,9 +49,16 @@ def work_dir(cfg, tmp_path):
     return tmp_path / 'w'
 
 
-@pytest.fixture
-def report(cfg, work_dir) -> str:
+@pytest.fixture(scope='module')
+def report(tmp_path_factory) -> str:
     """The report of an experiment that has a teacher and a student."""
+    folder = tmp_path_factory.mktemp('reported')
+    work_dir = folder / 'w'
+    drawn = DrawnImages(folder / 'drawn')
+    teacher = write_checkpoint(folder / 'teacher.pth')
+    cfg = annotate_cfg(drawn, teacher, work_dir / 'annotate')
+    cfg.unlabeled_truth = str(drawn.folder / 'truth.json')
+    annotate(cfg)
     for n, model in enumerate(('teacher', 'student'), 3):
         write_metrics(
             work_dir / model,
