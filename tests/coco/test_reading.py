@@ -66,6 +66,7 @@ def test_only_utf8_is_read_as_by_pycocotools(tmp_path, encoding):
     with pytest.raises(CocoError, match='is not valid JSON in UTF-8') as error:
         read_coco(file, 'images')
     assert read_file(file).text == str(error.value)
+    assert read_file(file).is_fixable
     mended = read_file_to_mend(file, '')
     assert mended.content == IMAGES
 

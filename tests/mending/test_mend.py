@@ -14,6 +14,7 @@ from projects.data_distillation.coco.boxes import BoxFormat
 from projects.data_distillation.coco.checks import check_file
 from projects.data_distillation.coco.image_checks import find_problems
 from projects.data_distillation.coco.image_files import locate_images
+from projects.data_distillation.coco.schema import as_id
 from projects.data_distillation.coco.tables import CocoFile
 from projects.data_distillation.mending.mend import mend
 from projects.data_distillation.mending.values import bound_segmentation
@@ -104,7 +105,7 @@ def test_texts_are_not_mixed_up_with_numbers_nor_with_what_is_dropped():
     content['images'][1]['id'] = '1'  # Beside 1.
     content['images'][2]['id'] = 'third'
     for annotation, image_id in zip(
-        content['annotations'], [1, '1', 'third', 'fourth', 9, '4', 1.0]
+        content['annotations'], [1, '1', 'third', 'fourth', 5, '4', 1.0]
     ):
         annotation['image_id'] = image_id
     del content['annotations'][7:]
@@ -112,9 +113,9 @@ def test_texts_are_not_mixed_up_with_numbers_nor_with_what_is_dropped():
     result = mended(content)
 
     ids = [image['id'] for image in result['images']]
-    assert ids[0] == 1 and ids[3] == 4 and len({*ids, 9}) == 5
+    assert ids[0] == 1 and ids[3] == 4 and len({*ids, 5}) == 5
     found = [a['image_id'] for a in result['annotations']]
-    # 9 is no image and is dropped, 'fourth' stands for nothing.
+    # 5 is no image and is dropped, 'fourth' stands for nothing.
     assert found == [1, ids[1], ids[2], 'fourth', 4, 1]
 
 
@@ -290,6 +291,30 @@ def test_right_boxes_are_of_no_other_format():
     assert mended(right()) == right()
 
 
+def test_boxes_up_to_the_border_of_images_of_100_pixels_are_no_percent():
+    content = right()
+    for image in content['images']:
+        image |= dict(width=100, height=100)
+    for annotation in content['annotations']:
+        x, y, w, h = annotation['bbox']
+        annotation['bbox'] = [x / 1.6, y / 1.2, w / 1.6, h / 1.2]
+
+    assert mended(content) == content
+
+
+@pytest.mark.parametrize(
+    ('written', 'number'),
+    [
+        ('3', 3), (' -3 ', -3), (3.0, 3), ('3.0', 3), ('9' * 19, None),
+        ('9223372036854775807', 2**63 - 1), ('3.5', None), (3.5, None),
+        ('1_0', None), ('²', None), ('', None), (True, None), (None, None),
+        (float('nan'), None), (1e300, None),
+    ],
+)  # fmt: skip
+def test_integer_that_an_id_stands_for(written, number):
+    assert as_id(written) == number
+
+
 def test_much_is_not_dropped_unless_the_user_wants_it():
     content = right()
     for annotation in content['annotations'][:5]:
@@ -300,6 +325,10 @@ def test_much_is_not_dropped_unless_the_user_wants_it():
     assert len(mended(content, drop_many=True)['annotations']) == 27
     content['annotations'][0]['image_id'] = 1
     assert len(mended(content)['annotations']) == 28
+    large = right(num_boxes=13)
+    for annotation in large['annotations'][:5]:
+        annotation['image_id'] = 99
+    assert len(mended(large)['annotations']) == 4 * 13 - 5
 
 
 @pytest.mark.parametrize('size', [dict(width=120, height=160), {}])
@@ -324,7 +353,7 @@ def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
         annotation['segmentation'] = [[2, 2, 8, 2, 8, 8]]
 
     (line, *_) = map(str, find_problems([CocoFile.of('a', content)], [folder]))
-    assert '--unit resized scales them' in line
+    assert 'its boxes fit the size in the file: if the image was' in line
     assert mended(content, folder=folder) == content
     result = mended(content, folder=folder, are_resized=True)
 
