@@ -11,10 +11,16 @@ import torch
 from builders import ROOT, Call, annotate_cfg, write_checkpoint
 from torch import distributed
 
+from projects.data_distillation import mmdet_tools
 from projects.data_distillation.annotation.interruption import (
     AnnotationStopped,
 )
 from projects.data_distillation.inference.checkpoints import CheckpointError
+from projects.data_distillation.files.lock import (
+    LockedError,
+    locked,
+    name_locks,
+)
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     default_work_dir,
@@ -150,6 +156,31 @@ def test_other_launcher_is_refused_without_a_gpu():
         pytest.raises(ValueError, match="must be 'none', .* got 'mpi'"),
         cpu_processes('mpi'),
     ):
+        pass
+
+
+# --- the lock of whoever started it ------------------------------------------
+
+
+def test_tool_shares_the_lock_of_its_parent(monkeypatch, tmp_path):
+    found = []
+
+    def look(*_) -> None:
+        with pytest.raises(LockedError), locked(tmp_path):
+            pass
+        found.append(True)
+
+    with locked(tmp_path):
+        environment = name_locks()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(mmdet_tools, 'call_tool', look)
+    monkeypatch.setattr(sys, 'argv', ['train.py'])
+
+    run_mmdet_tool('train.py')
+
+    assert found
+    with locked(tmp_path):
         pass
 
 

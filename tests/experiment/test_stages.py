@@ -12,7 +12,11 @@ from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.fingerprint import write_settings
 from projects.data_distillation.experiment.gains import find_results_key
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.plan import Step, plan_tuning
+from projects.data_distillation.experiment.plan import (
+    Step,
+    plan_annotation,
+    plan_tuning,
+)
 from projects.data_distillation.experiment.stage_results import (
     join_reasons,
     require_checkpoint,
@@ -85,6 +89,24 @@ def test_labels_of_another_teacher_are_outdated_without_detections(
     ):
         annotation = stages.detection('annotate', folder, teacher)
         assert annotation.find_outdated() == expected
+
+
+def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
+    folder = tmp_path / 'annotate'
+    annotation = stages.detection('annotate', folder, checkpoint)
+    write_settings(folder, annotation.collect_settings())
+
+    def plan() -> str:
+        return plan_annotation(stages, 'annotate', folder, checkpoint).text
+
+    assert plan() == 'labels are selected again'
+    (folder / FINISHED).touch()
+    assert plan() == 'done'
+    # To save space.
+    shutil.rmtree(folder / 'detections')
+    assert plan() == 'done'
+    (folder / 'pseudo_labels.json').unlink()
+    assert plan() == '5 images'
 
 
 def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
