@@ -15,12 +15,12 @@ from projects.data_distillation import mmdet_tools
 from projects.data_distillation.annotation.interruption import (
     AnnotationStopped,
 )
-from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.files.lock import (
     LockedError,
     locked,
     name_locks,
 )
+from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     default_work_dir,

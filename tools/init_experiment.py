@@ -58,7 +58,24 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         required=True,
         metavar='IMAGES',
         help='the unlabeled images: a folder, a list of files (.txt), a COCO '
-        'file of image infos (.json), or a share of the labeled images (90%%)',
+        'file of image infos (.json), a share of the labeled images (90%%), '
+        'or "rest": all images in --labeled-images that no file lists',
+    )
+    add(
+        '--leave-out',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='ANN',
+        help='with "rest": COCO files of more images in --labeled-images that '
+        'must stay unseen, such as a test set',
+    )
+    add(
+        '--annotate-empty',
+        dest='annotates_empty',
+        action='store_true',
+        help='with "rest": labeled images without any object are not labeled '
+        'yet, so they are unlabeled ones too',
     )
     add(
         '--unlabeled-images',

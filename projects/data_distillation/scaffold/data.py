@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, list_images
-from ..coco.reading import CocoError, read_coco
+from ..coco.reading import CocoError, find_annotated, read_coco
 from ..coco.schema import find_name_error
-from ..coco.splits import split_coco
+from ..coco.splits import split_coco, take_images
 from ..convert.folders import read_lines
 from ..files.atomic import write_json
 from .plan import Data, Images
+from .rest import REST, find_empty, find_rest
 from .trained_images import TrainedImages
 
 
@@ -27,14 +28,20 @@ class Sources:
         val_images: The folder of these images.
         unlabeled: A folder of images, a list of image files (`.txt`, with one
             name on each line, absolute or relative to their folder), a COCO
-            file of which only `images` is read (`.json`), or a share of the
-            labeled images whose labels are taken off, such as `90%`.
+            file of which only `images` is read (`.json`), a share of the
+            labeled images whose labels are taken off, such as `90%`, or
+            `rest`, the images in the folder of the labeled ones that no file
+            lists.
         unlabeled_images: The folder of the images in a list or in a COCO
             file. If it is None, `read_image_list` finds that of a list, and
             that of a COCO file is the folder of the labeled images.
         unlabeled_truth: The COCO file of the true labels of exactly these
             images; None if they are unknown.
         seed: The seed of the choice of images that lose their labels.
+        left_out: COCO files of images in the folder of the labeled ones that
+            must stay unseen, for `rest`.
+        annotates_empty: Whether labeled images without any object are
+            unlabeled ones, for `rest`.
     """
 
     labeled: Path
@@ -45,6 +52,8 @@ class Sources:
     unlabeled_images: Path | None = None
     unlabeled_truth: Path | None = None
     seed: int = 0
+    left_out: Sequence[Path] = ()
+    annotates_empty: bool = False
 
     def gather(self, folder: Path, filters: Mapping | None = None) -> Data:
         """Read the files, and write COCO files for a list or a share.
@@ -69,6 +78,8 @@ class Sources:
         trained = TrainedImages.find(content, filters or {})
         if is_share(self.unlabeled):
             parts = self._split(trained, folder, filters or {})
+        elif self.unlabeled == REST:
+            parts = self._take_rest(content, folder, filters or {})
         else:
             parts = dict(
                 labeled=Images(
@@ -124,6 +135,38 @@ class Sources:
             notes=(*trained.notes, *splits.notes),
         )
 
+    def _take_rest(
+        self, content: dict, folder: Path, filters: Mapping
+    ) -> dict:
+        """Take the images that no file lists as unlabeled ones."""
+        images = self.labeled_images
+        known = [
+            (self.labeled, images),
+            (self.val, self.val_images),
+            *((file, images) for file in self.left_out),
+        ]
+        rest = find_rest(images, known)
+        names, notes, labeled_file = rest.names, rest.notes, str(self.labeled)
+        if self.annotates_empty and (empty := find_empty(content)):
+            names = sorted([*names, *empty])
+            content = take_images(content, find_annotated(content))
+            labeled_file = str(folder / 'labeled.json')
+            write_json(Path(labeled_file), content)
+            notes += (
+                f'{len(empty):,} labeled images without any object are '
+                'unlabeled ones too',
+            )
+        trained = TrainedImages.find(content, filters)
+        check_truth_if_any(self.unlabeled_truth, names)
+        return dict(
+            labeled=Images(labeled_file, add_slash(images), trained.count),
+            unlabeled=Images(
+                write_names(folder, names), add_slash(images), len(names)
+            ),
+            truth_file=self.unlabeled_truth and str(self.unlabeled_truth),
+            notes=(*trained.notes, *notes),
+        )
+
     def _check_options(self) -> None:
         """Check that every given option would be used.
 
@@ -131,6 +174,11 @@ class Sources:
             ValueError: If an option would not be used.
         """
         given = self.unlabeled
+        if given != REST and (self.left_out or self.annotates_empty):
+            raise ValueError(
+                '--leave-out and --annotate-empty go only with --unlabeled '
+                f'{REST}, got --unlabeled {given}'
+            )
         if is_share(given) and self.unlabeled_truth:
             raise ValueError(
                 f'--unlabeled {given}: the true labels are those of the '
@@ -157,15 +205,12 @@ class Sources:
             names, images_folder = read_image_list(
                 source, self.unlabeled_images
             )
-            file = folder / 'unlabeled.json'
-            infos = [dict(id=i, file_name=n) for i, n in enumerate(names, 1)]
-            write_json(file, dict(images=infos))
+            file = write_names(folder, names)
         else:
             file, images_folder = '', source
             names = [image['file_name'] for image in list_images(source)]
         check_any_is_there(names, images_folder)
-        if self.unlabeled_truth:
-            check_truth(self.unlabeled_truth, names)
+        check_truth_if_any(self.unlabeled_truth, names)
         return Images(str(file), add_slash(images_folder), len(names))
 
 
@@ -261,11 +306,19 @@ def check_any_is_there(names: Sequence[str], folder: Path) -> None:
         )
 
 
-def check_truth(file: Path, names: Sequence[str]) -> None:
+def write_names(folder: Path, names: Sequence[str]) -> str:
+    """Write a COCO file of unlabeled images, and return its path."""
+    file = folder / 'unlabeled.json'
+    infos = [dict(id=i, file_name=n) for i, n in enumerate(names, 1)]
+    write_json(file, dict(images=infos))
+    return str(file)
+
+
+def check_truth_if_any(file: Path | None, names: Sequence[str]) -> None:
     """Check that the true labels are those of exactly the unlabeled images.
 
     Args:
-        file: The COCO file with the true labels.
+        file: The COCO file with the true labels; None if they are unknown.
         names: The file names of the unlabeled images.
 
     Raises:
@@ -273,6 +326,8 @@ def check_truth(file: Path, names: Sequence[str]) -> None:
         CocoError: If the file cannot be used, lacks an image, or has other
             images.
     """
+    if file is None:
+        return
     content = read_coco(file, 'images', 'annotations', 'categories')
     true_names = {image['file_name'] for image in content['images']}
     missing, more = set(names) - true_names, true_names - set(names)

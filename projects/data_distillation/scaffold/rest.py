@@ -1,0 +1,92 @@
+"""Finds the images of a folder that nobody has labeled."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..annotation.dataset import list_images
+from ..coco.reading import find_annotated, read_coco
+from ..files.copies import find_copies
+
+# The value of `--unlabeled` for the images that no file lists.
+REST = 'rest'
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The images of a folder that no COCO file lists.
+
+    Args:
+        names: Their file names, relative to the folder, sorted.
+        notes: Lines for the user about the images that are left out.
+    """
+
+    names: list[str]
+    notes: tuple[str, ...]
+
+
+def find_rest(folder: Path, known: Sequence[tuple[Path, Path]]) -> Rest:
+    """Find the images of a folder that no COCO file lists.
+
+    Copies of the listed images, under whatever name, are left out too.
+
+    Args:
+        folder: The folder, which is searched at any depth.
+        known: COCO files of images, each with the folder of its images.
+
+    Returns:
+        The other images.
+
+    Raises:
+        FileNotFoundError: If a file or the folder does not exist.
+        CocoError: If a file cannot be used.
+        ValueError: If no image is left.
+    """
+    listed = [
+        str(images / image['file_name'])
+        for file, images in known
+        for image in read_coco(file, 'images')['images']
+    ]
+    paths = {
+        image['file_name']: str(folder / image['file_name'])
+        for image in list_images(folder)
+    }
+    real = set(map(os.path.realpath, listed))
+    unlisted = {
+        name: path
+        for name, path in paths.items()
+        if os.path.realpath(path) not in real
+    }
+    copies = find_copies(unlisted.values(), listed)
+    names = [name for name, path in unlisted.items() if path not in copies]
+    if not names:
+        raise ValueError(
+            f'--unlabeled {REST}: no image is left, because all '
+            f'{len(paths):,} in {folder} are labeled or held out'
+        )
+    notes = [
+        f'{len(names):,} of the {len(paths):,} images in {folder} are in no '
+        'file: they are the unlabeled ones'
+    ]
+    if copies:
+        first, original = next(iter(copies.items()))
+        notes.append(
+            f'{len(copies):,} more are left out, because they are copies of '
+            f'listed images, for example {first} of {original}'
+        )
+    return Rest(names, tuple(notes))
+
+
+def find_empty(content: dict) -> list[str]:
+    """Return the file names of the labeled images without any object.
+
+    Args:
+        content: The content of the labeled file.
+    """
+    annotated = set(find_annotated(content))
+    return [
+        image['file_name']
+        for image in content['images']
+        if image['id'] not in annotated
+    ]
