@@ -18,11 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.coco.reading import read_splittable
+from projects.data_distillation.coco.reading import (
+    find_annotated,
+    read_splittable,
+)
 from projects.data_distillation.coco.splits import (
     list_annotated,
     percent_of,
     split_coco,
+    take_images,
     take_parts,
 )
 from projects.data_distillation.command_line import make_parser
@@ -95,6 +99,12 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         help='the random seed of the choice (default: 0)',
     )
     add(
+        '--skip-empty',
+        action='store_true',
+        help='leave out images without any object, for example because '
+        'nobody has annotated them yet: they are in no part',
+    )
+    add(
         '--keep-classes',
         action='store_true',
         help='swap images until the labeled images of each split have an '
@@ -129,6 +139,30 @@ def list_amounts(args: argparse.Namespace, num_images: int) -> dict[str, int]:
     }
 
 
+def choose_images(coco: dict, skip_empty: bool) -> tuple[dict, list[str]]:
+    """Leave out images without any object, or say that they are there.
+
+    Args:
+        coco: The content of the file.
+        skip_empty: Whether to leave them out.
+
+    Returns:
+        The content to split, and the notes for the user.
+    """
+    num_images = len(coco['images'])
+    annotated = take_images(coco, find_annotated(coco))
+    num_empty = num_images - len(annotated['images'])
+    if not num_empty:
+        return coco, []
+    found = f'{num_empty} of the {num_images} images have no object: '
+    if skip_empty:
+        return annotated, [f'{found}left out']
+    return coco, [
+        f'{found}they are drawn like the others. If nobody has annotated them '
+        'yet, leave them out with --skip-empty'
+    ]
+
+
 def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
     """Split the file without writing anything.
 
@@ -144,11 +178,11 @@ def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
         parts = take_parts(coco, list_annotated(coco))
         folder = args.out or args.ann_file.parent
         return {folder / f'{p}.json': c for p, c in parts.items()}, []
+    coco, notes = choose_images(coco, args.skip_empty)
     amounts = list_amounts(args, len(coco['images']))
     is_one = len(amounts) * args.folds == 1
     folder = args.out or args.ann_file.parent
     contents: dict[Path, dict] = {}
-    notes: list[str] = []
     for amount, count in amounts.items():
         splits = split_coco(
             coco, count, args.seed, args.folds, args.keep_classes

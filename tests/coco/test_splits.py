@@ -3,6 +3,7 @@
 import itertools
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from builders import CATEGORIES
@@ -361,6 +362,20 @@ def call(tmp_path, call_tool):
         return files, done.stdout, error
 
     return run
+
+
+def test_images_without_an_object_are_said_or_left_out(call, tmp_path):
+    file = tmp_path / 'annotations' / 'mine.json'
+    write_json(file, coco_of(['rg'] * 8, num_images=12))
+
+    files, out, _ = call('--percent', 50, '--skip-empty')
+    sizes = {Path(name).stem: len(f['images']) for name, f in files.items()}
+    _, said, _ = call('--percent', 50, '--out', tmp_path / 'all')
+
+    assert out.startswith('4 of the 12 images have no object: left out')
+    assert sizes == dict(labeled=4, unlabeled=4, unlabeled_truth=4)
+    assert 'they are drawn like the others' in said
+    assert 'labeled.json: 6 images' in said
 
 
 def test_percentages_and_folds_get_a_folder_each(call, tmp_path):

@@ -433,3 +433,33 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
     load = cfgs['annotate'].test_dataloader.dataset.pipeline[0]
     assert load.to_float32 is False
+
+
+def test_views_that_a_pipeline_makes_are_padded_in_their_own_size(written):
+    cfgs = written(
+        NORMALIZED
+        + """
+test_pipeline.insert(3, dict(type='Pad', size=(900, 900), pad_val=7))
+"""
+    )
+
+    *_, views = cfgs['annotate'].test_dataloader.dataset.pipeline
+    (pad,) = views.transforms[3]
+    assert pad == dict(type='Pad', size_divisor=128, pad_val=dict(img=7))
+
+
+def test_stages_inherit_from_a_config_with_read_base(own, tmp_path):
+    config = own('').cfg
+    text = config.pretty_text.replace('_delete_', 'x')
+    lazy = tmp_path / 'lazy.py'
+    lazy.write_text(f'from mmengine.config import read_base\n{text}')
+    images = Images('labeled.json', 'images/', 10)
+    data = Data(CLASSES, images, images, images)
+
+    NewExperiment('new', DetectorConfig.read(str(lazy)), data, PLAN).write(
+        tmp_path / 'new'
+    )
+
+    teacher = Config.fromfile(tmp_path / 'new/teacher.py')
+    assert teacher.model.bbox_head.num_classes == len(CLASSES)
+    assert teacher.model.backbone == config.model.backbone

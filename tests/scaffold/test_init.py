@@ -529,6 +529,22 @@ def test_unlabeled_images_may_be_a_share_of_the_labeled(
     assert truth['categories'] == drawn.labeled['categories']
 
 
+def test_share_is_one_of_the_images_with_an_object(sources, drawn, tmp_path):
+    images = drawn.labeled['images']
+    empty = [dict(images[0], id=90 + i, file_name=f'{i}.p') for i in range(4)]
+    content = dict(drawn.labeled, images=[*images, *empty])
+    changed = dict(
+        sources, labeled=drawn.write('half.json', content), unlabeled='50%'
+    )
+
+    data = Sources(**changed).gather(tmp_path, dict(filter_empty_gt=True))
+    all_of_them = Sources(**changed).gather(tmp_path, {})
+
+    assert (data.labeled.count, data.unlabeled.count) == (1, 1)
+    assert data.notes[0].startswith('4 of the 6 labeled images have no object')
+    assert (all_of_them.labeled.count, all_of_them.unlabeled.count) == (3, 3)
+
+
 def test_list_may_be_of_windows_and_of_absolute_names(
     sources, drawn, tmp_path
 ):
@@ -616,6 +632,33 @@ def test_classes_in_another_order_are_found_at_once(
         init_experiment(
             tmp_path / 'out', RETINANET, Sources(**sources), options
         )
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (
+            'model = dict(bbox_head=dict(loss_cls=dict('
+            'class_weight=[1.0] * 80)))',
+            'has 80 weights',
+        ),
+        ("custom_hooks = [dict(type='A', monitor='loss')]", "watches 'loss'"),
+        ("param_scheduler = [dict(type='ReduceOnPlateauLR')]", 'waits for'),
+    ],
+)
+def test_detector_that_does_not_fit_is_refused_at_once(
+    sources, tmp_path, text, message
+):
+    own_detector(tmp_path, text)
+
+    with pytest.raises(DetectorError, match=message):
+        init_experiment(
+            tmp_path / 'out',
+            str(tmp_path / 'own_detector.py'),
+            Sources(**sources),
+            ExperimentOptions(**FULL),
+        )
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(
@@ -947,6 +990,7 @@ def test_tool_says_what_it_chose(done):
 
     assert text.startswith('detector ')
     assert '2 labeled, 5 unlabeled, 2 to validate' in text
+    assert '\nchanged     batch_sampler AspectRatioBatchSampler: none' in text
     assert '1333 x 800 at test time, views 1 to 1.5 times' in text
 
 

@@ -332,7 +332,10 @@ def test_images_of_other_files_are_counted_too(tmp_path):
 def test_labeled_images_without_an_object_need_not_count(tmp_path):
     # One of the two images of each file has an object.
     file = write_coco(tmp_path / 'a.json', [(1, 7, [0, 0, 9, 9])])
-    labeled = LabeledCounts.of(json.loads(file.read_text()))
+    content = json.loads(file.read_text())
+    stray = dict(content['annotations'][0], image_id=99)
+    content['annotations'].append(stray)
+    labeled = LabeledCounts.of(content)
 
     annotated = SelectionRules(counts_empty=False).count(labeled)
     with_others = SelectionRules(
@@ -342,6 +345,7 @@ def test_labeled_images_without_an_object_need_not_count(tmp_path):
     assert SelectionRules().count(labeled).num_images == 2
     assert annotated.num_images == 1
     assert with_others.num_images == 1 + 2
+    assert (labeled + labeled).num_empty == 2
 
 
 def test_counted_file_of_other_classes_is_found_before(tmp_path):
