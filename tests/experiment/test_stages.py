@@ -330,3 +330,26 @@ def test_images_that_are_labeled_too_are_not_used(
 )
 def test_evaluation_writes_the_detections_if_it_can(evaluator, key):
     assert find_results_key(Config(dict(test_evaluator=evaluator))) == key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('is_changed', [True, False])
+def test_labels_that_somebody_has_chosen_are_kept(
+    tunable, checkpoint, tmp_path, said, is_changed
+):
+    folder = tmp_path / 'work/annotate'
+    labels = tunable.annotate(folder, checkpoint)
+    if is_changed:
+        labels.write_text(labels.read_text() + ' ')
+    chosen = labels.read_bytes()
+
+    # As they are used as long as nothing else has changed.
+    tunable.annotate(folder, checkpoint)
+    assert labels.read_bytes() == chosen
+
+    few = tunable.with_few_images(3)
+    few.annotate(folder, checkpoint)
+    assert labels.read_bytes() != chosen
+    kept = list((tmp_path / 'work/replaced').rglob('pseudo_labels.json'))
+    assert [file.read_bytes() for file in kept] == [chosen] * is_changed
+    assert ('is not what the stage wrote last' in said.text) == is_changed

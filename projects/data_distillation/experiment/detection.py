@@ -8,6 +8,7 @@ from pathlib import Path
 from ..annotation.provenance import make_provenance
 from ..detections.provenance import find_differing_keys
 from ..detections.store import DetectionStore
+from ..files.atomic import write_json
 from ..files.digest import sha256_of
 from ..processes.log import say
 from ..processes.process import StageError, run_stage
@@ -24,9 +25,22 @@ from .fingerprint import (
 )
 from .launcher import Launcher
 from .names import PSEUDO_LABELS
-from .stage_results import join_reasons, make_flags, replace_results
+from .stage_results import (
+    join_reasons,
+    make_flags,
+    replace_file,
+    replace_results,
+)
 
 TEACHER = 'checkpoint_sha256'
+
+
+def read_json(file: Path) -> object:
+    """Return the content of a JSON file; None if it cannot be read."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class Detection:
         if reasons:
             why = join_reasons(reasons)
             say(f'{self.stage}: runs again with its detections, since {why}')
+        self._keep_changed_outcome()
         (self.folder / FINISHED).unlink(missing_ok=True)
         write_settings(self.folder, self.collect_settings())
         flags = make_flags(values, self.experiment.options_for(self.stage))
@@ -78,7 +93,7 @@ class Detection:
         counter = Counter(StoredImages(self.folder / 'detections'), total)
         run_stage(self.stage, command, self.folder, counter)
         self._require_outcome()
-        (self.folder / FINISHED).touch()
+        write_json(self.folder / FINISHED, self._describe_outcome())
 
     def is_done(self) -> bool:
         """Return whether nothing is left to do; nothing is changed."""
@@ -99,6 +114,24 @@ class Detection:
                 f'{self.stage} ended without writing '
                 f'{self.folder}/{self.outcome}: run the same command again'
             )
+
+    def _describe_outcome(self) -> dict:
+        """Return what tells whether the outcome is what the stage wrote."""
+        if not self.outcome:
+            return {}
+        return dict(outcome_sha256=sha256_of(self.folder / self.outcome))
+
+    def _keep_changed_outcome(self) -> None:
+        """Move an outcome away that a person has put there or changed."""
+        if not (self.outcome and self._has_outcome()):
+            return
+        if read_json(self.folder / FINISHED) == self._describe_outcome():
+            return
+        place = replace_file(self.folder / self.outcome)
+        say(
+            f'{self.stage}: {self.outcome} is not what the stage wrote last; '
+            f'it is kept as {place}'
+        )
 
     def find_outdated(self) -> list[str]:
         """Return why nothing in the folder can be used; none if it can be.
