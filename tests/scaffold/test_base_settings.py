@@ -452,7 +452,7 @@ def test_stages_inherit_from_a_config_with_read_base(own, tmp_path):
     config = own('').cfg
     text = config.pretty_text.replace('_delete_', 'x')
     lazy = tmp_path / 'lazy.py'
-    lazy.write_text(f'from mmengine.config import read_base\n{text}')
+    lazy.write_text(f'from torch.optim import SGD\n{text}')
     images = Images('labeled.json', 'images/', 10)
     data = Data(CLASSES, images, images, images)
 
