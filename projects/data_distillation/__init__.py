@@ -41,7 +41,7 @@ from .training.resume import ResumeHook
 from .training.strong_augmentation import StrongAugmentation
 from .training.val_loop import ValOnTestLoop
 from .tuning.tune_hook import TuneHook
-from .views import colors  # noqa: F401 - registers them
+from .views import colors, windows  # noqa: F401 - registers them
 from .views.transforms import VIEW_TRANSFORMS, ViewTransform
 from .views.view import View
 

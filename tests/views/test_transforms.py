@@ -7,13 +7,14 @@ import torch
 from mmcv.image import imrescale
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
+from projects.data_distillation.views.masks import cut_masks
 from projects.data_distillation.views.transforms import (
-    Crop,
     Flip,
     Resize,
     Rotate,
-    Tile,
+    ViewTransform,
 )
+from projects.data_distillation.views.windows import Crop, Tile
 
 TRANSFORMS = sorted(VIEW_TRANSFORMS.module_dict)
 # Other arguments than the default, where a transform has kinds.
@@ -52,6 +53,30 @@ def seen_bbox(image):
     return torch.stack(corners)[None].float()
 
 
+def seen_mask(image):
+    """The bright pixels, as a detector would segment them."""
+    return cut_masks((image[0] > 127)[None])[0]
+
+
+def whole(mask, size_hw):
+    """A mask on the whole of its image, which must hold it."""
+    full = torch.zeros(size_hw)
+    height, width = mask.size_hw
+    rows = slice(mask.top, mask.top + height)
+    columns = slice(mask.left, mask.left + width)
+    assert full[rows, columns].shape == mask.size_hw
+    full[rows, columns] = mask.probabilities()
+    return full
+
+
+def mask_of(bbox_xyxy, size_hw):
+    return drawn(size_hw, bbox_xyxy)[0] / 255
+
+
+def mask_iou(one, other):
+    return torch.minimum(one, other).sum() / torch.maximum(one, other).sum()
+
+
 def random_bbox(size_hw, rng):
     height, width = size_hw
     left, top = rng.randrange(width - 8), rng.randrange(height - 8)
@@ -80,6 +105,11 @@ def test_inverse_finds_the_drawn_box_again(transform, size_hw):
             num_seen += 1
             # Interpolation moves a border by less than a pixel of either.
             assert (back - torch.tensor(bbox)).abs().max() < 1.6
+            mask = view.invert_mask(seen_mask(image), size_hw)
+            is_there = whole(mask, size_hw) >= 0.5
+            (of_mask,) = seen_bbox(255 * is_there[None])
+            assert (of_mask - torch.tensor(bbox)).abs().max() < 1.6
+            assert mask_iou(is_there, mask_of(bbox, size_hw)) > 0.6
     assert num_seen >= 3
 
 
@@ -96,11 +126,28 @@ def test_no_view_has_a_side_without_pixels(transform, size_hw):
     assert tuple(pixels.shape[-2:]) == view.size_hw(size_hw)
     bboxes, _ = view.invert(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), size_hw)
     assert bboxes.isfinite().all()
+    mask = view.invert_mask(seen_mask(pixels), size_hw)
+    assert whole(mask, size_hw).isfinite().all()
 
 
 @pytest.mark.parametrize('transform', TRANSFORMS)
 def test_every_transform_says_what_it_does(transform):
     assert VIEW_TRANSFORMS.get(transform).__doc__
+    assert VIEW_TRANSFORMS.build(
+        next(one for one in DEFAULTS if one['type'] == transform)
+    ).inverts_masks
+
+
+@pytest.mark.parametrize('method', ['invert', 'size_hw'])
+def test_transform_that_leaves_masks_in_the_view_says_so(method):
+    def move(self, *args):
+        raise NotImplementedError
+
+    mover = type('Mover', (ViewTransform,), {method: move})
+    both = type('Both', (mover,), dict(invert_mask=move))
+
+    assert not mover().inverts_masks
+    assert both().inverts_masks and ViewTransform().inverts_masks
 
 
 @pytest.mark.parametrize('seed', range(20))
@@ -120,13 +167,18 @@ def test_any_chain_is_inverted(seed):
     num_seen = 0
     for _ in range(150):
         bbox = random_bbox(size_hw, rng)
-        seen = seen_bbox(view.apply(drawn(size_hw, bbox), {}))
+        image = drawn(size_hw, bbox)
+        image[:, bbox[1], bbox[0]] = 0  # the same box, but not from all sides
+        pixels = view.apply(image, {})
+        seen = seen_bbox(pixels)
         if seen is None:
             continue
         (back,), (is_whole,) = view.invert(seen, size_hw)
         if is_whole:
             num_seen += 1
             assert back.tolist() == bbox
+            mask = view.invert_mask(seen_mask(pixels), size_hw)
+            assert torch.equal(whole(mask, size_hw), image[0] / 255)
     assert num_seen
 
 

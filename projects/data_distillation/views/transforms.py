@@ -1,9 +1,10 @@
-"""View transforms that move pixels, and the way back for boxes.
+"""View transforms that move pixels, and the way back for boxes and masks.
 
 A view is a chain of transforms, such as `[dict(type='Resize', scale=(1333,
 800)), dict(type='Flip')]` in the config. A new kind of transform is a
 registered class with a method `apply`. If the transform moves pixels, the
-class also has its inverse `invert`, and if it changes the size, `size_hw`.
+class also has the inverses `invert` for boxes and `invert_mask` for masks, and
+if it changes the size, `size_hw`.
 """
 
 from collections.abc import Hashable
@@ -16,6 +17,7 @@ from mmengine.registry import Registry
 from torch import Tensor
 from torch.nn import functional
 
+from .masks import MaskPatch, resize_mask
 from .resizing import resize
 
 VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
@@ -23,14 +25,6 @@ VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
 
 # The dimensions of an image that each direction flips.
 FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-1, -2)}
-
-
-# If a box ends this close to an inner edge of a crop, its object counts as
-# cut: detectors end the boxes of cut objects at the edge. The distance is a
-# fraction of the crop's side.
-EDGE = 0.01
-
-
 Size = tuple[int, int]
 
 
@@ -77,6 +71,31 @@ class ViewTransform:
             Shape (n, 4), pixels of the image before this step, in order.
         """
         return bboxes_xyxy
+
+    def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
+        """Take a mask back to the image before this step.
+
+        Args:
+            mask: The mask in the transformed image.
+            size_hw: The size of the image before this step.
+
+        Returns:
+            The mask in the image before this step.
+        """
+        return mask
+
+    @property
+    def inverts_masks(self) -> bool:
+        """Whether masks can be taken back.
+
+        A class that moves boxes or changes the size needs an `invert_mask`
+        too: masks would stay where they are in the view.
+        """
+        one, base = type(self), ViewTransform
+        moves = (
+            one.invert is not base.invert or one.size_hw is not base.size_hw
+        )
+        return not moves or one.invert_mask is not base.invert_mask
 
     def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Find the boxes of objects that this step has not cut.
@@ -145,6 +164,13 @@ class Resize(ViewTransform):
         scale = [width / size_hw[1], height / size_hw[0]] * 2
         return bboxes_xyxy / bboxes_xyxy.new_tensor(scale)
 
+    def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
+        """Resize a mask back to the size before this step."""
+        new_hw = self.size_hw(size_hw)
+        return (
+            mask if new_hw == size_hw else resize_mask(mask, new_hw, size_hw)
+        )
+
     def key(self, size_hw: Size) -> Hashable:
         """Return the new size, which two scales may share."""
         return Resize, self.size_hw(size_hw)
@@ -182,6 +208,10 @@ class Flip(ViewTransform):
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Flip boxes back."""
         return bbox_flip(bboxes_xyxy, size_hw, direction=self.direction)
+
+    def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
+        """Flip a mask back."""
+        return flip_mask(mask, size_hw, self.direction)
 
 
 @VIEW_TRANSFORMS.register_module()
@@ -223,138 +253,17 @@ class Rotate(ViewTransform):
             )
         return bboxes_xyxy
 
-
-class Window(ViewTransform):
-    """Cuts a window out of an image; subclasses say which window.
-
-    An inner edge of the window is one that is not an edge of the image. A box
-    that ends at an inner edge (see `EDGE`) is dropped, because its object may
-    have been cut. Another view must show the whole object: an overlapping tile
-    or the full image.
-    """
-
-    def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window as fractions of the image's width and height."""
-        raise NotImplementedError
-
-    def window_xyxy(self, size_hw: Size) -> tuple[int, int, int, int]:
-        """Return the window in pixels; each side has at least one pixel."""
-        height, width = size_hw
-        left, top, right, bottom = self.parts_xyxy()
-        x1 = min(round(left * width), width - 1)
-        y1 = min(round(top * height), height - 1)
-        x2 = max(round(right * width), x1 + 1)
-        y2 = max(round(bottom * height), y1 + 1)
-        return x1, y1, x2, y2
-
-    def size_hw(self, size_hw: Size) -> Size:
-        """Return the size of the window."""
-        x1, y1, x2, y2 = self.window_xyxy(size_hw)
-        return y2 - y1, x2 - x1
-
-    def apply(self, image: Tensor) -> Tensor:
-        """Cut the window out; the result shares the memory of the image."""
-        x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
-        return image[:, y1:y2, x1:x2]
-
-    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Move boxes back by the corner of the window."""
-        x1, y1, _, _ = self.window_xyxy(size_hw)
-        return bboxes_xyxy + bboxes_xyxy.new_tensor([x1, y1, x1, y1])
-
-    def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Find the boxes that end at no inner edge."""
-        x1, y1, x2, y2 = self.window_xyxy(size_hw)
-        height, width = y2 - y1, x2 - x1
-        slack_x, slack_y = EDGE * width, EDGE * height
-        left, top, right, bottom = bboxes_xyxy.unbind(-1)
-        is_cut = (left < slack_x) & (x1 > 0)
-        is_cut |= (top < slack_y) & (y1 > 0)
-        is_cut |= (right > width - slack_x) & (x2 < size_hw[1])
-        is_cut |= (bottom > height - slack_y) & (y2 < size_hw[0])
-        return ~is_cut
-
-
-@VIEW_TRANSFORMS.register_module()
-@dataclass(frozen=True)
-class Crop(Window):
-    """Cuts any window out of an image.
-
-    Args:
-        left: The left edge of the window, as a fraction of the image's width.
-        top: The top edge, as a fraction of the image's height.
-        right: The right edge, as a fraction of the image's width.
-        bottom: The bottom edge, as a fraction of the image's height.
-
-    Raises:
-        ValueError: If the window is empty or not inside the image.
-    """
-
-    left: float = 0.0
-    top: float = 0.0
-    right: float = 1.0
-    bottom: float = 1.0
-
-    def __post_init__(self) -> None:
-        x_is_inside = 0 <= self.left < self.right <= 1
-        if not (x_is_inside and 0 <= self.top < self.bottom <= 1):
-            raise ValueError(
-                'Crop needs 0 <= left < right <= 1 and 0 <= top < bottom <= '
-                f'1, as fractions of the image, got {self}'
+    def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
+        """Turn a mask back, by a quarter turn at a time."""
+        turns = self.degrees // 90
+        for turn in reversed(range(turns)):
+            width = size_hw[1 - turn % 2]  # before this quarter turn
+            mask = MaskPatch(
+                mask.values.rot90(-1),
+                left=width - mask.top - mask.size_hw[0],
+                top=mask.left,
             )
-
-    def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window as fractions of the image's width and height."""
-        return self.left, self.top, self.right, self.bottom
-
-
-@VIEW_TRANSFORMS.register_module()
-@dataclass(frozen=True)
-class Tile(Window):
-    """Cuts one tile of a grid out of an image.
-
-    Followed by a `Resize`, it magnifies small objects. Each tile of a grid is
-    a view of its own. Add views of the full image for objects that are larger
-    than the overlap.
-
-    Args:
-        rows: The number of tiles above each other.
-        columns: The number of tiles side by side.
-        row: The row of the tile, starting with 0 at the top.
-        column: The column of the tile, starting with 0 at the left.
-        overlap: The part that two neighbors share, as a fraction of a tile's
-            side, in [0, 1).
-
-    Raises:
-        ValueError: If there is no such tile, or the overlap is out of range.
-    """
-
-    rows: int = 2
-    columns: int = 2
-    row: int = 0
-    column: int = 0
-    overlap: float = 0.25
-
-    def __post_init__(self) -> None:
-        is_there = (
-            0 <= self.row < self.rows and 0 <= self.column < self.columns
-        )
-        if not (is_there and 0 <= self.overlap < 1):
-            raise ValueError(
-                'Tile needs 0 <= row < rows, 0 <= column < columns and 0 <= '
-                f'overlap < 1, got {self}'
-            )
-
-    def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window as fractions of the image's width and height."""
-        left, right = self._span(self.column, self.columns)
-        top, bottom = self._span(self.row, self.rows)
-        return left, top, right, bottom
-
-    def _span(self, index: int, count: int) -> tuple[float, float]:
-        side = 1 / (count - (count - 1) * self.overlap)
-        start = index * side * (1 - self.overlap)
-        return start, min(start + side, 1.0)
+        return mask
 
 
 @VIEW_TRANSFORMS.register_module()
@@ -396,3 +305,26 @@ class Pad(ViewTransform):
         new_height, new_width = self.size_hw((height, width))
         padding = (0, new_width - width, 0, new_height - height)
         return functional.pad(image, padding, value=self.value)
+
+    def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
+        """Cut off what lies in the padding."""
+        return mask.cut(size_hw)
+
+
+def flip_mask(mask: MaskPatch, size_hw: Size, direction: str) -> MaskPatch:
+    """Mirror an image with a mask.
+
+    Args:
+        mask: The mask.
+        size_hw: The size of its image.
+        direction: A key of `FLIPS`.
+
+    Returns:
+        The mask in the mirrored image.
+    """
+    axes, (height, width) = FLIPS[direction], mask.size_hw
+    return MaskPatch(
+        mask.values.flip(axes),
+        left=size_hw[1] - mask.left - width if -1 in axes else mask.left,
+        top=size_hw[0] - mask.top - height if -2 in axes else mask.top,
+    )

@@ -1,10 +1,11 @@
-"""View: a chain of transforms of an image, and the way back for its boxes."""
+"""View: a chain of transforms of an image, and the way back."""
 
 from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
+from .masks import MaskPatch
 from .transforms import VIEW_TRANSFORMS, Size, ViewTransform, size_hw_of
 
 
@@ -88,6 +89,20 @@ class View:
             is_whole &= transform.is_whole(bboxes_xyxy, size_hw)
             bboxes_xyxy = transform.invert(bboxes_xyxy, size_hw)
         return bboxes_xyxy, is_whole
+
+    def invert_mask(self, mask: MaskPatch, original_hw: Size) -> MaskPatch:
+        """Take a mask back to the original image.
+
+        Args:
+            mask: The mask in the view.
+            original_hw: The height and width of the original image, in pixels.
+
+        Returns:
+            The mask in the original image. What a crop has cut off is not set.
+        """
+        for transform, size_hw in reversed(self._steps(original_hw)):
+            mask = transform.invert_mask(mask, size_hw)
+        return mask
 
     def _steps(self, original_hw: Size) -> list[tuple[ViewTransform, Size]]:
         """Return each transform with the size of the image before it."""

@@ -1,0 +1,194 @@
+"""Masks of objects, each cut to its own rectangle of the image.
+
+A hundred masks of an image of 1333x800 pixels are 107 MB; cut to objects of
+200x200 pixels, they are 4 MB. Everything that views do with masks is therefore
+done with the rectangles.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+# The number of full-size masks that are looked at together.
+MASKS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class MaskPatch:
+    """The mask of an object: a rectangle, outside of which nothing is set.
+
+    Args:
+        values: Shape (h, w): bool, or uint8 with 255 for a probability of 1,
+            or float32 from 0 to 1.
+        left: The column of the image where the rectangle starts.
+        top: The row of the image where it starts.
+    """
+
+    values: Tensor
+    left: int
+    top: int
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """The height and width of the rectangle."""
+        height, width = self.values.shape
+        return height, width
+
+    def probabilities(self) -> Tensor:
+        """Return the values as float32 from 0 to 1, shape (h, w)."""
+        values = self.values.float()
+        return values / 255 if self.values.dtype == torch.uint8 else values
+
+    def cut(self, size_hw: tuple[int, int]) -> 'MaskPatch':
+        """Return the part that lies in an image of some size.
+
+        Args:
+            size_hw: The height and width of the image, whose corner is that
+                of the patch's own image.
+        """
+        height, width = size_hw
+        rows, columns = max(height - self.top, 0), max(width - self.left, 0)
+        return replace(self, values=self.values[:rows, :columns])
+
+
+def find_extents(masks: Tensor) -> Tensor:
+    """Find the smallest rectangle around each mask.
+
+    Args:
+        masks: Shape (n, h, w), of any type; what is not 0 is set.
+
+    Returns:
+        Shape (n, 4), int64, on the device of the masks: left, top, right and
+        bottom in pixels, each right and bottom one past the last pixel. They
+        are 0 for a mask without a pixel.
+    """
+    extents = [torch.zeros(0, 4, dtype=torch.long, device=masks.device)]
+    for part in masks.split(MASKS_AT_ONCE):
+        is_set = part.bool()
+        edges = []
+        for along in (is_set.any(dim=1), is_set.any(dim=2)):
+            first = along.int().argmax(dim=1)
+            last = along.shape[1] - along.flip(1).int().argmax(dim=1)
+            edges.append((first, torch.where(along.any(dim=1), last, first)))
+        (left, right), (top, bottom) = edges
+        extents.append(torch.stack([left, top, right, bottom], dim=1))
+    return torch.cat(extents)
+
+
+def cut_masks(masks: Tensor) -> list[MaskPatch]:
+    """Cut each mask to the smallest rectangle around it.
+
+    Args:
+        masks: Shape (n, h, w), bool or uint8, see `MaskPatch`.
+
+    Returns:
+        The patches, in order. They do not keep the memory of `masks`. A mask
+        without a pixel gives a patch without one.
+    """
+    return [
+        MaskPatch(mask[top:bottom, left:right].clone(), left, top)
+        for mask, (left, top, right, bottom) in zip(
+            masks, find_extents(masks).tolist(), strict=True
+        )
+    ]
+
+
+def resize_mask(
+    mask: MaskPatch, size_hw: tuple[int, int], new_hw: tuple[int, int]
+) -> MaskPatch:
+    """Resize the image of a mask.
+
+    The interpolation is bilinear. Where the image becomes smaller, each pixel
+    is the mean of the pixels that it covers (antialiasing). The result is that
+    of `torch.nn.functional.interpolate` on the whole image.
+
+    Args:
+        mask: The mask.
+        size_hw: The height and width of its image.
+        new_hw: The new height and width of the image.
+
+    Returns:
+        The mask in the new image, with values of float32.
+    """
+    height, width = mask.size_hw
+    device = mask.values.device
+    top, rows = weigh(mask.top, height, size_hw[0], new_hw[0], device)
+    left, columns = weigh(mask.left, width, size_hw[1], new_hw[1], device)
+    return MaskPatch(rows @ mask.probabilities() @ columns.T, left, top)
+
+
+def weigh(
+    start: int, length: int, size: int, new_size: int, device: torch.device
+) -> tuple[int, Tensor]:
+    """Return how much some pixels of a line count in its resized pixels.
+
+    Args:
+        start: The first of the pixels.
+        length: The number of pixels.
+        size: The length of the line.
+        new_size: The length of the resized line.
+        device: The device of the weights.
+
+    Returns:
+        The first resized pixel to which they count, and the weights, shape
+        (number of resized pixels, length), float32. The weights of all pixels
+        of the line would add up to 1.
+    """
+    scale = size / new_size
+    reach = max(scale, 1.0)
+    first = math.floor((start + 0.5 - reach) / scale - 0.5)
+    first = min(max(first, 0), new_size)
+    end = math.ceil((start + length - 0.5 + reach) / scale - 0.5) + 1
+    end = max(min(end, new_size), first)
+    # All pixels that count to these, so that the sums are right at the border.
+    low = max(math.floor((first + 0.5) * scale - reach), 0)
+    high = min(math.ceil((end - 0.5) * scale + reach), size)
+    double = dict(dtype=torch.float64, device=device)
+    centers = (torch.arange(first, end, **double) + 0.5) * scale
+    pixels = torch.arange(low, high, **double) + 0.5
+    weights = 1 - (pixels[None] - centers[:, None]).abs() / reach
+    weights = weights.clamp(min=0)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    offset = start - low
+    return first, weights[:, offset : offset + length].float()
+
+
+def encode_rle(
+    is_set: np.ndarray, left: int, top: int, size_hw: tuple[int, int]
+) -> bytes:
+    """Encode a mask as COCO's compressed run-length encoding.
+
+    pycocotools would encode the whole image; the time taken here depends on
+    the rectangle alone.
+
+    Args:
+        is_set: The rectangle of the mask, shape (h, w), bool.
+        left: The column of the image where the rectangle starts.
+        top: The row of the image where it starts.
+        size_hw: The height and width of the image.
+
+    Returns:
+        The `counts` of the encoding, equal to those of `pycocotools`.
+    """
+    height, width = size_hw
+    num_rows = is_set.shape[0] + 1  # A row that is not set ends each column.
+    below = np.zeros((num_rows, is_set.shape[1]), np.int8)
+    below[:-1] = is_set
+    flat = below.ravel(order='F')
+    edges = np.flatnonzero(np.diff(flat, prepend=0, append=0))
+    # From the rectangle to the image, in columns as COCO counts.
+    edges = (edges // num_rows + left) * height + edges % num_rows + top
+    starts, ends = edges[::2], edges[1::2]
+    # A run to the lower border goes on in the next column.
+    is_new = np.append(True, starts[1:] != ends[:-1])[: len(starts)]
+    is_last = np.append(is_new[1:], True)[: len(starts)]
+    runs = np.stack([starts[is_new], ends[is_last]], axis=1).ravel()
+    counts = np.diff(runs, prepend=0, append=height * width)
+    if counts[-1] == 0 and len(counts) > 1:
+        counts = counts[:-1]
+    rle = dict(size=[height, width], counts=counts.tolist())
+    return coco_mask.frPyObjects(rle, height, width)['counts']
