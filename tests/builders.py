@@ -82,6 +82,28 @@ class ToyDetector(BaseDetector):
         raise NotImplementedError
 
 
+@MODELS.register_module()
+class ToySegmentor(ToyDetector):
+    """Segments the red and the green pixels of what it is shown.
+
+    Its masks have the size that MMDetection's heads give them: `ori_shape`.
+    """
+
+    def predict(self, batch_inputs, batch_data_samples, rescale=True):
+        super().predict(batch_inputs, batch_data_samples, rescale)
+        for image, sample in zip(batch_inputs, batch_data_samples):
+            height, width = sample.img_shape
+            found = sample.pred_instances
+            pixels = image[found.labels, :height, :width]
+            size_hw = tuple(sample.ori_shape[:2])
+            if size_hw != (height, width) and len(found):
+                (pixels,) = torch.nn.functional.interpolate(
+                    pixels[None], size_hw, mode='bilinear'
+                )
+            found.masks = (pixels > 127).reshape(-1, *size_hw)
+        return batch_data_samples
+
+
 def toy_detector_cfg() -> dict:
     return dict(
         type='ToyDetector',

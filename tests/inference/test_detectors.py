@@ -8,16 +8,14 @@ import contextlib
 import copy
 import functools
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
 from builders import CLASSES, ToyDetector, toy_detector_cfg
-from mmcv.transforms import Compose
 from mmdet.models.test_time_augs import DetTTAModel
-from mmdet.registry import DATASETS, MODELS, TRANSFORMS
+from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
 from mmengine.config import Config, ConfigDict
@@ -25,26 +23,22 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
+from real_detectors import (
+    RESNET,
+    TWO_STAGE,
+    Subject,
+    image_of,
+    make_config,
+    make_detector,
+    run_plain,
+)
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.inference.tta import MultiViewTTA
 
 pytestmark = pytest.mark.slow
 
-# A narrow ResNet-18. With random weights, deeper ones amplify rounding.
-RESNET = {
-    'backbone.depth': 18,
-    'backbone.base_channels': 32,
-    'neck.in_channels': [32, 64, 128, 256],
-}
-# Of two-stage detectors, the best 50 of the proposals.
-TWO_STAGE = {
-    'test_cfg.rpn.max_per_img': 50,
-    'test_cfg.rcnn.max_per_img': 50,
-    'test_cfg.rpn.nms_pre': 100,
-}
 DETR = {
     **RESNET,
     'neck.in_channels': [64, 128, 256],
@@ -53,22 +47,6 @@ DETR = {
     'num_queries': 60,
     'test_cfg.max_per_img': 60,
 }
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A detector to test.
-
-    Args:
-        config: Its config in MMDetection.
-        changes: What to change in the config's `model`.
-        size_wh: What images are resized to: a multiple of 32 keeps most
-            detectors from padding, SSD runs out of pixels below 300.
-    """
-
-    config: str
-    changes: dict = field(default_factory=dict)
-    size_wh: tuple[int, int] = (128, 96)
 
 
 SUBJECTS = {
@@ -122,107 +100,17 @@ MADE = [name for name in SUBJECTS if name != 'CenterNet']
 # SSD is slow; SSDLite has the same head.
 FAST = [name for name in MADE if name != 'SSD']
 FLIP = dict(type='Flip')
-META_KEYS = ('ori_shape', 'img_shape', 'scale_factor', 'border')
 
 
 # --- builders -------------------------------------------------------------
 
 
 def config_of(name: str) -> Config:
-    """MMDetection's config, smaller and without a download."""
-    subject = SUBJECTS[name]
-    cfg = Config.fromstring(
-        f"_base_ = 'mmdet::{subject.config}.py'", file_format='.py'
-    )
-    simplify(cfg.model)
-    for key, value in subject.changes.items():
-        cfg.merge_from_dict({f'model.{key}': value})
-    return cfg
+    return make_config(SUBJECTS[name])
 
 
-def simplify(part: object) -> None:
-    """Three classes, no pretrained weights, and no score that is too low.
-
-    Scores of random weights say nothing: a threshold would leave no box.
-    """
-    new = dict(init_cfg=None, num_classes=3, score_thr=0.0)
-    for value in part if isinstance(part, list | tuple) else []:
-        simplify(value)
-    for key in part if isinstance(part, dict) else []:
-        if key in new:
-            part[key] = new[key]
-        simplify(part[key])
-
-
-@torch.no_grad()
-def build(subject: str, seed: int = 0) -> nn.Module:
-    """A detector whose scores and boxes differ from place to place.
-
-    PyTorch's own weights shrink the signal from layer to layer until all
-    scores are equal but for rounding, which would then choose the boxes.
-    """
-    torch.manual_seed(seed)
-    detector = MODELS.build(config_of(subject).model).eval()
-    detector.init_weights()
-    norms = []
-    for name, module in detector.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity='linear')
-            if 'offset' in name:  # of a few pixels, in place of chaos
-                module.weight *= 0.1
-            elif module.bias is not None:  # "nothing is here", say heads'
-                nn.init.zeros_(module.bias)
-        if isinstance(module, _BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            norms.append(module)
-    measure_norms(detector, norms, SUBJECTS[subject].size_wh)
-    return detector
-
-
-def measure_norms(
-    detector: nn.Module, norms: list[nn.Module], size_wh: tuple[int, int]
-) -> None:
-    """Let batch norms take mean and variance from noise and from gray.
-
-    So the signal keeps its size, in padding too, and folding them wrongly
-    shows.
-    """
-    for norm in norms:
-        norm.train().momentum = 1.0
-    noise = image_of(*size_wh, seed=2)
-    images = [noise, torch.full_like(noise, 114)]
-    resize = dict(type='Resize', scale=size_wh)
-    data = [through_pipeline(image, [resize]) for image in images]
-    detector.test_step(pseudo_collate(data))
-    for norm in norms:
-        # Where an image has shrunk to a pixel, little varies.
-        norm.eval().running_var.clamp_(min=0.3)
-
-
-def image_of(width: int, height: int, seed: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    size = (3, height, width)
-    return torch.randint(256, size, dtype=torch.uint8, generator=generator)
-
-
-def through_pipeline(image: Tensor, transforms: list[dict]) -> dict:
-    """What MMDetection's own test pipeline makes of an image."""
-    pack = dict(type='PackDetInputs', meta_keys=META_KEYS)
-    steps = [dict(type='LoadImageFromNDArray'), *transforms, pack]
-    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
-    height, width = image.shape[-2:]
-    pixels = image.permute(1, 2, 0).numpy()
-    return pipeline(dict(img=pixels, border=(0, height, 0, width)))
-
-
-@torch.no_grad()
-def run_plain(
-    detector: nn.Module, image: Tensor, transforms: list[dict]
-) -> InstanceData:
-    """What the detector finds without this project."""
-    data = pseudo_collate([through_pipeline(image, transforms)])
-    return detector.test_step(data)[0].pred_instances
+def build(name: str, seed: int = 0) -> nn.Module:
+    return make_detector(SUBJECTS[name], seed)
 
 
 def wrapper(detector: nn.Module, **kwargs) -> MultiViewTTA:

@@ -31,7 +31,12 @@ if not hasattr(SSDHead, 'loss_cls'):
     SSDHead.loss_cls = None
 
 
-def prepare(detector: BaseDetector, mode: str, compiled: bool) -> None:
+def prepare(
+    detector: BaseDetector,
+    mode: str,
+    compiled: bool,
+    with_masks: bool = False,
+) -> None:
     """Rearrange a detector for inference.
 
     Each change of backbone and neck is tried on an image of noise. If the
@@ -41,14 +46,18 @@ def prepare(detector: BaseDetector, mode: str, compiled: bool) -> None:
     Args:
         detector: Any MMDetection detector in evaluation mode, with its weights
             loaded. It is changed in place.
-        mode: `'exact'` computes all that the detector did, apart from masks,
-            in fp32 as PyTorch is set to do it (on GPUs, convolutions in TF32).
-            Boxes differ by rounding only. `'fast'` computes convolutions and
-            linear layers in half precision, and priors, boxes and scores in
-            fp32.
+        mode: `'exact'` computes all that the detector did, apart from masks
+            that are not wanted, in fp32 as PyTorch is set to do it (on GPUs,
+            convolutions in TF32). Boxes differ by rounding only. `'fast'`
+            computes convolutions and linear layers in half precision, and
+            priors, boxes and scores in fp32.
         compiled: Whether to compile the backbone with `torch.compile`.
+        with_masks: Whether masks are computed too.
     """
-    drop_masks(detector)
+    if with_masks:
+        soften_masks(detector)
+    else:
+        drop_masks(detector)
     rearrange(detector, mode)
     if compiled:
         # Sizes differ from view to view: one program serves all of them.
@@ -68,6 +77,21 @@ def drop_masks(detector: BaseDetector) -> None:
     roi_head = getattr(detector, 'roi_head', None)
     if roi_head is not None and getattr(roi_head, 'with_mask', False):
         roi_head.mask_head = None
+
+
+def soften_masks(detector: BaseDetector) -> None:
+    """Let the mask head of a two-stage detector give probabilities.
+
+    A negative threshold means that to MMDetection. Their mean over the views
+    is more exact than that of masks which are cut already.
+
+    Args:
+        detector: The detector. It is changed in place if it cuts at 0.5, which
+            is where means are cut.
+    """
+    cfg = getattr(getattr(detector, 'roi_head', None), 'test_cfg', None)
+    if cfg is not None and cfg.get('mask_thr_binary') == 0.5:
+        cfg.mask_thr_binary = -1
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ from .view_boxes import (
     keep_boxes,
     to_host,
 )
+from .view_masks import MaskMerger, check_masks_can_be_inverted
 
 
 @MODELS.register_module()
@@ -74,9 +75,13 @@ class MultiViewTTA(BaseTTAModel):
             of the config.
         keep_views: Whether each sample also has `view_boxes`, a `ViewBoxes`
             with what was found on each view.
+        masks: The arguments of `MaskMerger`; `dict()` for the defaults. Then
+            detections have masks too, for a detector that segments instances.
+            None for boxes only.
 
     Raises:
-        ValueError: If there is no view, or an argument is out of range.
+        ValueError: If there is no view, an argument is out of range, or a
+            transform cannot take masks back.
         CheckpointError: If a checkpoint of `other_teachers` does not fit.
 
     Source:
@@ -94,6 +99,7 @@ class MultiViewTTA(BaseTTAModel):
         other_teachers: Sequence[dict] = (),
         data_preprocessor: dict | None = None,
         keep_views: bool = False,
+        masks: dict | None = None,
     ) -> None:
         if isinstance(module, dict) and data_preprocessor:
             module = {'data_preprocessor': data_preprocessor, **module}
@@ -109,6 +115,9 @@ class MultiViewTTA(BaseTTAModel):
             )
         self.views = None if views is None else [View(view) for view in views]
         self.merger = TASK_UTILS.build(merger)
+        self.masks = None if masks is None else MaskMerger(**masks)
+        if self.masks:
+            check_masks_can_be_inverted(self.views or ())
         self.mode = mode
         self.compile_backbone = compile_backbone
         self.max_pixels_per_forward = max_pixels_per_forward
@@ -195,6 +204,16 @@ class MultiViewTTA(BaseTTAModel):
         with torch.autocast(self.device.type, enabled=False):
             detected = self._detect(views, len(samples))
             merged = self.merge_preds(detected)
+            if self.masks:
+                for one, found, sample in zip(
+                    merged, detected, samples, strict=True
+                ):
+                    self.masks.merge(
+                        one,
+                        found,
+                        self.merger.find_supporters,
+                        tuple(sample.ori_shape[:2]),
+                    )
         merged_samples = [
             make_merged_sample(sample, instances)
             for sample, instances in zip(samples, merged, strict=True)
@@ -266,7 +285,12 @@ class MultiViewTTA(BaseTTAModel):
         if self._is_prepared:
             return
         for teacher in self.teachers:
-            prepare(teacher, self.mode, self.compile_backbone)
+            prepare(
+                teacher,
+                self.mode,
+                self.compile_backbone,
+                with_masks=self.masks is not None,
+            )
         if self.views is None:
             print_log(
                 'the views are made by `TestTimeAug` in the data pipeline, on '
@@ -322,8 +346,11 @@ class MultiViewTTA(BaseTTAModel):
                     dict(inputs=pixels, data_samples=described)
                 )
                 for view, sample in zip(batch, detected, strict=True):
+                    of_view = sample.pred_instances
+                    if self.masks:
+                        of_view = self.masks.keep(view, of_view)
                     found[view.image_index][number, view.index] = (
-                        in_original_image(view, sample.pred_instances)
+                        in_original_image(view, of_view, bool(self.masks))
                     )
         # Views of one size were run together, whatever their order.
         return [[by_view[key] for key in sorted(by_view)] for by_view in found]

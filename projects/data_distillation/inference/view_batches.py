@@ -9,7 +9,8 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
 from torch import Tensor
 
-from ..views.transforms import Size, size_hw_of
+from ..views.masks import MaskPatch
+from ..views.transforms import Size, flip_mask, size_hw_of
 from ..views.view import View
 from .unreadable import is_unreadable
 
@@ -74,6 +75,19 @@ class MadeView:
             bboxes_xyxy: Shape (n, 4), pixels of the view.
         """
         return self.view.invert(bboxes_xyxy, self._original_hw)
+
+    @property
+    def frame_hw(self) -> Size:
+        """The size of the image in whose pixels the detector answers."""
+        return self.size_hw
+
+    def invert_mask(self, mask: MaskPatch) -> MaskPatch:
+        """Take a mask back to the original image, see `View.invert_mask`.
+
+        Args:
+            mask: The mask in the view.
+        """
+        return self.view.invert_mask(mask, self._original_hw)
 
     @property
     def _original_hw(self) -> Size:
@@ -141,6 +155,23 @@ class LoadedView:
             direction=self.original.flip_direction,
         )
         return flipped, is_whole
+
+    @property
+    def frame_hw(self) -> Size:
+        """The size of the image in whose pixels the detector answers."""
+        height, width = self.original.ori_shape[:2]
+        return height, width
+
+    def invert_mask(self, mask: MaskPatch) -> MaskPatch:
+        """Undo the flip of a mask, whose scale the detector has undone.
+
+        Args:
+            mask: The mask in the original image, flipped as the view.
+        """
+        if not self.original.metainfo.get('flip'):
+            return mask
+        direction = self.original.flip_direction
+        return flip_mask(mask, self.frame_hw, direction)
 
 
 def list_made_views(

@@ -70,7 +70,7 @@ class ViewBoxes:
 
 
 def in_original_image(
-    view: MadeView | LoadedView, found: InstanceData
+    view: MadeView | LoadedView, found: InstanceData, has_masks: bool = False
 ) -> InstanceData:
     """Take what was found on a view back to the original image.
 
@@ -78,16 +78,22 @@ def in_original_image(
         view: The view.
         found: `bboxes` as the detector gives them, `scores` and `labels`, each
             with n elements.
+        has_masks: Whether `found` has `masks` too, as `MaskMerger.keep` gives
+            them. They stay in the view.
 
     Returns:
         `bboxes` (shape (m, 4), xyxy, pixels of the original image) and
-        `scores` (shape (m,)), both float32, and `labels` (shape (m,)), in
-        order. Boxes of objects that the view may have cut are left out.
+        `scores` (shape (m,)), both float32, `labels` (shape (m,)), and `masks`
+        if there are any, in order. Boxes of objects that the view may have cut
+        are left out.
     """
     bboxes_xyxy, is_whole = view.invert(found.bboxes.float())
-    return InstanceData(
+    in_original = InstanceData(
         bboxes=bboxes_xyxy, scores=found.scores.float(), labels=found.labels
-    )[is_whole]
+    )
+    if has_masks:
+        in_original.masks = found.masks
+    return in_original[is_whole]
 
 
 def concatenate_views(

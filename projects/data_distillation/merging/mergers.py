@@ -173,6 +173,48 @@ class Merger(ABC):
             return overlaps
         return overlaps * (kept_labels[:, None] == labels[None])
 
+    def find_supporters(
+        self,
+        kept_xyxy: Tensor,
+        kept_labels: Tensor,
+        bboxes_xyxy: Tensor,
+        labels: Tensor,
+        view_ids: Tensor,
+        num_views: int,
+    ) -> Tensor:
+        """Find the box of each view that supports each detection.
+
+        Of the boxes of a view that support a detection, it is the one that
+        overlaps it most. A mean of boxes may have moved away from all of them;
+        then the box that overlaps it most is its only supporter.
+
+        Args:
+            kept_xyxy: Shape (k, 4), the detections.
+            kept_labels: Shape (k,).
+            bboxes_xyxy: Shape (n, 4).
+            labels: Shape (n,).
+            view_ids: Shape (n,), int64, in [0, num_views).
+            num_views: The number of views of the image.
+
+        Returns:
+            Shape (k, num_views), int64, the index of a box; -1 where no box of
+            the view supports the detection.
+        """
+        overlaps = self.overlaps(kept_xyxy, kept_labels, bboxes_xyxy, labels)
+        supporters = torch.full(
+            (len(kept_xyxy), num_views), -1, device=kept_xyxy.device
+        )
+        most = torch.zeros(supporters.shape).to(overlaps)
+        for view in view_ids.unique().tolist():
+            boxes = (view_ids == view).nonzero().flatten()
+            most[:, view], best = overlaps[:, boxes].max(dim=1)
+            supporters[:, view] = boxes[best]
+        supports = most > self.iou_threshold
+        alone = ~supports.any(dim=1)
+        best_view = most.argmax(dim=1)[alone]
+        supports[alone, best_view] = most[alone, best_view] > 0
+        return supporters.where(supports, supporters.new_tensor(-1))
+
 
 def count_views(supports: Tensor, view_ids: Tensor, num_views: int) -> Tensor:
     """Count the views that support each detection.

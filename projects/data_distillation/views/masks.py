@@ -147,9 +147,8 @@ def weigh(
     # All pixels that count to these, so that the sums are right at the border.
     low = max(math.floor((first + 0.5) * scale - reach), 0)
     high = min(math.ceil((end - 0.5) * scale + reach), size)
-    double = dict(dtype=torch.float64, device=device)
-    centers = (torch.arange(first, end, **double) + 0.5) * scale
-    pixels = torch.arange(low, high, **double) + 0.5
+    centers = (torch.arange(first, end, device=device) + 0.5).double() * scale
+    pixels = (torch.arange(low, high, device=device) + 0.5).double()
     weights = 1 - (pixels[None] - centers[:, None]).abs() / reach
     weights = weights.clamp(min=0)
     weights = weights / weights.sum(dim=1, keepdim=True)

@@ -1,0 +1,171 @@
+"""Averages the masks that several views show of one object."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..views.masks import MaskPatch, encode_rle
+from ..views.transforms import Size
+
+# What the mask of an object must reach on average.
+MAJORITY = 0.5
+# The largest error of a mean in fp32, so that rounding decides no tie.
+ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class MeanMask:
+    """The mean of the masks of some views, on their device.
+
+    Args:
+        is_set: Where the mean reaches `MAJORITY`, shape (h, w), bool.
+        left: The column of the image where the rectangle starts.
+        top: The row of the image where it starts.
+        agreement: See `MaskMerger.merge`, shape ().
+    """
+
+    is_set: Tensor
+    left: int
+    top: int
+    agreement: Tensor
+
+
+@dataclass(frozen=True)
+class HostMask:
+    """A `MeanMask` on the host."""
+
+    is_set: np.ndarray
+    left: int
+    top: int
+    agreement: float
+
+    def encode(self, size_hw: Size) -> dict:
+        """Return COCO's RLE in an image of a height and width."""
+        counts = encode_rle(self.is_set, self.left, self.top, size_hw)
+        return dict(size=list(size_hw), counts=counts)
+
+    def bbox_xyxy(self) -> list[float]:
+        """Return the box around the mask, which has a pixel."""
+        rows, columns = (
+            np.flatnonzero(self.is_set.any(axis=1 - i)) for i in (0, 1)
+        )
+        return [
+            float(self.left + columns[0]),
+            float(self.top + rows[0]),
+            float(self.left + columns[-1] + 1),
+            float(self.top + rows[-1] + 1),
+        ]
+
+
+def average(masks: Iterable[MaskPatch], weights: Sequence[float]) -> MeanMask:
+    """Average the masks of one object.
+
+    Args:
+        masks: The masks in the original image, at least one. They are taken
+            one by one, so that a generator saves memory.
+        weights: The weight of each mask, 0 or more.
+
+    Returns:
+        The mean, cut at `MAJORITY`.
+    """
+    # The weights are above 0, so that boxes of score 0 have a mean.
+    positive = np.maximum(weights, np.finfo(np.float64).tiny)
+    shares = (positive / positive.sum()).tolist()
+    total, votes = None, []
+    for mask, share in zip(masks, shares, strict=True):
+        values = mask.probabilities()
+        total = widen(total, mask)
+        window_of(total, mask).add_(values, alpha=share)
+        votes.append(MaskPatch(values >= MAJORITY, mask.left, mask.top))
+    assert total is not None
+    is_set = total.values >= MAJORITY - ROUNDING
+    ious = [
+        overlap(vote, MaskPatch(is_set, total.left, total.top))
+        for vote in votes
+    ]
+    agreement = torch.stack(ious) @ is_set.new_tensor(
+        shares, dtype=torch.float32
+    )
+    return MeanMask(is_set, total.left, total.top, agreement)
+
+
+def widen(mask: MaskPatch | None, other: MaskPatch) -> MaskPatch:
+    """Widen the rectangle of a mask to one that holds another's too.
+
+    Args:
+        mask: The mask, of float32; None for one where nothing is set.
+        other: The other mask.
+
+    Returns:
+        The mask.
+    """
+    if mask is None or not mask.values.numel():
+        nothing = torch.zeros_like(other.values, dtype=torch.float32)
+        return MaskPatch(nothing, other.left, other.top)
+    height, width = other.size_hw
+    if not height * width:
+        return mask
+    own_height, own_width = mask.size_hw
+    left, top = min(mask.left, other.left), min(mask.top, other.top)
+    right = max(mask.left + own_width, other.left + width)
+    bottom = max(mask.top + own_height, other.top + height)
+    padding = (
+        mask.left - left,
+        right - mask.left - own_width,
+        mask.top - top,
+        bottom - mask.top - own_height,
+    )
+    return MaskPatch(functional.pad(mask.values, padding), left, top)
+
+
+def window_of(mask: MaskPatch, other: MaskPatch) -> Tensor:
+    """Return the part of a mask that lies in the rectangle of another.
+
+    Args:
+        mask: The mask, whose rectangle holds the other's.
+        other: The other mask.
+
+    Returns:
+        The shape of the other; it shares the memory of the mask.
+    """
+    top, left = other.top - mask.top, other.left - mask.left
+    height, width = other.size_hw
+    return mask.values[top : top + height, left : left + width]
+
+
+def overlap(mask: MaskPatch, whole: MaskPatch) -> Tensor:
+    """Return the intersection over union of two masks.
+
+    Args:
+        mask: A mask, of bool.
+        whole: Another, of bool, whose rectangle holds that of the mask.
+
+    Returns:
+        Shape (), float32; 1 if neither has a pixel.
+    """
+    shared = (mask.values & window_of(whole, mask)).sum()
+    union = mask.values.sum() + whole.values.sum() - shared
+    return torch.where(union > 0, shared / union.clamp(min=1), 1.0).float()
+
+
+def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
+    """Copy masks to the host in one copy.
+
+    Args:
+        means: The masks.
+    """
+    if not means:
+        return []
+    flat = torch.cat([mean.is_set.flatten() for mean in means]).cpu().numpy()
+    agreements = torch.stack([mean.agreement for mean in means]).tolist()
+    ends = np.cumsum([mean.is_set.numel() for mean in means])
+    return [
+        HostMask(part.reshape(mean.is_set.shape), mean.left, mean.top, share)
+        for mean, part, share in zip(
+            means, np.split(flat, ends[:-1]), agreements, strict=True
+        )
+    ]
