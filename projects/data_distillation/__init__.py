@@ -25,7 +25,12 @@ from .merging.fusion import WBFMerger
 from .merging.suppression import BoxVotingMerger, NMSMerger, SoftNMSMerger
 from .quality.class_metric import MendedCocoMetric
 from .quality.metric import PseudoLabelQuality
-from .selection.filters import MaxCornerSpread, MinSide, MinViews
+from .selection.filters import (
+    MaxCornerSpread,
+    MinMaskAgreement,
+    MinSide,
+    MinViews,
+)
 from .selection.rules import SelectionRules
 from .selection.selectors import (
     FixedSelector,
@@ -59,6 +64,7 @@ __all__ = [
     'MatchedSelector',
     'MaxCornerSpread',
     'MendedCocoMetric',
+    'MinMaskAgreement',
     'MinSide',
     'MinViews',
     'MultiViewTTA',

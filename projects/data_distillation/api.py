@@ -42,6 +42,10 @@ class ImageDetections:
         labels: Shape (n,), int32, the indices of the classes.
         num_views: Shape (n,), int32, how many views support each detection.
         corner_spread: Shape (n,), float32, see `mergers.corner_spread`.
+        masks: n masks as COCO's RLE, dicts with `size` and `counts`, of which
+            those without a mask are empty; None if only boxes were annotated.
+        mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as
+            before.
     """
 
     width: int
@@ -52,6 +56,8 @@ class ImageDetections:
     labels: np.ndarray
     num_views: np.ndarray
     corner_spread: np.ndarray
+    masks: list[dict] | None = None
+    mask_agreement: np.ndarray | None = None
 
 
 class Annotation:
@@ -114,6 +120,7 @@ class Annotation:
             np.array(row['labels'], np.int32),
             np.array(row['num_views'], np.int32),
             np.array(row['corner_spread'], np.float32),
+            **read_masks(row),
         )
 
     def _find(self, name: str) -> int:
@@ -208,6 +215,21 @@ class Annotation:
             CocoError: If the truth has other classes, or lacks an image.
         """
         return pseudo_label_quality(self.pseudo_labels, str(truth))
+
+
+def read_masks(row: Mapping) -> dict:
+    """Return the arguments of `ImageDetections` that describe masks.
+
+    Args:
+        row: A row of a store; without masks there are no arguments.
+    """
+    if 'masks' not in row:
+        return {}
+    size = [row['height'], row['width']]
+    return dict(
+        masks=[dict(size=size, counts=counts) for counts in row['masks']],
+        mask_agreement=np.array(row['mask_agreement'], np.float32),
+    )
 
 
 def annotate(

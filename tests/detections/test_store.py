@@ -352,3 +352,50 @@ def test_old_shard_without_checksums_is_read(tmp_path):
     pq.write_table(table, shard, write_page_checksum=False)
 
     assert store(tmp_path).images() == dict(a=True)
+
+
+# --- masks -------------------------------------------------------------------
+
+
+def mask_row(name: str, num: int = 2) -> dict:
+    # An RLE is any bytes here, also such as are no UTF-8.
+    return dict(
+        row(name, num=num),
+        masks=[b'0P\\\xff'] * num,
+        mask_areas=[7] * num,
+        mask_agreement=[0.5] * num,
+    )
+
+
+@pytest.mark.parametrize('with_views', [False, True])
+def test_masks_are_read_when_they_are_written(tmp_path, with_views):
+    writer = store(tmp_path)
+    rows = [mask_row('a'), mask_row('b', num=0), mask_row('c', num=1)]
+    views = view_row('x') if with_views else {}
+    of_views = {k: v for k, v in views.items() if k.startswith('view_')}
+    for one in rows:
+        writer.add(one | of_views)
+    writer.flush()
+
+    table = writer.read()
+
+    assert table.to_pylist() == rows
+    assert writer.images().keys() == {'a', 'b', 'c'}
+    found = flatten(table)
+    assert found.masks.to_pylist() == [b'0P\\\xff'] * 3
+    chosen = found[found.image_index == 2]
+    assert len(chosen.masks) == len(chosen.mask_agreement) == 1
+    assert found[1:].mask_areas.tolist() == [7, 7]
+    if with_views:
+        tables = list(writer.iter_views())
+        assert sum(len(one) for one in tables) == 3
+
+
+def test_store_without_masks_has_none(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a'), row('b'))
+
+    found = flatten(writer.read())
+
+    assert found.masks is found.mask_areas is found.mask_agreement is None
+    assert found.has_mask.tolist() == [True] * 4

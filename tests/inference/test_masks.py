@@ -425,15 +425,15 @@ def test_bad_option_is_refused(options, match):
         wrapper([[]], options)
 
 
-@VIEW_TRANSFORMS.register_module()
-class Shear(ViewTransform):
-    def invert(self, bboxes_xyxy, size_hw):
-        return bboxes_xyxy
-
-
 def test_transform_that_cannot_take_masks_back_is_refused():
     views = [[], [FLIP, dict(type='Shear')]]
+    methods = dict(invert=lambda self, bboxes_xyxy, size_hw: bboxes_xyxy)
+    shear = type('Shear', (ViewTransform,), methods)
+    VIEW_TRANSFORMS.register_module(module=shear)
 
-    with pytest.raises(ValueError, match='invert_mask in Shear'):
-        wrapper(views)
-    MultiViewTTA(segmentor(), NMS, views)
+    try:
+        with pytest.raises(ValueError, match='invert_mask in Shear'):
+            wrapper(views)
+        MultiViewTTA(segmentor(), NMS, views)
+    finally:
+        del VIEW_TRANSFORMS.module_dict['Shear']

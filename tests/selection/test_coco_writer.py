@@ -1,10 +1,13 @@
 """The writer's text, read back as JSON, against plain Python objects."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from projects.data_distillation.detections.columns import Detections
 from projects.data_distillation.selection import coco_writer
@@ -146,3 +149,57 @@ def test_digest_is_that_of_the_labels_not_of_the_date(tmp_path):
     of_other_writer = hash_labels(file)
     file.write_text('{"images": [2],\n"info": 1}')
     assert hash_labels(file) != of_other_writer
+
+
+# --- masks -------------------------------------------------------------------
+
+
+def noise_masks(num: int) -> list[np.ndarray]:
+    """Masks of all kinds, of images as `images` has them."""
+    random = np.random.default_rng(1)
+    masks = []
+    for _ in range(num):
+        mask = np.zeros((50, 100), np.uint8, order='F')
+        x, y = random.integers(0, 40, 2)
+        part = mask[y : y + random.integers(1, 40), x : x + 30]
+        part[:] = random.random(part.shape) < random.choice([0.3, 0.8, 1])
+        part[0, 0] = 1
+        masks.append(mask)
+    return masks
+
+
+@pytest.mark.parametrize('at_once', [7, 1000])
+@pytest.mark.parametrize('segmentation', ['rle', 'polygon'])
+def test_masks_are_written_as_they_are(
+    tmp_path, monkeypatch, segmentation, at_once
+):
+    monkeypatch.setattr(coco_writer, 'MASKS_AT_ONCE', at_once)
+    masks = noise_masks(40)
+    counts = [coco_mask.encode(mask)['counts'] for mask in masks]
+    assert any(b'\\' in one for one in counts)  # which JSON escapes
+    given = dataclasses.replace(
+        annotations(40),
+        masks=pa.array(counts, pa.large_binary()),
+        mask_areas=np.array([mask.sum() for mask in masks], np.int32),
+    )
+    file = tmp_path / 'labels.json'
+
+    write_pseudo_labels(
+        file,
+        {},
+        images(),
+        given,
+        np.arange(40) % 3 == 0,
+        CATEGORIES,
+        segmentation,
+    )
+
+    for found, mask in zip(COCO(str(file)).anns.values(), masks):
+        written = found['segmentation']
+        assert found['area'] == mask.sum()
+        assert isinstance(written, dict) == (segmentation == 'rle')
+        if segmentation == 'polygon':
+            # Whole numbers would be truncated further on.
+            assert not any(n.is_integer() for ring in written for n in ring)
+            written = coco_mask.merge(coco_mask.frPyObjects(written, 50, 100))
+        assert np.array_equal(coco_mask.decode(written), mask)

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from projects.data_distillation import MaxCornerSpread, MinSide, MinViews
+from projects.data_distillation import (
+    MaxCornerSpread,
+    MinMaskAgreement,
+    MinSide,
+    MinViews,
+)
 from projects.data_distillation.detections.columns import Detections
 from projects.data_distillation.selection import filters
 from projects.data_distillation.selection.filters import covers_a_label
@@ -18,6 +23,7 @@ def detections(boxes: list, image_index=None, **columns) -> Detections:
         np.zeros(num, np.int32),
         np.array(columns.get('num_views', [1] * num), np.int32),
         np.array(columns.get('corner_spread', [0] * num), np.float32),
+        **columns.get('masks', {}),
     )
 
 
@@ -37,6 +43,26 @@ def test_spread_up_to_the_largest_passes():
     found = detections([[0, 0, 4, 9]] * 3, corner_spread=[0.125, 0.25, 0.5])
 
     assert MaxCornerSpread(0.25)(found).tolist() == [True, True, False]
+
+
+def test_agreement_from_the_smallest_passes():
+    agreement = np.array([0.25, 0.5, 1.0], np.float32)
+    found = detections(
+        [[0, 0, 4, 9]] * 3, masks=dict(mask_agreement=agreement)
+    )
+
+    assert MinMaskAgreement(0.5)(found).tolist() == [False, True, True]
+
+
+def test_agreement_of_boxes_alone_is_refused():
+    with pytest.raises(ValueError, match='annotate with model.masks'):
+        MinMaskAgreement(0.5)(detections([[0, 0, 4, 9]]))
+
+
+@pytest.mark.parametrize('value', [0, 1.1, float('nan')])
+def test_agreement_that_none_or_all_reach_is_refused(value):
+    with pytest.raises(ValueError, match=f'agreement must be .* got {value}'):
+        MinMaskAgreement(value)
 
 
 def test_less_than_one_view_is_refused():

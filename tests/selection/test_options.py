@@ -43,6 +43,13 @@ def test_what_is_given_is_named_by_its_flags():
     ]
 
 
+def test_segmentation_goes_to_the_rules_and_back():
+    rules = make_rules(read('--segmentation', 'polygon'))
+
+    assert rules['segmentation'] == 'polygon'
+    assert list_options(rules) == (['--segmentation', 'polygon'], [])
+
+
 def test_no_option_gives_the_default_rules():
     assert make_rules(read()) == dict(
         selector=dict(type='MatchedSelector'), filters=[]

@@ -1,5 +1,6 @@
 """What becomes of each detection, and the validation that judges them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -73,6 +74,26 @@ def test_filters_combine_and_each_is_counted():
     }
     assert selection.num_thin == 1
     assert not selection.is_ignored.any()
+
+
+def test_detections_without_a_mask_become_nothing_and_are_counted():
+    found = detections(
+        (0, 0.9), (0, 0.8), (0, 0.4), (0, 0.4), (0, 0.9, dict(box=[0] * 4))
+    )
+    areas = np.array([9, 0, 9, 0, 0], np.int32)
+    found = dataclasses.replace(found, mask_areas=areas)
+
+    ignore = dict(type='FixedSelector', min_score=0.3)
+    selection = apply(found, selector=FIXED, ignore=ignore)
+
+    assert selection.is_selected.tolist() == [True] + [False] * 4
+    assert selection.is_ignored.tolist() == [False, False, True, False, False]
+    assert (selection.num_thin, selection.num_maskless) == (1, 2)
+
+
+def test_unknown_segmentation_is_refused():
+    with pytest.raises(ValueError, match="segmentation .* got 'polygons'"):
+        SelectionRules(segmentation='polygons')
 
 
 def test_what_filters_stop_does_not_use_up_what_is_wanted():

@@ -5,6 +5,7 @@ store with keep_views ──► choose views ──► merger ──► another 
 ```
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
+from mmengine.logging import print_log
 
 from ..detections.store import DetectionStore, StoreError
 from ..inference.view_boxes import ViewBoxes
@@ -33,8 +35,8 @@ def merge_again(
     """Merge the boxes of views again, and write the result to another store.
 
     The result is the one that annotation with this merger and these views
-    would have given. Images that are in the other store already are left out,
-    so that a run that was killed goes on.
+    would have given, without masks. Images that are in the other store already
+    are left out, so that a run that was killed goes on.
 
     Args:
         detections: The folder of a store that was made with `keep_views`.
@@ -106,6 +108,14 @@ def describe_merge(
         raise StoreError(f'no detections (*.parquet) in {store.folder}')
     made_by = dict(store.provenance)
     made_by.pop('keep_views', None)
+    made_by.pop('segmentation', None)
+    if made_by.pop('masks', None) is not None:
+        print_log(
+            'the masks of views are not stored, so that the new detections '
+            'have boxes only',
+            'current',
+            logging.WARNING,
+        )
     if merger is not None:
         made_by['merger'] = merger
     if numbers is not None:

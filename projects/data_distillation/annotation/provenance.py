@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -46,6 +47,10 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
     )
     if cfg.model.get('keep_views'):
         provenance['keep_views'] = True
+    if cfg.model.get('masks') is not None:
+        provenance['masks'] = cfg.model.masks
+        is_polygon = reads_only_polygons(cfg.get('train_dataloader'))
+        provenance['segmentation'] = 'polygon' if is_polygon else 'rle'
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
     return as_json(provenance)
@@ -54,3 +59,20 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
 def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
     """Return a config as a shard gives it back, with lists for tuples."""
     return json.loads(json.dumps(config))
+
+
+def reads_only_polygons(part: object) -> bool:
+    """Return whether a part of a config loads masks with `poly2mask=False`.
+
+    MMDetection then takes objects with RLE for regions to ignore, and says
+    nothing.
+
+    Args:
+        part: The config of a data loader, or what is in it.
+    """
+    if isinstance(part, Mapping):
+        is_loader = part.get('with_mask') and part.get('poly2mask') is False
+        return bool(is_loader) or any(map(reads_only_polygons, part.values()))
+    if isinstance(part, list | tuple):
+        return any(map(reads_only_polygons, part))
+    return False

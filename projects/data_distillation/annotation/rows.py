@@ -41,13 +41,20 @@ def make_merged_columns(found: InstanceData) -> dict:
 
     Args:
         found: The detections of an image as a merger returns them, on the
-            host.
+            host; with masks if `MaskMerger.merge` has added them.
     """
-    return dict(
+    columns = dict(
         make_box_columns(found),
         num_views=found.num_views.numpy(),
         corner_spread=found.corner_spread.numpy(),
     )
+    if 'masks' in found:
+        columns |= dict(
+            masks=[mask['counts'] for mask in found.masks],
+            mask_areas=found.mask_areas.numpy(),
+            mask_agreement=found.mask_agreement.numpy(),
+        )
+    return columns
 
 
 def make_detection_row(sample: DetDataSample) -> dict:
@@ -58,7 +65,8 @@ def make_detection_row(sample: DetDataSample) -> dict:
             metainfo that `UnlabeledDataset` gives.
 
     Returns:
-        A row with the columns of `shards.SCHEMA`, and with those of
+        A row with the columns of `shards.SCHEMA`, with those of
+        `shards.MASK_SCHEMA` if there are masks, and with those of
         `shards.VIEW_SCHEMA` if the sample has the boxes of its views.
     """
     row = dict(

@@ -26,6 +26,11 @@ class Detections:
         num_views: Shape (n,), int32, the number of views that support each
             detection.
         corner_spread: Shape (n,), float32, see `mergers.corner_spread`.
+        mask_areas: Shape (n,), int32, the number of pixels of each mask, 0
+            where there is none; None if detections have no masks.
+        mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as
+            before.
+        masks: n times the `counts` of COCO's RLE; None as before.
     """
 
     image_index: np.ndarray
@@ -34,10 +39,31 @@ class Detections:
     labels: np.ndarray
     num_views: np.ndarray
     corner_spread: np.ndarray
+    mask_areas: np.ndarray | None = None
+    mask_agreement: np.ndarray | None = None
+    masks: pa.LargeBinaryArray | None = None
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Detections':
         """Return the detections that a mask, indices or a slice choose."""
-        return Detections(*(column[chosen] for column in vars(self).values()))
+        columns = {
+            name: column[chosen]
+            for name, column in vars(self).items()
+            if isinstance(column, np.ndarray)
+        }
+        if self.masks is not None:
+            rows = np.arange(len(self))[chosen]
+            columns['masks'] = self.masks.take(pa.array(rows))
+        return Detections(**columns)
+
+    @property
+    def has_mask(self) -> np.ndarray:
+        """Whether each detection has a mask, if detections have masks.
+
+        Shape (n,), bool; True for all of them if they have no masks.
+        """
+        if self.mask_areas is None:
+            return np.ones(len(self), bool)
+        return self.mask_areas > 0
 
     def __len__(self) -> int:
         """Return the number of detections."""
@@ -48,7 +74,7 @@ def flatten(table: pa.Table) -> Detections:
     """Turn one row per image into one element per detection.
 
     Args:
-        table: A table with the columns of `SCHEMA`.
+        table: A table with the columns of `SCHEMA` or of `MASK_SCHEMA`.
 
     Returns:
         The detections, ordered by image and then as stored.
@@ -59,7 +85,14 @@ def flatten(table: pa.Table) -> Detections:
         pc.list_flatten(table[name]).to_numpy()
         for name in ('scores', 'labels', 'num_views', 'corner_spread')
     ]
-    return Detections(image_index, convert_boxes(table, image_index), *columns)
+    bbox_xywh = convert_boxes(table, image_index)
+    if 'masks' in table.column_names:
+        columns += [
+            pc.list_flatten(table[name]).to_numpy()
+            for name in ('mask_areas', 'mask_agreement')
+        ]
+        columns.append(pc.list_flatten(table['masks']).combine_chunks())
+    return Detections(image_index, bbox_xywh, *columns)
 
 
 def convert_boxes(table: pa.Table, image_index: np.ndarray) -> np.ndarray:

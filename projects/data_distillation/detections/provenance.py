@@ -1,8 +1,8 @@
 """Compares what made two sets of detections."""
 
-# The keys that say where things were, not what they were. Their values may
-# change between two runs.
-LOCATIONS = ('teacher_config', 'checkpoint')
+# The keys that say where things were or how the student reads masks, not what
+# the detections are. Their values may change between two runs.
+LOCATIONS = ('teacher_config', 'checkpoint', 'segmentation')
 
 
 # The keys whose values must be equal for scores to mean the same.

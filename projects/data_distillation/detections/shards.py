@@ -36,6 +36,17 @@ SCHEMA = pa.schema(
         ),  # see `mergers.corner_spread`
     ]
 )
+# What a store has besides, if the detections have masks: one element per
+# detection, see `inference.view_masks.MaskMerger.merge`. A detection without a
+# mask has an empty one.
+MASK_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ('masks', pa.list_(pa.large_binary())),  # `counts` of COCO's RLE
+        ('mask_areas', pa.list_(pa.int32())),
+        ('mask_agreement', pa.list_(pa.float32())),
+    ]
+)
 # What a store has besides, if it keeps the boxes of each view. The columns are
 # those of `inference.view_boxes.ViewBoxes`; an image that could not be read
 # has empty lists.
@@ -49,6 +60,17 @@ VIEW_SCHEMA = pa.schema(
         ('view_run_index', pa.list_(pa.int32())),
     ]
 )
+# What a shard may have.
+SCHEMAS = {
+    (has_masks, has_views): pa.schema(
+        [
+            *(MASK_SCHEMA if has_masks else SCHEMA),
+            *(list(VIEW_SCHEMA)[len(SCHEMA) :] if has_views else ()),
+        ]
+    )
+    for has_masks in (False, True)
+    for has_views in (False, True)
+}
 PROVENANCE = b'data_distillation'
 
 
@@ -62,7 +84,7 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
     Args:
         path: The file. Missing folders are made.
         rows: One dict per image, with the columns of `SCHEMA`, or all of them
-            with those of `VIEW_SCHEMA`.
+            with those of `MASK_SCHEMA`, of `VIEW_SCHEMA` or of both.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
 
@@ -85,8 +107,9 @@ def write_rows(
             hold.
     """
     metadata = {PROVENANCE: json.dumps(provenance).encode()}
+    has_masks = any('masks' in row for row in rows)
     has_views = any('view_counts' in row for row in rows)
-    schema = VIEW_SCHEMA if has_views else SCHEMA
+    schema = SCHEMAS[has_masks, has_views]
     table = pa.Table.from_pylist(rows, schema.with_metadata(metadata))
     pq.write_table(table, file, write_page_checksum=True)
 
@@ -101,7 +124,9 @@ def read_shard(
         schema: The columns to read, `SCHEMA` or `VIEW_SCHEMA`.
 
     Returns:
-        A table with these columns, and the provenance of the detections.
+        A table with these columns, with those of `MASK_SCHEMA` too if `SCHEMA`
+        is asked for and the shard has them; and the provenance of the
+        detections.
 
     Raises:
         ShardError: If the file is cut off, damaged, empty, not a shard, or
@@ -109,6 +134,8 @@ def read_shard(
     """
     with naming_damage():
         file = pq.ParquetFile(path, page_checksum_verification=True)
+        if schema is SCHEMA and 'masks' in file.schema_arrow.names:
+            schema = MASK_SCHEMA
         # Other threads read other shards at the same time.
         table = file.read(schema.names, use_threads=False)
     provenance = decode_provenance(file.schema_arrow)
@@ -211,7 +238,7 @@ def decode_provenance(schema: pa.Schema) -> dict:
         ShardError: If the file has other columns, or does not say what made
             it.
     """
-    if not (schema.equals(SCHEMA) or schema.equals(VIEW_SCHEMA)):
+    if not any(schema.equals(known) for known in SCHEMAS.values()):
         raise ShardError('not written by this program: other columns')
     try:
         provenance = json.loads((schema.metadata or {})[PROVENANCE])

@@ -90,7 +90,7 @@ class DetectionStore:
         """Add the images of a batch, all of which go into one shard.
 
         Args:
-            *rows: One dict per image, with the columns of `SCHEMA`.
+            *rows: One dict per image, see `shards.write_shard`.
 
         Raises:
             OSError: If an earlier shard could not be written.
@@ -168,9 +168,10 @@ class DetectionStore:
                 of the store.
 
         Returns:
-            A table with the columns of `SCHEMA`, with each image once, sorted
-            by image id and then by file name. The order of the shards does not
-            matter.
+            A table with the columns of `SCHEMA`, or with those of
+            `MASK_SCHEMA` if the detections have masks. Each image is there
+            once, sorted by image id and then by file name. The order of the
+            shards does not matter.
 
         Raises:
             StoreError: If a wanted image is missing; or, with None, if a file
@@ -184,7 +185,8 @@ class DetectionStore:
                 'annotation again, which does their images again, and then '
                 'move these files away'
             )
-        table = pa.concat_tables([SCHEMA.empty_table(), *tables])
+        schema = tables[0].schema if tables else SCHEMA
+        table = pa.concat_tables([schema.empty_table(), *tables])
         del tables
         rows = choose_rows(table)
         names, ids = (table[k].take(rows) for k in ('file_name', 'image_id'))

@@ -18,9 +18,12 @@ import pyarrow.compute as pc
 from ..coco.reading import Categories, check_is_file, origin_of, read_coco
 from ..detections.columns import Detections
 from ..files.atomic import replacing
+from .outlines import outline
 
 IMAGES_AT_ONCE = 50_000
 ANNOTATIONS_AT_ONCE = 200_000
+# A mask may have thousands of letters.
+MASKS_AT_ONCE = 20_000
 Texts: TypeAlias = pa.Array
 INFO = '{"info": '
 
@@ -32,6 +35,7 @@ def write_pseudo_labels(
     annotations: Detections,
     is_crowd: np.ndarray,
     categories: Categories,
+    segmentation: str = 'rle',
 ) -> None:
     """Write a COCO file with one object on each line.
 
@@ -44,10 +48,12 @@ def write_pseudo_labels(
             `height`; `annotations.image_index` counts its rows.
         annotations: The annotations. Each gets COCO's keys with an `id`,
             counted from 1, and also `score` and `views`, the number of views
-            that support it.
+            that support it. If they have masks, each has one; it gets
+            `segmentation`, and the area is that of the mask.
         is_crowd: The `iscrowd` of each annotation, shape (number of
             annotations,), bool.
         categories: The categories, in the order in which labels count them.
+        segmentation: 'rle' or 'polygon'.
     """
     image_ids = images['id'].cast(pa.string()).combine_chunks()
     category_ids = pa.array([json.dumps(c['id']) for c in categories])
@@ -65,18 +71,20 @@ def write_pseudo_labels(
             category_ids.take(pa.array(one.labels)),
             one,
             is_crowd[part],
+            format_segmentations(one, images, segmentation),
         )
 
     num = len(annotations)
+    at_once = ANNOTATIONS_AT_ONCE
+    if annotations.masks is not None:
+        at_once = min(at_once, MASKS_AT_ONCE)
     with replacing(path) as file:
         file.write(f'{INFO}{json.dumps(info)},\n"images": ['.encode())
         file.writelines(
             format_in_parts(format_some_images, len(images), IMAGES_AT_ONCE)
         )
         file.write(b'\n],\n"annotations": [')
-        file.writelines(
-            format_in_parts(format_some_annotations, num, ANNOTATIONS_AT_ONCE)
-        )
+        file.writelines(format_in_parts(format_some_annotations, num, at_once))
         end = f'\n],\n"categories": {json.dumps(categories)}}}\n'
         file.write(end.encode())
 
@@ -103,6 +111,7 @@ def format_annotations(
     category_ids: Texts,
     annotations: Detections,
     is_crowd: np.ndarray,
+    segmentations: Texts | None = None,
 ) -> bytes:
     """Format annotations as JSON objects, see `format_lines`.
 
@@ -113,16 +122,58 @@ def format_annotations(
         annotations: The annotations.
         is_crowd: The `iscrowd` of each annotation, shape (number of
             annotations,), bool.
+        segmentations: The `segmentation` of each annotation, as JSON; None if
+            they have none.
     """
+    areas = annotations.mask_areas
+    if segmentations is None or areas is None:
+        areas, masks = compute_areas(annotations.bbox_xywh), {}
+    else:
+        masks = dict(segmentation=segmentations)
     return format_lines(
         id=format_numbers(np.arange(len(annotations)) + first_id),
         image_id=image_ids,
         category_id=category_ids,
         bbox=join_texts('[', *join_columns(annotations.bbox_xywh), ']'),
-        area=format_numbers(compute_areas(annotations.bbox_xywh)),
+        **masks,
+        area=format_numbers(areas),
         iscrowd=format_numbers(is_crowd.astype(np.int8)),
         score=format_numbers(annotations.scores),
         views=format_numbers(annotations.num_views),
+    )
+
+
+def format_segmentations(
+    annotations: Detections, images: pa.Table, segmentation: str
+) -> Texts | None:
+    """Format masks as JSON.
+
+    Args:
+        annotations: The annotations.
+        images: The images, as `write_pseudo_labels` takes them.
+        segmentation: 'rle' or 'polygon'.
+
+    Returns:
+        The `segmentation` of each annotation; None if they have no masks.
+    """
+    if annotations.masks is None:
+        return None
+    heights, widths = (
+        images[name].take(pa.array(annotations.image_index))
+        for name in ('height', 'width')
+    )
+    if segmentation == 'polygon':
+        sizes = zip(heights.to_pylist(), widths.to_pylist(), strict=True)
+        return pa.array(
+            json.dumps(outline(counts.as_py(), size_hw))
+            for counts, size_hw in zip(annotations.masks, sizes, strict=True)
+        )
+    counts = annotations.masks.cast(pa.large_string()).cast(pa.string())
+    # Of the letters of an RLE, JSON escapes this one.
+    escaped = pc.replace_substring(counts, '\\', '\\\\')
+    height, width = (format_numbers(n.to_numpy()) for n in (heights, widths))
+    return join_texts(
+        '{"size": [', height, ', ', width, '], "counts": "', escaped, '"}'
     )
 
 

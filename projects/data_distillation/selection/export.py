@@ -187,7 +187,15 @@ def export_pseudo_labels(
         **describe_selection(selection, rules, labeled),
         unreadable=unreadable,
     )
-    write_selection(out_file, table, detections, selection, origin, categories)
+    write_selection(
+        out_file,
+        table,
+        detections,
+        selection,
+        origin,
+        categories,
+        rules.segmentation or provenance.get('segmentation', 'rle'),
+    )
     return summarize_selection(
         detections, selection, labeled, validation, unreadable, out_file
     )
@@ -200,6 +208,7 @@ def write_selection(
     selection: Selection,
     origin: dict,
     categories: Categories,
+    segmentation: str,
 ) -> None:
     """Write the selected detections and the regions to ignore.
 
@@ -210,6 +219,7 @@ def write_selection(
         selection: The decision on each detection and each image.
         origin: How the labels were made; it goes into the file's `info`.
         categories: The categories, in the order in which labels count them.
+        segmentation: 'rle' or 'polygon', how masks are written.
     """
     chosen = np.flatnonzero(selection.is_selected | selection.is_ignored)
     annotations = detections[chosen]
@@ -222,6 +232,7 @@ def write_selection(
         annotations,
         selection.is_ignored[chosen],
         categories,
+        segmentation,
     )
 
 
@@ -289,6 +300,7 @@ def describe_selection(
         num_empty_dropped=selection.num_dropped,
         num_detections=len(selection.is_selected),
         num_thin=selection.num_thin,
+        num_maskless=selection.num_maskless,
         num_stopped=selection.num_stopped,
         num_selected=int(selection.is_selected.sum()),
         num_ignored=int(selection.is_ignored.sum()),

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from mmdet.registry import TASK_UTILS
 
-from ..arguments import check_above_0, check_at_least_1
+from ..arguments import check_above_0, check_at_least_1, check_score
+from ..coco.boxes import MIN_SIDE
 from ..detections.columns import Detections
 
 # So many pairs of a doubtful detection and a label are compared at once.
@@ -96,6 +97,75 @@ class MaxCornerSpread:
     def __call__(self, detections: Detections) -> np.ndarray:
         """Return whether the corner spread of each detection is small."""
         return detections.corner_spread <= self.spread
+
+
+@TASK_UTILS.register_module()
+class MinMaskAgreement:
+    """Stops detections on whose masks the views disagree.
+
+    Args:
+        agreement: The smallest agreement of a detection that passes, above 0
+            and at most 1. It is the mean IoU of the masks of the views with
+            the merged mask, see `MaskMerger.merge`; that of a detection that
+            only one view supports is 1.
+
+    Raises:
+        ValueError: If `agreement` is out of range.
+    """
+
+    def __init__(self, agreement: float) -> None:
+        check_above_0('agreement', agreement)
+        check_score('agreement', agreement)
+        self.agreement = agreement
+
+    def __call__(self, detections: Detections) -> np.ndarray:
+        """Return whether the views agree on the mask of each detection.
+
+        Raises:
+            ValueError: If detections have no masks.
+        """
+        if detections.mask_agreement is None:
+            raise ValueError(
+                'MinMaskAgreement needs detections with masks, got boxes '
+                'only: annotate with model.masks, or remove the filter'
+            )
+        return detections.mask_agreement >= self.agreement
+
+
+def find_valid(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Find the detections that can be written as labels.
+
+    Args:
+        detections: The n detections.
+
+    Returns:
+        Whether each detection is thick enough, and whether it also has a mask
+        if detections have masks; both of shape (n,), bool.
+    """
+    is_thick = MinSide(MIN_SIDE)(detections)
+    return is_thick, is_thick & detections.has_mask
+
+
+def choose_regions(
+    detections: Detections, is_wanted: np.ndarray, is_selected: np.ndarray
+) -> np.ndarray:
+    """Choose the wanted regions that neither are nor cover a label.
+
+    Args:
+        detections: All n detections, ordered by image.
+        is_wanted: Whether each detection has the score of a region to ignore,
+            shape (n,), bool.
+        is_selected: Whether each detection is a label, shape (n,), bool.
+
+    Returns:
+        Whether each detection is a region to ignore, shape (n,), bool.
+    """
+    wanted = np.flatnonzero(is_wanted & ~is_selected)
+    selected = np.flatnonzero(is_selected)
+    covers = covers_a_label(detections, wanted, selected)
+    is_ignored = np.zeros_like(is_wanted)
+    is_ignored[wanted[~covers]] = True
+    return is_ignored
 
 
 def covers_a_label(

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# How masks can be written.
+SEGMENTATIONS = ('rle', 'polygon')
 # Method -> the registered name of its selector.
 METHODS = {
     'matched': 'MatchedSelector',
@@ -129,6 +131,17 @@ FILTER_OPTIONS = (
         ),
     ),
     Option(
+        '--min-mask-agreement',
+        'agreement',
+        ['MinMaskAgreement'],
+        dict(
+            type=float,
+            metavar='IOU',
+            help='how much the masks of the views must agree with the mask '
+            'of a label, as their mean IoU',
+        ),
+    ),
+    Option(
         '--min-side',
         'pixels',
         ['MinSide'],
@@ -190,6 +203,16 @@ RULE_OPTIONS = (
         ),
     ),
     Option(
+        '--segmentation',
+        'segmentation',
+        settings=dict(
+            choices=SEGMENTATIONS,
+            help='how masks are written: rle, or polygon for a student whose '
+            'pipeline has poly2mask=False (default: as the training pipeline '
+            'of the annotation config reads them)',
+        ),
+    ),
+    Option(
         '--validation',
         'validation',
         settings=dict(
@@ -247,11 +270,14 @@ def make_rules(args: argparse.Namespace) -> dict:
     if 'ignore_from' in given:
         score = given['ignore_from']
         rules['ignore'] = dict(type='FixedSelector', min_score=score)
-    if 'max_empty_share' in given:
-        rules['max_empty_share'] = given['max_empty_share']
-    for argument in ('counted', 'counts_empty'):
-        if argument in given:
-            rules[argument] = given[argument]
+    for name in (
+        'max_empty_share',
+        'counted',
+        'counts_empty',
+        'segmentation',
+    ):
+        if name in given:
+            rules[name] = given[name]
     if ('validation' in given) != ('validation_truth' in given):
         raise ValueError('--validation and --validation-truth go together')
     if 'validation' in given:
@@ -352,4 +378,6 @@ def list_options(rules: Mapping) -> tuple[list, list[str]]:
         words += ['--max-empty-share', rules['max_empty_share']]
     if not rules.get('counts_empty', True):
         words.append('--skip-empty')
+    if rules.get('segmentation'):
+        words += ['--segmentation', rules['segmentation']]
     return words, unsaid

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
-from ..arguments import check_score
-from ..coco.boxes import MIN_SIDE
+from ..arguments import check_is_one_of, check_score
 from ..coco.matching import ClassMatches, match_detections
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore
 from ..text import format_call
-from .filters import Filter, MinSide, covers_a_label
+from .filters import Filter, choose_regions, find_valid
+from .options import SEGMENTATIONS
 from .selectors import Candidates, LabeledCounts, Selector
 
 
@@ -39,6 +39,8 @@ class Selection:
         num_images: The number of images that were read.
         num_empty: The number of these that have no pseudo label.
         num_thin: The number of detections that were thinner than `MIN_SIDE`.
+        num_maskless: The number of other detections that have no mask, if
+            detections have masks.
         num_stopped: The number of other detections that each filter stopped.
         found: The detections that passed all filters.
     """
@@ -51,6 +53,7 @@ class Selection:
     num_images: int
     num_empty: int
     num_thin: int
+    num_maskless: int
     num_stopped: dict[str, int]
     found: Candidates
 
@@ -63,12 +66,14 @@ class Selection:
 class SelectionRules:
     """Decides what becomes of each detection.
 
-    Boxes that are thinner than `MIN_SIDE` are dropped. A detection that
-    passes all filters and whose score is at least the `min_score` of its class
-    becomes a pseudo label. With `ignore`, a second selector chooses a lower
-    score for each class. Detections that are not labels but have at least
-    this score become regions to ignore (`iscrowd: 1`), even if a filter
-    stopped them. To the student they are neither object nor background, see
+    Boxes that are thinner than `MIN_SIDE` are dropped. If detections have
+    masks, those without one are dropped too: MMDetection cannot read a file in
+    which some objects have no segmentation. A detection that passes all
+    filters and whose score is at least the `min_score` of its class becomes a
+    pseudo label. With `ignore`, a second selector chooses a lower score for
+    each class. Detections that are not labels but have at least this score
+    become regions to ignore (`iscrowd: 1`), even if a filter stopped them. To
+    the student they are neither object nor background, see
     `IgnoreRegionsHook`. Regions that cover more than half of a label are left
     out.
 
@@ -94,9 +99,13 @@ class SelectionRules:
             count. They do not if training leaves them out
             (`filter_empty_gt`), for example because nobody has annotated them
             yet.
+        segmentation: How masks are written, if there are any: 'rle', or
+            'polygon' for a student whose pipeline has `poly2mask=False`, with
+            which MMDetection ignores RLE and says nothing. None for what the
+            training pipeline of the annotation's config reads.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or `segmentation` is unknown.
         KeyError: If a type is not registered.
     """
 
@@ -109,8 +118,11 @@ class SelectionRules:
         validation: dict | None = None,
         counted: Sequence[str] = (),
         counts_empty: bool = True,
+        segmentation: str | None = None,
     ) -> None:
         check_score('max_empty_share', max_empty_share)
+        if segmentation is not None:
+            check_is_one_of('segmentation', segmentation, SEGMENTATIONS)
         self.config = dict(
             selector=selector or dict(type='MatchedSelector'),
             filters=list(filters),
@@ -119,6 +131,7 @@ class SelectionRules:
             validation=validation,
             counted=list(counted),
             counts_empty=counts_empty,
+            segmentation=segmentation,
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
         self.filters: dict[str, Filter] = {
@@ -131,6 +144,7 @@ class SelectionRules:
         self.validation = validation
         self.counted = counted
         self.counts_empty = counts_empty
+        self.segmentation = segmentation
 
     def count(self, labeled: LabeledCounts) -> LabeledCounts:
         """Add the counts of the `counted` files to those of the labeled file.
@@ -193,7 +207,8 @@ class SelectionRules:
             ValueError: If a selector cannot choose.
         """
         check_labels(detections, labeled)
-        is_thick, num_stopped, passes = self._filter(detections)
+        is_thick, is_valid = find_valid(detections)
+        num_stopped, passes = self._filter(detections, is_valid)
         found = Candidates(
             detections.scores[passes],
             detections.labels[passes],
@@ -204,7 +219,7 @@ class SelectionRules:
         ignore_scores, is_ignored = None, np.zeros_like(is_selected)
         if self.ignore:
             ignore_scores = self.ignore.choose(found, labeled, validation)
-            is_ignored = is_thick & is_at_least(ignore_scores, detections)
+            is_ignored = is_valid & is_at_least(ignore_scores, detections)
             is_ignored = choose_regions(detections, is_ignored, is_selected)
         is_empty = is_read & ~find_images_with(
             detections, is_selected, len(is_read)
@@ -221,26 +236,30 @@ class SelectionRules:
             num_images=found.num_images,
             num_empty=int(is_empty.sum()),
             num_thin=int((~is_thick).sum()),
+            num_maskless=int((is_thick & ~is_valid).sum()),
             num_stopped=num_stopped,
             found=found,
         )
 
     def _filter(
-        self, detections: Detections
-    ) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
+        self, detections: Detections, is_valid: np.ndarray
+    ) -> tuple[dict[str, int], np.ndarray]:
         """Filter the detections.
 
+        Args:
+            detections: All n detections.
+            is_valid: Whether each of them can be written, shape (n,), bool.
+
         Returns:
-            Whether each detection is thick enough, how many each filter
-            stopped, and whether each detection passes all filters.
+            How many valid ones each filter stopped, and whether each detection
+            is valid and passes all filters.
         """
-        passes = is_thick = MinSide(MIN_SIDE)(detections)
-        num_stopped = {}
+        passes, num_stopped = is_valid, {}
         for name, each in self.filters.items():
             passes_this = each(detections)
-            num_stopped[name] = int((is_thick & ~passes_this).sum())
+            num_stopped[name] = int((is_valid & ~passes_this).sum())
             passes = passes & passes_this
-        return is_thick, num_stopped, passes
+        return num_stopped, passes
 
     def _find_surplus(
         self, detections: Detections, is_empty: np.ndarray, is_read: np.ndarray
@@ -299,12 +318,13 @@ class SelectionRules:
             table: The rows of images that were read, with `shards.SCHEMA`.
 
         Yields:
-            Each row as a dict, without the detections that are thin or that a
-            filter stops.
+            Each row as a dict, without the detections that are thin, have no
+            mask though others have one, or that a filter stops.
         """
         if not len(table):
             return
-        passes = self._filter(flatten(table))[-1]
+        detections = flatten(table)
+        _, passes = self._filter(detections, find_valid(detections)[1])
         lengths = pc.list_value_length(table['scores']).to_numpy()
         of_images = np.split(passes, np.cumsum(lengths)[:-1])
         for row, keep in zip(table.to_pylist(), of_images, strict=True):
@@ -338,28 +358,6 @@ def keep_elements(value: object, keep: np.ndarray) -> object:
 def is_at_least(min_scores: np.ndarray, detections: Detections) -> np.ndarray:
     """Return whether each detection has at least the score of its class."""
     return detections.scores >= min_scores[detections.labels]
-
-
-def choose_regions(
-    detections: Detections, is_wanted: np.ndarray, is_selected: np.ndarray
-) -> np.ndarray:
-    """Choose the wanted regions that neither are nor cover a label.
-
-    Args:
-        detections: All n detections, ordered by image.
-        is_wanted: Whether each detection has the score of a region to ignore,
-            shape (n,), bool.
-        is_selected: Whether each detection is a label, shape (n,), bool.
-
-    Returns:
-        Whether each detection is a region to ignore, shape (n,), bool.
-    """
-    wanted = np.flatnonzero(is_wanted & ~is_selected)
-    selected = np.flatnonzero(is_selected)
-    covers = covers_a_label(detections, wanted, selected)
-    is_ignored = np.zeros_like(is_wanted)
-    is_ignored[wanted[~covers]] = True
-    return is_ignored
 
 
 def find_images_with(

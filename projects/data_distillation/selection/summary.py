@@ -131,6 +131,12 @@ def describe_left_out(selection: Selection) -> Iterator[str]:
             f'{selection.num_thin:,} detections were left out because they '
             f'were thinner than {MIN_SIDE:g} pixel'
         )
+    if selection.num_maskless:
+        yield (
+            f'{selection.num_maskless:,} detections were left out because '
+            'they have no mask: their scores are below `masks.min_score`, or '
+            'their views disagree'
+        )
     for name, number in selection.num_stopped.items():
         yield f'{number:,} detections were stopped by {name}'
     yield (

@@ -1,0 +1,61 @@
+"""Writes masks as polygons, for students that read nothing else."""
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+# How much a mask is enlarged before it is outlined. OpenCV's outlines run
+# through the centers of the border pixels, and so lose half a pixel on every
+# side; of enlarged pixels, that is an eighth of a pixel.
+ENLARGEMENT = 4
+
+
+def outline(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
+    """Outline a mask.
+
+    Args:
+        counts: The `counts` of its RLE; the mask has a pixel.
+        size_hw: The height and width of its image.
+
+    Returns:
+        COCO's polygons, each as x1, y1, x2, y2, ... in pixels, one for each
+        connected part of the mask. A hole is joined to the outline by a slit
+        without width, because COCO adds polygons up. No number is whole:
+        MMDetection computes with whole numbers where all of them are.
+    """
+    rle = dict(size=list(size_hw), counts=counts)
+    left, top, width, height = coco_mask.toBbox(rle).astype(int)
+    mask = coco_mask.decode(rle)[top : top + height, left : left + width]
+    large = mask.repeat(ENLARGEMENT, axis=0).repeat(ENLARGEMENT, axis=1)
+    found, nesting = cv2.findContours(
+        large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
+    )
+    rings = [ring.reshape(-1, 2) for ring in found]
+    polygons = {
+        i: rings[i] for i, (*_, outer) in enumerate(nesting[0]) if outer < 0
+    }
+    for i, (*_, outer) in enumerate(nesting[0]):
+        if outer >= 0:
+            polygons[outer] = join_hole(polygons[outer], rings[i])
+    corner = np.array([left, top])
+    return [
+        ((ring + 0.5) / ENLARGEMENT + corner).ravel().tolist()
+        for ring in polygons.values()
+    ]
+
+
+def join_hole(ring: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Join a hole to an outline by a slit without width.
+
+    Args:
+        ring: The outline, shape (n, 2).
+        hole: The outline of the hole, shape (m, 2).
+
+    Returns:
+        Shape (n + m + 2, 2): the outline to the point that is nearest to the
+        hole, around the hole, and back.
+    """
+    distances = np.abs(ring[:, None] - hole[None]).sum(axis=2)
+    at, start = np.unravel_index(distances.argmin(), distances.shape)
+    around = np.concatenate([hole[start:], hole[: start + 1]])
+    return np.concatenate([ring[: at + 1], around, ring[at:]])
