@@ -219,7 +219,7 @@ def test_stage_whose_last_checkpoint_is_torn_trains_to_its_end(
     tiny_experiment, work, distill_here, stages_here
 ):
     last = work / 'student/iter_2.pth'
-    whole = torch.load(last)['state_dict']
+    whole = torch.load(last, weights_only=False)['state_dict']
     torn = last.read_bytes()[:-100]
     last.write_bytes(torn)
 
@@ -231,7 +231,7 @@ def test_stage_whose_last_checkpoint_is_torn_trains_to_its_end(
         'training wrote' in again.stdout
     )
     assert f'--resume {work}/student/iter_1.pth' in again.stdout
-    weights = torch.load(last)['state_dict']
+    weights = torch.load(last, weights_only=False)['state_dict']
     assert all(torch.equal(weights[name], whole[name]) for name in whole)
     # Nothing is deleted.
     assert (work / 'replaced/student-1/iter_2.pth').read_bytes() == torn
@@ -269,7 +269,7 @@ def test_labels_of_another_teacher_are_not_used(
     before = read_origin(labels)['checkpoint_sha256']
     # To save space, and then another teacher.
     shutil.rmtree(work / 'annotate/detections')
-    content = torch.load(work / 'teacher/iter_2.pth')
+    content = torch.load(work / 'teacher/iter_2.pth', weights_only=False)
     next(iter(content['state_dict'].values()))[:] += 1
     torch.save(content, work / 'teacher/iter_2.pth')
     mark_finished(work / 'teacher', work / 'teacher/iter_2.pth')
