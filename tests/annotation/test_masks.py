@@ -182,6 +182,21 @@ def test_run_that_goes_on_gives_the_same_masks(drawn, tmp_path):
     assert len(list((tmp_path / 'parts/detections').iterdir())) == 5
 
 
+def test_detections_without_a_mask_are_counted_for_the_user(drawn, tmp_path):
+    cfg = masks_cfg(drawn, tmp_path)
+    cfg.model.masks.max_per_img = 1  # of the two in each image
+    content = annotate(cfg)
+    labeled = str(drawn.folder / 'labeled.json')
+
+    text = select_labels(
+        tmp_path / 'detections', labeled, {}, tmp_path / 'again.json'
+    )
+
+    assert '5 detections were left out because they have no mask' in text
+    assert len(content['annotations']) == 5
+    assert content['info']['data_distillation']['num_maskless'] == 5
+
+
 def test_masks_can_be_had_from_python(drawn, tmp_path):
     annotate(masks_cfg(drawn, tmp_path))
     annotation = Annotation(tmp_path)
@@ -213,7 +228,7 @@ def test_boxes_that_are_merged_again_have_no_masks(drawn, tmp_path):
 
     store = merge_again(tmp_path / 'work/detections', tmp_path / 'again')
 
-    assert 'masks' not in store.provenance
+    assert not {'masks', 'segmentation'} & store.provenance.keys()
     assert 'masks' not in store.read().column_names
     labeled = str(drawn.folder / 'labeled.json')
     select_labels(tmp_path / 'again', labeled, {}, tmp_path / 'labels.json')

@@ -648,3 +648,42 @@ def test_view_that_the_image_does_not_have_is_refused(view):
 def test_image_without_a_view_is_refused():
     with pytest.raises(ValueError, match='num_views must be at least 1'):
         NMSMerger()(**boxes_of(num_views=0))
+
+
+@aware_or_agnostic
+def test_supporters_are_the_boxes_of_each_view_that_overlap_most(
+    class_agnostic,
+):
+    merger = NMSMerger(iou_threshold=0.5, class_agnostic=class_agnostic)
+    boxes = random_boxes(3)
+    boxes['view_ids'][boxes['view_ids'] == 2] = 0  # a view without a box
+    kept = NMSMerger(iou_threshold=0.3)(**random_boxes(4)).bboxes
+    labels = torch.arange(len(kept)) % 3
+
+    found = merger.find_supporters(kept, labels, **select_support(boxes))
+
+    num_alone = 0
+    for bbox, label, views in zip(kept, labels.tolist(), found.tolist()):
+        detection = (bbox.tolist(), 0, label)
+        ious = np.array(
+            [
+                class_overlap((box, 0, other), detection, class_agnostic)
+                for box, other in zip(
+                    boxes['bboxes_xyxy'].tolist(), boxes['labels'].tolist()
+                )
+            ]
+        )
+        is_alone = 0 < ious.max() <= 0.5
+        num_alone += is_alone
+        expected = []
+        for view in range(boxes['num_views']):
+            of_view = np.where(boxes['view_ids'].numpy() == view, ious, 0)
+            best = of_view.argmax()
+            least = ious.max() - 1e-9 if is_alone else 0.5
+            expected.append(int(best) if of_view[best] > least else -1)
+        assert views == expected
+    assert num_alone and (found >= 0).any(dim=0).tolist().count(False) == 1
+
+
+def select_support(boxes: dict) -> dict:
+    return {name: value for name, value in boxes.items() if name != 'scores'}

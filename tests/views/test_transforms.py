@@ -232,6 +232,16 @@ def test_tiny_image_keeps_a_pixel():
     assert Crop(right=0.01).size_hw((1, 1)) == (1, 1)
 
 
+def test_mask_that_reaches_into_the_padding_is_cut():
+    view = View([dict(type='Pad', size_divisor=32)])
+    everything = torch.ones(1, *view.size_hw((40, 50)), dtype=torch.bool)
+
+    (mask,) = cut_masks(everything)
+    back = view.invert_mask(mask, (40, 50))
+
+    assert (back.left, back.top, *back.size_hw) == (0, 0, 40, 50)
+
+
 def test_quarter_turns_are_counterclockwise():
     image = torch.tensor([[[1, 2], [3, 4], [5, 6]]])
 
