@@ -63,6 +63,7 @@ def add_data(group: argparse._ArgumentGroup) -> None:
     )
     add(
         '--leave-out',
+        dest='left_out',
         type=Path,
         nargs='+',
         default=[],

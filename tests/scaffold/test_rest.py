@@ -138,3 +138,22 @@ def test_empty_images_are_those_without_annotation():
     )
 
     assert find_empty(content) == ['a']
+
+
+@pytest.mark.parametrize(
+    'option', [('--leave-out', 't.json'), ('--annotate-empty',)]
+)
+def test_tool_passes_the_options_on(sources, call_tool, option):
+    given = [
+        part
+        for name, value in dict(sources, unlabeled='50%').items()
+        for part in (f'--{name.replace("_", "-")}', value)
+    ]
+
+    result = call_tool(
+        'init_experiment', 'out', *given, *option,
+        '--detector', 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+    )  # fmt: skip
+
+    assert result.returncode == 1
+    assert 'go only with --unlabeled rest, got --unl' in result.stderr

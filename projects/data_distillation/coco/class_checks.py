@@ -105,38 +105,60 @@ def check_trainable_objects(file: CocoFile) -> Iterator[Problem]:
     if not file.annotations.entries:
         yield file.make_file_problem(
             'no annotation',
-            'has no annotation, so there is nothing to learn',
+            'has no annotation: there is nothing to learn or to validate by',
             'give the file with the labels',
         )
 
 
-def describe_objects(file: CocoFile) -> list[str]:
-    """Return what is no error, but may not be meant so.
+def describe_objects(file: CocoFile) -> Iterator[str]:
+    """Describe what is no error, but may not be meant so.
 
     Args:
         file: The file.
 
-    Returns:
+    Yields:
         A sentence about the classes without objects, and one about the images
         without annotations.
+    """
+    yield from describe_classes(file)
+    yield from describe_bare_images(file)
+
+
+def describe_classes(file: CocoFile) -> Iterator[str]:
+    """Name the classes without objects, if there are objects of others.
+
+    Args:
+        file: The file.
+
+    Yields:
+        At most one sentence.
     """
     counts = count_objects(file)
     columns = map(file.categories.column, ('id', 'name'))
     empty = [n for i, n in zip(*columns, strict=True) if not counts[i]]
-    notes = []
     if empty and counts:
-        notes.append(
+        yield (
             f'{file.path}: {len(empty)} of {len(file.categories.entries)} '
             f'classes have no object: {format_value(empty)}'
         )
+
+
+def describe_bare_images(file: CocoFile) -> Iterator[str]:
+    """Count the images without annotations, if they are more than a few.
+
+    Args:
+        file: The file.
+
+    Yields:
+        At most one sentence.
+    """
     image_ids = set(file.annotations.column('image_id'))
     num_images = len(file.images.entries)
     num_bare = sum(i not in image_ids for i in file.images.column('id'))
-    if num_bare > NOTED_SHARE * num_images and counts:
-        notes.append(
+    if num_bare > NOTED_SHARE * num_images and count_objects(file):
+        yield (
             f'{file.path}: {num_bare:,} of {num_images:,} images have no '
             'annotation: they count as images without objects. If they are '
             'not labeled yet, move them to the unlabeled images: '
             'tools/split_coco.py --annotated'
         )
-    return notes

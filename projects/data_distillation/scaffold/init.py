@@ -3,7 +3,7 @@
 import itertools
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,11 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..coco.class_checks import (
+    check_trainable_objects,
+    describe_bare_images,
+    describe_classes,
+)
 from ..coco.image_checks import find_problems
 from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
@@ -121,8 +126,8 @@ def init_experiment(
     try:
         filters = detector.train_dataset.filter_settings
         data = sources.gather(out / 'annotations', filters)
-        if not options.allow_problems:
-            check_data(data)
+        notes = check_data(data, filters, options.allow_problems)
+        data = replace(data, notes=(*data.notes, *notes))
         check_class_weights(detector, len(data.classes))
         check_monitors(detector, data.classes)
         plan = make_plan(detector, data, options)
@@ -134,8 +139,19 @@ def init_experiment(
     return list(explain(out, detector, data, plan, options))
 
 
-def check_data(data: Data) -> None:
+def check_data(
+    data: Data, filters: Mapping, allow_problems: bool = False
+) -> list[str]:
     """Check the files and the images with labels.
+
+    Args:
+        data: The data.
+        filters: The `filter_cfg` of the detector's training images.
+        allow_problems: Whether the data may have problems, as long as there
+            is an object to learn and one to validate with.
+
+    Returns:
+        Sentences about what is no problem, but may not be meant so.
 
     Raises:
         ValueError: If there are problems; the message names them.
@@ -144,7 +160,34 @@ def check_data(data: Data) -> None:
     read = [read_file(Path(images.ann_file)) for images in sets]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     files = [file for file in read if isinstance(file, CocoFile)]
-    folders = [Path(images.folder) for images in sets]
+    if not allow_problems:
+        folders = [Path(images.folder) for images in sets]
+        check_no_problem(files, folders, unread)
+    for file in files:
+        for problem in check_trainable_objects(file):
+            raise CocoError(problem.explain())
+    notes = itertools.chain(*map(describe_classes, files))
+    if filters.get('filter_empty_gt'):
+        return list(notes)  # What is said of its images says it already.
+    return [*notes, *describe_bare_images(files[0])]
+
+
+def check_no_problem(
+    files: Sequence[CocoFile],
+    folders: Sequence[Path],
+    unread: Sequence[Problem],
+) -> None:
+    """Check that files and their images have no problem.
+
+    Args:
+        files: The files.
+        folders: The folder of the images of each file.
+        unread: The problems of files that cannot be read. If there are any,
+            the others are not looked at.
+
+    Raises:
+        ValueError: If there are problems; the message names them.
+    """
     found = [] if unread else find_problems(files, folders)
     lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
     if lines:

@@ -1,0 +1,95 @@
+"""What is said about the labels of a new experiment."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.scaffold.init import check_data
+
+PARTS = ('labeled', 'val')
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the file of four images, with objects of these classes."""
+
+    def write(name: str, *classes: int, **changes: object) -> SimpleNamespace:
+        annotations = [
+            dict(
+                id=i,
+                image_id=i,
+                category_id=number,
+                bbox=[1, 1, 9, 9],
+                area=81,
+                iscrowd=0,
+                **changes,
+            )
+            for i, number in enumerate(classes, 1)
+        ]
+        content = dict(
+            images=[
+                dict(id=i, file_name=f'{name}{i}.png', width=20, height=20)
+                for i in range(1, 5)
+            ],
+            annotations=annotations,
+            categories=[dict(id=1, name='red'), dict(id=2, name='green')],
+        )
+        file = tmp_path / f'{name}.json'
+        file.write_text(json.dumps(content))
+        return SimpleNamespace(ann_file=str(file), folder=str(tmp_path))
+
+    return write
+
+
+def check(filters=(), **parts) -> list[str]:
+    # There are no images: the problem is allowed, and not what is tested.
+    return check_data(SimpleNamespace(**parts), dict(filters), True)
+
+
+@pytest.mark.parametrize('part', PARTS)
+def test_class_without_objects_is_named(write, part):
+    parts = dict(labeled=write('labeled', 1, 2, 1, 1), val=write('val', 1, 2))
+    parts[part] = write(part, 1, 1, 1, 1)
+
+    (note,) = check(**parts)
+
+    assert note.endswith(
+        f"{part}.json: 1 of 2 classes have no object: ['green']"
+    )
+
+
+@pytest.mark.parametrize('part', PARTS)
+@pytest.mark.parametrize(
+    ('classes', 'changes', 'message'),
+    [
+        ((), {}, 'has no annotation'),
+        ((1, 2), dict(ignore=1), 'none of 2 annotations is an object'),
+    ],
+)
+def test_labels_without_any_object_are_refused(
+    write, part, classes, changes, message
+):
+    parts = {name: write(name, 1, 2, 1, 1) for name in PARTS}
+    parts[part] = write(part, *classes, **changes)
+
+    with pytest.raises(CocoError, match=rf'{part}.json: {message}'):
+        check(**parts)
+
+
+def test_images_without_annotations_are_counted_once(write):
+    parts = dict(labeled=write('labeled', 1, 2), val=write('val', 1, 2))
+
+    (note,) = check(**parts)
+
+    assert '2 of 4 images have no annotation' in note
+    # Then `TrainedImages` says it.
+    assert check(dict(filter_empty_gt=True), **parts) == []
+
+
+def test_problems_are_found_unless_allowed(write):
+    parts = {name: write(name, 1, 2, 1, 1) for name in PARTS}
+
+    with pytest.raises(ValueError, match='the data has problems:'):
+        check_data(SimpleNamespace(**parts), {})
