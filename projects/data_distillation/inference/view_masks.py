@@ -112,16 +112,17 @@ class MaskMerger:
         bboxes = found.bboxes.float().clone()
         chosen = self.choose(found.scores)
         if len(chosen):
-            pixels = fit(take_masks(found)[chosen], view.frame_hw)
+            every = fit(take_masks(found), view.frame_hw)
+            # Without a copy of those that are chosen.
+            pixels = [every[index] for index in chosen.tolist()]
             for index, patch in zip(
                 chosen.tolist(), cut_masks(pixels), strict=True
             ):
                 masks[index] = ViewMask(patch, view)
-            around = find_extents(pixels >= threshold_of(pixels)).to(bboxes)
-            has_area = (bboxes[:, 2:] > bboxes[:, :2]).all(dim=1, keepdim=True)
-            bboxes[chosen] = torch.where(
-                has_area[chosen], bboxes[chosen], around
-            )
+            has_area = (bboxes[:, 2:] > bboxes[:, :2]).all(dim=1)[chosen]
+            if not has_area.all():
+                around = find_extents([cut_at_half(mask) for mask in pixels])
+                bboxes[chosen[~has_area]] = around[~has_area].to(bboxes)
         return InstanceData(
             bboxes=bboxes,
             scores=found.scores,
@@ -241,9 +242,9 @@ def fit(masks: Tensor, size_hw: Size) -> Tensor:
     return masks[:, :height, :width]
 
 
-def threshold_of(masks: Tensor) -> float:
-    """Return the value from which a pixel of a mask counts as set."""
-    return 255 * MAJORITY if masks.dtype == torch.uint8 else MAJORITY
+def cut_at_half(mask: Tensor) -> Tensor:
+    """Return where a mask reaches a probability of `MAJORITY`."""
+    return mask if mask.dtype == torch.bool else mask >= 255 * MAJORITY
 
 
 def check_masks_can_be_inverted(views: Sequence[View]) -> None:

@@ -6,15 +6,13 @@ done with the rectangles.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
-
-# The number of full-size masks that are looked at together.
-MASKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -55,35 +53,39 @@ class MaskPatch:
         return replace(self, values=self.values[:rows, :columns])
 
 
-def find_extents(masks: Tensor) -> Tensor:
+def find_extents(masks: Sequence[Tensor] | Tensor) -> Tensor:
     """Find the smallest rectangle around each mask.
 
     Args:
-        masks: Shape (n, h, w), of any type; what is not 0 is set.
+        masks: n masks of shape (h, w), bool or uint8; what is not 0 is set.
 
     Returns:
         Shape (n, 4), int64, on the device of the masks: left, top, right and
         bottom in pixels, each right and bottom one past the last pixel. They
         are 0 for a mask without a pixel.
     """
-    extents = [torch.zeros(0, 4, dtype=torch.long, device=masks.device)]
-    for part in masks.split(MASKS_AT_ONCE):
-        is_set = part.bool()
-        edges = []
-        for along in (is_set.any(dim=1), is_set.any(dim=2)):
-            first = along.int().argmax(dim=1)
-            last = along.shape[1] - along.flip(1).int().argmax(dim=1)
-            edges.append((first, torch.where(along.any(dim=1), last, first)))
-        (left, right), (top, bottom) = edges
-        extents.append(torch.stack([left, top, right, bottom], dim=1))
-    return torch.cat(extents)
+    if not len(masks):
+        return torch.zeros(0, 4, dtype=torch.long)
+    # On a CPU, `amax` of bytes takes an eighth of the time of `any`.
+    numbers = [
+        mask.view(torch.uint8) if mask.dtype == torch.bool else mask
+        for mask in masks
+    ]
+    edges = []
+    for axis in (0, 1):
+        along = torch.stack([mask.amax(dim=axis) for mask in numbers]) > 0
+        first = along.int().argmax(dim=1)
+        last = along.shape[1] - along.flip(1).int().argmax(dim=1)
+        edges.append((first, torch.where(along.any(dim=1), last, first)))
+    (left, right), (top, bottom) = edges
+    return torch.stack([left, top, right, bottom], dim=1)
 
 
-def cut_masks(masks: Tensor) -> list[MaskPatch]:
+def cut_masks(masks: Sequence[Tensor] | Tensor) -> list[MaskPatch]:
     """Cut each mask to the smallest rectangle around it.
 
     Args:
-        masks: Shape (n, h, w), bool or uint8, see `MaskPatch`.
+        masks: n masks of shape (h, w), bool or uint8, see `MaskPatch`.
 
     Returns:
         The patches, in order. They do not keep the memory of `masks`. A mask
