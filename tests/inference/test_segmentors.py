@@ -46,18 +46,9 @@ TWO_STAGE = {
     'test_cfg.rpn.nms_pre': 40,
 }
 ONE_HEAD = {**TWO_STAGE, 'roi_head.bbox_head.fc_out_channels': 64}
-CASCADE = TWO_STAGE | {
-    f'roi_head.bbox_head.{i}.fc_out_channels': 64 for i in range(3)
-}
 FEW = {'test_cfg.nms_pre': 100, 'test_cfg.max_per_img': 40}
 SUBJECTS = {
     'Mask R-CNN': Subject('mask_rcnn/mask-rcnn_r50_fpn_1x_coco', TWO_STAGE),
-    'Cascade Mask R-CNN': Subject(
-        'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco',
-        CASCADE,
-    ),
-    'HTC': Subject('htc/htc-without-semantic_r50_fpn_1x_coco', CASCADE),
-    'Mask Scoring R-CNN': Subject('ms_rcnn/ms-rcnn_r50_fpn_1x_coco', ONE_HEAD),
     'PointRend': Subject(
         'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco',
         ONE_HEAD,
@@ -88,9 +79,6 @@ SUBJECTS = {
         'condinst/condinst_r50_fpn_ms-poly-90k_coco_instance',
         {**RESNET, **FEW},
     ),
-    'SOLO': Subject(
-        'solo/decoupled-solo-light_r50_fpn_3x_coco', {**RESNET, **FEW}
-    ),
     'SOLOv2': Subject(
         'solov2/solov2-light_r50_fpn_ms-3x_coco', {**RESNET, **FEW}
     ),
@@ -99,14 +87,8 @@ SUBJECTS = {
         'mask2former/mask2former_r50_8xb2-lsj-50e_coco', QUERIES
     ),
 }
-# Their masks are made by the head of Mask R-CNN, or as those of SOLOv2.
-ALIKE = [
-    'Cascade Mask R-CNN',
-    'HTC',
-    'Mask Scoring R-CNN',
-    'QueryInst',
-    'SOLO',
-]
+# Its masks are made by the head of Mask R-CNN.
+ALIKE = ['QueryInst']
 FLIP = dict(type='Flip')
 
 
@@ -128,12 +110,7 @@ def segmentors():
 
 @torch.no_grad()
 def build(name: str) -> torch.nn.Module:
-    segmentor = make_detector(SUBJECTS[name], SEEDS.get(name, 0))
-    if name == 'Mask Scoring R-CNN':
-        # It multiplies scores by the quality of masks that it predicts, which
-        # random weights make negative.
-        segmentor.roi_head.mask_iou_head.fc_mask_iou.bias += 1
-    return segmentor
+    return make_detector(SUBJECTS[name], SEEDS.get(name, 0))
 
 
 def run_cfg(drawn, name: str, segmentor, image, work_dir):
