@@ -400,7 +400,8 @@ def test_categories_of_another_file_must_be_the_same(categories, what):
 
     assert lines == [
         f'c.json: the categories are not those of a.json: {what}: write the '
-        'same ids and names in the same order'
+        'same ids and names in the same order, or take them with --fix and '
+        '--like a.json'
     ]
 
 

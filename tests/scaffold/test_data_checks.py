@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from projects.data_distillation.coco.reading import CocoError
-from projects.data_distillation.scaffold.init import check_data
+from projects.data_distillation.scaffold.trained_images import check_data
 
 PARTS = ('labeled', 'val')
 

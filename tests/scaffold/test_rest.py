@@ -113,6 +113,23 @@ def test_validation_images_may_be_in_another_folder(sources, folder, tmp_path):
     assert names_in(data.unlabeled) == ['d.png', 'e.png', 'more/f.png']
 
 
+def test_folder_of_which_all_is_listed_can_be_annotated(
+    sources, folder, tmp_path
+):
+    every = [p.relative_to(folder).as_posix() for p in folder.rglob('*.png')]
+    every.remove('c.png')
+    labeled = write(tmp_path / 'l.json', every, ['a.png'])
+    settings = dict(sources, labeled=labeled, annotates_empty=True)
+
+    data = Sources(**settings).gather(tmp_path / 'out')
+
+    assert names_in(data.labeled) == ['a.png']
+    assert names_in(data.unlabeled) == sorted({*every} - {'a.png'})
+    write(tmp_path / 'l.json', every, every)
+    with pytest.raises(ValueError, match='no image is left'):
+        Sources(**settings).gather(tmp_path / 'out')
+
+
 def test_folder_of_which_all_is_known_is_refused(folder, tmp_path):
     every = [p.relative_to(folder).as_posix() for p in folder.rglob('*.png')]
     file = write(tmp_path / 'all.json', every)

@@ -21,7 +21,8 @@ def check_categories(files: Sequence[CocoFile]) -> Iterator[Problem]:
             yield file.make_file_problem(
                 'other categories',
                 f'the categories are not those of {files[0].path}: {what}',
-                'write the same ids and names in the same order',
+                'write the same ids and names in the same order, or take them '
+                f'with --fix and --like {files[0].path}',
             )
 
 

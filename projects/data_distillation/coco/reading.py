@@ -229,5 +229,6 @@ def check_disjoint(
             f'{known["ann_file"]} too: {", ".join(shared[:5])}'
             f'{", ..." if len(shared) > 5 else ""}. Take them out of the '
             'unlabeled images: a student must not be trained on pseudo labels '
-            'of images that are labeled or that validate it'
+            'of images that are labeled or that validate it. If all are in '
+            'one folder, init_experiment.py --unlabeled rest takes the others'
         )

@@ -145,9 +145,10 @@ class Sources:
             (self.val, self.val_images),
             *((file, images) for file in self.left_out),
         ]
-        rest = find_rest(images, known)
+        empty = find_empty(content) if self.annotates_empty else []
+        rest = find_rest(images, known, may_be_none=bool(empty))
         names, notes, labeled_file = rest.names, rest.notes, str(self.labeled)
-        if self.annotates_empty and (empty := find_empty(content)):
+        if empty:
             names = sorted([*names, *empty])
             content = take_images(content, find_annotated(content))
             labeled_file = str(folder / 'labeled.json')

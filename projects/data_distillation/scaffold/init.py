@@ -1,9 +1,8 @@
 """Makes an experiment from the config of a detector and a user's data."""
 
-import itertools
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,15 +10,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..coco.class_checks import (
-    check_trainable_objects,
-    describe_bare_images,
-    describe_classes,
-)
-from ..coco.image_checks import find_problems
-from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError
-from ..coco.tables import CocoFile, read_file
 from ..experiment.definition import Experiment
 from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
@@ -39,8 +30,8 @@ from .plan import (
 )
 from .schedule import Schedule
 from .stage_configs import NewExperiment
+from .trained_images import check_data
 
-MAX_SHOWN = 5
 WHOLE_NUMBERS = (
     'batch_size',
     'gpus',
@@ -137,65 +128,6 @@ def init_experiment(
         shutil.rmtree(out, ignore_errors=True)
         raise
     return list(explain(out, detector, data, plan, options))
-
-
-def check_data(
-    data: Data, filters: Mapping, allow_problems: bool = False
-) -> list[str]:
-    """Check the files and the images with labels.
-
-    Args:
-        data: The data.
-        filters: The `filter_cfg` of the detector's training images.
-        allow_problems: Whether the data may have problems, as long as there
-            is an object to learn and one to validate with.
-
-    Returns:
-        Sentences about what is no problem, but may not be meant so.
-
-    Raises:
-        ValueError: If there are problems; the message names them.
-    """
-    sets = [data.labeled, data.val]
-    read = [read_file(Path(images.ann_file)) for images in sets]
-    unread = [problem for problem in read if isinstance(problem, Problem)]
-    files = [file for file in read if isinstance(file, CocoFile)]
-    if not allow_problems:
-        folders = [Path(images.folder) for images in sets]
-        check_no_problem(files, folders, unread)
-    for file in files:
-        for problem in check_trainable_objects(file):
-            raise CocoError(problem.explain())
-    notes = itertools.chain(*map(describe_classes, files))
-    if filters.get('filter_empty_gt'):
-        return list(notes)  # What is said of its images says it already.
-    return [*notes, *describe_bare_images(files[0])]
-
-
-def check_no_problem(
-    files: Sequence[CocoFile],
-    folders: Sequence[Path],
-    unread: Sequence[Problem],
-) -> None:
-    """Check that files and their images have no problem.
-
-    Args:
-        files: The files.
-        folders: The folder of the images of each file.
-        unread: The problems of files that cannot be read. If there are any,
-            the others are not looked at.
-
-    Raises:
-        ValueError: If there are problems; the message names them.
-    """
-    found = [] if unread else find_problems(files, folders)
-    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
-    if lines:
-        raise ValueError(
-            '\n'.join(['the data has problems:', *lines])
-            + '\nFix them (tools/check_coco.py --fix helps), or continue with '
-            '--allow-problems'
-        )
 
 
 def make_plan(

@@ -26,7 +26,11 @@ class Rest:
     notes: tuple[str, ...]
 
 
-def find_rest(folder: Path, known: Sequence[tuple[Path, Path]]) -> Rest:
+def find_rest(
+    folder: Path,
+    known: Sequence[tuple[Path, Path]],
+    may_be_none: bool = False,
+) -> Rest:
     """Find the images of a folder that no COCO file lists.
 
     Copies of the listed images, under whatever name, are left out too.
@@ -34,6 +38,7 @@ def find_rest(folder: Path, known: Sequence[tuple[Path, Path]]) -> Rest:
     Args:
         folder: The folder, which is searched at any depth.
         known: COCO files of images, each with the folder of its images.
+        may_be_none: Whether there may be no other image.
 
     Returns:
         The other images.
@@ -41,7 +46,7 @@ def find_rest(folder: Path, known: Sequence[tuple[Path, Path]]) -> Rest:
     Raises:
         FileNotFoundError: If a file or the folder does not exist.
         CocoError: If a file cannot be used.
-        ValueError: If no image is left.
+        ValueError: If no image is left, but one must be.
     """
     listed = [
         str(images / image['file_name'])
@@ -60,10 +65,12 @@ def find_rest(folder: Path, known: Sequence[tuple[Path, Path]]) -> Rest:
     }
     copies = find_copies(unlisted.values(), listed)
     names = [name for name, path in unlisted.items() if path not in copies]
-    if not names:
+    if not names and not may_be_none:
         raise ValueError(
             f'--unlabeled {REST}: no image is left, because all '
-            f'{len(paths):,} in {folder} are labeled or held out'
+            f'{len(paths):,} in {folder} are listed in a file. If some of '
+            'those in the labeled file have not been annotated yet, take them '
+            'with --annotate-empty'
         )
     notes = [
         f'{len(names):,} of the {len(paths):,} images in {folder} are in no '

@@ -1,10 +1,23 @@
-"""Finds which labeled images the detector is trained on."""
+"""Checks labels, and finds the images that a detector is trained on."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from ..coco.class_checks import (
+    check_trainable_objects,
+    describe_bare_images,
+    describe_classes,
+)
+from ..coco.image_checks import find_problems
+from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError, find_annotated
 from ..coco.splits import take_images
+from ..coco.tables import CocoFile, read_file
+from .plan import Data
+
+MAX_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,9 @@ class TrainedImages:
                     'no object: not trained on, and not counted as '
                     "labeled, because of the detector's `filter_empty_gt`. To "
                     'train on them as background, set it to False in '
-                    'teacher.py'
+                    'teacher.py. If they are not annotated yet, '
+                    '--unlabeled rest --annotate-empty adds them to the '
+                    'unlabeled images'
                 )
         smallest = filters.get('min_size', 0)
         sides = [
@@ -64,3 +79,62 @@ class TrainedImages:
                 'detector'
             )
         return cls(content, count, tuple(notes))
+
+
+def check_data(
+    data: Data, filters: Mapping, allow_problems: bool = False
+) -> list[str]:
+    """Check the files and the images with labels.
+
+    Args:
+        data: The data.
+        filters: The `filter_cfg` of the detector's training images.
+        allow_problems: Whether the data may have problems, as long as there
+            is an object to learn and one to validate with.
+
+    Returns:
+        Sentences about what is no problem, but may not be meant so.
+
+    Raises:
+        ValueError: If there are problems; the message names them.
+    """
+    sets = [data.labeled, data.val]
+    read = [read_file(Path(images.ann_file)) for images in sets]
+    unread = [problem for problem in read if isinstance(problem, Problem)]
+    files = [file for file in read if isinstance(file, CocoFile)]
+    if not allow_problems:
+        folders = [Path(images.folder) for images in sets]
+        check_no_problem(files, folders, unread)
+    for file in files:
+        for problem in check_trainable_objects(file):
+            raise CocoError(problem.explain())
+    notes = itertools.chain(*map(describe_classes, files))
+    if filters.get('filter_empty_gt'):
+        return list(notes)  # What is said of its images says it already.
+    return [*notes, *describe_bare_images(files[0])]
+
+
+def check_no_problem(
+    files: Sequence[CocoFile],
+    folders: Sequence[Path],
+    unread: Sequence[Problem],
+) -> None:
+    """Check that files and their images have no problem.
+
+    Args:
+        files: The files.
+        folders: The folder of the images of each file.
+        unread: The problems of files that cannot be read. If there are any,
+            the others are not looked at.
+
+    Raises:
+        ValueError: If there are problems; the message names them.
+    """
+    found = [] if unread else find_problems(files, folders)
+    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
+    if lines:
+        raise ValueError(
+            '\n'.join(['the data has problems:', *lines])
+            + '\nFix them (tools/check_coco.py --fix helps), or continue with '
+            '--allow-problems'
+        )
