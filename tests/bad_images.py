@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.utils import digit_version
 from PIL import Image
 
 SIZE_WH = (128, 96)
@@ -584,3 +585,12 @@ for _name in ('C:drive.png', '..\\up.png', '\\\\server\\share.png'):
     )
     def name_of_another_system(path: Path) -> None:
         path.write_bytes(encoded(drawing(), 'PNG'))
+
+
+if digit_version(cv2.__version__) < digit_version('4.12'):
+    # Older ones decode neither GIF nor animated WebP.
+    KINDS[:] = [
+        kind
+        for kind in KINDS
+        if 'gif' not in kind.file_name and kind.file_name != 'moving.webp'
+    ]

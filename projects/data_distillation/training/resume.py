@@ -217,7 +217,8 @@ def find_weights_fault(file: Path) -> str:
     """
     try:
         with refusing_code():
-            content = torch.load(file, map_location='cpu', mmap=True)
+            # PyTorch 2.1 takes no `Path` with `mmap`.
+            content = torch.load(str(file), map_location='cpu', mmap=True)
     except CheckpointError:
         return ''
     except (OSError, RuntimeError) as error:
