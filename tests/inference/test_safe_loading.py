@@ -40,7 +40,9 @@ def torch_version(monkeypatch, request):
             monkeypatch.delattr(
                 torch.serialization, f'{name}_safe_globals', raising=False
             )
-        monkeypatch.setattr(checkpoint, 'TORCH_VERSION', '2.1.2')
+        monkeypatch.setattr(
+            checkpoint, 'TORCH_VERSION', '2.1.2', raising=False
+        )
 
 
 def load(file) -> dict:
