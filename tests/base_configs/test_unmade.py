@@ -45,3 +45,22 @@ def test_transforms_that_no_view_has(steps, unmade, unmovable):
     found = [step['type'].split('.')[-1] for step in find_unmade(pipeline)]
     assert found == unmade
     assert find_unmovable(pipeline) == unmovable
+
+
+@pytest.mark.parametrize(
+    ('load', 'is_plain'),
+    [
+        (dict(to_float32=True, backend_args=None, color_type='color'), True),
+        (dict(imdecode_backend='cv2'), True),
+        (dict(imdecode_backend='tifffile'), False),
+        (dict(color_type='grayscale'), False),
+        (dict(color_type='color_ignore_orientation'), False),
+        (dict(type='LoadMultiChannelImageFromFiles'), False),
+    ],
+)
+def test_images_that_are_loaded_otherwise(load, is_plain):
+    pipeline = [{**LOAD, **load}, RESIZE, PACK]
+
+    assert find_unmade(pipeline) == ([] if is_plain else pipeline[:1])
+    assert find_unmovable(pipeline) == []
+    assert find_unmade([]) == []

@@ -643,6 +643,7 @@ def test_classes_in_another_order_are_found_at_once(
             'has 80 weights',
         ),
         ("custom_hooks = [dict(type='A', monitor='loss')]", "watches 'loss'"),
+        ("load_from = 'no/such.pth'", "'no/such.pth', and there is no such"),
         ("param_scheduler = [dict(type='ReduceOnPlateauLR')]", 'waits for'),
     ],
 )

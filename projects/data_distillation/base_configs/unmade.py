@@ -46,12 +46,14 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
     """Find the transforms of test images that no view can have.
 
     A view resizes an image once, as OpenCV does, may flip it, and then pads
-    it. The first transform loads the image.
+    it. The first transform loads the image; that of a view does it in color,
+    with OpenCV, and turns the image as its EXIF data say.
 
     Args:
         pipeline: The configs of the transforms.
     """
-    unmade, made = [], set()
+    unmade = [step for step in pipeline[:1] if not is_plain_load(step)]
+    made = set()
     for step in pipeline[1:]:
         name = get_type(step)
         role = 'Resize' if name in RESIZES else name
@@ -62,6 +64,16 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
             unmade.append(step)
         made.add(role)
     return unmade
+
+
+def is_plain_load(step: Mapping) -> bool:
+    """Return whether a transform gets the pixels that views are made of."""
+    # The defaults are those of mmcv. Nobody sets another backend for all.
+    return (
+        get_type(step) == 'LoadImageFromFile'
+        and step.get('color_type', 'color') == 'color'
+        and step.get('imdecode_backend') in (None, 'cv2')
+    )
 
 
 def is_never(step: Mapping) -> bool:
@@ -96,7 +108,9 @@ def find_unmovable(pipeline: Sequence[Mapping]) -> list[str]:
     return [
         get_type(step)
         for step in find_unmade(pipeline)
-        if step is not first and get_type(step) not in PIXELWISE
+        if step is not first
+        and step is not pipeline[0]
+        and get_type(step) not in PIXELWISE
     ]
 
 

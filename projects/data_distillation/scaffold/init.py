@@ -18,7 +18,7 @@ from ..text import format_error
 from .changes import list_changes
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
-from .overrides import check_class_weights, check_monitors
+from .overrides import check_class_weights, check_monitors, check_weights
 from .plan import (
     MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
@@ -121,6 +121,8 @@ def init_experiment(
         data = replace(data, notes=(*data.notes, *notes))
         check_class_weights(detector, len(data.classes))
         check_monitors(detector, data.classes)
+        if not options.from_scratch:
+            check_weights(detector)
         plan = make_plan(detector, data, options)
         NewExperiment(out.name, detector, data, plan).write(out)
         check_stages(out)

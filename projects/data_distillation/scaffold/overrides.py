@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from ..base_configs.reading import DetectorError, get_type
 from .detector import DetectorConfig
@@ -146,6 +147,24 @@ def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:
                 f'experiment measures: inherit from {detector.name}, and let '
                 f'it watch {MAIN_METRIC!r}'
             )
+
+
+def check_weights(detector: DetectorConfig) -> None:
+    """Check that the weights with which training starts are there.
+
+    Args:
+        detector: The detector.
+
+    Raises:
+        DetectorError: If `load_from` names a file that does not exist.
+    """
+    source = detector.cfg.get('load_from')
+    if source and '://' not in source and not Path(source).is_file():
+        raise DetectorError(
+            f'load_from of {detector.name} is {source!r}, and there is no '
+            'such file: name it as seen from this folder, leave it out, or '
+            'train --from-scratch'
+        )
 
 
 def check_class_weights(detector: DetectorConfig, num_classes: int) -> None:
