@@ -13,6 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import load_checkpoint
+from mmengine.utils import digit_version
 
 from projects.data_distillation.inference import safe_loading
 from projects.data_distillation.inference.checkpoints import (
@@ -231,6 +232,10 @@ def test_log_buffers_and_numbers_of_both_numpy_versions_load(tmp_path, module):
     assert torch.equal(found['half'], content['half'])
 
 
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.6'),
+    reason='older ones find a zip file at the start of a file only',
+)
 def test_file_that_is_open_loads(tmp_path):
     buffer = io.BytesIO(b'some bytes before')
     buffer.seek(0, io.SEEK_END)
