@@ -221,6 +221,8 @@ def write_repaired(
     content, counts = mend(file, read_wishes(args, known))
     write_json(args.fix, content)
     done = ', '.join(f'{n:,} {what}' for what, n in counts.items() if n)
+    if isinstance(read_file(path), Problem):  # The text itself was mended.
+        done += f'{", " if done else ""}written as JSON in UTF-8'
     print(f'{path} -> {args.fix}: {done or "nothing to mend"}')
 
 

@@ -950,3 +950,22 @@ def test_categories_without_names_are_compared_too():
     (problem,) = check_together(files, has_images=True)
 
     assert "number 2 is None instead of 'nothing'" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'done'),
+    [
+        ('utf-8', 'nothing to mend'),
+        ('utf-16', 'written as JSON in UTF-8'),
+        ('utf-8-sig', 'written as JSON in UTF-8'),
+    ],
+)
+def test_another_encoding_is_mended_and_said(
+    tmp_path, call_tool, encoding, done
+):
+    file = tmp_path / 'a.json'
+    file.write_text(json.dumps(clean()), encoding=encoding)
+
+    result = call_tool('check_coco', file, '--fix', tmp_path / 'b.json')
+
+    assert f'b.json: {done}\n' in result.stdout

@@ -16,6 +16,7 @@ from projects.data_distillation.scaffold.detector import DetectorConfig
 from projects.data_distillation.scaffold.overrides import (
     check_class_weights,
     check_monitors,
+    check_weights,
     override_checkpoint,
 )
 from projects.data_distillation.scaffold.plan import Data, Images, Plan
@@ -186,6 +187,31 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
 )
 def test_what_is_changed_is_named(own, text, line):
     assert any(line in change for change in changes_of(own(text)))
+
+
+@pytest.mark.parametrize(
+    'scheduler',
+    [
+        dict(type='CosineAnnealingMomentum', eta_min=0.85, T_max=12),
+        dict(type='PolyParamScheduler', param_name='momentum', eta_min=0.8),
+    ],
+)
+def test_momentum_is_not_said_to_fit_a_batch_size(own, scheduler):
+    detector = own(f'param_scheduler = [{scheduler}]')
+
+    assert not any('eta_min' in change for change in changes_of(detector))
+
+
+def test_weights_to_start_with_must_be_there(own, tmp_path):
+    (tmp_path / 'a.pth').touch()
+    missing = own("load_from = 'no.pth'")
+
+    check_weights(own('load_from = None'), from_scratch=False)
+    check_weights(own("load_from = 'https://a.b/c.pth'"), from_scratch=False)
+    check_weights(own(f"load_from = '{tmp_path}/a.pth'"), from_scratch=False)
+    check_weights(missing, from_scratch=True)
+    with pytest.raises(DetectorError, match='no such file'):
+        check_weights(missing, from_scratch=False)
 
 
 def test_every_stage_starts_anew_and_finds_its_checkpoints(written):

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from projects.data_distillation.coco.class_checks import check_any_object
 from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.coco.tables import read_file
 from projects.data_distillation.scaffold.trained_images import check_data
 
 PARTS = ('labeled', 'val')
@@ -93,3 +95,11 @@ def test_problems_are_found_unless_allowed(write):
 
     with pytest.raises(ValueError, match='the data has problems:'):
         check_data(SimpleNamespace(**parts), {})
+
+
+def test_categories_that_are_no_ids_are_not_called_crowds(write):
+    crowds = write('crowds', 1, 2, ignore=1)
+    names = write('names', 'red', 'green')
+
+    assert len([*check_any_object(read_file(crowds.ann_file))]) == 1
+    assert not [*check_any_object(read_file(names.ann_file))]

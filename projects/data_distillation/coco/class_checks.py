@@ -82,7 +82,11 @@ def check_any_object(file: CocoFile) -> Iterator[Problem]:
         At most one problem.
     """
     num_annotations = len(file.annotations.entries)
-    if not num_annotations or count_objects(file):
+    # Categories that are no ids are a problem of their own.
+    has_categories = any(
+        i is not None for i in file.annotations.column('category_id')
+    )
+    if not has_categories or count_objects(file):
         return
     num_crowds = sum(map(bool, file.annotations.column('iscrowd')))
     others = '' if num_crowds == num_annotations else ', or have `ignore`'

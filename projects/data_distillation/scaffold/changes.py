@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..base_configs.reading import get_type
+from ..base_configs.schedulers import split_type
 from ..text import format_call
 from .detector import DetectorConfig
 from .overrides import (
@@ -112,6 +113,13 @@ def describe_metric(metric: Mapping) -> str:
     return describe(dict(kept, type=metric['type']))
 
 
+def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
+    """Return whether a scheduler sets a learning rate that was fitted."""
+    is_rate = split_type(scheduler)[1] == 'LR'
+    is_rate |= scheduler.get('param_name') == 'lr'
+    return is_rate and schedule.images_per_iteration is not None
+
+
 def list_schedule_changes(
     detector: DetectorConfig, plan: Plan
 ) -> Iterator[str]:
@@ -124,7 +132,7 @@ def list_schedule_changes(
         yield f'{num_left_out} warm-up of less than 2 iterations: left out'
     for scheduler in kept:
         for key in ('eta_min', 'eta_max'):
-            if scheduler.get(key) and schedule.images_per_iteration:
+            if scheduler.get(key) and is_rate_scaled(scheduler, schedule):
                 yield (
                     f'{get_type(scheduler)}: {key}={scheduler[key]:g} is for '
                     f'{images} images in a step; change it with their number'

@@ -121,8 +121,7 @@ def init_experiment(
         data = replace(data, notes=(*data.notes, *notes))
         check_class_weights(detector, len(data.classes))
         check_monitors(detector, data.classes)
-        if not options.from_scratch:
-            check_weights(detector)
+        check_weights(detector, options.from_scratch)
         plan = make_plan(detector, data, options)
         NewExperiment(out.name, detector, data, plan).write(out)
         check_stages(out)

@@ -149,16 +149,17 @@ def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:
             )
 
 
-def check_weights(detector: DetectorConfig) -> None:
+def check_weights(detector: DetectorConfig, from_scratch: bool) -> None:
     """Check that the weights with which training starts are there.
 
     Args:
         detector: The detector.
+        from_scratch: Whether it starts without any.
 
     Raises:
         DetectorError: If `load_from` names a file that does not exist.
     """
-    source = detector.cfg.get('load_from')
+    source = None if from_scratch else detector.cfg.get('load_from')
     if source and '://' not in source and not Path(source).is_file():
         raise DetectorError(
             f'load_from of {detector.name} is {source!r}, and there is no '
