@@ -125,6 +125,15 @@ def test_image_that_the_truth_lacks_is_refused(tmp_path):
         pseudo_label_quality(pseudo, truth)
 
 
+def test_label_of_an_image_that_is_not_listed_is_refused(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    labels = [(9, 7, [0, 0, 10, 10], 0.9), (*TRUTH[0], 0.9)]
+    pseudo = write(tmp_path / 'pseudo.json', labels)
+
+    with pytest.raises(ValueError, match='1 pseudo labels are .* image 9: '):
+        pseudo_label_quality(pseudo, truth)
+
+
 def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH)
     right = [([0, 0, 10, 10], 0.9, 0), ([50, 50, 60, 60], 0.8, 1)]

@@ -18,6 +18,7 @@ from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.quality.label_quality import (
     Counts,
     measure_quality,
+    measure_stored,
     read_min_scores,
 )
 from projects.data_distillation.selection.export import export_pseudo_labels
@@ -169,6 +170,69 @@ def test_thin_detections_are_no_labels_but_detections(tmp_path):
 
     assert quality.total == Counts(1, 1, 0)
     assert quality.detections['bbox_mAP'] == pytest.approx(1)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_stored_detections_are_judged_like_rows(tmp_path, seed):
+    truth, found = random_matching_task(tmp_path, seed)
+    random = np.random.default_rng(seed)
+    # Boxes that must be rounded, and images not in the order of their ids.
+    rows = [
+        stored_row(
+            row['file_name'],
+            *(
+                ((corners + random.normal(0, 0.5, 4)).tolist(), score, label)
+                for corners, score, label in zip(
+                    row['bboxes_xyxy'], row['scores'], row['labels']
+                )
+            ),
+        )
+        for row in reversed(found)
+    ]
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    min_scores = dict(red=0.3, green=0.7, blue=None)
+    is_thick = SelectionRules().find_candidates(table)
+
+    stored = measure_stored(table, is_thick, truth, min_scores, 0.3)
+
+    expected = measure_quality(table.to_pylist(), truth, min_scores, 0.3)
+    assert stored.to_dict() == expected.to_dict()
+    for name, quality in expected.classes.items():
+        matches = stored.classes[name].matches
+        assert (matches.scores == quality.matches.scores).all()
+        assert (matches.is_right == quality.matches.is_right).all()
+    assert 0 < stored.total.num_right < stored.total.num_labels
+
+
+def test_stored_detections_that_are_no_candidates_are_no_labels(truth):
+    rows = [stored_row('0', *[([0, 0, 10, 10], s, 0) for s in (0.9, 0.8)])]
+    table = pa.Table.from_pylist(rows, SCHEMA)
+
+    quality = measure_stored(
+        table, np.array([False, True]), truth, dict(red=0.0, green=0.0)
+    )
+
+    assert quality.classes['red'].matches.scores.tolist() == [np.float32(0.8)]
+    assert quality.detections['bbox_mAP'] == pytest.approx(1)
+
+
+@pytest.mark.parametrize('label', [-1, 2])
+def test_stored_label_that_the_truth_lacks_is_refused(truth, label):
+    rows = [stored_row('0', ([0, 0, 10, 10], 0.9, label))]
+    table = pa.Table.from_pylist(rows, SCHEMA)
+
+    with pytest.raises(ValueError, match=f'0 to 1, got {label}: it is not'):
+        measure_stored(table, np.ones(1, bool), truth, dict(red=0, green=0))
+
+
+@pytest.mark.parametrize('iou', [0, 1.5])
+def test_overlap_out_of_range_is_refused_for_stored_detections(truth, iou):
+    table = pa.Table.from_pylist([stored_row('0')], SCHEMA)
+
+    with pytest.raises(ValueError, match=f'iou must be .* got {iou}'):
+        measure_stored(
+            table, np.ones(0, bool), truth, dict(red=0, green=0), iou
+        )
 
 
 def test_table_has_a_line_per_class_and_the_total(truth):

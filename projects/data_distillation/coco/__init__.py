@@ -1,4 +1,4 @@
 """COCO files: read, checked, split, compared.
 
-It may import `files`.
+It may import `files` and `matching`.
 """

@@ -4,19 +4,16 @@ The functions give one figure for all classes; `quality/label_quality.py` gives
 the figures of each class.
 """
 
-import contextlib
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pycocotools.cocoeval import COCOeval
+import numpy as np
+from pycocotools.cocoeval import Params
 
-from .matching import (
-    find_image_ids,
-    index_annotations,
-    make_results,
-    match_boxes,
-)
+from ..arguments import check_iou
+from ..matching.greedy import Found, Limits, Objects, match_columns
+from ..matching.places import Places
+from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_coco
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
@@ -47,50 +44,84 @@ def pseudo_label_quality(
         CocoError: If the truth lacks an image of the pseudo labels.
         ValueError: If `iou` is out of range.
     """
-    truth = read_coco(truth_file, 'images', 'categories')
-    pseudo = adopt_image_ids(truth, read_coco(pseudo_file, 'images'))
-    labels = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
-    image_ids = [image['id'] for image in truth['images']]
-    matches = match_boxes(truth, labels, image_ids, iou)
+    check_iou(iou)
+    # One file at a time: as Python objects, both may not fit into memory.
+    images, labels, objects = read_truth(truth_file)
+    pseudo = read_coco(pseudo_file, 'images')
+    places = Places(adopt_images(images, pseudo), labels)
+    chosen = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
+    num_images, num_labels = len(pseudo['images']), len(chosen)
+    found = places.collect_found(chosen)
+    del pseudo, chosen
+    matches = match_classes(objects, found, len(labels), iou)
     num_right = sum(int(m.is_right.sum()) for m in matches)
     num_found = sum(len(m.scores) for m in matches)
     num_truth = sum(m.num_truth for m in matches)
     return dict(
-        images=len(pseudo['images']),
-        instances=len(labels),
+        images=num_images,
+        instances=num_labels,
         precision=num_right / num_found if num_found else None,
         recall=num_right / num_truth if num_truth else None,
     )
 
 
-def adopt_image_ids(truth: dict, pseudo: dict) -> dict:
-    """Return the pseudo labels with the truth's ids of their images.
+def read_truth(
+    truth_file: str | Path,
+) -> tuple[dict[str, int], dict[int, int], Objects]:
+    """Read true objects as columns.
+
+    Args:
+        truth_file: The COCO file of the true objects.
+
+    Returns:
+        File name -> number of the image, category id -> label, and the
+        objects.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        CocoError: If the file lacks images or categories.
+    """
+    truth = read_coco(truth_file, 'images', 'categories')
+    ids = {image['file_name']: image['id'] for image in truth['images']}
+    places = Places.of(
+        (image['id'] for image in truth['images']), truth['categories']
+    )
+    objects = places.collect_objects(truth.get('annotations', ()))
+    images = {name: places.images[id] for name, id in ids.items()}
+    return images, places.labels, objects
+
+
+def adopt_images(images: dict[str, int], pseudo: dict) -> dict[int, int]:
+    """Return the truth's number of each image of the pseudo labels.
 
     The images of a folder were given ids of their own when they were
     annotated.
 
     Args:
-        truth: A COCO object with the true objects.
-        pseudo: A COCO object with pseudo labels. It is not changed.
+        images: File name -> number of the image in the truth.
+        pseudo: A COCO object with pseudo labels.
+
+    Returns:
+        Image id in `pseudo` -> number in the truth.
 
     Raises:
-        CocoError: If an image is not in the truth.
+        CocoError: If an image is not in the truth, or a label is of no image.
     """
-    true_ids = {image['file_name']: image['id'] for image in truth['images']}
     names = {image['id']: image['file_name'] for image in pseudo['images']}
-    unknown = sorted(set(names.values()) - true_ids.keys())
+    unknown = sorted(set(names.values()) - images.keys())
     if unknown:
         raise CocoError(
             f'{len(unknown)} pseudo-labeled images are not in the truth, the '
             f'first is {unknown[0]}'
         )
-    return dict(
-        pseudo,
-        annotations=[
-            dict(label, image_id=true_ids[names[label['image_id']]])
-            for label in pseudo['annotations']
-        ],
-    )
+    lost = [a for a in pseudo['annotations'] if a['image_id'] not in names]
+    if lost:
+        raise CocoError(
+            f'{len(lost)} pseudo labels are of images that their file does '
+            f'not list, the first is of image {lost[0]["image_id"]}: select '
+            'the labels again'
+        )
+    return {id: images[name] for id, name in names.items()}
 
 
 def detection_metrics(
@@ -113,32 +144,92 @@ def detection_metrics(
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     rows = list(rows)
+    image_ids = find_image_ids(rows, truth, truth_file)
+    places = Places.of(image_ids, truth['categories'])
     return coco_metrics(
-        truth,
-        make_results(rows, truth, truth_file),
-        find_image_ids(rows, truth, truth_file),
+        places.collect_objects(truth['annotations']),
+        places.collect_found(make_results(rows, truth, truth_file)),
+        list(places.labels),
     )
 
 
 def coco_metrics(
-    truth: dict, results: list[dict], image_ids: list[int]
+    objects: Objects, found: Found, category_ids: Sequence[int]
 ) -> dict[str, float]:
-    """Let pycocotools evaluate detections in COCO's format.
+    """Evaluate detections as pycocotools does with its own settings.
 
     Args:
-        truth: A COCO object with the true objects.
-        results: The detections; see `matching.make_results`.
-        image_ids: The ids of the images to evaluate.
+        objects: The true objects.
+        found: The detections.
+        category_ids: The id of each class.
 
     Returns:
         See `detection_metrics`; all 0 if there are objects and no detection.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # It prints.
-        objects = index_annotations(truth['categories'], truth['annotations'])
-        found = index_annotations(truth['categories'], results)
-        evaluation = COCOeval(objects, found, 'bbox')
-        evaluation.params.imgIds = image_ids
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(METRICS, evaluation.stats.tolist(), strict=False))
+    params = Params('bbox')
+    # Its first range of areas is that of all objects.
+    limits = Limits(params.maxDets[-1], params.areaRng[0][1])
+    matched = match_columns(objects, found, params.iouThrs, limits)
+    num_truth = limits.count(objects, len(category_ids))
+    bounds = np.searchsorted(
+        found.labels[matched.order], np.arange(len(category_ids) + 1)
+    )
+    precision = np.full(
+        (len(params.iouThrs), len(params.recThrs), len(category_ids)), -1.0
+    )
+    # pycocotools takes the mean in this order, which decides the last bit.
+    for place, label in enumerate(np.argsort(category_ids)):
+        if num_truth[label]:
+            of_class = slice(bounds[label], bounds[label + 1])
+            precision[:, :, place] = read_precision(
+                found.scores[matched.order[of_class]],
+                matched.is_matched[of_class],
+                matched.is_ignored[of_class],
+                int(num_truth[label]),
+                params.recThrs,
+            )
+    chosen = [
+        precision,
+        *(precision[params.iouThrs == iou] for iou in (0.5, 0.75)),
+    ]
+    return dict(zip(METRICS, map(mean_of_known, chosen), strict=True))
+
+
+def read_precision(
+    scores: np.ndarray,
+    is_matched: np.ndarray,
+    is_ignored: np.ndarray,
+    num_truth: int,
+    recalls: np.ndarray,
+) -> np.ndarray:
+    """Read off the precision of one class, as `COCOeval.accumulate` does.
+
+    Args:
+        scores: Shape (n,), in the order of `Matched`.
+        is_matched: Shape (n, t), bool.
+        is_ignored: Shape (n, t), bool.
+        num_truth: The number of objects.
+        recalls: Shape (r,), where the precision is read off.
+
+    Returns:
+        Shape (t, r), the highest precision at each recall or a higher one; 0
+        if that recall is not reached.
+    """
+    order = np.argsort(-scores, kind='stable')
+    rows = []
+    for took, ignored in zip(is_matched.T, is_ignored.T, strict=True):
+        is_right = took[order] & ~ignored[order]
+        is_wrong = ~took[order] & ~ignored[order]
+        num_right = is_right.cumsum(dtype=float)
+        num_wrong = is_wrong.cumsum(dtype=float)
+        precision = num_right / (num_wrong + num_right + np.spacing(1))
+        highest = np.maximum.accumulate(precision[::-1])[::-1]
+        places = np.searchsorted(num_right / num_truth, recalls)
+        rows.append(np.append(highest, 0)[places])
+    return np.array(rows)
+
+
+def mean_of_known(precision: np.ndarray) -> float:
+    """Return the mean of what is not -1; -1 if all is."""
+    known = precision[precision > -1]
+    return float(known.mean()) if len(known) else -1.0

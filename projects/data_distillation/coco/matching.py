@@ -5,23 +5,22 @@ takes the free object that it overlaps most, if their IoU is at least `iou`. A
 detection that takes no object and lies on a crowd region is neither right nor
 wrong.
 
-pycocotools does the matching. What a detection takes depends only on the
-detections with higher scores, so one matching serves all score thresholds.
+`matching/greedy.py` does the work, as pycocotools does it. What a detection
+takes depends only on the detections with higher scores, so one matching serves
+all score thresholds.
 """
 
-import contextlib
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from ..arguments import check_iou
+from ..matching.greedy import NO_LIMITS, Found, Objects, match_columns
+from ..matching.places import Places
 from .boxes import xyxy_to_xywh
-from .reading import Categories, CocoError, read_coco
+from .reading import CocoError, read_coco
 
 
 @dataclass(frozen=True)
@@ -98,19 +97,12 @@ class ImageMatches:
         Args:
             iou_index: The number of the IoU.
         """
-        classes = []
-        for label, num_truth in enumerate(self.num_truth.sum(axis=0)):
-            of_class = np.flatnonzero(self.labels == label)
-            order = np.argsort(-self.scores[of_class], kind='stable')
-            best_first = of_class[order]
-            classes.append(
-                ClassMatches(
-                    self.scores[best_first],
-                    self.is_right[best_first, iou_index],
-                    int(num_truth),
-                )
-            )
-        return classes
+        return split_classes(
+            self.labels,
+            self.scores,
+            self.is_right[:, iou_index],
+            self.num_truth.sum(axis=0),
+        )
 
 
 def match_detections(
@@ -158,7 +150,42 @@ def match_boxes(
     Raises:
         ValueError: If `iou` is out of range.
     """
-    return match_images(truth, found, image_ids, [iou]).by_class()
+    places = Places.of(image_ids, truth['categories'])
+    return match_classes(
+        places.collect_objects(truth.get('annotations', ())),
+        places.collect_found(found),
+        len(places.labels),
+        iou,
+    )
+
+
+def match_classes(
+    objects: Objects, found: Found, num_classes: int, iou: float
+) -> list[ClassMatches]:
+    """Match boxes in columns.
+
+    Args:
+        objects: The true objects.
+        found: The detections.
+        num_classes: The number of classes.
+        iou: The least IoU at which a detection is right, in (0, 1].
+
+    Returns:
+        The matches of each class.
+
+    Raises:
+        ValueError: If `iou` is out of range.
+    """
+    check_iou(iou)
+    matched = match_columns(objects, found, [iou])
+    counts = ~matched.is_ignored[:, 0]
+    order = matched.order[counts]
+    return split_classes(
+        found.labels[order],
+        found.scores[order].astype(np.float32),
+        matched.is_matched[counts, 0],
+        NO_LIMITS.count(objects, num_classes),
+    )
 
 
 def match_images(
@@ -184,93 +211,50 @@ def match_images(
     """
     for iou in ious:
         check_iou(iou)
-    categories = truth['categories']
-    objects = index_annotations(categories, truth.get('annotations', ()))
-    detections = index_annotations(categories, found)
-    evaluation = COCOeval(objects, detections, 'bbox')
-    evaluation.params.imgIds = image_ids
-    evaluation.params.iouThrs = np.array(ious)
-    evaluation.params.areaRng = [[0, np.inf]]
-    evaluation.params.maxDets = [max(len(detections.anns), 1)]
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints
-        evaluation.evaluate()
-    indices = {id: i for i, id in enumerate(sorted(set(image_ids)))}
-    labels = {category['id']: n for n, category in enumerate(categories)}
-    # By category, and then by image.
-    parts = [
-        (indices[one['image_id']], labels[one['category_id']], one)
-        for one in filter(None, evaluation.evalImgs)
-    ]
-    return join_matches(parts, (len(indices), len(labels)), len(ious))
+    places = Places.of(image_ids, truth['categories'])
+    objects = places.collect_objects(truth.get('annotations', ()))
+    columns = places.collect_found(found)
+    matched = match_columns(objects, columns, ious)
+    counts = ~matched.is_ignored[:, 0]
+    order = matched.order[counts]
+    num_truth = np.zeros(places.shape, int)
+    is_to_find = ~objects.is_crowd
+    np.add.at(
+        num_truth,
+        (objects.image_index[is_to_find], objects.labels[is_to_find]),
+        1,
+    )
+    return ImageMatches(
+        columns.image_index[order],
+        columns.labels[order],
+        columns.scores[order].astype(np.float32),
+        matched.is_matched[counts],
+        num_truth,
+    )
 
 
-def join_matches(
-    parts: Sequence[tuple[int, int, dict]],
-    shape: tuple[int, int],
-    num_ious: int,
-) -> ImageMatches:
-    """Join pycocotools' matches of single images and classes.
+def split_classes(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    is_right: np.ndarray,
+    num_truth: np.ndarray,
+) -> list[ClassMatches]:
+    """Split matches by class.
 
     Args:
-        parts: The image, the class and the matches of each part; these are
-            elements of `COCOeval.evalImgs`.
-        shape: The numbers of images and of classes.
-        num_ious: The number of IoU thresholds.
-
-    Returns:
-        The matches, in the order of the parts.
+        labels: Shape (n,), the class of each detection, ascending.
+        scores: Shape (n,), float32.
+        is_right: Shape (n,), bool, whether it took an object.
+        num_truth: Shape (c,), the number of objects of each class.
     """
-    num_truth = np.zeros(shape, int)
-    # Empty arrays give matches without any part the right types.
-    columns: list[tuple] = [
-        (
-            np.empty(0, int),
-            np.empty(0, int),
-            np.empty(0, np.float32),
-            np.empty((0, num_ious), bool),
-        )
-    ]
-    for index, label, one in parts:
-        num_truth[index, label] = (one['gtIgnore'] == 0).sum()
-        counts = ~one['dtIgnore'][0].astype(bool)
-        places = [np.full(counts.sum(), n) for n in (index, label)]
-        scores = np.array(one['dtScores'], np.float32)[counts]
-        columns.append((*places, scores, one['dtMatches'].T[counts] > 0))
-    index, labels, all_scores, is_right = (
-        np.concatenate(column) for column in zip(*columns, strict=True)
-    )
-    return ImageMatches(index, labels, all_scores, is_right, num_truth)
-
-
-def index_annotations(
-    categories: Categories, annotations: Iterable[dict]
-) -> COCO:
-    """Return pycocotools' index of annotations.
-
-    The annotations are numbered again from 1, because pycocotools takes an
-    object or a detection of id 0 for one that is not matched.
-
-    Args:
-        categories: The categories to evaluate.
-        annotations: Annotations with `image_id`, `category_id` and `bbox`.
-            They are crowds only if `iscrowd` says so. They are not changed.
-    """
-    coco = COCO()
-    coco.dataset = dict(
-        categories=categories,
-        annotations=[
-            dict(
-                annotation,
-                id=number,
-                area=annotation['bbox'][2] * annotation['bbox'][3],
-                iscrowd=annotation.get('iscrowd', 0),
-            )
-            for number, annotation in enumerate(annotations, 1)
-        ],
-    )
-    with contextlib.redirect_stdout(io.StringIO()):  # It prints.
-        coco.createIndex()
-    return coco
+    classes = []
+    bounds = np.searchsorted(labels, np.arange(len(num_truth) + 1))
+    for start, stop, num in zip(
+        bounds[:-1], bounds[1:], num_truth.tolist(), strict=True
+    ):
+        order = start + np.argsort(-scores[start:stop], kind='stable')
+        classes.append(ClassMatches(scores[order], is_right[order], num))
+    return classes
 
 
 def find_image_ids(
@@ -289,14 +273,21 @@ def find_image_ids(
     Raises:
         CocoError: If the truth lacks an image.
     """
+    return find_named([row['file_name'] for row in rows], truth, source)
+
+
+def find_named(
+    names: Sequence[str], truth: dict, source: str | Path
+) -> list[int]:
+    """Find images of the truth by their names; see `find_image_ids`."""
     ids = {image['file_name']: image['id'] for image in truth['images']}
-    unknown = [row['file_name'] for row in rows if row['file_name'] not in ids]
+    unknown = [name for name in names if name not in ids]
     if unknown:
         raise CocoError(
-            f'{source} lacks {len(unknown)} of {len(rows)} images, the '
+            f'{source} lacks {len(unknown)} of {len(names)} images, the '
             f'first is {unknown[0]}'
         )
-    return [ids[row['file_name']] for row in rows]
+    return [ids[name] for name in names]
 
 
 def make_results(
@@ -319,12 +310,7 @@ def make_results(
     category_ids = dict(enumerate(c['id'] for c in truth['categories']))
     image_ids = find_image_ids(rows, truth, source)
     labels = {label for row in rows for label in row['labels']}
-    if labels.difference(category_ids):
-        raise CocoError(
-            f'{source} has {len(category_ids)} categories, so labels must be '
-            f'from 0 to {len(category_ids) - 1}, got '
-            f'{max(labels, key=abs)}: it is not the truth of these detections'
-        )
+    check_labels(labels, len(category_ids), source)
     return [
         dict(
             image_id=image_id,
@@ -335,6 +321,27 @@ def make_results(
         for row, image_id in zip(rows, image_ids, strict=True)
         for bbox_xywh, score, label in iter_boxes(row)
     ]
+
+
+def check_labels(
+    labels: set[int], num_classes: int, source: str | Path
+) -> None:
+    """Check that labels are of classes of the truth.
+
+    Args:
+        labels: The labels.
+        num_classes: The number of its categories.
+        source: The file of the truth, for the message.
+
+    Raises:
+        CocoError: If there is another label.
+    """
+    if labels.difference(range(num_classes)):
+        raise CocoError(
+            f'{source} has {num_classes} categories, so labels must be '
+            f'from 0 to {num_classes - 1}, got '
+            f'{max(labels, key=abs)}: it is not the truth of these detections'
+        )
 
 
 def iter_boxes(row: Mapping) -> Iterator[tuple]:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..coco.boxes import xyxy_to_xywh
+from ..matching.greedy import Found
 
 # The number of boxes that are converted at once, in double precision.
 BOXES_AT_ONCE = 1_000_000
@@ -95,22 +96,51 @@ def flatten(table: pa.Table) -> Detections:
     return Detections(image_index, bbox_xywh, *columns)
 
 
-def convert_boxes(table: pa.Table, image_index: np.ndarray) -> np.ndarray:
+def collect_stored(table: pa.Table, image_index: np.ndarray) -> Found:
+    """Return the detections of a table for matching.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+        image_index: Shape (number of rows,), int64, the number of the image of
+            each row.
+
+    Returns:
+        The detections, in the order of the rows and then as stored. Their
+        boxes are those that are written to COCO files.
+    """
+    lengths = pc.list_value_length(table['scores']).to_numpy()
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    scores, labels = (
+        pc.list_flatten(table[name]).to_numpy()
+        for name in ('scores', 'labels')
+    )
+    return Found(
+        image_index[rows],
+        labels.astype(np.int64),
+        convert_boxes(table, rows, np.float64),
+        scores,
+    )
+
+
+def convert_boxes(
+    table: pa.Table, image_index: np.ndarray, dtype: type = np.float32
+) -> np.ndarray:
     """Convert the boxes of a table to the format of `Detections.bbox_xywh`.
 
     Args:
         table: A table with the columns of `SCHEMA`.
         image_index: Shape (n,), the row of each box.
+        dtype: The precision of the result.
 
     Returns:
-        Shape (n, 4), float32.
+        Shape (n, 4), of this type.
     """
     sizes_wh = np.stack(
         [table['width'].to_numpy(), table['height'].to_numpy()], axis=1
     )
     corners = pc.list_flatten(pc.list_flatten(table['bboxes_xyxy']))
     bboxes_xyxy = corners.to_numpy().reshape(-1, 4)
-    bbox_xywh = np.empty(bboxes_xyxy.shape, np.float32)
+    bbox_xywh = np.empty(bboxes_xyxy.shape, dtype)
     for start in range(0, len(bbox_xywh), BOXES_AT_ONCE):
         part = slice(start, start + BOXES_AT_ONCE)
         bbox_xywh[part] = xyxy_to_xywh(

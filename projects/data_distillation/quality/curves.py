@@ -20,7 +20,7 @@ from ..selection.rules import SelectionRules
 from .label_quality import (
     ClassQuality,
     Quality,
-    measure_quality,
+    measure_stored,
     read_min_scores,
 )
 
@@ -87,12 +87,12 @@ class LabelReport:
         min_scores = read_min_scores(self.pseudo_labels)
         rules = SelectionRules(**read_rules(self.pseudo_labels))
         table, num_unreadable = self._read_detections()
-        quality = measure_quality(
-            table.to_pylist(),
+        quality = measure_stored(
+            table,
+            rules.find_candidates(table),
             self.truth,
             min_scores,
             self.iou,
-            rules.filter_rows(table),
         )
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = [out / 'label_quality.json', out / 'precision_recall.png']

@@ -3,21 +3,27 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 from rich.table import Table
 
+from ..arguments import check_iou
 from ..coco.boxes import MIN_SIDE
 from ..coco.evaluation import coco_metrics
 from ..coco.matching import (
     ClassMatches,
+    check_labels,
     find_image_ids,
-    iter_boxes,
+    find_named,
     make_results,
-    match_boxes,
+    match_classes,
 )
 from ..coco.reading import CocoError, check_classes, read_coco
+from ..detections.columns import collect_stored
+from ..matching.greedy import Found, Objects
+from ..matching.places import Places
 from ..selection.coco_writer import read_origin
 from ..text import format_table
 
@@ -167,12 +173,11 @@ def measure_quality(
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
     iou: float = 0.5,
-    candidates: Iterable[Mapping] | None = None,
 ) -> Quality:
     """Compare the labels that `min_score` selects with the truth.
 
-    A candidate whose score is at least the `min_score` of its class is a
-    label.
+    A detection that is not thinner than `MIN_SIDE`, and whose score is at
+    least the `min_score` of its class, is a label.
 
     Args:
         rows: One row for each image that was read, with the names and values
@@ -182,8 +187,6 @@ def measure_quality(
         min_scores: Class name -> `min_score`, in the order of the truth's
             categories. None if nothing of the class was selected.
         iou: The least overlap at which a label is right, in (0, 1].
-        candidates: The same rows, but only with the detections that may
-            become labels; None for all that are not thinner than `MIN_SIDE`.
 
     Returns:
         The counts by class, and the metrics of all detections.
@@ -197,30 +200,85 @@ def measure_quality(
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
     image_ids = find_image_ids(rows, truth, truth_file)
-    if candidates is None:
-        candidates = map(drop_thin, rows)
+    places = Places.of(image_ids, truth['categories'])
+    found = places.collect_found(make_results(rows, truth, truth_file))
+    is_thick = found.bbox_xywh[:, 2:].min(axis=1) >= MIN_SIDE
+    objects = places.collect_objects(truth['annotations'])
     return Quality(
         len(rows),
         iou,
-        match_classes(candidates, truth, truth_file, min_scores, iou),
-        coco_metrics(truth, make_results(rows, truth, truth_file), image_ids),
+        judge_classes(objects, found[is_thick], min_scores, iou),
+        coco_metrics(objects, found, list(places.labels)),
     )
 
 
-def match_classes(
-    candidates: Iterable[Mapping],
-    truth: dict,
+def measure_stored(
+    table: pa.Table,
+    is_candidate: np.ndarray,
     truth_file: str | Path,
+    min_scores: Mapping[str, float | None],
+    iou: float = 0.5,
+) -> Quality:
+    """Compare stored detections with the truth; see `measure_quality`.
+
+    The detections stay columns, so that millions of them fit into memory.
+
+    Args:
+        table: The rows of the images that were read, with `shards.SCHEMA`.
+        is_candidate: Shape (number of detections,), bool, whether each may
+            become a label.
+        truth_file: The COCO file of the true objects.
+        min_scores: Class name -> `min_score`, see `measure_quality`.
+        iou: The least overlap at which a label is right, in (0, 1].
+    """
+    check_iou(iou)
+    image_index, places, objects = place_images(table, truth_file, min_scores)
+    found = collect_stored(table, image_index)
+    labels = set(np.unique(found.labels).tolist())
+    check_labels(labels, len(min_scores), truth_file)
+    return Quality(
+        len(table),
+        iou,
+        judge_classes(objects, found[is_candidate], min_scores, iou),
+        coco_metrics(objects, found, list(places.labels)),
+    )
+
+
+def place_images(
+    table: pa.Table,
+    truth_file: str | Path,
+    min_scores: Mapping[str, float | None],
+) -> tuple[np.ndarray, Places, Objects]:
+    """Find the images of a table in the truth, and their objects.
+
+    Args:
+        table: The rows of the images.
+        truth_file: The COCO file of the true objects.
+        min_scores: Class name -> `min_score`, to check the classes.
+
+    Returns:
+        The number of each row's image, the numbers of all, and the objects.
+    """
+    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    check_classes(list(min_scores), truth['categories'], truth_file)
+    names = table['file_name'].to_pylist()
+    image_ids = find_named(names, truth, truth_file)
+    places = Places.of(image_ids, truth['categories'])
+    image_index = np.array([places.images[id] for id in image_ids], np.int64)
+    return image_index, places, places.collect_objects(truth['annotations'])
+
+
+def judge_classes(
+    objects: Objects,
+    labels: Found,
     min_scores: Mapping[str, float | None],
     iou: float,
 ) -> dict[str, ClassQuality]:
     """Match the detections that may become labels with the truth, by class.
 
     Args:
-        candidates: One row for each image, with the names and values of
-            `shards.SCHEMA`.
-        truth: A COCO object with the true objects.
-        truth_file: The file of the truth, for messages.
+        objects: The true objects.
+        labels: The detections that may become labels.
         min_scores: Class name -> `min_score`, in the order of the truth's
             categories. None if nothing of the class was selected.
         iou: The least overlap at which a label is right, in (0, 1].
@@ -229,29 +287,15 @@ def match_classes(
         The quality of each class, by name, in the order of `min_scores`.
 
     Raises:
-        CocoError: If the truth lacks an image.
         ValueError: If `iou` is out of range.
     """
-    candidates = list(candidates)
-    image_ids = find_image_ids(candidates, truth, truth_file)
-    labels = make_results(candidates, truth, truth_file)
-    matches = match_boxes(truth, labels, image_ids, iou)
+    matches = match_classes(objects, labels, len(min_scores), iou)
     return {
         name: ClassQuality(min_score, of_class)
         for (name, min_score), of_class in zip(
             min_scores.items(), matches, strict=True
         )
     }
-
-
-def drop_thin(row: Mapping) -> dict:
-    """Return a row without the detections that are thinner than `MIN_SIDE`."""
-    is_wide = [min(w, h) >= MIN_SIDE for (_, _, w, h), *_ in iter_boxes(row)]
-    columns = {
-        name: list(compress(row[name], is_wide))
-        for name in ('bboxes_xyxy', 'scores', 'labels')
-    }
-    return dict(row, **columns)
 
 
 def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:

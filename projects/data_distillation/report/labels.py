@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..coco.matching import find_image_ids, make_results
 from ..coco.reading import check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import StoreError
-from ..quality.label_quality import Quality, match_classes
+from ..matching.places import Places
+from ..quality.label_quality import Quality, judge_classes
 from ..selection.coco_writer import read_origin
 from ..selection.export import open_store, read_rules, read_wanted
 from ..selection.rules import Selection, SelectionRules
@@ -196,6 +198,14 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
         random = np.random.default_rng(0)
         chosen = random.choice(len(table), MAX_EVALUATED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
-    candidates = labels.rules.filter_rows(table)
-    classes = match_classes(candidates, truth, source, labels.min_scores, IOU)
+    rows = list(labels.rules.filter_rows(table))
+    places = Places.of(
+        find_image_ids(rows, truth, source), truth['categories']
+    )
+    classes = judge_classes(
+        places.collect_objects(truth.get('annotations', ())),
+        places.collect_found(make_results(rows, truth, source)),
+        labels.min_scores,
+        IOU,
+    )
     return Quality(len(table), IOU, classes, detections={})

@@ -311,6 +311,15 @@ class SelectionRules:
         table = table.filter(pc.is_null(table['unreadable']))
         return match_detections(self.filter_rows(table), truth)
 
+    def find_candidates(self, table: pa.Table) -> np.ndarray:
+        """Return whether each detection may become a label; see `filter_rows`.
+
+        Args:
+            table: The rows of images that were read, with `shards.SCHEMA`.
+        """
+        detections = flatten(table)
+        return self._filter(detections, find_valid(detections)[1])[-1]
+
     def filter_rows(self, table: pa.Table) -> Iterator[dict]:
         """Yield the rows of a table with only what may become a label.
 
@@ -323,8 +332,7 @@ class SelectionRules:
         """
         if not len(table):
             return
-        detections = flatten(table)
-        _, passes = self._filter(detections, find_valid(detections)[1])
+        passes = self.find_candidates(table)
         lengths = pc.list_value_length(table['scores']).to_numpy()
         of_images = np.split(passes, np.cumsum(lengths)[:-1])
         for row, keep in zip(table.to_pylist(), of_images, strict=True):

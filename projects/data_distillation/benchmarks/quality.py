@@ -1,0 +1,121 @@
+"""Measures what it costs to compare many labels with the truth.
+
+Detections and truth are made up. Each detection of `objects_of` is moved a
+little, so that labels are right and wrong, and some IoUs are near 0.5.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..coco.evaluation import pseudo_label_quality
+from ..detections.columns import Detections, flatten
+from ..detections.store import DetectionStore
+from ..quality.curves import LabelReport
+from ..selection.export import select_labels
+from .selection import measure, write_labeled, write_store
+
+NUM_CLASSES = 80
+# Of 30 detections on an image so many have an object, as many as in COCO.
+OBJECTS_PER_IMAGE = 7
+# How far the corners of objects are from those of detections, in pixels.
+MAX_SHIFT = 30.0
+
+
+def write_truth(path: Path, table: pa.Table, seed: int = 0) -> None:
+    """Write a COCO file of objects where the best detections are.
+
+    Args:
+        path: The file to write.
+        table: The rows of a detection store.
+        seed: The seed of the objects.
+    """
+    found = flatten(table)
+    annotations = [
+        dict(
+            id=number,
+            image_id=image_id,
+            category_id=label + 1,
+            bbox=bbox,
+            area=bbox[2] * bbox[3],
+            iscrowd=int(number % 100 == 0),
+        )
+        for number, (image_id, label, bbox) in enumerate(
+            zip(*objects_of(found, table, seed), strict=True), 1
+        )
+    ]
+    names = (table[name].to_pylist() for name in ('image_id', 'file_name'))
+    content = dict(
+        images=[
+            dict(id=id, file_name=name)
+            for id, name in zip(*names, strict=True)
+        ],
+        annotations=annotations,
+        categories=[
+            dict(id=i, name=f'class {i}') for i in range(1, NUM_CLASSES + 1)
+        ],
+    )
+    path.write_text(json.dumps(content))
+
+
+def objects_of(
+    found: Detections, table: pa.Table, seed: int
+) -> tuple[list, list, list]:
+    """Make objects of the best detections on each image.
+
+    Args:
+        found: All detections.
+        table: Their rows.
+        seed: The seed of the objects.
+
+    Returns:
+        The image id, label and box (xywh) of each object.
+    """
+    counts = pc.list_value_length(table['scores']).to_numpy()
+    place = np.arange(len(found)) - np.repeat(counts.cumsum() - counts, counts)
+    chosen = found[place < OBJECTS_PER_IMAGE]
+    random = np.random.default_rng(seed)
+    shift = random.uniform(0, MAX_SHIFT, (len(chosen), 4))
+    bboxes = (chosen.bbox_xywh.astype(np.float64) + shift).round(2)
+    image_ids = table['image_id'].to_numpy()[chosen.image_index]
+    return image_ids.tolist(), chosen.labels.tolist(), bboxes.tolist()
+
+
+def write_report(work_dir: Path, truth: Path) -> None:
+    """Do what `tools/label_quality.py` does."""
+    LabelReport(work_dir, truth).write(work_dir / 'quality')
+
+
+def measure_quality_of(
+    folder: Path, num_images: int, per_image: int = 30
+) -> dict:
+    """Measure the report on labels, and the comparison of a whole experiment.
+
+    Args:
+        folder: An empty folder for the detections and the files.
+        num_images: The number of images.
+        per_image: The number of detections on each image.
+
+    Returns:
+        `num_images`, `labels` (how many were selected), `report` (what
+        `tools/label_quality.py` takes) and `comparison` (what the comparison
+        of `tools/distill.py` takes); see `measure`.
+    """
+    store, labeled = folder / 'detections', folder / 'labeled.json'
+    truth, pseudo = folder / 'truth.json', folder / 'pseudo_labels.json'
+    write_store(store, num_images, per_image, NUM_CLASSES)
+    write_labeled(labeled, num_classes=NUM_CLASSES)
+    write_truth(truth, DetectionStore(store).read())
+    select_labels(store, str(labeled), {}, pseudo)
+    report = measure(write_report, folder, truth)
+    comparison = measure(pseudo_label_quality, pseudo, truth)
+    written = json.loads((folder / 'quality/label_quality.json').read_bytes())
+    return dict(
+        num_images=num_images,
+        labels=written['total']['labels'],
+        report=report,
+        comparison=comparison,
+    )

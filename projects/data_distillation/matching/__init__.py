@@ -1,0 +1,4 @@
+"""Matching of detections with true objects, as NumPy columns.
+
+It may import no other package.
+"""

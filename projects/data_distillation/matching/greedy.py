@@ -1,0 +1,289 @@
+"""COCO's matching of all images and classes at once, in NumPy.
+
+It gives what `COCOeval.evaluate` gives, which looks at one image and class
+after the other in Python: each detection, by descending score, takes the free
+object that it overlaps most. Here the best detections of all images and
+classes choose first, then all second ones, and so on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+# So many pairs of a detection and an object are compared at once, at least.
+PAIRS_AT_ONCE = 1_000_000
+# pycocotools lowers an IoU of 1 by this, because IoUs are rounded.
+ROUNDING = 1e-10
+
+
+@dataclass(frozen=True)
+class Objects:
+    """True objects as columns.
+
+    Args:
+        image_index: Shape (n,), int64, the number of the image of each object.
+        labels: Shape (n,), int64, its class.
+        bbox_xywh: Shape (n, 4), float64, pixels.
+        is_crowd: Shape (n,), bool.
+    """
+
+    image_index: np.ndarray
+    labels: np.ndarray
+    bbox_xywh: np.ndarray
+    is_crowd: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> 'Objects':
+        """Return the objects that a mask, indices or a slice choose."""
+        return Objects(*(column[chosen] for column in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Detections as columns.
+
+    Args:
+        image_index: Shape (n,), int64, the number of the image of each
+            detection.
+        labels: Shape (n,), int64, its class.
+        bbox_xywh: Shape (n, 4), float64, pixels.
+        scores: Shape (n,), float32 or float64.
+    """
+
+    image_index: np.ndarray
+    labels: np.ndarray
+    bbox_xywh: np.ndarray
+    scores: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> 'Found':
+        """Return the detections that a mask, indices or a slice choose."""
+        return Found(*(column[chosen] for column in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What COCO does not look at.
+
+    Args:
+        max_dets: The best detections of an image and class that count; None
+            for all.
+        max_area: Larger objects, and larger detections that take no object,
+            are neither right nor wrong; pixels squared.
+    """
+
+    max_dets: int | None = None
+    max_area: float = np.inf
+
+    def exceeds(self, bbox_xywh: np.ndarray) -> np.ndarray:
+        """Return whether each box is larger; shape (n,), bool."""
+        return bbox_xywh[:, 2] * bbox_xywh[:, 3] > self.max_area
+
+    def ignores(self, objects: Objects) -> np.ndarray:
+        """Return whether each object is not to be found; shape (n,), bool."""
+        return objects.is_crowd | self.exceeds(objects.bbox_xywh)
+
+    def count(self, objects: Objects, num_classes: int) -> np.ndarray:
+        """Return the number of objects of each class that are to be found."""
+        to_find = objects.labels[~self.ignores(objects)]
+        return np.bincount(to_find, minlength=num_classes)
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What n detections took at t IoUs.
+
+    Args:
+        order: Shape (n,), which detections these are: by class, then by image
+            and then by descending score.
+        is_matched: Shape (n, t), bool, whether each took an object or a
+            region that is ignored.
+        is_ignored: Shape (n, t), bool, whether each is neither right nor
+            wrong.
+    """
+
+    order: np.ndarray
+    is_matched: np.ndarray
+    is_ignored: np.ndarray
+
+
+def match_columns(
+    objects: Objects,
+    found: Found,
+    ious: Sequence[float],
+    limits: Limits = NO_LIMITS,
+) -> Matched:
+    """Match all detections with the objects of their image and class.
+
+    Args:
+        objects: The objects. Of equal overlaps the later one is taken.
+        found: The detections. Of equal scores the earlier one is first.
+        ious: The t least IoUs, ascending.
+        limits: What does not count.
+    """
+    num_images = 1 + max(
+        objects.image_index.max(initial=0), found.image_index.max(initial=0)
+    )
+    true_keys = objects.labels * num_images + objects.image_index
+    in_groups = np.argsort(true_keys, kind='stable')
+    true_keys, objects = true_keys[in_groups], objects[in_groups]
+    keys = found.labels * num_images + found.image_index
+    order = np.lexsort((-found.scores, keys))
+    ranks = rank_in_groups(keys[order])
+    if limits.max_dets is not None:
+        order = order[ranks < limits.max_dets]
+        ranks = ranks[ranks < limits.max_dets]
+    keys = keys[order]
+    starts = np.searchsorted(true_keys, keys)
+    counts = np.searchsorted(true_keys, keys, 'right') - starts
+    is_matched = np.zeros((len(order), len(ious)), bool)
+    is_ignored = np.repeat(
+        limits.exceeds(found.bbox_xywh[order])[:, None], len(ious), axis=1
+    )
+    passive = limits.ignores(objects)
+    thresholds = np.minimum(ious, 1 - ROUNDING)
+    with_objects = np.flatnonzero(counts)
+    for part in split_groups(keys[with_objects], counts[with_objects]):
+        chosen = with_objects[part]
+        taken = Choices(
+            objects, passive, found.bbox_xywh[order[chosen]], thresholds
+        ).take(ranks[chosen], starts[chosen], counts[chosen])
+        took = taken >= 0
+        is_matched[chosen] = took
+        is_ignored[chosen] = np.where(took, passive[taken], is_ignored[chosen])
+    return Matched(order, is_matched, is_ignored)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The objects that some detections may take.
+
+    Args:
+        objects: All objects, ordered by class and image.
+        passive: Whether each object is ignored, shape (number of objects,).
+        bbox_xywh: The boxes of the n detections, shape (n, 4).
+        thresholds: The least IoUs, shape (t,).
+    """
+
+    objects: Objects
+    passive: np.ndarray
+    bbox_xywh: np.ndarray
+    thresholds: np.ndarray
+
+    def take(
+        self, ranks: np.ndarray, starts: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
+        """Let each detection take an object.
+
+        Args:
+            ranks: Shape (n,), the place of each detection in its image and
+                class.
+            starts: Shape (n,), the first object in its image and class.
+            counts: Shape (n,), the number of these objects.
+
+        Returns:
+            Shape (n, t), the index of the object that was taken; -1 for none.
+        """
+        taken = np.full((len(ranks), len(self.thresholds)), -1)
+        is_free = np.ones((len(self.passive), len(self.thresholds)), bool)
+        owners, targets, overlaps = self._pair(ranks, starts, counts)
+        rounds = np.flatnonzero(np.diff(ranks[owners], prepend=-1))
+        for start, stop in pairwise([*rounds, len(owners)]):
+            owner, target = owners[start:stop], targets[start:stop]
+            fits = is_free[target] | self.objects.is_crowd[target][:, None]
+            fits &= overlaps[start:stop, None] >= self.thresholds
+            # The pairs of a detection are ordered: the first that fits counts.
+            places = np.where(fits, np.arange(len(owner))[:, None], len(owner))
+            firsts = np.flatnonzero(np.diff(owner, prepend=-1))
+            best = np.minimum.reduceat(places, firsts, axis=0)
+            row, column = np.nonzero(best < len(owner))
+            chosen = target[best[row, column]]
+            taken[owner[firsts][row], column] = chosen
+            is_free[chosen, column] = False
+        return taken
+
+    def _pair(
+        self, ranks: np.ndarray, starts: np.ndarray, counts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pair the detections with the objects that they overlap enough.
+
+        Returns:
+            The detection, the object and the IoU of each pair: the best
+            detections first, and for each the objects that it would rather
+            take first.
+        """
+        owners = np.repeat(np.arange(len(counts)), counts)
+        firsts = counts.cumsum() - counts
+        targets = np.arange(len(owners)) + np.repeat(starts - firsts, counts)
+        overlaps = measure_overlaps(
+            self.bbox_xywh[owners],
+            self.objects.bbox_xywh[targets],
+            self.objects.is_crowd[targets],
+        )
+        enough = np.flatnonzero(overlaps >= self.thresholds[0])
+        owners, targets, overlaps = (
+            column[enough] for column in (owners, targets, overlaps)
+        )
+        preference = (-targets, -overlaps, self.passive[targets])
+        order = np.lexsort((*preference, owners, ranks[owners]))
+        return owners[order], targets[order], overlaps[order]
+
+
+def measure_overlaps(
+    found_xywh: np.ndarray, true_xywh: np.ndarray, is_crowd: np.ndarray
+) -> np.ndarray:
+    """Measure the overlap of each detection with one object.
+
+    The operations are those of pycocotools, in the same order, so that the
+    results are equal to the last bit.
+
+    Args:
+        found_xywh: Shape (n, 4), float64.
+        true_xywh: Shape (n, 4), float64.
+        is_crowd: Shape (n,), whether the object is a crowd.
+
+    Returns:
+        Shape (n,), the IoU; for a crowd, the share of the detection on it.
+    """
+    found, true = found_xywh.T, true_xywh.T
+    width = np.fmin(found[2] + found[0], true[2] + true[0])
+    width -= np.fmax(found[0], true[0])
+    height = np.fmin(found[3] + found[1], true[3] + true[1])
+    height -= np.fmax(found[1], true[1])
+    common = width * height
+    area = found[2] * found[3]
+    whole = np.where(is_crowd, area, area + true[2] * true[3] - common)
+    overlaps = np.zeros(len(common))
+    is_there = (width > 0) & (height > 0)
+    return np.divide(common, whole, out=overlaps, where=is_there)
+
+
+def rank_in_groups(keys: np.ndarray) -> np.ndarray:
+    """Return the place of each element among those with the same key.
+
+    Args:
+        keys: Shape (n,), ascending.
+    """
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    sizes = np.diff(firsts, append=len(keys))
+    return np.arange(len(keys)) - np.repeat(firsts, sizes)
+
+
+def split_groups(keys: np.ndarray, counts: np.ndarray) -> Iterator[slice]:
+    """Split detections into parts of about `PAIRS_AT_ONCE` pairs.
+
+    Args:
+        keys: Shape (n,), the image and class of each detection, ascending.
+        counts: Shape (n,), the number of pairs that each is in.
+
+    Yields:
+        Consecutive parts. The detections of one image and class stay together.
+    """
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    part = counts.cumsum()[firsts] // PAIRS_AT_ONCE
+    cuts = firsts[np.flatnonzero(np.diff(part, prepend=-1))]
+    for start, stop in pairwise([*cuts, len(keys)]):
+        yield slice(start, stop)

@@ -1,0 +1,82 @@
+"""Annotations as columns: their images and classes are numbered."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .greedy import Found, Objects
+
+
+@dataclass(frozen=True)
+class Places:
+    """The numbers of the images and of the classes.
+
+    Args:
+        images: Image id -> number, by ascending id.
+        labels: Category id -> number, in the order of the categories.
+    """
+
+    images: dict
+    labels: dict
+
+    @classmethod
+    def of(cls, image_ids: Iterable, categories: list[dict]) -> 'Places':
+        """Number images and categories.
+
+        Args:
+            image_ids: The ids of the images, in any order.
+            categories: The categories.
+        """
+        return cls(
+            {id: number for number, id in enumerate(sorted(set(image_ids)))},
+            {category['id']: n for n, category in enumerate(categories)},
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of images and of classes."""
+        return len(self.images), len(self.labels)
+
+    def collect_objects(self, annotations: Iterable[dict]) -> Objects:
+        """Return true objects as columns.
+
+        Args:
+            annotations: COCO annotations, which are crowds only if `iscrowd`
+                says so. Those of other images and categories are left out.
+        """
+        kept = self._keep(annotations)
+        is_crowd = [bool(a.get('iscrowd', 0)) for a in kept]
+        return Objects(*self._columns(kept), np.array(is_crowd, bool))
+
+    def collect_found(self, results: Iterable[dict]) -> Found:
+        """Return detections as columns.
+
+        Args:
+            results: COCO annotations with scores. Those of other images and
+                categories are left out.
+        """
+        kept = self._keep(results)
+        scores = np.array([one['score'] for one in kept], np.float64)
+        return Found(*self._columns(kept), scores)
+
+    def _keep(self, annotations: Iterable[dict]) -> list[dict]:
+        return [
+            one
+            for one in annotations
+            if one['image_id'] in self.images
+            and one['category_id'] in self.labels
+        ]
+
+    def _columns(
+        self, kept: Sequence[dict]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the numbers of the images, the labels and the boxes."""
+        images = (self.images[one['image_id']] for one in kept)
+        labels = (self.labels[one['category_id']] for one in kept)
+        sides = (side for one in kept for side in one['bbox'])
+        return (
+            np.fromiter(images, np.int64, len(kept)),
+            np.fromiter(labels, np.int64, len(kept)),
+            np.fromiter(sides, np.float64, 4 * len(kept)).reshape(-1, 4),
+        )

@@ -1,0 +1,212 @@
+"""Matching in columns, beside pycocotools' own matching and figures."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from projects.data_distillation.coco.evaluation import coco_metrics
+from projects.data_distillation.coco.matching import match_images
+from projects.data_distillation.matching import greedy
+from projects.data_distillation.matching.places import Places
+
+# The order differs from that of the ids, and the last has no object.
+CATEGORY_IDS = [9, 2, 5]
+IMAGE_IDS = [4, 0, 7, 3]
+KEYS = ['image_id', 'category_id', 'bbox']
+IOUS = [0.3, 0.5, 0.75, 1.0]
+
+
+def make_task(seed: int, per_image: int, side: float) -> tuple[dict, list]:
+    """Objects and detections with hard cases.
+
+    There are crowds, equal scores and boxes, boxes without an area, images
+    without objects or detections, and detections of images and classes that
+    are not looked at.
+
+    Args:
+        seed: The seed.
+        per_image: The number of detections on each image.
+        side: The longest side of a box; above 100,000 some are too large.
+    """
+    random = np.random.default_rng(seed)
+
+    def draw(number: int, images: list, categories: list) -> list[dict]:
+        grid = side / 8
+        return [
+            dict(
+                image_id=int(random.choice(images)),
+                category_id=int(random.choice(categories)),
+                bbox=[
+                    *(random.integers(0, 4, 2) * grid).tolist(),
+                    *(random.integers(0, 9, 2) * grid).tolist(),
+                ],
+            )
+            for _ in range(number)
+        ]
+
+    objects = draw(40, IMAGE_IDS[1:], CATEGORY_IDS[:2])
+    for one in objects:
+        one['iscrowd'] = int(random.random() < 0.2)
+    found = draw(4 * per_image, [*IMAGE_IDS[:3], 1], [*CATEGORY_IDS, 1])
+    for one in found:
+        one['score'] = float(random.integers(20) / 20)
+        if random.random() < 0.3:
+            same = objects[random.integers(40)]
+            one.update((key, same[key]) for key in KEYS)
+    truth = dict(
+        images=[dict(id=i, file_name=f'{i}') for i in IMAGE_IDS],
+        categories=[dict(id=i, name=f'{i}') for i in CATEGORY_IDS],
+        annotations=objects,
+    )
+    return truth, found
+
+
+def index(truth: dict, annotations: list[dict]) -> COCO:
+    coco = COCO()
+    coco.dataset = dict(
+        categories=truth['categories'],
+        annotations=[
+            # Objects and detections must not have the id 0.
+            {
+                'iscrowd': 0,
+                **one,
+                'id': number,
+                'area': one['bbox'][2] * one['bbox'][3],
+            }
+            for number, one in enumerate(annotations, 1)
+        ],
+    )
+    coco.createIndex()
+    return coco
+
+
+def evaluate(truth: dict, found: list[dict], **params) -> COCOeval:
+    """What pycocotools makes of the boxes."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        objects = index(truth, truth['annotations'])
+        evaluation = COCOeval(objects, index(truth, found), 'bbox')
+        evaluation.params.imgIds = IMAGE_IDS
+        for name, value in params.items():
+            setattr(evaluation.params, name, value)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        if not params:
+            evaluation.summarize()
+    return evaluation
+
+
+def slow_matches(truth: dict, found: list[dict]) -> list[tuple]:
+    """Image, class, score and matches of each detection that counts."""
+    evaluation = evaluate(
+        truth,
+        found,
+        iouThrs=np.array(IOUS),
+        areaRng=[[0, np.inf]],
+        maxDets=[len(found)],
+    )
+    images = sorted(IMAGE_IDS)
+    return [
+        (
+            images.index(one['image_id']),
+            CATEGORY_IDS.index(one['category_id']),
+            np.float32(score),
+            (one['dtMatches'][:, n] > 0).tolist(),
+        )
+        for one in filter(None, evaluation.evalImgs)
+        for n, score in enumerate(one['dtScores'])
+        if not one['dtIgnore'][0, n]
+    ]
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_each_match_is_that_of_pycocotools(monkeypatch, seed):
+    # Odd seeds are matched in many small parts.
+    if seed % 2:
+        monkeypatch.setattr(greedy, 'PAIRS_AT_ONCE', 7)
+    truth, found = make_task(seed, per_image=60, side=80)
+
+    matches = match_images(truth, found, IMAGE_IDS, IOUS)
+
+    expected = slow_matches(truth, found)
+    expected.sort(key=lambda one: (one[1], one[0]))
+    assert (
+        list(
+            zip(
+                matches.image_index.tolist(),
+                matches.labels.tolist(),
+                matches.scores,
+                matches.is_right.tolist(),
+                strict=True,
+            )
+        )
+        == expected
+    )
+    assert matches.is_right.any(axis=0).all()
+    assert not matches.is_right.all(axis=0).any()
+
+
+def count_objects(truth: dict) -> np.ndarray:
+    """Count the objects of each image and class, in sorted order of ids."""
+    counts = np.zeros((len(IMAGE_IDS), len(CATEGORY_IDS)), int)
+    for one in truth['annotations']:
+        image = sorted(IMAGE_IDS).index(one['image_id'])
+        label = CATEGORY_IDS.index(one['category_id'])
+        counts[image, label] += not one['iscrowd']
+    return counts
+
+
+def test_objects_are_counted_by_image_and_class():
+    truth, found = make_task(0, per_image=5, side=80)
+
+    matches = match_images(truth, found, IMAGE_IDS, IOUS)
+
+    assert (matches.num_truth == count_objects(truth)).all()
+
+
+# More than 100 detections of an image and class; boxes above COCO's largest.
+METRIC_CASES = [(60, 80.0), (800, 80.0), (60, 200_000.0)]
+
+
+@pytest.mark.parametrize(('per_image', 'side'), METRIC_CASES)
+@pytest.mark.parametrize('seed', range(4))
+def test_metrics_are_those_of_pycocotools_to_the_last_bit(
+    seed, per_image, side
+):
+    truth, found = make_task(seed, per_image, side)
+    places = Places.of(IMAGE_IDS, truth['categories'])
+
+    metrics = coco_metrics(
+        places.collect_objects(truth['annotations']),
+        places.collect_found(found),
+        CATEGORY_IDS,
+    )
+
+    expected = evaluate(truth, found).stats[:3].tolist()
+    assert list(metrics.values()) == expected
+    assert 0 < metrics['bbox_mAP'] < metrics['bbox_mAP_50'] < 1
+
+
+def test_boxes_that_touch_or_have_no_area_do_not_overlap():
+    boxes = np.array([[0, 0, 10, 10], [10, 0, 5, 5], [0, 0, 0, 0.0]])
+
+    for one in boxes[1:]:
+        overlap = greedy.measure_overlaps(
+            boxes[:1], one[None], np.array([False])
+        )
+        assert overlap.tolist() == [0]
+
+
+def test_parts_keep_groups_together(monkeypatch):
+    monkeypatch.setattr(greedy, 'PAIRS_AT_ONCE', 4)
+    keys = np.array([1, 1, 1, 5, 6, 6, 9])
+
+    parts = list(greedy.split_groups(keys, np.full(7, 2)))
+
+    assert [keys[part].tolist() for part in parts] == [
+        [1, 1, 1], [5, 6, 6], [9]
+    ]  # fmt: skip
+    assert list(greedy.split_groups(keys[:0], keys[:0])) == []

@@ -1,0 +1,46 @@
+r"""Measure the time and memory of comparing labels with the truth.
+
+The detections are made up: 30 on each image, of 80 classes. The truth has 7
+objects on each image.
+
+Example:
+    python tools/benchmark_quality.py --images 20000 200000
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation.benchmarks.quality import measure_quality_of
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.quiet import quiet_screen
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        '--images',
+        type=int,
+        nargs='+',
+        default=[20_000],
+        metavar='N',
+        help='the numbers of images to measure with (default: 20,000)',
+    )
+    return parser.parse_args()
+
+
+@quiet_screen()
+def main() -> None:
+    """Run the benchmark, and print its figures."""
+    args = parse_args()
+    for num_images in args.images:
+        with tempfile.TemporaryDirectory() as folder:
+            print(measure_quality_of(Path(folder), num_images))
+
+
+if __name__ == '__main__':
+    main()
