@@ -14,8 +14,8 @@ from projects.data_distillation.matching import greedy
 from projects.data_distillation.matching.places import Places
 
 # The order differs from that of the ids, and the last has no object.
-CATEGORY_IDS = [9, 2, 5]
-IMAGE_IDS = [4, 0, 7, 3]
+CATEGORY_IDS = [9, 2, 7, 5]
+IMAGE_IDS = [40, 0, 7, 33]
 KEYS = ['image_id', 'category_id', 'bbox']
 IOUS = [0.3, 0.5, 0.75, 1.0]
 
@@ -48,14 +48,14 @@ def make_task(seed: int, per_image: int, side: float) -> tuple[dict, list]:
             for _ in range(number)
         ]
 
-    objects = draw(40, IMAGE_IDS[1:], CATEGORY_IDS[:2])
+    objects = draw(60, IMAGE_IDS[1:], CATEGORY_IDS[:3])
     for one in objects:
         one['iscrowd'] = int(random.random() < 0.2)
     found = draw(4 * per_image, [*IMAGE_IDS[:3], 1], [*CATEGORY_IDS, 1])
     for one in found:
         one['score'] = float(random.integers(20) / 20)
         if random.random() < 0.3:
-            same = objects[random.integers(40)]
+            same = objects[random.integers(60)]
             one.update((key, same[key]) for key in KEYS)
     truth = dict(
         images=[dict(id=i, file_name=f'{i}') for i in IMAGE_IDS],
@@ -165,6 +165,68 @@ def test_objects_are_counted_by_image_and_class():
     matches = match_images(truth, found, IMAGE_IDS, IOUS)
 
     assert (matches.num_truth == count_objects(truth)).all()
+
+
+def match_one(objects: list, found: list, iou: float) -> list[bool]:
+    """Whether each box on an image took an object, the best box first."""
+    place = dict(image_id=0, category_id=9)
+    truth, _ = make_task(0, per_image=0, side=80)
+    truth['annotations'] = [dict(place, bbox=bbox) for bbox in objects]
+    results = [
+        dict(place, bbox=bbox, score=1 / number)
+        for number, bbox in enumerate(found, 1)
+    ]
+    matches = match_images(truth, results, IMAGE_IDS, [iou])
+    expected = [
+        one['dtMatches'][0] > 0
+        for one in evaluate(
+            truth,
+            results,
+            iouThrs=np.array([iou]),
+            areaRng=[[0, np.inf]],
+            maxDets=[9],
+        ).evalImgs
+        if one
+    ]
+    assert matches.is_right[:, 0].tolist() == expected[0].tolist()
+    return matches.is_right[:, 0].tolist()
+
+
+def test_of_equal_overlaps_the_later_object_is_taken():
+    objects = [[0, 0, 10, 10], [10, 0, 10, 10]]
+    between = [5, 0, 10, 10]
+
+    assert match_one(objects, [between, objects[1]], 0.3) == [True, False]
+    assert match_one(objects, [between, objects[0]], 0.3) == [True, True]
+
+
+def test_box_of_an_object_is_right_at_an_iou_of_1():
+    # Rounding makes it a bit less.
+    bbox = [5.0, 6.0, 9.6, 7.2]
+    boxes = np.array([bbox])
+    overlaps = greedy.measure_overlaps(boxes, boxes, np.array([False]))
+    assert overlaps[0] < 1
+
+    assert match_one([bbox], [bbox], 1.0) == [True]
+
+
+def test_only_as_many_detections_as_coco_evaluates_have_a_metric():
+    truth, _ = make_task(0, per_image=0, side=80)
+    place = dict(image_id=0, category_id=9)
+    truth['annotations'] = [dict(place, bbox=[0, 0, 9, 9])]
+    places = Places.of(IMAGE_IDS, truth['categories'])
+
+    def measure(num_wrong: int) -> float:
+        found = [dict(place, bbox=[50, 50, 9, 9], score=0.9)] * num_wrong
+        found.append(dict(place, bbox=[0, 0, 9, 9], score=0.5))
+        return coco_metrics(
+            places.collect_objects(truth['annotations']),
+            places.collect_found(found),
+            CATEGORY_IDS,
+        )['bbox_mAP']
+
+    assert measure(99) == pytest.approx(0.01)
+    assert measure(100) == 0
 
 
 # More than 100 detections of an image and class; boxes above COCO's largest.

@@ -14,6 +14,8 @@ from builders import (
 )
 
 from projects.data_distillation.coco.evaluation import pseudo_label_quality
+from projects.data_distillation.coco.matching import iter_boxes
+from projects.data_distillation.detections.columns import collect_stored
 from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.quality.label_quality import (
     Counts,
@@ -214,6 +216,28 @@ def test_stored_detections_that_are_no_candidates_are_no_labels(truth):
 
     assert quality.classes['red'].matches.scores.tolist() == [np.float32(0.8)]
     assert quality.detections['bbox_mAP'] == pytest.approx(1)
+
+
+def test_stored_boxes_are_those_of_coco_files():
+    box = [33.333333, 10.1, 66.666666, 120.0]
+    table = pa.Table.from_pylist([stored_row('0', (box, 0.9, 1))], SCHEMA)
+    ((written, *_),) = iter_boxes(table.to_pylist()[0])
+
+    found = collect_stored(table, np.array([5]))
+
+    assert found.bbox_xywh.tolist() == [written]
+    assert found.image_index.tolist() == [5]
+    assert found.labels.tolist() == [1]
+
+
+@pytest.mark.parametrize('names', [['red'], ['green', 'red']])
+def test_classes_must_be_those_of_the_truth_for_stored_ones(truth, names):
+    table = pa.Table.from_pylist([stored_row('0')], SCHEMA)
+
+    with pytest.raises(ValueError, match='must be the categories of.*truth'):
+        measure_stored(
+            table, np.ones(0, bool), truth, dict.fromkeys(names, 0.5)
+        )
 
 
 @pytest.mark.parametrize('label', [-1, 2])

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from pycocotools.cocoeval import Params
 
-from ..arguments import check_iou
 from ..matching.greedy import Found, Limits, Objects, match_columns
 from ..matching.places import Places
 from .matching import find_image_ids, make_results, match_classes
@@ -44,7 +43,6 @@ def pseudo_label_quality(
         CocoError: If the truth lacks an image of the pseudo labels.
         ValueError: If `iou` is out of range.
     """
-    check_iou(iou)
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = read_truth(truth_file)
     pseudo = read_coco(pseudo_file, 'images')

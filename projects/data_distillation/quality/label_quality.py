@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
-from ..arguments import check_iou
 from ..coco.boxes import MIN_SIDE
 from ..coco.evaluation import coco_metrics
 from ..coco.matching import (
@@ -231,7 +230,6 @@ def measure_stored(
         min_scores: Class name -> `min_score`, see `measure_quality`.
         iou: The least overlap at which a label is right, in (0, 1].
     """
-    check_iou(iou)
     image_index, places, objects = place_images(table, truth_file, min_scores)
     found = collect_stored(table, image_index)
     labels = set(np.unique(found.labels).tolist())
