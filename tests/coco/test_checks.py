@@ -811,7 +811,7 @@ def test_tool_finds_everything_at_once(tmp_path):
         '... and 2 more of this kind',
         'b.json: the categories are not those of a.json: missing: '
         r"['K\xf6rper\ud800'], only here: []: write the same ids and names "
-        'in the same order',
+        'in the same order, or take them with --fix and --like a.json',
         *(
             f"b.json: image {i}: same file_name '{i}.jpg' in a.json: is it "
             'the same image? give --images to be sure'

@@ -502,12 +502,14 @@ def test_module_that_a_config_imports_is_named(
 
 
 @pytest.mark.slow
-def test_plan_of_what_is_left(tiny_experiment, work):
+def test_plan_of_what_is_left(
+    tiny_experiment, work, distill_here, stages_here
+):
     (work / 'student' / 'finished').unlink()
     (work / 'student' / 'last_checkpoint').write_text('iter_1.pth')
     before = sorted(work.rglob('*'))
 
-    done = distill(tiny_experiment, work, *SEED, '--control', '--dry-run')
+    done = distill_here(tiny_experiment, work, *SEED, '--control', '--dry-run')
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     rows = [
