@@ -119,8 +119,13 @@ def test_folder_of_images_replaces_those_of_the_config(
 def test_runs_in_one_process_do_not_share_a_folder(
     config, checkpoint, tmp_path
 ):
+    local = dict(type='LocalVisBackend')
+    shown = dict(
+        type='DetLocalVisualizer', name='visualizer', vis_backends=[local]
+    )
+    options = dict(visualizer=shown)
     for name in ('one', 'two'):
-        annotate(config, checkpoint, tmp_path / name)
+        annotate(config, checkpoint, tmp_path / name, options=options)
         shutil.rmtree(tmp_path / name)
 
     assert not (tmp_path / 'one').exists()

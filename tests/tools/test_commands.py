@@ -49,3 +49,10 @@ def test_unknown_command_is_refused(call):
 
     assert code.endswith('error: no such command: distil')
     assert '  distill ' in code
+
+
+def test_command_does_not_see_its_own_name(call):
+    code, out = call('doctor')
+
+    assert code is None
+    assert out.endswith('everything that is needed is there\n')
