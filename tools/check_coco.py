@@ -97,9 +97,37 @@ def add_boxes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_categories(group: argparse._ArgumentGroup) -> None:
+    """Add the options for other categories."""
+    add = group.add_argument
+    add(
+        '--like',
+        type=Path,
+        metavar='FILE',
+        help='take the categories of this COCO file, with ids and order',
+    )
+    add(
+        '--drop-others',
+        action='store_true',
+        help='leave out objects of categories that the file of --like lacks',
+    )
+
+
 def add_decisions(group: argparse._ArgumentGroup) -> None:
     """Add the options for repairs that a user has to decide about."""
     add = group.add_argument
+    add_categories(group)
+    add(
+        '--encoding',
+        default='',
+        help='the encoding of FILE, such as cp1252, if it is not clear',
+    )
+    add(
+        '--drop-many',
+        action='store_true',
+        help='drop and clip what is broken also if it is more than '
+        f'{LARGEST_SHARE:.0%} of the file',
+    )
     add(
         '--drop-unreadable',
         action='store_true',
@@ -116,31 +144,9 @@ def add_decisions(group: argparse._ArgumentGroup) -> None:
         'one more for each of them',
     )
     add(
-        '--like',
-        type=Path,
-        metavar='FILE',
-        help='take the categories of this COCO file, with ids and order',
-    )
-    add(
-        '--drop-others',
-        action='store_true',
-        help='leave out objects of categories that the file of --like lacks',
-    )
-    add(
         '--no-crowds',
         action='store_true',
         help='write iscrowd 0 everywhere: all are objects',
-    )
-    add(
-        '--encoding',
-        default='',
-        help='the encoding of FILE, such as cp1252, if it is not clear',
-    )
-    add(
-        '--drop-many',
-        action='store_true',
-        help='drop and clip what is broken also if it is more than '
-        f'{LARGEST_SHARE:.0%} of the file',
     )
 
 

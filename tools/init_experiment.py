@@ -61,23 +61,7 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         'file of image infos (.json), a share of the labeled images (90%%), '
         'or "rest": all images in --labeled-images that no file lists',
     )
-    add(
-        '--leave-out',
-        dest='left_out',
-        type=Path,
-        nargs='+',
-        default=[],
-        metavar='ANN',
-        help='with "rest": COCO files of more images in --labeled-images that '
-        'must stay unseen, such as a test set',
-    )
-    add(
-        '--annotate-empty',
-        dest='annotates_empty',
-        action='store_true',
-        help='with "rest": labeled images without any object are not labeled '
-        'yet, so they are unlabeled ones too',
-    )
+    add_rest(group)
     add(
         '--unlabeled-images',
         type=Path,
@@ -103,6 +87,28 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         '--allow-problems',
         action='store_true',
         help='go on although tools/check_coco.py finds problems in the data',
+    )
+
+
+def add_rest(group: argparse._ArgumentGroup) -> None:
+    """Add the options of `--unlabeled rest`."""
+    add = group.add_argument
+    add(
+        '--leave-out',
+        dest='left_out',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='ANN',
+        help='with "rest": COCO files of more images in --labeled-images that '
+        'must stay unseen, such as a test set',
+    )
+    add(
+        '--annotate-empty',
+        dest='annotates_empty',
+        action='store_true',
+        help='with "rest": labeled images without any object are not labeled '
+        'yet, so they are unlabeled ones too',
     )
 
 

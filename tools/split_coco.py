@@ -84,6 +84,11 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         help='the images with annotations stay labeled, as in an export of a '
         'set that is not labeled completely',
     )
+    add_draw(parser)
+
+
+def add_draw(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose how images are drawn."""
     add = parser.add_argument
     add(
         '--folds',

@@ -17,7 +17,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -247,7 +247,7 @@ def call(tool: str, *arguments: object) -> None:
     subprocess.run([str(part) for part in command], check=True)
 
 
-def parse_args(description: str | None = __doc__) -> argparse.Namespace:
+def parse_args(description: str | None) -> argparse.Namespace:
     """Read the command line of a campaign over data sets and splits."""
     parser = make_parser(description)
     add = parser.add_argument
@@ -258,13 +258,18 @@ def parse_args(description: str | None = __doc__) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Measure all data sets and splits."""
-    args = parse_args()
+def run_all(measure: Callable[[Trial], None], description: str | None) -> None:
+    """Measure all data sets and splits of the command line.
+
+    Args:
+        measure: What measures a split, and prints its figures.
+        description: What the command line is for.
+    """
+    args = parse_args(description)
     for split in args.splits:
         for name in args.names:
-            Trial(name, split, args.data.resolve(), args.out).measure()
+            measure(Trial(name, split, args.data.resolve(), args.out))
 
 
 if __name__ == '__main__':
-    main()
+    run_all(Trial.measure, __doc__)

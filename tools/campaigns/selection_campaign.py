@@ -26,7 +26,7 @@ from label_campaign import (
     format_shares,
     measure_labels,
     number_views,
-    parse_args,
+    run_all,
 )
 
 from projects.data_distillation.coco.matching import ImageMatches
@@ -187,13 +187,5 @@ def regress(values: np.ndarray) -> np.ndarray:
     return np.repeat(means, sizes)
 
 
-def main() -> None:
-    """Measure all data sets and splits."""
-    args = parse_args(__doc__)
-    for split in args.splits:
-        for name in args.names:
-            measure(Trial(name, split, args.data.resolve(), args.out))
-
-
 if __name__ == '__main__':
-    main()
+    run_all(measure, __doc__)

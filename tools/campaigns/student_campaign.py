@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from label_campaign import Trial, call, parse_args
+from label_campaign import Trial, call, run_all
 
 MODELS = ('teacher', 'supervised_long', 'student', 'oracle')
 
@@ -55,13 +55,5 @@ def format_row(name: str, split: int, summary: dict) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def main() -> None:
-    """Run all data sets and splits."""
-    args = parse_args(__doc__)
-    for split in args.splits:
-        for name in args.names:
-            measure(Trial(name, split, args.data.resolve(), args.out))
-
-
 if __name__ == '__main__':
-    main()
+    run_all(measure, __doc__)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .reading import CocoError
+from .reading import CocoError, find_annotated
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def list_annotated(coco: dict) -> list[int]:
     Raises:
         ValueError: If all images have annotations, so that none is left.
     """
-    known = {annotation['image_id'] for annotation in coco['annotations']}
+    known = find_annotated(coco)
     images = coco['images']
     found = [i for i, image in enumerate(images) if image['id'] in known]
     if len(found) in (0, len(images)):

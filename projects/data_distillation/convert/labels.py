@@ -1,5 +1,6 @@
 """Labeled images between COCO and other formats."""
 
+import math
 import posixpath
 import re
 from collections import Counter
@@ -18,6 +19,15 @@ class FormatError(ValueError):
 
 class LabelError(ValueError):
     """A label file is broken; the message is the reason, in one line."""
+
+
+def parse_finite(text: str) -> float | None:
+    """Return a text as a number; None if it is none, or not finite."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True)

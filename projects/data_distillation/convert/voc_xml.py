@@ -1,13 +1,12 @@
 """Reads the XML files of Pascal VOC."""
 
-import math
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from ..files.encoding import decode_text
 from ..text import format_error
-from .labels import LabelError
+from .labels import LabelError, parse_finite
 
 DECLARATION = re.compile(rb'^\s*<\?xml[^>]*\?>')
 ENCODING = re.compile(rb'encoding=["\']([\w.-]+)')
@@ -124,10 +123,7 @@ def read_number(element: ET.Element, path: str, where: str) -> float:
 
 def parse_number(text: str, path: str, where: str) -> float:
     """Return a text as a number; see `read_number`."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = parse_finite(text)
+    if number is None:
         raise LabelError(f'{where}: <{path}> is {text!r}, not a number')
     return number

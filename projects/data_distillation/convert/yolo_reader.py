@@ -4,7 +4,6 @@ A label file has one line for each object: the class, counted from 0, and the
 center, width and height of the box as parts of the image's width and height.
 """
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,14 @@ from .folders import (
     read_labeled_image,
     read_lines,
 )
-from .labels import Box, FormatError, IssueCounter, LabeledImage, LabelError
+from .labels import (
+    Box,
+    FormatError,
+    IssueCounter,
+    LabeledImage,
+    LabelError,
+    parse_finite,
+)
 from .yolo_folder import (
     SPLIT_NAMES,
     describe_folder,
@@ -356,11 +362,8 @@ def parse_numbers(words: Iterable[str], where: str) -> list[float]:
     """
     numbers = []
     for word in words:
-        try:
-            number = float(word)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
+        number = parse_finite(word)
+        if number is None:
             raise LabelError(f'{where}: {word!r} is not a number')
         numbers.append(number)
     return numbers

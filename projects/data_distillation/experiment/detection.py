@@ -8,7 +8,7 @@ from pathlib import Path
 from ..annotation.provenance import make_provenance
 from ..detections.provenance import find_differing_keys
 from ..detections.store import DetectionStore
-from ..files.atomic import write_json
+from ..files.atomic import read_json, write_json
 from ..files.digest import sha256_of
 from ..processes.log import say
 from ..processes.process import StageError, run_stage
@@ -33,14 +33,6 @@ from .stage_results import (
 )
 
 TEACHER = 'checkpoint_sha256'
-
-
-def read_json(file: Path) -> object:
-    """Return the content of a JSON file; None if it cannot be read."""
-    try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 @dataclass(frozen=True)

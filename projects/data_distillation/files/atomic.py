@@ -23,6 +23,14 @@ def write_json(path: Path, content: dict) -> None:
         file.write(json.dumps(content).encode())
 
 
+def read_json(path: Path) -> object:
+    """Return the content of a JSON file; None if it cannot be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes its place when all is written and on disk.

@@ -1,10 +1,11 @@
 """Files with the same content under other names."""
 
 import functools
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+
+from .digest import hash_bytes
 
 # The bytes that are compared before whole files are: the last ones, because
 # many images begin with the same header.
@@ -87,12 +88,7 @@ def hash_whole(path: str, size: int, time: int) -> bytes | None:
 
 def hash_from(path: str, start: int) -> bytes | None:
     """Return the SHA-256 of a file from a place on; None if it fails."""
-    digest = hashlib.sha256()
     try:
-        with open(path, 'rb') as file:
-            file.seek(start)
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return hash_bytes(path, start)
     except OSError:
         return None
-    return digest.digest()

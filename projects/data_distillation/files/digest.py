@@ -16,8 +16,22 @@ def sha256_of(file: str | Path) -> str | None:
     """
     if not Path(file).is_file():
         return None
+    return hash_bytes(file).hex()
+
+
+def hash_bytes(file: str | Path, start: int = 0) -> bytes:
+    """Return the SHA-256 of the bytes of a file.
+
+    Args:
+        file: The path of the file.
+        start: The place of the first byte that counts.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     digest = hashlib.sha256()
-    with Path(file).open('rb') as content:
+    with open(file, 'rb') as content:
+        content.seek(start)
         while block := content.read(1 << 20):
             digest.update(block)
-    return digest.hexdigest()
+    return digest.digest()

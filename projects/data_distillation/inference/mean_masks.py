@@ -75,13 +75,13 @@ def average(masks: Iterable[MaskPatch], weights: Sequence[float]) -> MeanMask:
     # The weights are above 0, so that boxes of score 0 have a mean.
     positive = np.maximum(weights, np.finfo(np.float64).tiny)
     shares = (positive / positive.sum()).tolist()
-    total, votes = None, []
+    votes = []
+    total = MaskPatch(torch.zeros(0, 0), 0, 0)
     for mask, share in zip(masks, shares, strict=True):
         values = mask.probabilities()
         total = widen(total, mask)
         window_of(total, mask).add_(values, alpha=share)
         votes.append(MaskPatch(values >= MAJORITY, mask.left, mask.top))
-    assert total is not None
     is_set = total.values >= MAJORITY - ROUNDING
     ious = [
         overlap(vote, MaskPatch(is_set, total.left, total.top))
@@ -93,17 +93,17 @@ def average(masks: Iterable[MaskPatch], weights: Sequence[float]) -> MeanMask:
     return MeanMask(is_set, total.left, total.top, agreement)
 
 
-def widen(mask: MaskPatch | None, other: MaskPatch) -> MaskPatch:
+def widen(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
     """Widen the rectangle of a mask to one that holds another's too.
 
     Args:
-        mask: The mask, of float32; None for one where nothing is set.
+        mask: The mask, of float32; without pixels if nothing is set yet.
         other: The other mask.
 
     Returns:
         The mask.
     """
-    if mask is None or not mask.values.numel():
+    if not mask.values.numel():
         nothing = torch.zeros_like(other.values, dtype=torch.float32)
         return MaskPatch(nothing, other.left, other.top)
     height, width = other.size_hw

@@ -186,9 +186,11 @@ def pickles_alone() -> Iterator[None]:
     """Let `torch.load` neither run TorchScript nor unpack tar files."""
 
     def refuse_script(*args: object, **kwargs: object) -> None:
+        """Raise what `explain_refusal` knows."""
         raise RuntimeError('TorchScript')
 
     def refuse_tar(*args: object, **kwargs: object) -> None:
+        """Raise what PyTorch takes for another kind of file."""
         raise tarfile.TarError
 
     load_script, open_tar = torch.jit.load, tarfile.open

@@ -37,6 +37,7 @@ def renumber(file: CocoFile, numbers: dict[int, int]) -> dict:
     """
 
     def change(index: int, entry: dict) -> dict:
+        """Return an annotation with the new id of its category."""
         old = ids[index]
         if old is None or numbers.get(old, old) == old:
             return entry

@@ -53,6 +53,7 @@ def replace_ids(
     """
 
     def change(index: int, entry: dict) -> dict:
+        """Return an entry with integers as ids."""
         new = {}
         if is_written_id(entry.get('id')) and not is_id(entry['id']):
             new['id'] = numbers.get(entry['id'], entry['id'])

@@ -129,6 +129,7 @@ def write_sizes(
     factors = {}
 
     def change(index: int, entry: dict) -> dict:
+        """Return an image with its size."""
         if index not in sizes:
             return entry
         width, height = part.facts[index].size_wh
@@ -139,6 +140,7 @@ def write_sizes(
         return dict(entry, width=width, height=height)
 
     def scale(index: int, entry: dict) -> dict:
+        """Return an annotation in the size of its image."""
         bbox, factor = entry.get('bbox'), factors.get(image_ids[index])
         if factor is None or not is_bbox(bbox):
             return entry

@@ -71,6 +71,7 @@ def convert_boxes(file: CocoFile, wishes: Wishes) -> Mended:
     new = dict(zip(boxes.indices.tolist(), xywh, strict=True))
 
     def change(index: int, entry: dict) -> dict:
+        """Return an annotation with its box in COCO's format."""
         if index not in new:
             return entry
         area, largest = entry.get('area'), new[index][2] * new[index][3]

@@ -22,6 +22,7 @@ def mend_quotes(file: CocoFile) -> Mended:
     counts: Counter = Counter()
 
     def change(index: int, entry: dict) -> dict:
+        """Return an entry with its numbers as such."""
         new: dict = {}
         for key in NUMBERS[name]:
             number = as_number(entry.get(key))
@@ -60,6 +61,7 @@ def fill_bboxes(file: CocoFile) -> Mended:
     counts: Counter = Counter()
 
     def change(index: int, entry: dict) -> dict:
+        """Return an annotation with a box."""
         bbox = entry.get('bbox')
         if bbox not in (None, [], [0, 0, 0, 0]):
             return entry

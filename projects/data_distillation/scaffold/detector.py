@@ -132,6 +132,14 @@ class DetectorConfig:
                 f'{self.name} has no `num_classes` in any head of `model`: '
                 'take a detector that predicts classes'
             )
+        self._check_views()
+
+    def _check_views(self) -> None:
+        """Check that views can be made of the images.
+
+        Raises:
+            DetectorError: If they cannot.
+        """
         if not self.test_resize and not self.cfg.get('tta_pipeline'):
             raise DetectorError(
                 f'{self.name}: views need a `Resize` with a `scale` in the '

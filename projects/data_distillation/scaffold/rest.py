@@ -91,7 +91,7 @@ def find_empty(content: dict) -> list[str]:
     Args:
         content: The content of the labeled file.
     """
-    annotated = set(find_annotated(content))
+    annotated = find_annotated(content)
     return [
         image['file_name']
         for image in content['images']

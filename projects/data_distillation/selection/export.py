@@ -182,19 +182,11 @@ def export_pseudo_labels(
         )
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
-    origin = dict(
-        provenance,
-        **describe_selection(selection, rules, labeled),
-        unreadable=unreadable,
-    )
+    described = describe_selection(selection, rules, labeled)
+    origin = dict(provenance, **described, unreadable=unreadable)
+    how = rules.segmentation or provenance.get('segmentation', 'rle')
     write_selection(
-        out_file,
-        table,
-        detections,
-        selection,
-        origin,
-        categories,
-        rules.segmentation or provenance.get('segmentation', 'rle'),
+        out_file, table, detections, selection, origin, categories, how
     )
     return summarize_selection(
         detections, selection, labeled, validation, unreadable, out_file

@@ -224,9 +224,8 @@ class SelectionRules:
         is_empty = is_read & ~find_images_with(
             detections, is_selected, len(is_read)
         )
-        keeps_image = is_read & ~self._find_surplus(
-            detections, is_empty, is_read
-        )
+        surplus = self._find_surplus(detections, is_empty, is_read)
+        keeps_image = is_read & ~surplus
         return Selection(
             min_scores=min_scores,
             ignore_scores=ignore_scores,

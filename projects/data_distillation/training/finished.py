@@ -1,11 +1,10 @@
 """The record of a finished training: the checkpoint that it ended with."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files.atomic import write_json
+from ..files.atomic import read_json, write_json
 from ..files.digest import sha256_of
 from .resume import find_last_checkpoint, find_weights_fault
 
@@ -46,14 +45,10 @@ def read_record(folder: Path) -> dict:
 
     Earlier versions left an empty file.
     """
-    try:
-        record = json.loads((folder / FINISHED).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    is_whole = isinstance(record, dict) and {'checkpoint', 'sha256'} <= set(
-        record
-    )
-    return record if is_whole else {}
+    record = read_json(folder / FINISHED)
+    if isinstance(record, dict) and {'checkpoint', 'sha256'} <= set(record):
+        return record
+    return {}
 
 
 def find_ending(folder: Path) -> Ending:
