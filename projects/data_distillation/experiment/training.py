@@ -10,7 +10,6 @@ from ..processes.progress_bar import Counter, TrainedIterations
 from ..selection.coco_writer import hash_labels
 from ..training.finished import (
     FINISHED,
-    Ending,
     find_ending,
     mark_finished,
     read_record,
@@ -71,7 +70,7 @@ class Training:
         self._check_seed()
         if reasons := self.find_changes():
             replace_results(self.stage, self.folder, reasons)
-        ending = self.find_ending()
+        ending = find_ending(self.folder)
         if ending.checkpoint:
             say(f'{self.stage}: already trained, in {self.folder}')
             if not read_record(self.folder):
@@ -85,10 +84,6 @@ class Training:
         shutil.rmtree(self.folder / 'test', ignore_errors=True)
         mark_finished(self.folder, checkpoint)
         return checkpoint
-
-    def find_ending(self) -> Ending:
-        """Return how the training has ended, if it has."""
-        return find_ending(self.folder)
 
     def find_changes(self) -> list[str]:
         """Return what has changed since the results were made."""
