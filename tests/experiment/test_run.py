@@ -482,6 +482,21 @@ def test_bad_data_is_found_before_the_first_training(
     assert '$ ' not in refused.stdout
 
 
+def test_truth_of_other_images_is_found_before_the_first_training(
+    tiny_experiment, distill_here
+):
+    experiment = tiny_experiment.parent / 'mistaken'
+    shutil.copytree(tiny_experiment, experiment)
+    with (experiment / 'annotate.py').open('a') as config:
+        config.write('unlabeled_truth = _base_.known_images.labeled.ann_file')
+
+    refused = distill_here(experiment, 'never')
+
+    assert refused.returncode == 1
+    assert 'labeled.json lacks 1, the first is 0004.png' in refused.stderr
+    assert '$ ' not in refused.stdout
+
+
 def test_missing_stage_is_named(tmp_path, call_tool):
     refused = call_tool('distill', tmp_path)
 

@@ -68,9 +68,11 @@ def written(own, tmp_path, monkeypatch):
         config_text, 'FormatCode', lambda text, **_: (text, False)
     )
 
-    def write(text: str, base: str = RETINANET) -> Stages:
+    def write(
+        text: str, base: str = RETINANET, truth: str | None = 't.json'
+    ) -> Stages:
         images = Images('labeled.json', 'images/', 10)
-        data = Data(CLASSES, images, Images('', 'more/', 20), images, 't.json')
+        data = Data(CLASSES, images, Images('', 'more/', 20), images, truth)
         folder = tmp_path / 'cells'
         NewExperiment('cells', own(text, base), data, PLAN).write(folder)
         return Stages(folder)
@@ -280,6 +282,42 @@ metainfo = dict(classes=('a',), palette=[(1, 2, 3)])
         assert cfg.held_out.ann_file == 'labeled.json'
         assert cfg.metainfo == dict(classes=CLASSES, palette=None)
         assert cfg.labeled.metainfo == cfg.metainfo
+
+
+DATA_OF_ITS_OWN = """
+data_root = 'base/'
+split = 'base/split/'
+ann = 'base.json'
+unlabeled_truth = 'elsewhere.json'
+test_set = dict(ann_file='base/test.json', img_prefix='base/images/')
+sets = [dict(data_prefix=dict(img='images/')), dict(data_prefix=dict(img=''))]
+prefix = ''
+no_data = dict(data_root='', ann_file=None)
+load_from = None
+times = 3
+train_dataloader = dict(dataset=dict(data_root=data_root, ann_file=ann))
+"""
+
+
+def test_data_of_the_detector_reach_no_stage(own, written):
+    cfgs = written(DATA_OF_ITS_OWN, truth=None)
+
+    for stage in ('teacher', 'annotate', 'student'):
+        cfg = cfgs[stage]
+        for name in ('data_root', 'split', 'ann', 'test_set', 'sets'):
+            assert cfg[name] is None
+        assert cfg.unlabeled_truth is None
+        assert (cfg.times, cfg.prefix) == (3, '')
+        assert cfg.no_data is not None
+    changes = changes_of(own(DATA_OF_ITS_OWN))
+    (line,) = [one for one in changes if 'own data' in one]
+    assert "['split', 'ann', 'unlabeled_truth', 'test_set', 'sets']" in line
+
+
+def test_truth_that_is_given_takes_the_place_of_the_detectors(written):
+    cfgs = written("unlabeled_truth = 'elsewhere.json'")
+
+    assert cfgs['annotate'].unlabeled_truth == 't.json'
 
 
 def test_metainfo_that_is_no_dict_is_refused(written):

@@ -369,6 +369,7 @@ def test_our_own_detectors_validate_on_the_users_images(tmp_path, name):
         assert cfg.val_dataloader == cfg.test_dataloader
         assert cfg.val_evaluator.ann_file == 'val.json'
         assert cfg.val_evaluator == cfg.test_evaluator
+        assert cfg.unlabeled_truth is None
         assert cfg.train_cfg.val_interval == cfg.train_cfg.max_iters // 4
 
 

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from ..annotation.annotation_hook import AnnotationHook
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.detection_hook import DetectionHook
+from ..coco.reading import CocoError, read_coco
 from ..inference.checkpoints import CheckpointError, check_weights
 from ..inference.safe_loading import refusing_code
 from ..processes.log import say
@@ -96,17 +97,31 @@ class Experiment:
         """
         self.check_options()
         find_pseudo_label_key(self.load('student'))
-        truth = self.unlabeled_truth
-        if truth and not Path(truth).is_file():
-            raise FileNotFoundError(
-                f'`unlabeled_truth` of {self.config("annotate")} not found: '
-                f'{truth}, relative to the current folder {Path.cwd()}; '
-                'remove it if the truth is not known'
-            )
-        hook = self.build_detection_hook('annotate')
-        hook.check_data(self.build_images('annotate'))
+        images = self.build_images('annotate')
+        self._check_truth(images)
+        self.build_detection_hook('annotate').check_data(images)
         if can_teach:
             self._check_student_can_teach()
+
+    def _check_truth(self, images: UnlabeledDataset) -> None:
+        """Check that the true objects, if known, are those of the images."""
+        truth = self.unlabeled_truth
+        if not truth:
+            return
+        where = f'`unlabeled_truth` of {self.config("annotate")}'
+        if not Path(truth).is_file():
+            raise FileNotFoundError(
+                f'{where} not found: {truth}, relative to the current folder '
+                f'{Path.cwd()}; set it to None if the truth is not known'
+            )
+        known = {one['file_name'] for one in read_coco(truth)['images']}
+        if missing := [n for n in images.image_ids() if n not in known]:
+            raise CocoError(
+                f'{where} must have all unlabeled images: {truth} lacks '
+                f'{len(missing):,}, the first is {missing[0]}. Name the file '
+                'with their true objects, or set it to None if the truth is '
+                'not known'
+            )
 
     def _check_student_can_teach(self) -> None:
         """Check that annotation can load the student's weights."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..base_configs.own_data import find_own_data
 from ..base_configs.reading import get_type
 from ..base_configs.schedulers import split_type
 from ..text import format_call
@@ -57,6 +58,10 @@ def list_changes(
     names = [name for name in VARIABLES if name in detector.cfg]
     if names:
         yield f'the variables {names} have new values'
+    # Everybody expects another `data_root`; MMDetection's configs have one.
+    own = find_own_data(detector.cfg, [*VARIABLES, 'data_root'])
+    if own:
+        yield f"the variables {own} name the detector's own data: None"
 
 
 def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..base_configs.own_data import find_own_data
 from ..base_configs.reading import DetectorError, get_type
 from .detector import DetectorConfig
 
@@ -123,6 +124,22 @@ def override_variables(
                 'rename it'
             )
     return changed
+
+
+def drop_own_data(
+    detector: DetectorConfig, settings: Mapping[str, object]
+) -> dict:
+    """Return settings that take over no variable with the detector's data.
+
+    Args:
+        detector: The detector.
+        settings: The settings of a stage config.
+    """
+    names = find_own_data(detector.cfg, list(settings))
+    if not names:
+        return dict(settings)
+    note = "# The data of the detector's config are not those of this one."
+    return {**settings, note: None, **dict.fromkeys(names)}
 
 
 def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:

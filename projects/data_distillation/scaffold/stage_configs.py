@@ -10,6 +10,7 @@ from .config_text import Expression, format_config, merge_changes
 from .detector import DetectorConfig, take_pipeline
 from .flips import find_flips
 from .overrides import (
+    drop_own_data,
     override_checkpoint,
     override_loader,
     override_run,
@@ -81,7 +82,8 @@ class NewExperiment:
             **override_run(self.detector),
             **self._runtime(),
         }
-        return override_variables(self.detector, settings)
+        settings = override_variables(self.detector, settings)
+        return drop_own_data(self.detector, settings)
 
     def _datasets(self) -> dict:
         settings: dict[str, object] = {
