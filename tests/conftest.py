@@ -9,7 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,7 @@ class StageHere(ChildProcess):
         python, tool, *_ = self.command
         assert python == 'python', self.command
         forget_runs()
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, self.redirected():
             patch.setattr(sys, 'argv', list(self.command[1:]))
             try:
                 runpy.run_path(tool, run_name='__main__')
@@ -153,6 +153,22 @@ class StageHere(ChildProcess):
                 traceback.print_exc()
                 return 1
         return 0
+
+    @contextmanager
+    def redirected(self) -> Iterator[None]:
+        """Let what is printed go where that of a process would."""
+        if self.output is None:
+            yield
+            return
+        with (
+            io.TextIOWrapper(
+                os.fdopen(os.dup(self.output.fileno()), 'ab'),
+                write_through=True,
+            ) as text,
+            redirect_stdout(text),
+            redirect_stderr(text),
+        ):
+            yield
 
 
 def capture_stage_here(command: Sequence[str]) -> str:

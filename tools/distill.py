@@ -10,6 +10,7 @@ Examples:
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -239,6 +240,9 @@ def main() -> None:
         ValueError,
     ) as error:
         sys.exit(f'error: {error}')
+    except KeyboardInterrupt:
+        print('stopped by SIGINT: run the same command again to go on')
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == '__main__':

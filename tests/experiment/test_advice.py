@@ -4,6 +4,7 @@ import pytest
 
 from projects.data_distillation.experiment.advice import (
     advise,
+    describe_teacher,
     warn_of_labels,
     warn_of_teacher,
 )
@@ -18,6 +19,16 @@ def expect(precision: float, recall: float) -> dict:
         name: dict(value=value, low=value - 0.1, high=value + 0.1)
         for name, value in dict(precision=precision, recall=recall).items()
     }
+
+
+def test_teacher_is_described_by_its_classes():
+    metrics = dict(bbox_mAP=0.321, bbox_mAP_50=0.6)
+    assert describe_teacher(metrics) == 'teacher: 32.1 mAP'
+
+    metrics |= {'white cell_precision': 0.5, 'x_precision': None}
+
+    text = describe_teacher(metrics)
+    assert text == 'teacher: 32.1 mAP; of each class: white cell 50.0, x -'
 
 
 def test_teacher_that_has_not_learned_is_named():

@@ -121,6 +121,16 @@ def test_quality_of_the_labels_is_expected_before_the_student(results, done):
 
 
 @pytest.mark.slow
+def test_what_decides_is_told_before_the_student(results, done):
+    before, _ = done.stdout.split('tools/train.py experiment/student.py')
+
+    assert '\nteacher: 0.0 mAP' in before
+    assert re.search(r'class .* min_score .* kept', before)
+    assert re.search(r'warning: class .* has no pseudo label', before)
+    assert 'became pseudo labels: work/annotate/pseudo_labels.json' in before
+
+
+@pytest.mark.slow
 def test_preview_shows_the_labels_of_a_few_images(
     tiny_experiment, work, distill_here, stages_here
 ):
@@ -210,7 +220,8 @@ def test_half_done_stage_goes_on(
     assert 'train.py experiment/student.py ' in train
     assert f'--resume {work}/student/iter_1.pth' in train
     assert 'test.py experiment/student.py /' in test
-    assert 'resumed epoch: 0, iter: 1' in again.stdout
+    output = (work / 'student/console.log').read_text()
+    assert 'resumed epoch: 0, iter: 1' in output
     assert (work / 'student' / 'finished').is_file()
 
 
@@ -361,7 +372,8 @@ def test_selection_is_done_again_without_inference(
     assert 'annotate: runs again with its detections, since custom_hooks' in (
         again.stdout
     )
-    assert '4 of 4 images are in' in again.stdout
+    output = (work / 'annotate/console.log').read_text()
+    assert '4 of 4 images are in' in output
     labels = work / 'annotate/pseudo_labels.json'
     used = read_origin(labels)['selection']['selector']
     assert used == dict(type='MatchedSelector', floor=0.3)

@@ -19,9 +19,27 @@ from projects.data_distillation.processes.progress_bar import (
 )
 
 
-def test_failed_command_is_shown_with_its_exit_code(tmp_path):
-    with pytest.raises(StageError, match="exit code 3: python -c 'exit"):
-        run_stage('teacher', ['python', '-c', 'exit(3)'], tmp_path)
+def test_failure_says_why_and_where_the_output_is(tmp_path):
+    code = 'print("a line"); raise ValueError("a reason")'
+    (tmp_path / 'console.log').write_text('KeyError: of the run before\n')
+
+    with pytest.raises(StageError) as failed:
+        run_stage('teacher', ['python', '-c', code], tmp_path)
+
+    first, second = str(failed.value).split('\n')
+    assert first.startswith('teacher failed: ValueError: a reason (')
+    assert f'output is in {tmp_path}/console.log. ' in second
+    assert 'run the same command again' in second
+
+
+def test_failure_without_a_reason_shows_the_end_of_the_output(tmp_path):
+    code = 'print(*range(100), sep="\\n"); exit(3)'
+
+    with pytest.raises(StageError, match='exit code 3') as failed:
+        run_stage('teacher', ['python', '-c', code], tmp_path)
+
+    lines = str(failed.value).splitlines()
+    assert lines[1:-1] == [str(n) for n in range(88, 100)]
 
 
 def test_log_is_shown_and_kept_with_the_time(
@@ -120,18 +138,19 @@ def test_log_has_no_bar(stage):
     assert '30/40' not in (folder / 'distill.log').read_text()
 
 
-@pytest.mark.slow
-def test_failure_on_a_terminal_shows_the_end_of_the_output(tmp_path):
-    child = 'print("\\n".join(map(str, range(100)))); exit(1)'
-    code = CODE.format(child=child).replace("run_stage('", "try: run_stage('")
-    code += 'except Exception as error: print(error)\n'
+def test_output_that_is_no_terminal_has_the_same_lines(
+    tmp_path, monkeypatch, capsys
+):
+    for name in ('handlers', 'level', 'propagate'):
+        monkeypatch.setattr(LOG, name, getattr(LOG, name))
+    log_to(tmp_path / 'distill.log')
 
-    lines = on_terminal(code, tmp_path).splitlines()
+    run_stage('teacher', ['python', '-c', 'print("a line")'], tmp_path / 'w')
 
-    first = next(i for i, x in enumerate(lines) if 'the end of' in x)
-    assert lines[first].endswith('w/console.log:')
-    assert lines[first + 1 : first + 21] == [str(n) for n in range(80, 100)]
-    assert lines[first + 21].startswith('this command ended with exit code 1')
+    _, command, where, took = capsys.readouterr().out.splitlines()
+    assert command.startswith('$ python ')
+    assert where.endswith(f'{tmp_path}/w/console.log')
+    assert took.startswith('teacher: took ')
 
 
 def test_iterations_of_the_newest_log_count(tmp_path):

@@ -1,13 +1,43 @@
 """What a run says about itself: what went wrong, and what to try next."""
 
+import textwrap
 from collections.abc import Iterator, Mapping
 
+# How `CocoMetric` with `classwise=True` ends the name of a metric of a class.
+OF_CLASS = '_precision'
+WIDTH = 79
 # A model with less box mAP has hardly learned anything.
 MIN_MEAN_AP = 0.02
 # With a lower share of right labels, students may end below the control.
 MIN_PRECISION = 0.3
 # A difference in box mAP that is more than the noise of a training.
 NOTABLE = 0.01
+
+
+def describe_teacher(teacher: Mapping) -> str:
+    """Return the box mAP of a teacher, and that of each class.
+
+    Args:
+        teacher: Its metrics on the validation images.
+    """
+    text = f'teacher: {100 * teacher["bbox_mAP"]:.1f} mAP'
+    by_class = {
+        key.removesuffix(OF_CLASS): value
+        for key, value in teacher.items()
+        if key.endswith(OF_CLASS)
+    }
+    if not by_class:
+        return text
+    parts = [
+        f'{name} {"-" if value is None else f"{100 * value:.1f}"}'
+        for name, value in by_class.items()
+    ]
+    return textwrap.fill(
+        f'{text}; of each class: {", ".join(parts)}',
+        WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def warn_of_teacher(teacher: Mapping) -> Iterator[str]:

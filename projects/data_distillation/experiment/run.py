@@ -8,7 +8,7 @@ from pathlib import Path
 from ..coco.evaluation import pseudo_label_quality
 from ..files.atomic import write_json
 from ..processes.log import say
-from .advice import advise, warn_of_labels, warn_of_teacher
+from .advice import advise, describe_teacher, warn_of_labels, warn_of_teacher
 from .comparison import find_best_round, summarize, summarize_seeds
 from .gains import find_truth, link_best_model, measure_gains
 from .stage_results import require_checkpoint
@@ -160,8 +160,9 @@ class Distillation:
         return rounds
 
     def _warn_of_teacher(self, teacher: Path) -> dict:
-        """Return the metrics of a teacher; warn if it has not learned."""
+        """Return and log the metrics of a teacher; warn if it is weak."""
         metrics = self._evaluate('teacher', teacher)
+        say(f'\n{describe_teacher(metrics)}')
         for line in warn_of_teacher(metrics):
             say(line)
         return metrics

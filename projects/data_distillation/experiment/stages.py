@@ -10,6 +10,7 @@ from ..coco.reading import CocoError
 from ..detections.store import DetectionStore
 from ..processes.log import say
 from ..quality.expectation import Expectation, expect_quality
+from ..selection.coco_writer import read_origin
 from .definition import Experiment
 from .detection import Detection
 from .launcher import Launcher
@@ -179,7 +180,11 @@ class Stages:
             self.detection('validate', validation, teacher).run()
             values[key] = str(validation / 'detections')
         self.detection('annotate', folder, teacher).run(**values)
-        return folder / PSEUDO_LABELS
+        labels = folder / PSEUDO_LABELS
+        # A person may have put other labels there, of which nothing is known.
+        if summary := read_origin(labels).get('summary'):
+            say(f'\n{summary}: {labels}')
+        return labels
 
     def expect(
         self, folder: Path, teacher: Path, labels: Path

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from ..files.lock import name_locks
 from ..text import format_duration
+from .cause import explain_failure
 from .child_process import ChildProcess
 from .log import say
 from .progress_bar import Counter, show_bar
 
 CONSOLE = 'console.log'
-# The number of lines that are shown of the output of a failed stage.
-NUM_SHOWN = 20
 
 
 class StageError(RuntimeError):
@@ -30,9 +29,8 @@ def run_stage(
 ) -> None:
     """Print the command of a stage and run it.
 
-    On a terminal, a bar shows the progress, and the output of the command goes
-    to `console.log` in the work folder. Elsewhere, the command prints to
-    standard output.
+    The output of the command goes to `console.log` in the work folder. On a
+    terminal, a bar shows the progress.
 
     Args:
         stage: The name of the stage in messages.
@@ -41,7 +39,7 @@ def run_stage(
         counter: The progress of the stage; None if nothing measures it.
 
     Raises:
-        StageError: If the command fails.
+        StageError: If the command fails, with the reason.
         SystemExit: If a signal stops this process, see `ChildProcess.run`.
     """
     begin = time.monotonic()
@@ -49,38 +47,28 @@ def run_stage(
         part.replace(f'{Path.cwd()}/', '', 1) for part in command
     )
     say(f'\n$ {text}')
-    if sys.stdout.isatty():
-        code, told = run_with_bar(stage, command, folder, counter)
-    else:
-        code, told = ChildProcess(command, make_environment()).run(), ''
+    folder.mkdir(parents=True, exist_ok=True)
+    console = folder / CONSOLE
+    if not sys.stdout.isatty():
+        say(f'{stage}: runs; its output goes to {console}')
+    with console.open('ab') as output, show_bar(stage, counter):
+        start = output.tell()
+        code = ChildProcess(command, make_environment(), output).run()
     if code:
+        why = explain_failure(code, read_from(console, start))
         raise StageError(
-            f'{told}this command ended with exit code {code}: {text}\n'
-            'What is finished is kept: run the same command again to go on'
+            f'{stage} failed: {why}\n'
+            f'Its whole output is in {console}. What is finished is kept: run '
+            'the same command again to go on'
         )
     say(f'{stage}: took {format_duration(time.monotonic() - begin)}')
 
 
-def run_with_bar(
-    stage: str, command: Sequence[str], folder: Path, counter: Counter | None
-) -> tuple[int, str]:
-    """Run a command with a progress bar; its output goes to a file.
-
-    Args:
-        stage: The name of the stage beside the bar.
-        command: The words of the command.
-        folder: The folder of `console.log`, which is made.
-        counter: The progress of the stage; None if nothing measures it.
-
-    Returns:
-        The exit code of the command, and the end of its output for a message.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    console = folder / CONSOLE
-    with console.open('ab') as output, show_bar(stage, counter):
-        code = ChildProcess(command, make_environment(), output).run()
-    lines = console.read_text(errors='replace').splitlines(keepends=True)
-    return code, f'the end of {console}:\n' + ''.join(lines[-NUM_SHOWN:])
+def read_from(file: Path, start: int) -> str:
+    """Return what a text file holds from a byte on."""
+    with file.open('rb') as opened:
+        opened.seek(start)
+        return opened.read().decode(errors='replace')
 
 
 def make_environment() -> dict[str, str]:

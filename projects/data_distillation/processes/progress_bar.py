@@ -1,6 +1,7 @@
 """Progress bars: how far a stage is, and how much time is left."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class Counter:
 
 @contextmanager
 def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
-    """Show a bar on the terminal while a stage runs.
+    """Show a bar while a stage runs, if the output is a terminal.
 
     Args:
         stage: The name of the stage.
@@ -99,7 +100,11 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
     """
     counter = counter or Counter(int, None)
     is_over = threading.Event()
-    with Progress(*COLUMNS, speed_estimate_period=SECONDS_OF_RATE) as bar:
+    with Progress(
+        *COLUMNS,
+        speed_estimate_period=SECONDS_OF_RATE,
+        disable=not sys.stdout.isatty(),
+    ) as bar:
         task = bar.add_task(
             stage, total=counter.total, completed=counter.count()
         )

@@ -183,14 +183,17 @@ def export_pseudo_labels(
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     described = describe_selection(selection, rules, labeled)
-    origin = dict(provenance, **described, unreadable=unreadable)
+    summary = summarize_selection(
+        detections, selection, labeled, validation, unreadable
+    )
+    origin = dict(
+        provenance, **described, unreadable=unreadable, summary=summary
+    )
     how = rules.segmentation or provenance.get('segmentation', 'rle')
     write_selection(
         out_file, table, detections, selection, origin, categories, how
     )
-    return summarize_selection(
-        detections, selection, labeled, validation, unreadable, out_file
-    )
+    return f'{summary}: {out_file}'
 
 
 def write_selection(

@@ -1,7 +1,6 @@
 """The summary of a selection for the user: a table, and warnings."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from rich.table import Table
@@ -30,7 +29,6 @@ def summarize_selection(
     labeled: LabeledCounts,
     validation: Sequence[ClassMatches] | None,
     unreadable: Sequence[dict],
-    out_file: Path,
 ) -> str:
     """Summarize a selection for the user.
 
@@ -42,7 +40,6 @@ def summarize_selection(
             images; None if there are none.
         unreadable: The `file_name` and the reason (`unreadable`) of each image
             that could not be read.
-        out_file: The file of the pseudo labels.
 
     Returns:
         A table with a line per class, the warnings, and what was left out.
@@ -60,8 +57,7 @@ def summarize_selection(
             *(f'warning: {text}' for text in warnings),
             *describe_left_out(selection),
             f'{kept.sum():,} of {len(detections):,} detections on '
-            f'{selection.num_images:,} images became pseudo labels: '
-            f'{out_file}',
+            f'{selection.num_images:,} images became pseudo labels',
         ]
     )
 
