@@ -18,6 +18,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
 
 import projects.data_distillation  # noqa: F401 - registers everything
 
@@ -200,6 +201,19 @@ class DrawnImages:
             path = self.folder / part / image['file_name']
             assert cv2.imwrite(str(path), pixels)
         return coco
+
+
+def give_masks(content: dict, how: str = 'polygon') -> dict:
+    """Segment the rectangles of drawn images; `how` may also be 'rle'."""
+    sizes = {i['id']: (i['height'], i['width']) for i in content['images']}
+    for one in content['annotations']:
+        x, y, w, h = (float(number) for number in one['bbox'])
+        mask = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        if how == 'rle':
+            (rle,) = coco_mask.frPyObjects(mask, *sizes[one['image_id']])
+            mask = dict(size=rle['size'], counts=rle['counts'].decode())
+        one['segmentation'] = mask
+    return content
 
 
 def random_bbox(random, half_width: int, height: int, side: int) -> list[int]:

@@ -53,6 +53,12 @@ def parse_args() -> argparse.Namespace:
         'iou_threshold=0.6 (default: as in the annotation)',
     )
     add(
+        '--boxes-only',
+        action='store_true',
+        help='leave out the masks of the detections, which cannot be merged '
+        'again',
+    )
+    add(
         '--list', action='store_true', help='print the views and their numbers'
     )
     add_custom_imports(parser)
@@ -88,7 +94,7 @@ def main() -> None:
             print(list_views(args.detections))
             return
         files = args.detections, args.out
-        store = merge_again(*files, args.merger, args.views)
+        store = merge_again(*files, args.merger, args.views, args.boxes_only)
         print(f'{len(store.images()):,} images are in {store.folder}')
     except (ValueError, KeyError, TypeError) as error:
         sys.exit(f'error: {error}')

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.annotation.merging_again import merge_again
 from projects.data_distillation.api import Annotation
+from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection.export import select_labels
 
 
@@ -221,12 +222,16 @@ def test_masks_belong_to_the_settings_of_a_store(drawn, tmp_path):
         annotate(cfg)
 
 
-def test_boxes_that_are_merged_again_have_no_masks(drawn, tmp_path):
+def test_boxes_are_merged_again_without_masks_only_if_told(drawn, tmp_path):
     cfg = masks_cfg(drawn, tmp_path / 'work')
     cfg.model.keep_views = True
     annotate(cfg)
 
-    store = merge_again(tmp_path / 'work/detections', tmp_path / 'again')
+    with pytest.raises(StoreError, match='have masks, and those of the'):
+        merge_again(tmp_path / 'work/detections', tmp_path / 'again')
+    store = merge_again(
+        tmp_path / 'work/detections', tmp_path / 'again', boxes_only=True
+    )
 
     assert not {'masks', 'segmentation'} & store.provenance.keys()
     assert 'masks' not in store.read().column_names

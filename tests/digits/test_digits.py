@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from sklearn.datasets import load_digits
 
@@ -204,8 +205,11 @@ def test_boxes_lie_in_their_images(coco):
         image = images[annotation['image_id']]
         assert 0 <= x < x + w <= image['width']
         assert 0 <= y < y + h <= image['height']
-        assert annotation['area'] == w * h
         assert annotation['iscrowd'] == 0
+        mask = annotation['segmentation']
+        assert mask['size'] == [image['height'], image['width']]
+        assert coco_mask.toBbox(mask).tolist() == [x, y, w, h]
+        assert annotation['area'] == coco_mask.area(mask) > 0.2 * w * h
 
 
 @pytest.mark.parametrize('name', ['labeled', 'unlabeled', 'val'])

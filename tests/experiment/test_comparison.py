@@ -48,6 +48,49 @@ def test_table_has_a_row_per_model_from_lower_to_upper_bound():
     assert text.splitlines()[-1] == 'gap from teacher to oracle closed: 50%'
 
 
+def with_masks(boxes: float, masks: float) -> dict:
+    found = {k.replace('bbox', 'segm'): masks for k in metrics(0)}
+    return dict(metrics(boxes), **found)
+
+
+def test_table_has_masks_where_they_were_evaluated():
+    models = dict(teacher=with_masks(0.2, 0.1), oracle=with_masks(0.4, 0.3))
+    student = dict(student=with_masks(0.3, 0.15), pseudo_labels=QUALITY)
+
+    content = summarize(models, [student])
+
+    assert content['gap_closed'] == pytest.approx(0.5)
+    assert content['mask_gap_closed'] == pytest.approx(0.25)
+    lines = format_comparison(content).splitlines()
+    assert any('mask' in line for line in lines[:4])
+    (row,) = (line for line in lines if 'oracle' in line and '40.0' in line)
+    assert (row.count('40.0'), row.count('30.0')) == (3, 1)
+    assert 'labeled + truth: upper bound' in row
+    assert lines[-1] == 'gap from teacher to oracle closed in masks: 25%'
+    both = summarize_seeds({0: content, 1: content})
+    text = format_comparison(both)
+    assert 'closed in masks: 25% ± 0' in text and '30.0 ± 0.0' in text
+
+
+def test_model_that_found_nothing_has_no_masks_in_the_table():
+    models = dict(teacher=metrics(0), oracle=with_masks(0.4, 0.2))
+    student = dict(student=with_masks(0.3, 0.1), pseudo_labels=QUALITY)
+
+    content = summarize(models, [student])
+
+    assert content['mask_gap_closed'] == pytest.approx(0.5)
+    rows = format_comparison(content).splitlines()
+    (row,) = (line for line in rows if 'teacher' in line and ' 0.0 ' in line)
+    assert row.count(' - ') == 1
+
+
+def test_boxes_alone_have_no_columns_of_masks():
+    content = summary(student=0.3, teacher=0.2)
+
+    assert 'mask_gap_closed' not in content
+    assert 'mask' not in format_comparison(content)
+
+
 def test_table_without_oracle_and_truth_says_less():
     content = summary(student=0.3, teacher=0.2)
     content['pseudo_labels'] = dict(images=3, instances=7)

@@ -4,7 +4,8 @@ import itertools
 import json
 
 import pytest
-from builders import CLASSES, toy_detector_cfg
+import torch
+from builders import CLASSES, give_masks, toy_detector_cfg
 from mmdet.registry import METRICS
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -92,6 +93,72 @@ def evaluate_alone(truth, found, category_id: int) -> float:
 def test_it_is_the_coco_metric_of_configs():
     assert METRICS.get('CocoMetric') is MendedCocoMetric
     assert METRICS.get('mmdet.CocoMetric') is MendedCocoMetric
+
+
+def evaluate_masks(drawn, boxes_of_view: bool, metric) -> dict:
+    """Find all rectangles, but half of the masks of the green ones."""
+    truth = give_masks(drawn.truth)
+    evaluator = METRICS.build(
+        dict(
+            type='CocoMetric',
+            ann_file=str(drawn.write('masks.json', truth)),
+            metric=metric,
+            classwise=True,
+        )
+    )
+    evaluator.dataset_meta = dict(classes=CLASSES)
+    ids = [category['id'] for category in truth['categories']]
+    for image in truth['images']:
+        size_hw = image['height'], image['width']
+        objects = [
+            a for a in truth['annotations'] if a['image_id'] == image['id']
+        ]
+        masks = torch.zeros(len(objects), *size_hw, dtype=torch.bool)
+        bboxes = torch.zeros(len(objects), 4)
+        labels = torch.tensor([ids.index(a['category_id']) for a in objects])
+        for i, one in enumerate(objects):
+            x, y, w, h = one['bbox']
+            bboxes[i] = torch.tensor([x, y, x + w, y + h])
+            height = h if labels[i] == 0 else (h + 1) // 2
+            masks[i, y : y + height, x : x + w] = True
+        found = dict(
+            bboxes=bboxes if boxes_of_view else torch.zeros_like(bboxes),
+            scores=torch.full((len(objects),), 0.9),
+            labels=labels,
+            masks=masks,
+        )
+        sample = dict(
+            img_id=image['id'], ori_shape=size_hw, pred_instances=found
+        )
+        evaluator.process({}, [sample])
+    return evaluator.evaluate(len(truth['images']))
+
+
+def test_classes_have_a_value_for_boxes_and_one_for_masks(drawn):
+    found = evaluate_masks(drawn, True, ['bbox', 'segm'])
+
+    assert found['coco/bbox_mAP'] == 1
+    assert found['coco/green_precision'] == 1
+    assert found['coco/red_segm_precision'] == 1
+    # Of ten IoUs, the half is enough for the first or for two.
+    assert 0 < found['coco/green_segm_precision'] <= 0.2
+    assert found['coco/segm_mAP'] == pytest.approx(
+        (1 + found['coco/green_segm_precision']) / 2, abs=1e-3
+    )
+
+
+def test_masks_alone_have_the_names_of_mmdetection(drawn):
+    found = evaluate_masks(drawn, True, 'segm')
+
+    assert found['coco/red_precision'] == 1
+    assert found['coco/green_precision'] < 0.3
+
+
+def test_boxes_without_area_are_those_of_their_masks(drawn):
+    found = evaluate_masks(drawn, False, ['bbox', 'segm'])
+
+    assert found['coco/red_precision'] == 1
+    assert 0 < found['coco/green_precision'] <= 0.2
 
 
 # As in validation while a model trains, it may evaluate more than once.

@@ -24,6 +24,7 @@ from projects.data_distillation.scaffold.schedule import Schedule
 from projects.data_distillation.scaffold.stage_configs import NewExperiment
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+MASK_RCNN = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 YOLOX = 'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py'
 PLAN = Plan(
     batch_size=2, num_processes=1, iterations=800, student_iterations=1600
@@ -231,6 +232,17 @@ default_hooks = dict(checkpoint=dict(
         hook = cfg.default_hooks.checkpoint
         assert (hook.save_best, hook.rule) == ('coco/bbox_mAP', 'greater')
         assert hook.save_optimizer and hook.out_dir is None
+
+
+@pytest.mark.parametrize(
+    'key', ['coco/segm_mAP', 'coco/segm_mAP_75', 'coco/red_segm_precision']
+)
+def test_masks_are_measured_of_segmentors_only(own, key):
+    hook = f"custom_hooks = [dict(type='EarlyStoppingHook', monitor={key!r})]"
+
+    check_monitors(own(hook, MASK_RCNN), CLASSES)
+    with pytest.raises(DetectorError, match=f'watches {key!r}'):
+        check_monitors(own(hook), CLASSES)
 
 
 @pytest.mark.parametrize(

@@ -717,7 +717,10 @@ def test_problems_in_the_data_are_found_first(sources, drawn, tmp_path):
 @pytest.mark.parametrize(
     ('detector', 'message'),
     [
-        ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'on masks, but'),
+        (
+            'mmdet::htc/htc_r50_fpn_1x_coco.py',
+            'on segmentation maps, but',
+        ),
         (
             'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py',
             'on proposals, but',

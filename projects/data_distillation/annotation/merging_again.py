@@ -5,7 +5,6 @@ store with keep_views ──► choose views ──► merger ──► another 
 ```
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
-from mmengine.logging import print_log
 
 from ..detections.store import DetectionStore, StoreError
 from ..inference.view_boxes import ViewBoxes
@@ -31,11 +29,12 @@ def merge_again(
     out: str | Path,
     merger: dict | None = None,
     numbers: Sequence[int] | None = None,
+    boxes_only: bool = False,
 ) -> DetectionStore:
     """Merge the boxes of views again, and write the result to another store.
 
     The result is the one that annotation with this merger and these views
-    would have given, without masks. Images that are in the other store already
+    would have given. Images that are in the other store already
     are left out, so that a run that was killed goes on.
 
     Args:
@@ -44,19 +43,21 @@ def merge_again(
         merger: The config of a merger; None for the one of the store.
         numbers: The numbers of the views to merge, counted from 0 in the order
             of the config; None for all.
+        boxes_only: Whether detections that have masks lose them. Those of the
+            views are not stored, so that they cannot be merged again.
 
     Returns:
         The other store.
 
     Raises:
-        StoreError: If the store has no boxes of views, or `out` holds other
-            detections.
+        StoreError: If the store has no boxes of views, `out` holds other
+            detections, or masks would be lost without `boxes_only`.
         ValueError: If a number is out of range or given twice, or there is
             none.
         KeyError: If the type of the merger is not registered.
     """
     store = DetectionStore(detections)
-    made_by = describe_merge(store, merger, numbers)
+    made_by = describe_merge(store, merger, numbers, boxes_only)
     other = DetectionStore(out, made_by)
     build = TASK_UTILS.build(made_by['merger'])
     done = other.images()
@@ -91,6 +92,7 @@ def describe_merge(
     store: DetectionStore,
     merger: dict | None,
     numbers: Sequence[int] | None,
+    boxes_only: bool,
 ) -> dict:
     """Return the provenance of the detections that are merged again.
 
@@ -98,9 +100,10 @@ def describe_merge(
         store: The store with the boxes of views.
         merger: See `merge_again`.
         numbers: See `merge_again`.
+        boxes_only: See `merge_again`.
 
     Raises:
-        StoreError: If there are no detections.
+        StoreError: If there are no detections, or masks would be lost.
         ValueError: If a number is out of range or given twice, or there is
             none.
     """
@@ -109,12 +112,12 @@ def describe_merge(
     made_by = dict(store.provenance)
     made_by.pop('keep_views', None)
     made_by.pop('segmentation', None)
-    if made_by.pop('masks', None) is not None:
-        print_log(
-            'the masks of views are not stored, so that the new detections '
-            'have boxes only',
-            'current',
-            logging.WARNING,
+    if made_by.pop('masks', None) is not None and not boxes_only:
+        raise StoreError(
+            f'the detections in {store.folder} have masks, and those of the '
+            'single views are not stored: annotate again with other views or '
+            'another merger, or merge the boxes alone with --boxes-only '
+            '(boxes_only=True)'
         )
     if merger is not None:
         made_by['merger'] = merger

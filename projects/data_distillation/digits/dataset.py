@@ -10,12 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from .drawing import Digit, Style, draw_image
-from .scans import CLASSES, POOLS, cycle_scans, split_scans
+from .scans import CLASSES, INK, POOLS, cycle_scans, split_scans
 
-# Goes up whenever the same recipe gives other images.
-VERSION = 1
+# Goes up whenever the same recipe gives other images or annotations.
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def make_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
 
     Returns:
         One annotation for each digit, in the same order, with a box xywh in
-        pixels. Ids count from 1; the category id of digit d is d + 1.
+        pixels and the digit's mask. Both are of all its ink, also of what a
+        later digit hides. Ids count from 1; the category id of digit d is
+        d + 1.
     """
     pairs = [
         (image_id, digit)
@@ -66,10 +69,20 @@ def make_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
             category_id=digit.label + 1,
             bbox=list(digit.bbox_xywh),
             iscrowd=0,
-            area=digit.bbox_xywh[2] * digit.bbox_xywh[3],
+            **describe_mask(digit),
         )
         for number, (image_id, digit) in enumerate(pairs, 1)
     ]
+
+
+def describe_mask(digit: Digit) -> dict[str, Any]:
+    """Return the `segmentation` of a digit, as RLE, and its `area`."""
+    mask = digit.alpha >= INK
+    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    size, counts = rle['size'], rle['counts'].decode()
+    return dict(
+        segmentation=dict(size=size, counts=counts), area=int(mask.sum())
+    )
 
 
 def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from ..text import format_table
 from .gains import format_gain
 from .names import TRAINED
 
+# Of a model whose masks were evaluated too. The table has room for one.
+MASK_METRIC = 'segm_mAP'
+
 
 def read_newest_metrics(folder: Path) -> dict | None:
     """Read the metrics that the last evaluation wrote.
@@ -21,7 +24,8 @@ def read_newest_metrics(folder: Path) -> dict | None:
         folder: The work folder of `tools/test.py`.
 
     Returns:
-        COCO's metrics from 0 to 1 without their prefix, `bbox_mAP` and so on.
+        COCO's metrics from 0 to 1 without their prefix, `bbox_mAP` and so on,
+        and `segm_mAP` and so on of an instance segmentor.
         If they were evaluated by class, there is `CLASS_precision` too; it is
         None for a class without objects. The result is None if there is no
         evaluation.
@@ -59,6 +63,9 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
     found = dict(models, student=best['student'])
     summary = {model: found[model] for model in TRAINED if model in found}
     summary['gap_closed'] = compute_gap_closed(summary)
+    if has_masks(summary):
+        closed = compute_gap_closed(summary, MASK_METRIC)
+        summary['mask_gap_closed'] = closed
     summary['pseudo_labels'] = best['pseudo_labels']
     if 'expected_labels' in best:
         summary['expected_labels'] = best['expected_labels']
@@ -77,21 +84,30 @@ def find_best_round(rounds: Sequence[dict]) -> int:
     return mean_aps.index(max(mean_aps))
 
 
-def compute_gap_closed(summary: Mapping) -> float | None:
+def has_masks(summary: Mapping) -> bool:
+    """Return whether masks of a model in a summary were evaluated."""
+    models = [summary[model] for model in TRAINED if model in summary]
+    return any(MASK_METRIC in metrics for metrics in models)
+
+
+def compute_gap_closed(
+    summary: Mapping, metric: str = METRICS[0]
+) -> float | None:
     """Return the share of the gap between teacher and oracle that is closed.
 
     Args:
         summary: The metrics of each model, by its name.
+        metric: The metric, in which a model without it has 0.
 
     Returns:
-        (student - teacher) / (oracle - teacher) in box mAP; below 0 if the
-        student is worse than the teacher. It is None if there is no oracle or
-        the oracle is not above the teacher.
+        (student - teacher) / (oracle - teacher); below 0 if the student is
+        worse than the teacher. It is None if there is no oracle or the oracle
+        is not above the teacher.
     """
     if 'oracle' not in summary:
         return None
     teacher, student, oracle = (
-        summary[model]['bbox_mAP']
+        summary[model].get(metric, 0.0)
         for model in ('teacher', 'student', 'oracle')
     )
     if oracle <= teacher:
@@ -100,7 +116,7 @@ def compute_gap_closed(summary: Mapping) -> float | None:
 
 
 # What is averaged over seeds.
-AVERAGED = {*TRAINED, 'gap_closed', 'pseudo_labels'}
+AVERAGED = {*TRAINED, 'gap_closed', 'mask_gap_closed', 'pseudo_labels'}
 
 
 def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
@@ -162,10 +178,13 @@ def format_comparison(summary: Mapping) -> str:
     table = Table(
         'model', 'trained on', title='Comparison on the validation set'
     )
-    for metric in METRICS:
-        table.add_column(metric.removeprefix('bbox_'), justify='right')
+    metrics = list(METRICS)
+    if has_masks(summary):
+        metrics.append(MASK_METRIC)
+    for metric in metrics:
+        table.add_column(name_metric(metric), justify='right')
     for model in (model for model in TRAINED if model in summary):
-        values = [format_cell(summary, model, metric) for metric in METRICS]
+        values = [format_cell(summary, model, metric) for metric in metrics]
         table.add_row(model, TRAINED[model], *values)
     lines = [
         format_table(table),
@@ -176,17 +195,32 @@ def format_comparison(summary: Mapping) -> str:
         lines.append(format_gain(name, Estimate(**gain)))
     if 'best_model' in summary:
         lines.append(f'best on these images: {summary["best_model"]}')
-    if summary['gap_closed'] is not None:
-        gap = f'gap from teacher to oracle closed: {summary["gap_closed"]:.0%}'
-        if 'seeds' in summary:
-            gap += f' ± {100 * summary["std"]["gap_closed"]:.0f}'
-        lines.append(gap)
+    lines += format_gap(summary, 'gap_closed')
+    lines += format_gap(summary, 'mask_gap_closed', ' in masks')
     return '\n'.join(lines)
+
+
+def format_gap(summary: Mapping, key: str, what: str = '') -> list[str]:
+    """Return a line about a gap that is closed; none if it is not known."""
+    if summary.get(key) is None:
+        return []
+    gap = f'gap from teacher to oracle closed{what}: {summary[key]:.0%}'
+    if 'seeds' in summary:
+        gap += f' ± {100 * summary["std"][key]:.0f}'
+    return [gap]
+
+
+def name_metric(metric: str) -> str:
+    """Return the heading of a metric, such as `mAP`; narrow, on two lines."""
+    return metric.removeprefix('bbox_').replace('segm_', 'mask\n')
 
 
 def format_cell(summary: Mapping, model: str, metric: str) -> str:
     """Return a metric in percent; with several seeds, with its deviation."""
-    text = f'{100 * summary[model][metric]:.1f}'
+    value = summary[model].get(metric)
+    if value is None:
+        return '-'
+    text = f'{100 * value:.1f}'
     if 'seeds' in summary:
         text += f' ± {100 * summary["std"][model][metric]:.1f}'
     return text

@@ -220,6 +220,8 @@ class Stages:
             return
         store = DetectionStore(tuned / 'detections')
         model = self.experiment.load('validate').model
+        if model.get('masks') is not None:
+            return  # Those of single views are not stored.
         candidates = store.require_provenance()['views']
         numbers = find_numbers(candidates, as_json(model.get('views')))
         if numbers is None:

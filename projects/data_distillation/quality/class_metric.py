@@ -1,7 +1,9 @@
 """MendedCocoMetric: MMDetection's CocoMetric, with the right class names."""
 
+import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
+from pycocotools import mask as coco_mask
 
 
 # The same name in configs, so that all experiments have it, also those that
@@ -15,6 +17,13 @@ class MendedCocoMetric(CocoMetric):
     gives one class the AP of another. Here both are in the order of the ids.
     Values of all classes together were right, and stay the same.
 
+    MMDetection also calls the values by class of boxes and those of masks
+    alike. With both, `CLASS_precision` is that of boxes here, and
+    `CLASS_segm_precision` that of masks.
+
+    A box without area becomes the box around its mask: SOLO and SOLOv2 give
+    no others, so that their box mAP would be 0.
+
     Importing the project replaces the metric of the name `CocoMetric`.
     """
 
@@ -27,6 +36,19 @@ class MendedCocoMetric(CocoMetric):
         Returns:
             The metrics by name; `CLASS_precision` is that of a class.
         """
+        every = list(self.metrics)  # type: ignore[has-type]
+        if not (self.classwise and {'bbox', 'segm'} <= set(every)):
+            return self._compute(results)
+        values = {}
+        for metric in every:
+            self.metrics = [metric]
+            for name, value in self._compute(results).items():
+                values[rename(name) if metric == 'segm' else name] = value
+        self.metrics = every
+        return values
+
+    def _compute(self, results: list) -> dict[str, float]:
+        """Evaluate the detections by `metrics`."""
         # In the order of the file, which `results2json` needs.
         self.cat_ids: list[int] | None = None
         return super().compute_metrics(results)
@@ -44,7 +66,32 @@ class MendedCocoMetric(CocoMetric):
         Returns:
             The files by what they hold.
         """
-        files = super().results2json(results, outfile_prefix)
+        boxed = [add_boxes(result) for result in results]
+        files = super().results2json(boxed, outfile_prefix)
         # pycocotools evaluates in this order. Labels are no longer needed.
         self.cat_ids = sorted(self.cat_ids or ())
         return files
+
+
+def add_boxes(result: dict) -> dict:
+    """Replace the boxes without area by those around their masks.
+
+    Args:
+        result: The detections of an image: `bboxes`, shape (n, 4), xyxy, and
+            perhaps `masks`, n times RLE. It is not changed.
+    """
+    bboxes, masks = np.asarray(result['bboxes']), result.get('masks')
+    is_flat = (bboxes[:, 2:] <= bboxes[:, :2]).any(axis=1)
+    if masks is None or not is_flat.any():
+        return result
+    around = coco_mask.toBbox([masks[i] for i in np.flatnonzero(is_flat)])
+    around[:, 2:] += around[:, :2]
+    bboxes = bboxes.copy()
+    bboxes[is_flat] = around
+    return dict(result, bboxes=bboxes)
+
+
+def rename(name: str) -> str:
+    """Return the name of a metric of masks, if boxes have one of that name."""
+    of_class = name.removesuffix('_precision')
+    return name if of_class == name else f'{of_class}_segm_precision'

@@ -102,18 +102,26 @@ def list_run_changes(
         yield f'default_hooks.checkpoint.{key}={old!r}: {value!r}'
     for name in ('val_evaluator', 'test_evaluator'):
         old = cfg.get(name) or []
-        kinds = [describe_metric(o) for o in as_list(old)]
+        measured = detector.metrics
+        kinds = [describe_metric(o, measured) for o in as_list(old)]
         if others := [kind for kind in kinds if kind != 'CocoMetric']:
-            yield f"{name} {', '.join(others)}: CocoMetric(metric='bbox')"
+            new = describe(detector.evaluator)
+            yield f'{name} {", ".join(others)}: {new}'
 
 
-def describe_metric(metric: Mapping) -> str:
-    """Return the name of a metric, with settings that change its values."""
+def describe_metric(metric: Mapping, measured: Sequence[str]) -> str:
+    """Return the name of a metric, with settings that change its values.
+
+    Args:
+        metric: The config of the metric.
+        measured: What the new one measures, see `DetectorConfig.metrics`.
+    """
     plain = {'type', 'ann_file', 'format_only', 'backend_args', 'classwise'}
+    same = ('metric', list(measured))
     kept = {
         key: value
         for key, value in metric.items()
-        if key not in plain and (key, as_list(value)) != ('metric', ['bbox'])
+        if key not in plain and (key, as_list(value)) != same
     }
     return describe(dict(kept, type=metric['type']))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from ..base_configs.heads import set_num_classes
 from ..base_configs.reading import (
     DetectorError,
     get_type,
@@ -63,8 +64,8 @@ class DetectorConfig:
 
         Raises:
             FileNotFoundError: If there is no such config.
-            DetectorError: If the config cannot be read, or if it does not
-                train a detector from boxes alone.
+            DetectorError: If the config cannot be read, or if it trains on
+                more than boxes and masks.
         """
         detector = cls(name, read_config(name))
         detector.check()
@@ -96,7 +97,7 @@ class DetectorConfig:
             self.cfg.dump(folder / COPY)
 
     def check(self) -> None:
-        """Check that the detector learns from boxes and needs nothing else.
+        """Check that the detector needs nothing but boxes, and maybe masks.
 
         Raises:
             DetectorError: If the detector cannot be distilled.
@@ -125,7 +126,8 @@ class DetectorConfig:
         if needed:
             raise DetectorError(
                 f'{self.name} is trained on {", ".join(needed)}, but pseudo '
-                'labels are boxes: take a detector that needs only boxes'
+                'labels are boxes and masks: take a detector that needs '
+                'nothing else'
             )
         if not self.num_class_changes(1):
             raise DetectorError(
@@ -158,12 +160,34 @@ class DetectorConfig:
 
     def _needed_beside_boxes(self) -> Iterator[str]:
         for transform in self.train_dataset.transforms():
-            if transform.get('with_mask'):
-                yield 'masks'
             if transform.get('with_seg'):
                 yield 'segmentation maps'
             if needed := UNUSABLE_TRANSFORMS.get(get_type(transform)):
                 yield needed
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the detector is trained on masks."""
+        steps = self.train_dataset.transforms()
+        return any(step.get('with_mask') for step in steps)
+
+    @property
+    def reads_only_polygons(self) -> bool:
+        """Whether MMDetection takes objects with RLE for regions to ignore."""
+        steps = self.train_dataset.transforms()
+        return any(step.get('poly2mask') is False for step in steps)
+
+    @property
+    def metrics(self) -> list[str]:
+        """What `CocoMetric` measures of the detector."""
+        return ['bbox', 'segm'] if self.has_masks else ['bbox']
+
+    @property
+    def evaluator(self) -> dict:
+        """The metric of the experiment, without a file."""
+        both = len(self.metrics) > 1
+        metric = self.metrics if both else self.metrics[0]
+        return dict(type='CocoMetric', metric=metric)
 
     @property
     def train_dataset(self) -> Dataset:
@@ -240,8 +264,7 @@ class DetectorConfig:
 
         def change(part: Mapping) -> dict:
             """Set the number of classes in a part that has one."""
-            has_it = 'num_classes' in part
-            return dict(num_classes=num_classes) if has_it else {}
+            return set_num_classes(part, num_classes)
 
         return find_changes_of_dict(heads, '_base_.model', change)
 

@@ -30,7 +30,7 @@ from .plan import (
 )
 from .schedule import Schedule
 from .stage_configs import NewExperiment
-from .trained_images import check_data
+from .trained_images import check_data, check_masks
 
 WHOLE_NUMBERS = (
     'batch_size',
@@ -119,6 +119,10 @@ def init_experiment(
         data = sources.gather(out / 'annotations', filters)
         notes = check_data(data, filters, options.allow_problems)
         data = replace(data, notes=(*data.notes, *notes))
+        if detector.has_masks:
+            files = [data.labeled.ann_file, data.val.ann_file]
+            files += [data.truth_file] if data.truth_file else []
+            check_masks(files, detector.reads_only_polygons)
         check_class_weights(detector, len(data.classes))
         check_monitors(detector, data.classes)
         check_weights(detector, options.from_scratch)
@@ -259,6 +263,7 @@ def explain(
     )
     yield from (f'            {note}' for note in data.notes)
     yield f'size        {describe_sizes(detector, plan)}'
+    yield f'labels      {describe_label_kind(detector)}'
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
     yield from explain_lengths(detector, data, plan, options)
     yield f'weights     {describe_weights(detector, plan)}'
@@ -321,6 +326,21 @@ def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
     scales = plan.recipe.scales
     low, high = min(scales), max(scales)
     return f'{sides} at test time, views {low:g} to {high:g} times that'
+
+
+def describe_label_kind(detector: DetectorConfig) -> str:
+    """Describe what pseudo labels are made of.
+
+    Args:
+        detector: The detector's config.
+
+    Returns:
+        A few words for the line `labels` of what was chosen.
+    """
+    if not detector.has_masks:
+        return 'boxes'
+    how = 'polygons' if detector.reads_only_polygons else 'RLE'
+    return f'boxes and masks ({how}, as the training reads them)'
 
 
 def describe_weights(detector: DetectorConfig, plan: Plan) -> str:

@@ -8,8 +8,8 @@ from ..base_configs.own_data import find_own_data
 from ..base_configs.reading import DetectorError, get_type
 from .detector import DetectorConfig
 
-# What `CocoMetric` measures with `metric='bbox'`.
-MEASURED = re.compile(r'coco/bbox_mAP(_50|_75|_s|_m|_l)?')
+# What `CocoMetric` measures.
+MEASURED = re.compile(r'coco/(bbox|segm)_mAP(_50|_75|_s|_m|_l)?')
 MAIN_METRIC = 'coco/bbox_mAP'
 # With other values of these, the runs could not find or resume a checkpoint.
 CHECKPOINT_DEFAULTS = dict(
@@ -27,15 +27,22 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 VARIABLES = ('metainfo', 'labeled', 'unlabeled', 'held_out')
 
 
-def is_measured(key: str, classes: Sequence[str]) -> bool:
+def is_measured(
+    key: str, classes: Sequence[str], metrics: Sequence[str] = ('bbox',)
+) -> bool:
     """Return whether a metric is among those of a validation.
 
     Args:
         key: The name of the metric.
         classes: The names of the classes.
+        metrics: What is measured, see `DetectorConfig.metrics`.
     """
+    if found := MEASURED.fullmatch(key):
+        return found[1] in metrics
     by_class = {f'coco/{name}_precision' for name in classes}
-    return bool(MEASURED.fullmatch(key)) or key in by_class
+    if 'segm' in metrics:
+        by_class |= {f'coco/{name}_segm_precision' for name in classes}
+    return key in by_class
 
 
 def override_run(detector: DetectorConfig) -> dict:
@@ -65,7 +72,10 @@ def override_checkpoint(
     }
     best = hook.get('save_best')
     keys = [best] if isinstance(best, str) else best or []
-    if not all(key == 'auto' or is_measured(key, classes) for key in keys):
+    if not all(
+        key == 'auto' or is_measured(key, classes, detector.metrics)
+        for key in keys
+    ):
         changes['save_best'] = MAIN_METRIC
         if hook.get('rule'):
             changes['rule'] = 'greater'
@@ -158,7 +168,7 @@ def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:
     ]
     for hook in hooks:
         key = hook.get('monitor') if isinstance(hook, Mapping) else None
-        if key and not is_measured(key, classes):
+        if key and not is_measured(key, classes, detector.metrics):
             raise DetectorError(
                 f'{get_type(hook)} watches {key!r}, which no validation of an '
                 f'experiment measures: inherit from {detector.name}, and let '

@@ -184,9 +184,8 @@ class NewExperiment:
     def _evaluation(self) -> dict:
         evaluator = dict(
             _delete_=True,
-            type='CocoMetric',
+            **self.detector.evaluator,
             ann_file=self.data.val.ann_file,
-            metric='bbox',
             classwise=True,
         )
         return self._for_test_and_val('evaluator', evaluator)
@@ -256,6 +255,8 @@ class NewExperiment:
             module=Expression('_base_.model'),
             merger=self.plan.recipe.merger,
         )
+        if self.detector.has_masks:
+            model['masks'] = {}
         settings = {}
         if not self.detector.pipeline_makes_views:
             flips = ['horizontal'] if self.plan.flip else []
@@ -321,6 +322,9 @@ class NewExperiment:
         )
         views = self._made_views.on_device(flips)
         model = dict(keep_views=True, views=views)
+        if self.detector.has_masks and 'roi_head' in self.detector.cfg.model:
+            # Views are judged by boxes, and here masks are found after them.
+            model['masks'] = None
         return dict(settings, model=model, custom_hooks=[hook])
 
     def validate(self) -> dict:

@@ -1,7 +1,7 @@
 """Checks labels, and finds the images that a detector is trained on."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ..coco.class_checks import (
 )
 from ..coco.image_checks import find_problems
 from ..coco.problems import Problem, format_problems
-from ..coco.reading import CocoError, find_annotated
+from ..coco.reading import CocoError, find_annotated, read_coco
 from ..coco.splits import take_images
 from ..coco.tables import CocoFile, read_file
 from .plan import Data
@@ -112,6 +112,42 @@ def check_data(
     if filters.get('filter_empty_gt'):
         return list(notes)  # What is said of its images says it already.
     return [*notes, *describe_bare_images(files[0])]
+
+
+def check_masks(files: Iterable[str], polygons_only: bool) -> None:
+    """Check that all objects have masks, for a detector that learns them.
+
+    MMDetection ends with `KeyError: 'mask'` at an object without a mask. With
+    `poly2mask=False` it takes an object with RLE for a region to ignore.
+
+    Args:
+        files: The COCO files with objects.
+        polygons_only: Whether the training has `poly2mask=False`.
+
+    Raises:
+        CocoError: If masks are missing or cannot be used.
+    """
+    for file in files:
+        objects = read_coco(file, 'annotations')['annotations']
+        masks = [one.get('segmentation') for one in objects]
+        if num_missing := sum(not mask for mask in masks):
+            raise CocoError(
+                f'{num_missing:,} of {len(masks):,} objects in {file} have no '
+                '`segmentation`, but the detector is trained on masks: add '
+                'them, or take a detector that needs only boxes'
+            )
+        is_crowd = [one.get('iscrowd') for one in objects]
+        num_rle = sum(
+            isinstance(mask, Mapping) and not crowd
+            for mask, crowd in zip(masks, is_crowd, strict=True)
+        )
+        if polygons_only and num_rle:
+            raise CocoError(
+                f'{num_rle:,} of {len(masks):,} objects in {file} have RLE, '
+                'but the detector reads polygons alone (poly2mask=False) and '
+                'would ignore these: inherit from its config, and leave '
+                'poly2mask out of `LoadAnnotations`'
+            )
 
 
 def check_no_problem(
