@@ -59,6 +59,12 @@ def parse_args() -> argparse.Namespace:
     )
     add_custom_imports(parser)
     add(
+        '--masks',
+        dest='by_masks',
+        action='store_true',
+        help='compare masks instead of boxes',
+    )
+    add(
         '--iou',
         type=float,
         default=0.5,
@@ -74,7 +80,12 @@ def main() -> None:
     args = parse_args()
     import_modules_from_strings(args.custom_imports)
     report = LabelReport(
-        args.work_dir, args.truth, args.detections, args.iou, args.labels
+        args.work_dir,
+        args.truth,
+        args.detections,
+        args.iou,
+        args.labels,
+        args.by_masks,
     )
     try:
         print(report.write(args.out or report.default_out))

@@ -5,12 +5,17 @@ import io
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from projects.data_distillation.coco.evaluation import coco_metrics
+from projects.data_distillation.coco.evaluation import (
+    MASK_METRICS,
+    coco_metrics,
+)
 from projects.data_distillation.coco.matching import match_images
 from projects.data_distillation.matching import greedy
+from projects.data_distillation.matching.masks import read_mask
 from projects.data_distillation.matching.places import Places
 
 # The order differs from that of the ids, and the last has no object.
@@ -68,6 +73,7 @@ def make_task(seed: int, per_image: int, side: float) -> tuple[dict, list]:
 def index(truth: dict, annotations: list[dict]) -> COCO:
     coco = COCO()
     coco.dataset = dict(
+        images=[dict(one, height=100, width=120) for one in truth['images']],
         categories=truth['categories'],
         annotations=[
             # Objects and detections must not have the id 0.
@@ -84,11 +90,13 @@ def index(truth: dict, annotations: list[dict]) -> COCO:
     return coco
 
 
-def evaluate(truth: dict, found: list[dict], **params) -> COCOeval:
+def evaluate(
+    truth: dict, found: list[dict], kind: str = 'bbox', **params
+) -> COCOeval:
     """What pycocotools makes of the boxes."""
     with contextlib.redirect_stdout(io.StringIO()):
         objects = index(truth, truth['annotations'])
-        evaluation = COCOeval(objects, index(truth, found), 'bbox')
+        evaluation = COCOeval(objects, index(truth, found), kind)
         evaluation.params.imgIds = IMAGE_IDS
         for name, value in params.items():
             setattr(evaluation.params, name, value)
@@ -147,6 +155,62 @@ def test_each_match_is_that_of_pycocotools(monkeypatch, seed):
     )
     assert matches.is_right.any(axis=0).all()
     assert not matches.is_right.all(axis=0).any()
+
+
+def give_masks(truth: dict, found: list[dict]) -> None:
+    """Segment the lower left half of each box; some masks are empty."""
+    for one in [*truth['annotations'], *found]:
+        x, y, w, h = map(int, one['bbox'])
+        mask = np.zeros((100, 120), np.uint8, order='F')
+        mask[y : y + h, x : x + w] = np.tri(h, w)
+        rle = coco_mask.encode(mask)
+        one['segmentation'] = dict(rle, counts=rle['counts'].decode())
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_masks_are_matched_as_by_pycocotools(seed):
+    truth, found = make_task(seed, per_image=60, side=60)
+    give_masks(truth, found)
+    sizes_hw = dict.fromkeys([*IMAGE_IDS, 1], (100, 120))
+    places = Places.of(IMAGE_IDS, truth['categories'])
+
+    metrics = coco_metrics(
+        places.collect_objects(truth['annotations'], sizes_hw),
+        places.collect_found(found, sizes_hw),
+        CATEGORY_IDS,
+    )
+
+    expected = evaluate(truth, found, kind='segm').stats[:3].tolist()
+    assert metrics == dict(zip(MASK_METRICS, expected, strict=True))
+    assert expected != evaluate(truth, found).stats[:3].tolist()
+    assert 0 < expected[0] < expected[1] < 1
+
+
+POLYGON = [[10, 20, 30, 20, 30, 40, 10, 40]]
+
+
+def test_masks_are_read_in_all_forms_of_coco():
+    (rle,) = coco_mask.frPyObjects(POLYGON, 50, 60)
+    runs = np.diff(
+        np.flatnonzero(np.diff(coco_mask.decode(rle).T.ravel())) + 1,
+        prepend=0,
+    )
+    whole = [*runs.tolist(), 50 * 60 - int(runs.sum())]
+    forms = [
+        POLYGON,
+        dict(size=[50, 60], counts=whole),
+        dict(size=[50, 60], counts=rle['counts'].decode()),
+        rle,
+        [*POLYGON, [1, 1, 3, 1, 3, 3, 1, 3]],
+    ]
+
+    read = [read_mask(form, (50, 60)) for form in forms]
+
+    decoded = [coco_mask.decode(one) for one in read]
+    assert decoded[0].sum() == 400
+    for other in decoded[1:4]:
+        assert (other == decoded[0]).all()
+    assert decoded[4].sum() == 404
 
 
 def count_objects(truth: dict) -> np.ndarray:

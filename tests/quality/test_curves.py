@@ -12,6 +12,7 @@ from builders import stored_row, write_coco
 from projects.data_distillation import DetectionStore, SelectionRules
 from projects.data_distillation.coco.matching import ClassMatches
 from projects.data_distillation.detections.provenance import TEACHER_KEYS
+from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.quality.curves import (
     LabelReport,
     choose_named_classes,
@@ -399,3 +400,14 @@ def test_tool_says_what_is_wrong(work_dir, tmp_path, call_tool):
         f'error: annotation file not found: {tmp_path / "none.json"}'
     )
     assert not out.exists()
+
+
+def test_report_on_masks_needs_masks_and_has_a_folder_of_its_own(
+    work_dir, tmp_path
+):
+    truth = write_coco(tmp_path / 'truth.json', TRUTH)
+    report = LabelReport(work_dir, truth, by_masks=True)
+
+    assert report.default_out.name == 'quality_masks'
+    with pytest.raises(StoreError, match='have no masks'):
+        report.write(tmp_path / 'out')

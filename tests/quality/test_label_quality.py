@@ -12,11 +12,14 @@ from builders import (
     stored_row,
     write_coco,
 )
+from pycocotools import mask as coco_mask
 
 from projects.data_distillation.coco.evaluation import pseudo_label_quality
 from projects.data_distillation.coco.matching import iter_boxes
+from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.detections.columns import collect_stored
-from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.detections.shards import MASK_SCHEMA, SCHEMA
+from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.quality.label_quality import (
     Counts,
     measure_quality,
@@ -344,3 +347,94 @@ def test_file_without_thresholds_is_refused(tmp_path, content):
 
     with pytest.raises(ValueError, match=r'labels.json lacks.*min_scores'):
         read_min_scores(file)
+
+
+def box_mask(x: int, y: int, w: int, h: int) -> dict:
+    """The mask of a box, in an image of 100 pixels."""
+    pixels = np.zeros((100, 100), np.uint8, order='F')
+    pixels[y : y + h, x : x + w] = 1
+    return coco_mask.encode(pixels)
+
+
+def write_masks(folder, found: list[dict]) -> tuple:
+    """Two objects with masks, and a table of detections with these masks."""
+    file = write_coco(folder / 'truth.json', TRUTH[:2])
+    content = json.loads(file.read_text())
+    for image in content['images']:
+        image.update(width=100, height=100)
+    for one in content['annotations']:
+        rle = box_mask(*one['bbox'])
+        one['segmentation'] = dict(rle, counts=rle['counts'].decode())
+    file.write_text(json.dumps(content))
+    rows = [
+        stored_row(
+            f'{number}',
+            ([0, 0, 10, 10], 0.9, 0),
+            width=100,
+            height=100,
+            masks=[mask['counts']],
+            mask_areas=[int(coco_mask.area(mask))],
+            mask_agreement=[1.0],
+        )
+        for number, mask in enumerate(found)
+    ]
+    return file, pa.Table.from_pylist(rows, MASK_SCHEMA)
+
+
+# The boxes are right in all cases; a mask may be empty.
+MASK_CASES = [
+    pytest.param([(0, 0, 10, 10), (0, 0, 10, 10)], 2, 1, id='right'),
+    pytest.param([(0, 0, 10, 10), (0, 0, 10, 4)], 1, 51 / 101, id='cut off'),
+    pytest.param([(0, 0, 10, 10), (0, 0, 0, 0)], 1, 51 / 101, id='empty'),
+    pytest.param(
+        [(0, 0, 5, 10), (20, 0, 10, 10)], 1, 0.1 * 51 / 101, id='off'
+    ),
+]
+
+
+@pytest.mark.parametrize(('found', 'num_right', 'mean_ap'), MASK_CASES)
+def test_masks_are_compared_if_asked_for(tmp_path, found, num_right, mean_ap):
+    truth, table = write_masks(tmp_path, [box_mask(*one) for one in found])
+    given = table, np.ones(2, bool), truth, dict(red=0.5, green=None)
+
+    by_boxes = measure_stored(*given)
+    by_masks = measure_stored(*given, by_masks=True)
+
+    assert by_boxes.total == Counts(2, 2, 2)
+    assert by_masks.total == Counts(2, 2, num_right)
+    assert by_masks.detections['segm_mAP'] == pytest.approx(mean_ap)
+    assert 'right at mask IoU 0.5' in by_masks.format_table()
+    kinds = [one.to_dict()['compared'] for one in (by_boxes, by_masks)]
+    assert kinds == ['boxes', 'masks']
+
+
+def test_masks_that_are_missing_cannot_be_compared(tmp_path, truth):
+    _, table = write_masks(tmp_path, [box_mask(0, 0, 10, 10)])
+    rest = np.ones(1, bool), truth, dict(red=0.5, green=0.5)
+    write_coco(truth, TRUTH)
+
+    with pytest.raises(CocoError, match='3 of 3 objects in .* have no `segm'):
+        measure_stored(table, *rest, by_masks=True)
+    with pytest.raises(StoreError, match='no masks to compare: annotate'):
+        measure_stored(table.select(SCHEMA.names), *rest, by_masks=True)
+
+
+@pytest.mark.parametrize('height', [10, 4])
+def test_pseudo_labels_with_masks_are_judged_by_both(tmp_path, height):
+    truth, _ = write_masks(tmp_path, [])
+    pseudo = json.loads(truth.read_text())
+    for one in pseudo['annotations']:
+        rle = box_mask(0, 0, 10, height)
+        one.update(segmentation=dict(rle, counts=rle['counts'].decode()))
+        one['score'] = 0.9
+    file = tmp_path / 'pseudo.json'
+    file.write_text(json.dumps(pseudo))
+
+    quality = pseudo_label_quality(file, truth)
+
+    assert (quality['precision'], quality['recall']) == (1, 1)
+    share = float(height == 10)
+    assert (quality['mask_precision'], quality['mask_recall']) == (share,) * 2
+    pseudo['annotations'][0].pop('segmentation')
+    file.write_text(json.dumps(pseudo))
+    assert 'mask_precision' not in pseudo_label_quality(file, truth)

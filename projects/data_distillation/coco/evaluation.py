@@ -5,6 +5,7 @@ the figures of each class.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_coco
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
+MASK_METRICS = ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
 
 
 def pseudo_label_quality(
@@ -36,7 +38,8 @@ def pseudo_label_quality(
     Returns:
         `images`, `instances` (all pseudo labels, also those on crowd regions
         of the truth), `precision` and `recall`, both in [0, 1] or None if
-        there is nothing to divide by.
+        there is nothing to divide by. If all labels and all objects have
+        masks, also `mask_precision` and `mask_recall`, by the IoU of masks.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -49,18 +52,47 @@ def pseudo_label_quality(
     places = Places(adopt_images(images, pseudo), labels)
     chosen = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
     num_images, num_labels = len(pseudo['images']), len(chosen)
-    found = places.collect_found(chosen)
+    compares_masks = objects.masks is not None and have_masks(chosen)
+    sizes_hw = find_sizes(pseudo) if compares_masks else None
+    found = places.collect_found(chosen, sizes_hw)
     del pseudo, chosen
+    quality = dict(
+        images=num_images,
+        instances=num_labels,
+        **measure_shares(objects, replace(found, masks=None), labels, iou),
+    )
+    if compares_masks:
+        shares = measure_shares(objects, found, labels, iou)
+        quality |= {f'mask_{name}': value for name, value in shares.items()}
+    return quality
+
+
+def measure_shares(
+    objects: Objects, found: Found, labels: Mapping, iou: float
+) -> dict[str, float | None]:
+    """Return the precision and the recall of labels, by name."""
     matches = match_classes(objects, found, len(labels), iou)
     num_right = sum(int(m.is_right.sum()) for m in matches)
     num_found = sum(len(m.scores) for m in matches)
     num_truth = sum(m.num_truth for m in matches)
     return dict(
-        images=num_images,
-        instances=num_labels,
         precision=num_right / num_found if num_found else None,
         recall=num_right / num_truth if num_truth else None,
     )
+
+
+def have_masks(annotations: Sequence[Mapping]) -> bool:
+    """Return whether there are annotations, and all have a mask."""
+    masks = [one.get('segmentation') for one in annotations]
+    return bool(masks) and all(masks)
+
+
+def find_sizes(content: Mapping) -> dict[int, tuple]:
+    """Return image id -> height and width, each None if it is not given."""
+    return {
+        image['id']: (image.get('height'), image.get('width'))
+        for image in content['images']
+    }
 
 
 def read_truth(
@@ -73,7 +105,7 @@ def read_truth(
 
     Returns:
         File name -> number of the image, category id -> label, and the
-        objects.
+        objects, with masks if all have one.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -84,9 +116,41 @@ def read_truth(
     places = Places.of(
         (image['id'] for image in truth['images']), truth['categories']
     )
-    objects = places.collect_objects(truth.get('annotations', ()))
+    objects = truth.get('annotations', ())
+    sizes_hw = find_sizes(truth)
+    has_masks = have_masks(objects) and None not in sum(sizes_hw.values(), ())
+    columns = places.collect_objects(objects, sizes_hw if has_masks else None)
     images = {name: places.images[id] for name, id in ids.items()}
-    return images, places.labels, objects
+    return images, places.labels, columns
+
+
+def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
+    """Return the sizes of images, all of whose objects have masks.
+
+    Args:
+        truth: A COCO object.
+        source: Its file, for the message.
+
+    Returns:
+        Image id -> height and width.
+
+    Raises:
+        CocoError: If an object has no mask, or an image no size.
+    """
+    maskless = sum(not one.get('segmentation') for one in truth['annotations'])
+    if maskless:
+        raise CocoError(
+            f'{maskless:,} of {len(truth["annotations"]):,} objects in '
+            f'{source} have no `segmentation`, so that masks cannot be '
+            'compared: compare boxes'
+        )
+    sizes = find_sizes(truth)
+    if any(None in size for size in sizes.values()):
+        raise CocoError(
+            f'{source} has images without `width` and `height`, which masks '
+            'need: tools/check_coco.py --fix writes them'
+        )
+    return sizes
 
 
 def adopt_images(images: dict[str, int], pseudo: dict) -> dict[int, int]:
@@ -163,6 +227,7 @@ def coco_metrics(
 
     Returns:
         See `detection_metrics`; all 0 if there are objects and no detection.
+        If objects and detections have masks, `segm_mAP` and so on.
     """
     params = Params('bbox')
     # Its first range of areas is that of all objects.
@@ -190,7 +255,9 @@ def coco_metrics(
         precision,
         *(precision[params.iouThrs == iou] for iou in (0.5, 0.75)),
     ]
-    return dict(zip(METRICS, map(mean_of_known, chosen), strict=True))
+    has_masks = objects.masks is not None and found.masks is not None
+    names = MASK_METRICS if has_masks else METRICS
+    return dict(zip(names, map(mean_of_known, chosen), strict=True))
 
 
 def read_precision(

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from ..coco.boxes import xyxy_to_xywh
 from ..matching.greedy import Found
+from ..matching.masks import as_column
 
 # The number of boxes that are converted at once, in double precision.
 BOXES_AT_ONCE = 1_000_000
@@ -96,13 +97,17 @@ def flatten(table: pa.Table) -> Detections:
     return Detections(image_index, bbox_xywh, *columns)
 
 
-def collect_stored(table: pa.Table, image_index: np.ndarray) -> Found:
+def collect_stored(
+    table: pa.Table, image_index: np.ndarray, by_masks: bool = False
+) -> Found:
     """Return the detections of a table for matching.
 
     Args:
         table: A table with the columns of `SCHEMA`.
         image_index: Shape (number of rows,), int64, the number of the image of
             each row.
+        by_masks: Whether masks are compared; the table then has the columns
+            of `MASK_SCHEMA`.
 
     Returns:
         The detections, in the order of the rows and then as stored. Their
@@ -119,6 +124,19 @@ def collect_stored(table: pa.Table, image_index: np.ndarray) -> Found:
         labels.astype(np.int64),
         convert_boxes(table, rows, np.float64),
         scores,
+        collect_stored_masks(table) if by_masks else None,
+    )
+
+
+def collect_stored_masks(table: pa.Table) -> np.ndarray:
+    """Return the masks of all detections of a table, see `Found.masks`."""
+    sizes = [table[name].to_pylist() for name in ('height', 'width')]
+    return as_column(
+        dict(size=list(size_hw), counts=counts)
+        for *size_hw, of_image in zip(
+            *sizes, table['masks'].to_pylist(), strict=True
+        )
+        for counts in of_image
     )
 
 

@@ -245,4 +245,6 @@ def format_labels(summary: Mapping) -> str:
     text = '{instances:,.0f} pseudo labels on {images:,.0f} images'
     if quality.get('precision') is not None:
         text += ', precision {precision:.3f}, recall {recall:.3f} at IoU 0.5'
+    if quality.get('mask_precision') is not None:
+        text += ' of boxes; of masks {mask_precision:.3f}, {mask_recall:.3f}'
     return text.format(**quality)

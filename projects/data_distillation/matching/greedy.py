@@ -6,11 +6,14 @@ object that it overlaps most. Here the best detections of all images and
 classes choose first, then all second ones, and so on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+
+from .masks import measure_mask_overlaps
 
 # So many pairs of a detection and an object are compared at once, at least.
 PAIRS_AT_ONCE = 1_000_000
@@ -27,16 +30,18 @@ class Objects:
         labels: Shape (n,), int64, its class.
         bbox_xywh: Shape (n, 4), float64, pixels.
         is_crowd: Shape (n,), bool.
+        masks: Shape (n,), compressed RLE; None to compare boxes.
     """
 
     image_index: np.ndarray
     labels: np.ndarray
     bbox_xywh: np.ndarray
     is_crowd: np.ndarray
+    masks: np.ndarray | None = None
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Objects':
         """Return the objects that a mask, indices or a slice choose."""
-        return Objects(*(column[chosen] for column in vars(self).values()))
+        return Objects(**take(vars(self), chosen))
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,28 @@ class Found:
         labels: Shape (n,), int64, its class.
         bbox_xywh: Shape (n, 4), float64, pixels.
         scores: Shape (n,), float32 or float64.
+        masks: Shape (n,), compressed RLE; None to compare boxes.
     """
 
     image_index: np.ndarray
     labels: np.ndarray
     bbox_xywh: np.ndarray
     scores: np.ndarray
+    masks: np.ndarray | None = None
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Found':
         """Return the detections that a mask, indices or a slice choose."""
-        return Found(*(column[chosen] for column in vars(self).values()))
+        return Found(**take(vars(self), chosen))
+
+
+def take(
+    columns: Mapping[str, np.ndarray | None], chosen: np.ndarray | slice
+) -> dict[str, Any]:
+    """Take rows of columns; one that is None stays None."""
+    return {
+        name: None if column is None else column[chosen]
+        for name, column in columns.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -149,7 +166,7 @@ def match_columns(
     for part in split_groups(keys[with_objects], counts[with_objects]):
         chosen = with_objects[part]
         taken = Choices(
-            objects, passive, found.bbox_xywh[order[chosen]], thresholds
+            objects, passive, found[order[chosen]], thresholds
         ).take(ranks[chosen], starts[chosen], counts[chosen])
         took = taken >= 0
         is_matched[chosen] = took
@@ -164,13 +181,13 @@ class Choices:
     Args:
         objects: All objects, ordered by class and image.
         passive: Whether each object is ignored, shape (number of objects,).
-        bbox_xywh: The boxes of the n detections, shape (n, 4).
+        found: The n detections.
         thresholds: The least IoUs, shape (t,).
     """
 
     objects: Objects
     passive: np.ndarray
-    bbox_xywh: np.ndarray
+    found: Found
     thresholds: np.ndarray
 
     def take(
@@ -218,11 +235,7 @@ class Choices:
         owners = np.repeat(np.arange(len(counts)), counts)
         firsts = counts.cumsum() - counts
         targets = np.arange(len(owners)) + np.repeat(starts - firsts, counts)
-        overlaps = measure_overlaps(
-            self.bbox_xywh[owners],
-            self.objects.bbox_xywh[targets],
-            self.objects.is_crowd[targets],
-        )
+        overlaps = self._measure(owners, targets)
         enough = np.flatnonzero(overlaps >= self.thresholds[0])
         owners, targets, overlaps = (
             column[enough] for column in (owners, targets, overlaps)
@@ -230,6 +243,19 @@ class Choices:
         preference = (-targets, -overlaps, self.passive[targets])
         order = np.lexsort((*preference, owners, ranks[owners]))
         return owners[order], targets[order], overlaps[order]
+
+    def _measure(self, owners: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Measure overlaps by masks if both have them, otherwise by boxes."""
+        true, found = self.objects, self.found
+        if true.masks is not None and found.masks is not None:
+            return measure_mask_overlaps(
+                found.masks, true.masks, owners, targets, true.is_crowd
+            )
+        return measure_overlaps(
+            found.bbox_xywh[owners],
+            true.bbox_xywh[targets],
+            true.is_crowd[targets],
+        )
 
 
 def measure_overlaps(

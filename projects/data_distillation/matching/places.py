@@ -1,11 +1,14 @@
 """Annotations as columns: their images and classes are numbered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .greedy import Found, Objects
+from .masks import as_column, read_mask
+
+Sizes = Mapping[int, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -38,27 +41,40 @@ class Places:
         """The numbers of images and of classes."""
         return len(self.images), len(self.labels)
 
-    def collect_objects(self, annotations: Iterable[dict]) -> Objects:
+    def collect_objects(
+        self, annotations: Iterable[dict], sizes_hw: Sizes | None = None
+    ) -> Objects:
         """Return true objects as columns.
 
         Args:
             annotations: COCO annotations, which are crowds only if `iscrowd`
                 says so. Those of other images and categories are left out.
+            sizes_hw: Image id -> height and width, to compare masks, which all
+                annotations then have; None to compare boxes.
         """
         kept = self._keep(annotations)
         is_crowd = [bool(a.get('iscrowd', 0)) for a in kept]
-        return Objects(*self._columns(kept), np.array(is_crowd, bool))
+        return Objects(
+            *self._columns(kept),
+            np.array(is_crowd, bool),
+            collect_masks(kept, sizes_hw),
+        )
 
-    def collect_found(self, results: Iterable[dict]) -> Found:
+    def collect_found(
+        self, results: Iterable[dict], sizes_hw: Sizes | None = None
+    ) -> Found:
         """Return detections as columns.
 
         Args:
             results: COCO annotations with scores. Those of other images and
                 categories are left out.
+            sizes_hw: See `collect_objects`.
         """
         kept = self._keep(results)
         scores = np.array([one['score'] for one in kept], np.float64)
-        return Found(*self._columns(kept), scores)
+        return Found(
+            *self._columns(kept), scores, collect_masks(kept, sizes_hw)
+        )
 
     def _keep(self, annotations: Iterable[dict]) -> list[dict]:
         return [
@@ -80,3 +96,15 @@ class Places:
             np.fromiter(labels, np.int64, len(kept)),
             np.fromiter(sides, np.float64, 4 * len(kept)).reshape(-1, 4),
         )
+
+
+def collect_masks(
+    annotations: Sequence[dict], sizes_hw: Sizes | None
+) -> np.ndarray | None:
+    """Return the masks of annotations; None if boxes are compared."""
+    if sizes_hw is None:
+        return None
+    return as_column(
+        read_mask(one['segmentation'], sizes_hw[one['image_id']])
+        for one in annotations
+    )

@@ -41,6 +41,7 @@ class LabelReport:
         iou: The least overlap at which a label is right, in (0, 1].
         labels: The file of pseudo labels, whose `min_score` values and filters
             are used; None for `pseudo_labels.json` in the work folder.
+        by_masks: Whether masks are compared instead of boxes.
     """
 
     work_dir: Path
@@ -48,6 +49,7 @@ class LabelReport:
     validation: Path | None = None
     iou: float = 0.5
     labels: Path | None = None
+    by_masks: bool = False
 
     @property
     def pseudo_labels(self) -> Path:
@@ -65,6 +67,8 @@ class LabelReport:
         name = 'quality_estimate' if self.validation else 'quality'
         if self.labels:
             name = f'{name}_of_{self.labels.stem}'
+        if self.by_masks:
+            name += '_masks'
         return self.work_dir / name
 
     def write(self, out: Path) -> str:
@@ -93,6 +97,7 @@ class LabelReport:
             self.truth,
             min_scores,
             self.iou,
+            self.by_masks,
         )
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = [out / 'label_quality.json', out / 'precision_recall.png']
@@ -184,8 +189,8 @@ def draw_curves(quality: Quality, title: str) -> Figure:
     axes.set(xlim=(0, 1.01), ylim=(0, 1.01))
     axes.set(xlabel='recall', ylabel='precision')
     axes.set_title(
-        f'{title}: {quality.num_images:,} images, right at IoU '
-        f'{quality.iou:g} or more'
+        f'{title}: {quality.num_images:,} images, right at '
+        f'{"mask " * quality.by_masks}IoU {quality.iou:g} or more'
     )
     axes.grid(alpha=0.3)
     figure.legend(

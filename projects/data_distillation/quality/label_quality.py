@@ -10,7 +10,7 @@ import pyarrow as pa
 from rich.table import Table
 
 from ..coco.boxes import MIN_SIDE
-from ..coco.evaluation import coco_metrics
+from ..coco.evaluation import coco_metrics, require_masks
 from ..coco.matching import (
     ClassMatches,
     check_labels,
@@ -21,6 +21,7 @@ from ..coco.matching import (
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import collect_stored
+from ..detections.store import StoreError
 from ..matching.greedy import Found, Objects
 from ..matching.places import Places
 from ..selection.coco_writer import read_origin
@@ -117,13 +118,16 @@ class Quality:
         iou: The least overlap at which a label is right.
         classes: Class name -> quality, in the order of the truth's categories.
         detections: `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75` of all
-            detections, whatever their score; -1 if there is no object.
+            detections, whatever their score; -1 if there is no object. If
+            masks were compared, `segm_mAP` and so on.
+        by_masks: Whether masks were compared instead of boxes.
     """
 
     num_images: int
     iou: float
     classes: dict[str, ClassQuality]
     detections: dict[str, float]
+    by_masks: bool = False
 
     @property
     def total(self) -> Counts:
@@ -140,6 +144,7 @@ class Quality:
         return dict(
             images=self.num_images,
             iou=self.iou,
+            compared='masks' if self.by_masks else 'boxes',
             detections=self.detections,
             total=self.total.to_dict(),
             classes={
@@ -154,8 +159,8 @@ class Quality:
         """Return the table for the user: a line per class, then the total."""
         table = Table(
             'class',
-            title=f'{self.num_images:,} images, right at IoU {self.iou:g} '
-            'or more',
+            title=f'{self.num_images:,} images, right at '
+            f'{"mask " * self.by_masks}IoU {self.iou:g} or more',
         )
         for heading in COLUMNS:
             table.add_column(heading, justify='right')
@@ -217,6 +222,7 @@ def measure_stored(
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
     iou: float = 0.5,
+    by_masks: bool = False,
 ) -> Quality:
     """Compare stored detections with the truth; see `measure_quality`.
 
@@ -229,9 +235,22 @@ def measure_stored(
         truth_file: The COCO file of the true objects.
         min_scores: Class name -> `min_score`, see `measure_quality`.
         iou: The least overlap at which a label is right, in (0, 1].
+        by_masks: Whether masks are compared instead of boxes.
+
+    Raises:
+        StoreError: If masks are compared and the detections have none.
+        CocoError: If masks are compared and an object has none; and see
+            `measure_quality`.
     """
-    image_index, places, objects = place_images(table, truth_file, min_scores)
-    found = collect_stored(table, image_index)
+    if by_masks and 'masks' not in table.column_names:
+        raise StoreError(
+            'the detections have no masks to compare: annotate with '
+            'model.masks, or compare their boxes'
+        )
+    image_index, places, objects = place_images(
+        table, truth_file, min_scores, by_masks
+    )
+    found = collect_stored(table, image_index, by_masks)
     labels = set(np.unique(found.labels).tolist())
     check_labels(labels, len(min_scores), truth_file)
     return Quality(
@@ -239,6 +258,7 @@ def measure_stored(
         iou,
         judge_classes(objects, found[is_candidate], min_scores, iou),
         coco_metrics(objects, found, list(places.labels)),
+        by_masks,
     )
 
 
@@ -246,6 +266,7 @@ def place_images(
     table: pa.Table,
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
+    by_masks: bool,
 ) -> tuple[np.ndarray, Places, Objects]:
     """Find the images of a table in the truth, and their objects.
 
@@ -253,6 +274,7 @@ def place_images(
         table: The rows of the images.
         truth_file: The COCO file of the true objects.
         min_scores: Class name -> `min_score`, to check the classes.
+        by_masks: Whether the objects have masks.
 
     Returns:
         The number of each row's image, the numbers of all, and the objects.
@@ -263,7 +285,9 @@ def place_images(
     image_ids = find_named(names, truth, truth_file)
     places = Places.of(image_ids, truth['categories'])
     image_index = np.array([places.images[id] for id in image_ids], np.int64)
-    return image_index, places, places.collect_objects(truth['annotations'])
+    sizes_hw = require_masks(truth, truth_file) if by_masks else None
+    objects = places.collect_objects(truth['annotations'], sizes_hw)
+    return image_index, places, objects
 
 
 def judge_classes(

@@ -1,0 +1,65 @@
+"""Masks of objects and detections, and how much they overlap."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+Rle = dict
+
+
+def read_mask(segmentation: list | dict, size_hw: Sequence[int]) -> Rle:
+    """Return a mask as compressed RLE.
+
+    Args:
+        segmentation: COCO's polygons, or RLE, compressed or not.
+        size_hw: The height and width of the image.
+
+    Raises:
+        TypeError, ValueError: If it is none of these.
+    """
+    if isinstance(segmentation, list):
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size_hw))
+    if isinstance(segmentation['counts'], list):
+        return coco_mask.frPyObjects(segmentation, *size_hw)
+    return segmentation
+
+
+def as_column(masks: Iterable[Rle]) -> np.ndarray:
+    """Return masks as an array of objects, shape (n,)."""
+    given = list(masks)
+    column = np.empty(len(given), object)
+    column[:] = given
+    return column
+
+
+def measure_mask_overlaps(
+    found: np.ndarray,
+    true: np.ndarray,
+    owners: np.ndarray,
+    targets: np.ndarray,
+    is_crowd: np.ndarray,
+) -> np.ndarray:
+    """Measure the overlaps of detections with objects by their masks.
+
+    Args:
+        found: The masks of the detections, shape (n,).
+        true: The masks of the objects, shape (m,).
+        owners: Shape (k,), the detection of each pair, ascending.
+        targets: Shape (k,), the object of each pair.
+        is_crowd: Shape (m,), whether each object is a crowd.
+
+    Returns:
+        Shape (k,), the IoU; for a crowd, the share of the detection on it.
+    """
+    overlaps = np.zeros(len(owners))
+    firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+    for start, stop in pairwise([*firsts, len(owners)]):
+        chosen = targets[start:stop]
+        overlaps[start:stop] = coco_mask.iou(
+            [found[owners[start]]],
+            true[chosen].tolist(),
+            is_crowd[chosen].astype(np.uint8),
+        )[0]
+    return overlaps
