@@ -1,0 +1,81 @@
+"""A page of pictures, each with boxes and a reason. It runs no script."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from ..files.atomic import replacing
+from .gallery import make_picture
+from .page import TEMPLATES
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box in a picture.
+
+    Args:
+        bbox_xywh: Left, top, width and height in pixels.
+        text: What the box is, for example its class and score.
+        kind: 'label', 'found' (what a detector says) or 'doubt' (the label
+            that is in doubt), which have different looks.
+    """
+
+    bbox_xywh: tuple[float, float, float, float]
+    text: str
+    kind: str = 'label'
+
+    def style(self, size_wh: tuple[int, int]) -> str:
+        """Return the place of the box in percent of the image, as CSS."""
+        names = ('left', 'top', 'width', 'height')
+        values = zip(names, self.bbox_xywh, size_wh * 2, strict=True)
+        return ';'.join(f'{n}:{100 * v / side:.2f}%' for n, v, side in values)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture and why to look at it.
+
+    Args:
+        name: The name of the image.
+        path: The image file.
+        size_wh: Width and height in pixels.
+        reason: Why to look at it.
+        marks: The boxes.
+    """
+
+    name: str
+    path: Path
+    size_wh: tuple[int, int]
+    reason: str
+    marks: list[Mark]
+
+
+def write_cards(
+    file: Path, title: str, notes: Sequence[str], cards: Sequence[Card]
+) -> None:
+    """Write the page.
+
+    Args:
+        file: The HTML file.
+        title: The title.
+        notes: What a reader must know.
+        cards: The pictures, the most important first.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (TEMPLATES / 'report.css').read_text()
+    style += (TEMPLATES / 'cards.css').read_text()
+    shown = [(card, make_picture(card.path)) for card in cards]
+    text = environment.get_template('cards.html.j2').render(
+        title=title, notes=notes, cards=shown, style=Markup(style)
+    )
+    with replacing(file) as out:
+        out.write(text.encode())

@@ -1,0 +1,269 @@
+"""Which images to label next: worth much, and different from each other."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..coco.reading import read_coco
+from ..experiment.names import PSEUDO_LABELS
+from ..files.atomic import replacing, write_json
+from ..review.calibration import count_views
+from ..review.choice import Choice, choose_images, find_candidates
+from ..review.features import choose_description, look_at
+from ..review.signals import read_signals
+from ..review.value import ImageValues, value_images, weigh_classes
+from .cards import Card, Mark, write_cards
+from .work_folder import WorkFolder
+
+# Only so many labeled images are compared with the candidates.
+MAX_LABELED = 1_000
+# A class is rare if its error counts at least so much.
+RARE = 1.5
+
+
+@dataclass(frozen=True)
+class NextImage:
+    """An image to label next.
+
+    Args:
+        row: Its row in the table of the labels.
+        errors: The number of errors to expect in its labels.
+        reason: Why it was chosen, in words.
+    """
+
+    row: int
+    errors: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The images to label next, best first.
+
+    Args:
+        source: The work folder.
+        images: The images.
+        notes: What a reader must know about the choice.
+    """
+
+    source: WorkFolder
+    images: list[NextImage]
+    notes: list[str]
+
+    def write(self, out: Path) -> list[Path]:
+        """Write the COCO file, the list and the page.
+
+        Args:
+            out: The folder.
+
+        Returns:
+            The files.
+        """
+        files = [out / f'next_images.{kind}' for kind in ('json', 'csv')]
+        write_json(files[0], self.make_coco())
+        with replacing(files[1]) as file:
+            file.write(self.make_list().encode())
+        files.append(out / 'next_images.html')
+        title = f'{len(self.images)} images to label next'
+        write_cards(files[-1], title, self.notes, list(self._make_cards()))
+        return files
+
+    def make_coco(self) -> dict:
+        """Return the images with their pseudo labels, as a COCO object."""
+        file = self.source.stage / PSEUDO_LABELS
+        coco = read_coco(file, 'images', 'categories')
+        known = {image['file_name']: image for image in coco['images']}
+        images, new_ids = [], {}
+        for number, (_, row) in enumerate(self._iter_rows(), 1):
+            name, width, height = (
+                row[key] for key in ('file_name', 'width', 'height')
+            )
+            if name in known:  # Images without a label may be left out there.
+                new_ids[known[name]['id']] = number
+            images.append(
+                dict(id=number, file_name=name, width=width, height=height)
+            )
+        kept = [
+            one
+            for one in coco['annotations']
+            if one['image_id'] in new_ids and not one.get('iscrowd')
+        ]
+        return dict(
+            info=dict(description='Images to label next, with pseudo labels'),
+            images=images,
+            annotations=[
+                dict(one, id=number, image_id=new_ids[one['image_id']])
+                for number, one in enumerate(kept, 1)
+            ],
+            categories=coco['categories'],
+        )
+
+    def make_list(self) -> str:
+        """Return the images as CSV: place, file name, errors and reason."""
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator='\n')
+        lines.writerow(['place', 'file_name', 'expected_errors', 'reason'])
+        for place, (one, row) in enumerate(self._iter_rows(), 1):
+            errors = f'{one.errors:.2f}'
+            lines.writerow([place, row['file_name'], errors, one.reason])
+        return text.getvalue()
+
+    def _iter_rows(self) -> Iterator[tuple[NextImage, dict]]:
+        """Yield each image with its row of the table of the labels."""
+        table = self.source.labels.table
+        for one in self.images:
+            yield one, table.slice(one.row, 1).to_pylist()[0]
+
+    def _make_cards(self) -> Iterator[Card]:
+        labels = self.source.labels
+        classes = list(labels.min_scores)
+        selected = labels.selection.is_selected
+        for one, row in self._iter_rows():
+            is_mine = labels.detections.image_index == one.row
+            mine = labels.detections[selected & is_mine]
+            columns = mine.bbox_xywh.tolist(), mine.labels, mine.scores
+            marks = [
+                Mark(tuple(box), f'{classes[label]} {score:.2f}')
+                for box, label, score in zip(*columns, strict=True)
+            ]
+            name = row['file_name']
+            yield Card(
+                name,
+                self.source.image_folder / name,
+                (row['width'], row['height']),
+                one.reason,
+                marks,
+            )
+
+
+def propose_images(work_dir: Path, count: int) -> Proposal:
+    """Choose the images to label next.
+
+    Args:
+        work_dir: The work folder of an experiment.
+        count: The number of images, at least 1. There are fewer if there are
+            not enough that differ.
+
+    Raises:
+        ValueError: If `count` is below 1.
+        FileNotFoundError, StoreError, CocoError: If the work folder lacks an
+            annotation, or it cannot be read.
+    """
+    if count < 1:
+        raise ValueError(f'--count must be at least 1, got {count}')
+    source = WorkFolder.open(work_dir)
+    values, notes = estimate_values(source)
+    candidates = find_candidates(values.values, count)
+    choice, more = compare(source, values.values, candidates, count)
+    classes = list(source.labels.min_scores)
+    images = [
+        NextImage(row, values.errors[row].sum(), explain(values, row, classes))
+        for row in candidates[choice.indices].tolist()
+    ]
+    return Proposal(source, images, notes + more)
+
+
+def compare(
+    source: WorkFolder, values: np.ndarray, candidates: np.ndarray, count: int
+) -> tuple[Choice, list[str]]:
+    """Choose among the candidates by what they look like.
+
+    Args:
+        source: The work folder.
+        values: Shape (number of images,), what each image is worth.
+        candidates: The numbers of the candidates.
+        count: The number of images that are wanted.
+
+    Returns:
+        The choice, in numbers of the candidates, and notes about it.
+    """
+    detector, why = source.load_detector()
+    describe, by_what = choose_description(detector)
+    names = source.labels.table['file_name'].to_pylist()
+    folder = source.image_folder
+    looks = look_at([str(folder / names[i]) for i in candidates], describe)
+    known = look_at(sample(source.list_labeled()), describe)
+    choice = choose_images(values[candidates], looks, known, count)
+    notes = [f'The teacher is not at hand: {why}.'] if why else []
+    notes.append(
+        f'{len(candidates)} images with the most expected errors were '
+        f'compared by {by_what} with each other and with {len(known.bits)} '
+        f'labeled images; {len(choice.near)} near-duplicates are left out.'
+    )
+    return choice, notes
+
+
+def sample(paths: list[str]) -> list[str]:
+    """Return up to `MAX_LABELED` of the paths, drawn at random."""
+    if len(paths) <= MAX_LABELED:
+        return paths
+    random = np.random.default_rng(0)
+    chosen = random.choice(len(paths), MAX_LABELED, replace=False)
+    return [paths[i] for i in np.sort(chosen)]
+
+
+def estimate_values(source: WorkFolder) -> tuple[ImageValues, list[str]]:
+    """Estimate what a label of each unlabeled image would bring.
+
+    Args:
+        source: The work folder.
+
+    Returns:
+        The values, and notes about how they were estimated.
+    """
+    labels = source.labels
+    signals = read_signals(labels.detections, count_views(labels.provenance))
+    calibration, why = source.calibrate()
+    if calibration:
+        chances = calibration(signals)
+        note = (
+            'How likely a detection is right was learned from '
+            f'{calibration.num_images} validation images.'
+        )
+    else:
+        chances = signals.scores
+        note = (
+            'Scores count as the chance that a detection is right, because '
+            f'there are no validation images to learn it from: {why}.'
+        )
+    values = value_images(
+        labels.detections.image_index,
+        signals,
+        chances,
+        labels.selection.is_selected,
+        len(labels.table),
+        weigh_classes(labels.labeled.num_instances),
+    )
+    return values, [note]
+
+
+def explain(values: ImageValues, row: int, classes: list[str]) -> str:
+    """Say in words why an image was chosen.
+
+    Args:
+        values: The values of all images.
+        row: The number of the image.
+        classes: The names of the classes.
+    """
+    wrong, missed = values.wrong[row].sum(), values.missed[row].sum()
+    parts = [
+        f'{wrong + missed:.1f} errors expected: {wrong:.1f} wrong labels, '
+        f'{missed:.1f} missed objects'
+    ]
+    if few := values.few_views[row]:
+        parts.append(f'few views found {few} of the labels')
+    if far := values.far_apart[row]:
+        parts.append(f'views disagree on the box of {far}')
+    confused = np.argwhere(values.confused[row])
+    if len(confused):
+        pairs = (f'{classes[a]} or {classes[b]}' for a, b in confused[:3])
+        parts.append(f'in doubt: {", ".join(pairs)}')
+    weighted = values.errors[row] * values.weights
+    rare = int(weighted.argmax())
+    if values.weights[rare] >= RARE:
+        parts.append(f'{classes[rare]} is rare among the labels')
+    return '; '.join(parts)

@@ -1,0 +1,116 @@
+"""Finds what an experiment left in its work folder."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mmengine.config import Config
+from torch import nn
+
+from ..coco.reading import CocoError, read_coco
+from ..detections.store import StoreError
+from ..experiment.names import PSEUDO_LABELS
+from ..files.digest import sha256_of
+from ..inference.checkpoints import CheckpointError, load_teacher
+from ..review.calibration import Calibration, calibrate
+from .labels import LabelSource, StoredLabels, read_labels
+from .page import find_labeled_file, find_newest_annotation
+from .stages import read_stages
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """The stage that annotated last, with what belongs to it.
+
+    Args:
+        stage: Its folder, such as `W/annotate` or `W/round2/annotate`.
+        config: Its config, as MMEngine wrote it there.
+    """
+
+    stage: Path
+    config: Config
+
+    @classmethod
+    def open(cls, work_dir: Path) -> 'WorkFolder':
+        """Open a work folder.
+
+        Raises:
+            FileNotFoundError: If it has no annotation.
+        """
+        stage = find_newest_annotation(work_dir, read_stages(work_dir))
+        file = find_config(stage)
+        if file is None or not (stage / PSEUDO_LABELS).is_file():
+            raise FileNotFoundError(
+                f'no {PSEUDO_LABELS} with a config in {stage}: give the work '
+                'folder of an experiment whose stage `annotate` has ended '
+                '(tools/distill.py)'
+            )
+        return cls(stage, Config.fromfile(file))
+
+    @property
+    def labeled(self) -> dict:
+        """The labeled set, `dict(ann_file=..., img_prefix=...)`."""
+        hooks = self.config.get('custom_hooks', ())
+        return next(h['labeled'] for h in hooks if 'labeled' in h)
+
+    @cached_property
+    def labels(self) -> StoredLabels:
+        """The detections and the pseudo labels; see `read_labels`."""
+        return read_labels(
+            LabelSource(
+                self.stage / 'detections',
+                self.stage / PSEUDO_LABELS,
+                find_labeled_file(self.config),
+            )
+        )
+
+    @cached_property
+    def image_folder(self) -> Path:
+        """The folder of the unlabeled images."""
+        return Path(self.labels.provenance.get('image_folder', '.'))
+
+    def calibrate(self) -> tuple[Calibration | None, str]:
+        """Calibrate on the validation images of the experiment, if it can.
+
+        Returns:
+            The calibration, and '' or in words why there is none.
+        """
+        stage = self.stage.with_name('validate')
+        file = find_config(stage)
+        if file is None or not (stage / 'detections').is_dir():
+            return None, f'{stage} has no detections'
+        data = Config.fromfile(file).test_dataloader.dataset
+        truth = Path(data.get('data_root') or '', data.ann_file)
+        try:
+            made_by = self.labels.provenance
+            return calibrate(stage / 'detections', truth, made_by), ''
+        except (StoreError, CocoError, FileNotFoundError) as error:
+            return None, str(error)
+
+    def load_detector(self) -> tuple[nn.Module | None, str]:
+        """Load the teacher, if it is still what made the detections.
+
+        Returns:
+            The teacher, and '' or in words why it is not at hand.
+        """
+        made_by = self.labels.provenance
+        file = made_by.get('checkpoint')
+        if not file or sha256_of(file) != made_by.get('checkpoint_sha256'):
+            return None, f'{file} is not the checkpoint of the detections'
+        try:
+            module = self.config.model.module.to_dict()
+            return load_teacher(module, file), ''
+        except CheckpointError as error:
+            return None, str(error)
+
+    def list_labeled(self) -> list[str]:
+        """Return the paths of the labeled images."""
+        images = read_coco(self.labeled['ann_file'], 'images')['images']
+        folder = Path(self.labeled.get('img_prefix', ''))
+        return [str(folder / image['file_name']) for image in images]
+
+
+def find_config(stage: Path) -> Path | None:
+    """Return the newest config that MMEngine wrote into a stage's folder."""
+    files = sorted(stage.glob('*.py'), key=lambda file: file.stat().st_mtime)
+    return files[-1] if files else None

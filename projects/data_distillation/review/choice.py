@@ -1,0 +1,85 @@
+"""Chooses images that are worth much and differ from each other.
+
+This is the greedy k-center method, in which the distance from what is labeled
+or chosen already counts together with the value of an image.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .features import Looks, measure_distances
+
+# So many candidates for each image that is wanted. Only these are looked at.
+CANDIDATES = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The images that were chosen.
+
+    Args:
+        indices: Shape (k,), int, the numbers of the images, best first.
+        distances: Shape (k,), how far each is from the labeled images and
+            from those that were chosen before, see `measure_distances`.
+        near: Number of an image that was left out -> the number of the chosen
+            one of which it is a near-duplicate; -1 for a labeled one.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+    near: dict[int, int]
+
+
+def find_candidates(values: np.ndarray, count: int) -> np.ndarray:
+    """Return the numbers of the images that are worth most, best first.
+
+    Args:
+        values: Shape (n,), the value of each image. Equal ones keep their
+            order.
+        count: The number of images that are wanted.
+    """
+    return np.argsort(-values, kind='stable')[: CANDIDATES * count]
+
+
+def choose_images(
+    values: np.ndarray, looks: Looks, labeled: Looks, count: int
+) -> Choice:
+    """Choose images one after the other.
+
+    Each time, the image is taken for which the value times the distance from
+    the labeled and the chosen images is the largest. The distance counts only
+    up to that of the median image from the labeled ones, and as its root, so
+    that an outlier without errors is not taken. Near-duplicates of labeled or
+    chosen images are left out.
+
+    Args:
+        values: Shape (n,), the value of each candidate, 0 or more.
+        looks: What the candidates look like.
+        labeled: What the labeled images look like.
+        count: The number of images that are wanted; there are fewer if the
+            candidates do not suffice.
+
+    Returns:
+        The choice, in numbers of the candidates.
+    """
+    distances = measure_distances(looks.vectors, labeled.vectors)
+    typical = max(float(np.median(distances)) if len(values) else 0, 1e-6)
+    is_free = np.ones(len(values), bool)
+    near: dict[int, int] = {}
+    for index in range(len(values)):
+        if looks.are_near(index, labeled).any():
+            near[index], is_free[index] = -1, False
+    chosen: list[int] = []
+    at: list[float] = []
+    while len(chosen) < count and is_free.any():
+        gains = (values + 1e-9) * np.sqrt(np.minimum(distances / typical, 1))
+        best = int(np.where(is_free, gains, -1).argmax())
+        chosen.append(best)
+        at.append(float(distances[best]))
+        is_free[best] = False
+        alike = looks.are_near(best, looks) & is_free
+        near |= dict.fromkeys(np.flatnonzero(alike).tolist(), best)
+        is_free &= ~alike
+        distances = np.minimum(distances, looks.distances(best))
+    return Choice(np.array(chosen, int), np.array(at), near)

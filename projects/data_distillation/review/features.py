@@ -1,0 +1,200 @@
+"""What images look like to the teacher, as vectors; and near-duplicates."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from torch import Tensor, nn
+
+from ..coco.image_files import MAX_DISTANCE, hash_pixels
+from ..files.images import ImageError, decode, read_image_file
+
+# The longer side of what the backbone looks at, in pixels. Larger images cost
+# time, and say little more about what an image shows as a whole.
+FEATURE_SIDE = 320
+# The side of the thumbnail that describes an image without a backbone.
+COLOR_SIDE = 8
+
+Describe = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What n images look like.
+
+    Args:
+        vectors: Shape (n, k), float32, of length 1; 0 for an image that cannot
+            be read.
+        bits: The perceptual hash of each image, see `hash_pixels`; None
+            without one.
+    """
+
+    vectors: np.ndarray
+    bits: list[np.ndarray | None]
+
+    def are_near(self, index: int, other: 'Looks') -> np.ndarray:
+        """Return which images of another set are nearly the same as one.
+
+        Args:
+            index: The number of the image here.
+            other: The other images, m of them.
+
+        Returns:
+            Shape (m,), bool.
+        """
+        mine = self.bits[index]
+        return np.array(
+            [
+                mine is not None
+                and bits is not None
+                and (mine != bits).sum() <= MAX_DISTANCE
+                for bits in other.bits
+            ],
+            bool,
+        )
+
+    def distances(self, index: int) -> np.ndarray:
+        """Return the distance of each image from one, shape (n,), 0 to 1."""
+        return measure_distances(self.vectors, self.vectors[index][None])
+
+
+def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the distance of each vector from the nearest of others.
+
+    Args:
+        one: Shape (n, k), vectors of length 1.
+        other: Shape (m, k), the others.
+
+    Returns:
+        Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if there is no
+        other.
+    """
+    if not len(other):
+        return np.ones(len(one))
+    return np.clip((1 - (one @ other.T).max(axis=1)) / 2, 0, 1)
+
+
+def look_at(paths: Sequence[str], describe: Describe) -> Looks:
+    """Describe images.
+
+    Args:
+        paths: The image files.
+        describe: Makes a vector of the pixels of an image, see
+            `describe_colors`.
+    """
+    vectors: list[np.ndarray | None] = []
+    bits: list[np.ndarray | None] = []
+    for path in paths:
+        try:
+            pixels = decode(read_image_file(path))
+        except ImageError:
+            vectors.append(None)
+            bits.append(None)
+            continue
+        vectors.append(normalize(describe(pixels)))
+        bits.append(hash_pixels(pixels))
+    size = next((len(v) for v in vectors if v is not None), 1)
+    filled = [np.zeros(size, np.float32) if v is None else v for v in vectors]
+    return Looks(np.array(filled, np.float32).reshape(-1, size), bits)
+
+
+def normalize(vector: np.ndarray) -> np.ndarray:
+    """Scale a vector to the length 1; 0 stays 0."""
+    length = float(np.linalg.norm(vector))
+    return vector / length if length else vector
+
+
+def describe_colors(pixels: np.ndarray) -> np.ndarray:
+    """Describe an image by a thumbnail, for models without a backbone.
+
+    Args:
+        pixels: Shape (height, width, 3), uint8.
+
+    Returns:
+        Shape (3 * COLOR_SIDE ** 2,), float32.
+    """
+    size_wh = (COLOR_SIDE, COLOR_SIDE)
+    small = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32).ravel() - 127.5
+
+
+class BackboneDescription:
+    """Describes an image by the pooled features of a detector.
+
+    Args:
+        detector: A detector with `extract_feat`.
+    """
+
+    def __init__(self, detector: nn.Module) -> None:
+        # Methods and modules of the detector; mypy knows only nn.Module.
+        self.extract: Any = detector.extract_feat
+        self.prepare: Any = detector.data_preprocessor
+        detector.eval()
+
+    @torch.no_grad()
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Describe an image, see `describe_colors`.
+
+        Returns:
+            Shape (k,), float32: mean and standard deviation of each channel,
+            where the features of each level have the length 1.
+        """
+        scale = min(FEATURE_SIDE / max(pixels.shape[:2]), 1)
+        size_wh = [max(round(n * scale), 1) for n in pixels.shape[1::-1]]
+        small = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)
+        levels = self.extract(self._prepare(small))
+        if isinstance(levels, Tensor):
+            levels = [levels]
+        parts = [
+            normalize(pool(level)) for level in levels if level.dim() == 4
+        ]
+        return np.concatenate(parts)
+
+    def _prepare(self, pixels: np.ndarray) -> Tensor:
+        """Return the batch that the backbone takes."""
+        height, width = pixels.shape[:2]
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=(height, width),
+                ori_shape=(height, width),
+                scale_factor=(1.0, 1.0),
+            )
+        )
+        image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        batch = dict(inputs=[image], data_samples=[sample])
+        return self.prepare(batch, False)['inputs']
+
+
+def pool(level: Tensor) -> np.ndarray:
+    """Return mean and standard deviation of each channel.
+
+    Args:
+        level: Shape (1, channels, height, width).
+    """
+    flat = level[0].flatten(1)
+    both = torch.cat([flat.mean(1), flat.std(1, correction=0)])
+    return both.float().cpu().numpy()
+
+
+def choose_description(detector: nn.Module | None) -> tuple[Describe, str]:
+    """Choose how images are described.
+
+    Args:
+        detector: The teacher; None if it is not at hand.
+
+    Returns:
+        The function, and in words what it looks at.
+    """
+    if detector is not None:
+        try:
+            describe = BackboneDescription(detector)
+            describe(np.zeros((64, 64, 3), np.uint8))
+        except (NotImplementedError, AttributeError, TypeError, ValueError):
+            pass  # A detector whose features need more than an image.
+        else:
+            return describe, "the teacher's backbone"
+    return describe_colors, 'colors, because there are no features'

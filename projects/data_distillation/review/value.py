@@ -1,0 +1,109 @@
+"""What a label of an image would bring: the errors to expect in its labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .signals import Signals
+
+# A class is confused if another one has at least this share of its score.
+CONFUSED = 0.5
+# Views disagree on a label that less than this share of them found.
+FEW_VIEWS = 0.5
+# More than this spread, a share of the side of the box, is far apart.
+FAR_APART = 0.1
+
+
+@dataclass(frozen=True)
+class ImageValues:
+    """What is expected of m images, if they are labeled as they are now.
+
+    Args:
+        wrong: Shape (m, number of classes), how many labels of each class are
+            expected to be wrong.
+        missed: The same, how many objects have a detection but no label.
+        few_views: Shape (m,), int, the number of labels that few views found.
+        far_apart: Shape (m,), int, the number of labels on whose box the views
+            disagree.
+        confused: Shape (m, number of classes, number of classes), int, how
+            many labels of a class may be of another one.
+        weights: Shape (number of classes,), what an error of each class
+            counts.
+    """
+
+    wrong: np.ndarray
+    missed: np.ndarray
+    few_views: np.ndarray
+    far_apart: np.ndarray
+    confused: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """The expected number of errors of each class, as `wrong`."""
+        return self.wrong + self.missed
+
+    @property
+    def values(self) -> np.ndarray:
+        """What each image counts, shape (m,)."""
+        return self.errors @ self.weights
+
+
+def value_images(
+    image_index: np.ndarray,
+    signals: Signals,
+    chances: np.ndarray,
+    is_label: np.ndarray,
+    num_images: int,
+    weights: np.ndarray,
+) -> ImageValues:
+    """Sum up what is expected of each image.
+
+    A label is wrong with the chance that its detection is, and a detection
+    that became no label is a missed object with the chance that it is right.
+
+    Args:
+        image_index: Shape (n,), the image of each detection.
+        signals: What is known of the detections.
+        chances: Shape (n,), how likely each is right.
+        is_label: Shape (n,), bool, whether each became a pseudo label.
+        num_images: The number of images.
+        weights: See `ImageValues`.
+    """
+    shape = num_images, len(weights)
+    wrong, missed = np.zeros((2, *shape))
+    places = image_index, signals.labels
+    np.add.at(wrong, places, np.where(is_label, 1 - chances, 0))
+    np.add.at(missed, places, np.where(is_label, 0, chances))
+    confused = np.zeros((*shape, len(weights)), int)
+    rivaled = is_label & (signals.rival_scores >= CONFUSED * signals.scores)
+    rivaled &= signals.rival_labels >= 0
+    np.add.at(
+        confused,
+        (
+            image_index[rivaled],
+            signals.labels[rivaled],
+            signals.rival_labels[rivaled],
+        ),
+        1,
+    )
+    few, far = (
+        np.bincount(image_index[is_label & mask], minlength=num_images)
+        for mask in (signals.support < FEW_VIEWS, signals.spread > FAR_APART)
+    )
+    return ImageValues(wrong, missed, few, far, confused, weights)
+
+
+def weigh_classes(num_instances: np.ndarray) -> np.ndarray:
+    """Weigh the classes, rare ones more.
+
+    Args:
+        num_instances: Shape (number of classes,), how many labeled instances
+            each has.
+
+    Returns:
+        Shape (number of classes,): 1 for a class with as many instances as
+        the mean class, 2 for one with a quarter of them, and so on.
+    """
+    counts = np.maximum(num_instances, 1).astype(np.float64)
+    return np.sqrt(counts.mean() / counts)

@@ -1,0 +1,95 @@
+"""tools/next_images.py, from a finished annotation to three files."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from builders import DrawnImages, annotate, annotate_cfg
+from mmengine.runner import Runner
+
+from projects.data_distillation.report.next_images import propose_images
+
+pytestmark = pytest.mark.slow
+
+
+def write_work_folder(drawn: DrawnImages, checkpoint: Path) -> Path:
+    """A work folder with an annotation and one of validation images."""
+    work_dir = drawn.folder / 'work'
+    annotate(annotate_cfg(drawn, checkpoint, work_dir / 'annotate'))
+    cfg = annotate_cfg(drawn, checkpoint, work_dir / 'validate')
+    cfg.custom_hooks[0].type = 'DetectionHook'
+    cfg.test_dataloader.dataset.ann_file = str(drawn.folder / 'truth.json')
+    Runner.from_cfg(cfg).test()
+    for stage in ('annotate', 'validate'):
+        assert list((work_dir / stage).glob('*.py'))
+    return work_dir
+
+
+@pytest.fixture
+def work_dir(drawn, checkpoint) -> Path:
+    return write_work_folder(drawn, checkpoint)
+
+
+def test_files_have_the_chosen_images(drawn, work_dir, call_tool):
+    done = call_tool('next_images', work_dir, '--count', 3)
+
+    assert done.returncode == 0, done.stderr
+    assert 'learned from 5 validation images' in done.stdout
+    # The toy detector has no backbone.
+    assert 'by colors' in done.stdout
+    out = work_dir / 'review'
+    coco = json.loads((out / 'next_images.json').read_text())
+    with (out / 'next_images.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    names = [image['file_name'] for image in coco['images']]
+    assert names == [row['file_name'] for row in rows]
+    assert len(set(names)) == 3
+    assert coco['categories'] == drawn.truth['categories']
+    pseudo = json.loads((work_dir / 'annotate/pseudo_labels.json').read_text())
+    assert boxes_by_name(coco) == {
+        name: boxes
+        for name, boxes in boxes_by_name(pseudo).items()
+        if name in names
+    }
+    page = (out / 'next_images.html').read_text()
+    assert page.count('<img src="data:image/jpeg') == 3
+    assert all(row['reason'] in page for row in rows)
+    assert not re.search(r'(?:src|href)="(?!data:)', page)
+
+
+def boxes_by_name(coco: dict) -> dict:
+    names = {image['id']: image['file_name'] for image in coco['images']}
+    boxes: dict = {name: [] for name in names.values()}
+    for one in coco['annotations']:
+        boxes[names[one['image_id']]].append(
+            (one['category_id'], one['bbox'], one['score'])
+        )
+    return boxes
+
+
+def test_scores_count_without_validation_images(work_dir):
+    (work_dir / 'validate').rename(work_dir / 'elsewhere')
+
+    notes = propose_images(work_dir, 2).notes
+
+    assert any('has no detections' in note for note in notes)
+
+
+def test_another_checkpoint_does_not_describe(work_dir, checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes() + b' ')
+
+    proposal = propose_images(work_dir, 9)
+
+    assert any('not the checkpoint' in note for note in proposal.notes)
+    # More images than there are.
+    assert len(proposal.images) == 5
+
+
+def test_mistakes_are_explained(work_dir, call_tool, tmp_path):
+    none = call_tool('next_images', work_dir, '--count', 0)
+    nowhere = call_tool('next_images', tmp_path)
+
+    assert none.stderr == 'error: --count must be at least 1, got 0\n'
+    assert nowhere.stderr.startswith('error: no pseudo_labels.json')

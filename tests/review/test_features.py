@@ -1,0 +1,39 @@
+"""Images as the backbone of a real detector sees them."""
+
+import cv2
+import numpy as np
+import pytest
+from builders import toy_detector_cfg
+from mmdet.registry import MODELS
+from real_detectors import Subject, make_config
+
+from projects.data_distillation.review.features import (
+    choose_description,
+    describe_colors,
+)
+
+
+@pytest.mark.slow
+def test_a_backbone_knows_a_scene_again():
+    cfg = make_config(Subject('gfl/gfl_r50_fpn_1x_coco'))
+    detector = MODELS.build(cfg.model)
+    random = np.random.default_rng(0)
+    small = random.integers(0, 255, (2, 6, 8, 3)).astype(np.uint8)
+    one, other = (cv2.resize(scene, (96, 64)) for scene in small)
+    again = cv2.GaussianBlur(one, (3, 3), 0)
+    detector.train()
+
+    describe, by_what = choose_description(detector)
+    vectors = [describe(pixels) for pixels in (one, again, other)]
+
+    assert by_what == "the teacher's backbone"
+    assert len({len(vector) for vector in vectors}) == 1
+    gaps = [np.linalg.norm(vectors[0] - other) for other in vectors[1:]]
+    assert gaps[0] < gaps[1]
+
+
+def test_without_features_colors_describe():
+    for detector in (None, MODELS.build(toy_detector_cfg())):
+        describe, by_what = choose_description(detector)
+        assert describe is describe_colors
+        assert by_what.startswith('colors')

@@ -1,0 +1,67 @@
+r"""Choose the unlabeled images whose labels would bring the most.
+
+Writes a COCO file with these images and their pseudo labels to correct, a list
+and a page with the reasons. docs/review.md explains the choice.
+
+Example:
+    python tools/next_images.py work_dirs/digits --count 20
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
+
+from projects.data_distillation.command_line import (
+    add_custom_imports,
+    make_parser,
+)
+from projects.data_distillation.quiet import quiet_screen
+from projects.data_distillation.report.next_images import propose_images
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('work_dir', type=Path, help='the work folder of an experiment')
+    add(
+        '--count',
+        type=int,
+        default=20,
+        metavar='N',
+        help='the number of images (default: 20)',
+    )
+    add(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='the folder to write to (default: WORK_DIR/review)',
+    )
+    add_custom_imports(parser)
+    return parser.parse_args()
+
+
+@quiet_screen()
+def main() -> None:
+    """Choose, write, and say what was written."""
+    args = parse_args()
+    import_modules_from_strings(args.custom_imports)
+    init_default_scope('mmdet')
+    try:
+        proposal = propose_images(args.work_dir, args.count)
+        files = proposal.write(args.out or args.work_dir / 'review')
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        sys.exit(f'error: {error}')
+    for note in proposal.notes:
+        print(note)
+    for file in files:
+        print(file)
+
+
+if __name__ == '__main__':
+    main()
