@@ -25,6 +25,7 @@ from projects.data_distillation.command_line import (
 )
 from projects.data_distillation.experiment.comparison import format_comparison
 from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.fingerprint import read_settings
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.plan import make_plan
 from projects.data_distillation.experiment.run import (
@@ -41,6 +42,8 @@ from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.preview import write_preview
+
+DEFAULT_SEED = 0
 
 
 def parse_args() -> argparse.Namespace:
@@ -133,7 +136,10 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     add('--partition', help='the partition of Slurm, for --launcher slurm')
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument(
-        '--seed', type=int, help='the random seed of all trainings'
+        '--seed',
+        type=int,
+        help='the random seed of all trainings (default: that of the configs, '
+        f'or {DEFAULT_SEED})',
     )
     seeds.add_argument(
         '--seeds',
@@ -169,8 +175,26 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
     experiment = Experiment(args.experiment, models, tuple(args.cfg_options))
     launcher = Launcher(args.launcher, args.gpus, args.partition)
     work_dir = args.work_dir or default_work_dir(args.experiment)
-    stages = Stages(experiment, launcher, args.seed, args.tune)
+    seed = args.seed
+    if seed is None:
+        seed = choose_seed(experiment, work_dir / 'teacher')
+    stages = Stages(experiment, launcher, seed, args.tune)
     return Distillation(stages, work_dir, args.rounds)
+
+
+def choose_seed(experiment: Experiment, teacher: Path) -> int | None:
+    """Choose the seed if none is given; None leaves it to the configs.
+
+    Args:
+        experiment: The experiment.
+        teacher: The work folder of the teacher. Earlier versions trained it
+            with a random seed unless one was given, and it is kept.
+    """
+    before = read_settings(teacher) or {}
+    is_random = 'seed' in before and before['seed'] is None
+    if is_random or experiment.seed is not None:
+        return None
+    return DEFAULT_SEED
 
 
 def show_preview(distillation: Distillation, num_images: int) -> None:
@@ -187,6 +211,7 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
     seeds = make_seed_runs(distillation, args.seeds or ())
     runs = [*seeds.values()] or [distillation]
     if args.dry_run:
+        log_to(None)
         print(make_plan(runs))
         return
     with ExitStack() as during:

@@ -44,6 +44,7 @@ from .training.ignore_regions import IgnoreRegionsHook
 from .training.ratio_sampler import SourceRatioSampler
 from .training.resume import ResumeHook
 from .training.strong_augmentation import StrongAugmentation
+from .training.time_limit import TimeLimitHook
 from .training.val_loop import ValOnTestLoop
 from .tuning.tune_hook import TuneHook
 from .views import colors, windows  # noqa: F401 - registers them
@@ -78,6 +79,7 @@ __all__ = [
     'SourceRatioSampler',
     'StrongAugmentation',
     'SwitchPipelineHook',
+    'TimeLimitHook',
     'TuneHook',
     'UnlabeledDataset',
     'ValOnTestLoop',

@@ -6,8 +6,14 @@ import shutil
 import pytest
 import torch
 
+from projects.data_distillation.experiment import stages
 from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.fingerprint import (
+    SETTINGS,
+    write_settings,
+)
 from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.names import PSEUDO_LABELS
 from projects.data_distillation.experiment.plan import (
     Rates,
     Step,
@@ -18,7 +24,7 @@ from projects.data_distillation.experiment.plan import (
     plan_training,
 )
 from projects.data_distillation.experiment.run import Distillation
-from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.training.finished import FINISHED
 
@@ -29,8 +35,8 @@ MODELS = ('teacher', 'student', 'oracle')
 def distillation(tiny_experiment, tmp_path, monkeypatch) -> Distillation:
     monkeypatch.chdir(tiny_experiment.parent)
     experiment = Experiment(tiny_experiment, MODELS)
-    stages = Stages(experiment, Launcher())
-    return Distillation(stages, tmp_path / 'work', num_rounds=2)
+    of_models = stages.Stages(experiment, Launcher())
+    return Distillation(of_models, tmp_path / 'work', num_rounds=2)
 
 
 @pytest.mark.slow
@@ -93,23 +99,67 @@ def test_training_that_has_begun_goes_on(distillation, tmp_path, done, step):
     assert plan_training(distillation.stages, 'teacher', folder) == step
 
 
+def test_plan_refuses_what_the_run_would(distillation, tmp_path):
+    folder = tmp_path / 'work' / 'teacher'
+    write_json(folder / SETTINGS, dict(seed=1))
+
+    with pytest.raises(StageError, match='seed 1, got seed None: .*--seed 1'):
+        list(list_steps(distillation))
+
+
+@pytest.mark.slow
+def test_views_that_are_not_chosen_yet_make_annotation_open(
+    distillation, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stages, 'MIN_TUNING_IMAGES', 1)
+    experiment = shutil.copytree(
+        distillation.stages.experiment.folder, tmp_path / 'tuned'
+    )
+    (experiment / 'tune.py').write_text(
+        "_base_ = './validate.py'\n"
+        'model = dict(keep_views=True)\n'
+        "custom_hooks = [dict(type='TuneHook', "
+        'ann_file=_base_.known_images.held_out[0].ann_file, '
+        'labeled=_base_.custom_hooks[0].labeled)]\n'
+    )
+    work = tmp_path / 'work'
+    (work / 'teacher').mkdir(parents=True)
+    torch.save(dict(meta=dict(iter=2)), work / 'teacher/iter_2.pth')
+    (work / 'teacher' / FINISHED).write_text('iter_2.pth')
+    of_annotation = stages.Stages(Experiment(experiment), Launcher())
+    annotation = of_annotation.detection(
+        'annotate', work / 'annotate', work / 'teacher/iter_2.pth'
+    )
+    (work / 'annotate').mkdir()
+    (work / 'annotate' / PSEUDO_LABELS).write_text('{}')
+    write_settings(work / 'annotate', annotation.collect_settings())
+    (work / 'annotate' / FINISHED).write_text('{}')
+    assert annotation.is_done()
+
+    steps = list_steps(Distillation(of_annotation, work))
+
+    assert {s.name: s.text for s in steps}['annotate'] == '4 images'
+
+
 def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):
     folder = shutil.copytree(tiny_experiment, tmp_path / 'epochs')
     with (folder / 'teacher.py').open('a') as config:
         config.write('train_cfg = dict(_delete_=True, max_epochs=3)\n')
-    stages = Stages(Experiment(folder), Launcher())
+    by_epochs = stages.Stages(Experiment(folder), Launcher())
 
     with pytest.raises(ValueError, match=r'teacher.py must count iterations'):
-        list(list_steps(Distillation(stages, tmp_path / 'work')))
+        list(list_steps(Distillation(by_epochs, tmp_path / 'work')))
 
 
 def test_failed_measurement_is_shown():
     command = ['bash', '-c', 'echo first; echo last >&2; exit 3']
 
-    with pytest.raises(StageError, match='exit code 3: bash -c') as error:
+    with pytest.raises(StageError, match='exit code 3') as error:
         capture_output(command)
 
-    assert str(error.value).endswith('first\nlast\n')
+    _, *output, told = str(error.value).splitlines()
+    assert output == ['first', 'last']
+    assert told.startswith("The command was: bash -c 'echo first")
 
 
 def test_measurement_without_a_speed_is_shown():

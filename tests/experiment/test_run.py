@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders import ONE_CORE, ROOT, run
+from builders import ONE_CORE, ROOT, load_tool, run
 from mmengine.config import Config
 
+from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.files.lock import locked
 from projects.data_distillation.selection.coco_writer import read_origin
@@ -348,10 +349,31 @@ def test_results_of_another_seed_are_refused(
     refused = distill_here(tiny_experiment, work, '--seed', 2)
 
     assert refused.returncode == 1
-    assert f'{work}/teacher holds results of seed 1, got seed 2' in (
-        refused.stderr
-    )
+    why = f'{work}/teacher holds results of seed 1, got seed 2'
+    assert why in refused.stderr
+    assert 'go on with them with --seed 1' in refused.stderr
     assert '$ ' not in refused.stdout
+    for options in ((), ('--dry-run',)):
+        refused = distill_here(tiny_experiment, work, *options)
+        assert why.replace('got seed 2', 'got seed 0') in refused.stderr
+
+
+def test_seed_is_that_of_the_configs_or_zero(
+    tiny_experiment, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    choose_seed = load_tool('distill').choose_seed
+    experiment = shutil.copytree(tiny_experiment, tmp_path / 'seeded')
+
+    assert choose_seed(Experiment(experiment), tmp_path) == 0
+    # Earlier versions took one by chance, unless it was given.
+    (tmp_path / 'settings.json').write_text('{"seed": null}')
+    assert choose_seed(Experiment(experiment), tmp_path) is None
+    (tmp_path / 'settings.json').write_text('{"seed": 3}')
+    assert choose_seed(Experiment(experiment), tmp_path) == 0
+    with (experiment / 'teacher.py').open('a') as config:
+        config.write('randomness = dict(seed=7)\n')
+    assert choose_seed(Experiment(experiment), tmp_path) is None
 
 
 @pytest.mark.slow

@@ -137,6 +137,11 @@ class Experiment:
             ) from None
 
     @property
+    def seed(self) -> int | None:
+        """The random seed that `teacher.py` sets; None if it sets none."""
+        return (self.load('teacher').get('randomness') or {}).get('seed')
+
+    @property
     def unlabeled_truth(self) -> str | None:
         """The COCO file of the true objects; None if they are not known."""
         return self.load('annotate').get('unlabeled_truth')

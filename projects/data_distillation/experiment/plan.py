@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,11 @@ from pathlib import Path
 from rich.table import Table
 
 from ..detections.store import DetectionStore
+from ..processes.cause import explain_failure
+from ..processes.child_process import ChildProcess
+from ..processes.log import say
 from ..processes.process import StageError, make_environment
+from ..processes.temporary import temporary_folder
 from ..text import format_duration, format_table
 from ..training.finished import find_ending
 from ..training.resume import find_last_checkpoint, find_sound_checkpoint
@@ -26,6 +29,8 @@ from .stages import Stages
 MAX_OUTPUT = 3000
 # The number of iterations that are measured, after some that warm up layers.
 NUM_MEASURED, NUM_WARM_UP = 4, 2
+# No iteration is begun after this time.
+MAX_SECONDS = 15
 RATE = re.compile(r'measured on \d+ images: ([\d.]+) images/s')
 
 
@@ -100,8 +105,11 @@ def list_steps(distillation: Distillation) -> Iterator[Step]:
         annotating = stages
         if stages.can_tune():
             tuning = folder.with_name('tune')
-            yield plan_tuning(stages, f'{name}tune', tuning, teacher)
+            tuning_step = plan_tuning(stages, f'{name}tune', tuning, teacher)
+            yield tuning_step
             annotating = stages.use_choice(tuning)
+            if tuning_step.text != 'done':
+                teacher = None  # It may choose other views.
         annotation = plan_annotation(
             annotating,
             f'{name}annotate',
@@ -162,10 +170,14 @@ def plan_training(
         folder: The work folder of the stage.
         labels: The file of pseudo labels; None for other models than the
             student.
+
+    Raises:
+        StageError: If the folder holds results of another seed.
     """
     total = count_iterations(stages, stage)
     text = f'{total:,} iterations'
     training = stages.training(stage, folder, labels)
+    training.check_seed()
     if reasons := training.find_changes():
         return Step(stage, f'{text}, again: {reasons[0]}', total)
     if find_ending(folder).checkpoint:
@@ -251,14 +263,17 @@ class Rates:
 
         Raises:
             StageError: If a measurement fails.
+            SystemExit: If a signal stops this process.
         """
         iteration = image = 0.0
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             if any(step.iterations or step.images for step in found):
-                iteration = measure_iteration(stages, Path(folder))
+                say('measuring some iterations of teacher.py ...')
+                iteration = measure_iteration(stages, folder)
             if any(step.images for step in found):
-                teacher = require_checkpoint(Path(folder))
-                image = measure_image(stages, Path(folder), teacher)
+                say('measuring some images of annotate.py ...')
+                teacher = require_checkpoint(folder)
+                image = measure_image(stages, folder, teacher)
         return cls(iteration, image)
 
     def estimate(self, step: Step) -> float:
@@ -295,7 +310,11 @@ def measure_iteration(stages: Stages, folder: Path) -> float:
         # No validation: its images may be many.
         f'train_cfg.val_begin={num + 1}',
         'default_hooks.logger.interval=1',
-        f'default_hooks.checkpoint.interval={num}',
+        # It takes longer than an iteration; `TimeLimitHook` saves the weights.
+        f'default_hooks.checkpoint.interval={num + 1}',
+        'default_hooks.checkpoint.save_last=False',
+        'default_hooks.time_limit.type=mmdet.TimeLimitHook',
+        f'default_hooks.time_limit.max_seconds={MAX_SECONDS}',
         *stages.experiment.options_for('teacher'),
     )
     config = stages.experiment.config('teacher')
@@ -305,7 +324,7 @@ def measure_iteration(stages: Stages, folder: Path) -> float:
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
     times = [line['time'] for line in lines if 'loss' in line]
-    return statistics.median(times[NUM_WARM_UP:])
+    return statistics.median(times[NUM_WARM_UP:] or times[1:] or times)
 
 
 def measure_image(stages: Stages, folder: Path, teacher: Path) -> float:
@@ -358,18 +377,16 @@ def capture_output(command: Sequence[str]) -> str:
     """Run a command and return its output.
 
     Raises:
-        StageError: If the command fails, with the end of its output.
+        StageError: If the command fails, with the reason.
+        SystemExit: If a signal stops this process.
     """
-    done = subprocess.run(
-        command,
-        env=make_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
+    with tempfile.TemporaryFile() as file:
+        code = ChildProcess(command, make_environment(), file).run()
+        file.seek(0)
+        output = file.read().decode(errors='replace')
+    if code:
         raise StageError(
-            f'measuring failed, exit code {done.returncode}: '
-            f'{shlex.join(command)}\n{done.stdout[-MAX_OUTPUT:]}'
+            f'measuring failed: {explain_failure(code, output)}\n'
+            f'The command was: {shlex.join(command)}'
         )
-    return done.stdout
+    return output

@@ -67,7 +67,7 @@ class Training:
             StageError: If training fails, or if the folder holds results of
                 another seed.
         """
-        self._check_seed()
+        self.check_seed()
         if reasons := self.find_changes():
             replace_results(self.stage, self.folder, reasons)
         ending = find_ending(self.folder)
@@ -121,14 +121,22 @@ class Training:
             settings['files'][self.labels.name] = hash_labels(self.labels)
         return settings
 
-    def _check_seed(self) -> None:
-        """Refuse results of another seed, which are not outdated."""
+    def check_seed(self) -> None:
+        """Refuse results of another seed, which are not outdated.
+
+        Raises:
+            StageError: If the folder holds such results.
+        """
         before = (read_settings(self.folder) or {}).get('seed', self.seed)
-        if before != self.seed:
-            raise StageError(
-                f'{self.folder} holds results of seed {before}, got seed '
-                f'{self.seed}: use another --work-dir, or --seeds'
-            )
+        if before == self.seed:
+            return
+        name, how = f'seed {before}', f'with --seed {before}'
+        if before is None:
+            name, how = 'a seed of the configs or by chance', 'without --seed'
+        raise StageError(
+            f'{self.folder} holds results of {name}, got seed {self.seed}: go '
+            f'on with them {how}, or use another --work-dir, or --seeds'
+        )
 
     def _reopen(self, fault: str) -> None:
         """Let a training go on that has lost its last checkpoint."""

@@ -7,19 +7,21 @@ from pathlib import Path
 LOG = logging.getLogger('distill')
 
 
-def log_to(file: Path) -> None:
+def log_to(file: Path | None) -> None:
     """Print what is logged, and append it to a file with the time.
 
     Args:
-        file: The file. Its folder is made if it does not exist.
+        file: The file, whose folder is made if it does not exist; None to
+            print only.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    screen = logging.StreamHandler(sys.stdout)
-    kept = logging.FileHandler(file, encoding='utf-8')
-    kept.setFormatter(
-        logging.Formatter('%(asctime)s %(message)s', '%Y-%m-%d %H:%M:%S')
-    )
-    LOG.handlers = [screen, kept]
+    LOG.handlers = [logging.StreamHandler(sys.stdout)]
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kept = logging.FileHandler(file, encoding='utf-8')
+        kept.setFormatter(
+            logging.Formatter('%(asctime)s %(message)s', '%Y-%m-%d %H:%M:%S')
+        )
+        LOG.addHandler(kept)
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
 

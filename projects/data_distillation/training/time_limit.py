@@ -1,0 +1,61 @@
+"""TimeLimitHook: ends a training that is only to be measured."""
+
+import time
+
+from mmdet.registry import HOOKS
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class TimeLimitHook(Hook):
+    """Ends a training after some time, and saves its weights.
+
+    Several processes would not end at the same iteration, and wait for each
+    other. They train to their last iteration.
+
+    Args:
+        max_seconds: The time after which it ends, from the end of the first
+            iteration on.
+        min_iterations: The number of iterations that it has at least.
+    """
+
+    # What averages weights or times the iteration comes before.
+    priority = 'VERY_LOW'
+
+    def __init__(self, max_seconds: float, min_iterations: int = 2) -> None:
+        self.max_seconds, self.min_iterations = max_seconds, min_iterations
+        self._begin = 0.0
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """End the training if it is time.
+
+        Args:
+            runner: The runner of the training.
+            batch_idx: The number of the batch; it is not used.
+            data_batch: The batch; it is not used.
+            outputs: The losses; they are not used.
+        """
+        self._begin = self._begin or time.monotonic()
+        is_over = time.monotonic() - self._begin >= self.max_seconds
+        is_alone = get_world_size() == 1
+        if is_over and is_alone and runner.iter + 1 >= self.min_iterations:
+            runner.train_loop.stop_training = True
+
+    def after_train(self, runner: Runner) -> None:
+        """Save the weights, which a training of full length would too.
+
+        Args:
+            runner: The runner of the training.
+        """
+        name = f'iter_{runner.iter}.pth'
+        runner.save_checkpoint(
+            runner.work_dir, name, save_optimizer=False, by_epoch=False
+        )

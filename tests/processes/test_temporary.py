@@ -1,0 +1,39 @@
+"""A temporary folder is gone, whatever ends the process."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from projects.data_distillation.processes.temporary import temporary_folder
+
+
+def stop_inside(number: int, made: list[Path]) -> None:
+    """Send a signal to this process while it has a temporary folder."""
+    with temporary_folder() as folder:
+        made.append(folder)
+        (folder / 'a').write_text('b')
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_signal_removes_the_folder(number):
+    before = signal.getsignal(number)
+
+    made: list[Path] = []
+
+    with pytest.raises(SystemExit) as end:
+        stop_inside(number, made)
+
+    assert end.value.code == 128 + number
+    assert not made[0].exists()
+    assert signal.getsignal(number) is before
+
+
+def test_folder_is_there_until_the_end():
+    with temporary_folder() as folder:
+        assert Path(folder).is_dir()
+    assert not folder.exists()

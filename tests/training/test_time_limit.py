@@ -1,0 +1,31 @@
+"""A training that is only to be measured ends in time."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from projects.data_distillation.training.time_limit import TimeLimitHook
+
+
+@pytest.fixture
+def runner() -> SimpleNamespace:
+    """What the hook reads of a runner."""
+    loop = SimpleNamespace(stop_training=False)
+    return SimpleNamespace(iter=0, train_loop=loop)
+
+
+def train(hook: TimeLimitHook, runner: SimpleNamespace, number: int) -> int:
+    """Return how many iterations are trained, of at most `number`."""
+    while runner.iter < number and not runner.train_loop.stop_training:
+        hook.after_train_iter(runner, runner.iter)
+        runner.iter += 1
+    return runner.iter
+
+
+@pytest.mark.parametrize('least', [1, 2, 5])
+def test_training_ends_when_it_is_time(runner, least):
+    assert train(TimeLimitHook(0, least), runner, 9) == least
+
+
+def test_training_goes_on_until_then(runner):
+    assert train(TimeLimitHook(1000), runner, 9) == 9
