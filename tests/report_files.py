@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from builders import stored_row
+from pycocotools import mask as coco_mask
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.report.labels import LabelSource
@@ -26,6 +27,7 @@ def write_selection(
     classes: tuple[str, ...] = HOSTILE,
     per_image: int = 6,
     content: bytes | None = None,
+    masks: bool = False,
     **selection,
 ) -> LabelSource:
     """Write images, their detections, pseudo labels and the truth.
@@ -33,6 +35,7 @@ def write_selection(
     The images have names that a page may stumble over, the first has no
     detection. Scores have two digits at most, so that there are ties.
     `content` is that of each image file; None for 100 x 100 random pixels.
+    With `masks`, all objects are ellipses in their boxes.
     """
     random = np.random.default_rng(0)
     images = folder / 'images'
@@ -41,6 +44,9 @@ def write_selection(
         random_row(random, number, len(classes), per_image)
         for number in range(num_images)
     ]
+    if masks:
+        for row in rows:
+            give_masks(row)
     content = content or encoded(random, 100, 100)
     for row in rows:
         # OpenCV may not write such names.
@@ -59,7 +65,7 @@ def write_selection(
         str(folder / 'labeled.json'),
         str(folder / 'truth.json'),
     )
-    write_coco_files(source, rows, classes)
+    write_coco_files(source, rows, classes, masks)
     select_labels(
         source.detections, source.labeled, selection, source.pseudo_labels
     )
@@ -86,8 +92,29 @@ def random_row(random, number: int, num_classes: int, per_image: int) -> dict:
     return stored_row(name, *boxes, num_views=views)
 
 
+def ellipse(x1: int, y1: int, x2: int, y2: int) -> dict:
+    """The RLE of an ellipse in a box, in 100 x 100 pixels."""
+    pixels = np.zeros((100, 100), np.uint8)
+    box = ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2), (x2 - x1, y2 - y1), 0
+    cv2.ellipse(pixels, box, 1, -1)
+    return coco_mask.encode(np.asfortranarray(pixels))
+
+
+def give_masks(row: dict) -> None:
+    """Give each detection of a row an ellipse as its mask."""
+    masks = [ellipse(*map(int, box)) for box in row['bboxes_xyxy']]
+    row.update(
+        masks=[mask['counts'] for mask in masks],
+        mask_areas=[int(coco_mask.area(mask)) for mask in masks],
+        mask_agreement=[1.0] * len(masks),
+    )
+
+
 def write_coco_files(
-    source: LabelSource, rows: list[dict], classes: tuple[str, ...]
+    source: LabelSource,
+    rows: list[dict],
+    classes: tuple[str, ...],
+    masks: bool,
 ) -> None:
     """The labeled file, and as truth every other detection."""
     categories = [
@@ -95,7 +122,8 @@ def write_coco_files(
     ]
     truth = dict(images=[], annotations=[], categories=categories)
     for image_id, row in enumerate(rows):
-        truth['images'].append(dict(id=image_id, file_name=row['file_name']))
+        image = dict(id=image_id, file_name=row['file_name'])
+        truth['images'].append(dict(image, width=100, height=100))
         boxes = list(zip(row['bboxes_xyxy'], row['labels']))[::2]
         for (x1, y1, x2, y2), label in boxes:
             truth['annotations'].append(
@@ -108,6 +136,11 @@ def write_coco_files(
                     iscrowd=0,
                 )
             )
+            if masks:
+                rle = ellipse(x1, y1, x2, y2)
+                truth['annotations'][-1]['segmentation'] = dict(
+                    size=rle['size'], counts=rle['counts'].decode()
+                )
     Path(source.truth).write_text(json.dumps(truth))
     labeled = dict(
         truth,

@@ -33,7 +33,7 @@ def source(tmp_path_factory):
     """Labels with hostile names, of which a filter stops some."""
     filters = [dict(type='MinViews', num_views=2)]
     folder = tmp_path_factory.mktemp('selection')
-    return write_selection(folder, filters=filters)
+    return write_selection(folder, filters=filters, masks=True)
 
 
 @pytest.fixture(scope='module')
@@ -168,6 +168,33 @@ def test_page_begins_with_the_labels_of_the_file(page, source):
     assert sum(float(text.split()[0]) for text in rates) == pytest.approx(
         len(content['annotations']) / len(content['images']), abs=0.02
     )
+
+
+def test_masks_come_and_go_with_their_boxes(page):
+    def count() -> tuple:
+        return tuple(
+            len(page.find_elements(By.CSS_SELECTOR, f'#large {kind}'))
+            for kind in (
+                'path.mask',
+                '.box:not(.true)',
+                'path.true',
+                '.box.true',
+            )
+        )
+
+    for _ in range(3):
+        find(page, '#next').click()
+    masks, boxes, *truth = count()
+    assert masks == boxes > 0 and truth == [0, 0]
+
+    find(page, '#truth').click()
+    settle(page)
+    masks, boxes, masks_of_truth, truth = count()
+    assert masks == boxes > 0 and masks_of_truth == truth > 0
+
+    move(page, 'score-all', NONE)
+    assert count() == (0, 0, truth, truth)
+    assert page.get_log('browser') == []
 
 
 def test_slider_of_a_class_moves_its_boxes_alone(page, source):

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from pycocotools import mask as coco_mask
 from report_files import HOSTILE, write_selection
 
 from projects.data_distillation.report import gallery as report_gallery
@@ -20,6 +21,7 @@ from projects.data_distillation.report.gallery import (
     sample_images,
 )
 from projects.data_distillation.report.labels import read_labels
+from projects.data_distillation.report.outlines import make_path
 
 
 def made(tmp_path, **selection) -> tuple:
@@ -194,3 +196,66 @@ def test_thumbnail_is_as_large_as_it_may_be_and_never_enlarged():
     assert size_of(plain[:30, :40]).shape == (30, 40, 3)
     # The colors are not swapped.
     assert abs(size_of(plain)[0, 0].astype(int) - (10, 120, 250)).max() < 9
+
+
+def drawn_pixels(path: str) -> np.ndarray:
+    """The pixels in a path, of an image of 100 x 100."""
+    pixels = np.zeros((400, 400), np.uint8)
+    for line in path.removeprefix('M').removesuffix('Z').split('ZM'):
+        points = np.array(line.split(), float).reshape(-1, 2)
+        cv2.fillPoly(pixels, [np.rint(4 * points - 0.5).astype(int)], 1)
+    return pixels[2::4, 2::4].astype(bool)
+
+
+def test_masks_are_outlined(tmp_path):
+    labels, gallery = made(tmp_path, masks=True)
+    rows = {row['file_name']: row for row in labels.table.to_pylist()}
+    truth = json.loads((tmp_path / 'truth.json').read_text())
+    num_shown = 0
+
+    for image in gallery['images']:
+        row = rows[image['name']]
+        stored = [
+            coco_mask.decode(dict(size=[100, 100], counts=counts))
+            for counts in row['masks']
+        ]
+        for *bbox, _, _, _, path in image['boxes']:
+            x, y, w, h = bbox
+            (mask,) = (
+                mask
+                for box, mask in zip(row['bboxes_xyxy'], stored, strict=True)
+                if box == [x, y, x + w, y + h]
+            )
+            difference = drawn_pixels(path) != mask.astype(bool)
+            # Points half a pixel from the line are left out.
+            assert difference.sum() <= 0.15 * mask.sum()
+            num_shown += 1
+        paths = {tuple(one[:4]): one[6] for one in image['truth']}
+        for *bbox, _, _, _, path in image['boxes']:
+            assert paths.get(tuple(bbox), path) == path
+    assert num_shown > 20
+    assert sum(len(i['truth']) for i in gallery['images']) == len(
+        truth['annotations']
+    )
+
+
+def test_images_without_masks_have_no_outlines(tmp_path):
+    _, gallery = made(tmp_path)
+
+    assert {len(b) for i in gallery['images'] for b in i['boxes']} == {7}
+    assert {len(one) for i in gallery['images'] for one in i['truth']} == {6}
+
+
+def test_empty_mask_has_no_outline_and_parts_have_lines_of_their_own():
+    pixels = np.zeros((60, 1100), np.uint8, order='F')
+    empty = coco_mask.encode(pixels)
+    pixels[5:15, 10:30] = pixels[30:40, 900:1000] = 1
+
+    path = make_path(coco_mask.encode(pixels))
+
+    assert make_path(empty) == make_path(dict(size=[9, 9], counts=b'')) == ''
+    assert path.count('M') == path.count('Z') == 2
+    numbers = path.replace('M', ' ').replace('Z', ' ').split()
+    points = np.array(numbers, float).reshape(-1, 2)
+    assert points.min(0) == pytest.approx([10, 5], abs=1.1)
+    assert points.max(0) == pytest.approx([1000, 40], abs=1.1)

@@ -49,6 +49,11 @@ def work_dir(cfg, tmp_path):
     return tmp_path / 'w'
 
 
+MASKS = dict(
+    segm_mAP=0.25, segm_mAP_50=0.7, segm_mAP_75=0.6, red_segm_precision=0.111
+)
+
+
 @pytest.fixture(scope='module')
 def report(tmp_path_factory) -> str:
     """The report of an experiment that has a teacher and a student."""
@@ -64,6 +69,8 @@ def report(tmp_path_factory) -> str:
             work_dir / model,
             bbox_mAP=n / 10, bbox_mAP_50=0.9, bbox_mAP_75=0.8,
             red_precision=0.123, green_precision=n / 8,
+            # The student has found no mask.
+            **(MASKS if model == 'teacher' else {}),
         )  # fmt: skip
         write_scalars(
             work_dir / model / '20260101_000000', dict(loss=2, step=9)
@@ -78,15 +85,16 @@ def test_report_lies_in_the_work_folder(cfg, work_dir):
 def test_report_compares_the_models(report):
     text = text_of(report)
 
-    assert 'teacher labeled: lower bound 30.0 90.0 80.0' in text
-    assert 'student labeled + pseudo-labeled 40.0 90.0 80.0' in text
+    assert 'teacher labeled: lower bound 30.0 90.0 80.0 25.0 70.0 60.0' in text
+    assert 'student labeled + pseudo-labeled 40.0 90.0 80.0 - - -' in text
+    assert 'mAP mAP_50 mAP_75 mask mAP mask mAP_50 mask mAP_75' in text
 
 
 def test_report_has_a_row_per_class(report):
     text = text_of(report)
 
-    assert 'green 1.00 1.00 2 5 0.900 1.000 1.000 37.5 50.0' in text
-    assert 'red 1.00 1.00 2 5 0.900 1.000 1.000 12.3 12.3' in text
+    assert 'green 1.00 1.00 2 5 0.900 1.000 1.000 37.5 50.0 -' in text
+    assert 'red 1.00 1.00 2 5 0.900 1.000 1.000 12.3 12.3 11.1' in text
 
 
 def test_report_says_how_the_images_were_annotated(report):

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..coco.evaluation import METRICS
+from ..coco.evaluation import MASK_METRICS, METRICS
 from ..quality.expectation import Estimate
 from ..text import format_table
 from .gains import format_gain
 from .names import TRAINED
 
 # Of a model whose masks were evaluated too. The table has room for one.
-MASK_METRIC = 'segm_mAP'
+MASK_METRIC = MASK_METRICS[0]
 
 
 def read_newest_metrics(folder: Path) -> dict | None:
@@ -182,7 +182,9 @@ def format_comparison(summary: Mapping) -> str:
     if has_masks(summary):
         metrics.append(MASK_METRIC)
     for metric in metrics:
-        table.add_column(name_metric(metric), justify='right')
+        # Narrow: one on two lines.
+        heading = name_metric(metric).replace(' ', '\n')
+        table.add_column(heading, justify='right')
     for model in (model for model in TRAINED if model in summary):
         values = [format_cell(summary, model, metric) for metric in metrics]
         table.add_row(model, TRAINED[model], *values)
@@ -211,8 +213,8 @@ def format_gap(summary: Mapping, key: str, what: str = '') -> list[str]:
 
 
 def name_metric(metric: str) -> str:
-    """Return the heading of a metric, such as `mAP`; narrow, on two lines."""
-    return metric.removeprefix('bbox_').replace('segm_', 'mask\n')
+    """Return the heading of a metric, such as `mAP` or `mask mAP`."""
+    return metric.removeprefix('bbox_').replace('segm_', 'mask ')
 
 
 def format_cell(summary: Mapping, model: str, metric: str) -> str:

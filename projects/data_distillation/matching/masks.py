@@ -1,6 +1,6 @@
 """Masks of objects and detections, and how much they overlap."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 Rle = dict
 
 
-def read_mask(segmentation: list | dict, size_hw: Sequence[int]) -> Rle:
+def read_mask(segmentation: list | dict, size_hw: Iterable[int]) -> Rle:
     """Return a mask as compressed RLE.
 
     Args:

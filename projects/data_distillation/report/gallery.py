@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
+from ..matching.masks import read_mask
 from ..selection.export import shorten_scores
 from ..selection.options import list_options
 from .labels import LabelSource, StoredLabels
+from .outlines import make_path
 
 # The number of images in each group; the five groups have 200.
 GROUP_SIZE = 40
@@ -155,7 +157,7 @@ def list_boxes(row: Mapping) -> list[list]:
 
     Returns:
         x, y, width, height, label, score and number of views of each
-        detection.
+        detection, and the path around its mask if detections have masks.
     """
     scores = shorten_scores(np.array(row['scores'], np.float32))
     boxes = [
@@ -164,6 +166,10 @@ def list_boxes(row: Mapping) -> list[list]:
             iter_boxes(row), scores, row['num_views'], strict=True
         )
     ]
+    if 'masks' in row:
+        size = [row['height'], row['width']]
+        for box, counts in zip(boxes, row['masks'], strict=True):
+            box.append(make_path(dict(size=size, counts=counts)))
     return sorted(boxes, key=lambda box: -box[2] * box[3])
 
 
@@ -177,27 +183,37 @@ def collect_true_boxes(
         names: The file names of the images.
 
     Returns:
-        File name -> x, y, width, height and label of each object, and whether
-        it is a crowd; None if `truth` is None.
+        File name -> x, y, width, height and label of each object, whether it
+        is a crowd, and the path around its mask if it has one; None if `truth`
+        is None.
     """
     if truth is None:
         return None
     wanted = set(names)
-    name_of = {
-        image['id']: image['file_name']
+    images = {
+        image['id']: image
         for image in truth['images']
         if image['file_name'] in wanted
     }
     label_of = {c['id']: n for n, c in enumerate(truth['categories'])}
     objects: dict[str, list] = defaultdict(list)
     for one in truth['annotations']:
-        if one['image_id'] in name_of:
+        if one['image_id'] in images:
+            image = images[one['image_id']]
             label = label_of[one['category_id']]
             crowd = bool(one.get('iscrowd', 0))
-            objects[name_of[one['image_id']]].append(
-                [*one['bbox'], label, crowd]
+            objects[image['file_name']].append(
+                [*one['bbox'], label, crowd, *draw_true_mask(one, image)]
             )
     return objects
+
+
+def draw_true_mask(annotation: Mapping, image: Mapping) -> list[str]:
+    """Return the path around the mask of a true object, if it has one."""
+    mask = annotation.get('segmentation')
+    if not mask or not {'height', 'width'} <= image.keys():
+        return []
+    return [make_path(read_mask(mask, (image['height'], image['width'])))]
 
 
 def make_picture(path: Path) -> dict:

@@ -17,8 +17,8 @@ import matplotlib
 from markupsafe import Markup
 from mmengine.config import Config
 
-from ..coco.evaluation import METRICS
 from ..coco.reading import read_coco
+from ..experiment.comparison import name_metric
 from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
@@ -32,6 +32,7 @@ from .tables import (
     Row,
     collect_notes,
     describe_labels,
+    find_metrics,
     find_unevaluated,
     make_class_table,
     make_comparison,
@@ -198,7 +199,7 @@ def describe_stages(stages: Sequence[Stage]) -> dict:
         times=[
             (s.name, format_duration(s.seconds)) for s in stages if s.seconds
         ],
-        metrics=[metric.removeprefix('bbox_') for metric in METRICS],
+        metrics=list(map(name_metric, find_metrics(stages))),
         comparison=make_comparison(stages, TRAINED),
     )
 

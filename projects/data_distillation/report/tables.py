@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..coco.evaluation import METRICS
+from ..coco.evaluation import MASK_METRICS, METRICS
 from ..quality.label_quality import Quality, format_share
 from ..text import format_call
 from .labels import START_SCORE, LabelSource, StoredLabels
@@ -141,15 +141,22 @@ def make_comparison(
         stages: The stages of the experiment.
         trained_on: Model name -> the data on which it was trained.
     """
+    metrics = find_metrics(stages)
     return [
         (
             stage.name,
             trained_on[stage.name.rpartition('/')[2]],
-            *(format_percent(stage.metrics[metric]) for metric in METRICS),
+            *(format_percent(stage.metrics.get(name)) for name in metrics),
         )
         for stage in stages
         if stage.metrics
     ]
+
+
+def find_metrics(stages: Sequence[Stage]) -> list[str]:
+    """Return the metrics to show: those of masks too if a model has them."""
+    has_masks = any(MASK_METRICS[0] in (one.metrics or {}) for one in stages)
+    return [*METRICS, *(MASK_METRICS if has_masks else ())]
 
 
 def make_class_table(
@@ -176,6 +183,13 @@ def make_class_table(
     header = ['labeled', 'pseudo', 'min_score']
     header += ['precision', 'recall'] if quality else []
     header += [f'AP {stage.name}' for stage in judged]
+    # As `CocoMetric` calls them.
+    segmenting = [
+        stage
+        for stage in judged
+        if any(stage.class_ap(f'{n}_segm') for n in labels.min_scores)
+    ]
+    header += [f'mask AP {stage.name}' for stage in segmenting]
     numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
     rates = numbers / [labels.labeled.num_images, len(labels.table)]
     highest = rates.max() or 1
@@ -189,6 +203,10 @@ def make_class_table(
                 format_share(min_score),
                 *format_quality(name, quality),
                 *(format_percent(stage.class_ap(name)) for stage in judged),
+                *(
+                    format_percent(stage.class_ap(f'{name}_segm'))
+                    for stage in segmenting
+                ),
             ],
         )
         for (name, min_score), (num_labeled, num_pseudo), of_class in zip(

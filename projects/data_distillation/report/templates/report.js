@@ -66,9 +66,34 @@ function truthElement(object, image) {
   return place(element, object, image);
 }
 
+const SVG = 'http://www.w3.org/2000/svg';
+
+// The outlines of masks lie below the boxes, which can be pointed at.
+function maskElement(path, label, kind) {
+  const element = document.createElementNS(SVG, 'path');
+  element.setAttribute('d', path);
+  element.setAttribute('class', kind);
+  element.style.setProperty('--color', color(label));
+  return element;
+}
+
+function masksElement(truth, boxes, image) {
+  const element = document.createElementNS(SVG, 'svg');
+  element.setAttribute('viewBox', `0 0 ${image.width} ${image.height}`);
+  element.setAttribute('preserveAspectRatio', 'none');
+  element.setAttribute('class', 'masks');
+  element.append(
+    ...truth.filter((object) => object[6])
+      .map((object) => maskElement(object[6], object[4], 'true')),
+    ...boxes.filter((box) => box[7]).map((box) => maskElement(box[7], box[4], 'mask')),
+  );
+  return element;
+}
+
 function drawBoxes(overlay, image, isLarge) {
   const truth = byId('truth').checked ? image.truth || [] : [];
   overlay.replaceChildren(
+    masksElement(truth, image.boxes.filter(isLabel), image),
     ...truth.map((object) => truthElement(object, image)),
     ...image.boxes.filter(isLabel).map((box) => boxElement(box, image, isLarge)),
   );
