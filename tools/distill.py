@@ -40,6 +40,7 @@ from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.processes.log import log_to, say
 from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.quiet import quiet_screen
+from projects.data_distillation.rehearsal.rehearse import rehearse
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.preview import write_preview
 
@@ -97,6 +98,12 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         action='store_false',
         help='annotate with the views and the merger of annotate.py, instead '
         'of choosing them by the validation images (tune.py)',
+    )
+    add(
+        '--no-rehearsal',
+        dest='rehearses',
+        action='store_false',
+        help='do not try each stage on one batch before the first one runs',
     )
 
 
@@ -224,6 +231,8 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
                 f'warning: the file system of {distillation.work_dir} knows '
                 'no locks: do not start this command twice at the same time'
             )
+        if args.rehearses:
+            rehearse(runs)
         if args.preview:
             show_preview(distillation, args.preview)
         else:

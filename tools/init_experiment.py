@@ -12,6 +12,7 @@ Example:
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.inference.safe_loading import refusing_code
+from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.quiet import quiet_screen
+from projects.data_distillation.rehearsal.rehearse import rehearse_new
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
@@ -45,6 +48,12 @@ def parse_args() -> argparse.Namespace:
     )
     add_trainings(settings)
     add_sizes(settings)
+    parser.add_argument(
+        '--no-rehearsal',
+        dest='rehearses',
+        action='store_false',
+        help='do not try each stage on one batch',
+    )
     add_trust(parser)
     return parser.parse_args()
 
@@ -200,11 +209,30 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
     add('--no-flip', action='store_true', help='make no mirrored views')
 
 
+def try_stages(out: Path) -> str:
+    """Try each stage on one batch, and return a line about it.
+
+    Args:
+        out: The folder of the experiment. It is removed if a stage fails.
+
+    Raises:
+        RehearsalError: See `rehearse_new`.
+        SystemExit: If a signal stops this process.
+    """
+    print(f'{out}: trying each stage on one batch ...', file=sys.stderr)
+    try:
+        return rehearse_new(out)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+
+
 @quiet_screen()
 def main() -> None:
     """Write the experiment, and print what was chosen."""
     args = vars(parse_args())
     out, detector = args.pop('out'), args.pop('detector')
+    rehearses = args.pop('rehearses')
     refusing = refusing_code(args.pop('trust_checkpoint'))
     sources = Sources(
         **{name: args.pop(name) for name in Sources.__dataclass_fields__}
@@ -215,8 +243,12 @@ def main() -> None:
             lines = init_experiment(
                 out, detector, sources, ExperimentOptions(**args)
             )
-    except (ValueError, OSError) as error:
+            tried = 'left out, as wanted'
+            if rehearses:
+                tried = try_stages(out)
+    except (ValueError, OSError, StageError) as error:
         sys.exit(f'error: {error}')
+    lines.insert(-2, f'rehearsal   {tried}')
     print(*lines, sep='\n')
 
 

@@ -28,11 +28,16 @@ CFG_OPTION = 'default_hooks.logger.interval=1'
 
 
 def distill(
-    experiment: Path, work_dir: str, *options: object, on: tuple = ONE_CORE
+    experiment: Path,
+    work_dir: str,
+    *options: object,
+    on: tuple = ONE_CORE,
+    rehearses: bool = False,
 ):
+    skipped = [] if rehearses else ['--no-rehearsal']
     return run(
         *on, 'python', ROOT / 'tools/distill.py', experiment.name,
-        '--work-dir', work_dir, *options,
+        '--work-dir', work_dir, *skipped, *options,
         '--cfg-options', CFG_OPTION,
         cwd=experiment.parent,
     )  # fmt: skip
@@ -45,7 +50,8 @@ def distill_here(call_tool) -> Callable:
     def call(experiment: Path, work_dir: str, *options: object):
         return call_tool(
             'distill', experiment.name, '--work-dir', work_dir, *options,
-            '--cfg-options', CFG_OPTION, cwd=experiment.parent,
+            '--no-rehearsal', '--cfg-options', CFG_OPTION,
+            cwd=experiment.parent,
         )  # fmt: skip
 
     return call
@@ -54,7 +60,9 @@ def distill_here(call_tool) -> Callable:
 @pytest.fixture(scope='module')
 def done(tiny_experiment):
     """All stages, run once."""
-    done = distill(tiny_experiment, 'work', '--oracle', *SEED, on=())
+    done = distill(
+        tiny_experiment, 'work', '--oracle', *SEED, on=(), rehearses=True
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done
 

@@ -983,7 +983,7 @@ def done(sources, tmp_path, call_tool):
     result = call_tool(
         'init_experiment', out, '--detector', RETINANET,
         *options, '--from-scratch', '--iterations', 3, '--no-flip',
-        '--scales', 1, 1.5, '--gpus', 2,
+        '--scales', 1, 1.5, '--gpus', 2, '--no-rehearsal',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return result.stdout, out

@@ -449,7 +449,8 @@ def test_handlers_are_given_back():
 def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
     process = start(
         'python', ROOT / 'tools/distill.py', '.', '--work-dir', tmp_path,
-        '--launcher', 'pytorch', '--gpus', 2, cwd=experiment,
+        '--launcher', 'pytorch', '--gpus', 2, '--no-rehearsal',
+        cwd=experiment,
     )  # fmt: skip
     trainings = f'--work-dir {tmp_path}/teacher'
     started = tmp_path / 'teacher/iter_2.pth'

@@ -121,27 +121,45 @@ class Stages:
         experiment = replace(self.experiment, tuned=folder)
         return replace(self, experiment=experiment)
 
-    def can_tune(self) -> bool:
-        """Return whether views and merger can be chosen; log why if not."""
+    def can_tune(self, says: bool = True) -> bool:
+        """Return whether views and merger can be chosen.
+
+        Args:
+            says: Whether to log why if they cannot.
+        """
         if not (self.tunes and self.experiment.config('tune').is_file()):
             return False
-        images = self._build_usable_images('tune')
+        images = self._build_usable_images('tune', says)
         if images is None:
             return False
-        if len(images) < MIN_TUNING_IMAGES:
+        if len(images) < MIN_TUNING_IMAGES and says:
             say(
                 f'tune: left out, since {len(images)} validation images are '
                 f'fewer than {MIN_TUNING_IMAGES}'
             )
         return len(images) >= MIN_TUNING_IMAGES
 
-    def _build_usable_images(self, stage: str) -> UnlabeledDataset | None:
-        """Return the validation images; log why if they cannot be used."""
+    def can_validate(self) -> bool:
+        """Return whether detections on validation images can be made."""
+        if not self.experiment.config('validate').is_file():
+            return False
+        return self._build_usable_images('validate', says=False) is not None
+
+    def _build_usable_images(
+        self, stage: str, says: bool = True
+    ) -> UnlabeledDataset | None:
+        """Return the validation images; None if they cannot be used.
+
+        Args:
+            stage: `validate` or `tune`.
+            says: Whether to log why if they cannot.
+        """
         try:
             images = self.experiment.build_images(stage)
             self.experiment.build_detection_hook(stage).check_data(images)
         except CocoError as error:
-            say(f'{stage}: left out, since {error}')
+            if says:
+                say(f'{stage}: left out, since {error}')
             return None
         return images
 

@@ -1,0 +1,115 @@
+"""Says what to do about what has failed in a rehearsal."""
+
+from .trial import Outcome
+
+# What an error says -> what to do. The first that fits counts; all is in
+# lower case.
+REMEDIES = {
+    ('out of memory', 'outofmemory', 'not enough memory'): (
+        'It needs more memory than there is. Lower the batch size '
+        '(--cfg-options train_dataloader.batch_size=1) or the size of the '
+        'images'
+    ),
+    ('urlerror', 'httperror', 'urlopen', 'connectionerror', 'timeouterror'): (
+        'Weights cannot be downloaded here. Put the file into '
+        '~/.cache/torch/hub/checkpoints, or train without it '
+        '(init_experiment --from-scratch)'
+    ),
+    ('no space left', 'disk quota', 'errno 28', 'errno 122'): (
+        'The folder for temporary files is full; TMPDIR names another'
+    ),
+    ('num_classes', 'class values must', 'out of bounds', 'out of range'): (
+        'Check num_classes of the heads against the categories of the '
+        'labeled file'
+    ),
+    ('mask', 'segmentation', 'segm is not in'): (
+        'It wants masks that its labels lack: with a detector of masks, '
+        'annotate.py needs model.masks=dict() (docs/annotation.md); without '
+        'masks, its pipeline needs with_mask=False'
+    ),
+    ('channels', 'size of tensor', 'if the mean has', 'non-singleton'): (
+        'Look at how its pipelines load images (color_type), and at mean and '
+        'std of the data preprocessor: they must have as many channels as '
+        'the model'
+    ),
+    ('checkpointerror', 'load_from'): (
+        'Name another file in load_from or init_cfg, or leave it out'
+    ),
+    ('diverged',): '',
+    ('keyerror', 'nonetype', 'has no attribute'): (
+        'If a transform needs it, add the transform that makes it; if a hook '
+        'or an evaluator does, let it watch what is measured, such as '
+        'coco/bbox_mAP'
+    ),
+}
+
+
+def find_remedy(outcome: Outcome) -> str:
+    """Return what to do about an error; empty if that is not known.
+
+    Args:
+        outcome: What has failed.
+    """
+    text = f'{outcome.error}: {outcome.text}'.lower()
+    for signs, remedy in REMEDIES.items():
+        if any(sign in text for sign in signs):
+            return remedy
+    return ''
+
+
+def describe_failure(outcome: Outcome, config: str) -> str:
+    """Say in which stage a rehearsal has failed, why, and what to do.
+
+    Args:
+        outcome: What has failed.
+        config: The config of the stage.
+    """
+    place = f' ({outcome.place})' if outcome.place else ''
+    remedy = find_remedy(outcome)
+    return (
+        f'{outcome.stage} would fail {outcome.doing}: {outcome.error}: '
+        f'{shorten(outcome.text)}{place}. '
+        f'{f"{remedy}. " if remedy else ""}'
+        f'What it does is in {config} and in the options. It was tried on '
+        'one batch, and nothing has changed. --no-rehearsal goes on all the '
+        'same'
+    )
+
+
+def shorten(text: str, max_length: int = 600) -> str:
+    """Return the beginning of a text, without the dot at its end."""
+    text = ' '.join(text.split()).rstrip('.')
+    return text if len(text) <= max_length else f'{text[:max_length]} ...'
+
+
+# What operators say that are there for GPUs only.
+NEEDS_GPU = (
+    'not implemented on cpu',
+    'implementation for device cpu not found',
+    'not compiled with gpu',
+    'not compiled with cuda',
+    'no nvidia driver',
+    'cuda is not available',
+    "for 'cpu'",
+)
+NEEDS_NETWORK = ('urlerror', 'httperror', 'urlopen', 'connectionerror')
+
+
+def find_excuse(outcome: Outcome, has_gpu: bool) -> str:
+    """Return why a failure may be one of this machine; empty if it is not.
+
+    Args:
+        outcome: What has failed.
+        has_gpu: Whether this machine has a GPU.
+    """
+    text = f'{outcome.error}: {outcome.text}'.lower()
+    if outcome.error == 'TimeUpError':
+        return f'it takes too long ({outcome.stage} is next)'
+    if not has_gpu and any(sign in text for sign in NEEDS_GPU):
+        return f'{outcome.stage} needs a GPU ({shorten(outcome.text, 80)})'
+    if any(sign in text for sign in NEEDS_NETWORK):
+        return (
+            f'{outcome.stage} begins with weights that cannot be downloaded '
+            f'({shorten(outcome.text, 80)})'
+        )
+    return ''

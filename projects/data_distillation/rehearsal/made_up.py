@@ -1,0 +1,71 @@
+"""Makes up detections where a model that has not learned finds none."""
+
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
+
+
+def add_detection(sample: DetDataSample) -> None:
+    """Give a sample without detections one; a mask if there would be masks.
+
+    Args:
+        sample: What a detector returns. It is changed in place.
+    """
+    found = sample.get('pred_instances')
+    if found is None or len(found) or 'bboxes' not in found:
+        return
+    height, width = sample.ori_shape[:2]
+    values = make_box(height, width)
+    if 'masks' in found:
+        values['masks'] = torch.ones(1, height, width, dtype=torch.bool)
+    device = found.bboxes.device
+    sample.pred_instances = InstanceData(
+        **{key: value.to(device) for key, value in values.items()}
+    )
+
+
+def add_label(sample: DetDataSample) -> None:
+    """Give a merged sample a detection that becomes a pseudo label.
+
+    Args:
+        sample: What `MultiViewTTA` returns. It is changed in place.
+    """
+    height, width = sample.ori_shape[:2]
+    found = sample.pred_instances
+    values = make_box(height, width)
+    made = InstanceData(
+        **values,
+        num_views=torch.full((1,), 100, dtype=found.num_views.dtype),
+        corner_spread=torch.zeros(1, dtype=found.corner_spread.dtype),
+    )
+    if 'masks' in found:
+        box = values['bboxes'][0].int().tolist()
+        made.masks = [encode_box(box, height, width)]
+        made.mask_areas = torch.tensor([(box[2] - box[0]) * (box[3] - box[1])])
+        made.mask_agreement = torch.ones(1)
+    sample.pred_instances = InstanceData.cat([made, found])
+
+
+def make_box(height: int, width: int) -> dict[str, torch.Tensor]:
+    """Return a sure detection in the middle of an image, half as large."""
+    corners = [width // 4, height // 4, 3 * width // 4, 3 * height // 4]
+    return dict(
+        bboxes=torch.tensor([corners], dtype=torch.float32),
+        scores=torch.tensor([1.0]),
+        labels=torch.tensor([0]),
+    )
+
+
+def encode_box(box: list[int], height: int, width: int) -> dict:
+    """Return the mask of a box as COCO's RLE.
+
+    Args:
+        box: The box, xyxy in whole pixels.
+        height: The height of the image.
+        width: The width of the image.
+    """
+    mask = np.zeros((height, width), np.uint8, order='F')
+    mask[box[1] : box[3], box[0] : box[2]] = 1
+    return coco_mask.encode(mask)

@@ -1,0 +1,82 @@
+"""Shortens the config of a stage to one batch, and keeps its files apart."""
+
+from collections.abc import MutableMapping, MutableSequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# What names a file or a folder that is written.
+WRITTEN = ('outfile_prefix', 'out_file_path', 'out_dir', 'save_dir')
+WRITERS = ('val_evaluator', 'test_evaluator', 'default_hooks', 'custom_hooks')
+LATER_PIPELINE = 'SwitchPipelineHook'
+
+
+def keep_apart(cfg: Config, name: str, folder: Path) -> None:
+    """Let a run write into its folder only, in this process alone.
+
+    Args:
+        cfg: The config. It is changed in place.
+        name: The name of the run; no two of a process have the same.
+        folder: The folder.
+    """
+    cfg.work_dir, cfg.experiment_name = str(folder), name
+    cfg.launcher, cfg.resume = 'none', False
+    # Others may send what they are told to a server.
+    cfg.vis_backends = [dict(type='LocalVisBackend')]
+    if cfg.get('visualizer'):
+        cfg.visualizer.vis_backends = cfg.vis_backends
+    for key in WRITERS:
+        redirect(cfg.get(key), folder)
+    for key in LOADERS:
+        if loader := cfg.get(key):
+            loader.num_workers, loader.persistent_workers = 0, False
+            loader.pop('prefetch_factor', None)
+
+
+def redirect(part: object, folder: Path) -> None:
+    """Replace the files and folders that a part of a config names to write.
+
+    Args:
+        part: The part. It is changed in place.
+        folder: The folder that takes their place.
+    """
+    if isinstance(part, MutableMapping):
+        for key, value in part.items():
+            if key in WRITTEN and isinstance(value, str):
+                part[key] = str(folder / Path(value).name)
+            else:
+                redirect(value, folder)
+    elif isinstance(part, MutableSequence):
+        for value in part:
+            redirect(value, folder)
+
+
+def shorten_training(cfg: Config) -> int:
+    """Let a training validate, on one batch, after its first iterations.
+
+    Its length stays, because schedules and hooks depend on it: the observer
+    ends it.
+
+    Args:
+        cfg: The config. It is changed in place.
+
+    Returns:
+        The number of iterations: one for each pipeline of the training.
+    """
+    number = 1
+    for hook in cfg.get('custom_hooks') or ():
+        if hook.get('type') == LATER_PIPELINE and hook.get('iteration', 0) > 1:
+            hook.iteration, number = 1, 2
+    loop = cfg.train_cfg
+    number = min(number, loop.get('max_iters') or number)
+    by_epoch = 'max_iters' not in loop and loop.get('by_epoch', True)
+    loop.val_begin = 1
+    loop.val_interval = 1 if by_epoch else number
+    loop.pop('dynamic_intervals', None)
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
+    hooks['checkpoint'].update(
+        interval=1 if by_epoch else number, by_epoch=by_epoch, save_begin=0
+    )
+    return number

@@ -1,0 +1,284 @@
+"""Tries the stages of an experiment, one after another, in this process."""
+
+import gc
+import shutil
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+from mmdet.registry import DATASETS, RUNNERS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from ..experiment.gains import find_results_key
+from ..experiment.names import PSEUDO_LABELS
+from ..experiment.options import parse_options
+from ..experiment.stage_results import require_checkpoint
+from ..files.atomic import read_json, write_json
+from ..files.images import ImageError, decode, read_image_file
+from ..inference.safe_loading import refusing_code
+from ..inference.unreadable import is_unreadable
+from ..mmdet_tools import ADDED
+from ..quiet import QuietRunner
+from ..text import format_error
+from .loads import refusing_other_weights
+from .observer import Observer
+from .parts import Part
+from .quick_configs import quick_configs
+from .shorten import keep_apart, shorten_training
+
+# The parts to try, and what became of them, in the folder of a rehearsal.
+PARTS, OUTCOME = 'parts.json', 'outcome.json'
+# So many unlabeled images are looked at for some that can be read.
+MAX_LOOKED_AT = 20
+
+
+class TimeUpError(RuntimeError):
+    """The rehearsal has taken longer than it may."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a rehearsal has come.
+
+    Args:
+        stage: The stage that is tried.
+        doing: What it does, as the end of a sentence.
+        error: The name of the error that has ended the rehearsal; empty if
+            none has.
+        text: The text of the error.
+        place: Where the error was raised.
+        is_complete: Whether all stages were tried.
+    """
+
+    stage: str = ''
+    doing: str = ''
+    error: str = ''
+    text: str = ''
+    place: str = ''
+    is_complete: bool = False
+
+
+def run_trials(folder: Path) -> int:
+    """Try all parts, and write what became of them.
+
+    Args:
+        folder: The folder with `PARTS`. `OUTCOME` and the results of the
+            stages go there.
+
+    Returns:
+        The exit code: 1 if a part has failed.
+    """
+    request = read_json(folder / PARTS)
+    assert isinstance(request, dict)
+    trials = Trials(folder)
+    try:
+        with limited(request['seconds']), refusing_code(), quick_configs():
+            for part in request['parts']:
+                trials.run(Part(**part))
+    # A stage may raise anything.
+    except Exception as error:
+        traceback.print_exc()
+        trials.fail(error)
+        return 1
+    trials.write(Outcome(is_complete=True))
+    return 0
+
+
+@contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """Raise `TimeUpError` when the time is up.
+
+    Args:
+        seconds: The time; 0 for no limit.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        """End what runs."""
+        raise TimeUpError(f'it has taken {seconds} s')
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Trials:
+    """Runs parts of which the later ones need the results of the earlier.
+
+    Args:
+        folder: The folder of the results.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.teacher: Path | None = None
+        self.outcome = Outcome()
+
+    def run(self, part: Part) -> None:
+        """Try a part, and free what it has used."""
+        self.write(Outcome(part.stage))
+        self.say('while it is set up')
+        if part.is_training:
+            self.train(part)
+        else:
+            self.detect(part)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def write(self, outcome: Outcome) -> None:
+        """Write how far the rehearsal has come."""
+        self.outcome = outcome
+        write_json(self.folder / OUTCOME, asdict(outcome))
+
+    def say(self, doing: str) -> None:
+        """Write what the stage does."""
+        self.write(replace(self.outcome, doing=doing))
+
+    def fail(self, error: Exception) -> None:
+        """Write which error has ended the rehearsal."""
+        self.write(
+            replace(
+                self.outcome,
+                error=type(error).__name__,
+                text=str(error) or format_error(error),
+                place=find_place(error),
+            )
+        )
+
+    def train(self, part: Part) -> None:
+        """Train for a step, validate, and evaluate what was saved."""
+        cfg = load(part, ADDED['train.py'])
+        if part.labels_key:
+            labels = self.folder / 'annotate' / PSEUDO_LABELS
+            cfg.merge_from_dict({part.labels_key: str(labels)})
+        folder = self.folder / part.stage
+        keep_apart(cfg, f'{part.stage} trained', folder)
+        number = shorten_training(cfg)
+        runner = make_runner(cfg)
+        runner.register_hook(Observer(self.say, number))
+        with refusing_other_weights():
+            runner.train()
+        self.say('while its checkpoint is loaded')
+        checkpoint = require_checkpoint(folder)
+        self.evaluate(part, checkpoint)
+        if part.stage == 'teacher':
+            self.teacher = checkpoint
+        else:
+            shutil.rmtree(folder)
+
+    def evaluate(self, part: Part, checkpoint: Path) -> None:
+        """Evaluate a model on a batch, as after its training."""
+        cfg = load(part)
+        if part.labels_key:
+            labels = self.folder / 'annotate' / PSEUDO_LABELS
+            cfg.merge_from_dict({part.labels_key: str(labels)})
+        if key := find_results_key(cfg):
+            cfg.merge_from_dict({key: str(self.folder / 'results')})
+        cfg.load_from = str(checkpoint)
+        keep_apart(cfg, f'{part.stage} tested', self.folder / 'test')
+        runner = make_runner(cfg)
+        runner.register_hook(Observer(self.say))
+        self.say('while it is evaluated')
+        runner.test()
+
+    def detect(self, part: Part) -> None:
+        """Let the teacher detect on a batch, and make labels of it."""
+        cfg = load(part)
+        cfg.load_from = part.teacher or str(self.teacher)
+        keep_apart(cfg, f'{part.stage} run', self.folder / part.stage)
+        if part.stage == 'tune':
+            # Choosing by one image would say nothing.
+            cfg.dry_run = True
+        if part.validation_key:
+            detections = self.folder / 'validate/detections'
+            cfg.merge_from_dict({part.validation_key: str(detections)})
+        self.say('while it reads images')
+        cfg.test_dataloader.dataset.indices = find_readable(cfg)
+        runner = make_runner(cfg)
+        runner.register_hook(Observer(self.say))
+        self.say('while it detects on its first images')
+        runner.test()
+
+
+def load(part: Part, added: dict[str, object] | None = None) -> Config:
+    """Return the config of a part as the stage will have it.
+
+    Args:
+        part: The part.
+        added: What the tool of the stage adds to its config.
+    """
+    cfg = Config.fromfile(part.config)
+    changes = {**(added or {}), **part.values, **parse_options(part.options)}
+    cfg.merge_from_dict(changes)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return cfg
+
+
+def make_runner(cfg: Config) -> Runner:
+    """Make a runner as MMDetection's tools do."""
+    is_plain = 'runner_type' not in cfg
+    return QuietRunner.from_cfg(cfg) if is_plain else RUNNERS.build(cfg)
+
+
+def find_readable(cfg: Config) -> list[int]:
+    """Find a batch of images that can be read.
+
+    Args:
+        cfg: The config of a stage that detects.
+
+    Returns:
+        The indices of the images, at least one.
+
+    Raises:
+        ValueError: If the pipeline fails on an image that can be decoded, or
+            if the first images cannot be.
+    """
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    indices = cfg.test_dataloader.dataset.get('indices')
+    found: list[int] = []
+    for number in range(min(len(dataset), MAX_LOOKED_AT)):
+        samples = dataset[number]['data_samples']
+        sample = samples[0] if isinstance(samples, list) else samples
+        if not is_unreadable(sample):
+            is_list = isinstance(indices, list)
+            found.append(indices[number] if is_list else number)
+        elif is_decodable(sample.img_path):
+            raise ValueError(f'its pipeline fails: {sample.unreadable}')
+        if len(found) == (cfg.test_dataloader.get('batch_size') or 1):
+            break
+    if not found:
+        raise ValueError(
+            f'none of the first {min(len(dataset), MAX_LOOKED_AT)} images '
+            f'can be read, such as {sample.img_path}: {sample.unreadable}'
+        )
+    return found
+
+
+def is_decodable(path: str) -> bool:
+    """Return whether an image file can be decoded."""
+    try:
+        decode(read_image_file(path))
+    except ImageError:
+        return False
+    return True
+
+
+def find_place(error: Exception) -> str:
+    """Return where an error was raised, outside of PyTorch."""
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
+        if '/torch/' not in frame.filename:
+            parts = Path(frame.filename).parts[-3:]
+            return f'{Path(*parts)}, line {frame.lineno}'
+    return ''
