@@ -47,7 +47,7 @@ from .training.strong_augmentation import StrongAugmentation
 from .training.time_limit import TimeLimitHook
 from .training.val_loop import ValOnTestLoop
 from .tuning.tune_hook import TuneHook
-from .views import colors, windows  # noqa: F401 - registers them
+from .views import colors, rotation, windows  # noqa: F401 - registers them
 from .views.transforms import VIEW_TRANSFORMS, ViewTransform
 from .views.view import View
 

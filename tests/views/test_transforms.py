@@ -8,10 +8,10 @@ from mmcv.image import imrescale
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
 from projects.data_distillation.views.masks import cut_masks
+from projects.data_distillation.views.rotation import Rotate
 from projects.data_distillation.views.transforms import (
     Flip,
     Resize,
-    Rotate,
     ViewTransform,
 )
 from projects.data_distillation.views.windows import Crop, Tile

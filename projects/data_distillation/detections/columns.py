@@ -129,7 +129,14 @@ def collect_stored(
 
 
 def collect_stored_masks(table: pa.Table) -> np.ndarray:
-    """Return the masks of all detections of a table, see `Found.masks`."""
+    """Collect the masks of all detections of a table.
+
+    Args:
+        table: The table of a shard, with a row for each image, and with masks.
+
+    Returns:
+        Shape (n,), objects, see `Found.masks`; in the order of the rows.
+    """
     sizes = [table[name].to_pylist() for name in ('height', 'width')]
     return as_column(
         dict(size=list(size_hw), counts=counts)

@@ -150,6 +150,9 @@ def read_provenance(path: Path) -> dict:
     Args:
         path: The file.
 
+    Returns:
+        The provenance, see `detections/provenance.py`.
+
     Raises:
         ShardError: If the file is damaged or not a shard.
     """
@@ -233,6 +236,9 @@ def decode_provenance(schema: pa.Schema) -> dict:
 
     Args:
         schema: The schema of the file.
+
+    Returns:
+        The provenance, see `detections/provenance.py`.
 
     Raises:
         ShardError: If the file has other columns, or does not say what made

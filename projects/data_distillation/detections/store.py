@@ -250,7 +250,11 @@ class DetectionStore:
         return total, of_views
 
     def shards(self) -> list[Path]:
-        """Return the shards, sorted by name. Some may not be whole."""
+        """List the shards of all processes. Some may not be whole.
+
+        Returns:
+            Their paths, sorted by name; empty if there is none or no folder.
+        """
         return sorted(self.folder.glob('[!.]*.parquet'))
 
     def _from_shards(self, make: Callable[[pa.Table], Made]) -> list[Made]:
@@ -291,7 +295,10 @@ class DetectionStore:
         self._broken.add(shard)
 
     def require_provenance(self) -> dict:
-        """Return what made the detections.
+        """Return what made the detections, or fail.
+
+        Returns:
+            The provenance, see `detections/provenance.py`.
 
         Raises:
             StoreError: If the store was given no provenance, and has no

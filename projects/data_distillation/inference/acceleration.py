@@ -329,7 +329,15 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
 
 
 def to_fp32(features: Tensor | Sequence) -> Tensor | Sequence:
-    """Return a tensor as fp32, or each tensor of a nested sequence."""
+    """Convert a tensor, or each tensor of a nested sequence, to fp32.
+
+    Args:
+        features: What a backbone or a neck gives, of any shapes.
+
+    Returns:
+        A tensor for a tensor, and a tuple for a sequence. What is fp32 already
+        is not copied.
+    """
     if isinstance(features, Tensor):
         return features.float()
     return tuple(to_fp32(feature) for feature in features)

@@ -53,7 +53,16 @@ def without_orders(content: object, folder: Path | None) -> None:
 
 
 def items_of(content: dict) -> list[tuple]:
-    """List the items of a dictionary, whose methods a pickle can replace."""
+    """List the items of a dictionary without calling a method of it.
+
+    A pickle can replace the methods of a subclass.
+
+    Args:
+        content: The dictionary, or an instance of a subclass.
+
+    Returns:
+        Pairs of a key and a value, in the order of the dictionary.
+    """
     return [(key, content[key]) for key in content]
 
 
@@ -63,6 +72,9 @@ def plain_dict(value: object, name: str) -> dict:
     Args:
         value: The dictionary.
         name: Where it is in the checkpoint.
+
+    Returns:
+        A new `dict` with the same keys and values; values are not copied.
 
     Raises:
         CheckpointError: If it is no dictionary.
@@ -76,10 +88,17 @@ def plain_dict(value: object, name: str) -> dict:
 
 
 def checked_meta(value: object) -> dict:
-    """Return the `meta` of a checkpoint without the config to run.
+    """Check the `meta` of a checkpoint, and leave out the config to run.
 
     Args:
         value: The `meta`.
+
+    Returns:
+        A copy without `config`; a line in the log says if one was left out.
+
+    Raises:
+        CheckpointError: If it is no dictionary, or a number that MMEngine
+            counts with is no integer.
     """
     meta = plain_dict(value, 'meta')
     check_integers(meta, 'meta')
@@ -95,11 +114,19 @@ def checked_meta(value: object) -> dict:
 
 
 def checked_hub(value: object, folder: Path | None) -> dict:
-    """Return the message hub of a checkpoint, with no file of others.
+    """Check the message hub of a checkpoint, and leave out files of others.
 
     Args:
         value: The state of the message hub.
         folder: The folder of the checkpoint; None if it has none.
+
+    Returns:
+        A copy without what is set anew, and without the names of best and kept
+        checkpoints that do not lie in `folder`.
+
+    Raises:
+        CheckpointError: If a part is no dictionary, or a value is no number
+            where MMEngine needs one.
     """
     hub = plain_dict(value, 'message_hub')
     for part in HUB_PARTS:
@@ -126,7 +153,12 @@ def checked_hub(value: object, folder: Path | None) -> dict:
 
 
 def is_named(key: object, name: str) -> bool:
-    """Return whether a key is a name, or begins with it and `_`."""
+    """Return whether a key is a name, or begins with it and `_`.
+
+    Args:
+        key: The key; of any type, but only a string can be named.
+        name: The name, such as `best_ckpt`.
+    """
     return isinstance(key, str) and (key == name or key.startswith(f'{name}_'))
 
 
@@ -152,7 +184,11 @@ def keep_own(info: dict, key: str, value: object) -> None:
 
 
 def is_work_folder(folder: Path | None) -> bool:
-    """Return whether MMEngine has trained in a folder."""
+    """Return whether MMEngine has trained in a folder.
+
+    Args:
+        folder: The folder; None, which is never one, if it is not known.
+    """
     return folder is not None and (folder / 'last_checkpoint').is_file()
 
 
@@ -191,7 +227,11 @@ def own_numbers(values: object, folder: Path | None) -> list[int] | None:
 
 
 def is_integer(value: object) -> bool:
-    """Return whether a value is an integer, and not negative."""
+    """Return whether a value is an integer, and not negative.
+
+    Args:
+        value: The value, of any type; `True` and `False` are no integers.
+    """
     return (
         isinstance(value, numbers.Integral)
         and not isinstance(value, bool)
@@ -222,8 +262,9 @@ def check_number(name: str, value: object) -> None:
     """Check a number in the message hub of a checkpoint.
 
     Args:
-        name: Its name.
-        value: The number.
+        name: The key of the number, for the message.
+        value: What the checkpoint has there; numpy's numbers and tensors are
+            allowed.
 
     Raises:
         CheckpointError: If it is no number.
@@ -236,10 +277,17 @@ def check_number(name: str, value: object) -> None:
 
 
 def plain_states(value: object) -> object:
-    """Return the states of all schedulers with nothing but plain values.
+    """Reduce the states of all schedulers to plain values.
 
     Args:
         value: A list of states, or several by the name of the optimizer.
+
+    Returns:
+        The same list or dictionary, with new states, see `plain_state`.
+
+    Raises:
+        CheckpointError: If it is neither a list nor a dictionary of lists, or
+            a state is no dictionary.
     """
     if isinstance(value, dict):
         return {name: plain_states(each) for name, each in items_of(value)}
@@ -252,13 +300,17 @@ def plain_states(value: object) -> object:
 
 
 def plain_state(state: object) -> dict:
-    """Return the state of a scheduler with nothing but plain values.
-
-    MMEngine makes each value an attribute of the scheduler. Functions stay
-    those that the config asks for.
+    """Reduce the state of a scheduler to plain values.
 
     Args:
-        state: The state.
+        state: The state, as the checkpoint has it.
+
+    Returns:
+        A new dictionary without `optimizer` and without anything that can be
+        called.
+
+    Raises:
+        CheckpointError: If the state is no dictionary.
     """
     return {
         name: value

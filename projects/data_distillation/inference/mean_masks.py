@@ -36,7 +36,14 @@ class MeanMask:
 
 @dataclass(frozen=True)
 class HostMask:
-    """A `MeanMask` on the host."""
+    """A `MeanMask` on the host.
+
+    Args:
+        is_set: Shape (h, w), bool: which pixels of the rectangle are set.
+        left: The column of the rectangle's first pixel in the original image.
+        top: The row of the rectangle's first pixel in the original image.
+        agreement: How much the views agree, see `MaskMerger.merge`.
+    """
 
     is_set: np.ndarray
     left: int
@@ -44,12 +51,24 @@ class HostMask:
     agreement: float
 
     def encode(self, size_hw: Size) -> dict:
-        """Return COCO's RLE in an image of a height and width."""
+        """Encode the mask as COCO's RLE.
+
+        Args:
+            size_hw: The height and width of the original image.
+
+        Returns:
+            `size` (height and width) and `counts` (bytes).
+        """
         counts = encode_rle(self.is_set, self.left, self.top, size_hw)
         return dict(size=list(size_hw), counts=counts)
 
     def bbox_xyxy(self) -> list[float]:
-        """Return the box around the mask, which has a pixel."""
+        """Find the smallest box around the mask, which must have a pixel.
+
+        Returns:
+            (x1, y1, x2, y2) in pixels of the original image; the last pixel is
+            inside.
+        """
         rows, columns = (
             np.flatnonzero(self.is_set.any(axis=1 - i)) for i in (0, 1)
         )
@@ -156,7 +175,10 @@ def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
     """Copy masks to the host in one copy.
 
     Args:
-        means: The masks.
+        means: The masks, of any sizes and on one device.
+
+    Returns:
+        One mask for each, in order. Empty if there is none.
     """
     if not means:
         return []

@@ -45,6 +45,9 @@ def look_up_attribute(owner: object, name: str) -> Callable:
         owner: The object that the checkpoint looks into.
         name: The name that it looks up.
 
+    Returns:
+        The function.
+
     Raises:
         CodeError: If it is none of `ATTRIBUTES`.
     """
@@ -83,7 +86,11 @@ def mmengine_globals() -> dict[str, Callable]:
 
 
 def torch_globals() -> dict[str, object]:
-    """List what checkpoints of weights and plain values call themselves."""
+    """List what checkpoints of weights and plain values ask a pickle for.
+
+    Returns:
+        Each class, function or dtype by its full name, such as `torch.Size`.
+    """
     rebuild = ('_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_parameter')
     dtypes = {
         str(value): value
@@ -121,6 +128,9 @@ class Unpickler(PythonUnpickler):
             module: The name of the module.
             name: The name within the module.
 
+        Returns:
+            The class, function or value of that name.
+
         Raises:
             CodeError: If it is not allowed.
         """
@@ -150,6 +160,9 @@ def load(file: BinaryIO, **kwargs: object) -> object:
     Args:
         file: The file.
         **kwargs: The other arguments of `pickle.Unpickler`.
+
+    Returns:
+        What the pickle holds.
 
     Raises:
         CodeError: If the pickle asks for code.

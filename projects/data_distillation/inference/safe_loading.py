@@ -71,7 +71,11 @@ def refusing_code(is_trusted: bool = False) -> Iterator[None]:
 
 @contextmanager
 def checked_loading() -> Iterator[None]:
-    """Replace `torch.load`, unless it is replaced already."""
+    """Replace `torch.load` inside the context, unless it is replaced already.
+
+    Yields:
+        Nothing. After the context, `torch.load` is what it was before.
+    """
     load = torch.load
     if getattr(load, 'func', None) is not load_data:
         torch.load = partial(load_data, load)
@@ -83,10 +87,13 @@ def checked_loading() -> Iterator[None]:
 
 @contextmanager
 def environment_variable(value: str | None) -> Iterator[None]:
-    """Set `VARIABLE`, or remove it.
+    """Set `VARIABLE`, or remove it, inside the context.
 
     Args:
         value: The value; None to remove it.
+
+    Yields:
+        Nothing. After the context, the variable is what it was before.
     """
     before = os.environ.pop(VARIABLE, None)
     if value is not None:
@@ -123,6 +130,8 @@ def load_data(
 
     Raises:
         CheckpointError: If the file could run code, or is no checkpoint.
+        RuntimeError: If PyTorch says itself what is wrong with the file, such
+            as one that is cut short.
     """
     limited = load_with_torch if KNOWS_GLOBALS else load_with_pickle
     start = tell(f)
@@ -143,10 +152,15 @@ def load_data(
 def load_with_torch(load: Load, f: File, **kwargs: object) -> object:
     """Load a file within PyTorch's own limit.
 
+    What PyTorch raises is passed on.
+
     Args:
         load: PyTorch's own function.
         f: The file.
         **kwargs: The other arguments of `torch.load`.
+
+    Returns:
+        The content of the file.
     """
     known = torch.serialization.get_safe_globals()
     try:
@@ -172,6 +186,9 @@ def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
         f: The file.
         **kwargs: The other arguments of `torch.load`.
 
+    Returns:
+        The content of the file.
+
     Raises:
         CodeError: If it could run code.
     """
@@ -183,7 +200,12 @@ def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
 
 @contextmanager
 def pickles_alone() -> Iterator[None]:
-    """Let `torch.load` neither run TorchScript nor unpack tar files."""
+    """Let `torch.load` neither run TorchScript nor unpack tar files.
+
+    Yields:
+        Nothing. Inside the context, `torch.load` raises a `RuntimeError` for a
+        program of TorchScript, and takes a tar file for none.
+    """
 
     def refuse_script(*args: object, **kwargs: object) -> None:
         """Raise what `explain_refusal` knows."""
@@ -203,24 +225,47 @@ def pickles_alone() -> Iterator[None]:
 
 
 def tell(f: File) -> int:
-    """Return the position in a file that is open; 0 for a path."""
+    """Return the position in a file.
+
+    Args:
+        f: A path, or a file that is open.
+
+    Returns:
+        The position in bytes; 0 for a path.
+    """
     return 0 if isinstance(f, str | os.PathLike) else f.tell()
 
 
 def seek(f: File, position: int) -> None:
-    """Set the position in a file, if it is open."""
+    """Set the position in a file, if it is open.
+
+    Args:
+        f: A path, for which nothing is done, or a file that is open.
+        position: The position in bytes, as `tell` gives it.
+    """
     if not isinstance(f, str | os.PathLike):
         f.seek(position)
 
 
 def name_of(f: File) -> str:
-    """Return how messages call a file."""
+    """Return how messages call a file.
+
+    Args:
+        f: A path, or a file that is open.
+
+    Returns:
+        The path; for an open file a description.
+    """
     is_path = isinstance(f, str | os.PathLike)
     return os.fspath(cast(str, f)) if is_path else 'the checkpoint to load'
 
 
 def is_advice(error: Exception) -> bool:
-    """Return whether PyTorch advises to load a file without the limit."""
+    """Return whether PyTorch advises to load a file without the limit.
+
+    Args:
+        error: What `torch.load` raised.
+    """
     return 'TorchScript' in str(error) or 'weights_only' in str(error)
 
 
@@ -232,6 +277,9 @@ def explain_refusal(f: File, load: Load, error: Exception) -> str:
         load: PyTorch's own function.
         error: What was raised when it was loaded. PyTorch's messages are not
             passed on, because they advise to load without the limit.
+
+    Returns:
+        A message for `CheckpointError`, which names the file.
     """
     if 'TorchScript' in str(error):
         return (

@@ -272,11 +272,15 @@ class MultiViewTTA(BaseTTAModel):
     def batches(
         self, views: Sequence[MadeView | LoadedView], size_divisor: int
     ) -> Iterator[list[MadeView | LoadedView]]:
-        """Yield the views that share a forward pass.
+        """Group the views that share a forward pass.
 
         Args:
             views: The views of a batch, in any order.
             size_divisor: That of the detector, see `size_divisor_of`.
+
+        Yields:
+            Views of one batch, whose sizes are equal after padding, see
+            `view_batches.batches`.
         """
         yield from batches(views, size_divisor, self.max_pixels_per_forward)
 
@@ -357,7 +361,14 @@ class MultiViewTTA(BaseTTAModel):
 
 
 def size_divisor_of(teacher: nn.Module) -> int:
-    """Return the number that a detector pads sides to a multiple of."""
+    """Find the number of which a detector makes the sides multiples.
+
+    Args:
+        teacher: The detector, with its `data_preprocessor`.
+
+    Returns:
+        The number; 1 if its preprocessor does not pad.
+    """
     return getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
 
 

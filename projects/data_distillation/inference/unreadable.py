@@ -21,7 +21,11 @@ def make_unreadable(reason: str) -> dict:
 
 
 def is_unreadable(sample: DetDataSample) -> bool:
-    """Return whether a sample stands for an image that could not be read."""
+    """Return whether a sample stands for an image that could not be read.
+
+    Args:
+        sample: A sample; `make_unreadable` and `mark_unreadable` mark it.
+    """
     return 'unreadable' in sample.metainfo
 
 

@@ -58,6 +58,10 @@ class MadeView:
         """Describe the view to a detector as an image of its own.
 
         Then the detector gives boxes in the pixels of the view.
+
+        Returns:
+            A new sample with the metainfo of the original image, and with the
+            size, the scale and the flip of the view.
         """
         metainfo = dict(
             ori_shape=self.size_hw,
@@ -73,6 +77,10 @@ class MadeView:
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the view.
+
+        Returns:
+            The boxes (shape (n, 4), pixels of the original image) and whether
+            the object of each is whole (shape (n,), bool).
         """
         return self.view.invert(bboxes_xyxy, self._original_hw)
 
@@ -86,6 +94,9 @@ class MadeView:
 
         Args:
             mask: The mask in the view.
+
+        Returns:
+            The mask in the original image.
         """
         return self.view.invert_mask(mask, self._original_hw)
 
@@ -124,7 +135,14 @@ class LoadedView:
         return size_hw_of(self.image)
 
     def pixels(self, made: dict[tuple, Tensor]) -> Tensor:
-        """Return the view, which is made already; `made` is not used."""
+        """Return the view, which is made already.
+
+        Args:
+            made: It is not used.
+
+        Returns:
+            Shape (3, h, w), uint8.
+        """
         return self.image
 
     def sample(self) -> DetDataSample:
@@ -132,6 +150,9 @@ class LoadedView:
 
         Then the detector undoes the scale, and gives boxes in pixels of the
         original image, which may be flipped.
+
+        Returns:
+            A new sample with the metainfo of the view.
         """
         return DetDataSample(metainfo=self.original.metainfo)
 
@@ -167,6 +188,10 @@ class LoadedView:
 
         Args:
             mask: The mask in the original image, flipped as the view.
+
+        Returns:
+            The mask in the original image; the given one if the view is not
+            flipped.
         """
         if not self.original.metainfo.get('flip'):
             return mask

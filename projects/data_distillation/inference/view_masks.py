@@ -41,7 +41,11 @@ class ViewMask:
     view: MadeView | LoadedView
 
     def in_original_image(self) -> MaskPatch:
-        """Return the mask in the original image."""
+        """Take the mask back to the original image.
+
+        Returns:
+            The mask, in pixels of the original image.
+        """
         return self.view.invert_mask(self.patch)
 
 
@@ -205,7 +209,10 @@ def take_masks(found: InstanceData) -> Tensor:
     """Return the masks that a detector gives.
 
     Args:
-        found: What it found.
+        found: What it found on one view.
+
+    Returns:
+        Shape (n, h, w), bool, or uint8 if they are probabilities.
 
     Raises:
         ValueError: If it gives none.
@@ -226,6 +233,10 @@ def fit(masks: Tensor, size_hw: Size) -> Tensor:
         masks: Shape (n, h, w).
         size_hw: The height and width of the image.
 
+    Returns:
+        Shape (n, h', w'), where h' and w' are at most those of the image; it
+        shares the memory.
+
     Raises:
         ValueError: If they differ by more than `SLACK`, because the masks
             would be in the wrong place.
@@ -243,7 +254,14 @@ def fit(masks: Tensor, size_hw: Size) -> Tensor:
 
 
 def cut_at_half(mask: Tensor) -> Tensor:
-    """Return where a mask reaches a probability of `MAJORITY`."""
+    """Find where a mask reaches a probability of `MAJORITY`.
+
+    Args:
+        mask: Any shape, bool, or uint8 for a probability from 0 to 255.
+
+    Returns:
+        The same shape, bool.
+    """
     return mask if mask.dtype == torch.bool else mask >= 255 * MAJORITY
 
 

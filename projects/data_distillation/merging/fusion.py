@@ -65,7 +65,19 @@ class WBFMerger(Merger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Fuse boxes; see `Merger.merge`. The boxes and scores are new."""
+        """Fuse boxes, as `Merger.merge` describes it.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels; n is at least 1.
+            scores: Shape (n,), 0 or more.
+            labels: Shape (n,), integers.
+            num_views: The number of views of the image, at least 1.
+
+        Returns:
+            New tensors: the means (shape (c, 4)), their scores and their
+            labels (shape (c,)), group by group, and in a group the older
+            clusters first.
+        """
         columns = (scores, self.groups(labels), labels)
         table = torch.cat([bboxes_xyxy, torch.stack(columns, dim=1)], dim=1)
         rows = table.cpu().double().numpy()
@@ -165,6 +177,13 @@ def overlaps_with(
 
 
 def area_of(box: np.ndarray) -> float:
-    """Return the area of a box (x1, y1, -x2, -y2)."""
+    """Return the area of a box.
+
+    Args:
+        box: Shape (4,), (x1, y1, -x2, -y2).
+
+    Returns:
+        Pixels squared; 0 if the box has no width or no height.
+    """
     x1, y1, minus_x2, minus_y2 = box.tolist()
     return (minus_x2 + x1) * (minus_y2 + y1)

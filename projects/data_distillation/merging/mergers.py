@@ -263,10 +263,13 @@ def corner_spread(
 
 
 def smallest_positive(like: Tensor) -> float:
-    """Return the smallest positive number, to divide by instead of 0.
+    """Find the smallest positive number, to divide by instead of 0.
 
     Args:
-        like: A tensor of the type that the number must fit.
+        like: A tensor of floats, of the type that the number must fit.
+
+    Returns:
+        The smallest normal number of that type.
     """
     return torch.finfo(like.dtype).tiny
 

@@ -36,10 +36,18 @@ class NMSMerger(Merger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Suppress boxes; see `Merger.merge`.
+        """Suppress boxes, as `Merger.merge` describes it.
 
-        The boxes are among those that were given. The scores are those that
-        the NMS operation returns.
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels; n is at least 1.
+            scores: Shape (n,).
+            labels: Shape (n,), integers.
+            num_views: It is not used.
+
+        Returns:
+            The boxes that are kept (shape (k, 4)), which are among those
+            given; their scores, which are those of the NMS operation; and
+            their labels (shape (k,)).
         """
         kept_scores, kept = suppress(
             bboxes_xyxy,
@@ -50,7 +58,11 @@ class NMSMerger(Merger):
         return bboxes_xyxy[kept], kept_scores, labels[kept]
 
     def operation(self) -> dict:
-        """Return the config of mmcv's NMS operation."""
+        """Write the config of mmcv's NMS operation.
+
+        Returns:
+            The keyword arguments that `batched_nms` takes as `nms_cfg`.
+        """
         return dict(type='nms', iou_threshold=self.iou_threshold)
 
 
@@ -102,7 +114,11 @@ class SoftNMSMerger(NMSMerger):
         self.arguments = dict(sigma=sigma, min_score=min_score, method=method)
 
     def operation(self) -> dict:
-        """Return the config of mmcv's soft-NMS operation."""
+        """Write the config of mmcv's soft-NMS operation.
+
+        Returns:
+            The keyword arguments that `batched_nms` takes as `nms_cfg`.
+        """
         return dict(
             type='soft_nms',
             iou_threshold=self.iou_threshold,
@@ -150,9 +166,17 @@ class BoxVotingMerger(NMSMerger):
         labels: Tensor,
         num_views: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Suppress boxes and let the others vote; see `Merger.merge`.
+        """Suppress boxes, and let the others vote on those that are kept.
 
-        Only the best `max_per_img` detections are returned.
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels; n is at least 1.
+            scores: Shape (n,).
+            labels: Shape (n,), integers.
+            num_views: It is not used.
+
+        Returns:
+            The moved boxes (shape (k, 4)), scores and labels (shape (k,)) of
+            the best `max_per_img` detections, by descending score.
         """
         merged = super().merge(bboxes_xyxy, scores, labels, num_views)
         # NMS has sorted by score. What follows needs (k, n, 4) numbers, so k

@@ -27,7 +27,14 @@ class Brightness(ViewTransform):
         check_positive(self, self.factor)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Multiply the gray levels of an image."""
+        """Multiply the gray levels of an image.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            The same shape, uint8, rounded and limited to 0 to 255.
+        """
         return to_gray_levels(image.float() * self.factor)
 
 
@@ -50,7 +57,15 @@ class Contrast(ViewTransform):
         check_positive(self, self.factor)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Change the contrast of an image."""
+        """Scale how far the gray levels of an image are from their mean.
+
+        Args:
+            image: Shape (3, h, w), uint8. The mean is that of all its pixels
+                and channels.
+
+        Returns:
+            The same shape, uint8, rounded and limited to 0 to 255.
+        """
         # The sum of integers is exact, whatever the number of threads.
         mean = image.sum() / image.numel()
         return to_gray_levels((image - mean) * self.factor + mean)
@@ -75,7 +90,14 @@ class Gamma(ViewTransform):
         check_positive(self, self.gamma)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Raise the gray levels of an image to a power."""
+        """Raise the gray levels of an image, as parts of 255, to a power.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            The same shape, uint8, rounded and limited to 0 to 255.
+        """
         return to_gray_levels((image.float() / 255) ** self.gamma * 255)
 
 

@@ -37,7 +37,11 @@ class MaskPatch:
         return height, width
 
     def probabilities(self) -> Tensor:
-        """Return the values as float32 from 0 to 1, shape (h, w)."""
+        """Convert the values to probabilities.
+
+        Returns:
+            Float32, shape (h, w), from 0 to 1; a bool becomes 0 or 1.
+        """
         values = self.values.float()
         return values / 255 if self.values.dtype == torch.uint8 else values
 
@@ -47,6 +51,11 @@ class MaskPatch:
         Args:
             size_hw: The height and width of the image, whose corner is that
                 of the patch's own image.
+
+        Returns:
+            The patch without the rows below and the columns right of the
+            image; its values have no pixel if it lies outside. The memory is
+            shared.
         """
         height, width = size_hw
         rows, columns = max(height - self.top, 0), max(width - self.left, 0)

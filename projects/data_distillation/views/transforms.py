@@ -29,7 +29,14 @@ Size = tuple[int, int]
 
 
 def size_hw_of(image: Tensor) -> Size:
-    """Return the height and width of an image of shape (..., h, w)."""
+    """Return the height and width of an image.
+
+    Args:
+        image: Shape (..., h, w).
+
+    Returns:
+        Height and width in pixels.
+    """
     height, width = image.shape[-2:]
     return height, width
 
@@ -45,7 +52,10 @@ class ViewTransform:
         """Return the size of an image after this step.
 
         Args:
-            size_hw: The size of the image before this step.
+            size_hw: The height and width before this step, in pixels.
+
+        Returns:
+            The height and width after it, in pixels.
         """
         return size_hw
 
@@ -57,6 +67,9 @@ class ViewTransform:
 
         Returns:
             Shape (3, *size_hw), uint8, where `size_hw` is that of the method.
+
+        Raises:
+            NotImplementedError: Always; each transform writes its own.
         """
         raise NotImplementedError
 
@@ -114,6 +127,10 @@ class ViewTransform:
 
         Args:
             size_hw: The size of the image before this step.
+
+        Returns:
+            A value to compare with those of other steps; by default the step
+            itself.
         """
         return self
 
@@ -148,31 +165,69 @@ class Resize(ViewTransform):
             )
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the size after resizing; each side has at least one pixel."""
+        """Compute the size after resizing.
+
+        Args:
+            size_hw: The height and width before it, in pixels.
+
+        Returns:
+            The height and width after it, each at least 1 pixel.
+        """
         width, height = self.scale
         if self.keep_ratio:
             width, height = rescale_size(size_hw[::-1], self.scale)
         return max(height, 1), max(width, 1)
 
     def apply(self, image: Tensor) -> Tensor:
-        """Resize an image."""
+        """Resize an image.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            Shape (3, *size_hw), uint8, with the size of `size_hw`.
+        """
         return resize(image, self.size_hw(size_hw_of(image)))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Scale boxes back to the size before this step."""
+        """Scale boxes back to the size before this step.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the resized image.
+            size_hw: The height and width before this step.
+
+        Returns:
+            Shape (n, 4), pixels of the image before this step, in order.
+        """
         height, width = self.size_hw(size_hw)
         scale = [width / size_hw[1], height / size_hw[0]] * 2
         return bboxes_xyxy / bboxes_xyxy.new_tensor(scale)
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
-        """Resize a mask back to the size before this step."""
+        """Resize a mask back to the size before this step.
+
+        Args:
+            mask: The mask in the resized image.
+            size_hw: The height and width before this step.
+
+        Returns:
+            The mask in the image before this step; the given one if the size
+            is the same.
+        """
         new_hw = self.size_hw(size_hw)
         return (
             mask if new_hw == size_hw else resize_mask(mask, new_hw, size_hw)
         )
 
     def key(self, size_hw: Size) -> Hashable:
-        """Return the new size, which two scales may share."""
+        """Return the new size: scales that give the same size are equal.
+
+        Args:
+            size_hw: The height and width before this step.
+
+        Returns:
+            The class and the height and width after the step.
+        """
         return Resize, self.size_hw(size_hw)
 
 
@@ -202,68 +257,39 @@ class Flip(ViewTransform):
             )
 
     def apply(self, image: Tensor) -> Tensor:
-        """Flip an image."""
+        """Flip an image.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            A copy of the same shape, uint8.
+        """
         return image.flip(FLIPS[self.direction])
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Flip boxes back."""
+        """Flip boxes back.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the flipped image.
+            size_hw: The height and width of the image.
+
+        Returns:
+            Shape (n, 4), pixels of the image before this step, in order.
+        """
         return bbox_flip(bboxes_xyxy, size_hw, direction=self.direction)
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
-        """Flip a mask back."""
+        """Flip a mask back.
+
+        Args:
+            mask: The mask in the flipped image.
+            size_hw: The height and width of the image.
+
+        Returns:
+            The mask in the image before this step.
+        """
         return flip_mask(mask, size_hw, self.direction)
-
-
-@VIEW_TRANSFORMS.register_module()
-@dataclass(frozen=True)
-class Rotate(ViewTransform):
-    """Turns an image by right angles.
-
-    Args:
-        degrees: The angle, counterclockwise: 90, 180 or 270.
-
-    Raises:
-        ValueError: If the angle is another.
-    """
-
-    degrees: int = 90
-
-    def __post_init__(self) -> None:
-        if self.degrees not in (90, 180, 270):
-            raise ValueError(
-                f'degrees must be 90, 180 or 270, got {self.degrees!r}'
-            )
-
-    def size_hw(self, size_hw: Size) -> Size:
-        """Return the size; 90 and 270 degrees exchange the sides."""
-        return size_hw if self.degrees == 180 else size_hw[::-1]
-
-    def apply(self, image: Tensor) -> Tensor:
-        """Turn an image."""
-        return image.rot90(self.degrees // 90, (-2, -1))
-
-    def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Turn boxes back, by a quarter turn at a time."""
-        turns = self.degrees // 90
-        for turn in reversed(range(turns)):
-            width = size_hw[1 - turn % 2]  # before this quarter turn
-            left, top, right, bottom = bboxes_xyxy.unbind(-1)
-            bboxes_xyxy = torch.stack(
-                [width - bottom, left, width - top, right], dim=-1
-            )
-        return bboxes_xyxy
-
-    def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
-        """Turn a mask back, by a quarter turn at a time."""
-        turns = self.degrees // 90
-        for turn in reversed(range(turns)):
-            width = size_hw[1 - turn % 2]  # before this quarter turn
-            mask = MaskPatch(
-                mask.values.rot90(-1),
-                left=width - mask.top - mask.size_hw[0],
-                top=mask.left,
-            )
-        return mask
 
 
 @VIEW_TRANSFORMS.register_module()
@@ -295,19 +321,41 @@ class Pad(ViewTransform):
             )
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the padded size."""
+        """Compute the padded size.
+
+        Args:
+            size_hw: The height and width before this step.
+
+        Returns:
+            The height and width, each the next multiple of `size_divisor`.
+        """
         height, width = (-(-n // self.size_divisor) for n in size_hw)
         return height * self.size_divisor, width * self.size_divisor
 
     def apply(self, image: Tensor) -> Tensor:
-        """Pad an image."""
+        """Pad an image with `value`, at the right and at the bottom.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            A copy of shape (3, *size_hw), uint8, with the size of `size_hw`.
+        """
         height, width = image.shape[-2:]
         new_height, new_width = self.size_hw((height, width))
         padding = (0, new_width - width, 0, new_height - height)
         return functional.pad(image, padding, value=self.value)
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
-        """Cut off what lies in the padding."""
+        """Cut off the part of a mask that lies in the padding.
+
+        Args:
+            mask: The mask in the padded image.
+            size_hw: The height and width before this step.
+
+        Returns:
+            The mask in the image before this step.
+        """
         return mask.cut(size_hw)
 
 

@@ -23,11 +23,27 @@ class Window(ViewTransform):
     """
 
     def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window as fractions of the image's width and height."""
+        """Return the window as fractions of the image.
+
+        Returns:
+            Left and right as fractions of the width, and top and bottom of the
+            height, as (left, top, right, bottom) from 0 to 1.
+
+        Raises:
+            NotImplementedError: Always; each subclass writes its own.
+        """
         raise NotImplementedError
 
     def window_xyxy(self, size_hw: Size) -> tuple[int, int, int, int]:
-        """Return the window in pixels; each side has at least one pixel."""
+        """Compute the window in pixels.
+
+        Args:
+            size_hw: The height and width of the image.
+
+        Returns:
+            The corners (x1, y1, x2, y2), rounded to whole pixels; each side
+            has at least one pixel.
+        """
         height, width = size_hw
         left, top, right, bottom = self.parts_xyxy()
         x1 = min(round(left * width), width - 1)
@@ -37,27 +53,67 @@ class Window(ViewTransform):
         return x1, y1, x2, y2
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Return the size of the window."""
+        """Compute the size of the window.
+
+        Args:
+            size_hw: The height and width of the image.
+
+        Returns:
+            The height and width of the window in pixels, each at least 1.
+        """
         x1, y1, x2, y2 = self.window_xyxy(size_hw)
         return y2 - y1, x2 - x1
 
     def apply(self, image: Tensor) -> Tensor:
-        """Cut the window out; the result shares the memory of the image."""
+        """Cut the window out.
+
+        Args:
+            image: Shape (3, h, w), uint8.
+
+        Returns:
+            Shape (3, *size_hw), with the size of `size_hw`; it shares the
+            memory of the image.
+        """
         x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
         return image[:, y1:y2, x1:x2]
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Move boxes back by the corner of the window."""
+        """Move boxes back by the corner of the window.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the window.
+            size_hw: The height and width of the whole image.
+
+        Returns:
+            Shape (n, 4), pixels of the whole image, in order.
+        """
         x1, y1, _, _ = self.window_xyxy(size_hw)
         return bboxes_xyxy + bboxes_xyxy.new_tensor([x1, y1, x1, y1])
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
-        """Move a mask back by the corner of the window."""
+        """Move a mask back by the corner of the window.
+
+        Args:
+            mask: The mask in the window.
+            size_hw: The height and width of the whole image.
+
+        Returns:
+            The mask in the whole image; it shares the values.
+        """
         x1, y1, _, _ = self.window_xyxy(size_hw)
         return replace(mask, left=mask.left + x1, top=mask.top + y1)
 
     def is_whole(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
-        """Find the boxes that end at no inner edge."""
+        """Find the boxes that end at no inner edge of the window.
+
+        Args:
+            bboxes_xyxy: Shape (n, 4), pixels of the window.
+            size_hw: The height and width of the whole image.
+
+        Returns:
+            Shape (n,), bool. A box that ends within `EDGE` of an inner edge is
+            not whole.
+        """
         x1, y1, x2, y2 = self.window_xyxy(size_hw)
         height, width = y2 - y1, x2 - x1
         slack_x, slack_y = EDGE * width, EDGE * height
@@ -98,7 +154,11 @@ class Crop(Window):
             )
 
     def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window as fractions of the image's width and height."""
+        """Return the window as fractions of the image.
+
+        Returns:
+            (left, top, right, bottom), as they were given.
+        """
         return self.left, self.top, self.right, self.bottom
 
 
@@ -140,7 +200,11 @@ class Tile(Window):
             )
 
     def parts_xyxy(self) -> tuple[float, float, float, float]:
-        """Return the window as fractions of the image's width and height."""
+        """Return the window as fractions of the image.
+
+        Returns:
+            (left, top, right, bottom), from 0 to 1.
+        """
         left, right = self._span(self.column, self.columns)
         top, bottom = self._span(self.row, self.rows)
         return left, top, right, bottom
