@@ -29,6 +29,7 @@ from projects.data_distillation.scaffold.init import (
     init_experiment,
 )
 from projects.data_distillation.scaffold.plan import RATIO, RECIPES
+from projects.data_distillation.timing.cpu import describe_time
 
 
 def parse_args() -> argparse.Namespace:
@@ -246,9 +247,13 @@ def main() -> None:
             tried = 'left out, as wanted'
             if rehearses:
                 tried = try_stages(out)
+            times = list(describe_time(out))
     except (ValueError, OSError, StageError) as error:
         sys.exit(f'error: {error}')
-    lines.insert(-2, f'rehearsal   {tried}')
+    lines[-2:-2] = [
+        f'rehearsal   {tried}',
+        *(f'{"" if n else "time":12}{text}' for n, text in enumerate(times)),
+    ]
     print(*lines, sep='\n')
 
 

@@ -3,11 +3,13 @@
 import json
 import os
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from builders import CLASSES, ROOT, Call, toy_detector_cfg
 from mmengine.config import Config
 
@@ -997,6 +999,9 @@ def test_tool_says_what_it_chose(done):
     assert '2 labeled, 5 unlabeled, 2 to validate' in text
     assert '\nchanged     batch_sampler AspectRatioBatchSampler: none' in text
     assert '1333 x 800 at test time, views 1 to 1.5 times' in text
+    assert '\naugmented   RandomFlip (horizontal)\n' in text
+    says_time = re.search(r'\ntime        roughly \d+:\d\d:\d\d on ', text)
+    assert bool(says_time) != torch.cuda.is_available()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..base_configs.augmentation import describe_augmentation
 from ..coco.reading import CocoError
 from ..experiment.definition import Experiment
 from ..inference.checkpoints import CheckpointError
@@ -267,6 +268,9 @@ def explain(
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
     yield from explain_lengths(detector, data, plan, options)
     yield f'weights     {describe_weights(detector, plan)}'
+    transforms = detector.train_dataset.transforms()
+    for number, text in enumerate(describe_augmentation(transforms)):
+        yield f'{"" if number else "augmented":12}{text}'
     changes = list_changes(detector, plan, data.classes)
     for number, change in enumerate(changes):
         yield f'{"" if number else "changed":12}{change}'

@@ -1,0 +1,112 @@
+"""Estimates roughly how long an experiment takes where there is no GPU."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+
+from ..experiment.definition import Experiment
+from ..inference.safe_loading import refusing_code
+from ..text import format_duration
+
+# Forward, backward and the step of the optimizer, in forward passes.
+PASSES_OF_TRAINING = 3
+SMALL = 'configs/bccd_gfl_tiny/teacher.py --from-scratch'
+# From this time on, a smaller detector is named.
+LONG = 3600
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an experiment computes.
+
+    Args:
+        num_trained: The number of images that teacher, control and student
+            see in their trainings, counted each time.
+        num_views: The number of views of the unlabeled images.
+    """
+
+    num_trained: int
+    num_views: int
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> 'Work':
+        """Count what the stages of an experiment compute.
+
+        Args:
+            experiment: The experiment, whose trainings count iterations.
+        """
+        cfgs = [experiment.load(model) for model in experiment.models]
+        trained = (
+            cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
+            for cfg in cfgs
+        )
+        views = experiment.load('annotate').model.get('views') or [None]
+        num_images = len(experiment.build_images('annotate'))
+        return cls(sum(trained), num_images * len(views))
+
+    def estimate(self, seconds: float) -> float:
+        """Return how many seconds it takes.
+
+        Args:
+            seconds: The time of a forward pass of one image.
+        """
+        passes = PASSES_OF_TRAINING * self.num_trained + self.num_views
+        return passes * seconds
+
+
+def measure_forward(model: BaseModel, sample: dict) -> float:
+    """Return the seconds that a model needs to test one image.
+
+    Args:
+        model: The model. It is in evaluation mode afterwards.
+        sample: An image, as the test pipeline gives it.
+    """
+    model.eval()
+    seconds = []
+    for _ in range(2):  # In the first pass, layers warm up.
+        begin = time.perf_counter()
+        with torch.no_grad():
+            model.test_step(pseudo_collate([sample]))
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def describe_time(folder: Path) -> Iterator[str]:
+    """Yield what an experiment will take on this CPU, if that is needed.
+
+    Args:
+        folder: The folder of the experiment.
+
+    Yields:
+        Nothing if there is a GPU. Otherwise a line with the time; if it is
+        long, another one with a smaller detector.
+    """
+    if torch.cuda.is_available():
+        return
+    models = ('teacher', 'supervised_long', 'student')
+    experiment = Experiment(folder, models)
+    cfg = experiment.load('supervised_long')
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    with refusing_code():
+        model = MODELS.build(cfg.model)
+    try:
+        sample = DATASETS.build(cfg.test_dataloader.dataset)[0]
+        seconds = measure_forward(model, sample)
+    # A detector without its weights may find nothing to compute with.
+    except Exception as error:
+        yield f'not estimated, since a first image failed: {error}'
+        return
+    total = Work.of(experiment).estimate(seconds)
+    yield (
+        f'roughly {format_duration(total)} on this machine, which has no GPU; '
+        '--dry-run of tools/distill.py measures it'
+    )
+    if total > LONG:
+        yield f'a small detector takes minutes: --detector {SMALL}'
