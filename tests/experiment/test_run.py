@@ -13,6 +13,7 @@ from builders import ONE_CORE, ROOT, load_tool, run
 from mmengine.config import Config
 
 from projects.data_distillation.experiment.definition import Experiment
+from projects.data_distillation.experiment.evaluation import mark_evaluated
 from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.files.lock import locked
 from projects.data_distillation.selection.coco_writer import read_origin
@@ -213,6 +214,29 @@ def test_what_is_done_is_not_done_again(
     assert '$ ' not in again.stdout
     table = again.stdout.split('Comparison')[1].split('report:')[0]
     assert table in done.stdout
+
+
+@pytest.mark.slow
+def test_metrics_that_somebody_has_changed_are_not_used(
+    tiny_experiment, done, work, distill_here, stages_here
+):
+    (metrics,) = (work / 'teacher/test').glob('*/[0-9]*.json')
+    metrics.write_text(json.dumps({'coco/bbox_mAP': 0.9}))
+    # As if the clock had jumped back since.
+    metrics.parent.rename(metrics.parents[1] / '2999')
+
+    again = distill_here(tiny_experiment, work, '--oracle', *SEED)
+
+    assert again.returncode == 0, again.stderr
+    assert (
+        'teacher, evaluated: runs again, since its results are not what the '
+        'evaluation wrote' in again.stdout
+    )
+    assert again.stdout.count('$ ') == 1
+    table = again.stdout.split('Comparison')[1].split('report:')[0]
+    assert table in done.stdout
+    kept = work / 'teacher/replaced/test-1/2999'
+    assert (kept / metrics.name).is_file()
 
 
 @pytest.mark.slow
@@ -445,6 +469,7 @@ def test_rounds_go_on_as_long_as_validation_gains(
     (metrics,) = (work / 'teacher/test').glob('*/[0-9]*.json')
     # Worse than any: the first student gains, the second does not.
     metrics.write_text(json.dumps({'coco/bbox_mAP': -1}))
+    mark_evaluated(metrics.parents[1])
 
     done = distill_here(tiny_experiment, work, *SEED, '--rounds', 3)
 

@@ -30,10 +30,10 @@ def read_newest_metrics(folder: Path) -> dict | None:
         None for a class without objects. The result is None if there is no
         evaluation.
     """
-    files = sorted(folder.glob('*/[0-9]*.json'))
-    if not files:
+    file = find_newest_metrics(folder)
+    if file is None:
         return None
-    metrics = json.loads(files[-1].read_bytes())
+    metrics = json.loads(file.read_bytes())
     # CocoMetric has no metrics for a model that detects nothing.
     nothing = dict.fromkeys(METRICS, 0.0)
     prefix = 'coco/'
@@ -43,6 +43,11 @@ def read_newest_metrics(folder: Path) -> dict | None:
         for name, value in metrics.items()
         if name.startswith(prefix)
     }
+
+
+def find_newest_metrics(folder: Path) -> Path | None:
+    """Find the file that `read_newest_metrics` reads; None without one."""
+    return max(folder.glob('*/[0-9]*.json'), default=None)
 
 
 def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:

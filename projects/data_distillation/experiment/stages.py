@@ -13,9 +13,10 @@ from ..quality.expectation import Expectation, expect_quality
 from ..selection.coco_writer import read_origin
 from .definition import Experiment
 from .detection import Detection
+from .evaluation import Evaluation
 from .launcher import Launcher
 from .names import PSEUDO_LABELS
-from .training import Training, evaluate
+from .training import Training
 
 # What the stages make of their detections.
 OUTCOMES = {'annotate': PSEUDO_LABELS, 'tune': 'annotate.py'}
@@ -268,4 +269,5 @@ class Stages:
         Raises:
             StageError: If the evaluation fails.
         """
-        return evaluate(self.training(stage, folder, labels), checkpoint)
+        training = self.training(stage, folder, labels)
+        return Evaluation(training, checkpoint).run()

@@ -1,4 +1,4 @@
-"""Trains one model of an experiment to its end, and evaluates it."""
+"""Trains one model of an experiment to its end."""
 
 import shutil
 from dataclasses import dataclass
@@ -15,24 +15,20 @@ from ..training.finished import (
     read_record,
 )
 from ..training.resume import find_sound_checkpoint
-from .comparison import read_newest_metrics
 from .definition import Experiment, find_pseudo_label_key
 from .fingerprint import (
     SETTINGS,
-    collect_evaluation_settings,
     collect_training_settings,
     find_changes,
     read_settings,
     write_settings,
 )
-from .gains import RESULTS, find_results_key
 from .launcher import Launcher
 from .stage_results import (
     make_flags,
     replace_file,
     replace_results,
     require_checkpoint,
-    require_metrics,
 )
 
 
@@ -159,40 +155,3 @@ class Training:
         total = self.experiment.load(self.stage).train_cfg.get('max_iters')
         counter = Counter(TrainedIterations(self.folder), total)
         run_stage(self.stage, command, self.folder, counter)
-
-
-def evaluate(training: Training, checkpoint: Path) -> dict:
-    """Evaluate a model on the validation images, unless that was done.
-
-    Args:
-        training: The training of the model. The results are in `test/` in its
-            folder.
-        checkpoint: The checkpoint of the model.
-
-    Returns:
-        COCO's box metrics, see `comparison.read_newest_metrics`.
-
-    Raises:
-        StageError: If the evaluation fails.
-    """
-    stage, folder = training.stage, training.folder / 'test'
-    experiment = training.experiment
-    cfg = experiment.load(stage)
-    settings = collect_evaluation_settings(cfg, checkpoint)
-    if reasons := find_changes(folder, settings):
-        replace_results(f'{stage}, evaluated', folder, reasons)
-    values = training.make_values()
-    key = find_results_key(cfg)
-    if key:
-        values[key] = str(folder / RESULTS.removesuffix('.bbox.json'))
-    is_done = not key or (folder / RESULTS).is_file()
-    if not (is_done and read_newest_metrics(folder)):
-        write_settings(folder, settings)
-        command = training.launcher.test(
-            experiment.config(stage),
-            checkpoint,
-            folder,
-            *make_flags(values, experiment.options_for(stage)),
-        )
-        run_stage(f'{stage}, evaluated', command, folder)
-    return require_metrics(folder)

@@ -1,0 +1,115 @@
+"""Evaluates one model of an experiment, and notices what is outdated."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files.atomic import read_json, write_json
+from ..files.digest import sha256_of
+from ..processes.process import run_stage
+from ..training.finished import FINISHED
+from .comparison import find_newest_metrics
+from .fingerprint import (
+    collect_evaluation_settings,
+    find_changes,
+    read_settings,
+    write_settings,
+)
+from .gains import RESULTS, find_results_key
+from .stage_results import make_flags, replace_results, require_metrics
+from .training import Training
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a model on the validation images.
+
+    Args:
+        training: The training of the model. The results are in `test/` in its
+            folder.
+        checkpoint: The checkpoint of the model.
+    """
+
+    training: Training
+    checkpoint: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the results."""
+        return self.training.folder / 'test'
+
+    def run(self) -> dict:
+        """Evaluate the model, unless that was done.
+
+        Returns:
+            COCO's box metrics, see `comparison.read_newest_metrics`.
+
+        Raises:
+            StageError: If the evaluation fails.
+        """
+        stage = self.training.stage
+        if reasons := self.find_reasons():
+            if find_newest_metrics(self.folder):
+                replace_results(f'{stage}, evaluated', self.folder, reasons)
+            # What a killed evaluation has left: a clock that has jumped back
+            # would make it the newest.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write_settings(self.folder, self.collect_settings())
+            self._evaluate()
+            mark_evaluated(self.folder)
+        return require_metrics(self.folder)
+
+    def find_reasons(self) -> list[str]:
+        """Return why the model must be evaluated; empty if it is."""
+        if reasons := find_changes(self.folder, self.collect_settings()):
+            return reasons
+        record = read_json(self.folder / FINISHED)
+        is_known = read_settings(self.folder) is not None
+        if not (record and is_known):
+            return ['there is no record of its end']
+        if record != describe_results(self.folder):
+            return ['its results are not what the evaluation wrote']
+        return []
+
+    def collect_settings(self) -> dict:
+        """Return the settings that the metrics depend on."""
+        cfg = self.training.experiment.load(self.training.stage)
+        return collect_evaluation_settings(cfg, self.checkpoint)
+
+    def _evaluate(self) -> None:
+        """Run the command."""
+        training = self.training
+        values = training.make_values()
+        experiment, stage = training.experiment, training.stage
+        if key := find_results_key(experiment.load(stage)):
+            prefix = RESULTS.removesuffix('.bbox.json')
+            values[key] = str(self.folder / prefix)
+        command = training.launcher.test(
+            experiment.config(stage),
+            self.checkpoint,
+            self.folder,
+            *make_flags(values, experiment.options_for(stage)),
+        )
+        run_stage(f'{stage}, evaluated', command, self.folder)
+
+
+def mark_evaluated(folder: Path) -> None:
+    """Record that an evaluation has ended, and what it wrote.
+
+    Args:
+        folder: The folder of the evaluation.
+
+    Raises:
+        StageError: If there are no metrics.
+    """
+    require_metrics(folder)
+    write_json(folder / FINISHED, describe_results(folder))
+
+
+def describe_results(folder: Path) -> dict:
+    """Return what tells whether results are those of the evaluation."""
+    metrics = find_newest_metrics(folder)
+    return dict(
+        metrics_sha256=metrics and sha256_of(metrics),
+        results_sha256=sha256_of(folder / RESULTS),
+    )
