@@ -3,13 +3,40 @@
 import io
 import sys
 
-from projects.data_distillation.command_line import escape_output, make_parser
+import pytest
+
+from projects.data_distillation.command_line import (
+    check_not_read,
+    escape_output,
+    make_parser,
+)
 
 
 def test_help_shows_the_examples_as_they_are():
     text = 'Does a thing.\n\nUsage:\n    python tools/thing.py FILE\n'
 
     assert text in make_parser(text).format_help()
+
+
+@pytest.mark.parametrize(
+    'name', ['read.json', 'x/../read.json', 'link.json', 'same.json']
+)
+def test_what_is_read_is_not_overwritten(tmp_path, name):
+    read = tmp_path / 'read.json'
+    read.touch()
+    (tmp_path / 'x').mkdir()
+    (tmp_path / 'link.json').symlink_to(read)
+    (tmp_path / 'same.json').hardlink_to(read)
+    (tmp_path / 'other.json').touch()
+
+    check_not_read([tmp_path / 'other.json', None], [str(read), None])
+    with pytest.raises(ValueError, match='would be overwritten'):
+        check_not_read([tmp_path / name], [str(read)])
+
+
+def test_two_files_are_not_written_to_one(tmp_path):
+    with pytest.raises(ValueError, match='a.json would be overwritten'):
+        check_not_read([tmp_path / 'a.json'] * 2, [])
 
 
 def test_output_escapes_what_it_cannot_encode(monkeypatch):

@@ -30,6 +30,17 @@ def test_long_values_are_shortened():
     assert format_value(list(range(1000))) == '[0, 1, 2, 3, 4, 5, ...]'
 
 
+def test_value_whose_lists_hold_each_other_is_short():
+    """As aliases of YAML make them: ten lists, and 9^10 texts."""
+    value: object = ['lol'] * 9
+    for _ in range(9):
+        value = [value] * 9
+
+    assert len(format_value(value)) <= 403
+    assert format_value(value).startswith('[[[[')
+    assert len(format_value({f'{n}': value for n in range(9)})) <= 403
+
+
 def test_error_is_one_line_without_addresses():
     error = ValueError('no <x.Y object at 0x7fAb12> here\nnor there')
 

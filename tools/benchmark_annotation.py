@@ -25,7 +25,11 @@ from projects.data_distillation.benchmarks.annotation import (
     Comparison,
     format_report,
 )
-from projects.data_distillation.command_line import add_trust, make_parser
+from projects.data_distillation.command_line import (
+    add_trust,
+    check_not_read,
+    make_parser,
+)
 from projects.data_distillation.inference.acceleration import MODES
 from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.quiet import quiet_screen
@@ -68,7 +72,12 @@ def parse_args() -> argparse.Namespace:
         help='changes of the config',
     )
     add_trust(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    try:
+        check_not_read([args.out], [args.config, args.checkpoint])
+    except ValueError as error:
+        parser.error(str(error))
+    return args
 
 
 @quiet_screen()

@@ -22,6 +22,7 @@ from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
+    check_not_read,
     make_parser,
 )
 from projects.data_distillation.quality.curves import LabelReport
@@ -87,8 +88,10 @@ def main() -> None:
         args.labels,
         args.by_masks,
     )
+    out = args.out or report.default_out
     try:
-        print(report.write(args.out or report.default_out))
+        check_not_read(report.list_files(out), (args.truth, args.labels))
+        print(report.write(out))
     except (FileNotFoundError, ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
 

@@ -96,6 +96,8 @@ def main() -> None:
     args = parse_args()
     if not args.page.is_file():
         sys.exit(f'error: page not found: {args.page}')
+    if args.out.exists() and args.out.samefile(args.page):
+        sys.exit(f'error: {args.out} is the page: name another file to write')
     try:
         browser = open_browser()
     except FileNotFoundError as error:

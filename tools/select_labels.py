@@ -19,6 +19,7 @@ from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
+    check_not_read,
     make_parser,
 )
 from projects.data_distillation.quiet import quiet_screen
@@ -109,6 +110,20 @@ def choose_rules(args: argparse.Namespace) -> dict:
     return read_rules(args.like)
 
 
+def list_read(args: argparse.Namespace) -> list[str | Path | None]:
+    """Return the files that the selection reads."""
+    rules = args.rules
+    validation = rules.get('validation') or {}
+    return [
+        args.labeled,
+        args.images,
+        getattr(args, 'like', None),
+        *(rules.get('counted') or ()),
+        validation.get('ann_file'),
+        *args.detections.glob('*.parquet'),
+    ]
+
+
 @quiet_screen()
 def main() -> None:
     """Select, and write the labels and the page."""
@@ -116,6 +131,7 @@ def main() -> None:
     import_modules_from_strings(args.custom_imports)
     files = args.detections, args.labeled
     try:
+        check_not_read((args.out, args.report), list_read(args))
         print(select_labels(*files, args.rules, args.out, args.images))
     except (FileNotFoundError, ValueError, KeyError) as error:
         sys.exit(f'error: {error}')

@@ -1,7 +1,9 @@
 """What several command lines of `tools/` have in common."""
 
 import argparse
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 # Loads checkpoints without looking for code in them.
@@ -23,6 +25,41 @@ def make_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argument_default,
     )
+
+
+def check_not_read(
+    written: Iterable[Path | None], read: Iterable[str | Path | None]
+) -> None:
+    """Check that a command overwrites nothing that it reads.
+
+    Args:
+        written: The files that it writes; None is left out.
+        read: The files that it reads; None is left out.
+
+    Raises:
+        ValueError: If a file is among both, also by another path or a link;
+            or if two that are written are the same.
+    """
+    sources = {os.path.realpath(file): file for file in read if file}
+    # A hard link has another path.
+    nodes = {find_node(file) for file in sources} - {None}
+    for file in filter(None, written):
+        path = os.path.realpath(file)
+        if path in sources or find_node(path) in nodes:
+            raise ValueError(
+                f'{file} would be overwritten, but this command reads or '
+                'writes it otherwise too: name another file to write'
+            )
+        sources[path] = file
+
+
+def find_node(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from others; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def escape_output() -> None:

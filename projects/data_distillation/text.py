@@ -27,11 +27,15 @@ def format_call(config: Mapping) -> str:
 
 _repr = Repr()
 _repr.maxstring = 80
+# Lists that hold each other, as aliases of YAML make them, are as many texts.
+_repr.maxlevel = 3
+MAX_VALUE = 400
 
 
 def format_value(value: object) -> str:
     """Return a JSON value as text for a message; a long value is shortened."""
-    return _repr.repr(value)
+    text = _repr.repr(value)
+    return text if len(text) <= MAX_VALUE else f'{text[:MAX_VALUE]}...'
 
 
 def format_error(error: Exception) -> str:

@@ -98,9 +98,12 @@ def test_instances_are_counted_by_category_without_crowds():
         dict(category_id=3),
         dict(category_id=3, iscrowd=0),
         dict(category_id=7, iscrowd=1),
+        # CocoDataset drops it.
+        dict(category_id=7, iscrowd=0, ignore=1),
+        dict(category_id=3, ignore=0),
     ]
 
-    assert count_instances(annotations, CATEGORIES).tolist() == [0, 2]
+    assert count_instances(annotations, CATEGORIES).tolist() == [0, 3]
 
 
 def test_two_categories_of_one_id_are_refused(tmp_path):

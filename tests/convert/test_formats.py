@@ -1035,6 +1035,23 @@ def test_broken_data_yaml_is_refused(yolo, from_yolo, text, match):
     assert match in error
 
 
+@pytest.mark.parametrize('key', ['names', 'train'])
+def test_lists_that_hold_each_other_have_a_short_message(yolo, from_yolo, key):
+    """Ten lines, which stand for a billion texts."""
+    lists = ['a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]']
+    for number in range(1, 10):
+        aliases = ', '.join([f'*a{number - 1}'] * 9)
+        lists.append(f'a{number}: &a{number} [{aliases}]')
+    others = dict(names='names: [a]', train='train: images/train')
+    del others[key]
+    write_yaml(yolo, *lists, *others.values(), f'{key}: *a9')
+
+    _, error = from_yolo()
+
+    assert error.startswith(f'error: {yolo}/data.yaml: `{key}` must be')
+    assert len(error) < 1000
+
+
 def test_missing_data_yaml_is_named(yolo, from_yolo):
     (yolo / 'data.yaml').unlink()
 

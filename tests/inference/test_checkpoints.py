@@ -30,6 +30,18 @@ def test_missing_and_misshapen_weights_are_counted():
         check_weights(model, dict(bias=torch.zeros(4)))
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_weights_that_are_no_numbers_are_named(dtype):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(dtype)
+    weights = model.state_dict()
+    weights['1.running_var'][1] = torch.inf
+    check_weights(model, weights)
+
+    weights['1.running_var'][1] = torch.nan
+    with pytest.raises(CheckpointError, match=r'numbers \(1.running_var has'):
+        check_weights(model, weights)
+
+
 @pytest.mark.parametrize(
     'meta',
     [

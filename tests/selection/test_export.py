@@ -146,6 +146,29 @@ def test_report_has_a_line_per_class_and_warns_of_an_absent_one(tmp_path):
     assert content['categories'] == CATEGORIES
 
 
+def test_labeled_objects_that_training_drops_are_named(tmp_path):
+    coco = dict(
+        images=[dict(id=1), dict(id=2)],
+        categories=CATEGORIES,
+        annotations=[
+            dict(image_id=1, category_id=7),
+            dict(image_id=1, category_id=7, ignore=1),
+            dict(image_id=2, category_id=3, ignore=True),
+        ],
+    )
+    counts = LabeledCounts.of(coco)
+    rows = [row('a', ([1, 2, 11, 22], 0.9, 0))]
+
+    _, report = export(tmp_path, rows, coco)
+
+    assert counts.num_instances.tolist() == [1, 0]
+    for counted in (counts, counts.without_empty()):
+        assert counted.num_ignored == 2
+    assert (counts + counts).num_ignored == 4
+    assert '2 labeled annotations have `ignore`' in report
+    assert '`ignore`' not in export(tmp_path, rows, labeled(7))[1]
+
+
 def test_class_that_is_not_labeled_gets_no_min_score(tmp_path):
     rows = [row('a', ([1, 2, 11, 22], 0.9, 1))]
 

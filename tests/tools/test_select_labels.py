@@ -553,3 +553,23 @@ def test_store_with_a_damaged_shard_is_refused(tool, store, labeled, tmp_path):
 
     assert 'images may be missing: 1 files in' in error
     assert not file.exists()
+
+
+@pytest.mark.parametrize('what', ['labeled', 'counted', 'shard', 'report'])
+def test_what_is_read_is_not_overwritten(tool, store, labeled, tmp_path, what):
+    counted = tmp_path / 'counted.json'
+    counted.write_bytes(labeled.read_bytes())
+    (shard,) = store.glob('*.parquet')
+    out = dict(
+        labeled=labeled, counted=counted, shard=shard, report=tmp_path / 'new'
+    )[what]
+    before = out.read_bytes() if out.exists() else None
+    options = ['--report', out] if what == 'report' else []
+
+    _, error = tool(
+        store, '--labeled', labeled, '--count', counted, '--out', out,
+        *options,
+    )  # fmt: skip
+
+    assert f'error: {out} would be overwritten' in error
+    assert (out.read_bytes() if out.exists() else None) == before

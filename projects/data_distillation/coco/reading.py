@@ -165,7 +165,10 @@ def check_classes(
 def count_instances(
     annotations: Iterable[dict], categories: Categories
 ) -> np.ndarray:
-    """Count the annotations of each category; crowds do not count.
+    """Count the objects of each category that a training learns from.
+
+    Crowds do not count, nor do annotations with `ignore`, which CocoDataset
+    drops.
 
     Args:
         annotations: COCO annotations.
@@ -177,7 +180,7 @@ def count_instances(
     ids = Counter(
         annotation['category_id']
         for annotation in annotations
-        if not annotation.get('iscrowd', 0)
+        if not (annotation.get('iscrowd', 0) or annotation.get('ignore'))
     )
     return np.array([ids[c['id']] for c in categories], np.int64)
 

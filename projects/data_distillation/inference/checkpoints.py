@@ -29,7 +29,8 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Check that a checkpoint has every weight of a model, in its shape.
 
     MMEngine loads with `strict=False`. A weight that is missing would keep its
-    random values, and the teacher would label at random.
+    random values, and the teacher would label at random. With a weight that
+    is NaN it would find nothing.
 
     Args:
         model: The model to load the weights into.
@@ -38,7 +39,8 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Raises:
         CheckpointError: With the number of weights that are missing or have
-            another shape, and the first of them.
+            another shape, and the first of them; or with the name of a weight
+            that is no number.
     """
     weights = {name.removeprefix('module.'): w for name, w in weights.items()}
     wrong = []
@@ -57,6 +59,28 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             f'{"; ".join(wrong[:NUM_NAMED])}. Use the config that the '
             'checkpoint was trained with'
         )
+    check_numbers({name: weights[name] for name in model.state_dict()})
+
+
+def check_numbers(weights: Mapping[str, Tensor]) -> None:
+    """Check that no weight is NaN; a mask may be infinite.
+
+    Args:
+        weights: Name -> weight.
+
+    Raises:
+        CheckpointError: With the first weight that has a NaN.
+    """
+    for name, weight in weights.items():
+        is_real = weight.is_floating_point() and weight.numel()
+        # A maximum of NaN is NaN, and needs no memory.
+        if is_real and weight.max().isnan():
+            raise CheckpointError(
+                f'the checkpoint has weights that are no numbers ({name} has '
+                'NaN), so that it finds nothing: its training has diverged. '
+                'Use an earlier checkpoint, or train it again with a lower '
+                'learning rate'
+            )
 
 
 def load_teacher(module: dict, file: str) -> nn.Module:

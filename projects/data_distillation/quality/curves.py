@@ -100,7 +100,7 @@ class LabelReport:
             self.by_masks,
         )
         title = 'Estimate on labeled images' if self.validation else 'Labels'
-        files = [out / 'label_quality.json', out / 'precision_recall.png']
+        files = self.list_files(out)
         write_json(files[0], self._content(quality, num_unreadable))
         draw_curves(quality, title).savefig(files[1], dpi=130)
         lines = [quality.format_table()]
@@ -110,6 +110,11 @@ class LabelReport:
             )
         lines += [f'written: {file}' for file in files]
         return '\n'.join([*lines, *self._summary(quality)])
+
+    @staticmethod
+    def list_files(out: Path) -> list[Path]:
+        """Return the files that `write` writes to a folder."""
+        return [out / 'label_quality.json', out / 'precision_recall.png']
 
     def _read_detections(self) -> tuple[pa.Table, int]:
         """Return the rows of readable images, and the number of the others."""

@@ -6,7 +6,7 @@ its score is at least the `min_score` of its class.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -27,12 +27,15 @@ class LabeledCounts:
             classes,).
         classes: The names of the classes.
         num_empty: The number of images without any annotation.
+        num_ignored: The number of annotations with `ignore`, which are not
+            counted because CocoDataset drops them.
     """
 
     num_images: int
     num_instances: np.ndarray
     classes: tuple[str, ...]
     num_empty: int = 0
+    num_ignored: int = 0
 
     @classmethod
     def of(cls, coco: dict) -> 'LabeledCounts':
@@ -48,12 +51,13 @@ class LabeledCounts:
             count_instances(coco['annotations'], categories),
             tuple(category['name'] for category in categories),
             len(coco['images']) - len(find_annotated(coco)),
+            sum(bool(one.get('ignore')) for one in coco['annotations']),
         )
 
     def without_empty(self) -> 'LabeledCounts':
         """Count only the images with an annotation."""
         num_images = self.num_images - self.num_empty
-        return LabeledCounts(num_images, self.num_instances, self.classes)
+        return replace(self, num_images=num_images, num_empty=0)
 
     def __add__(self, other: 'LabeledCounts') -> 'LabeledCounts':
         """Count the images and instances of two files together.
@@ -66,6 +70,7 @@ class LabeledCounts:
             self.num_instances + other.num_instances,
             self.classes,
             self.num_empty + other.num_empty,
+            self.num_ignored + other.num_ignored,
         )
 
 

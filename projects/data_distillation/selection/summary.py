@@ -47,6 +47,7 @@ def summarize_selection(
     kept = count_by_class(detections, selection.is_selected, labeled)
     ignored = count_by_class(detections, selection.is_ignored, labeled)
     warnings = [
+        *warn_of_ignored(labeled),
         *warn_of_counts(kept, selection.num_images, labeled),
         *warn_of_distributions(selection, labeled, validation),
         *warn_of_unreadable(unreadable),
@@ -60,6 +61,16 @@ def summarize_selection(
             f'{selection.num_images:,} images became pseudo labels',
         ]
     )
+
+
+def warn_of_ignored(labeled: LabeledCounts) -> Iterator[str]:
+    """Warn of labeled objects that no training sees."""
+    if labeled.num_ignored:
+        yield (
+            f'{labeled.num_ignored:,} labeled annotations have `ignore`. They '
+            'do not count as labeled, because CocoDataset drops them: remove '
+            '`ignore`, or write iscrowd 1 for a region to leave out'
+        )
 
 
 def count_by_class(
