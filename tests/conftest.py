@@ -145,6 +145,8 @@ class StageHere(ChildProcess):
         forget_runs()
         with pytest.MonkeyPatch.context() as patch, self.redirected():
             patch.setattr(sys, 'argv', list(self.command[1:]))
+            for name in self.environment.keys() - os.environ.keys():
+                patch.setenv(name, self.environment[name])
             try:
                 runpy.run_path(tool, run_name='__main__')
             except SystemExit as end:

@@ -22,7 +22,8 @@ from .annotation.interruption import AnnotationStopped
 from .command_line import TRUST_FLAG
 from .files.lock import sharing_locks
 from .inference.safe_loading import refusing_code
-from .quiet import QuietRunner, quiet_screen
+from .quiet import quiet_screen
+from .training.own_checkpoint import TrainingRunner
 
 # The wrapper that the runner makes by default needs a GPU.
 CPU_OPTIONS = [
@@ -183,7 +184,7 @@ def load_mmdet_tool(name: str) -> ModuleType:
     loader = SourceFileLoader(f'mmdet_{file.stem}', str(file))
     tool = ModuleType(loader.name)
     loader.exec_module(tool)
-    vars(tool).update(Runner=QuietRunner)
+    vars(tool).update(Runner=TrainingRunner)
     return tool
 
 

@@ -346,6 +346,7 @@ def test_labels_that_somebody_has_chosen_are_kept(
     # As they are used as long as nothing else has changed.
     tunable.annotate(folder, checkpoint)
     assert labels.read_bytes() == chosen
+    assert ('it is used as it is' in said.text) == is_changed
 
     few = tunable.with_few_images(3)
     few.annotate(folder, checkpoint)

@@ -69,7 +69,7 @@ class Detection:
             replace_results(self.stage, self.folder, outdated)
         reasons = self.find_changes()
         if self.is_finished() and not reasons:
-            say(f'{self.stage}: already done, in {self.folder}')
+            self._say_done()
             return
         if reasons:
             why = join_reasons(reasons)
@@ -86,6 +86,15 @@ class Detection:
         run_stage(self.stage, command, self.folder, counter)
         self._require_outcome()
         write_json(self.folder / FINISHED, self._describe_outcome())
+
+    def _say_done(self) -> None:
+        say(f'{self.stage}: already done, in {self.folder}')
+        # Earlier versions left an empty record.
+        if read_json(self.folder / FINISHED) and not self._is_own_outcome():
+            say(
+                f'{self.stage}: {self.outcome} is not what the stage wrote '
+                'last; it is used as it is'
+            )
 
     def is_done(self) -> bool:
         """Return whether nothing is left to do; nothing is changed."""
@@ -113,11 +122,14 @@ class Detection:
             return {}
         return dict(outcome_sha256=sha256_of(self.folder / self.outcome))
 
+    def _is_own_outcome(self) -> bool:
+        return read_json(self.folder / FINISHED) == self._describe_outcome()
+
     def _keep_changed_outcome(self) -> None:
         """Move an outcome away that a person has put there or changed."""
         if not (self.outcome and self._has_outcome()):
             return
-        if read_json(self.folder / FINISHED) == self._describe_outcome():
+        if self._is_own_outcome():
             return
         place = replace_file(self.folder / self.outcome)
         say(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..processes.log import say
 from ..processes.process import StageError
+from ..training.own_checkpoint import find_own_checkpoint
 from ..training.resume import find_last_checkpoint
 from .comparison import read_newest_metrics
 from .fingerprint import find_place, set_aside
@@ -30,6 +31,31 @@ def require_checkpoint(folder: Path) -> Path:
             'got none: delete the folder and run the same command again'
         )
     return checkpoint
+
+
+def require_own_checkpoint(
+    folder: Path, run: str, resumed: Path | None
+) -> Path:
+    """Return the checkpoint with which a training has ended.
+
+    Args:
+        folder: The work folder of the training.
+        run: The name of the run.
+        resumed: The checkpoint from which the run went on.
+
+    Raises:
+        StageError: If the folder holds no whole checkpoint, or the last one
+            is of another run.
+    """
+    last = require_checkpoint(folder)
+    own = find_own_checkpoint(folder, run, resumed)
+    if own is None:
+        raise StageError(
+            f'{last} must be of the training that has ended, but another one '
+            'in this folder has written it: end that one, delete the folder '
+            'and run the same command again'
+        )
+    return own
 
 
 def require_metrics(folder: Path) -> dict:

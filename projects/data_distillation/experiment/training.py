@@ -1,6 +1,7 @@
 """Trains one model of an experiment to its end."""
 
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..training.finished import (
     mark_finished,
     read_record,
 )
+from ..training.own_checkpoint import RUN_VARIABLE
 from ..training.resume import find_sound_checkpoint
 from .definition import Experiment, find_pseudo_label_key
 from .fingerprint import (
@@ -28,7 +30,7 @@ from .stage_results import (
     make_flags,
     replace_file,
     replace_results,
-    require_checkpoint,
+    require_own_checkpoint,
 )
 
 
@@ -75,8 +77,7 @@ class Training:
         if ending.fault:
             self._reopen(ending.fault)
         write_settings(self.folder, self.collect_settings())
-        self._train()
-        checkpoint = require_checkpoint(self.folder)
+        checkpoint = self._train()
         shutil.rmtree(self.folder / 'test', ignore_errors=True)
         mark_finished(self.folder, checkpoint)
         return checkpoint
@@ -143,15 +144,22 @@ class Training:
             say(f'{file.name}: moved to {replace_file(file)}')
         (self.folder / FINISHED).unlink()
 
-    def _train(self) -> None:
-        """Run the command, from the last checkpoint if there is one."""
+    def _train(self) -> Path:
+        """Run the command, from the last checkpoint if there is one.
+
+        Returns:
+            The checkpoint that it has written last.
+        """
         flags: list[str | Path] = []
-        if checkpoint := find_sound_checkpoint(self.folder):
-            flags += ['--resume', checkpoint]
+        if resumed := find_sound_checkpoint(self.folder):
+            flags += ['--resume', resumed]
         options = self.experiment.options_for(self.stage)
         flags += make_flags(self.make_values(), options)
         config = self.experiment.config(self.stage)
         command = self.launcher.train(config, self.folder, *flags)
         total = self.experiment.load(self.stage).train_cfg.get('max_iters')
         counter = Counter(TrainedIterations(self.folder), total)
-        run_stage(self.stage, command, self.folder, counter)
+        run = uuid.uuid4().hex
+        variables = {RUN_VARIABLE: run}
+        run_stage(self.stage, command, self.folder, counter, variables)
+        return require_own_checkpoint(self.folder, run, resumed)

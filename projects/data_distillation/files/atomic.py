@@ -55,6 +55,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def sync_file(file: Path) -> None:
+    """Write a file, and that its folder has it, to disk.
+
+    Args:
+        file: The file, which another function has written.
+    """
+    with file.open('rb') as opened:
+        os.fsync(opened.fileno())
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Write the list of a folder's files to disk, to survive a crash."""
     descriptor = os.open(folder, os.O_RDONLY)

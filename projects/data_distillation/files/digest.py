@@ -1,11 +1,20 @@
 """SHA-256 of files."""
 
+import functools
 import hashlib
+import os
+import time
 from pathlib import Path
+
+# Within this time, in nanoseconds, a file may change twice and keep its times.
+TICK = 2 * 10**9
 
 
 def sha256_of(file: str | Path) -> str | None:
     """Return the SHA-256 of a file's bytes.
+
+    What is read is remembered, as long as nothing has been written to the
+    file: a checkpoint may be large, and several stages depend on it.
 
     Args:
         file: A path, or the URL of a checkpoint.
@@ -16,6 +25,18 @@ def sha256_of(file: str | Path) -> str | None:
     """
     if not Path(file).is_file():
         return None
+    status = os.stat(file)
+    # No program can set the time of this change, and a clock that has jumped
+    # back makes it lie in the future.
+    if time.time_ns() - status.st_ctime_ns <= TICK:
+        return hash_bytes(file).hex()
+    state = status.st_dev, status.st_ino, status.st_size
+    return hash_once(str(file), *state, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@functools.lru_cache(10_000)
+def hash_once(file: str, *state: int) -> str:
+    """Return the SHA-256 of a file whose state says that it is the same."""
     return hash_bytes(file).hex()
 
 

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..files.lock import name_locks
@@ -26,6 +26,7 @@ def run_stage(
     command: Sequence[str],
     folder: Path,
     counter: Counter | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
     """Print the command of a stage and run it.
 
@@ -37,6 +38,7 @@ def run_stage(
         command: The words of the command. `python` means this Python.
         folder: The work folder of the stage.
         counter: The progress of the stage; None if nothing measures it.
+        variables: What the environment of the command has besides.
 
     Raises:
         StageError: If the command fails, with the reason.
@@ -53,7 +55,8 @@ def run_stage(
         say(f'{stage}: runs; its output goes to {console}')
     with console.open('ab') as output, show_bar(stage, counter):
         start = output.tell()
-        code = ChildProcess(command, make_environment(), output).run()
+        environment = make_environment() | dict(variables or {})
+        code = ChildProcess(command, environment, output).run()
     if code:
         why = explain_failure(code, read_from(console, start))
         raise StageError(

@@ -1,10 +1,9 @@
 """The record of a finished training: the checkpoint that it ended with."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files.atomic import read_json, write_json
+from ..files.atomic import read_json, sync_file, write_json
 from ..files.digest import sha256_of
 from .resume import find_last_checkpoint, find_weights_fault
 
@@ -34,8 +33,7 @@ def mark_finished(folder: Path, checkpoint: Path) -> None:
         folder: The work folder of the training.
         checkpoint: The checkpoint of its last iteration, in this folder.
     """
-    with checkpoint.open('rb') as file:
-        os.fsync(file.fileno())
+    sync_file(checkpoint)
     record = dict(checkpoint=checkpoint.name, sha256=sha256_of(checkpoint))
     write_json(folder / FINISHED, record)
 

@@ -1,0 +1,98 @@
+"""Checkpoints that are on disk, and that say which run has written them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+
+from ..files.atomic import sync_file
+from ..inference.checkpoints import CheckpointError
+from ..inference.safe_loading import refusing_code
+from ..quiet import QuietRunner
+from .resume import find_last_checkpoint, find_whole
+
+# In the environment of a training: the name of its run. Its checkpoints have
+# it in their `meta`.
+RUN_VARIABLE = 'DATA_DISTILLATION_RUN'
+RUN_KEY = 'data_distillation_run'
+
+
+class TrainingRunner(QuietRunner):
+    """A runner whose checkpoints are on disk before anything names them.
+
+    MMEngine then writes `last_checkpoint`, and removes older checkpoints. If
+    the machine stopped, the file that is named could be empty, and the others
+    gone.
+    """
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        *args: Any,
+        meta: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save a checkpoint, and wait until it is on disk.
+
+        Args:
+            out_dir: The folder of the checkpoint.
+            filename: Its name.
+            *args: Other arguments of `Runner.save_checkpoint`.
+            meta: What the checkpoint says of itself, besides the run.
+            **kwargs: Other arguments of `Runner.save_checkpoint`.
+        """
+        if run := os.environ.get(RUN_VARIABLE):
+            meta = {**(meta or {}), RUN_KEY: run}
+        super().save_checkpoint(out_dir, filename, *args, meta=meta, **kwargs)
+        file = Path(out_dir, filename)
+        # It may be in a store that is no file system.
+        if is_main_process() and file.is_file():
+            sync_file(file)
+
+
+def find_own_checkpoint(
+    folder: Path, run: str, resumed: Path | None = None
+) -> Path | None:
+    """Find the checkpoint with which a run has ended.
+
+    Args:
+        folder: The work folder of the training.
+        run: The name of the run.
+        resumed: The checkpoint from which the run went on. If nothing was
+            left to train, the run has written none of its own.
+
+    Returns:
+        The checkpoint that is named last, if the run has written it;
+        otherwise the one with the highest number of all, if the run has
+        written that. None if neither is.
+    """
+    last = find_last_checkpoint(folder)
+    others = find_whole(folder)
+    if last and read_run(last) == run:
+        return last
+    if others and read_run(others[0]) == run:
+        return others[0]
+    is_untouched = not any(read_run(file) == run for file in others)
+    return last if is_untouched and last == resumed else None
+
+
+def read_run(file: Path) -> str | None:
+    """Return the name of the run that has written a checkpoint.
+
+    Args:
+        file: The checkpoint.
+
+    Returns:
+        The name; None if it does not tell, or cannot be read.
+    """
+    try:
+        with refusing_code():
+            # PyTorch 2.1 takes no `Path` with `mmap`.
+            content = torch.load(str(file), map_location='cpu', mmap=True)
+    except (CheckpointError, OSError, RuntimeError):
+        return None
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta.get(RUN_KEY) if isinstance(meta, dict) else None
