@@ -17,8 +17,22 @@ PACKAGE = ROOT / 'projects/data_distillation'
 PACKAGES = sorted(file.parent for file in PACKAGE.glob('*/__init__.py'))
 SETTINGS = tomllib.loads((ROOT / 'pyproject.toml').read_text())
 ARCHITECTURE = (ROOT / 'docs/architecture.md').read_text()
-PAGES = ['CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md']
+LINKED = sorted(
+    str(file.relative_to(ROOT))
+    for pattern in ('*.md', 'docs/*.md', 'configs/*.md')
+    for file in ROOT.glob(pattern)
+    if '](' in file.read_text()
+)
 FLOORS = SETTINGS['tool']['importlinter']['contracts'][0]['layers']
+
+
+def headings_of(file: Path) -> set[str]:
+    """Return the names that links to the headings of a page have."""
+    headings = re.findall(r'^#+ (.*)', file.read_text(), re.MULTILINE)
+    return {
+        re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+        for heading in headings
+    }
 
 
 def docstring(folder: Path) -> str:
@@ -57,14 +71,16 @@ def test_no_module_is_long():
     assert [file for file, n in lengths.items() if n > 400] == []
 
 
-@pytest.mark.parametrize('page', PAGES)
+@pytest.mark.parametrize('page', LINKED)
 def test_links_of_the_page_lead_somewhere(page):
     text = (ROOT / page).read_text()
-    links = re.findall(r'\]\((?!https?:)([^)#]+)', text)
+    links = re.findall(r'\]\((?!https?:)([^)#]*)#?([^)]*)', text)
 
     assert links
-    for link in links:
-        assert ((ROOT / page).parent / link).exists(), link
+    for link, heading in links:
+        file = (ROOT / page).parent / link if link else ROOT / page
+        assert file.exists(), link
+        assert not heading or heading in headings_of(file), heading
 
 
 def test_modules_that_the_architecture_names_exist():
@@ -115,6 +131,8 @@ def test_range_of_python_is_the_same_everywhere():
         found = re.findall(r'3\.\d+ to 3\.\d+', text)
         assert found, name
         assert set(found) == {'3.10 to 3.13'}
+    doctor = (ROOT / 'tools/doctor.py').read_text()
+    assert "PYTHONS = '3.10', '3.13'" in doctor
 
 
 def test_tests_that_are_named_exist():

@@ -8,6 +8,7 @@ custom_imports = dict(
 default_hooks = dict(
     # Validations count iterations too, as the curves of the report do.
     logger=dict(log_metric_by_epoch=False),
+    # A run that is killed loses some minutes at most.
     checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=2),
     resume=dict(type='ResumeHook'),
 )

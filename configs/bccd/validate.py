@@ -4,6 +4,7 @@ Their truth says how precise labels are from which score on: for
 `PrecisionSelector`, `tools/label_quality.py` and the warnings of
 `tools/select_labels.py` (docs/selection.md). No label is made of them.
 
+Paper: none; ours.
 Command: python tools/test.py configs/bccd/validate.py \
     work_dirs/bccd/teacher/iter_400.pth
 Time: 0.5 min on one core of a Xeon.

@@ -22,6 +22,7 @@ multi_view = dict(
         voting_iou_threshold=0.8,
     ),
 )
+# Not tried on a GPU: choose what fits its memory and the cores beside it.
 annotation_dataloader = dict(
     batch_size=4, num_workers=4, pin_memory=True, sampler=_base_.pending
 )

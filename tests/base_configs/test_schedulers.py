@@ -1,5 +1,7 @@
 """Schedulers of another length, against those that MMEngine itself makes."""
 
+import math
+
 import mmdet.engine.schedulers  # noqa: F401 - registers them
 import pytest
 import torch
@@ -92,14 +94,16 @@ def test_curve_is_the_one_that_mmengine_makes_of_epochs(config, converts):
 def test_any_length_runs_to_its_end(config, max_iters):
     scaled = scale_scheduler(config, Lengths(EPOCHS, True, max_iters))
 
-    if scaled:
-        optimizer = make_optimizer()
-        scheduler = PARAM_SCHEDULERS.build(
-            scaled, default_args=dict(optimizer=optimizer)
-        )
-        for _ in range(max_iters):
-            optimizer.step()
-            scheduler.step()
+    if scaled is None:  # A warm-up of less than two iterations.
+        return
+    optimizer = make_optimizer()
+    scheduler = PARAM_SCHEDULERS.build(
+        scaled, default_args=dict(optimizer=optimizer)
+    )
+    for _ in range(max_iters):
+        optimizer.step()
+        scheduler.step()
+        assert math.isfinite(optimizer.param_groups[0]['lr'])
 
 
 def test_schedulers_by_iterations_are_scaled_with_the_iterations():

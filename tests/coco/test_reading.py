@@ -194,7 +194,7 @@ def test_boxes_are_clipped_to_their_own_image():
 def test_interrupted_write_leaves_the_old_file(tmp_path):
     file = tmp_path / 'a' / 'b.json'
     write_json(file, dict(a=1))
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match='not JSON serializable'):
         write_json(file, dict(a=object()))
 
     assert json.loads(file.read_text()) == dict(a=1)

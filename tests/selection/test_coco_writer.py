@@ -122,7 +122,7 @@ def test_old_file_stays_if_writing_fails(tmp_path):
     file = tmp_path / 'labels.json'
     file.write_text('old')
 
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match='not JSON serializable'):
         write_pseudo_labels(
             file,
             dict(unknown=object()),

@@ -327,9 +327,11 @@ def test_rules_that_would_fail_are_found_before(rules, error, message):
 
 
 def test_good_rules_pass_the_check(validation):
-    SelectionRules(
+    rules = SelectionRules(
         dict(type='PrecisionSelector', target=0.5), validation=validation
-    ).check(TEACHER, LABELED)
+    )
+
+    rules.check(TEACHER, LABELED)  # It raises nothing.
 
 
 def test_images_of_other_files_are_counted_too(tmp_path):

@@ -55,6 +55,8 @@ def test_steps_that_mixed_precision_skips_go_by(runner):
             hook.after_train_iter(runner, 0, None, losses(math.nan))
         hook.after_train_iter(runner, 0, None, losses(1.0))
 
+        assert hook.num_skipped == 0
+
 
 def test_loss_that_stays_ends_it(runner):
     hook = FiniteLossHook(max_skipped=2)
@@ -72,6 +74,8 @@ def test_losses_that_are_numbers_or_missing_end_nothing(runner):
 
     hook.after_train_iter(runner, 0, None, losses(1e30))
     hook.after_train_iter(runner, 0, None, None)
+
+    assert hook.num_skipped == 0
 
 
 @pytest.mark.parametrize('part', ['state_dict', 'ema_state_dict'])

@@ -83,7 +83,7 @@ known_images = dict(
 )
 
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=4,  # The largest that fits the 5 labeled images.
     num_workers=0,  # Reading takes 3 % of a step of the small detector.
     sampler=dict(type='InfiniteSampler', shuffle=True),
     batch_sampler=None,

@@ -11,4 +11,5 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
+# A run that is killed loses at most an eighteenth of the 1x schedule.
 default_hooks = dict(checkpoint=dict(interval=5000))

@@ -74,7 +74,7 @@ class Experiment:
         Raises:
             ValueError: See `options.check_options`.
         """
-        if not self.options:
+        if not self.options:  # No config has to be read.
             return
         stages = [*self.models, 'annotate']
         for stage in ('validate', 'tune'):

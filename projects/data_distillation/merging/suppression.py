@@ -143,9 +143,10 @@ class BoxVotingMerger(NMSMerger):
         ValueError: If an argument is out of range.
 
     Source:
-        Paper, detection experiments: bounding box voting (Gidaris and
-        Komodakis, arXiv 1505.01749). 0.8 and keeping the score are the
-        defaults of Detectron, which the paper used.
+        Paper, detection experiments, at second hand (configs/README.md):
+        bounding box voting (Gidaris and Komodakis, arXiv 1505.01749). 0.8
+        and keeping the score are the defaults of Detectron, which the paper
+        used.
     """
 
     def __init__(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 MIN_IMAGES_SEEN = 4_800
 # The students of the digits and of BCCD train twice as long as their teachers.
 MIN_STUDENT_FACTOR = 2
-# Manual to generated annotations in a minibatch (paper, section 4).
+# Labeled to pseudo-labeled images in a batch (paper, section 4, at second
+# hand: configs/README.md).
 RATIO = (6, 4)
 
 
@@ -41,7 +42,7 @@ RECIPES = {
         counts_val=True,
     ),
     # The scales are 400 to 1200 for a training at 800. The boxes are merged
-    # by voting (paper, sections 3 and 4).
+    # by voting (paper, at second hand: configs/README.md).
     'paper': Recipe(
         scales=tuple(short / 800 for short in range(400, 1201, 100)),
         merger=dict(type='BoxVotingMerger'),

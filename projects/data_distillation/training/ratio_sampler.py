@@ -46,8 +46,9 @@ class SourceRatioSampler(Sampler[int]):
         ValueError: If a source is empty or the ratio does not fit.
 
     Source:
-        Paper, section 4, retraining: the ratio of manual to generated
-        annotations in the minibatches is fixed, to 6:4.
+        Paper, section 4, retraining: every batch is a mixture of labeled and
+        pseudo-labeled images. The ratio 6:4 is known at second hand
+        (configs/README.md).
     """
 
     def __init__(
