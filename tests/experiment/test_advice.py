@@ -5,6 +5,7 @@ import pytest
 from projects.data_distillation.experiment.advice import (
     advise,
     describe_teacher,
+    give_verdict,
     warn_of_labels,
     warn_of_teacher,
 )
@@ -44,6 +45,35 @@ def test_labels_that_are_mostly_wrong_are_warned_of():
     assert 'only 25% of the labels are expected to be right' in line
     assert '(15% to 35%)' in line
     assert not list(warn_of_labels(expect(0.3, 0.4)))
+
+
+def test_verdict_parts_the_gain_from_the_longer_schedule():
+    mean_aps = dict(teacher=0.3, supervised_long=0.322, student=0.326)
+
+    assert give_verdict(mean_aps) == (
+        'verdict: the pseudo labels gain +0.4 mAP (student - control); of '
+        '+2.6 mAP over the teacher, +2.2 are the longer schedule'
+    )
+    for low, is_chance in ((-0.01, True), (0.0, True), (0.001, False)):
+        text = give_verdict(mean_aps, dict(low=low, high=0.02))
+        assert ('may be the chance of these images' in text) == is_chance
+
+
+@pytest.mark.parametrize('student', [0.31, 0.32])
+def test_verdict_names_the_page_if_nothing_is_gained(student):
+    mean_aps = dict(teacher=0.3, supervised_long=0.32, student=student)
+
+    text = give_verdict(mean_aps)
+
+    assert text.startswith('verdict: the pseudo labels gain nothing, ')
+    assert text.endswith('+2.0 are the longer schedule. See docs/no_gain.md')
+
+
+def test_verdict_needs_a_control():
+    text = give_verdict(dict(teacher=0.3, student=0.32))
+
+    assert 'the student has +2.0 mAP over the teacher. ' in text
+    assert text.endswith('run with --control')
 
 
 def test_student_that_gains_needs_no_advice():

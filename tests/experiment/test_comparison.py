@@ -37,6 +37,30 @@ def test_gap_closed(maps, expected):
     assert summary(**maps)['gap_closed'] == pytest.approx(expected)
 
 
+def test_gain_over_the_control_is_beside_the_gap():
+    found = summary(teacher=0.2, supervised_long=0.25, student=0.3, oracle=0.4)
+
+    assert found['gain_over_control'] == pytest.approx(0.05)
+    assert summary(teacher=0.2, student=0.3)['gain_over_control'] is None
+    verdict, gap = format_comparison(found).splitlines()[-2:]
+    assert 'gain +5.0 mAP (student - control)' in verdict
+    assert gap.startswith('gap from teacher to oracle')
+
+
+def test_gain_over_the_control_is_averaged_over_seeds():
+    both = summarize_seeds(
+        {
+            seed: summary(teacher=0.2, supervised_long=0.25, student=student)
+            for seed, student in enumerate((0.28, 0.32))
+        }
+    )
+
+    assert both['gain_over_control'] == pytest.approx(0.05)
+    text = format_comparison(both)
+    assert 'gain +5.0 mAP' in text
+    assert 'student - control varies by 2.8' in text
+
+
 def test_table_has_a_row_per_model_from_lower_to_upper_bound():
     text = format_comparison(summary(oracle=0.4, student=0.3, teacher=0.2))
 
@@ -97,7 +121,7 @@ def test_table_without_oracle_and_truth_says_less():
 
     text = format_comparison(content)
 
-    assert text.splitlines()[-1] == '7 pseudo labels on 3 images'
+    assert text.splitlines()[-2] == '7 pseudo labels on 3 images'
 
 
 def test_newest_evaluation_counts(tmp_path):
@@ -152,7 +176,7 @@ def test_gains_and_the_best_model_are_said():
 
     lines = format_comparison(content).splitlines()
 
-    assert lines[-2:] == [
+    assert lines[-3:-1] == [
         'student - teacher: +10.0 mAP, 95 % between -5.0 and +15.0',
         'best on these images: student',
     ]

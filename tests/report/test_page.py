@@ -20,6 +20,7 @@ from projects.data_distillation.report.page import (
     write_selection_report,
 )
 from projects.data_distillation.report.stages import Stage
+from projects.data_distillation.report.tables import give_verdicts
 
 
 def data_of(html: str) -> dict | None:
@@ -88,6 +89,31 @@ def test_report_compares_the_models(report):
     assert 'teacher labeled: lower bound 30.0 90.0 80.0 25.0 70.0 60.0' in text
     assert 'student labeled + pseudo-labeled 40.0 90.0 80.0 - - -' in text
     assert 'mAP mAP_50 mAP_75 mask mAP mask mAP_50 mask mAP_75' in text
+
+
+def evaluated(name: str, mean_ap: float | None) -> Stage:
+    metrics = None if mean_ap is None else dict(bbox_mAP=mean_ap)
+    return Stage(name, None, [], [], metrics)
+
+
+def test_report_has_the_verdict_and_the_gap(report):
+    assert 'Verdict: the student has +10.0 mAP over the teacher' in report
+    stages = [
+        evaluated('teacher', 0.3),
+        evaluated('annotate', None),
+        evaluated('supervised_long', 0.32),
+        evaluated('student', 0.35),
+        evaluated('oracle', 0.4),
+        evaluated('round2/student', 0.33),
+    ]
+
+    verdict, gap = give_verdicts(stages)
+
+    assert 'gain +3.0 mAP (student - control); of +5.0 mAP over' in verdict
+    assert gap == 'Gap from teacher to oracle closed: 50%.'
+    # A stage that has not been evaluated yet.
+    assert give_verdicts([evaluated('teacher', 0.3)]) == []
+    assert give_verdicts([stages[0], evaluated('student', None)]) == []
 
 
 def test_report_has_a_row_per_class(report):

@@ -73,6 +73,41 @@ def warn_of_labels(expected: Mapping) -> Iterator[str]:
         )
 
 
+def give_verdict(
+    mean_aps: Mapping[str, float], interval: Mapping | None = None
+) -> str:
+    """Return in a sentence what the pseudo labels have gained.
+
+    Args:
+        mean_aps: The box mAP of each model, among them `student` and
+            `teacher`.
+        interval: The 95 % interval of student minus control, with `low` and
+            `high`; None if it is not known.
+    """
+    student, teacher = mean_aps['student'], mean_aps['teacher']
+    total = f'{100 * (student - teacher):+.1f} mAP over the teacher'
+    if 'supervised_long' not in mean_aps:
+        return (
+            f'verdict: the student has {total}. What of it a longer schedule '
+            'gains alone is not known: run with --control'
+        )
+    control = mean_aps['supervised_long']
+    gain = f'{100 * (student - control):+.1f} mAP (student - control)'
+    longer = f'{100 * (control - teacher):+.1f} are the longer schedule'
+    if student <= control:
+        return (
+            f'verdict: the pseudo labels gain nothing, {gain}; of {total}, '
+            f'{longer}. See docs/no_gain.md'
+        )
+    text = f'verdict: the pseudo labels gain {gain}; of {total}, {longer}'
+    if interval and interval['low'] <= 0:
+        text += (
+            '. It may be the chance of these images: 95 % between '
+            f'{100 * interval["low"]:+.1f} and {100 * interval["high"]:+.1f}'
+        )
+    return text
+
+
 def advise(summary: Mapping) -> Iterator[str]:
     """Yield what to try next if the student has not gained.
 
@@ -96,7 +131,7 @@ def advise(summary: Mapping) -> Iterator[str]:
     yield (
         f'the student is not better than {best} '
         f'({100 * mean_aps["student"]:.1f} and {100 * rivals[best]:.1f} mAP). '
-        'What to try next:'
+        'What to try next (more in docs/no_gain.md):'
     )
     yield from list_remedies(summary, mean_aps)
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from ..coco.evaluation import MASK_METRICS, METRICS
 from ..quality.expectation import Estimate
 from ..text import format_table
+from .advice import give_verdict
 from .gains import format_gain
 from .names import TRAINED
 
@@ -59,10 +60,10 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
             as `student`, and the quality of its labels as `pseudo_labels`.
 
     Returns:
-        The metrics of each model, `gap_closed` and `pseudo_labels`. The
-        student and the labels are those of the round whose student has the
-        best box mAP; of equal rounds, the first. If there is more than one
-        round, all are in `rounds`.
+        The metrics of each model, `gap_closed`, `gain_over_control` (in box
+        mAP) and `pseudo_labels`. The student and the labels are those of the
+        round whose student has the best box mAP; of equal rounds, the first.
+        If there is more than one round, all are in `rounds`.
     """
     best = rounds[find_best_round(rounds)]
     found = dict(models, student=best['student'])
@@ -71,6 +72,7 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
     if has_masks(summary):
         closed = compute_gap_closed(summary, MASK_METRIC)
         summary['mask_gap_closed'] = closed
+    summary['gain_over_control'] = compute_gain_over_control(summary)
     summary['pseudo_labels'] = best['pseudo_labels']
     if 'expected_labels' in best:
         summary['expected_labels'] = best['expected_labels']
@@ -120,8 +122,22 @@ def compute_gap_closed(
     return (student - teacher) / (oracle - teacher)
 
 
+def compute_gain_over_control(summary: Mapping) -> float | None:
+    """Return student minus control in box mAP; None without a control."""
+    if 'supervised_long' not in summary:
+        return None
+    student, control = summary['student'], summary['supervised_long']
+    return student['bbox_mAP'] - control['bbox_mAP']
+
+
 # What is averaged over seeds.
-AVERAGED = {*TRAINED, 'gap_closed', 'mask_gap_closed', 'pseudo_labels'}
+AVERAGED = {
+    *TRAINED,
+    'gain_over_control',
+    'gap_closed',
+    'mask_gap_closed',
+    'pseudo_labels',
+}
 
 
 def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
@@ -202,9 +218,25 @@ def format_comparison(summary: Mapping) -> str:
         lines.append(format_gain(name, Estimate(**gain)))
     if 'best_model' in summary:
         lines.append(f'best on these images: {summary["best_model"]}')
+    lines.append(format_verdict(summary))
     lines += format_gap(summary, 'gap_closed')
     lines += format_gap(summary, 'mask_gap_closed', ' in masks')
     return '\n'.join(lines)
+
+
+def format_verdict(summary: Mapping) -> str:
+    """Return a line about what the pseudo labels have gained."""
+    mean_aps = {
+        name: summary[name]['bbox_mAP'] for name in TRAINED if name in summary
+    }
+    interval = summary.get('gains', {}).get('supervised_long')
+    text = give_verdict(mean_aps, interval)
+    if 'seeds' in summary and summary['gain_over_control'] is not None:
+        deviation = 100 * summary['std']['gain_over_control']
+        text += (
+            f' (over the seeds, student - control varies by {deviation:.1f})'
+        )
+    return text
 
 
 def format_gap(summary: Mapping, key: str, what: str = '') -> list[str]:

@@ -34,6 +34,7 @@ from .tables import (
     describe_labels,
     find_metrics,
     find_unevaluated,
+    give_verdicts,
     make_class_table,
     make_comparison,
 )
@@ -201,6 +202,7 @@ def describe_stages(stages: Sequence[Stage]) -> dict:
         ],
         metrics=list(map(name_metric, find_metrics(stages))),
         comparison=make_comparison(stages, TRAINED),
+        verdicts=give_verdicts(stages),
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ..coco.evaluation import MASK_METRICS, METRICS
+from ..experiment.advice import give_verdict
+from ..experiment.comparison import compute_gap_closed
 from ..quality.label_quality import Quality, format_share
 from ..text import format_call
 from .labels import START_SCORE, LabelSource, StoredLabels
@@ -151,6 +153,34 @@ def make_comparison(
         for stage in stages
         if stage.metrics
     ]
+
+
+def give_verdicts(stages: Sequence[Stage]) -> list[str]:
+    """Return what the pseudo labels have gained, in sentences.
+
+    Args:
+        stages: The stages of the experiment. Of the students of several
+            rounds, the best one counts.
+
+    Returns:
+        The gain over the control and the gap that is closed, as far as the
+        models that they need have been evaluated.
+    """
+    metrics: dict[str, dict] = {}
+    for stage in stages:
+        name = stage.name.rpartition('/')[2]
+        found = stage.metrics
+        best = metrics.get(name, found)
+        if found and best and found['bbox_mAP'] >= best['bbox_mAP']:
+            metrics[name] = found
+    if not {'teacher', 'student'} <= metrics.keys():
+        return []
+    mean_aps = {name: found['bbox_mAP'] for name, found in metrics.items()}
+    closed = compute_gap_closed(metrics)
+    lines = [give_verdict(mean_aps)]
+    if closed is not None:
+        lines.append(f'gap from teacher to oracle closed: {closed:.0%}')
+    return [f'{line[0].upper()}{line[1:]}.' for line in lines]
 
 
 def find_metrics(stages: Sequence[Stage]) -> list[str]:
