@@ -1,0 +1,123 @@
+"""tools/suspicious_labels.py: a list and a page of what looks wrong."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from builders import CLASSES, DrawnImages, stored_row
+
+from projects.data_distillation import DetectionStore
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.report.suspicious_labels import review_labels
+
+
+def detect(drawn: DrawnImages, number: int = 5) -> Path:
+    """A store of detections that find everything, with noise of low score."""
+    ids = [category['id'] for category in drawn.truth['categories']]
+    folder = drawn.folder / 'work' / 'detections'
+    provenance = dict(
+        classes=list(CLASSES),
+        image_folder=str(drawn.folder / 'unlabeled'),
+        views=[[], []],
+    )
+    store = DetectionStore(folder, provenance)
+    for image in drawn.truth['images'][:number]:
+        boxes = [([1, 1, 12, 9], 0.1, 0)]
+        for one in drawn.truth['annotations']:
+            if one['image_id'] == image['id']:
+                x, y, w, h = one['bbox']
+                label = ids.index(one['category_id'])
+                boxes.append(([x, y, x + w, y + h], 0.9, label))
+        boxes.sort(key=lambda box: -box[1])
+        size = dict(width=image['width'], height=image['height'])
+        store.add(stored_row(image['file_name'], *boxes, **size))
+    store.flush()
+    return folder
+
+
+def write_labels(drawn: DrawnImages, change) -> Path:
+    coco = json.loads(json.dumps(drawn.truth))
+    change(coco['annotations'])
+    # Other names and order than the detections have.
+    coco['images'].reverse()
+    return drawn.write('labels.json', coco)
+
+
+def test_a_wrong_class_is_listed_and_shown(drawn, call_tool):
+    def swap(annotations):
+        annotations[4]['category_id'] = 3
+
+    labels = write_labels(drawn, swap)
+
+    done = call_tool('suspicious_labels', detect(drawn), labels, '--count', 2)
+
+    assert done.returncode == 0, done.stderr
+    out = drawn.folder / 'work' / 'review'
+    with (out / 'suspicious_labels.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    wrong = drawn.truth['annotations'][4]
+    assert len(rows) == 2
+    assert rows[0]['kind'] == 'class'
+    assert rows[0]['annotation_id'] == str(wrong['id'])
+    assert (rows[0]['label'], rows[0]['found']) == ('green', 'red')
+    assert json.loads(rows[0]['found_bbox']) == wrong['bbox']
+    coco = json.loads((out / 'suspicious_labels.json').read_text())
+    assert coco['images'][0]['id'] == wrong['image_id']
+    assert wrong['id'] in [one['id'] for one in coco['annotations']]
+    page = (out / 'suspicious_labels.html').read_text()
+    assert 'the label says green, the detector red' in page
+    assert page.count('class="box doubt"') >= 1
+    assert page.count('class="box found"') >= 1
+
+
+def test_a_missing_label_is_where_the_detector_finds_it(drawn):
+    gone = drawn.truth['annotations'][3]
+    labels = write_labels(drawn, lambda annotations: annotations.pop(3))
+
+    review = review_labels(detect(drawn), labels)
+
+    first = review.suspicions[0]
+    assert (first.kind, first.label) == ('missing', None)
+    assert (
+        review.detections.bbox_xywh[first.detection].tolist() == gone['bbox']
+    )
+    assert 'no label of green' in review.explain(first)
+
+
+def test_detections_in_a_crowd_need_no_label(drawn):
+    def make_crowd(annotations):
+        annotations[3]['iscrowd'] = 1
+
+    labels = write_labels(drawn, make_crowd)
+
+    review = review_labels(detect(drawn), labels)
+
+    assert len(review.annotations) == len(drawn.truth['annotations']) - 1
+    crowd = drawn.truth['annotations'][3]['bbox']
+    for one in review.suspicions:
+        if one.detection is not None and one.chance > 0:
+            box = review.detections.bbox_xywh[one.detection].tolist()
+            assert box != crowd
+
+
+def test_images_without_detections_are_counted(drawn):
+    labels = write_labels(drawn, lambda annotations: None)
+
+    review = review_labels(detect(drawn, 3), labels)
+
+    assert review.notes == [
+        '2 of the 5 images have no detections, so their labels were not '
+        'looked at.'
+    ]
+    assert len(review.annotations) == 6
+
+
+def test_detections_of_other_images_are_refused(drawn):
+    coco = json.loads(json.dumps(drawn.truth))
+    for image in coco['images']:
+        image['file_name'] = f'other/{image["file_name"]}'
+    labels = drawn.write('labels.json', coco)
+
+    with pytest.raises(CocoError, match='no image of .* has detections'):
+        review_labels(detect(drawn), labels)
