@@ -71,6 +71,9 @@ class AnnotationHook(DetectionHook):
         Args:
             runner: The runner.
 
+        Returns:
+            The store of the work folder, see `DetectionHook.open_store`.
+
         Raises:
             StoreError: If there are detections of another teacher.
             ValueError, FileNotFoundError: If a selector cannot choose, or the

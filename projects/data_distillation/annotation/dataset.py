@@ -93,7 +93,11 @@ class UnlabeledDataset(BaseDetDataset):
         ]
 
     def image_ids(self) -> dict[str, int | None]:
-        """Map the file name of every image to its id, in order."""
+        """Map the file name of every image to its id.
+
+        Returns:
+            The ids of the COCO file, in order; None for images of a folder.
+        """
         infos = map(self.get_data_info, range(len(self)))
         return {info['file_name']: info['image_id'] for info in infos}
 
@@ -217,6 +221,9 @@ def explain_loading_error(content: bytes, error: Exception) -> str:
     Args:
         content: The content of the image file.
         error: The error that the pipeline has raised.
+
+    Returns:
+        The reason, for a person.
     """
     try:
         decode(content)
@@ -226,11 +233,14 @@ def explain_loading_error(content: bytes, error: Exception) -> str:
 
 
 def spread_indices(total: int, num: int) -> list[int]:
-    """Return the indices of some images, spread evenly over all.
+    """Choose some images, spread evenly over all.
 
     Args:
         total: The number of all images.
         num: The number of images to choose; all if there are fewer.
+
+    Returns:
+        Their indices, ascending and counted from 0.
     """
     num = min(num, total)
     return [n * total // num for n in range(num)]

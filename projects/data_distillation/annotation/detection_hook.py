@@ -195,6 +195,9 @@ class DetectionHook(Hook):
         Args:
             runner: The runner.
 
+        Returns:
+            The store in the folder `detections`, which may have some already.
+
         Raises:
             StoreError: If there are detections of another teacher.
         """

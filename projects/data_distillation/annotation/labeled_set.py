@@ -27,6 +27,9 @@ class LabeledSet:
         Args:
             ann_file: The path of the file.
 
+        Returns:
+            What selection needs of the file, in its order.
+
         Raises:
             FileNotFoundError: If there is no such file.
             CocoError: If the file cannot be used, see `read_coco`.

@@ -94,13 +94,17 @@ def describe_merge(
     numbers: Sequence[int] | None,
     boxes_only: bool,
 ) -> dict:
-    """Return the provenance of the detections that are merged again.
+    """Make the provenance of the detections that are merged again.
 
     Args:
         store: The store with the boxes of views.
-        merger: See `merge_again`.
-        numbers: See `merge_again`.
-        boxes_only: See `merge_again`.
+        merger: The config of the merger; None for the one of the store.
+        numbers: The numbers of the views to merge, counted from 0; None for
+            all.
+        boxes_only: Whether masks may be lost.
+
+    Returns:
+        A new provenance; that of the store stays as it is.
 
     Raises:
         StoreError: If there are no detections, or masks would be lost.

@@ -92,7 +92,12 @@ class Progress:
         return time.monotonic() - self._last_line >= seconds
 
     def next_line(self) -> str:
-        """Say how far all processes are; the line after it is due later."""
+        """Say how far all processes are, and put off the line after it.
+
+        Returns:
+            A line with the number of images, the rate, and the time that is
+            left.
+        """
         self._last_line = time.monotonic()
         self._count_others()
         num_new = self._own + self._others
@@ -107,7 +112,12 @@ class Progress:
         )
 
     def expectation(self) -> str:
-        """Say what the images of this run will take, judged by the first."""
+        """Say what the images of this run will take, judged by the first.
+
+        Returns:
+            A line with the time and the disk space. The first batch counts
+            only if there is no other.
+        """
         measured = self._measured[1:] or self._measured
         rows = [row for batch, _ in measured for row in batch]
         if not rows:
@@ -142,7 +152,14 @@ class Progress:
 
 
 def size_on_disk(rows: list[dict]) -> int:
-    """Return the number of bytes that rows add to a shard."""
+    """Measure how many bytes rows add to a shard.
+
+    Args:
+        rows: Rows as `write_rows` takes them.
+
+    Returns:
+        The number of bytes, compressed.
+    """
     sizes = []
     for part in (rows, []):
         with io.BytesIO() as file:
@@ -152,7 +169,14 @@ def size_on_disk(rows: list[dict]) -> int:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """Return the folder or, if it does not exist, the nearest one above."""
+    """Find the nearest folder that exists.
+
+    Args:
+        folder: The folder, which need not exist.
+
+    Returns:
+        The folder itself or the nearest one above it.
+    """
     while not folder.exists():
         folder = folder.parent
     return folder

@@ -57,7 +57,14 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
 
 
 def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
-    """Return a config as a shard gives it back, with lists for tuples."""
+    """Convert a config to what a shard gives back, with lists for tuples.
+
+    Args:
+        config: What JSON can hold, and tuples.
+
+    Returns:
+        A deep copy.
+    """
     return json.loads(json.dumps(config))
 
 

@@ -28,7 +28,14 @@ def make_boxes_row(sample: DetDataSample) -> dict:
 
 
 def make_box_columns(found: InstanceData) -> dict:
-    """Return what a row says of boxes, see `make_boxes_row`."""
+    """Collect what a row says of boxes.
+
+    Args:
+        found: The k boxes of an image, on the host, in xyxy pixels.
+
+    Returns:
+        `bboxes_xyxy`, `scores` and `labels`, see `make_boxes_row`.
+    """
     return dict(
         bboxes_xyxy=found.bboxes.numpy().tolist(),
         scores=found.scores.numpy(),
@@ -37,11 +44,14 @@ def make_box_columns(found: InstanceData) -> dict:
 
 
 def make_merged_columns(found: InstanceData) -> dict:
-    """Return what a row of the store says of merged boxes.
+    """Collect what a row of the store says of merged boxes.
 
     Args:
         found: The detections of an image as a merger returns them, on the
             host; with masks if `MaskMerger.merge` has added them.
+
+    Returns:
+        The columns by name, each with one element for a detection, in order.
     """
     columns = dict(
         make_box_columns(found),

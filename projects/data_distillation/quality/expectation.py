@@ -16,7 +16,8 @@ from ..coco.matching import (
 from ..coco.reading import read_coco
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import read_origin
-from ..selection.rules import SelectionRules, keep_elements
+from ..selection.picking import keep_elements
+from ..selection.rules import SelectionRules
 from ..text import format_table
 from .average_precision import weigh_images
 from .label_quality import read_min_scores

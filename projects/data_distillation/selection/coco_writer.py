@@ -54,6 +54,9 @@ def write_pseudo_labels(
             annotations,), bool.
         categories: The categories, in the order in which labels count them.
         segmentation: 'rle' or 'polygon'.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     image_ids = images['id'].cast(pa.string()).combine_chunks()
     category_ids = pa.array([json.dumps(c['id']) for c in categories])
@@ -95,6 +98,9 @@ def format_images(ids: Texts, images: pa.Table) -> bytes:
     Args:
         ids: The id of each image, as JSON.
         images: The images, as `write_pseudo_labels` takes them.
+
+    Returns:
+        The objects as `format_lines` gives them, in order, UTF-8.
     """
     names = images['file_name'].to_pylist()
     return format_lines(
@@ -124,6 +130,10 @@ def format_annotations(
             annotations,), bool.
         segmentations: The `segmentation` of each annotation, as JSON; None if
             they have none.
+
+    Returns:
+        The objects as `format_lines` gives them, in order. `bbox` is xywh in
+        pixels; `area` is in pixels squared, that of the mask if there is one.
     """
     areas = annotations.mask_areas
     if segmentations is None or areas is None:
@@ -204,11 +214,17 @@ def read_origin(path: str | Path) -> dict:
 
 
 def hash_labels(path: Path) -> str:
-    """Return the SHA-256 of a file without its `info`, which has the date.
+    """Hash a file of pseudo labels without its `info`, which has the date.
 
     Args:
         path: A file of pseudo labels. If `write_pseudo_labels` did not write
             it, the whole file is hashed.
+
+    Returns:
+        The SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        OSError: If the file cannot be read.
     """
     digest = hashlib.sha256()
     with path.open('rb') as file:
@@ -223,13 +239,17 @@ def hash_labels(path: Path) -> str:
 def format_in_parts(
     format_part: Callable[[slice], bytes], length: int, at_once: int
 ) -> Iterator[bytes]:
-    """Yield the text of a list, part by part.
+    """Yield the text of a list, one part after another.
 
     Args:
         format_part: A function that formats the elements of a slice; the text
             of each element starts with a comma.
         length: The length of the list.
         at_once: The number of elements in a part.
+
+    Yields:
+        UTF-8, in order, without the comma before the first element; nothing
+        for an empty list.
     """
     for start in range(0, length, at_once):
         text = format_part(slice(start, start + at_once))
@@ -240,7 +260,10 @@ def format_lines(**columns: Texts) -> bytes:
     """Format JSON objects, each on a new line after a comma.
 
     Args:
-        **columns: Key -> its value in each object, as JSON.
+        **columns: Key -> its value in each object, as JSON, all of one length.
+
+    Returns:
+        UTF-8, one object after the other; empty if the columns are.
     """
     pieces: list = [',\n{']
     for name, texts in columns.items():
@@ -253,7 +276,15 @@ def format_lines(**columns: Texts) -> bytes:
 
 
 def join_texts(*pieces: str | Texts) -> Texts:
-    """Join texts element by element; a string is joined to every element."""
+    """Join texts element by element.
+
+    Args:
+        *pieces: Columns of one length, at least one; a string is joined to
+            every element.
+
+    Returns:
+        A column of that length.
+    """
     return pc.binary_join_element_wise(*pieces, '')
 
 
@@ -262,6 +293,9 @@ def join_columns(values: np.ndarray) -> Iterable[str | Texts]:
 
     Args:
         values: The numbers, shape (n, m).
+
+    Yields:
+        The texts of a column, or a comma, from left to right.
     """
     for column, numbers in enumerate(values.T):
         if column:
@@ -270,7 +304,14 @@ def join_columns(values: np.ndarray) -> Iterable[str | Texts]:
 
 
 def format_numbers(values: np.ndarray) -> Texts:
-    """Write each number with the fewest digits that identify it."""
+    """Write each number with the fewest digits that identify it.
+
+    Args:
+        values: Shape (n,), integers or floats.
+
+    Returns:
+        Column of n texts, such as `0.1` for the float32 that is nearest to it.
+    """
     return pa.array(np.ascontiguousarray(values)).cast(pa.string())
 
 

@@ -80,6 +80,9 @@ def open_store(folder: Path) -> DetectionStore:
     Args:
         folder: The folder of the store.
 
+    Returns:
+        The store, with its provenance.
+
     Raises:
         FileNotFoundError: If there are no detections in the folder.
         StoreError: If the detections cannot be read.
@@ -249,9 +252,14 @@ def make_coco_images(table: pa.Table) -> pa.Table:
 
 
 def shorten_scores(scores: np.ndarray) -> list[float | None]:
-    """Return float32 scores with the fewest digits that identify them.
+    """Write float32 scores with the fewest digits that identify them.
 
-    Infinity becomes None, because JSON has no infinity.
+    Args:
+        scores: Shape (n,), float32.
+
+    Returns:
+        n numbers, in order. Infinity and NaN become None, because JSON has
+        neither.
     """
     return [float(str(s)) if np.isfinite(s) else None for s in scores]
 
@@ -312,9 +320,15 @@ def describe_selection(
 def key_by_class(
     classes: Sequence[str], scores: np.ndarray | None
 ) -> dict[str, float | None] | None:
-    """Return class name -> score, as `shorten_scores` writes it.
+    """Map the name of each class to its score.
 
-    None if there are no scores.
+    Args:
+        classes: The names of the classes.
+        scores: Shape (number of classes,), float32, in their order; None if
+            there are no scores.
+
+    Returns:
+        Each score as `shorten_scores` writes it; None if there are no scores.
     """
     if scores is None:
         return None

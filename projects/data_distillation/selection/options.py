@@ -248,10 +248,13 @@ def add_options(group: argparse._ActionsContainer) -> None:
 
 
 def find_given(args: argparse.Namespace) -> list[str]:
-    """Return the flags of the options that are given.
+    """List the flags of the options that are given.
 
     Args:
         args: What a parser with these options has read.
+
+    Returns:
+        The flags, such as `--floor`, in the order of `OPTIONS`.
     """
     return [option.flag for option in OPTIONS if option.argument in args]
 
@@ -261,6 +264,9 @@ def make_rules(args: argparse.Namespace) -> dict:
 
     Args:
         args: What a parser with these options has read.
+
+    Returns:
+        Keyword arguments; those of options that are not given are left out.
 
     Raises:
         ValueError: If an option does not go with the method, or is missing.
@@ -293,6 +299,9 @@ def make_selector(given: Mapping) -> dict:
 
     Args:
         given: Argument -> the value that is given on the command line.
+
+    Returns:
+        The config, with `type`; only options that are given are in it.
 
     Raises:
         ValueError: If an option does not go with the method, or is missing.
@@ -344,6 +353,10 @@ def make_filters(given: Mapping) -> list[dict]:
 
     Args:
         given: Argument -> the value that is given on the command line.
+
+    Returns:
+        A config for each option that is given, in the order of
+        `FILTER_OPTIONS`; empty if none is.
     """
     return [
         {'type': option.types[0], option.argument: given[option.argument]}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,12 @@ from ..detections.store import DetectionStore
 from ..text import format_call
 from .filters import Filter, choose_regions, find_valid
 from .options import SEGMENTATIONS
+from .picking import (
+    find_best_scores,
+    find_images_with,
+    is_at_least,
+    keep_elements,
+)
 from .selectors import Candidates, LabeledCounts, Selector
 
 
@@ -151,6 +156,10 @@ class SelectionRules:
 
         Args:
             labeled: The counts of the labeled file.
+
+        Returns:
+            The sum of all files; without images that have no annotation,
+            unless `counts_empty`.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -311,10 +320,14 @@ class SelectionRules:
         return match_detections(self.filter_rows(table), truth)
 
     def find_candidates(self, table: pa.Table) -> np.ndarray:
-        """Return whether each detection may become a label; see `filter_rows`.
+        """Find the detections that may become labels; see `filter_rows`.
 
         Args:
             table: The rows of images that were read, with `shards.SCHEMA`.
+
+        Returns:
+            Shape (n,), bool, in the order of the rows and of the detections in
+            each.
         """
         detections = flatten(table)
         return self._filter(detections, find_valid(detections)[1])[-1]
@@ -343,6 +356,10 @@ class SelectionRules:
 def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
     """Check that the detections are of the classes of the labeled file.
 
+    Args:
+        detections: The detections; none is fine.
+        labeled: The counts of the labeled file.
+
     Raises:
         CocoError: If there is a detection of another class.
     """
@@ -353,44 +370,3 @@ def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
             f'there are detections of class number {highest} (counted from '
             '0): take the file that the teacher was trained on'
         )
-
-
-def keep_elements(value: object, keep: np.ndarray) -> object:
-    """Keep some elements of a list; return any other value as it is."""
-    if not isinstance(value, list):
-        return value
-    return list(compress(value, keep))
-
-
-def is_at_least(min_scores: np.ndarray, detections: Detections) -> np.ndarray:
-    """Return whether each detection has at least the score of its class."""
-    return detections.scores >= min_scores[detections.labels]
-
-
-def find_images_with(
-    detections: Detections, chosen: np.ndarray, num_images: int
-) -> np.ndarray:
-    """Return whether each image has a detection that is chosen.
-
-    Args:
-        detections: All n detections.
-        chosen: Whether each detection is chosen, shape (n,), bool.
-        num_images: The number of images.
-    """
-    has_one = np.zeros(num_images, bool)
-    has_one[detections.image_index[chosen]] = True
-    return has_one
-
-
-def find_best_scores(detections: Detections, num_images: int) -> np.ndarray:
-    """Return the highest score of each image; 0 if nothing was detected.
-
-    Args:
-        detections: All detections, ordered by image and descending score.
-        num_images: The number of images.
-    """
-    best = np.zeros(num_images, np.float32)
-    # The first detection of an image is its best.
-    images, first = np.unique(detections.image_index, return_index=True)
-    best[images] = detections.scores[first]
-    return best

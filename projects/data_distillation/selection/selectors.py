@@ -44,6 +44,9 @@ class LabeledCounts:
         Args:
             coco: The content of the file, with images, annotations and
                 categories.
+
+        Returns:
+            The counts, with the classes in the order of the categories.
         """
         categories = coco['categories']
         return cls(
@@ -55,7 +58,11 @@ class LabeledCounts:
         )
 
     def without_empty(self) -> 'LabeledCounts':
-        """Count only the images with an annotation."""
+        """Count only the images with an annotation.
+
+        Returns:
+            New counts, with `num_empty` 0.
+        """
         num_images = self.num_images - self.num_empty
         return replace(self, num_images=num_images, num_empty=0)
 
@@ -89,7 +96,15 @@ class Candidates:
     num_images: int
 
     def by_class(self, num_classes: int) -> list[np.ndarray]:
-        """Return the scores of each class, in their order."""
+        """Divide the scores by class.
+
+        Args:
+            num_classes: The number of classes; every label is below it.
+
+        Returns:
+            For each class its scores, in their order; empty for a class
+            without any.
+        """
         in_order = self.scores[np.argsort(self.labels, kind='stable')]
         counts = np.bincount(self.labels, minlength=num_classes)
         return np.split(in_order, np.cumsum(counts)[:-1])
@@ -123,11 +138,12 @@ class Selector(Protocol):
 class MatchedSelector:
     """Selects as many instances per image as the labeled set has.
 
-    If k instances are wanted, `min_score` is the k-th highest score. Exactly
-    k detections are then selected, or more if others have the same score.
-    `min_score` is at least `floor`, and it is `floor` if there are fewer than
-    k detections. It is at most `ceiling`. If k is 0, it is infinite, and
-    nothing is selected. k is rounded half to even.
+    If k instances are wanted, `min_score` is the k-th highest score, but at
+    least `floor` and at most `ceiling`; with fewer than k detections, it is
+    `floor`. So k detections are selected, or more if others have the same
+    score; fewer where `floor` binds, and more where `ceiling` does. If k is 0,
+    `min_score` is infinite, and nothing is selected. k is rounded half to
+    even.
 
     Args:
         per_class: Whether to match the instances of each class on its own. If
@@ -147,8 +163,9 @@ class MatchedSelector:
     Source:
         Paper, section 4, selecting predictions: "the average number of
         annotated instances per unlabeled image" is made equal to that per
-        labeled image. The paper does not say whether this is done per class.
-        Re-implementations match per class, and try scores of at least 0.1.
+        labeled image. As far as known, the paper leaves open whether this is
+        done per class. Re-implementations match per class, and try scores of
+        at least 0.1.
     """
 
     def __init__(
@@ -180,7 +197,17 @@ class MatchedSelector:
         labeled: LabeledCounts,
         validation: Sequence[ClassMatches] | None = None,
     ) -> np.ndarray:
-        """Choose the `min_score` of each class, see `Selector.choose`."""
+        """Choose the `min_score` of each class, as `Selector.choose` says.
+
+        Args:
+            found: The detections to choose from.
+            labeled: The counts of the labeled file, with at least one image.
+            validation: It is not used.
+
+        Returns:
+            Shape (number of classes,), float32; infinite where nothing is
+            wanted.
+        """
         num_classes = len(labeled.num_instances)
         per_image = found.num_images / labeled.num_images
         wanted = labeled.num_instances * per_image
@@ -266,7 +293,16 @@ class FixedSelector:
         labeled: LabeledCounts,
         validation: Sequence[ClassMatches] | None = None,
     ) -> np.ndarray:
-        """Return the given scores, see `Selector.choose`.
+        """Return the given scores, as `Selector.choose` says.
+
+        Args:
+            found: It is not used.
+            labeled: The counts of the labeled file, for the names of the
+                classes.
+            validation: It is not used.
+
+        Returns:
+            Shape (number of classes,), float32; infinite where None was given.
 
         Raises:
             ValueError: If the given names are not those of the classes.
@@ -319,7 +355,16 @@ class PrecisionSelector:
         labeled: LabeledCounts,
         validation: Sequence[ClassMatches] | None = None,
     ) -> np.ndarray:
-        """Choose the `min_score` of each class, see `Selector.choose`.
+        """Choose the `min_score` of each class, as `Selector.choose` says.
+
+        Args:
+            found: It is not used.
+            labeled: It is not used.
+            validation: The matched detections of each class on validation
+                images.
+
+        Returns:
+            Shape (number of classes,), float32.
 
         Raises:
             ValueError: If `validation` is missing.

@@ -106,6 +106,9 @@ def make_table(
             classes,).
         ignored: The number of regions to ignore of each class, of the same
             shape.
+
+    Returns:
+        The table, with the classes in the order of the categories.
     """
     table = Table('class', title='Pseudo labels')
     for heading in ('labeled / image', 'pseudo / image', 'min_score', 'kept'):
@@ -132,7 +135,15 @@ def make_table(
 
 
 def describe_left_out(selection: Selection) -> Iterator[str]:
-    """Yield a line for each reason why detections or images were left out."""
+    """Say why detections or images were left out.
+
+    Args:
+        selection: The decision on each detection and each image.
+
+    Yields:
+        A line for each reason that applies; the last one, about images without
+        labels, always.
+    """
     if selection.num_thin:
         yield (
             f'{selection.num_thin:,} detections were left out because they '
@@ -155,13 +166,16 @@ def describe_left_out(selection: Selection) -> Iterator[str]:
 def warn_of_counts(
     kept: np.ndarray, num_images: int, labeled: LabeledCounts
 ) -> Iterator[str]:
-    """Yield a warning for each class with no, very few or very many labels.
+    """Warn of classes with no, very few or very many labels.
 
     Args:
         kept: The number of pseudo labels of each class, shape (number of
             classes,).
         num_images: The number of unlabeled images that were read.
         labeled: The counts of the labeled file.
+
+    Yields:
+        A line for each such class, in their order.
     """
     per_image = labeled.num_instances / labeled.num_images
     for name, number, expected in zip(
@@ -181,16 +195,17 @@ def warn_of_distributions(
     labeled: LabeledCounts,
     validation: Sequence[ClassMatches] | None,
 ) -> Iterator[str]:
-    """Yield a warning for each class that scores differently in validation.
-
-    The precision on the validation images then says little about the unlabeled
-    images, and the number of labeled instances says little as well.
+    """Warn of classes that score differently in validation.
 
     Args:
         selection: The selection.
         labeled: The counts of the labeled file.
         validation: The matched detections of each class on the validation
             images; None if there are none.
+
+    Yields:
+        A line for each such class, in their order. A class without detections
+        on one of the sides is not judged.
     """
     if validation is None:
         return
@@ -211,7 +226,14 @@ def warn_of_distributions(
 
 
 def warn_of_unreadable(unreadable: Sequence[dict]) -> Iterator[str]:
-    """Yield a warning if there are images that could not be read."""
+    """Warn of images that could not be read.
+
+    Args:
+        unreadable: The `file_name` and the reason (`unreadable`) of each.
+
+    Yields:
+        One line if there are any.
+    """
     if unreadable:
         yield (
             f'{len(unreadable):,} images could not be read, the first is '

@@ -76,7 +76,14 @@ class CheckedCocoDataset(CocoDataset):
 
 
 def walk_parts(dataset: Dataset) -> Iterator[Dataset]:
-    """Yield a dataset, and then all datasets that it wraps, at any depth."""
+    """Yield a dataset, and then all datasets that it wraps, at any depth.
+
+    Args:
+        dataset: The dataset; what it wraps is its `dataset` or its `datasets`.
+
+    Yields:
+        Each dataset, the outer before the inner.
+    """
     yield dataset
     inner = [getattr(dataset, 'dataset', None)]
     for part in getattr(dataset, 'datasets', inner):

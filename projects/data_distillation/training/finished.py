@@ -39,9 +39,16 @@ def mark_finished(folder: Path, checkpoint: Path) -> None:
 
 
 def read_record(folder: Path) -> dict:
-    """Return what `mark_finished` wrote; empty if there is none.
+    """Read what `mark_finished` wrote.
 
     Earlier versions left an empty file.
+
+    Args:
+        folder: The work folder of the training.
+
+    Returns:
+        `checkpoint` (a file name) and `sha256`; empty if there is no such
+        record.
     """
     record = read_json(folder / FINISHED)
     if isinstance(record, dict) and {'checkpoint', 'sha256'} <= set(record):
@@ -54,6 +61,10 @@ def find_ending(folder: Path) -> Ending:
 
     Args:
         folder: The work folder of the training.
+
+    Returns:
+        The checkpoint, or what is wrong with it; neither if the training has
+        not ended.
     """
     if not (folder / FINISHED).is_file():
         return Ending()
@@ -68,7 +79,14 @@ def find_ending(folder: Path) -> Ending:
 
 
 def find_unrecorded_ending(folder: Path) -> Ending:
-    """Find the last checkpoint of a training that an earlier version ended."""
+    """Find the last checkpoint of a training that an earlier version ended.
+
+    Args:
+        folder: The work folder, with a `finished` that holds no record.
+
+    Returns:
+        The last checkpoint, or what is wrong with it.
+    """
     note = folder / 'last_checkpoint'
     name = Path(note.read_text().strip()).name if note.is_file() else ''
     found = find_last_checkpoint(folder)

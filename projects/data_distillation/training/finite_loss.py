@@ -122,16 +122,26 @@ class FiniteLossHook(Hook):
 
 
 def advise(runner: Runner) -> str:
-    """Return what to try after a training has diverged."""
+    """Say what to try after a training has diverged.
+
+    Args:
+        runner: The runner, whose config has the learning rate.
+
+    Returns:
+        A text without a full stop at its end.
+    """
     optimizer = (runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     return REMEDIES.format(rate=optimizer.get('lr'))
 
 
 def find_infinite(checkpoint: Mapping) -> str | None:
-    """Return the name of the first weight that is NaN or infinite.
+    """Find the first weight that is NaN or infinite.
 
     Args:
         checkpoint: The content of a checkpoint.
+
+    Returns:
+        Its name; None if all weights are numbers.
     """
     for part in WEIGHTS:
         for name, value in (checkpoint.get(part) or {}).items():

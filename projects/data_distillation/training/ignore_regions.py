@@ -118,12 +118,22 @@ def count_ignored(dataset: Dataset) -> int:
 
     Args:
         dataset: A `CheckedCocoDataset`, or a dataset that wraps some.
+
+    Returns:
+        The number; 0 if no part counts them.
     """
     return sum(getattr(part, 'num_ignored', 0) for part in walk_parts(dataset))
 
 
 def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
-    """Yield the assigners of all heads of a detector."""
+    """Yield the assigners of all heads of a detector.
+
+    Args:
+        model: The detector.
+
+    Yields:
+        Each assigner, module by module. A head that has several yields each.
+    """
     for module in model.modules():
         for name, value in vars(module).items():
             if 'assigner' in name:
@@ -131,5 +141,9 @@ def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
 
 
 def can_ignore(assigner: BaseAssigner) -> bool:
-    """Return whether an assigner can ignore regions."""
+    """Return whether an assigner can ignore regions.
+
+    Args:
+        assigner: The assigner; only some have `ignore_iof_thr`.
+    """
     return hasattr(assigner, 'ignore_iof_thr')

@@ -113,7 +113,11 @@ class SourceRatioSampler(Sampler[int]):
         self.position = num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """Do nothing, because there are no epochs."""
+        """Do nothing, because there are no epochs; MMEngine calls it.
+
+        Args:
+            epoch: It is not used.
+        """
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *key))

@@ -141,7 +141,11 @@ class SeededBatches:
 
 
 def set_seeds(*key: int) -> None:
-    """Seed python, numpy and torch with a mix of non-negative integers."""
+    """Seed python, numpy and torch with a mix of integers.
+
+    Args:
+        *key: Integers of at least 0; the same ones give the same seed.
+    """
     (seed,) = map(int, np.random.SeedSequence(key).generate_state(1))
     random.seed(seed)
     np.random.seed(seed)
@@ -191,10 +195,13 @@ def find_sound_checkpoint(folder: Path) -> Path | None:
 
 
 def find_checksum_fault(file: Path) -> str:
-    """Return what is wrong with the bytes of a checkpoint; empty if nothing.
+    """Check the bytes of a checkpoint against their checksums.
 
     Args:
         file: A checkpoint that is a whole zip file.
+
+    Returns:
+        What is wrong, to follow the name of the file; empty if nothing is.
     """
     try:
         with zipfile.ZipFile(file) as records:
