@@ -22,16 +22,16 @@ from projects.data_distillation.coco.reading import (
     find_annotated,
     read_splittable,
 )
-from projects.data_distillation.coco.splits import (
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.quiet import quiet_screen
+from projects.data_distillation.splits.splits import (
     list_annotated,
     percent_of,
     split_coco,
     take_images,
     take_parts,
 )
-from projects.data_distillation.command_line import make_parser
-from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:

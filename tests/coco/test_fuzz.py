@@ -32,13 +32,13 @@ from projects.data_distillation.coco.reading import (
     read_splittable,
     resolve_paths,
 )
-from projects.data_distillation.coco.splits import split_coco
 from projects.data_distillation.coco.tables import CocoFile, read_file
 from projects.data_distillation.mending.annotations import repair
 from projects.data_distillation.mending.mend import mend
 from projects.data_distillation.mending.wishes import MendingError
 from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.selection.selectors import LabeledCounts
+from projects.data_distillation.splits.splits import split_coco
 from projects.data_distillation.training.dataset import CheckedCOCO
 
 # As many seconds as it takes if many examples are asked for.

@@ -20,8 +20,8 @@ from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.detections.columns import collect_stored
 from projects.data_distillation.detections.shards import MASK_SCHEMA, SCHEMA
 from projects.data_distillation.detections.store import StoreError
+from projects.data_distillation.quality.counts import Counts
 from projects.data_distillation.quality.label_quality import (
-    Counts,
     measure_quality,
     measure_stored,
     read_min_scores,

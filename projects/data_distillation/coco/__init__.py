@@ -1,4 +1,4 @@
-"""COCO files: read, checked, split, compared.
+"""COCO files: read, checked, compared.
 
 It may import `files` and `matching`.
 """

@@ -19,48 +19,27 @@ from .tables import CocoFile
 # from the top.
 ANOTHER_FORMAT = 'bboxes of another format'
 FEWEST_OUTSIDE, SHARE_OUTSIDE = 5, 0.1
+# Not all: some boxes of any file are broken in any format.
 SHARE_INSIDE = 0.99
 # Numbers are taken for percent, or for thousandths, if the largest of at least
 # this number of boxes end at 100 (or 1000) both to the right and below, though
 # all images are larger: objects at the borders of the images end there.
 FEWEST_IN_UNIT = 20
+# Boxes of such objects end a little before the border or, by rounding, past it.
 ENDS_AT = (0.97, 1.005)
+# In an image of about 100 pixels, boxes end at 100 pixels too.
 LARGER_BY = 1.1
 
 
-def check_areas(file: CocoFile) -> Iterator[Problem]:
-    """Find areas that are not positive although the box is not empty."""
-    annotations = file.annotations
-    areas, bboxes = annotations.column('area'), annotations.column('bbox')
-    for index, (area, bbox) in enumerate(zip(areas, bboxes, strict=True)):
-        if area is not None and area <= 0 and bbox and min(bbox[2:]) > 0:
-            yield file.make_problem(
-                'area not positive',
-                annotations,
-                index,
-                f'area {area} is not positive, so CocoDataset drops the box',
-                'write w * h',
-                is_fixable=True,
-            )
-
-
-def check_ignored(file: CocoFile) -> Iterator[Problem]:
-    """Find annotations that CocoDataset leaves out because of `ignore`."""
-    for index, value in enumerate(file.annotations.values('ignore')):
-        if value:
-            yield file.make_problem(
-                'ignore',
-                file.annotations,
-                index,
-                f'`ignore` is {format_value(value)}, so CocoDataset drops the '
-                'box',
-                'remove `ignore`; if the box is a region to leave out, write '
-                'iscrowd 1',
-            )
-
-
 def check_finite(file: CocoFile) -> Iterator[Problem]:
-    """Find bboxes with NaN, infinity or a number beyond `LARGEST`."""
+    """Find bboxes with NaN, infinity or a number beyond `LARGEST`.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
     for index, bbox in enumerate(file.annotations.column('bbox')):
         if bbox is not None and not all(map(is_number, bbox)):
             yield file.make_problem(
@@ -90,7 +69,15 @@ class Boxes:
 
     @classmethod
     def of(cls, file: CocoFile) -> 'Boxes':
-        """Collect the boxes of a file."""
+        """Collect the boxes of a file that have four finite numbers.
+
+        Args:
+            file: The file.
+
+        Returns:
+            The boxes in the file's order; the size of an image that is not
+            known is NaN.
+        """
         bboxes = file.annotations.column('bbox')
         image_ids = file.annotations.column('image_id')
         sizes_wh, unknown = map_image_sizes(file), (np.nan, np.nan)
@@ -108,11 +95,25 @@ class Boxes:
         )
 
     def take(self, rows: np.ndarray) -> 'Boxes':
-        """Return some of the boxes."""
+        """Choose some of the boxes.
+
+        Args:
+            rows: Their rows, or whether to take each.
+
+        Returns:
+            The boxes in the order of `rows`.
+        """
         return Boxes(self.indices[rows], self.xywh[rows], self.sizes_wh[rows])
 
     def of_sizes(self, sizes_wh: Sequence[tuple[int, int]]) -> 'Boxes':
-        """Return the same boxes, in images of other sizes."""
+        """Put the same boxes into images of other sizes.
+
+        Args:
+            sizes_wh: The width and height of the image of each box, in pixels.
+
+        Returns:
+            New boxes; the numbers are the same.
+        """
         return Boxes(self.indices, self.xywh, np.array(sizes_wh, np.float64))
 
     @property
@@ -131,7 +132,14 @@ class Boxes:
         return np.minimum(ends, self.sizes_wh) - self.xywh[:, :2].clip(0)
 
     def share_inside(self, box_format: BoxFormat) -> float:
-        """Return the share that, in a format, are boxes in their image."""
+        """Compute the share that, in a format, are boxes inside their image.
+
+        Args:
+            box_format: What the four numbers are taken for.
+
+        Returns:
+            From 0 to 1; NaN if there is no box.
+        """
         xywh = box_format.to_xywh(self.xywh, self.sizes_wh)
         start, sides = xywh[:, :2], xywh[:, 2:]
         inside = (start >= -TOLERANCE) & (
@@ -141,7 +149,14 @@ class Boxes:
 
 
 def map_image_sizes(file: CocoFile) -> dict[int, tuple[float, float]]:
-    """Return image id -> width and height, where both follow their rules."""
+    """Map the id of each image to its size, where both follow their rules.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Image id -> width and height in pixels.
+    """
     columns = map(file.images.column, ('id', 'width', 'height'))
     rows = zip(*columns, strict=True)
     return {row[0]: row[1:] for row in rows if None not in row}
@@ -191,6 +206,12 @@ def check_boxes(file: CocoFile) -> Iterator[Problem]:
 
     If the boxes of the file seem to be in another format, that is the only
     problem, unless the user has said what they are.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
     """
     boxes = Boxes.of(file)
     formats = [] if file.has_known_boxes else recognize_formats(boxes)
@@ -242,14 +263,27 @@ def recognize_formats(boxes: Boxes) -> list[BoxFormat]:
 
 
 def has_parts(boxes: Boxes, whole: float) -> bool:
-    """Return whether nearly all numbers of boxes are parts of a whole."""
+    """Return whether nearly all numbers of boxes are parts of a whole.
+
+    Args:
+        boxes: The boxes, at least one.
+        whole: The number that stands for the whole side, such as 1 or 100.
+    """
     slack = (ENDS_AT[1] - 1) * whole
     parts = (boxes.xywh >= -slack) & (boxes.xywh <= whole + slack)
     return bool(parts.all(axis=1).mean() >= SHARE_INSIDE)
 
 
 def find_fitting(boxes: Boxes, units: Iterable[str]) -> list[BoxFormat]:
-    """Return the formats, except COCO's, in which nearly all boxes fit."""
+    """Find the formats, except COCO's, in which nearly all boxes fit.
+
+    Args:
+        boxes: The boxes, at least one.
+        units: The units to try, keys of `UNITS`.
+
+    Returns:
+        The formats, unit by unit and in the order of `LAYOUTS`.
+    """
     formats = [BoxFormat(layout, u) for u in units for layout in LAYOUTS]
     return [
         one
@@ -259,7 +293,12 @@ def find_fitting(boxes: Boxes, units: Iterable[str]) -> list[BoxFormat]:
 
 
 def ends_at_unit(boxes: Boxes, box_format: BoxFormat) -> bool:
-    """Return whether the largest boxes end at 100 (say) on both sides."""
+    """Return whether the largest boxes end at 100 (say) on both sides.
+
+    Args:
+        boxes: The boxes, at least one.
+        box_format: The format, whose unit is a part of the side.
+    """
     whole = UNITS[box_format.unit]
     xywh = box_format.arrange(boxes.xywh)
     ends = (xywh[:, :2] + xywh[:, 2:]).max(0) / whole
@@ -270,7 +309,12 @@ def ends_at_unit(boxes: Boxes, box_format: BoxFormat) -> bool:
 
 
 def are_larger(boxes: Boxes, box_format: BoxFormat) -> bool:
-    """Return whether all images are larger than 100 (say) on both sides."""
+    """Return whether all images are larger than 100 (say) on both sides.
+
+    Args:
+        boxes: The boxes, at least one, with the sizes of their images.
+        box_format: The format, whose unit is a part of the side.
+    """
     smallest = boxes.sizes_wh.min()
     return bool(smallest >= LARGER_BY * UNITS[box_format.unit])
 
@@ -278,7 +322,17 @@ def are_larger(boxes: Boxes, box_format: BoxFormat) -> bool:
 def make_format_problem(
     file: CocoFile, boxes: Boxes, formats: Sequence[BoxFormat]
 ) -> Problem:
-    """Make the problem of a file whose bboxes seem to be of another format."""
+    """Make the problem of a file whose bboxes seem to be of another format.
+
+    Args:
+        file: The file.
+        boxes: The boxes of the file.
+        formats: The formats in which they fit, at least one; the first one is
+            advised.
+
+    Returns:
+        A problem of the whole file.
+    """
     num_outside = (boxes.overshoot > TOLERANCE).sum()
     advice = f'--fix with {formats[0].options} converts them'
     if len(formats) > 1:
@@ -299,9 +353,12 @@ def make_box_problem(
 
     Args:
         file: The file.
-        boxes: Its boxes.
+        boxes: The boxes of the file.
         row: The row of the box in `boxes`.
         kind: A key of `BOX_PROBLEMS`.
+
+    Returns:
+        A problem of the annotation that has the box.
     """
     annotations, index = file.annotations, int(boxes.indices[row])
     width, height = boxes.sizes_wh[row]

@@ -66,7 +66,14 @@ class BoxFormat:
         return f'--boxes {self.layout} --unit {self.unit}'
 
     def arrange(self, bboxes: np.ndarray) -> np.ndarray:
-        """Return boxes as [x, y, w, h], in the same unit; shape (n, 4)."""
+        """Convert boxes to [x, y, w, h], in the same unit.
+
+        Args:
+            bboxes: Shape (n, 4), in this layout.
+
+        Returns:
+            Shape (n, 4); the array itself if the layout is xywh.
+        """
         start, end = bboxes[:, :2], bboxes[:, 2:]
         if self.layout == 'xyxy':
             return np.hstack([start, end - start])

@@ -6,127 +6,25 @@ lists every problem. Code that reads a file for a purpose runs the checks in
 """
 
 import posixpath
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from ..text import format_value
-from .box_checks import check_areas, check_boxes, check_finite, check_ignored
+from .box_checks import check_boxes, check_finite
 from .class_checks import check_any_object, find_equal_categories
+from .entry_checks import (
+    check_areas,
+    check_ignored,
+    check_lists,
+    check_objects,
+    check_values,
+)
 from .problems import Problem
 from .schema import (
-    ID,
     SCHEMA,
-    as_id,
-    as_number,
     find_name_error,
     is_number,
-    is_text,
 )
-from .tables import NO_OBJECT, CocoFile, Table
-
-
-def check_lists(
-    file: CocoFile,
-    names: Iterable[str] = tuple(SCHEMA),
-    may_be_empty: Iterable[str] = ('annotations',),
-) -> Iterator[Problem]:
-    """Find lists that are missing or empty.
-
-    Args:
-        file: The file.
-        names: The lists to check.
-        may_be_empty: The lists of which no entry is needed.
-
-    Yields:
-        At most one problem for each list.
-    """
-    for name in names:
-        values = file.content.get(name)
-        if isinstance(values, list) and (values or name in may_be_empty):
-            continue
-        state = 'is empty' if values == [] else 'is not a list'
-        yield file.make_file_problem(
-            f'list {name}',
-            f'`{name}` {state if values is not None else "is missing"}',
-            'images without labels are for UnlabeledDataset'
-            if name == 'annotations'
-            else 'write a list with at least one entry',
-        )
-
-
-def check_objects(
-    file: CocoFile, names: Iterable[str] = tuple(SCHEMA)
-) -> Iterator[Problem]:
-    """Find entries of these lists that are not objects."""
-    for table in map(file.table, names):
-        for index, entry in enumerate(table.entries):
-            if entry is NO_OBJECT:
-                value = format_value(file.content[table.name][index])
-                what = f'must be an object, got {value}'
-                yield file.make_problem(
-                    'no object', table, index, what, 'remove it'
-                )
-
-
-def check_values(
-    file: CocoFile, keys: Mapping[str, Iterable[str]] = SCHEMA
-) -> Iterator[Problem]:
-    """Find values that are missing or break the rule of their key.
-
-    Args:
-        file: The file.
-        keys: List -> the keys whose values are checked.
-
-    Yields:
-        The problems, list by list and key by key.
-    """
-    for name, wanted in keys.items():
-        table = file.table(name)
-        for key in wanted:
-            for index, value in enumerate(table.column(key)):
-                if value is None and table.entries[index] is not NO_OBJECT:
-                    yield make_value_problem(file, table, index, key)
-
-
-def make_value_problem(
-    file: CocoFile, table: Table, index: int, key: str
-) -> Problem:
-    """Make the problem of a value that is missing or breaks its rule."""
-    value, rule = table.entries[index].get(key), table.rules[key]
-    if value is None:
-        what, advice = f'`{key}` is missing', rule.if_missing
-        return file.make_problem(
-            f'missing {key}', table, index, what, advice, rule.is_fixable
-        )
-    what = f'`{key}` must be {rule.needed}, got {format_value(value)}'
-    advice = advise_on(file, table, key, value)
-    return file.make_problem(
-        f'wrong {key}', table, index, what, advice, advice != CORRECT
-    )
-
-
-CORRECT = 'correct it'
-
-
-def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
-    """Return what the user can do about a value that breaks its rule.
-
-    Returns:
-        The advice; `CORRECT` if `mending` cannot do it.
-    """
-    rule = table.rules[key]
-    if rule.holds is not ID.holds:
-        number = as_number(value)
-        is_quoted = number is not None and rule.holds(number)
-        if key == 'bbox' and isinstance(value, list):
-            numbers = [as_number(v) if is_text(v) else v for v in value]
-            is_quoted = rule.holds(numbers)
-        return 'write it without quotes' if is_quoted else CORRECT
-    if as_id(value) is not None:
-        return f'write the integer {as_id(value)}'
-    target = file.images if key == 'image_id' else file.categories
-    if is_text(value) and (key == 'id' or value in target.text_ids):
-        return 'write a number instead of the text, wherever it occurs'
-    return CORRECT
+from .tables import CocoFile, Table
 
 
 def find_repeats(values: Iterable) -> Iterator[tuple[int, int]]:
@@ -148,7 +46,15 @@ def find_repeats(values: Iterable) -> Iterator[tuple[int, int]]:
 def check_repeated_ids(
     file: CocoFile, names: Iterable[str] = tuple(SCHEMA)
 ) -> Iterator[Problem]:
-    """Find ids that occur again in the same list, and repeated entries."""
+    """Find ids that occur again in the same list, and repeated entries.
+
+    Args:
+        file: The file.
+        names: The lists to check.
+
+    Yields:
+        A problem for each entry whose id an earlier one has, list by list.
+    """
     for table in map(file.table, names):
         for first, index in find_repeats(table.column('id')):
             yield make_repeat_problem(file, table, first, index)
@@ -157,7 +63,17 @@ def check_repeated_ids(
 def make_repeat_problem(
     file: CocoFile, table: Table, first: int, index: int
 ) -> Problem:
-    """Make the problem of an id that an earlier entry has."""
+    """Make the problem of an id that an earlier entry has.
+
+    Args:
+        file: The file.
+        table: The list with both entries.
+        first: The index of the earlier entry.
+        index: The index of the later entry.
+
+    Returns:
+        A problem of the later entry.
+    """
     kind = f'repeated {table.singular}'
     places = f'{table.name}[{first}] and {table.name}[{index}]'
     if is_same(table.entries[first], table.entries[index]):
@@ -176,6 +92,11 @@ def is_same(entry: dict, other: dict) -> bool:
     """Return whether two entries are equal but for their polygons.
 
     The polygons may not have been read.
+
+    Args:
+        entry: An entry.
+        other: Another entry; if both are nested too deeply, they are not
+            equal.
     """
     known = dict(segmentation=None)
     try:
@@ -185,7 +106,14 @@ def is_same(entry: dict, other: dict) -> bool:
 
 
 def check_zero_ids(file: CocoFile) -> Iterator[Problem]:
-    """Find annotations of id 0, which COCOeval takes for 'no match'."""
+    """Find annotations of id 0, which COCOeval takes for 'no match'.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
     for index, value in enumerate(file.annotations.column('id')):
         if value == 0:
             yield file.make_problem(
@@ -199,7 +127,14 @@ def check_zero_ids(file: CocoFile) -> Iterator[Problem]:
 
 
 def check_repeated_names(file: CocoFile) -> Iterator[Problem]:
-    """Find file names and category names that occur more than once."""
+    """Find file names and category names that occur more than once.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each later entry, first of images and then of categories.
+    """
     names = normalize_names(file)
     yield from check_names(file, file.images, 'file_name', names)
     names = file.categories.column('name')
@@ -208,7 +143,15 @@ def check_repeated_names(file: CocoFile) -> Iterator[Problem]:
 
 
 def normalize_names(file: CocoFile) -> list[str | None]:
-    """Return the name of each image; `a/../b.jpg` and `./b.jpg` as `b.jpg`."""
+    """Write the name of each image in its shortest form.
+
+    Args:
+        file: The file.
+
+    Returns:
+        One name for each entry, such as `b.jpg` for `./b.jpg` and
+        `a/../b.jpg`; None where there is no name.
+    """
     return [
         name and posixpath.normpath(name)
         for name in file.images.column('file_name')
@@ -252,7 +195,14 @@ NAME_OUTSIDE = 'file_name outside'
 
 
 def check_file_names(file: CocoFile) -> Iterator[Problem]:
-    """Find names that are not names of files inside the image folder."""
+    """Find names that are not names of files inside the image folder.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
     for index, name in enumerate(file.images.column('file_name')):
         error = find_name_error(name or '')
         if error:
@@ -294,7 +244,17 @@ def check_references(
 def make_type_problem(
     file: CocoFile, table: Table, index: int, value: object
 ) -> Problem:
-    """Make the problem of an id that is a string where it is defined."""
+    """Make the problem of an id that is a string where it is defined.
+
+    Args:
+        file: The file.
+        table: The list that defines the id.
+        index: The index of the annotation that refers to it.
+        value: The id in the annotation, a number.
+
+    Returns:
+        A problem of the annotation.
+    """
     return file.make_problem(
         f'{table.singular} id of another type',
         file.annotations,
@@ -309,7 +269,17 @@ def make_type_problem(
 def make_unknown_problem(
     file: CocoFile, table: Table, index: int, value: object
 ) -> Problem:
-    """Make the problem of an id that is not defined."""
+    """Make the problem of an id that is not defined.
+
+    Args:
+        file: The file.
+        table: The list that should define the id.
+        index: The index of the annotation that refers to it.
+        value: The id in the annotation, of any type.
+
+    Returns:
+        A problem of the annotation.
+    """
     return file.make_problem(
         f'unknown {table.singular}',
         file.annotations,
@@ -321,7 +291,15 @@ def make_unknown_problem(
 
 
 def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
-    """Find objects that occur again: same image, class, box and `iscrowd`."""
+    """Find objects that occur again: same image, class, box and `iscrowd`.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each later object. Those whose ids are the same are a
+        problem of their ids.
+    """
     annotations = file.annotations
     columns = map(
         annotations.column, ('image_id', 'category_id', 'bbox', 'iscrowd')
@@ -347,7 +325,11 @@ def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
 
 
 def is_finite(bbox: list | None) -> bool:
-    """Return whether a bbox is there, and has finite numbers only."""
+    """Return whether a bbox is there, and has finite numbers only.
+
+    Args:
+        bbox: Four numbers; None if there is no valid bbox.
+    """
     return bbox is not None and all(map(is_number, bbox))
 
 
@@ -370,6 +352,13 @@ FILE_CHECKS = (
 
 
 def check_file(file: CocoFile) -> Iterator[Problem]:
-    """Yield all problems of one file."""
+    """Find all problems of one file.
+
+    Args:
+        file: The file.
+
+    Yields:
+        The problems, check by check, in the order of `FILE_CHECKS`.
+    """
     for check in FILE_CHECKS:
         yield from check(file)

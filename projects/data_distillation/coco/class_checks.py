@@ -44,7 +44,12 @@ def find_equal_categories(file: CocoFile) -> dict[int, int]:
 
 
 def differ_in_id(entry: dict, other: dict) -> bool:
-    """Return whether nothing but the id is different."""
+    """Return whether nothing but the id is different.
+
+    Args:
+        entry: A category.
+        other: Another one; if both are nested too deeply, the answer is no.
+    """
     try:
         return dict(entry, id=0) == dict(other, id=0)
     except RecursionError:  # They are nested nearly too deeply to be read.
@@ -78,6 +83,9 @@ def count_objects(file: CocoFile) -> Counter:
 def check_any_object(file: CocoFile) -> Iterator[Problem]:
     """Find a file with annotations of which none is an object.
 
+    Args:
+        file: The file.
+
     Yields:
         At most one problem.
     """
@@ -101,6 +109,9 @@ def check_any_object(file: CocoFile) -> Iterator[Problem]:
 
 def check_trainable_objects(file: CocoFile) -> Iterator[Problem]:
     """Find a file from which no detector can learn: it has no object.
+
+    Args:
+        file: The file.
 
     Yields:
         At most one problem.

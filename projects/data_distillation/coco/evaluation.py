@@ -70,7 +70,18 @@ def pseudo_label_quality(
 def measure_shares(
     objects: Objects, found: Found, labels: Mapping, iou: float
 ) -> dict[str, float | None]:
-    """Return the precision and the recall of labels, by name."""
+    """Compute the precision and the recall of labels.
+
+    Args:
+        objects: The true objects.
+        found: The labels.
+        labels: Category id -> number of the class; only their count matters.
+        iou: The least overlap at which a label is right, in (0, 1].
+
+    Returns:
+        `precision` and `recall`, from 0 to 1; None without labels or without
+        objects.
+    """
     matches = match_classes(objects, found, len(labels), iou)
     num_right = sum(int(m.is_right.sum()) for m in matches)
     num_found = sum(len(m.scores) for m in matches)
@@ -82,13 +93,24 @@ def measure_shares(
 
 
 def have_masks(annotations: Sequence[Mapping]) -> bool:
-    """Return whether there are annotations, and all have a mask."""
+    """Return whether there are annotations, and all have a mask.
+
+    Args:
+        annotations: COCO annotations; an empty `segmentation` is no mask.
+    """
     masks = [one.get('segmentation') for one in annotations]
     return bool(masks) and all(masks)
 
 
 def find_sizes(content: Mapping) -> dict[int, tuple]:
-    """Return image id -> height and width, each None if it is not given."""
+    """Map the id of each image to its size.
+
+    Args:
+        content: The content of a COCO file.
+
+    Returns:
+        Image id -> height and width, each None if it is not given.
+    """
     return {
         image['id']: (image.get('height'), image.get('width'))
         for image in content['images']
@@ -129,7 +151,7 @@ def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
 
     Args:
         truth: A COCO object.
-        source: Its file, for the message.
+        source: The file of the object, for the message.
 
     Returns:
         Image id -> height and width.
@@ -295,6 +317,13 @@ def read_precision(
 
 
 def mean_of_known(precision: np.ndarray) -> float:
-    """Return the mean of what is not -1; -1 if all is."""
+    """Average the precisions that are defined.
+
+    Args:
+        precision: Any shape; -1 where there is no object.
+
+    Returns:
+        The mean of what is not -1; -1 if all is.
+    """
     known = precision[precision > -1]
     return float(known.mean()) if len(known) else -1.0

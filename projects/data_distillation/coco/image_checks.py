@@ -58,7 +58,14 @@ def check_images(
 
 
 def check_places(places: Places) -> Iterator[Problem]:
-    """Find images that have another name in the folder than in the file."""
+    """Find images that have another name in the folder than in the file.
+
+    Args:
+        places: Where the images of a file are.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
     images, folder = places.file.images, places.folder
     for index, found in places.found.items():
         name = images.column('file_name')[index]
@@ -81,7 +88,15 @@ def check_places(places: Places) -> Iterator[Problem]:
 
 
 def check_readable(part: FileImages, places: Places) -> Iterator[Problem]:
-    """Find images that are missing or cannot be decoded."""
+    """Find images that are missing or cannot be decoded.
+
+    Args:
+        part: The file with what is known of its images.
+        places: Where the images of the file are.
+
+    Yields:
+        A problem for each that `check_places` does not tell of, in order.
+    """
     for index, facts in part.facts.items():
         is_named = index in places.found and index not in places.renamed
         if facts.error and not is_named:
@@ -95,14 +110,29 @@ def check_readable(part: FileImages, places: Places) -> Iterator[Problem]:
 
 
 def check_sizes(part: FileImages) -> Iterator[Problem]:
-    """Find images whose size is not the size in the file."""
+    """Find images whose size is not the size in the file.
+
+    Args:
+        part: The file with what is known of its images.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
     verdicts = judge_sizes(part)
     for index, size in find_wrong_sizes(part).items():
         yield make_size_problem(part, index, size, verdicts[index])
 
 
 def find_wrong_sizes(part: FileImages) -> dict[int, tuple[float, float]]:
-    """Return index of an entry -> its size, where the image has another."""
+    """Find the entries whose image has another size.
+
+    Args:
+        part: The file with what is known of its images.
+
+    Returns:
+        Index of an entry -> width and height in the file. Images that cannot
+        be read, and entries without a size, are left out.
+    """
     columns = map(part.file.images.column, ('width', 'height'))
     sizes = list(zip(*columns, strict=True))
     return {
@@ -127,6 +157,9 @@ def judge_sizes(part: FileImages) -> dict[int, str]:
     All images with swapped sides are judged together, and all others too: one
     tool has written them. An image that is off by one pixel needs no verdict.
 
+    Args:
+        part: The file with what is known of its images.
+
     Returns:
         Index of an entry -> `DECODED`, `WRITTEN` or `UNCLEAR`.
     """
@@ -144,7 +177,15 @@ def judge_sizes(part: FileImages) -> dict[int, str]:
 
 
 def judge_group(part: FileImages, group: Sequence[int]) -> str:
-    """Return what most boxes of these images say; see `judge_sizes`."""
+    """Find what most boxes of these images say; see `judge_sizes`.
+
+    Args:
+        part: The file with what is known of its images.
+        group: The indices of the entries.
+
+    Returns:
+        `DECODED`, also without boxes, `WRITTEN` or `UNCLEAR`.
+    """
     ids = part.file.images.column('id')
     index_of = {ids[index]: index for index in group if ids[index] is not None}
     boxes = Boxes.of(part.file)
@@ -177,7 +218,17 @@ def judge_group(part: FileImages, group: Sequence[int]) -> str:
 def make_size_problem(
     part: FileImages, index: int, size_wh: tuple[float, float], verdict: str
 ) -> Problem:
-    """Make the problem of an image of another size."""
+    """Make the problem of an image of another size.
+
+    Args:
+        part: The file with what is known of its images.
+        index: The index of the entry.
+        size_wh: The width and height in the file.
+        verdict: `DECODED`, `WRITTEN` or `UNCLEAR`.
+
+    Returns:
+        A problem of the image; it can be mended if the verdict is `DECODED`.
+    """
     decoded_wh = part.facts[index].size_wh
     what = (
         f'{size_wh[0]}x{size_wh[1]} in the file, but the image is decoded as '
@@ -228,7 +279,17 @@ def check_leaks(first: FileImages, second: FileImages) -> Iterator[Problem]:
 def make_copy_problem(
     first: FileImages, second: FileImages, known: int, index: int
 ) -> Problem:
-    """Make the problem of an image that is an exact copy of a known one."""
+    """Make the problem of an image that is an exact copy of a known one.
+
+    Args:
+        first: The file that has the known image.
+        second: The file that has the copy.
+        known: The index of the known image in the first file.
+        index: The index of the copy in the second file.
+
+    Returns:
+        A problem of the copy.
+    """
     return second.make_problem(
         f'copies from {first.file.path}',
         index,
@@ -245,7 +306,18 @@ def make_near_problem(
     index: int,
     distance: int,
 ) -> Problem:
-    """Make the problem of an image that looks like a known one."""
+    """Make the problem of an image that looks like a known one.
+
+    Args:
+        first: The file that has the known image.
+        second: The file that has the other one.
+        known: The index of the known image in the first file.
+        index: The index of the other one in the second file.
+        distance: The number of bits that differ.
+
+    Returns:
+        A problem of the other one.
+    """
     return second.make_problem(
         f'near-duplicates from {first.file.path}',
         index,
@@ -257,7 +329,15 @@ def make_near_problem(
 
 
 def stack_hashes(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
-    """Return the indices of the images that have a hash, and the hashes."""
+    """Collect the perceptual hashes of images.
+
+    Args:
+        facts: Index of an entry -> what is known of its image.
+
+    Returns:
+        The n indices of the images that have a hash, and their bits, shape (n,
+        HASH_SIDE ** 2), float32, 0 or 1.
+    """
     bits = {i: f.bits for i, f in facts.items() if f.bits is not None}
     rows = np.array(list(bits.values()), np.float32)
     return list(bits), rows.reshape(-1, HASH_SIDE**2)

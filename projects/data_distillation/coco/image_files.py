@@ -57,7 +57,14 @@ class ImageFacts:
 
 
 def read_facts(path: str) -> ImageFacts:
-    """Read an image file as annotation does, and hash it."""
+    """Read an image file as annotation does, and hash it.
+
+    Args:
+        path: The path of the image file.
+
+    Returns:
+        Size, hash and perceptual hash; only the error if it cannot be read.
+    """
     try:
         content = read_image_file(path)
         pixels = decode(content)
@@ -156,6 +163,10 @@ def locate_images(file: CocoFile, folder: Path) -> Places:
     Args:
         file: The file.
         folder: The image folder.
+
+    Returns:
+        Where each image is. Entries without a name or with one that is not
+        allowed are left out.
     """
     column = enumerate(file.images.column('file_name'))
     written = {index: name for index, name in column if name is not None}
@@ -177,7 +188,11 @@ def locate_images(file: CocoFile, folder: Path) -> Places:
 
 
 def exists(path: str) -> bool:
-    """Return whether a path leads to something, or to a broken link."""
+    """Return whether a path leads to something, or to a broken link.
+
+    Args:
+        path: The path; it may be a text that cannot be a path.
+    """
     try:
         return os.path.lexists(path)
     except ValueError:  # It cannot be a path.
@@ -230,6 +245,9 @@ class FileImages:
         Args:
             places: Where the images of each file are.
             known: Path -> what is known already; what is read is added.
+
+        Returns:
+            A part for each file, in order.
         """
         wanted = itertools.chain(*(p.paths.values() for p in places))
         known |= read_all_facts(path for path in wanted if path not in known)
@@ -239,11 +257,25 @@ class FileImages:
         ]
 
     def file_name(self, index: int) -> str:
-        """Return the quoted file name of an entry."""
+        """Quote the file name of an entry.
+
+        Args:
+            index: The index of the entry.
+
+        Returns:
+            The name in quotes; `None` without one.
+        """
         return repr(self.file.images.column('file_name')[index])
 
     def describe(self, index: int) -> str:
-        """Return which image of the file this is, for a message."""
+        """Say which image of the file this is, for a message.
+
+        Args:
+            index: The index of the entry.
+
+        Returns:
+            Its id, or its place without an id, and its file name.
+        """
         place = self.file.images.describe_place(index)
         return f'{place} ({self.file_name(index)})'
 
@@ -255,7 +287,18 @@ class FileImages:
         advice: str,
         is_fixable: bool = False,
     ) -> Problem:
-        """Make the problem of an image."""
+        """Make the problem of an image.
+
+        Args:
+            kind: What kind of problem it is, see `Problem`.
+            index: The index of the entry.
+            what: What is wrong.
+            advice: What the user can do.
+            is_fixable: Whether `--fix` solves it.
+
+        Returns:
+            A problem of that entry.
+        """
         return self.file.make_problem(
             kind, self.file.images, index, what, advice, is_fixable
         )

@@ -14,6 +14,12 @@ def check_categories(files: Sequence[CocoFile]) -> Iterator[Problem]:
 
     CocoDataset numbers the classes by the order in the file: if two files have
     different orders, classes are swapped without a message.
+
+    Args:
+        files: The files, at least one.
+
+    Yields:
+        At most one problem for each file but the first.
     """
     for file in files[1:]:
         what = describe_difference(*map(list_categories, (files[0], file)))
@@ -27,7 +33,14 @@ def check_categories(files: Sequence[CocoFile]) -> Iterator[Problem]:
 
 
 def list_categories(file: CocoFile) -> list[tuple]:
-    """Return the id and the name of each category, in the file's order."""
+    """List the id and the name of each category.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Pairs in the file's order; None where one breaks its rule.
+    """
     categories = file.categories
     ids, names = categories.column('id'), categories.column('name')
     return list(zip(ids, names, strict=True))
@@ -66,6 +79,12 @@ def check_shared_names(files: Sequence[CocoFile]) -> Iterator[Problem]:
     """Find file names that two files have.
 
     They are problems only as long as the images themselves are not compared.
+
+    Args:
+        files: The files.
+
+    Yields:
+        A problem for each image of the later file of a pair.
     """
     for first, second in itertools.combinations(files, 2):
         known = set(normalize_names(first)) - {None}

@@ -92,10 +92,13 @@ class ImageMatches:
     num_truth: np.ndarray
 
     def by_class(self, iou_index: int = 0) -> list[ClassMatches]:
-        """Return the matches of each class.
+        """Split the matches by class.
 
         Args:
             iou_index: The number of the IoU.
+
+        Returns:
+            The matches of each class, by descending score.
         """
         return split_classes(
             self.labels,
@@ -246,6 +249,10 @@ def split_classes(
         scores: Shape (n,), float32.
         is_right: Shape (n,), bool, whether it took an object.
         num_truth: Shape (c,), the number of objects of each class.
+
+    Returns:
+        The matches of each class, by descending score; equal scores stay in
+        order. A class without detections has empty columns.
     """
     classes = []
     bounds = np.searchsorted(labels, np.arange(len(num_truth) + 1))
@@ -279,7 +286,19 @@ def find_image_ids(
 def find_named(
     names: Sequence[str], truth: dict, source: str | Path
 ) -> list[int]:
-    """Find images of the truth by their names; see `find_image_ids`."""
+    """Find images of the truth by their names; see `find_image_ids`.
+
+    Args:
+        names: The file names of the images.
+        truth: The content of the file with the true objects.
+        source: The path of that file, for the message.
+
+    Returns:
+        The id of each image, in order.
+
+    Raises:
+        CocoError: If the truth lacks an image.
+    """
     ids = {image['file_name']: image['id'] for image in truth['images']}
     unknown = [name for name in names if name not in ids]
     if unknown:

@@ -37,7 +37,11 @@ class Problem:
         return self.text + (' (--fix does)' if self.is_fixable else '')
 
     def explain(self) -> str:
-        """Return the problem for a user who has not run check_coco.py."""
+        """Explain the problem to a user who has not run check_coco.py.
+
+        Returns:
+            The text of the problem, and what lists and solves it.
+        """
         if self.index is None:
             return self.text
         fix = ', and its option --fix solves this one'

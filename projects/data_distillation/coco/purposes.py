@@ -12,12 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from .box_checks import check_finite
 from .checks import (
     check_file_names,
-    check_lists,
-    check_objects,
     check_references,
     check_repeated_ids,
-    check_values,
 )
+from .entry_checks import check_lists, check_objects, check_values
 from .problems import Problem
 from .schema import ID, SCHEMA, Rule, Schema
 from .tables import CocoFile
@@ -75,6 +73,9 @@ def check_required(
 def check_trainable(file: CocoFile) -> Iterator[Problem]:
     """Check all that CocoDataset reads; there may be no annotation.
 
+    Args:
+        file: The file.
+
     Yields:
         The problems.
     """
@@ -93,6 +94,9 @@ def check_convertible(file: CocoFile) -> Iterator[Problem]:
     """Check what other formats can hold; `annotations` may be missing.
 
     Boxes need not be finite: those that are not are left out and counted.
+
+    Args:
+        file: The file.
 
     Yields:
         The problems.
@@ -124,6 +128,9 @@ SPLIT_SCHEMA: Schema = {
 
 def check_splittable(file: CocoFile) -> Iterator[Problem]:
     """Check what splits need of a file with the rules of `SPLIT_SCHEMA`.
+
+    Args:
+        file: The file, read with the rules of `SPLIT_SCHEMA`.
 
     Yields:
         The problems.

@@ -52,6 +52,12 @@ def read_coco(path: str | Path, *required: str) -> dict:
 def read_trainable(path: str | Path) -> dict:
     """Read a COCO file that CocoDataset can load; see `check_trainable`.
 
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The content of the file.
+
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If CocoDataset could not load the file.
@@ -62,6 +68,12 @@ def read_trainable(path: str | Path) -> dict:
 def read_convertible(path: str | Path) -> dict:
     """Read a COCO file for another format; see `check_convertible`.
 
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The content of the file.
+
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If a list is missing or an entry is broken.
@@ -71,6 +83,12 @@ def read_convertible(path: str | Path) -> dict:
 
 def read_splittable(path: str | Path) -> dict:
     """Read a COCO file that can be split; see `check_splittable`.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The content of the file, with its polygons.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -108,6 +126,9 @@ def read_checked(
 
 def check_is_file(path: str | Path) -> None:
     """Check that an annotation file exists.
+
+    Args:
+        path: The path of the file.
 
     Raises:
         FileNotFoundError: If it does not.
@@ -186,12 +207,13 @@ def count_instances(
 
 
 def find_annotated(coco: dict) -> set:
-    """Return the ids of the images with an annotation, be it a crowd.
-
-    With `filter_empty_gt`, MMDetection trains on these alone.
+    """Find the images with an annotation, be it a crowd.
 
     Args:
         coco: The content of a COCO file.
+
+    Returns:
+        The ids of these images; those that only annotations have are left out.
     """
     ids = {annotation['image_id'] for annotation in coco['annotations']}
     return ids & {image['id'] for image in coco['images']}
@@ -200,7 +222,15 @@ def find_annotated(coco: dict) -> set:
 def resolve_paths(
     file_names: Iterable[str], img_prefix: str | Path
 ) -> dict[str, str]:
-    """Return the real path of each image, links resolved -> its file name."""
+    """Map the real path of each image, with links resolved, to its file name.
+
+    Args:
+        file_names: The names, relative to `img_prefix`.
+        img_prefix: The folder of the images.
+
+    Returns:
+        Real path -> file name; the last one of those that lead to one file.
+    """
     return {
         os.path.realpath(os.path.join(img_prefix, name)): name
         for name in file_names

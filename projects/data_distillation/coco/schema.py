@@ -18,6 +18,9 @@ def is_id(value: object) -> bool:
 
     `true` and `false` are not. The detection store and NumPy cannot hold
     larger integers.
+
+    Args:
+        value: The value, of any type.
     """
     return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
 
@@ -26,6 +29,9 @@ def is_number(value: object) -> TypeGuard[float]:
     """Return whether a JSON value is a number from -`LARGEST` to `LARGEST`.
 
     NaN, infinity, `true` and `false` are not.
+
+    Args:
+        value: The value, of any type.
     """
     if type(value) is int or type(value) is float:
         return -LARGEST <= value <= LARGEST
@@ -33,17 +39,30 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Return whether a JSON value is a string that is not empty."""
+    """Return whether a JSON value is a string that is not empty.
+
+    Args:
+        value: The value, of any type.
+    """
     return type(value) is str and value != ''
 
 
 def is_side(value: object) -> TypeGuard[float]:
-    """Return whether a JSON value can be the width or height of an image."""
+    """Return whether a JSON value can be the width or height of an image.
+
+    Args:
+        value: The value, of any type; a whole number of at least 1 can, also
+            as a float.
+    """
     return is_number(value) and value >= 1 and value == int(value)
 
 
 def is_bbox(value: object) -> TypeGuard[list[float]]:
-    """Return whether a JSON value is a list of four numbers, finite or not."""
+    """Return whether a JSON value is a list of four numbers, finite or not.
+
+    Args:
+        value: The value, of any type.
+    """
     return (
         type(value) is list
         and len(value) == 4
@@ -56,7 +75,15 @@ NUMBER = re.compile(r'\s*-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*')
 
 
 def as_number(value: object) -> float | None:
-    """Return the number in a text; None if there is none, or no text."""
+    """Read the number in a text.
+
+    Args:
+        value: The value, of any type.
+
+    Returns:
+        The number, an integer if it is whole; None if there is none, or no
+        text.
+    """
     if not is_text(value) or not NUMBER.fullmatch(value) or len(value) > 40:
         return None
     number = float(value)

@@ -46,7 +46,17 @@ class Table:
     def of(
         cls, name: str, values: object, rules: Mapping[str, Rule]
     ) -> 'Table':
-        """Make the table of a list; it is empty if `values` is not a list."""
+        """Make the table of a list.
+
+        Args:
+            name: The key of the list.
+            values: What the file has there; if it is no list, the table is
+                empty.
+            rules: Key -> the rule that its value must follow.
+
+        Returns:
+            The table; entries that are no objects become `NO_OBJECT`.
+        """
         values = values if isinstance(values, list) else []
         entries = [v if isinstance(v, dict) else NO_OBJECT for v in values]
         return cls(name, entries, rules)
@@ -80,14 +90,27 @@ class Table:
         return set(filter(is_text, self.values('id')))
 
     def values(self, key: str) -> Iterator[object]:
-        """Yield the value of any key in each entry, None where it is missing.
+        """Look up the value of any key in each entry.
 
         The values are as they are in the file, whether right or wrong.
+
+        Args:
+            key: The key.
+
+        Returns:
+            The value of each entry, in order; None where it is missing.
         """
         return (entry.get(key) for entry in self.entries)
 
     def describe_place(self, index: int) -> str:
-        """Return which entry this is: its id, or its place without an id."""
+        """Say which entry this is: its id, or its place without an id.
+
+        Args:
+            index: The index of the entry.
+
+        Returns:
+            Such as `image 7` or `images[3]`.
+        """
         identity = self.entries[index].get('id')
         if self.rules['id'].holds(identity):
             return f'{self.singular} {identity}'
@@ -123,6 +146,9 @@ class CocoFile:
             path: The path of its file, for the messages.
             content: The object. It is not changed.
             schema: The rules that its values must follow.
+
+        Returns:
+            The file, with the values of the object.
         """
         tables = {
             name: Table.of(name, content.get(name), rules)
@@ -137,7 +163,15 @@ class CocoFile:
         )
 
     def with_content(self, content: dict) -> 'CocoFile':
-        """Return the same file with another content."""
+        """Make the same file with another content.
+
+        Args:
+            content: The other content; it is not changed.
+
+        Returns:
+            A new file with the path and the known boxes of this one, and the
+            rules of `SCHEMA`.
+        """
         other = CocoFile.of(self.path, content)
         return replace(other, has_known_boxes=self.has_known_boxes)
 
@@ -147,7 +181,14 @@ class CocoFile:
         return self.images, self.annotations, self.categories
 
     def table(self, name: str) -> Table:
-        """Return the table of a list, such as `'images'`."""
+        """Return the table of a list.
+
+        Args:
+            name: `'images'`, `'annotations'` or `'categories'`.
+
+        Returns:
+            The table of that list.
+        """
         return getattr(self, name)
 
     def make_problem(
@@ -159,12 +200,33 @@ class CocoFile:
         advice: str,
         is_fixable: bool = False,
     ) -> Problem:
-        """Make a problem of the entry with this index; see `Problem`."""
+        """Make a problem of one entry; see `Problem`.
+
+        Args:
+            kind: What kind of problem it is.
+            table: The list with the entry.
+            index: The index of the entry.
+            what: What is wrong.
+            advice: What the user can do.
+            is_fixable: Whether `--fix` solves it.
+
+        Returns:
+            A problem of that entry.
+        """
         where = table.describe_place(index)
         return Problem(self.path, kind, where, what, advice, index, is_fixable)
 
     def make_file_problem(self, kind: str, what: str, advice: str) -> Problem:
-        """Make a problem of the whole file; see `Problem`."""
+        """Make a problem of the whole file; see `Problem`.
+
+        Args:
+            kind: What kind of problem it is.
+            what: What is wrong.
+            advice: What the user can do.
+
+        Returns:
+            A problem that no entry has, and that cannot be mended.
+        """
         return Problem(self.path, kind, '', what, advice)
 
 
@@ -220,6 +282,9 @@ def read_object(
         decode: Returns the text of the bytes in the file.
         hook: A function that takes each object in the file and returns what
             takes its place; None leaves all objects as they are.
+
+    Returns:
+        The object, or the problem that it cannot be read.
     """
     is_fixable = False
     try:
@@ -244,7 +309,11 @@ def read_object(
 
 
 def is_readable(content: bytes) -> bool:
-    """Return whether this is a JSON object in an encoding that is clear."""
+    """Return whether this is a JSON object in an encoding that is clear.
+
+    Args:
+        content: The bytes of the file.
+    """
     try:
         return isinstance(json.loads(decode_text(content)), dict)
     except (ValueError, RecursionError):
@@ -252,6 +321,13 @@ def is_readable(content: bytes) -> bool:
 
 
 def remove_polygons(entry: dict) -> dict:
-    """Remove `segmentation` from an object that was just read."""
+    """Remove `segmentation` from an object that was just read.
+
+    Args:
+        entry: The object; it is changed in place.
+
+    Returns:
+        The object itself.
+    """
     entry.pop('segmentation', None)
     return entry

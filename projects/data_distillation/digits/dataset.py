@@ -36,7 +36,11 @@ class Recipe:
     style: Style = field(default_factory=Style)
 
     def as_info(self) -> dict[str, Any]:
-        """Return the `info` of the COCO files, equal for equal recipes."""
+        """Describe the recipe as the `info` of COCO files.
+
+        Returns:
+            Values of JSON, equal for equal recipes of one version.
+        """
         recipe = json.loads(json.dumps(asdict(self)))
         return dict(
             description='Scanned digits in clutter',
@@ -76,7 +80,14 @@ def make_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
 
 
 def describe_mask(digit: Digit) -> dict[str, Any]:
-    """Return the `segmentation` of a digit, as RLE, and its `area`."""
+    """Describe the mask of a digit for COCO.
+
+    Args:
+        digit: The digit, with its place in the whole image.
+
+    Returns:
+        `segmentation` (compressed RLE, `counts` as text) and `area` (pixels).
+    """
     mask = digit.alpha >= INK
     rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     size, counts = rle['size'], rle['counts'].decode()
@@ -126,7 +137,14 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def without_labels(coco: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a COCO object without annotations and categories."""
+    """Leave out annotations and categories.
+
+    Args:
+        coco: The content of a COCO file; it stays as it is.
+
+    Returns:
+        A new dictionary with only `info` and `images`.
+    """
     return dict(info=coco['info'], images=coco['images'])
 
 
@@ -182,7 +200,12 @@ def remove_digits(out_dir: Path) -> None:
 
 
 def write_files(folder: Path, recipe: Recipe) -> None:
-    """Write the images and the annotation files into an empty folder."""
+    """Write the images and the annotation files into an empty folder.
+
+    Args:
+        folder: An empty folder.
+        recipe: What to draw; the same recipe gives the same files.
+    """
     annotations = folder / 'annotations'
     annotations.mkdir()
     files = {split: write_split(folder, split, recipe) for split in POOLS}

@@ -24,7 +24,14 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def read_json(path: Path) -> object:
-    """Return the content of a JSON file; None if it cannot be read."""
+    """Read a JSON file that may be missing or cut short.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The content; None if it cannot be read, or is no JSON.
+    """
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -67,7 +74,14 @@ def sync_file(file: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the list of a folder's files to disk, to survive a crash."""
+    """Write the list of a folder's files to disk, to survive a crash.
+
+    Args:
+        folder: The folder, which exists.
+
+    Raises:
+        OSError: If the folder cannot be opened, or its disk fails.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -47,7 +47,14 @@ def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
 
 
 def group_by_end(files: Iterable[tuple]) -> dict[bytes | None, list[tuple]]:
-    """Return the hash of an end -> the files of one size that have it."""
+    """Group files of one size by the hash of their ends.
+
+    Args:
+        files: Files as `stat_file` describes them.
+
+    Returns:
+        Hash -> files, in order; None is the hash of those that cannot be read.
+    """
     groups: dict[bytes | None, list[tuple]] = defaultdict(list)
     for file in files:
         groups[hash_end(*file)].append(file)
@@ -55,7 +62,15 @@ def group_by_end(files: Iterable[tuple]) -> dict[bytes | None, list[tuple]]:
 
 
 def stat_file(path: str) -> tuple[str, int, int] | None:
-    """Return the path, size and time of a file; None without content."""
+    """Look up the size and the time of a file.
+
+    Args:
+        path: The path; it need not exist.
+
+    Returns:
+        The path, the size in bytes and the time of the last change in ns; None
+        if there is no such file, or it is empty.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -65,7 +80,15 @@ def stat_file(path: str) -> tuple[str, int, int] | None:
 
 
 def are_same(one: tuple, other: tuple) -> bool:
-    """Return whether two files with the same size and end are the same."""
+    """Return whether two files with the same size and end are the same.
+
+    Args:
+        one: A file as `stat_file` describes it.
+        other: Another file of the same size, whose `hash_end` is equal.
+
+    Returns:
+        Whether they are; False if one cannot be read.
+    """
     if one[0] == other[0]:
         return True
     whole = hash_end(*one) if one[1] <= TAIL else hash_whole(*one)
@@ -76,18 +99,44 @@ def are_same(one: tuple, other: tuple) -> bool:
 
 @functools.lru_cache(1_000_000)
 def hash_end(path: str, size: int, time: int) -> bytes | None:
-    """Return a hash of the end of a file; None if it cannot be read."""
+    """Hash the last `TAIL` bytes of a file, once for each size and time.
+
+    Args:
+        path: The path.
+        size: The size in bytes.
+        time: The time of the last change, so that a changed file is read anew.
+
+    Returns:
+        The SHA-256; None if the file cannot be read.
+    """
     return hash_from(path, max(size - TAIL, 0))
 
 
 @functools.lru_cache(1_000_000)
 def hash_whole(path: str, size: int, time: int) -> bytes | None:
-    """Return a hash of a file; None if it cannot be read."""
+    """Hash a file, once for each size and time.
+
+    Args:
+        path: The path.
+        size: The size in bytes.
+        time: The time of the last change, so that a changed file is read anew.
+
+    Returns:
+        The SHA-256; None if the file cannot be read.
+    """
     return hash_from(path, 0)
 
 
 def hash_from(path: str, start: int) -> bytes | None:
-    """Return the SHA-256 of a file from a place on; None if it fails."""
+    """Hash a file from a place on.
+
+    Args:
+        path: The path.
+        start: The place of the first byte that counts.
+
+    Returns:
+        The SHA-256; None if the file cannot be read.
+    """
     try:
         return hash_bytes(path, start)
     except OSError:

@@ -41,11 +41,14 @@ def hash_once(file: str, *state: int) -> str:
 
 
 def hash_bytes(file: str | Path, start: int = 0) -> bytes:
-    """Return the SHA-256 of the bytes of a file.
+    """Hash the bytes of a file.
 
     Args:
         file: The path of the file.
         start: The place of the first byte that counts.
+
+    Returns:
+        The SHA-256, 32 bytes; that of no bytes if `start` is at the end.
 
     Raises:
         OSError: If the file cannot be read.

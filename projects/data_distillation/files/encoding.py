@@ -23,6 +23,9 @@ def decode_text(content: bytes, encoding: str = '') -> str:
         content: The bytes of a text whose first two characters are ASCII.
         encoding: The encoding; `''` if it is not known.
 
+    Returns:
+        The text, without a byte order mark, unless `encoding` keeps one.
+
     Raises:
         EncodingError: If the encoding is not clear, or not the right one.
     """

@@ -224,14 +224,25 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is no data."""
+    """Return whether a file or folder of this name is no data.
+
+    Args:
+        name: The name alone, without its folders.
+    """
     return name.startswith('.') or name == MACOS_FOLDER
 
 
 def list_image_names(folder: Path) -> list[str]:
-    """Return the relative paths of the images below a folder, sorted.
+    """List the images below a folder.
 
     Hidden files and folders are left out, see `walk_files`.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Paths relative to the folder, with `/`, sorted; empty if there are
+        none.
     """
     return sorted(
         path.relative_to(folder).as_posix()

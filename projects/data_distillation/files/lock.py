@@ -64,6 +64,13 @@ def enter(folder: Path, descriptor: int) -> bool:
     Args:
         folder: The folder.
         descriptor: The open file of the lock.
+
+    Returns:
+        Whether the folder is locked; False if its file system knows no locks.
+
+    Raises:
+        LockedError: If another process uses the folder.
+        OSError: If the lock fails for another reason.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,7 +113,14 @@ def sharing_locks() -> Iterator[None]:
 
 
 def share(lock: BinaryIO) -> None:
-    """Share a lock, if its file system knows locks."""
+    """Share a lock, if its file system knows locks.
+
+    Args:
+        lock: The open file of the lock.
+
+    Raises:
+        OSError: If sharing fails for another reason.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError as error:
@@ -115,7 +129,11 @@ def share(lock: BinaryIO) -> None:
 
 
 def describe_process() -> dict:
-    """Describe this process to whoever wants to enter."""
+    """Describe this process to whoever wants to enter.
+
+    Returns:
+        `pid`, `host` and `since` (the local time, with its offset).
+    """
     return dict(
         pid=os.getpid(),
         host=socket.gethostname(),
@@ -124,13 +142,26 @@ def describe_process() -> dict:
 
 
 def write_owner(descriptor: int, owner: Mapping) -> None:
-    """Write who uses a folder into the open file of its lock."""
+    """Write who uses a folder into the open file of its lock.
+
+    Args:
+        descriptor: The open file; what it holds is replaced.
+        owner: What `describe_process` returns.
+    """
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(owner).encode(), 0)
 
 
 def read_owner(descriptor: int) -> dict:
-    """Read who uses a folder; empty if the file does not tell."""
+    """Read who uses a folder.
+
+    Args:
+        descriptor: The open file of its lock.
+
+    Returns:
+        What `describe_process` returned there; empty if the file does not
+        tell.
+    """
     try:
         owner = json.loads(os.pread(descriptor, 1 << 16, 0))
     except ValueError:
@@ -139,7 +170,14 @@ def read_owner(descriptor: int) -> dict:
 
 
 def explain(folder: Path) -> str:
-    """Say who uses a folder, and what to do."""
+    """Say who uses a folder, and what to do.
+
+    Args:
+        folder: The folder, with the file of its lock.
+
+    Returns:
+        A message for `LockedError`.
+    """
     file = folder / LOCK
     with open(file, 'rb') as lock:
         owner = read_owner(lock.fileno())
@@ -161,9 +199,13 @@ def explain(folder: Path) -> str:
 
 
 def find_holders(file: Path) -> list[int]:
-    """Return the other processes of this machine that have opened a file.
+    """Find the other processes of this machine that have opened a file.
 
-    Linux tells only those of the same user.
+    Args:
+        file: The file; links are followed.
+
+    Returns:
+        Their numbers, ascending; empty where there is no `/proc`.
     """
     target = os.path.realpath(file)
     holders = set()

@@ -36,6 +36,12 @@ class ImageFinder:
         """Search a folder at any depth; see `list_image_names`.
 
         Names that are not valid Unicode are left out: JSON cannot hold them.
+
+        Args:
+            folder: The folder.
+
+        Returns:
+            A finder of the images that were there at this time.
         """
         by_key: dict[str, list[str]] = defaultdict(list)
         for name in list_image_names(folder):
@@ -66,7 +72,14 @@ class ImageFinder:
 
 
 def make_key(name: str) -> str:
-    """Return what a name has in common in any case and any Unicode form."""
+    """Reduce a name to what it has in common in any case and Unicode form.
+
+    Args:
+        name: The name of a file or folder.
+
+    Returns:
+        The key, which is equal for such names.
+    """
     return unicodedata.normalize('NFC', name).casefold()
 
 
@@ -88,7 +101,15 @@ def read_name(name: str) -> Iterator[list[str]]:
 
 
 def read_url(name: str) -> Iterator[str]:
-    """Yield the paths in a URL: those in its query, and its own."""
+    """Yield the paths in a URL: those in its query, and its own.
+
+    Args:
+        name: The URL, or another text, which has none.
+
+    Yields:
+        Each path, without escapes; first those of the query, if they end like
+        an image.
+    """
     try:
         url = urlsplit(name)
     except ValueError:  # Brackets that are not of an address, for example.
@@ -101,11 +122,14 @@ def read_url(name: str) -> Iterator[str]:
 
 
 def prefer_same_folders(names: list[str], parts: list[str]) -> list[str]:
-    """Return the names that share most of their last folders with a path.
+    """Keep the names that share most of their last folders with a path.
 
     Args:
         names: Names of images, relative to a folder, with `/`.
         parts: The parts of the path.
+
+    Returns:
+        Those names, in order; all of them if none shares a folder.
     """
     shared = [count_shared(name.split('/')[:-1], parts[:-1]) for name in names]
     most = max(shared)
@@ -113,7 +137,15 @@ def prefer_same_folders(names: list[str], parts: list[str]) -> list[str]:
 
 
 def count_shared(folders: list[str], others: list[str]) -> int:
-    """Return how many of the last folders of two paths are the same."""
+    """Count how many of the last folders of two paths are the same.
+
+    Args:
+        folders: The folders of one path, from the outermost on.
+        others: Those of the other path.
+
+    Returns:
+        The number; case and Unicode form do not matter.
+    """
     pairs = zip(reversed(folders), reversed(others), strict=False)
     count = 0
     for folder, other in pairs:

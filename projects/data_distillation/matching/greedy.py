@@ -71,7 +71,16 @@ class Found:
 def take(
     columns: Mapping[str, np.ndarray | None], chosen: np.ndarray | slice
 ) -> dict[str, Any]:
-    """Take rows of columns; one that is None stays None."""
+    """Take rows of columns.
+
+    Args:
+        columns: Name -> column, shape (n, ...); None for one that is not
+            there.
+        chosen: A mask (shape (n,), bool), indices or a slice.
+
+    Returns:
+        The columns with the chosen rows; None stays None.
+    """
     return {
         name: None if column is None else column[chosen]
         for name, column in columns.items()
@@ -93,15 +102,37 @@ class Limits:
     max_area: float = np.inf
 
     def exceeds(self, bbox_xywh: np.ndarray) -> np.ndarray:
-        """Return whether each box is larger; shape (n,), bool."""
+        """Find the boxes that are larger than `max_area`.
+
+        Args:
+            bbox_xywh: Shape (n, 4), pixels.
+
+        Returns:
+            Shape (n,), bool.
+        """
         return bbox_xywh[:, 2] * bbox_xywh[:, 3] > self.max_area
 
     def ignores(self, objects: Objects) -> np.ndarray:
-        """Return whether each object is not to be found; shape (n,), bool."""
+        """Find the objects that need not be found: crowds, and large ones.
+
+        Args:
+            objects: n objects.
+
+        Returns:
+            Shape (n,), bool.
+        """
         return objects.is_crowd | self.exceeds(objects.bbox_xywh)
 
     def count(self, objects: Objects, num_classes: int) -> np.ndarray:
-        """Return the number of objects of each class that are to be found."""
+        """Count the objects of each class that are to be found.
+
+        Args:
+            objects: The objects.
+            num_classes: The number of classes; every label is below it.
+
+        Returns:
+            Shape (num_classes,), int64.
+        """
         to_find = objects.labels[~self.ignores(objects)]
         return np.bincount(to_find, minlength=num_classes)
 
@@ -140,6 +171,10 @@ def match_columns(
         found: The detections. Of equal scores the earlier one is first.
         ious: The t least IoUs, ascending.
         limits: What does not count.
+
+    Returns:
+        The detections that count, by class, then image, then descending score,
+        and what each took at each IoU.
     """
     num_images = 1 + max(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
@@ -288,10 +323,13 @@ def measure_overlaps(
 
 
 def rank_in_groups(keys: np.ndarray) -> np.ndarray:
-    """Return the place of each element among those with the same key.
+    """Number the elements among those with the same key.
 
     Args:
         keys: Shape (n,), ascending.
+
+    Returns:
+        Shape (n,), int64, from 0 in each group.
     """
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
     sizes = np.diff(firsts, append=len(keys))

@@ -10,11 +10,14 @@ Rle = dict
 
 
 def read_mask(segmentation: list | dict, size_hw: Iterable[int]) -> Rle:
-    """Return a mask as compressed RLE.
+    """Convert a segmentation to compressed RLE.
 
     Args:
         segmentation: COCO's polygons, or RLE, compressed or not.
         size_hw: The height and width of the image.
+
+    Returns:
+        RLE with `size` and `counts`; compressed RLE is returned as it is.
 
     Raises:
         TypeError, ValueError: If it is none of these.
@@ -27,7 +30,14 @@ def read_mask(segmentation: list | dict, size_hw: Iterable[int]) -> Rle:
 
 
 def as_column(masks: Iterable[Rle]) -> np.ndarray:
-    """Return masks as an array of objects, shape (n,)."""
+    """Put masks into an array of objects.
+
+    Args:
+        masks: n masks.
+
+    Returns:
+        Shape (n,), with each mask as one element, in order.
+    """
     given = list(masks)
     column = np.empty(len(given), object)
     column[:] = given

@@ -30,6 +30,10 @@ class Places:
         Args:
             image_ids: The ids of the images, in any order.
             categories: The categories.
+
+        Returns:
+            Images numbered from 0 by ascending id, and categories in their
+            order.
         """
         return cls(
             {id: number for number, id in enumerate(sorted(set(image_ids)))},
@@ -44,13 +48,17 @@ class Places:
     def collect_objects(
         self, annotations: Iterable[dict], sizes_hw: Sizes | None = None
     ) -> Objects:
-        """Return true objects as columns.
+        """Collect true objects as columns.
 
         Args:
             annotations: COCO annotations, which are crowds only if `iscrowd`
                 says so. Those of other images and categories are left out.
             sizes_hw: Image id -> height and width, to compare masks, which all
                 annotations then have; None to compare boxes.
+
+        Returns:
+            The objects of known images and categories, in order; shape (0,) if
+            there are none.
         """
         kept = self._keep(annotations)
         is_crowd = [bool(a.get('iscrowd', 0)) for a in kept]
@@ -63,12 +71,17 @@ class Places:
     def collect_found(
         self, results: Iterable[dict], sizes_hw: Sizes | None = None
     ) -> Found:
-        """Return detections as columns.
+        """Collect detections as columns.
 
         Args:
             results: COCO annotations with scores. Those of other images and
                 categories are left out.
-            sizes_hw: See `collect_objects`.
+            sizes_hw: Image id -> height and width, to compare masks, which all
+                results then have; None to compare boxes.
+
+        Returns:
+            The detections of known images and categories, in order; shape (0,)
+            if there are none.
         """
         kept = self._keep(results)
         scores = np.array([one['score'] for one in kept], np.float64)
@@ -101,7 +114,15 @@ class Places:
 def collect_masks(
     annotations: Sequence[dict], sizes_hw: Sizes | None
 ) -> np.ndarray | None:
-    """Return the masks of annotations; None if boxes are compared."""
+    """Collect the masks of annotations.
+
+    Args:
+        annotations: n COCO annotations.
+        sizes_hw: Image id -> height and width; None if boxes are compared.
+
+    Returns:
+        Shape (n,), compressed RLE; None if boxes are compared.
+    """
     if sizes_hw is None:
         return None
     return as_column(

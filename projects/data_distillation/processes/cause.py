@@ -45,8 +45,8 @@ def explain_failure(code: int, output: str) -> str:
     """Explain why a command has failed.
 
     Args:
-        code: Its exit code; negative if a signal ended it.
-        output: What it has printed.
+        code: The exit code of the command; negative if a signal ended it.
+        output: What the command has printed.
 
     Returns:
         The exception with its place, the message or the signal that ended it.
@@ -65,13 +65,13 @@ def explain_failure(code: int, output: str) -> str:
 
 
 def find_exception(lines: Sequence[str]) -> str | None:
-    """Return the exception that ended a command; None if there is none.
-
-    Of several processes, the first that fails is the cause; the others lose
-    it. Of one process, the last exception is, for others were caught.
+    """Find the exception that ended a command.
 
     Args:
         lines: The lines of the output.
+
+    Returns:
+        Type, message and place; None if there is no traceback.
     """
     chains: list[Raised] = []
     for raised in list_exceptions(lines):
@@ -89,7 +89,14 @@ def find_exception(lines: Sequence[str]) -> str | None:
 
 
 def find_message(lines: Sequence[str]) -> str | None:
-    """Return the last error message of a command; None if there is none."""
+    """Find the last error message of a command.
+
+    Args:
+        lines: The lines of the output.
+
+    Returns:
+        The message, of one or more lines; None if there is none.
+    """
     for number in reversed(range(len(lines))):
         if match := TOLD.match(lines[number]):
             rest = take_message(lines[number + 1 :])
@@ -98,7 +105,15 @@ def find_message(lines: Sequence[str]) -> str | None:
 
 
 def list_exceptions(lines: Sequence[str]) -> Iterator[Raised]:
-    """Yield the exceptions whose tracebacks are in an output, in order."""
+    """Find the exceptions whose tracebacks are in an output.
+
+    Args:
+        lines: The lines of the output.
+
+    Yields:
+        Each exception, in order; `is_chained` if it was raised while the one
+        before was handled, or because of it.
+    """
     before = ''
     number = 0
     while number < len(lines):
@@ -120,7 +135,15 @@ def list_exceptions(lines: Sequence[str]) -> Iterator[Raised]:
 
 
 def take_message(lines: Sequence[str]) -> list[str]:
-    """Return the other lines of a message of several lines."""
+    """Take the further lines of a message.
+
+    Args:
+        lines: The lines after its first one.
+
+    Returns:
+        At most `MAX_LINES` lines, up to an empty line, a line of a log, or
+        another traceback.
+    """
     taken: list[str] = []
     for line in lines[:MAX_LINES]:
         if not line or LOGGED.match(line) or TRACEBACK.match(line):
@@ -130,7 +153,15 @@ def take_message(lines: Sequence[str]) -> list[str]:
 
 
 def shorten_place(file: str, line: str) -> str:
-    """Write the place of a frame as it is in this folder or a package."""
+    """Write the place of a frame as it is in this folder or a package.
+
+    Args:
+        file: The path of the frame's file.
+        line: The number of the line.
+
+    Returns:
+        The path relative to this folder or to `site-packages`, and the line.
+    """
     _, sign, inside = file.rpartition('/site-packages/')
     path = inside if sign else file.removeprefix(f'{Path.cwd()}/')
     return f'{path}, line {line}'

@@ -27,5 +27,9 @@ def log_to(file: Path | None) -> None:
 
 
 def say(text: str) -> None:
-    """Log a text of one or more lines."""
+    """Log a text of one or more lines.
+
+    Args:
+        text: The text, without a line break at its end.
+    """
     LOG.info(text)

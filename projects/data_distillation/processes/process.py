@@ -68,13 +68,26 @@ def run_stage(
 
 
 def read_from(file: Path, start: int) -> str:
-    """Return what a text file holds from a byte on."""
+    """Read what a text file holds from a byte on.
+
+    Args:
+        file: The file.
+        start: The place of the first byte, counted from 0.
+
+    Returns:
+        The text; bytes that are not UTF-8 are replaced.
+    """
     with file.open('rb') as opened:
         opened.seek(start)
         return opened.read().decode(errors='replace')
 
 
 def make_environment() -> dict[str, str]:
-    """Return the environment of a stage, with this Python as `python`."""
+    """Make the environment of a stage, with this Python as `python`.
+
+    Returns:
+        The variables of this process, with another `PATH`, and with the locks
+        that the stage shares.
+    """
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     return dict(os.environ, PATH=path) | name_locks()

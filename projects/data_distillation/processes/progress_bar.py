@@ -97,6 +97,9 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
     Args:
         stage: The name of the stage.
         counter: The progress of the stage; None if nothing measures it.
+
+    Yields:
+        Nothing. The bar moves in a thread until the context ends.
     """
     counter = counter or Counter(int, None)
     is_over = threading.Event()

@@ -69,16 +69,16 @@ def average_precision(
 def read_precision(
     right: np.ndarray, found: np.ndarray, num_truth: float
 ) -> float:
-    """Return the mean precision at `RECALLS`.
-
-    The precision at a recall is the highest at this or a higher recall, and 0
-    above the highest recall.
+    """Average the precision at `RECALLS`.
 
     Args:
         right: Shape (n,), the number of right ones of each detection, by
             descending score.
         found: Shape (n,), how often each detection counts.
         num_truth: The number of objects.
+
+    Returns:
+        From 0 to 1; 0 without detections or objects.
     """
     if not len(right) or not num_truth:
         return 0.0

@@ -79,6 +79,10 @@ def add_boxes(result: dict) -> dict:
     Args:
         result: The detections of an image: `bboxes`, shape (n, 4), xyxy, and
             perhaps `masks`, n times RLE. It is not changed.
+
+    Returns:
+        The same result if no box lacks an area or there are no masks;
+        otherwise a copy with other boxes, in xyxy pixels.
     """
     bboxes, masks = np.asarray(result['bboxes']), result.get('masks')
     is_flat = (bboxes[:, 2:] <= bboxes[:, :2]).any(axis=1)
@@ -92,6 +96,13 @@ def add_boxes(result: dict) -> dict:
 
 
 def rename(name: str) -> str:
-    """Return the name of a metric of masks, if boxes have one of that name."""
+    """Rename a metric of masks that a metric of boxes has the name of.
+
+    Args:
+        name: A name of MMDetection's, such as `car_precision`.
+
+    Returns:
+        `car_segm_precision` for it; a name that does not end so stays.
+    """
     of_class = name.removesuffix('_precision')
     return name if of_class == name else f'{of_class}_segm_precision'

@@ -176,6 +176,10 @@ def draw_curves(quality: Quality, title: str) -> Figure:
     Args:
         quality: The quality to draw; a class without objects has no line.
         title: The title of the picture.
+
+    Returns:
+        A figure of its own, which `pyplot` does not know and nobody must
+        close.
     """
     figure = Figure(figsize=(9, 5.5), layout='constrained')
     axes = figure.subplots()
@@ -228,7 +232,14 @@ def choose_named_classes(quality: Quality) -> list[str]:
 
 
 def format_legend_title(quality: Quality) -> str:
-    """Format the title of the legend, which tells what it names."""
+    """Format the title of the legend, which says what it names.
+
+    Args:
+        quality: The quality that is drawn.
+
+    Returns:
+        One or two lines.
+    """
     num_classes = len(quality.classes)
     if num_classes <= MAX_NAMED:
         return 'min_score, class'
@@ -236,7 +247,14 @@ def format_legend_title(quality: Quality) -> str:
 
 
 def format_min_score(of_class: ClassQuality) -> str:
-    """Format `min_score` for the legend, or the reason for no dot."""
+    """Format `min_score` for the legend, or the reason for no dot.
+
+    Args:
+        of_class: The quality of the class.
+
+    Returns:
+        The score with three digits, `no object` or `no label`.
+    """
     if not of_class.counts.num_truth:
         return 'no object'
     if not of_class.counts.num_labels:
@@ -317,6 +335,9 @@ def pool_matches(matches: list[ClassMatches]) -> ClassMatches:
 
     Args:
         matches: The matches of each class; at least one class.
+
+    Returns:
+        The matches of all classes as those of one.
     """
     scores = np.concatenate([of_class.scores for of_class in matches])
     is_right = np.concatenate([of_class.is_right for of_class in matches])

@@ -22,6 +22,7 @@ from ..text import format_table
 from .average_precision import weigh_images
 from .label_quality import read_min_scores
 
+# With so many draws, the ends of a 95 % interval are each set by 25 of them.
 NUM_DRAWS = 1000
 
 
@@ -41,11 +42,14 @@ class Estimate:
 
     @classmethod
     def of(cls, value: float, draws: np.ndarray) -> 'Estimate':
-        """Return a number with the middle 95 % of its bootstrap draws.
+        """Combine a number with the middle 95 % of its bootstrap draws.
 
         Args:
             value: The number.
             draws: Shape (k,), the number for each draw; NaN is left out.
+
+        Returns:
+            The estimate; without a draw both its ends are the number itself.
         """
         draws = draws[~np.isnan(draws)]
         if not len(draws):
@@ -76,7 +80,11 @@ class Expectation:
     classes: dict[str, tuple[Estimate, Estimate] | None]
 
     def to_dict(self) -> dict:
-        """Return all figures for a JSON file."""
+        """Collect all figures for a JSON file.
+
+        Returns:
+            Numbers by name; None for a class without a label or an object.
+        """
         return dict(
             images=self.num_images,
             precision=asdict(self.precision),
@@ -89,7 +97,12 @@ class Expectation:
         )
 
     def format(self) -> str:
-        """Return a table for the user: a line per class, then the total."""
+        """Format a table for the user: a line per class, then the total.
+
+        Returns:
+            The lines of the table; a class without a label or an object has
+            dashes.
+        """
         table = Table(
             'class',
             title=f'Expected quality of the labels at IoU 0.5, from '
@@ -154,6 +167,9 @@ def keep_labels(row: dict, min_scores: np.ndarray) -> dict:
         row: A row with the columns of `shards.SCHEMA`.
         min_scores: Shape (number of classes,), float32, the lowest score of a
             label.
+
+    Returns:
+        A new row; of its columns, those that are lists are shortened.
     """
     scores = np.array(row['scores'], np.float32)
     is_label = scores >= min_scores[np.array(row['labels'], int)]
@@ -166,6 +182,10 @@ def estimate(matches: ImageMatches, names: list[str]) -> Expectation:
     Args:
         matches: The labels, matched with the truth at one IoU.
         names: The names of the classes.
+
+    Returns:
+        The estimates; of a class without a label or an object None, and
+        without any label or object the totals are 0.
     """
     num_images = len(matches.num_truth)
     right, labels = np.zeros((2, *matches.num_truth.shape))
@@ -187,13 +207,16 @@ def estimate(matches: ImageMatches, names: list[str]) -> Expectation:
 def make_estimates(
     right: np.ndarray, labels: np.ndarray, truth: np.ndarray
 ) -> tuple[Estimate, Estimate] | None:
-    """Return precision and recall; None without a label or an object.
+    """Estimate precision and recall.
 
     Args:
         right: Shape (1 + k,), the number of right labels, first of all images
             and then of each draw.
         labels: Shape (1 + k,), the number of labels.
         truth: Shape (1 + k,), the number of objects.
+
+    Returns:
+        Precision and recall; None without a label or an object.
     """
     if not (labels[0] and truth[0]):
         return None

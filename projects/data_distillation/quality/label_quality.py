@@ -26,6 +26,7 @@ from ..matching.greedy import Found, Objects
 from ..matching.places import Places
 from ..selection.coco_writer import read_origin
 from ..text import format_table
+from .counts import Counts
 
 COLUMNS = (
     'min_score',
@@ -36,56 +37,6 @@ COLUMNS = (
     'recall',
     'F1',
 )
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The counts of labels and objects, without crowds and labels on them.
-
-    Args:
-        num_truth: The number of objects.
-        num_labels: The number of labels.
-        num_right: The number of labels that took an object, see
-            `matching.py`.
-    """
-
-    num_truth: int
-    num_labels: int
-    num_right: int
-
-    @property
-    def precision(self) -> float | None:
-        """The share of the labels that are right; None without labels."""
-        return divide(self.num_right, self.num_labels)
-
-    @property
-    def recall(self) -> float | None:
-        """The share of the objects that have a label; None without objects."""
-        return divide(self.num_right, self.num_truth)
-
-    @property
-    def f1(self) -> float | None:
-        """The F1 score; None if there are neither labels nor objects.
-
-        It is twice the number of right labels, divided by the number of
-        labels plus the number of objects. This is the harmonic mean of
-        precision and recall if both are defined and above 0, and 0 otherwise.
-        """
-        return divide(2 * self.num_right, self.num_labels + self.num_truth)
-
-    @property
-    def shares(self) -> dict[str, float | None]:
-        """Precision, recall and F1 by name; None if not defined."""
-        return dict(precision=self.precision, recall=self.recall, f1=self.f1)
-
-    def to_dict(self) -> dict:
-        """Return the counts and the shares by name, for JSON."""
-        return dict(
-            truth=self.num_truth,
-            labels=self.num_labels,
-            right=self.num_right,
-            **self.shares,
-        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +91,12 @@ class Quality:
         )
 
     def to_dict(self) -> dict:
-        """Return all figures for JSON; None for those that are not defined."""
+        """Collect all figures for JSON.
+
+        Returns:
+            Numbers by name, with the classes in order; None for those that are
+            not defined.
+        """
         return dict(
             images=self.num_images,
             iou=self.iou,
@@ -156,7 +112,11 @@ class Quality:
         )
 
     def format_table(self) -> str:
-        """Return the table for the user: a line per class, then the total."""
+        """Format the table for the user: a line per class, then the total.
+
+        Returns:
+            The lines of the table; what is not defined is a dash.
+        """
         table = Table(
             'class',
             title=f'{self.num_images:,} images, right at '
@@ -237,6 +197,9 @@ def measure_stored(
         iou: The least overlap at which a label is right, in (0, 1].
         by_masks: Whether masks are compared instead of boxes.
 
+    Returns:
+        The quality, with the classes in the order of the truth's categories.
+
     Raises:
         StoreError: If masks are compared and the detections have none.
         CocoError: If masks are compared and an object has none; and see
@@ -278,6 +241,10 @@ def place_images(
 
     Returns:
         The number of each row's image, the numbers of all, and the objects.
+
+    Raises:
+        CocoError: If the truth has other classes, lacks an image, or has an
+            object without a mask that is needed.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     check_classes(list(min_scores), truth['categories'], truth_file)
@@ -343,18 +310,27 @@ def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
     return min_scores
 
 
-def divide(part: int, whole: int) -> float | None:
-    """Return the part's share of the whole; None if the whole is 0."""
-    return part / whole if whole else None
-
-
 def format_share(value: float | None) -> str:
-    """Format a score or a share with three digits; None as a dash."""
+    """Format a score or a share.
+
+    Args:
+        value: The number; None if it is not defined.
+
+    Returns:
+        Three digits, or a dash for None.
+    """
     return '-' if value is None else f'{value:.3f}'
 
 
 def format_counts(counts: Counts) -> list[str]:
-    """Format the cells of the columns `truth` to `F1`, see `COLUMNS`."""
+    """Format the cells of the columns `truth` to `F1`, see `COLUMNS`.
+
+    Args:
+        counts: The counts of a class, or of all.
+
+    Returns:
+        The cells in the order of the columns.
+    """
     return [
         f'{counts.num_truth:,}',
         f'{counts.num_labels:,}',

@@ -8,7 +8,8 @@ from mmengine.logging import print_log
 
 from ..arguments import check_iou, check_score
 from ..coco.reading import CocoError, check_classes, read_coco
-from .label_quality import Counts, measure_quality, read_min_scores
+from .counts import Counts
+from .label_quality import measure_quality, read_min_scores
 
 
 @METRICS.register_module()
@@ -127,7 +128,15 @@ class PseudoLabelQuality(BaseMetric):
 
 
 def collect_shares(counts: Counts, prefix: str = '') -> dict[str, float]:
-    """Return precision, recall and F1 by name; -1 if not defined."""
+    """Collect precision, recall and F1 by name.
+
+    Args:
+        counts: The counts of a class, or of all.
+        prefix: What the names begin with.
+
+    Returns:
+        The shares; -1, as in COCO's metrics, for one that is not defined.
+    """
     return {
         f'{prefix}{name}': -1.0 if value is None else value
         for name, value in counts.shares.items()

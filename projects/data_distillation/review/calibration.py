@@ -58,6 +58,9 @@ def fit_calibration(
         is_right: Shape (n,), bool.
         num_classes: The number of classes.
         num_images: The number of images that they are on.
+
+    Returns:
+        The calibration; without a detection it knows only its prior.
     """
     features = signals.features()
     mean = features.mean(axis=0) if len(features) else np.zeros(5)
@@ -71,7 +74,17 @@ def fit_calibration(
 def make_columns(
     signals: Signals, mean: np.ndarray, scale: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Return the columns of the regression; see `Calibration.weights`."""
+    """Make the columns of the regression; see `Calibration.weights`.
+
+    Args:
+        signals: The signals of n detections.
+        mean: Shape (5,), the mean of each feature.
+        scale: Shape (5,), the standard deviation of each, above 0.
+        num_classes: The number of classes, c.
+
+    Returns:
+        Shape (n, 6 + c): 1, the features, and 1 for the class.
+    """
     features = (signals.features() - mean) / scale
     classes = signals.labels[:, None] == np.arange(num_classes)
     return np.column_stack([np.ones(len(features)), features, classes])
@@ -104,7 +117,14 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-x)), without overflow."""
+    """Compute 1 / (1 + exp(-x)), without overflow.
+
+    Args:
+        values: Any shape.
+
+    Returns:
+        The same shape, from 0 to 1.
+    """
     return 0.5 * (1 + np.tanh(values / 2))
 
 
@@ -117,6 +137,9 @@ def calibrate(
         detections: The folder of their detections.
         truth_file: The COCO file with their objects.
         provenance: The provenance of the detections to judge later.
+
+    Returns:
+        How likely detections of this teacher are right.
 
     Raises:
         StoreError: If there are no detections, or others made them.
@@ -135,7 +158,15 @@ def calibrate(
 
 
 def count_views(provenance: dict) -> int | None:
-    """Return how many views can support a detection; None if not known."""
+    """Count the views that can support a detection.
+
+    Args:
+        provenance: The provenance of the detections.
+
+    Returns:
+        The views of all teachers together; None if their number is not known,
+        because the pipeline made them.
+    """
     views = provenance.get('views')
     teachers = 1 + len(provenance.get('other_teachers') or ())
     return len(views) * teachers if isinstance(views, list) else None

@@ -32,12 +32,16 @@ class Choice:
 
 
 def find_candidates(values: np.ndarray, count: int) -> np.ndarray:
-    """Return the numbers of the images that are worth most, best first.
+    """Find the images that are worth most.
 
     Args:
         values: Shape (n,), the value of each image. Equal ones keep their
             order.
         count: The number of images that are wanted.
+
+    Returns:
+        Shape (at most `CANDIDATES` times count,), the numbers of images, best
+        first.
     """
     return np.argsort(-values, kind='stable')[: CANDIDATES * count]
 

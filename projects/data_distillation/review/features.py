@@ -58,7 +58,14 @@ class Looks:
         )
 
     def distances(self, index: int) -> np.ndarray:
-        """Return the distance of each image from one, shape (n,), 0 to 1."""
+        """Measure how far all images are from one.
+
+        Args:
+            index: The number of the one image.
+
+        Returns:
+            Shape (n,), 0 to 1.
+        """
         return measure_distances(self.vectors, self.vectors[index][None])
 
 
@@ -85,6 +92,9 @@ def look_at(paths: Sequence[str], describe: Describe) -> Looks:
         paths: The image files.
         describe: Makes a vector of the pixels of an image, see
             `describe_colors`.
+
+    Returns:
+        A row for each image, in order; zeros for one that cannot be read.
     """
     vectors: list[np.ndarray | None] = []
     bits: list[np.ndarray | None] = []
@@ -103,7 +113,14 @@ def look_at(paths: Sequence[str], describe: Describe) -> Looks:
 
 
 def normalize(vector: np.ndarray) -> np.ndarray:
-    """Scale a vector to the length 1; 0 stays 0."""
+    """Scale a vector to the length 1; 0 stays 0.
+
+    Args:
+        vector: Shape (d,).
+
+    Returns:
+        A vector of length 1; zeros stay zeros.
+    """
     length = float(np.linalg.norm(vector))
     return vector / length if length else vector
 
@@ -170,10 +187,13 @@ class BackboneDescription:
 
 
 def pool(level: Tensor) -> np.ndarray:
-    """Return mean and standard deviation of each channel.
+    """Compute mean and standard deviation of each channel.
 
     Args:
         level: Shape (1, channels, height, width).
+
+    Returns:
+        Shape (2 * channels,), float32: first all means.
     """
     flat = level[0].flatten(1)
     both = torch.cat([flat.mean(1), flat.std(1, correction=0)])

@@ -40,7 +40,13 @@ class Signals:
     overlap: np.ndarray
 
     def features(self) -> np.ndarray:
-        """Return what a calibration looks at, shape (n, 5)."""
+        """Compute what a calibration looks at.
+
+        Returns:
+            Shape (n, 5): the logit of the score, the share of the views, the
+            spread (at most 1), the rival's score as a part of the own, and the
+            overlap with better ones.
+        """
         clipped = np.clip(self.scores, MARGIN, 1 - MARGIN)
         return np.column_stack(
             [
@@ -60,6 +66,9 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
         detections: The detections.
         num_views: The number of views of the annotation; None if it is not
             known. Then the most views that support a detection count as all.
+
+    Returns:
+        Columns with one element for each detection, in order.
     """
     most = num_views or detections.num_views.max(initial=1)
     rival_labels = np.full(len(detections), -1)
@@ -90,10 +99,13 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
 
 
 def iter_images(image_index: np.ndarray) -> Iterator[slice]:
-    """Yield the part of each image that has elements.
+    """Find the part of each image that has elements.
 
     Args:
         image_index: Shape (n,), the image of each element, ascending.
+
+    Yields:
+        A slice for each such image, in order; nothing without elements.
     """
     starts = np.flatnonzero(np.diff(image_index, prepend=-1))
     for start, stop in pairwise([*starts.tolist(), len(image_index)]):

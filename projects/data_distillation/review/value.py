@@ -68,7 +68,12 @@ def value_images(
         chances: Shape (n,), how likely each is right.
         is_label: Shape (n,), bool, whether each became a pseudo label.
         num_images: The number of images.
-        weights: See `ImageValues`.
+        weights: Shape (number of classes,), what an error of each class
+            counts, see `ImageValues`.
+
+    Returns:
+        Columns with one row for each image, in order; zeros for an image
+        without detections.
     """
     shape = num_images, len(weights)
     wrong, missed = np.zeros((2, *shape))

@@ -13,8 +13,8 @@ from ..coco.class_checks import (
 from ..coco.image_checks import find_problems
 from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError, find_annotated, read_coco
-from ..coco.splits import take_images
 from ..coco.tables import CocoFile, read_file
+from ..splits.splits import take_images
 from .plan import Data
 
 MAX_SHOWN = 5

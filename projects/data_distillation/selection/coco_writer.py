@@ -20,11 +20,13 @@ from ..detections.columns import Detections
 from ..files.atomic import replacing
 from .outlines import outline
 
+# The text of one part takes some 10 or 40 MB; larger parts are no faster.
 IMAGES_AT_ONCE = 50_000
 ANNOTATIONS_AT_ONCE = 200_000
 # A mask may have thousands of letters.
 MASKS_AT_ONCE = 20_000
 Texts: TypeAlias = pa.Array
+# The first bytes of a file; `hash_labels` finds the line of `info` by them.
 INFO = '{"info": '
 
 

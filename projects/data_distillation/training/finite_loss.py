@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 MAX_SKIPPED = 20
 # The parts of a checkpoint that have weights.
 WEIGHTS = ('state_dict', 'ema_state_dict')
+# 35 is the max_norm of most configs of MMDetection that clip gradients.
 REMEDIES = (
     'Lower the learning rate (optim_wrapper.optimizer.lr, here {rate}), clip '
     'the gradients (optim_wrapper.clip_grad=dict(max_norm=35)), warm up '

@@ -71,6 +71,13 @@ class StrongAugmentation(BaseTransform):
 
 
 def choose_one(names: tuple[str, ...]) -> dict:
-    """Return a config that applies one of these transforms at random."""
+    """Make a config that applies one of some transforms at random.
+
+    Args:
+        names: The types of the transforms; each is as likely as the others.
+
+    Returns:
+        The config of MMDetection's `RandAugment`.
+    """
     space = [[dict(type=name)] for name in names]
     return dict(type='RandAugment', aug_space=space, aug_num=1)

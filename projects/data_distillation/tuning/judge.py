@@ -56,7 +56,15 @@ class Trial:
     matches: ImageMatches
 
     def mean_ap(self, weights: np.ndarray) -> np.ndarray:
-        """Return the mAP for draws of images; see `mean_average_precision`."""
+        """Compute the mAP for draws of images; see `mean_average_precision`.
+
+        Args:
+            weights: Shape (k, m), how often each draw has each of the m
+                images.
+
+        Returns:
+            Shape (k,), from 0 to 1.
+        """
         return mean_average_precision(self.matches, weights)
 
 
@@ -100,6 +108,9 @@ class Judge:
 
         Args:
             choice: The views and the merger.
+
+        Returns:
+            The trial, with its cost and its matches with the truth.
         """
         if choice not in self._tried:
             self._tried[choice] = Trial(
@@ -139,9 +150,14 @@ class Judge:
         ]
 
     def list_views(self) -> list[list[dict]]:
-        """Return the configs of all views.
+        """List the configs of all views.
 
-        Of views that the pipeline makes, only the numbers are known.
+        Returns:
+            The transforms of each view; for one that the pipeline made, only
+            its number as a `type`.
+
+        Raises:
+            StoreError: If the store has no provenance.
         """
         if views := self.store.require_provenance()['views']:
             return views

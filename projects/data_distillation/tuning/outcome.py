@@ -58,7 +58,11 @@ class Outcome:
         return None if views is None else [views[n] for n in numbers]
 
     def format(self) -> str:
-        """Return a table of the best trials, and what was chosen."""
+        """Format a table of the best trials, and what was chosen.
+
+        Returns:
+            Lines for the user; the trials by descending mAP.
+        """
         table = Table('views', title=self._title())
         table.add_column('merger', min_width=29)
         for name in ('cost', 'mAP', 'below the best'):
@@ -97,9 +101,15 @@ class Outcome:
         ]
 
     def relative_cost(self, verdict: Verdict) -> float:
-        """Return the cost of a trial, as a share of that of `annotate.py`.
+        """Compare the cost of a trial with that of `annotate.py`.
 
-        Without a reference it is a share of the cost of all views.
+        Without a reference, it is compared with the cost of all views.
+
+        Args:
+            verdict: The trial.
+
+        Returns:
+            The share; above 1 if the trial costs more.
         """
         if self.reference:
             return verdict.trial.cost / self.reference.trial.cost
@@ -144,7 +154,12 @@ class Outcome:
                 file.write(text.encode())
 
     def to_dict(self) -> dict:
-        """Return what tuning found, for a JSON file."""
+        """Collect what tuning found, for a JSON file.
+
+        Returns:
+            Figures and configs by name; None for the reference and for
+            `unseen` if there is no reference.
+        """
         unseen = self.unseen and dict(
             zip(('chosen', 'reference'), self.unseen, strict=True)
         )
@@ -160,7 +175,14 @@ class Outcome:
 
 
 def format_dict(config: Mapping) -> str:
-    """Write a config on one line, with its type first."""
+    """Write a config on one line, with its type first.
+
+    Args:
+        config: A config with values of JSON.
+
+    Returns:
+        A call of `dict`, as Python code.
+    """
     in_order = sorted(config.items(), key=lambda item: item[0] != 'type')
     arguments = ', '.join(
         # A list of JSON was a tuple.
@@ -171,7 +193,15 @@ def format_dict(config: Mapping) -> str:
 
 
 def describe(verdict: Verdict) -> dict:
-    """Return a verdict for a JSON file."""
+    """Collect the figures of a verdict for a JSON file.
+
+    Args:
+        verdict: The verdict.
+
+    Returns:
+        Views as numbers counted from 0, the merger by its name in the judge,
+        and mAP, deficit and error from 0 to 1.
+    """
     choice = verdict.trial.choice
     return dict(
         views=list(choice.numbers),

@@ -130,7 +130,14 @@ class TuneHook(DetectionHook):
 
 
 def find_annotate(runner: Runner) -> Path:
-    """Find the `annotate.py` beside the config of a runner."""
+    """Return where the `annotate.py` of a tuning is.
+
+    Args:
+        runner: The runner, whose config is a file.
+
+    Returns:
+        The path beside that config; the file need not exist.
+    """
     return Path(runner.cfg.filename).with_name('annotate.py')
 
 
@@ -150,7 +157,8 @@ def tune(
         mergers: The configs of the mergers to try, at least one.
         annotate: The config of `annotate.py`, whose views and merger are the
             reference.
-        max_cost: See `TuneHook`.
+        max_cost: The highest cost of a choice, as a multiple of that of
+            `annotate.py`; None for no limit.
 
     Returns:
         The outcome.

@@ -1,14 +1,13 @@
 """Splits of a labeled COCO file into labeled and unlabeled images."""
 
-import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from .reading import CocoError, find_annotated
+from ..coco.reading import CocoError, find_annotated
+from .permutation import Permutation, collect_classes
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,14 @@ class Splits:
 
 
 def percent_of(num_images: int, percent: Fraction) -> int:
-    """Return a percentage of a number of images, rounded down.
-
-    Since it is rounded down, folds that add up to 100 % or less never share an
-    image.
+    """Compute a percentage of a number of images, rounded down.
 
     Args:
         num_images: The number of all images.
         percent: The percentage, above 0.
+
+    Returns:
+        The number of images, at least 1.
 
     Raises:
         ValueError: If it is less than one image.
@@ -101,6 +100,11 @@ def split_coco(
 def check_numbers(num_images: int, num_labeled: int, num_folds: int) -> None:
     """Check that the numbers of labeled images and folds are in range.
 
+    Args:
+        num_images: The number of all images.
+        num_labeled: The number of labeled images in each fold.
+        num_folds: The number of folds.
+
     Raises:
         ValueError: If one is not.
     """
@@ -111,24 +115,6 @@ def check_numbers(num_images: int, num_labeled: int, num_folds: int) -> None:
         )
     if num_folds < 1:
         raise ValueError(f'the folds must be 1 or more, got {num_folds}')
-
-
-def collect_classes(coco: dict) -> list[set]:
-    """Return the ids of the categories that each image has instances of.
-
-    Args:
-        coco: The content of the file. Crowds are not instances.
-
-    Returns:
-        One set for each image, in the file's order; empty for an image without
-        instances.
-    """
-    found: dict = {image['id']: set() for image in coco['images']}
-    for annotation in coco['annotations']:
-        image_id = annotation['image_id']
-        if image_id in found and not annotation.get('iscrowd', 0):
-            found[image_id].add(annotation['category_id'])
-    return [found[image['id']] for image in coco['images']]
 
 
 def make_notes(
@@ -158,131 +144,6 @@ def make_notes(
             f'{num_folds} folds of {num_labeled} images are more than the '
             f'{len(coco["images"])} images: they overlap'
         )
-
-
-@dataclass(frozen=True)
-class Permutation:
-    """All images in random order; the first ones are the folds.
-
-    The first `num_labeled` places are the first fold, the next ones the second
-    fold, and so on. The images at the places after the last fold are in none.
-
-    Args:
-        order: The index of the image at each place; every image occurs once.
-            Swaps change this list.
-        num_labeled: The number of images in a fold.
-        num_folds: The number of folds.
-        classes: The classes of each image; see `collect_classes`.
-    """
-
-    order: list[int]
-    num_labeled: int
-    num_folds: int
-    classes: list[set]
-
-    def folds(self) -> list[list[int]]:
-        """Return the indices of the images of each fold."""
-        ends = range(0, self.num_folds * self.num_labeled, self.num_labeled)
-        return [self.order[i : i + self.num_labeled] for i in ends]
-
-    def keep_classes(self, coco: dict) -> Iterator[str]:
-        """Swap images until each fold has an instance of each class.
-
-        The class with the fewest images comes first (ties are in the file's
-        order). The first image in the random order that has the class, if
-        possible one that is in no fold, takes the place of the first image of
-        the fold whose loss costs no fold a class. The result is random, and
-        the same for the same order.
-
-        Args:
-            coco: The content of the file.
-
-        Yields:
-            A sentence about each swap.
-
-        Raises:
-            CocoError: If no two images can be swapped.
-        """
-        num_images = Counter(itertools.chain(*self.classes))
-        known = [c for c in coco['categories'] if num_images[c['id']]]
-        for category in sorted(known, key=lambda c: num_images[c['id']]):
-            for number in range(self.num_folds):
-                if not self.count_classes()[number][category['id']]:
-                    yield self.swap_in(category, number, coco['images'])
-
-    def count_classes(self) -> list[Counter]:
-        """Return, for each fold, category id -> its number of images."""
-        return [
-            Counter(itertools.chain(*(self.classes[i] for i in fold)))
-            for fold in self.folds()
-        ]
-
-    def swap_in(self, category: dict, number: int, images: list[dict]) -> str:
-        """Swap an image of a class into a fold.
-
-        Args:
-            category: The category.
-            number: The number of the fold, counted from 0.
-            images: The images of the file.
-
-        Returns:
-            A sentence about the swap.
-
-        Raises:
-            CocoError: If no two images can be swapped.
-        """
-        start = number * self.num_labeled
-        inside = range(start, start + self.num_labeled)
-        counts = self.count_classes()
-        for pair in itertools.product(
-            self.find_places(category['id']), inside
-        ):
-            if self.may_swap(*pair, counts):
-                came, left = (images[self.order[place]] for place in pair)
-                self.swap(*pair)
-                return (
-                    f'fold {number + 1}: {came["file_name"]} instead of '
-                    f'{left["file_name"]}, for {category["name"]!r}'
-                )
-        raise CocoError(
-            f'no image with an instance of {category["name"]!r} can be '
-            f'swapped into {self.num_labeled} labeled images without losing '
-            'another class there or in another fold: take more images, fewer '
-            'folds or another seed'
-        )
-
-    def find_places(self, category_id: object) -> list[int]:
-        """Return the places of a class's images, those in no fold first."""
-        num_chosen = self.num_folds * self.num_labeled
-        places = [*range(num_chosen, len(self.order)), *range(num_chosen)]
-        return [
-            p for p in places if category_id in self.classes[self.order[p]]
-        ]
-
-    def may_swap(self, one: int, other: int, counts: list[Counter]) -> bool:
-        """Return whether no fold loses a class if two places are swapped.
-
-        Args:
-            one: A place.
-            other: Another place.
-            counts: The result of `count_classes`.
-        """
-        for leaving, coming in ((one, other), (other, one)):
-            number = leaving // self.num_labeled
-            lost = (
-                self.classes[self.order[leaving]]
-                - self.classes[self.order[coming]]
-            )
-            if number < self.num_folds and any(
-                counts[number][category_id] == 1 for category_id in lost
-            ):
-                return False
-        return True
-
-    def swap(self, one: int, other: int) -> None:
-        """Swap the images of two places."""
-        order = self.order
-        order[one], order[other] = order[other], order[one]
 
 
 def check_folds(folds: Sequence[list[int]]) -> None:
@@ -328,10 +189,16 @@ def check_classes_occur(
 
 
 def list_annotated(coco: dict) -> list[int]:
-    """Return the indices of the images that have annotations.
+    """Find the images that have annotations.
+
+    Args:
+        coco: The content of the file.
+
+    Returns:
+        The indices of these images, ascending.
 
     Raises:
-        ValueError: If all images have annotations, so that none is left.
+        ValueError: If all images have annotations, or none has.
     """
     known = find_annotated(coco)
     images = coco['images']
@@ -365,7 +232,15 @@ def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
 
 
 def take_images(coco: dict, image_ids: set) -> dict:
-    """Return a COCO object with these images and their annotations only."""
+    """Take some images and their annotations out of a file.
+
+    Args:
+        coco: The content of the file; it is not changed.
+        image_ids: The ids of the images; unknown ones have no effect.
+
+    Returns:
+        A new object, with everything else of the file, in its order.
+    """
     return dict(
         coco,
         images=[i for i in coco['images'] if i['id'] in image_ids],

@@ -12,11 +12,11 @@ from projects.data_distillation.coco.reading import (
     CocoError,
     read_splittable,
 )
-from projects.data_distillation.coco.splits import (
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.splits.splits import (
     percent_of,
     split_coco,
 )
-from projects.data_distillation.files.atomic import write_json
 
 PARTS = ['labeled', 'unlabeled', 'unlabeled_truth']
 

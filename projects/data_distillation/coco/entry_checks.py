@@ -1,0 +1,182 @@
+"""Checks of each entry of a COCO file alone: its values, by their rules."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..text import format_value
+from .problems import Problem
+from .schema import ID, SCHEMA, as_id, as_number, is_text
+from .tables import NO_OBJECT, CocoFile, Table
+
+
+def check_lists(
+    file: CocoFile,
+    names: Iterable[str] = tuple(SCHEMA),
+    may_be_empty: Iterable[str] = ('annotations',),
+) -> Iterator[Problem]:
+    """Find lists that are missing or empty.
+
+    Args:
+        file: The file.
+        names: The lists to check.
+        may_be_empty: The lists of which no entry is needed.
+
+    Yields:
+        At most one problem for each list.
+    """
+    for name in names:
+        values = file.content.get(name)
+        if isinstance(values, list) and (values or name in may_be_empty):
+            continue
+        state = 'is empty' if values == [] else 'is not a list'
+        yield file.make_file_problem(
+            f'list {name}',
+            f'`{name}` {state if values is not None else "is missing"}',
+            'images without labels are for UnlabeledDataset'
+            if name == 'annotations'
+            else 'write a list with at least one entry',
+        )
+
+
+def check_objects(
+    file: CocoFile, names: Iterable[str] = tuple(SCHEMA)
+) -> Iterator[Problem]:
+    """Find entries of these lists that are not objects.
+
+    Args:
+        file: The file.
+        names: The lists to check.
+
+    Yields:
+        A problem for each, list by list.
+    """
+    for table in map(file.table, names):
+        for index, entry in enumerate(table.entries):
+            if entry is NO_OBJECT:
+                value = format_value(file.content[table.name][index])
+                what = f'must be an object, got {value}'
+                yield file.make_problem(
+                    'no object', table, index, what, 'remove it'
+                )
+
+
+def check_values(
+    file: CocoFile, keys: Mapping[str, Iterable[str]] = SCHEMA
+) -> Iterator[Problem]:
+    """Find values that are missing or break the rule of their key.
+
+    Args:
+        file: The file.
+        keys: List -> the keys whose values are checked.
+
+    Yields:
+        The problems, list by list and key by key.
+    """
+    for name, wanted in keys.items():
+        table = file.table(name)
+        for key in wanted:
+            for index, value in enumerate(table.column(key)):
+                if value is None and table.entries[index] is not NO_OBJECT:
+                    yield make_value_problem(file, table, index, key)
+
+
+def make_value_problem(
+    file: CocoFile, table: Table, index: int, key: str
+) -> Problem:
+    """Make the problem of a value that is missing or breaks its rule.
+
+    Args:
+        file: The file.
+        table: The list with the entry.
+        index: The index of the entry in the list.
+        key: The key of the value.
+
+    Returns:
+        The problem; it can be mended if `advise_on` or the rule says so.
+    """
+    value, rule = table.entries[index].get(key), table.rules[key]
+    if value is None:
+        what, advice = f'`{key}` is missing', rule.if_missing
+        return file.make_problem(
+            f'missing {key}', table, index, what, advice, rule.is_fixable
+        )
+    what = f'`{key}` must be {rule.needed}, got {format_value(value)}'
+    advice = advise_on(file, table, key, value)
+    return file.make_problem(
+        f'wrong {key}', table, index, what, advice, advice != CORRECT
+    )
+
+
+CORRECT = 'correct it'
+
+
+def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
+    """Say what the user can do about a value that breaks its rule.
+
+    Args:
+        file: The file.
+        table: The list with the entry.
+        key: The key of the value.
+        value: The value, of any type.
+
+    Returns:
+        The advice; `CORRECT` if `mending` cannot do it.
+    """
+    rule = table.rules[key]
+    if rule.holds is not ID.holds:
+        number = as_number(value)
+        is_quoted = number is not None and rule.holds(number)
+        if key == 'bbox' and isinstance(value, list):
+            numbers = [as_number(v) if is_text(v) else v for v in value]
+            is_quoted = rule.holds(numbers)
+        return 'write it without quotes' if is_quoted else CORRECT
+    if as_id(value) is not None:
+        return f'write the integer {as_id(value)}'
+    target = file.images if key == 'image_id' else file.categories
+    if is_text(value) and (key == 'id' or value in target.text_ids):
+        return 'write a number instead of the text, wherever it occurs'
+    return CORRECT
+
+
+def check_areas(file: CocoFile) -> Iterator[Problem]:
+    """Find areas that are not positive although the box is not empty.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
+    annotations = file.annotations
+    areas, bboxes = annotations.column('area'), annotations.column('bbox')
+    for index, (area, bbox) in enumerate(zip(areas, bboxes, strict=True)):
+        if area is not None and area <= 0 and bbox and min(bbox[2:]) > 0:
+            yield file.make_problem(
+                'area not positive',
+                annotations,
+                index,
+                f'area {area} is not positive, so CocoDataset drops the box',
+                'write w * h',
+                is_fixable=True,
+            )
+
+
+def check_ignored(file: CocoFile) -> Iterator[Problem]:
+    """Find annotations that CocoDataset leaves out because of `ignore`.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
+    for index, value in enumerate(file.annotations.values('ignore')):
+        if value:
+            yield file.make_problem(
+                'ignore',
+                file.annotations,
+                index,
+                f'`ignore` is {format_value(value)}, so CocoDataset drops the '
+                'box',
+                'remove `ignore`; if the box is a region to leave out, write '
+                'iscrowd 1',
+            )

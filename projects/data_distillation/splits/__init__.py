@@ -1,0 +1,4 @@
+"""Splits of labeled COCO files into labeled and unlabeled images.
+
+It may import `coco`.
+"""
