@@ -25,7 +25,7 @@ SHARE_INSIDE = 0.99
 # this number of boxes end at 100 (or 1000) both to the right and below, though
 # all images are larger: objects at the borders of the images end there.
 FEWEST_IN_UNIT = 20
-# Boxes of such objects end a little before the border or, by rounding, past it.
+# Such boxes end a little before the border or, by rounding, past it.
 ENDS_AT = (0.97, 1.005)
 # In an image of about 100 pixels, boxes end at 100 pixels too.
 LARGER_BY = 1.1
