@@ -40,11 +40,11 @@ def test_teacher_that_has_not_learned_is_named():
 
 
 def test_labels_that_are_mostly_wrong_are_warned_of():
-    (line,) = warn_of_labels(expect(0.25, 0.4))
+    (line,) = warn_of_labels(expect(0.2, 0.4))
 
-    assert 'only 25% of the labels are expected to be right' in line
-    assert '(15% to 35%)' in line
-    assert not list(warn_of_labels(expect(0.3, 0.4)))
+    assert 'only 20% of the labels are expected to be right' in line
+    assert '(10% to 30%)' in line
+    assert not list(warn_of_labels(expect(0.25, 0.4)))
 
 
 def test_verdict_parts_the_gain_from_the_longer_schedule():
