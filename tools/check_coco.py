@@ -37,13 +37,13 @@ from projects.data_distillation.coco.tables import (
 )
 from projects.data_distillation.command_line import escape_output, make_parser
 from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.mending.choices import (
+    RESIZED,
+    Choices,
+    MendingError,
+)
 from projects.data_distillation.mending.limits import LARGEST_SHARE
 from projects.data_distillation.mending.mend import mend
-from projects.data_distillation.mending.wishes import (
-    RESIZED,
-    MendingError,
-    Wishes,
-)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -114,7 +114,7 @@ def add_categories(group: argparse._ArgumentGroup) -> None:
 
 
 def add_decisions(group: argparse._ArgumentGroup) -> None:
-    """Add the options for repairs that a user has to decide about."""
+    """Add the options for mendings that a user has to decide about."""
     add = group.add_argument
     add_categories(group)
     add(
@@ -234,7 +234,7 @@ def write_repaired(
 
 def read_wishes(
     args: argparse.Namespace, known: dict[str, ImageFacts]
-) -> Wishes:
+) -> Choices:
     """Return what the user has decided, with the files that it needs.
 
     Raises:
@@ -246,7 +246,7 @@ def read_wishes(
         folders = args.images
     others = [read_other(path) for path in args.apart_from]
     given = args.boxes or (args.unit != RESIZED and args.unit)
-    return Wishes(
+    return Choices(
         folder=folders[0],
         box_format=get_format(args) if given else None,
         are_resized=args.unit == RESIZED,

@@ -18,9 +18,9 @@ from projects.data_distillation.coco.checks import check_file
 from projects.data_distillation.coco.joint_checks import check_together
 from projects.data_distillation.coco.problems import Problem, format_problems
 from projects.data_distillation.coco.tables import CocoFile, read_file
-from projects.data_distillation.mending.annotations import repair
+from projects.data_distillation.mending.annotations import mend_annotations
+from projects.data_distillation.mending.choices import MendingError
 from projects.data_distillation.mending.mend import mend
-from projects.data_distillation.mending.wishes import MendingError
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'check_coco.py'
 NAN, INF = float('nan'), float('inf')
@@ -634,7 +634,7 @@ def test_annotation_is_mended_and_all_else_stays(content, expected):
     wanted = copy.deepcopy(content)
     wanted['annotations'][0].update(expected)
 
-    mended, counts = repair(CocoFile.of('a.json', content))
+    mended, counts = mend_annotations(CocoFile.of('a.json', content))
 
     assert mended == wanted
     assert bool(counts.total()) == bool(expected)
@@ -659,7 +659,7 @@ DROPPED = [
 
 @pytest.mark.parametrize(('values', 'done'), DROPPED)
 def test_annotation_that_is_useless_is_dropped(values, done):
-    mended, counts = repair(CocoFile.of('a.json', changed(**values)))
+    mended, counts = mend_annotations(CocoFile.of('a.json', changed(**values)))
 
     assert mended == renamed(annotations=clean()['annotations'][1:])
     assert counts == {done: 1}
@@ -673,7 +673,7 @@ def test_repetitions_are_dropped_or_renumbered():
         annotation(17, bbox=[2, 2, 9, 9], segmentation=[[1, 2]]),
     ]
 
-    mended, counts = repair(CocoFile.of('a.json', content))
+    mended, counts = mend_annotations(CocoFile.of('a.json', content))
 
     assert mended['images'] == clean()['images']
     ids = [a['id'] for a in mended['annotations']]
@@ -690,7 +690,7 @@ def test_boxes_that_are_no_corners_without_the_dropped_ones_are_clipped():
     content = boxes_file([[10, 10, 635, 20]] * FEWEST_OUTSIDE)
     content['annotations'][0]['category_id'] = 99
 
-    mended, counts = repair(CocoFile.of('a.json', content))
+    mended, counts = mend_annotations(CocoFile.of('a.json', content))
 
     assert lines_of(mended) == []
     assert counts == {
@@ -705,7 +705,7 @@ def test_ids_that_are_given_are_small_if_there_are_no_larger_ones():
     first = [annotation(i, bbox=[3, 3, 9, i % 90]) for i in (top, 1)]
     content = more('annotations', *first, *other)
 
-    mended, _ = repair(CocoFile.of('a.json', content))
+    mended, _ = mend_annotations(CocoFile.of('a.json', content))
 
     ids = [a['id'] for a in mended['annotations']]
     assert ids == [17, 18, 4, top, 1, top + 1, 2, 3]
@@ -715,7 +715,7 @@ def test_box_with_an_area_above_all_numbers_is_clipped():
     area = 10**400  # More than a float can be.
     content = changed(bbox=[10, 5, 700, 20], area=area)
 
-    mended, counts = repair(CocoFile.of('a.json', content))
+    mended, counts = mend_annotations(CocoFile.of('a.json', content))
 
     assert counts == {'boxes clipped': 1}
     assert mended['annotations'][0]['bbox'] == [10, 5, 630, 20]
@@ -726,9 +726,9 @@ def test_box_in_an_absurdly_large_image_is_mended_as_far_as_possible():
     content = with_image(width=2**53, height=2**53)
     content['annotations'][0]['bbox'] = [1.5, 1.25, 2**53, 2**53]
 
-    mended, _ = repair(CocoFile.of('a.json', content))
+    mended, _ = mend_annotations(CocoFile.of('a.json', content))
 
-    assert repair(CocoFile.of('a.json', mended)) == (mended, {})
+    assert mend_annotations(CocoFile.of('a.json', mended)) == (mended, {})
 
 
 def test_areas_are_not_filled_in_from_corners():
@@ -736,7 +736,7 @@ def test_areas_are_not_filled_in_from_corners():
     for entry in content['annotations']:
         del entry['area'], entry['iscrowd']
 
-    mended, counts = repair(CocoFile.of('a.json', content))
+    mended, counts = mend_annotations(CocoFile.of('a.json', content))
 
     assert counts == {'missing iscrowd filled in': 50}
     assert mended['annotations'] == [

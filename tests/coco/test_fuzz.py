@@ -33,9 +33,9 @@ from projects.data_distillation.coco.reading import (
     resolve_paths,
 )
 from projects.data_distillation.coco.tables import CocoFile, read_file
-from projects.data_distillation.mending.annotations import repair
+from projects.data_distillation.mending.annotations import mend_annotations
+from projects.data_distillation.mending.choices import MendingError
 from projects.data_distillation.mending.mend import mend
-from projects.data_distillation.mending.wishes import MendingError
 from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.selection.selectors import LabeledCounts
 from projects.data_distillation.splits.splits import split_coco
@@ -328,7 +328,7 @@ def test_what_is_right_stays_as_it_is(contents):
     }  # fmt: skip
 
     list(check_together(files, has_images=False))
-    mended, _ = repair(files[0])
+    mended, _ = mend_annotations(files[0])
 
     assert identity(contents) == before
     assert mended.keys() == contents[0].keys()
@@ -344,7 +344,7 @@ def test_what_is_right_stays_as_it_is(contents):
 
 
 def mended_or_not(content: dict) -> dict:
-    """What all repairs make of a file; itself if a user has to decide."""
+    """What all mendings make of a file; itself if a user has to decide."""
     try:
         return mend(CocoFile.of('any.json', content))[0]
     except MendingError:

@@ -16,7 +16,7 @@ from projects.data_distillation.coco.evaluation import (
 from projects.data_distillation.coco.matching import match_images
 from projects.data_distillation.matching import greedy
 from projects.data_distillation.matching.masks import read_mask
-from projects.data_distillation.matching.places import Places
+from projects.data_distillation.matching.numbering import Places
 
 # The order differs from that of the ids, and the last has no object.
 CATEGORY_IDS = [9, 2, 7, 5]

@@ -16,9 +16,9 @@ from projects.data_distillation.coco.image_checks import find_problems
 from projects.data_distillation.coco.image_files import locate_images
 from projects.data_distillation.coco.schema import as_id
 from projects.data_distillation.coco.tables import CocoFile
+from projects.data_distillation.mending.choices import Choices, MendingError
 from projects.data_distillation.mending.mend import mend
 from projects.data_distillation.mending.values import bound_segmentation
-from projects.data_distillation.mending.wishes import MendingError, Wishes
 
 SIZE = WIDTH, HEIGHT = 160, 120
 
@@ -61,9 +61,9 @@ def write_images(folder: Path, content: dict, size=SIZE) -> Path:
     return folder
 
 
-def mended(content: dict, **wishes) -> dict:
+def mended(content: dict, **choices) -> dict:
     before = json.dumps(content)
-    result, _ = mend(CocoFile.of('a.json', content), Wishes(**wishes))
+    result, _ = mend(CocoFile.of('a.json', content), Choices(**choices))
     assert json.dumps(content) == before
     return result
 

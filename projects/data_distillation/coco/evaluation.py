@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools.cocoeval import Params
 
 from ..matching.greedy import Found, Limits, Objects, match_columns
-from ..matching.places import Places
+from ..matching.numbering import Places
 from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_coco
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..arguments import check_iou
 from ..matching.greedy import NO_LIMITS, Found, Objects, match_columns
-from ..matching.places import Places
+from ..matching.numbering import Places
 from .boxes import xyxy_to_xywh
 from .reading import CocoError, read_coco
 

@@ -1,4 +1,4 @@
-"""Repairs of annotations, one by one, that can be done in one way only."""
+"""Mendings of annotations, one by one, that can be done in one way only."""
 
 import math
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ from .entries import Mended, iterate_free_ids
 
 @dataclass(frozen=True)
 class Context:
-    """What a repair needs to know about the rest of the file.
+    """What a mending needs to know about the rest of the file.
 
     Args:
         sizes_wh: Image id -> width and height, pixels.
@@ -88,13 +88,13 @@ def fill_iscrowd(annotation: dict, context: Context) -> dict:
 
 
 @dataclass(frozen=True)
-class Repair:
-    """The repair of problems of one kind.
+class Mending:
+    """The mending of problems of one kind.
 
     Args:
         done: What was done, in words that follow the number of annotations.
-        apply: Returns the repaired annotation; None leaves it out, and the
-            same object means that it could not be repaired.
+        apply: Returns the mended annotation; None leaves it out, and the
+            same object means that it could not be mended.
         loses: What is lost if it is done to many annotations, because the
             file is another than it seems: `'boxes'`, `'images'` or
             `'categories'`; `''` if nothing is.
@@ -105,50 +105,50 @@ class Repair:
     loses: str = ''
 
 
-# Kind of problem -> repair, in the order in which the repairs are done: an
-# annotation that is dropped is not repaired as well, and an area is filled in
+# Kind of problem -> mending, in the order in which the mendings are done: an
+# annotation that is dropped is not mended as well, and an area is filled in
 # from the clipped box.
-REPAIRS = {
-    'repeated annotation': Repair('repeated annotations dropped', drop),
-    'repeated object': Repair('repeated objects dropped', drop),
-    'unknown image': Repair(
+MENDINGS = {
+    'repeated annotation': Mending('repeated annotations dropped', drop),
+    'repeated object': Mending('repeated objects dropped', drop),
+    'unknown image': Mending(
         'annotations of unknown images dropped', drop, 'images'
     ),
-    'unknown category': Repair(
+    'unknown category': Mending(
         'annotations of unknown categories dropped', drop, 'categories'
     ),
-    'bbox not finite': Repair(
+    'bbox not finite': Mending(
         'boxes that are not finite dropped', drop, 'boxes'
     ),
-    'bbox empty': Repair('empty boxes dropped', drop, 'boxes'),
-    'bbox thin': Repair('boxes thinner than 1 pixel dropped', drop, 'boxes'),
-    'bbox away': Repair('boxes outside their image dropped', drop, 'boxes'),
-    'bbox nearly away': Repair(
+    'bbox empty': Mending('empty boxes dropped', drop, 'boxes'),
+    'bbox thin': Mending('boxes thinner than 1 pixel dropped', drop, 'boxes'),
+    'bbox away': Mending('boxes outside their image dropped', drop, 'boxes'),
+    'bbox nearly away': Mending(
         'boxes with less than 1 pixel inside their image dropped',
         drop,
         'boxes',
     ),
-    'repeated annotation id': Repair('repeated ids renumbered', renumber),
-    'annotation id 0': Repair('annotations of id 0 renumbered', renumber),
-    'missing id': Repair('missing ids given', renumber),
-    'bbox outside': Repair('boxes clipped', clip, 'boxes'),
-    'missing area': Repair('missing areas filled in', fill_area),
-    'area not positive': Repair('areas not positive filled in', fill_area),
-    'missing iscrowd': Repair('missing iscrowd filled in', fill_iscrowd),
+    'repeated annotation id': Mending('repeated ids renumbered', renumber),
+    'annotation id 0': Mending('annotations of id 0 renumbered', renumber),
+    'missing id': Mending('missing ids given', renumber),
+    'bbox outside': Mending('boxes clipped', clip, 'boxes'),
+    'missing area': Mending('missing areas filled in', fill_area),
+    'area not positive': Mending('areas not positive filled in', fill_area),
+    'missing iscrowd': Mending('missing iscrowd filled in', fill_iscrowd),
 }
-# Repairs that would be wrong as long as the bboxes are corners, for example.
+# Mendings that would be wrong as long as the bboxes are corners, for example.
 WRONG_IN_OTHER_FORMATS = {'missing area', 'area not positive'}
 
 
-def repair(file: CocoFile) -> Mended:
-    """Repair every problem that can be solved in one way only.
+def mend_annotations(file: CocoFile) -> Mended:
+    """Mending every problem that can be solved in one way only.
 
     Args:
         file: The file, read with its polygons. It is not changed.
 
     Returns:
-        The content of the repaired file, in which everything else is as it
-        was, and how often each repair was done (`Repair.done` -> number).
+        The content of the mended file, in which everything else is as it
+        was, and how often each mending was done (`Mending.done` -> number).
     """
     counts: Counter = Counter()
     while True:
@@ -162,7 +162,7 @@ def repair(file: CocoFile) -> Mended:
 
 
 def repair_once(file: CocoFile) -> Mended:
-    """Repair the problems that the file has as it is; see `repair`."""
+    """Mending the problems that the file has as it is; see `mending`."""
     kinds, repeated_images = find_repairable(file)
     counts: Counter = Counter()
     content = dict(file.content)
@@ -181,7 +181,7 @@ def repair_once(file: CocoFile) -> Mended:
 def find_repairable(
     file: CocoFile,
 ) -> tuple[dict[int, set[str]], set[int]]:
-    """Find the problems that can be repaired.
+    """Find the problems that can be mended.
 
     Returns:
         Index of an annotation -> the kinds of its problems, for those that
@@ -196,7 +196,7 @@ def find_repairable(
             continue
         elif problem.kind == 'repeated image':
             images.add(problem.index)
-        elif problem.kind in REPAIRS and problem.is_fixable:
+        elif problem.kind in MENDINGS and problem.is_fixable:
             kinds[problem.index].add(problem.kind)
     kept = {index: found - wrong_repairs for index, found in kinds.items()}
     return kept, images
@@ -205,23 +205,23 @@ def find_repairable(
 def repair_annotations(
     file: CocoFile, kinds: dict[int, set[str]], counts: Counter
 ) -> Iterator[dict]:
-    """Repair the annotations of a file.
+    """Mending the annotations of a file.
 
     Args:
         file: The file.
         kinds: Index of an annotation -> the kinds of its problems.
-        counts: `Repair.done` -> number; the repairs are added to it.
+        counts: `Mending.done` -> number; the mendings are added to it.
 
     Yields:
         The annotations that are not dropped, in the file's order.
     """
     context = Context.of(file)
     for index, annotation in enumerate(file.content['annotations']):
-        repaired = annotation
-        for kind in (k for k in REPAIRS if k in kinds.get(index, ())):
-            before, repaired = repaired, REPAIRS[kind].apply(repaired, context)
-            counts[REPAIRS[kind].done] += repaired is not before
-            if repaired is None:
+        mended = annotation
+        for kind in (k for k in MENDINGS if k in kinds.get(index, ())):
+            before, mended = mended, MENDINGS[kind].apply(mended, context)
+            counts[MENDINGS[kind].done] += mended is not before
+            if mended is None:
                 break
         else:
-            yield repaired
+            yield mended

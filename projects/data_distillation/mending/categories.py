@@ -6,8 +6,8 @@ from ..coco.class_checks import find_equal_categories
 from ..coco.joint_checks import list_categories
 from ..coco.tables import CocoFile
 from ..text import format_value
+from .choices import Choices, MendingError
 from .entries import Mended, replace_entries
-from .wishes import MendingError, Wishes
 
 
 def merge_categories(file: CocoFile) -> Mended:
@@ -47,7 +47,7 @@ def renumber(file: CocoFile, numbers: dict[int, int]) -> dict:
     return replace_entries(file, 'annotations', change)
 
 
-def take_categories(file: CocoFile, wishes: Wishes) -> Mended:
+def take_categories(file: CocoFile, choices: Choices) -> Mended:
     """Take the categories of another file, with their ids and their order.
 
     Names say which category is which. Those that only the other file has are
@@ -55,25 +55,25 @@ def take_categories(file: CocoFile, wishes: Wishes) -> Mended:
 
     Args:
         file: The file. It is not changed.
-        wishes: `like` is the other file; without it nothing is done.
+        choices: `like` is the other file; without it nothing is done.
 
     Raises:
         MendingError: If the categories of a file are broken, or if there are
             objects of a category that the other file does not have.
     """
-    if wishes.like is None:
+    if choices.like is None:
         return file.content, Counter()
-    numbers = {n: i for i, n in list_clean(wishes.like)}
+    numbers = {n: i for i, n in list_clean(choices.like)}
     names = dict(list_clean(file))
-    if list_categories(file) == list_categories(wishes.like):
+    if list_categories(file) == list_categories(choices.like):
         return file.content, Counter()
     ids = file.annotations.column('category_id')
     lost = Counter(names[i] for i in ids if i in names)
     lost = Counter({n: c for n, c in lost.items() if n not in numbers})
-    if lost and not wishes.drop_others:
+    if lost and not choices.drop_others:
         raise MendingError(
             f'{lost.total()} objects are of categories that '
-            f'{wishes.like.path} does not have: {format_value(dict(lost))}. '
+            f'{choices.like.path} does not have: {format_value(dict(lost))}. '
             'Give that file these categories too, or leave the objects out '
             'with --drop-others'
         )
@@ -84,10 +84,10 @@ def take_categories(file: CocoFile, wishes: Wishes) -> Mended:
     )
     moved = {i: numbers[n] for i, n in names.items() if n in numbers}
     content = renumber(file.with_content(content), moved)
-    categories = wishes.like.content['categories']
+    categories = choices.like.content['categories']
     counts = Counter(
         {
-            f'categories taken from {wishes.like.path}': len(categories),
+            f'categories taken from {choices.like.path}': len(categories),
             'objects of other categories dropped': lost.total(),
         }
     )

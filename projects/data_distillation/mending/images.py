@@ -1,4 +1,4 @@
-"""Repairs for which the images themselves are read."""
+"""Mendings for which the images themselves are read."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -13,34 +13,34 @@ from ..coco.image_checks import (
 from ..coco.image_files import FileImages, Places, locate_images
 from ..coco.schema import is_bbox, is_number
 from ..coco.tables import CocoFile
+from .choices import Choices
 from .entries import Mended, replace_entries
 from .limits import check_share
-from .wishes import Wishes
 
 
-def mend_images(file: CocoFile, wishes: Wishes) -> Mended:
+def mend_images(file: CocoFile, choices: Choices) -> Mended:
     """Mend the names and sizes of images, and leave out what is not wanted.
 
     Args:
         file: The file. It is not changed.
-        wishes: Without `folder`, nothing is done.
+        choices: Without `folder`, nothing is done.
 
     Raises:
         MendingError: If too many images would be left out.
     """
-    if wishes.folder is None:
+    if choices.folder is None:
         return file.content, Counter()
-    places = locate_images(file, wishes.folder)
+    places = locate_images(file, choices.folder)
     file = file.with_content(rename(places))
     counts = Counter({'file names corrected': len(places.renamed)})
     (part,) = FileImages.read(
-        [locate_images(file, wishes.folder)], wishes.known
+        [locate_images(file, choices.folder)], choices.known
     )
-    unwanted = find_unreadable(part, wishes)
+    unwanted = find_unreadable(part, choices)
     counts['unreadable images dropped'] = len(unwanted)
-    copies = find_copies(part, wishes) - unwanted
+    copies = find_copies(part, choices) - unwanted
     counts['images dropped that are in another file'] = len(copies)
-    sizes = choose_sizes(part, wishes)
+    sizes = choose_sizes(part, choices)
     content = write_sizes(file, part, sizes, counts)
     content = drop_images(
         file.with_content(content), unwanted | copies, counts
@@ -58,35 +58,35 @@ def rename(places: Places) -> dict:
     )
 
 
-def find_unreadable(part: FileImages, wishes: Wishes) -> set[int]:
+def find_unreadable(part: FileImages, choices: Choices) -> set[int]:
     """Return the indices of the images to leave out as unreadable.
 
     Raises:
         MendingError: If these are too many: the folder may be another one.
     """
-    if not wishes.drop_unreadable:
+    if not choices.drop_unreadable:
         return set()
     num_images = len(part.file.images.entries)
     unreadable = {index for index, f in part.facts.items() if f.error}
     check_share(
         {'unreadable images dropped': len(unreadable)},
         num_images,
-        f'images: is {wishes.folder} their folder?',
-        wishes,
+        f'images: is {choices.folder} their folder?',
+        choices,
     )
     return unreadable
 
 
-def find_copies(part: FileImages, wishes: Wishes) -> set[int]:
+def find_copies(part: FileImages, choices: Choices) -> set[int]:
     """Return the indices of the images that are in files to keep apart."""
-    others = FileImages.read(wishes.apart_from, wishes.known)
+    others = FileImages.read(choices.apart_from, choices.known)
     digests = {
         f.digest for o in others for f in o.facts.values() if not f.error
     }
     return {i for i, f in part.facts.items() if f.digest in digests}
 
 
-def choose_sizes(part: FileImages, wishes: Wishes) -> dict[int, bool]:
+def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
     """Choose the images that get the size that they are decoded with.
 
     Returns:
@@ -98,9 +98,9 @@ def choose_sizes(part: FileImages, wishes: Wishes) -> dict[int, bool]:
     for index, size in find_wrong_sizes(part).items():
         verdict = verdicts[index]
         is_turned = size == part.facts[index].size_wh[::-1]
-        if verdict == DECODED or wishes.box_format is not None:
+        if verdict == DECODED or choices.box_format is not None:
             chosen[index] = False
-        elif wishes.are_resized and not is_turned:
+        elif choices.are_resized and not is_turned:
             chosen[index] = True
     return chosen
 

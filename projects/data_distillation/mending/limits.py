@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .wishes import MendingError, Wishes
+from .choices import Choices, MendingError
 
 # A few entries are broken in many files. If the same is wrong in at least
 # this number of them and in more than this share, the file is another than it
@@ -12,7 +12,7 @@ FEWEST, LARGEST_SHARE = 5, 0.1
 
 
 def check_share(
-    counts: Mapping[str, int], total: int, advice: str, wishes: Wishes
+    counts: Mapping[str, int], total: int, advice: str, choices: Choices
 ) -> None:
     """Check that little is dropped or changed.
 
@@ -20,13 +20,13 @@ def check_share(
         counts: What is to be done -> how often.
         total: The number of all entries.
         advice: What these are, and what may be wrong with all of them.
-        wishes: With `drop_many`, anything may be dropped.
+        choices: With `drop_many`, anything may be dropped.
 
     Raises:
         MendingError: If it is more than a small share.
     """
     num_lost = sum(counts.values())
-    if wishes.drop_many or num_lost < FEWEST:
+    if choices.drop_many or num_lost < FEWEST:
         return
     if num_lost > LARGEST_SHARE * total:
         done = ', '.join(f'{n:,} {what}' for what, n in counts.items() if n)

@@ -1,4 +1,4 @@
-"""All repairs of a COCO file, in the order in which they need each other."""
+"""All mendings of a COCO file, in the order in which they need each other."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from ..coco.box_checks import ANOTHER_FORMAT, Boxes, check_boxes
 from ..coco.boxes import BoxFormat
 from ..coco.schema import is_number
 from ..coco.tables import CocoFile
-from .annotations import REPAIRS, repair
+from .annotations import MENDINGS, mend_annotations
 from .categories import merge_categories, take_categories
+from .choices import Choices, MendingError
 from .entries import Mended, replace_entries
 from .ids import mend_ids
 from .images import mend_images
 from .limits import check_share
 from .values import fill_bboxes, mend_quotes
-from .wishes import MendingError, Wishes
 
-Step = Callable[[CocoFile, Wishes], Mended]
+Step = Callable[[CocoFile, Choices], Mended]
 
 
-def mend(file: CocoFile, wishes: Wishes | None = None) -> Mended:
+def mend(file: CocoFile, choices: Choices | None = None) -> Mended:
     """Mend all that can be mended in one way, or as the user has decided.
 
     First what all else is found by: ids, numbers, categories. Then the images,
@@ -30,26 +30,26 @@ def mend(file: CocoFile, wishes: Wishes | None = None) -> Mended:
 
     Args:
         file: The file, read with its polygons. It is not changed.
-        wishes: What the user has decided.
+        choices: What the user has decided.
 
     Returns:
-        The content of the mended file, and how often each repair was done.
+        The content of the mended file, and how often each mending was done.
 
     Raises:
         MendingError: If the file seems to be another than it should be, so
-            that a repair would drop or spoil much of it.
+            that a mending would drop or spoil much of it.
     """
-    wishes = wishes or Wishes()
-    file = replace(file, has_known_boxes=wishes.box_format is not None)
+    choices = choices or Choices()
+    file = replace(file, has_known_boxes=choices.box_format is not None)
     counts: Counter = Counter()
     for step in STEPS:
-        content, done = step(file, wishes)
+        content, done = step(file, choices)
         file = file.with_content(content)
         counts += done
     return file.content, counts
 
 
-def convert_boxes(file: CocoFile, wishes: Wishes) -> Mended:
+def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
     """Convert the boxes from the format that the user has named.
 
     Areas that are not those of objects in the boxes become w * h.
@@ -58,7 +58,7 @@ def convert_boxes(file: CocoFile, wishes: Wishes) -> Mended:
         MendingError: If the user has named none, and they seem to be of
             another format than COCO's.
     """
-    wanted = wishes.box_format
+    wanted = choices.box_format
     if wanted is None:
         problem = next(check_boxes(file), None)
         if problem is not None and problem.kind == ANOTHER_FORMAT:
@@ -84,10 +84,10 @@ def convert_boxes(file: CocoFile, wishes: Wishes) -> Mended:
     return content, Counter({f'boxes converted from {wanted}': len(new)})
 
 
-def free_crowds(file: CocoFile, wishes: Wishes) -> Mended:
+def free_crowds(file: CocoFile, choices: Choices) -> Mended:
     """Make objects of all regions to leave out, if the user wants it."""
     crowds = file.annotations.column('iscrowd')
-    if not wishes.no_crowds:
+    if not choices.no_crowds:
         return file.content, Counter()
     content = replace_entries(
         file,
@@ -103,18 +103,20 @@ def is_area(value: object, largest: float) -> bool:
     return is_number(value) and 0 < value <= largest + 1
 
 
-def repair_few(file: CocoFile, wishes: Wishes) -> Mended:
-    """Repair annotations one by one, if only a small share is lost.
+def mend_few(file: CocoFile, choices: Choices) -> Mended:
+    """Mending annotations one by one, if only a small share is lost.
 
     Raises:
         MendingError: If more would be lost.
     """
-    content, counts = repair(file)
+    content, counts = mend_annotations(file)
     for what, advice in ADVICE.items():
         lost = {
-            r.done: counts[r.done] for r in REPAIRS.values() if r.loses == what
+            r.done: counts[r.done]
+            for r in MENDINGS.values()
+            if r.loses == what
         }
-        check_share(lost, len(file.annotations.entries), advice, wishes)
+        check_share(lost, len(file.annotations.entries), advice, choices)
     return content, counts
 
 
@@ -130,7 +132,7 @@ ADVICE = dict(
 
 def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
     """Return a step that needs to know nothing but the file."""
-    return lambda file, wishes: step(file)
+    return lambda file, choices: step(file)
 
 
 STEPS: tuple[Step, ...] = (
@@ -142,5 +144,5 @@ STEPS: tuple[Step, ...] = (
     mend_images,
     without_wishes(fill_bboxes),
     convert_boxes,
-    repair_few,
+    mend_few,
 )

@@ -23,7 +23,7 @@ from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import collect_stored
 from ..detections.store import StoreError
 from ..matching.greedy import Found, Objects
-from ..matching.places import Places
+from ..matching.numbering import Places
 from ..selection.coco_writer import read_origin
 from ..text import format_table
 from .counts import Counts

@@ -14,7 +14,7 @@ from ..coco.matching import find_image_ids, make_results
 from ..coco.reading import check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import StoreError
-from ..matching.places import Places
+from ..matching.numbering import Places
 from ..quality.label_quality import Quality, judge_classes
 from ..selection.coco_writer import read_origin
 from ..selection.export import open_store, read_rules, read_wanted

@@ -12,7 +12,7 @@ from ..coco.reading import read_coco
 from ..detections.columns import flatten
 from ..detections.store import DetectionStore
 from ..matching.greedy import match_columns
-from ..matching.places import Places
+from ..matching.numbering import Places
 from .signals import SAME_PLACE, Signals, read_signals
 
 # The weight of the penalty on coefficients. It keeps them finite if a class

@@ -16,7 +16,7 @@ from ..base_configs.reading import (
     is_lazy,
     read_config,
 )
-from ..base_configs.unmade import (
+from ..base_configs.view_support import (
     RESIZES,
     find_transform,
     find_unmade,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..base_configs.reading import get_type
-from ..base_configs.unmade import RESIZES, WITHOUT_PIXELS, find_transform
+from ..base_configs.view_support import RESIZES, WITHOUT_PIXELS, find_transform
 from .config_text import Expression, format_as_python
 from .detector import DetectorConfig, get_sides
 from .flips import make_flip

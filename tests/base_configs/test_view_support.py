@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.data_distillation.base_configs.unmade import (
+from projects.data_distillation.base_configs.view_support import (
     find_unmade,
     find_unmovable,
 )

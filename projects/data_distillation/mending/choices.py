@@ -19,7 +19,7 @@ RESIZED = 'resized'
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Choices:
     """What the user of a mending has decided.
 
     Args:
