@@ -24,6 +24,7 @@ from .files.lock import sharing_locks
 from .inference.safe_loading import refusing_code
 from .quiet import quiet_screen
 from .training.own_checkpoint import TrainingRunner
+from .training.whole_checkpoints import whole_checkpoints
 
 # The wrapper that the runner makes by default needs a GPU.
 CPU_OPTIONS = [
@@ -82,6 +83,7 @@ def run_mmdet_tool(name: str) -> None:
     try:
         with ExitStack() as during:
             during.enter_context(sharing_locks())
+            during.enter_context(whole_checkpoints())
             if launcher != 'none' and not torch.cuda.is_available():
                 during.enter_context(cpu_processes(launcher))
                 sys.argv += CPU_OPTIONS

@@ -25,8 +25,8 @@ from ..files.images import ImageError, decode, read_image_file
 from ..inference.safe_loading import refusing_code
 from ..inference.unreadable import is_unreadable
 from ..mmdet_tools import ADDED
-from ..quiet import QuietRunner
 from ..text import format_error
+from ..training.own_checkpoint import TrainingRunner
 from .loads import refusing_other_weights
 from .observer import Observer
 from .parts import Part
@@ -228,7 +228,7 @@ def load(part: Part, added: dict[str, object] | None = None) -> Config:
 def make_runner(cfg: Config) -> Runner:
     """Make a runner as MMDetection's tools do."""
     is_plain = 'runner_type' not in cfg
-    return QuietRunner.from_cfg(cfg) if is_plain else RUNNERS.build(cfg)
+    return TrainingRunner.from_cfg(cfg) if is_plain else RUNNERS.build(cfg)
 
 
 def find_readable(cfg: Config) -> list[int]:

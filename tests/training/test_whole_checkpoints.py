@@ -1,0 +1,68 @@
+"""A disk that is full leaves the checkpoints that were there, and no other."""
+
+import resource
+from collections.abc import Iterator
+
+import pytest
+from builders import ROOT
+from mmengine.fileio.backends import LocalBackend
+from mmengine.runner.checkpoint import save_checkpoint
+
+from projects.data_distillation.training.whole_checkpoints import (
+    SaveError,
+    whole_checkpoints,
+)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may have more than 2,000 bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_checkpoint_that_does_not_fit_leaves_nothing(tmp_path, small_files):
+    before = tmp_path / 'iter_1.pth'
+    before.write_bytes(b'whole')
+    content = dict(meta={}, state_dict={}, text='x' * 5000)
+
+    with whole_checkpoints():
+        for name in ('iter_1.pth', 'iter_2.pth'):
+            message = f'^{name} of 0 MB cannot be saved: File too large. '
+            with pytest.raises(SaveError, match=message):
+                save_checkpoint(content, str(tmp_path / name))
+
+    assert before.read_bytes() == b'whole'
+    assert list(tmp_path.iterdir()) == [before]
+
+
+@pytest.mark.slow
+def test_training_says_that_its_disk_is_full(
+    tiny_experiment, tmp_path, run_here
+):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limit[1]))
+    try:
+        done = run_here(
+            'python', ROOT / 'tools/train.py', tiny_experiment / 'teacher.py',
+            '--work-dir', tmp_path, cwd=tiny_experiment.parent,
+        )  # fmt: skip
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    assert done.returncode == 1
+    assert 'SaveError: iter_1.pth of 4 MB cannot be saved: ' in done.stderr
+    assert 'run the same command again' in done.stderr
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_checkpoint_that_fits_is_written(tmp_path):
+    put = LocalBackend.put
+
+    with whole_checkpoints():
+        LocalBackend().put(memoryview(b'some'), tmp_path / 'new/iter_1.pth')
+
+    assert (tmp_path / 'new/iter_1.pth').read_bytes() == b'some'
+    assert LocalBackend.put is put
