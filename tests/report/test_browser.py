@@ -1,6 +1,7 @@
 """The report in a real browser, opened from disk."""
 
 import json
+import shlex
 from pathlib import Path
 
 import cv2
@@ -227,6 +228,37 @@ def test_one_slider_moves_all_classes(page, source, value):
     assert 'labeled 3.00' in texts(page, '#all .rates')[0]
 
 
+def test_precision_and_recall_follow_the_sliders(page, source):
+    def shown() -> str:
+        return find(page, '#score-all-rate').text.rpartition('precision ')[2]
+
+    truth = json.loads(Path(source.truth).read_text())
+    before = shown()
+
+    move(page, 'score-all', 0)
+    everything = shown()
+    precision, recall = map(float, everything.split(', recall '))
+    stored = sum(expected_labels(source, [0.0] * 3).values())
+    found = round(precision * stored)
+    assert recall == pytest.approx(found / len(truth['annotations']), abs=0.02)
+    move(page, 'score-all', NONE)
+    assert shown() == '-, recall 0.00'
+    find(page, '#reset').click()
+    settle(page)
+    assert shown() == before != everything
+
+
+def test_images_that_are_wrong_are_a_group(page):
+    assert texts(page, '#groups span')[-1] == 'Wrong against the truth'
+
+
+def test_next_command_puts_the_labels_in_place(page, source):
+    (command,) = texts(page, '#then')
+    copy, chosen, place = shlex.split(command)
+    assert (copy, place) == ('cp', str(source.pseudo_labels))
+    assert f'--out {chosen} ' in find(page, '#command').get_attribute('value')
+
+
 def test_slider_obeys_the_keyboard(page):
     slider = find(page, '#score-0')
 
@@ -396,6 +428,19 @@ def test_narrow_page_needs_no_scrolling_to_the_side(browser, file, scheme):
         'return getComputedStyle(document.body).backgroundColor'
     )
     assert (background == 'rgb(255, 255, 255)') == (scheme == 'light')
+
+
+def test_table_that_goes_on_shows_a_shadow(browser, file):
+    page = opened(browser, file, width=390)
+
+    wide = page.execute_script(
+        """return [...document.querySelectorAll('.scroll')]
+            .filter(e => e.scrollWidth > e.clientWidth)
+            .map(e => getComputedStyle(e).backgroundAttachment)"""
+    )
+
+    assert wide
+    assert set(wide) == {'local, local, scroll, scroll'}
 
 
 def test_table_of_classes_shows_all_models_at_once(browser, tmp_path):

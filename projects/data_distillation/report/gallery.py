@@ -13,12 +13,14 @@ import pyarrow as pa
 from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
 from ..matching.masks import read_mask
+from ..quality.label_quality import Quality
 from ..selection.export import shorten_scores
 from ..selection.options import list_options
+from .against_truth import count_right_on_grid, count_wrong
 from .labels import LabelSource, StoredLabels
 from .outlines import make_path
 
-# The number of images in each group; the five groups have 200.
+# The number of images in each group; the first five groups have 200.
 GROUP_SIZE = 40
 # The longer side of a thumbnail, in pixels. It is halved until the file is
 # small enough: 200 thumbnails, as text, then take 15 MB.
@@ -28,7 +30,10 @@ JPEG_QUALITY = 80
 
 
 def make_gallery(
-    labels: StoredLabels, source: LabelSource, truth: dict | None
+    labels: StoredLabels,
+    source: LabelSource,
+    truth: dict | None,
+    quality: Quality | None = None,
 ) -> dict:
     """Make the data of the page's gallery.
 
@@ -36,6 +41,7 @@ def make_gallery(
         labels: The detections and their `min_score` values.
         source: The files of the labels, which the command names.
         truth: A COCO object with the true objects; None if they are unknown.
+        quality: The labels, matched with them; None if they are unknown.
 
     Returns:
         A dict that can be written as JSON: the classes with their `min_score`
@@ -43,6 +49,9 @@ def make_gallery(
         that selects with other scores.
     """
     groups = sample_images(labels)
+    if truth and source.truth:
+        wrong = count_wrong(labels, truth, source.truth)
+        groups['Wrong against the truth'] = find_lowest(-wrong)
     chosen = np.unique(np.concatenate([*groups.values()]))
     place = {int(index): at for at, index in enumerate(chosen)}
     labeled = labels.labeled
@@ -52,6 +61,7 @@ def make_gallery(
         labeled_rates=(labeled.num_instances / labeled.num_images).tolist(),
         counts=labels.count_on_grid(),
         chosen_counts=labels.num_labels.tolist(),
+        quality=quality and count_right_on_grid(quality),
         num_images=len(labels.table),
         num_views=len(labels.provenance.get('views') or ()) or None,
         groups=[
@@ -257,8 +267,9 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
 
     Returns:
         `before` and `after`, the parts around the scores; `names`, the
-        classes, quoted for a shell; and `unsaid`, the rules of the selection
-        for which there is no option.
+        classes, quoted for a shell; `unsaid`, the rules of the selection for
+        which there is no option; and `then`, the command that puts the new
+        labels where a student finds them.
     """
     out = source.pseudo_labels.with_name('chosen_labels.json')
     words = ['python', 'tools/select_labels.py', source.detections]
@@ -271,6 +282,7 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
         names=[shlex.quote(name) for name in labels.min_scores],
         after=join_words(options),
         unsaid=unsaid,
+        then=join_words(['cp', out, source.pseudo_labels]),
     )
 
 

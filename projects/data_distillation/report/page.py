@@ -158,7 +158,7 @@ def write_page(
         content['facts'] += describe_labels(labels, source)
         content['by_class'] = make_class_table(labels, stages, quality)
         content['gallery'] = make_gallery(
-            labels, source, truth if quality else None
+            labels, source, truth if quality else None, quality
         )
     notes += find_unevaluated(stages)
     with matplotlib.rc_context(STYLE):

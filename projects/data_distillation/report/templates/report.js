@@ -204,9 +204,29 @@ function numSelected(label) {
 const position = (score) => (score === null ? NONE : Math.round(score * 100));
 const scoreAt = (value) => (Number(value) >= NONE ? null : Number(value) / 100);
 
-function rateText(numLabels, labeledRate) {
+const share = (part, whole) => (whole ? (part / whole).toFixed(2) : '-');
+
+// The right labels, all labels and the objects of a class, on the images that
+// were compared with the truth.
+function matched(label) {
+  const { truth, right, found, chosen } = data.quality[label];
+  const minScore = state.minScores[label];
+  if (minScore === null) return [0, 0, truth];
+  if (minScore === data.min_scores[label]) return [...chosen, truth];
+  const at = Math.round(minScore * 100);
+  return [right[at], found[at], truth];
+}
+
+function qualityText(labels) {
+  if (!data.quality) return '';
+  const counts = labels.map(matched);
+  const [right, found, truth] = [0, 1, 2].map((n) => sum(counts.map((one) => one[n])));
+  return ` · precision ${share(right, found)}, recall ${share(right, truth)}`;
+}
+
+function rateText(numLabels, labeledRate, labels) {
   const rate = numLabels / data.num_images;
-  return `${rate.toFixed(2)} per image · labeled ${labeledRate.toFixed(2)}`;
+  return `${rate.toFixed(2)} per image · labeled ${labeledRate.toFixed(2)}${qualityText(labels)}`;
 }
 
 function makeSlider(name, id, swatch, onInput) {
@@ -249,12 +269,12 @@ function updateSliders() {
   const numbers = data.classes.map((_, label) => numSelected(label));
   [...byId('sliders').children].forEach((slider, label) => {
     const score = state.minScores[label];
-    setSlider(slider, score, shownScore(score), rateText(numbers[label], data.labeled_rates[label]));
+    setSlider(slider, score, shownScore(score), rateText(numbers[label], data.labeled_rates[label], [label]));
   });
   const scores = new Set(state.minScores);
   const first = state.minScores[0];
   const text = scores.size === 1 ? shownScore(first) : 'by class';
-  setSlider(byId('all').firstChild, first, text, rateText(sum(numbers), sum(data.labeled_rates)));
+  setSlider(byId('all').firstChild, first, text, rateText(sum(numbers), sum(data.labeled_rates), [...numbers.keys()]));
 }
 
 function updateCommand() {

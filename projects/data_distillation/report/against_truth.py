@@ -1,0 +1,73 @@
+"""Compares the labels of a report with the truth, by image and by score."""
+
+import numpy as np
+import pyarrow as pa
+
+from ..coco.matching import find_image_ids, make_results, match_images
+from ..quality.label_quality import Quality
+from .labels import GRID, IOU, MAX_EVALUATED, StoredLabels
+
+
+def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
+    """Count the wrong labels and the missed objects of each image.
+
+    Args:
+        labels: The detections and their `min_score` values.
+        truth: A COCO object with the true objects of these images.
+        source: The file of the truth, for messages.
+
+    Returns:
+        Shape (number of images,), float. It is NaN where nothing is wrong, and
+        for images after the first `MAX_EVALUATED` of a random order.
+    """
+    order = np.random.default_rng(0).permutation(len(labels.table))
+    chosen = np.sort(order[:MAX_EVALUATED])
+    rows = list(labels.rules.filter_rows(labels.table.take(pa.array(chosen))))
+    image_ids = find_image_ids(rows, truth, source)
+    lowest = {
+        category['id']: np.inf if score is None else np.float32(score)
+        for category, score in zip(
+            truth['categories'], labels.min_scores.values(), strict=True
+        )
+    }
+    selected = [
+        one
+        for one in make_results(rows, truth, source)
+        if np.float32(one['score']) >= lowest[one['category_id']]
+    ]
+    matches = match_images(truth, selected, image_ids, [IOU])
+    num = len(image_ids)
+    is_right = matches.is_right[:, 0]
+    num_right = np.bincount(matches.image_index[is_right], minlength=num)
+    num_labels = np.bincount(matches.image_index, minlength=num)
+    by_id = num_labels + matches.num_truth.sum(axis=1) - 2 * num_right
+    wrong = np.full(len(labels.table), np.nan)
+    # The matches are ordered by the ids of the images.
+    wrong[chosen[np.argsort(image_ids)]] = by_id
+    wrong[wrong == 0] = np.nan
+    return wrong
+
+
+def count_right_on_grid(quality: Quality) -> list[dict]:
+    """Count the right labels of each class from each score of `GRID`.
+
+    Args:
+        quality: The labels, matched with the truth.
+
+    Returns:
+        For each class `truth` (the number of objects), `right` and `found`
+        (the numbers from each score on), and `chosen` (both at `min_score`).
+    """
+    counted = []
+    for one in quality.classes.values():
+        right, found = zip(*map(one.matches.count_from, GRID), strict=True)
+        at = one.counts
+        counted.append(
+            dict(
+                truth=at.num_truth,
+                right=right,
+                found=found,
+                chosen=(at.num_right, at.num_labels),
+            )
+        )
+    return counted

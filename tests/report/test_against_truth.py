@@ -1,0 +1,80 @@
+"""The labels of a report beside the truth."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_files import write_selection
+
+from projects.data_distillation.coco.matching import match_detections
+from projects.data_distillation.report import against_truth
+from projects.data_distillation.report.against_truth import (
+    count_right_on_grid,
+    count_wrong,
+)
+from projects.data_distillation.report.labels import (
+    GRID,
+    evaluate_labels,
+    read_labels,
+)
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_selection(
+        tmp_path, filters=[dict(type='MinViews', num_views=2)]
+    )
+
+
+def test_wrong_labels_and_missed_objects_count(source):
+    labels = read_labels(source)
+    truth = json.loads(Path(source.truth).read_text())
+    # Ids in another order than the images.
+    for part, key in (('images', 'id'), ('annotations', 'image_id')):
+        for one in truth[part]:
+            one[key] = 100 - one[key]
+    file = Path(source.truth).with_name('other.json')
+    file.write_text(json.dumps(truth))
+
+    wrong = count_wrong(labels, truth, str(file))
+
+    lowest = list(labels.min_scores.values())
+    for row, number in zip(
+        labels.rules.filter_rows(labels.table), wrong, strict=True
+    ):
+        counts = [
+            (m.num_truth, *m.count_from(np.inf if low is None else low))
+            for m, low in zip(
+                match_detections([row], file), lowest, strict=True
+            )
+        ]
+        expected = sum(t + found - 2 * right for t, right, found in counts)
+        assert expected == (0 if np.isnan(number) else number)
+    assert np.nanmax(wrong) > 0
+
+
+def test_many_images_are_compared_in_part(source, monkeypatch):
+    monkeypatch.setattr(against_truth, 'MAX_EVALUATED', 3)
+    labels = read_labels(source)
+    truth = json.loads(Path(source.truth).read_text())
+
+    wrong = count_wrong(labels, truth, source.truth)
+
+    assert np.isnan(wrong).sum() >= len(labels.table) - 3
+
+
+def test_right_labels_are_counted_at_all_scores(source):
+    labels = read_labels(source)
+    truth = json.loads(Path(source.truth).read_text())
+    quality = evaluate_labels(labels, truth, source.truth)
+
+    counted = count_right_on_grid(quality)
+
+    for one, by_class in zip(counted, quality.classes.values(), strict=True):
+        assert len(one['right']) == len(one['found']) == len(GRID)
+        at_half = by_class.matches.count_from(0.5)
+        assert (one['right'][50], one['found'][50]) == at_half
+        at = by_class.counts
+        assert one['chosen'] == (at.num_right, at.num_labels)
+        assert one['truth'] == at.num_truth
