@@ -1,13 +1,22 @@
 """A shard says how large it is, and what is wrong with it."""
 
+import random
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from builders import stored_row
 
 from projects.data_distillation.detections.shards import (
+    PROVENANCE,
+    SCHEMA,
     ShardError,
     count_bytes,
+    count_rows,
     naming_damage,
+    read_provenance,
+    read_shard,
     write_shard,
 )
 
@@ -46,3 +55,46 @@ def test_boxes_of_views_are_counted_apart(tmp_path):
 
     assert sizes[0] == 0
     assert 5 * 4 * num < sizes[1] < 8 * 4 * num
+
+
+def test_damage_anywhere_is_an_error_or_changes_nothing(tmp_path):
+    file = tmp_path / 'a.parquet'
+    boxes = [([n, n, n + 5, n + 9], 0.5 + n / 10, n % 2) for n in range(4)]
+    rows = [stored_row(f'{n}', *boxes[n:]) for n in range(4)]
+    write_shard(file, [*rows, stored_row('x', unreadable='broken')], {})
+    whole, (table, made) = file.read_bytes(), read_shard(file)
+    chance, outcomes = random.Random(0), set()
+
+    for _ in range(150):
+        content = bytearray(whole)
+        # Half of them in the footer, which has no checksum.
+        place = chance.choice([len(whole), 1500])
+        at = len(whole) - 1 - chance.randrange(place)
+        content[at : at + 4] = chance.randbytes(chance.choice([1, 4, 9]))
+        file.write_bytes(content)
+        for read, expected in (
+            (read_shard, (table, made)),
+            (count_rows, (5, 1)),
+            (read_provenance, made),
+        ):
+            try:
+                outcomes.add(read(file) == expected or read)
+            except ShardError:
+                outcomes.add(ShardError)
+
+    # The provenance is text in the footer; any may be what it was.
+    assert outcomes <= {True, ShardError, read_provenance}
+    assert outcomes >= {True, ShardError}
+
+
+def test_file_of_equal_rows_does_not_fill_the_memory(tmp_path):
+    file = tmp_path / 'a.parquet'
+    num = 1_000_000
+    row = pa.Table.from_pylist([stored_row('a')], SCHEMA)
+    table = row.take(pa.array(np.zeros(num, int)))
+    pq.write_table(table.replace_schema_metadata({PROVENANCE: b'{}'}), file)
+
+    assert file.stat().st_size < num / 10
+    for read in (read_shard, count_rows):
+        with pytest.raises(ShardError, match='1,000,000 images in'):
+            read(file)

@@ -133,7 +133,7 @@ def read_shard(
             lacks the boxes of the views that `VIEW_SCHEMA` asks for.
     """
     with naming_damage():
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_shard(path)
         if schema is SCHEMA and 'masks' in file.schema_arrow.names:
             schema = MASK_SCHEMA
         # Other threads read other shards at the same time.
@@ -142,6 +142,23 @@ def read_shard(
     if not table.schema.equals(schema):
         raise ShardError('it has no boxes of views: annotate with keep_views')
     return table.replace_schema_metadata(None), provenance
+
+
+def open_shard(path: Path) -> pq.ParquetFile:
+    """Open a shard whose pages are checked when they are read.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it says that it has more images than bytes. Each has a
+            name of its own, and equal rows would fill the memory.
+    """
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    num_rows, num_bytes = file.metadata.num_rows, path.stat().st_size
+    if num_rows > num_bytes:
+        raise ValueError(f'{num_rows:,} images in {num_bytes:,} bytes')
+    return file
 
 
 def read_provenance(path: Path) -> dict:
@@ -164,7 +181,8 @@ def read_provenance(path: Path) -> dict:
 def count_rows(path: Path) -> tuple[int, int]:
     """Count the images of a shard, and those that could not be read.
 
-    This reads only the last bytes of the file.
+    This reads one column. The statistics in the file would tell too, but those
+    of a damaged file can end the process.
 
     Args:
         path: The file.
@@ -176,21 +194,18 @@ def count_rows(path: Path) -> tuple[int, int]:
         ShardError: If the file is damaged or not a shard.
     """
     with naming_damage():
-        metadata = pq.read_metadata(path)
-    decode_provenance(metadata.schema.to_arrow_schema())
-    column = SCHEMA.get_field_index('unreadable')
-    num_null = sum(
-        metadata.row_group(i).column(column).statistics.null_count
-        for i in range(metadata.num_row_groups)
-    )
-    return metadata.num_rows, metadata.num_rows - num_null
+        file = open_shard(path)
+        reasons = file.read(['unreadable'], use_threads=False)['unreadable']
+    decode_provenance(file.schema_arrow)
+    return len(reasons), len(reasons) - reasons.null_count
 
 
 def count_bytes(path: Path) -> tuple[int, int]:
     """Count the bytes of a shard, and those that hold the boxes of views.
 
     Args:
-        path: The file.
+        path: The file. It must have been read before: what a damaged file
+            says of its columns can end the process.
 
     Returns:
         The size of the file, and the size of the columns that only
@@ -201,13 +216,11 @@ def count_bytes(path: Path) -> tuple[int, int]:
     """
     with naming_damage():
         metadata = pq.read_metadata(path)
-    of_views = 0
-    for i in range(metadata.num_row_groups):
-        group = metadata.row_group(i)
-        columns = map(group.column, range(group.num_columns))
-        of_views += sum(
+        groups = map(metadata.row_group, range(metadata.num_row_groups))
+        of_views = sum(
             column.total_compressed_size
-            for column in columns
+            for group in groups
+            for column in map(group.column, range(group.num_columns))
             if column.path_in_schema.startswith('view_')
         )
     return path.stat().st_size, of_views

@@ -236,11 +236,15 @@ class DetectionStore:
     def count_bytes(self) -> tuple[int, int]:
         """Count the bytes on disk, and those that hold the boxes of views.
 
+        Call `images` before, which finds the shards that are damaged.
+
         Returns:
             The sums of `shards.count_bytes` over the whole shards.
         """
         total = of_views = 0
         for shard in self.shards():
+            if shard in self._broken:
+                continue
             try:
                 size, part = count_bytes(shard)
             except ShardError as error:
