@@ -84,6 +84,15 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         'the schedule of the student',
     )
     add(
+        '--teacher',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='CHECKPOINT',
+        help='train no teacher, but annotate with these weights of the '
+        'detector in annotate.py; with several, their boxes are merged',
+    )
+    add(
         '--rounds',
         type=int,
         default=1,
@@ -179,7 +188,12 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
     """
     bounds = {'supervised_long': args.control, 'oracle': args.oracle}
     models = ('teacher', 'student', *(m for m, on in bounds.items() if on))
-    experiment = Experiment(args.experiment, models, tuple(args.cfg_options))
+    experiment = Experiment(
+        args.experiment,
+        models,
+        tuple(args.cfg_options),
+        given=tuple(args.teacher),
+    )
     launcher = Launcher(args.launcher, args.gpus, args.partition)
     work_dir = args.work_dir or default_work_dir(args.experiment)
     seed = args.seed

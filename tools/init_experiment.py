@@ -29,6 +29,7 @@ from projects.data_distillation.scaffold.init import (
     init_experiment,
 )
 from projects.data_distillation.scaffold.plan import RATIO, RECIPES
+from projects.data_distillation.teachers.given import TeacherOptions
 from projects.data_distillation.timing.cpu import describe_time
 
 
@@ -44,6 +45,7 @@ def parse_args() -> argparse.Namespace:
         help='the config of the detector: a path or mmdet::family/name.py',
     )
     add_data(parser.add_argument_group('data'))
+    add_teacher(parser.add_argument_group('a teacher that is trained already'))
     settings = parser.add_argument_group(
         'settings (chosen for you if left out)'
     )
@@ -139,6 +141,45 @@ def add_labeled(group: argparse._ArgumentGroup) -> None:
             metavar='DIR',
             help=f'the folder of the {what} images',
         )
+
+
+def add_teacher(group: argparse._ArgumentGroup) -> None:
+    """Add the options for a teacher that is given."""
+    add = group.add_argument
+    add(
+        '--teacher',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='CHECKPOINT',
+        help='the weights of the teacher, so that none is trained; with '
+        'several, their boxes are merged',
+    )
+    add(
+        '--teacher-config',
+        nargs='+',
+        default=[],
+        metavar='CONFIG',
+        help='the config of each teacher, or one for all: a path or '
+        'mmdet::family/name.py (default: the config in the checkpoint)',
+    )
+    add(
+        '--classes-from',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help="the names of the teacher's classes, in its order: a COCO file "
+        'or a list (.txt) (default: the names in the checkpoint)',
+    )
+    add(
+        '--class-map',
+        nargs='+',
+        default=[],
+        metavar='NAME=WANTED',
+        help='the names of classes that the teacher calls otherwise than the '
+        'labeled file, such as automobile=car',
+    )
 
 
 def add_trainings(group: argparse._ArgumentGroup) -> None:
@@ -238,11 +279,15 @@ def main() -> None:
     sources = Sources(
         **{name: args.pop(name) for name in Sources.__dataclass_fields__}
     )
+    teacher = {
+        name: args.pop(name) for name in TeacherOptions.__dataclass_fields__
+    }
     try:
         # Standard output is for what was chosen.
         with refusing, quiet_screen(sys.stderr):
+            teachers = TeacherOptions(**teacher)
             lines = init_experiment(
-                out, detector, sources, ExperimentOptions(**args)
+                out, detector, sources, ExperimentOptions(**args), teachers
             )
             tried = 'left out, as wanted'
             if rehearses:

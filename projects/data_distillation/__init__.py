@@ -37,6 +37,7 @@ from .selection.selectors import (
     MatchedSelector,
     PrecisionSelector,
 )
+from .teachers.given_detector import GivenDetector, GivenDetectorHook
 from .training.dataset import CheckedCocoDataset
 from .training.epoch_hooks import EpochHook, SwitchPipelineHook
 from .training.finite_loss import FiniteLossHook
@@ -61,6 +62,8 @@ __all__ = [
     'EpochHook',
     'FiniteLossHook',
     'FixedSelector',
+    'GivenDetector',
+    'GivenDetectorHook',
     'IgnoreRegionsHook',
     'MatchedSelector',
     'MaxCornerSpread',

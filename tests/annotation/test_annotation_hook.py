@@ -575,17 +575,17 @@ def test_several_teachers_are_more_views(drawn, checkpoint, tmp_path):
     refused(cfg, ValueError, r"differs in \['other_teachers'\]")
 
 
-def test_other_teacher_of_other_classes_is_refused(
+def test_other_teacher_that_lacks_a_class_is_refused(
     drawn, checkpoint, tmp_path
 ):
     other = tmp_path / 'other.pth'
     shutil.copy(checkpoint, other)
-    classes = dict(classes=('green', 'red'))
+    classes = dict(classes=('green', 'blue'))
     change_checkpoint(other, meta=dict(dataset_meta=classes))
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.model.other_teachers = [dict(checkpoint=str(other))]
 
-    refused(cfg, ValueError, r"trained on the classes \['green', 'red'\]")
+    refused(cfg, ValueError, r"trained on \['green', 'blue'\], and lacks 1")
 
 
 def test_half_precision_of_the_whole_loop_is_refused(
@@ -659,12 +659,41 @@ def test_checkpoint_with_other_shapes_is_refused(drawn, checkpoint, tmp_path):
     refused(cfg, ValueError, r'score is \(2,\), the model needs \(\)')
 
 
-def test_checkpoint_of_other_classes_is_refused(drawn, checkpoint, tmp_path):
-    classes = dict(classes=('green', 'red'))
+def test_checkpoint_that_lacks_a_class_is_refused(drawn, checkpoint, tmp_path):
+    classes = dict(classes=('green', 'blue'))
     change_checkpoint(checkpoint, meta=dict(dataset_meta=classes))
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
 
-    refused(cfg, ValueError, r"trained on the classes \['green', 'red'\]")
+    refused(cfg, ValueError, r"trained on \['green', 'blue'\], and lacks 1")
+
+
+def test_classes_are_mapped_by_name_to_those_of_the_labeled_file(
+    drawn, checkpoint, tmp_path
+):
+    """What this teacher finds first, the red pixels, it calls green."""
+    known = dict(classes=('green', 'blue', 'crimson'))
+    change_checkpoint(checkpoint, meta=dict(dataset_meta=known))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.model.class_map = dict(blue='red')
+
+    labels = annotate(cfg)
+
+    swapped = [
+        dict(one, category_id={7: 3, 3: 7}[one['category_id']])
+        for one in drawn.truth['annotations']
+    ]
+    truth = by_image_and_class(swapped)
+    found = by_image_and_class(labels['annotations'])
+    assert found.keys() == truth.keys()
+    for key, annotation in found.items():
+        np.testing.assert_allclose(
+            annotation['bbox'], truth[key]['bbox'], atol=PIXELS
+        )
+    origin = labels['info']['data_distillation']
+    assert origin['class_names'] == [None, dict(blue='red')]
+    # With other names, these detections would be others.
+    cfg.model.class_map = dict(crimson='red')
+    refused(cfg, ValueError, r"differs in \['class_names'\]")
 
 
 def test_checkpoint_without_classes_is_taken_with_a_warning(

@@ -142,3 +142,18 @@ def test_short_schedule_is_named():
     (line,) = advise(summary)
 
     assert 'the oracle (20.0 mAP) is not above the control (20.0)' in line
+
+
+def test_teacher_that_is_given_is_no_rival_of_the_student():
+    """It may be larger, and nobody trains it longer."""
+    given = dict(teachers=[])
+    models = dict(teacher=0.6, supervised_long=0.35, student=0.4)
+    summary = dict(make_summary(**models), given=given)
+    worse = dict(make_summary(teacher=0.2, supervised_long=0.3, student=0.1))
+
+    assert list(advise(summary)) == []
+    first, *more = advise(dict(worse, given=given))
+    assert 'not better than supervised_long (10.0 and 30.0 mAP)' in first
+    assert not any('longer schedule' in line for line in more)
+    without_control = make_summary(teacher=0.6, student=0.4)
+    assert list(advise(dict(without_control, given=given)))

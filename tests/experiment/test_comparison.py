@@ -226,3 +226,23 @@ def test_seeds_that_ran_different_numbers_of_rounds_are_averaged():
     assert made['std']['gap_closed'] is None
     assert made['teacher'] == metrics(0.2)
     assert '20.0 ± 0.0' in format_comparison(made)
+
+
+def test_given_teachers_are_those_of_every_seed():
+    models = [
+        dict(name=name, checkpoint=f'/a/{name}.pth', sha256='1', parameters=3)
+        for name in ('teacher', 'teacher2')
+    ]
+    one = dict(
+        summary(teacher=0.2, teacher2=0.25, student=0.3),
+        given=dict(teachers=models, student=dict(parameters=2_000_000)),
+    )
+
+    made = summarize_seeds({0: one, 1: one})
+    lines = format_comparison(made).splitlines()
+
+    assert made['given'] == one['given']
+    rows = [line for line in lines if ' as given' in line and '│' in line]
+    assert ['teacher.pth' in rows[0], 'teacher2.pth' in rows[1]] == [True] * 2
+    assert '25.0 ± 0.0' in rows[1]
+    assert 'student: 2.00 million parameters' in lines

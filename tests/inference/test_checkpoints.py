@@ -9,7 +9,6 @@ from torch import nn
 from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.inference.checkpoints import (
     CheckpointError,
-    check_checkpoint_classes,
     check_weights,
 )
 
@@ -40,29 +39,6 @@ def test_weights_that_are_no_numbers_are_named(dtype):
     weights['1.running_var'][1] = torch.nan
     with pytest.raises(CheckpointError, match=r'numbers \(1.running_var has'):
         check_weights(model, weights)
-
-
-@pytest.mark.parametrize(
-    'meta',
-    [
-        dict(dataset_meta=dict(classes=('a', 'b'))),
-        dict(CLASSES=['a', 'b']),
-        dict(),
-        dict(dataset_meta=None),
-    ],
-)
-def test_same_classes_or_none_pass(meta):
-    check_checkpoint_classes(meta, ['a', 'b'])
-
-
-@pytest.mark.parametrize('classes', [('b', 'a'), ('a',), ('a', 'b', 'c')])
-def test_other_classes_are_refused(classes):
-    for meta in (
-        dict(dataset_meta=dict(classes=classes)),
-        dict(CLASSES=classes),
-    ):
-        with pytest.raises(CheckpointError, match='trained on the classes'):
-            check_checkpoint_classes(meta, ['a', 'b'])
 
 
 def test_hash_is_that_of_the_whole_file(tmp_path):

@@ -23,11 +23,6 @@ from projects.data_distillation.scaffold.detector import (
     find_default,
     take_pipeline,
 )
-from projects.data_distillation.scaffold.flips import (
-    find_flips,
-    list_directions,
-    make_flip,
-)
 from projects.data_distillation.scaffold.image_size import resize_value
 from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
@@ -45,6 +40,11 @@ from projects.data_distillation.scaffold.plan import (
 )
 from projects.data_distillation.scaffold.schedule import Schedule
 from projects.data_distillation.scaffold.stage_configs import NewExperiment
+from projects.data_distillation.scaffold.views import (
+    find_flips,
+    list_directions,
+    make_flip,
+)
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 FAMILIES = dict(

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ..coco.reading import check_classes, check_disjoint, resolve_paths
 from ..detections.store import DetectionStore
-from ..inference.checkpoints import check_checkpoint_classes, check_weights
+from ..inference.checkpoints import check_weights
 from ..inference.tta import MultiViewTTA
 from ..text import format_megabytes
 from .checks import check_type, check_writable, warn_of_other_transforms
@@ -124,7 +124,7 @@ class DetectionHook(Hook):
         check_disjoint(paths, self.labeled_set.file_names, self.labeled)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint of another model or of other classes.
+        """Refuse a checkpoint of another model, and map its classes.
 
         Args:
             runner: The runner.
@@ -134,7 +134,7 @@ class DetectionHook(Hook):
         Raises:
             TypeError: If the model is not a `MultiViewTTA`.
             CheckpointError: If weights are missing or have another shape, or
-                the classes are not those of the labeled file.
+                a class of the labeled file is missing, see `ClassNames.map`.
             CocoError: If the labeled file cannot be used.
         """
         model = runner.model
@@ -142,9 +142,7 @@ class DetectionHook(Hook):
         check_type('model', model, MultiViewTTA)
         check_weights(model.module, checkpoint.get('state_dict', checkpoint))
         classes = self.labeled_set.counts.classes
-        check_checkpoint_classes(checkpoint.get('meta', {}), classes)
-        for teacher in model.other_teachers:
-            check_checkpoint_classes(teacher.checkpoint_meta, classes)
+        model.fit_classes(checkpoint.get('meta', {}), classes)
         self._is_loaded = True
 
     def before_test(self, runner: Runner) -> None:

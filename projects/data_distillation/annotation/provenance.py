@@ -38,12 +38,14 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
                 module=str(teacher.get('module')),
                 checkpoint_sha256=sha256_of(teacher['checkpoint'])
                 or teacher['checkpoint'],
+                **find_names(teacher),
             )
             for teacher in cfg.model.get('other_teachers', ())
         ],
         views=cfg.model.get('views'),
         mode=cfg.model.get('mode', 'exact'),
         merger=cfg.model.merger,
+        **find_names(cfg.model),
     )
     if cfg.model.get('keep_views'):
         provenance['keep_views'] = True
@@ -54,6 +56,12 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
     if dataset.return_classes:
         provenance['prompt'] = dataset.caption_prompt
     return as_json(provenance)
+
+
+def find_names(teacher: Mapping) -> dict:
+    """Return the names of classes that the config of a teacher sets."""
+    names = [teacher.get('classes'), teacher.get('class_map')]
+    return dict(class_names=names) if any(names) else {}
 
 
 def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets

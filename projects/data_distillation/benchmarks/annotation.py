@@ -30,8 +30,13 @@ from rich.table import Table
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.rows import make_boxes_row
 from ..coco.evaluation import detection_metrics
-from ..inference.tta import MultiViewTTA, size_divisor_of
-from ..inference.view_batches import MadeView, list_made_views, make_pixels
+from ..inference.tta import MultiViewTTA
+from ..inference.view_batches import (
+    MadeView,
+    list_made_views,
+    make_pixels,
+    size_divisor_of,
+)
 from ..text import format_table
 from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ..coco.evaluation import MASK_METRICS, METRICS
 from ..quality.expectation import Estimate
+from ..teachers.in_experiments import describe_models, name_data
 from ..text import format_table
 from .advice import give_verdict
 from .gains import format_gain
@@ -67,7 +68,11 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
     """
     best = rounds[find_best_round(rounds)]
     found = dict(models, student=best['student'])
-    summary = {model: found[model] for model in TRAINED if model in found}
+    # Given teachers after the first have names that no other model has.
+    more = [model for model in found if model not in TRAINED]
+    names = list(TRAINED)
+    names[1:1] = more
+    summary = {model: found[model] for model in names if model in found}
     summary['gap_closed'] = compute_gap_closed(summary)
     if has_masks(summary):
         closed = compute_gap_closed(summary, MASK_METRIC)
@@ -153,14 +158,22 @@ def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
         None.
     """
     alone = [
-        {k: v for k, v in summary.items() if k in AVERAGED}
+        {
+            k: v
+            for k, v in summary.items()
+            if k in AVERAGED or k.startswith('teacher')
+        }
         for summary in summaries.values()
     ]
     seeds = {str(seed): summary for seed, summary in summaries.items()}
+    # The teachers are those of every seed.
+    first = next(iter(summaries.values()))
+    given = {k: v for k, v in first.items() if k == 'given'}
     return dict(
         combine_dicts(alone, statistics.fmean),
         std=combine_dicts(alone, statistics.stdev),
         seeds=seeds,
+        **given,
     )
 
 
@@ -206,11 +219,15 @@ def format_comparison(summary: Mapping) -> str:
         # Narrow: one on two lines.
         heading = name_metric(metric).replace(' ', '\n')
         table.add_column(heading, justify='right')
-    for model in (model for model in TRAINED if model in summary):
+    given = summary.get('given', {})
+    named = name_data(given)
+    for model in (model for model in {**named, **TRAINED} if model in summary):
         values = [format_cell(summary, model, metric) for metric in metrics]
-        table.add_row(model, TRAINED[model], *values)
+        trained_on = named.get(model) or TRAINED[model]
+        table.add_row(model, trained_on, *values)
     lines = [
         format_table(table),
+        *(f'{name}: {text}' for name, text in describe_models(given)),
         *format_rounds(summary),
         format_labels(summary),
     ]

@@ -18,6 +18,9 @@ from ..processes.log import say
 from .names import PSEUDO_LABELS
 from .options import check_options, fit_options, parse_options
 
+# The stages in which teachers run on views.
+ANNOTATING = ('annotate', 'validate', 'tune')
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -32,6 +35,8 @@ class Experiment:
         tuned: The folder with the `annotate.py` and the `validate.py` that
             replace those of the experiment, see `TuneHook`; None to use those
             of the experiment.
+        given: The checkpoints of teachers that are given; empty for those that
+            the configs name, if they name any.
 
     Raises:
         FileNotFoundError: If a stage config does not exist.
@@ -41,6 +46,7 @@ class Experiment:
     models: tuple[str, ...] = ('teacher', 'student')
     options: tuple[str, ...] = ()
     tuned: Path | None = None
+    given: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for stage in ('annotate', *self.models):
@@ -59,8 +65,54 @@ class Experiment:
     def load(self, stage: str) -> Config:
         """Return the config of a stage, changed by the options."""
         cfg = Config.fromfile(self.config(stage))
+        cfg.merge_from_dict(self.values_for(stage))
         cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
         return cfg
+
+    @property
+    def teachers(self) -> tuple[Path, ...]:
+        """The checkpoints of given teachers; none if a teacher is trained."""
+        if self.given:
+            return self.given
+        named = Config.fromfile(self.config('annotate')).get('given_teachers')
+        return tuple(map(Path, named or ()))
+
+    def values_for(self, stage: str) -> dict[str, object]:
+        """Return what the given teachers change in the config of a stage.
+
+        A teacher after the first has the config of the one in its place, or
+        that of the first teacher.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            Key with dots -> value, for `--cfg-json`.
+        """
+        if not self.given or stage not in ANNOTATING:
+            return {}
+        model = Config.fromfile(self.config(stage)).model.to_dict()
+        known = list(model.get('other_teachers') or ())
+        others = [
+            {**(known[n] if n < len(known) else {}), 'checkpoint': str(file)}
+            for n, file in enumerate(self.given[1:])
+        ]
+        is_changed = bool(others or known)
+        return {'model.other_teachers': others} if is_changed else {}
+
+    def count_iterations(self, stage: str) -> int:
+        """Return the number of iterations of a whole training.
+
+        Raises:
+            ValueError: If the config counts epochs.
+        """
+        train_cfg = self.load(stage).train_cfg
+        if 'max_iters' not in train_cfg:
+            raise ValueError(
+                f'{stage}.py must count iterations (IterBasedTrainLoop) for a '
+                f'plan, got train_cfg={dict(train_cfg)}, which counts epochs'
+            )
+        return train_cfg.max_iters
 
     def options_for(self, stage: str) -> list[str]:
         """Return the options that a stage gets, see `fit_options`."""

@@ -77,6 +77,7 @@ class Detection:
         self._keep_changed_outcome()
         (self.folder / FINISHED).unlink(missing_ok=True)
         write_settings(self.folder, self.collect_settings())
+        values = {**self.experiment.values_for(self.stage), **values}
         flags = make_flags(values, self.experiment.options_for(self.stage))
         config = self.experiment.config(self.stage)
         launcher = self.launcher.for_annotation()

@@ -1,8 +1,12 @@
 """Evaluates one model of an experiment, and notices what is outdated."""
 
+import copy
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from mmengine.config import Config
 
 from ..files.atomic import read_json, write_json
 from ..files.digest import sha256_of
@@ -28,10 +32,13 @@ class Evaluation:
         training: The training of the model. The results are in `test/` in its
             folder.
         checkpoint: The checkpoint of the model.
+        changes: What to change in the config of the model: key with dots ->
+            value.
     """
 
     training: Training
     checkpoint: Path
+    changes: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -73,22 +80,31 @@ class Evaluation:
 
     def collect_settings(self) -> dict:
         """Return the settings that the metrics depend on."""
+        return collect_evaluation_settings(self._load(), self.checkpoint)
+
+    def _load(self) -> Config:
+        """Return the config of the model, with the changes."""
         cfg = self.training.experiment.load(self.training.stage)
-        return collect_evaluation_settings(cfg, self.checkpoint)
+        cfg.merge_from_dict(copy.deepcopy(dict(self.changes)))
+        return cfg
 
     def _evaluate(self) -> None:
         """Run the command."""
         training = self.training
-        values = training.make_values()
+        values = {**training.make_values(), **self.changes}
         experiment, stage = training.experiment, training.stage
-        if key := find_results_key(experiment.load(stage)):
+        if key := find_results_key(self._load()):
             prefix = RESULTS.removesuffix('.bbox.json')
             values[key] = str(self.folder / prefix)
+        options = experiment.options_for(stage)
+        if 'model' in self.changes:
+            # The changes have those of the model.
+            options = [o for o in options if not o.startswith('model.')]
         command = training.launcher.test(
             experiment.config(stage),
             self.checkpoint,
             self.folder,
-            *make_flags(values, experiment.options_for(stage)),
+            *make_flags(values, options),
         )
         run_stage(f'{stage}, evaluated', command, self.folder)
 

@@ -72,7 +72,15 @@ def fit_key(key: str, cfg: Config) -> str | None:
         return None
     if part in cfg and cfg[part] == []:
         return None
-    return fit_model_key(rest, cfg.model) if part == 'model' else key
+    if part != 'model':
+        return key
+    if 'given_teachers' in cfg and 'module' in cfg.model:
+        # The teacher is another detector than the student.
+        is_for_teacher = name == 'module' or (
+            name in WRAPPER_ARGUMENTS and cfg.model.type != 'GivenDetector'
+        )
+        return key if is_for_teacher else None
+    return fit_model_key(rest, cfg.model)
 
 
 def fit_model_key(key: str, model: Mapping) -> str | None:

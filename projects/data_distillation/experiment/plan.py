@@ -17,6 +17,7 @@ from ..processes.child_process import ChildProcess
 from ..processes.log import say
 from ..processes.process import StageError, make_environment
 from ..processes.temporary import temporary_folder
+from ..teachers.in_experiments import check_teachers
 from ..text import format_duration, format_table
 from ..training.finished import find_ending
 from ..training.resume import find_last_checkpoint, find_sound_checkpoint
@@ -65,11 +66,13 @@ def make_plan(runs: Sequence[Distillation]) -> str:
 
     Raises:
         StageError: If a measurement fails.
-        ValueError: See `Experiment.check` and `count_iterations`.
+        ValueError: See `Experiment.check` and `Experiment.count_iterations`.
         FileNotFoundError: See `Experiment.check`.
     """
     stages = runs[0].stages
     stages.experiment.check(runs[0].num_rounds > 1)
+    if stages.experiment.teachers:
+        check_teachers(stages.experiment, runs[0].num_rounds)
     found = {run.work_dir: list(list_steps(run)) for run in runs}
     every = [step for one in found.values() for step in one]
     rates = Rates.measure(stages, every)
@@ -94,12 +97,17 @@ def format_run(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
 def list_steps(distillation: Distillation) -> Iterator[Step]:
     """Yield the stages of a run in the order in which they would run."""
     stages, work_dir = distillation.stages, distillation.work_dir
-    step = plan_training(stages, 'teacher', work_dir / 'teacher')
+    given = stages.experiment.teachers
+    step = Step('teacher', 'as given')
+    if not given:
+        step = plan_training(stages, 'teacher', work_dir / 'teacher')
     yield step
     folder = work_dir / 'teacher'
     for number in range(1, distillation.num_rounds + 1):
         # A training that goes on will have another checkpoint.
         teacher = None if step.iterations else find_last_checkpoint(folder)
+        if given and number == 1:
+            teacher = given[0]
         folder = round_dir(work_dir, number) / 'student'
         name = f'round {number}: ' if distillation.num_rounds > 1 else ''
         annotating = stages
@@ -139,24 +147,9 @@ def plan_student(
     """
     labels = folder.with_name('annotate') / PSEUDO_LABELS
     if annotation.text != 'done' or not labels.is_file():
-        total = count_iterations(stages, 'student')
+        total = stages.experiment.count_iterations('student')
         return Step(name, f'{total:,} iterations', total)
     return replace(plan_training(stages, 'student', folder, labels), name=name)
-
-
-def count_iterations(stages: Stages, stage: str) -> int:
-    """Return the number of iterations of a whole training.
-
-    Raises:
-        ValueError: If the config counts epochs.
-    """
-    train_cfg = stages.experiment.load(stage).train_cfg
-    if 'max_iters' not in train_cfg:
-        raise ValueError(
-            f'{stage}.py must count iterations (IterBasedTrainLoop) for a '
-            f'plan, got train_cfg={dict(train_cfg)}, which counts epochs'
-        )
-    return train_cfg.max_iters
 
 
 def plan_training(
@@ -174,7 +167,7 @@ def plan_training(
     Raises:
         StageError: If the folder holds results of another seed.
     """
-    total = count_iterations(stages, stage)
+    total = stages.experiment.count_iterations(stage)
     text = f'{total:,} iterations'
     training = stages.training(stage, folder, labels)
     training.check_seed()
@@ -272,7 +265,8 @@ class Rates:
                 iteration = measure_iteration(stages, folder)
             if any(step.images for step in found):
                 say('measuring some images of annotate.py ...')
-                teacher = require_checkpoint(folder)
+                given = stages.experiment.teachers
+                teacher = (given or [require_checkpoint(folder)])[0]
                 image = measure_image(stages, folder, teacher)
         return cls(iteration, image)
 
@@ -294,6 +288,8 @@ class Rates:
 def measure_iteration(stages: Stages, folder: Path) -> float:
     """Measure an iteration by training a teacher for a few of them.
 
+    If a teacher is given, a control is trained instead.
+
     Args:
         stages: The stages of the run.
         folder: The folder that the checkpoint goes to.
@@ -304,6 +300,8 @@ def measure_iteration(stages: Stages, folder: Path) -> float:
     Raises:
         StageError: If the training fails.
     """
+    is_given = bool(stages.experiment.teachers)
+    stage = 'supervised_long' if is_given else 'teacher'
     num = NUM_WARM_UP + NUM_MEASURED
     options = (
         f'train_cfg.max_iters={num}',
@@ -315,9 +313,9 @@ def measure_iteration(stages: Stages, folder: Path) -> float:
         'default_hooks.checkpoint.save_last=False',
         'default_hooks.time_limit.type=mmdet.TimeLimitHook',
         f'default_hooks.time_limit.max_seconds={MAX_SECONDS}',
-        *stages.experiment.options_for('teacher'),
+        *stages.experiment.options_for(stage),
     )
-    config = stages.experiment.config('teacher')
+    config = stages.experiment.config(stage)
     capture_output(
         stages.launcher.train(config, folder, *make_flags({}, options))
     )
@@ -341,7 +339,10 @@ def measure_image(stages: Stages, folder: Path, teacher: Path) -> float:
     Raises:
         StageError: If the annotation fails.
     """
-    flags = make_flags({}, stages.experiment.options_for('annotate'))
+    flags = make_flags(
+        stages.experiment.values_for('annotate'),
+        stages.experiment.options_for('annotate'),
+    )
     command = stages.launcher.for_annotation().test(
         stages.experiment.config('annotate'),
         teacher,

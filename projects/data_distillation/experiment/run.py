@@ -8,6 +8,15 @@ from pathlib import Path
 from ..coco.evaluation import pseudo_label_quality
 from ..files.atomic import write_json
 from ..processes.log import say
+from ..teachers.in_experiments import (
+    add_speeds,
+    check_teachers,
+    describe_models,
+    forget_record,
+    name_teacher,
+    read_record,
+    record_models,
+)
 from .advice import advise, describe_teacher, warn_of_labels, warn_of_teacher
 from .comparison import find_best_round, summarize, summarize_seeds
 from .gains import find_truth, link_best_model, measure_gains
@@ -48,7 +57,7 @@ class Distillation:
         """
         experiment = self.stages.experiment
         experiment.check(can_teach=self.num_rounds > 1)
-        teacher = self.stages.train('teacher', self.work_dir / 'teacher')
+        teacher = self._get_teacher()
         rounds = self._run_rounds(teacher)
         checkpoints = {'teacher': teacher}
         for model in experiment.models:
@@ -59,8 +68,12 @@ class Distillation:
             model: self._evaluate(model, checkpoint)
             for model, checkpoint in checkpoints.items()
         }
+        models |= self._evaluate_others()
         summary = summarize(models, rounds)
         checkpoints['student'] = self._find_student(rounds)
+        if given := read_record(self.work_dir):
+            # Rounds train the same detector.
+            summary['given'] = add_speeds(given, self.work_dir)
         summary |= self._judge(summary, checkpoints)
         for line in advise(summary):
             say(line)
@@ -83,13 +96,35 @@ class Distillation:
             StageError, ValueError, FileNotFoundError: See `run`.
         """
         self.stages.experiment.check()
-        teacher = self.stages.train('teacher', self.work_dir / 'teacher')
+        teacher = self._get_teacher()
         self._warn_of_teacher(teacher)
         stages = self.stages.tune(self.work_dir / 'tune', teacher)
         folder = self.work_dir / 'preview'
         labels = stages.with_few_images(num_images).annotate(folder, teacher)
         self._expect(stages, self.work_dir, teacher, labels)
         return folder
+
+    def _get_teacher(self) -> Path:
+        """Return the checkpoint of the teacher; train it if none is given."""
+        folder = self.work_dir / 'teacher'
+        given = self.stages.experiment.teachers
+        if not given:
+            forget_record(folder)
+            return self.stages.train('teacher', folder)
+        check_teachers(self.stages.experiment, self.num_rounds)
+        for name, text in describe_models(
+            record_models(self.stages.experiment, folder)
+        ):
+            say(f'{name}: {text}')
+        return given[0]
+
+    def _evaluate_others(self) -> dict[str, dict]:
+        """Return the metrics of the given teachers after the first."""
+        numbers = range(1, len(self.stages.experiment.teachers))
+        return {
+            name_teacher(n): self.stages.evaluate_given(n, self.work_dir)
+            for n in numbers
+        }
 
     def _find_student(self, rounds: Sequence[dict]) -> Path:
         """Return the checkpoint of the student in the summary."""
@@ -114,6 +149,10 @@ class Distillation:
             if name != 'oracle'
         }
         folders = {n: path.parent / 'test' for n, path in rivals.items()}
+        if 'given' in summary:
+            folders['teacher'] = self.work_dir / 'teacher' / 'test'
+            # It is there already, and may be too large to ship.
+            del rivals['teacher']
         mean_aps = {name: summary[name]['bbox_mAP'] for name in rivals}
         added: dict = {}
         truth = find_truth(self.stages.experiment.load('student'))
@@ -127,6 +166,8 @@ class Distillation:
     def _evaluate(
         self, model: str, checkpoint: Path, labels: Path | None = None
     ) -> dict:
+        if model == 'teacher' and self.stages.experiment.teachers:
+            return self.stages.evaluate_given(0, self.work_dir)
         folder = checkpoint.parent
         return self.stages.evaluate(model, folder, checkpoint, labels)
 

@@ -11,6 +11,7 @@ from ..detections.store import DetectionStore
 from ..processes.log import say
 from ..quality.expectation import Expectation, expect_quality
 from ..selection.coco_writer import read_origin
+from ..teachers.in_experiments import change_evaluation, name_teacher
 from .definition import Experiment
 from .detection import Detection
 from .evaluation import Evaluation
@@ -271,3 +272,23 @@ class Stages:
         """
         training = self.training(stage, folder, labels)
         return Evaluation(training, checkpoint).run()
+
+    def evaluate_given(self, number: int, work_dir: Path) -> dict:
+        """Evaluate a given teacher, unless that was done.
+
+        Args:
+            number: The number of the teacher, starting with 0.
+            work_dir: The work folder of the run.
+
+        Returns:
+            COCO's box metrics, see `comparison.read_newest_metrics`.
+
+        Raises:
+            StageError: If the evaluation fails.
+        """
+        cfg = self.experiment.load('teacher')
+        changes = change_evaluation(cfg, number, self.experiment)
+        folder = work_dir / name_teacher(number)
+        checkpoint = self.experiment.teachers[number]
+        training = self.training('teacher', folder)
+        return Evaluation(training, checkpoint, changes).run()

@@ -3,11 +3,9 @@
 MMEngine itself loads the weights that fit, and only logs the others.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from mmdet.registry import MODELS
-from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
@@ -16,7 +14,6 @@ from .safe_loading import refusing_code
 
 __all__ = [
     'CheckpointError',
-    'check_checkpoint_classes',
     'check_weights',
     'load_teacher',
 ]
@@ -111,32 +108,3 @@ def load_teacher(module: dict, file: str) -> nn.Module:
     check_weights(teacher, checkpoint.get('state_dict', checkpoint))
     teacher.checkpoint_meta = checkpoint.get('meta', {})
     return teacher
-
-
-def check_checkpoint_classes(meta: Mapping, classes: Sequence[str]) -> None:
-    """Check that a teacher was trained on these classes, in this order.
-
-    Args:
-        meta: The `meta` of the checkpoint. If it names no classes, it passes,
-            and the log has a warning.
-        classes: The names of the categories of the labeled file, in its
-            order.
-
-    Raises:
-        CheckpointError: If the classes differ.
-    """
-    dataset_meta = meta.get('dataset_meta') or {}
-    trained = dataset_meta.get('classes') or meta.get('CLASSES')
-    if trained is None:
-        print_log(
-            'the checkpoint does not say what its classes are; make sure that '
-            f'they are {list(classes)}, in this order',
-            'current',
-            logging.WARNING,
-        )
-    elif list(trained) != list(classes):
-        raise CheckpointError(
-            f'the checkpoint was trained on the classes {list(trained)}, and '
-            f'the labeled file has {list(classes)}: they must be the same, in '
-            'the same order'
-        )

@@ -17,6 +17,7 @@ from ..text import format_error
 from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
+from .class_maps import ClassMap, ClassNames
 from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
@@ -25,12 +26,14 @@ from .view_batches import (
     list_loaded_views,
     list_made_views,
     make_pixels,
+    size_divisor_of,
     split_images,
 )
 from .view_boxes import (
     concatenate_views,
     in_original_image,
     keep_boxes,
+    make_merged_sample,
     to_host,
 )
 from .view_masks import MaskMerger, check_masks_can_be_inverted
@@ -69,7 +72,8 @@ class MultiViewTTA(BaseTTAModel):
         other_teachers: More detectors, whose views are merged with those of
             `module` (model distillation and data distillation in one). Each is
             `dict(checkpoint=..., module=...)`. Without `module`, it has the
-            config of the first detector. All must have the same classes.
+            config of the first detector. It may have `classes` and
+            `class_map` of its own.
         data_preprocessor: The data preprocessor of the detector, if `module`
             has none. MMEngine hands it to the model if it is at the top level
             of the config.
@@ -78,6 +82,9 @@ class MultiViewTTA(BaseTTAModel):
         masks: The arguments of `MaskMerger`; `dict()` for the defaults. Then
             detections have masks too, for a detector that segments instances.
             None for boxes only.
+        classes: The classes of `module`, see `ClassNames`.
+        class_map: The names of its classes in the labeled file, see
+            `ClassNames`.
 
     Raises:
         ValueError: If there is no view, an argument is out of range, or a
@@ -100,6 +107,8 @@ class MultiViewTTA(BaseTTAModel):
         data_preprocessor: dict | None = None,
         keep_views: bool = False,
         masks: dict | None = None,
+        classes: Sequence[str] | None = None,
+        class_map: dict | None = None,
     ) -> None:
         if isinstance(module, dict) and data_preprocessor:
             module = {'data_preprocessor': data_preprocessor, **module}
@@ -122,10 +131,15 @@ class MultiViewTTA(BaseTTAModel):
         self.compile_backbone = compile_backbone
         self.max_pixels_per_forward = max_pixels_per_forward
         self.keep_views = keep_views
+        self.names = [
+            ClassNames(classes, class_map),
+            *map(ClassNames.of, other_teachers),
+        ]
         self.other_teachers = nn.ModuleList(
             load_teacher(teacher.get('module', module), teacher['checkpoint'])
             for teacher in other_teachers
         )
+        self.class_maps: list[ClassMap | None] = [None] * len(self.names)
         # In inference, a synchronized norm is a plain one, but in processes on
         # CPUs it fails.
         revert_sync_batchnorm(self)
@@ -259,6 +273,24 @@ class MultiViewTTA(BaseTTAModel):
             num_views=max(len(views), 1),
         )
 
+    def fit_classes(self, meta: dict, wanted: Sequence[str]) -> None:
+        """Let all teachers give the classes of the labeled file.
+
+        Args:
+            meta: The `meta` of the checkpoint of the first teacher.
+            wanted: The names of the categories of the labeled file, in order.
+
+        Raises:
+            CheckpointError: If a teacher lacks a class, see `ClassNames.map`.
+        """
+        others: list = [one.checkpoint_meta for one in self.other_teachers]
+        self.class_maps = [
+            names.map(teacher, known, wanted)
+            for names, teacher, known in zip(
+                self.names, self.teachers, [meta, *others], strict=True
+            )
+        ]
+
     @property
     def device(self) -> torch.device:
         """The device that the detectors are on."""
@@ -351,6 +383,9 @@ class MultiViewTTA(BaseTTAModel):
                 )
                 for view, sample in zip(batch, detected, strict=True):
                     of_view = sample.pred_instances
+                    if class_map := self.class_maps[number]:
+                        threshold = self.merger.iou_threshold
+                        of_view = class_map.apply(of_view, threshold)
                     if self.masks:
                         of_view = self.masks.keep(view, of_view)
                     found[view.image_index][number, view.index] = (
@@ -358,37 +393,3 @@ class MultiViewTTA(BaseTTAModel):
                     )
         # Views of one size were run together, whatever their order.
         return [[by_view[key] for key in sorted(by_view)] for by_view in found]
-
-
-def size_divisor_of(teacher: nn.Module) -> int:
-    """Find the number of which a detector makes the sides multiples.
-
-    Args:
-        teacher: The detector, with its `data_preprocessor`.
-
-    Returns:
-        The number; 1 if its preprocessor does not pad.
-    """
-    return getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)
-
-
-def make_merged_sample(
-    original: DetDataSample, found: InstanceData
-) -> DetDataSample:
-    """Make the sample of an image from its merged detections.
-
-    Args:
-        original: The sample of the image, or of its first view.
-        found: The merged detections, in the frame of the original image.
-
-    Returns:
-        A new sample. Its metainfo is that of the image, without the flip, the
-        scale and the size of a view.
-    """
-    of_view = {'flip', 'flip_direction', 'scale_factor', 'img_shape'}
-    metainfo = {
-        key: value
-        for key, value in original.metainfo.items()
-        if key not in of_view
-    }
-    return DetDataSample(metainfo=metainfo, pred_instances=found)

@@ -7,7 +7,7 @@ from itertools import groupby
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_flip
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..views.masks import MaskPatch
 from ..views.transforms import Size, flip_mask, size_hw_of
@@ -369,3 +369,15 @@ def split_images(data: dict) -> Iterator[dict]:
                 key: [view[i : i + 1] for view in views]
                 for key, views in data.items()
             }
+
+
+def size_divisor_of(teacher: nn.Module) -> int:
+    """Find the number of which a detector makes the sides multiples.
+
+    Args:
+        teacher: The detector, with its `data_preprocessor`.
+
+    Returns:
+        The number; 1 if its preprocessor does not pad.
+    """
+    return getattr(teacher.data_preprocessor, 'pad_size_divisor', 1)

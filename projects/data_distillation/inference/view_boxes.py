@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -188,3 +189,25 @@ def keep_boxes(
             [run_index[n] for n in sorted(run_index)], np.int32
         ),
     )
+
+
+def make_merged_sample(
+    original: DetDataSample, found: InstanceData
+) -> DetDataSample:
+    """Make the sample of an image from its merged detections.
+
+    Args:
+        original: The sample of the image, or of its first view.
+        found: The merged detections, in the frame of the original image.
+
+    Returns:
+        A new sample. Its metainfo is that of the image, without the flip, the
+        scale and the size of a view.
+    """
+    of_view = {'flip', 'flip_direction', 'scale_factor', 'img_shape'}
+    metainfo = {
+        key: value
+        for key, value in original.metainfo.items()
+        if key not in of_view
+    }
+    return DetDataSample(metainfo=metainfo, pred_instances=found)

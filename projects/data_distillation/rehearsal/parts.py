@@ -50,7 +50,8 @@ def list_parts(distillation: Distillation) -> list[Part]:
     """
     stages, work_dir = distillation.stages, distillation.work_dir
     training = stages.training('teacher', work_dir / 'teacher')
-    teacher = find_finished(training)
+    given = stages.experiment.teachers
+    teacher = given[0] if given else find_finished(training)
     parts = [] if teacher else [make_training_part(training)]
     detections = list(list_detections(stages, work_dir, teacher))
     parts += detections
@@ -122,6 +123,7 @@ def list_detections(
             name,
             str(stages.experiment.config(name)),
             is_training=False,
+            values=stages.experiment.values_for(name),
             options=stages.experiment.options_for(name),
             teacher=str(teacher or ''),
             validation_key=key or '',

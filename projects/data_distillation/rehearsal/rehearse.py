@@ -18,6 +18,7 @@ from ..processes import process
 from ..processes.log import say
 from ..processes.process import StageError, make_environment
 from ..processes.temporary import temporary_folder
+from ..teachers.in_experiments import check_teachers
 from ..text import format_duration
 from .advice import describe_failure, find_excuse
 from .parts import Part, list_parts
@@ -59,6 +60,8 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         say('rehearsal: left out, since the stages run on other machines')
         return
     run.stages.experiment.check(run.num_rounds > 1)
+    if run.stages.experiment.teachers:
+        check_teachers(run.stages.experiment, run.num_rounds)
     say(f'rehearsal of {name_stages(parts)}, on one batch each')
     begin = time.monotonic()
     outcome = run_parts(parts, run.work_dir.name)

@@ -7,7 +7,7 @@ docs/report.md.
 import base64
 import datetime
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,12 @@ from ..experiment.names import PSEUDO_LABELS, TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
+from ..teachers.in_experiments import (
+    add_speeds,
+    describe_models,
+    name_data,
+    read_record,
+)
 from ..text import format_duration
 from .gallery import make_gallery
 from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
@@ -70,7 +76,10 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
         raise FileNotFoundError(
             f'work folder not found: {work_dir}; run tools/distill.py first'
         )
-    stages = read_stages(work_dir)
+    given = read_record(work_dir)
+    stages = read_stages(
+        work_dir, [one['name'] for one in given.get('teachers', ())]
+    )
     folder = find_newest_annotation(work_dir, stages)
     source = LabelSource(
         folder / 'detections',
@@ -81,10 +90,12 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
     facts = [
         ('Work folder', str(work_dir)),
         ('Detector', str(annotate.model.get('module', {}).get('type'))),
+        *describe_models(add_speeds(given, work_dir)),
     ]
     file = work_dir / REPORT
     tuning = make_tuning_table(folder.with_name('tune'))
-    write_page(file, work_dir.name, facts, stages, source, tuning)
+    trained_on = {**TRAINED, **name_data(given)}
+    write_page(file, work_dir.name, facts, stages, source, tuning, trained_on)
     return file
 
 
@@ -130,6 +141,7 @@ def write_page(
     stages: Sequence[Stage],
     source: LabelSource,
     tuning: dict | None = None,
+    trained_on: Mapping[str, str] = TRAINED,
 ) -> None:
     """Write a page.
 
@@ -141,6 +153,7 @@ def write_page(
         stages: The stages of the experiment; empty for a selection alone.
         source: The files of the labels.
         tuning: See `make_tuning_table`.
+        trained_on: The name of each model -> the data on which it was trained.
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))
@@ -150,7 +163,9 @@ def write_page(
         if labels and truth:
             judging = partial(evaluate_labels, labels, truth, source.truth)
             quality = read_or_note(notes, judging)
-    content = dict(title=title, notes=notes, **describe_stages(stages))
+    content = dict(
+        title=title, notes=notes, **describe_stages(stages, trained_on)
+    )
     content['tuning'] = tuning
     content['facts'] = list(facts)
     if labels:
@@ -194,14 +209,16 @@ def read_truth(file: str) -> dict:
     return read_coco(file, 'images', 'annotations', 'categories')
 
 
-def describe_stages(stages: Sequence[Stage]) -> dict:
+def describe_stages(
+    stages: Sequence[Stage], trained_on: Mapping[str, str] = TRAINED
+) -> dict:
     """Return the times, the names of the metrics and the comparison."""
     return dict(
         times=[
             (s.name, format_duration(s.seconds)) for s in stages if s.seconds
         ],
         metrics=list(map(name_metric, find_metrics(stages))),
-        comparison=make_comparison(stages, TRAINED),
+        comparison=make_comparison(stages, trained_on),
         verdicts=give_verdicts(stages),
     )
 

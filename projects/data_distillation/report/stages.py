@@ -3,7 +3,7 @@
 import datetime
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,17 +57,19 @@ class Stage:
         return sorted(points.items())
 
 
-def read_stages(work_dir: Path) -> list[Stage]:
+def read_stages(work_dir: Path, given: Sequence[str] = ()) -> list[Stage]:
     """Read all stages of an experiment.
 
     Args:
         work_dir: The work folder of the experiment.
+        given: The names of the teachers that are given.
 
     Returns:
         The stages that have a folder: first those of the first round, then
         those of the later rounds in order.
     """
-    names = [next(iter(TRAINED)), 'annotate', *list(TRAINED)[1:]]
+    first, *others = TRAINED
+    names = [*(given or [first]), 'annotate', *others]
     for folder in sorted(work_dir.glob('round[0-9]*'), key=parse_round):
         names += [f'{folder.name}/{stage}' for stage in ('annotate', *TRAINED)]
     return [

@@ -40,3 +40,22 @@ first. Command: python tools/train.py student.py
 Command: python tools/train.py oracle.py
 """,
 )
+# Those that differ in an experiment whose teacher is given.
+GIVEN_CARDS = dict(
+    supervised_long="""Control: trained on the labeled images alone.
+
+This config sets the data, the detector of the student and its schedule; the
+other stages inherit them. `python tools/distill.py EXPERIMENT` runs them all.
+
+Detector: {detector}
+""",
+    given_teacher="""The teacher, which is trained already.
+
+Nothing trains it. teacher.py and annotate.py read this file.
+""",
+    teacher="""Evaluates the teacher, which is given, on the validation images.
+
+Command: python tools/test.py teacher.py TEACHER.pth
+    --work-dir {work_dir}
+""",
+)

@@ -67,12 +67,14 @@ def format_arguments(values: Mapping[str, object]) -> str:
     return '**{' + items + '}'
 
 
-def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
+def format_config(
+    card: str, base: str | list[str] | None, settings: Mapping[str, object]
+) -> str:
     """Write a config file.
 
     Args:
         card: The docstring of the config.
-        base: The config from which it inherits.
+        base: The config from which it inherits, or several; None for none.
         settings: The names and values that it sets, in this order. A key that
             starts with `#` is a comment before the next setting; its value is
             not used.
@@ -80,7 +82,7 @@ def format_config(card: str, base: str, settings: Mapping[str, object]) -> str:
     Returns:
         The text of the file, with at most 79 columns if possible.
     """
-    lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n']
+    lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n' if base else '']
     for name, value in settings.items():
         is_comment = name.startswith('#')
         lines.append(

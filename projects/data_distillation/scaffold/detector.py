@@ -54,6 +54,8 @@ class DetectorConfig:
 
     name: str
     cfg: Config
+    # Where a stage config finds the `tta_pipeline`.
+    tta_path = '_base_.tta_pipeline'
 
     @classmethod
     def read(cls, name: str) -> 'DetectorConfig':
@@ -134,9 +136,9 @@ class DetectorConfig:
                 f'{self.name} has no `num_classes` in any head of `model`: '
                 'take a detector that predicts classes'
             )
-        self._check_views()
+        self.check_views()
 
-    def _check_views(self) -> None:
+    def check_views(self) -> None:
         """Check that views can be made of the images.
 
         Raises:

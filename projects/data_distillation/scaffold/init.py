@@ -15,10 +15,12 @@ from ..coco.reading import CocoError
 from ..experiment.definition import Experiment
 from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
+from ..teachers.given import TeacherOptions
 from ..text import format_error
 from .changes import list_changes
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
+from .given import GivenExperiment, TeacherConfig
 from .overrides import check_class_weights, check_monitors, check_weights
 from .plan import (
     MIN_IMAGES_SEEN,
@@ -91,7 +93,11 @@ class ExperimentOptions:
 
 
 def init_experiment(
-    out: Path, detector_name: str, sources: Sources, options: ExperimentOptions
+    out: Path,
+    detector_name: str,
+    sources: Sources,
+    options: ExperimentOptions,
+    teacher_options: TeacherOptions | None = None,
 ) -> list[str]:
     """Write the folder of a new experiment.
 
@@ -103,6 +109,8 @@ def init_experiment(
             `mmdet::family/name.py`.
         sources: The files and folders with the data.
         options: The options of the user.
+        teacher_options: Those about teachers that are given; None to train
+            one.
 
     Returns:
         Lines for the user: what was chosen and why, and what to do next.
@@ -115,6 +123,7 @@ def init_experiment(
     detector = DetectorConfig.read(detector_name)
     if out.exists():
         raise FileExistsError(f'{out} exists already: choose another folder')
+    teachers = teacher_options.read() if teacher_options else []
     try:
         filters = detector.train_dataset.filter_settings
         data = sources.gather(out / 'annotations', filters)
@@ -128,12 +137,19 @@ def init_experiment(
         check_monitors(detector, data.classes)
         check_weights(detector, options.from_scratch)
         plan = make_plan(detector, data, options)
-        NewExperiment(out.name, detector, data, plan).write(out)
+        experiment = NewExperiment(out.name, detector, data, plan)
+        if teachers:
+            recipe = make_recipe(TeacherConfig.of(teachers[0]), options)
+            experiment = GivenExperiment.of(experiment, teachers, recipe)
+        experiment.write(out)
         check_stages(out)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
-    return list(explain(out, detector, data, plan, options))
+    lines = explain(out, detector, data, plan, options)
+    if isinstance(experiment, GivenExperiment):
+        lines = experiment.explain(lines)
+    return list(lines)
 
 
 def make_plan(
@@ -228,7 +244,7 @@ def check_stages(folder: Path) -> None:
         ValueError, FileNotFoundError: If the data cannot be used.
     """
     Experiment(folder, ('teacher', 'student', 'supervised_long')).check()
-    cfg = Config.fromfile(folder / 'teacher.py')
+    cfg = Config.fromfile(folder / 'supervised_long.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     try:
         with refusing_code():

@@ -109,6 +109,23 @@ class Schedule:
         images_at_once = self.images_per_iteration or batch_size
         return self.total * (unit or 1) * images_at_once / COCO_IMAGES
 
+    def make_length(self, max_iters: int, images: int) -> dict:
+        """Return the settings that depend on the length of a training.
+
+        Args:
+            max_iters: The number of iterations.
+            images: The number of images in a step of all processes.
+        """
+        return dict(
+            train_cfg=dict(
+                max_iters=max_iters, val_interval=max(max_iters // 4, 1)
+            ),
+            param_scheduler=self.scale_schedulers(max_iters, images),
+            default_hooks=dict(
+                checkpoint=dict(interval=max(max_iters // 10, 1))
+            ),
+        )
+
     def scale_schedulers(
         self, max_iters: int, batch_size: int | None = None
     ) -> list[dict]:

@@ -1,14 +1,15 @@
 """Writes the stage configs of an experiment for any detector."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ..experiment.names import PSEUDO_LABELS
 from .cards import CARDS
 from .config_text import Expression, format_config, merge_changes
 from .detector import DetectorConfig, take_pipeline
-from .flips import find_flips
 from .overrides import (
     drop_own_data,
     override_checkpoint,
@@ -18,7 +19,7 @@ from .overrides import (
 )
 from .plan import Data, Plan
 from .schedule import Schedule
-from .views import Views
+from .views import Views, find_flips
 
 # The largest number of images by which views are chosen. More images take
 # longer, and change little.
@@ -47,27 +48,41 @@ class NewExperiment:
         Args:
             folder: The folder to write to; it is made if it does not exist.
         """
-        stages = {
-            'teacher': (self.detector.base_for(folder), self.teacher()),
+        stages: dict[str, tuple] = {
+            **self.roots(self.detector.base_for(folder)),
             'annotate': ('./teacher.py', self.annotate()),
             'validate': ('./annotate.py', self.validate()),
-            'supervised_long': ('./teacher.py', self.supervised_long()),
             'student': ('./supervised_long.py', self.student()),
         }
-        makes_views = self.detector.pipeline_makes_views
-        if self.plan.recipe.candidates and not makes_views:
+        if self._made_views.may_be_tuned:
             stages['tune'] = './validate.py', self.tune()
         if truth := self.data.truth_file:
-            stages['oracle'] = ('./supervised_long.py', self.oracle(truth))
+            oracle = dict(train_dataloader=self._union(truth))
+            stages['oracle'] = './supervised_long.py', oracle
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.copy_to(folder)
         for stage, (base, settings) in stages.items():
-            card = CARDS[stage].format(
+            card = {**CARDS, **self.cards}[stage].format(
                 work_dir=shlex.quote(f'work_dirs/{self.name}/{stage}'),
                 detector=self.detector.name,
             )
             text = format_config(card, base, settings)
             (folder / f'{stage}.py').write_text(text, encoding='utf-8')
+
+    # The docstrings that differ from `CARDS`.
+    cards: ClassVar[Mapping[str, str]] = {}
+
+    def roots(self, base: str) -> Mapping[str, tuple]:
+        """Return the base and the settings of the first stages."""
+        return {
+            'teacher': (base, self.teacher()),
+            'supervised_long': ('./teacher.py', self.supervised_long()),
+        }
+
+    @property
+    def annotator(self) -> DetectorConfig:
+        """The detector that annotates."""
+        return self.detector
 
     def teacher(self) -> dict:
         """Return the settings of `teacher.py`."""
@@ -128,7 +143,7 @@ class NewExperiment:
 
     @property
     def _made_views(self) -> Views:
-        return Views(self.detector, self.plan)
+        return Views(self.annotator, self.plan)
 
     def _model(self) -> dict:
         detector, factor = self.detector, self.plan.size_factor
@@ -211,17 +226,8 @@ class NewExperiment:
 
     def _length(self, max_iters: int) -> dict:
         """Return the settings that depend on the length of a training."""
-        return dict(
-            train_cfg=dict(
-                max_iters=max_iters, val_interval=max(max_iters // 4, 1)
-            ),
-            param_scheduler=self._detector_schedule.scale_schedulers(
-                max_iters, self.plan.batch_size * self.plan.num_processes
-            ),
-            default_hooks=dict(
-                checkpoint=dict(interval=max(max_iters // 10, 1))
-            ),
-        )
+        images = self.plan.batch_size * self.plan.num_processes
+        return self._detector_schedule.make_length(max_iters, images)
 
     @property
     def _detector_schedule(self) -> Schedule:
@@ -253,14 +259,16 @@ class NewExperiment:
             _delete_=True,
             type='MultiViewTTA',
             module=Expression('_base_.model'),
-            merger=self.plan.recipe.merger,
+            merger=self._made_views.recipe.merger,
         )
         if self.detector.has_masks:
             model['masks'] = {}
         settings = {}
-        if not self.detector.pipeline_makes_views:
+        if not self.annotator.pipeline_makes_views:
             flips = ['horizontal'] if self.plan.flip else []
-            settings = self._made_views.settings(self.plan.recipe.scales)
+            settings = self._made_views.settings(
+                self._made_views.recipe.scales
+            )
             model['views'] = self._made_views.on_device(flips)
         hook = dict(
             type='AnnotationHook',
@@ -304,9 +312,11 @@ class NewExperiment:
 
     def tune(self) -> dict:
         """Return the settings of `tune.py`."""
-        flips = find_flips(self.detector) if self.plan.flip else []
+        flips = find_flips(self.annotator) if self.plan.flip else []
         images = self.data.val.count
-        settings = self._made_views.settings(self.plan.recipe.candidates)
+        settings = self._made_views.settings(
+            self._made_views.recipe.candidates
+        )
         if images > MAX_TUNING_IMAGES:
             step = -(-images // MAX_TUNING_IMAGES)
             settings['# Enough to choose by.'] = None
@@ -322,7 +332,7 @@ class NewExperiment:
         )
         views = self._made_views.on_device(flips)
         model = dict(keep_views=True, views=views)
-        if self.detector.has_masks and 'roi_head' in self.detector.cfg.model:
+        if self.detector.has_masks and 'roi_head' in self.annotator.cfg.model:
             # Views are judged by boxes, and here masks are found after them.
             model['masks'] = None
         return dict(settings, model=model, custom_hooks=[hook])
@@ -347,22 +357,19 @@ class NewExperiment:
     def student(self) -> dict:
         """Return the settings of `student.py`."""
         labels = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
-        ratio = list(self.plan.ratio)
         # An image without a pseudo label has been looked at, unlike a labeled
         # one without an object: `max_empty_share` decides about it.
         loader = self._union(labels, keeps_empty=True)
         loader['sampler'] = dict(
-            _delete_=True, type='SourceRatioSampler', ratio=ratio
+            _delete_=True,
+            type='SourceRatioSampler',
+            ratio=list(self.plan.ratio),
         )
         hooks: list[dict | Expression] = [dict(type='IgnoreRegionsHook')]
         if self.detector.cfg.get('custom_hooks'):
             hooks = [Expression('*_base_.custom_hooks'), *hooks]
         note = '# Acts only if annotate.py marks regions to ignore.'
         return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
-
-    def oracle(self, truth: str) -> dict:
-        """Return the settings of `oracle.py`."""
-        return dict(train_dataloader=self._union(truth))
 
     def _union(self, ann_file: str, keeps_empty: bool = False) -> dict:
         """Return a loader of the labeled images and of others with labels.

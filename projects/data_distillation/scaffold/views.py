@@ -1,16 +1,16 @@
 """Writes how the stage configs make the views of an image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..base_configs.reading import get_type
 from ..base_configs.view_support import RESIZES, WITHOUT_PIXELS, find_transform
 from .config_text import Expression, format_as_python
 from .detector import DetectorConfig, get_sides
-from .flips import make_flip
 from .image_size import resize_transform
-from .plan import Plan
+from .plan import Plan, Recipe
 
+DIRECTIONS = 'horizontal', 'vertical', 'diagonal'
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape')
 
 
@@ -25,6 +25,17 @@ class Views:
 
     detector: DetectorConfig
     plan: Plan
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the views are chosen and merged."""
+        return self.plan.recipe
+
+    @property
+    def may_be_tuned(self) -> bool:
+        """Whether `tune.py` can choose from more views."""
+        is_made_here = not self.detector.pipeline_makes_views
+        return bool(self.recipe.candidates) and is_made_here
 
     def scale(self, factors: Sequence[float]) -> list[tuple[int, int]]:
         """Return the sizes of the views.
@@ -77,7 +88,7 @@ class Views:
             pack = dict(type='PackDetInputs', meta_keys=META_KEYS)
             return [self._load(), pack]
         if self.detector.has_own_views:
-            return Expression('_base_.tta_pipeline')
+            return Expression(self.detector.tta_path)
         pack = dict(
             type='PackDetInputs',
             meta_keys=(*META_KEYS, 'scale_factor', 'flip', 'flip_direction'),
@@ -127,3 +138,35 @@ class Views:
         factor = self.plan.size_factor
         changes = resize_transform(step, factor) if factor != 1 else None
         return Expression(path, changes or None)
+
+
+def find_flips(detector: DetectorConfig) -> list[str]:
+    """Find the directions that views may be flipped in.
+
+    Args:
+        detector: The detector.
+
+    Returns:
+        The directions of the flips that it sees in training, and
+        `'horizontal'`, in which most objects look natural.
+    """
+    seen = {'horizontal'}
+    for transform in detector.train_dataset.transforms():
+        seen.update(list_directions(transform))
+    return [direction for direction in DIRECTIONS if direction in seen]
+
+
+def list_directions(transform: Mapping) -> Iterator[str]:
+    """Yield the directions of a `RandomFlip`; of other transforms, none."""
+    if get_type(transform) != 'RandomFlip':
+        return
+    direction = transform.get('direction', 'horizontal')
+    yield from [direction] if isinstance(direction, str) else direction
+
+
+def make_flip(direction: str) -> dict:
+    """Return the config of a flip, without its default."""
+    flip = dict(type='Flip')
+    if direction == 'horizontal':
+        return flip
+    return dict(flip, direction=direction)

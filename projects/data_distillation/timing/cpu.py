@@ -42,7 +42,12 @@ class Work:
         Args:
             experiment: The experiment, whose trainings count iterations.
         """
-        cfgs = [experiment.load(model) for model in experiment.models]
+        cfgs = [
+            experiment.load(model)
+            for model in experiment.models
+            # Nothing trains a teacher that is given.
+            if model != 'teacher' or not experiment.teachers
+        ]
         trained = (
             cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
             for cfg in cfgs
@@ -51,14 +56,27 @@ class Work:
         num_images = len(experiment.build_images('annotate'))
         return cls(sum(trained), num_images * len(views))
 
-    def estimate(self, seconds: float) -> float:
+    def estimate(self, seconds: float, of_view: float | None = None) -> float:
         """Return how many seconds it takes.
 
         Args:
             seconds: The time of a forward pass of one image.
+            of_view: That of a view, for a teacher that is another detector;
+                None for the same time.
         """
-        passes = PASSES_OF_TRAINING * self.num_trained + self.num_views
-        return passes * seconds
+        of_view = seconds if of_view is None else of_view
+        passes = PASSES_OF_TRAINING * self.num_trained
+        return passes * seconds + self.num_views * of_view
+
+
+def measure_stage(experiment: Experiment, stage: str) -> float:
+    """Return the seconds that the model of a stage needs for one image."""
+    cfg = experiment.load(stage)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    with refusing_code():
+        model = MODELS.build(cfg.model)
+    sample = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    return measure_forward(model, sample)
 
 
 def measure_forward(model: BaseModel, sample: dict) -> float:
@@ -92,18 +110,16 @@ def describe_time(folder: Path) -> Iterator[str]:
         return
     models = ('teacher', 'supervised_long', 'student')
     experiment = Experiment(folder, models)
-    cfg = experiment.load('supervised_long')
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    with refusing_code():
-        model = MODELS.build(cfg.model)
+    of_view = None
     try:
-        sample = DATASETS.build(cfg.test_dataloader.dataset)[0]
-        seconds = measure_forward(model, sample)
+        seconds = measure_stage(experiment, 'supervised_long')
+        if experiment.teachers:
+            of_view = measure_stage(experiment, 'teacher')
     # A detector without its weights may find nothing to compute with.
     except Exception as error:
         yield f'not estimated, since a first image failed: {error}'
         return
-    total = Work.of(experiment).estimate(seconds)
+    total = Work.of(experiment).estimate(seconds, of_view)
     yield (
         f'roughly {format_duration(total)} on this machine, which has no GPU; '
         '--dry-run of tools/distill.py measures it'

@@ -1,0 +1,352 @@
+"""Reads a teacher that is given as a checkpoint, and checks that it fits."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from ..base_configs.reading import DetectorError, check_version, read_config
+from ..coco.reading import read_coco
+from ..inference.checkpoints import check_weights
+from ..inference.class_maps import ClassNames, read_classes
+from ..inference.errors import CheckpointError
+from ..inference.safe_loading import refusing_code
+from ..text import format_error
+from .plain_config import WAY_OUT, check_types, find_dicts, parse_config
+
+# What is taken over from the config in a checkpoint.
+KEPT = (
+    'default_scope',
+    'data_preprocessor',
+    'model',
+    'test_dataloader',
+    'tta_pipeline',
+    'train_dataloader',
+)
+
+
+@dataclass(frozen=True)
+class GivenTeacher:
+    """A teacher that is trained already.
+
+    Args:
+        checkpoint: The file of its weights.
+        source: Where its config is from, for messages.
+        cfg: Its config.
+        names: The names of its classes.
+        meta: The `meta` of the checkpoint.
+    """
+
+    checkpoint: Path
+    source: str
+    cfg: Config
+    names: ClassNames = field(default_factory=ClassNames)
+    meta: Mapping = field(default_factory=dict)
+
+    @property
+    def module(self) -> dict:
+        """The config of the detector, with its own data preprocessor."""
+        default = dict(data_preprocessor=self.cfg.get('data_preprocessor'))
+        return Config({**default, **self.cfg.model}).to_dict()
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of its classes in the order of its labels, if known."""
+        return list(self.names.classes or ()) or read_classes(self.meta)
+
+    @property
+    def imports(self) -> list[str]:
+        """The modules that its config imports."""
+        imports = (self.cfg.get('custom_imports') or {}).get('imports', [])
+        return [imports] if isinstance(imports, str) else list(imports)
+
+    def describe(self) -> str:
+        """Return a line about it for the user."""
+        classes = self.classes
+        number = f'{len(classes)} classes' if classes else 'classes unknown'
+        kind = str(self.cfg.model.type).rpartition('.')[2]
+        return (
+            f'as given: {self.checkpoint}, {kind}, {number}; config: '
+            f'{self.source}'
+        )
+
+    def check(self, wanted: Sequence[str]) -> None:
+        """Check that weights and classes fit.
+
+        Args:
+            wanted: The names of the categories of the labeled file, in order.
+
+        Raises:
+            DetectorError: If the detector cannot be built.
+            CheckpointError: If the weights are those of another model, or a
+                class is missing.
+        """
+        detector = build(self.module, self.source)
+        content = load_content(self.checkpoint)
+        try:
+            check_weights(detector, content.get('state_dict', content))
+            self.names.map(detector, self.meta, wanted)
+        except CheckpointError as error:
+            raise CheckpointError(f'{self.checkpoint}: {error}') from None
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """The options of a user for teachers that are given.
+
+    Args:
+        teacher: The checkpoints; empty if a teacher is to be trained.
+        teacher_config: Their configs: one for each, or one for all; empty for
+            those in the checkpoints.
+        classes_from: Files that name their classes, in order: one for each,
+            or one for all; empty for the names in the checkpoints.
+        class_map: Texts `NAME_OF_TEACHER=NAME_IN_LABELED_FILE`.
+
+    Raises:
+        ValueError: If the options do not fit together.
+    """
+
+    teacher: Sequence[Path] = ()
+    teacher_config: Sequence[str] = ()
+    classes_from: Sequence[Path] = ()
+    class_map: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        others = ('teacher_config', 'classes_from', 'class_map')
+        given = [name for name in others if getattr(self, name)]
+        if given and not self.teacher:
+            flag = given[0].replace('_', '-')
+            raise ValueError(f'--{flag} goes only with --teacher')
+        for name in ('teacher_config', 'classes_from'):
+            values = getattr(self, name)
+            if len(values) not in (0, 1, len(self.teacher)):
+                flag = name.replace('_', '-')
+                raise ValueError(
+                    f'--{flag} takes one file for each of the '
+                    f'{len(self.teacher)} teachers, or one for all, got '
+                    f'{len(values)}'
+                )
+
+    def read(self) -> list[GivenTeacher]:
+        """Read the teachers.
+
+        Raises:
+            FileNotFoundError: If a file does not exist.
+            CheckpointError: If a checkpoint cannot be used.
+            DetectorError: If a config cannot be used.
+        """
+        number = len(self.teacher)
+        configs = spread(self.teacher_config, number)
+        files = spread(self.classes_from, number)
+        teachers = [
+            read_teacher(checkpoint, config, file and read_names(file))
+            for checkpoint, config, file in zip(
+                self.teacher, configs, files, strict=True
+            )
+        ]
+        return list(rename(teachers, parse_class_map(self.class_map)))
+
+
+def spread(values: Sequence, number: int) -> list:
+    """Return one value for each teacher; None where there are none."""
+    if len(values) == number:
+        return list(values)
+    return [values[0] if values else None] * number
+
+
+def rename(
+    teachers: Sequence[GivenTeacher], class_map: Mapping[str, str]
+) -> Iterator[GivenTeacher]:
+    """Yield teachers with those names of a class map that they know.
+
+    Args:
+        teachers: The teachers.
+        class_map: The name in a checkpoint -> the name in the labeled file.
+
+    Raises:
+        CheckpointError: If no teacher knows a name.
+    """
+    left = dict(class_map)
+    for number, teacher in enumerate(teachers, 1):
+        known = teacher.classes or []
+        own = {a: b for a, b in class_map.items() if a in known}
+        left = {a: b for a, b in left.items() if a not in own}
+        # The message about names that nobody knows has those of the last one.
+        if number == len(teachers):
+            own |= left
+        names = ClassNames(teacher.names.classes, own or None)
+        yield replace(teacher, names=names)
+
+
+def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
+    """Parse texts `NAME_OF_TEACHER=NAME_IN_LABELED_FILE`.
+
+    Raises:
+        ValueError: If a text has another form, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, wanted = text.partition('=')
+        if not (name and sign and wanted) or name in found:
+            raise ValueError(
+                '--class-map takes NAME_OF_TEACHER=NAME_IN_LABELED_FILE, and '
+                f'each name of the teacher once, got {list(texts)}'
+            )
+        found[name] = wanted
+    return found
+
+
+def read_names(file: Path) -> list[str]:
+    """Read the names of classes from a COCO file or a list (`.txt`).
+
+    Args:
+        file: The file. A list has one name on each line.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the COCO file cannot be used.
+        ValueError: If the list has no names, or a name twice.
+    """
+    if file.suffix.lower() != '.txt':
+        content = read_coco(file, 'categories')
+        return [category['name'] for category in content['categories']]
+    lines = file.read_text(encoding='utf-8-sig').splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f'{file} must have the name of a class on each line, each once, '
+            f'got {len(names)} lines with {len(set(names))} names'
+        )
+    return names
+
+
+def read_teacher(
+    checkpoint: Path, config: str | None, classes: Sequence[str] | None = None
+) -> GivenTeacher:
+    """Read a teacher.
+
+    Args:
+        checkpoint: The file of its weights.
+        config: The path of its config, or `mmdet::family/name.py`; None for
+            the config in the checkpoint.
+        classes: The names of its classes; None for those in the checkpoint.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        CheckpointError: If the checkpoint cannot be used.
+        DetectorError: If the config cannot be used.
+    """
+    if '://' in str(checkpoint) or ':/' in str(checkpoint):
+        raise ValueError(
+            f'--teacher takes files, got {checkpoint}: download it first'
+        )
+    content = load_content(checkpoint)
+    meta = content.get('meta') or {}
+    source = config or 'in the checkpoint'
+    cfg = read_config(config) if config else find_config(checkpoint, meta)
+    if not (cfg.get('model') or {}).get('type'):
+        raise DetectorError(f'{source}: it has no `model` with a `type`')
+    names = ClassNames(classes)
+    return GivenTeacher(checkpoint, source, cfg, names, meta)
+
+
+def load_content(checkpoint: Path) -> dict:
+    """Load a checkpoint, which must not run code.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it could run code, or is no checkpoint.
+    """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(
+            f'checkpoint of the teacher not found: {checkpoint}'
+        )
+    try:
+        with refusing_code():
+            content = torch.load(checkpoint, map_location='cpu')
+    except CheckpointError:
+        raise
+    # A file that is cut short.
+    except (RuntimeError, OSError) as error:
+        raise CheckpointError(
+            f'{checkpoint} cannot be loaded: {format_error(error)}'
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f'{checkpoint} is not a checkpoint: it must hold a dictionary, '
+            f'got {type(content).__name__}'
+        )
+    return content
+
+
+def find_config(checkpoint: Path, meta: Mapping) -> Config:
+    """Return the config that a checkpoint was trained with.
+
+    Args:
+        checkpoint: The file.
+        meta: Its `meta`.
+
+    Raises:
+        CheckpointError: If it has none, or one that could run code.
+        DetectorError: If it is one of MMDetection 2.x.
+    """
+    text = meta.get('cfg')
+    if not isinstance(text, str):
+        raise CheckpointError(
+            f'{checkpoint} does not say with which config it was trained. '
+            f'{WAY_OUT}'
+        )
+    try:
+        settings = parse_config(text)
+        check_version(f'the config in {checkpoint}', settings)
+        kept = {key: settings[key] for key in KEPT if key in settings}
+        # Of the data loaders, the pipelines count. That of the training is
+        # only looked at.
+        loader = kept.get('test_dataloader') or {}
+        check_types(
+            [
+                {k: v for k, v in kept.items() if not k.endswith('loader')},
+                list_pipelines(loader),
+            ]
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f'{checkpoint}: {error}') from None
+    return Config({'default_scope': 'mmdet', **kept})
+
+
+def list_pipelines(value: object) -> list:
+    """List the pipelines in a data loader, at any depth."""
+    return [
+        config['pipeline']
+        for config in find_dicts(value)
+        if 'pipeline' in config
+    ]
+
+
+def build(module: dict, source: str) -> nn.Module:
+    """Build a detector.
+
+    Args:
+        module: Its config.
+        source: Where the config is from, for the message.
+
+    Raises:
+        DetectorError: If it cannot be built.
+    """
+    init_default_scope('mmdet')
+    try:
+        with refusing_code():
+            return MODELS.build(module)
+    except CheckpointError:
+        raise
+    # The detector of somebody else may raise anything.
+    except Exception as error:
+        raise DetectorError(
+            f'the teacher cannot be built from the config {source}: '
+            f'{type(error).__name__}: {format_error(error)}'
+        ) from error
