@@ -356,6 +356,34 @@ def test_class_weights_are_one_for_each_class(own, weights, wanted):
     check_class_weights(own(text.format(1.0)), 2)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'num_classes', 'fits'),
+    [
+        # Written for the images by somebody who left `num_classes` as it was.
+        (dict(class_weight=[1.0] * 3), 3, True),
+        (dict(class_weight=[1.0] * 4), 3, True),
+        (dict(class_weight=[1.0] * 5), 3, False),
+        # 80 classes, or 79 and the background?
+        (dict(class_weight=[1.0] * 80), 79, False),
+        (dict(class_weight=[1.0] * 80, use_sigmoid=False), 79, True),
+        (dict(class_weight=[1.0] * 80, use_sigmoid=True), 79, False),
+        (dict(class_weight=[1.0] * 81, use_sigmoid=True), 81, True),
+        (dict(class_weight=[1.0] * 81, use_sigmoid=False), 81, False),
+    ],
+)
+def test_class_weights_may_be_those_of_the_images(
+    own, changes, num_classes, fits
+):
+    loss = dict(changes, _delete_=True, type='CrossEntropyLoss')
+    detector = own(f'model = dict(bbox_head=dict(loss_cls={loss}))')
+
+    if fits:
+        check_class_weights(detector, num_classes)
+    else:
+        with pytest.raises(DetectorError, match='in the order of the labeled'):
+            check_class_weights(detector, num_classes)
+
+
 def test_class_weights_of_each_stage_of_a_cascade_are_looked_at(own):
     detector = own(
         """

@@ -99,7 +99,9 @@ def list_run_changes(
         yield f'train_cfg {get_type(loop)}: IterBasedTrainLoop'
     for key, value in override_checkpoint(detector, classes).items():
         old = cfg.default_hooks.checkpoint[key]
-        yield f'default_hooks.checkpoint.{key}={old!r}: {value!r}'
+        # With another metric, the rule is written even if it stays.
+        if old != value:
+            yield f'default_hooks.checkpoint.{key}={old!r}: {value!r}'
     for name in ('val_evaluator', 'test_evaluator'):
         old = cfg.get(name) or []
         measured = detector.metrics

@@ -205,10 +205,11 @@ def check_class_weights(detector: DetectorConfig, num_classes: int) -> None:
     Raises:
         DetectorError: If a list has another length.
     """
-    for path, weights, old in find_class_weights(detector.cfg.model, 'model'):
+    for path, loss, old in find_class_weights(detector.cfg.model, 'model'):
+        weights = loss['class_weight']
         # One more is that of the background.
         wanted = num_classes + (len(weights) == old + 1)
-        if len(weights) != wanted:
+        if len(weights) != wanted and not is_own_list(loss, old, num_classes):
             raise DetectorError(
                 f'{path} of {detector.name} has {len(weights)} weights, one '
                 f'for each of its {old} classes, but the labeled images have '
@@ -221,9 +222,25 @@ def check_class_weights(detector: DetectorConfig, num_classes: int) -> None:
             )
 
 
+def is_own_list(loss: Mapping, old: int, num_classes: int) -> bool:
+    """Return whether weights are those of the images, not of the base.
+
+    Args:
+        loss: The config of the loss.
+        old: The number of classes in the config of the detector.
+        num_classes: The number of classes of the labeled images.
+    """
+    number = len(loss['class_weight'])
+    has_background = loss.get('use_sigmoid') is False
+    if number not in (old, old + 1):
+        return number in (num_classes, num_classes + 1)
+    # These may be those of the base: only what the loss says decides.
+    return 'use_sigmoid' in loss and number == num_classes + has_background
+
+
 def find_class_weights(
     part: object, path: str, num_classes: int = 0
-) -> Iterator[tuple[str, Sequence, int]]:
+) -> Iterator[tuple[str, Mapping, int]]:
     """Yield the lists of class weights in a model, at any depth.
 
     Args:
@@ -232,7 +249,8 @@ def find_class_weights(
         num_classes: The number of classes of the head around the part.
 
     Yields:
-        The path of a list, the list, and the number of classes of its head.
+        The path of a list, the loss with this `class_weight`, and the number
+        of classes of its head.
     """
     if isinstance(part, (list, tuple)):
         for number, child in enumerate(part):
@@ -245,6 +263,6 @@ def find_class_weights(
     for key, child in part.items():
         is_list = isinstance(child, (list, tuple))
         if key == 'class_weight' and is_list and num_classes:
-            yield f'{path}.{key}', child, num_classes
+            yield f'{path}.{key}', part, num_classes
         else:
             yield from find_class_weights(child, f'{path}.{key}', num_classes)
