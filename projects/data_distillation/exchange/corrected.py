@@ -1,0 +1,227 @@
+"""Corrected labels, as annotation tools give them back.
+
+| tool | what it gives back |
+|---|---|
+| CVAT, FiftyOne, Roboflow | a COCO file |
+| Label Studio | its JSON: a list of tasks |
+| X-AnyLabeling | a folder of JSON files, one for each image |
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..coco.reading import CocoError, read_coco
+
+# What Roboflow makes of `a.jpg`: `a_jpg.rf.0123abcd.jpg`.
+ROBOFLOW = re.compile(r'_(\w+)\.rf\.\w+\.\w+$')
+
+
+@dataclass(frozen=True)
+class CorrectedImage:
+    """An image that came back.
+
+    Args:
+        name: The name of its file, as the tool writes it.
+        size_wh: Width and height in pixels, as the tool says; None if it does
+            not say.
+        boxes: The boxes: left, top, width and height in pixels, the name of
+            the class, and the other keys of the annotation to keep.
+        is_annotated: Whether the tool says that somebody has looked at it;
+            None if it does not say.
+    """
+
+    name: str
+    size_wh: tuple[int, int] | None
+    boxes: list[tuple[list[float], str, dict]] = field(default_factory=list)
+    is_annotated: bool | None = None
+
+
+def read_corrected(path: Path) -> list[CorrectedImage]:
+    """Read corrected labels; the content tells which tool wrote them.
+
+    Args:
+        path: A COCO file, a JSON export of Label Studio, or a folder of JSON
+            files of X-AnyLabeling.
+
+    Returns:
+        The images, in the order of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it is none of these, or something in it cannot be read.
+    """
+    try:
+        return read_any(path)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CocoError(
+            f'{path} is not what a tool exports: {type(error).__name__} '
+            f'{error}. Export it again as COCO'
+        ) from error
+
+
+def read_any(path: Path) -> list[CorrectedImage]:
+    """Read corrected labels; see `read_corrected`.
+
+    Raises:
+        KeyError, TypeError, AttributeError: If a part is missing or has
+            another type.
+    """
+    if path.is_dir():
+        return list(read_folder(path))
+    if not path.is_file():
+        raise FileNotFoundError(f'corrected labels not found: {path}')
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CocoError(f'{path} is not JSON: {error}') from None
+    if isinstance(content, list):
+        return [read_task(task, path) for task in content]
+    if isinstance(content, dict) and 'shapes' in content:
+        return [read_shapes(content, path)]
+    return read_coco_images(path)
+
+
+def read_coco_images(path: Path) -> list[CorrectedImage]:
+    """Read a COCO file of any tool."""
+    coco = read_coco(path, 'images', 'categories')
+    names = {c['id']: c['name'] for c in coco['categories']}
+    images = {
+        image['id']: CorrectedImage(
+            original_name(image),
+            (image['width'], image['height'])
+            if image.get('width') and image.get('height')
+            else None,
+        )
+        for image in coco['images']
+    }
+    for one in coco.get('annotations', ()):
+        extra = {'iscrowd': 1} if one.get('iscrowd') else {}
+        if one.get('segmentation'):
+            extra['segmentation'] = one['segmentation']
+        box = list(map(float, one['bbox']))
+        images[one['image_id']].boxes.append(
+            (box, names[one['category_id']], extra)
+        )
+    return list(images.values())
+
+
+def original_name(image: dict) -> str:
+    """Return the name that an image had before Roboflow renamed it."""
+    extra = image.get('extra')
+    if isinstance(extra, dict) and isinstance(extra.get('name'), str):
+        return extra['name']
+    return ROBOFLOW.sub(r'.\1', image['file_name'])
+
+
+def read_task(task: object, path: Path) -> CorrectedImage:
+    """Read a task of Label Studio.
+
+    Of several annotations, the last one counts that was not cancelled.
+
+    Raises:
+        CocoError: If it is no task with an image, or a box is rotated.
+    """
+    data = task.get('data') if isinstance(task, dict) else None
+    url = find_url(data) if isinstance(data, dict) else None
+    if url is None or not isinstance(task, dict):
+        raise CocoError(
+            f'{path} is a list, but not of tasks of Label Studio with an '
+            'image in `data`: export the project as JSON'
+        )
+    done = [
+        one
+        for one in task.get('annotations') or ()
+        if not one.get('was_cancelled')
+    ]
+    if not done:
+        return CorrectedImage(url, None, is_annotated=False)
+    boxes, size_wh = [], None
+    for result in done[-1].get('result', ()):
+        if result.get('type') != 'rectanglelabels':
+            continue
+        size_wh = result['original_width'], result['original_height']
+        boxes.append(read_rectangle(result['value'], size_wh, path))
+    return CorrectedImage(url, size_wh, boxes, is_annotated=True)
+
+
+def find_url(data: dict) -> str | None:
+    """Return the image of a task: the value that a labeling config calls so.
+
+    A task may have other texts; `image` is the usual name.
+    """
+    if isinstance(data.get('image'), str):
+        return data['image']
+    texts = [value for value in data.values() if isinstance(value, str)]
+    return texts[0] if len(texts) == 1 else None
+
+
+def read_rectangle(
+    value: dict, size_wh: tuple[int, int], path: Path
+) -> tuple[list[float], str, dict]:
+    """Read a rectangle of Label Studio, whose numbers are percentages.
+
+    Raises:
+        CocoError: If it is rotated or has not one class.
+    """
+    if value.get('rotation'):
+        raise CocoError(
+            f'{path} has a box that is rotated by {value["rotation"]} '
+            'degrees: draw it without rotation'
+        )
+    classes = value.get('rectanglelabels') or []
+    if len(classes) != 1:
+        raise CocoError(
+            f'{path} has a box with the classes {classes}: each needs one'
+        )
+    keys = ('x', 'y', 'width', 'height')
+    sides = (value[key] for key in keys)
+    box = [v * n / 100 for v, n in zip(sides, size_wh * 2, strict=True)]
+    return box, classes[0], {}
+
+
+def read_folder(folder: Path) -> Iterator[CorrectedImage]:
+    """Read the JSON files of X-AnyLabeling (or LabelMe) in a folder.
+
+    Raises:
+        CocoError: If there is none, or one of them is something else.
+    """
+    files = sorted(folder.glob('*.json'))
+    if not files:
+        raise CocoError(
+            f'{folder} has no *.json: give the folder that X-AnyLabeling '
+            'saves its labels to'
+        )
+    for file in files:
+        try:
+            content = json.loads(file.read_bytes())
+        except ValueError as error:
+            raise CocoError(f'{file} is not JSON: {error}') from None
+        if not isinstance(content, dict) or 'shapes' not in content:
+            raise CocoError(f'{file} is not of X-AnyLabeling: no `shapes`')
+        yield read_shapes(content, file)
+
+
+def read_shapes(content: dict, file: Path) -> CorrectedImage:
+    """Read a JSON file of X-AnyLabeling.
+
+    Raises:
+        CocoError: If a shape is no rectangle.
+    """
+    image = CorrectedImage(
+        content.get('imagePath') or file.with_suffix('.jpg').name,
+        (content['imageWidth'], content['imageHeight']),
+        is_annotated=content.get('checked') or None,
+    )
+    for shape in content['shapes']:
+        if shape.get('shape_type') != 'rectangle':
+            raise CocoError(
+                f'{file} has a {shape.get("shape_type")}: only rectangles can '
+                'become labels'
+            )
+        xs, ys = zip(*shape['points'], strict=True)
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        image.boxes.append((list(map(float, box)), shape['label'], {}))
+    return image

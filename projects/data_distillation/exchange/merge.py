@@ -1,0 +1,211 @@
+"""Puts corrected images into the labeled set, and out of the unlabeled one."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..coco.boxes import MIN_SIDE
+from ..coco.reading import CocoError
+from ..files.names import ImageFinder, make_key
+from .corrected import CorrectedImage
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Both sets after a merge.
+
+    Args:
+        labeled: The labeled set.
+        unlabeled: The unlabeled set.
+        notes: What was done, in words.
+    """
+
+    labeled: dict
+    unlabeled: dict
+    notes: list[str]
+
+
+def merge_corrected(
+    labeled: dict,
+    unlabeled: dict,
+    images: Sequence[CorrectedImage],
+    empty_is_checked: bool = False,
+) -> Merged:
+    """Merge images that a person has corrected.
+
+    An unlabeled image becomes a labeled one. The labels of an image that is
+    labeled already are replaced. The ids of all other images and labels stay.
+
+    Args:
+        labeled: The COCO object of the labeled set.
+        unlabeled: The COCO object of the unlabeled set.
+        images: The corrected images.
+        empty_is_checked: Whether images without a box have no object. If not,
+            they stay as they are, because nobody may have looked at them. An
+            image of which the tool says that it is annotated counts anyway.
+
+    Raises:
+        CocoError: If an image is in neither set or is there twice, a class is
+            unknown, or a box is not in its image.
+    """
+    known = find_images(labeled, unlabeled, images)
+    ids = {c['name']: c['id'] for c in labeled['categories']}
+    pairs = list(zip(images, known, strict=True))
+    done = {
+        image['file_name']: make_labels(one, image, ids)
+        for one, image in pairs
+        if is_done(one, empty_is_checked)
+    }
+    old = {i['file_name']: i['id'] for i in labeled['images']}
+    next_id = 1 + max(old.values(), default=0)
+    is_new = done.keys() - old.keys()
+    added = [image for image in known if image['file_name'] in is_new]
+    new = [dict(image, id=next_id + n) for n, image in enumerate(added)]
+    targets = {old[name]: name for name in done if name in old}
+    targets |= {image['id']: image['file_name'] for image in new}
+    rest = [i for i in unlabeled['images'] if i['file_name'] not in done]
+    return Merged(
+        dict(
+            labeled,
+            images=[*labeled['images'], *new],
+            annotations=renew_labels(labeled['annotations'], targets, done),
+        ),
+        dict(unlabeled, images=rest),
+        describe(len(pairs), done, len(new)),
+    )
+
+
+def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
+    """Say what a merge did.
+
+    Args:
+        num_back: The number of images that came back.
+        done: The name of each checked image -> its labels.
+        num_new: The number of these that were not labeled before.
+    """
+    num_labels = sum(map(len, done.values()))
+    notes = [
+        f'{len(done)} images with {num_labels} labels are merged: {num_new} '
+        f'became labeled, {len(done) - num_new} got other labels'
+    ]
+    if waiting := num_back - len(done):
+        notes.append(
+            f'{waiting} images stay as they are, because they have no box or '
+            'nobody has annotated them (--empty-is-checked takes those '
+            'without a box)'
+        )
+    return notes
+
+
+def is_done(image: CorrectedImage, empty_is_checked: bool) -> bool:
+    """Return whether an image counts as checked by a person."""
+    if image.is_annotated is not None:
+        return image.is_annotated
+    return bool(image.boxes) or empty_is_checked
+
+
+def find_images(
+    labeled: dict, unlabeled: dict, images: Sequence[CorrectedImage]
+) -> list[dict]:
+    """Find which images of the two sets came back.
+
+    Tools rename images; see `files.names`.
+
+    Raises:
+        CocoError: If an image is in neither set, is not clear, came back
+            twice, or has another size.
+    """
+    by_name = {i['file_name']: i for i in unlabeled['images']}
+    by_name |= {i['file_name']: i for i in labeled['images']}
+    keys: dict[str, list[str]] = defaultdict(list)
+    for name in by_name:
+        keys[make_key(name.replace('\\', '/').rpartition('/')[2])].append(name)
+    finder = ImageFinder(dict(keys))
+    found: dict[str, str] = {}
+    for image in images:
+        names = [image.name] if image.name in by_name else None
+        names = names or finder.find(image.name)
+        if len(names) != 1:
+            what = f'may be any of {names}' if names else 'is in neither set'
+            raise CocoError(
+                f'the corrected image {image.name!r} {what}: give the labels '
+                'of images that were labeled or unlabeled in this experiment'
+            )
+        if names[0] in found:
+            raise CocoError(
+                f'{names[0]!r} came back twice, as {found[names[0]]!r} and '
+                f'{image.name!r}: keep one of them'
+            )
+        found[names[0]] = image.name
+        check_size(image, by_name[names[0]])
+    return [by_name[name] for name in found]
+
+
+def check_size(image: CorrectedImage, known: dict) -> None:
+    """Check that a tool did not resize an image.
+
+    Raises:
+        CocoError: If it did: the boxes would be wrong.
+    """
+    size_wh = known.get('width'), known.get('height')
+    if image.size_wh and None not in size_wh and image.size_wh != size_wh:
+        raise CocoError(
+            f'{image.name!r} has {image.size_wh} pixels (width, height) in '
+            f'the corrected labels, and {size_wh} in the experiment: export '
+            'it without resizing or cropping'
+        )
+
+
+def make_labels(
+    image: CorrectedImage, known: dict, ids: dict[str, int]
+) -> list[dict]:
+    """Make COCO annotations of the boxes of an image, without ids.
+
+    Raises:
+        CocoError: If a class is unknown, or a box lies outside the image.
+    """
+    width = known.get('width') or (image.size_wh or (None, None))[0]
+    height = known.get('height') or (image.size_wh or (None, None))[1]
+    labels = []
+    for (x, y, w, h), name, extra in image.boxes:
+        if name not in ids:
+            raise CocoError(
+                f'{image.name!r} has a box of class {name!r}, which the '
+                f'labeled set does not have; it has {list(ids)}'
+            )
+        left, top = max(x, 0.0), max(y, 0.0)
+        right, bottom = (
+            v if side is None else min(v, side)
+            for v, side in ((x + w, width), (y + h, height))
+        )
+        box = [left, top, right - left, bottom - top]
+        if min(box[2:]) < MIN_SIDE:
+            raise CocoError(
+                f'{image.name!r} has a box of {name!r} that is thinner than a '
+                f'pixel or outside the image: {[x, y, w, h]}. Delete it'
+            )
+        box = [round(v, 2) for v in box]
+        area = round(box[2] * box[3], 2)
+        label = dict(category_id=ids[name], bbox=box, area=area, iscrowd=0)
+        labels.append(label | extra)
+    return labels
+
+
+def renew_labels(
+    labels: list[dict], targets: dict[int, str], done: dict[str, list[dict]]
+) -> list[dict]:
+    """Return the labels that stay, and the new ones with ids of their own.
+
+    Args:
+        labels: The labels before.
+        targets: Image id -> the name of an image with new labels.
+        done: Name -> its new labels.
+    """
+    next_id = 1 + max((label['id'] for label in labels), default=0)
+    kept = [one for one in labels if one['image_id'] not in targets]
+    new = [
+        dict(label, image_id=image_id)
+        for image_id, name in targets.items()
+        for label in done[name]
+    ]
+    return [*kept, *(dict(a, id=next_id + n) for n, a in enumerate(new))]

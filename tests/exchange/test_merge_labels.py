@@ -1,0 +1,362 @@
+"""Labels that go out, are corrected, and come back as tools write them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.exchange.corrected import read_corrected
+from projects.data_distillation.exchange.merge import merge_corrected
+
+
+def correct(drawn) -> dict:
+    """What a person makes of three unlabeled images, by name.
+
+    One box is moved, one gets the other class, one is new.
+    """
+    names = {c['id']: c['name'] for c in drawn.truth['categories']}
+    wanted = {}
+    for image in drawn.truth['images'][1:4]:
+        wanted[image['file_name']] = [
+            (list(map(float, a['bbox'])), names[a['category_id']])
+            for a in drawn.truth['annotations']
+            if a['image_id'] == image['id']
+        ]
+    wanted['1.png'][0][0][0] += 2
+    wanted['2.png'][1] = (wanted['2.png'][1][0], 'red')
+    wanted['3.png'].append(([2.0, 3.0, 10.0, 12.5], 'green'))
+    return wanted
+
+
+def size_of(drawn, name: str) -> tuple[int, int]:
+    image = next(i for i in drawn.truth['images'] if i['file_name'] == name)
+    return image['width'], image['height']
+
+
+def as_coco(drawn, wanted: dict, rename=str) -> dict:
+    """As CVAT, FiftyOne and Roboflow do: other ids, orders and own keys."""
+    coco = dict(
+        info=dict(url='https://voxel51.com/fiftyone'),
+        licenses=[],
+        categories=[
+            dict(id=0, name='green', supercategory=None),
+            dict(id=1, name='red', supercategory=None),
+            dict(id=2, name='never used', supercategory=None),
+        ],
+        images=[],
+        annotations=[],
+    )
+    classes = {c['name']: c['id'] for c in coco['categories']}
+    for number, name in enumerate(reversed(wanted), 70):
+        width, height = size_of(drawn, name)
+        image = dict(id=number, file_name=rename(name), license=None)
+        coco['images'].append(image | dict(width=width, height=height))
+        for box, label in reversed(wanted[name]):
+            coco['annotations'].append(
+                dict(
+                    id=1000 - len(coco['annotations']),
+                    image_id=number,
+                    category_id=classes[label],
+                    bbox=box,
+                    area=1.0,
+                    iscrowd=0,
+                    segmentation=[],
+                    attributes=dict(occluded=False, rotation=0.0),
+                )
+            )
+    return coco
+
+
+def as_label_studio(drawn, wanted: dict) -> list:
+    """As the JSON export of Label Studio; captured from version 2.1.2."""
+    tasks = []
+    for name in reversed(wanted):
+        width, height = size_of(drawn, name)
+        results = [
+            dict(
+                id=f'fd51{n}',
+                type='rectanglelabels',
+                value=dict(
+                    x=100 * x / width,
+                    y=100 * y / height,
+                    width=100 * w / width,
+                    height=100 * h / height,
+                    rotation=0,
+                    rectanglelabels=[label],
+                ),
+                to_name='image',
+                from_name='label_rectangles',
+                image_rotation=0,
+                original_width=width,
+                original_height=height,
+            )
+            for n, ((x, y, w, h), label) in enumerate(wanted[name])
+        ]
+        old = dict(id=1, was_cancelled=False, result=results[:1])
+        skipped = dict(id=3, was_cancelled=True, result=[])
+        done = dict(id=2, was_cancelled=False, result=results)
+        url = f'/data/local-files/?d=images/{name}'
+        tasks.append(
+            dict(
+                id=50 - len(tasks),
+                data=dict(image=url, comment='unclear'),
+                annotations=[old, done, skipped],
+            )
+        )
+    return tasks
+
+
+def write_any_labeling(drawn, wanted: dict, folder) -> None:
+    """As X-AnyLabeling: a JSON file beside each image."""
+    folder.mkdir()
+    for name, boxes in wanted.items():
+        width, height = size_of(drawn, name)
+        shapes = [
+            dict(
+                label=label,
+                score=0.9,
+                points=[[x + w, y + h], [x, y + h], [x, y], [x + w, y]],
+                shape_type='rectangle',
+                flags={},
+                attributes={},
+            )
+            for (x, y, w, h), label in boxes
+        ]
+        content = dict(
+            version='2.4.4',
+            flags={},
+            shapes=shapes,
+            imagePath=f'..\\images\\{name}',
+            imageData=None,
+            imageHeight=height,
+            imageWidth=width,
+        )
+        (folder / f'{name[:-4]}.json').write_text(json.dumps(content))
+
+
+def by_name(coco: dict) -> dict:
+    images = {i['id']: i['file_name'] for i in coco['images']}
+    classes = {c['id']: c['name'] for c in coco['categories']}
+    found: dict = {name: [] for name in images.values()}
+    for one in coco['annotations']:
+        label = classes[one['category_id']]
+        found[images[one['image_id']]].append((label, one['bbox']))
+    return found
+
+
+@pytest.mark.parametrize(
+    'tool', ['cvat', 'roboflow', 'label studio', 'x-anylabeling']
+)
+def test_corrected_images_become_labeled(drawn, tmp_path, call_tool, tool):
+    wanted = correct(drawn)
+    # The labeled images have the same names in another folder.
+    for number, image in enumerate(drawn.labeled['images']):
+        image['file_name'] = f'old{number}.png'
+    labeled = drawn.write('labeled.json', drawn.labeled)
+    back = tmp_path / 'back'
+    if tool == 'x-anylabeling':
+        write_any_labeling(drawn, wanted, back)
+    elif tool == 'label studio':
+        back.write_text(json.dumps(as_label_studio(drawn, wanted)))
+    else:
+        renames = {'cvat': str, 'roboflow': roboflow_name}
+        coco = as_coco(drawn, wanted, renames[tool])
+        back.write_text(json.dumps(coco))
+
+    done = call_tool(
+        *('merge_labels', back, '--labeled', labeled),
+        *('--unlabeled', drawn.folder / 'unlabeled.json'),
+        *('--out', tmp_path / 'out'),
+    )
+
+    assert done.returncode == 0, done.stderr
+    merged = json.loads((tmp_path / 'out/labeled.json').read_text())
+    rest = json.loads((tmp_path / 'out/unlabeled.json').read_text())
+    assert [i['file_name'] for i in rest['images']] == ['0.png', '4.png']
+    assert merged['categories'] == drawn.labeled['categories']
+    found = by_name(merged)
+    assert {k: found[k] for k in ('old0.png', 'old1.png')} == by_name(
+        drawn.labeled
+    )
+    for name, boxes in wanted.items():
+        pairs = sorted((label, box) for box, label in boxes)
+        assert [label for label, _ in sorted(found[name])] == [
+            label for label, _ in pairs
+        ]
+        for (_, one), (_, other) in zip(sorted(found[name]), pairs):
+            assert np.abs(np.subtract(one, other)).max() < 0.011
+    for key in ('images', 'annotations'):
+        ids = [one['id'] for one in merged[key]]
+        assert len(set(ids)) == len(ids)
+
+
+def roboflow_name(name: str) -> str:
+    return name.replace('.png', '_png.rf.0a1B2c3d4e5f.jpg')
+
+
+def merge(drawn, coco: dict, tmp_path, **options):
+    file = tmp_path / 'back.json'
+    file.write_text(json.dumps(coco))
+    # Of the same names, an image is labeled already: 0.png and 1.png.
+    return merge_corrected(
+        drawn.labeled,
+        dict(images=drawn.truth['images'][2:]),
+        read_corrected(file),
+        **options,
+    )
+
+
+def test_labels_of_labeled_images_are_replaced(drawn, tmp_path):
+    image = drawn.labeled['images'][1]
+    coco = json.loads(json.dumps(drawn.labeled))
+    coco['images'] = [image]
+    coco['annotations'] = [
+        dict(one, bbox=[1, 2, 30, 40], iscrowd=1)
+        for one in coco['annotations']
+        if one['image_id'] == image['id']
+    ][:1]
+
+    merged = merge(drawn, coco, tmp_path)
+
+    assert merged.labeled['images'] == drawn.labeled['images']
+    mine = [
+        one
+        for one in merged.labeled['annotations']
+        if one['image_id'] == image['id']
+    ]
+    assert [(one['bbox'], one['iscrowd']) for one in mine] == [
+        ([1, 2, 30, 40], 1)
+    ]
+    assert len(merged.labeled['annotations']) == 3
+    assert len(merged.unlabeled['images']) == 3
+
+
+@pytest.mark.parametrize('is_checked', [False, True])
+def test_images_without_a_box_wait_unless_they_are_checked(
+    drawn, tmp_path, is_checked
+):
+    coco = as_coco(drawn, {'2.png': [], '3.png': correct(drawn)['3.png']})
+
+    merged = merge(drawn, coco, tmp_path, empty_is_checked=is_checked)
+
+    left = [i['file_name'] for i in merged.unlabeled['images']]
+    assert left == (['4.png'] if is_checked else ['2.png', '4.png'])
+    assert any('stay as they are' in n for n in merged.notes) != is_checked
+
+
+def test_a_task_that_nobody_annotated_waits(drawn, tmp_path):
+    tasks = as_label_studio(drawn, {'2.png': [], '3.png': []})
+    tasks[0]['annotations'] = tasks[0]['annotations'][2:]  # skipped 3.png
+
+    merged = merge(drawn, tasks, tmp_path, empty_is_checked=True)
+
+    left = [i['file_name'] for i in merged.unlabeled['images']]
+    assert left == ['3.png', '4.png']
+
+
+def set_box(box):
+    def change(coco):
+        coco['annotations'][0]['bbox'] = box
+
+    return change
+
+
+def rename_class(coco):
+    coco['categories'][1]['name'] = 'Red'
+
+
+def rename_image(coco):
+    coco['images'][0]['file_name'] = 'other.png'
+
+
+def repeat_image(coco):
+    coco['images'].append(dict(coco['images'][0], id=5, file_name='x/2.png'))
+    coco['images'][-2]['file_name'] = '2.png'
+
+
+def resize(coco):
+    coco['images'][0]['width'] *= 2
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (rename_class, "class 'Red', which the labeled set does not have"),
+        (rename_image, "'other.png' is in neither set"),
+        (repeat_image, 'came back twice'),
+        (resize, 'export it without resizing'),
+        (set_box([500, 3, 10, 10]), 'outside the image'),
+        (set_box([3, 3, 10, 0.4]), 'thinner than a pixel'),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(drawn, tmp_path, change, message):
+    wanted = correct(drawn)
+    del wanted['1.png']
+    coco = as_coco(drawn, wanted)
+    change(coco)
+
+    with pytest.raises(CocoError, match=message):
+        merge(drawn, coco, tmp_path)
+
+
+def test_boxes_are_cut_at_the_edge_of_the_image(drawn, tmp_path):
+    width, height = size_of(drawn, '2.png')
+    box = [-3.0, 5.0, width + 10.0, height + 0.0]
+
+    merged = merge(drawn, as_coco(drawn, {'2.png': [(box, 'red')]}), tmp_path)
+
+    label = merged.labeled['annotations'][-1]
+    assert label['bbox'] == [0, 5, width, height - 5]
+    assert label['area'] == width * (height - 5)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{', 'is not JSON'),
+        ('[{"id": 1}]', 'not of tasks of Label Studio'),
+        ('{"shapes": [{"shape_type": "polygon"}], "imageWidth": 1, '
+         '"imageHeight": 1}', 'only rectangles'),
+        ('{"shapes": []}', "KeyError 'imageWidth'"),
+        ('[{"data": {"image": "a"}, "annotations": [{"result": [{"type": '
+         '"rectanglelabels", "original_width": 9, "original_height": 9, '
+         '"value": {"rotation": 30}}]}]}]', 'rotated by 30'),
+        ('[{"data": {"image": "a"}, "annotations": [{"result": [{"type": '
+         '"rectanglelabels", "original_width": 9, "original_height": 9, '
+         '"value": {"rectanglelabels": []}}]}]}]', 'each needs one'),
+    ],
+)  # fmt: skip
+def test_files_of_other_kinds_are_refused(tmp_path, content, message):
+    file = tmp_path / 'back.json'
+    file.write_text(content)
+
+    with pytest.raises(CocoError, match=message):
+        read_corrected(file)
+
+
+def test_missing_files_are_named(drawn, tmp_path, call_tool):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(CocoError, match=r'has no \*.json'):
+        read_corrected(tmp_path / 'empty')
+    with pytest.raises(FileNotFoundError, match='not found'):
+        read_corrected(tmp_path / 'nothing.json')
+    file = drawn.write('back.json', as_coco(drawn, correct(drawn)))
+    sets = [
+        *('--labeled', drawn.write('none.json', dict(
+            images=[dict(id=1, file_name='x.png')],
+            annotations=[dict(id=1, image_id=1, category_id=7,
+                              bbox=[1, 1, 5, 5], area=25, iscrowd=0)],
+            categories=drawn.truth['categories']))),
+        *('--unlabeled', drawn.folder / 'unlabeled.json'),
+    ]  # fmt: skip
+    out = ['--out', tmp_path / 'out']
+
+    images = ['--images', drawn.folder / 'labeled']
+    failed = call_tool('merge_labels', file, *sets, *out, *images)
+
+    assert '3 images are not in' in failed.stderr
+    assert not (tmp_path / 'out').exists()
+    assert call_tool('merge_labels', file, *sets, *out).returncode == 0
+    again = call_tool('merge_labels', file, *sets, *out)
+    assert 'exists already' in again.stderr
