@@ -19,6 +19,7 @@ from projects.data_distillation.inference.view_batches import (
     LoadedView,
     MadeView,
 )
+from projects.data_distillation.inference.view_boxes import take_back
 from projects.data_distillation.inference.view_masks import MaskMerger
 from projects.data_distillation.views.view import View
 
@@ -177,15 +178,10 @@ def random_views(seed, num_views=4, num_boxes=9, dtype=torch.bool):
 def merge(views, merger, **options):
     """What `MultiViewTTA` does with the boxes of one image."""
     options = MaskMerger(**options)
-    kept = [options.keep(view, found) for view, found in views]
-    merged = merger(
-        torch.cat([one.bboxes for one in kept]),
-        torch.cat([one.scores for one in kept]),
-        torch.cat([one.labels for one in kept]),
-        torch.arange(len(kept)).repeat_interleave(len(kept[0])),
-        len(kept),
-    )
-    options.merge(merged, kept, merger.find_supporters, (60, 64))
+    kept = [(view, options.keep(view, found)) for view, found in views]
+    (boxes,) = take_back([kept], torch.device('cpu'), with_masks=True)
+    merged = merger(**boxes.columns, num_views=len(kept))
+    options.merge(merged, boxes, merger.find_supporters, (60, 64))
     return merged
 
 

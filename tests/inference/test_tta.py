@@ -10,7 +10,9 @@ from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
-from projects.data_distillation import MultiViewTTA
+from projects.data_distillation import MultiViewTTA, View
+from projects.data_distillation.inference.view_batches import MadeView
+from projects.data_distillation.inference.view_boxes import take_back
 
 ERRORS = {
     error.__name__: error
@@ -126,19 +128,28 @@ def boxes_of_view(*rows: tuple) -> InstanceData:
     )
 
 
+def take_back_whole_views(*images):
+    """Each image is a list of what was found on views that change nothing."""
+    view = MadeView(
+        0, 0, View([]), torch.zeros(3, 60, 60), DetDataSample(), (0,)
+    )
+    found = [[(view, one) for one in views] for views in images]
+    return take_back(found, torch.device('cpu'), with_masks=False)
+
+
 def test_views_are_merged_image_by_image():
     tta = MultiViewTTA(toy_detector_cfg(), dict(type='NMSMerger'))
     box, far = [0, 0, 10, 10], [50, 50, 60, 60]
 
     first, second, unreadable = tta.merge_preds(
-        [
+        take_back_whole_views(
             [
                 boxes_of_view((box, 0.5)),
                 boxes_of_view((box, 0.75), (far, 0.25)),
             ],
             [boxes_of_view((far, 0.5)), boxes_of_view(), boxes_of_view()],
             [],
-        ]
+        )
     )
 
     assert first.bboxes.tolist() == [box, far]
@@ -164,7 +175,10 @@ def heard_boxes(image: torch.Tensor, *scales: tuple) -> list[list]:
     sample = DetDataSample(metainfo=dict(ori_shape=tuple(image.shape[-2:])))
     tta.test_step(dict(inputs=[image], data_samples=[sample]))
     (found,) = tta.heard
-    return [view.bboxes.tolist() for view in found]
+    return [
+        found.bboxes_xyxy[found.view_ids == index].tolist()
+        for index in range(found.num_views)
+    ]
 
 
 def test_views_are_merged_in_their_order_whatever_their_size():

@@ -30,10 +30,11 @@ from .view_batches import (
     split_images,
 )
 from .view_boxes import (
-    concatenate_views,
-    in_original_image,
+    FoundBoxes,
+    FoundOnView,
     keep_boxes,
     make_merged_sample,
+    take_back,
     to_host,
 )
 from .view_masks import MaskMerger, check_masks_can_be_inverted
@@ -239,24 +240,13 @@ class MultiViewTTA(BaseTTAModel):
         return merged_samples
 
     def merge_preds(
-        self, data_samples_list: Sequence[Sequence[InstanceData]]
+        self, data_samples_list: Sequence[FoundBoxes]
     ) -> list[InstanceData]:
         """Merge what was found on the views of each image.
 
         Args:
-            data_samples_list: At least one image, and for each image the
-                boxes of each of its views, in the order of the views:
-
-                ```
-                [
-                    [image1_view1, image1_view2, image1_view3],
-                    [image2_view1, image2_view2],
-                ]
-                ```
-
-                Images may have different numbers of views, and an image that
-                could not be read has none. Several teachers give as many views
-                more. `in_original_image` describes the boxes of a view.
+            data_samples_list: What was found on the views of each image, as
+                `take_back` returns it; at least one image.
 
         Returns:
             The detections of each image, in order and on the host: `bboxes`
@@ -264,13 +254,11 @@ class MultiViewTTA(BaseTTAModel):
             `labels`, `num_views` and `corner_spread` (shape (k,)), by
             descending score.
         """
-        return to_host([self._merge(views) for views in data_samples_list])
-
-    def _merge(self, views: Sequence[InstanceData]) -> InstanceData:
-        """Merge the boxes of all views of an image."""
-        return self.merger(
-            **concatenate_views(views, self.device),
-            num_views=max(len(views), 1),
+        return to_host(
+            [
+                self.merger(**found.columns, num_views=max(found.num_views, 1))
+                for found in data_samples_list
+            ]
         )
 
     def fit_classes(self, meta: dict, wanted: Sequence[str]) -> None:
@@ -371,9 +359,9 @@ class MultiViewTTA(BaseTTAModel):
 
     def _detect(
         self, views: Sequence[MadeView | LoadedView], num_images: int
-    ) -> list[list[InstanceData]]:
+    ) -> list[FoundBoxes]:
         """Run all teachers on all views; see `merge_preds` for the result."""
-        found: list[dict] = [{} for _ in range(num_images)]
+        found: list[dict[tuple, FoundOnView]] = [{} for _ in range(num_images)]
         for batch, numbers in self._shared_batches(views):
             pixels = make_pixels(batch)
             for number in numbers:
@@ -388,8 +376,8 @@ class MultiViewTTA(BaseTTAModel):
                         of_view = class_map.apply(of_view, threshold)
                     if self.masks:
                         of_view = self.masks.keep(view, of_view)
-                    found[view.image_index][number, view.index] = (
-                        in_original_image(view, of_view, bool(self.masks))
-                    )
+                    key = number, view.index
+                    found[view.image_index][key] = view, of_view
         # Views of one size were run together, whatever their order.
-        return [[by_view[key] for key in sorted(by_view)] for by_view in found]
+        in_order = [[views[key] for key in sorted(views)] for views in found]
+        return take_back(in_order, self.device, bool(self.masks))

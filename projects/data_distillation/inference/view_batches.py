@@ -1,6 +1,6 @@
 """Lists the views of a batch of images, and groups them for forward passes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,6 +10,7 @@ from mmdet.structures.bbox import bbox_flip
 from torch import Tensor, nn
 
 from ..views.masks import MaskPatch
+from ..views.resizing import put_on_device
 from ..views.transforms import Size, flip_mask, size_hw_of
 from ..views.view import View
 from .unreadable import is_unreadable
@@ -83,6 +84,11 @@ class MadeView:
             the object of each is whole (shape (n,), bool).
         """
         return self.view.invert(bboxes_xyxy, self._original_hw)
+
+    @property
+    def way_back(self) -> Hashable:
+        """What is equal for two views whose `invert` does the same."""
+        return self.view, self._original_hw
 
     @property
     def frame_hw(self) -> Size:
@@ -178,6 +184,13 @@ class LoadedView:
         return flipped, is_whole
 
     @property
+    def way_back(self) -> Hashable:
+        """What is equal for two views whose `invert` does the same."""
+        metainfo = self.original.metainfo
+        flip = metainfo.get('flip') and metainfo['flip_direction']
+        return flip, self.frame_hw
+
+    @property
     def frame_hw(self) -> Size:
         """The size of the image in whose pixels the detector answers."""
         height, width = self.original.ori_shape[:2]
@@ -229,7 +242,7 @@ def list_made_views(
         if is_unreadable(sample):
             continue
         check_is_original(image, sample)
-        on_device = image.to(device, non_blocking=True)
+        on_device = put_on_device(image, device)
         to_make += [
             MadeView(i, index, views[same[0]], on_device, sample, same)
             for index, same in enumerate(group_equal_views(views, on_device))

@@ -1,7 +1,8 @@
 """Takes the boxes of views back to the image, together, and to the host."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import chain, compress
 
 import numpy as np
 import torch
@@ -70,61 +71,137 @@ class ViewBoxes:
         )
 
 
-def in_original_image(
-    view: MadeView | LoadedView, found: InstanceData, has_masks: bool = False
-) -> InstanceData:
-    """Take what was found on a view back to the original image.
+@dataclass(frozen=True)
+class FoundBoxes:
+    """What all teachers found on all views of an image, on their device.
 
     Args:
-        view: The view.
-        found: `bboxes` as the detector gives them, `scores` and `labels`, each
-            with n elements.
-        has_masks: Whether `found` has `masks` too, as `MaskMerger.keep` gives
-            them. They stay in the view.
-
-    Returns:
-        `bboxes` (shape (m, 4), xyxy, pixels of the original image) and
-        `scores` (shape (m,)), both float32, `labels` (shape (m,)), and `masks`
-        if there are any, in order. Boxes of objects that the view may have cut
-        are left out.
+        bboxes_xyxy: Shape (n, 4), float32, pixels of the original image. The
+            boxes of a view stand together, those of the first view first.
+            With several teachers, all views of the first come first.
+        scores: Shape (n,), float32.
+        labels: Shape (n,), int64.
+        view_ids: Shape (n,), int64, ascending, in [0, `num_views`).
+        num_views: The number of views, those without a box included; 0 if the
+            image could not be read.
+        masks: n masks as `MaskMerger.keep` gives them, in their views; none if
+            masks are not wanted.
     """
-    bboxes_xyxy, is_whole = view.invert(found.bboxes.float())
-    in_original = InstanceData(
-        bboxes=bboxes_xyxy, scores=found.scores.float(), labels=found.labels
-    )
-    if has_masks:
-        in_original.masks = found.masks
-    return in_original[is_whole]
+
+    bboxes_xyxy: Tensor
+    scores: Tensor
+    labels: Tensor
+    view_ids: Tensor
+    num_views: int
+    masks: Sequence = ()
+
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """The boxes, as a merger takes them."""
+        return dict(
+            bboxes_xyxy=self.bboxes_xyxy,
+            scores=self.scores,
+            labels=self.labels,
+            view_ids=self.view_ids,
+        )
 
 
-def concatenate_views(
-    views: Sequence[InstanceData], device: torch.device
-) -> dict[str, Tensor]:
-    """Put the boxes of all views of an image into one set of tensors.
+FoundOnView = tuple[MadeView | LoadedView, InstanceData]
+
+
+def take_back(
+    found: Sequence[Sequence[FoundOnView]],
+    device: torch.device,
+    with_masks: bool,
+) -> list[FoundBoxes]:
+    """Take what was found on all views of a batch back to its images.
+
+    Boxes of objects that a view may have cut are left out. The host waits for
+    the device once, to learn how many are left.
 
     Args:
-        views: The boxes of each view, as `in_original_image` returns them.
-        device: The device of the tensors if there is no view.
+        found: For each image, its views in order, those of all teachers, each
+            with `bboxes` as the detector gives them, `scores` and `labels`.
+        device: The device of the boxes.
+        with_masks: Whether there are `masks` too, as `MaskMerger.keep` gives
+            them.
 
     Returns:
-        `bboxes_xyxy` (shape (n, 4)) and `scores` (shape (n,)), float32;
-        `labels` and `view_ids` (shape (n,)), int64. The boxes are in the order
-        of the views. All tensors are empty if there is no view.
+        The boxes of each image.
     """
-    none = dict(
-        bboxes=torch.zeros(0, 4, device=device),
-        scores=torch.zeros(0, device=device),
-        labels=torch.zeros(0, dtype=torch.long, device=device),
-    )
-    views = [InstanceData(**none), *views]
-    counts = torch.tensor([len(view) for view in views[1:]], dtype=torch.long)
-    view_ids = torch.arange(len(counts)).repeat_interleave(counts)
-    return dict(
-        bboxes_xyxy=torch.cat([view.bboxes for view in views]),
-        scores=torch.cat([view.scores for view in views]),
-        labels=torch.cat([view.labels for view in views]),
-        view_ids=view_ids.to(device),
-    )
+    of_views = [one for image in found for one in image]
+    counts = [len(one.scores) for _, one in of_views]
+    bboxes_xyxy, is_whole = invert(of_views, counts, device)
+    is_kept = is_whole.cpu().numpy()
+    number = np.repeat(np.arange(len(of_views)), counts)[is_kept]
+    rows = torch.from_numpy(np.flatnonzero(is_kept)).to(device)
+    index_in_image = [i for image in found for i in range(len(image))]
+    view_ids = np.array(index_in_image, np.int64)[number]
+    ones = [one for _, one in of_views]
+    all_scores = [one.scores for one in ones]
+    all_labels = [one.labels for one in ones]
+    bboxes = bboxes_xyxy[rows]
+    scores = concatenate(all_scores, torch.float32, device)[rows]
+    labels = concatenate(all_labels, torch.int64, device)[rows]
+    ids = torch.from_numpy(view_ids).to(device)
+    masks = chain.from_iterable(one.masks for one in ones if with_masks)
+    kept_masks = list(compress(masks, is_kept))
+    first_views = np.cumsum([0, *map(len, found)])
+    bounds = np.searchsorted(number, first_views).tolist()
+    return [
+        FoundBoxes(
+            bboxes[start:end],
+            scores[start:end],
+            labels[start:end],
+            ids[start:end],
+            num_views=len(image),
+            masks=kept_masks[start:end],
+        )
+        for image, start, end in zip(
+            found, bounds[:-1], bounds[1:], strict=True
+        )
+    ]
+
+
+def invert(
+    of_views: Sequence[FoundOnView],
+    counts: Sequence[int],
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Take boxes back to the original images, many views at once.
+
+    Args:
+        of_views: The n views, with what was found on each.
+        counts: The number of boxes of each view.
+        device: The device of the boxes.
+
+    Returns:
+        The boxes of all views, in order, shape (sum of `counts`, 4), float32,
+        and whether each is that of an object that the view shows whole.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for number, (view, _) in enumerate(of_views):
+        alike.setdefault(view.way_back, []).append(number)
+    bboxes = [torch.zeros(0, 4)] * len(of_views)
+    is_whole = [torch.zeros(0, dtype=torch.bool)] * len(of_views)
+    for numbers in alike.values():
+        view = of_views[numbers[0]][0]
+        in_views = torch.cat([of_views[i][1].bboxes for i in numbers])
+        sizes = [counts[i] for i in numbers]
+        parts = (part.split(sizes) for part in view.invert(in_views.float()))
+        for i, of_view, whole in zip(numbers, *parts, strict=True):
+            bboxes[i], is_whole[i] = of_view, whole
+    in_order = concatenate(bboxes, torch.float32, device)
+    return in_order.reshape(-1, 4), concatenate(is_whole, torch.bool, device)
+
+
+def concatenate(
+    parts: Sequence[Tensor], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Concatenate tensors, of which there may be none, as one type."""
+    if not parts:
+        return torch.zeros(0, dtype=dtype, device=device)
+    return torch.cat(list(parts)).to(dtype)
 
 
 def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
@@ -156,35 +233,31 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
 
 
 def keep_boxes(
-    views: Sequence[InstanceData], ran: Sequence[MadeView | LoadedView]
+    found: FoundBoxes, ran: Sequence[MadeView | LoadedView]
 ) -> ViewBoxes:
     """Copy the boxes of all views of an image to the host.
 
     Args:
-        views: The boxes of each view, as `in_original_image` returns them; the
-            views of all teachers.
+        found: The boxes of the views of all teachers.
         ran: The views of the image that were run, in order.
 
     Returns:
         The boxes. There are none if no view was run.
     """
-    table = torch.zeros(0, 6)
-    if views:
-        rows = [
-            torch.cat([v.bboxes, v.scores[:, None], v.labels[:, None]], dim=1)
-            for v in views
-        ]
-        table = torch.cat(rows).cpu()
+    columns = [found.scores, found.labels, found.view_ids]
+    table = torch.cat([found.bboxes_xyxy, torch.stack(columns, 1)], 1).cpu()
     run_index = {
         number: index
         for index, view in enumerate(ran)
         for number in view.numbers
     }
+    of_view = table[:, 6].int().numpy()
+    counts = np.bincount(of_view, minlength=found.num_views)
     return ViewBoxes(
         bboxes_xyxy=table[:, :4].numpy(),
         scores=table[:, 4].numpy(),
         labels=table[:, 5].int().numpy(),
-        counts=np.array([len(view) for view in views], np.int32),
+        counts=counts.astype(np.int32),
         run_index=np.array(
             [run_index[n] for n in sorted(run_index)], np.int32
         ),

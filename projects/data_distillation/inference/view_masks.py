@@ -20,7 +20,7 @@ from ..views.transforms import Size
 from ..views.view import View
 from .mean_masks import MAJORITY, HostMask, average, to_host
 from .view_batches import LoadedView, MadeView
-from .view_boxes import concatenate_views
+from .view_boxes import FoundBoxes
 
 # How many pixels a mask may be larger or smaller than its image. RTMDet-Ins
 # rounds the sides.
@@ -137,7 +137,7 @@ class MaskMerger:
     def merge(
         self,
         merged: InstanceData,
-        views: Sequence[InstanceData],
+        boxes: FoundBoxes,
         find_supporters: Callable[..., Tensor],
         size_hw: Size,
     ) -> None:
@@ -156,21 +156,19 @@ class MaskMerger:
 
                 `bboxes` are the boxes around the masks if `bbox_from` is
                 'masks' and there is a mask.
-            views: What was found on each view, as `keep` returns it, in the
-                original image.
+            boxes: What was found on all views, with their masks.
             find_supporters: The method of the merger of boxes.
             size_hw: The height and width of the image.
         """
-        every = [mask for view in views for mask in view.masks]
+        every = boxes.masks
         kept = [i for i, mask in enumerate(every) if mask is not None]
-        device = views[0].bboxes.device if views else torch.device('cpu')
-        boxes = {
-            key: value[kept].cpu()
-            for key, value in concatenate_views(views, device).items()
-        }
-        scores = boxes.pop('scores')
+        columns = {key: one[kept].cpu() for key, one in boxes.columns.items()}
+        scores = columns.pop('scores')
         supporters = find_supporters(
-            merged.bboxes, merged.labels, num_views=max(len(views), 1), **boxes
+            merged.bboxes,
+            merged.labels,
+            num_views=max(boxes.num_views, 1),
+            **columns,
         )
         means = {}
         for row in self.choose(merged.scores).tolist():

@@ -18,6 +18,23 @@ from torch import Tensor
 ONE = 1 << 11
 
 
+def put_on_device(image: Tensor, device: torch.device) -> Tensor:
+    """Copy an image to a device.
+
+    Args:
+        image: Shape (3, h, w), uint8.
+        device: The device.
+
+    Returns:
+        The image. On a CPU, it lies in memory as OpenCV wants it. Otherwise
+        each view would rearrange it again.
+    """
+    if device.type == 'cpu':
+        pixels = image.permute(1, 2, 0).contiguous()
+        return pixels.permute(2, 0, 1)
+    return image.to(device, non_blocking=True)
+
+
 def resize(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Resize an image on its device as `mmcv.imresize` does by default.
 
