@@ -829,6 +829,24 @@ def test_images_of_a_held_out_set_are_refused_through_links(
     refused(cfg, ValueError, '1 of 5 unlabeled images are in .*val.json too')
 
 
+def test_each_job_looks_for_its_own_images_in_other_sets(
+    drawn, checkpoint, tmp_path, caplog
+):
+    drawn.write('val.json', dict(images=drawn.truth['images'][:1]))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].held_out = [
+        dict(
+            ann_file=str(drawn.folder / 'val.json'),
+            img_prefix=str(drawn.folder / 'unlabeled'),
+        )
+    ]
+    cfg.test_dataloader.sampler.update(part=1, num_parts=2)
+    assert '3 images are still with other processes' in logged(cfg, caplog)
+    cfg.test_dataloader.sampler.part = 0
+
+    refused(cfg, ValueError, '1 of 3 unlabeled images are in .*val.json too')
+
+
 def test_other_sampler_is_refused(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)

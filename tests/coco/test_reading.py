@@ -1,6 +1,7 @@
 """Reading COCO files for a purpose."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -372,6 +373,23 @@ def test_same_names_in_different_folders_are_different_images(tmp_path):
     same = resolve_paths(['../one/a.jpg'], tmp_path / 'two')
     with pytest.raises(CocoError, match='1 of 1 unlabeled'):
         check_disjoint(same, names, known)
+
+
+def test_paths_are_real_whatever_is_a_link(tmp_path):
+    real = tmp_path / 'real'
+    (real / 'sub').mkdir(parents=True)
+    (real / 'a.jpg').touch()
+    (tmp_path / 'pile').symlink_to(real)
+    (real / 'to_sub').symlink_to('sub')
+    (real / 'b.jpg').symlink_to('a.jpg')
+    names = ['a.jpg', 'b.jpg', 'to_sub/c.jpg', 'to_sub/../d.jpg', 'sub/..']
+    names += ['missing/e.jpg', './sub/f.jpg', 'to_sub/.']
+
+    paths = resolve_paths(names, tmp_path / 'pile')
+
+    expected = [os.path.realpath(tmp_path / 'pile' / name) for name in names]
+    assert list(paths) == list(dict.fromkeys(expected))
+    assert paths[str(real / 'a.jpg')] == 'b.jpg'
 
 
 def test_labeled_image_under_another_name_is_found(tmp_path):

@@ -97,6 +97,17 @@ def test_image_in_two_shards_is_read_once(tmp_path):
     assert store(tmp_path).read().num_rows == 1
 
 
+def test_rows_are_counted_from_whole_shards(tmp_path):
+    writer = store(tmp_path)
+    for names in ('ab', 'ac'):
+        writer.add(*map(row, names))
+    writer.flush()
+    (tmp_path / 'half.parquet').write_bytes(b'PAR1')
+
+    assert store(tmp_path).count_rows() == 4
+    assert len(store(tmp_path).images()) == 3
+
+
 def test_image_that_was_read_at_the_second_try_counts_as_read(tmp_path):
     for reason in ('broken', None, 'broken'):
         writer = store(tmp_path)

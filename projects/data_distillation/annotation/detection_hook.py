@@ -1,13 +1,13 @@
 """DetectionHook: stores what a test run detects."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
-from mmengine.dist import get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -94,11 +94,18 @@ class DetectionHook(Hook):
         """
         return LabeledSet.read(self.labeled['ann_file'])
 
-    def check_data(self, dataset: UnlabeledDataset) -> None:
+    def check_data(
+        self,
+        dataset: UnlabeledDataset,
+        file_names: Iterable[str] | None = None,
+    ) -> None:
         """Check the images and the labeled file.
 
         Args:
             dataset: The images to annotate.
+            file_names: The names of the images to look for in other sets;
+                None for all. Each is a file to look up, which takes long on a
+                shared disk.
 
         Raises:
             CocoError: If the classes are not the labeled file's categories, or
@@ -110,7 +117,8 @@ class DetectionHook(Hook):
             self.labeled['ann_file'],
         )
         folder = dataset.data_prefix['img']
-        self.check_images(resolve_paths(dataset.image_ids(), folder))
+        names = dataset.image_ids() if file_names is None else file_names
+        self.check_images(resolve_paths(names, folder))
 
     def check_images(self, paths: Mapping[str, str]) -> None:
         """Check that no image to annotate is in the labeled set.
@@ -164,12 +172,21 @@ class DetectionHook(Hook):
         loader = runner.test_dataloader
         check_type('dataset', loader.dataset, UnlabeledDataset)
         check_type('sampler', loader.sampler, PendingSampler)
-        self.check_data(loader.dataset)
+        self.check_data(loader.dataset, self._names_to_check(runner))
         store = self.open_store(runner)
         check_writable(store.folder)
         self._run = begin_run(runner, store, self.max_unreadable_share)
         print_log(self._plan(runner), 'current', logging.INFO)
         silence_batch_lines(runner)
+
+    def _names_to_check(self, runner: Runner) -> list[str]:
+        """List the images of this job; other processes have none to check."""
+        if get_rank():
+            return []
+        loader = runner.test_dataloader
+        names = list(loader.dataset.image_ids())
+        block_size = loader.batch_size or 1
+        return [names[i] for i in loader.sampler.part_of(block_size)]
 
     def _check_teacher(self, runner: Runner) -> None:
         """Check that a trained teacher runs, and in the right precision."""
@@ -256,16 +273,25 @@ class DetectionHook(Hook):
         run.finish()
         if run.is_dry_run:
             return
+        # Of many jobs, each but the last finds images open. To see that, none
+        # needs to read what all others have found.
+        num_open = len(run.image_ids) - run.store.count_rows()
+        if num_open > 0:
+            self._say_open(num_open)
+            return
         on_disk = run.store.images()
         is_read = [on_disk.get(name) for name in run.image_ids]
         if num_open := is_read.count(None):
-            log_from_any_rank(
-                f'{num_open:,} images are still with other processes; if none '
-                'is running any more, run the same command again'
-            )
+            self._say_open(num_open)
             return
         run.check_unreadable(is_read.count(False))
         self.after_all_images(runner)
+
+    def _say_open(self, num_open: int) -> None:
+        log_from_any_rank(
+            f'{num_open:,} images are still with other processes; if none '
+            'is running any more, run the same command again'
+        )
 
     def after_all_images(self, runner: Runner) -> None:
         """Say where the detections are, and how large they are.

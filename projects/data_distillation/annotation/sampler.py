@@ -74,10 +74,9 @@ class PendingSampler(Sampler[int]):
         """
         self.done, self.block_size = done, block_size
         blocks = defaultdict(list)
-        for i in range(self.num_images):
-            block = i // block_size
-            if block % self.num_parts == self.part and i not in done:
-                blocks[block].append(i)
+        for i in self.part_of(block_size):
+            if i not in done:
+                blocks[i // block_size].append(i)
         # Blocks of which a part is done come last, so that whole blocks stay
         # whole batches.
         in_order = sorted(blocks.values(), key=len, reverse=True)
@@ -85,6 +84,16 @@ class PendingSampler(Sampler[int]):
         mine = in_order[self.rank :: self.world_size]
         # Listed once: the timer of MMEngine asks for `len` at every batch.
         self.indices = list(chain.from_iterable(mine))
+
+    def part_of(self, block_size: int) -> Iterator[int]:
+        """Yield the images of this job, done or not, ascending.
+
+        Args:
+            block_size: See `share_out`.
+        """
+        for i in range(self.num_images):
+            if i // block_size % self.num_parts == self.part:
+                yield i
 
     def keep_first(self, num_images: int) -> None:
         """Leave this process only its first images; `num_pending` stays.

@@ -231,9 +231,18 @@ def resolve_paths(
     Returns:
         Real path -> file name; the last one of those that lead to one file.
     """
+    # Of millions of images, few folders are different.
+    real_folder = functools.lru_cache(10_000)(os.path.realpath)
+
+    def resolve(path: str) -> str:
+        """Return the real path of one image."""
+        folder, name = os.path.split(path)
+        if name in ('', os.curdir, os.pardir) or os.path.islink(path):
+            return os.path.realpath(path)
+        return os.path.join(real_folder(folder), name)
+
     return {
-        os.path.realpath(os.path.join(img_prefix, name)): name
-        for name in file_names
+        resolve(os.path.join(img_prefix, name)): name for name in file_names
     }
 
 

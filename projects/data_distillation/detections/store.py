@@ -25,6 +25,7 @@ from .shards import (
     VIEW_SCHEMA,
     ShardError,
     count_bytes,
+    count_rows,
     read_provenance,
     read_shard,
     write_shard,
@@ -80,11 +81,11 @@ class DetectionStore:
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
         self._broken: set[Path] = set()
-        for shard in self.shards():
-            try:
-                self._check_provenance(shard, read_provenance(shard))
-            except ShardError as error:
-                self._leave_out(shard, error)
+        made_by = self._from_shards(
+            lambda shard: (shard, read_provenance(shard))
+        )
+        for shard, found in made_by:
+            self._check_provenance(shard, found)
 
     def add(self, *rows: dict) -> None:
         """Add the images of a batch, all of which go into one shard.
@@ -152,7 +153,9 @@ class DetectionStore:
             StoreError: If a shard has another provenance.
         """
         images: dict[str, bool] = {}
-        for shard in self._from_shards(list_images):
+        for shard in self._from_shards(
+            lambda one: list_images(self._read(one))
+        ):
             for name, is_read in shard.items():
                 images[name] = is_read or images.get(name, False)
         return images
@@ -177,7 +180,7 @@ class DetectionStore:
             StoreError: If a wanted image is missing; or, with None, if a file
                 is not a whole shard, because images may be missing.
         """
-        tables = self._from_shards(lambda table: table)
+        tables = self._from_shards(self._read)
         if image_ids is None and self._broken:
             raise StoreError(
                 f'images may be missing: {len(self._broken)} files in '
@@ -241,17 +244,16 @@ class DetectionStore:
         Returns:
             The sums of `shards.count_bytes` over the whole shards.
         """
-        total = of_views = 0
-        for shard in self.shards():
-            if shard in self._broken:
-                continue
-            try:
-                size, part = count_bytes(shard)
-            except ShardError as error:
-                self._leave_out(shard, error)
-                continue
-            total, of_views = total + size, of_views + part
-        return total, of_views
+        sizes = self._from_shards(lambda one: (one, *count_bytes(one)))
+        whole = [size[1:] for size in sizes if size[0] not in self._broken]
+        return sum(total for total, _ in whole), sum(n for _, n in whole)
+
+    def count_rows(self) -> int:
+        """Count the rows on disk, of which an image may have several.
+
+        Unlike `images`, this reads only the ends of the shards.
+        """
+        return sum(num_rows for num_rows, _ in self._from_shards(count_rows))
 
     def shards(self) -> list[Path]:
         """List the shards of all processes. Some may not be whole.
@@ -261,12 +263,16 @@ class DetectionStore:
         """
         return sorted(self.folder.glob('[!.]*.parquet'))
 
-    def _from_shards(self, make: Callable[[pa.Table], Made]) -> list[Made]:
-        """Make something of each whole shard, in the order of `shards`."""
+    def _from_shards(self, make: Callable[[Path], Made]) -> list[Made]:
+        """Make something of each whole shard, in the order of `shards`.
+
+        On a shared disk most of the time is waiting, so many are opened at
+        once.
+        """
         self._wait()
         shards, found = self.shards(), []
         with ThreadPoolExecutor() as pool:
-            made = pool.map(partial(self._from_shard, make), shards)
+            made = pool.map(partial(try_shard, make), shards)
             for shard, one in zip(shards, made, strict=True):
                 if isinstance(one, ShardError):
                     self._leave_out(shard, one)
@@ -274,16 +280,10 @@ class DetectionStore:
                     found.append(one)
         return found
 
-    def _from_shard(
-        self, make: Callable[[pa.Table], Made], shard: Path
-    ) -> Made | ShardError:
-        """Make something of a shard; return the error if it is not whole."""
-        try:
-            table, provenance = read_shard(shard)
-            self._check_provenance(shard, provenance)
-            return make(table)
-        except ShardError as error:
-            return error
+    def _read(self, shard: Path) -> pa.Table:
+        table, provenance = read_shard(shard)
+        self._check_provenance(shard, provenance)
+        return table
 
     def _leave_out(self, shard: Path, error: ShardError) -> None:
         """Log, once for each file, that it is not a whole shard.
@@ -350,6 +350,14 @@ class DetectionStore:
                 f'make: {shard.name} differs in {differing}. Use another '
                 '--work-dir, or delete the folder to start over'
             )
+
+
+def try_shard(make: Callable[[Path], Made], shard: Path) -> Made | ShardError:
+    """Make something of a shard; return the error if it is not whole."""
+    try:
+        return make(shard)
+    except ShardError as error:
+        return error
 
 
 def list_images(table: pa.Table) -> dict[str, bool]:

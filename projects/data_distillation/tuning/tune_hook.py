@@ -1,7 +1,7 @@
 """TuneHook: chooses views and a merger after a run on validation images."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +76,22 @@ class TuneHook(DetectionHook):
         self.ann_file = ann_file
         self.mergers = [dict(merger) for merger in mergers]
 
-    def check_data(self, dataset: UnlabeledDataset) -> None:
+    def check_data(
+        self,
+        dataset: UnlabeledDataset,
+        file_names: Iterable[str] | None = None,
+    ) -> None:
         """Check the images, the labeled file, and the truth of the images.
 
         Args:
             dataset: The validation images.
+            file_names: See `DetectionHook.check_data`.
 
         Raises:
             CocoError: If a file has other classes, or the truth lacks an
                 image; and see `DetectionHook.check_data`.
         """
-        super().check_data(dataset)
+        super().check_data(dataset, file_names)
         truth = read_coco(self.ann_file, 'images', 'categories', 'annotations')
         classes = dataset.metainfo['classes']
         check_classes(classes, truth['categories'], self.ann_file)

@@ -1,0 +1,80 @@
+"""Measures what a job of many does besides detecting, on made-up shards.
+
+A job looks at all images and at the shards of all jobs when it starts, and
+again when it ends. With many jobs, this must stay small.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.table import Table
+
+from ..annotation.sampler import PendingSampler
+from ..coco.reading import resolve_paths
+from ..detections.store import DetectionStore
+from ..text import format_table
+from .memory import read_process_peak_mib
+from .selection import write_store
+
+# The batch size of the examples.
+BLOCK = 8
+
+
+def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
+    """Measure the steps of one job that goes on after its node was lost.
+
+    Args:
+        folder: An empty folder for the shards.
+        num_images: The number of images of all jobs, all of them done.
+        num_jobs: The number of jobs.
+
+    Returns:
+        `images`, `files` and `bytes` (those of the shards), `peak_mib`, and
+        `seconds`, with the wall time and the CPU time of each step.
+    """
+    write_store(folder / 'detections', num_images)
+    seconds: dict[str, tuple[float, float]] = {}
+
+    def take(step: str, function: Callable) -> object:
+        """Take the time of a step, and return what it returns."""
+        start = time.perf_counter(), time.process_time()
+        result = function()
+        seconds[step] = (
+            time.perf_counter() - start[0],
+            time.process_time() - start[1],
+        )
+        return result
+
+    store = DetectionStore(folder / 'detections')
+    sampler = PendingSampler(
+        range(num_images), num_parts=num_jobs, rank=0, world_size=1
+    )
+    names = [f'{i:012}.jpg' for i in sampler.part_of(BLOCK)]
+    take('look for its own images', lambda: resolve_paths(names, folder))
+    take('open the shards', lambda: DetectionStore(folder / 'detections'))
+    take('list what is done', store.images)
+    done = set(range(0, num_images, 2))
+    take('share out the rest', lambda: sampler.share_out(done, BLOCK))
+    take('count at the end', store.count_rows)
+    size, _ = store.count_bytes()
+    return dict(
+        images=num_images,
+        files=len(store.shards()),
+        bytes=size,
+        peak_mib=int(read_process_peak_mib()),
+        seconds=seconds,
+    )
+
+
+def format_jobs(reports: list[dict]) -> str:
+    """Format reports of `measure_job` as a table for the user."""
+    table = Table('step: wall / CPU seconds')
+    for report in reports:
+        table.add_column(f'{report["images"]:,} images', justify='right')
+    for step in reports[0]['seconds']:
+        values = (report['seconds'][step] for report in reports)
+        table.add_row(step, *(f'{w:.2f} / {cpu:.2f}' for w, cpu in values))
+    for name in ('files', 'bytes', 'peak_mib'):
+        table.add_row(name, *(f'{report[name]:,}' for report in reports))
+    return format_table(table)

@@ -1,0 +1,114 @@
+"""Compares a training with the same one made of MMDetection's own parts.
+
+Both run in one process and take turns, some iterations at a time, so that
+other load on the machine affects both alike.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+# The hooks that `tools/train.py` adds.
+OUR_HOOKS = dict(finite_loss=dict(type='mmdet.FiniteLossHook'))
+
+
+def compare_training(
+    cfg: Config, work_dir: Path, num_turns: int, iterations: int
+) -> dict:
+    """Train in turns, after a first turn that does not count.
+
+    Args:
+        cfg: The config of a student, whose data set concatenates others.
+        work_dir: The folder to which both write.
+        num_turns: The number of turns of each.
+        iterations: The number of iterations in a turn.
+
+    Returns:
+        `wall` and `cpu`: the time of an iteration with our parts, as a
+        multiple of that with MMDetection's, in each turn; and `seconds`, that
+        of an iteration of ours.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    ours = Config(cfg.to_dict())
+    ours.default_hooks.update(OUR_HOOKS)
+    variants = [
+        begin_training(one, work_dir / name)
+        for name, one in dict(ours=ours, stock=make_stock(cfg)).items()
+    ]
+    turns = []
+    for number in range(num_turns + 1):
+        # Whoever comes second finds the caches warm, so they change places.
+        order = variants if number % 2 else variants[::-1]
+        times = [time_iterations(one, iterations) for one in order]
+        turns.append(times if number % 2 else times[::-1])
+    return dict(
+        wall=[one[0] / other[0] for one, other in turns[1:]],
+        cpu=[one[1] / other[1] for one, other in turns[1:]],
+        seconds=statistics.median(one[0] for one, _ in turns[1:]) / iterations,
+    )
+
+
+def make_stock(cfg: Config) -> Config:
+    """Make the same training of parts that MMDetection has.
+
+    Args:
+        cfg: The config of a student.
+
+    Returns:
+        A config with MMDetection's sampler and data set, and without the hooks
+        that are ours.
+    """
+    stock = Config(cfg.to_dict())
+    loader = stock.train_dataloader
+    ratio = loader.sampler.ratio
+    loader.sampler = dict(
+        type='MultiSourceSampler',
+        batch_size=loader.batch_size,
+        source_ratio=list(ratio),
+    )
+    for part in loader.dataset.datasets:
+        part.type = 'CocoDataset'
+    stock.custom_hooks = []
+    stock.default_hooks.pop('resume', None)
+    return stock
+
+
+def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
+    """Begin a training.
+
+    Args:
+        cfg: Its config.
+        work_dir: The folder that it writes to.
+
+    Returns:
+        A function that runs one iteration.
+    """
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = work_dir.name
+    cfg.log_level = 'ERROR'
+    runner = Runner.from_cfg(cfg)
+    loop = runner.build_train_loop(runner.cfg.train_cfg)
+
+    def run() -> None:
+        """Do what comes before the first iteration of a training."""
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        runner.model.train()
+
+    loop.run = run
+    runner._train_loop = loop
+    runner.train()
+    return lambda: loop.run_iter(next(loop.dataloader_iterator))
+
+
+def time_iterations(step: Callable[[], None], num: int) -> tuple[float, float]:
+    """Run a function some times; return the wall time and the CPU time."""
+    start = time.perf_counter(), time.process_time()
+    for _ in range(num):
+        step()
+    return time.perf_counter() - start[0], time.process_time() - start[1]

@@ -1,0 +1,60 @@
+r"""Measure what one job of many does besides detecting.
+
+The shards are made up: 10 detections on each image, 100 images in each shard.
+A job that goes on after its node was lost finds all of them on disk. A million
+images take 1 GiB of disk for as long as this runs.
+
+Example:
+    python tools/benchmark_scale.py --images 100000 1000000 --jobs 64
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation.benchmarks.scale import (
+    format_jobs,
+    measure_job,
+)
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.quiet import quiet_screen
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add(
+        '--images',
+        type=int,
+        nargs='+',
+        default=[100_000],
+        metavar='N',
+        help='the numbers of images to measure with (default: 100,000)',
+    )
+    add(
+        '--jobs',
+        type=int,
+        default=64,
+        metavar='N',
+        help='the number of jobs that share the images (default: 64)',
+    )
+    return parser.parse_args()
+
+
+@quiet_screen()
+def main() -> None:
+    """Run the benchmark, and print its table."""
+    args = parse_args()
+    reports = []
+    for num_images in args.images:
+        with tempfile.TemporaryDirectory() as folder:
+            reports.append(measure_job(Path(folder), num_images, args.jobs))
+    print(format_jobs(reports))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,76 @@
+r"""Measure what our parts add to an iteration of a training.
+
+The student of an experiment and the same training with MMDetection's sampler,
+data set and hooks take turns in one run. Compare the ratios of their times.
+
+Example:
+    python tools/benchmark_training.py configs/digits/student.py --turns 10
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmengine.config import Config, DictAction
+
+from projects.data_distillation.benchmarks.training import compare_training
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.quiet import quiet_screen
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='the student.py of an experiment')
+    add(
+        '--turns',
+        type=int,
+        default=10,
+        metavar='N',
+        help='the number of turns of each training (default: 10)',
+    )
+    add(
+        '--iterations',
+        type=int,
+        default=10,
+        metavar='N',
+        help='the number of iterations in a turn (default: 10)',
+    )
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='changes of the config',
+    )
+    return parser.parse_args()
+
+
+@quiet_screen()
+def main() -> None:
+    """Run the benchmark, and print its figures."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    with tempfile.TemporaryDirectory() as work_dir:
+        report = compare_training(
+            cfg, Path(work_dir), args.turns, args.iterations
+        )
+    print(f'{report["seconds"]:.3f} s an iteration')
+    for name in ('wall', 'cpu'):
+        ratios = report[name]
+        quarters = statistics.quantiles(ratios, n=4)
+        print(
+            f'{name} time, ours / stock: median '
+            f'{statistics.median(ratios):.3f}, half of the turns from '
+            f'{quarters[0]:.3f} to {quarters[2]:.3f}'
+        )
+
+
+if __name__ == '__main__':
+    main()
