@@ -757,6 +757,16 @@ def test_voc_folders_may_have_other_names_and_depth(tmp_path, convert):
         ),
         (
             '<annotation><object><name>a</name></object></annotation>',
+            'b.xml: object 1 has neither <bndbox> nor <polygon>',
+        ),
+        (
+            '<annotation><object><name>a</name><polygon/></object>'
+            '</annotation>',
+            'b.xml: object 1 has neither <bndbox> nor <polygon>',
+        ),
+        (
+            '<annotation><object><name>a</name><bndbox/></object>'
+            '</annotation>',
             "b.xml: object 1: <bndbox/xmin> is '', not a number",
         ),
         (

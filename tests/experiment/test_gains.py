@@ -87,6 +87,20 @@ def test_model_without_detections_is_left_out(truth, tmp_path):
     assert measure_gains(tmp_path / 'old', others, truth) == {}
 
 
+def test_detections_on_images_of_another_truth_are_counted(
+    truth, tmp_path, caplog
+):
+    student = write_results(tmp_path / 'student', range(-3, 40))
+    control = write_results(tmp_path / 'control', range(40))
+
+    with caplog.at_level('INFO', 'distill'):
+        gains = measure_gains(student, dict(control=control), truth)
+
+    assert gains['control'].value == 0
+    (record,) = caplog.records
+    assert f'3 of 43 detections in {student / RESULTS}' in record.message
+
+
 def test_gain_is_written_with_its_interval():
     text = format_gain('supervised_long', Estimate(0.021, 0.004, -0.0391))
 

@@ -17,7 +17,6 @@ from projects.data_distillation.experiment.names import PSEUDO_LABELS
 from projects.data_distillation.experiment.plan import (
     Rates,
     Step,
-    capture_output,
     list_steps,
     make_plan,
     parse_speed,
@@ -25,7 +24,10 @@ from projects.data_distillation.experiment.plan import (
 )
 from projects.data_distillation.experiment.run import Distillation
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.processes.process import StageError
+from projects.data_distillation.processes.process import (
+    StageError,
+    capture_output,
+)
 from projects.data_distillation.training.finished import FINISHED
 
 MODELS = ('teacher', 'student', 'oracle')

@@ -209,6 +209,8 @@ def count_instances(
 def find_annotated(coco: dict) -> set:
     """Find the images with an annotation, be it a crowd.
 
+    With `filter_empty_gt`, MMDetection trains on these alone.
+
     Args:
         coco: The content of a COCO file.
 

@@ -131,10 +131,21 @@ class Reader(Protocol):
         """What is left out or changed."""
 
     def read_images(self) -> Iterator[LabeledImage]:
-        """Yield the images; `boxes` is None without a label file."""
+        """Read the images and their labels, one by one.
+
+        Yields:
+            Each image; its `boxes` is None without a label file.
+        """
 
     def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
-        """Return the names of the classes, in order, given the images."""
+        """List the names of the classes.
+
+        Args:
+            images: All images, whose labels may be all that is known.
+
+        Returns:
+            The names, in the order in which categories count them.
+        """
 
 
 def read_folder(
@@ -215,7 +226,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, lines: Iterable[str]) -> None:
-    """Write lines to a file; missing folders are made."""
+    """Write lines to a file in UTF-8; missing folders are made.
+
+    Args:
+        path: The file; what it held is replaced.
+        lines: The lines, without line breaks.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
 

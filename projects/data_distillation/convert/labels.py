@@ -22,7 +22,14 @@ class LabelError(ValueError):
 
 
 def parse_finite(text: str) -> float | None:
-    """Return a text as a number; None if it is none, or not finite."""
+    """Read a text as a number.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The number; None if it is none, or not finite.
+    """
     try:
         number = float(text)
     except ValueError:
@@ -85,7 +92,12 @@ class IssueCounter:
         self.first.setdefault(kind, str(where))
 
     def format_lines(self) -> list[str]:
-        """Return one line for each kind, with its number and first case."""
+        """Format one line for each kind, with its number and first case.
+
+        Returns:
+            The lines, in the order in which the kinds came up; empty without
+            any.
+        """
         return [
             f'{count:,} {kind} (first: {self.first[kind]})'
             for kind, count in self.counts.items()
@@ -127,7 +139,14 @@ def fit_to_image(
 
 
 def round_to_hundredths(values: Iterable[float]) -> list[float]:
-    """Return the values rounded to 1/100."""
+    """Round numbers to 1/100.
+
+    Args:
+        values: The numbers.
+
+    Returns:
+        The rounded ones, in order.
+    """
     return [round(value, 2) for value in values]
 
 
@@ -179,7 +198,17 @@ def make_coco(
 def make_annotation(
     box: Box, number: int, image_id: int, category_id: int
 ) -> dict:
-    """Make the COCO annotation of a box; `number` is its id."""
+    """Make the COCO annotation of a box.
+
+    Args:
+        box: The box.
+        number: The id of the annotation.
+        image_id: The id of its image.
+        category_id: The id of its class.
+
+    Returns:
+        The annotation; it has `score` if the box has one, and w * h as area.
+    """
     score = {} if box.score is None else dict(score=box.score)
     return dict(
         id=number,
@@ -193,7 +222,14 @@ def make_annotation(
 
 
 def make_image_infos(images: Iterable[LabeledImage]) -> list[dict]:
-    """Make COCO's image infos; their ids count from 1."""
+    """Make COCO's `images`.
+
+    Args:
+        images: The images.
+
+    Returns:
+        One entry for each, in order, with ids from 1.
+    """
     return [
         dict(
             id=number,
@@ -206,7 +242,14 @@ def make_image_infos(images: Iterable[LabeledImage]) -> list[dict]:
 
 
 def strip_suffix(file_name: str) -> str:
-    """Return a file name without its suffix, but with its folders."""
+    """Remove the suffix of a file name, but not its folders.
+
+    Args:
+        file_name: The name, with `/`.
+
+    Returns:
+        The name before its last dot.
+    """
     return posixpath.splitext(file_name)[0]
 
 

@@ -90,7 +90,14 @@ class VocReader:
         return self.folder / 'ImageSets' / 'Main'
 
     def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
-        """Return the lines of `classes.txt`, or the names in use, sorted."""
+        """List the lines of `classes.txt`, or the names in use, sorted.
+
+        Args:
+            images: All images with their boxes.
+
+        Returns:
+            The names of the classes.
+        """
         file = self.folder / CLASSES
         if file.is_file():
             return read_lines(file)
@@ -144,7 +151,10 @@ class VocReader:
         return dict(sorted((everything | pairs).items()))
 
     def list_stems(self) -> list[str]:
-        """Return the names in the list, or of all XML files without suffix.
+        """List the names in the list, or of all XML files without suffix.
+
+        Returns:
+            The names, in the list's order or sorted.
 
         Raises:
             FormatError: If there is no such list.
@@ -163,9 +173,16 @@ class VocReader:
         return [self.find_stem(stem) for stem in stems]
 
     def find_stem(self, name: str) -> str:
-        """Return the name of the XML file for a name in a list.
+        """Find the XML file for a name in a list.
 
         Some tools write the image with its suffix and its folder.
+
+        Args:
+            name: A line of the list, without a flag.
+
+        Returns:
+            The path of the XML file below `annotations`, without suffix. If
+            there is none, the name, without the suffix of an image.
         """
         parts = name.replace('\\', '/').split('/')
         for start in range(len(parts)):
@@ -206,7 +223,14 @@ class VocReader:
         return name if name in by_stem.get(strip_suffix(name), ()) else None
 
     def xml_file(self, stem: str) -> Path:
-        """Return the path of an XML file."""
+        """Return where an XML file is.
+
+        Args:
+            stem: The path below `annotations`, without suffix.
+
+        Returns:
+            The path; the file need not exist.
+        """
         return self.annotations / f'{stem}.xml'
 
     def read_boxes(
@@ -249,6 +273,14 @@ class VocReader:
 
         An object without a box gets the box around its polygon.
 
+        Args:
+            element: The element `<object>`.
+            is_crowd: Whether it is a region to leave out.
+            where: The file and the number of the object, for the messages.
+
+        Yields:
+            A box for each `<bndbox>`, in order.
+
         Raises:
             LabelError: If it has no name, neither a box nor a polygon, or a
                 corner is not a number.
@@ -259,6 +291,8 @@ class VocReader:
         if not corners and (bounds := bound_polygon(element, where)):
             self.issues.add('polygons: only their boxes were kept', where)
             corners = [bounds]
+        if not corners and element.findtext('name', '').strip():
+            raise LabelError(f'{where} has neither <bndbox> nor <polygon>')
         for bndbox in corners or [ET.Element('bndbox')]:
             yield self.read_box(element, bndbox, is_crowd, where)
 
@@ -273,9 +307,12 @@ class VocReader:
 
         Args:
             element: The element `<object>`.
-            bndbox: Its element `<bndbox>`, or one of them.
+            bndbox: The element `<bndbox>` of the object, or one of several.
             is_crowd: Whether it is a region to leave out.
             where: The file and the number of the object, for the messages.
+
+        Returns:
+            The box, xywh in pixels from 0.
 
         Raises:
             LabelError: If it has no name, or a corner is not a number.
@@ -327,15 +364,30 @@ def find_folder(
 
 
 def has_labels(folder: Path) -> bool:
-    """Return whether there is an XML file in a folder or below."""
+    """Return whether there is an XML file in a folder or below.
+
+    Args:
+        folder: The folder.
+    """
     return any(map(is_shown, folder.rglob('*.xml')))
 
 
 def is_shown(file: Path) -> bool:
-    """Return whether a file is not hidden, like `._a.xml` of macOS."""
+    """Return whether a file is not hidden, like `._a.xml` of macOS.
+
+    Args:
+        file: The file; only its own name counts.
+    """
     return not is_hidden(file.name)
 
 
 def strip_flag(line: str) -> str:
-    """Return a line of a list without the flag of the lists of a class."""
+    """Remove the flag that the lists of a class have.
+
+    Args:
+        line: A line of a list, such as `000012 -1`.
+
+    Returns:
+        The name alone.
+    """
     return FLAG.sub('', line)

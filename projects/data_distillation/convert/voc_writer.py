@@ -46,7 +46,15 @@ def write_voc(
 
 
 def make_xml(image: LabeledImage) -> ET.Element:
-    """Make the element `<annotation>` of an image."""
+    """Make the element `<annotation>` of an image.
+
+    Args:
+        image: The image with its boxes; without any, it has no `<object>`.
+
+    Returns:
+        The element. Its corners count pixels from 1 and include the last one,
+        and `difficult` is 1 for regions to leave out.
+    """
     width, height = image.size_wh
     root = ET.Element('annotation')
     add_texts(root, filename=posixpath.basename(image.file_name))
@@ -70,7 +78,12 @@ def make_xml(image: LabeledImage) -> ET.Element:
 
 
 def add_texts(parent: ET.Element, **texts: object) -> None:
-    """Add an element for each keyword, which holds the value as text."""
+    """Add an element for each keyword, which holds the value as text.
+
+    Args:
+        parent: The element to add to; it is changed in place.
+        **texts: Name -> value, in order.
+    """
     for name, text in texts.items():
         ET.SubElement(parent, name).text = str(text)
 

@@ -39,6 +39,16 @@ def read_root(content: bytes) -> ET.Element:
 
     The parser does not know encodings of several bytes, such as GB2312, and
     some tools declare UTF-8 and write another encoding.
+
+    Args:
+        content: The bytes of the file.
+
+    Returns:
+        The root element.
+
+    Raises:
+        ET.ParseError: If it is no XML.
+        EncodingError: If the encoding is not clear.
     """
     try:
         return ET.fromstring(content)
@@ -115,6 +125,9 @@ def read_number(element: ET.Element, path: str, where: str) -> float:
         path: The path of the number's element, such as `bndbox/xmin`.
         where: The file and the number of the object, for the message.
 
+    Returns:
+        The number.
+
     Raises:
         LabelError: If there is no number, or it is not finite.
     """
@@ -122,7 +135,19 @@ def read_number(element: ET.Element, path: str, where: str) -> float:
 
 
 def parse_number(text: str, path: str, where: str) -> float:
-    """Return a text as a number; see `read_number`."""
+    """Read a text as a number.
+
+    Args:
+        text: The text of an element.
+        path: The path of the element, such as `bndbox/xmin`.
+        where: The file and the number of the object, for the message.
+
+    Returns:
+        The number.
+
+    Raises:
+        LabelError: If the text is no number, or it is not finite.
+    """
     number = parse_finite(text)
     if number is None:
         raise LabelError(f'{where}: <{path}> is {text!r}, not a number')

@@ -31,10 +31,13 @@ SPLIT_PLACES = (
 
 
 def find_yaml(source: Path) -> Path | None:
-    """Return the `data.yaml` of a source; None for a folder without one.
+    """Find the `data.yaml` of a source.
 
     Args:
         source: The file, or the folder of the set.
+
+    Returns:
+        The file; None for a folder without one.
     """
     if not source.is_dir():
         return source
@@ -43,12 +46,15 @@ def find_yaml(source: Path) -> Path | None:
 
 
 def describe_folder(folder: Path, split: str) -> dict:
-    """Return what `data.yaml` would hold for a folder that has none.
+    """Make what `data.yaml` would hold for a folder that has none.
 
     Args:
         folder: The folder.
         split: The split to look for. If the folder has no splits at all, all
             images are those of `train`.
+
+    Returns:
+        `names`, and the folder of each split that is found.
 
     Raises:
         FormatError: If the names of the classes, or the split, are missing.
@@ -71,7 +77,14 @@ def describe_folder(folder: Path, split: str) -> dict:
 
 
 def list_places(split: str) -> Iterator[str]:
-    """Yield where the images of a split may be, relative to the folder."""
+    """List where the images of a split may be.
+
+    Args:
+        split: A key of `SPLIT_NAMES`.
+
+    Yields:
+        Paths relative to the folder, the likeliest first.
+    """
     for name in SPLIT_NAMES[split]:
         for place in SPLIT_PLACES:
             yield place.format(name)
@@ -79,6 +92,12 @@ def list_places(split: str) -> Iterator[str]:
 
 def read_names(folder: Path) -> list[str]:
     """Read the names of the classes of a folder without `data.yaml`.
+
+    Args:
+        folder: The folder of the set.
+
+    Returns:
+        The names, by the number of their class.
 
     Raises:
         FormatError: If there is no file with the names, or it is broken.
@@ -98,6 +117,12 @@ def read_names(folder: Path) -> list[str]:
 
 def read_notes(file: Path) -> list[str]:
     """Read the names of the classes from `notes.json` of Label Studio.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The names, by the number of their class.
 
     Raises:
         FormatError: If it does not number its categories from 0.
@@ -133,12 +158,15 @@ def list_tails(name: str, fewest: int) -> list[str]:
 def find_tail(
     name: str, folders: Sequence[Path], fewest: int = 1
 ) -> Path | None:
-    """Return what a path of another machine leads to here, if to anything.
+    """Find what a path of another machine leads to here.
 
     Args:
         name: The path.
         folders: The folders in which it may be, the likeliest first.
-        fewest: See `list_tails`.
+        fewest: The least number of parts that is left of a longer path.
+
+    Returns:
+        The first path that exists, the longest tail first; None if none does.
     """
     for tail in list_tails(name, fewest):
         for folder in folders:

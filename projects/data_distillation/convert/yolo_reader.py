@@ -5,7 +5,7 @@ center, width and height of the box as parts of the image's width and height.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,7 +25,6 @@ from .labels import (
     IssueCounter,
     LabeledImage,
     LabelError,
-    parse_finite,
 )
 from .yolo_folder import (
     SPLIT_NAMES,
@@ -34,6 +33,7 @@ from .yolo_folder import (
     find_yaml,
     list_tails,
 )
+from .yolo_lines import bound_polygon, parse_numbers, scale_to_pixels
 
 # Text files in the folders of labels that belong to no image.
 NO_LABELS = ('classes.txt', 'train.txt', 'val.txt', 'valid.txt', 'test.txt')
@@ -117,7 +117,14 @@ class YoloReader:
         return [str(name) for name in names]
 
     def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
-        """Return the classes; they do not depend on the images."""
+        """Return the names of the classes in `data.yaml`.
+
+        Args:
+            images: They are not used.
+
+        Returns:
+            The names, by the number of their class.
+        """
         return self.names
 
     @property
@@ -152,7 +159,13 @@ class YoloReader:
         return [self.find_source(entry) for entry in entries]
 
     def find_source(self, entry: object) -> Path:
-        """Return the path of a folder or list that `data.yaml` names.
+        """Find a folder or list that `data.yaml` names.
+
+        Args:
+            entry: The value in `data.yaml`, of any type.
+
+        Returns:
+            The absolute path, which exists.
 
         Raises:
             FormatError: If it is not a path, or does not exist.
@@ -193,9 +206,15 @@ class YoloReader:
         return list(dict.fromkeys(files))
 
     def read_list(self, source: Path) -> Iterator[Path]:
-        """Yield the images in a list; paths are relative to it or to `root`.
+        """Find the images in a list; paths are relative to it or to `root`.
 
         Lines whose image is not found are left out and counted.
+
+        Args:
+            source: The list.
+
+        Yields:
+            The absolute path of each image, in order.
         """
         for line in read_lines(source):
             folders = [source.parent, self.root, source.parent.parent]
@@ -237,10 +256,16 @@ class YoloReader:
         self.count_lone_labels()
 
     def find_labels(self, image: Path) -> Path:
-        """Return the path of an image's label file.
+        """Find the label file of an image.
 
         If there is none where Ultralytics looks for it, it may be beside the
         image. This is counted, since Ultralytics does not find it.
+
+        Args:
+            image: The path of the image.
+
+        Returns:
+            The path of the label file, which need not exist.
         """
         labels, beside = label_path(image), image.with_suffix('.txt')
         if not labels.is_file() and beside.is_file():
@@ -301,6 +326,9 @@ class YoloReader:
             size_wh: The width and height of the image, pixels.
             where: The file and the number of the line, for the messages.
 
+        Returns:
+            The box, xywh in pixels.
+
         Raises:
             LabelError: If it is none of them.
         """
@@ -330,7 +358,15 @@ class YoloReader:
 
 
 def rename_split(entry: str, split: str) -> Iterator[str]:
-    """Yield a path with the other names of a split, such as `valid`."""
+    """Yield a path with the other names of a split, such as `valid`.
+
+    Args:
+        entry: The path, with `/` or a backslash.
+        split: A key of `SPLIT_NAMES`.
+
+    Yields:
+        The path with `/` and each other name; nothing if it has none of them.
+    """
     parts = entry.replace('\\', '/').split('/')
     for name in SPLIT_NAMES[split]:
         for other in SPLIT_NAMES[split]:
@@ -340,57 +376,17 @@ def rename_split(entry: str, split: str) -> Iterator[str]:
 
 
 def label_path(image: Path) -> Path:
-    """Return the path of an image's label file, by the rule of Ultralytics.
+    """Derive the path of an image's label file, by the rule of Ultralytics.
 
     The last folder `images` in the path becomes `labels`; if there is none,
     the label file is beside the image.
+
+    Args:
+        image: The path of the image.
+
+    Returns:
+        The path, with the suffix `.txt`; the file need not exist.
     """
     head, images, tail = str(image).rpartition(f'{os.sep}images{os.sep}')
     labels = f'{os.sep}labels{os.sep}' if images else ''
     return Path(f'{head}{labels}{tail}').with_suffix('.txt')
-
-
-def parse_numbers(words: Iterable[str], where: str) -> list[float]:
-    """Return words as numbers.
-
-    Args:
-        words: The words.
-        where: The file and the number of the line, for the message.
-
-    Raises:
-        LabelError: If a word is not a number, or it is not finite.
-    """
-    numbers = []
-    for word in words:
-        number = parse_finite(word)
-        if number is None:
-            raise LabelError(f'{where}: {word!r} is not a number')
-        numbers.append(number)
-    return numbers
-
-
-def bound_polygon(polygon: Sequence[float]) -> list[float]:
-    """Return the box of a polygon `x, y, x, y, ...` as center and size."""
-    xs, ys = polygon[::2], polygon[1::2]
-    return [
-        (min(xs) + max(xs)) / 2,
-        (min(ys) + max(ys)) / 2,
-        max(xs) - min(xs),
-        max(ys) - min(ys),
-    ]
-
-
-def scale_to_pixels(
-    center_box: Sequence[float], size_wh: tuple[int, int]
-) -> list[float]:
-    """Convert a box of YOLO to one of COCO.
-
-    Args:
-        center_box: Center x, y, width and height as parts of the image.
-        size_wh: The width and height of the image, pixels.
-
-    Returns:
-        Left, top, width and height in pixels.
-    """
-    (x, y, w, h), (width, height) = center_box, size_wh
-    return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]

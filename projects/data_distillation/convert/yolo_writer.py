@@ -49,13 +49,17 @@ def make_lines(
     issues: IssueCounter,
     with_scores: bool,
 ) -> Iterator[str]:
-    """Yield the lines of an image's label file; see `write_yolo`.
+    """Make the lines of an image's label file; see `write_yolo`.
 
     Args:
         image: The image.
         labels: Name of a class -> its number.
         issues: Counts the crowds and the scores that are left out.
         with_scores: Whether to write scores, as a sixth column.
+
+    Yields:
+        A line for each box but crowds, in order: class, center x, center y,
+        width and height as parts of the image, and perhaps the score.
     """
     for box in image.boxes or ():
         if box.is_crowd:
@@ -75,6 +79,14 @@ def make_lines(
 def scale_to_parts(
     xywh: Sequence[float], size_wh: tuple[int, int]
 ) -> list[float]:
-    """Convert a box of COCO to one of YOLO; see `scale_to_pixels`."""
+    """Convert a box of COCO to one of YOLO; see `scale_to_pixels`.
+
+    Args:
+        xywh: Left, top, width and height in pixels.
+        size_wh: The width and height of the image in pixels.
+
+    Returns:
+        Center x, center y, width and height as parts of the image.
+    """
     (x, y, w, h), (width, height) = xywh, size_wh
     return [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]

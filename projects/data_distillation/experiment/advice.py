@@ -16,10 +16,13 @@ NOTABLE = 0.01
 
 
 def describe_teacher(teacher: Mapping) -> str:
-    """Return the box mAP of a teacher, and that of each class.
+    """Describe the box mAP of a teacher, and that of each class.
 
     Args:
-        teacher: Its metrics on the validation images.
+        teacher: The metrics of the teacher on the validation images, 0 to 1.
+
+    Returns:
+        One or more lines; a class without an object has a dash.
     """
     text = f'teacher: {100 * teacher["bbox_mAP"]:.1f} mAP'
     by_class = {
@@ -42,10 +45,13 @@ def describe_teacher(teacher: Mapping) -> str:
 
 
 def warn_of_teacher(teacher: Mapping) -> Iterator[str]:
-    """Yield a warning if a teacher has not learned.
+    """Warn of a teacher that has not learned.
 
     Args:
-        teacher: Its metrics on the validation images.
+        teacher: The metrics of the teacher on the validation images, 0 to 1.
+
+    Yields:
+        At most one line.
     """
     mean_ap = teacher['bbox_mAP']
     if mean_ap < MIN_MEAN_AP:
@@ -58,10 +64,13 @@ def warn_of_teacher(teacher: Mapping) -> Iterator[str]:
 
 
 def warn_of_labels(expected: Mapping) -> Iterator[str]:
-    """Yield a warning if too few labels are right for a student to gain.
+    """Warn if too few labels are right for a student to gain.
 
     Args:
         expected: The expected quality, see `Expectation.to_dict`.
+
+    Yields:
+        At most one line.
     """
     precision = expected['precision']
     if precision['value'] < MIN_PRECISION:
@@ -77,13 +86,16 @@ def warn_of_labels(expected: Mapping) -> Iterator[str]:
 def give_verdict(
     mean_aps: Mapping[str, float], interval: Mapping | None = None
 ) -> str:
-    """Return in a sentence what the pseudo labels have gained.
+    """Say in a sentence what the pseudo labels have gained.
 
     Args:
         mean_aps: The box mAP of each model, among them `student` and
             `teacher`.
         interval: The 95 % interval of student minus control, with `low` and
             `high`; None if it is not known.
+
+    Returns:
+        The sentence, in points of mAP (0 to 100).
     """
     student, teacher = mean_aps['student'], mean_aps['teacher']
     total = f'{100 * (student - teacher):+.1f} mAP over the teacher'
@@ -110,10 +122,13 @@ def give_verdict(
 
 
 def advise(summary: Mapping) -> Iterator[str]:
-    """Yield what to try next if the student has not gained.
+    """Say what to try next if the student has not gained.
 
     Args:
         summary: The summary of a run, see `comparison.summarize`.
+
+    Yields:
+        Lines for the user; none if the student is the best.
     """
     mean_aps = {
         name: summary[name]['bbox_mAP']
@@ -138,7 +153,14 @@ def advise(summary: Mapping) -> Iterator[str]:
 
 
 def advise_on_oracle(mean_aps: Mapping[str, float]) -> Iterator[str]:
-    """Yield a warning if the trainings are too short to compare models."""
+    """Warn if the trainings are too short to compare models.
+
+    Args:
+        mean_aps: The box mAP of each model, 0 to 1.
+
+    Yields:
+        At most one line; none without an oracle and a control.
+    """
     if not {'oracle', 'supervised_long'} <= mean_aps.keys():
         return
     oracle, control = mean_aps['oracle'], mean_aps['supervised_long']
@@ -154,7 +176,15 @@ def advise_on_oracle(mean_aps: Mapping[str, float]) -> Iterator[str]:
 def list_remedies(
     summary: Mapping, mean_aps: Mapping[str, float]
 ) -> Iterator[str]:
-    """Yield remedies, each with the figure of the run that speaks for it."""
+    """List remedies, each with the figure of the run that speaks for it.
+
+    Args:
+        summary: The summary of a run, see `comparison.summarize`.
+        mean_aps: The box mAP of each model, 0 to 1.
+
+    Yields:
+        A line for each remedy, at least one.
+    """
     longer = mean_aps.get('supervised_long', 0) - mean_aps['teacher']
     if longer > NOTABLE and 'given' not in summary:
         yield (

@@ -48,7 +48,14 @@ def read_newest_metrics(folder: Path) -> dict | None:
 
 
 def find_newest_metrics(folder: Path) -> Path | None:
-    """Find the file that `read_newest_metrics` reads; None without one."""
+    """Find the file that `read_newest_metrics` reads.
+
+    Args:
+        folder: The work folder of the evaluation.
+
+    Returns:
+        The file; None if there is none.
+    """
     return max(folder.glob('*/[0-9]*.json'), default=None)
 
 
@@ -87,17 +94,24 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
 
 
 def find_best_round(rounds: Sequence[dict]) -> int:
-    """Return the index of the best round; of equal ones, the first.
+    """Find the best round by the box mAP of its student.
 
     Args:
         rounds: The result of each round, see `summarize`.
+
+    Returns:
+        Its index; of equal ones, the first.
     """
     mean_aps = [one['student']['bbox_mAP'] for one in rounds]
     return mean_aps.index(max(mean_aps))
 
 
 def has_masks(summary: Mapping) -> bool:
-    """Return whether masks of a model in a summary were evaluated."""
+    """Return whether masks of a model in a summary were evaluated.
+
+    Args:
+        summary: The summary of a run, see `summarize`.
+    """
     models = [summary[model] for model in TRAINED if model in summary]
     return any(MASK_METRIC in metrics for metrics in models)
 
@@ -128,7 +142,14 @@ def compute_gap_closed(
 
 
 def compute_gain_over_control(summary: Mapping) -> float | None:
-    """Return student minus control in box mAP; None without a control."""
+    """Compute student minus control in box mAP.
+
+    Args:
+        summary: The summary of a run, see `summarize`.
+
+    Returns:
+        The difference, from -1 to 1; None without a control.
+    """
     if 'supervised_long' not in summary:
         return None
     student, control = summary['student'], summary['supervised_long']
@@ -242,7 +263,14 @@ def format_comparison(summary: Mapping) -> str:
 
 
 def format_verdict(summary: Mapping) -> str:
-    """Return a line about what the pseudo labels have gained."""
+    """Format a line about what the pseudo labels have gained.
+
+    Args:
+        summary: The summary of a run, or of several seeds.
+
+    Returns:
+        The line; with several seeds, it says how much the gain varies.
+    """
     mean_aps = {
         name: summary[name]['bbox_mAP'] for name in TRAINED if name in summary
     }
@@ -257,7 +285,16 @@ def format_verdict(summary: Mapping) -> str:
 
 
 def format_gap(summary: Mapping, key: str, what: str = '') -> list[str]:
-    """Return a line about a gap that is closed; none if it is not known."""
+    """Format a line about a gap that is closed.
+
+    Args:
+        summary: The summary of a run, or of several seeds.
+        key: The key of the share in the summary.
+        what: What the gap is of, such as ` (masks)`.
+
+    Returns:
+        One line; none if the share is not known.
+    """
     if summary.get(key) is None:
         return []
     gap = f'gap from teacher to oracle closed{what}: {summary[key]:.0%}'
@@ -267,12 +304,29 @@ def format_gap(summary: Mapping, key: str, what: str = '') -> list[str]:
 
 
 def name_metric(metric: str) -> str:
-    """Return the heading of a metric, such as `mAP` or `mask mAP`."""
+    """Write the heading of a metric.
+
+    Args:
+        metric: The name, such as `bbox_mAP_50` or `segm_mAP`.
+
+    Returns:
+        Such as `mAP_50` or `mask mAP`.
+    """
     return metric.removeprefix('bbox_').replace('segm_', 'mask ')
 
 
 def format_cell(summary: Mapping, model: str, metric: str) -> str:
-    """Return a metric in percent; with several seeds, with its deviation."""
+    """Format a metric in percent.
+
+    Args:
+        summary: The summary of a run, or of several seeds.
+        model: The name of the model in the summary.
+        metric: The name of the metric.
+
+    Returns:
+        The value, with several seeds with its deviation; a dash if there is
+        none.
+    """
     value = summary[model].get(metric)
     if value is None:
         return '-'
@@ -283,7 +337,14 @@ def format_cell(summary: Mapping, model: str, metric: str) -> str:
 
 
 def format_rounds(summary: Mapping) -> list[str]:
-    """Return a line about the students; none if there is only one round."""
+    """Format a line about the students of several rounds.
+
+    Args:
+        summary: The summary of a run.
+
+    Returns:
+        One line; none if there is only one round.
+    """
     if 'rounds' not in summary:
         return []
     values = [
@@ -296,7 +357,14 @@ def format_rounds(summary: Mapping) -> list[str]:
 
 
 def format_labels(summary: Mapping) -> str:
-    """Return a line about the number of pseudo labels and their quality."""
+    """Format a line about the number of pseudo labels and their quality.
+
+    Args:
+        summary: The summary of a run, or of several seeds.
+
+    Returns:
+        The line; without the truth, it says nothing of their quality.
+    """
     quality = summary['pseudo_labels']
     text = '{instances:,.0f} pseudo labels on {images:,.0f} images'
     if quality.get('precision') is not None:

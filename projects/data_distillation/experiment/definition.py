@@ -57,13 +57,30 @@ class Experiment:
                 )
 
     def config(self, stage: str) -> Path:
-        """Return the config file of a stage."""
+        """Return where the config of a stage is.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The path, which need not exist; what tuning wrote comes first.
+        """
         is_tuned = self.tuned and stage in ('annotate', 'validate')
         folder = self.tuned if is_tuned else self.folder
         return (folder or self.folder) / f'{stage}.py'
 
     def load(self, stage: str) -> Config:
-        """Return the config of a stage, changed by the options."""
+        """Read the config of a stage, changed by the options.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The config.
+
+        Raises:
+            FileNotFoundError: If the experiment has no such config.
+        """
         cfg = Config.fromfile(self.config(stage))
         cfg.merge_from_dict(self.values_for(stage))
         cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
@@ -115,7 +132,14 @@ class Experiment:
         return train_cfg.max_iters
 
     def options_for(self, stage: str) -> list[str]:
-        """Return the options that a stage gets, see `fit_options`."""
+        """List the options that a stage gets, see `fit_options`.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The options as `--cfg-options` takes them; empty if none is for it.
+        """
         if not self.options:
             return []
         return fit_options(self.options, Config.fromfile(self.config(stage)))
@@ -199,7 +223,14 @@ class Experiment:
         return self.load('annotate').get('unlabeled_truth')
 
     def build_images(self, stage: str) -> UnlabeledDataset:
-        """Build the data set of the images that a stage annotates."""
+        """Build the data set of the images that a stage annotates.
+
+        Args:
+            stage: `annotate`, `validate` or `tune`.
+
+        Returns:
+            The data set, as the config of the stage defines it.
+        """
         cfg = self.load(stage)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         return DATASETS.build(cfg.test_dataloader.dataset)
@@ -209,6 +240,9 @@ class Experiment:
 
         Args:
             stage: `annotate`, `validate` or `tune`.
+
+        Returns:
+            The hook.
 
         Raises:
             ValueError: If the config does not have exactly one such hook.
@@ -272,11 +306,14 @@ def find_pseudo_label_key(config: Config) -> str:
 
 
 def find_values(value: object, key: str) -> Iterator[str]:
-    """Yield the keys of all values that name the file of pseudo labels.
+    """Find the values that name the file of pseudo labels.
 
     Args:
         value: A part of a config.
         key: The key of this part, with dots.
+
+    Yields:
+        The key of each, with dots, in the order of the config.
     """
     children: list = []
     if isinstance(value, dict):

@@ -139,10 +139,13 @@ class Detection:
         )
 
     def find_outdated(self) -> list[str]:
-        """Return why nothing in the folder can be used; none if it can be.
+        """Find out why nothing in the folder can be used.
 
         The outcome may be that of another teacher even if its detections were
         deleted.
+
+        Returns:
+            Reasons for a user; none if it can be used.
         """
         if keys := self.find_outdated_keys():
             return [f'{key} has changed' for key in keys]
@@ -165,7 +168,11 @@ class Detection:
         return read_origin(labels).get(TEACHER) if is_labels else None
 
     def find_changes(self) -> list[str]:
-        """Return what has changed since the outcome was made."""
+        """Find what has changed since the outcome was made.
+
+        Returns:
+            Reasons for a user; none if nothing has.
+        """
         return find_changes(self.folder, self.collect_settings())
 
     def find_outdated_keys(self) -> list[str]:
@@ -186,7 +193,11 @@ class Detection:
         return find_differing_keys(found, made)
 
     def collect_settings(self) -> dict:
-        """Return the settings of what is made of the detections."""
+        """Collect the settings of what is made of the detections.
+
+        Returns:
+            Settings by name, as they come back from a JSON file.
+        """
         cfg = self.experiment.load(self.stage)
         images = self.experiment.build_images(self.stage)
         names = json.dumps(images.image_ids())

@@ -67,7 +67,11 @@ class Evaluation:
         return require_metrics(self.folder)
 
     def find_reasons(self) -> list[str]:
-        """Return why the model must be evaluated; empty if it is."""
+        """Find out why the model must be evaluated.
+
+        Returns:
+            Reasons for a user; empty if it is evaluated.
+        """
         if reasons := find_changes(self.folder, self.collect_settings()):
             return reasons
         record = read_json(self.folder / FINISHED)
@@ -123,7 +127,14 @@ def mark_evaluated(folder: Path) -> None:
 
 
 def describe_results(folder: Path) -> dict:
-    """Return what tells whether results are those of the evaluation."""
+    """Describe the results of an evaluation, to know them again.
+
+    Args:
+        folder: The work folder of the evaluation, with its detections.
+
+    Returns:
+        The SHA-256 of the metrics (None without any) and of the detections.
+    """
     metrics = find_newest_metrics(folder)
     return dict(
         metrics_sha256=metrics and sha256_of(metrics),

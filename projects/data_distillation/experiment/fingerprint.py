@@ -48,12 +48,15 @@ MAX_WIDTH = 60
 def collect_training_settings(
     cfg: Config, seed: int | None, num_processes: int = 1
 ) -> dict:
-    """Return the settings that the weights of a training depend on.
+    """Collect the settings that the weights of a training depend on.
 
     Args:
         cfg: The config of the training.
         seed: The random seed; None if none is given.
         num_processes: The number of processes, each with a batch of its own.
+
+    Returns:
+        Settings by name, as they come back from a JSON file.
     """
     return dict(
         pick_keys(cfg, TRAINING_KEYS),
@@ -64,11 +67,14 @@ def collect_training_settings(
 
 
 def collect_evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
-    """Return the settings that the metrics of a model depend on.
+    """Collect the settings that the metrics of a model depend on.
 
     Args:
         cfg: The config of the model.
         checkpoint: The weights of the model.
+
+    Returns:
+        Settings by name, as they come back from a JSON file.
     """
     settings = pick_keys(cfg, EVALUATION_KEYS)
     files = compute_digests([cfg.test_dataloader, cfg.test_evaluator])
@@ -81,13 +87,28 @@ def collect_evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
 
 
 def pick_keys(cfg: Config, keys: Sequence[str]) -> dict:
-    """Return some keys of a config as they come back from a JSON file."""
+    """Pick some keys of a config as they come back from a JSON file.
+
+    Args:
+        cfg: The config.
+        keys: The keys; those that it lacks are left out.
+
+    Returns:
+        Key -> value, without what has no effect.
+    """
     part = {key: cfg.to_dict()[key] for key in keys if key in cfg}
     return json.loads(json.dumps(drop_effectless(part), default=str))
 
 
 def drop_effectless(value: object) -> object:
-    """Leave out the keys of `NO_EFFECT` at any depth."""
+    """Leave out the keys of `NO_EFFECT` at any depth.
+
+    Args:
+        value: A part of a config.
+
+    Returns:
+        A copy; tuples become lists.
+    """
     if isinstance(value, Mapping):
         return {
             key: drop_effectless(one)
@@ -112,7 +133,14 @@ def compute_digests(value: object) -> dict[str, str | None]:
 
 
 def find_annotation_files(value: object) -> Iterator[str]:
-    """Yield the path of every `ann_file` in a part of a config."""
+    """Find every `ann_file` in a part of a config.
+
+    Args:
+        value: The part.
+
+    Yields:
+        Each path, with the `data_root` beside it, in the order of the config.
+    """
     if isinstance(value, Mapping):
         if isinstance(value.get('ann_file'), str) and value['ann_file']:
             root = value.get('data_root') or ''
@@ -182,11 +210,15 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
 def walk_leaves(
     value: object, key: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Yield each value that has no parts, with the keys that lead to it.
+    """Find the values that have no parts.
 
     Args:
         value: Dicts and lists within each other.
         key: The keys that lead to this value.
+
+    Yields:
+        The keys that lead to each, and the value. An empty dict or list is
+        such a value.
     """
     children: Sequence[tuple[object, object]] = ()
     if isinstance(value, dict):
@@ -200,7 +232,7 @@ def walk_leaves(
 
 
 def describe_change(key: tuple[str, ...], before: object, now: object) -> str:
-    """Return a text about a change.
+    """Describe a change for a user.
 
     For a file, it does not say what has changed in it.
 
@@ -208,6 +240,9 @@ def describe_change(key: tuple[str, ...], before: object, now: object) -> str:
         key: The keys that lead to the value.
         before: The value in the earlier settings; None if there is none.
         now: The value in the present settings; None if there is none.
+
+    Returns:
+        The text; values are cut at `MAX_WIDTH` letters.
     """
     if key[0] == 'files' and before and now:
         return f'{key[-1]} has changed'
@@ -233,10 +268,13 @@ def set_aside(folder: Path) -> Path:
 
 
 def find_place(folder: Path) -> Path:
-    """Return a path in `replaced/`, beside a stage's folder, that is free.
+    """Find a path in `replaced/`, beside a stage's folder, that is free.
 
     Args:
         folder: The work folder of the stage.
+
+    Returns:
+        The folder's name with the next larger number; nothing is made.
     """
     places = folder.parent / 'replaced'
     # A person may have deleted any of them.

@@ -9,7 +9,11 @@ import torch
 
 
 def find_tools() -> Path:
-    """Find the command lines, in a clone or where pip has installed them."""
+    """Find the command lines, in a clone or where pip has installed them.
+
+    Returns:
+        The folder with `distill.py`, `train.py` and so on.
+    """
     root = Path(__file__).resolve().parents[3]
     clone = root / 'tools'
     if (clone / 'distill.py').is_file():
@@ -61,11 +65,15 @@ class Launcher:
             )
 
     def for_annotation(self) -> 'Launcher':
-        """Return the launcher for annotation.
+        """Choose the launcher for annotation.
 
         On a CPU it starts at least one process for each core, up to
         `MAX_CPU_PROCESSES`. Images are annotated independently, so this is
         faster; training on a CPU gains nothing from several processes.
+
+        Returns:
+            A launcher with more processes, or this one on a GPU and with
+            Slurm.
         """
         if self.name == 'slurm' or torch.cuda.is_available():
             return self
@@ -76,12 +84,15 @@ class Launcher:
     def train(
         self, config: Path, work_dir: Path, *flags: str | Path
     ) -> list[str]:
-        """Return the command that trains.
+        """Make the command that trains.
 
         Args:
             config: The config of the stage.
             work_dir: The folder of the results.
             *flags: Other arguments of `tools/train.py`.
+
+        Returns:
+            The words of the command.
         """
         if self.name == 'slurm':
             return self._slurm('train', config, work_dir, *flags)
@@ -90,13 +101,16 @@ class Launcher:
     def test(
         self, config: Path, checkpoint: Path, work_dir: Path, *flags: str
     ) -> list[str]:
-        """Return the command that annotates or evaluates.
+        """Make the command that annotates or evaluates.
 
         Args:
             config: The config of the stage.
             checkpoint: The checkpoint of the model.
             work_dir: The folder of the results.
             *flags: Other arguments of `tools/test.py`.
+
+        Returns:
+            The words of the command.
         """
         if self.name == 'slurm':
             return self._slurm(
@@ -130,5 +144,12 @@ class Launcher:
 
 
 def to_texts(parts: Sequence[object]) -> list[str]:
-    """Return the parts of a command as strings."""
+    """Convert the parts of a command to strings.
+
+    Args:
+        parts: Texts, paths and numbers.
+
+    Returns:
+        The strings, in order.
+    """
     return [str(part) for part in parts]

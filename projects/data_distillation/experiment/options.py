@@ -41,7 +41,7 @@ def parse_options(options: Sequence[str]) -> dict:
 
 
 def fit_options(options: Sequence[str], cfg: Config) -> list[str]:
-    """Return the options that a stage gets, with the keys of its config.
+    """Fit the options to a stage, with the keys of its config.
 
     In a stage that annotates, the detector is `model.module`, because `model`
     is the `MultiViewTTA` around it. So `model.KEY` becomes `model.module.KEY`
@@ -52,6 +52,9 @@ def fit_options(options: Sequence[str], cfg: Config) -> list[str]:
     Args:
         options: The options, as `--cfg-options` takes them.
         cfg: The config of the stage, without these options.
+
+    Returns:
+        The options that the stage gets, in order.
     """
     fitted = []
     for option in options:
@@ -62,7 +65,15 @@ def fit_options(options: Sequence[str], cfg: Config) -> list[str]:
 
 
 def fit_key(key: str, cfg: Config) -> str | None:
-    """Return the key of an option in the config of a stage; None if none."""
+    """Fit the key of an option to the config of a stage.
+
+    Args:
+        key: The key, with dots.
+        cfg: The config of the stage.
+
+    Returns:
+        The key there; None if the stage does not get the option.
+    """
     part, _, rest = key.partition('.')
     if not rest:
         return key
@@ -84,11 +95,14 @@ def fit_key(key: str, cfg: Config) -> str | None:
 
 
 def fit_model_key(key: str, model: Mapping) -> str | None:
-    """Return the key of an option of the model; None if it is for others.
+    """Fit the key of an option of the model to a stage.
 
     Args:
         key: The key below `model`, with dots.
         model: The config of the model.
+
+    Returns:
+        The whole key, with `model`; None if it is for other stages.
     """
     name = key.partition('.')[0]
     if 'module' in model:

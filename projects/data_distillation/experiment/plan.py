@@ -2,9 +2,7 @@
 
 import json
 import re
-import shlex
 import statistics
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +10,8 @@ from pathlib import Path
 from rich.table import Table
 
 from ..detections.store import DetectionStore
-from ..processes.cause import explain_failure
-from ..processes.child_process import ChildProcess
 from ..processes.log import say
-from ..processes.process import StageError, make_environment
+from ..processes.process import StageError, capture_output
 from ..processes.temporary import temporary_folder
 from ..teachers.in_experiments import check_teachers
 from ..text import format_duration, format_table
@@ -84,7 +80,16 @@ def make_plan(runs: Sequence[Distillation]) -> str:
 
 
 def format_run(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
-    """Return the table of one run as text."""
+    """Format the table of one run.
+
+    Args:
+        work_dir: The work folder of the run.
+        found: The steps, in order.
+        rates: The times that they take.
+
+    Returns:
+        The lines of the table.
+    """
     table = Table('stage', 'to do', title=f'Plan: {work_dir}')
     table.add_column('time', justify='right')
     for step in found:
@@ -95,7 +100,14 @@ def format_run(work_dir: Path, found: Sequence[Step], rates: 'Rates') -> str:
 
 
 def list_steps(distillation: Distillation) -> Iterator[Step]:
-    """Yield the stages of a run in the order in which they would run."""
+    """List the stages of a run in the order in which they would run.
+
+    Args:
+        distillation: The run.
+
+    Yields:
+        Each step, also those that are done.
+    """
     stages, work_dir = distillation.stages, distillation.work_dir
     given = stages.experiment.teachers
     step = Step('teacher', 'as given')
@@ -271,7 +283,11 @@ class Rates:
         return cls(iteration, image)
 
     def estimate(self, step: Step) -> float:
-        """Return how many seconds a step takes."""
+        """Return how many seconds a step takes.
+
+        Args:
+            step: The step.
+        """
         return step.iterations * self.iteration + step.images * self.image
 
     def __str__(self) -> str:
@@ -372,22 +388,3 @@ def parse_speed(output: str) -> float:
             f'... images/s`, got:\n{output[-MAX_OUTPUT:]}'
         )
     return float(match[1])
-
-
-def capture_output(command: Sequence[str]) -> str:
-    """Run a command and return its output.
-
-    Raises:
-        StageError: If the command fails, with the reason.
-        SystemExit: If a signal stops this process.
-    """
-    with tempfile.TemporaryFile() as file:
-        code = ChildProcess(command, make_environment(), file).run()
-        file.seek(0)
-        output = file.read().decode(errors='replace')
-    if code:
-        raise StageError(
-            f'measuring failed: {explain_failure(code, output)}\n'
-            f'The command was: {shlex.join(command)}'
-        )
-    return output

@@ -234,7 +234,11 @@ class Distillation:
 
 
 def warn_of_no_labels(quality: dict) -> None:
-    """Log a warning if there is no pseudo label at all."""
+    """Log a warning if there is no pseudo label at all.
+
+    Args:
+        quality: The numbers of the pseudo labels, `instances` and `images`.
+    """
     if not quality['instances']:
         say(
             f'warning: there is no pseudo label on {quality["images"]:,} '
@@ -261,19 +265,30 @@ def is_better(teacher: dict, student: dict) -> bool:
 
 
 def round_dir(work_dir: Path, number: int) -> Path:
-    """Return the folder of the results of a round; rounds count from 1."""
+    """Return the folder of the results of a round.
+
+    Args:
+        work_dir: The work folder of the run.
+        number: The number of the round, from 1.
+
+    Returns:
+        The work folder itself for round 1, and a folder in it for others.
+    """
     return work_dir / f'round{number}' if number > 1 else work_dir
 
 
 def make_seed_runs(
     distillation: Distillation, seeds: Sequence[int]
 ) -> dict[int, Distillation]:
-    """Return the run for each seed.
+    """Make the run for each seed.
 
     Args:
         distillation: The run to repeat. The results with seed 0 are in the
             folder `seed0/` of its work folder, and so on.
         seeds: The seeds.
+
+    Returns:
+        Seed -> run, in order.
     """
     return {
         seed: replace(

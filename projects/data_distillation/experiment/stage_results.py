@@ -16,10 +16,13 @@ MAX_SHOWN = 3
 
 
 def require_checkpoint(folder: Path) -> Path:
-    """Return the last checkpoint of a training that has ended.
+    """Find the last checkpoint of a training that has ended.
 
     Args:
         folder: The work folder of the training.
+
+    Returns:
+        The checkpoint, which is whole.
 
     Raises:
         StageError: If the folder holds no checkpoint that is whole.
@@ -36,12 +39,15 @@ def require_checkpoint(folder: Path) -> Path:
 def require_own_checkpoint(
     folder: Path, run: str, resumed: Path | None
 ) -> Path:
-    """Return the checkpoint with which a training has ended.
+    """Find the checkpoint with which a training has ended.
 
     Args:
         folder: The work folder of the training.
         run: The name of the run.
         resumed: The checkpoint from which the run went on.
+
+    Returns:
+        The checkpoint, which is whole.
 
     Raises:
         StageError: If the folder holds no whole checkpoint, or the last one
@@ -59,10 +65,13 @@ def require_own_checkpoint(
 
 
 def require_metrics(folder: Path) -> dict:
-    """Return the metrics of an evaluation that has ended.
+    """Read the metrics of an evaluation that has ended.
 
     Args:
         folder: The work folder of the evaluation.
+
+    Returns:
+        The metrics by name, 0 to 1.
 
     Raises:
         StageError: If the folder holds no metrics.
@@ -79,20 +88,29 @@ def require_metrics(folder: Path) -> dict:
 def make_flags(
     values: Mapping[str, object], options: Sequence[str]
 ) -> list[str]:
-    """Return the arguments of the tools that change the config.
+    """Make the arguments of the tools that change the config.
 
     Args:
         values: Key with dots -> value. They are passed as JSON, which does
             not misread a path.
         options: The options of the user, as `--cfg-options` takes them. They
             may replace a value.
+
+    Returns:
+        The words; empty if nothing changes.
     """
     flags = ['--cfg-json', json.dumps(values)] if values else []
     return [*flags, *(['--cfg-options', *options] if options else [])]
 
 
 def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
-    """Make room for new results, and log why."""
+    """Make room for new results, and log why.
+
+    Args:
+        stage: The name of the stage, for the log.
+        folder: The work folder of the stage, which is moved aside.
+        reasons: Why it runs again, at least one.
+    """
     place = set_aside(folder)
     why = join_reasons(reasons)
     say(f'{stage}: runs again, since {why} (before: {place})')
@@ -113,7 +131,14 @@ def replace_file(file: Path) -> Path:
 
 
 def join_reasons(reasons: Sequence[str]) -> str:
-    """Return the first reasons, and how many more there are."""
+    """Join the first reasons, and say how many more there are.
+
+    Args:
+        reasons: The reasons, at least one.
+
+    Returns:
+        One line, with at most `MAX_SHOWN` of them.
+    """
     text = '; '.join(reasons[:MAX_SHOWN])
     more = len(reasons) - MAX_SHOWN
     return f'{text}; and {more} more' if more > 0 else text

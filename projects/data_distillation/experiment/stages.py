@@ -70,18 +70,31 @@ class Stages:
     def training(
         self, stage: str, folder: Path, labels: Path | None = None
     ) -> Training:
-        """Return the training of a model, see `train`."""
+        """Make the training of a model, see `train`.
+
+        Args:
+            stage: The name of the model.
+            folder: The work folder of the training.
+            labels: The file of pseudo labels; None for other models than
+                students.
+
+        Returns:
+            The training; nothing has run yet.
+        """
         return Training(
             self.experiment, self.launcher, self.seed, stage, folder, labels
         )
 
     def detection(self, stage: str, folder: Path, teacher: Path) -> Detection:
-        """Return the stage that runs a teacher on images.
+        """Make the stage that runs a teacher on images.
 
         Args:
             stage: `annotate`, `validate` or `tune`.
             folder: The work folder of the stage.
             teacher: The checkpoint of the teacher.
+
+        Returns:
+            The stage; nothing has run yet.
         """
         return Detection(
             self.experiment,
@@ -112,11 +125,14 @@ class Stages:
         return self.use_choice(folder)
 
     def use_choice(self, folder: Path) -> 'Stages':
-        """Return stages that annotate with what was chosen.
+        """Make stages that annotate with what was chosen.
 
         Args:
             folder: The work folder of `tune`; if nothing was chosen yet, the
                 views and the merger are those of the experiment.
+
+        Returns:
+            Other stages, or these if nothing was chosen yet.
         """
         if not (folder / 'annotate.py').is_file():
             return self
@@ -166,11 +182,14 @@ class Stages:
         return images
 
     def with_few_images(self, num_images: int) -> 'Stages':
-        """Return stages that annotate only some of the unlabeled images.
+        """Make stages that annotate only some of the unlabeled images.
 
         Args:
             num_images: The number of images. They are spread evenly over the
                 list of all images.
+
+        Returns:
+            Other stages; these stay as they are.
         """
         total = len(self.experiment.build_images('annotate'))
         indices = ','.join(map(str, spread_indices(total, num_images)))

@@ -83,17 +83,24 @@ class Training:
         return checkpoint
 
     def find_changes(self) -> list[str]:
-        """Return what has changed since the results were made."""
+        """Find what has changed since the results were made.
+
+        Returns:
+            Reasons for a user; none if nothing has, or there are no results.
+        """
         is_known = (self.folder / SETTINGS).is_file()
         if read_record(self.folder) and not is_known:
             return [f'{SETTINGS} is missing']
         return find_changes(self.folder, self.collect_settings())
 
     def make_values(self) -> dict[str, object]:
-        """Return the values of the config that are those of this run.
+        """Make the values of the config that are those of this run.
 
         The evaluation of the model gets them too: hooks of the training may
         build its data set there.
+
+        Returns:
+            Key with dots -> value.
         """
         values: dict[str, object] = {}
         if self.seed is not None:
@@ -104,9 +111,12 @@ class Training:
         return values
 
     def collect_settings(self) -> dict:
-        """Return the settings that the weights depend on.
+        """Collect the settings that the weights depend on.
 
         The folder of the pseudo labels does not count.
+
+        Returns:
+            Settings by name, see `collect_training_settings`.
         """
         cfg = self.experiment.load(self.stage)
         if self.labels:

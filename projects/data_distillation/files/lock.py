@@ -201,6 +201,8 @@ def explain(folder: Path) -> str:
 def find_holders(file: Path) -> list[int]:
     """Find the other processes of this machine that have opened a file.
 
+    Linux tells only those of the same user.
+
     Args:
         file: The file; links are followed.
 

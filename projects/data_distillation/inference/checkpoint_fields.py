@@ -302,6 +302,9 @@ def plain_states(value: object) -> object:
 def plain_state(state: object) -> dict:
     """Reduce the state of a scheduler to plain values.
 
+    MMEngine makes each value an attribute of the scheduler. Functions stay
+    those that the config asks for.
+
     Args:
         state: The state, as the checkpoint has it.
 

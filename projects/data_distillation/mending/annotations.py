@@ -26,24 +26,51 @@ class Context:
 
     @classmethod
     def of(cls, file: CocoFile) -> 'Context':
-        """Collect the sizes and the free ids of a file."""
+        """Collect the sizes and the free ids of a file.
+
+        Args:
+            file: The file.
+
+        Returns:
+            The sizes of its images, and ids that are free in it.
+        """
         ids = set(file.annotations.column('id')) - {None}
         return cls(map_image_sizes(file), iterate_free_ids(ids))
 
 
 def drop(annotation: dict, context: Context) -> None:
-    """Return None: the annotation is left out."""
+    """Leave an annotation out, by returning None.
+
+    Args:
+        annotation: It is not used.
+        context: It is not used.
+    """
 
 
 def renumber(annotation: dict, context: Context) -> dict:
-    """Return the annotation with an id that is free."""
+    """Give an annotation an id that is free.
+
+    Args:
+        annotation: The annotation; it is not changed.
+        context: What yields free ids.
+
+    Returns:
+        A copy with the new id.
+    """
     return dict(annotation, id=next(context.free_ids))
 
 
 def clip(annotation: dict, context: Context) -> dict:
-    """Return the annotation with its box clipped to the image.
+    """Clip the box of an annotation to its image.
 
     An area that is w * h of the box is that of the clipped box afterwards.
+
+    Args:
+        annotation: The annotation, with a valid `bbox`; it is not changed.
+        context: What knows the size of its image.
+
+    Returns:
+        A copy with the clipped box, xywh in pixels.
     """
     x, y, w, h = annotation['bbox']
     width, height = context.sizes_wh[annotation['image_id']]
@@ -76,14 +103,30 @@ def clip_side(start: float, length: float, size: float) -> tuple[float, float]:
 
 
 def fill_area(annotation: dict, context: Context) -> dict:
-    """Return the annotation with w * h as area; itself if it has no box."""
+    """Write w * h as the area of an annotation.
+
+    Args:
+        annotation: The annotation; it is not changed.
+        context: It is not used.
+
+    Returns:
+        A copy with the area; the annotation itself if it has no valid box.
+    """
     if not is_bbox(annotation.get('bbox')):
         return annotation
     return dict(annotation, area=annotation['bbox'][2] * annotation['bbox'][3])
 
 
 def fill_iscrowd(annotation: dict, context: Context) -> dict:
-    """Return the annotation as that of a single object."""
+    """Make an annotation that of a single object.
+
+    Args:
+        annotation: The annotation; it is not changed.
+        context: It is not used.
+
+    Returns:
+        A copy with `iscrowd` 0.
+    """
     return dict(annotation, iscrowd=0)
 
 
@@ -182,6 +225,9 @@ def find_repairable(
     file: CocoFile,
 ) -> tuple[dict[int, set[str]], set[int]]:
     """Find the problems that can be mended.
+
+    Args:
+        file: The file.
 
     Returns:
         Index of an annotation -> the kinds of its problems, for those that

@@ -18,6 +18,9 @@ def merge_categories(file: CocoFile) -> Mended:
 
     Args:
         file: The file. It is not changed.
+
+    Returns:
+        The new content, and how many categories were dropped.
     """
     ids, equal = file.categories.column('id'), find_equal_categories(file)
     content = replace_entries(
@@ -29,11 +32,14 @@ def merge_categories(file: CocoFile) -> Mended:
 
 
 def renumber(file: CocoFile, numbers: dict[int, int]) -> dict:
-    """Return the content of a file whose annotations have other categories.
+    """Give the annotations of a file other categories.
 
     Args:
-        file: The file.
+        file: The file. It is not changed.
         numbers: Id of a category -> the id that takes its place.
+
+    Returns:
+        The new content; categories without a new id stay.
     """
 
     def change(index: int, entry: dict) -> dict:
@@ -56,6 +62,10 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
     Args:
         file: The file. It is not changed.
         choices: `like` is the other file; without it nothing is done.
+
+    Returns:
+        The new content, and how many categories were taken and objects
+        dropped; nothing is counted if the categories are the same.
 
     Raises:
         MendingError: If the categories of a file are broken, or if there are
@@ -95,7 +105,13 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
 
 
 def list_clean(file: CocoFile) -> list[tuple[int, str]]:
-    """Return the id and the name of each category.
+    """List the id and the name of each category, all of which are right.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Pairs, in the file's order.
 
     Raises:
         MendingError: If there are none, one is broken, or one occurs twice.

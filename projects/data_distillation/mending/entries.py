@@ -36,12 +36,16 @@ def change_entries(
 def replace_entries(
     file: CocoFile, name: str, change: Callable[[int, dict], dict | None]
 ) -> dict:
-    """Return the content of a file of which one list is changed.
+    """Change one list of a file.
 
     Args:
         file: The file. It is not changed.
         name: The name of the list.
-        change: See `change_entries`.
+        change: Takes the index of an entry and the entry, and returns the new
+            one, the same object, or None to leave it out.
+
+    Returns:
+        The new content; that of the file if it has no such list.
     """
     values = file.content.get(name)
     if not isinstance(values, list):
@@ -51,7 +55,14 @@ def replace_entries(
 
 
 def iterate_free_ids(taken: Iterable[int]) -> Iterator[int]:
-    """Yield ids that are not taken: the next larger ones, if there are any."""
+    """Yield ids that are not taken: the next larger ones, if there are any.
+
+    Args:
+        taken: The ids that are taken, at most `LARGEST_ID`.
+
+    Yields:
+        Ids above 0, each once, without end.
+    """
     ids = {0, *taken}
     yield from range(max(ids) + 1, LARGEST_ID + 1)
     number = 0

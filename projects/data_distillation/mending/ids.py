@@ -18,6 +18,9 @@ def mend_ids(file: CocoFile) -> Mended:
 
     Args:
         file: The file. It is not changed.
+
+    Returns:
+        The new content, and how many ids were written as integers.
     """
     counts: Counter = Counter()
     maps = {table.name: map_ids(file, table) for table in file.tables}
@@ -44,12 +47,16 @@ def replace_ids(
 
     Args:
         file: The file.
-        content: Its content, in which other lists may be mended already.
+        content: The content of the file, in which other lists may be mended
+            already.
         name: The name of the list.
         numbers: The result of `map_ids` for it.
         references: Key -> the result of `map_ids` for the list it refers to,
             and the integers that are ids there.
         counts: What is done is added to it.
+
+    Returns:
+        The new content; the same one if it lacks the list.
     """
 
     def change(index: int, entry: dict) -> dict:
@@ -70,16 +77,24 @@ def replace_ids(
 
 
 def is_written_id(value: object) -> bool:
-    """Return whether a value can stand for an id: a text or a number."""
+    """Return whether a value can stand for an id: a text or a number.
+
+    Args:
+        value: The value, of any type; `true` and `false` cannot.
+    """
     return is_text(value) or type(value) in (int, float)
 
 
 def map_ids(file: CocoFile, table: Table) -> dict:
-    """Return each id of a list that is no integer -> the integer for it.
+    """Find an integer for each id of a list that is none.
 
     Args:
         file: The file.
         table: The table of the list.
+
+    Returns:
+        Id -> integer, in the file's order; each integer is new in the list. A
+        number that has a fraction is left out.
     """
     written = [v for v in table.values('id') if is_written_id(v)]
     others = dict.fromkeys(v for v in written if not is_id(v))
@@ -100,10 +115,18 @@ def map_ids(file: CocoFile, table: Table) -> dict:
 
 
 def collect_references(file: CocoFile, name: str) -> set[int]:
-    """Return the integers that annotations refer to in a list.
+    """Collect the integers that annotations refer to in a list.
 
     An id that is given must not be one of them: what refers to nothing must
     not begin to refer to something.
+
+    Args:
+        file: The file.
+        name: The name of the list.
+
+    Returns:
+        The integers, also those written as text; empty if nothing refers to
+        the list.
     """
     if name not in REFERENCES:
         return set()
@@ -113,12 +136,15 @@ def collect_references(file: CocoFile, name: str) -> set[int]:
 
 
 def refer(value: object, numbers: dict, known: set) -> object:
-    """Return the integer for a reference; the value itself if there is none.
+    """Find the integer for a reference.
 
     Args:
         value: The reference.
         numbers: The result of `map_ids` for the list it refers to.
         known: The integers that are ids there.
+
+    Returns:
+        The integer; the value itself if there is none.
     """
     if not is_written_id(value) or (is_id(value) and value in known):
         return value

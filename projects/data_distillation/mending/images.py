@@ -25,6 +25,9 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
         file: The file. It is not changed.
         choices: Without `folder`, nothing is done.
 
+    Returns:
+        The new content, and how often each mending was done.
+
     Raises:
         MendingError: If too many images would be left out.
     """
@@ -49,7 +52,14 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
 
 
 def rename(places: Places) -> dict:
-    """Return the content of a file whose images have their right names."""
+    """Give the images of a file their right names.
+
+    Args:
+        places: Where the images of the file are.
+
+    Returns:
+        The new content; only `places.renamed` have other names.
+    """
     names = places.renamed
     return replace_entries(
         places.file,
@@ -89,6 +99,11 @@ def find_copies(part: FileImages, choices: Choices) -> set[int]:
 def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
     """Choose the images that get the size that they are decoded with.
 
+    Args:
+        part: The file with what is known of its images.
+        wishes: What the user says of the boxes, and whether images were
+            resized.
+
     Returns:
         Index of an entry -> whether its boxes are scaled to that size.
     """
@@ -106,7 +121,14 @@ def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
 
 
 def find_missing_sizes(part: FileImages) -> list[int]:
-    """Return the indices of readable images with no size in the file."""
+    """Find the readable images with no size in the file.
+
+    Args:
+        part: The file with what is known of its images.
+
+    Returns:
+        The indices of their entries, ascending.
+    """
     columns = map(part.file.images.column, ('width', 'height'))
     return [
         index
@@ -118,13 +140,16 @@ def find_missing_sizes(part: FileImages) -> list[int]:
 def write_sizes(
     file: CocoFile, part: FileImages, sizes: dict[int, bool], counts: Counter
 ) -> dict:
-    """Return the content of a file in which images have their decoded sizes.
+    """Write the decoded sizes of images into a file.
 
     Args:
         file: The file.
-        part: Its images.
+        part: The file with what is known of its images.
         sizes: The result of `choose_sizes`.
         counts: What is done is added to it.
+
+    Returns:
+        The new content, in which the boxes of resized images are scaled.
     """
     factors = {}
 
@@ -155,13 +180,17 @@ def write_sizes(
 
 
 def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
-    """Return an annotation of an image that was resized.
+    """Scale an annotation of an image that was resized.
 
-    Masks are left out: they are of the size before.
+    A mask as RLE is left out: it is of the size before.
 
     Args:
         entry: The annotation, with a right box.
         factor: Shape (2,): the new width and height, divided by the old ones.
+
+    Returns:
+        A copy with box and polygons in pixels of the new size, rounded to
+        1/100. The area is scaled too, or w * h if there is none.
     """
     bbox = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
     area = entry.get('area')
@@ -183,7 +212,16 @@ def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
 def drop_images(
     file: CocoFile, unwanted: Collection[int], counts: Counter
 ) -> dict:
-    """Return the content of a file without some images and their labels."""
+    """Leave out some images and their annotations.
+
+    Args:
+        file: The file. It is not changed.
+        unwanted: The indices of the images.
+        counts: The number of dropped annotations is added to it.
+
+    Returns:
+        The new content. Annotations of an id that another image keeps stay.
+    """
     if not unwanted:
         return file.content
     ids = file.images.column('id')

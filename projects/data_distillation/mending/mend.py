@@ -54,6 +54,14 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
 
     Areas that are not those of objects in the boxes become w * h.
 
+    Args:
+        file: The file. It is not changed.
+        wishes: `box_format` is what the boxes are; None if it is not known.
+
+    Returns:
+        The new content, and how many boxes were converted. Boxes of images
+        without a size stay.
+
     Raises:
         MendingError: If the user has named none, and they seem to be of
             another format than COCO's.
@@ -99,12 +107,24 @@ def free_crowds(file: CocoFile, choices: Choices) -> Mended:
 
 
 def is_area(value: object, largest: float) -> bool:
-    """Return whether a value can be the area of an object in a box."""
+    """Return whether a value can be the area of an object in a box.
+
+    Args:
+        value: The value, of any type.
+        largest: The area of the box; 1 more is allowed, for rounding.
+    """
     return is_number(value) and 0 < value <= largest + 1
 
 
 def mend_few(file: CocoFile, choices: Choices) -> Mended:
     """Mending annotations one by one, if only a small share is lost.
+
+    Args:
+        file: The file. It is not changed.
+        wishes: What share may be lost.
+
+    Returns:
+        The new content, and how often each repair was done.
 
     Raises:
         MendingError: If more would be lost.

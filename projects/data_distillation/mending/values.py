@@ -18,6 +18,9 @@ def mend_quotes(file: CocoFile) -> Mended:
 
     Args:
         file: The file. It is not changed.
+
+    Returns:
+        The new content, and how many numbers were written without quotes.
     """
     counts: Counter = Counter()
 
@@ -41,7 +44,14 @@ def mend_quotes(file: CocoFile) -> Mended:
 
 
 def unquote_bbox(value: object) -> list | None:
-    """Return four numbers, if some of them are in quotes; else None."""
+    """Read a bbox some of whose numbers are in quotes.
+
+    Args:
+        value: The value of `bbox`, of any type.
+
+    Returns:
+        Four numbers; None if none is in quotes, or it is no bbox.
+    """
     if not isinstance(value, list) or not any(
         isinstance(v, str) for v in value
     ):
@@ -57,6 +67,9 @@ def fill_bboxes(file: CocoFile) -> Mended:
 
     Args:
         file: The file, read with its polygons. It is not changed.
+
+    Returns:
+        The new content, and how many boxes were written.
     """
     counts: Counter = Counter()
 
@@ -99,14 +112,32 @@ def bound_segmentation(value: object) -> list[float] | None:
 
 
 def bound(left: float, top: float, right: float, bottom: float) -> list | None:
-    """Return a box as left, top, width and height; None if it is empty."""
+    """Make a box of its corners.
+
+    Args:
+        left: The left side in pixels.
+        top: The upper side.
+        right: The right side.
+        bottom: The lower side.
+
+    Returns:
+        Left, top, width and height, rounded to 1/100; None if it is empty.
+    """
     if not (right > left and bottom > top):
         return None
     return [left, top, round(right - left, 2), round(bottom - top, 2)]
 
 
 def bound_mask(mask: dict) -> list[float] | None:
-    """Return the box around a mask; see `bound_segmentation`."""
+    """Find the box around a mask.
+
+    Args:
+        mask: COCO's RLE, compressed as text or not.
+
+    Returns:
+        Left, top, width and height in pixels; None if no pixel is set, or the
+        RLE is broken.
+    """
     size, counts = mask.get('size'), mask.get('counts')
     if not isinstance(size, list) or len(size) != 2:
         return None
@@ -150,12 +181,15 @@ def read_counts(text: str) -> Iterator[int]:
 
 
 def bound_runs(counts: Sequence[int], height: int) -> list[float] | None:
-    """Return the box around a mask.
+    """Find the box around a mask that is given as runs.
 
     Args:
         counts: The lengths of the runs, column by column; the first one and
             every other one after it are outside the object.
         height: The height of the mask.
+
+    Returns:
+        Left, top, width and height in pixels; None if no pixel is set.
     """
     ends = np.cumsum(counts, dtype=np.int64)
     starts, lasts = ends[0::2][: len(counts) // 2], ends[1::2] - 1

@@ -67,6 +67,9 @@ def explain_failure(code: int, output: str) -> str:
 def find_exception(lines: Sequence[str]) -> str | None:
     """Find the exception that ended a command.
 
+    Of several processes, the first that fails is the cause; the others lose
+    it. Of one process, the last exception is, for others were caught.
+
     Args:
         lines: The lines of the output.
 

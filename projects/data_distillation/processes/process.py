@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,3 +92,29 @@ def make_environment() -> dict[str, str]:
     """
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     return dict(os.environ, PATH=path) | name_locks()
+
+
+def capture_output(command: Sequence[str]) -> str:
+    """Run a command and return its output.
+
+    Args:
+        command: The words of the command.
+
+    Returns:
+        What it has printed, to both outputs; bytes that are not UTF-8 are
+        replaced.
+
+    Raises:
+        StageError: If the command fails, with the reason.
+        SystemExit: If a signal stops this process.
+    """
+    with tempfile.TemporaryFile() as file:
+        code = ChildProcess(command, make_environment(), file).run()
+        file.seek(0)
+        output = file.read().decode(errors='replace')
+    if code:
+        raise StageError(
+            f'measuring failed: {explain_failure(code, output)}\n'
+            f'The command was: {shlex.join(command)}'
+        )
+    return output

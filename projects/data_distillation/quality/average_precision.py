@@ -71,6 +71,9 @@ def read_precision(
 ) -> float:
     """Average the precision at `RECALLS`.
 
+    The precision at a recall is the highest at this or a higher recall, and 0
+    above the highest recall.
+
     Args:
         right: Shape (n,), the number of right ones of each detection, by
             descending score.

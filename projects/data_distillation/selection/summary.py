@@ -197,6 +197,9 @@ def warn_of_distributions(
 ) -> Iterator[str]:
     """Warn of classes that score differently in validation.
 
+    The precision on the validation images then says little about the unlabeled
+    images, and the number of labeled instances says little as well.
+
     Args:
         selection: The selection.
         labeled: The counts of the labeled file.

@@ -28,6 +28,9 @@ class Splits:
 def percent_of(num_images: int, percent: Fraction) -> int:
     """Compute a percentage of a number of images, rounded down.
 
+    Since it is rounded down, folds that add up to 100 % or less never share an
+    image.
+
     Args:
         num_images: The number of all images.
         percent: The percentage, above 0.
