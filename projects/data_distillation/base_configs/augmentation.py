@@ -25,7 +25,15 @@ ADVICE = (
 
 
 def list_flips(transform: Mapping) -> list[str]:
-    """Return the directions of a `RandomFlip`; of other transforms, none."""
+    """List the directions in which a transform flips.
+
+    Args:
+        transform: The config of the transform.
+
+    Returns:
+        The directions; empty for other transforms, and for a flip that never
+        happens.
+    """
     if get_type(transform) != 'RandomFlip' or transform.get('prob') == 0:
         return []
     direction = transform.get('direction', 'horizontal')
@@ -33,10 +41,13 @@ def list_flips(transform: Mapping) -> list[str]:
 
 
 def describe_augmentation(transforms: Iterable[Mapping]) -> Iterator[str]:
-    """Yield a line with all augmentations, and a warning of unusual flips.
+    """Describe all augmentations, and warn of unusual flips.
 
     Args:
         transforms: The transforms of the training pipeline.
+
+    Yields:
+        A line with all, and perhaps one with a warning.
     """
     names, flips = [], []
     for transform in transforms:

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 
 def set_num_classes(part: Mapping, num_classes: int) -> dict:
-    """Return the items to replace so that a head has so many classes.
+    """Find what to replace so that a head has so many classes.
 
     Args:
         part: A part of a model. Mask2Former calls the classes of objects
             things, and weighs each of them and the background.
         num_classes: The number of classes.
+
+    Returns:
+        Key -> new value; empty for a part without classes.
     """
     changes: dict[str, object] = {
         key: num_classes

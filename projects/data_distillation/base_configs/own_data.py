@@ -44,12 +44,15 @@ def find_own_data(cfg: Config, replaced: Sequence[str] = ()) -> list[str]:
 
 
 def list_places(value: object, is_place: bool = False) -> Iterator[str]:
-    """Yield the files and folders that a part of a config names.
+    """Find the files and folders that a part of a config names.
 
     Args:
         value: The part.
         is_place: Whether a text is one of them; otherwise only those below
             a key of `PLACES` are.
+
+    Yields:
+        Each path, in the order of the config.
     """
     if isinstance(value, Mapping):
         for key, child in value.items():
@@ -66,7 +69,7 @@ def names_data(name: str, value: object, used: tuple[str, ...]) -> bool:
 
     Args:
         name: The name of the variable.
-        value: Its value.
+        value: The value of the variable.
         used: The files and folders that the loaders of the config name.
     """
     if isinstance(value, str):

@@ -95,7 +95,11 @@ def _is_there(name: str) -> bool:
 
 
 def list_shipped() -> dict[str, str]:
-    """Return the configs of MMDetection, file name without suffix -> name."""
+    """List the configs that MMDetection ships.
+
+    Returns:
+        File name without suffix -> name, such as `mmdet::family/name.py`.
+    """
     root = Path(mmdet.__file__).parent / '.mim' / 'configs'
     return {
         file.stem: f'mmdet::{file.relative_to(root).as_posix()}'
@@ -126,7 +130,7 @@ def check_version(name: str, cfg: Mapping) -> None:
 
     Args:
         name: The name of the config.
-        cfg: Its content.
+        cfg: The content of the config.
 
     Raises:
         DetectorError: If it is one.
@@ -142,6 +146,16 @@ def check_version(name: str, cfg: Mapping) -> None:
 
 
 def get_type(config: Mapping) -> str:
-    """Return the name of a config's type, without a scope such as `mmdet.`."""
+    """Return the name of a config's type, without a scope such as `mmdet.`.
+
+    Args:
+        config: The config, whose `type` is a name or a class.
+
+    Returns:
+        The name.
+
+    Raises:
+        KeyError: If it has no `type`.
+    """
     kind = config['type']
     return getattr(kind, '__name__', str(kind)).split('.')[-1]

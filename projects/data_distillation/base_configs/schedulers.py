@@ -131,7 +131,15 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
 
 
 def replace_kind(scheduler: Mapping, kind: str) -> str:
-    """Return the type of a scheduler with another kind, in the same scope."""
+    """Write the type of a scheduler of another kind, in the same scope.
+
+    Args:
+        scheduler: The config of the scheduler.
+        kind: The other kind, such as `MultiStep`.
+
+    Returns:
+        Such as `mmdet.MultiStepLR`.
+    """
     name, target = get_type(scheduler), split_type(scheduler)[1]
     return f'{scheduler["type"]!s}'.removesuffix(name) + f'{kind}{target}'
 
@@ -142,6 +150,9 @@ def find_factor(scheduler: Mapping, lengths: Lengths) -> float:
     Args:
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings.
+
+    Returns:
+        The factor, above 0; at most 1 for a warm-up in iterations.
 
     Raises:
         DetectorError: If the scheduler counts iterations, and the training
@@ -190,7 +201,17 @@ def is_warm_up(scheduler: Mapping, lengths: Lengths) -> bool:
 def scale_steps(
     kind: str, scheduler: Mapping, lengths: Lengths, factor: float
 ) -> dict:
-    """Return the settings that say what happens in each step or period."""
+    """Scale the settings that say what happens in each step or period.
+
+    Args:
+        kind: The kind of the scheduler, such as `Step`.
+        scheduler: The config of the scheduler.
+        lengths: The lengths of both trainings.
+        factor: The factor by which counts are multiplied.
+
+    Returns:
+        The new settings; empty for kinds without steps.
+    """
     if kind == 'Exponential':
         return dict(gamma=scheduler['gamma'] ** (1 / factor))
     if kind == 'CosineRestart':
@@ -213,12 +234,15 @@ def scale_steps(
 
 
 def scale_values(kind: str, scheduler: Mapping, lengths: Lengths) -> dict:
-    """Return the learning rates of a scheduler, fitted to the batch size.
+    """Fit the learning rates of a scheduler to the batch size.
 
     Args:
         kind: What the scheduler does.
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings, and how the rate is scaled.
+
+    Returns:
+        The new settings; empty if the rate is not scaled.
     """
     if not lengths.learning_rate:
         return {}
@@ -233,7 +257,15 @@ def scale_values(kind: str, scheduler: Mapping, lengths: Lengths) -> dict:
 
 
 def scale_rate(value: float | list | tuple, factor: float) -> float | list:
-    """Scale a learning rate, or that of each group of parameters."""
+    """Scale a learning rate, or that of each group of parameters.
+
+    Args:
+        value: The rate, or a list of rates.
+        factor: The factor.
+
+    Returns:
+        A number for a number, and a list for a list or tuple.
+    """
     if isinstance(value, (list, tuple)):
         return [one * factor for one in value]
     return value * factor
@@ -243,5 +275,12 @@ def multiply(count: float, factor: float) -> int:
     """Multiply and round a count.
 
     0 stays 0, and other counts do not fall below 1.
+
+    Args:
+        count: The number of iterations or epochs, at least 0.
+        factor: The factor, above 0.
+
+    Returns:
+        The rounded count.
     """
     return max(round(count * factor), 1 if count else 0)

@@ -37,7 +37,15 @@ PIXELWISE = {
 def find_transform(
     pipeline: Sequence[Mapping], *types: str
 ) -> Mapping[str, Any] | None:
-    """Return the first transform of one of these types; None if none is."""
+    """Find the first transform of one of some types.
+
+    Args:
+        pipeline: The configs of the transforms.
+        *types: Names of types, without a scope.
+
+    Returns:
+        Its config; None if there is none.
+    """
     found = (step for step in pipeline if get_type(step) in types)
     return next(found, None)
 
@@ -51,6 +59,9 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
 
     Args:
         pipeline: The configs of the transforms.
+
+    Returns:
+        The configs of these transforms, in order; empty if views can have all.
     """
     unmade = [step for step in pipeline[:1] if not is_plain_load(step)]
     made = set()
@@ -67,7 +78,11 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
 
 
 def is_plain_load(step: Mapping) -> bool:
-    """Return whether a transform gets the pixels that views are made of."""
+    """Return whether a transform gets the pixels that views are made of.
+
+    Args:
+        step: The config of the transform.
+    """
     # The defaults are those of mmcv. Nobody sets another backend for all.
     return (
         get_type(step) == 'LoadImageFromFile'
@@ -77,12 +92,20 @@ def is_plain_load(step: Mapping) -> bool:
 
 
 def is_never(step: Mapping) -> bool:
-    """Return whether a transform is a flip that never happens."""
+    """Return whether a transform is a flip that never happens.
+
+    Args:
+        step: The config of the transform.
+    """
     return get_type(step) == 'RandomFlip' and not step.get('prob')
 
 
 def is_view_transform(step: Mapping) -> bool:
-    """Return whether a view can have a transform, given its place."""
+    """Return whether a view can have a transform, given its place.
+
+    Args:
+        step: The config of the transform.
+    """
     if get_type(step) in RESIZES:
         # The defaults are those of mmcv.
         backend = step.get('backend', 'cv2')
@@ -115,7 +138,14 @@ def find_unmovable(pipeline: Sequence[Mapping]) -> list[str]:
 
 
 def list_types(value: object) -> Iterator[str]:
-    """Yield the types of all transforms in a pipeline, at any depth."""
+    """List the types of all transforms in a pipeline, at any depth.
+
+    Args:
+        value: The pipeline, or a part of it.
+
+    Yields:
+        Names without a scope, the outer before the inner.
+    """
     if isinstance(value, Mapping):
         if 'type' in value:
             yield get_type(value)

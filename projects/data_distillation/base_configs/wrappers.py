@@ -43,6 +43,9 @@ class Dataset:
             config: The `dataset` of a data loader.
             path: The path of this `dataset` in the config.
 
+        Returns:
+            The dataset, with what its wrappers do to it.
+
         Raises:
             DetectorError: If a wrapper cannot be kept and cannot be left out
                 either, because the training would be another one.
@@ -87,7 +90,14 @@ class Dataset:
         return replace(first, num_parts=sum(one.num_parts for one in found))
 
     def find_difference(self, other: 'Dataset') -> str | None:
-        """Return how the training on another dataset differs, if it does."""
+        """Find how the training on another dataset differs.
+
+        Args:
+            other: The other dataset.
+
+        Returns:
+            What differs first, in words; None if nothing does.
+        """
         settings = {
             '`times`': (self.times, other.times),
             f'their {MIX}': (self.mix_settings, other.mix_settings),
@@ -116,12 +126,20 @@ class Dataset:
         return self.config.get('filter_cfg') or {}
 
     def transforms(self) -> Iterator[Mapping]:
-        """Yield the configs of all transforms, in order."""
+        """Walk through the configs of all transforms.
+
+        Yields:
+            Each config, in the order in which they act.
+        """
         yield from self.config.get('pipeline', ())
         yield from self.mix_settings.get('pipeline', ())
 
     def list_left_out(self) -> Iterator[str]:
-        """Yield the settings that an experiment leaves out, in words."""
+        """Say which settings an experiment leaves out.
+
+        Yields:
+            A text for each.
+        """
         if self.num_parts > 1:
             yield (
                 f'ConcatDataset of {self.num_parts} datasets: the labeled '
@@ -137,5 +155,12 @@ class Dataset:
 
 
 def without_base(path: str) -> str:
-    """Return the path of a setting in the config that has it."""
+    """Write the path of a setting as in the config that has it.
+
+    Args:
+        path: The path, perhaps with `_base_.` at its beginning.
+
+    Returns:
+        The path without it.
+    """
     return path.removeprefix('_base_.')

@@ -28,7 +28,14 @@ class Mark:
     kind: str = 'label'
 
     def style(self, size_wh: tuple[int, int]) -> str:
-        """Return the place of the box in percent of the image, as CSS."""
+        """Write the place of the box as CSS.
+
+        Args:
+            size_wh: The width and height of the image in pixels.
+
+        Returns:
+            Left, top, width and height in percent of the image.
+        """
         names = ('left', 'top', 'width', 'height')
         values = zip(names, self.bbox_xywh, size_wh * 2, strict=True)
         return ';'.join(f'{n}:{100 * v / side:.2f}%' for n, v, side in values)

@@ -107,10 +107,17 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
 
 
 def find_lowest(values: np.ndarray) -> np.ndarray:
-    """Return the indices of the lowest values, in ascending order of value.
+    """Find the lowest values.
 
     There are up to `GROUP_SIZE` of them; ties keep their order, and NaN is
     left out.
+
+    Args:
+        values: Shape (n,), numbers or NaN.
+
+    Returns:
+        The indices of up to `GROUP_SIZE` of them, in ascending order of value;
+        ties keep their order, and NaN is left out.
     """
     order = np.argsort(values, kind='stable')[:GROUP_SIZE]
     return order[~np.isnan(values[order])]
@@ -142,6 +149,9 @@ def make_images(
         labels: The detections and their `min_score` values.
         chosen: The indices of the images.
         truth: A COCO object with the true objects; None if they are unknown.
+
+    Returns:
+        A dict for each image, in order, for the script of the page.
     """
     folder = Path(labels.provenance.get('image_folder', '.'))
     table = labels.table.take(pa.array(chosen))
@@ -164,6 +174,9 @@ def list_boxes(row: Mapping) -> list[list]:
 
     The page draws them in this order, so that small boxes lie on top and can
     be pointed at.
+
+    Args:
+        row: A row with the columns of `shards.SCHEMA`; boxes in pixels.
 
     Returns:
         x, y, width, height, label, score and number of views of each
@@ -219,7 +232,15 @@ def collect_true_boxes(
 
 
 def draw_true_mask(annotation: Mapping, image: Mapping) -> list[str]:
-    """Return the path around the mask of a true object, if it has one."""
+    """Draw the path around the mask of a true object.
+
+    Args:
+        annotation: The COCO annotation of the object.
+        image: The COCO image that it is on.
+
+    Returns:
+        One path, see `make_path`; none without a mask or a size.
+    """
     mask = annotation.get('segmentation')
     if not mask or not {'height', 'width'} <= image.keys():
         return []
@@ -228,6 +249,9 @@ def draw_true_mask(annotation: Mapping, image: Mapping) -> list[str]:
 
 def make_picture(path: Path) -> dict:
     """Make the thumbnail of an image, or tell why there is none.
+
+    Args:
+        path: The path of the image.
 
     Returns:
         `src`, the thumbnail as a URL; None if the image cannot be read, with
@@ -244,6 +268,9 @@ def make_thumbnail(pixels: np.ndarray) -> str:
 
     Args:
         pixels: The pixels, shape (height, width, 3), BGR, uint8.
+
+    Returns:
+        The URL, at most `MAX_THUMBNAIL_BYTES` of JPEG.
     """
     side = THUMBNAIL_SIDE
     while True:
@@ -287,5 +314,12 @@ def make_command(labels: StoredLabels, source: LabelSource) -> dict:
 
 
 def join_words(words: Iterable) -> str:
-    """Join words to a command, quoted for a shell."""
+    """Join words to a command, quoted for a shell.
+
+    Args:
+        words: The words, of any type.
+
+    Returns:
+        The command on one line.
+    """
     return shlex.join(map(str, words))

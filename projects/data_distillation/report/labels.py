@@ -88,11 +88,19 @@ class StoredLabels:
         return np.bincount(selected, minlength=len(self.min_scores))
 
     def scores_by_class(self) -> list[np.ndarray]:
-        """Return the scores of what may become a label, class by class."""
+        """Divide the scores of what may become a label by class.
+
+        Returns:
+            For each class its scores, float32; empty for a class without any.
+        """
         return self.selection.found.by_class(len(self.min_scores))
 
     def count_on_grid(self) -> list[list[int]]:
-        """Count the labels of each class from each score of `GRID`."""
+        """Count the labels of each class from each score of `GRID`.
+
+        Returns:
+            For each class a number for each score of the grid, descending.
+        """
         grid = GRID.astype(np.float32)
         return [
             (len(scores) - np.searchsorted(np.sort(scores), grid)).tolist()
@@ -154,13 +162,16 @@ def read_labels(source: LabelSource) -> StoredLabels:
 
 
 def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
-    """Return the counts of the labeled file that the selection noted.
+    """Read the counts of the labeled file that the selection noted.
 
     Args:
         origin: The `info.data_distillation` of the pseudo labels; empty if
             there are none.
         labeled_file: The labeled file, which is counted if there are no
             pseudo labels.
+
+    Returns:
+        The counts, with the classes in their order.
 
     Raises:
         FileNotFoundError: If the labeled file is needed and missing.

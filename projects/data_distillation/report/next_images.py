@@ -73,7 +73,16 @@ class Proposal:
         return files
 
     def make_coco(self) -> dict:
-        """Return the images with their pseudo labels, as a COCO object."""
+        """Make a COCO object of the images with their pseudo labels.
+
+        Returns:
+            The object, with the best image first and ids from 1. Regions to
+            ignore are left out.
+
+        Raises:
+            FileNotFoundError: If there is no file of pseudo labels.
+            CocoError: If the file cannot be used.
+        """
         file = self.source.stage / PSEUDO_LABELS
         coco = read_coco(file, 'images', 'categories')
         known = {image['file_name']: image for image in coco['images']}
@@ -103,7 +112,11 @@ class Proposal:
         )
 
     def make_list(self) -> str:
-        """Return the images as CSV: place, file name, errors and reason."""
+        """Write the images as CSV: place, file name, errors and reason.
+
+        Returns:
+            The text with a heading, the best image first.
+        """
         text = io.StringIO()
         lines = csv.writer(text, lineterminator='\n')
         lines.writerow(['place', 'file_name', 'expected_errors', 'reason'])
@@ -147,6 +160,9 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
         work_dir: The work folder of an experiment.
         count: The number of images, at least 1. There are fewer if there are
             not enough that differ.
+
+    Returns:
+        The images, best first, and notes for the user.
 
     Raises:
         ValueError: If `count` is below 1.
@@ -198,7 +214,14 @@ def compare(
 
 
 def sample(paths: list[str]) -> list[str]:
-    """Return up to `MAX_LABELED` of the paths, drawn at random."""
+    """Draw up to `MAX_LABELED` of the paths at random.
+
+    Args:
+        paths: The paths.
+
+    Returns:
+        Paths in their order, the same ones each time; all if there are few.
+    """
     if len(paths) <= MAX_LABELED:
         return paths
     random = np.random.default_rng(0)
@@ -248,6 +271,9 @@ def explain(values: ImageValues, row: int, classes: list[str]) -> str:
         values: The values of all images.
         row: The number of the image.
         classes: The names of the classes.
+
+    Returns:
+        Reasons on one line, without a full stop.
     """
     wrong, missed = values.wrong[row].sum(), values.missed[row].sum()
     parts = [

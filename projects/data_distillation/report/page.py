@@ -129,7 +129,14 @@ def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
 
 
 def find_labeled_file(annotate: Config) -> str:
-    """Return the labeled file that the annotation hook names."""
+    """Find the labeled file that the annotation hook names.
+
+    Args:
+        annotate: The config of the annotation, which has such a hook.
+
+    Returns:
+        The path, as the config has it.
+    """
     hooks = annotate.get('custom_hooks', ())
     return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
 
@@ -202,6 +209,12 @@ def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
 def read_truth(file: str) -> dict:
     """Read the true objects of the unlabeled images.
 
+    Args:
+        file: The COCO file.
+
+    Returns:
+        The content of the file.
+
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the file cannot be used.
@@ -228,7 +241,16 @@ def make_plots(
     labels: StoredLabels | None,
     quality: Quality | None,
 ) -> Iterator[tuple[str, str, Markup]]:
-    """Yield the title, the text and the picture of each plot with data."""
+    """Draw the plots for which there are data.
+
+    Args:
+        stages: The stages of the experiment.
+        labels: The detections and the selection; None if there are none.
+        quality: The quality of the labels; None if the truth is unknown.
+
+    Yields:
+        The title, the text and the picture of each plot.
+    """
     trained = [stage for stage in stages if stage.losses]
     if trained:
         text = 'Training loss of each stage.'
@@ -258,7 +280,14 @@ def make_plots(
 
 
 def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
-    """Return the title, the text and the picture of the scores."""
+    """Draw the scores of each class.
+
+    Args:
+        labels: The detections and the selection.
+
+    Returns:
+        The title, the text and the picture.
+    """
     scores = labels.scores_by_class()
     text = (
         'Detections of each class by score, on a logarithmic scale. The line '
@@ -275,7 +304,14 @@ def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
 
 
 def describe_losses(stages: Sequence[Stage]) -> str:
-    """Describe in words how the losses changed."""
+    """Describe in words how the losses changed.
+
+    Args:
+        stages: The stages, each with losses.
+
+    Returns:
+        One sentence, for those who do not see the picture.
+    """
     return 'Training loss: ' + '; '.join(
         f'{stage.name} from {stage.losses[0][1]:.3g} to '
         f'{stage.losses[-1][1]:.3g} at iteration {stage.losses[-1][0]}'
@@ -284,7 +320,14 @@ def describe_losses(stages: Sequence[Stage]) -> str:
 
 
 def describe_maps(stages: Sequence[Stage]) -> str:
-    """Describe in words how the box mAP changed."""
+    """Describe in words how the box mAP changed.
+
+    Args:
+        stages: The stages; those without an evaluation are left out.
+
+    Returns:
+        One sentence, for those who do not see the picture.
+    """
     return 'Box mAP: ' + '; '.join(
         f'{stage.name} '
         + ', '.join(f'{100 * value:.1f} at {x}' for x, value in points)

@@ -72,6 +72,10 @@ def draw_losses(stages: Sequence[Stage]) -> Figure:
     Args:
         stages: All stages, so that each keeps its color; at least one must
             have losses.
+
+    Returns:
+        A figure that `pyplot` does not know; the losses are on a logarithmic
+        scale.
     """
     figure, axes = make_plot('iteration', 'training loss')
     for number, stage in enumerate(stages):
@@ -90,6 +94,9 @@ def draw_maps(stages: Sequence[Stage]) -> Figure:
     Args:
         stages: All stages, so that each keeps its color; at least one must
             have a validation or an evaluation.
+
+    Returns:
+        A figure that `pyplot` does not know.
     """
     figure, axes = make_plot('iteration', 'box mAP')
     for number, stage in enumerate(stages):
@@ -106,7 +113,15 @@ def draw_maps(stages: Sequence[Stage]) -> Figure:
 
 
 def make_plot(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    """Make a figure with one plot."""
+    """Make a figure with one plot.
+
+    Args:
+        xlabel: The text at the x axis.
+        ylabel: The text at the y axis.
+
+    Returns:
+        A figure that `pyplot` does not know, and its axes.
+    """
     figure = Figure(figsize=(5.6, 3.8), layout='constrained')
     axes = figure.subplots()
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -135,7 +150,11 @@ def draw_curve(
 
 
 def add_legend(figure: Figure) -> None:
-    """Name the lines below the plot."""
+    """Name the lines below the plot.
+
+    Args:
+        figure: The figure; its lines have labels.
+    """
     figure.legend(loc='outside lower center', ncols=4, frameon=False)
 
 
@@ -177,7 +196,13 @@ def draw_scores(
 def draw_histogram(
     axes: Axes, scores: np.ndarray, min_score: float | None
 ) -> None:
-    """Draw the scores of one class."""
+    """Draw the scores of one class, on a logarithmic scale.
+
+    Args:
+        axes: The axes to draw on.
+        scores: Shape (n,), float32, from 0 to 1; n may be 0.
+        min_score: The lowest score of a label; None if nothing is one.
+    """
     edges = np.linspace(0, 1, NUM_BINS + 1)
     counts = np.histogram(scores, edges)[0]
     axes.stairs(counts, edges, fill=True, color=SERIES[0], alpha=0.45)
@@ -206,5 +231,12 @@ def set_log_scale(axes: Axes, text: str) -> None:
 
 
 def shorten_name(name: str) -> str:
-    """Cut a name that is too long for the title of a plot."""
+    """Cut a name that is too long for the title of a plot.
+
+    Args:
+        name: The name.
+
+    Returns:
+        At most 24 letters; an ellipsis stands for what was cut.
+    """
     return name if len(name) <= 24 else f'{name[:23]}…'

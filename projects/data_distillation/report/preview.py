@@ -84,7 +84,18 @@ class Preview:
 
     @classmethod
     def read(cls, num_images: int) -> 'Preview':
-        """Read the other arguments of this process, see `take`."""
+        """Read the other arguments of this process, see `take`.
+
+        Args:
+            num_images: The number of images to show.
+
+        Returns:
+            The preview of the config that the arguments name.
+
+        Raises:
+            ValueError: If there is less than 1 image, or a launcher, or the
+                config does not annotate.
+        """
         args = load_mmdet_tool('test.py').parse_args()
         if num_images < 1 or args.launcher != 'none':
             raise ValueError(
@@ -100,7 +111,12 @@ class Preview:
         return cls(config, folder / 'preview', num_images)
 
     def flags(self) -> list[str]:
-        """Return the flags of the work folder and of the images."""
+        """Make the flags of the work folder and of the images.
+
+        Returns:
+            The words for `tools/test.py`; the images are spread evenly over
+            all.
+        """
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         images = DATASETS.build(self.config.test_dataloader.dataset)
         indices = spread_indices(len(images), self.num_images)
@@ -112,5 +128,9 @@ class Preview:
         ]
 
     def write_page(self) -> Path:
-        """Write the page, and return its file."""
+        """Write the page.
+
+        Returns:
+            The file of the page.
+        """
         return write_preview(self.config, self.folder)

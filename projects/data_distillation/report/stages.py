@@ -41,14 +41,24 @@ class Stage:
     metrics: dict | None
 
     def class_ap(self, name: str) -> float | None:
-        """Return the AP of a class; None if it was not measured."""
+        """Look up the AP of a class.
+
+        Args:
+            name: The name of the class.
+
+        Returns:
+            From 0 to 1; None if it was not measured.
+        """
         return (self.metrics or {}).get(f'{name}_precision')
 
     def evaluations(self) -> Curve:
-        """Return the validations and the final evaluation as one curve.
+        """Join the validations and the final evaluation to one curve.
 
         The evaluation stands at the last iteration. It replaces a validation
         at the same iteration.
+
+        Returns:
+            Pairs of iteration and box mAP, ascending; empty without any.
         """
         points = dict(self.validation)
         if self.metrics:
@@ -80,13 +90,28 @@ def read_stages(work_dir: Path, given: Sequence[str] = ()) -> list[Stage]:
 
 
 def parse_round(folder: Path) -> int:
-    """Return the number in the name of a round's folder; 0 if it has none."""
+    """Read the number in the name of a round's folder.
+
+    Args:
+        folder: The folder, such as `round2`.
+
+    Returns:
+        The number; 0 if it has none.
+    """
     number = folder.name.removeprefix('round')
     return int(number) if number.isdecimal() else 0
 
 
 def read_stage(work_dir: Path, name: str) -> Stage:
-    """Read what MMEngine wrote in the folder of a stage."""
+    """Read what MMEngine wrote in the folder of a stage.
+
+    Args:
+        work_dir: The work folder of the run.
+        name: The name of the stage, which is its folder there.
+
+    Returns:
+        The stage; what is not there yet is empty or None.
+    """
     folder = work_dir / name
     losses, validation = collect_curves(read_scalars(folder))
     return Stage(
@@ -99,7 +124,14 @@ def read_stage(work_dir: Path, name: str) -> Stage:
 
 
 def read_scalars(folder: Path) -> Iterator[dict]:
-    """Yield the records of all runs in a folder, from old to new."""
+    """Read the records of all runs in a folder.
+
+    Args:
+        folder: The work folder of the stage.
+
+    Yields:
+        Each record, from old to new; lines that are no JSON are left out.
+    """
     for file in sorted(folder.glob(f'{RUN}/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
             # If a run was killed, its last line may be cut off.
@@ -133,7 +165,14 @@ def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
 
 
 def sum_logged_seconds(folder: Path) -> float | None:
-    """Add up the logged seconds of all runs; None if there is no log."""
+    """Add up the logged seconds of all runs.
+
+    Args:
+        folder: The work folder of the stage.
+
+    Returns:
+        Seconds; None if there is no log with a time.
+    """
     spans = [
         span
         for file in folder.glob(f'{RUN}/*.log')
@@ -144,9 +183,15 @@ def sum_logged_seconds(folder: Path) -> float | None:
 
 
 def measure_logged_span(log: str) -> float | None:
-    """Return the seconds from the first to the last line of a log.
+    """Measure the time from the first to the last line of a log.
 
     Lines without a time do not count; None if no line has one.
+
+    Args:
+        log: The text; lines without a time do not count.
+
+    Returns:
+        Seconds; None if no line has a time.
     """
     times = LOGGED_AT.findall(log)
     if not times:

@@ -79,7 +79,14 @@ class LabelReview:
         return files
 
     def make_list(self, shown: Sequence[Suspicion]) -> str:
-        """Return suspicions as CSV; see `COLUMNS`."""
+        """Write suspicions as CSV; see `COLUMNS`.
+
+        Args:
+            shown: The suspicions, in the order to write.
+
+        Returns:
+            The text with a heading; what a suspicion lacks is empty.
+        """
         text = io.StringIO()
         lines = csv.writer(text, lineterminator='\n')
         lines.writerow(COLUMNS)
@@ -101,7 +108,15 @@ class LabelReview:
         return text.getvalue()
 
     def make_coco(self, shown: Sequence[Suspicion]) -> dict:
-        """Return the images of suspicions with their labels, in this order."""
+        """Make a COCO object of the images of suspicions, with their labels.
+
+        Args:
+            shown: The suspicions.
+
+        Returns:
+            The labels' content with these images only, in the order of the
+            suspicions, each once.
+        """
         names = dict.fromkeys(self.rows[s.image]['file_name'] for s in shown)
         by_name = {image['file_name']: image for image in self.coco['images']}
         images = [by_name[name] for name in names]
@@ -166,7 +181,14 @@ class LabelReview:
             yield Mark((x, y, width, height), text, 'found')
 
     def explain(self, one: Suspicion) -> str:
-        """Say in words what looks wrong."""
+        """Say in words what looks wrong.
+
+        Args:
+            one: The suspicion.
+
+        Returns:
+            A sentence, with its chance in percent.
+        """
         label, found = self._name_label(one), self._name_found(one)
         text = {
             'missing': f'no label of {found}, which the detector finds',
@@ -244,7 +266,7 @@ def compare_labels(
     Args:
         coco: The labels.
         rows: The detections of their images.
-        found: The same as columns.
+        found: The detections of `rows` as columns.
         num_views: The number of views; None if it is not known.
         source: The file of the labels, for messages.
 

@@ -19,11 +19,14 @@ DASH = '-'
 def describe_labels(
     labels: StoredLabels, source: LabelSource
 ) -> Iterator[Row]:
-    """Yield the terms and descriptions of how the labels were made.
+    """Describe how the labels were made.
 
     Args:
         labels: The detections and the selection.
         source: The files of the labels.
+
+    Yields:
+        Pairs of a term and its description.
     """
     made, origin = labels.provenance, labels.origin
     labeled = labels.labeled
@@ -48,7 +51,14 @@ def describe_labels(
 
 
 def format_teacher(made: Mapping) -> str:
-    """Write the weights of the teacher, and the config of its run."""
+    """Write the weights of the teacher, and the config of its run.
+
+    Args:
+        made: The provenance of the detections.
+
+    Returns:
+        One line, with the first 12 digits of the SHA-256.
+    """
     sha256 = str(made.get('checkpoint_sha256'))[:12]
     others = len(made.get('other_teachers', ()))
     text = f'{made.get("checkpoint")} (SHA-256 {sha256}…)'
@@ -57,7 +67,14 @@ def format_teacher(made: Mapping) -> str:
 
 
 def describe_origin(origin: Mapping) -> Iterator[Row]:
-    """Yield the terms and descriptions of how the labels were selected."""
+    """Describe how the labels were selected.
+
+    Args:
+        origin: The `info.data_distillation` of the pseudo labels.
+
+    Yields:
+        Pairs of a term and its description.
+    """
     selection = origin['selection']
     yield 'Selection', format_call_or_dash(selection['selector'])
     filters = [format_call(config) for config in selection.get('filters', ())]
@@ -75,12 +92,26 @@ def describe_origin(origin: Mapping) -> Iterator[Row]:
 
 
 def format_call_or_dash(config: Mapping | None) -> str:
-    """Write a config as a call; None as a dash."""
+    """Write a config as a call.
+
+    Args:
+        config: The config; None or empty if there is none.
+
+    Returns:
+        Such as `Name(key=value)`, or a dash.
+    """
     return format_call({'type': '', **config}) if config else DASH
 
 
 def format_views(views: Sequence | None) -> str:
-    """Write the number of views and each of them, such as `Resize 400x60`."""
+    """Write the number of views and each of them, such as `Resize 400x60`.
+
+    Args:
+        views: The transforms of each view; None if the pipeline makes them.
+
+    Returns:
+        One line.
+    """
     if not views:
         return "as in the detector's own test pipeline"
     texts = [' + '.join(map(format_step, view)) for view in views]
@@ -88,7 +119,14 @@ def format_views(views: Sequence | None) -> str:
 
 
 def format_step(step: Mapping) -> str:
-    """Write a transform of a view, such as `Resize 400x60`."""
+    """Write a transform of a view, such as `Resize 400x60`.
+
+    Args:
+        step: The config of the transform.
+
+    Returns:
+        The type and the values, without `keep_ratio`.
+    """
     values = [
         'x'.join(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in step.items()
@@ -100,11 +138,14 @@ def format_step(step: Mapping) -> str:
 def collect_notes(
     labels: StoredLabels, quality: Quality | None
 ) -> Iterator[str]:
-    """Yield what a reader must know about the labels.
+    """Collect what a reader must know about the labels.
 
     Args:
         labels: The detections and the selection.
         quality: The quality of the labels; None if the truth is unknown.
+
+    Yields:
+        Sentences; none if there is nothing.
     """
     if not labels.origin:
         yield (
@@ -128,7 +169,14 @@ def collect_notes(
 
 
 def find_unevaluated(stages: Sequence[Stage]) -> Iterator[str]:
-    """Yield a note for each stage whose model has not been evaluated."""
+    """Note which stages have a model that was not evaluated.
+
+    Args:
+        stages: The stages; those named `annotate` have no model.
+
+    Yields:
+        A sentence for each.
+    """
     for stage in stages:
         if not stage.name.endswith('annotate') and not stage.metrics:
             yield f'{stage.name} has not been evaluated yet.'
@@ -137,11 +185,15 @@ def find_unevaluated(stages: Sequence[Stage]) -> Iterator[str]:
 def make_comparison(
     stages: Sequence[Stage], trained_on: Mapping[str, str]
 ) -> list[Row]:
-    """Return the name, the data and the metrics of each evaluated model.
+    """Collect the name, the data and the metrics of each evaluated model.
 
     Args:
         stages: The stages of the experiment.
         trained_on: Model name -> the data on which it was trained.
+
+    Returns:
+        A row of cells for each, in the order of the stages; metrics in
+        percent.
     """
     metrics = find_metrics(stages)
     return [
@@ -184,7 +236,14 @@ def give_verdicts(stages: Sequence[Stage]) -> list[str]:
 
 
 def find_metrics(stages: Sequence[Stage]) -> list[str]:
-    """Return the metrics to show: those of masks too if a model has them."""
+    """Choose the metrics to show: those of masks too if a model has them.
+
+    Args:
+        stages: The stages of the experiment.
+
+    Returns:
+        Names of metrics.
+    """
     has_masks = any(MASK_METRICS[0] in (one.metrics or {}) for one in stages)
     return [*METRICS, *(MASK_METRICS if has_masks else ())]
 
@@ -247,7 +306,15 @@ def make_class_table(
 
 
 def format_quality(name: str, quality: Quality | None) -> list[str]:
-    """Write the precision and recall of a class; no cells without truth."""
+    """Write the precision and recall of a class.
+
+    Args:
+        name: The name of the class.
+        quality: The quality of the labels; None if the truth is unknown.
+
+    Returns:
+        Two cells; none without the truth.
+    """
     if quality is None:
         return []
     counts = quality.classes[name].counts
@@ -255,5 +322,12 @@ def format_quality(name: str, quality: Quality | None) -> list[str]:
 
 
 def format_percent(value: float | None) -> str:
-    """Write a share as percent without the sign; None as a dash."""
+    """Write a share as percent without the sign.
+
+    Args:
+        value: The share, from 0 to 1; None if it was not measured.
+
+    Returns:
+        One digit after the point, or a dash.
+    """
     return DASH if value is None else f'{100 * value:.1f}'

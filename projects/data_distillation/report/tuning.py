@@ -46,12 +46,15 @@ def make_tuning_table(folder: Path) -> dict | None:
 
 
 def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
-    """Return the cells of a trial, see `make_tuning_table`.
+    """Make the cells of a trial, see `make_tuning_table`.
 
     Args:
         trial: The trial.
         named: Name -> the trial that has it, or None.
         unit: The cost that counts as 1.
+
+    Returns:
+        One text for each column.
     """
     return [
         ' '.join(map(str, trial['views'])),
@@ -64,7 +67,15 @@ def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
 
 
 def describe_unseen(unseen: Mapping | None) -> str:
-    """Say how choices do on images that they were not made on."""
+    """Say how choices do on images that they were not made on.
+
+    Args:
+        unseen: The mAP, 0 to 1, of the choice (`chosen`) and of annotate.py
+            (`reference`); None if it was not measured.
+
+    Returns:
+        A sentence; empty for None.
+    """
     if unseen is None:
         return ''
     return (

@@ -34,6 +34,12 @@ class WorkFolder:
     def open(cls, work_dir: Path) -> 'WorkFolder':
         """Open a work folder.
 
+        Args:
+            work_dir: The work folder of an experiment.
+
+        Returns:
+            Its newest annotation, with the config.
+
         Raises:
             FileNotFoundError: If it has no annotation.
         """
@@ -104,13 +110,28 @@ class WorkFolder:
             return None, str(error)
 
     def list_labeled(self) -> list[str]:
-        """Return the paths of the labeled images."""
+        """List the paths of the labeled images.
+
+        Returns:
+            The paths, in the order of the labeled file.
+
+        Raises:
+            FileNotFoundError: If the labeled file is missing.
+            CocoError: If the labeled file cannot be used.
+        """
         images = read_coco(self.labeled['ann_file'], 'images')['images']
         folder = Path(self.labeled.get('img_prefix', ''))
         return [str(folder / image['file_name']) for image in images]
 
 
 def find_config(stage: Path) -> Path | None:
-    """Return the newest config that MMEngine wrote into a stage's folder."""
+    """Find the newest config that MMEngine wrote into a stage's folder.
+
+    Args:
+        stage: The folder.
+
+    Returns:
+        The file that was changed last; None if there is none.
+    """
     files = sorted(stage.glob('*.py'), key=lambda file: file.stat().st_mtime)
     return files[-1] if files else None

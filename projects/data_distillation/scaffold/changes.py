@@ -65,7 +65,14 @@ def list_changes(
 
 
 def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:
-    """Yield what the loaders do not take over."""
+    """Say what the loaders do not take over.
+
+    Args:
+        detector: The detector.
+
+    Yields:
+        A text for each setting: what it was, and what it is now.
+    """
     loader = detector.cfg.train_dataloader
     sampler = loader.get('sampler') or dict(type='DefaultSampler')
     is_shuffled = sampler.get('shuffle', True)
@@ -90,7 +97,15 @@ def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:
 def list_run_changes(
     detector: DetectorConfig, classes: Sequence[str]
 ) -> Iterator[str]:
-    """Yield what the runs do not take over."""
+    """Say what the runs do not take over.
+
+    Args:
+        detector: The detector.
+        classes: The names of the classes.
+
+    Yields:
+        A text for each setting: what it was, and what it is now.
+    """
     cfg = detector.cfg
     for key, value in override_run(detector).items():
         yield f'{key}={cfg[key]!r}: {value!r}, for every stage starts anew'
@@ -112,11 +127,14 @@ def list_run_changes(
 
 
 def describe_metric(metric: Mapping, measured: Sequence[str]) -> str:
-    """Return the name of a metric, with settings that change its values.
+    """Describe a metric, with settings that change its values.
 
     Args:
         metric: The config of the metric.
         measured: What the new one measures, see `DetectorConfig.metrics`.
+
+    Returns:
+        Such as `CocoMetric`, or a call with these settings.
     """
     plain = {'type', 'ann_file', 'format_only', 'backend_args', 'classwise'}
     same = ('metric', list(measured))
@@ -129,7 +147,12 @@ def describe_metric(metric: Mapping, measured: Sequence[str]) -> str:
 
 
 def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
-    """Return whether a scheduler sets a learning rate that was fitted."""
+    """Return whether a scheduler sets a learning rate that was fitted.
+
+    Args:
+        scheduler: The config of the scheduler.
+        schedule: The schedule of the detector.
+    """
     is_rate = split_type(scheduler)[1] == 'LR'
     is_rate |= scheduler.get('param_name') == 'lr'
     return is_rate and schedule.images_per_iteration is not None
@@ -138,7 +161,15 @@ def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
 def list_schedule_changes(
     detector: DetectorConfig, plan: Plan
 ) -> Iterator[str]:
-    """Yield what becomes of the schedulers and of hooks that count."""
+    """Say what becomes of the schedulers and of hooks that count.
+
+    Args:
+        detector: The detector.
+        plan: The numbers of the experiment.
+
+    Yields:
+        A text for each.
+    """
     schedule = Schedule.of(detector.cfg)
     images = plan.batch_size * plan.num_processes
     kept = schedule.scale_schedulers(plan.iterations, images)
@@ -166,12 +197,26 @@ def list_schedule_changes(
 
 
 def as_list(value: object) -> list:
-    """Return a list or tuple as a list, and anything else as a list of it."""
+    """Make a list of a value.
+
+    Args:
+        value: A list or tuple, or any other value.
+
+    Returns:
+        The elements; another value is the only element.
+    """
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def describe(config: Mapping) -> str:
-    """Write the config of a part as a call, without a default."""
+    """Write the config of a part as a call, without a default.
+
+    Args:
+        config: The config, with `type`.
+
+    Returns:
+        Such as `Name(key=value)`, or `Name` without settings.
+    """
     hidden = {'_delete_', '_scope_'}
     settings = {k: v for k, v in config.items() if k not in hidden}
     call = format_call(dict(settings, type=get_type(config)))

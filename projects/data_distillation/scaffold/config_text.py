@@ -33,6 +33,9 @@ def format_as_python(value: object) -> str:
     Args:
         value: A number, a text, None or an `Expression`, or a list, tuple or
             dict of these.
+
+    Returns:
+        The text, on one line.
     """
     if isinstance(value, Expression):
         return (
@@ -51,12 +54,27 @@ def format_as_python(value: object) -> str:
 
 
 def format_changed(text: str, changes: Mapping[str, object]) -> str:
-    """Write a dict that changes items of another dict."""
+    """Write a dict that changes items of another dict.
+
+    Args:
+        text: The Python text of the other dict.
+        changes: Key -> new value.
+
+    Returns:
+        The text, on one line.
+    """
     return f'dict({text}, {format_arguments(changes)})'
 
 
 def format_arguments(values: Mapping[str, object]) -> str:
-    """Write the items of a dict as keyword arguments."""
+    """Write the items of a dict as keyword arguments.
+
+    Args:
+        values: Key -> value.
+
+    Returns:
+        The text; if a key is no name, all are in `**{...}`.
+    """
     if all(key.isidentifier() for key in values):
         return ', '.join(
             f'{k}={format_as_python(v)}' for k, v in values.items()
@@ -127,7 +145,16 @@ def find_changes(
 def find_changes_of_list(
     values: Sequence, path: str, change: Callable[[Mapping], dict]
 ) -> list | None:
-    """Find the elements to write instead of a list, see `find_changes`."""
+    """Find the elements to write instead of a list, see `find_changes`.
+
+    Args:
+        values: The list.
+        path: The Python text that names the list.
+        change: Returns the items to replace in a dict.
+
+    Returns:
+        The new elements; None if nothing changes.
+    """
     paths = [f'{path}[{i}]' for i in range(len(values))]
     changed = [
         find_changes(child, place, change, is_merged=False)
@@ -147,7 +174,17 @@ def find_changes_of_dict(
     change: Callable[[Mapping], dict],
     is_merged: bool = True,
 ) -> dict:
-    """Find the items to replace in a dict, see `find_changes`."""
+    """Find the items to replace in a dict, see `find_changes`.
+
+    Args:
+        value: The dict.
+        path: The Python text that names the dict.
+        change: Returns the items to replace in a dict.
+        is_merged: Whether MMEngine merges the result with the dict.
+
+    Returns:
+        The items; empty if nothing changes.
+    """
     changes = dict(change(value))
     for key, child in value.items():
         if key in changes:
@@ -160,6 +197,13 @@ def find_changes_of_dict(
 
 def merge_changes(first: Mapping, second: Mapping) -> dict:
     """Merge two sets of changes, dicts key by key at any depth.
+
+    Args:
+        first: A set of changes.
+        second: Another one.
+
+    Returns:
+        A new dict with both.
 
     Raises:
         ValueError: If both change the same setting in different ways.

@@ -216,17 +216,34 @@ class Sources:
 
 
 def add_slash(folder: Path) -> str:
-    """Write a folder with a slash at the end, as MMDetection's configs do."""
+    """Write a folder with a slash at the end, as MMDetection's configs do.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The path.
+    """
     return f'{folder}/'
 
 
 def is_share(text: str) -> bool:
-    """Return whether a text is meant as a share, such as `90%`."""
+    """Return whether a text is meant as a share, such as `90%`.
+
+    Args:
+        text: What the user has written.
+    """
     return text.endswith('%')
 
 
 def parse_share(text: str) -> float:
-    """Read a share such as `90%` as a fraction.
+    """Read a share such as `90%`.
+
+    Args:
+        text: What the user has written.
+
+    Returns:
+        The fraction, above 0 and below 1.
 
     Raises:
         ValueError: If the share is not between 0% and 100%.
@@ -283,7 +300,15 @@ def read_image_list(
 
 
 def make_relative(name: str, folder: Path) -> str:
-    """Write an absolute name relative to a folder; a relative one stays."""
+    """Write an absolute name relative to a folder; a relative one stays.
+
+    Args:
+        name: The path of a file.
+        folder: The folder; it need not be absolute.
+
+    Returns:
+        The path.
+    """
     if not os.path.isabs(name):
         return name
     return os.path.relpath(name, os.path.abspath(folder))
@@ -308,7 +333,15 @@ def check_any_is_there(names: Sequence[str], folder: Path) -> None:
 
 
 def write_names(folder: Path, names: Sequence[str]) -> str:
-    """Write a COCO file of unlabeled images, and return its path."""
+    """Write a COCO file of unlabeled images.
+
+    Args:
+        folder: The folder of the file `unlabeled.json`.
+        names: The file names of the images; their ids count from 1.
+
+    Returns:
+        The path of the file.
+    """
     file = folder / 'unlabeled.json'
     infos = [dict(id=i, file_name=n) for i, n in enumerate(names, 1)]
     write_json(file, dict(images=infos))

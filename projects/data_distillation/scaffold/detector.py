@@ -1,14 +1,13 @@
 """Reads the config of a detector, and finds what to change in it."""
 
-import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from ..base_configs.freezing import unfreeze
 from ..base_configs.heads import set_num_classes
 from ..base_configs.reading import (
     DetectorError,
@@ -64,6 +63,9 @@ class DetectorConfig:
         Args:
             name: The path of the config, or `mmdet::family/name.py`.
 
+        Returns:
+            The config, checked.
+
         Raises:
             FileNotFoundError: If there is no such config.
             DetectorError: If the config cannot be read, or if it trains on
@@ -74,7 +76,7 @@ class DetectorConfig:
         return detector
 
     def base_for(self, folder: Path) -> str:
-        """Return the name of this config as the `_base_` of another config.
+        """Write the name of this config as the `_base_` of another config.
 
         If the path of the detector is relative, the result is relative too,
         so that both configs can be moved together. No config with `_base_` can
@@ -82,6 +84,9 @@ class DetectorConfig:
 
         Args:
             folder: The folder of the other config.
+
+        Returns:
+            The name of a shipped config, or a path.
         """
         if is_lazy(self.name):
             return f'./{COPY}'
@@ -257,10 +262,16 @@ class DetectorConfig:
         return holds_key(self.cfg.model, 'input_size')
 
     def num_class_changes(self, num_classes: int) -> dict:
-        """Return the changes of `model` that set the number of classes.
+        """Find the changes of `model` that set the number of classes.
 
         They set it in every head, at any depth, but not in the backbone, where
         `num_classes` may mean something else.
+
+        Args:
+            num_classes: The number of classes.
+
+        Returns:
+            Key -> new value.
         """
         heads = {k: v for k, v in self.cfg.model.items() if k != 'backbone'}
 
@@ -271,17 +282,23 @@ class DetectorConfig:
         return find_changes_of_dict(heads, '_base_.model', change)
 
     def from_scratch_changes(self) -> dict:
-        """Return the changes of `model` that make it train from scratch.
+        """Find the changes of `model` that make it train from scratch.
 
         It loads no pretrained weights, and no layer stays frozen.
+
+        Returns:
+            Key -> new value; empty if nothing must change.
         """
         return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
     def image_size_changes(self, factor: float) -> dict:
-        """Return the changes of `model` for images of another size.
+        """Find the changes of `model` for images of another size.
 
         Args:
             factor: The factor by which sizes are multiplied.
+
+        Returns:
+            Key -> new value; empty if nothing must change.
         """
         path = '_base_.model.data_preprocessor'
         part = self.cfg.model.get('data_preprocessor', {})
@@ -302,61 +319,30 @@ REQUIRED = (
 
 
 def get_sides(resize: Mapping) -> tuple[int, int]:
-    """Return the two sides to which a `Resize` with a `scale` resizes."""
+    """Return the two sides to which a `Resize` with a `scale` resizes.
+
+    Args:
+        resize: The config of the transform.
+
+    Returns:
+        The two sides in pixels, in the order of the config.
+    """
     scale = resize['scale']
     return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
 
 def holds_key(value: object, key: str) -> bool:
-    """Return whether a value, or a dict in it at any depth, has a key."""
+    """Return whether a value, or a dict in it at any depth, has a key.
+
+    Args:
+        value: A part of a config.
+        key: The key.
+    """
     if isinstance(value, Mapping):
         return key in value or any(holds_key(v, key) for v in value.values())
     if isinstance(value, (list, tuple)):
         return any(holds_key(v, key) for v in value)
     return False
-
-
-def unfreeze(part: Mapping) -> dict:
-    """Return the items to replace so that a part of a model trains in full."""
-    changes: dict[str, object] = {}
-    init = part.get('init_cfg')
-    # The `init_cfg` of PVT has no `type`.
-    if isinstance(init, Mapping) and 'checkpoint' in init:
-        changes['init_cfg'] = None
-    if part.get('pretrained'):
-        changes['pretrained'] = None
-    if 'frozen_stages' in part:
-        unfrozen_value = find_default(part['type'], 'frozen_stages')
-        if part['frozen_stages'] > unfrozen_value:
-            changes['frozen_stages'] = unfrozen_value
-    if part.get('norm_eval'):
-        changes['norm_eval'] = False
-    if part.get('requires_grad') is False:
-        changes['requires_grad'] = True
-    return changes
-
-
-def find_default(kind: str | type, name: str) -> object:
-    """Find the default of a model's argument, in its class or a base class.
-
-    Backbones differ in the value of `frozen_stages` that freezes nothing: it
-    is -1 for ResNet and 0 for EfficientNet.
-
-    Args:
-        kind: The class of the model, or its registered name.
-        name: The name of the argument.
-
-    Raises:
-        DetectorError: If the model has no such argument.
-    """
-    cls = MODELS.get(kind) if isinstance(kind, str) else kind
-    for parent in cls.__mro__:
-        # Only the signature is read; nothing is called.
-        init = parent.__init__  # type: ignore[misc]
-        parameters = inspect.signature(init).parameters
-        if name in parameters:
-            return parameters[name].default
-    raise DetectorError(f'{kind} has no argument {name}: check the config')
 
 
 def take_pipeline(
@@ -370,6 +356,9 @@ def take_pipeline(
             as it is.
         is_mix: Whether to take the pipeline of the `MultiImageMixDataset`
             around the dataset instead.
+
+    Returns:
+        The transforms, or Python text that names those that stay.
     """
     path = f'{dataset.mix_path if is_mix else dataset.path}.pipeline'
     config = dataset.mix_settings if is_mix else dataset.config

@@ -17,7 +17,14 @@ STRIDE = 32
 
 
 def find_strides(value: object) -> list[int]:
-    """Find the strides of feature maps in a model's config, at any depth."""
+    """Find the strides of feature maps in a model's config, at any depth.
+
+    Args:
+        value: The config of the model, or a part of it.
+
+    Returns:
+        The strides in pixels, with repeats; empty if there are none.
+    """
     if isinstance(value, (list, tuple)):
         return [n for child in value for n in find_strides(child)]
     if not isinstance(value, Mapping):
@@ -29,11 +36,14 @@ def find_strides(value: object) -> list[int]:
 
 
 def resize_transform(part: Mapping, factor: float) -> dict:
-    """Return the sizes to replace in a transform for images of another size.
+    """Find the sizes to replace in a transform for images of another size.
 
     Args:
         part: The config of the transform.
         factor: The factor by which sizes are multiplied.
+
+    Returns:
+        Key -> new value; empty if the transform has no size.
     """
     return {
         # A border is half as long as an image.
@@ -54,6 +64,9 @@ def resize_value(value: object, factor: float, stride: int) -> object:
         factor: The factor.
         stride: The stride, whose multiples stay multiples of it. No size
             becomes 0.
+
+    Returns:
+        The scaled size, of the same type; what is no size stays.
     """
     if isinstance(value, (list, tuple)):
         return type(value)(resize_value(v, factor, stride) for v in value)

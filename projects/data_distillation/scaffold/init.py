@@ -162,6 +162,9 @@ def make_plan(
         data: The data of the experiment.
         options: The options of the user.
 
+    Returns:
+        The numbers of the experiment.
+
     Raises:
         ValueError: If the user wants another image size, but the detector is
             made for one size.
@@ -197,7 +200,15 @@ def make_plan(
 def make_recipe(
     detector: DetectorConfig, options: ExperimentOptions
 ) -> Recipe:
-    """Fit a recipe to the detector and to what the user wants."""
+    """Fit a recipe to the detector and to what the user wants.
+
+    Args:
+        detector: The detector; one with a fixed size gets one scale.
+        options: The options of the user.
+
+    Returns:
+        The recipe.
+    """
     recipe = RECIPES[options.recipe]
     if options.scales:
         recipe = replace(recipe, scales=options.scales)
@@ -271,7 +282,18 @@ def explain(
     plan: Plan,
     options: ExperimentOptions,
 ) -> Iterator[str]:
-    """Yield lines with what was chosen and why, and then what to do next."""
+    """Say what was chosen and why, and then what to do next.
+
+    Args:
+        out: The folder of the experiment.
+        detector: The detector.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
+    Yields:
+        Lines for the user.
+    """
     yield f'detector    {detector.name}'
     yield f'classes     {len(data.classes)}: {", ".join(data.classes[:8])}'
     yield (
@@ -303,7 +325,17 @@ def explain_lengths(
     plan: Plan,
     options: ExperimentOptions,
 ) -> Iterator[str]:
-    """Yield lines with the lengths of the trainings and their reasons."""
+    """Say how long the trainings are, and why.
+
+    Args:
+        detector: The detector.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
+    Yields:
+        Lines for the user.
+    """
     schedule = Schedule.of(detector.cfg)
     epochs = schedule.count_epochs(plan.batch_size * plan.num_processes)
     teacher = student = 'as given'

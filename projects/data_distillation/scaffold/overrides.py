@@ -46,7 +46,14 @@ def is_measured(
 
 
 def override_run(detector: DetectorConfig) -> dict:
-    """Return the settings for a run that starts at its first iteration."""
+    """Override settings for a run that starts at its first iteration.
+
+    Args:
+        detector: The detector.
+
+    Returns:
+        Key -> new value; empty if nothing must change.
+    """
     changes: dict[str, object] = {}
     if detector.cfg.get('resume'):
         changes['resume'] = False
@@ -58,11 +65,14 @@ def override_run(detector: DetectorConfig) -> dict:
 def override_checkpoint(
     detector: DetectorConfig, classes: Sequence[str]
 ) -> dict:
-    """Return the settings for checkpoints that every stage can find.
+    """Override settings for checkpoints that every stage can find.
 
     Args:
         detector: The detector.
         classes: The names of the classes.
+
+    Returns:
+        Key of the hook -> new value; empty if nothing must change.
     """
     hook = (detector.cfg.get('default_hooks') or {}).get('checkpoint') or {}
     changes: dict[str, object] = {
@@ -83,11 +93,14 @@ def override_checkpoint(
 
 
 def override_loader(detector: DetectorConfig, name: str) -> dict:
-    """Return the settings for a loader that goes through all images once.
+    """Override settings for a loader that goes through all images once.
 
     Args:
         detector: The detector.
         name: The name of the loader in the config.
+
+    Returns:
+        Key of the loader -> new value; empty if nothing must change.
     """
     loader = detector.cfg.get(name) or {}
     changes: dict[str, object] = {}
@@ -108,11 +121,14 @@ def override_loader(detector: DetectorConfig, name: str) -> dict:
 def override_variables(
     detector: DetectorConfig, settings: Mapping[str, object]
 ) -> dict:
-    """Return settings that take nothing over from variables of equal names.
+    """Keep variables of equal names in the detector's config out.
 
     Args:
         detector: The detector.
         settings: The settings of a stage config, among them `VARIABLES`.
+
+    Returns:
+        A copy of the settings, with `_delete_` where a dict would be merged.
 
     Raises:
         DetectorError: If `metainfo` of the detector's config is no dict.
@@ -139,11 +155,14 @@ def override_variables(
 def drop_own_data(
     detector: DetectorConfig, settings: Mapping[str, object]
 ) -> dict:
-    """Return settings that take over no variable with the detector's data.
+    """Keep variables with the detector's own data out.
 
     Args:
         detector: The detector.
         settings: The settings of a stage config.
+
+    Returns:
+        A copy of the settings; such variables are None in it.
     """
     names = find_own_data(detector.cfg, list(settings))
     if not names:

@@ -142,6 +142,9 @@ def compute_iterations(
         images_per_step: The number of images in a step of all processes.
         min_images: The least number of images that the training sees, counted
             each time.
+
+    Returns:
+        The number of iterations, at least 1.
     """
     seen = max(epochs * num_images, min_images)
     return max(round(seen / images_per_step), 1)

@@ -86,10 +86,14 @@ def find_rest(
 
 
 def find_empty(content: dict) -> list[str]:
-    """Return the file names of the labeled images without any object.
+    """List the labeled images without any object.
 
     Args:
         content: The content of the labeled file.
+
+    Returns:
+        Their file names, in the file's order; those with a crowd are not among
+        them.
     """
     annotated = find_annotated(content)
     return [

@@ -59,6 +59,12 @@ class Schedule:
     def of(cls, cfg: Config) -> 'Schedule':
         """Read the schedule from the config of a detector.
 
+        Args:
+            cfg: The config of the detector.
+
+        Returns:
+            The schedule.
+
         Raises:
             DetectorError: If the config does not say how long the training
                 is, has several optimizers with schedulers of their own, or
@@ -97,11 +103,14 @@ class Schedule:
         )
 
     def count_epochs(self, batch_size: int) -> float:
-        """Return how often the training goes through its images.
+        """Count how often the training goes through its images.
 
         Args:
             batch_size: The number of images in a step; it is used if the
                 config does not name its batch size.
+
+        Returns:
+            The number of epochs, which need not be whole.
         """
         if self.is_in_epochs and not self.batches_per_epoch:
             return self.total * self.times
@@ -129,7 +138,7 @@ class Schedule:
     def scale_schedulers(
         self, max_iters: int, batch_size: int | None = None
     ) -> list[dict]:
-        """Return the schedulers for a training of another length.
+        """Fit the schedulers to a training of another length.
 
         Counts in the unit of the whole training are scaled with it. A warm-up
         that is counted in iterations keeps its length, up to a tenth of the
@@ -139,6 +148,9 @@ class Schedule:
             max_iters: The length of the training in iterations.
             batch_size: The number of images in a step of all processes; None
                 for that of the detector's config.
+
+        Returns:
+            The configs of the schedulers, in order.
 
         Raises:
             DetectorError: If a scheduler cannot be fitted.
@@ -158,7 +170,7 @@ class Schedule:
     def scale_hooks(
         self, max_iters: int, size_factor: float = 1.0
     ) -> list[dict | Expression]:
-        """Return the hooks for a training of another length.
+        """Fit the hooks to a training of another length.
 
         Hooks that switch the pipeline in a certain epoch become
         `SwitchPipelineHook`; the others stay.
@@ -166,6 +178,9 @@ class Schedule:
         Args:
             max_iters: The length of the training in iterations.
             size_factor: The factor by which image sizes are multiplied.
+
+        Returns:
+            A hook for each of the detector's config, in order.
         """
         return [
             self._scale_hook(
@@ -192,12 +207,15 @@ class Schedule:
         return Expression(path, {**others, **moment} or None)
 
     def lengthen_hooks(self, max_iters: int) -> list[Expression]:
-        """Return the hooks for a config with another length.
+        """Fit the hooks to a config with another length.
 
         The config inherits from one that has the hooks of `scale_hooks`.
 
         Args:
             max_iters: The length of the training in iterations.
+
+        Returns:
+            A hook for each of the detector's config, in order.
         """
         return [
             Expression(

@@ -17,6 +17,7 @@ from ..coco.tables import CocoFile, read_file
 from ..splits.splits import take_images
 from .plan import Data
 
+# Enough to see what is wrong; tools/check_coco.py lists all.
 MAX_SHOWN = 5
 
 
@@ -42,6 +43,9 @@ class TrainedImages:
         Args:
             content: The content of the labeled file.
             filters: The `filter_cfg` of the detector's training images.
+
+        Returns:
+            The images that are left, with notes on those that are not.
 
         Raises:
             CocoError: If no image is left.
@@ -97,6 +101,7 @@ def check_data(
 
     Raises:
         ValueError: If there are problems; the message names them.
+        CocoError: If a file has no object to learn or to validate with.
     """
     sets = [data.labeled, data.val]
     read = [read_file(Path(images.ann_file)) for images in sets]

@@ -38,20 +38,26 @@ class Views:
         return bool(self.recipe.candidates) and is_made_here
 
     def scale(self, factors: Sequence[float]) -> list[tuple[int, int]]:
-        """Return the sizes of the views.
+        """Compute the sizes of the views.
 
         Args:
             factors: The sizes, as multiples of the detector's test scale.
+
+        Returns:
+            The two sides of each view in pixels, in the order of the factors.
         """
         sides = get_sides(self.detector.test_resize or {})
         exact = [f * self.plan.size_factor for f in factors]
         return [(round(sides[0] * f), round(sides[1] * f)) for f in exact]
 
     def settings(self, factors: Sequence[float]) -> dict:
-        """Return the setting `scales`, with a comment.
+        """Make the setting `scales`, with a comment.
 
         Args:
             factors: The sizes, as multiples of the detector's test scale.
+
+        Returns:
+            Two items: the comment as a key without a value, and `scales`.
         """
         multiples = ', '.join(f'{f:g}' for f in factors)
         return {
@@ -60,10 +66,13 @@ class Views:
         }
 
     def on_device(self, flips: Sequence[str]) -> Expression:
-        """Return the argument `views` of `MultiViewTTA`.
+        """Make the argument `views` of `MultiViewTTA`.
 
         Args:
             flips: The directions of the flipped views at each scale.
+
+        Returns:
+            Python text that lists the views, scale by scale.
         """
         resize = self.detector.test_resize or {}
         scaled = "type='Resize', scale=scale"
@@ -80,9 +89,12 @@ class Views:
         )
 
     def pipeline(self) -> list | Expression:
-        """Return the pipeline of the unlabeled images.
+        """Make the pipeline of the unlabeled images.
 
         It loads an image, and makes its views if `MultiViewTTA` cannot.
+
+        Returns:
+            The configs of the transforms, or Python text that names them.
         """
         if not self.detector.pipeline_makes_views:
             pack = dict(type='PackDetInputs', meta_keys=META_KEYS)

@@ -1,0 +1,64 @@
+"""What keeps a part of a model from training in full, and its opposite."""
+
+import inspect
+from collections.abc import Mapping
+
+from mmdet.registry import MODELS
+
+from .reading import DetectorError
+
+
+def unfreeze(part: Mapping) -> dict:
+    """Find what to replace so that a part of a model trains in full.
+
+    Args:
+        part: The config of the part.
+
+    Returns:
+        Key -> new value; empty if all of it trains.
+
+    Raises:
+        DetectorError: If a model with `frozen_stages` has no such argument.
+    """
+    changes: dict[str, object] = {}
+    init = part.get('init_cfg')
+    # The `init_cfg` of PVT has no `type`.
+    if isinstance(init, Mapping) and 'checkpoint' in init:
+        changes['init_cfg'] = None
+    if part.get('pretrained'):
+        changes['pretrained'] = None
+    if 'frozen_stages' in part:
+        unfrozen_value = find_default(part['type'], 'frozen_stages')
+        if part['frozen_stages'] > unfrozen_value:
+            changes['frozen_stages'] = unfrozen_value
+    if part.get('norm_eval'):
+        changes['norm_eval'] = False
+    if part.get('requires_grad') is False:
+        changes['requires_grad'] = True
+    return changes
+
+
+def find_default(kind: str | type, name: str) -> object:
+    """Find the default of a model's argument, in its class or a base class.
+
+    Backbones differ in the value of `frozen_stages` that freezes nothing: it
+    is -1 for ResNet and 0 for EfficientNet.
+
+    Args:
+        kind: The class of the model, or its registered name.
+        name: The name of the argument.
+
+    Returns:
+        The default.
+
+    Raises:
+        DetectorError: If the model has no such argument.
+    """
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    for parent in cls.__mro__:
+        # Only the signature is read; nothing is called.
+        init = parent.__init__  # type: ignore[misc]
+        parameters = inspect.signature(init).parameters
+        if name in parameters:
+            return parameters[name].default
+    raise DetectorError(f'{kind} has no argument {name}: check the config')
