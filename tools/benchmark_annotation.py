@@ -36,7 +36,11 @@ from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('config', help='an annotate.py whose views are scales and flips')
@@ -99,7 +103,11 @@ def main() -> None:
 
 
 def describe_machine() -> dict:
-    """Return what the figures were measured on."""
+    """Describe what the figures were measured on.
+
+    Returns:
+        The device, the number of threads, and the version of torch.
+    """
     has_gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if has_gpu else platform.machine()
     return dict(

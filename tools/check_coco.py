@@ -48,7 +48,11 @@ from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     parser.add_argument(
         'files', type=Path, nargs='+', metavar='FILE', help='a COCO file'
@@ -83,7 +87,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_boxes(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what the boxes of a file are."""
+    """Add the options that say what the boxes of a file are.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     parser.add_argument(
         '--boxes',
         choices=LAYOUTS,
@@ -98,7 +106,11 @@ def add_boxes(parser: argparse.ArgumentParser) -> None:
 
 
 def add_categories(group: argparse._ArgumentGroup) -> None:
-    """Add the options for other categories."""
+    """Add the options for other categories.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add(
         '--like',
@@ -165,7 +177,15 @@ NEED_IMAGES = ('drop_unreadable', 'apart_from')
 def check_args(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> None:
-    """End with an error if the arguments do not fit each other."""
+    """End with an error if the arguments do not fit each other.
+
+    Args:
+        parser: The parser, which prints the error.
+        args: The arguments that it has read.
+
+    Raises:
+        SystemExit: If they do not fit, with exit code 2.
+    """
     num_files = len(args.files) + len(args.apart_from)
     num_folders = len(args.images or ())
     if num_folders not in (0, 1, num_files):
@@ -188,7 +208,15 @@ def check_args(
 def check_decisions(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> None:
-    """End with an error if an option lacks another one that it needs."""
+    """End with an error if an option lacks another one that it needs.
+
+    Args:
+        parser: The parser, which prints the error.
+        args: The arguments that it has read.
+
+    Raises:
+        SystemExit: If they do not fit, with exit code 2.
+    """
     given = [name for name in DECISIONS if getattr(args, name)]
     if args.boxes not in (None, 'xywh'):
         given.append('boxes')
@@ -261,13 +289,26 @@ def read_wishes(
 
 
 def get_format(args: argparse.Namespace) -> BoxFormat:
-    """Return what the options say that boxes are."""
+    """Read what the options say that boxes are.
+
+    Args:
+        args: The arguments of the command line.
+
+    Returns:
+        The format; COCO's for options that are not given.
+    """
     unit = 'pixel' if args.unit in (None, RESIZED) else args.unit
     return BoxFormat(args.boxes or 'xywh', unit)
 
 
 def read_other(path: Path) -> CocoFile:
     """Read a COCO file that is not to be mended itself.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The file.
 
     Raises:
         MendingError: If it cannot be read.
@@ -279,7 +320,15 @@ def read_other(path: Path) -> CocoFile:
 
 
 def format_summary(files: Sequence[CocoFile], has_images: bool) -> str:
-    """Return what was checked, for files without a problem."""
+    """Say what was checked, for files without a problem.
+
+    Args:
+        files: The files, at least one.
+        has_images: Whether the image files were checked.
+
+    Returns:
+        One line.
+    """
     num_images = sum(len(file.images.entries) for file in files)
     num_annotations = sum(len(file.annotations.entries) for file in files)
     num_categories = len(files[0].categories.entries)

@@ -11,13 +11,24 @@ THIS = Path(__file__).resolve()
 
 
 def list_commands() -> dict[str, Path]:
-    """Return the files of the command lines by their names."""
+    """List the command lines.
+
+    Returns:
+        Name, such as `check-coco` -> file, sorted.
+    """
     files = sorted(THIS.parent.glob('[a-z]*.py'))
     return {f.stem.replace('_', '-'): f for f in files if f != THIS}
 
 
 def summarize(file: Path) -> str:
-    """Return the first line of the docstring of a command line."""
+    """Read the first line of the docstring of a command line.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The line, without quotes.
+    """
     return file.read_text().split('\n', 1)[0].lstrip('r').strip('"')
 
 

@@ -45,7 +45,11 @@ from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_subparsers(dest='command', required=True).add_parser
     add_from_voc(add('from-voc', help='convert a Pascal VOC folder to COCO'))
@@ -62,7 +66,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_from_voc(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command that reads a Pascal VOC folder."""
+    """Add the arguments of the command that reads a Pascal VOC folder.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add(
         'source',
@@ -91,7 +99,11 @@ def add_from_voc(parser: argparse.ArgumentParser) -> None:
 
 
 def add_from_yolo(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command that reads a YOLO folder."""
+    """Add the arguments of the command that reads a YOLO folder.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     parser.add_argument(
         'source', type=Path, help='the file data.yaml, or the folder'
     )
@@ -105,7 +117,11 @@ def add_from_yolo(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the commands that read a folder."""
+    """Add the arguments of the commands that read a folder.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     parser.add_argument('out', type=Path, help='the COCO file to write')
     parser.add_argument(
         '--classes',
@@ -123,7 +139,11 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the commands that write a folder."""
+    """Add the arguments of the commands that write a folder.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     parser.add_argument('source', type=Path, help='the COCO file')
     parser.add_argument('out', type=Path, help='the folder to write')
     parser.add_argument(
@@ -138,7 +158,15 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
 def make_reader(
     args: argparse.Namespace, issues: IssueCounter
 ) -> VocReader | YoloReader:
-    """Make the reader that the arguments ask for."""
+    """Make the reader that the arguments ask for.
+
+    Args:
+        args: The arguments of the command line.
+        issues: Counts what is left out or changed.
+
+    Returns:
+        The reader.
+    """
     if args.command == 'from-yolo':
         return YoloReader(args.source, issues, args.split)
     return VocReader(
@@ -210,7 +238,18 @@ def format_summary(
     classes: Sequence[str],
     counts: Counter,
 ) -> str:
-    """Return a line on what was read."""
+    """Say what was read.
+
+    Args:
+        source: The folder that was read.
+        num_images: The number of images.
+        num_empty: The number of images without a box.
+        classes: The names of the classes.
+        counts: The number of boxes of each class.
+
+    Returns:
+        One line.
+    """
     each = ', '.join(f'{name}: {counts[name]:,}' for name in classes)
     return (
         f'{source}: {num_images:,} images, {num_empty:,} of them without '

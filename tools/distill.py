@@ -48,7 +48,11 @@ DEFAULT_SEED = 0
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add_experiment(parser)
     add_experiment_options(parser)
@@ -70,7 +74,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_experiment_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose what is run."""
+    """Add the options that choose what is run.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add(
         '--oracle',
@@ -117,7 +125,11 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trials(parser: argparse.ArgumentParser) -> None:
-    """Add the options that only show what a run would give."""
+    """Add the options that only show what a run would give.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add(
         '--preview',
@@ -134,7 +146,11 @@ def add_trials(parser: argparse.ArgumentParser) -> None:
 
 
 def add_stage_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose how each stage is run."""
+    """Add the options that choose how each stage is run.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add(
         '--launcher',
@@ -182,6 +198,9 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
     Args:
         args: The arguments.
 
+    Returns:
+        The distillation; nothing has run yet.
+
     Raises:
         FileNotFoundError: If a stage config does not exist.
         ValueError: If launcher, processes and partition do not fit together.
@@ -204,12 +223,15 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
 
 
 def choose_seed(experiment: Experiment, teacher: Path) -> int | None:
-    """Choose the seed if none is given; None leaves it to the configs.
+    """Choose the seed if none is given.
 
     Args:
         experiment: The experiment.
         teacher: The work folder of the teacher. Earlier versions trained it
             with a random seed unless one was given, and it is kept.
+
+    Returns:
+        The seed; None leaves it to the configs.
     """
     before = read_settings(teacher) or {}
     is_random = 'seed' in before and before['seed'] is None
@@ -219,7 +241,12 @@ def choose_seed(experiment: Experiment, teacher: Path) -> int | None:
 
 
 def show_preview(distillation: Distillation, num_images: int) -> None:
-    """Annotate some images, and write the page with their labels."""
+    """Annotate some images, and write the page with their labels.
+
+    Args:
+        distillation: The distillation.
+        num_images: The number of images.
+    """
     folder = distillation.preview(num_images)
     annotate = distillation.stages.experiment.load('annotate')
     file = write_preview(annotate, folder)
@@ -228,7 +255,12 @@ def show_preview(distillation: Distillation, num_images: int) -> None:
 
 
 def run(distillation: Distillation, args: argparse.Namespace) -> None:
-    """Run or plan a distillation. While it runs, its folders are locked."""
+    """Run or plan a distillation. While it runs, its folders are locked.
+
+    Args:
+        distillation: The distillation.
+        args: The arguments of the command line.
+    """
     seeds = make_seed_runs(distillation, args.seeds or ())
     runs = [*seeds.values()] or [distillation]
     if args.dry_run:

@@ -54,7 +54,11 @@ class Finding(NamedTuple):
 
 
 def examine() -> Iterator[Finding]:
-    """Yield what there is to say, from the interpreter to the GPU."""
+    """Examine everything, from the interpreter to the GPU.
+
+    Yields:
+        Each finding, in this order.
+    """
     python = platform.python_version()
     yield Finding(
         'Python', f'{python} ({sys.executable})', compare(python, *PYTHONS)
@@ -78,6 +82,9 @@ def examine_package(
         distributions: The names that it is installed by.
         lowest: The lowest version that was tried.
         highest: The highest version that was tried.
+
+    Returns:
+        The finding.
     """
     versions = {d: find_version(d) for d in distributions}
     found = {d: version for d, version in versions.items() if version}
@@ -98,7 +105,14 @@ def examine_package(
 
 
 def find_version(distribution: str) -> str | None:
-    """Return the installed version of a distribution; None without one."""
+    """Find the installed version of a distribution.
+
+    Args:
+        distribution: The name that pip knows.
+
+    Returns:
+        The version; None if it is not installed.
+    """
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -106,7 +120,16 @@ def find_version(distribution: str) -> str | None:
 
 
 def compare(version: str, lowest: str, highest: str) -> str:
-    """Return what to say if a version is outside the range; else `''`."""
+    """Say if a version is outside the range that was tried.
+
+    Args:
+        version: The version that is installed.
+        lowest: The lowest version that was tried.
+        highest: The highest version that was tried.
+
+    Returns:
+        What to say; empty if it is inside.
+    """
     # A range that ends with 3.13 has 3.13.5.
     end = parse(version)[: len(parse(highest))]
     if parse(lowest) <= parse(version) and end <= parse(highest):
@@ -116,7 +139,14 @@ def compare(version: str, lowest: str, highest: str) -> str:
 
 
 def parse(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version; `2.1.2+cu121` is (2, 1, 2)."""
+    """Read the numbers of a version.
+
+    Args:
+        version: The version, such as `2.1.2+cu121`.
+
+    Returns:
+        Such as (2, 1, 2); what follows `+` does not count.
+    """
     return tuple(map(int, re.findall(r'\d+', version.split('+')[0])))
 
 
@@ -127,6 +157,9 @@ def attempt(name: str, load: Callable[[], str], advice: str) -> Finding:
         name: What is looked at.
         load: The function.
         advice: What to do if it fails.
+
+    Returns:
+        The finding; with the advice if the function has failed.
     """
     try:
         return Finding(name, load())
@@ -137,7 +170,14 @@ def attempt(name: str, load: Callable[[], str], advice: str) -> Finding:
 
 
 def load_ops() -> str:
-    """Run one of mmcv's compiled ops."""
+    """Run one of mmcv's compiled ops.
+
+    Returns:
+        What to say.
+
+    Raises:
+        ImportError: If mmcv has no ops, or they do not fit torch.
+    """
     torch = importlib.import_module('torch')
     ops = importlib.import_module('mmcv.ops')
     boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0]])
@@ -146,13 +186,21 @@ def load_ops() -> str:
 
 
 def load_project() -> str:
-    """Import this project."""
+    """Import this project.
+
+    Returns:
+        The folder of the package.
+    """
     package = importlib.import_module('projects.data_distillation')
     return os.path.dirname(str(package.__file__))
 
 
 def find_gpu() -> str:
-    """Name the GPUs, and run one of mmcv's ops there."""
+    """Name the GPUs, and run one of mmcv's ops there.
+
+    Returns:
+        What to say; `none: ...` without a GPU.
+    """
     torch = importlib.import_module('torch')
     if not torch.cuda.is_available():
         return 'none: training and annotation run on the CPU'

@@ -34,7 +34,11 @@ from projects.data_distillation.timing.cpu import describe_time
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('out', type=Path, help='the folder to write, for example configs/NAME')
@@ -62,7 +66,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_data(group: argparse._ArgumentGroup) -> None:
-    """Add the options for the data."""
+    """Add the options for the data.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add_labeled(group)
     add(
@@ -103,7 +111,11 @@ def add_data(group: argparse._ArgumentGroup) -> None:
 
 
 def add_rest(group: argparse._ArgumentGroup) -> None:
-    """Add the options of `--unlabeled rest`."""
+    """Add the options of `--unlabeled rest`.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add(
         '--leave-out',
@@ -125,7 +137,11 @@ def add_rest(group: argparse._ArgumentGroup) -> None:
 
 
 def add_labeled(group: argparse._ArgumentGroup) -> None:
-    """Add the options for the labeled data."""
+    """Add the options for the labeled data.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     for name, what in (('labeled', 'labeled'), ('val', 'validation')):
         group.add_argument(
             f'--{name}',
@@ -183,7 +199,11 @@ def add_teacher(group: argparse._ArgumentGroup) -> None:
 
 
 def add_trainings(group: argparse._ArgumentGroup) -> None:
-    """Add the options for the trainings."""
+    """Add the options for the trainings.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add(
         '--from-scratch',
@@ -223,7 +243,11 @@ def add_trainings(group: argparse._ArgumentGroup) -> None:
 
 
 def add_sizes(group: argparse._ArgumentGroup) -> None:
-    """Add the options for the size of the images and for the views."""
+    """Add the options for the size of the images and for the views.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add(
         '--recipe',
@@ -252,10 +276,13 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
 
 
 def try_stages(out: Path) -> str:
-    """Try each stage on one batch, and return a line about it.
+    """Try each stage on one batch.
 
     Args:
         out: The folder of the experiment. It is removed if a stage fails.
+
+    Returns:
+        A line about it.
 
     Raises:
         RehearsalError: See `rehearse_new`.

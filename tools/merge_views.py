@@ -32,7 +32,11 @@ from projects.data_distillation.text import format_call
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('detections', type=Path, help='the folder of detections/*.parquet')
@@ -69,7 +73,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def list_views(detections: Path) -> str:
-    """Return a line with the number and the transforms of each view."""
+    """List the views of a store.
+
+    Args:
+        detections: The folder of the store.
+
+    Returns:
+        A line for each view, with its number from 0 and its transforms.
+
+    Raises:
+        StoreError: If the store has no detections.
+    """
     made_by = DetectionStore(detections).require_provenance()
     views = made_by['views']
     if views is None:
@@ -80,7 +94,14 @@ def list_views(detections: Path) -> str:
 
 
 def format_view(view: list[dict]) -> str:
-    """Write the transforms of a view."""
+    """Write the transforms of a view.
+
+    Args:
+        view: The configs of the transforms.
+
+    Returns:
+        One line.
+    """
     return ' + '.join(map(format_call, view)) or 'the image itself'
 
 

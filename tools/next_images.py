@@ -25,7 +25,11 @@ from projects.data_distillation.report.next_images import propose_images
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('work_dir', type=Path, help='the work folder of an experiment')

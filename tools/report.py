@@ -25,7 +25,11 @@ from projects.data_distillation.report.page import write_report
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add_experiment(parser)
     parser.add_argument(

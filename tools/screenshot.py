@@ -17,6 +17,9 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 def open_browser() -> Chrome:
     """Start a headless browser without access to a network.
 
+    Returns:
+        The browser; whoever opens it must quit it.
+
     Raises:
         FileNotFoundError: If the browser or its driver is not installed.
     """
@@ -66,7 +69,11 @@ def open_page(
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

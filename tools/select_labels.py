@@ -37,7 +37,11 @@ from projects.data_distillation.selection.options import (
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line; options that are not given are left out."""
+    """Read the command line; options that are not given are left out.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__, argument_default=argparse.SUPPRESS)
     add_files(parser)
     add_custom_imports(parser)
@@ -51,7 +55,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name files."""
+    """Add the arguments that name files.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add('detections', type=Path, help='the folder of detections/*.parquet')
     add(
@@ -85,7 +93,11 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rules(group: argparse._ArgumentGroup) -> None:
-    """Add the options that choose the labels."""
+    """Add the options that choose the labels.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     group.add_argument(
         '--like',
         type=Path,
@@ -97,7 +109,13 @@ def add_rules(group: argparse._ArgumentGroup) -> None:
 
 
 def choose_rules(args: argparse.Namespace) -> dict:
-    """Return the arguments of `SelectionRules`.
+    """Make the arguments of `SelectionRules`.
+
+    Args:
+        args: The arguments of the command line.
+
+    Returns:
+        Keyword arguments.
 
     Raises:
         FileNotFoundError: If the file of `--like` does not exist.
@@ -111,7 +129,14 @@ def choose_rules(args: argparse.Namespace) -> dict:
 
 
 def list_read(args: argparse.Namespace) -> list[str | Path | None]:
-    """Return the files that the selection reads."""
+    """List the files that the selection reads.
+
+    Args:
+        args: The arguments of the command line.
+
+    Returns:
+        Paths; None for options that are not given.
+    """
     rules = args.rules
     validation = rules.get('validation') or {}
     return [

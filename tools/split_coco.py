@@ -35,7 +35,11 @@ from projects.data_distillation.splits.splits import (
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     parser.add_argument('ann_file', type=Path, help='the COCO file to split')
     add_choice(parser)
@@ -62,7 +66,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose the labeled images."""
+    """Add the options that choose the labeled images.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     amount = parser.add_mutually_exclusive_group(required=True)
     amount.add_argument(
         '--count',
@@ -88,7 +96,11 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
 
 
 def add_draw(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose how images are drawn."""
+    """Add the options that choose how images are drawn.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add(
         '--folds',
@@ -122,6 +134,12 @@ def parse_percentage(text: str) -> Fraction:
 
     With a float, 29 % of 100 images would be 28.
 
+    Args:
+        text: The number as the user has written it.
+
+    Returns:
+        The percentage.
+
     Raises:
         ArgumentTypeError: If it is not a number above 0 and below 100.
     """
@@ -135,7 +153,18 @@ def parse_percentage(text: str) -> Fraction:
 
 
 def list_amounts(args: argparse.Namespace, num_images: int) -> dict[str, int]:
-    """Return the number of labeled images of each amount, by its name."""
+    """List the number of labeled images of each amount.
+
+    Args:
+        args: The arguments of the command line.
+        num_images: The number of all images.
+
+    Returns:
+        Name of the amount -> number.
+
+    Raises:
+        ValueError: If a percentage is less than one image.
+    """
     if args.count is not None:
         return {f'count{args.count}': args.count}
     return {
@@ -170,6 +199,9 @@ def choose_images(coco: dict, skip_empty: bool) -> tuple[dict, list[str]]:
 
 def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
     """Split the file without writing anything.
+
+    Args:
+        args: The arguments of the command line.
 
     Returns:
         File -> content, and the notes for the user.
@@ -206,10 +238,19 @@ def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
 def name_as_mmdet(
     folder: Path, amount: str, fold: int, parts: dict[str, dict]
 ) -> dict[Path, dict]:
-    """Return the files of a split with the names that MMDetection gives them.
+    """Give the files of a split the names that MMDetection gives them.
 
     MMDetection's semi-supervised configs look for these names, so they do not
     depend on the file that was split.
+
+    Args:
+        folder: The folder of the files.
+        amount: The name of the amount.
+        fold: The number of the fold, from 1.
+        parts: The content of each part.
+
+    Returns:
+        File -> content.
     """
     name = f'instances_train2017.{fold}@{amount.removeprefix("percent")}'
     return {

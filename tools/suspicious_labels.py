@@ -20,7 +20,11 @@ from projects.data_distillation.report.suspicious_labels import review_labels
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('detections', type=Path, help='the folder of detections/*.parquet')

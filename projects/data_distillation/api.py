@@ -33,7 +33,7 @@ class ImageDetections:
 
     Args:
         width: The width of the decoded image, in pixels.
-        height: Its height.
+        height: The height of the decoded image, in pixels.
         unreadable: Why the image could not be read; None if it was. It then
             has no detections.
         bboxes_xyxy: Shape (n, 4), float32, pixels of the original image, by
@@ -106,6 +106,10 @@ class Annotation:
         Args:
             name: The file name of the image, relative to its folder.
 
+        Returns:
+            The detections, by descending score; none for an image that could
+            not be read.
+
         Raises:
             KeyError: If the image was not annotated.
         """
@@ -144,6 +148,9 @@ class Annotation:
 
         Args:
             name: The file name of the image, relative to its folder.
+
+        Returns:
+            The boxes of all views, in pixels of the original image.
 
         Raises:
             StoreError: If the boxes of views were not kept.
@@ -218,10 +225,13 @@ class Annotation:
 
 
 def read_masks(row: Mapping) -> dict:
-    """Return the arguments of `ImageDetections` that describe masks.
+    """Make the arguments of `ImageDetections` that describe masks.
 
     Args:
         row: A row of a store; without masks there are no arguments.
+
+    Returns:
+        `masks` and `mask_agreement`; empty without masks.
     """
     if 'masks' not in row:
         return {}

@@ -19,6 +19,9 @@ def make_parser(
         description: The docstring of the tool.
         argument_default: The value of options that are not given;
             `argparse.SUPPRESS` leaves them out.
+
+    Returns:
+        The parser, without an argument but `--help`.
     """
     return argparse.ArgumentParser(
         description=description,
@@ -54,7 +57,15 @@ def check_not_read(
 
 
 def find_node(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from others; None if there is none."""
+    """Find what tells a file from others.
+
+    Args:
+        path: The path; links are followed.
+
+    Returns:
+        The numbers of the device and of the file on it; None if there is no
+        such file.
+    """
     try:
         status = os.stat(path)
     except OSError:

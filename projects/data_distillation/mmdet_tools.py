@@ -140,7 +140,7 @@ def take_values(argv: list[str]) -> dict[str, object]:
         Key with dots -> value.
 
     Raises:
-        ValueError: If the text after the flag is not a JSON object.
+        ValueError: If the text after the flag is no JSON, or no JSON object.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(CFG_JSON, default='{}')
@@ -181,6 +181,12 @@ def load_mmdet_tool(name: str) -> ModuleType:
 
     Args:
         name: The file name of the tool, such as `'train.py'`.
+
+    Returns:
+        The module, which trains with this project's `Runner`.
+
+    Raises:
+        FileNotFoundError: If MMDetection ships no such tool.
     """
     file = Path(mmdet.__file__).parent / '.mim' / 'tools' / name
     loader = SourceFileLoader(f'mmdet_{file.stem}', str(file))
@@ -221,6 +227,9 @@ def default_work_dir(experiment: Path) -> Path:
         experiment: The folder of the stage configs. The work folder has its
             path below the `configs/` of this repository or, if it is
             elsewhere, its name.
+
+    Returns:
+        The path, relative to the current folder; nothing is made.
     """
     experiment = experiment.resolve()
     if experiment.is_relative_to(CONFIGS):

@@ -92,7 +92,11 @@ class Screen:
 
 
 def is_for_screen(record: logging.LogRecord) -> bool:
-    """Return whether a record of MMEngine is none of `LOGGED`."""
+    """Return whether a record of MMEngine is none of `LOGGED`.
+
+    Args:
+        record: The record.
+    """
     return not record.getMessage().lstrip('\n-').startswith(LOGGED)
 
 
@@ -111,6 +115,9 @@ class QuietRunner(Runner):
             log_level: The lowest level of the records that are kept.
             log_file: The log file; None for one in the work folder.
             **kwargs: The other arguments of `MMLogger`.
+
+        Returns:
+            The logger of the run.
         """
         logger = super().build_logger(log_level, log_file, **kwargs)
         for handler in logger.handlers:
@@ -129,6 +136,9 @@ def quiet_screen(stream: TextIO | None = None) -> Iterator[None]:
 
     Args:
         stream: Where the other lines are printed; None for standard output.
+
+    Yields:
+        Nothing. After the context, everything is printed as before.
     """
     screen: TextIO = Screen(stream or sys.stdout)  # type: ignore[assignment]
     with warnings.catch_warnings(), redirect_stdout(screen):

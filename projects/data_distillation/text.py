@@ -10,17 +10,38 @@ from rich.table import Table
 
 
 def format_duration(seconds: float) -> str:
-    """Return a number of seconds as hours, minutes and seconds, `1:02:03`."""
+    """Write a number of seconds as hours, minutes and seconds.
+
+    Args:
+        seconds: The number, at least 0; it is rounded.
+
+    Returns:
+        Such as `1:02:03`; from a day on, `1 day, 2:03:04`.
+    """
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def format_megabytes(num_bytes: float) -> str:
-    """Return a number of bytes in megabytes (1 MB = 10**6 bytes)."""
+    """Write a number of bytes in megabytes (1 MB = 10**6 bytes).
+
+    Args:
+        num_bytes: The number of bytes.
+
+    Returns:
+        Such as `1,234 MB`, rounded.
+    """
     return f'{num_bytes / 1e6:,.0f} MB'
 
 
 def format_call(config: Mapping) -> str:
-    """Write a config with a `type` as a call, such as `MinSide(pixels=4)`."""
+    """Write a config with a `type` as a call, such as `MinSide(pixels=4)`.
+
+    Args:
+        config: The config, with `type`.
+
+    Returns:
+        The call, with the arguments in the order of the config.
+    """
     arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
     return f'{config["type"]}({", ".join(arguments)})'
 
@@ -33,7 +54,14 @@ MAX_VALUE = 400
 
 
 def format_value(value: object) -> str:
-    """Return a JSON value as text for a message; a long value is shortened."""
+    """Write a JSON value as text for a message.
+
+    Args:
+        value: The value.
+
+    Returns:
+        The text; a long value is shortened.
+    """
     text = _repr.repr(value)
     return text if len(text) <= MAX_VALUE else f'{text[:MAX_VALUE]}...'
 
@@ -52,7 +80,14 @@ def format_error(error: Exception) -> str:
 
 
 def format_table(table: Table) -> str:
-    """Return a table as plain text, 80 columns wide."""
+    """Write a table as plain text, 80 columns wide.
+
+    Args:
+        table: The table.
+
+    Returns:
+        Lines without a line break at the end.
+    """
     # A class may be called 'cell [left]' or ':smile:'.
     console = Console(width=80, color_system=None, markup=False, emoji=False)
     with console.capture() as capture:

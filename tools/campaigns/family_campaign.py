@@ -172,7 +172,11 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     parser.add_argument(
         '--families',
@@ -200,7 +204,15 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_data(work_dir: Path, bccd: Path) -> list[str]:
-    """Write the COCO files, and return the options that name them."""
+    """Write the COCO files of the campaign.
+
+    Args:
+        work_dir: The work folder of the campaign.
+        bccd: The folder of the BCCD data set.
+
+    Returns:
+        The options of init_experiment.py that name the files.
+    """
     folder = work_dir / 'data'
     shutil.rmtree(folder, ignore_errors=True)
     for part, source in dict(train='train', val='test').items():
@@ -222,7 +234,15 @@ def write_data(work_dir: Path, bccd: Path) -> list[str]:
 
 
 def take_images(content: dict, count: int) -> dict:
-    """Return the first images of a COCO file with their annotations."""
+    """Take the first images of a COCO file with their annotations.
+
+    Args:
+        content: The content of the file; it is not changed.
+        count: The number of images; all if there are fewer.
+
+    Returns:
+        A new object.
+    """
     images = content['images'][:count]
     ids = {image['id'] for image in images}
     annotations = [a for a in content['annotations'] if a['image_id'] in ids]
@@ -231,6 +251,11 @@ def take_images(content: dict, count: int) -> dict:
 
 def run_family(family: Family, folder: Path, data: Sequence[str]) -> str:
     """Run a family.
+
+    Args:
+        family: The family.
+        folder: The folder of its results.
+        data: The options that name the data.
 
     Returns:
         `ok ...`, or where it failed and with which error.
@@ -254,6 +279,9 @@ def run_family(family: Family, folder: Path, data: Sequence[str]) -> str:
 def run_stages(folder: Path) -> str:
     """Run all stages of a family.
 
+    Args:
+        folder: The folder of the family's results.
+
     Returns:
         `ok ...`, or where it failed and with which error.
     """
@@ -271,7 +299,16 @@ def run_stages(folder: Path) -> str:
 
 
 def run_tool(log: Path, tool: str, *arguments: object) -> int:
-    """Run a tool as a user does, with its output in a file."""
+    """Run a tool as a user does, with its output in a file.
+
+    Args:
+        log: The file for the output; what it held is replaced.
+        tool: The name of the tool, without suffix.
+        *arguments: The arguments of the tool.
+
+    Returns:
+        The exit code.
+    """
     command = [sys.executable, ROOT / f'tools/{tool}.py', *arguments]
     # The user's own module is there.
     environment = dict(os.environ, PYTHONPATH=str(log.parents[1]))
@@ -286,13 +323,27 @@ def run_tool(log: Path, tool: str, *arguments: object) -> int:
 
 
 def read_last_line(log: Path) -> str:
-    """Return the last line that is not empty."""
+    """Find the last line that is not empty.
+
+    Args:
+        log: The file with the output.
+
+    Returns:
+        The line; `no output` if there is none.
+    """
     lines = [line for line in log.read_text().splitlines() if line.strip()]
     return lines[-1] if lines else 'no output'
 
 
 def find_error(log: Path) -> str:
-    """Return the first error of the last stage; the others follow from it."""
+    """Find the first error of the last stage; the others follow from it.
+
+    Args:
+        log: The file with the output of distill.py.
+
+    Returns:
+        The stage and the error; without an error, the last line.
+    """
     *_, stage = log.read_text().split('\n$ ')
     lines = stage.splitlines()
     errors = [x for x in lines if 'Error: ' in x or 'Exception: ' in x]

@@ -135,7 +135,11 @@ class Run:
             )
 
     def start(self) -> subprocess.Popen:
-        """Start it as a user does, with its output in `output.txt`."""
+        """Start it as a user does, with its output in `output.txt`.
+
+        Returns:
+            The process, which runs.
+        """
         command = [
             'tools/dist_test.sh', self.file, self.teacher,
             self.num_processes, '--work-dir', self.work_dir,
@@ -150,41 +154,71 @@ class Run:
             )
 
     def finish(self) -> int:
-        """Run it to its end, and return the exit code."""
+        """Run it to its end.
+
+        Returns:
+            The exit code.
+        """
         return self.start().wait()
 
     def stored(self) -> set[str]:
-        """Return the images whose detections are on disk."""
+        """Find the images whose detections are on disk.
+
+        Returns:
+            Their file names.
+        """
         store = DetectionStore(self.work_dir / 'detections')
         return set(store.images())
 
     def images_run(self) -> list[str]:
-        """Return the images that have run, in order; some may occur twice."""
+        """List the images that have run.
+
+        Returns:
+            Their file names, in order; some may occur twice.
+        """
         return self.log.read_text().splitlines()
 
     def labels(self) -> tuple[list, list]:
-        """Return the images and annotations of the pseudo labels.
+        """Read what of the pseudo labels must be equal for two runs.
 
         They must be equal for two runs.
+
+        Returns:
+            The images and the annotations.
         """
         content = json.loads(self.labels_file.read_bytes())
         return content['images'], content['annotations']
 
     def last_error(self) -> str:
-        """Return the last line of the output that names an error."""
+        """Find the last line of the output that names an error.
+
+        Returns:
+            The line.
+
+        Raises:
+            IndexError: If there is none.
+        """
         lines = (self.work_dir / 'output.txt').read_text().splitlines()
         return [line for line in lines if 'Error: ' in line.strip()][-1]
 
 
 def make_environment() -> dict[str, str]:
-    """Return an environment in which a stage can import this module."""
+    """Make an environment in which a stage can import this module.
+
+    Returns:
+        The variables of this process, with another `PYTHONPATH`.
+    """
     found = process_environ()
     path = found['PYTHONPATH'], str(Path(__file__).resolve().parent)
     return dict(found, PYTHONPATH=os.pathsep.join(path))
 
 
 def kill_all(process: subprocess.Popen) -> None:
-    """End a process and all that it has started with SIGKILL."""
+    """End a process and all that it has started with SIGKILL.
+
+    Args:
+        process: The process; it has ended afterwards.
+    """
     victims = psutil.Process(process.pid).children(recursive=True)
     for victim in [*victims, process]:
         victim.kill()
@@ -194,6 +228,10 @@ def kill_all(process: subprocess.Popen) -> None:
 
 def wait_or_kill(process: subprocess.Popen, seconds: float | None) -> bool:
     """Kill a process unless it ends within a number of seconds.
+
+    Args:
+        process: The process.
+        seconds: The number of seconds; None to wait for its end.
 
     Returns:
         Whether it was killed.
@@ -207,9 +245,15 @@ def wait_or_kill(process: subprocess.Popen, seconds: float | None) -> bool:
 
 
 def measure_start(run: Run) -> float:
-    """Return how many seconds a run takes to its first image.
+    """Measure how long a run takes to its first image.
 
     The run is killed and its folder deleted.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Seconds.
     """
     begin = time.monotonic()
     process = run.start()
@@ -220,7 +264,15 @@ def measure_start(run: Run) -> float:
 
 
 def wait_for_first_image(run: Run, process: subprocess.Popen) -> None:
-    """Wait until an image has run."""
+    """Wait until an image has run.
+
+    Args:
+        run: The run.
+        process: The process of the run.
+
+    Raises:
+        SystemExit: If it ends without an image.
+    """
     while not run.images_run():
         if process.poll() is not None:
             sys.exit(f'ended without an image: see {run.work_dir}/output.txt')
@@ -228,7 +280,11 @@ def wait_for_first_image(run: Run, process: subprocess.Popen) -> None:
 
 
 def kills(args: argparse.Namespace) -> None:
-    """Kill annotations at random moments, and compare their labels."""
+    """Kill annotations at random moments, and compare their labels.
+
+    Args:
+        args: The arguments of the command line.
+    """
     expected = new_run(args, 'uninterrupted')
     expected.finish()
     start_up = measure_start(new_run(args, 'start_up'))
@@ -261,8 +317,9 @@ def start_and_kill(
     Args:
         run: The run.
         seconds: The number of seconds; None to let it end.
-        count: Its `kills`, the images `lost` with open shards, and the images
-            that ran `again` although they were on disk are increased.
+        count: The counts so far; `kills`, the images `lost` with open shards,
+            and the images that ran `again` although they were on disk are
+            increased.
     """
     before, stored = len(run.images_run()), run.stored()
     process = run.start()
@@ -282,7 +339,11 @@ def start_and_kill(
 
 
 def disks(args: argparse.Namespace) -> None:
-    """Annotate to a full disk, to a read-only one, and to a good one."""
+    """Annotate to a full disk, to a read-only one, and to a good one.
+
+    Args:
+        args: The arguments of the command line.
+    """
     expected = new_run(args, 'uninterrupted')
     expected.finish()
     run = new_run(args, 'disk')
@@ -306,7 +367,12 @@ def disks(args: argparse.Namespace) -> None:
 
 
 def report(run: Run, fault: str) -> None:
-    """Run an annotation under a fault, and print how it ends."""
+    """Run an annotation under a fault, and print how it ends.
+
+    Args:
+        run: The run.
+        fault: What is wrong, for the line.
+    """
     begin = time.monotonic()
     code = run.finish()
     print(
@@ -318,7 +384,15 @@ def report(run: Run, fault: str) -> None:
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[None]:
-    """Mount a disk in memory at a folder."""
+    """Mount a disk in memory at a folder.
+
+    Args:
+        folder: The folder.
+        options: The options of `mount`, such as `size=8m`.
+
+    Yields:
+        Nothing. The disk is unmounted after the context.
+    """
     mount = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(folder)]
     subprocess.run(mount, check=True)
     try:
@@ -328,12 +402,21 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
 
 
 def remount(folder: Path, options: str) -> None:
-    """Change how a disk is mounted."""
+    """Change how a disk is mounted.
+
+    Args:
+        folder: The folder at which it is mounted.
+        options: The new options of `mount`.
+    """
     subprocess.run(['mount', '-o', f'remount,{options}', folder], check=True)
 
 
 def files(args: argparse.Namespace) -> None:
-    """Annotate photographs with a bad file of every kind among them."""
+    """Annotate photographs with a bad file of every kind among them.
+
+    Args:
+        args: The arguments of the command line.
+    """
     folder = args.work_dir / 'files_and_photographs'
     write_all(folder)
     photographs = sorted(args.images.iterdir())
@@ -349,7 +432,12 @@ def files(args: argparse.Namespace) -> None:
 
 
 def report_files(run: Run, photographs: Sequence[str]) -> None:
-    """Print what became of each kind of file, and count the outcomes."""
+    """Print what became of each kind of file, and count the outcomes.
+
+    Args:
+        run: The run.
+        photographs: The names of the good files.
+    """
     content = json.loads(run.labels_file.read_bytes())
     labeled = {image['file_name'] for image in content['images']}
     reasons = {
@@ -372,7 +460,11 @@ def report_files(run: Run, photographs: Sequence[str]) -> None:
 
 
 def memory(args: argparse.Namespace) -> None:
-    """Print the memory of the processes while many small images run."""
+    """Print the memory of the processes while many small images run.
+
+    Args:
+        args: The arguments of the command line.
+    """
     run = new_run(args, 'memory', images_per_shard=100)
     run.read_folder(args.images.resolve())
     process = run.start()
@@ -391,7 +483,16 @@ def memory(args: argparse.Namespace) -> None:
 
 
 def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
-    """Make a run with its own folder."""
+    """Make a run with its own folder.
+
+    Args:
+        args: The arguments of the command line.
+        name: The name of the folder in the work folder.
+        **changes: Other fields of the run.
+
+    Returns:
+        The run; nothing has run yet.
+    """
     return Run(
         args.config,
         args.teacher,
@@ -405,7 +506,11 @@ CAMPAIGNS = dict(kills=kills, disks=disks, files=files, memory=memory)
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('what', choices=CAMPAIGNS, help='the kind of fault')
@@ -433,7 +538,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_faults(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a single kind of fault."""
+    """Add the options of a single kind of fault.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
     add = parser.add_argument
     add(
         '--seed',

@@ -174,7 +174,16 @@ class Trial:
 
 
 def number_views(eighths: Sequence[int], num_flips: int) -> tuple[int, ...]:
-    """Return the numbers of views among those of `KEPT`, ascending."""
+    """Find the numbers of views among those of `KEPT`.
+
+    Args:
+        eighths: The scales, in eighths of the test scale.
+        num_flips: The flips of each scale: 1 for none, 2 with the horizontal
+            one, 4 with all.
+
+    Returns:
+        The numbers, ascending.
+    """
     numbers = []
     for eighth in eighths:
         numbers += [2 * (eighth - 4), 2 * (eighth - 4) + 1][:num_flips]
@@ -184,12 +193,15 @@ def number_views(eighths: Sequence[int], num_flips: int) -> tuple[int, ...]:
 
 
 def measure_choice(judge: Judge, choice: Choice, counts: LabeledCounts) -> str:
-    """Return the cost, the mAP, and the quality of labels of a choice.
+    """Measure the cost, the mAP, and the quality of labels of a choice.
 
     Args:
         judge: The judge of the unlabeled images.
         choice: The views and the merger.
         counts: The counts that matched selection matches.
+
+    Returns:
+        The cells of a row.
     """
     trial = judge.trial(choice)
     matches, num_images = trial.matches, len(judge.rows)
@@ -232,23 +244,52 @@ def measure_labels(
 
 
 def format_shares(shares: Sequence[float]) -> str:
-    """Return figures as the cells of a row."""
+    """Format figures as the cells of a row.
+
+    Args:
+        shares: The figures.
+
+    Returns:
+        The cells, one digit after the point.
+    """
     return ' | '.join(f'{share:.1f}' for share in shares)
 
 
 def count(file: Path) -> LabeledCounts:
-    """Count the images and the instances in a COCO file."""
+    """Count the images and the instances in a COCO file.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The counts, see `LabeledCounts.of`.
+    """
     return LabeledCounts.of(json.loads(file.read_bytes()))
 
 
 def call(tool: str, *arguments: object) -> None:
-    """Run a tool, and end if it fails."""
+    """Run a tool, and end if it fails.
+
+    Args:
+        tool: The file name of the tool.
+        *arguments: The arguments of the tool.
+
+    Raises:
+        CalledProcessError: If the tool fails.
+    """
     command = [sys.executable, ROOT / 'tools' / tool, *arguments]
     subprocess.run([str(part) for part in command], check=True)
 
 
 def parse_args(description: str | None) -> argparse.Namespace:
-    """Read the command line of a campaign over data sets and splits."""
+    """Read the command line of a campaign over data sets and splits.
+
+    Args:
+        description: The docstring of the campaign, for `--help`.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(description)
     add = parser.add_argument
     add('--data', type=Path, required=True, metavar='DIR')

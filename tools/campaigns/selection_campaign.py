@@ -42,7 +42,11 @@ MERGER_OF_NEW = 'WBF 0.65'
 
 
 def measure(trial: Trial) -> None:
-    """Print a line for each rule."""
+    """Print a line for each rule.
+
+    Args:
+        trial: The data set and the split.
+    """
     trial.prepare()
     choice = Choice(number_views(*VIEWS[VIEWS_OF_NEW]), MERGER_OF_NEW)
     found, known = (
@@ -64,7 +68,7 @@ def choose_all(
     labeled: LabeledCounts,
     val: LabeledCounts,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name of each rule, and the `min_score` of each class.
+    """Choose the labels by each rule.
 
     Args:
         found: The detections on the unlabeled images. Their truth is for the
@@ -72,6 +76,9 @@ def choose_all(
         known: The detections on the validation images.
         labeled: The counts of the labeled images.
         val: The counts of the validation images.
+
+    Yields:
+        The name of each rule, and the `min_score` of each class.
     """
     num_images, num_classes = found.num_truth.shape
     true = replace(
@@ -103,13 +110,16 @@ def choose_by_class(
     known: ImageMatches,
     rates: np.ndarray,
 ) -> np.ndarray:
-    """Return the `min_score` of each class by a rule for one class.
+    """Choose the `min_score` of each class by a rule for one class.
 
     Args:
         choose: The rule.
         found: The detections on the unlabeled images.
         known: The detections on the validation images.
         rates: The instances of each class per image.
+
+    Returns:
+        Shape (number of classes,), float32.
     """
     num_images, num_classes = found.num_truth.shape
     chosen = np.full(num_classes, np.inf, np.float32)
@@ -134,7 +144,7 @@ def find_best_score(
     new_scores: np.ndarray,
     num_expected: float,
 ) -> float:
-    """Return the score with the best F1 on the validation images.
+    """Find the score with the best F1 on the validation images.
 
     Args:
         scores: The scores there, descending, at least one.
@@ -142,6 +152,9 @@ def find_best_score(
         num_truth: The number of true objects there.
         new_scores: The scores on the unlabeled images, descending.
         num_expected: The number of true objects that are expected there.
+
+    Returns:
+        The score.
     """
     f1 = 2 * is_right.cumsum() / (np.arange(1, len(scores) + 1) + num_truth)
     return float(scores[f1.argmax()])
@@ -154,10 +167,20 @@ def find_calibrated_score(
     new_scores: np.ndarray,
     num_expected: float,
 ) -> float:
-    """Return the score with the best expected F1 on the unlabeled images.
+    """Find the score with the best expected F1 on the unlabeled images.
 
     The probability that a detection is right rises with its score; it is the
     isotonic regression on the validation images. See `find_best_score`.
+
+    Args:
+        scores: The scores on the validation images, descending.
+        is_right: Whether each of these detections is right at IoU 0.5.
+        num_truth: The number of true objects there.
+        new_scores: The scores on the unlabeled images, descending.
+        num_expected: The number of objects to expect on the unlabeled images.
+
+    Returns:
+        The score; infinite if there is no detection.
     """
     if not len(new_scores):
         return np.inf
@@ -169,9 +192,15 @@ def find_calibrated_score(
 
 
 def regress(values: np.ndarray) -> np.ndarray:
-    """Return the isotonic regression of some values: it never falls.
+    """Compute the isotonic regression of some values: it never falls.
 
     Pools adjacent violators.
+
+    Args:
+        values: Shape (n,), in order.
+
+    Returns:
+        Shape (n,).
     """
     means: list[float] = []
     sizes: list[int] = []

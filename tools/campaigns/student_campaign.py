@@ -21,7 +21,11 @@ MODELS = ('teacher', 'supervised_long', 'student', 'oracle')
 
 
 def measure(trial: Trial) -> None:
-    """Run an experiment, and print its row of the table."""
+    """Run an experiment, and print its row of the table.
+
+    Args:
+        trial: The data set and the split.
+    """
     trial.prepare()
     work_dir = trial.folder / 'distilled'
     call(
@@ -33,12 +37,15 @@ def measure(trial: Trial) -> None:
 
 
 def format_row(name: str, split: int, summary: dict) -> str:
-    """Return a row of the table of docs/results.md.
+    """Format a row of the table of docs/results.md.
 
     Args:
         name: The name of the data set.
         split: The number of the split.
         summary: The summary that distill.py wrote.
+
+    Returns:
+        The row, in Markdown.
     """
     mean_aps = [100 * summary[model]['bbox_mAP'] for model in MODELS]
     gap, labels = summary['gap_closed'], summary['pseudo_labels']

@@ -88,13 +88,22 @@ class Collector(Hook):
         self.seconds = 0.0
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Start the clock."""
+        """Start the clock, as MMEngine's hook of this name.
+
+        Args:
+            runner: It is not used.
+        """
         self._start = read_clock()
 
     def after_test_epoch(
         self, runner: Runner, metrics: dict | None = None
     ) -> None:
-        """Stop the clock."""
+        """Stop the clock, as MMEngine's hook of this name.
+
+        Args:
+            runner: It is not used.
+            metrics: They are not used.
+        """
         self.seconds = read_clock() - self._start
 
     def after_test_iter(
@@ -104,7 +113,14 @@ class Collector(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[DetDataSample] | None = None,
     ) -> None:
-        """Collect the samples of a batch."""
+        """Collect the samples of a batch, as MMEngine's hook of this name.
+
+        Args:
+            runner: It is not used.
+            batch_idx: It is not used.
+            data_batch: It is not used.
+            outputs: The samples of the batch; they are copied to the host.
+        """
         for sample in outputs or ():
             self.found[sample.file_name] = sample.cpu()
 
@@ -294,11 +310,14 @@ class BarePasses:
 def compute_median_ratio(
     some: Sequence[float], others: Sequence[float]
 ) -> float:
-    """Compute the ratio of each turn, and return the median.
+    """Compute the median of the ratios of all turns.
 
     Args:
         some: The numerator of each turn.
         others: The denominator of each turn.
+
+    Returns:
+        The median, which one slow turn hardly changes.
     """
     ratios = [one / other for one, other in zip(some, others, strict=True)]
     return statistics.median(ratios)
@@ -344,7 +363,14 @@ def compare_boxes(
 
 
 def format_report(report: dict) -> str:
-    """Format a report of `Comparison.run` as a table for the user."""
+    """Format a report of `Comparison.run` as a table for the user.
+
+    Args:
+        report: What `Comparison.run` has returned.
+
+    Returns:
+        A table, and a line for each variant that is compared with stock.
+    """
     columns = Table('variant', title=f'{report["images"]} images')
     for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
         columns.add_column(title, justify='right')
@@ -370,5 +396,10 @@ def format_report(report: dict) -> str:
 
 
 def format_or_blank(value: float | None, spec: str) -> str:
-    """Format a number; None as an empty text."""
+    """Format a number; None as an empty text.
+
+    Args:
+        value: The number; None if it was not measured.
+        spec: The format, as for `format`.
+    """
     return '' if value is None else format(value, spec)

@@ -7,7 +7,11 @@ import torch
 
 
 def read_clock() -> float:
-    """Return the time in seconds, after the GPU has finished its work."""
+    """Read the clock, after the GPU has finished its work.
+
+    Returns:
+        Seconds, of which only differences mean something.
+    """
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -22,10 +26,13 @@ def reset_peak_memory() -> None:
 
 
 def read_peak_memory_mib() -> float:
-    """Return the most memory in use since the last reset, in MiB.
+    """Read the most memory in use since the last reset.
 
     With a GPU, this is the memory that torch has allocated there; without
     one, it is the process's resident memory.
+
+    Returns:
+        MiB (2 ** 20 bytes).
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
@@ -33,9 +40,15 @@ def read_peak_memory_mib() -> float:
 
 
 def read_process_peak_mib() -> float:
-    """Return the most resident memory that this process has had, in MiB.
+    """Read the most resident memory that this process has had.
 
     `getrusage` cannot be used: it counts the memory of the parent as well.
+
+    Returns:
+        MiB (2 ** 20 bytes).
+
+    Raises:
+        FileNotFoundError: If the system is not Linux.
     """
     status = Path('/proc/self/status').read_text()
     return int(status.partition('VmHWM:')[2].split()[0]) / 2**10

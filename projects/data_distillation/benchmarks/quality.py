@@ -18,6 +18,7 @@ from ..quality.curves import LabelReport
 from ..selection.export import select_labels
 from .selection import measure, write_labeled, write_store
 
+# As many as COCO has.
 NUM_CLASSES = 80
 # Of 30 detections on an image so many have an object, as many as in COCO.
 OBJECTS_PER_IMAGE = 7
@@ -85,7 +86,12 @@ def objects_of(
 
 
 def write_report(work_dir: Path, truth: Path) -> None:
-    """Do what `tools/label_quality.py` does."""
+    """Do what `tools/label_quality.py` does.
+
+    Args:
+        work_dir: The folder with the detections and the pseudo labels.
+        truth: The COCO file of the true objects.
+    """
     LabelReport(work_dir, truth).write(work_dir / 'quality')
 
 

@@ -228,7 +228,15 @@ def measure(function: Callable, *arguments: object) -> dict:
 
 
 def time_call(function: Callable, *arguments: object) -> dict:
-    """Run a function and return its time and memory, see `measure`."""
+    """Run a function, and measure its time and memory.
+
+    Args:
+        function: The function.
+        *arguments: The arguments of the function.
+
+    Returns:
+        `seconds`, and `peak_mib` of this process since it began.
+    """
     start = time.perf_counter()
     function(*arguments)
     seconds = time.perf_counter() - start

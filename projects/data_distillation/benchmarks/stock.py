@@ -22,6 +22,9 @@ def make_stock_config(cfg: Config) -> Config:
     Args:
         cfg: The config of an annotation.
 
+    Returns:
+        A new config; the given one stays as it is.
+
     Raises:
         ValueError: If the views are not all flips of all scales.
     """
@@ -47,6 +50,9 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
 
     Args:
         views: The views of the annotation, each a list of transforms.
+
+    Returns:
+        The config of the transform.
 
     Raises:
         ValueError: If the views are not all flips of all scales.
@@ -77,7 +83,14 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
 
 
 def make_stock_flip(flip: dict | None = None) -> dict:
-    """Make MMDetection's transform for one of our flips; None for no flip."""
+    """Make MMDetection's transform for one of our flips.
+
+    Args:
+        flip: The config of the flip; None for no flip.
+
+    Returns:
+        The config of a `RandomFlip` that always or never flips.
+    """
     if flip is None:
         return dict(type='RandomFlip', prob=0.0)
     direction = flip.get('direction', 'horizontal')
@@ -85,7 +98,14 @@ def make_stock_flip(flip: dict | None = None) -> dict:
 
 
 def drop_repeats(values: Iterable) -> list:
-    """Return each value once, in order; values need not be hashable."""
+    """Keep each value once.
+
+    Args:
+        values: The values, which need not be hashable.
+
+    Returns:
+        The different values, in the order in which they come up.
+    """
     different: list = []
     for value in values:
         if value not in different:

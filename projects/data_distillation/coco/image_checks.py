@@ -336,7 +336,7 @@ def stack_hashes(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
 
     Returns:
         The n indices of the images that have a hash, and their bits, shape (n,
-        HASH_SIDE ** 2), float32, 0 or 1.
+        HASH_SIDE ** 2), float32, +1 or -1.
     """
     bits = {i: f.bits for i, f in facts.items() if f.bits is not None}
     rows = np.array(list(bits.values()), np.float32)

@@ -10,6 +10,7 @@ from typing import TypeGuard
 # float64 does not hold all larger whole numbers exactly, and no image or box
 # is that large.
 LARGEST = 2**53
+# The largest integer of 64 bits, which Arrow and NumPy can hold.
 LARGEST_ID = 2**63 - 1
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 # How `CocoMetric` with `classwise=True` ends the name of a metric of a class.
 OF_CLASS = '_precision'
+# Lines fit into a terminal of 80 columns.
 WIDTH = 79
 # A model with less box mAP has hardly learned anything.
 MIN_MEAN_AP = 0.02

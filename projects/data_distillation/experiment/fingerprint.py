@@ -42,6 +42,7 @@ NO_EFFECT = {
 ADDED_LATER = {'num_processes', 'checkpoint_sha256'}
 # The file beside the results.
 SETTINGS = 'settings.json'
+# The letters of a value in a message; a pipeline as text has thousands.
 MAX_WIDTH = 60
 
 

@@ -19,8 +19,8 @@ from ..quality.expectation import Estimate
 RESULTS = 'results.bbox.json'
 # Those of COCO's mAP, so that a gain is one of the mAP in the comparison.
 IOUS = tuple(n / 100 for n in range(50, 100, 5))
-# The ends of a 95 % interval are then set by 12 draws each. A draw takes some
-# milliseconds on 5,000 images, for each model.
+# With so many draws, 12 lie beyond each end of a 95 % interval. Each draw
+# computes the mAP of every model once.
 NUM_DRAWS = 500
 BEST_MODEL = 'best_model.pth'
 

@@ -283,7 +283,7 @@ class Rates:
         return cls(iteration, image)
 
     def estimate(self, step: Step) -> float:
-        """Return how many seconds a step takes.
+        """Return how many seconds a step takes, by these rates.
 
         Args:
             step: The step.

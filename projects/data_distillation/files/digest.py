@@ -36,7 +36,18 @@ def sha256_of(file: str | Path) -> str | None:
 
 @functools.lru_cache(10_000)
 def hash_once(file: str, *state: int) -> str:
-    """Return the SHA-256 of a file whose state says that it is the same."""
+    """Hash a file once for each state, which says that it is the same.
+
+    Args:
+        file: The path.
+        *state: What is different after the file has changed.
+
+    Returns:
+        The SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     return hash_bytes(file).hex()
 
 

@@ -25,7 +25,7 @@ class MeanMask:
         is_set: Where the mean reaches `MAJORITY`, shape (h, w), bool.
         left: The column of the image where the rectangle starts.
         top: The row of the image where it starts.
-        agreement: See `MaskMerger.merge`, shape ().
+        agreement: How much the views agree, shape (), see `MaskMerger.merge`.
     """
 
     is_set: Tensor

@@ -33,7 +33,11 @@ class WBFMerger(Merger):
     about 30 ms on one core; the original package takes 40 to 70 ms.
 
     Args:
-        iou_threshold, max_per_img, class_agnostic: See `Merger`.
+        iou_threshold: The overlap above which two boxes are the same object,
+            in (0, 1).
+        max_per_img: The most detections to keep per image, at least 1.
+        class_agnostic: Whether boxes of different classes can be the same
+            object.
         conf_type: The score of a cluster. With 'avg', it is the mean of the
             cluster's scores, times min(boxes, views) / views: an object that
             few views found scores low. With 'max', it is the highest of the

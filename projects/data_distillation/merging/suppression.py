@@ -19,7 +19,11 @@ class NMSMerger(Merger):
     with equal scores, any may be kept, and any may come first.
 
     Args:
-        iou_threshold, max_per_img, class_agnostic: See `Merger`.
+        iou_threshold: The overlap above which two boxes are the same object,
+            in (0, 1).
+        max_per_img: The most detections to keep per image, at least 1.
+        class_agnostic: Whether boxes of different classes can be the same
+            object.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -80,14 +84,17 @@ class SoftNMSMerger(NMSMerger):
     back once per call.
 
     Args:
-        iou_threshold: See `Merger`. With 'gaussian', it only decides which
-            boxes support a detection.
+        iou_threshold: The overlap above which two boxes are the same object,
+            in (0, 1). With 'gaussian', it only decides which boxes support a
+            detection.
         sigma: The width of 'gaussian', above 0. A higher value lowers scores
             less.
         min_score: The score below which a box is dropped, in (0, 1). The best
             box of all is always kept.
         method: 'linear' or 'gaussian'.
-        max_per_img, class_agnostic: See `Merger`.
+        max_per_img: The most detections to keep per image, at least 1.
+        class_agnostic: Whether boxes of different classes can be the same
+            object.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -136,7 +143,11 @@ class BoxVotingMerger(NMSMerger):
     order are those of NMS.
 
     Args:
-        iou_threshold, max_per_img, class_agnostic: See `Merger`.
+        iou_threshold: The overlap above which two boxes are the same object,
+            in (0, 1).
+        max_per_img: The most detections to keep per image, at least 1.
+        class_agnostic: Whether boxes of different classes can be the same
+            object.
         voting_iou_threshold: The IoU from which a box has a vote, in (0, 1).
 
     Raises:

@@ -23,6 +23,7 @@ TOLD = re.compile(r'^(?:\S+\.py: )?error: (?P<what>.+)$')
 KILLED = re.compile(r'\b(?:Signal \d+ \((SIG\w+)\) received)')
 # How lines of logs begin, which may follow a traceback.
 LOGGED = re.compile(r'^(\d{4}[-/]\d\d|\d\d/\d\d |[IWEF]\d{4} )')
+# The lines of a message, or of an output without one, that a user is shown.
 MAX_LINES = 12
 
 
@@ -31,7 +32,7 @@ class Raised:
     """An exception in the output of a command.
 
     Args:
-        what: Its type and its message.
+        what: The type and the message of the exception.
         place: The file and the line that raised it; `''` if not known.
         is_chained: Whether it was raised because of the one before.
     """

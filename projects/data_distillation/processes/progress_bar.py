@@ -19,6 +19,7 @@ from rich.progress import (
 
 from ..detections.shards import ShardError, count_rows
 
+# A look reads files; a person needs no more than one a second.
 SECONDS_BETWEEN_LOOKS = 1.0
 # MMEngine logs every 50 iterations, and a shard may take a minute. A rate must
 # cover several of them.

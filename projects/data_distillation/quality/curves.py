@@ -113,7 +113,14 @@ class LabelReport:
 
     @staticmethod
     def list_files(out: Path) -> list[Path]:
-        """Return the files that `write` writes to a folder."""
+        """List the files that `write` writes to a folder.
+
+        Args:
+            out: The folder.
+
+        Returns:
+            Their paths; they need not exist.
+        """
         return [out / 'label_quality.json', out / 'precision_recall.png']
 
     def _read_detections(self) -> tuple[pa.Table, int]:

@@ -22,7 +22,7 @@ from ..text import format_table
 from .average_precision import weigh_images
 from .label_quality import read_min_scores
 
-# With so many draws, the ends of a 95 % interval are each set by 25 of them.
+# With so many draws, 25 lie beyond each end of a 95 % interval.
 NUM_DRAWS = 1000
 
 

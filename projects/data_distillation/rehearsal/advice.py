@@ -45,10 +45,13 @@ REMEDIES = {
 
 
 def find_remedy(outcome: Outcome) -> str:
-    """Return what to do about an error; empty if that is not known.
+    """Find what to do about an error.
 
     Args:
         outcome: What has failed.
+
+    Returns:
+        A sentence without a full stop; empty if no remedy is known.
     """
     text = f'{outcome.error}: {outcome.text}'.lower()
     for signs, remedy in REMEDIES.items():
@@ -63,6 +66,9 @@ def describe_failure(outcome: Outcome, config: str) -> str:
     Args:
         outcome: What has failed.
         config: The config of the stage.
+
+    Returns:
+        Sentences for the user.
     """
     place = f' ({outcome.place})' if outcome.place else ''
     remedy = find_remedy(outcome)
@@ -77,7 +83,15 @@ def describe_failure(outcome: Outcome, config: str) -> str:
 
 
 def shorten(text: str, max_length: int = 600) -> str:
-    """Return the beginning of a text, without the dot at its end."""
+    """Cut a text, and write it on one line.
+
+    Args:
+        text: The text.
+        max_length: The number of letters to keep.
+
+    Returns:
+        The beginning of the text, without the dot at its end.
+    """
     text = ' '.join(text.split()).rstrip('.')
     return text if len(text) <= max_length else f'{text[:max_length]} ...'
 
@@ -96,11 +110,14 @@ NEEDS_NETWORK = ('urlerror', 'httperror', 'urlopen', 'connectionerror')
 
 
 def find_excuse(outcome: Outcome, has_gpu: bool) -> str:
-    """Return why a failure may be one of this machine; empty if it is not.
+    """Find out why a failure may be one of this machine.
 
     Args:
         outcome: What has failed.
         has_gpu: Whether this machine has a GPU.
+
+    Returns:
+        The reason; empty if it is not one of this machine.
     """
     text = f'{outcome.error}: {outcome.text}'.lower()
     if outcome.error == 'TimeUpError':

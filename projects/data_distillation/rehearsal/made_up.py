@@ -49,7 +49,15 @@ def add_label(sample: DetDataSample) -> None:
 
 
 def make_box(height: int, width: int) -> dict[str, torch.Tensor]:
-    """Return a sure detection in the middle of an image, half as large."""
+    """Make a sure detection in the middle of an image, half as large.
+
+    Args:
+        height: The height of the image in pixels.
+        width: The width of the image in pixels.
+
+    Returns:
+        `bboxes` (shape (1, 4), xyxy), `scores` and `labels` (shape (1,)).
+    """
     corners = [width // 4, height // 4, 3 * width // 4, 3 * height // 4]
     return dict(
         bboxes=torch.tensor([corners], dtype=torch.float32),
@@ -59,12 +67,15 @@ def make_box(height: int, width: int) -> dict[str, torch.Tensor]:
 
 
 def encode_box(box: list[int], height: int, width: int) -> dict:
-    """Return the mask of a box as COCO's RLE.
+    """Encode the mask of a box as COCO's RLE.
 
     Args:
         box: The box, xyxy in whole pixels.
         height: The height of the image.
         width: The width of the image.
+
+    Returns:
+        `size` and `counts` (bytes).
     """
     mask = np.zeros((height, width), np.uint8, order='F')
     mask[box[1] : box[3], box[0] : box[2]] = 1

@@ -31,7 +31,11 @@ class Observer(Hook):
         self.say, self.num_iterations = say, num_iterations
 
     def before_train(self, runner: Runner) -> None:
-        """Check the heads against the classes of the images."""
+        """Check the heads against the classes of the images.
+
+        Args:
+            runner: The runner, whose loop by epochs is shortened.
+        """
         classes = runner.train_dataloader.dataset.metainfo.get('classes')
         check_heads(runner.model, classes or ())
         loop = runner.train_loop
@@ -74,12 +78,20 @@ class Observer(Hook):
             self.say('after its training iteration')
 
     def before_val(self, runner: Runner) -> None:
-        """Shorten a validation."""
+        """Shorten a validation.
+
+        Args:
+            runner: The runner, whose validation is shortened.
+        """
         self.say('while it validates')
         shorten(runner.val_loop)
 
     def before_test(self, runner: Runner) -> None:
-        """Shorten an evaluation; an annotation has few images already."""
+        """Shorten an evaluation; an annotation has few images already.
+
+        Args:
+            runner: The runner, whose evaluation is shortened.
+        """
         if not isinstance(runner.model, MultiViewTTA):
             shorten(runner.test_loop)
 

@@ -47,6 +47,9 @@ def list_parts(distillation: Distillation) -> list[Part]:
 
     Args:
         distillation: The run. Nothing of it is changed.
+
+    Returns:
+        The stages; empty if all are finished.
     """
     stages, work_dir = distillation.stages, distillation.work_dir
     training = stages.training('teacher', work_dir / 'teacher')
@@ -70,18 +73,28 @@ def list_parts(distillation: Distillation) -> list[Part]:
 
 
 def find_finished(training: Training) -> Path | None:
-    """Return the checkpoint of a training that is finished; None if not."""
+    """Find the checkpoint of a training that is finished.
+
+    Args:
+        training: The training.
+
+    Returns:
+        The checkpoint; None if the training is not finished, or has changed.
+    """
     if training.find_changes():
         return None
     return find_ending(training.folder).checkpoint
 
 
 def make_training_part(training: Training, needs_labels: bool = False) -> Part:
-    """Return the part of a training.
+    """Make the part of a training.
 
     Args:
         training: The training.
         needs_labels: Whether its pseudo labels are not there yet.
+
+    Returns:
+        The part.
     """
     experiment, key = training.experiment, ''
     if needs_labels:
@@ -99,12 +112,15 @@ def make_training_part(training: Training, needs_labels: bool = False) -> Part:
 def list_detections(
     stages: Stages, work_dir: Path, teacher: Path | None
 ) -> Iterator[Part]:
-    """Yield the stages in which the first teacher still has to detect.
+    """List the stages in which the first teacher still has to detect.
 
     Args:
         stages: The stages of the run.
         work_dir: The folder of the results.
         teacher: The checkpoint of the teacher; None if it is not there yet.
+
+    Yields:
+        Each stage, in the order in which they run.
     """
     experiment = stages.experiment
     names = ['annotate']

@@ -104,7 +104,14 @@ def rehearse_new(folder: Path) -> str:
 
 
 def name_stages(parts: Sequence[Part]) -> str:
-    """Return the names of stages as text."""
+    """Join the names of stages.
+
+    Args:
+        parts: The stages.
+
+    Returns:
+        The names, with commas; empty without stages.
+    """
     return ', '.join(part.stage for part in parts)
 
 
@@ -145,8 +152,11 @@ def explain_death(outcome: Outcome, code: int, console: Path) -> Outcome:
 
     Args:
         outcome: How far it has come.
-        code: Its exit code; negative if a signal ended it.
+        code: The exit code of its process; negative if a signal ended it.
         console: What it has printed.
+
+    Returns:
+        The outcome, with the end as its error.
     """
     lines = console.read_text(errors='replace').strip().splitlines()
     text = f'the process ended with exit code {code}: {" ".join(lines[-3:])}'
@@ -158,6 +168,14 @@ def explain_death(outcome: Outcome, code: int, console: Path) -> Outcome:
 
 
 def describe(outcome: Outcome, parts: Sequence[Part]) -> str:
-    """Say which stage has failed, why, and what to do."""
+    """Say which stage has failed, why, and what to do.
+
+    Args:
+        outcome: What has failed.
+        parts: The stages that were tried.
+
+    Returns:
+        Sentences for the user.
+    """
     configs = {part.stage: part.config for part in parts}
     return describe_failure(outcome, configs.get(outcome.stage, 'no stage'))

@@ -97,6 +97,12 @@ def limited(seconds: int) -> Iterator[None]:
 
     Args:
         seconds: The time; 0 for no limit.
+
+    Yields:
+        Nothing. The limit ends with the context.
+
+    Raises:
+        TimeUpError: If the time is up.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -125,7 +131,11 @@ class Trials:
         self.outcome = Outcome()
 
     def run(self, part: Part) -> None:
-        """Try a part, and free what it has used."""
+        """Try a part, and free what it has used.
+
+        Args:
+            part: The stage to try.
+        """
         self.write(Outcome(part.stage))
         self.say('while it is set up')
         if part.is_training:
@@ -137,16 +147,28 @@ class Trials:
             torch.cuda.empty_cache()
 
     def write(self, outcome: Outcome) -> None:
-        """Write how far the rehearsal has come."""
+        """Write how far the rehearsal has come.
+
+        Args:
+            outcome: How far it has come.
+        """
         self.outcome = outcome
         write_json(self.folder / OUTCOME, asdict(outcome))
 
     def say(self, doing: str) -> None:
-        """Write what the stage does."""
+        """Write what the stage does.
+
+        Args:
+            doing: What it does, such as `while it is set up`.
+        """
         self.write(replace(self.outcome, doing=doing))
 
     def fail(self, error: Exception) -> None:
-        """Write which error has ended the rehearsal."""
+        """Write which error has ended the rehearsal.
+
+        Args:
+            error: The error.
+        """
         self.write(
             replace(
                 self.outcome,
@@ -157,7 +179,11 @@ class Trials:
         )
 
     def train(self, part: Part) -> None:
-        """Train for a step, validate, and evaluate what was saved."""
+        """Train for a step, validate, and evaluate what was saved.
+
+        Args:
+            part: The training.
+        """
         cfg = load(part, ADDED['train.py'])
         if part.labels_key:
             labels = self.folder / 'annotate' / PSEUDO_LABELS
@@ -178,7 +204,12 @@ class Trials:
             shutil.rmtree(folder)
 
     def evaluate(self, part: Part, checkpoint: Path) -> None:
-        """Evaluate a model on a batch, as after its training."""
+        """Evaluate a model on a batch, as after its training.
+
+        Args:
+            part: The training of the model.
+            checkpoint: The weights of the model.
+        """
         cfg = load(part)
         if part.labels_key:
             labels = self.folder / 'annotate' / PSEUDO_LABELS
@@ -193,7 +224,11 @@ class Trials:
         runner.test()
 
     def detect(self, part: Part) -> None:
-        """Let the teacher detect on a batch, and make labels of it."""
+        """Let the teacher detect on a batch, and make labels of it.
+
+        Args:
+            part: The stage, `annotate`, `validate` or `tune`.
+        """
         cfg = load(part)
         cfg.load_from = part.teacher or str(self.teacher)
         keep_apart(cfg, f'{part.stage} run', self.folder / part.stage)
@@ -212,11 +247,14 @@ class Trials:
 
 
 def load(part: Part, added: dict[str, object] | None = None) -> Config:
-    """Return the config of a part as the stage will have it.
+    """Read the config of a part as the stage will have it.
 
     Args:
         part: The part.
         added: What the tool of the stage adds to its config.
+
+    Returns:
+        The config, with the values of the run and the options.
     """
     cfg = Config.fromfile(part.config)
     changes = {**(added or {}), **part.values, **parse_options(part.options)}
@@ -226,7 +264,14 @@ def load(part: Part, added: dict[str, object] | None = None) -> Config:
 
 
 def make_runner(cfg: Config) -> Runner:
-    """Make a runner as MMDetection's tools do."""
+    """Make a runner as MMDetection's tools do.
+
+    Args:
+        cfg: The config of the stage.
+
+    Returns:
+        The runner.
+    """
     is_plain = 'runner_type' not in cfg
     return TrainingRunner.from_cfg(cfg) if is_plain else RUNNERS.build(cfg)
 
@@ -266,7 +311,11 @@ def find_readable(cfg: Config) -> list[int]:
 
 
 def is_decodable(path: str) -> bool:
-    """Return whether an image file can be decoded."""
+    """Return whether an image file can be decoded.
+
+    Args:
+        path: The path of the file.
+    """
     try:
         decode(read_image_file(path))
     except ImageError:
@@ -275,7 +324,14 @@ def is_decodable(path: str) -> bool:
 
 
 def find_place(error: Exception) -> str:
-    """Return where an error was raised, outside of PyTorch."""
+    """Find where an error was raised, outside of PyTorch.
+
+    Args:
+        error: The error, with its traceback.
+
+    Returns:
+        The end of the path, and the line; empty if it is not known.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):
         if '/torch/' not in frame.filename:

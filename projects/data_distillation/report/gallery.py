@@ -26,6 +26,7 @@ GROUP_SIZE = 40
 # small enough: 200 thumbnails, as text, then take 15 MB.
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
+# A usual compromise between the size of a picture and its artifacts.
 JPEG_QUALITY = 80
 
 

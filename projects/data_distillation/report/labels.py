@@ -28,6 +28,7 @@ MAX_EVALUATED = 2_000
 START_SCORE = 0.5
 # The scores for which the page knows the counts: 0, 0.01, ..., 1.
 GRID = np.arange(101) / 100
+# As in the tables of tools/label_quality.py, unless it is told otherwise.
 IOU = 0.5
 
 

@@ -30,7 +30,7 @@ class NextImage:
     """An image to label next.
 
     Args:
-        row: Its row in the table of the labels.
+        row: The row of the image in the table of the labels.
         errors: The number of errors to expect in its labels.
         reason: Why it was chosen, in words.
     """

@@ -9,6 +9,7 @@ from ..selection.outlines import outline
 # Masks are drawn over thumbnails, whose longer side has so many pixels at
 # most: points that lie closer together there cannot be told apart.
 SHOWN_SIDE = 512
+# Half a pixel of the thumbnail, which nobody sees.
 TOLERANCE = 0.5
 
 

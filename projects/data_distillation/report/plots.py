@@ -32,7 +32,9 @@ STYLE: dict = {
 }
 # More points in a curve would not be visible.
 MAX_POINTS = 500
+# A bin is 0.02 wide, so that `min_score` is seen between two bins.
 NUM_BINS = 50
+# The histograms in a row: more would be too narrow for names of classes.
 COLUMNS = 3
 
 

@@ -23,8 +23,9 @@ class WorkFolder:
     """The stage that annotated last, with what belongs to it.
 
     Args:
-        stage: Its folder, such as `W/annotate` or `W/round2/annotate`.
-        config: Its config, as MMEngine wrote it there.
+        stage: The folder of the stage, such as `W/annotate` or
+            `W/round2/annotate`.
+        config: The config of the stage, as MMEngine wrote it there.
     """
 
     stage: Path

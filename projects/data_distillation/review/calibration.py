@@ -18,6 +18,8 @@ from .signals import SAME_PLACE, Signals, read_signals
 # The weight of the penalty on coefficients. It keeps them finite if a class
 # has only right detections.
 PENALTY = 1.0
+# Newton steps: a few suffice, and a step below the tolerance changes no digit
+# that is shown.
 MAX_STEPS = 50
 TOLERANCE = 1e-8
 

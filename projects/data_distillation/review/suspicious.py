@@ -68,7 +68,14 @@ class Boxes:
     chances: np.ndarray
 
     def of_image(self, image: int) -> np.ndarray:
-        """Return the numbers of those on an image, shape (k,)."""
+        """Find those on an image.
+
+        Args:
+            image: The number of the image.
+
+        Returns:
+            Their numbers, shape (k,), ascending; k may be 0.
+        """
         bounds = np.searchsorted(self.image_index, [image, image + 1])
         return np.arange(*bounds)
 
@@ -149,6 +156,14 @@ def judge_boxes(
 
     Of the labels, `SHARE_WRONG` are taken to have a box that is off. So the
     label with the worst fit of 100 is far more suspicious than the tenth.
+
+    Args:
+        labels: The labels.
+        found: The detections.
+        supports: What supports each label.
+
+    Yields:
+        A suspicion for each label that a detection supports.
     """
     supported = np.flatnonzero(supports.detection >= 0)
     worse = share_below(supports.iou[supported], labels.labels[supported])
@@ -162,7 +177,17 @@ def judge_boxes(
 def judge_unsupported(
     labels: Boxes, found: Boxes, supports: Supports, num_images: int
 ) -> Iterator[Suspicion]:
-    """Suspect labels where the detector finds least."""
+    """Suspect labels where the detector finds least.
+
+    Args:
+        labels: The labels.
+        found: The detections, with their chances.
+        supports: It is not used.
+        num_images: The number of images.
+
+    Yields:
+        A suspicion for each label.
+    """
     best = np.zeros(len(labels.labels))
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
@@ -187,6 +212,17 @@ def judge_detections(
     A detection on a label of another class speaks against the class of the
     label, as far as nothing supports that class. One that is near a label of
     its class speaks against the box. Any other is an object without a label.
+
+    Args:
+        labels: The labels.
+        found: The detections, with their chances.
+        supports: What supports each label.
+        is_taken: Shape (number of detections,), bool, whether each supports a
+            label.
+        num_images: The number of images.
+
+    Yields:
+        A suspicion for each detection that supports no label, image by image.
     """
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
@@ -232,18 +268,40 @@ def share_below(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def weigh(shares: np.ndarray) -> np.ndarray:
-    """Return how likely a label is wrong, if only this share looks so bad."""
+    """Compute how likely a label is wrong, if only a share looks so bad.
+
+    Args:
+        shares: Shape (n,), from 0 to 1, the share that looks worse.
+
+    Returns:
+        Shape (n,), from `SHARE_WRONG` to 1.
+    """
     return SHARE_WRONG / (SHARE_WRONG + (1 - SHARE_WRONG) * shares)
 
 
 def lower_odds(chance: float) -> float:
-    """Return the chance with `ODDS_UNCONFIRMED` times the odds."""
+    """Lower a chance to `ODDS_UNCONFIRMED` times the odds.
+
+    Args:
+        chance: The chance, from 0 to 1.
+
+    Returns:
+        The lower chance.
+    """
     odds = ODDS_UNCONFIRMED * chance
     return odds / (odds + 1 - chance)
 
 
 def keep_best(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
-    """Keep the most likely suspicion of each label, by descending chance."""
+    """Keep the most likely suspicion of each label.
+
+    Args:
+        suspicions: The suspicions, in any order.
+
+    Returns:
+        By descending chance; ties keep their order. Those of no label all
+        stay.
+    """
     kept, seen = [], set()
     for one in sorted(suspicions, key=lambda s: -s.chance):
         if one.label is None or one.label not in seen:

@@ -33,8 +33,8 @@ class Selection:
     Args:
         min_scores: The lowest score of a pseudo label of each class, shape
             (number of classes,), float32; infinite if nothing was wanted.
-        ignore_scores: The same for the regions to ignore; None if the rules
-            have no regions.
+        ignore_scores: The lowest score of a region to ignore of each class,
+            of the same shape; None if the rules have no regions.
         is_selected: Whether each detection is a pseudo label, shape (n,),
             bool.
         is_ignored: Whether each detection is a region to ignore, shape (n,),

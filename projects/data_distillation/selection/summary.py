@@ -64,7 +64,14 @@ def summarize_selection(
 
 
 def warn_of_ignored(labeled: LabeledCounts) -> Iterator[str]:
-    """Warn of labeled objects that no training sees."""
+    """Warn of labeled objects that no training sees.
+
+    Args:
+        labeled: The counts of the labeled file.
+
+    Yields:
+        One line if there are any.
+    """
     if labeled.num_ignored:
         yield (
             f'{labeled.num_ignored:,} labeled annotations have `ignore`. They '

@@ -41,6 +41,9 @@ class Work:
 
         Args:
             experiment: The experiment, whose trainings count iterations.
+
+        Returns:
+            The work; an annotation without `views` counts as one view.
         """
         cfgs = [
             experiment.load(model)
@@ -80,11 +83,14 @@ def measure_stage(experiment: Experiment, stage: str) -> float:
 
 
 def measure_forward(model: BaseModel, sample: dict) -> float:
-    """Return the seconds that a model needs to test one image.
+    """Measure how long a model needs to test one image.
 
     Args:
         model: The model. It is in evaluation mode afterwards.
         sample: An image, as the test pipeline gives it.
+
+    Returns:
+        Seconds, the less of two passes.
     """
     model.eval()
     seconds = []

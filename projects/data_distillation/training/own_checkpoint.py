@@ -39,7 +39,7 @@ class TrainingRunner(QuietRunner):
 
         Args:
             out_dir: The folder of the checkpoint.
-            filename: Its name.
+            filename: The name of the file in it.
             *args: Other arguments of `Runner.save_checkpoint`.
             meta: What the checkpoint says of itself, besides the run.
             **kwargs: Other arguments of `Runner.save_checkpoint`.

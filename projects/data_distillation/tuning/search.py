@@ -21,7 +21,7 @@ from .judge import Choice, Judge, Trial
 NUM_MERGED = 3
 # So a choice is judged that was made on four fifths of the images, nearly all.
 NUM_FOLDS = 5
-# Trials take a second or more each, so that a line appears every few seconds.
+# So that the log shows how a long search goes, with few lines.
 TRIALS_PER_LINE = 10
 # A standard error from so many draws is right to 5 % (1 / sqrt(2 * 200)).
 NUM_DRAWS = 200
@@ -33,7 +33,7 @@ class Verdict:
 
     Args:
         trial: The trial.
-        mean_ap: Its mAP.
+        mean_ap: The mAP of the trial, 0 to 1.
         deficit: How much the mAP of the best trial is higher.
         error: The standard error of the deficit, by paired bootstrap over the
             images.

@@ -46,7 +46,7 @@ class TuneHook(DetectionHook):
     from those of the experiment, and have the chosen views and merger.
 
     Args:
-        labeled: See `DetectionHook`.
+        labeled: The COCO file of the labeled images, see `DetectionHook`.
         ann_file: The COCO file of the validation images.
         mergers: The configs of the mergers to try; the first one is used while
             views are searched.
