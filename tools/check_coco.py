@@ -126,7 +126,11 @@ def add_categories(group: argparse._ArgumentGroup) -> None:
 
 
 def add_decisions(group: argparse._ArgumentGroup) -> None:
-    """Add the options for mendings that a user has to decide about."""
+    """Add the options for mendings that a user has to decide about.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add_categories(group)
     add(
@@ -263,7 +267,15 @@ def write_repaired(
 def read_wishes(
     args: argparse.Namespace, known: dict[str, ImageFacts]
 ) -> Choices:
-    """Return what the user has decided, with the files that it needs.
+    """Collect what the user has chosen, with the files that it needs.
+
+    Args:
+        args: The arguments of the command line.
+        known: Path -> what is known of an image file already; what is read is
+            added.
+
+    Returns:
+        The choices.
 
     Raises:
         MendingError: If one of these files cannot be read.

@@ -160,7 +160,11 @@ def add_labeled(group: argparse._ArgumentGroup) -> None:
 
 
 def add_teacher(group: argparse._ArgumentGroup) -> None:
-    """Add the options for a teacher that is given."""
+    """Add the options for a teacher that is given.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
     add = group.add_argument
     add(
         '--teacher',

@@ -88,22 +88,13 @@ class Collector(Hook):
         self.seconds = 0.0
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Start the clock, as MMEngine's hook of this name.
-
-        Args:
-            runner: It is not used.
-        """
+        """Start the clock, as MMEngine's hook of this name."""
         self._start = read_clock()
 
     def after_test_epoch(
         self, runner: Runner, metrics: dict | None = None
     ) -> None:
-        """Stop the clock, as MMEngine's hook of this name.
-
-        Args:
-            runner: It is not used.
-            metrics: They are not used.
-        """
+        """Stop the clock, as MMEngine's hook of this name."""
         self.seconds = read_clock() - self._start
 
     def after_test_iter(

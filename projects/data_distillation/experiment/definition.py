@@ -120,6 +120,9 @@ class Experiment:
     def count_iterations(self, stage: str) -> int:
         """Return the number of iterations of a whole training.
 
+        Args:
+            stage: The name of the model.
+
         Raises:
             ValueError: If the config counts epochs.
         """

@@ -205,7 +205,15 @@ def mend_annotations(file: CocoFile) -> Mended:
 
 
 def repair_once(file: CocoFile) -> Mended:
-    """Mending the problems that the file has as it is; see `mending`."""
+    """Mending the problems that the file has as it is; see `mending`.
+
+    Args:
+        file: The file. It is not changed.
+
+    Returns:
+        The new content, and how often each mending was done; it may make other
+        problems visible.
+    """
     kinds, repeated_images = find_repairable(file)
     counts: Counter = Counter()
     content = dict(file.content)

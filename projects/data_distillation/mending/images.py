@@ -69,7 +69,14 @@ def rename(places: Places) -> dict:
 
 
 def find_unreadable(part: FileImages, choices: Choices) -> set[int]:
-    """Return the indices of the images to leave out as unreadable.
+    """Find the images to leave out as unreadable.
+
+    Args:
+        part: The file with what is known of its images.
+        choices: Without `drop_unreadable`, there are none.
+
+    Returns:
+        The indices of their entries.
 
     Raises:
         MendingError: If these are too many: the folder may be another one.
@@ -88,7 +95,15 @@ def find_unreadable(part: FileImages, choices: Choices) -> set[int]:
 
 
 def find_copies(part: FileImages, choices: Choices) -> set[int]:
-    """Return the indices of the images that are in files to keep apart."""
+    """Find the images that are in files to keep apart.
+
+    Args:
+        part: The file with what is known of its images.
+        choices: `apart_from` has the other files.
+
+    Returns:
+        The indices of the entries whose files are the same, byte for byte.
+    """
     others = FileImages.read(choices.apart_from, choices.known)
     digests = {
         f.digest for o in others for f in o.facts.values() if not f.error
@@ -101,7 +116,7 @@ def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
 
     Args:
         part: The file with what is known of its images.
-        wishes: What the user says of the boxes, and whether images were
+        choices: What the user says of the boxes, and whether images were
             resized.
 
     Returns:

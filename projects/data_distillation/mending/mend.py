@@ -56,7 +56,7 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
 
     Args:
         file: The file. It is not changed.
-        wishes: `box_format` is what the boxes are; None if it is not known.
+        choices: `box_format` is what the boxes are; None if it is not known.
 
     Returns:
         The new content, and how many boxes were converted. Boxes of images
@@ -93,7 +93,15 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
 
 
 def free_crowds(file: CocoFile, choices: Choices) -> Mended:
-    """Make objects of all regions to leave out, if the user wants it."""
+    """Make objects of all regions to leave out, if the user wants it.
+
+    Args:
+        file: The file. It is not changed.
+        choices: Without `no_crowds`, nothing is done.
+
+    Returns:
+        The new content, and how many regions became objects.
+    """
     crowds = file.annotations.column('iscrowd')
     if not choices.no_crowds:
         return file.content, Counter()
@@ -117,14 +125,14 @@ def is_area(value: object, largest: float) -> bool:
 
 
 def mend_few(file: CocoFile, choices: Choices) -> Mended:
-    """Mending annotations one by one, if only a small share is lost.
+    """Mend annotations one by one, if only a small share is lost.
 
     Args:
         file: The file. It is not changed.
-        wishes: What share may be lost.
+        choices: What share may be lost.
 
     Returns:
-        The new content, and how often each repair was done.
+        The new content, and how often each mending was done.
 
     Raises:
         MendingError: If more would be lost.
@@ -151,7 +159,14 @@ ADVICE = dict(
 
 
 def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
-    """Return a step that needs to know nothing but the file."""
+    """Make a step of a function that needs to know nothing but the file.
+
+    Args:
+        step: The function.
+
+    Returns:
+        A step that ignores what the user chooses.
+    """
     return lambda file, choices: step(file)
 
 

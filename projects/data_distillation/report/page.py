@@ -159,7 +159,8 @@ def write_page(
             its description.
         stages: The stages of the experiment; empty for a selection alone.
         source: The files of the labels.
-        tuning: See `make_tuning_table`.
+        tuning: The table of the tuning, see `make_tuning_table`; None without
+            one.
         trained_on: The name of each model -> the data on which it was trained.
     """
     notes: list[str] = []

@@ -162,9 +162,6 @@ def make_plan(
         data: The data of the experiment.
         options: The options of the user.
 
-    Returns:
-        The numbers of the experiment.
-
     Raises:
         ValueError: If the user wants another image size, but the detector is
             made for one size.
@@ -200,15 +197,7 @@ def make_plan(
 def make_recipe(
     detector: DetectorConfig, options: ExperimentOptions
 ) -> Recipe:
-    """Fit a recipe to the detector and to what the user wants.
-
-    Args:
-        detector: The detector; one with a fixed size gets one scale.
-        options: The options of the user.
-
-    Returns:
-        The recipe.
-    """
+    """Fit a recipe to the detector and to what the user wants."""
     recipe = RECIPES[options.recipe]
     if options.scales:
         recipe = replace(recipe, scales=options.scales)
@@ -325,13 +314,7 @@ def explain_lengths(
     plan: Plan,
     options: ExperimentOptions,
 ) -> Iterator[str]:
-    """Say how long the trainings are, and why.
-
-    Args:
-        detector: The detector.
-        data: The data of the experiment.
-        plan: The numbers of the experiment.
-        options: The options of the user.
+    """Say how long the trainings are, and why; see `explain`.
 
     Yields:
         Lines for the user.

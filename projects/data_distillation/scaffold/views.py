@@ -169,7 +169,14 @@ def find_flips(detector: DetectorConfig) -> list[str]:
 
 
 def list_directions(transform: Mapping) -> Iterator[str]:
-    """Yield the directions of a `RandomFlip`; of other transforms, none."""
+    """List the directions of a `RandomFlip`; other transforms have none.
+
+    Args:
+        transform: The config of the transform.
+
+    Yields:
+        Each direction, in the order of the config.
+    """
     if get_type(transform) != 'RandomFlip':
         return
     direction = transform.get('direction', 'horizontal')
@@ -177,7 +184,14 @@ def list_directions(transform: Mapping) -> Iterator[str]:
 
 
 def make_flip(direction: str) -> dict:
-    """Return the config of a flip, without its default."""
+    """Make the config of a flip, without its default.
+
+    Args:
+        direction: `horizontal`, `vertical` or `diagonal`.
+
+    Returns:
+        The config of a view transform.
+    """
     flip = dict(type='Flip')
     if direction == 'horizontal':
         return flip
