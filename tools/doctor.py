@@ -200,6 +200,9 @@ def find_gpu() -> str:
 
     Returns:
         What to say; `none: ...` without a GPU.
+
+    Raises:
+        ImportError: If mmcv has no ops, or they do not fit torch.
     """
     torch = importlib.import_module('torch')
     if not torch.cuda.is_available():

@@ -349,10 +349,13 @@ def set_slurm_master(environ: MutableMapping[str, str]) -> None:
 
 
 def first_host(hosts: str) -> str:
-    """Return the first host of a list in Slurm's notation.
+    """Find the first host of a list in Slurm's notation.
 
     Args:
         hosts: The list. For `'rack[01-04,7]x,login'`, the first host is
             `'rack01x'`.
+
+    Returns:
+        The name of the host.
     """
     return re.sub(r'\[(\w+)[^\]]*\]', r'\1', hosts).split(',')[0]

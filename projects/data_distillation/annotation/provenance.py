@@ -59,7 +59,14 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
 
 
 def find_names(teacher: Mapping) -> dict:
-    """Return the names of classes that the config of a teacher sets."""
+    """Find the names of classes that the config of a teacher says.
+
+    Args:
+        teacher: The config of the teacher.
+
+    Returns:
+        `class_names`, the names and the class map; empty if it says neither.
+    """
     names = [teacher.get('classes'), teacher.get('class_map')]
     return dict(class_names=names) if any(names) else {}
 

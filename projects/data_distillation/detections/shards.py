@@ -150,6 +150,9 @@ def open_shard(path: Path) -> pq.ParquetFile:
     Args:
         path: The file.
 
+    Returns:
+        The file; its rows are not read yet.
+
     Raises:
         ValueError: If it says that it has more images than bytes. Each has a
             name of its own, and equal rows would fill the memory.

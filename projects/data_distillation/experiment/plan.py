@@ -147,7 +147,7 @@ def list_steps(distillation: Distillation) -> Iterator[Step]:
 def plan_student(
     stages: Stages, name: str, folder: Path, annotation: Step
 ) -> Step:
-    """Return what is left to train of a student.
+    """Find what is left to train of a student.
 
     If its labels are not there yet, nothing is done yet.
 
@@ -167,7 +167,7 @@ def plan_student(
 def plan_training(
     stages: Stages, stage: str, folder: Path, labels: Path | None = None
 ) -> Step:
-    """Return what is left to train of a model.
+    """Find what is left to train of a model.
 
     Args:
         stages: The stages of the run.
@@ -204,6 +204,9 @@ def plan_annotation(
         name: The name of the step.
         folder: The work folder of the annotation.
         teacher: The checkpoint of the teacher; None if it is not there yet.
+
+    Returns:
+        The step; `done` if nothing is left.
     """
     names = stages.experiment.build_images('annotate').image_ids()
     done: set[str] = set()
@@ -229,6 +232,9 @@ def plan_tuning(
         name: The name of the step.
         folder: The work folder of the stage.
         teacher: The checkpoint of the teacher; None if it is not there yet.
+
+    Returns:
+        The step; `done` if nothing is left.
     """
     if teacher and stages.detection('tune', folder, teacher).is_done():
         return Step(name, 'done')
@@ -265,6 +271,9 @@ class Rates:
         Args:
             stages: The stages of the run.
             found: The steps.
+
+        Returns:
+            The times; 0 for what no step needs.
 
         Raises:
             StageError: If a measurement fails.

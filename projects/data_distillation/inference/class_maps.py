@@ -79,7 +79,14 @@ class ClassNames:
 
     @classmethod
     def of(cls, teacher: Mapping) -> 'ClassNames':
-        """Return the names that the config of a teacher has."""
+        """Read the names that the config of a teacher has.
+
+        Args:
+            teacher: The config; both keys may be missing.
+
+        Returns:
+            The names.
+        """
         return cls(teacher.get('classes'), teacher.get('class_map'))
 
     def map(
@@ -150,10 +157,13 @@ class ClassNames:
 
 
 def read_classes(meta: Mapping) -> list[str] | None:
-    """Return the classes that the `meta` of a checkpoint names; None if none.
+    """Read the classes that the `meta` of a checkpoint names.
 
     Args:
         meta: The `meta`, of MMDetection 3.x or 2.x.
+
+    Returns:
+        The names, in their order; None if it names none.
     """
     dataset_meta = meta.get('dataset_meta') or {}
     found = (
@@ -186,7 +196,15 @@ def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
 
 
 def explain_missing(missing: Sequence[str], known: Sequence[str]) -> str:
-    """Explain which classes a checkpoint lacks, and what to do."""
+    """Explain which classes a checkpoint lacks, and what to do.
+
+    Args:
+        missing: The names that the checkpoint lacks, at least one.
+        known: The names in the checkpoint.
+
+    Returns:
+        A message without a full stop.
+    """
     first = missing[0]
     return (
         f'the checkpoint was trained on {shorten(known)}, and lacks '
@@ -199,7 +217,15 @@ def explain_missing(missing: Sequence[str], known: Sequence[str]) -> str:
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """Return which known names are like a name; `''` if none is."""
+    """Find the known names that are like a name.
+
+    Args:
+        name: The name.
+        known: The names in the checkpoint.
+
+    Returns:
+        At most three, in brackets; empty if none is near.
+    """
     by_lower = {str(one).lower(): str(one) for one in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     inside = [
@@ -210,7 +236,14 @@ def suggest(name: str, known: Sequence[str]) -> str:
 
 
 def shorten(names: Sequence[str]) -> str:
-    """Return names as a list, of which only the first are there."""
+    """Write names as a list, of which only the first are there.
+
+    Args:
+        names: The names.
+
+    Returns:
+        Up to `NUM_NAMED` of them, and how many more there are.
+    """
     shown = ', '.join(map(repr, names[:NUM_NAMED]))
     more = len(names) - NUM_NAMED
     return f'[{shown}{f", and {more} more" if more > 0 else ""}]'
@@ -240,7 +273,16 @@ def check_number(detector: nn.Module, number: int) -> None:
 def describe(
     known: Sequence[str], labels: Sequence[int], wanted: Sequence[str]
 ) -> str:
-    """Describe in a line how the classes of a teacher are used."""
+    """Describe in a line how the classes of a teacher are used.
+
+    Args:
+        known: The names in the checkpoint.
+        labels: What each of them becomes, a number of `wanted` or `UNWANTED`.
+        wanted: The names in the labeled file.
+
+    Returns:
+        The line, without a full stop.
+    """
     renamed = [
         f'{name} is {wanted[label]}'
         for name, label in zip(known, labels, strict=True)

@@ -226,7 +226,15 @@ def read_truth(file: str) -> dict:
 def describe_stages(
     stages: Sequence[Stage], trained_on: Mapping[str, str] = TRAINED
 ) -> dict:
-    """Return the times, the names of the metrics and the comparison."""
+    """Collect the times, the names of the metrics and the comparison.
+
+    Args:
+        stages: The stages of the experiment.
+        trained_on: Name of a model -> what it is trained on.
+
+    Returns:
+        What the template needs, by name; empty lists without stages.
+    """
     return dict(
         times=[
             (s.name, format_duration(s.seconds)) for s in stages if s.seconds

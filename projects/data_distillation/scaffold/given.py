@@ -24,16 +24,23 @@ class TeacherConfig(DetectorConfig):
     """The config of a given teacher: its pipelines are in `given_teacher.py`.
 
     It needs no training, so that it may be one that learns from masks too.
+
+    Args:
+        name: The path of the checkpoint.
+        cfg: The content of the config.
     """
 
     tta_path = '_base_.teacher_tta_pipeline'
 
     @classmethod
     def of(cls, teacher: GivenTeacher) -> 'TeacherConfig':
-        """Return the config of a teacher.
+        """Make the config of a teacher.
 
         Args:
             teacher: The teacher.
+
+        Returns:
+            The config.
 
         Raises:
             DetectorError: If views of images cannot be made for it.
@@ -103,6 +110,9 @@ class GivenExperiment(NewExperiment):
             teachers: The teachers.
             recipe: How the views are chosen and merged.
 
+        Returns:
+            The experiment.
+
         Raises:
             DetectorError, CheckpointError: See `GivenTeacher.check`.
         """
@@ -136,6 +146,9 @@ class GivenExperiment(NewExperiment):
 
         Args:
             base: The config of the student's detector.
+
+        Returns:
+            Stage -> what it inherits from, and its settings.
         """
         return {
             'supervised_long': (base, self.supervised_long()),
@@ -227,10 +240,13 @@ class GivenExperiment(NewExperiment):
         return dict(settings, model=model)
 
     def explain(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield the lines for the user with what is said of the teachers.
+        """Replace what is said of the teacher.
 
         Args:
             lines: The lines for an experiment in which a teacher is trained.
+
+        Yields:
+            Lines for the user.
         """
         for line in lines:
             if line.startswith('teacher '):
@@ -276,7 +292,14 @@ def require_masks(teacher: GivenTeacher) -> None:
 
 
 def name_classes(teacher: GivenTeacher) -> dict:
-    """Return the names of classes that the configs must say."""
+    """Collect the names of classes that the configs must say.
+
+    Args:
+        teacher: The teacher.
+
+    Returns:
+        `classes` and `class_map`; each is left out if the checkpoint says it.
+    """
     names: dict[str, object] = {}
     if teacher.names.classes:
         names['classes'] = list(teacher.names.classes)
@@ -286,7 +309,14 @@ def name_classes(teacher: GivenTeacher) -> dict:
 
 
 def as_literals(value: object) -> object:
-    """Return a config so that it can be written as Python and read again."""
+    """Convert a config so that it can be written as Python and read again.
+
+    Args:
+        value: The config, or a part of it.
+
+    Returns:
+        A copy; numbers that are not finite become Python text.
+    """
     if isinstance(value, Mapping):
         return {key: as_literals(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -66,7 +66,7 @@ class GivenTeacher:
         return [imports] if isinstance(imports, str) else list(imports)
 
     def describe(self) -> str:
-        """Return a line about it for the user."""
+        """Describe in a line what is given, for the user."""
         classes = self.classes
         number = f'{len(classes)} classes' if classes else 'classes unknown'
         kind = str(self.cfg.model.type).rpartition('.')[2]
@@ -135,10 +135,16 @@ class TeacherOptions:
     def read(self) -> list[GivenTeacher]:
         """Read the teachers.
 
+        Returns:
+            The teachers, in the order in which they are given.
+
         Raises:
             FileNotFoundError: If a file does not exist.
             CheckpointError: If a checkpoint cannot be used.
             DetectorError: If a config cannot be used.
+            ValueError: If a teacher is a URL, a list of names is broken, or a
+                class map has another form.
+            CocoError: If a COCO file with names cannot be used.
         """
         number = len(self.teacher)
         configs = spread(self.teacher_config, number)
@@ -153,7 +159,12 @@ class TeacherOptions:
 
 
 def spread(values: Sequence, number: int) -> list:
-    """Return one value for each teacher; None where there are none."""
+    """Give each teacher one value, or None where there are none.
+
+    Args:
+        values: One value for each teacher, one for all, or none.
+        number: The number of teachers.
+    """
     if len(values) == number:
         return list(values)
     return [values[0] if values else None] * number
@@ -162,11 +173,14 @@ def spread(values: Sequence, number: int) -> list:
 def rename(
     teachers: Sequence[GivenTeacher], class_map: Mapping[str, str]
 ) -> Iterator[GivenTeacher]:
-    """Yield teachers with those names of a class map that they know.
+    """Give teachers those names of a class map that they know.
 
     Args:
         teachers: The teachers.
         class_map: The name in a checkpoint -> the name in the labeled file.
+
+    Yields:
+        Each teacher, in order.
 
     Raises:
         CheckpointError: If no teacher knows a name.
@@ -185,6 +199,12 @@ def rename(
 
 def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
     """Parse texts `NAME_OF_TEACHER=NAME_IN_LABELED_FILE`.
+
+    Args:
+        texts: What the user has written.
+
+    Returns:
+        The name in a checkpoint -> the name in the labeled file.
 
     Raises:
         ValueError: If a text has another form, or a name comes twice.
@@ -206,6 +226,9 @@ def read_names(file: Path) -> list[str]:
 
     Args:
         file: The file. A list has one name on each line.
+
+    Returns:
+        The names, in the order of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -236,10 +259,14 @@ def read_teacher(
             the config in the checkpoint.
         classes: The names of its classes; None for those in the checkpoint.
 
+    Returns:
+        The teacher.
+
     Raises:
         FileNotFoundError: If a file does not exist.
         CheckpointError: If the checkpoint cannot be used.
         DetectorError: If the config cannot be used.
+        ValueError: If the checkpoint is a URL and no file.
     """
     if '://' in str(checkpoint) or ':/' in str(checkpoint):
         raise ValueError(
@@ -257,6 +284,12 @@ def read_teacher(
 
 def load_content(checkpoint: Path) -> dict:
     """Load a checkpoint, which must not run code.
+
+    Args:
+        checkpoint: The file.
+
+    Returns:
+        The content, with the weights on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -285,11 +318,14 @@ def load_content(checkpoint: Path) -> dict:
 
 
 def find_config(checkpoint: Path, meta: Mapping) -> Config:
-    """Return the config that a checkpoint was trained with.
+    """Read the config that a checkpoint was trained with.
 
     Args:
         checkpoint: The file.
-        meta: Its `meta`.
+        meta: The `meta` of the checkpoint.
+
+    Returns:
+        The config, with only what tests need.
 
     Raises:
         CheckpointError: If it has none, or one that could run code.
@@ -320,7 +356,14 @@ def find_config(checkpoint: Path, meta: Mapping) -> Config:
 
 
 def list_pipelines(value: object) -> list:
-    """List the pipelines in a data loader, at any depth."""
+    """List the pipelines in a data loader, at any depth.
+
+    Args:
+        value: The config of the data loader.
+
+    Returns:
+        The pipelines, the outer ones first.
+    """
     return [
         config['pipeline']
         for config in find_dicts(value)
@@ -332,11 +375,15 @@ def build(module: dict, source: str) -> nn.Module:
     """Build a detector.
 
     Args:
-        module: Its config.
+        module: The config of the detector.
         source: Where the config is from, for the message.
+
+    Returns:
+        The detector, without its weights.
 
     Raises:
         DetectorError: If it cannot be built.
+        CheckpointError: If building it would load code.
     """
     init_default_scope('mmdet')
     try:

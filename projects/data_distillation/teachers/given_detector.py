@@ -71,7 +71,14 @@ class GivenDetector(BaseTTAModel):
         return samples
 
     def merge_preds(self, data_samples_list: Sequence) -> None:
-        """There are no views to merge."""
+        """Refuse to merge: there are no views.
+
+        Args:
+            data_samples_list: It is not used.
+
+        Raises:
+            NotImplementedError: Always.
+        """
         raise NotImplementedError('GivenDetector runs on plain images')
 
 

@@ -34,16 +34,37 @@ class HasStages(Protocol):
         ...
 
     def config(self, stage: str) -> Path:
-        """Return the config file of a stage."""
+        """Return where the config of a stage is.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The path.
+        """
         ...
 
     def load(self, stage: str) -> Config:
-        """Return the config of a stage."""
+        """Read the config of a stage.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The config.
+        """
         ...
 
 
 def name_teacher(number: int) -> str:
-    """Return the name of a given teacher; the first has the number 0."""
+    """Name a given teacher.
+
+    Args:
+        number: The number of the teacher, from 0.
+
+    Returns:
+        `teacher`, `teacher2` and so on.
+    """
     return f'teacher{number + 1}' if number else 'teacher'
 
 
@@ -155,15 +176,25 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
 
 
 def count_parameters(model: torch.nn.Module) -> int:
-    """Return the number of weights of a model."""
+    """Count the weights of a model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The number of weights, those that do not train among them.
+    """
     return sum(one.numel() for one in model.parameters())
 
 
 def read_record(work_dir: Path) -> dict:
-    """Return what `record_models` wrote; empty if no teacher is given.
+    """Read what `record_models` wrote.
 
     Args:
         work_dir: The work folder of a run.
+
+    Returns:
+        The record; empty if no teacher is given.
     """
     record = read_json(work_dir / 'teacher' / RECORD)
     return record if isinstance(record, dict) else {}
@@ -199,10 +230,10 @@ def read_speed(folder: Path) -> float | None:
 
 
 def add_speeds(record: Mapping, work_dir: Path) -> dict:
-    """Return what is known of given teachers and the student, with speeds.
+    """Add speeds to what is known of given teachers and the student.
 
     Args:
-        record: See `record_models`; empty if no teacher is given.
+        record: What `record_models` wrote; empty if no teacher is given.
         work_dir: The work folder of the run.
 
     Returns:
@@ -223,7 +254,14 @@ def add_speeds(record: Mapping, work_dir: Path) -> dict:
 
 
 def name_data(record: Mapping) -> dict[str, str]:
-    """Return what the table says that each given teacher is trained on."""
+    """Say for the table what each given teacher is trained on.
+
+    Args:
+        record: What `record_models` wrote; empty if no teacher is given.
+
+    Returns:
+        Name of the teacher -> text.
+    """
     return {
         one['name']: f'as given: {Path(one["checkpoint"]).name}'
         for one in record.get('teachers', ())
@@ -231,10 +269,13 @@ def name_data(record: Mapping) -> dict[str, str]:
 
 
 def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:
-    """Yield the name, size and speed of the given teachers and the student.
+    """Describe the given teachers and the student.
 
     Args:
-        given: See `add_speeds`; empty if no teacher is given.
+        given: What `add_speeds` returns; empty if no teacher is given.
+
+    Yields:
+        The name, and the size and speed, of each.
     """
     for one in given.get('teachers', ()):
         sha256 = str(one['sha256'])[:12]
@@ -245,7 +286,14 @@ def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:
 
 
 def describe_size(model: Mapping) -> str:
-    """Describe the size and the speed of a model."""
+    """Describe the size and the speed of a model.
+
+    Args:
+        model: The record of the model, with `parameters`.
+
+    Returns:
+        Such as `41.30 million parameters`; the speed if it is known.
+    """
     text = f'{model["parameters"] / 1e6:,.2f} million parameters'
     if speed := model.get('images_per_second'):
         text += f', {speed:,.1f} images/s'

@@ -56,10 +56,13 @@ def parse_config(text: str) -> dict:
 
 
 def read_value(node: ast.expr) -> object:
-    """Return the value of an expression that computes nothing.
+    """Read the value of an expression that computes nothing.
 
     Args:
         node: The expression.
+
+    Returns:
+        The value.
 
     Raises:
         CheckpointError: If it would have to be run.
@@ -84,7 +87,11 @@ def read_value(node: ast.expr) -> object:
 
 
 def is_dict_call(node: ast.Call) -> bool:
-    """Return whether a call is `dict(key=value, ...)`."""
+    """Return whether a call is `dict(key=value, ...)`.
+
+    Args:
+        node: The call.
+    """
     return (
         isinstance(node.func, ast.Name)
         and node.func.id == 'dict'
@@ -94,7 +101,14 @@ def is_dict_call(node: ast.Call) -> bool:
 
 
 def describe_code(node: ast.AST) -> str:
-    """Explain that a part of a config would have to be run."""
+    """Explain that a part of a config would have to be run.
+
+    Args:
+        node: The part.
+
+    Returns:
+        A message for `CheckpointError`.
+    """
     return (
         'the config in the checkpoint must consist of plain values, because '
         'code in it is not run, got '
@@ -151,7 +165,11 @@ def is_known(name: object, known: Mapping[str, object]) -> bool:
 
 
 def list_registered() -> Iterator[tuple[str, object]]:
-    """Yield the name and the class of each part that configs can name."""
+    """List the parts that configs can name.
+
+    Yields:
+        The name and the class of each; those of this scope first.
+    """
     for registry in (MODELS, TASK_UTILS, TRANSFORMS):
         parent: Registry | None = registry
         while parent is not None:
@@ -161,7 +179,14 @@ def list_registered() -> Iterator[tuple[str, object]]:
 
 
 def find_dicts(value: object) -> Iterator[Mapping]:
-    """Yield all dicts in a value, at any depth."""
+    """Find all dicts in a value, at any depth.
+
+    Args:
+        value: The value.
+
+    Yields:
+        Each dict, the outer ones first.
+    """
     children: Iterable = ()
     if isinstance(value, Mapping):
         yield value

@@ -60,12 +60,15 @@ class Work:
         return cls(sum(trained), num_images * len(views))
 
     def estimate(self, seconds: float, of_view: float | None = None) -> float:
-        """Return how many seconds it takes.
+        """Estimate how long the work takes.
 
         Args:
             seconds: The time of a forward pass of one image.
             of_view: That of a view, for a teacher that is another detector;
                 None for the same time.
+
+        Returns:
+            Seconds.
         """
         of_view = seconds if of_view is None else of_view
         passes = PASSES_OF_TRAINING * self.num_trained
@@ -73,7 +76,15 @@ class Work:
 
 
 def measure_stage(experiment: Experiment, stage: str) -> float:
-    """Return the seconds that the model of a stage needs for one image."""
+    """Measure how long the model of a stage needs for one image.
+
+    Args:
+        experiment: The experiment.
+        stage: The name of the stage; its first test image is taken.
+
+    Returns:
+        Seconds, see `measure_forward`.
+    """
     cfg = experiment.load(stage)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     with refusing_code():
