@@ -25,7 +25,11 @@ from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add(
@@ -68,7 +72,15 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_there(coco: dict, folder: Path) -> None:
-    """End if images of a set are not in its folder."""
+    """End if images of a set are not in its folder.
+
+    Args:
+        coco: The COCO object of the set.
+        folder: The folder of its images.
+
+    Raises:
+        SystemExit: If one is not there.
+    """
     names = [image['file_name'] for image in coco['images']]
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:

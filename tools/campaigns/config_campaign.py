@@ -45,7 +45,11 @@ COUNTS = dict(labeled=8, val=4, unlabeled=4)
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add('--every', type=int, default=1, metavar='N', help='only every N-th')
@@ -66,7 +70,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def list_configs(args: argparse.Namespace) -> Iterator[str]:
-    """Yield the names of the configs to try."""
+    """Choose the configs to try.
+
+    Args:
+        args: The arguments of the command line.
+
+    Yields:
+        Names relative to `CONFIGS`, sorted.
+    """
     names = sorted(
         str(file.relative_to(CONFIGS))
         for file in CONFIGS.rglob('*.py')
@@ -77,7 +88,14 @@ def list_configs(args: argparse.Namespace) -> Iterator[str]:
 
 
 def make_sources(folder: Path) -> Sources:
-    """Write the images, and return where they are."""
+    """Write the images, unless they are there.
+
+    Args:
+        folder: The folder of the data.
+
+    Returns:
+        Where the images and their labels are.
+    """
     if not folder.is_dir():
         write_digits(folder, recipe=Recipe(images=COUNTS))
     annotations, images = folder / 'annotations', folder / 'images'

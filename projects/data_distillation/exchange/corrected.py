@@ -65,9 +65,17 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
 def read_any(path: Path) -> list[CorrectedImage]:
     """Read corrected labels; see `read_corrected`.
 
+    Args:
+        path: A file, or a folder with the files of X-AnyLabeling.
+
+    Returns:
+        The images, in the order of the file or of the names.
+
     Raises:
         KeyError, TypeError, AttributeError: If a part is missing or has
             another type.
+        FileNotFoundError: If there is no such file.
+        CocoError: If it is no JSON, or holds what cannot become labels.
     """
     if path.is_dir():
         return list(read_folder(path))
@@ -85,7 +93,18 @@ def read_any(path: Path) -> list[CorrectedImage]:
 
 
 def read_coco_images(path: Path) -> list[CorrectedImage]:
-    """Read a COCO file of any tool."""
+    """Read a COCO file of any tool.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The images in its order, with boxes xywh in pixels; `iscrowd` and
+        `segmentation` are kept.
+
+    Raises:
+        CocoError: If the file cannot be used, see `read_coco`.
+    """
     coco = read_coco(path, 'images', 'categories')
     names = {c['id']: c['name'] for c in coco['categories']}
     images = {
@@ -109,7 +128,14 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
 
 
 def original_name(image: dict) -> str:
-    """Return the name that an image had before Roboflow renamed it."""
+    """Find the name that an image had before Roboflow renamed it.
+
+    Args:
+        image: The COCO entry of the image.
+
+    Returns:
+        The name; that of the entry if Roboflow did not rename it.
+    """
     extra = image.get('extra')
     if isinstance(extra, dict) and isinstance(extra.get('name'), str):
         return extra['name']
@@ -120,6 +146,13 @@ def read_task(task: object, path: Path) -> CorrectedImage:
     """Read a task of Label Studio.
 
     Of several annotations, the last one counts that was not cancelled.
+
+    Args:
+        task: The task, as JSON has it.
+        path: The file, for the message.
+
+    Returns:
+        The image with boxes xywh in pixels; without an annotation it has none.
 
     Raises:
         CocoError: If it is no task with an image, or a box is rotated.
@@ -148,9 +181,15 @@ def read_task(task: object, path: Path) -> CorrectedImage:
 
 
 def find_url(data: dict) -> str | None:
-    """Return the image of a task: the value that a labeling config calls so.
+    """Find the image of a task: the value that a labeling config calls so.
 
     A task may have other texts; `image` is the usual name.
+
+    Args:
+        data: The `data` of the task.
+
+    Returns:
+        The URL or path; None if several texts could be it, or none.
     """
     if isinstance(data.get('image'), str):
         return data['image']
@@ -162,6 +201,14 @@ def read_rectangle(
     value: dict, size_wh: tuple[int, int], path: Path
 ) -> tuple[list[float], str, dict]:
     """Read a rectangle of Label Studio, whose numbers are percentages.
+
+    Args:
+        value: The `value` of the result.
+        size_wh: The width and height of the image in pixels.
+        path: The file, for the message.
+
+    Returns:
+        The box (xywh in pixels), the class, and nothing else to keep.
 
     Raises:
         CocoError: If it is rotated or has not one class.
@@ -185,6 +232,12 @@ def read_rectangle(
 def read_folder(folder: Path) -> Iterator[CorrectedImage]:
     """Read the JSON files of X-AnyLabeling (or LabelMe) in a folder.
 
+    Args:
+        folder: The folder; folders in it are not read.
+
+    Yields:
+        The image of each file, sorted by the name of the file.
+
     Raises:
         CocoError: If there is none, or one of them is something else.
     """
@@ -206,6 +259,13 @@ def read_folder(folder: Path) -> Iterator[CorrectedImage]:
 
 def read_shapes(content: dict, file: Path) -> CorrectedImage:
     """Read a JSON file of X-AnyLabeling.
+
+    Args:
+        content: The content of the file.
+        file: The file, for the message.
+
+    Returns:
+        The image with boxes xywh in pixels.
 
     Raises:
         CocoError: If a shape is no rectangle.

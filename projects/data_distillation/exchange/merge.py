@@ -44,6 +44,9 @@ def merge_corrected(
             they stay as they are, because nobody may have looked at them. An
             image of which the tool says that it is annotated counts anyway.
 
+    Returns:
+        The new sets and notes for the user; the given ones are not changed.
+
     Raises:
         CocoError: If an image is in neither set or is there twice, a class is
             unknown, or a box is not in its image.
@@ -82,6 +85,9 @@ def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
         num_back: The number of images that came back.
         done: The name of each checked image -> its labels.
         num_new: The number of these that were not labeled before.
+
+    Returns:
+        A line on what was merged, and one on images that stay, if any do.
     """
     num_labels = sum(map(len, done.values()))
     notes = [
@@ -98,7 +104,13 @@ def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
 
 
 def is_done(image: CorrectedImage, empty_is_checked: bool) -> bool:
-    """Return whether an image counts as checked by a person."""
+    """Return whether an image counts as checked by a person.
+
+    Args:
+        image: The corrected image.
+        empty_is_checked: Whether one without a box counts, if its tool says
+            nothing.
+    """
     if image.is_annotated is not None:
         return image.is_annotated
     return bool(image.boxes) or empty_is_checked
@@ -110,6 +122,15 @@ def find_images(
     """Find which images of the two sets came back.
 
     Tools rename images; see `files.names`.
+
+    Args:
+        labeled: The COCO object of the labeled set.
+        unlabeled: The COCO object of the unlabeled set.
+        images: The corrected images.
+
+    Returns:
+        The entry of each in its set, in order; that of the labeled set if it
+        is in both.
 
     Raises:
         CocoError: If an image is in neither set, is not clear, came back
@@ -144,6 +165,11 @@ def find_images(
 def check_size(image: CorrectedImage, known: dict) -> None:
     """Check that a tool did not resize an image.
 
+    Args:
+        image: The corrected image.
+        known: The entry of the image in its set; a size that is missing is not
+            compared.
+
     Raises:
         CocoError: If it did: the boxes would be wrong.
     """
@@ -160,6 +186,14 @@ def make_labels(
     image: CorrectedImage, known: dict, ids: dict[str, int]
 ) -> list[dict]:
     """Make COCO annotations of the boxes of an image, without ids.
+
+    Args:
+        image: The corrected image, with boxes xywh in pixels.
+        known: The entry of the image in its set.
+        ids: Name of a class -> id.
+
+    Returns:
+        The annotations in order, clipped to the image and rounded to 1/100.
 
     Raises:
         CocoError: If a class is unknown, or a box lies outside the image.
@@ -194,12 +228,15 @@ def make_labels(
 def renew_labels(
     labels: list[dict], targets: dict[int, str], done: dict[str, list[dict]]
 ) -> list[dict]:
-    """Return the labels that stay, and the new ones with ids of their own.
+    """Keep the labels that stay, and add the new ones with ids of their own.
 
     Args:
         labels: The labels before.
         targets: Image id -> the name of an image with new labels.
         done: Name -> its new labels.
+
+    Returns:
+        The old ones in order, then the new ones, image by image.
     """
     next_id = 1 + max((label['id'] for label in labels), default=0)
     kept = [one for one in labels if one['image_id'] not in targets]
