@@ -26,10 +26,11 @@ def reset_peak_memory() -> None:
 
 
 def read_peak_memory_mib() -> float:
-    """Read the most memory in use since the last reset.
+    """Read the most memory in use so far.
 
-    With a GPU, this is the memory that torch has allocated there; without
-    one, it is the process's resident memory.
+    With a GPU, this is the memory that torch has allocated there since the
+    last reset; without one, it is the process's resident memory since it
+    began.
 
     Returns:
         MiB (2 ** 20 bytes).

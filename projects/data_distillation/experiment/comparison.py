@@ -69,9 +69,10 @@ def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
 
     Returns:
         The metrics of each model, `gap_closed`, `gain_over_control` (in box
-        mAP) and `pseudo_labels`. The student and the labels are those of the
-        round whose student has the best box mAP; of equal rounds, the first.
-        If there is more than one round, all are in `rounds`.
+        mAP) and `pseudo_labels`; `mask_gap_closed` if a model has masks, and
+        `expected_labels` if the round has them. The student and the labels are
+        those of the round whose student has the best box mAP; of equal rounds,
+        the first. If there is more than one round, all are in `rounds`.
     """
     best = rounds[find_best_round(rounds)]
     found = dict(models, student=best['student'])

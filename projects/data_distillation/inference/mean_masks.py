@@ -120,7 +120,8 @@ def widen(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
         other: The other mask.
 
     Returns:
-        The mask.
+        The mask in the wider rectangle, 0 where it was not before; the same
+        one if the other has no pixels.
     """
     if not mask.values.numel():
         nothing = torch.zeros_like(other.values, dtype=torch.float32)

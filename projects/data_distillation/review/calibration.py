@@ -62,7 +62,7 @@ def fit_calibration(
         num_images: The number of images that they are on.
 
     Returns:
-        The calibration; without a detection it knows only its prior.
+        The calibration; without a detection, every chance is 1 in 2.
     """
     features = signals.features()
     mean = features.mean(axis=0) if len(features) else np.zeros(5)
