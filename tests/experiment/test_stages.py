@@ -109,6 +109,27 @@ def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
     assert plan() == '5 images'
 
 
+@pytest.mark.parametrize('is_gone', [True, False])
+def test_stage_without_its_detections_is_not_finished(
+    stages, checkpoint, tmp_path, is_gone
+):
+    """As validate.py, which makes no file of them."""
+    folder = tmp_path / 'annotate'
+    detection = replace(
+        stages.detection('annotate', folder, checkpoint), outcome=None
+    )
+    write_settings(folder, detection.collect_settings())
+    (folder / FINISHED).write_text('{}')
+    assert detection.is_done()
+
+    shard = next((folder / 'detections').glob('*.parquet'))
+    if is_gone:
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-100])
+    assert not detection.is_done()
+
+
 def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
     folder = tmp_path / 'annotate'
     annotation = stages.detection('annotate', folder, checkpoint)

@@ -32,6 +32,7 @@ from .stage_results import (
     replace_results,
 )
 
+DETECTIONS = 'detections'
 TEACHER = 'checkpoint_sha256'
 
 
@@ -83,7 +84,7 @@ class Detection:
         launcher = self.launcher.for_annotation()
         command = launcher.test(config, self.teacher, self.folder, *flags)
         total = len(self.experiment.build_images(self.stage))
-        counter = Counter(StoredImages(self.folder / 'detections'), total)
+        counter = Counter(StoredImages(self.folder / DETECTIONS), total)
         run_stage(self.stage, command, self.folder, counter)
         self._require_outcome()
         write_json(self.folder / FINISHED, self._describe_outcome())
@@ -108,13 +109,20 @@ class Detection:
         return has_ended and self._has_outcome()
 
     def _has_outcome(self) -> bool:
-        return not self.outcome or (self.folder / self.outcome).is_file()
+        """Return whether the file is there or, without one, all detections."""
+        if self.outcome:
+            return (self.folder / self.outcome).is_file()
+        wanted = self.experiment.build_images(self.stage).image_ids().keys()
+        return (
+            wanted <= DetectionStore(self.folder / DETECTIONS).images().keys()
+        )
 
     def _require_outcome(self) -> None:
         if not self._has_outcome():
             raise StageError(
                 f'{self.stage} ended without writing '
-                f'{self.folder}/{self.outcome}: run the same command again'
+                f'{self.folder}/{self.outcome or DETECTIONS}: run the same '
+                'command again'
             )
 
     def _describe_outcome(self) -> dict:
@@ -182,7 +190,7 @@ class Detection:
             The keys of the provenance that differ; none if the detections can
             be used, or if there are none.
         """
-        found = DetectionStore(self.folder / 'detections').provenance
+        found = DetectionStore(self.folder / DETECTIONS).provenance
         if not found:
             return []
         cfg = self.experiment.load(self.stage)

@@ -1,0 +1,366 @@
+"""Change a finished work folder at random, and run the same command again.
+
+Each run must end in the results of a fresh run or in a clear refusal, and do
+what its plan says. The stages are real, of a tiny experiment
+(`toy_experiment.py`), in this process. The figures are in
+docs/reliability.md. It goes on where it was stopped.
+
+Example:
+    python tools/campaigns/mutation_campaign.py --mutations 120
+"""
+
+import argparse
+import functools
+import gc
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import shutil
+import sys
+import time
+import traceback
+from collections import Counter
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
+
+import torch
+from builders import load_tool
+from conftest import StageHere
+from matplotlib.figure import Figure
+from mmengine.config import utils as config_utils
+from mutations import MUTATIONS, Change, apply_variant
+from toy_experiment import write_experiment
+from yapf.yapflib import yapf_api
+
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.experiment import gains
+from projects.data_distillation.experiment.launcher import Launcher
+from projects.data_distillation.experiment.plan import list_steps
+from projects.data_distillation.processes import process
+from projects.data_distillation.quality import expectation
+from projects.data_distillation.tuning import search
+
+OPTIONS = ('--control', '--seed', '1')
+MODELS = ('teacher', 'supervised_long', 'student')
+
+
+class Stage(StageHere):
+    """Runs a stage here, unless it has several processes."""
+
+    def run(self) -> int:
+        """Run the command."""
+        if self.command[0] == 'python':
+            return super().run()
+        return super(StageHere, self).run()
+
+
+@dataclass
+class Outcome:
+    """How a run has ended.
+
+    Args:
+        code: The exit code.
+        error: What it said at its end, if it has failed.
+        commands: The stages that ran, `train teacher` and so on.
+        planned: The stages of the plan -> what is to be done.
+        crashes: The tracebacks of the command itself.
+        results: What must be equal for equal results.
+    """
+
+    code: int = 0
+    error: str = ''
+    commands: list[str] = field(default_factory=list)
+    planned: dict[str, str] = field(default_factory=dict)
+    crashes: list[str] = field(default_factory=list)
+    results: dict = field(default_factory=dict)
+
+
+def run_here(options: tuple[str, ...]) -> Outcome:
+    """Plan and run the command in the current folder."""
+    outcome = Outcome()
+    tool = load_tool('distill')
+    command = [
+        'distill.py', 'experiment', '--work-dir', 'work', '--no-rehearsal',
+        *options,
+    ]  # fmt: skip
+    screen, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, 'argv', command),
+        redirect_stdout(screen),
+        redirect_stderr(errors),
+    ):
+        try:
+            outcome.planned = plan(tool)
+        except (OSError, ValueError, RuntimeError) as error:
+            outcome.planned = dict(refused=str(error))
+        except Exception:
+            outcome.crashes.append('plan: ' + traceback.format_exc())
+        screen.truncate(0)
+        try:
+            tool.main()
+        except SystemExit as end:
+            outcome.code, outcome.error = 1, str(end.code)
+        except Exception:
+            outcome.code = 1
+            outcome.crashes.append(traceback.format_exc())
+    text = screen.getvalue()
+    outcome.commands = re.findall(
+        r'^\$ .*?(train|test)\.(?:py|sh) \S*?(\w+)\.py', text, re.M
+    )
+    outcome.commands = [' '.join(one) for one in outcome.commands]
+    if not outcome.code:
+        outcome.results = collect_results(text)
+    return outcome
+
+
+def plan(tool: ModuleType) -> dict[str, str]:
+    """Return the plan of the run: stage -> what is to be done."""
+    distillation = tool.make_distillation(tool.parse_args())
+    distillation.stages.experiment.check(distillation.num_rounds > 1)
+    return {step.name: step.text for step in list_steps(distillation)}
+
+
+def collect_results(text: str) -> dict:
+    """Return what must be equal for equal results, from the work folder."""
+    work = Path('work')
+    found: dict = dict(table=text.split('Comparison')[-1].split('report:')[0])
+    found['summary'] = json.loads((work / 'summary.json').read_bytes())
+    labels = json.loads((work / 'annotate/pseudo_labels.json').read_bytes())
+    found['labels'] = hash_of([labels['images'], labels['annotations']])
+    for model in MODELS:
+        folder = work / model
+        if model not in found['summary']:
+            continue
+        record = json.loads((folder / 'finished').read_bytes())
+        weights = torch.load(folder / record['checkpoint'], weights_only=False)
+        values = {k: v.tolist() for k, v in weights['state_dict'].items()}
+        found[model] = hash_of(values)
+        results = (folder / 'test/results.bbox.json').read_bytes()
+        found[f'{model} detections'] = hash_of(json.loads(results))
+    found['best'] = str(Path('work/best_model.pth').resolve().parent.name)
+    return found
+
+
+def hash_of(value: object) -> str:
+    """Return a hash of what JSON can hold."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Campaign:
+    """Mutations of one finished work folder.
+
+    Args:
+        folder: The folder of the campaign.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.site = self.folder / 'site'
+        self.finished = self.folder / 'finished'
+
+    def prepare(self) -> None:
+        """Make the experiment, and run it with two seeds."""
+        if self.finished.is_dir():
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.site.mkdir(parents=True)
+        write_experiment(self.site)
+        other = self._run(('--control', '--seed', '2'))
+        (self.site / 'work').rename(self.site / 'other_seed')
+        first = self._run(OPTIONS)
+        assert other.code == first.code == 0, first
+        self._keep('', first)
+        self.site.rename(self.finished)
+
+    def _run(self, options: tuple[str, ...]) -> Outcome:
+        os.chdir(self.site)
+        return run_here(options)
+
+    def _keep(self, variant: str, outcome: Outcome) -> None:
+        file = self.folder / 'fresh.json'
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        known[variant] = asdict(outcome)
+        file.write_text(json.dumps(known, indent=1))
+
+    def restore(self) -> None:
+        """Put the finished folder back to where it was made."""
+        os.chdir(self.folder)
+        shutil.rmtree(self.site, ignore_errors=True)
+        shutil.copytree(self.finished, self.site, symlinks=True)
+
+    def expect(self, change: Change) -> Outcome:
+        """Return the outcome of a fresh run, with the change of the inputs."""
+        known = json.loads((self.folder / 'fresh.json').read_text())
+        if change.variant not in known:
+            self.restore()
+            shutil.rmtree(self.site / 'work')
+            apply_variant(self.site, change.variant)
+            self._keep(change.variant, self._run(change.options or OPTIONS))
+            return self.expect(change)
+        return Outcome(**known[change.variant])
+
+    def mutate(self, number: int) -> dict:
+        """Change something, run again, and judge.
+
+        Args:
+            number: The number of the mutation, its random seed.
+        """
+        chance = random.Random(number)
+        kind = chance.choices(list(MUTATIONS), list(MUTATIONS.values()))[0]
+        self.restore()
+        change = kind(self.site, chance)
+        begin = time.monotonic()
+        outcome = self._run(change.options or OPTIONS)
+        seconds = time.monotonic() - begin
+        verdict = self.judge(change, outcome)
+        return dict(
+            number=number,
+            kind=kind.__name__,
+            text=change.text,
+            verdict=verdict,
+            seconds=round(seconds),
+            **{k: v for k, v in asdict(outcome).items() if k != 'results'},
+        )
+
+    def judge(self, change: Change, outcome: Outcome) -> str:
+        """Say whether a run has ended as it must."""
+        if outcome.crashes:
+            return f'BAD: traceback {outcome.crashes[0][-300:]}'
+        if wrong := find_unplanned(outcome):
+            return f'BAD: the plan {wrong}'
+        if outcome.code:
+            by_stage = ' by a stage' if ' failed: ' in outcome.error else ''
+            return f'refused{by_stage}'
+        expected = self.expect_with_labels(change, outcome)
+        differing = [
+            key
+            for key in outcome.results.keys() | expected.results.keys()
+            if outcome.results.get(key) != expected.results.get(key)
+        ]
+        if differing:
+            return f'BAD: other than a fresh run in {sorted(differing)}'
+        return 'as it was' if not outcome.commands else 'as a fresh run'
+
+    def expect_with_labels(self, change: Change, outcome: Outcome) -> Outcome:
+        """Return what to expect, also of labels that somebody has changed.
+
+        They are used as they are. So the student must be the one of a fresh
+        training with them.
+        """
+        expected = self.expect(change) if change.variant else None
+        expected = expected or self.expect(Change(''))
+        if outcome.results['labels'] == expected.results['labels']:
+            return expected
+        if 'pseudo_labels.json' not in change.text:
+            return expected
+        os.chdir(self.site)
+        shutil.rmtree('work/student')
+        return run_here(change.options or OPTIONS)
+
+
+def find_unplanned(outcome: Outcome) -> str:
+    """Return where the run differs from its plan; empty if nowhere."""
+    if 'refused' in outcome.planned:
+        if not outcome.code:
+            return f'refused: {outcome.planned["refused"][:200]}'
+        return ''
+    for name, text in outcome.planned.items():
+        stage = name.split(': ')[-1]
+        if ': ' in name and not name.startswith('round 1'):
+            continue
+        tool = 'train' if stage in MODELS else 'test'
+        has_run = f'{tool} {stage}' in outcome.commands
+        if has_run and text == 'done':
+            return f'said {stage} is done, but it ran'
+        # What comes before may give the same as it did.
+        before = dict(student=('annotate', 'tune'), annotate=('tune',))
+        is_kept = any(
+            f'test {one}' in outcome.commands for one in before.get(stage, ())
+        )
+        if not (has_run or text == 'done' or outcome.code or is_kept):
+            return f'said {text} of {stage}, but it did not run'
+    return ''
+
+
+def quicken(during: ExitStack) -> None:
+    """Leave out what takes most of the time of a run and changes nothing.
+
+    See `quick_configs` of the tests. Intervals have fewer draws.
+    """
+    patch = mock.patch.object
+    for target, name, value in (
+        (yapf_api, 'FormatCode', lambda text, **_: (text, False)),
+        (config_utils, 'load', functools.cache(config_utils.load)),
+        (gains, 'NUM_DRAWS', 20),
+        (expectation, 'NUM_DRAWS', 20),
+        (search, 'NUM_DRAWS', 20),
+        (Figure, 'savefig', lambda _, file, **__: file.write('<svg></svg>')),
+        (process, 'ChildProcess', Stage),
+        # One process annotates: each takes seconds to start.
+        (Launcher, 'for_annotation', lambda self: self),
+    ):
+        during.enter_context(patch(target, name, value))
+    gc.freeze()
+    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path[:3])
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        '--mutations',
+        type=int,
+        default=120,
+        help='the number of mutations (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--only', type=int, nargs='*', help='repeat these numbers'
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/mutation_campaign'),
+        help='the folder of the results (default: %(default)s)',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the campaign, and print each outcome and their counts."""
+    args = parse_args()
+    campaign = Campaign(args.work_dir.resolve())
+    with ExitStack() as during:
+        quicken(during)
+        campaign.prepare()
+        file = campaign.folder / 'outcomes.jsonl'
+        lines = file.read_text().splitlines() if file.is_file() else []
+        known = {one['number']: one for one in map(json.loads, lines)}
+        for number in args.only or range(args.mutations):
+            if number in known and not args.only:
+                continue
+            outcome = campaign.mutate(number)
+            known[number] = outcome
+            with file.open('a') as opened:
+                opened.write(json.dumps(outcome) + '\n')
+            print(
+                f'{number}: {outcome["text"]}: {outcome["verdict"]} '
+                f'({outcome["seconds"]} s; {", ".join(outcome["commands"])}) '
+                f'{outcome["error"][:300]}',
+                flush=True,
+            )
+    print(Counter(one['verdict'][:20] for one in known.values()))
+
+
+if __name__ == '__main__':
+    main()
