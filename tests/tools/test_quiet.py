@@ -75,7 +75,9 @@ def test_processes_print_no_noise(drawn, checkpoint, tmp_path):
 
     assert done.returncode == 0, done.stderr
     check_screen(done)
-    assert not done.stderr
+    # torchrun of PyTorch 2.1 says what `master_addr` is for.
+    lines = done.stderr.splitlines()
+    assert not [line for line in lines if 'master_addr' not in line]
     check_log(tmp_path / 'work')
 
 
