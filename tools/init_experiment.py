@@ -289,7 +289,8 @@ def try_stages(out: Path) -> str:
         A line about it.
 
     Raises:
-        RehearsalError: See `rehearse_new`.
+        RehearsalError: If a stage fails for a reason that does not lie in
+            this machine.
         SystemExit: If a signal stops this process.
     """
     print(f'{out}: trying each stage on one batch ...', file=sys.stderr)

@@ -176,7 +176,10 @@ class Annotation:
             The new annotation. It has no pseudo labels yet.
 
         Raises:
-            StoreError, ValueError, KeyError: See `merge_again`.
+            StoreError: If there are no boxes of views, `out` holds other
+                detections, or masks would be lost.
+            ValueError: If a number is out of range or given twice.
+            KeyError: If the type of the merger is not registered.
         """
         merge_again(self.store.folder, Path(out) / 'detections', merger, views)
         return Annotation(out)

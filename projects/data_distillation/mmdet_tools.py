@@ -99,6 +99,10 @@ def call_tool(tool: ModuleType, values: dict[str, object]) -> None:
     Args:
         tool: The module of the tool.
         values: What is added to its config: key with dots -> value.
+
+    Raises:
+        ValueError: If the text after `--cfg-json` is no JSON object, or
+            `--dry-run` is given for a config that does not annotate.
     """
     is_dry_run = take_flag(DRY_RUN)
     add_values(tool, values | take_values(sys.argv))

@@ -90,6 +90,10 @@ class AnnotationHook(DetectionHook):
 
         Args:
             runner: The runner.
+
+        Raises:
+            StoreError: If the shards are of another teacher, or cannot be
+                read.
         """
         super().after_all_images(runner)
         store = self._run.store

@@ -173,6 +173,10 @@ def select_with_a_grid(
         results: The pickle file that `write_pickle` writes.
         labeled_file: The COCO file of the labeled images.
         out_file: The COCO file to write.
+
+    Raises:
+        FileNotFoundError: If there is no labeled file.
+        CocoError: If the labeled file cannot be used.
     """
     labeled = read_coco(labeled_file)
     num_instances: dict = defaultdict(int)

@@ -129,7 +129,8 @@ def advise(summary: Mapping) -> Iterator[str]:
         summary: The summary of a run, see `comparison.summarize`.
 
     Yields:
-        Lines for the user; none if the student is the best.
+        Lines for the user: a warning if the oracle is not above the control,
+        and what to try unless the student is above its rivals.
     """
     mean_aps = {
         name: summary[name]['bbox_mAP']

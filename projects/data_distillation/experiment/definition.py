@@ -151,7 +151,8 @@ class Experiment:
         """Check that every stage can use its options; say who gets which.
 
         Raises:
-            ValueError: See `options.check_options`.
+            ValueError: If an option reaches no stage, or a stage cannot use
+                it.
         """
         if not self.options:  # No config has to be read.
             return

@@ -93,7 +93,9 @@ class Distillation:
             The folder with the detections and the pseudo labels.
 
         Raises:
-            StageError, ValueError, FileNotFoundError: See `run`.
+            StageError: If a stage fails, or has results of another seed.
+            ValueError: If the data of a stage cannot be used.
+            FileNotFoundError: If a file of a stage does not exist.
         """
         self.stages.experiment.check()
         teacher = self._get_teacher()
@@ -311,9 +313,9 @@ def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
         The summary, see `comparison.summarize_seeds`.
 
     Raises:
-        StageError: See `Distillation.run`.
-        ValueError: See `Distillation.run`.
-        FileNotFoundError: See `Distillation.run`.
+        StageError: If a stage fails, or has results of another seed.
+        ValueError: If the data of a stage cannot be used.
+        FileNotFoundError: If a file of a stage does not exist.
     """
     summaries = {}
     for seed, one in runs.items():

@@ -35,6 +35,9 @@ class Observer(Hook):
 
         Args:
             runner: The runner, whose loop by epochs is shortened.
+
+        Raises:
+            ValueError: If a head has other classes, see `check_heads`.
         """
         classes = runner.train_dataloader.dataset.metainfo.get('classes')
         check_heads(runner.model, classes or ())

@@ -48,7 +48,8 @@ def rehearse(runs: Sequence[Distillation]) -> None:
 
     Raises:
         RehearsalError: If a stage fails.
-        ValueError, FileNotFoundError: See `Experiment.check`.
+        ValueError: If the data or the options of a stage cannot be used.
+        FileNotFoundError: If a file of a stage does not exist.
         SystemExit: If a signal stops this process.
     """
     with quick_configs():

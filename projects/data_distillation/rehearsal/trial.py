@@ -183,6 +183,9 @@ class Trials:
 
         Args:
             part: The training.
+
+        Raises:
+            StageError: If the training has left no whole checkpoint.
         """
         cfg = load(part, ADDED['train.py'])
         if part.labels_key:

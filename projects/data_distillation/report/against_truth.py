@@ -19,6 +19,9 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
     Returns:
         Shape (number of images,), float. It is NaN where nothing is wrong, and
         for images after the first `MAX_EVALUATED` of a random order.
+
+    Raises:
+        CocoError: If the truth lacks an image.
     """
     order = np.random.default_rng(0).permutation(len(labels.table))
     chosen = np.sort(order[:MAX_EVALUATED])

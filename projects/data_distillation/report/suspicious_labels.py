@@ -272,6 +272,9 @@ def compare_labels(
 
     Returns:
         The labels that were looked at, ordered by image, and the suspicions.
+
+    Raises:
+        CocoError: If the labels lack an image.
     """
     signals = read_signals(found, num_views)
     is_right = judge(rows, coco, source)

@@ -114,7 +114,9 @@ class GivenExperiment(NewExperiment):
             The experiment.
 
         Raises:
-            DetectorError, CheckpointError: See `GivenTeacher.check`.
+            DetectorError: If the detector of a teacher cannot be built.
+            CheckpointError: If the weights of one are those of another model,
+                or it lacks a class.
         """
         for teacher in teachers:
             if experiment.detector.has_masks:

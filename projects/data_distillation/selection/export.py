@@ -49,7 +49,8 @@ def select_labels(
         StoreError: If the detections are those of validation images.
         CocoError: If the labeled file cannot be used, or its classes are not
             those of the teacher.
-        ValueError: See `export_pseudo_labels`.
+        ValueError: If no image could be read, no image is left, or the rules
+            need something that is missing.
     """
     rules = SelectionRules(**selection)
     labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')

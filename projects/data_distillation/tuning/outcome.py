@@ -225,6 +225,9 @@ def find_choice(
 
     Returns:
         The choice; None if it is not among the candidates.
+
+    Raises:
+        StoreError: If the store of the judge has no provenance.
     """
     candidates = judge.store.require_provenance()['views']
     numbers = find_numbers(candidates, views)
