@@ -62,8 +62,8 @@ def make_plan(runs: Sequence[Distillation]) -> str:
 
     Raises:
         StageError: If a measurement fails.
-        ValueError: See `Experiment.check` and `Experiment.count_iterations`.
-        FileNotFoundError: See `Experiment.check`.
+        ValueError: If a stage cannot be used, or its config counts epochs.
+        FileNotFoundError: If a file of a stage does not exist.
     """
     stages = runs[0].stages
     stages.experiment.check(runs[0].num_rounds > 1)
