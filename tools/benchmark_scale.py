@@ -24,7 +24,11 @@ from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Returns:
+        The arguments. What is wrong ends the process with exit code 2.
+    """
     parser = make_parser(__doc__)
     add = parser.add_argument
     add(

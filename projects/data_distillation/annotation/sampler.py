@@ -86,10 +86,14 @@ class PendingSampler(Sampler[int]):
         self.indices = list(chain.from_iterable(mine))
 
     def part_of(self, block_size: int) -> Iterator[int]:
-        """Yield the images of this job, done or not, ascending.
+        """Find the images of this job, done or not.
 
         Args:
-            block_size: See `share_out`.
+            block_size: The number of consecutive images that go to one
+                process.
+
+        Yields:
+            Their indices, ascending.
         """
         for i in range(self.num_images):
             if i // block_size % self.num_parts == self.part:

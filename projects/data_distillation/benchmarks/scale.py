@@ -68,7 +68,14 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
 
 
 def format_jobs(reports: list[dict]) -> str:
-    """Format reports of `measure_job` as a table for the user."""
+    """Format reports of `measure_job` as a table for the user.
+
+    Args:
+        reports: The reports, at least one.
+
+    Returns:
+        The lines of the table.
+    """
     table = Table('step: wall / CPU seconds')
     for report in reports:
         table.add_column(f'{report["images"]:,} images', justify='right')

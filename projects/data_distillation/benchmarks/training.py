@@ -82,7 +82,7 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
     """Begin a training.
 
     Args:
-        cfg: Its config.
+        cfg: The config of the training. It is changed in place.
         work_dir: The folder that it writes to.
 
     Returns:
@@ -107,7 +107,15 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
 
 
 def time_iterations(step: Callable[[], None], num: int) -> tuple[float, float]:
-    """Run a function some times; return the wall time and the CPU time."""
+    """Run a function some times, and measure its time.
+
+    Args:
+        step: The function.
+        num: How often it runs.
+
+    Returns:
+        The wall time and the CPU time of this process, in seconds.
+    """
     start = time.perf_counter(), time.process_time()
     for _ in range(num):
         step()

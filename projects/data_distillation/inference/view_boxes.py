@@ -198,7 +198,16 @@ def invert(
 def concatenate(
     parts: Sequence[Tensor], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Concatenate tensors, of which there may be none, as one type."""
+    """Concatenate tensors, of which there may be none, as one type.
+
+    Args:
+        parts: Tensors that differ in their first dimension only.
+        dtype: The type of the result.
+        device: The device of the result if there are none.
+
+    Returns:
+        One tensor; of shape (0,) if there are none.
+    """
     if not parts:
         return torch.zeros(0, dtype=dtype, device=device)
     return torch.cat(list(parts)).to(dtype)

@@ -85,7 +85,8 @@ class TuneHook(DetectionHook):
 
         Args:
             dataset: The validation images.
-            file_names: See `DetectionHook.check_data`.
+            file_names: The names of the images to look for in other sets; None
+                for all.
 
         Raises:
             CocoError: If a file has other classes, or the truth lacks an
