@@ -360,3 +360,15 @@ def test_missing_files_are_named(drawn, tmp_path, call_tool):
     assert call_tool('merge_labels', file, *sets, *out).returncode == 0
     again = call_tool('merge_labels', file, *sets, *out)
     assert 'exists already' in again.stderr
+
+
+def test_masks_and_original_names_are_kept(drawn, tmp_path):
+    coco = as_coco(drawn, {'2.png': [([1.0, 2.0, 9.0, 9.0], 'red')]})
+    polygon = [[1, 2, 10, 2, 10, 11, 1, 11]]
+    coco['annotations'][0]['segmentation'] = polygon
+    coco['images'][0].update(file_name='0f.jpg', extra=dict(name='2.png'))
+
+    merged = merge(drawn, coco, tmp_path)
+
+    assert merged.labeled['images'][-1]['file_name'] == '2.png'
+    assert merged.labeled['annotations'][-1]['segmentation'] == polygon

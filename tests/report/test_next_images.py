@@ -9,6 +9,7 @@ import pytest
 from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.runner import Runner
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.report.next_images import propose_images
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,22 @@ def test_scores_count_without_validation_images(work_dir):
     notes = propose_images(work_dir, 2).notes
 
     assert any('has no detections' in note for note in notes)
+
+
+def test_validation_by_another_teacher_teaches_nothing(work_dir):
+    folder = work_dir / 'validate' / 'detections'
+    store = DetectionStore(folder)
+    rows = store.read().to_pylist()
+    made_by = dict(store.require_provenance(), checkpoint_sha256='another')
+    for shard in store.shards():
+        shard.unlink()
+    other = DetectionStore(folder, made_by)
+    other.add(*rows)
+    other.flush()
+
+    notes = propose_images(work_dir, 2).notes
+
+    assert any('cannot judge these detections' in note for note in notes)
 
 
 def test_another_checkpoint_does_not_describe(work_dir, checkpoint):

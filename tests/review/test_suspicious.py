@@ -137,3 +137,15 @@ def test_shares_are_those_of_each_group():
     found = share_below(values, np.array([0, 0, 0, 0, 1]))
 
     assert found.tolist() == [0.25, 0.75, 0.75, 1, 1]
+
+
+def test_a_detection_that_no_label_confirms_has_lower_odds():
+    nothing = as_boxes([], [], [])
+    places = [[0, 0, 9, 9], [50, 0, 9, 9]]
+
+    found = find_suspicions(
+        nothing, as_boxes([0, 0], places, [0, 0], [0.9, 0.5]), 1
+    )
+
+    assert [one.detection for one in found] == [0, 1]
+    assert found[0].chance == pytest.approx(0.27 / (0.27 + 0.1))
