@@ -14,7 +14,7 @@ from ..coco.matching import find_image_ids
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..files.atomic import replacing, write_json
-from ..matching.places import Places
+from ..matching.numbering import Places
 from ..review.calibration import count_views, fit_calibration, judge
 from ..review.signals import read_signals
 from ..review.suspicious import KINDS, Boxes, Suspicion, find_suspicions
