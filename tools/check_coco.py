@@ -43,6 +43,10 @@ from projects.data_distillation.mending.choices import (
     MendingError,
 )
 from projects.data_distillation.mending.limits import LARGEST_SHARE
+from projects.data_distillation.mending.mask_checks import (
+    check_segmentations,
+    read_for_masks,
+)
 from projects.data_distillation.mending.mend import mend
 from projects.data_distillation.quiet import quiet_screen
 
@@ -366,13 +370,15 @@ def main() -> None:
             print(f'{args.files[0]}: not mended: {error}')
         args.files = [args.fix if args.fix.exists() else args.files[0]]
         args.images = args.images and args.images[:1]
-    read = [read_file(path) for path in args.files]
+    read = [read_for_masks(path) for path in args.files]
     files = [file for file in read if isinstance(file, CocoFile)]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     if (args.boxes or args.unit) and args.unit != RESIZED:
         files = [replace(file, has_known_boxes=True) for file in files]
     found = find_problems(files, args.images, known)
-    lines = format_problems(itertools.chain(unread, found), args.max_shown)
+    of_masks = itertools.chain(*map(check_segmentations, files))
+    every = itertools.chain(unread, found, of_masks)
+    lines = format_problems(every, args.max_shown)
     print(*lines or [format_summary(files, bool(args.images))], sep='\n')
     for note in itertools.chain(*map(describe_objects, files)):
         print(f'note: {note}')

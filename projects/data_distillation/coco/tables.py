@@ -231,7 +231,10 @@ class CocoFile:
 
 
 def read_file(
-    path: str | Path, polygons: bool = False, schema: Schema = SCHEMA
+    path: str | Path,
+    polygons: bool = False,
+    schema: Schema = SCHEMA,
+    summarize: Callable[[dict], dict] | None = None,
 ) -> CocoFile | Problem:
     """Read a COCO file, whatever is in it.
 
@@ -240,14 +243,16 @@ def read_file(
 
     Args:
         path: The path of the file.
-        polygons: Whether to keep `segmentation`, which no check needs and
-            which is most of a large file.
+        polygons: Whether to keep `segmentation`, which is most of a large
+            file. Only the checks of masks need it.
         schema: The rules that its values must follow.
+        summarize: A function that takes each object in the file and returns
+            what takes its place, instead of removing `segmentation`.
 
     Returns:
         The file; a problem if it cannot be read or is not a JSON object.
     """
-    hook = None if polygons else remove_polygons
+    hook = None if polygons else summarize or remove_polygons
     content = read_object(path, bytes.decode, hook)
     if isinstance(content, Problem):
         return content

@@ -17,6 +17,7 @@ from .entries import Mended, replace_entries
 from .ids import mend_ids
 from .images import mend_images
 from .limits import check_share
+from .segmentations import mend_segmentations
 from .values import fill_bboxes, mend_quotes
 
 Step = Callable[[CocoFile, Choices], Mended]
@@ -180,4 +181,5 @@ STEPS: tuple[Step, ...] = (
     without_wishes(fill_bboxes),
     convert_boxes,
     mend_few,
+    without_wishes(mend_segmentations),
 )

@@ -127,7 +127,9 @@ def init_experiment(
     try:
         filters = detector.train_dataset.filter_settings
         data = sources.gather(out / 'annotations', filters)
-        notes = check_data(data, filters, options.allow_problems)
+        notes = check_data(
+            data, filters, options.allow_problems, detector.has_masks
+        )
         data = replace(data, notes=(*data.notes, *notes))
         if detector.has_masks:
             files = [data.labeled.ann_file, data.val.ann_file]
@@ -364,14 +366,7 @@ def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
 
 
 def describe_label_kind(detector: DetectorConfig) -> str:
-    """Describe what pseudo labels are made of.
-
-    Args:
-        detector: The detector's config.
-
-    Returns:
-        A few words for the line `labels` of what was chosen.
-    """
+    """Describe in a few words what pseudo labels are made of."""
     if not detector.has_masks:
         return 'boxes'
     how = 'polygons' if detector.reads_only_polygons else 'RLE'

@@ -13,7 +13,8 @@ from ..coco.class_checks import (
 from ..coco.image_checks import find_problems
 from ..coco.problems import Problem, format_problems
 from ..coco.reading import CocoError, find_annotated, read_coco
-from ..coco.tables import CocoFile, read_file
+from ..coco.tables import CocoFile
+from ..mending.mask_checks import check_segmentations, read_for_masks
 from ..splits.splits import take_images
 from .plan import Data
 
@@ -86,7 +87,10 @@ class TrainedImages:
 
 
 def check_data(
-    data: Data, filters: Mapping, allow_problems: bool = False
+    data: Data,
+    filters: Mapping,
+    allow_problems: bool = False,
+    masks: bool = False,
 ) -> list[str]:
     """Check the files and the images with labels.
 
@@ -95,6 +99,7 @@ def check_data(
         filters: The `filter_cfg` of the detector's training images.
         allow_problems: Whether the data may have problems, as long as there
             is an object to learn and one to validate with.
+        masks: Whether masks are trained on, and checked.
 
     Returns:
         Sentences about what is no problem, but may not be meant so.
@@ -104,12 +109,12 @@ def check_data(
         CocoError: If a file has no object to learn or to validate with.
     """
     sets = [data.labeled, data.val]
-    read = [read_file(Path(images.ann_file)) for images in sets]
+    read = [read_for_masks(Path(images.ann_file)) for images in sets]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     files = [file for file in read if isinstance(file, CocoFile)]
     if not allow_problems:
         folders = [Path(images.folder) for images in sets]
-        check_no_problem(files, folders, unread)
+        check_no_problem(files, folders, unread, masks)
     for file in files:
         for problem in check_trainable_objects(file):
             raise CocoError(problem.explain())
@@ -159,6 +164,7 @@ def check_no_problem(
     files: Sequence[CocoFile],
     folders: Sequence[Path],
     unread: Sequence[Problem],
+    masks: bool,
 ) -> None:
     """Check that files and their images have no problem.
 
@@ -167,11 +173,14 @@ def check_no_problem(
         folders: The folder of the images of each file.
         unread: The problems of files that cannot be read. If there are any,
             the others are not looked at.
+        masks: Whether masks are checked.
 
     Raises:
         ValueError: If there are problems; the message names them.
     """
     found = [] if unread else find_problems(files, folders)
+    if masks:
+        found = itertools.chain(found, *map(check_segmentations, files))
     lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
     if lines:
         raise ValueError(

@@ -1,0 +1,250 @@
+"""Finds segmentations that MMDetection would drop, misread or fail at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..coco.box_checks import map_image_sizes
+from ..coco.boxes import TOLERANCE
+from ..coco.problems import Problem
+from ..coco.tables import CocoFile, read_file
+from .mask_facts import Bounds, Facts
+
+# How far a side of a box may be from that of its mask, in pixels and as a
+# share of the longer side of both: annotators draw boxes by hand.
+SLACK, SLACK_SHARE = 3.0, 0.2
+
+# Kind of fault -> what is wrong, and what to do.
+FAULTS = {
+    'wrong': ('', 'write polygons or RLE'),
+    'not nested': (
+        'has points or numbers where MMDetection expects lists of numbers',
+        'write [[x1, y1, x2, y2, ...]]',
+    ),
+    'empty': (
+        'has no pixel, so that training on masks fails or ignores the object',
+        'outline the object',
+    ),
+    'odd': (
+        'has a polygon of {} numbers, which MMDetection drops',
+        'write x and y of each point',
+    ),
+    'short': (
+        'has a polygon of {} points, which MMDetection drops',
+        'remove the polygon, or outline the object',
+    ),
+    'counts': (
+        'has runs that are not as many pixels as its `size`',
+        'write the mask again',
+    ),
+}
+
+
+def read_for_masks(path: str | Path) -> CocoFile | Problem:
+    """Read a COCO file with the facts of its segmentations in their place.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The file; a problem if it cannot be read.
+    """
+    return read_file(path, summarize=summarize)
+
+
+def summarize(entry: dict) -> dict:
+    """Replace the `segmentation` of an object that was just read."""
+    if 'segmentation' in entry:
+        value = entry['segmentation']
+        entry['segmentation'] = None if value is None else Facts.of(value)
+    return entry
+
+
+def check_segmentations(file: CocoFile) -> Iterator[Problem]:
+    """Find segmentations that training on masks cannot use as they are.
+
+    Files in which most objects have none are for boxes alone, and have no
+    problem.
+
+    Args:
+        file: The file as `read_for_masks` reads it, or with its polygons.
+
+    Yields:
+        At most one problem for each annotation.
+    """
+    every = [
+        value if isinstance(value, Facts | None) else Facts.of(value)
+        for value in file.annotations.values('segmentation')
+    ]
+    num_bare = sum(facts is None or facts.fault == 'empty' for facts in every)
+    if 2 * num_bare > len(every) or not every:
+        return
+    sizes = map_image_sizes(file)
+    bboxes = file.annotations.column('bbox')
+    image_ids = file.annotations.column('image_id')
+    for index, facts in enumerate(every):
+        found = describe(
+            Place(facts, sizes.get(image_ids[index]), bboxes[index])
+        )
+        if found:
+            kind, what, advice, is_fixable = found
+            yield file.make_problem(
+                f'segmentation {kind}',
+                file.annotations,
+                index,
+                f'`segmentation` {what}',
+                advice,
+                is_fixable,
+            )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A segmentation, its image and its box.
+
+    Args:
+        facts: What the segmentation is; None if there is none.
+        size_wh: Width and height of the image; None if they are not known.
+        bbox: The box; None if there is none.
+    """
+
+    facts: Facts | None
+    size_wh: tuple[float, float] | None
+    bbox: list | None
+
+
+Description = tuple[str, str, str, bool]
+
+
+def describe(place: Place) -> Description | None:
+    """Return kind, text, advice and whether it is fixable; None if right."""
+    facts = place.facts
+    if facts is None:
+        return (
+            'missing',
+            'is missing, though other objects have one, so that training on '
+            'masks fails',
+            'outline the object',
+            False,
+        )
+    if facts.fault:
+        what, advice = FAULTS[facts.fault]
+        what = what.format(facts.detail) or facts.detail
+        return facts.fault, what, advice, facts.is_fixable
+    return (
+        find_wrong_size(place)
+        or find_outside(place)
+        or find_misfit(place)
+        or find_whole(facts)
+    )
+
+
+def find_wrong_size(place: Place) -> Description | None:
+    """Describe a mask of another size than its image."""
+    found = place.facts.size_hw if place.facts else None
+    if found is None or place.size_wh is None:
+        return None
+    wanted = place.size_wh[::-1]
+    if found == wanted:
+        return None
+    what = (
+        f'has the size {list(found)} (height, width), but its image {wanted}'
+    )
+    if found[::-1] != wanted:
+        return 'of another size', what, 'write a mask of the image', False
+    what += ', so that its sides are exchanged'
+    advice = 'write [height, width], or turn the mask as the image is turned'
+    return 'of exchanged sides', what, advice, bool(find_turn(place))
+
+
+# What can have been done to a mask whose sides are exchanged.
+TURNS = ('named', 'transposed', 'turned right', 'turned left')
+
+
+def find_turn(place: Place) -> str | None:
+    """Return what makes a mask with exchanged sides fit its box.
+
+    Args:
+        place: The mask, its image and its box.
+
+    Returns:
+        One of `TURNS`: only the `size` is wrong, or what is to be done to the
+        pixels. None if not exactly one of them fits.
+    """
+    facts, bbox = place.facts, place.bbox
+    if not (facts and facts.bounds and facts.size_hw and bbox):
+        return None
+    left, top, right, bottom = facts.bounds
+    height, width = facts.size_hw
+    turned = (
+        facts.exchanged,
+        (top, left, bottom, right),
+        (height - bottom, left, height - top, right),
+        (top, width - right, bottom, width - left),
+    )
+    found = [
+        turn
+        for turn, bounds in zip(TURNS, turned, strict=True)
+        if bounds and fits(bounds, bbox, share=0)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def find_outside(place: Place) -> Description | None:
+    """Describe a polygon that reaches outside its image."""
+    facts, size = place.facts, place.size_wh
+    if facts is None or facts.bounds is None or size is None:
+        return None
+    left, top, right, bottom = facts.bounds
+    overshoot = max(-left, -top, right - size[0], bottom - size[1])
+    if overshoot <= TOLERANCE:
+        return None
+    is_away = right <= 0 or bottom <= 0 or left >= size[0] or top >= size[1]
+    what = f'reaches {overshoot:g} pixels outside its image'
+    if is_away:
+        return 'away', 'lies outside its image', 'remove it', False
+    return 'outside', what, 'clip it', True
+
+
+def find_misfit(place: Place) -> Description | None:
+    """Describe a box that is not that of its mask."""
+    facts, bbox = place.facts, place.bbox
+    if facts is None or facts.bounds is None or bbox is None:
+        return None
+    if fits(facts.bounds, bbox):
+        return None
+    left, top, right, bottom = facts.bounds
+    around = [left, top, round(right - left, 2), round(bottom - top, 2)]
+    what = f'lies in the box {around}, but `bbox` is {bbox}'
+    return 'elsewhere', what, 'correct the one that is wrong', False
+
+
+def fits(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
+    """Return whether a box is about that of a mask.
+
+    Args:
+        bounds: Left, top, right and bottom of the mask.
+        bbox: Left, top, width and height.
+        share: How far a side may be off, besides `SLACK`, as a share of it.
+    """
+    left, top, right, bottom = bounds
+    x, y, w, h = bbox
+    by_x = max(SLACK, share * max(w, right - left))
+    by_y = max(SLACK, share * max(h, bottom - top))
+    return (
+        max(abs(x - left), abs(x + w - right)) <= by_x
+        and max(abs(y - top), abs(y + h - bottom)) <= by_y
+    )
+
+
+def find_whole(facts: Facts) -> Description | None:
+    """Describe polygons of integers."""
+    if not facts.is_whole:
+        return None
+    return (
+        'of integers',
+        'has only integers, to which MMDetection rounds the polygon down '
+        'whenever it scales it (poly2mask=False)',
+        'write numbers with a decimal point',
+        True,
+    )

@@ -1,0 +1,191 @@
+"""What a `segmentation` of a COCO file is, without its points."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from ..coco.schema import is_number
+
+# A polygon is three points, each x and y.
+FEWEST_NUMBERS = 6
+# No image has a longer side.
+MAX_SIDE = 2**20
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the checks need to know of a segmentation.
+
+    A large file has millions of points, so that these are kept in their place.
+
+    Args:
+        fault: The kind of what is wrong with the segmentation itself; `''` if
+            nothing is.
+        detail: More about the fault.
+        is_fixable: Whether the fault can be mended in one way.
+        bounds: Left, top, right and bottom of what is in it; None if nothing
+            is, or it cannot be read.
+        size_hw: The size of a mask; None for polygons.
+        exchanged: The bounds if the sides in `size` are exchanged.
+        is_whole: Whether a polygon has only integers.
+    """
+
+    fault: str = ''
+    detail: str = ''
+    is_fixable: bool = False
+    bounds: Bounds | None = None
+    size_hw: tuple[int, int] | None = None
+    exchanged: Bounds | None = None
+    is_whole: bool = False
+
+    @classmethod
+    def of(cls, value: object) -> 'Facts':
+        """Look at the `segmentation` of an annotation, whatever it is."""
+        if isinstance(value, dict):
+            return look_at_mask(value)
+        if not isinstance(value, list):
+            return cls('wrong', f'is {type(value).__name__}')
+        if not any(value) and 0 not in value:
+            return cls('empty')
+        return look_at_polygons(value)
+
+
+def look_at_polygons(value: list) -> Facts:
+    """Return the facts of a list that should hold polygons."""
+    polygons = nest(value)
+    if polygons is None:
+        return Facts('wrong', 'is no list of polygons [x1, y1, x2, y2, ...]')
+    numbers = [number for polygon in polygons for number in polygon]
+    bounds = find_bounds([p for p in polygons if not len(p) % 2])
+    if polygons != value:
+        return Facts('not nested', is_fixable=True, bounds=bounds)
+    if odd := [len(p) for p in polygons if len(p) % 2]:
+        return Facts('odd', f'{odd[0]}', bounds=bounds)
+    short = [len(p) // 2 for p in polygons if len(p) < FEWEST_NUMBERS]
+    if short:
+        rest = len(polygons) > len(short)
+        return Facts('short', f'{short[0]}', bool(rest), bounds)
+    is_whole = any(all(type(n) is int for n in p) for p in polygons)
+    if bounds and bounds[0] < bounds[2] and bounds[1] < bounds[3]:
+        return Facts(bounds=bounds, is_whole=is_whole and bool(numbers))
+    return Facts('empty', bounds=bounds)
+
+
+def nest(value: list) -> list[list] | None:
+    """Return polygons as COCO has them.
+
+    Args:
+        value: Polygons, or a single one, each as numbers or as points (x, y).
+
+    Returns:
+        A list of lists of numbers; None if it is anything else.
+    """
+    if all(map(is_number, value)):
+        return [value]
+    if not all(isinstance(part, list) and part for part in value):
+        return None
+    if all(all(map(is_number, part)) for part in value):
+        # Points of one polygon, or polygons: none has only one point.
+        is_points = all(len(part) == 2 for part in value) and len(value) > 1
+        return [list(flatten(value))] if is_points else value
+    if all(is_point(point) for part in value for point in part):
+        return [list(flatten(part)) for part in value]
+    return None
+
+
+def flatten(points: Sequence[Sequence[float]]) -> Iterator[float]:
+    """Yield the numbers of points, x and y in turns."""
+    for point in points:
+        yield from point
+
+
+def is_point(value: object) -> bool:
+    """Return whether a value is a list of two numbers."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(map(is_number, value))
+    )
+
+
+def find_bounds(polygons: Sequence[Sequence[float]]) -> Bounds | None:
+    """Return left, top, right and bottom of polygons; None without any."""
+    xs = [number for polygon in polygons for number in polygon[::2]]
+    ys = [number for polygon in polygons for number in polygon[1::2]]
+    return (min(xs), min(ys), max(xs), max(ys)) if xs else None
+
+
+def look_at_mask(value: dict) -> Facts:
+    """Return the facts of a dict that should be RLE."""
+    rle = read_rle(value)
+    if rle is None:
+        return Facts('wrong', 'is no RLE: `size` [height, width] and `counts`')
+    height, width = rle['size']
+    if count_pixels(rle) != height * width:
+        return Facts('counts', size_hw=(height, width))
+    bounds, exchanged = (
+        bound(dict(rle, size=size))
+        for size in ((height, width), (width, height))
+    )
+    if bounds is None:
+        return Facts('empty', size_hw=(height, width))
+    return Facts(bounds=bounds, size_hw=(height, width), exchanged=exchanged)
+
+
+def bound(rle: dict) -> Bounds | None:
+    """Return left, top, right and bottom of a mask; None without a pixel."""
+    x, y, w, h = coco_mask.toBbox(rle).tolist()
+    return (x, y, x + w, y + h) if w and h else None
+
+
+def read_rle(value: dict) -> dict | None:
+    """Return a mask as compressed RLE; None if it is broken."""
+    size, counts = value.get('size'), value.get('counts')
+    if not isinstance(size, list) or len(size) != 2:
+        return None
+    if not all(type(n) is int and 0 < n < MAX_SIDE for n in size):
+        return None
+    if isinstance(counts, str):
+        is_text = all(48 <= ord(letter) < 112 for letter in counts)
+        return dict(size=size, counts=counts) if is_text and counts else None
+    if not isinstance(counts, list) or not counts:
+        return None
+    if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+        return None
+    if sum(counts) != size[0] * size[1]:
+        # pycocotools asks for the right number: one that can never be.
+        return dict(size=size, counts=counts)
+    return coco_mask.frPyObjects(dict(size=size, counts=counts), *size)
+
+
+def count_pixels(rle: dict) -> int:
+    """Return the number of pixels in all runs of a mask."""
+    counts = rle['counts']
+    if isinstance(counts, list):
+        return sum(counts)
+    text = counts if isinstance(counts, bytes) else counts.encode()
+    return int(sum(read_runs(text)))
+
+
+def read_runs(text: bytes) -> list[int]:
+    """Return the lengths of the runs of compressed RLE.
+
+    Each character has 5 bits of a number, and whether more follow. From the
+    third number on, it is the difference to the one before the last one.
+    """
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    runs: list[int] = []
+    value = shift = 0
+    for code in codes.tolist():
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs

@@ -1,0 +1,132 @@
+"""Mends polygons and masks where there is one way only."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from ..coco.box_checks import map_image_sizes
+from ..coco.tables import CocoFile
+from .entries import Mended, replace_entries
+from .mask_checks import Place, describe, find_turn
+from .mask_facts import FEWEST_NUMBERS, Facts, nest, read_rle
+
+Polygon = Sequence[float]
+
+
+def mend_segmentations(file: CocoFile) -> Mended:
+    """Mend what training on masks cannot use as it is.
+
+    Args:
+        file: The file, read with its polygons. It is not changed.
+    """
+    counts: Counter = Counter()
+    sizes = map_image_sizes(file)
+    columns = map(file.annotations.column, ('image_id', 'bbox'))
+    known = list(zip(*columns, strict=True))
+
+    def change(index: int, entry: dict) -> dict:
+        """Return an annotation with a segmentation that can be used."""
+        image_id, bbox = known[index]
+        while value := entry.get('segmentation'):
+            place = Place(Facts.of(value), sizes.get(image_id), bbox)
+            found = describe(place)
+            if not (found and found[-1]):
+                break
+            done, apply = MENDINGS[found[0]]
+            entry = dict(entry, segmentation=apply(value, place))
+            counts[done] += 1
+        return entry
+
+    return replace_entries(file, 'annotations', change), counts
+
+
+def nest_polygons(value: list, place: Place) -> list | None:
+    """Return polygons as lists of numbers."""
+    return nest(value)
+
+
+def drop_short(value: list, place: Place) -> list:
+    """Return the polygons that have three points at least."""
+    return [one for one in value if len(one) >= FEWEST_NUMBERS]
+
+
+def write_floats(value: list, place: Place) -> list:
+    """Return polygons with numbers that have a decimal point."""
+    return [list(map(float, polygon)) for polygon in value]
+
+
+def exchange_sides(value: dict, place: Place) -> dict:
+    """Return a mask of the size of its image, see `find_turn`."""
+    turn = find_turn(place)
+    if turn == 'named':
+        return dict(value, size=value['size'][::-1])
+    mask = coco_mask.decode(read_rle(value))
+    turned = {
+        'transposed': mask.T,
+        'turned right': np.rot90(mask, -1),
+        'turned left': np.rot90(mask),
+    }[turn or 'transposed']
+    rle = coco_mask.encode(np.asfortranarray(turned))
+    return dict(value, size=rle['size'], counts=rle['counts'].decode())
+
+
+def clip_polygons(value: list, place: Place) -> list:
+    """Return the parts of polygons that lie inside their image."""
+    clipped = (clip_polygon(one, place.size_wh or (0, 0)) for one in value)
+    return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
+
+
+def clip_polygon(polygon: Polygon, size_wh: Polygon) -> list[float]:
+    """Return the part of a polygon that lies inside its image.
+
+    Args:
+        polygon: x1, y1, x2, y2, ...
+        size_wh: Width and height of the image.
+
+    Source:
+        Sutherland and Hodgman, Reentrant polygon clipping, 1974.
+    """
+    points = np.array(polygon, float).reshape(-1, 2)
+    for axis, side in enumerate(size_wh):
+        for limit, sign in ((0.0, 1), (float(side), -1)):
+            points = clip_at(points, axis, limit, sign)
+    return points.round(2).ravel().tolist()
+
+
+def clip_at(
+    points: np.ndarray, axis: int, limit: float, sign: int
+) -> np.ndarray:
+    """Clip a polygon at a line.
+
+    Args:
+        points: Shape (n, 2).
+        axis: 0 for a vertical line, 1 for a horizontal one.
+        limit: Where the line is.
+        sign: 1 to keep what lies beyond it, -1 for what lies before it.
+
+    Returns:
+        Shape (m, 2).
+    """
+    kept: list[np.ndarray] = []
+    closed = [*points, *points[:1]]
+    for one, other in pairwise(closed):
+        depths = sign * (one[axis] - limit), sign * (other[axis] - limit)
+        if depths[0] >= 0:
+            kept.append(one)
+        if depths[0] * depths[1] < 0:
+            share = depths[0] / (depths[0] - depths[1])
+            kept.append(one + share * (other - one))
+    return np.array(kept).reshape(-1, 2)
+
+
+# Kind of problem -> what was done, and the function that does it.
+MENDINGS: dict[str, tuple[str, Callable]] = {
+    'not nested': ('polygons written as lists of numbers', nest_polygons),
+    'short': ('polygons of less than 3 points dropped', drop_short),
+    'of exchanged sides': ('masks with their sides exchanged', exchange_sides),
+    'outside': ('polygons clipped', clip_polygons),
+    'of integers': ('polygons written with decimal points', write_floats),
+}
