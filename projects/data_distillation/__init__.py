@@ -38,6 +38,7 @@ from .selection.selectors import (
     PrecisionSelector,
 )
 from .teachers.given_detector import GivenDetector, GivenDetectorHook
+from .training import mask_resizing  # noqa: F401 - resizes masks exactly
 from .training.dataset import CheckedCocoDataset
 from .training.epoch_hooks import EpochHook, SwitchPipelineHook
 from .training.finite_loss import FiniteLossHook
