@@ -87,6 +87,7 @@ def write_coco(file: Path, classes: list[str]) -> None:
                 bbox=[8, 8, 20, 20],
                 area=400,
                 iscrowd=0,
+                segmentation=[[8, 8, 28, 8, 28, 28, 8, 28]],
             )
         ],
         categories=[dict(id=i, name=c) for i, c in enumerate(classes, 1)],
@@ -103,9 +104,10 @@ def test_there_are_configs_to_check():
         'coco/faster-rcnn_r50_fpn/co35_co80',
         'coco/faster-rcnn_x101-32x4d_fpn/co115_un120',
         'digits',
+        'digits_masks',
     ]
     # Not all experiments have an oracle; bccd_gfl is a teacher to annotate.
-    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2 + 2 * 6
+    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2 + 3 * 6
 
 
 @pytest.mark.slow
@@ -283,7 +285,7 @@ def test_student_trains_on_the_labels_that_annotate_writes(experiment):
     labeled, pseudo = loader.dataset.datasets
     # Inherited datasets have a few more keys, such as `backend_args=None`.
     assert labeled == {key: teacher.dataset[key] for key in labeled}
-    few_labeled = ('bccd_gfl_tiny', 'digits')
+    few_labeled = ('bccd_gfl_tiny', 'digits', 'digits_masks')
     ratio = [3, 7] if experiment.name in few_labeled else [6, 4]
     assert loader.sampler == dict(type='SourceRatioSampler', ratio=ratio)
     work_dir = f'work_dirs/{name(experiment)}'

@@ -1,0 +1,17 @@
+r"""Detections on the validation digit images, to judge those of annotate.py.
+
+Their truth says how precise labels are from which score on: for
+`PrecisionSelector`, `tools/label_quality.py` and the warnings of
+`tools/select_labels.py` (docs/selection.md). No label is made of them.
+
+Command: python tools/test.py configs/digits_masks/validate.py \
+    work_dirs/digits_masks/teacher/iter_600.pth
+Time: 0.5 min on one core of a Xeon.
+"""
+
+_base_ = './annotate.py'
+
+test_dataloader = dict(dataset=_base_.val_images)
+custom_hooks = [
+    dict(type='DetectionHook', labeled=_base_.known_images.labeled)
+]
