@@ -877,7 +877,12 @@ def test_measured_recipe_counts_the_validation_images(tmp_path):
     configs = written(tmp_path / 'cells', DetectorConfig.read(RETINANET))
 
     (hook,) = configs['annotate'].custom_hooks
-    assert hook.selection.counted == [configs['annotate'].held_out.ann_file]
+    truth = configs['annotate'].held_out.ann_file
+    assert hook.selection.counted == [truth]
+    assert hook.selection.calibrates_boxes
+    assert hook.selection.validation == dict(
+        detections='work_dirs/cells/validate/detections', ann_file=truth
+    )
     assert len(configs['annotate'].model.views) == 6
 
 

@@ -68,6 +68,16 @@ def test_method_chooses_the_selector(method, kind):
     assert rules['selector']['type'] == kind
 
 
+def test_calibration_names_its_validation():
+    words = ['--calibrate-boxes', '--validation', 'v']
+    words += ['--validation-truth', 'x']
+
+    rules = make_rules(read(*words))
+
+    assert rules['calibrates_boxes']
+    assert list_options(rules) == (words, [])
+
+
 def test_validation_has_two_files():
     rules = make_rules(read('--validation', 'v/', '--validation-truth', 'x'))
 

@@ -334,6 +334,13 @@ def test_good_rules_pass_the_check(validation):
     rules.check(TEACHER, LABELED)  # It raises nothing.
 
 
+def test_boxes_of_masks_are_not_calibrated(validation):
+    rules = SelectionRules(validation=validation, calibrates_boxes=True)
+
+    with pytest.raises(ValueError, match='these detections have masks'):
+        rules.check(dict(TEACHER, segmentation='rle'), LABELED)
+
+
 def test_images_of_other_files_are_counted_too(tmp_path):
     objects = [(1, 7, [0, 0, 9, 9]), (2, 7, [0, 0, 9, 9])]
     files = [

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .config_text import Expression
+
 # The least number of images that a training sees: 600 steps of 8 images, as
 # many as the teacher of the digits (configs/digits) needs for its 30 images.
 MIN_IMAGES_SEEN = 4_800
@@ -23,14 +25,35 @@ class Recipe:
         merger: The config of the merger.
         candidates: The scales that `tune.py` chooses from; none if nothing is
             chosen.
-        counts_val: Whether the instances of the validation images count like
-            those of the labeled images.
+        uses_val: Whether the validation images help to make labels: their
+            instances count like those of the labeled images, and their boxes
+            calibrate those of the labels.
     """
 
     scales: Sequence[float]
     merger: Mapping
     candidates: Sequence[float] = ()
-    counts_val: bool = False
+    uses_val: bool = False
+
+    def select(self, validation: str, has_masks: bool) -> dict:
+        """Return the arguments of `SelectionRules`.
+
+        Args:
+            validation: The folder of the detections on validation images,
+                which `validate.py` makes before the labels are selected.
+            has_masks: Whether labels have masks, whose boxes are not
+                calibrated.
+        """
+        if not self.uses_val:
+            return {}
+        truth = Expression('_base_.held_out.ann_file')
+        selection: dict[str, object] = dict(counted=[truth])
+        if not has_masks:
+            selection['validation'] = dict(
+                detections=validation, ann_file=truth
+            )
+            selection['calibrates_boxes'] = True
+        return selection
 
 
 RECIPES = {
@@ -39,7 +62,7 @@ RECIPES = {
         scales=(1.0, 1.125, 1.25),
         merger=dict(type='WBFMerger', iou_threshold=0.65),
         candidates=(0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5),
-        counts_val=True,
+        uses_val=True,
     ),
     # The scales are 400 to 1200 for a training at 800. The boxes are merged
     # by voting (paper, at second hand: configs/README.md).

@@ -290,9 +290,8 @@ class NewExperiment:
 
     def _selection(self) -> dict:
         """Return the arguments of `SelectionRules`."""
-        selection: dict[str, object] = {}
-        if self.plan.recipe.counts_val:
-            selection['counted'] = [Expression('_base_.held_out.ann_file')]
+        folder = f'work_dirs/{self.name}/validate/detections'
+        selection = self.plan.recipe.select(folder, self.detector.has_masks)
         if self._filters_empty:
             path = f'{self._labeled_path}.filter_cfg.filter_empty_gt'
             selection['counts_empty'] = Expression(f'not {path}')

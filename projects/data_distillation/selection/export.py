@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mmcv
@@ -15,7 +16,9 @@ import torch
 from ..coco.reading import Categories, CocoError, check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore, StoreError
+from .calibration import BoxCalibration, fit_calibration
 from .coco_writer import read_origin, write_pseudo_labels
+from .picking import is_at_least
 from .rules import Selection, SelectionRules
 from .selectors import LabeledCounts
 from .summary import summarize_selection
@@ -184,12 +187,16 @@ def export_pseudo_labels(
             f'label, and max_empty_share is {rules.max_empty_share}. Select '
             'with lower scores, or raise max_empty_share'
         )
+    calibration = learn_calibration(rules, selection.min_scores)
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     described = describe_selection(selection, rules, labeled)
     summary = summarize_selection(
         detections, selection, labeled, validation, unreadable
     )
+    if calibration:
+        detections = calibrate_chosen(detections, table, calibration)
+        summary = f'{calibration.describe(labeled.classes)}\n{summary}'
     origin = dict(
         provenance, **described, unreadable=unreadable, summary=summary
     )
@@ -198,6 +205,57 @@ def export_pseudo_labels(
         out_file, table, detections, selection, origin, categories, how
     )
     return f'{summary}: {out_file}'
+
+
+def learn_calibration(
+    rules: SelectionRules, min_scores: np.ndarray
+) -> BoxCalibration | None:
+    """Learn from the validation images how to correct the boxes.
+
+    Args:
+        rules: The rules of the selection.
+        min_scores: Shape (number of classes,), float32, the lowest score of a
+            label.
+
+    Returns:
+        The correction; None if the rules want none.
+
+    Raises:
+        CocoError: If the truth lacks an image.
+    """
+    if not (rules.calibrates_boxes and rules.validation):
+        return None
+    table = open_store(Path(rules.validation['detections'])).read()
+    table = table.filter(pc.is_null(table['unreadable']))
+    detections = flatten(table)
+    is_label = rules.find_candidates(table)
+    is_label &= is_at_least(min_scores, detections)
+    return fit_calibration(
+        table['file_name'].to_pylist(),
+        detections[is_label],
+        rules.validation['ann_file'],
+    )
+
+
+def calibrate_chosen(
+    detections: Detections, table: pa.Table, calibration: BoxCalibration
+) -> Detections:
+    """Correct the boxes of detections.
+
+    Args:
+        detections: The detections of all rows.
+        table: The rows of the detection store.
+        calibration: The correction.
+
+    Returns:
+        The detections with other boxes, in the same order.
+    """
+    sizes = [table[name].to_numpy() for name in ('width', 'height')]
+    sizes_wh = np.column_stack(sizes)[detections.image_index]
+    bbox_xywh = calibration.apply(
+        detections.bbox_xywh, detections.labels, sizes_wh
+    )
+    return replace(detections, bbox_xywh=bbox_xywh)
 
 
 def write_selection(

@@ -16,7 +16,7 @@ from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore
 from ..text import format_call
 from .filters import Filter, choose_regions, find_valid
-from .options import SEGMENTATIONS
+from .option_table import SEGMENTATIONS
 from .picking import (
     find_best_scores,
     find_images_with,
@@ -108,9 +108,13 @@ class SelectionRules:
             'polygon' for a student whose pipeline has `poly2mask=False`, with
             which MMDetection ignores RLE and says nothing. None for what the
             training pipeline of the annotation's config reads.
+        calibrates_boxes: Whether the boxes are corrected by the true boxes of
+            the `validation` images, see `BoxCalibration`. Boxes of masks
+            cannot be.
 
     Raises:
-        ValueError: If a number is out of range, or `segmentation` is unknown.
+        ValueError: If a number is out of range, `segmentation` is unknown, or
+            there is no validation to calibrate boxes by.
         KeyError: If a type is not registered.
     """
 
@@ -124,7 +128,13 @@ class SelectionRules:
         counted: Sequence[str] = (),
         counts_empty: bool = True,
         segmentation: str | None = None,
+        calibrates_boxes: bool = False,
     ) -> None:
+        if calibrates_boxes and not validation:
+            raise ValueError(
+                'calibrates_boxes needs the detections on the validation '
+                'images and their truth, got validation=None'
+            )
         check_score('max_empty_share', max_empty_share)
         if segmentation is not None:
             check_is_one_of('segmentation', segmentation, SEGMENTATIONS)
@@ -137,6 +147,7 @@ class SelectionRules:
             counted=list(counted),
             counts_empty=counts_empty,
             segmentation=segmentation,
+            calibrates_boxes=calibrates_boxes,
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
         self.filters: dict[str, Filter] = {
@@ -150,6 +161,7 @@ class SelectionRules:
         self.counted = counted
         self.counts_empty = counts_empty
         self.segmentation = segmentation
+        self.calibrates_boxes = calibrates_boxes
 
     def count(self, labeled: LabeledCounts) -> LabeledCounts:
         """Add the counts of the `counted` files to those of the labeled file.
@@ -186,6 +198,11 @@ class SelectionRules:
                 validation cannot be used.
         """
         json.dumps(self.config)
+        if self.calibrates_boxes and 'segmentation' in provenance:
+            raise ValueError(
+                'calibrates_boxes corrects boxes alone, but these detections '
+                'have masks, whose boxes follow from them: set it to False'
+            )
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
         labeled = self.count(labeled)
         validation = self.match_validation(provenance, labeled)

@@ -1,0 +1,272 @@
+"""Corrects what a teacher gets wrong of all boxes of a class alike.
+
+A teacher that has seen few objects of a class draws their boxes too wide, for
+example, or too low. Views and fusion cannot help there, because the mistake is
+the same in all views. The true boxes of the validation images tell how large
+it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..coco.matching import find_named
+from ..coco.reading import read_coco
+from ..detections.columns import Detections
+from ..matching.greedy import Found, Objects, measure_overlaps
+from ..matching.numbering import Places
+
+# The correction is as if so many more objects had been right as they were, so
+# that a few objects correct little. 5 and 20 were as good (docs/results.md).
+NUM_PRIOR = 10
+# A detection shows an object from this IoU on.
+MIN_IOU = 0.5
+# As many classes as fit a line of the log.
+MAX_NAMED = 6
+
+
+@dataclass(frozen=True)
+class BoxCalibration:
+    """The correction of the boxes of c classes.
+
+    The error of a box is relative to its size: the shift of its center in
+    widths and heights, and the logarithm of the ratios of width and height.
+    For each class it is a linear function of the logarithms of width and
+    height (ridge regression).
+
+    Args:
+        num_objects: Shape (c,), int64, the number of objects that the
+            correction was learned from; without any there is none.
+        log_sizes: Shape (c, 2), float64, the mean logarithms of width and
+            height of these detections, in pixels.
+        ranges: Shape (c, 2, 2), their lowest and highest ones. Other boxes are
+            corrected like those at the end of the range.
+        errors: Shape (c, 4), the error at the mean size: center x, center y,
+            width, height.
+        slopes: Shape (c, 2, 4), how it changes with the size.
+    """
+
+    num_objects: np.ndarray
+    log_sizes: np.ndarray
+    ranges: np.ndarray
+    errors: np.ndarray
+    slopes: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, found: Found, objects: Objects, num_classes: int
+    ) -> 'BoxCalibration':
+        """Learn the correction.
+
+        Args:
+            found: The detections that would be labels, of images with truth.
+            objects: The true objects of these images. Crowds are left out.
+            num_classes: The number of classes; every label is below it.
+
+        Returns:
+            The correction. A class without a detection that shows an object
+            stays as it is.
+        """
+        owners, targets = pair_boxes(found, objects)
+        boxes, truth = found.bbox_xywh[owners], objects.bbox_xywh[targets]
+        errors = measure_errors(boxes, truth)
+        log_sizes = np.log(boxes[:, 2:])
+        labels = found.labels[owners]
+        parts = [
+            fit_class(log_sizes[labels == label], errors[labels == label])
+            for label in range(num_classes)
+        ]
+        counts = np.bincount(labels, minlength=num_classes)
+        return cls(counts, *map(np.array, zip(*parts, strict=True)))
+
+    def apply(
+        self, bbox_xywh: np.ndarray, labels: np.ndarray, sizes_wh: np.ndarray
+    ) -> np.ndarray:
+        """Correct boxes.
+
+        Args:
+            bbox_xywh: Shape (n, 4), pixels; width and height are positive.
+            labels: Shape (n,), the class of each box.
+            sizes_wh: Shape (n, 2), width and height of the image of each.
+
+        Returns:
+            Shape (n, 4), float32, clipped to the image and rounded to 1/100
+            like stored boxes. A box of which less than a pixel would be left
+            within its image stays as it is.
+        """
+        boxes = bbox_xywh.astype(np.float64)
+        sides = boxes[:, 2:]
+        low, high = self.ranges[labels, 0], self.ranges[labels, 1]
+        offsets = np.clip(np.log(sides), low, high) - self.log_sizes[labels]
+        errors = self.errors[labels]
+        errors = errors + np.einsum('ni,nij->nj', offsets, self.slopes[labels])
+        centers = boxes[:, :2] + sides / 2 + errors[:, :2] * sides
+        halves = sides * np.exp(errors[:, 2:]) / 2
+        start = np.clip(centers - halves, 0, sizes_wh)
+        stop = np.clip(centers + halves, 0, sizes_wh)
+        start, stop = np.round(start, 2), np.round(stop, 2)
+        fits = ((stop - start) >= 1).all(axis=1, keepdims=True)
+        corrected = np.hstack([start, np.round(stop - start, 2)])
+        return np.where(fits, corrected, boxes).astype(np.float32)
+
+    def describe(self, classes: Sequence[str]) -> str:
+        """Say how much the boxes of each class change, for the user.
+
+        Args:
+            classes: The names of the classes.
+
+        Returns:
+            One line, with the factors of width and height at the mean size of
+            a class, those that change most first.
+        """
+        factors = np.exp(self.errors[:, 2:])
+        changed = np.abs(self.errors[:, 2:]).max(axis=1)
+        order = np.argsort(-changed, kind='stable')
+        known = [n for n in order if self.num_objects[n]]
+        parts = [
+            f'{classes[n]} {factors[n][0]:.2f} x {factors[n][1]:.2f}'
+            for n in known[:MAX_NAMED]
+        ]
+        more = len(known) - len(parts)
+        return (
+            f'boxes calibrated by {self.num_objects.sum():,} objects of the '
+            f'validation images (width x height): {", ".join(parts) or "none"}'
+            + (f' and {more} more' if more else '')
+        )
+
+
+def fit_calibration(
+    names: Sequence[str], detections: Detections, truth_file: str
+) -> BoxCalibration:
+    """Learn a correction from images with truth.
+
+    Args:
+        names: The file names of the m images.
+        detections: Those that would be labels; their `image_index` numbers
+            the images.
+        truth_file: The COCO file of the images; labels number its categories.
+
+    Returns:
+        The correction.
+
+    Raises:
+        CocoError: If the truth lacks an image.
+    """
+    truth = read_coco(truth_file, 'images', 'annotations', 'categories')
+    ids = find_named(names, truth, truth_file)
+    places = Places.of(ids, truth['categories'])
+    numbers = np.array([places.images[id] for id in ids], int)
+    found = Found(
+        numbers[detections.image_index],
+        detections.labels.astype(int),
+        detections.bbox_xywh.astype(float),
+        detections.scores,
+    )
+    objects = places.collect_objects(truth['annotations'])
+    return BoxCalibration.fit(found, objects, len(places.labels))
+
+
+def pair_boxes(
+    found: Found, objects: Objects
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each detection with the object that it shows.
+
+    They are of one image and class, overlap by at least `MIN_IOU`, and neither
+    overlaps any other more.
+
+    Args:
+        found: n detections.
+        objects: The true objects. Crowds are left out.
+
+    Returns:
+        The indices of the detections, ascending, and those of their objects.
+    """
+    owners, targets = find_candidates(found, objects)
+    overlaps = measure_overlaps(
+        found.bbox_xywh[owners],
+        objects.bbox_xywh[targets],
+        np.zeros(len(owners), bool),
+    )
+    enough = overlaps >= MIN_IOU
+    owners, targets, overlaps = (
+        column[enough] for column in (owners, targets, overlaps)
+    )
+    is_best = np.ones(len(owners), bool)
+    for sides in (owners, targets):
+        best = np.zeros(sides.max(initial=-1) + 1)
+        np.maximum.at(best, sides, overlaps)
+        is_best &= overlaps == best[sides]
+    return owners[is_best], targets[is_best]
+
+
+def find_candidates(
+    found: Found, objects: Objects
+) -> tuple[np.ndarray, np.ndarray]:
+    """List all pairs of a detection and an object of its image and class.
+
+    Args:
+        found: n detections.
+        objects: The true objects. Crowds are left out.
+
+    Returns:
+        The indices of the detections, ascending, and those of the objects.
+    """
+    num_images = 1 + max(
+        objects.image_index.max(initial=0), found.image_index.max(initial=0)
+    )
+    true_keys = objects.labels * num_images + objects.image_index
+    true_keys = np.where(objects.is_crowd, -1, true_keys)
+    order = np.argsort(true_keys, kind='stable')
+    keys = found.labels * num_images + found.image_index
+    starts = np.searchsorted(true_keys[order], keys)
+    counts = np.searchsorted(true_keys[order], keys, 'right') - starts
+    owners = np.repeat(np.arange(len(keys)), counts)
+    places = np.arange(len(owners)) - np.repeat(
+        counts.cumsum() - counts - starts, counts
+    )
+    return owners, order[places]
+
+
+def measure_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Measure how boxes differ from the true ones.
+
+    Args:
+        boxes: Shape (n, 4), x, y, width and height.
+        truth: The same of the true boxes.
+
+    Returns:
+        Shape (n, 4), what has to be added to each box, see `BoxCalibration`.
+    """
+    centers, true_centers = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, truth))
+    shifts = (true_centers - centers) / boxes[:, 2:]
+    return np.hstack([shifts, np.log(truth[:, 2:] / boxes[:, 2:])])
+
+
+def fit_class(
+    log_sizes: np.ndarray, errors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Learn the correction of one class.
+
+    Args:
+        log_sizes: Shape (n, 2), the logarithms of width and height.
+        errors: Shape (n, 4), see `measure_errors`.
+
+    Returns:
+        The fields of `BoxCalibration` from `log_sizes` on, of this class; all
+        zeros without an object.
+    """
+    num_objects = len(errors)
+    if not num_objects:
+        return (
+            np.zeros(2), np.zeros((2, 2)), np.zeros(4), np.zeros((2, 4))
+        )  # fmt: skip
+    mean = log_sizes.mean(axis=0)
+    ends = np.stack([log_sizes.min(axis=0), log_sizes.max(axis=0)])
+    at_mean = errors.sum(axis=0) / (num_objects + NUM_PRIOR)
+    offsets = log_sizes - mean
+    slopes = np.linalg.solve(
+        offsets.T @ offsets + NUM_PRIOR * np.eye(2),
+        offsets.T @ (errors - at_mean),
+    )
+    return mean, ends, at_mean, slopes
