@@ -13,6 +13,7 @@ import torch
 from builders import CLASSES, ROOT, Call, toy_detector_cfg
 from mmengine.config import Config
 
+from projects.data_distillation.base_configs.freezing import find_default
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.scaffold import config_text
@@ -20,7 +21,6 @@ from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
     DetectorError,
-    find_default,
     take_pipeline,
 )
 from projects.data_distillation.scaffold.image_size import resize_value
