@@ -23,6 +23,8 @@ MASK2FORMER = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
 COPY_PASTE = """
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 inner = _base_.train_dataloader.dataset
+# It pastes only between images of one size.
+inner.pipeline[2] = dict(type='Resize', scale=(96, 96), keep_ratio=False)
 inner.pipeline.pop()
 train_dataloader = dict(dataset=dict(
     _delete_=True, type='MultiImageMixDataset', dataset=inner,
