@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from projects.data_distillation.command_line import (
+    add_experiment,
     check_not_read,
     escape_output,
     make_parser,
@@ -56,3 +57,14 @@ def test_output_that_only_looks_like_a_stream_is_left_alone(monkeypatch):
     print('caf\xe9')
 
     assert sys.stdout.getvalue() == 'caf\xe9\n'
+
+
+def test_config_of_an_experiment_stands_for_its_folder(tmp_path):
+    parser = make_parser('')
+    add_experiment(parser)
+    (tmp_path / 'teacher.py').touch()
+
+    for given in (tmp_path, tmp_path / 'teacher.py'):
+        assert parser.parse_args([str(given)]).experiment == tmp_path
+    lost = tmp_path / 'lost.py'
+    assert parser.parse_args([str(lost)]).experiment == lost

@@ -14,11 +14,13 @@ Example:
 import argparse
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import add_trust, make_parser
+from projects.data_distillation.files.atomic import replacing_folder
 from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.quiet import quiet_screen
@@ -55,6 +57,12 @@ def parse_args() -> argparse.Namespace:
     )
     add_trainings(settings)
     add_sizes(settings)
+    parser.add_argument(
+        '--overwrite',
+        dest='overwrites',
+        action='store_true',
+        help='replace the experiment in this folder, with its configs',
+    )
     parser.add_argument(
         '--no-rehearsal',
         dest='rehearses',
@@ -279,6 +287,19 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
     add('--no-flip', action='store_true', help='make no mirrored views')
 
 
+def check_is_experiment(folder: Path) -> None:
+    """Check that a folder that is to be overwritten is an experiment.
+
+    Raises:
+        FileExistsError: If it is something else.
+    """
+    if folder.exists() and not (folder / 'teacher.py').is_file():
+        raise FileExistsError(
+            f'--overwrite replaces experiments: {folder} has no teacher.py, '
+            'so it is something else; choose another folder'
+        )
+
+
 def try_stages(out: Path) -> str:
     """Try each stage on one batch.
 
@@ -306,7 +327,7 @@ def main() -> None:
     """Write the experiment, and print what was chosen."""
     args = vars(parse_args())
     out, detector = args.pop('out'), args.pop('detector')
-    rehearses = args.pop('rehearses')
+    rehearses, overwrites = args.pop('rehearses'), args.pop('overwrites')
     refusing = refusing_code(args.pop('trust_checkpoint'))
     sources = Sources(
         **{name: args.pop(name) for name in Sources.__dataclass_fields__}
@@ -315,8 +336,11 @@ def main() -> None:
         name: args.pop(name) for name in TeacherOptions.__dataclass_fields__
     }
     try:
+        if overwrites:
+            check_is_experiment(out)
+        making = replacing_folder(out) if overwrites else nullcontext()
         # Standard output is for what was chosen.
-        with refusing, quiet_screen(sys.stderr):
+        with refusing, quiet_screen(sys.stderr), making:
             teachers = TeacherOptions(**teacher)
             lines = init_experiment(
                 out, detector, sources, ExperimentOptions(**args), teachers

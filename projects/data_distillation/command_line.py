@@ -84,6 +84,16 @@ def escape_output() -> None:
         reconfigure(errors='backslashreplace')
 
 
+def find_experiment(text: str) -> Path:
+    """Return the folder of an experiment; for one of its configs, too.
+
+    Args:
+        text: The folder, or a stage config such as `EXPERIMENT/teacher.py`.
+    """
+    path = Path(text)
+    return path.parent if path.suffix == '.py' and path.is_file() else path
+
+
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """Add the folder of an experiment, and `--work-dir`.
 
@@ -92,8 +102,9 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         'experiment',
-        type=Path,
-        help='the folder of teacher.py, annotate.py, student.py, ...',
+        type=find_experiment,
+        help='the folder of teacher.py, annotate.py, student.py, ..., or one '
+        'of these configs, which stands for its folder',
     )
     parser.add_argument(
         '--work-dir',

@@ -109,6 +109,19 @@ def test_nearest_names_are_suggested(name, message):
         read_config(name)
 
 
+def test_nearest_paths_are_suggested(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'configs/cells').mkdir(parents=True)
+    (tmp_path / 'configs/cells/teacher.py').touch()
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/detector.py').touch()
+
+    with pytest.raises(FileNotFoundError, match='configs/cells/teacher.py.$'):
+        read_config('configs/cell/teacher.py')
+    with pytest.raises(FileNotFoundError, match='mean mine/detector.py.$'):
+        read_config('mine/detektor.py')
+
+
 def test_config_whose_own_base_is_missing_is_not_said_to_be_missing(tmp_path):
     file = tmp_path / 'own.py'
     file.write_text("_base_ = './not_there.py'")

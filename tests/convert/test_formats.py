@@ -12,6 +12,7 @@ from PIL import Image
 from projects.data_distillation.coco.checks import check_file
 from projects.data_distillation.coco.tables import CocoFile, read_file
 from projects.data_distillation.convert.folders import read_size
+from projects.data_distillation.convert.labels import IssueCounter
 from projects.data_distillation.convert.voc_writer import to_pixels
 from projects.data_distillation.convert.yolo_reader import label_path
 from projects.data_distillation.files.images import (
@@ -1219,3 +1220,21 @@ def test_all_options_are_documented():
         options = set(re.findall(r"'(--[a-z-]+)'", tool))
         assert len(options) >= 6
         assert options - {'--out'} <= set(re.findall(r'--[a-z-]+', text))
+
+
+@pytest.mark.parametrize(
+    ('kind', 'line'),
+    [
+        ('lists not used: --split takes one', '1 list not used: --split'),
+        ('boxes clipped: outside', '1 box clipped: outside'),
+        ('label files without an image', '1 label file without an image'),
+        ('repeated lines left out', '1 repeated line left out'),
+    ],
+)
+def test_one_issue_is_said_in_the_singular(kind, line):
+    issues = IssueCounter()
+    issues.add(kind, 'a')
+
+    assert issues.format_lines()[0].startswith(line)
+    issues.add(kind, 'b')
+    assert issues.format_lines() == [f'2 {kind} (first: a)']

@@ -47,7 +47,30 @@ def write(tmp_path):
 
 def check(filters=(), **parts) -> list[str]:
     # There are no images: the problem is allowed, and not what is tested.
-    return check_data(SimpleNamespace(**parts), dict(filters), True)
+    notes = check_data(SimpleNamespace(**parts), dict(filters), True)
+    return [note for note in notes if not note.startswith('problem, allowed')]
+
+
+def test_allowed_problems_are_still_named(write):
+    data = SimpleNamespace(labeled=write('labeled', 1, 2), val=write('val', 1))
+
+    notes = check_data(data, {}, True)
+
+    assert notes[0].startswith('problem, allowed: ')
+    assert any('labeled1.png' in note for note in notes)
+    assert any('val1.png' in note for note in notes)
+
+
+@pytest.mark.parametrize('part', PARTS)
+def test_folder_without_any_image_may_be_the_wrong_one(write, tmp_path, part):
+    parts = dict(labeled=write('labeled', 1, 2), val=write('val', 1, 2))
+    for name in ('labeled', 'val'):
+        (tmp_path / f'{name}1.png').touch()
+    (tmp_path / f'{part}1.png').unlink()
+
+    message = f'none of the 4 images of .*{part}.json .*the right folder'
+    with pytest.raises(FileNotFoundError, match=message):
+        check_data(SimpleNamespace(**parts), {})
 
 
 @pytest.mark.parametrize('part', PARTS)
@@ -90,8 +113,10 @@ def test_images_without_annotations_are_counted_once(write):
     assert check(dict(filter_empty_gt=True), **parts) == []
 
 
-def test_problems_are_found_unless_allowed(write):
+def test_problems_are_found_unless_allowed(write, tmp_path):
     parts = {name: write(name, 1, 2, 1, 1) for name in PARTS}
+    for name in PARTS:
+        (tmp_path / f'{name}1.png').touch()
 
     with pytest.raises(ValueError, match='the data has problems:'):
         check_data(SimpleNamespace(**parts), {})

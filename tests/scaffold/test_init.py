@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from builders import CLASSES, ROOT, Call, toy_detector_cfg
+from builders import CLASSES, ROOT, Call, load_tool, toy_detector_cfg
 from mmengine.config import Config
 
 from projects.data_distillation.base_configs.freezing import find_default
@@ -1072,6 +1072,17 @@ def test_argument_that_a_model_lacks_is_named():
 
 
 @pytest.mark.slow
+def test_only_experiments_are_overwritten(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    check = load_tool('init_experiment').check_is_experiment
+
+    check(tmp_path / 'not there')
+    with pytest.raises(FileExistsError, match='has no teacher.py'):
+        check(tmp_path)
+    (tmp_path / 'teacher.py').touch()
+    check(tmp_path)
+
+
 def test_detector_that_cannot_be_built_is_refused(sources, tmp_path):
     detector = own_detector(tmp_path, "model = dict(neck=dict(num_outs='x'))")
 

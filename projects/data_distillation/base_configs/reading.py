@@ -107,11 +107,24 @@ def list_shipped() -> dict[str, str]:
     }
 
 
+def list_near_files(name: str) -> list[str]:
+    """Return the configs in `configs/` and beside a path with similar paths.
+
+    Args:
+        name: The path, at which there is no config.
+    """
+    files = {*Path('configs').glob('**/*.py'), *Path(name).parent.glob('*.py')}
+    known = sorted(map(str, files))
+    return difflib.get_close_matches(name, known, n=3, cutoff=0.8)
+
+
 def _suggest(name: str) -> str:
-    """Return how to name the configs of MMDetection with a similar name."""
+    """Return how to name the configs with a similar name."""
     package, _, path = name.rpartition('::')
     if package not in ('', 'mmdet'):
         return ''
+    if not package and (files := list_near_files(name)):
+        return f': do you mean {" or ".join(files)}?'
     known = list_shipped()
     stem = Path(path).name.removesuffix('.py')
     near = difflib.get_close_matches(stem, known, n=3)

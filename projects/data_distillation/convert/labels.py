@@ -12,6 +12,19 @@ from ..coco.boxes import MIN_SIDE, TOLERANCE
 from ..coco.reading import Categories, read_convertible
 from ..coco.schema import find_repeated, is_number
 
+# What is counted, and how one of it is called.
+SINGULAR = dict(
+    boxes='box',
+    files='file',
+    images='image',
+    lines='line',
+    lists='list',
+    names='name',
+    objects='object',
+    polygons='polygon',
+    scores='score',
+)
+
 
 class FormatError(ValueError):
     """A data set cannot be converted; the message says what to correct."""
@@ -99,9 +112,18 @@ class IssueCounter:
             any.
         """
         return [
-            f'{count:,} {kind} (first: {self.first[kind]})'
+            f'{count:,} {kind if count > 1 else make_singular(kind)} (first: '
+            f'{self.first[kind]})'
             for kind, count in self.counts.items()
         ]
+
+
+def make_singular(text: str) -> str:
+    """Return a text whose first noun in the plural is in the singular."""
+    for word in text.split():
+        if one := SINGULAR.get(word.rstrip(':')):
+            return text.replace(word.rstrip(':'), one, 1)
+    return text
 
 
 def fit_to_image(

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,3 +89,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[None]:
+    """Make room for a new folder; the former one comes back after an error.
+
+    Args:
+        folder: The folder, which may exist. It does not while this runs, until
+            it is made anew.
+    """
+    if not folder.exists():
+        yield
+        return
+    with tempfile.TemporaryDirectory(dir=folder.resolve().parent) as place:
+        former = folder.rename(Path(place) / folder.name)
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            former.rename(folder)
+            raise

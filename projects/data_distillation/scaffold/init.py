@@ -122,7 +122,7 @@ def init_experiment(
     """
     detector = DetectorConfig.read(detector_name)
     if out.exists():
-        raise FileExistsError(f'{out} exists already: choose another folder')
+        raise FileExistsError(f'{out} exists already: see --overwrite')
     teachers = teacher_options.read() if teacher_options else []
     try:
         filters = detector.train_dataset.filter_settings
@@ -328,7 +328,7 @@ def explain_lengths(
         times = schedule.times
         factor = f' ({schedule.total} x {times}, RepeatDataset)'
         teacher = (
-            f'{epochs:.1f} epochs{factor if times > 1 else ""} as in the '
+            f'{epochs:.3g} epochs{factor if times > 1 else ""} as in the '
             f"detector's config, but at least {MIN_IMAGES_SEEN:,} images"
         )
     if not options.student_iterations:

@@ -112,13 +112,22 @@ def check_data(
     read = [read_for_masks(Path(images.ann_file)) for images in sets]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     files = [file for file in read if isinstance(file, CocoFile)]
-    if not allow_problems:
-        folders = [Path(images.folder) for images in sets]
-        check_no_problem(files, folders, unread, masks)
+    folders = [Path(images.folder) for images in sets]
+    if not unread and not allow_problems:
+        for images, folder in zip(sets, folders, strict=True):
+            check_folder(images.ann_file, folder)
+    problems = list_problems(files, folders, unread, masks)
+    if problems and not allow_problems:
+        raise ValueError(
+            '\n'.join(['the data has problems:', *problems])
+            + '\nFix them (tools/check_coco.py --fix helps), or continue with '
+            '--allow-problems'
+        )
     for file in files:
         for problem in check_trainable_objects(file):
             raise CocoError(problem.explain())
-    notes = itertools.chain(*map(describe_classes, files))
+    allowed = [f'problem, allowed: {line}' for line in problems]
+    notes = itertools.chain(allowed, *map(describe_classes, files))
     if filters.get('filter_empty_gt'):
         return list(notes)  # What is said of its images says it already.
     return [*notes, *describe_bare_images(files[0])]
@@ -160,13 +169,34 @@ def check_masks(files: Iterable[str], polygons_only: bool) -> None:
             )
 
 
-def check_no_problem(
+def check_folder(file: str, folder: Path) -> None:
+    """Check that not all images of a file are missing.
+
+    Args:
+        file: The COCO file.
+        folder: The folder of its images.
+
+    Raises:
+        FileNotFoundError: If none is there.
+    """
+    content = read_coco(file, 'images')
+    names = [str(image.get('file_name')) for image in content['images']]
+    if not any((folder / name).is_file() for name in names):
+        raise FileNotFoundError(
+            f'none of the {len(names):,} images of {file} is in {folder}/ '
+            f'(the first one is {names[0]}): is this the right folder? If it '
+            'is, tools/check_coco.py --fix finds images by the names that '
+            'tools write'
+        )
+
+
+def list_problems(
     files: Sequence[CocoFile],
     folders: Sequence[Path],
     unread: Sequence[Problem],
     masks: bool,
-) -> None:
-    """Check that files and their images have no problem.
+) -> list[str]:
+    """Return the problems of files and their images, as lines.
 
     Args:
         files: The files.
@@ -174,17 +204,8 @@ def check_no_problem(
         unread: The problems of files that cannot be read. If there are any,
             the others are not looked at.
         masks: Whether masks are checked.
-
-    Raises:
-        ValueError: If there are problems; the message names them.
     """
     found = [] if unread else find_problems(files, folders)
-    if masks:
+    if masks and not unread:
         found = itertools.chain(found, *map(check_segmentations, files))
-    lines = format_problems(itertools.chain(unread, found), MAX_SHOWN)
-    if lines:
-        raise ValueError(
-            '\n'.join(['the data has problems:', *lines])
-            + '\nFix them (tools/check_coco.py --fix helps), or continue with '
-            '--allow-problems'
-        )
+    return format_problems(itertools.chain(unread, found), MAX_SHOWN)

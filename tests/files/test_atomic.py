@@ -1,0 +1,35 @@
+"""Files and folders that are replaced as a whole."""
+
+from pathlib import Path
+
+import pytest
+
+from projects.data_distillation.files.atomic import replacing_folder
+
+
+def fail_inside(folder: Path) -> None:
+    with replacing_folder(folder):
+        folder.mkdir()
+        raise KeyError('x')
+
+
+def test_folder_is_replaced(tmp_path):
+    folder = tmp_path / 'a'
+    for number in range(2):
+        with replacing_folder(folder):
+            assert not folder.exists()
+            folder.mkdir()
+            (folder / f'{number}').touch()
+
+    assert [file.name for file in tmp_path.rglob('*')] == ['a', '1']
+
+
+def test_former_folder_comes_back_after_an_error(tmp_path):
+    folder = tmp_path / 'a'
+    folder.mkdir()
+    (folder / 'kept').touch()
+
+    with pytest.raises(KeyError):
+        fail_inside(folder)
+
+    assert [file.name for file in tmp_path.rglob('*')] == ['a', 'kept']
