@@ -151,3 +151,14 @@ def test_config_of_mmdetection_2_is_named(tmp_path, text):
 
     with pytest.raises(DetectorError, match=r'of MMDetection 2.x: it sets \['):
         read_config(str(file))
+
+
+def test_name_with_a_plus_leads_to_the_file():
+    name = 'gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py'
+
+    with pytest.raises(DetectorError, match='with a `.`') as found:
+        read_config(f'mmdet::{name}')
+
+    path = str(found.value).rpartition(' ')[2]
+    assert path.endswith(name)
+    assert read_config(path).model.type == 'FasterRCNN'

@@ -52,6 +52,11 @@ def read_config(name: str) -> Config:
         ) from error
     # The config of somebody else may raise anything.
     except Exception as error:
+        if path := _find_by_path(name):
+            raise DetectorError(
+                f'{name} cannot be read by this name, since MMEngine reads '
+                f'none with a `+`: take the path of the file, {path}'
+            ) from error
         cause: BaseException = error
         # Without this, the message would list all places where MMEngine looked
         # for the package.
@@ -62,6 +67,15 @@ def read_config(name: str) -> Config:
         ) from error
     check_version(name, cfg)
     return cfg
+
+
+def _find_by_path(name: str) -> Path | None:
+    """Return the file of a config whose name has a `+`; None for others."""
+    package, _, inside = name.partition('::')
+    if package != 'mmdet' or '+' not in inside:
+        return None
+    file = Path(mmdet.__file__).parent / '.mim' / 'configs' / inside
+    return file if file.is_file() else None
 
 
 def _load(name: str) -> Config:
