@@ -53,7 +53,7 @@ class Signals:
                 np.log(clipped / (1 - clipped)),
                 self.support,
                 np.minimum(self.spread, 1),
-                self.rival_scores / np.maximum(self.scores, MARGIN).clip(0, 5),
+                self.rival_scores / np.maximum(self.scores, MARGIN),
                 self.overlap,
             ]
         )
