@@ -205,10 +205,10 @@ def test_yolo_says_what_it_does_not_hold(written_yolo):
     _, out = written_yolo
 
     assert (
-        '1 boxes left out: their image is not in the file (first: annot' in out
+        '1 box left out: their image is not in the file (first: annot' in out
     )
-    assert '1 boxes left out: iscrowd 1, which YOLO does not have' in out
-    assert '1 scores left out (--scores writes them) (first: 0.png)' in out
+    assert '1 box left out: iscrowd 1, which YOLO does not have' in out
+    assert '1 score left out (--scores writes them) (first: 0.png)' in out
     assert 'not written: ids, areas, `views` and `info`' in out
 
 
@@ -333,9 +333,9 @@ def test_boxes_that_are_no_boxes_are_left_out_and_counted(
 ):
     _, out = written_voc
 
-    assert '1 boxes left out: not finite (first: annotations[0])' in out
+    assert '1 box left out: not finite (first: annotations[0])' in out
     assert (
-        '1 boxes left out: thinner than 1 pixel inside the image (first: '
+        '1 box left out: thinner than 1 pixel inside the image (first: '
         '0.png: [5, 5, 0.5, 9])' in out
     )
     assert f'; {len(labeled.truth["annotations"]) - 2} instances' in out
@@ -346,7 +346,7 @@ def test_boxes_that_reach_outside_are_clipped_and_counted(written_voc):
 
     text = (folder / 'Annotations/0.xml').read_text()
     assert (
-        '1 boxes clipped: they reached outside the image (first: 0.png: '
+        '1 box clipped: they reached outside the image (first: 0.png: '
         '[110, 70, 30, 30])' in out
     )
     assert '\n      <xmax>120</xmax>' in text
@@ -356,7 +356,7 @@ def test_boxes_that_reach_outside_are_clipped_and_counted(written_voc):
 def test_scores_that_are_no_numbers_are_left_out_and_counted(written_voc):
     folder, out = written_voc
 
-    assert '1 scores left out: not a number (first: annotations[9])' in out
+    assert '1 score left out: not a number (first: annotations[9])' in out
     assert '<score>' not in (folder / 'Annotations/0.xml').read_text()
 
 
@@ -529,10 +529,10 @@ def test_voc_corners_may_be_counted_from_0(voc, from_voc):
 @pytest.mark.parametrize(
     ('options', 'is_crowd', 'line'),
     [
-        ([], [0, 0, 1], '1 difficult boxes: now iscrowd 1 (first: '),
-        (['--difficult', 'ignore'], [0, 0, 1], '1 difficult boxes: now'),
+        ([], [0, 0, 1], '1 difficult box: now iscrowd 1 (first: '),
+        (['--difficult', 'ignore'], [0, 0, 1], '1 difficult box: now'),
         (['--difficult', 'keep'], [0, 0, 0], None),
-        (['--difficult', 'drop'], [0, 0], '1 boxes left out: difficult'),
+        (['--difficult', 'drop'], [0, 0], '1 box left out: difficult'),
     ],
 )
 def test_voc_difficult_objects(voc, from_voc, options, is_crowd, line):
@@ -554,7 +554,7 @@ def test_voc_classes_are_in_the_order_asked_for(voc, from_voc):
     )
     assert list(bboxes(found)) == ['zebra', 'ant', 'cow']
     assert (
-        "1 boxes left out: 'mole' is not one of the classes (first: b.PNG)"
+        "1 box left out: 'mole' is not one of the classes (first: b.PNG)"
         in text
     )
     assert '2 images, 1 of them without instances' in text
@@ -585,7 +585,7 @@ def test_voc_class_that_the_list_lacks_is_counted(voc, from_voc):
 
     _, text = from_voc()
 
-    assert "1 boxes left out: 'ant' is not one of the classes" in text
+    assert "1 box left out: 'ant' is not one of the classes" in text
 
 
 @pytest.fixture
@@ -603,10 +603,10 @@ def test_voc_split_takes_a_list_in_its_order(train_list, from_voc):
 
     assert [i['file_name'] for i in found['images']] == ['b.PNG', 'a.jpg']
     assert (
-        '1 names left out: another name has the same image (first: b)' in text
+        '1 name left out: another name has the same image (first: b)' in text
     )
     assert (
-        '1 names left out: no image of that name, or several (first: none)'
+        '1 name left out: no image of that name, or several (first: none)'
         in text
     )
     assert '--split' not in text
@@ -633,7 +633,7 @@ def test_voc_image_without_annotations_is_not_background(voc, from_voc):
     found, text = from_voc()
 
     assert len(found['images']) == 2
-    assert '1 images left out: no annotation file (first: new.jpg)' in text
+    assert '1 image left out: no annotation file (first: new.jpg)' in text
 
 
 def test_voc_image_without_annotations_is_unlabeled(voc, from_voc, tmp_path):
@@ -667,7 +667,7 @@ def test_voc_image_without_a_file_is_not_that_of_another(voc, from_voc):
     found, text = from_voc()
 
     assert len(found['images']) == 2
-    assert '1 images left out: no annotation file (first: new.jpg)' in text
+    assert '1 image left out: no annotation file (first: new.jpg)' in text
     assert 'or several (first: None)' in text
 
 
@@ -679,7 +679,7 @@ def test_voc_list_may_name_images_without_a_file(voc, from_voc):
     found, text = from_voc('--split', 'all')
 
     assert [i['file_name'] for i in found['images']] == ['a.jpg']
-    assert '1 images left out: no annotation file (first: new.jpg)' in text
+    assert '1 image left out: no annotation file (first: new.jpg)' in text
 
 
 def test_voc_image_is_found_by_the_name_of_the_file(voc, from_voc):
@@ -688,7 +688,7 @@ def test_voc_image_is_found_by_the_name_of_the_file(voc, from_voc):
     _, text = from_voc()
 
     assert (
-        '1 names left out: no image of that name, or several (first: other)'
+        '1 name left out: no image of that name, or several (first: other)'
         in text
     )
 
@@ -726,7 +726,7 @@ def test_voc_file_says_which_of_two_images_is_its_own(voc, from_voc):
     found, text = from_voc()
 
     assert [i['file_name'] for i in found['images']] == ['a.png', 'b.PNG']
-    assert '1 images left out: no annotation file (first: a.jpg)' in text
+    assert '1 image left out: no annotation file (first: a.jpg)' in text
 
 
 def test_voc_folders_may_have_other_names_and_depth(tmp_path, convert):
@@ -788,7 +788,7 @@ def test_voc_image_with_broken_labels_is_left_out(voc, from_voc, text, match):
     found, said = from_voc()
 
     assert [i['file_name'] for i in found['images']] == ['a.jpg']
-    assert '1 images left out: broken labels (first: ' in said
+    assert '1 image left out: broken labels (first: ' in said
     assert match in said
 
 
@@ -832,7 +832,7 @@ def test_image_that_cannot_be_read_is_left_out(voc, from_voc):
     found, text = from_voc()
 
     assert len(found['images']) == 1
-    assert '1 images left out: not usable (first: b.PNG: cannot be' in text
+    assert '1 image left out: not usable (first: b.PNG: cannot be' in text
 
 
 def test_image_with_a_name_that_json_cannot_hold_is_left_out(voc, from_voc):
@@ -843,7 +843,7 @@ def test_image_with_a_name_that_json_cannot_hold_is_left_out(voc, from_voc):
     _, text = from_voc()
 
     assert (
-        '1 images left out: the name is not valid Unicode (first: '
+        '1 image left out: the name is not valid Unicode (first: '
         "'\\udce9.jpg')" in text
     )
     assert 'no annotation file' not in text
@@ -931,7 +931,7 @@ def test_yolo_boxes_are_center_and_size_in_parts(yolo, from_yolo):
         'instances of 2 classes (zebra: 1, ant: 1)\n'
         f'the file names are relative to {yolo}/images/train\n'
         f'written: {yolo.parent}/out.json\n'
-        '1 images without label file: background, as for Ultralytics (first: '
+        '1 image without label file: background, as for Ultralytics (first: '
         'c.jpg)\n'
     )
 
@@ -952,7 +952,7 @@ def test_yolo_classes_can_be_chosen(from_yolo):
     found, text = from_yolo('--split', 'train', '--classes', 'ant')
 
     assert bboxes(found) == dict(ant=[[0, 0, 100, 80]])
-    assert "1 boxes left out: 'zebra' is not one of the classes" in text
+    assert "1 box left out: 'zebra' is not one of the classes" in text
 
 
 @pytest.mark.parametrize(
@@ -1119,7 +1119,7 @@ def test_yolo_image_with_broken_labels_is_left_out(
     assert [i['file_name'] for i in found['images']] == ['a.jpg', 'c.jpg']
     place = '' if 'byte' in match else ':2'
     start = f'(first: {yolo}/labels/train/b.txt{place}: '
-    assert f'1 images left out: broken labels {start}' in text
+    assert f'1 image left out: broken labels {start}' in text
     assert match in text
 
 
@@ -1131,8 +1131,8 @@ def test_yolo_boxes_may_reach_outside_a_little(yolo, from_yolo):
     found, text = from_yolo()
 
     assert bboxes(found)['zebra'] == [[0, 0, 100, 80], [94, 36, 6, 8]]
-    assert '1 boxes clipped: they reached outside the image' in text
-    assert '1 boxes left out: thinner than 1 pixel inside' in text
+    assert '1 box clipped: they reached outside the image' in text
+    assert '1 box left out: thinner than 1 pixel inside' in text
     assert bboxes(found)['ant'] == []
 
 
@@ -1143,7 +1143,7 @@ def test_yolo_label_files_without_an_image_are_counted(yolo, from_yolo):
     _, text = from_yolo()
 
     assert (
-        '1 label files without an image (first: '
+        '1 label file without an image (first: '
         f'{yolo}/labels/train/lone.txt)' in text
     )
 

@@ -87,7 +87,7 @@ def test_voc_image_of_two_folders_is_none(tmp_path, convert):
     coco, text = convert('from-voc')
 
     assert names_of(coco) == ['b']
-    assert '1 names left out: no image of that name, or several' in text
+    assert '1 name left out: no image of that name, or several' in text
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def box(xmin, ymin, xmax, ymax) -> str:
 
 OBJECTS = [
     (box(11, 21, 50, 60) + box(1, 1, 10, 10), [XYWH, [0, 0, 10, 10]],
-     'objects of several boxes: now one each'),
-    (box(50, 60, 11, 21), [XYWH], 'boxes of swapped corners: now in order'),
-    (box(11, 60, 50, 21), [XYWH], 'boxes of swapped corners: now in order'),
+     'object of several boxes: now one each'),
+    (box(50, 60, 11, 21), [XYWH], 'box of swapped corners: now in order'),
+    (box(11, 60, 50, 21), [XYWH], 'box of swapped corners: now in order'),
     ('<polygon><pt><x>11</x><y>21</y></pt><pt><x>50</x><y>60</y></pt>'
-     '</polygon>', [XYWH], 'polygons: only their boxes were kept'),
+     '</polygon>', [XYWH], 'polygon: only their boxes were kept'),
     ('<polygon><x1>11</x1><y1>60</y1><x2>50</x2><y2>21</y2></polygon>',
-     [XYWH], 'polygons: only their boxes were kept'),
+     [XYWH], 'polygon: only their boxes were kept'),
     (box(11, 21, 50, 60) + '<polygon><x1>1</x1><y1>1</y1></polygon>', [XYWH],
      'written: out.json'),
 ]  # fmt: skip
@@ -276,7 +276,7 @@ def test_yolo_lists_of_darknet(tmp_path, convert):
 
     assert [i['file_name'] for i in coco['images']] == ['c.jpg', 'a.jpg']
     assert len(coco['annotations']) == 2
-    assert '1 lines left out: image not found in ' in text
+    assert '1 line left out: image not found in ' in text
 
 
 def test_yolo_repeated_lines_are_one_object(tmp_path, convert):

@@ -15,6 +15,7 @@ from projects.data_distillation.experiment.gains import (
     link_best_model,
     measure_gains,
 )
+from projects.data_distillation.processes.log import LOG
 from projects.data_distillation.quality.expectation import Estimate
 
 NUM_IMAGES = 40
@@ -88,8 +89,9 @@ def test_model_without_detections_is_left_out(truth, tmp_path):
 
 
 def test_detections_on_images_of_another_truth_are_counted(
-    truth, tmp_path, caplog
+    truth, tmp_path, caplog, monkeypatch
 ):
+    monkeypatch.setattr(LOG, 'propagate', True)
     student = write_results(tmp_path / 'student', range(-3, 40))
     control = write_results(tmp_path / 'control', range(40))
 

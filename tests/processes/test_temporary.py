@@ -20,9 +20,11 @@ def stop_inside(number: int, made: list[Path]) -> None:
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_signal_removes_the_folder(number):
+def test_signal_removes_the_folder(number, request):
+    # A shell that starts a job in the background has it ignore SIGINT.
+    given = signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, given))
     before = signal.getsignal(number)
-
     made: list[Path] = []
 
     with pytest.raises(SystemExit) as end:
