@@ -10,6 +10,8 @@ from real_detectors import Subject, make_config
 from projects.data_distillation.review.features import (
     choose_description,
     describe_colors,
+    look_at,
+    measure_distances,
 )
 
 
@@ -37,3 +39,12 @@ def test_without_features_colors_describe():
         describe, by_what = choose_description(detector)
         assert describe is describe_colors
         assert by_what.startswith('colors')
+
+
+def test_images_that_cannot_be_read_are_near_to_none(tmp_path):
+    (tmp_path / 'torn.jpg').write_bytes(b'torn')
+    unread = look_at([str(tmp_path / 'torn.jpg')], describe_colors)
+
+    found = measure_distances(np.eye(2, 5), unread.vectors)
+
+    assert found.tolist() == [1, 1]

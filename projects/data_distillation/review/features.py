@@ -78,9 +78,9 @@ def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     Returns:
         Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if there is no
-        other.
+        other, or none of them could be read.
     """
-    if not len(other):
+    if not other.any():
         return np.ones(len(one))
     return np.clip((1 - (one @ other.T).max(axis=1)) / 2, 0, 1)
 

@@ -7,9 +7,10 @@ it is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from ..coco.matching import find_named
 from ..coco.reading import read_coco
@@ -165,6 +166,27 @@ def fit_calibration(
     )
     objects = places.collect_objects(truth['annotations'])
     return BoxCalibration.fit(found, objects, len(places.labels))
+
+
+def calibrate_chosen(
+    detections: Detections, table: pa.Table, calibration: BoxCalibration
+) -> Detections:
+    """Correct the boxes of detections.
+
+    Args:
+        detections: The detections of all rows.
+        table: The rows of the detection store.
+        calibration: The correction.
+
+    Returns:
+        The detections with other boxes, in the same order.
+    """
+    sizes = [table[name].to_numpy() for name in ('width', 'height')]
+    sizes_wh = np.column_stack(sizes)[detections.image_index]
+    bbox_xywh = calibration.apply(
+        detections.bbox_xywh, detections.labels, sizes_wh
+    )
+    return replace(detections, bbox_xywh=bbox_xywh)
 
 
 def pair_boxes(

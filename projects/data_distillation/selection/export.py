@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import mmcv
@@ -16,7 +15,11 @@ import torch
 from ..coco.reading import Categories, CocoError, check_classes, read_coco
 from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore, StoreError
-from .calibration import BoxCalibration, fit_calibration
+from .calibration import (
+    BoxCalibration,
+    calibrate_chosen,
+    fit_calibration,
+)
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
@@ -181,12 +184,7 @@ def export_pseudo_labels(
     labeled = rules.count(labeled)
     validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
-    if not selection.keeps_image.any():
-        raise ValueError(
-            f'no image is left: none of {selection.num_images} has a pseudo '
-            f'label, and max_empty_share is {rules.max_empty_share}. Select '
-            'with lower scores, or raise max_empty_share'
-        )
+    check_image_is_left(selection, rules)
     calibration = learn_calibration(rules, selection.min_scores)
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
@@ -205,6 +203,24 @@ def export_pseudo_labels(
         out_file, table, detections, selection, origin, categories, how
     )
     return f'{summary}: {out_file}'
+
+
+def check_image_is_left(selection: Selection, rules: SelectionRules) -> None:
+    """Check that an image goes into the file.
+
+    Args:
+        selection: The decision on each image.
+        rules: The rules that made it.
+
+    Raises:
+        ValueError: If no image is left.
+    """
+    if not selection.keeps_image.any():
+        raise ValueError(
+            f'no image is left: none of {selection.num_images} has a pseudo '
+            f'label, and max_empty_share is {rules.max_empty_share}. Select '
+            'with lower scores, or raise max_empty_share'
+        )
 
 
 def learn_calibration(
@@ -235,27 +251,6 @@ def learn_calibration(
         detections[is_label],
         rules.validation['ann_file'],
     )
-
-
-def calibrate_chosen(
-    detections: Detections, table: pa.Table, calibration: BoxCalibration
-) -> Detections:
-    """Correct the boxes of detections.
-
-    Args:
-        detections: The detections of all rows.
-        table: The rows of the detection store.
-        calibration: The correction.
-
-    Returns:
-        The detections with other boxes, in the same order.
-    """
-    sizes = [table[name].to_numpy() for name in ('width', 'height')]
-    sizes_wh = np.column_stack(sizes)[detections.image_index]
-    bbox_xywh = calibration.apply(
-        detections.bbox_xywh, detections.labels, sizes_wh
-    )
-    return replace(detections, bbox_xywh=bbox_xywh)
 
 
 def write_selection(
