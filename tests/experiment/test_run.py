@@ -23,6 +23,8 @@ from projects.data_distillation.training.finished import (
 )
 from projects.data_distillation.training.resume import find_weights_fault
 
+# The first test that looks at `done` waits for all stages, as processes.
+pytestmark = pytest.mark.timeout(600)
 MODELS = ('teacher', 'student', 'oracle')
 SEED = '--seed', 1
 CFG_OPTION = 'default_hooks.logger.interval=1'
