@@ -130,11 +130,7 @@ class SelectionRules:
         segmentation: str | None = None,
         calibrates_boxes: bool = False,
     ) -> None:
-        if calibrates_boxes and not validation:
-            raise ValueError(
-                'calibrates_boxes needs the detections on the validation '
-                'images and their truth, got validation=None'
-            )
+        check_calibration(calibrates_boxes, validation)
         check_score('max_empty_share', max_empty_share)
         if segmentation is not None:
             check_is_one_of('segmentation', segmentation, SEGMENTATIONS)
@@ -368,6 +364,19 @@ class SelectionRules:
             yield {
                 name: keep_elements(value, keep) for name, value in row.items()
             }
+
+
+def check_calibration(is_wanted: bool, validation: dict | None) -> None:
+    """Check that there is something to calibrate boxes by.
+
+    Raises:
+        ValueError: If there is not, but it is wanted.
+    """
+    if is_wanted and not validation:
+        raise ValueError(
+            'calibrates_boxes needs the detections on the validation '
+            'images and their truth, got validation=None'
+        )
 
 
 def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
