@@ -179,7 +179,10 @@ class Campaign:
         other = self._run(('--control', '--seed', '2'))
         (self.site / 'work').rename(self.site / 'other_seed')
         first = self._run(OPTIONS)
-        assert other.code == first.code == 0, first
+        if other.code or first.code:
+            raise RuntimeError(
+                f'the experiment itself fails: {other}, {first}'
+            )
         self._keep('', first)
         self.site.rename(self.finished)
 

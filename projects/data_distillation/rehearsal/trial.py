@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from mmdet.registry import DATASETS, RUNNERS
@@ -75,8 +76,7 @@ def run_trials(folder: Path) -> int:
     Returns:
         The exit code: 1 if a part has failed.
     """
-    request = read_json(folder / PARTS)
-    assert isinstance(request, dict)
+    request: Any = read_json(folder / PARTS)
     trials = Trials(folder)
     try:
         with limited(request['seconds']), refusing_code(), quick_configs():
