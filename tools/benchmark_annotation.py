@@ -76,7 +76,13 @@ def parse_args() -> argparse.Namespace:
         help='changes of the config',
     )
     add_trust(parser)
-    args = parser.parse_args()
+    return check_args(parser, parser.parse_args())
+
+
+def check_args(
+    parser: argparse.ArgumentParser, args: argparse.Namespace
+) -> argparse.Namespace:
+    """Return the arguments, or end the process if a file is read too."""
     try:
         check_not_read([args.out], [args.config, args.checkpoint])
     except ValueError as error:

@@ -100,6 +100,16 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         help='train no teacher, but annotate with these weights of the '
         'detector in annotate.py; with several, their boxes are merged',
     )
+    add_changes(parser)
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add the options that repeat stages, or leave them out.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
+    add = parser.add_argument
     add(
         '--rounds',
         type=int,

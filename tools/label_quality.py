@@ -63,6 +63,17 @@ def parse_args() -> argparse.Namespace:
         'WORK_DIR/pseudo_labels.json)',
     )
     add_custom_imports(parser)
+    add_overlap(parser)
+    return parser.parse_args()
+
+
+def add_overlap(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say when a label is right.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
+    add = parser.add_argument
     add(
         '--masks',
         dest='by_masks',
@@ -76,7 +87,6 @@ def parse_args() -> argparse.Namespace:
         help='the least overlap of a label that is right with its object '
         '(default: 0.5)',
     )
-    return parser.parse_args()
 
 
 @quiet_screen()

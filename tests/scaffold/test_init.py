@@ -13,6 +13,9 @@ import torch
 from builders import CLASSES, ROOT, Call, load_tool, toy_detector_cfg
 from mmengine.config import Config
 
+from projects.data_distillation.base_configs.augmentation import (
+    list_directions,
+)
 from projects.data_distillation.base_configs.freezing import find_default
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.inference.checkpoints import CheckpointError
@@ -42,7 +45,6 @@ from projects.data_distillation.scaffold.schedule import Schedule
 from projects.data_distillation.scaffold.stage_configs import NewExperiment
 from projects.data_distillation.scaffold.views import (
     find_flips,
-    list_directions,
     make_flip,
 )
 

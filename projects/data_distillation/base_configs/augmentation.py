@@ -24,6 +24,21 @@ ADVICE = (
 )
 
 
+def list_directions(transform: Mapping) -> Iterator[str]:
+    """List the directions of a `RandomFlip`; other transforms have none.
+
+    Args:
+        transform: The config of the transform.
+
+    Yields:
+        Each direction, in the order of the config.
+    """
+    if get_type(transform) != 'RandomFlip':
+        return
+    direction = transform.get('direction', 'horizontal')
+    yield from [direction] if isinstance(direction, str) else direction
+
+
 def list_flips(transform: Mapping) -> list[str]:
     """List the directions in which a transform flips.
 
@@ -34,10 +49,9 @@ def list_flips(transform: Mapping) -> list[str]:
         The directions; empty for other transforms, and for a flip that never
         happens.
     """
-    if get_type(transform) != 'RandomFlip' or transform.get('prob') == 0:
+    if transform.get('prob') == 0:
         return []
-    direction = transform.get('direction', 'horizontal')
-    return [direction] if isinstance(direction, str) else list(direction)
+    return list(list_directions(transform))
 
 
 def describe_augmentation(transforms: Iterable[Mapping]) -> Iterator[str]:

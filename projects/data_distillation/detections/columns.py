@@ -72,6 +72,11 @@ class Detections:
         return len(self.scores)
 
 
+def drop_unreadable(table: pa.Table) -> pa.Table:
+    """Return the rows of the images that could be read, in their order."""
+    return table.filter(pc.is_null(table['unreadable']))
+
+
 def flatten(table: pa.Table) -> Detections:
     """Turn one row per image into one element per detection.
 

@@ -114,15 +114,7 @@ class MultiViewTTA(BaseTTAModel):
         if isinstance(module, dict) and data_preprocessor:
             module = {'data_preprocessor': data_preprocessor, **module}
         super().__init__(module)
-        if views is not None and not len(views):
-            raise ValueError('MultiViewTTA needs at least one view, got none')
-        if mode not in MODES:
-            raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-        if max_pixels_per_forward < 1:
-            raise ValueError(
-                'max_pixels_per_forward must be at least 1, got '
-                f'{max_pixels_per_forward}'
-            )
+        check_arguments(views, mode, max_pixels_per_forward)
         self.views = None if views is None else [View(view) for view in views]
         self.merger = TASK_UTILS.build(merger)
         self.masks = None if masks is None else MaskMerger(**masks)
@@ -381,3 +373,21 @@ class MultiViewTTA(BaseTTAModel):
         # Views of one size were run together, whatever their order.
         in_order = [[views[key] for key in sorted(views)] for views in found]
         return take_back(in_order, self.device, bool(self.masks))
+
+
+def check_arguments(
+    views: Sequence[Sequence[dict]] | None, mode: str, max_pixels: int
+) -> None:
+    """Check arguments of `MultiViewTTA`.
+
+    Raises:
+        ValueError: If there is no view, or one is out of range.
+    """
+    if views is not None and not len(views):
+        raise ValueError('MultiViewTTA needs at least one view, got none')
+    if mode not in MODES:
+        raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
+    if max_pixels < 1:
+        raise ValueError(
+            f'max_pixels_per_forward must be at least 1, got {max_pixels}'
+        )

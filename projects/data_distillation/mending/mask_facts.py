@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..coco.schema import is_number
+from .values import read_counts
 
 # A polygon is three points, each x and y.
 FEWEST_NUMBERS = 6
@@ -162,30 +162,10 @@ def read_rle(value: dict) -> dict | None:
 
 
 def count_pixels(rle: dict) -> int:
-    """Return the number of pixels in all runs of a mask."""
+    """Return the pixels in all runs of a mask; -1 if a run is wrong."""
     counts = rle['counts']
     if isinstance(counts, list):
         return sum(counts)
-    text = counts if isinstance(counts, bytes) else counts.encode()
-    return int(sum(read_runs(text)))
-
-
-def read_runs(text: bytes) -> list[int]:
-    """Return the lengths of the runs of compressed RLE.
-
-    Each character has 5 bits of a number, and whether more follow. From the
-    third number on, it is the difference to the one before the last one.
-    """
-    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    runs: list[int] = []
-    value = shift = 0
-    for code in codes.tolist():
-        value |= (code & 31) << shift
-        shift += 5
-        if code & 32:
-            continue
-        if code & 16:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    return runs
+    text = counts.decode() if isinstance(counts, bytes) else counts
+    runs = list(read_counts(text))
+    return sum(runs) if min(runs, default=0) >= 0 else -1

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from rich.table import Table
 
 from ..coco.matching import (
@@ -14,6 +13,7 @@ from ..coco.matching import (
     match_images,
 )
 from ..coco.reading import read_coco
+from ..detections.columns import drop_unreadable
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import read_origin
 from ..selection.picking import keep_elements
@@ -142,8 +142,7 @@ def expect_quality(
     store = DetectionStore(detections)
     store.check_same_teacher(origin)
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
-    table = store.read()
-    table = table.filter(pc.is_null(table['unreadable']))
+    table = drop_unreadable(store.read())
     rules = SelectionRules(**origin['selection'])
     min_scores = np.array(
         [

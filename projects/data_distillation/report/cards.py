@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from ..files.atomic import replacing
 from .gallery import make_picture
-from .page import TEMPLATES
+from .page import TEMPLATES, get_template
 
 
 @dataclass(frozen=True)
@@ -71,17 +70,10 @@ def write_cards(
         notes: What a reader must know.
         cards: The pictures, the most important first.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = (TEMPLATES / 'report.css').read_text()
     style += (TEMPLATES / 'cards.css').read_text()
     shown = [(card, make_picture(card.path)) for card in cards]
-    text = environment.get_template('cards.html.j2').render(
+    text = get_template('cards.html.j2').render(
         title=title, notes=notes, cards=shown, style=Markup(style)
     )
     with replacing(file) as out:

@@ -110,9 +110,6 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
 def find_lowest(values: np.ndarray) -> np.ndarray:
     """Find the lowest values.
 
-    There are up to `GROUP_SIZE` of them; ties keep their order, and NaN is
-    left out.
-
     Args:
         values: Shape (n,), numbers or NaN.
 

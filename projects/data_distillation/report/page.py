@@ -345,6 +345,18 @@ def describe_maps(stages: Sequence[Stage]) -> str:
     )
 
 
+def get_template(name: str) -> jinja2.Template:
+    """Return a template of `TEMPLATES`, which escapes what it shows."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
 def render_page(content: dict) -> str:
     """Render the page.
 
@@ -354,17 +366,10 @@ def render_page(content: dict) -> str:
     Returns:
         The page as HTML, with its style and its script.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = (TEMPLATES / 'report.js').read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
     now = datetime.datetime.now().astimezone()
-    return environment.get_template('report.html.j2').render(
+    return get_template('report.html.j2').render(
         dict(by_class=None, gallery=None) | content,
         date=now.strftime('%Y-%m-%d %H:%M %Z'),
         style=Markup((TEMPLATES / 'report.css').read_text()),

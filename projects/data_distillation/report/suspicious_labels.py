@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ..coco.matching import find_image_ids
 from ..coco.reading import CocoError, check_classes, read_coco
-from ..detections.columns import Detections, flatten
+from ..detections.columns import Detections, drop_unreadable, flatten
 from ..files.atomic import replacing, write_json
 from ..matching.numbering import Places
 from ..review.calibration import count_views, fit_calibration, judge
@@ -226,7 +226,7 @@ def review_labels(
     check_classes(made_by['classes'], coco['categories'], ann_file)
     table = store.read()
     names = pa.array([image['file_name'] for image in coco['images']])
-    table = table.filter(pc.is_null(table['unreadable']))
+    table = drop_unreadable(table)
     table = table.filter(pc.is_in(table['file_name'], names))
     if not len(table):
         raise CocoError(

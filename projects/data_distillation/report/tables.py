@@ -279,8 +279,7 @@ def make_class_table(
         if any(stage.class_ap(f'{n}_segm') for n in labels.min_scores)
     ]
     header += [f'mask AP {stage.name}' for stage in segmenting]
-    numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
-    rates = numbers / [labels.labeled.num_images, len(labels.table)]
+    numbers, rates = count_instances(labels)
     highest = rates.max() or 1
     rows = [
         dict(
@@ -303,6 +302,19 @@ def make_class_table(
         )
     ]
     return dict(header=header, rows=rows)
+
+
+def count_instances(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
+    """Count the labeled and the pseudo instances of each class.
+
+    Args:
+        labels: The detections and the selection.
+
+    Returns:
+        The numbers and those per image, both of shape (number of classes, 2).
+    """
+    numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
+    return numbers, numbers / [labels.labeled.num_images, len(labels.table)]
 
 
 def format_quality(name: str, quality: Quality | None) -> list[str]:

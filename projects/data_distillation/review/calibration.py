@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 
 from ..coco.matching import find_image_ids, make_results
 from ..coco.reading import read_coco
-from ..detections.columns import flatten
+from ..detections.columns import drop_unreadable, flatten
 from ..detections.store import DetectionStore
 from ..matching.greedy import match_columns
 from ..matching.numbering import Places
@@ -150,8 +149,7 @@ def calibrate(
     """
     store = DetectionStore(detections)
     store.check_same_teacher(provenance)
-    table = store.read()
-    table = table.filter(pc.is_null(table['unreadable']))
+    table = drop_unreadable(store.read())
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     signals = read_signals(flatten(table), count_views(provenance))
     is_right = judge(table.to_pylist(), truth, truth_file)

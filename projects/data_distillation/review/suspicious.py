@@ -112,8 +112,8 @@ def find_suspicions(
     """
     supports, is_taken = support_labels(labels, found, num_images)
     suspicions = [
-        *judge_boxes(labels, found, supports),
-        *judge_unsupported(labels, found, supports, num_images),
+        *judge_boxes(labels, supports),
+        *judge_unsupported(labels, found, num_images),
         *judge_detections(labels, found, supports, is_taken, num_images),
     ]
     return keep_best(suspicions)
@@ -149,9 +149,7 @@ def support_labels(
     return Supports(detection, chance, iou), is_taken
 
 
-def judge_boxes(
-    labels: Boxes, found: Boxes, supports: Supports
-) -> Iterator[Suspicion]:
+def judge_boxes(labels: Boxes, supports: Supports) -> Iterator[Suspicion]:
     """Suspect boxes that fit their detections less than those of others.
 
     Of the labels, `SHARE_WRONG` are taken to have a box that is off. So the
@@ -159,7 +157,6 @@ def judge_boxes(
 
     Args:
         labels: The labels.
-        found: The detections.
         supports: What supports each label.
 
     Yields:
@@ -175,14 +172,13 @@ def judge_boxes(
 
 
 def judge_unsupported(
-    labels: Boxes, found: Boxes, supports: Supports, num_images: int
+    labels: Boxes, found: Boxes, num_images: int
 ) -> Iterator[Suspicion]:
     """Suspect labels where the detector finds least.
 
     Args:
         labels: The labels.
         found: The detections, with their chances.
-        supports: It is not used.
         num_images: The number of images.
 
     Yields:

@@ -1,8 +1,9 @@
 """Writes how the stage configs make the views of an image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..base_configs.augmentation import list_directions
 from ..base_configs.reading import get_type
 from ..base_configs.view_support import RESIZES, WITHOUT_PIXELS, find_transform
 from .config_text import Expression, format_as_python
@@ -166,21 +167,6 @@ def find_flips(detector: DetectorConfig) -> list[str]:
     for transform in detector.train_dataset.transforms():
         seen.update(list_directions(transform))
     return [direction for direction in DIRECTIONS if direction in seen]
-
-
-def list_directions(transform: Mapping) -> Iterator[str]:
-    """List the directions of a `RandomFlip`; other transforms have none.
-
-    Args:
-        transform: The config of the transform.
-
-    Yields:
-        Each direction, in the order of the config.
-    """
-    if get_type(transform) != 'RandomFlip':
-        return
-    direction = transform.get('direction', 'horizontal')
-    yield from [direction] if isinstance(direction, str) else direction
 
 
 def make_flip(direction: str) -> dict:

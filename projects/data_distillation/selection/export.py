@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import torch
 
 from ..coco.reading import Categories, CocoError, check_classes, read_coco
-from ..detections.columns import Detections, flatten
+from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore, StoreError
 from .calibration import (
     BoxCalibration,
@@ -241,8 +241,8 @@ def learn_calibration(
     """
     if not (rules.calibrates_boxes and rules.validation):
         return None
-    table = open_store(Path(rules.validation['detections'])).read()
-    table = table.filter(pc.is_null(table['unreadable']))
+    store = open_store(Path(rules.validation['detections']))
+    table = drop_unreadable(store.read())
     detections = flatten(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)

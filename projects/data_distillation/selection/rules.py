@@ -12,7 +12,7 @@ from mmdet.registry import TASK_UTILS
 from ..arguments import check_is_one_of, check_score
 from ..coco.matching import ClassMatches, match_detections
 from ..coco.reading import CocoError, check_classes, read_coco
-from ..detections.columns import Detections, flatten
+from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore
 from ..text import format_call
 from .filters import Filter, choose_regions, find_valid
@@ -328,8 +328,7 @@ class SelectionRules:
         check_classes(labeled.classes, categories, truth)
         store = DetectionStore(self.validation['detections'])
         store.check_same_teacher(provenance)
-        table = store.read()
-        table = table.filter(pc.is_null(table['unreadable']))
+        table = drop_unreadable(store.read())
         return match_detections(self.filter_rows(table), truth)
 
     def find_candidates(self, table: pa.Table) -> np.ndarray:
