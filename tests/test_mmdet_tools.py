@@ -112,7 +112,7 @@ def run_a_model(died: list[bool], end: type[BaseException] | None) -> None:
     model = Model()
     weakref.finalize(model, lambda: died.append(distributed.is_initialized()))
     if end:
-        raise end
+        raise end('it')
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_process_group_ends_after_the_models_in_it(of_slurm, end):
     died = []
 
     with (
-        pytest.raises(end) if end else contextlib.nullcontext(),
+        pytest.raises(end, match='it') if end else contextlib.nullcontext(),
         cpu_processes('slurm'),
     ):
         assert distributed.get_world_size() == 1
@@ -166,7 +166,7 @@ def test_tool_shares_the_lock_of_its_parent(monkeypatch, tmp_path):
     found = []
 
     def look(*_) -> None:
-        with pytest.raises(LockedError), locked(tmp_path):
+        with pytest.raises(LockedError, match='in use'), locked(tmp_path):
             pass
         found.append(True)
 

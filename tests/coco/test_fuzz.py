@@ -279,7 +279,7 @@ def call(tool, file, monkeypatch, capsys):
     def run(*arguments: object) -> tuple[int, str]:
         arguments = ['check_coco.py', *map(str, arguments)]
         monkeypatch.setattr('sys.argv', arguments)
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises(SystemExit, match='^(True|False)$') as caught:
             tool.main()
         return caught.value.code, capsys.readouterr().out
 

@@ -400,12 +400,12 @@ def test_nothing_is_left_of_a_folder_that_could_not_be_written(
     drawn, convert, monkeypatch
 ):
     def fail(*_):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt('while linking')
 
     monkeypatch.setattr('os.symlink', fail)
     before = sorted(drawn.folder.iterdir())
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match='while linking'):
         convert(
             'to-voc', drawn.folder / 'truth.json', drawn.folder / 'voc',
             '--images', drawn.folder / 'unlabeled',

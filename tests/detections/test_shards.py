@@ -28,8 +28,8 @@ def test_any_error_of_a_decoder_is_named(error):
 
 
 def test_lack_of_memory_is_no_damage():
-    with pytest.raises(MemoryError), naming_damage():
-        raise MemoryError
+    with pytest.raises(MemoryError, match='of one'), naming_damage():
+        raise MemoryError('of one')
 
 
 def test_boxes_of_views_are_counted_apart(tmp_path):

@@ -29,7 +29,7 @@ def test_former_folder_comes_back_after_an_error(tmp_path):
     folder.mkdir()
     (folder / 'kept').touch()
 
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match='x'):
         fail_inside(folder)
 
     assert [file.name for file in tmp_path.rglob('*')] == ['a', 'kept']

@@ -37,10 +37,9 @@ def test_clear_encoding_is_found(encoding):
     ],
 )
 def test_other_encoding_must_be_named(text, encoding):
-    with pytest.raises(EncodingError) as error:
+    with pytest.raises(EncodingError, match=f'{encoding}: '):
         decode_text(text.encode(encoding))
 
-    assert f'{encoding}: ' in str(error.value)
     assert decode_text(text.encode(encoding), encoding) == text
 
 

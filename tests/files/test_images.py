@@ -51,9 +51,8 @@ def test_truncated_image_is_refused_wherever_it_ends(file_format, options):
     lengths = np.linspace(1, len(whole) - 2, 12).astype(int)
 
     for length in lengths:
-        with pytest.raises(ImageError) as error:
+        with pytest.raises(ImageError, match=r'\A.+\Z'):
             read(whole[:length])
-        assert '\n' not in str(error.value)
 
 
 def test_changed_jpeg_that_opencv_decodes_is_refused():

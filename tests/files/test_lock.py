@@ -56,7 +56,7 @@ def test_second_start_is_told_who_runs(tmp_path):
     with locked(tmp_path / 'new') as is_locked:
         assert is_locked
         with (
-            pytest.raises(LockedError) as error,
+            pytest.raises(LockedError, match='is in use by') as error,
             locked(tmp_path / 'new'),
         ):
             pass
@@ -92,11 +92,11 @@ def test_stage_of_a_killed_process_keeps_the_folder(tmp_path):
     process.kill()
     process.join()
 
-    with pytest.raises(LockedError) as error, locked(tmp_path):
+    advice = f'stop it with `kill {stage}`'
+    with pytest.raises(LockedError, match=advice), locked(tmp_path):
         pass
     os.kill(stage, signal.SIGKILL)
 
-    assert f'stop it with `kill {stage}`' in str(error.value)
     wait_until(lambda: is_free(tmp_path), 20)
 
 

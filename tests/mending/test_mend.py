@@ -258,10 +258,9 @@ FORMATS = [
 def test_format_of_all_boxes_is_recognized_and_converted_on_demand(box_format):
     content = numbers_of(box_format)
 
-    with pytest.raises(MendingError) as error:
+    with pytest.raises(MendingError, match='--boxes') as error:
         mended(content)
     assert str(box_format) in str(error.value)
-    assert '--boxes' in str(error.value)
     result = mended(content, box_format=box_format)
 
     for one, other in zip(result['annotations'], right()['annotations']):

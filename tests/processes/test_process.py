@@ -23,7 +23,7 @@ def test_failure_says_why_and_where_the_output_is(tmp_path):
     code = 'print("a line"); raise ValueError("a reason")'
     (tmp_path / 'console.log').write_text('KeyError: of the run before\n')
 
-    with pytest.raises(StageError) as failed:
+    with pytest.raises(StageError, match='ValueError: a reason') as failed:
         run_stage('teacher', ['python', '-c', code], tmp_path)
 
     first, second = str(failed.value).split('\n')

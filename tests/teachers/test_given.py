@@ -149,7 +149,7 @@ def test_what_is_no_teacher_is_refused(given, tmp_path):
     with pytest.raises(DetectorError, match='MMDetection 2.x'):
         read_teacher(given, None)
     given.write_bytes(given.read_bytes()[:1000])
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match='cannot be loaded'):
         read_teacher(given, None)
     torch.save([1], given)
     with pytest.raises(CheckpointError, match='must hold a dictionary'):

@@ -38,7 +38,7 @@ def losses(value: float) -> dict:
 def test_weights_that_are_no_numbers_end_it_at_once(runner, weight, value):
     getattr(runner.model, weight).data[1] = value
 
-    with pytest.raises(TrainingDivergedError) as error:
+    with pytest.raises(TrainingDivergedError, match='loss is') as error:
         FiniteLossHook().after_train_iter(runner, 0, None, losses(value))
 
     text = str(error.value)
