@@ -18,7 +18,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import escape_output, make_parser
+from projects.data_distillation.command_line import (
+    check_not_read,
+    escape_output,
+    make_parser,
+)
 from projects.data_distillation.convert.folders import (
     new_folder,
     read_folder,
@@ -183,7 +187,9 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
 
     Raises:
         FormatError: If there is nothing to write, or a file exists already.
+        ValueError: If both files are the same.
     """
+    check_not_read((args.out, args.unlabeled), [])
     for file in filter(None, (args.out, args.unlabeled)):
         if file.exists():
             raise FormatError(f'{file} exists already: delete it first')

@@ -14,7 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    check_not_read,
+    make_parser,
+)
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.suspicious_labels import review_labels
 
@@ -58,11 +61,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Look at the labels, write, and say what was written."""
     args = parse_args()
+    out = args.out or args.detections.parent / 'review'
     try:
         review = review_labels(args.detections, args.labels, args.images)
+        check_not_read(review.list_files(out), [args.labels])
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
-    out = args.out or args.detections.parent / 'review'
     for line in [*review.notes, *review.write(out, args.count)]:
         print(line)
 

@@ -660,6 +660,18 @@ def test_file_of_the_unlabeled_is_not_overwritten(voc, from_voc, tmp_path):
     assert error.endswith('unlabeled.json exists already: delete it first')
 
 
+def test_two_files_are_not_written_to_one(voc, call_tool, tmp_path):
+    draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
+    out = tmp_path / 'out.json'
+
+    done = call_tool(
+        'convert_dataset', 'from-voc', voc, out, '--unlabeled', out
+    )
+
+    assert f'error: {out} would be overwritten' in done.stderr
+    assert not out.exists()
+
+
 def test_voc_image_without_a_file_is_not_that_of_another(voc, from_voc):
     draw(voc / 'JPEGImages' / 'new.jpg')
     write_xml(voc / 'Annotations' / 'None.xml', [('ant', 1, 1, 9, 9)])

@@ -121,3 +121,18 @@ def test_detections_of_other_images_are_refused(drawn):
 
     with pytest.raises(CocoError, match='no image of .* has detections'):
         review_labels(detect(drawn), labels)
+
+
+def test_labels_that_are_read_are_not_overwritten(drawn, call_tool):
+    """They may be those of an earlier list, which a person has corrected."""
+    review = drawn.folder / 'work' / 'review'
+    review.mkdir(parents=True)
+    labels = review / 'suspicious_labels.json'
+    labels.write_text(json.dumps(drawn.truth))
+
+    done = call_tool('suspicious_labels', detect(drawn), labels)
+
+    assert done.returncode
+    assert f'error: {labels} would be overwritten' in done.stderr
+    assert json.loads(labels.read_text()) == drawn.truth
+    assert list(review.iterdir()) == [labels]

@@ -68,6 +68,21 @@ def test_what_cannot_be_merged_is_refused(
     assert not (tmp_path / 'again').exists()
 
 
+@pytest.mark.parametrize('how', ['same', 'around', 'link'])
+def test_what_is_read_is_not_written_to(kept, call_tool, tmp_path, how):
+    (tmp_path / 'link').symlink_to(kept)
+    around = tmp_path / 'kept' / '..' / 'kept' / 'detections'
+    out = dict(same=kept, around=around, link=tmp_path / 'link')[how]
+    before = sorted(kept.iterdir())
+
+    done = call_tool('merge_views', kept, out)
+
+    assert done.returncode
+    assert f'error: {out} would be written to' in done.stderr
+    assert 'delete' not in done.stderr
+    assert sorted(kept.iterdir()) == before
+
+
 def test_folder_to_write_to_is_needed(kept, call_tool):
     done = call_tool('merge_views', kept)
 

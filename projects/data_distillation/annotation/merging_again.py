@@ -5,6 +5,7 @@ store with keep_views ──► choose views ──► merger ──► another 
 ```
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,9 +54,15 @@ def merge_again(
         StoreError: If the store has no boxes of views, `out` holds other
             detections, or masks would be lost without `boxes_only`.
         ValueError: If a number is out of range or given twice, or there is
-            none.
+            none, or `out` is the folder to read.
         KeyError: If the type of the merger is not registered.
     """
+    # Otherwise the advice would be to delete what is to be read.
+    if os.path.realpath(out) == os.path.realpath(detections):
+        raise ValueError(
+            f'{out} would be written to, but its detections are to be read: '
+            'name another folder to write'
+        )
     store = DetectionStore(detections)
     made_by = describe_merge(store, merger, numbers, boxes_only)
     other = DetectionStore(out, made_by)

@@ -56,6 +56,19 @@ class LabelReview:
     folder: Path
     notes: list[str]
 
+    @staticmethod
+    def list_files(out: Path) -> list[Path]:
+        """List the files that `write` writes to a folder.
+
+        Args:
+            out: The folder.
+
+        Returns:
+            Their paths; they need not exist.
+        """
+        kinds = ('csv', 'json', 'html')
+        return [out / f'suspicious_labels.{kind}' for kind in kinds]
+
     def write(self, out: Path, count: int) -> list[Path]:
         """Write the list, the images to correct and the page.
 
@@ -67,10 +80,7 @@ class LabelReview:
             The files.
         """
         shown = self.suspicions[:count]
-        files = [
-            out / f'suspicious_labels.{kind}'
-            for kind in ('csv', 'json', 'html')
-        ]
+        files = self.list_files(out)
         with replacing(files[0]) as file:
             file.write(self.make_list(shown).encode())
         write_json(files[1], self.make_coco(shown))
