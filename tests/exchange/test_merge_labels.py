@@ -232,6 +232,16 @@ def test_labels_of_labeled_images_are_replaced(drawn, tmp_path):
     assert len(merged.unlabeled['images']) == 3
 
 
+def test_labels_of_another_version_of_an_image_are_refused(drawn, tmp_path):
+    coco = as_coco(drawn, correct(drawn), roboflow_name)
+    for image in drawn.truth['images']:
+        name = roboflow_name(image['file_name'])
+        image['file_name'] = name.replace('0a1B', '9999')
+
+    with pytest.raises(CocoError, match='in neither set'):
+        merge(drawn, coco, tmp_path)
+
+
 @pytest.mark.parametrize('is_checked', [False, True])
 def test_images_without_a_box_wait_unless_they_are_checked(
     drawn, tmp_path, is_checked

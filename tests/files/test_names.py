@@ -11,7 +11,9 @@ from projects.data_distillation.files.names import ImageFinder
 NAMES = [
     'cat 1.jpg', 'dog.JPG', 'Zoë.png', 'sub/bird.jpg', 'a/both.jpg',
     'b/both.jpg', 'b/c/both.jpg', '100%.jpg', 'a#1.jpg', 'twice.jpg',
-    'Twice.jpg', 'x?y.jpg', '0a1b2c3d-fox.jpg', 'wolf.jpg',
+    'Twice.jpg', 'x?y.jpg', '0a1b2c3d-fox.jpg', 'wolf.jpg', 'two.jpg',
+    'two.png', 'scan.v2.tif', 'IMG 5 (1).jpeg', 'hen_jpg.rf.0a1b2c3d4e.jpg',
+    'eel_png.rf.Aa1bCc2dEe.jpg', 'eel_png.rf.Ff1bCc2dEe.jpg', '.._x.jpg',
 ]  # fmt: skip
 
 
@@ -64,10 +66,39 @@ def finder(tmp_path_factory) -> ImageFinder:
         ('/b/c/both.jpg', ['b/c/both.jpg']),
         ('x/twice.jpg', ['twice.jpg']),
         ('x/TWICE.jpg', ['Twice.jpg', 'twice.jpg']),
+        # Without a suffix, or with another one.
+        ('cat 1', ['cat 1.jpg']),
+        ('cat 1.png', ['cat 1.jpg']),
+        ('images/CAT 1.TIFF', ['cat 1.jpg']),
+        ('dog.heic', ['dog.JPG']),
+        ('x/b/both', ['b/both.jpg']),
+        ('cat 1.xml', ['cat 1.jpg']),
+        ('scan.v2', ['scan.v2.tif']),
+        ('scan.v2.png', ['scan.v2.tif']),
+        ('cat 1.jpg.png', ['cat 1.jpg']),
+        ('two', ['two.jpg', 'two.png']),
+        ('two.bmp', ['two.jpg', 'two.png']),
+        ('two.jpg', ['two.jpg']),
+        ('90c88f7c-wolf.png', ['wolf.jpg']),
+        ('scan.v3', []),
+        ('scan', []),
+        # Roboflow has renamed what is listed, or what is in the folder.
+        ('dog_jpg.rf.0123456789abcdef0123456789abcdef.jpg', ['dog.JPG']),
+        ('train/dog_JPG.rf.aBcDeFgH12.jpg', ['dog.JPG']),
+        ('IMG-5-1-_jpeg.rf.0123456789abcdef.jpg', ['IMG 5 (1).jpeg']),
+        ('two_png.rf.0123456789abcdef.jpg', ['two.jpg', 'two.png']),
+        ('hen.jpg', ['hen_jpg.rf.0a1b2c3d4e.jpg']),
+        ('hen_jpg.rf.0a1b2c3d4e.png', ['hen_jpg.rf.0a1b2c3d4e.jpg']),
+        ('hen_jpg.rf.9999999999.jpg', ['hen_jpg.rf.0a1b2c3d4e.jpg']),
+        ('eel.png', [
+            'eel_png.rf.Aa1bCc2dEe.jpg', 'eel_png.rf.Ff1bCc2dEe.jpg']),
+        # Label Studio has replaced the space.
+        ('upload/3/90c88f7c-cat_1.jpg', ['cat 1.jpg']),
+        # Nobody has: another name.
+        ('cat_1.jpg', []),
+        ('IMG-5-1.jpeg', []),
         # Other files.
         ('cat.jpg', []),
-        ('cat 1.png', []),
-        ('cat 1', []),
         ('', []),
         ('/', []),
     ],

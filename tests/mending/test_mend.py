@@ -411,8 +411,7 @@ def test_name_that_may_be_of_two_images_stays(tmp_path):
 
     assert lines == [
         f"a.json: image {i}: `file_name` 'x/{i}.png' is not in {tmp_path}, "
-        f"and ['a/{i}.png', 'b/{i}.png'] have that name: write the one that "
-        'it is'
+        f"and it may mean ['a/{i}.png', 'b/{i}.png']: write the one that it is"
         for i in (1, 2)
     ] + [
         f"a.json: image {i}: `file_name` '{x}/3.png' is not in {tmp_path}, "
@@ -421,6 +420,34 @@ def test_name_that_may_be_of_two_images_stays(tmp_path):
         for i, j, x in ((3, 4, 'x'), (4, 3, 'y'))
     ]
     assert mended(content, folder=tmp_path) == content
+
+
+def test_names_of_exports_become_those_of_the_folder(tmp_path):
+    folder = write_images(tmp_path / 'images', right())
+    content = right()
+    names = ['1', 'x/2.jpg', '3_png.rf.0123456789abcdef.jpg', '4.png']
+    for image, name in zip(content['images'], names, strict=True):
+        image['file_name'] = name
+
+    assert mended(content, folder=folder) == right()
+
+
+def test_name_of_another_version_stays(tmp_path):
+    """Its labels may be those of a flipped image."""
+    content = right()
+    folder = write_images(tmp_path, content)
+    (folder / '1.png').rename(folder / '1_png.rf.aaaaaaaaaa.png')
+    content['images'][0]['file_name'] = '1_png.rf.bbbbbbbbbb.png'
+
+    (line,) = map(str, find_problems([CocoFile.of('a', content)], [folder]))
+
+    assert line == (
+        "a: image 1: `file_name` '1_png.rf.bbbbbbbbbb.png' is not in "
+        f"{folder}, but '1_png.rf.aaaaaaaaaa.png' is, another version of this "
+        'image from Roboflow: take the images of the same export: versions '
+        'may be scaled, turned or cut'
+    )
+    assert mended(content, folder=folder) == content
 
 
 def test_unreadable_images_are_dropped_on_demand(tmp_path):

@@ -3,7 +3,9 @@
 Each is made for a few digits, as `tools/init_experiment.py --from-scratch
 --no-rehearsal` does, and builds its model and its data sets. A line says
 whether that works, is refused with a reason, or fails. Counts follow. All
-configs take about an hour. The figures are in docs/reliability.md.
+configs take about an hour. The lines are also in `results.txt` of the work
+folder; the configs that it has are not tried again. The figures are in
+docs/reliability.md.
 
 Examples:
     python tools/campaigns/config_campaign.py
@@ -135,20 +137,39 @@ def try_config(name: str, sources: Sources, out: Path) -> tuple[str, str]:
     return 'works', f'{sum("changed" in line for line in lines)} notes'
 
 
+def read_results(file: Path) -> dict[str, str]:
+    """Read what became of configs that were tried before.
+
+    Args:
+        file: The file, which need not be there.
+
+    Returns:
+        Name -> the line about it.
+    """
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return {line[8:].partition(': ')[0]: line for line in lines}
+
+
 @quiet_screen()
 def main() -> None:
     """Try the configs, and print what became of them."""
     args = parse_args()
     sources = make_sources(args.work_dir / 'digits')
+    results = args.work_dir / 'results.txt'
+    known = read_results(results)
     # The layout is for people, and takes most of the time.
     vars(config_text).update(FormatCode=lambda text, **_: (text, False))
     counts: collections.Counter[str] = collections.Counter()
     gc.freeze()
     with quick_configs():
         for name in list_configs(args):
-            kind, why = try_config(name, sources, args.work_dir / 'made')
-            counts[kind] += 1
-            print(f'{kind:8}{name}: {why[:300]}', flush=True)
+            if name not in known:
+                kind, why = try_config(name, sources, args.work_dir / 'made')
+                known[name] = f'{kind:8}{name}: {why[:300]}'
+                with results.open('a') as file:
+                    print(known[name], file=file)
+            counts[known[name].split()[0]] += 1
+            print(known[name], flush=True)
     print(dict(counts))
 
 

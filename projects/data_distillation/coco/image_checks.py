@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..text import format_value
 from .box_checks import Boxes
 from .boxes import TOLERANCE
 from .checks import NAME_OUTSIDE, check_file
@@ -22,6 +21,7 @@ from .image_files import (
     FileImages,
     ImageFacts,
     Places,
+    check_places,
     locate_images,
 )
 from .joint_checks import check_together
@@ -55,36 +55,6 @@ def check_images(
         yield from check_sizes(part)
     for first, second in itertools.combinations(parts, 2):
         yield from check_leaks(first, second)
-
-
-def check_places(places: Places) -> Iterator[Problem]:
-    """Find images that have another name in the folder than in the file.
-
-    Args:
-        places: Where the images of a file are.
-
-    Yields:
-        A problem for each, in the file's order.
-    """
-    images, folder = places.file.images, places.folder
-    for index, found in places.found.items():
-        name = images.column('file_name')[index]
-        what = f'`file_name` {name!r} is not in {folder}, but {found[0]!r} is'
-        advice, kind = 'write that name', 'file_name elsewhere'
-        if len(found) > 1:
-            kind = 'file_name unclear'
-            what = (
-                f'`file_name` {name!r} is not in {folder}, and '
-                f'{format_value(found)} have that name'
-            )
-            advice = 'write the one that it is'
-        elif index in places.rivals:
-            kind = 'file_name of two images'
-            what += f', which {places.rivals[index]} is too'
-            advice = 'put both images there, under names of their own'
-        yield places.file.make_problem(
-            kind, images, index, what, advice, index in places.renamed
-        )
 
 
 def check_readable(part: FileImages, places: Places) -> Iterator[Problem]:

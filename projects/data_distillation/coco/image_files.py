@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -18,6 +18,8 @@ from rich.progress import track
 
 from ..files.images import ImageError, decode, read_image_file
 from ..files.names import ImageFinder
+from ..files.versions import is_other_version
+from ..text import format_value
 from .problems import Problem
 from .schema import find_name_error
 from .tables import CocoFile
@@ -140,10 +142,11 @@ class Places:
     @property
     def renamed(self) -> dict[int, str]:
         """Index of an entry -> the name that it is clear to mean."""
+        written = self.file.images.column('file_name')
         return {
-            index: found[0]
-            for index, found in self.found.items()
-            if len(found) == 1 and index not in self.rivals
+            index: name
+            for index, name in find_clear(self.found, written).items()
+            if index not in self.rivals
         }
 
     @property
@@ -180,11 +183,32 @@ def locate_images(file: CocoFile, folder: Path) -> Places:
         for index, name in written.items()
         if index not in there and (images := finder.find(name))
     }
-    clear = {i: images[0] for i, images in found.items() if len(images) == 1}
+    clear = find_clear(found, written)
     taken = {posixpath.normpath(names[index]): index for index in there}
     rivals = find_rivals(file, clear, taken)
     names |= {i: name for i, name in clear.items() if i not in rivals}
     return Places(file, folder, names, found, rivals)
+
+
+def find_clear(
+    found: Mapping[int, list[str]],
+    written: Mapping[int, str] | Sequence[str],
+) -> dict[int, str]:
+    """Find the entries that may mean one image only.
+
+    Args:
+        found: Index of an entry -> the images that it may mean.
+        written: Index of an entry -> its file name.
+
+    Returns:
+        Index of an entry -> its image. The labels of one version of an image
+        do not fit another: these are left out.
+    """
+    return {
+        index: images[0]
+        for index, images in found.items()
+        if len(images) == 1 and not is_other_version(written[index], images[0])
+    }
 
 
 def exists(path: str) -> bool:
@@ -221,6 +245,43 @@ def find_rivals(
             if other in clear:
                 rivals[other] = file.images.describe_place(index)
     return rivals
+
+
+def check_places(places: Places) -> Iterator[Problem]:
+    """Find images that have another name in the folder than in the file.
+
+    Args:
+        places: Where the images of a file are.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
+    images, folder = places.file.images, places.folder
+    for index, found in places.found.items():
+        name = images.column('file_name')[index]
+        what = f'`file_name` {name!r} is not in {folder}, but {found[0]!r} is'
+        advice, kind = 'write that name', 'file_name elsewhere'
+        if len(found) > 1:
+            kind = 'file_name unclear'
+            what = (
+                f'`file_name` {name!r} is not in {folder}, and '
+                f'it may mean {format_value(found)}'
+            )
+            advice = 'write the one that it is'
+        elif is_other_version(name, found[0]):
+            kind = 'file_name of another version'
+            what += ', another version of this image from Roboflow'
+            advice = (
+                'take the images of the same export: versions may be scaled, '
+                'turned or cut'
+            )
+        elif index in places.rivals:
+            kind = 'file_name of two images'
+            what += f', which {places.rivals[index]} is too'
+            advice = 'put both images there, under names of their own'
+        yield places.file.make_problem(
+            kind, images, index, what, advice, index in places.renamed
+        )
 
 
 @dataclass(frozen=True)

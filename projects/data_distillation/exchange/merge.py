@@ -1,12 +1,12 @@
 """Puts corrected images into the labeled set, and out of the unlabeled one."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..coco.boxes import MIN_SIDE
 from ..coco.reading import CocoError
-from ..files.names import ImageFinder, make_key
+from ..files.names import ImageFinder
+from ..files.versions import is_other_version
 from .corrected import CorrectedImage
 
 
@@ -138,14 +138,13 @@ def find_images(
     """
     by_name = {i['file_name']: i for i in unlabeled['images']}
     by_name |= {i['file_name']: i for i in labeled['images']}
-    keys: dict[str, list[str]] = defaultdict(list)
-    for name in by_name:
-        keys[make_key(name.replace('\\', '/').rpartition('/')[2])].append(name)
-    finder = ImageFinder(dict(keys))
+    known = {name.replace('\\', '/'): name for name in by_name}
+    finder = ImageFinder.of_names(known)
     found: dict[str, str] = {}
     for image in images:
         names = [image.name] if image.name in by_name else None
-        names = names or finder.find(image.name)
+        names = names or [known[n] for n in finder.find(image.name)]
+        names = [n for n in names if not is_other_version(image.name, n)]
         if len(names) != 1:
             what = f'may be any of {names}' if names else 'is in neither set'
             raise CocoError(

@@ -3,33 +3,42 @@ r"""Names of image files as tools write them, and the files that they mean.
 Tools write paths of other machines (`C:\data\a.jpg`, `../a.jpg`), URLs
 (`/data/local-files/?d=images/a.jpg`), the folder itself (`images/a.jpg`), and
 letters in another case or in another Unicode form. The last part of the name
-is that of the file all the same.
+is that of the file all the same, or that which a tool has made of it: see
+`versions`.
 """
 
 import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .images import IMAGE_SUFFIXES, list_image_names
-
-# Label Studio puts 8 hexadecimal digits before the name of an uploaded file.
-UPLOAD_MARK = re.compile('^[0-9a-f]{8}-(?=.)')
+from .versions import (
+    UPLOAD_MARK,
+    is_marked,
+    list_stems,
+    make_key,
+    make_source_key,
+)
 
 
 @dataclass(frozen=True)
 class ImageFinder:
     """Finds the images of a folder by names as tools write them.
 
+    Each index is of the last parts of the names of the images.
+
     Args:
-        by_key: The key of a last part of a name, see `make_key` -> the names
-            of the images below the folder that have it.
+        by_key: See `make_key` -> the names of the images that have this key.
+        by_stem: See `list_stems` -> the same.
+        by_source: See `make_source_key` -> the same.
     """
 
     by_key: dict[str, list[str]]
+    by_stem: dict[str, list[str]]
+    by_source: dict[str, list[str]]
 
     @classmethod
     def of(cls, folder: Path) -> 'ImageFinder':
@@ -43,17 +52,29 @@ class ImageFinder:
         Returns:
             A finder of the images that were there at this time.
         """
-        by_key: dict[str, list[str]] = defaultdict(list)
-        for name in list_image_names(folder):
-            if not re.search('[\ud800-\udfff]', name):
-                by_key[make_key(name.rpartition('/')[2])].append(name)
-        return cls(dict(by_key))
+        return cls.of_names(
+            name
+            for name in list_image_names(folder)
+            if not re.search('[\ud800-\udfff]', name)
+        )
+
+    @classmethod
+    def of_names(cls, names: Iterable[str]) -> 'ImageFinder':
+        """Make a finder of images with these names, with `/`."""
+        names = list(names)
+        return cls(
+            make_index(names, lambda last: [make_key(last)]),
+            make_index(names, list_stems),
+            make_index(names, lambda last: [make_source_key(last)]),
+        )
 
     def find(self, name: str) -> list[str]:
         """Find the images that a name may mean.
 
-        The first reading of the name that leads to an image counts. Of several
-        images, the one is meant whose last folders are those of the name.
+        The first reading of the name that leads to an image counts; only if
+        none does, other suffixes and then the marks of tools are looked at.
+        Of several images, the one is meant whose last folders are those of
+        the name.
 
         Args:
             name: The name, as it is written in a file of labels.
@@ -63,24 +84,46 @@ class ImageFinder:
             it is clear which is meant, several if it is not, and none if there
             is no such image.
         """
-        for parts in read_name(name):
-            found = self.by_key.get(make_key(parts[-1]), [])
-            same = [n for n in found if n.rpartition('/')[2] == parts[-1]]
-            if found := same or found:
-                return prefer_same_folders(found, parts)
+        readings = list(read_name(name))
+        for find in (self._find_same, self._find_stem, self._find_source):
+            for parts in readings:
+                if found := find(parts[-1]):
+                    return prefer_same_folders(found, parts)
         return []
 
+    def _find_same(self, last: str) -> list[str]:
+        found = self.by_key.get(make_key(last), [])
+        same = [n for n in found if n.rpartition('/')[2] == last]
+        return same or found
 
-def make_key(name: str) -> str:
-    """Reduce a name to what it has in common in any case and Unicode form.
+    def _find_stem(self, last: str) -> list[str]:
+        found = (self.by_stem.get(key, []) for key in list_stems(last))
+        return sorted({name for names in found for name in names})
+
+    def _find_source(self, last: str) -> list[str]:
+        found = self.by_source.get(make_source_key(last), [])
+        if is_marked(last):
+            return found
+        return [n for n in found if is_marked(n.rpartition('/')[2])]
+
+
+def make_index(
+    names: Iterable[str], list_keys: Callable[[str], Iterable[str]]
+) -> dict[str, list[str]]:
+    """Collect names by the keys of their last part.
 
     Args:
-        name: The name of a file or folder.
+        names: Names of images, with `/`.
+        list_keys: Returns the keys of the last part of a name.
 
     Returns:
-        The key, which is equal for such names.
+        Key -> the names that have it, in order.
     """
-    return unicodedata.normalize('NFC', name).casefold()
+    index: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        for key in list_keys(name.rpartition('/')[2]):
+            index[key].append(name)
+    return dict(index)
 
 
 def read_name(name: str) -> Iterator[list[str]]:
