@@ -234,7 +234,7 @@ def test_labels_of_labeled_images_are_replaced(drawn, tmp_path):
 
 def test_labels_of_another_version_of_an_image_are_refused(drawn, tmp_path):
     coco = as_coco(drawn, correct(drawn), roboflow_name)
-    for image in drawn.truth['images']:
+    for image in [*drawn.truth['images'], *drawn.labeled['images']]:
         name = roboflow_name(image['file_name'])
         image['file_name'] = name.replace('0a1B', '9999')
 
