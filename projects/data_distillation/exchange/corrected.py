@@ -8,15 +8,11 @@
 """
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..coco.reading import CocoError, read_coco
-
-# What Roboflow makes of `a.jpg`: `a_jpg.rf.0123abcd.jpg`.
-ROBOFLOW = re.compile(r'_(\w+)\.rf\.\w+\.\w+$')
 
 
 @dataclass(frozen=True)
@@ -134,12 +130,13 @@ def original_name(image: dict) -> str:
         image: The COCO entry of the image.
 
     Returns:
-        The name; that of the entry if Roboflow did not rename it.
+        The name that Roboflow tells; that of the entry if it tells none, see
+        `files.names`.
     """
     extra = image.get('extra')
     if isinstance(extra, dict) and isinstance(extra.get('name'), str):
         return extra['name']
-    return ROBOFLOW.sub(r'.\1', image['file_name'])
+    return image['file_name']
 
 
 def read_task(task: object, path: Path) -> CorrectedImage:

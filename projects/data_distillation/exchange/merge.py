@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..coco.boxes import MIN_SIDE
 from ..coco.reading import CocoError
 from ..files.names import ImageFinder
-from ..files.versions import is_other_version
+from ..files.versions import find_version
 from .corrected import CorrectedImage
 
 
@@ -144,7 +144,9 @@ def find_images(
     for image in images:
         names = [image.name] if image.name in by_name else None
         names = names or [known[n] for n in finder.find(image.name)]
-        names = [n for n in names if not is_other_version(image.name, n)]
+        # Of Roboflow, only the very same version has the same pixels.
+        marks = ('', find_version(image.name))
+        names = [n for n in names if find_version(n) in marks]
         if len(names) != 1:
             what = f'may be any of {names}' if names else 'is in neither set'
             raise CocoError(

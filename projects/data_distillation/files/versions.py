@@ -84,6 +84,19 @@ def make_source_key(name: str) -> str:
     return re.sub(r'[\W_]+', '-', make_key(cut_suffix(plain))).strip('-')
 
 
+def find_version(name: str) -> str:
+    """Find the mark of Roboflow in a name.
+
+    Args:
+        name: A path or a name.
+
+    Returns:
+        The mark; `''` if there is none.
+    """
+    mark = ROBOFLOW_MARK.search(name)
+    return mark[1] if mark else ''
+
+
 def is_other_version(name: str, other: str) -> bool:
     """Return whether two names are those of two versions from Roboflow.
 
@@ -94,6 +107,4 @@ def is_other_version(name: str, other: str) -> bool:
         name: A path or a name.
         other: Another one.
     """
-    marks = [ROBOFLOW_MARK.search(one) for one in (name, other)]
-    codes = {mark[1] for mark in marks if mark}
-    return all(marks) and len(codes) > 1
+    return len({find_version(name), find_version(other)} - {''}) > 1
