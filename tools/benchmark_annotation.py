@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from mmengine.config import Config, DictAction
 
-from projects.data_distillation.benchmarks.annotation import (
-    Comparison,
+from projects.data_distillation.benchmarks.annotation import Comparison
+from projects.data_distillation.benchmarks.annotation_report import (
     format_report,
 )
 from projects.data_distillation.command_line import (
@@ -82,7 +82,15 @@ def parse_args() -> argparse.Namespace:
 def check_args(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> argparse.Namespace:
-    """Return the arguments, or end the process if a file is read too."""
+    """Check that the output replaces no file that is read.
+
+    Args:
+        parser: It ends the process with exit code 2 if it does.
+        args: The arguments.
+
+    Returns:
+        The same arguments.
+    """
     try:
         check_not_read([args.out], [args.config, args.checkpoint])
     except ValueError as error:

@@ -290,6 +290,9 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
 def check_is_experiment(folder: Path) -> None:
     """Check that a folder that is to be overwritten is an experiment.
 
+    Args:
+        folder: The folder; it need not exist.
+
     Raises:
         FileExistsError: If it is something else.
     """

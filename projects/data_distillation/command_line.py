@@ -89,6 +89,9 @@ def find_experiment(text: str) -> Path:
 
     Args:
         text: The folder, or a stage config such as `EXPERIMENT/teacher.py`.
+
+    Returns:
+        The folder. It need not exist.
     """
     path = Path(text)
     return path.parent if path.suffix == '.py' and path.is_file() else path

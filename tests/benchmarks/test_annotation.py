@@ -1,4 +1,4 @@
-"""The benchmark: the variants find the same, and the comparison is right."""
+"""The benchmark: the contenders find the same, and the comparison is right."""
 
 import json
 from pathlib import Path
@@ -47,41 +47,47 @@ def report(comparison) -> dict:
 
 
 def test_exact_mode_finds_the_boxes_of_stock(report):
-    variants = report['variants']
+    contenders = report['contenders']
 
-    assert variants['exact']['difference']['matched'] == 1.0
-    assert variants['exact']['difference']['pixels'] < 1e-4
-    assert variants['exact']['difference']['score'] == 0.0
+    assert contenders['exact']['difference']['matched'] == 1.0
+    assert contenders['exact']['difference']['pixels'] < 1e-4
+    assert contenders['exact']['difference']['score'] == 0.0
     # The drawn rectangles, within the blur of scaling.
-    assert variants['exact']['bbox_mAP'] == variants['stock']['bbox_mAP'] > 0.5
+    assert (
+        contenders['exact']['bbox_mAP']
+        == contenders['stock']['bbox_mAP']
+        > 0.5
+    )
 
 
-def test_every_variant_runs_each_image_once(comparison, report):
-    variants = list(report['variants'])
+def test_every_contender_runs_each_image_once(comparison, report):
+    contenders = list(report['contenders'])
 
-    assert variants == ['exact', 'bare exact', 'fast', 'bare fast', 'stock']
+    assert contenders == ['exact', 'bare exact', 'fast', 'bare fast', 'stock']
     assert report['images'] == 5  # as many as there are
-    assert len(comparison.variants['stock'].seconds) == 3  # 2, 2 and 1 images
+    assert (
+        len(comparison.contenders['stock'].seconds) == 3
+    )  # 2, 2 and 1 images
 
 
 def test_image_of_the_warm_up_is_run_again_in_its_turn(comparison, report):
-    variant = comparison.variants['exact']
-    variant.found.clear()
+    contender = comparison.contenders['exact']
+    contender.found.clear()
 
-    variant.take_turn([0])
+    contender.take_turn([0])
 
-    assert '0.png' in variant.found
+    assert '0.png' in contender.found
 
 
-def test_speed_and_memory_of_every_variant_are_measured(report):
-    variants = report['variants']
+def test_speed_and_memory_of_every_contender_are_measured(report):
+    contenders = report['contenders']
 
-    for variant in variants.values():
-        assert variant['images_per_second'] > 0
-        assert min(variant['peaks_mib']) > 100
+    for contender in contenders.values():
+        assert contender['images_per_second'] > 0
+        assert min(contender['peaks_mib']) > 100
     for mode in ('exact', 'fast'):
-        assert variants[mode]['speed_of_stock'] > 0
-        assert 0 < variants[mode]['share_of_bare_passes']
+        assert contenders[mode]['speed_of_stock'] > 0
+        assert 0 < contenders[mode]['share_of_bare_passes']
 
 
 def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
@@ -96,7 +102,7 @@ def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):
 
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_bytes())
-    assert list(report['variants']) == ['exact', 'bare exact', 'stock']
+    assert list(report['contenders']) == ['exact', 'bare exact', 'stock']
     assert report['machine']['torch'] == torch.__version__
     assert '2 images' in done.stdout
     assert '100.00% of the boxes are those of stock' in done.stdout

@@ -35,9 +35,10 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 import torch
 from builders import load_tool
 from conftest import StageHere
+from input_mutations import Change, apply_change
 from matplotlib.figure import Figure
 from mmengine.config import utils as config_utils
-from mutations import MUTATIONS, Change, apply_variant
+from mutations import MUTATIONS
 from toy_experiment import write_experiment
 from yapf.yapflib import yapf_api
 
@@ -85,7 +86,14 @@ class Outcome:
 
 
 def run_here(options: tuple[str, ...]) -> Outcome:
-    """Plan and run the command in the current folder."""
+    """Plan and run the command in the current folder.
+
+    Args:
+        options: The options of `tools/distill.py`.
+
+    Returns:
+        How it has ended. Errors of the command are in it and are not raised.
+    """
     outcome = Outcome()
     tool = load_tool('distill')
     command = [
@@ -123,14 +131,29 @@ def run_here(options: tuple[str, ...]) -> Outcome:
 
 
 def plan(tool: ModuleType) -> dict[str, str]:
-    """Return the plan of the run: stage -> what is to be done."""
+    """Plan a run, as `tools/distill.py --dry-run` does.
+
+    Args:
+        tool: The module of `tools/distill.py`; it reads `sys.argv`.
+
+    Returns:
+        Stage -> what is to be done.
+    """
     distillation = tool.make_distillation(tool.parse_args())
     distillation.stages.experiment.check(distillation.num_rounds > 1)
     return {step.name: step.text for step in list_steps(distillation)}
 
 
 def collect_results(text: str) -> dict:
-    """Return what must be equal for equal results, from the work folder."""
+    """Collect what must be equal for equal results.
+
+    Args:
+        text: What the command has printed; the other results are read from the
+            work folder.
+
+    Returns:
+        The table, the summary, and hashes of labels, weights and detections.
+    """
     work = Path('work')
     found: dict = dict(table=text.split('Comparison')[-1].split('report:')[0])
     found['summary'] = json.loads((work / 'summary.json').read_bytes())
@@ -151,7 +174,14 @@ def collect_results(text: str) -> dict:
 
 
 def hash_of(value: object) -> str:
-    """Return a hash of what JSON can hold."""
+    """Compute a hash of a value.
+
+    Args:
+        value: What JSON can hold.
+
+    Returns:
+        16 hexadecimal digits, equal for equal values.
+    """
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
@@ -170,7 +200,11 @@ class Campaign:
         self.finished = self.folder / 'finished'
 
     def prepare(self) -> None:
-        """Make the experiment, and run it with two seeds."""
+        """Make the experiment, and run it with two seeds.
+
+        Raises:
+            RuntimeError: If one of these runs fails.
+        """
         if self.finished.is_dir():
             return
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -190,10 +224,10 @@ class Campaign:
         os.chdir(self.site)
         return run_here(options)
 
-    def _keep(self, variant: str, outcome: Outcome) -> None:
+    def _keep(self, name: str, outcome: Outcome) -> None:
         file = self.folder / 'fresh.json'
         known = json.loads(file.read_text()) if file.is_file() else {}
-        known[variant] = asdict(outcome)
+        known[name] = asdict(outcome)
         file.write_text(json.dumps(known, indent=1))
 
     def restore(self) -> None:
@@ -203,21 +237,34 @@ class Campaign:
         shutil.copytree(self.finished, self.site, symlinks=True)
 
     def expect(self, change: Change) -> Outcome:
-        """Return the outcome of a fresh run, with the change of the inputs."""
+        """Find what a fresh run gives.
+
+        Args:
+            change: The change. The fresh run gets it too, if it is one of the
+                inputs.
+
+        Returns:
+            The outcome of the fresh run. It is run once for each change.
+        """
         known = json.loads((self.folder / 'fresh.json').read_text())
-        if change.variant not in known:
+        if change.name not in known:
             self.restore()
             shutil.rmtree(self.site / 'work')
-            apply_variant(self.site, change.variant)
-            self._keep(change.variant, self._run(change.options or OPTIONS))
+            apply_change(self.site, change.name)
+            self._keep(change.name, self._run(change.options or OPTIONS))
             return self.expect(change)
-        return Outcome(**known[change.variant])
+        return Outcome(**known[change.name])
 
     def mutate(self, number: int) -> dict:
         """Change something, run again, and judge.
 
         Args:
             number: The number of the mutation, its random seed.
+
+        Returns:
+            A line of `outcomes.jsonl`: number, kind and text of the change,
+            the verdict of `judge`, seconds, and the outcome without its
+            results.
         """
         chance = random.Random(number)
         kind = chance.choices(list(MUTATIONS), list(MUTATIONS.values()))[0]
@@ -237,7 +284,16 @@ class Campaign:
         )
 
     def judge(self, change: Change, outcome: Outcome) -> str:
-        """Say whether a run has ended as it must."""
+        """Say whether a run has ended as it must.
+
+        Args:
+            change: What was changed before the run.
+            outcome: How the run has ended.
+
+        Returns:
+            The verdict. It begins with `BAD` if the run has ended as it must
+            not.
+        """
         if outcome.crashes:
             return f'BAD: traceback {outcome.crashes[0][-300:]}'
         if wrong := find_unplanned(outcome):
@@ -256,12 +312,19 @@ class Campaign:
         return 'as it was' if not outcome.commands else 'as a fresh run'
 
     def expect_with_labels(self, change: Change, outcome: Outcome) -> Outcome:
-        """Return what to expect, also of labels that somebody has changed.
+        """Find what to expect, also of labels that somebody has changed.
 
         They are used as they are. So the student must be the one of a fresh
         training with them.
+
+        Args:
+            change: What was changed before the run.
+            outcome: How the run has ended, without an error.
+
+        Returns:
+            The outcome to expect.
         """
-        expected = self.expect(change) if change.variant else None
+        expected = self.expect(change) if change.name else None
         expected = expected or self.expect(Change(''))
         if outcome.results['labels'] == expected.results['labels']:
             return expected
@@ -273,7 +336,14 @@ class Campaign:
 
 
 def find_unplanned(outcome: Outcome) -> str:
-    """Return where the run differs from its plan; empty if nowhere."""
+    """Find where a run differs from its plan.
+
+    Args:
+        outcome: How the run has ended, with its plan.
+
+    Returns:
+        The first difference in words; empty if there is none.
+    """
     if 'refused' in outcome.planned:
         if not outcome.code:
             return f'refused: {outcome.planned["refused"][:200]}'
@@ -300,6 +370,9 @@ def quicken(during: ExitStack) -> None:
     """Leave out what takes most of the time of a run and changes nothing.
 
     See `quick_configs` of the tests. Intervals have fewer draws.
+
+    Args:
+        during: The context at whose end all is as before.
     """
     patch = mock.patch.object
     for target, name, value in (

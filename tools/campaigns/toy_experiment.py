@@ -146,7 +146,17 @@ class LearningToy(ToyDetector):
         self.margin = torch.nn.Parameter(torch.tensor(0.0))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict:
-        """Return how far the margin is from a part of the boxes' height."""
+        """Compute how far the margin is from a tenth of the boxes' height.
+
+        Args:
+            batch_inputs: The images. They are not used.
+            batch_data_samples: Their samples, with the true boxes in pixels of
+                the images as they are trained on.
+
+        Returns:
+            `loss_margin`, the square of the difference, in which a random
+            number from 0 to 1 stands for noise.
+        """
         heights = [
             box[3] - box[1]
             for sample in batch_data_samples
@@ -191,7 +201,13 @@ def write_experiment(folder: Path) -> None:
 
 
 def write_part(drawn: DrawnImages, name: str, images: list[dict]) -> None:
-    """Write a COCO file of some images."""
+    """Write a COCO file of some images.
+
+    Args:
+        drawn: All images and their truth.
+        name: The name of the file in their folder, without `.json`.
+        images: The COCO images of the file.
+    """
     ids = {image['id'] for image in images}
     truth = drawn.truth['annotations']
     kept = [one for one in truth if one['image_id'] in ids]

@@ -126,6 +126,9 @@ def list_near_files(name: str) -> list[str]:
 
     Args:
         name: The path, at which there is no config.
+
+    Returns:
+        Their paths, the most similar first; none if none is similar.
     """
     files = {*Path('configs').glob('**/*.py'), *Path(name).parent.glob('*.py')}
     known = sorted(map(str, files))

@@ -1,6 +1,6 @@
 """Compares the speed of annotation with MMDetection's and with its limit.
 
-Several variants run the same teacher on the same views of the same images.
+Several contenders run the same teacher on the same views of the same images.
 They take turns, a few images at a time, so that other load on the machine
 affects all of them alike:
 
@@ -25,7 +25,6 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from rich.table import Table
 
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.rows import make_boxes_row
@@ -37,7 +36,6 @@ from ..inference.view_batches import (
     make_pixels,
     size_divisor_of,
 )
-from ..text import format_table
 from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 
@@ -46,8 +44,8 @@ SAME_BOX = 0.95
 
 
 @dataclass
-class Variant:
-    """A variant of annotation, and its results so far.
+class Contender:
+    """A way to annotate, and its results so far.
 
     Args:
         prepare: A function that takes the indices of some images and returns
@@ -88,13 +86,22 @@ class Collector(Hook):
         self.seconds = 0.0
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Start the clock, as MMEngine's hook of this name."""
+        """Start the clock, as MMEngine's hook of this name.
+
+        Args:
+            runner: It is not used.
+        """
         self._start = read_clock()
 
     def after_test_epoch(
         self, runner: Runner, metrics: dict | None = None
     ) -> None:
-        """Stop the clock, as MMEngine's hook of this name."""
+        """Stop the clock, as MMEngine's hook of this name.
+
+        Args:
+            runner: It is not used.
+            metrics: They are not used.
+        """
         self.seconds = read_clock() - self._start
 
     def after_test_iter(
@@ -117,7 +124,7 @@ class Collector(Hook):
 
 
 class Comparison:
-    """Lets the variants take turns, and compares them.
+    """Lets the contenders take turns, and compares them.
 
     Args:
         cfg: The config of an annotation whose views are scales and flips.
@@ -140,14 +147,14 @@ class Comparison:
         cfg.load_from = checkpoint
         self.truth = cfg.get('unlabeled_truth')
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
-        self.variants: dict[str, Variant] = {}
+        self.contenders: dict[str, Contender] = {}
         for mode in modes:
             ours = Config(cfg.to_dict())
             ours.model.mode = mode
             runner = self._add(mode, ours, work_dir)
             batch_size = cfg.test_dataloader.batch_size
             bare = BarePasses(runner.model, self.dataset, batch_size)
-            self.variants[f'bare {mode}'] = Variant(bare.prepare)
+            self.contenders[f'bare {mode}'] = Contender(bare.prepare)
         self._add('stock', make_stock_config(cfg), work_dir)
 
     def run(self, num_images: int, images_per_turn: int) -> dict:
@@ -159,28 +166,30 @@ class Comparison:
             images_per_turn: The number of images in a turn.
 
         Returns:
-            The report with `images`, their number, and `variants`. Each
-            variant has `images_per_second`, `peaks_mib` (of each turn) and
+            The report with `images`, their number, and `contenders`. Each
+            contender has `images_per_second`, `peaks_mib` (of each turn) and
             `bbox_mAP` (None if there is nothing to evaluate). Each mode also
             has `speed_of_stock` and `share_of_bare_passes`, both medians over
             the turns, and `difference`, see `compare_boxes`.
         """
         num_images = min(num_images, len(self.dataset))
-        for variant in self.variants.values():
-            variant.take_turn([0])
-            variant.seconds.clear()
-            variant.peaks_mib.clear()
+        for contender in self.contenders.values():
+            contender.take_turn([0])
+            contender.seconds.clear()
+            contender.peaks_mib.clear()
         for start in range(0, num_images, images_per_turn):
             end = min(start + images_per_turn, num_images)
-            for variant in self.variants.values():
-                variant.take_turn(range(start, end))
+            for contender in self.contenders.values():
+                contender.take_turn(range(start, end))
         return dict(
             images=num_images,
-            variants={name: self._describe(name) for name in self.variants},
+            contenders={
+                name: self._describe(name) for name in self.contenders
+            },
         )
 
     def _add(self, name: str, cfg: Config, work_dir: Path) -> Runner:
-        """Add a variant that is a test run of a config; return its runner."""
+        """Add the test run of a config; return its runner."""
         cfg.work_dir = str(work_dir / name)
         cfg.experiment_name = name
         cfg.default_hooks = dict(logger=None)
@@ -208,34 +217,34 @@ class Comparison:
             runner.test_loop.run()
             return collector.seconds
 
-        self.variants[name] = Variant(prepare, collector.found)
+        self.contenders[name] = Contender(prepare, collector.found)
         return runner
 
     def _describe(self, name: str) -> dict:
-        variant, stock = self.variants[name], self.variants['stock']
+        contender, stock = self.contenders[name], self.contenders['stock']
         num_images = len(stock.found)
         report = dict(
-            images_per_second=num_images / sum(variant.seconds),
-            peaks_mib=variant.peaks_mib,
-            bbox_mAP=self._evaluate(variant),
+            images_per_second=num_images / sum(contender.seconds),
+            peaks_mib=contender.peaks_mib,
+            bbox_mAP=self._evaluate(contender),
         )
-        bare = self.variants.get(f'bare {name}')
+        bare = self.contenders.get(f'bare {name}')
         if bare:
             report.update(
                 speed_of_stock=compute_median_ratio(
-                    stock.seconds, variant.seconds
+                    stock.seconds, contender.seconds
                 ),
                 share_of_bare_passes=compute_median_ratio(
-                    bare.seconds, variant.seconds
+                    bare.seconds, contender.seconds
                 ),
-                difference=compare_boxes(variant.found, stock.found),
+                difference=compare_boxes(contender.found, stock.found),
             )
         return report
 
-    def _evaluate(self, variant: Variant) -> float | None:
-        if not (self.truth and variant.found):
+    def _evaluate(self, contender: Contender) -> float | None:
+        if not (self.truth and contender.found):
             return None
-        rows = map(make_boxes_row, variant.found.values())
+        rows = map(make_boxes_row, contender.found.values())
         return detection_metrics(rows, self.truth)['bbox_mAP']
 
 
@@ -317,7 +326,7 @@ def compute_median_ratio(
 def compare_boxes(
     ours: dict[str, DetDataSample], stock: dict[str, DetDataSample]
 ) -> dict:
-    """Compare the boxes of two variants.
+    """Compare the boxes of two contenders.
 
     A box of stock is matched if one of our boxes of the same class overlaps it
     by more than `SAME_BOX`.
@@ -351,46 +360,3 @@ def compare_boxes(
         pixels=largest[:4].max().item(),
         score=largest[4].item(),
     )
-
-
-def format_report(report: dict) -> str:
-    """Format a report of `Comparison.run` as a table for the user.
-
-    Args:
-        report: What `Comparison.run` has returned.
-
-    Returns:
-        A table, and a line for each variant that is compared with stock.
-    """
-    columns = Table('variant', title=f'{report["images"]} images')
-    for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
-        columns.add_column(title, justify='right')
-    for name, variant in report['variants'].items():
-        columns.add_row(
-            name,
-            f'{variant["images_per_second"]:.3f}',
-            format_or_blank(variant.get('speed_of_stock'), '.2f'),
-            format_or_blank(variant.get('share_of_bare_passes'), '.3f'),
-            f'{max(variant["peaks_mib"]):.0f}',
-            format_or_blank(variant['bbox_mAP'], '.4f'),
-        )
-    lines = [format_table(columns)]
-    for name, variant in report['variants'].items():
-        if 'difference' in variant:
-            lines.append(
-                '{}: {matched:.2%} of the boxes are those of stock, within '
-                '{pixels:.3g} pixels and {score:.2g} of the score'.format(
-                    name, **variant['difference']
-                )
-            )
-    return '\n'.join(lines)
-
-
-def format_or_blank(value: float | None, spec: str) -> str:
-    """Format a number; None as an empty text.
-
-    Args:
-        value: The number; None if it was not measured.
-        spec: The format, as for `format`.
-    """
-    return '' if value is None else format(value, spec)

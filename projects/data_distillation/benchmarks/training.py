@@ -36,14 +36,14 @@ def compare_training(
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     ours = Config(cfg.to_dict())
     ours.default_hooks.update(OUR_HOOKS)
-    variants = [
+    trainings = [
         begin_training(one, work_dir / name)
         for name, one in dict(ours=ours, stock=make_stock(cfg)).items()
     ]
     turns = []
     for number in range(num_turns + 1):
         # Whoever comes second finds the caches warm, so they change places.
-        order = variants if number % 2 else variants[::-1]
+        order = trainings if number % 2 else trainings[::-1]
         times = [time_iterations(one, iterations) for one in order]
         turns.append(times if number % 2 else times[::-1])
     return dict(

@@ -119,7 +119,14 @@ class IssueCounter:
 
 
 def make_singular(text: str) -> str:
-    """Return a text whose first noun in the plural is in the singular."""
+    """Put the first plural of a text into the singular.
+
+    Args:
+        text: The text; only the plurals of `SINGULAR` are known.
+
+    Returns:
+        The text; it is unchanged if no plural is in it.
+    """
     for word in text.split():
         if one := SINGULAR.get(word.rstrip(':')):
             return text.replace(word.rstrip(':'), one, 1)

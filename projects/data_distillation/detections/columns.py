@@ -73,7 +73,14 @@ class Detections:
 
 
 def drop_unreadable(table: pa.Table) -> pa.Table:
-    """Return the rows of the images that could be read, in their order."""
+    """Leave out the rows of images that could not be read.
+
+    Args:
+        table: A table with the columns of `SCHEMA` or of `MASK_SCHEMA`.
+
+    Returns:
+        The other rows, in their order.
+    """
     return table.filter(pc.is_null(table['unreadable']))
 
 
@@ -177,3 +184,40 @@ def convert_boxes(
             bboxes_xyxy[part], sizes_wh[image_index[part]]
         )
     return bbox_xywh
+
+
+def list_images(table: pa.Table) -> dict[str, bool]:
+    """List the images of a shard.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+
+    Returns:
+        The file name of each image, and whether it was read. Of several rows
+        of one image, the last one counts.
+    """
+    is_read = pc.is_null(table['unreadable'])
+    names = table['file_name'].to_pylist()
+    return dict(zip(names, is_read.to_pylist(), strict=True))
+
+
+def choose_rows(table: pa.Table) -> pa.Array:
+    """Choose one row of each image.
+
+    An image has several rows if two runs did it at the same time, or if it was
+    read only at the second try.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+
+    Returns:
+        The index of one row for each file name: a row that was read or, if
+        there is none, any row.
+    """
+    names = table['file_name'].combine_chunks().dictionary_encode()
+    is_read = pc.is_null(table['unreadable']).to_numpy()
+    chosen = np.zeros(len(names.dictionary), np.int64)
+    # NumPy keeps the last of several values for one place.
+    in_order = np.argsort(is_read, kind='stable')
+    chosen[names.indices.to_numpy()[in_order]] = in_order
+    return pa.array(chosen)

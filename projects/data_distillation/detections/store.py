@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from mmengine.logging import print_log
 
+from .columns import choose_rows, list_images
 from .provenance import TEACHER_KEYS, find_differing_keys
 from .shards import (
     SCHEMA,
@@ -353,45 +353,17 @@ class DetectionStore:
 
 
 def try_shard(make: Callable[[Path], Made], shard: Path) -> Made | ShardError:
-    """Make something of a shard; return the error if it is not whole."""
+    """Make something of a shard.
+
+    Args:
+        make: What makes it of the shard's path.
+        shard: The path of the shard.
+
+    Returns:
+        What `make` returns; the error if the shard is not whole. Other errors
+        are raised.
+    """
     try:
         return make(shard)
     except ShardError as error:
         return error
-
-
-def list_images(table: pa.Table) -> dict[str, bool]:
-    """List the images of a shard.
-
-    Args:
-        table: A table with the columns of `SCHEMA`.
-
-    Returns:
-        The file name of each image, and whether it was read. Of several rows
-        of one image, the last one counts.
-    """
-    is_read = pc.is_null(table['unreadable'])
-    names = table['file_name'].to_pylist()
-    return dict(zip(names, is_read.to_pylist(), strict=True))
-
-
-def choose_rows(table: pa.Table) -> pa.Array:
-    """Choose one row of each image.
-
-    An image has several rows if two runs did it at the same time, or if it was
-    read only at the second try.
-
-    Args:
-        table: A table with the columns of `SCHEMA`.
-
-    Returns:
-        The index of one row for each file name: a row that was read or, if
-        there is none, any row.
-    """
-    names = table['file_name'].combine_chunks().dictionary_encode()
-    is_read = pc.is_null(table['unreadable']).to_numpy()
-    chosen = np.zeros(len(names.dictionary), np.int64)
-    # NumPy keeps the last of several values for one place.
-    in_order = np.argsort(is_read, kind='stable')
-    chosen[names.indices.to_numpy()[in_order]] = in_order
-    return pa.array(chosen)

@@ -123,6 +123,9 @@ class Experiment:
         Args:
             stage: The name of the model.
 
+        Returns:
+            The `max_iters` of its config.
+
         Raises:
             ValueError: If the config counts epochs.
         """

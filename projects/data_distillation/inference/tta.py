@@ -380,8 +380,13 @@ def check_arguments(
 ) -> None:
     """Check arguments of `MultiViewTTA`.
 
+    Args:
+        views: The views; None for those of the test pipeline.
+        mode: How views are put into forward passes, one of `MODES`.
+        max_pixels: The most pixels of one forward pass, with their padding.
+
     Raises:
-        ValueError: If there is no view, or one is out of range.
+        ValueError: If there is no view, or one argument is out of range.
     """
     if views is not None and not len(views):
         raise ValueError('MultiViewTTA needs at least one view, got none')

@@ -53,7 +53,15 @@ def read_for_masks(path: str | Path) -> CocoFile | Problem:
 
 
 def summarize(entry: dict) -> dict:
-    """Replace the `segmentation` of an object that was just read."""
+    """Replace the `segmentation` of an object that was just read.
+
+    Args:
+        entry: The annotation. It is changed in its place.
+
+    Returns:
+        The same annotation, with `Facts` for its segmentation. What has none,
+        or null, is left as it is.
+    """
     if 'segmentation' in entry:
         value = entry['segmentation']
         entry['segmentation'] = None if value is None else Facts.of(value)
@@ -117,7 +125,17 @@ Description = tuple[str, str, str, bool]
 
 
 def describe(place: Place) -> Description | None:
-    """Return kind, text, advice and whether it is fixable; None if right."""
+    """Describe what is wrong with a segmentation.
+
+    Args:
+        place: The segmentation, its image and its box.
+
+    Returns:
+        The kind, the text, what to do, and whether `mend_segmentations` can do
+        it. Only the first problem is described: a fault of its own, then
+        another size than its image, a part outside the image, another place
+        than its box, and integers. None if nothing is wrong.
+    """
     facts = place.facts
     if facts is None:
         return (
@@ -140,7 +158,15 @@ def describe(place: Place) -> Description | None:
 
 
 def find_wrong_size(place: Place) -> Description | None:
-    """Describe a mask of another size than its image."""
+    """Describe a mask of another size than its image.
+
+    Args:
+        place: The mask, its image and its box.
+
+    Returns:
+        The description; None if the sizes are equal, if that of the image is
+        not known, or for polygons.
+    """
     found = place.facts.size_hw if place.facts else None
     if found is None or place.size_wh is None:
         return None
@@ -191,7 +217,15 @@ def find_turn(place: Place) -> str | None:
 
 
 def find_outside(place: Place) -> Description | None:
-    """Describe a polygon that reaches outside its image."""
+    """Describe a segmentation that reaches outside its image.
+
+    Args:
+        place: The segmentation, its image and its box.
+
+    Returns:
+        The description; None if it reaches at most `TOLERANCE` pixels outside,
+        or the size of the image is not known.
+    """
     facts, size = place.facts, place.size_wh
     if facts is None or facts.bounds is None or size is None:
         return None
@@ -207,7 +241,14 @@ def find_outside(place: Place) -> Description | None:
 
 
 def find_misfit(place: Place) -> Description | None:
-    """Describe a box that is not that of its mask."""
+    """Describe a box that is not that of its mask.
+
+    Args:
+        place: The segmentation, its image and its box.
+
+    Returns:
+        The description; None if the box fits as in `fits`, or there is none.
+    """
     facts, bbox = place.facts, place.bbox
     if facts is None or facts.bounds is None or bbox is None:
         return None
@@ -238,7 +279,14 @@ def fits(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
 
 
 def find_whole(facts: Facts) -> Description | None:
-    """Describe polygons of integers."""
+    """Describe polygons of integers.
+
+    Args:
+        facts: The facts of the segmentation.
+
+    Returns:
+        The description; None if every polygon has a float.
+    """
     if not facts.is_whole:
         return None
     return (

@@ -43,7 +43,15 @@ class Facts:
 
     @classmethod
     def of(cls, value: object) -> 'Facts':
-        """Look at the `segmentation` of an annotation, whatever it is."""
+        """Look at the `segmentation` of an annotation.
+
+        Args:
+            value: The value as JSON has it, of any type.
+
+        Returns:
+            The facts. A value of another type than dict or list is `wrong`,
+            and a list of nothing is `empty`.
+        """
         if isinstance(value, dict):
             return look_at_mask(value)
         if not isinstance(value, list):
@@ -54,7 +62,16 @@ class Facts:
 
 
 def look_at_polygons(value: list) -> Facts:
-    """Return the facts of a list that should hold polygons."""
+    """Find the facts of a list that should hold polygons.
+
+    Args:
+        value: The list, of any content.
+
+    Returns:
+        The facts. If there are several faults, the first of `wrong`, `not
+        nested`, `odd`, `short` and `empty` is named. The bounds are those of
+        all polygons that have as many x as y.
+    """
     polygons = nest(value)
     if polygons is None:
         return Facts('wrong', 'is no list of polygons [x1, y1, x2, y2, ...]')
@@ -97,13 +114,24 @@ def nest(value: list) -> list[list] | None:
 
 
 def flatten(points: Sequence[Sequence[float]]) -> Iterator[float]:
-    """Yield the numbers of points, x and y in turns."""
+    """Write points as COCO does.
+
+    Args:
+        points: The points, each as (x, y).
+
+    Yields:
+        The numbers, x and y in turns; nothing without a point.
+    """
     for point in points:
         yield from point
 
 
 def is_point(value: object) -> bool:
-    """Return whether a value is a list of two numbers."""
+    """Return whether a value is a list of two numbers.
+
+    Args:
+        value: The value, of any type; `true` and NaN are no numbers.
+    """
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -112,14 +140,30 @@ def is_point(value: object) -> bool:
 
 
 def find_bounds(polygons: Sequence[Sequence[float]]) -> Bounds | None:
-    """Return left, top, right and bottom of polygons; None without any."""
+    """Find the smallest box around polygons.
+
+    Args:
+        polygons: The polygons, x1, y1, x2, y2, ... in pixels of the image.
+
+    Returns:
+        Left, top, right and bottom, also of a single point; None without a
+        number.
+    """
     xs = [number for polygon in polygons for number in polygon[::2]]
     ys = [number for polygon in polygons for number in polygon[1::2]]
     return (min(xs), min(ys), max(xs), max(ys)) if xs else None
 
 
 def look_at_mask(value: dict) -> Facts:
-    """Return the facts of a dict that should be RLE."""
+    """Find the facts of a dict that should be RLE.
+
+    Args:
+        value: The dict, of any content.
+
+    Returns:
+        The facts. What is no RLE is `wrong`, RLE of another number of pixels
+        than its `size` has is `counts`, and RLE without a pixel is `empty`.
+    """
     rle = read_rle(value)
     if rle is None:
         return Facts('wrong', 'is no RLE: `size` [height, width] and `counts`')
@@ -136,13 +180,31 @@ def look_at_mask(value: dict) -> Facts:
 
 
 def bound(rle: dict) -> Bounds | None:
-    """Return left, top, right and bottom of a mask; None without a pixel."""
+    """Find the smallest box around the pixels of a mask.
+
+    Args:
+        rle: The mask as compressed RLE.
+
+    Returns:
+        Left, top, right and bottom in pixels, where right and bottom are the
+        ends of the last pixels; None without a pixel.
+    """
     x, y, w, h = coco_mask.toBbox(rle).tolist()
     return (x, y, x + w, y + h) if w and h else None
 
 
 def read_rle(value: dict) -> dict | None:
-    """Return a mask as compressed RLE; None if it is broken."""
+    """Read the RLE of a JSON file.
+
+    Args:
+        value: A dict with `size` [height, width] and `counts`, a text or a
+            list of numbers of pixels.
+
+    Returns:
+        A dict with the `size` and compressed `counts`. The counts stay a list
+        if they are not as many pixels as the size has. None if `value` is no
+        RLE.
+    """
     size, counts = value.get('size'), value.get('counts')
     if not isinstance(size, list) or len(size) != 2:
         return None
@@ -156,13 +218,20 @@ def read_rle(value: dict) -> dict | None:
     if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
         return None
     if sum(counts) != size[0] * size[1]:
-        # pycocotools asks for the right number: one that can never be.
+        # pycocotools takes runs of any sum, so `count_pixels` compares them.
         return dict(size=size, counts=counts)
     return coco_mask.frPyObjects(dict(size=size, counts=counts), *size)
 
 
 def count_pixels(rle: dict) -> int:
-    """Return the pixels in all runs of a mask; -1 if a run is wrong."""
+    """Count the pixels in all runs of a mask, set or not.
+
+    Args:
+        rle: What `read_rle` returns.
+
+    Returns:
+        The number; -1 if a run has less than no pixel.
+    """
     counts = rle['counts']
     if isinstance(counts, list):
         return sum(counts)

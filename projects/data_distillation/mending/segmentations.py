@@ -21,6 +21,10 @@ def mend_segmentations(file: CocoFile) -> Mended:
 
     Args:
         file: The file, read with its polygons. It is not changed.
+
+    Returns:
+        The content with mended annotations, and how often each mending was
+        done.
     """
     counts: Counter = Counter()
     sizes = map_image_sizes(file)
@@ -44,22 +48,56 @@ def mend_segmentations(file: CocoFile) -> Mended:
 
 
 def nest_polygons(value: list, place: Place) -> list | None:
-    """Return polygons as lists of numbers."""
+    """Write polygons as lists of numbers.
+
+    Args:
+        value: Polygons, or a single one, each as numbers or as points (x, y).
+        place: It is not used.
+
+    Returns:
+        A list of lists of numbers; None if `value` is anything else.
+    """
     return nest(value)
 
 
 def drop_short(value: list, place: Place) -> list:
-    """Return the polygons that have three points at least."""
+    """Drop the polygons of less than three points.
+
+    Args:
+        value: The polygons, as lists of numbers.
+        place: It is not used.
+
+    Returns:
+        The others, in their order.
+    """
     return [one for one in value if len(one) >= FEWEST_NUMBERS]
 
 
 def write_floats(value: list, place: Place) -> list:
-    """Return polygons with numbers that have a decimal point."""
+    """Write polygons with numbers that have a decimal point.
+
+    Args:
+        value: The polygons, as lists of numbers.
+        place: It is not used.
+
+    Returns:
+        The same numbers as floats.
+    """
     return [list(map(float, polygon)) for polygon in value]
 
 
 def exchange_sides(value: dict, place: Place) -> dict:
-    """Return a mask of the size of its image, see `find_turn`."""
+    """Give a mask the size of its image.
+
+    Args:
+        value: The mask as RLE, with the sides of its image exchanged.
+        place: The mask, its image and its box. Exactly one turn fits them, see
+            `find_turn`.
+
+    Returns:
+        The mask as compressed RLE, with only its `size` changed or with its
+        pixels transposed or turned.
+    """
     turn = find_turn(place)
     if turn == 'named':
         return dict(value, size=value['size'][::-1])
@@ -74,17 +112,31 @@ def exchange_sides(value: dict, place: Place) -> dict:
 
 
 def clip_polygons(value: list, place: Place) -> list:
-    """Return the parts of polygons that lie inside their image."""
+    """Clip polygons to their image.
+
+    Args:
+        value: The polygons, as lists of numbers.
+        place: The segmentation, its image and its box.
+
+    Returns:
+        The parts inside the image. A polygon of which less than three points
+        are left is left out.
+    """
     clipped = (clip_polygon(one, place.size_wh or (0, 0)) for one in value)
     return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
 
 
 def clip_polygon(polygon: Polygon, size_wh: Polygon) -> list[float]:
-    """Return the part of a polygon that lies inside its image.
+    """Clip a polygon to its image.
 
     Args:
-        polygon: x1, y1, x2, y2, ...
+        polygon: x1, y1, x2, y2, ... in pixels of the image.
         size_wh: Width and height of the image.
+
+    Returns:
+        The part inside the image in the same format, rounded to 0.01 pixels.
+        It has no number if nothing lies inside. A polygon that is not convex
+        can have edges on the border of the image.
 
     Source:
         Sutherland and Hodgman, Reentrant polygon clipping, 1974.

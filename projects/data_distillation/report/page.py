@@ -346,7 +346,14 @@ def describe_maps(stages: Sequence[Stage]) -> str:
 
 
 def get_template(name: str) -> jinja2.Template:
-    """Return a template of `TEMPLATES`, which escapes what it shows."""
+    """Load a template, which escapes what it shows.
+
+    Args:
+        name: The file name of the template in `TEMPLATES`.
+
+    Returns:
+        The template. It raises an error for a value that it is not given.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -6,7 +6,7 @@ from ..base_configs.own_data import find_own_data
 from ..base_configs.reading import get_type
 from ..base_configs.schedulers import split_type
 from ..text import format_call
-from .detector import DetectorConfig
+from .detector import DetectorConfig, get_sides
 from .overrides import (
     LOADERS,
     PLAIN_SAMPLERS,
@@ -221,3 +221,60 @@ def describe(config: Mapping) -> str:
     settings = {k: v for k, v in config.items() if k not in hidden}
     call = format_call(dict(settings, type=get_type(config)))
     return call.removesuffix('()')
+
+
+def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
+    """Describe the sizes of the images and of the views.
+
+    Args:
+        detector: The detector's config.
+        plan: The numbers of the experiment.
+
+    Returns:
+        A few words for the line `image size` of what was chosen.
+    """
+    resize = detector.test_resize
+    if not resize:
+        return "as in the detector's config; views as in its `tta_pipeline`"
+    sides = ' x '.join(
+        f'{plan.size_factor * s:.0f}' for s in get_sides(resize)
+    )
+    scales = plan.recipe.scales
+    low, high = min(scales), max(scales)
+    return f'{sides} at test time, views {low:g} to {high:g} times that'
+
+
+def describe_label_kind(detector: DetectorConfig) -> str:
+    """Describe in a few words what pseudo labels are made of.
+
+    Args:
+        detector: The detector's config.
+
+    Returns:
+        The words for the line `labels` of what was chosen.
+    """
+    if not detector.has_masks:
+        return 'boxes'
+    how = 'polygons' if detector.reads_only_polygons else 'RLE'
+    return f'boxes and masks ({how}, as the training reads them)'
+
+
+def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
+    """Describe the weights with which training starts.
+
+    Args:
+        detector: The detector's config.
+        plan: The numbers of the experiment.
+
+    Returns:
+        A few words for the line `weights` of what was chosen.
+    """
+    if plan.from_scratch:
+        return 'none: from scratch, nothing frozen'
+    if source := detector.cfg.get('load_from'):
+        return (
+            f"those of the detector's `load_from`, for every model: {source}"
+        )
+    if detector.from_scratch_changes():
+        return "pretrained, as in the detector's config"
+    return "none: the detector's config trains from scratch"

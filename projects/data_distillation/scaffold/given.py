@@ -143,7 +143,7 @@ class GivenExperiment(NewExperiment):
         plan = replace(self.plan, size_factor=1.0, recipe=recipe)
         return Views(self.annotator, plan)
 
-    def roots(self, base: str) -> Mapping[str, tuple]:
+    def _roots(self, base: str) -> Mapping[str, tuple]:
         """Return the stages from which the others inherit.
 
         Args:

@@ -17,7 +17,12 @@ from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
 from ..teachers.given import TeacherOptions
 from ..text import format_error
-from .changes import list_changes
+from .changes import (
+    describe_label_kind,
+    describe_sizes,
+    describe_weights,
+    list_changes,
+)
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
 from .given import GivenExperiment, TeacherConfig
@@ -164,6 +169,9 @@ def make_plan(
         data: The data of the experiment.
         options: The options of the user.
 
+    Returns:
+        The numbers of all stages.
+
     Raises:
         ValueError: If the user wants another image size, but the detector is
             made for one size.
@@ -199,7 +207,16 @@ def make_plan(
 def make_recipe(
     detector: DetectorConfig, options: ExperimentOptions
 ) -> Recipe:
-    """Fit a recipe to the detector and to what the user wants."""
+    """Fit a recipe to the detector and to what the user wants.
+
+    Args:
+        detector: The detector to train.
+        options: The options of the user, with the name of the recipe.
+
+    Returns:
+        The recipe, with the scales of the user if there are any. A detector of
+        one image size gets the scale 1 alone.
+    """
     recipe = RECIPES[options.recipe]
     if options.scales:
         recipe = replace(recipe, scales=options.scales)
@@ -219,6 +236,9 @@ def compute_size_factor(
         detector: The detector.
         image_size: The wanted longest side at test time, in pixels; None to
             keep the sizes.
+
+    Returns:
+        The factor; 1 to keep the sizes.
 
     Raises:
         DetectorError: If the sizes cannot be changed.
@@ -318,6 +338,12 @@ def explain_lengths(
 ) -> Iterator[str]:
     """Say how long the trainings are, and why; see `explain`.
 
+    Args:
+        detector: The detector's config.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
     Yields:
         Lines for the user.
     """
@@ -342,53 +368,3 @@ def explain_lengths(
         yield '            the learning rate is proportional to the batch size'
     else:
         yield "            the learning rate is that of the detector's config"
-
-
-def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
-    """Describe the sizes of the images and of the views.
-
-    Args:
-        detector: The detector's config.
-        plan: The numbers of the experiment.
-
-    Returns:
-        A few words for the line `image size` of what was chosen.
-    """
-    resize = detector.test_resize
-    if not resize:
-        return "as in the detector's config; views as in its `tta_pipeline`"
-    sides = ' x '.join(
-        f'{plan.size_factor * s:.0f}' for s in get_sides(resize)
-    )
-    scales = plan.recipe.scales
-    low, high = min(scales), max(scales)
-    return f'{sides} at test time, views {low:g} to {high:g} times that'
-
-
-def describe_label_kind(detector: DetectorConfig) -> str:
-    """Describe in a few words what pseudo labels are made of."""
-    if not detector.has_masks:
-        return 'boxes'
-    how = 'polygons' if detector.reads_only_polygons else 'RLE'
-    return f'boxes and masks ({how}, as the training reads them)'
-
-
-def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
-    """Describe the weights with which training starts.
-
-    Args:
-        detector: The detector's config.
-        plan: The numbers of the experiment.
-
-    Returns:
-        A few words for the line `weights` of what was chosen.
-    """
-    if plan.from_scratch:
-        return 'none: from scratch, nothing frozen'
-    if source := detector.cfg.get('load_from'):
-        return (
-            f"those of the detector's `load_from`, for every model: {source}"
-        )
-    if detector.from_scratch_changes():
-        return "pretrained, as in the detector's config"
-    return "none: the detector's config trains from scratch"

@@ -43,6 +43,9 @@ class Recipe:
                 which `validate.py` makes before the labels are selected.
             has_masks: Whether labels have masks, whose boxes are not
                 calibrated.
+
+        Returns:
+            The arguments.
         """
         if not self.uses_val:
             return {}

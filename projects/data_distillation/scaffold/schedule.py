@@ -124,6 +124,9 @@ class Schedule:
         Args:
             max_iters: The number of iterations.
             images: The number of images in a step of all processes.
+
+        Returns:
+            The settings by their keys in a config.
         """
         return dict(
             train_cfg=dict(

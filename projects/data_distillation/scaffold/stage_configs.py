@@ -49,7 +49,7 @@ class NewExperiment:
             folder: The folder to write to; it is made if it does not exist.
         """
         stages: dict[str, tuple] = {
-            **self.roots(self.detector.base_for(folder)),
+            **self._roots(self.detector.base_for(folder)),
             'annotate': ('./teacher.py', self.annotate()),
             'validate': ('./annotate.py', self.validate()),
             'student': ('./supervised_long.py', self.student()),
@@ -72,7 +72,7 @@ class NewExperiment:
     # The docstrings that differ from `CARDS`.
     cards: ClassVar[Mapping[str, str]] = {}
 
-    def roots(self, base: str) -> Mapping[str, tuple]:
+    def _roots(self, base: str) -> Mapping[str, tuple]:
         """Return the base and the settings of the first stages."""
         return {
             'teacher': (base, self.teacher()),

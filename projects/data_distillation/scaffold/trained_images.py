@@ -204,6 +204,9 @@ def list_problems(
         unread: The problems of files that cannot be read. If there are any,
             the others are not looked at.
         masks: Whether masks are checked.
+
+    Returns:
+        A line for each problem; none if nothing is wrong.
     """
     found = [] if unread else find_problems(files, folders)
     if masks and not unread:

@@ -292,3 +292,21 @@ def fit_class(
         offsets.T @ (errors - at_mean),
     )
     return mean, ends, at_mean, slopes
+
+
+def check_calibration(is_wanted: bool, validation: dict | None) -> None:
+    """Check that there is something to calibrate boxes by.
+
+    Args:
+        is_wanted: Whether boxes are to be calibrated.
+        validation: The detections on the validation images and their truth;
+            None if there are none.
+
+    Raises:
+        ValueError: If there is not, but it is wanted.
+    """
+    if is_wanted and not validation:
+        raise ValueError(
+            'calibrates_boxes needs the detections on the validation '
+            'images and their truth, got validation=None'
+        )

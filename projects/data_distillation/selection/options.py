@@ -173,7 +173,14 @@ def list_options(rules: Mapping) -> tuple[list, list[str]]:
 
 
 def list_calibration(rules: Mapping) -> list:
-    """Return the words that calibrate boxes as the rules do; none if not."""
+    """List the words of the command line that calibrate boxes.
+
+    Args:
+        rules: The arguments of `SelectionRules`.
+
+    Returns:
+        The words; none if the rules do not calibrate.
+    """
     if not rules.get('calibrates_boxes'):
         return []
     validation = rules['validation']

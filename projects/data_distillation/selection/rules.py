@@ -15,6 +15,7 @@ from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore
 from ..text import format_call
+from .calibration import check_calibration
 from .filters import Filter, choose_regions, find_valid
 from .option_table import SEGMENTATIONS
 from .picking import (
@@ -363,19 +364,6 @@ class SelectionRules:
             yield {
                 name: keep_elements(value, keep) for name, value in row.items()
             }
-
-
-def check_calibration(is_wanted: bool, validation: dict | None) -> None:
-    """Check that there is something to calibrate boxes by.
-
-    Raises:
-        ValueError: If there is not, but it is wanted.
-    """
-    if is_wanted and not validation:
-        raise ValueError(
-            'calibrates_boxes needs the detections on the validation '
-            'images and their truth, got validation=None'
-        )
 
 
 def check_labels(detections: Detections, labeled: LabeledCounts) -> None:

@@ -51,6 +51,9 @@ def rescale(
         self: The masks.
         scale: The factor, or the largest sides; see `mmcv.imrescale`.
         interpolation: See `resize`.
+
+    Returns:
+        New masks of the new size.
     """
     new_w, new_h = rescale_size((self.width, self.height), scale)
     return resize(self, (new_h, new_w), interpolation)

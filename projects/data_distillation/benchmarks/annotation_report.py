@@ -1,0 +1,51 @@
+"""Writes the comparison of annotation speeds for people."""
+
+from rich.table import Table
+
+from ..text import format_table
+
+
+def format_report(report: dict) -> str:
+    """Format a report of `Comparison.run` as a table for the user.
+
+    Args:
+        report: What `Comparison.run` has returned.
+
+    Returns:
+        A table, and a line for each contender that is compared with stock.
+    """
+    columns = Table('contender', title=f'{report["images"]} images')
+    for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
+        columns.add_column(title, justify='right')
+    for name, contender in report['contenders'].items():
+        columns.add_row(
+            name,
+            f'{contender["images_per_second"]:.3f}',
+            format_or_blank(contender.get('speed_of_stock'), '.2f'),
+            format_or_blank(contender.get('share_of_bare_passes'), '.3f'),
+            f'{max(contender["peaks_mib"]):.0f}',
+            format_or_blank(contender['bbox_mAP'], '.4f'),
+        )
+    lines = [format_table(columns)]
+    for name, contender in report['contenders'].items():
+        if 'difference' in contender:
+            lines.append(
+                '{}: {matched:.2%} of the boxes are those of stock, within '
+                '{pixels:.3g} pixels and {score:.2g} of the score'.format(
+                    name, **contender['difference']
+                )
+            )
+    return '\n'.join(lines)
+
+
+def format_or_blank(value: float | None, spec: str) -> str:
+    """Format a number; None as an empty text.
+
+    Args:
+        value: The number; None if it was not measured.
+        spec: The format, as for `format`.
+
+    Returns:
+        The text.
+    """
+    return '' if value is None else format(value, spec)
