@@ -543,9 +543,44 @@ def test_other_images_of_the_same_names_are_refused(
     annotate(cfg)
     other = drawn.folder.parent / 'other'
     (drawn.folder / 'unlabeled').rename(other)
+    for image in other.iterdir():
+        cv2.imwrite(str(image), 255 - cv2.imread(str(image)))
     cfg.test_dataloader.dataset.data_prefix.img = str(other)
 
     refused(cfg, ValueError, r"differs in \['image_folder'\]")
+
+
+@pytest.mark.parametrize('is_moved', [True, False])
+def test_images_that_were_moved_or_renamed_are_not_run_again(
+    drawn, checkpoint, tmp_path, is_moved
+):
+    (drawn.folder / 'unlabeled' / '3.png').write_bytes(b'not an image')
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.custom_hooks[0].max_unreadable_share = 0.5
+    cfg.model.keep_views = True
+    before = annotate(cfg)
+    images = drawn.truth['images']
+    if is_moved:
+        other = (drawn.folder / 'unlabeled').rename(tmp_path / 'other')
+        cfg.test_dataloader.dataset.data_prefix.img = str(other)
+    else:
+        images = [dict(i, file_name=f'x{i["file_name"]}') for i in images]
+        for path in (drawn.folder / 'unlabeled').iterdir():
+            path.rename(path.with_name(f'x{path.name}'))
+    drawn.write('unlabeled.json', dict(images=images))
+    runner = Runner.from_cfg(cfg)
+
+    runner.test()
+
+    after = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
+    assert runner.model.module.batches == []
+    assert after['annotations'] == before['annotations']
+    names = {image['id']: image['file_name'] for image in images}
+    assert len(after['images']) == 4
+    assert all(i['file_name'] == names[i['id']] for i in after['images'])
+    store = DetectionStore(tmp_path / 'work/detections')
+    tables = store.iter_views()
+    assert any(any(table['view_scores'].to_pylist()) for table in tables)
 
 
 def test_other_teacher_in_the_same_folder_is_refused(

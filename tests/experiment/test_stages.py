@@ -109,6 +109,35 @@ def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
     assert plan() == '5 images'
 
 
+@pytest.mark.parametrize('is_same', [True, False])
+def test_detections_of_moved_images_are_used(
+    stages, checkpoint, tmp_path, drawn, is_same
+):
+    folder = tmp_path / 'annotate'
+    annotation = stages.detection('annotate', folder, checkpoint)
+    write_settings(folder, annotation.collect_settings())
+    (folder / FINISHED).touch()
+    images = drawn.folder / 'unlabeled'
+    moved = images.rename(tmp_path / 'moved')
+    images.symlink_to(moved)
+    if not is_same:
+        for path in moved.iterdir():
+            path.write_bytes(path.read_bytes() + b'more')
+
+    step = plan_annotation(stages, 'annotate', folder, checkpoint)
+
+    assert not annotation.is_done()
+    if is_same:
+        assert step.text == 'labels are selected again'
+        assert annotation.find_outdated() == []
+        assert annotation.find_changes() == [
+            'the images are in another folder'
+        ]
+    else:
+        assert step.text == '5 images'
+        assert annotation.find_outdated() == ['image_folder has changed']
+
+
 @pytest.mark.parametrize('is_gone', [True, False])
 def test_stage_without_its_detections_is_not_finished(
     stages, checkpoint, tmp_path, is_gone

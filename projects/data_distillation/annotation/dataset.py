@@ -1,5 +1,6 @@
 """UnlabeledDataset: the images to annotate."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -109,33 +110,33 @@ class UnlabeledDataset(BaseDetDataset):
 
         Returns:
             `inputs` and `data_samples` as the pipeline packs them, with
-            `file_name`, `image_id` and `img_path` in the metainfo of the
-            samples. An image that cannot be read gives what `make_unreadable`
-            returns.
+            `file_name`, `image_id`, `img_path` and `sha256` (of the file; None
+            if it cannot be used) in the metainfo of the samples. An image that
+            cannot be read gives what `make_unreadable` returns.
         """
         info = self.get_data_info(idx)
         known = {
             key: info[key] for key in ('file_name', 'image_id', 'img_path')
         }
-        data = self._load(info)
+        data, known['sha256'] = self._load(info)
         samples = data['data_samples']
         for sample in samples if isinstance(samples, list) else [samples]:
             sample.set_metainfo(known)
         return data
 
-    def _load(self, info: dict) -> dict:
+    def _load(self, info: dict) -> tuple[dict, str | None]:
         try:
             if info['name_error']:
                 raise ImageError(f'its name {info["name_error"]}: rename it')
             content = read_image_file(info['img_path'])
         except ImageError as error:
-            return self._as_views(make_unreadable(str(error)))
+            return self._as_views(make_unreadable(str(error))), None
         try:
-            return self.pipeline(info)
+            return self.pipeline(info), hashlib.sha256(content).hexdigest()
         # A broken file may make a decoder raise anything. The run goes on.
         except Exception as error:
             reason = explain_loading_error(content, error)
-            return self._as_views(make_unreadable(reason))
+            return self._as_views(make_unreadable(reason)), None
 
     def _as_views(self, data: dict) -> dict:
         """Repeat an unreadable sample for each view that the loader makes."""

@@ -22,6 +22,7 @@ from .checks import check_type, check_writable, warn_of_other_transforms
 from .dataset import UnlabeledDataset
 from .labeled_set import LabeledSet
 from .log import log_from_any_rank, silence_batch_lines
+from .moved_images import take_over_moved_images
 from .provenance import make_provenance
 from .rows import make_detection_row
 from .run import AnnotationRun, begin_run
@@ -211,15 +212,22 @@ class DetectionHook(Hook):
             runner: The runner.
 
         Returns:
-            The store in the folder `detections`, which may have some already.
+            The store in the folder `detections`, which may have some already,
+            also of images that had another name or were in another folder.
 
         Raises:
             StoreError: If there are detections of another teacher.
         """
-        made_by = make_provenance(runner.cfg, runner.test_dataloader.dataset)
+        dataset = runner.test_dataloader.dataset
+        folder = Path(runner.work_dir) / 'detections'
+        made_by = make_provenance(runner.cfg, dataset)
+        made_by['purpose'] = self.purpose
+        if not runner.cfg.get('dry_run'):
+            names = self._names_to_check(runner)
+            take_over_moved_images(folder, made_by, dataset, names)
         return DetectionStore(
-            Path(runner.work_dir) / 'detections',
-            dict(made_by, purpose=self.purpose),
+            folder,
+            made_by,
             self.images_per_shard,
             self.seconds_per_shard,
         )

@@ -4,6 +4,9 @@
 # the detections are. Their values may change between two runs.
 LOCATIONS = ('teacher_config', 'checkpoint', 'segmentation')
 
+# The key of the folder of the images. Whether two files in different folders
+# are the same image, only their content tells.
+IMAGE_FOLDER = 'image_folder'
 
 # The keys whose values must be equal for scores to mean the same.
 TEACHER_KEYS = (

@@ -7,8 +7,9 @@ checksums of its pages.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,10 +73,29 @@ SCHEMAS = {
     for has_views in (False, True)
 }
 PROVENANCE = b'data_distillation'
+# The SHA-256 of the image files, a list in JSON, with null for an image that
+# could not be read. Shards of earlier versions have none.
+DIGESTS = b'data_distillation_sha256'
 
 
 class ShardError(ValueError):
     """A file is not a whole shard; the message says why."""
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """Which images a shard has.
+
+    Args:
+        provenance: What made the detections.
+        names: The file name of each row.
+        digests: The SHA-256 of the image file of each row, in hexadecimal
+            digits; None if it is not known.
+    """
+
+    provenance: dict
+    names: list[str]
+    digests: list[str | None]
 
 
 def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
@@ -84,7 +104,8 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
     Args:
         path: The file. Missing folders are made.
         rows: One dict per image, with the columns of `SCHEMA`, or all of them
-            with those of `MASK_SCHEMA`, of `VIEW_SCHEMA` or of both.
+            with those of `MASK_SCHEMA`, of `VIEW_SCHEMA` or of both; `sha256`
+            may be the digest of the image file.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
 
@@ -106,11 +127,31 @@ def write_rows(
         provenance: The provenance of the detections, a dict that JSON can
             hold.
     """
-    metadata = {PROVENANCE: json.dumps(provenance).encode()}
     has_masks = any('masks' in row for row in rows)
     has_views = any('view_counts' in row for row in rows)
-    schema = SCHEMAS[has_masks, has_views]
-    table = pa.Table.from_pylist(rows, schema.with_metadata(metadata))
+    table = pa.Table.from_pylist(rows, SCHEMAS[has_masks, has_views])
+    digests = [row.get('sha256') for row in rows]
+    write_table(file, table, provenance, digests)
+
+
+def write_table(
+    file: BinaryIO | pa.NativeFile,
+    table: pa.Table,
+    provenance: dict,
+    digests: Sequence[str | None],
+) -> None:
+    """Write a table as the content of a shard.
+
+    Args:
+        file: The file, opened for writing.
+        table: A table with the columns of one of `SCHEMAS`.
+        provenance: The provenance of the detections.
+        digests: The SHA-256 of the image file of each row, or None.
+    """
+    metadata = {PROVENANCE: json.dumps(provenance)}
+    if any(digests):
+        metadata[DIGESTS] = json.dumps(digests)
+    table = table.replace_schema_metadata(metadata)
     pq.write_table(table, file, write_page_checksum=True)
 
 
@@ -179,6 +220,66 @@ def read_provenance(path: Path) -> dict:
     with naming_damage():
         schema = pq.read_schema(path)
     return decode_provenance(schema)
+
+
+def read_index(path: Path) -> ShardIndex:
+    """Read which images a shard has, without their detections.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The names and digests of its images.
+
+    Raises:
+        ShardError: If the file is damaged or not a shard.
+    """
+    with naming_damage():
+        file = open_shard(path)
+        names = file.read(['file_name'], use_threads=False)['file_name']
+    schema = file.schema_arrow
+    return ShardIndex(
+        decode_provenance(schema),
+        names.to_pylist(),
+        decode_digests(schema, len(names)),
+    )
+
+
+def copy_rows(
+    source: Path,
+    target: Path,
+    images: Mapping[str, tuple[int, int | None]],
+    provenance: dict,
+) -> None:
+    """Copy the detections of some images to another shard, by other names.
+
+    Args:
+        source: The shard with the detections.
+        target: The shard to write.
+        images: The new name of each image: the number of its row in the
+            source, and its id; None if it has none.
+        provenance: The provenance of the new shard.
+
+    Raises:
+        ShardError: If the source is damaged or not a shard.
+        OSError: If the target cannot be written.
+    """
+    with naming_damage():
+        file = open_shard(source)
+        table = file.read(use_threads=False)
+    decode_provenance(file.schema_arrow)
+    known = decode_digests(file.schema_arrow, len(table))
+    rows = [row for row, _ in images.values()]
+    table = table.take(pa.array(rows, pa.int64()))
+    columns = dict(
+        file_name=list(images), image_id=[one for _, one in images.values()]
+    )
+    for key, values in columns.items():
+        column = SCHEMA.get_field_index(key)
+        array = pa.array(values, SCHEMA.field(key).type)
+        table = table.set_column(column, key, array)
+    with replacing(target) as opened:
+        write_table(opened, table, provenance, [known[row] for row in rows])
 
 
 def count_rows(path: Path) -> tuple[int, int]:
@@ -269,3 +370,23 @@ def decode_provenance(schema: pa.Schema) -> dict:
     if not isinstance(provenance, dict):
         raise ShardError('not written by this program: it does not say how')
     return provenance
+
+
+def decode_digests(schema: pa.Schema, num: int) -> list[str | None]:
+    """Return the SHA-256 of the image files of a shard.
+
+    Args:
+        schema: The schema of the file.
+        num: The number of its rows.
+
+    Returns:
+        A digest for each row; None for those that are not known, as in shards
+        of earlier versions.
+    """
+    try:
+        digests = json.loads((schema.metadata or {})[DIGESTS])
+    except (KeyError, ValueError):
+        digests = None
+    if not isinstance(digests, list) or len(digests) != num:
+        return [None] * num
+    return [one if isinstance(one, str) else None for one in digests]

@@ -5,8 +5,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..annotation.moved_images import find_moved_images
 from ..annotation.provenance import make_provenance
-from ..detections.provenance import find_differing_keys
+from ..detections.moved import MovedImages
+from ..detections.provenance import IMAGE_FOLDER, find_differing_keys
 from ..detections.store import DetectionStore
 from ..files.atomic import read_json, write_json
 from ..files.digest import sha256_of
@@ -181,7 +183,10 @@ class Detection:
         Returns:
             Reasons for a user; none if nothing has.
         """
-        return find_changes(self.folder, self.collect_settings())
+        changes = find_changes(self.folder, self.collect_settings())
+        if self._find_moved().elsewhere:
+            changes.append('the images are in another folder')
+        return changes
 
     def find_outdated_keys(self) -> list[str]:
         """Return what differs in the making of the detections in the folder.
@@ -193,12 +198,35 @@ class Detection:
         found = DetectionStore(self.folder / DETECTIONS).provenance
         if not found:
             return []
+        keys = find_differing_keys(found, self._describe_detections())
+        # The run takes the detections over.
+        is_moved = keys == [IMAGE_FOLDER] and self._find_moved().rows
+        return [] if is_moved else keys
+
+    def _describe_detections(self) -> dict:
+        """Return what would make the detections now."""
         cfg = self.experiment.load(self.stage)
         cfg.load_from = str(self.teacher)
         images = self.experiment.build_images(self.stage)
         hook = self.experiment.build_detection_hook(self.stage)
-        made = dict(make_provenance(cfg, images), purpose=hook.purpose)
-        return find_differing_keys(found, made)
+        return dict(make_provenance(cfg, images), purpose=hook.purpose)
+
+    def _find_moved(self) -> MovedImages:
+        return find_moved_images(
+            self.folder / DETECTIONS,
+            self._describe_detections(),
+            self.experiment.build_images(self.stage),
+        )
+
+    def list_detected(self) -> set[str]:
+        """List the images that have detections, also by another name.
+
+        Returns:
+            The names that they have now.
+        """
+        moved = self._find_moved()
+        store = DetectionStore(self.folder / DETECTIONS)
+        return {*moved.rows, *({} if moved.elsewhere else store.images())}
 
     def collect_settings(self) -> dict:
         """Collect the settings of what is made of the detections.

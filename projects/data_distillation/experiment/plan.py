@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..detections.store import DetectionStore
 from ..processes.log import say
 from ..processes.process import StageError, capture_output
 from ..processes.temporary import temporary_folder
@@ -215,8 +214,7 @@ def plan_annotation(
         if annotation.is_done():
             return Step(name, 'done')
         if not annotation.find_outdated():
-            stored = DetectionStore(folder / 'detections').images()
-            done = names.keys() & stored
+            done = names.keys() & annotation.list_detected()
     num_left = len(names) - len(done)
     text = f'{num_left:,} images' if num_left else 'labels are selected again'
     return Step(name, text, images=num_left)
