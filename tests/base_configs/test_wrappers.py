@@ -26,6 +26,12 @@ def mix(dataset: dict) -> dict:
     return dict(type='MultiImageMixDataset', dataset=dataset, **MIX)
 
 
+def balance(dataset: dict) -> dict:
+    return dict(
+        type='ClassBalancedDataset', oversample_thr=0.3, dataset=dataset
+    )
+
+
 @pytest.mark.parametrize(
     ('config', 'path', 'times', 'num_parts'),
     [
@@ -55,6 +61,28 @@ def test_dataset_is_found_with_how_often_an_epoch_goes_through_it(
     assert (found.times, found.num_parts) == (times, num_parts)
 
 
+@pytest.mark.parametrize(
+    ('config', 'path', 'num_wrappers'),
+    [
+        (balance(COCO), 'd.dataset', 1),
+        (repeat(balance(COCO), 2), 'd.dataset.dataset', 1),
+        (mix(balance(COCO)), 'd.dataset.dataset', 2),
+        (concat(balance(COCO), balance(COCO)), 'd.datasets[0].dataset', 1),
+    ],
+)
+def test_balance_of_classes_is_kept(config, path, num_wrappers):
+    found = Dataset.of(config, 'd')
+
+    assert (found.path, found.config) == (path, COCO)
+    assert found.oversample_thr == 0.3
+    assert found.num_wrappers == num_wrappers
+    wrapped = found.wrap({'type': 'Mine'}, lambda: MIX['pipeline'])
+    if num_wrappers == 2:
+        assert wrapped == {**mix(balance({'type': 'Mine'}))}
+    else:
+        assert wrapped == balance({'type': 'Mine'})
+
+
 def test_settings_of_a_mix_are_kept():
     assert Dataset.of(mix(COCO), 'd').mix_settings == MIX
     assert Dataset.of(concat(mix(COCO), mix(COCO)), 'd').mix_settings == MIX
@@ -65,11 +93,10 @@ def test_settings_of_a_mix_are_kept():
     ('config', 'message'),
     [
         (
-            dict(
-                type='ClassBalancedDataset', oversample_thr=0.1, dataset=COCO
-            ),
-            'd is a ClassBalancedDataset, which',
+            balance(repeat(COCO, 2)),
+            'd is a ClassBalancedDataset around another wrapper',
         ),
+        (concat(COCO, balance(COCO)), 'differ in `oversample_thr`'),
         (
             repeat(dict(type='own.Picked', dataset=COCO), 2),
             r'd\.dataset is a Picked, which',

@@ -1,10 +1,11 @@
 """Settings of a detector's config: kept, replaced and named, or refused."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from builders import CLASSES
+from builders import CATEGORIES, CLASSES
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -13,6 +14,10 @@ from projects.data_distillation.base_configs.reading import DetectorError
 from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.changes import list_changes
 from projects.data_distillation.scaffold.detector import DetectorConfig
+from projects.data_distillation.scaffold.init import (
+    ExperimentOptions,
+    make_plan,
+)
 from projects.data_distillation.scaffold.overrides import (
     check_class_weights,
     check_monitors,
@@ -22,6 +27,7 @@ from projects.data_distillation.scaffold.overrides import (
 from projects.data_distillation.scaffold.plan import Data, Images, Plan
 from projects.data_distillation.scaffold.schedule import Schedule
 from projects.data_distillation.scaffold.stage_configs import NewExperiment
+from projects.data_distillation.scaffold.trained_images import measure_balance
 
 RETINANET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 MASK_RCNN = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
@@ -471,6 +477,90 @@ train_dataloader = dict(dataset=dict(
     # Its learning rate is that of 16 images; COCO has 117,266.
     epochs = Schedule.of(sliced.cfg).count_epochs(2)
     assert epochs == pytest.approx(12 * 100 * 16 / 117_266)
+
+
+BALANCED = """
+balanced = dict(
+    type='ClassBalancedDataset', oversample_thr=0.5,
+    dataset=_base_.train_dataloader.dataset)
+train_dataloader = dict(dataset=dict(_delete_=True, **balanced))
+"""
+MIXED = (
+    BALANCED
+    + """
+train_dataloader['dataset'] = dict(
+    _delete_=True, type='MultiImageMixDataset', pipeline=[], dataset=balanced)
+"""
+)
+
+
+@pytest.fixture
+def rare(tmp_path) -> Data:
+    """Ten images with `red`, one of which has `green` too; one is empty."""
+    images = [
+        dict(id=i, file_name=f'{i}.png', width=60, height=50)
+        for i in range(11)
+    ]
+    objects = [(i, 7) for i in range(10)] + [(3, 3)]
+    content = dict(
+        images=images,
+        categories=CATEGORIES,
+        annotations=[
+            dict(
+                id=n, image_id=i, category_id=c, bbox=[1, 2, 30, 40],
+                area=1200, iscrowd=0,
+            )
+            for n, (i, c) in enumerate(objects, 1)
+        ],
+    )  # fmt: skip
+    file = tmp_path / 'rare.json'
+    file.write_text(json.dumps(content))
+    labeled = Images(str(file), 'images/', 10)
+    return Data(CLASSES, labeled, Images('', 'more/', 20), labeled)
+
+
+def test_balance_of_classes_is_that_of_the_labeled_images(own, rare):
+    """The rare class is in 1 of 10 images: sqrt(0.5 / 0.1) is 2.2, so 3."""
+    balanced, plain = own(BALANCED), own('')
+
+    plan = make_plan(balanced, rare, ExperimentOptions(ratio=(6, 4)))
+
+    assert measure_balance(plain.train_dataset, rare) == 1
+    assert plan.balance == pytest.approx(12 / 10)
+    schedule = Schedule.of(balanced.cfg)
+    assert schedule.count_epochs(2, plan.balance) == pytest.approx(12 * 1.2)
+    assert schedule.explain_epochs(1.2) == ' (12 x 1.2, ClassBalancedDataset)'
+    assert schedule.explain_epochs(1) == ''
+
+
+@pytest.mark.parametrize(('text', 'depth'), [(BALANCED, 1), (MIXED, 2)])
+def test_balance_of_classes_is_in_every_training(written, text, depth):
+    cfgs = written(text)
+
+    teacher = cfgs['teacher'].train_dataloader.dataset
+    parts = cfgs['student'].train_dataloader.dataset.datasets
+    truth = cfgs['oracle'].train_dataloader.dataset.datasets
+    annotate = cfgs['annotate'].custom_hooks[0]
+
+    assert not annotate.selection.counts_empty
+    for dataset in (teacher, *parts, *truth):
+        inner = dataset
+        for _ in range(depth - 1):
+            assert inner.type == 'MultiImageMixDataset'
+            inner = inner.dataset
+        assert inner.type == 'ClassBalancedDataset'
+        assert inner.oversample_thr == 0.5
+    names = [teacher, *parts, *truth]
+    for _ in range(depth):
+        names = [dataset.dataset for dataset in names]
+    assert [dataset.ann_file for dataset in names] == [
+        'labeled.json',
+        'labeled.json',
+        'work_dirs/cells/annotate/pseudo_labels.json',
+        'labeled.json',
+        't.json',
+    ]
+    assert names[2].filter_cfg.filter_empty_gt is False
 
 
 def test_hooks_that_count_iterations_are_scaled_with_them(own, tmp_path):

@@ -96,6 +96,17 @@ def test_every_batch_has_the_pipeline_of_its_iteration(drawn, num_workers):
     assert after == [False] * 5
 
 
+def test_pipeline_is_that_of_the_iteration_if_classes_are_balanced(drawn):
+    hook = SwitchPipelineHook(3, pipeline=[LOAD, NO_FLIP, PACK])
+    balanced = dict(
+        type='ClassBalancedDataset',
+        oversample_thr=4.0,  # each image twice
+        dataset=dataset_of(drawn, [LOAD, FLIP, PACK]),
+    )
+
+    assert flips(balanced, hook, 0) == [True] * 3 + [False] * 2
+
+
 def test_mosaics_are_left_out_and_the_l1_loss_is_added(drawn):
     hook = SwitchPipelineHook(3, skip_types=['RandomFlip'], use_l1=True)
 

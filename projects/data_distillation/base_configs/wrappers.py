@@ -1,12 +1,13 @@
 """Finds the dataset of a detector's config inside its wrappers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..text import format_value
 from .reading import DetectorError, get_type
 
 MIX = 'MultiImageMixDataset'
+BALANCED = 'ClassBalancedDataset'
 # The settings of a dataset that say which data it has. The user's data take
 # their place.
 DATA_KEYS = {'type', 'data_root', 'ann_file', 'data_prefix', 'metainfo'}
@@ -26,6 +27,8 @@ class Dataset:
             none.
         times: How often an epoch goes through the dataset.
         num_parts: The number of datasets that are trained on together.
+        oversample_thr: The share of images below which a class is rare, so
+            that `ClassBalancedDataset` repeats its images; None without it.
     """
 
     path: str
@@ -34,6 +37,7 @@ class Dataset:
     mix_config: Mapping | None = None
     times: int = 1
     num_parts: int = 1
+    oversample_thr: float | None = None
 
     @classmethod
     def of(cls, config: Mapping, path: str) -> 'Dataset':
@@ -55,6 +59,8 @@ class Dataset:
         kind = get_type(config)
         if kind == 'ConcatDataset':
             return cls._of_parts(config['datasets'], path)
+        if kind == BALANCED:
+            return cls._of_balanced(config, path)
         if kind not in ('RepeatDataset', MIX):
             raise DetectorError(
                 f'{without_base(path)} is a {kind}, which an experiment '
@@ -72,6 +78,19 @@ class Dataset:
                 'config, and put all transforms into one pipeline'
             )
         return replace(inner, mix_path=path, mix_config=config)
+
+    @classmethod
+    def _of_balanced(cls, config: Mapping, path: str) -> 'Dataset':
+        """Return a dataset of which images with rare classes are repeated."""
+        inner = cls.of(config['dataset'], f'{path}.dataset')
+        if inner.config is not config['dataset']:
+            raise DetectorError(
+                f'{without_base(path)} is a {BALANCED} around another '
+                'wrapper, which does not say what classes its images have: '
+                'inherit from the config, and put it around the dataset '
+                'itself'
+            )
+        return replace(inner, oversample_thr=config['oversample_thr'])
 
     @classmethod
     def _of_parts(cls, parts: list[Mapping], path: str) -> 'Dataset':
@@ -100,6 +119,7 @@ class Dataset:
         """
         settings = {
             '`times`': (self.times, other.times),
+            '`oversample_thr`': (self.oversample_thr, other.oversample_thr),
             f'their {MIX}': (self.mix_settings, other.mix_settings),
             **{
                 f'`{key}`': (self.config.get(key), other.config.get(key))
@@ -110,6 +130,35 @@ class Dataset:
             if one != another:
                 return name
         return None
+
+    @property
+    def num_wrappers(self) -> int:
+        """The number of wrappers that an experiment keeps."""
+        return bool(self.mix_path) + (self.oversample_thr is not None)
+
+    def wrap(self, config: dict, take_pipeline: Callable) -> dict:
+        """Put the wrappers that an experiment keeps around a dataset.
+
+        Args:
+            config: The dataset.
+            take_pipeline: Returns the pipeline of the `MultiImageMixDataset`.
+
+        Returns:
+            The config of the outermost wrapper, or the dataset itself.
+        """
+        if self.oversample_thr is not None:
+            threshold = self.oversample_thr
+            config = dict(
+                type=BALANCED, oversample_thr=threshold, dataset=config
+            )
+        if not self.mix_path:
+            return config
+        return dict(
+            self.mix_settings,
+            type=MIX,
+            dataset=config,
+            pipeline=take_pipeline(),
+        )
 
     @property
     def mix_settings(self) -> dict:

@@ -1,4 +1,4 @@
-"""Says what an experiment has otherwise than the detector's config."""
+"""Says what an experiment has of the detector's config, and what otherwise."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

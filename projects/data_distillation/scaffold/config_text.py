@@ -85,6 +85,25 @@ def format_arguments(values: Mapping[str, object]) -> str:
     return '**{' + items + '}'
 
 
+def change_inside(
+    path: str, depth: int, changes: Mapping[str, object]
+) -> Expression:
+    """Change a dataset inside its wrappers.
+
+    Args:
+        path: The path of the outermost wrapper, or of the dataset.
+        depth: The number of wrappers.
+        changes: The items of the dataset to replace.
+
+    Returns:
+        The outermost wrapper with the changed dataset in it.
+    """
+    if depth:
+        inner = change_inside(f'{path}.dataset', depth - 1, changes)
+        changes = dict(dataset=inner)
+    return Expression(path, changes)
+
+
 def format_config(
     card: str, base: str | list[str] | None, settings: Mapping[str, object]
 ) -> str:

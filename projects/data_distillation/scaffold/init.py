@@ -38,7 +38,7 @@ from .plan import (
 )
 from .schedule import Schedule
 from .stage_configs import NewExperiment
-from .trained_images import check_data, check_masks
+from .trained_images import check_data, check_masks, measure_balance
 
 WHOLE_NUMBERS = (
     'batch_size',
@@ -180,7 +180,8 @@ def make_plan(
         options.batch_size or detector.cfg.train_dataloader['batch_size']
     )
     step = batch_size * options.gpus
-    epochs = Schedule.of(detector.cfg).count_epochs(step)
+    balance = measure_balance(detector.train_dataset, data)
+    epochs = Schedule.of(detector.cfg).count_epochs(step, balance)
     num_labeled = data.labeled.count
     iterations = options.iterations or compute_iterations(
         num_labeled, epochs, step, MIN_IMAGES_SEEN
@@ -201,6 +202,7 @@ def make_plan(
         recipe=make_recipe(detector, options),
         flip=not options.no_flip,
         ratio=options.ratio,
+        balance=balance,
     )
 
 
@@ -348,13 +350,12 @@ def explain_lengths(
         Lines for the user.
     """
     schedule = Schedule.of(detector.cfg)
-    epochs = schedule.count_epochs(plan.batch_size * plan.num_processes)
+    step, balance = plan.batch_size * plan.num_processes, plan.balance
+    epochs = schedule.count_epochs(step, balance)
     teacher = student = 'as given'
     if not options.iterations:
-        times = schedule.times
-        factor = f' ({schedule.total} x {times}, RepeatDataset)'
         teacher = (
-            f'{epochs:.3g} epochs{factor if times > 1 else ""} as in the '
+            f'{epochs:.3g} epochs{schedule.explain_epochs(balance)} as in the '
             f"detector's config, but at least {MIN_IMAGES_SEEN:,} images"
         )
     if not options.student_iterations:
@@ -364,6 +365,14 @@ def explain_lengths(
             student = f'as many epochs of {num_images:,} images, but {student}'
     yield f'teacher     {plan.iterations:,} iterations: {teacher}'
     yield f'student     {plan.student_iterations:,} iterations: {student}'
+    if balance > 1:
+        share = detector.train_dataset.oversample_thr
+        yield (
+            '            images with a class that less than '
+            f'{share:.3g} of the images have come more often: '
+            f'{balance:.3g} times on average (ClassBalancedDataset, for '
+            'pseudo labels too)'
+        )
     if schedule.images_per_iteration:
         yield '            the learning rate is proportional to the batch size'
     else:

@@ -144,6 +144,8 @@ class Plan:
         flip: Whether there is also a flipped view at each scale.
         ratio: The numbers of labeled and of pseudo-labeled images to which
             the student's batches are in proportion.
+        balance: How often an epoch has a labeled image on average, because
+            those with rare classes are repeated.
     """
 
     batch_size: int
@@ -155,6 +157,7 @@ class Plan:
     recipe: Recipe = RECIPES['measured']
     flip: bool = True
     ratio: Sequence[float] = RATIO
+    balance: float = 1.0
 
 
 def compute_iterations(

@@ -102,21 +102,41 @@ class Schedule:
             loader.get('num_batch_per_epoch'),
         )
 
-    def count_epochs(self, batch_size: int) -> float:
+    def count_epochs(self, batch_size: int, balance: float = 1.0) -> float:
         """Count how often the training goes through its images.
 
         Args:
             batch_size: The number of images in a step; it is used if the
                 config does not name its batch size.
+            balance: How often an epoch has an image on average, apart from
+                `times`.
 
         Returns:
             The number of epochs, which need not be whole.
         """
         if self.is_in_epochs and not self.batches_per_epoch:
-            return self.total * self.times
+            return self.total * self.times * balance
         unit = self.batches_per_epoch if self.is_in_epochs else 1
         images_at_once = self.images_per_iteration or batch_size
         return self.total * (unit or 1) * images_at_once / COCO_IMAGES
+
+    def explain_epochs(self, balance: float) -> str:
+        """Say how epochs of the config became epochs of the images.
+
+        Args:
+            balance: See `count_epochs`.
+
+        Returns:
+            The factors in brackets, after a space; empty if there are none.
+        """
+        factors = {
+            'RepeatDataset': self.times,
+            'ClassBalancedDataset': balance,
+        }
+        said = [f'{n:.3g}, {name}' for name, n in factors.items() if n != 1]
+        if not said or not self.is_in_epochs or self.batches_per_epoch:
+            return ''
+        return f' ({" x ".join([str(self.total), *said])})'
 
     def make_length(self, max_iters: int, images: int) -> dict:
         """Return the settings that depend on the length of a training.

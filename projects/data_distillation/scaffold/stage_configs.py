@@ -8,7 +8,12 @@ from typing import ClassVar
 
 from ..experiment.names import PSEUDO_LABELS
 from .cards import CARDS
-from .config_text import Expression, format_config, merge_changes
+from .config_text import (
+    Expression,
+    change_inside,
+    format_config,
+    merge_changes,
+)
 from .detector import DetectorConfig, take_pipeline
 from .overrides import (
     drop_own_data,
@@ -116,7 +121,7 @@ class NewExperiment:
 
     def _labeled(self) -> dict:
         dataset, factor = self.detector.train_dataset, self.plan.size_factor
-        labeled = dict(
+        labeled: dict = dict(
             type='CheckedCocoDataset',
             **self.data.labeled.source,
             metainfo=Expression('metainfo'),
@@ -124,13 +129,9 @@ class NewExperiment:
         )
         if filters := dataset.filter_settings:
             labeled['filter_cfg'] = dict(filters)
-        if not dataset.mix_path:
-            return labeled
-        return dict(
-            dataset.mix_settings,
-            type='MultiImageMixDataset',
-            dataset=labeled,
-            pipeline=take_pipeline(dataset, factor, is_mix=True),
+        return dataset.wrap(
+            labeled,
+            lambda: take_pipeline(dataset, factor, is_mix=True),
         )
 
     def _unlabeled(self) -> dict:
@@ -306,8 +307,8 @@ class NewExperiment:
     @property
     def _labeled_path(self) -> str:
         """The path of the labeled images in a config that inherits."""
-        is_mixed = self.detector.train_dataset.mix_path
-        return '_base_.labeled' + ('.dataset' if is_mixed else '')
+        depth = self.detector.train_dataset.num_wrappers
+        return '_base_.labeled' + depth * '.dataset'
 
     def tune(self) -> dict:
         """Return the settings of `tune.py`."""
@@ -385,10 +386,8 @@ class NewExperiment:
             source['filter_cfg'] = Expression(
                 f'{self._labeled_path}.filter_cfg', dict(filter_empty_gt=False)
             )
-        other = Expression('_base_.labeled', source)
-        if self.detector.train_dataset.mix_path:
-            inner = Expression('_base_.labeled.dataset', source)
-            other = Expression('_base_.labeled', dict(dataset=inner))
+        depth = self.detector.train_dataset.num_wrappers
+        other = change_inside('_base_.labeled', depth, source)
         return dict(
             dataset=dict(
                 _delete_=True,

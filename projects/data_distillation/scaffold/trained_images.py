@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.dataset import ClassBalancedDataset
+
+from ..base_configs.wrappers import Dataset
 from ..coco.class_checks import (
     check_trainable_objects,
     describe_bare_images,
@@ -16,6 +19,7 @@ from ..coco.reading import CocoError, find_annotated, read_coco
 from ..coco.tables import CocoFile
 from ..mending.mask_checks import check_segmentations, read_for_masks
 from ..splits.splits import take_images
+from ..training.dataset import CheckedCocoDataset
 from .plan import Data
 
 # Enough to see what is wrong; tools/check_coco.py lists all.
@@ -84,6 +88,29 @@ class TrainedImages:
                 'detector'
             )
         return cls(content, count, tuple(notes))
+
+
+def measure_balance(dataset: Dataset, data: Data) -> float:
+    """Measure how often an epoch has a labeled image on average.
+
+    Args:
+        dataset: The dataset of the detector's config.
+        data: The data of the experiment.
+
+    Returns:
+        A number above 1 if `ClassBalancedDataset` repeats images.
+    """
+    if dataset.oversample_thr is None:
+        return 1.0
+    labeled = CheckedCocoDataset(
+        ann_file=data.labeled.ann_file,
+        data_prefix=dict(img=data.labeled.folder),
+        metainfo=dict(classes=data.classes),
+        filter_cfg=dict(dataset.filter_settings),
+        pipeline=[],
+    )
+    balanced = ClassBalancedDataset(labeled, dataset.oversample_thr)
+    return len(balanced) / len(labeled)
 
 
 def check_data(

@@ -6,7 +6,7 @@ from typing import cast
 
 from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import HOOKS
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import BaseDataset, ClassBalancedDataset, Compose
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -97,6 +97,8 @@ class SwitchPipelineHook(Hook):
             dataset.datasets = [self._switched(d) for d in dataset.datasets]
         elif isinstance(dataset, MultiImageMixDataset):
             dataset._skip_type_keys = self.skip_types
+        elif isinstance(dataset, ClassBalancedDataset):
+            dataset.dataset = self._switched(dataset.dataset)
         elif self.pipeline is not None:
             cast(BaseDataset, dataset).pipeline = Compose(self.pipeline)
         return dataset
