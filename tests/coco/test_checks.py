@@ -132,8 +132,11 @@ BROKEN = [
      [f"{A17}`image_id` {ID}, got '3': write the integer 3 (--fix does)"]),
     (changed(category_id=7.0),
      [f'{A17}`category_id` {ID}, got 7.0: write the integer 7 (--fix does)']),
+    (changed(category_id='reddish'),
+     [f"{A17}`category_id` {ID}, got 'reddish'{CORRECT}"]),
     (changed(category_id='red'),
-     [f"{A17}`category_id` {ID}, got 'red'{CORRECT}"]),
+     [f"{A17}`category_id` {ID}, got 'red': write the id of this name, 7 "
+      '(--fix does)']),
     (changed(iscrowd=2), [A17 + '`iscrowd` must be 0 or 1, got 2' + CORRECT]),
     (changed(area='9'),
      [A17 + "`area` must be a finite number, got '9'" + UNQUOTE]),

@@ -119,6 +119,76 @@ def test_texts_are_not_mixed_up_with_numbers_nor_with_what_is_dropped():
     assert found == [1, ids[1], ids[2], 'fourth', 4, 1]
 
 
+@pytest.mark.parametrize('convert', [str, str.upper, ' {} '.format])
+@pytest.mark.parametrize('as_written', [int, float, 'c{}'.format])
+def test_names_become_the_ids_of_what_they_name(convert, as_written):
+    content = right()
+    names = {c['id']: c['name'] for c in content['categories']}
+    files = {i['id']: i['file_name'] for i in content['images']}
+    for one in content['annotations']:
+        one['category_id'] = convert(names[one['category_id']])
+        one['image_id'] = files[one['image_id']]
+    for category in content['categories']:
+        category['id'] = as_written(category['id'])
+
+    result = mended(content)
+
+    if as_written in (int, float):
+        assert result == right()
+    named = {c['id']: c['name'] for c in result['categories']}
+    assert [named[a['category_id']] for a in result['annotations']] == [
+        names[a['category_id']] for a in right()['annotations']
+    ]
+
+
+def digits(*texts: str) -> dict:
+    """Categories whose names are numbers, each that of the next id."""
+    content = right()
+    content['categories'] = [dict(id=i + 1, name=str(i)) for i in range(4)]
+    for one, text in zip(content['annotations'], texts):
+        one['category_id'] = text
+    del content['annotations'][len(texts) :]
+    return content
+
+
+@pytest.mark.parametrize(
+    ('texts', 'ids'),
+    [
+        # One of them is no id, so that all are names.
+        (('0', '1', '3'), [1, 2, 4]),
+        # One of them is no name, so that all are ids.
+        (('1', '4', '4'), [1, 4, 4]),
+        # Nobody knows.
+        (('1', '3', '3'), ['1', '3', '3']),
+        (('0', '4', '1', '2'), [1, 4, '1', '2']),
+        # One is neither.
+        (('0', '1', 'x'), [1, 2, 'x']),
+    ],
+)
+def test_numbers_as_names_are_told_from_ids_by_all_of_them(texts, ids):
+    result = mended(digits(*texts))
+
+    assert [a['category_id'] for a in result['annotations']] == ids
+
+
+def test_number_that_may_be_an_id_or_a_name_is_asked_about():
+    lines = list(map(str, check_file(CocoFile.of('a.json', digits('1', '3')))))
+
+    assert lines[0] == (
+        'a.json: annotation 1: `category_id` must be an integer (64 bits), '
+        "got '1': write what it means: 1 if it is the id, or 2 if it is the "
+        'name'
+    )
+
+
+def test_names_of_two_entries_stay():
+    content = right()
+    content['categories'][1]['name'] = 'Red'
+    content['annotations'][0]['category_id'] = 'red'
+
+    assert mended(content) == content
+
+
 def test_numbers_in_quotes_become_numbers():
     keys = ('width', 'height', 'area', 'iscrowd')
 

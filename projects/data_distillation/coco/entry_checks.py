@@ -101,12 +101,14 @@ def make_value_problem(
         )
     what = f'`{key}` must be {rule.needed}, got {format_value(value)}'
     advice = advise_on(file, table, key, value)
+    is_clear = not advice.startswith((CORRECT, UNCLEAR))
     return file.make_problem(
-        f'wrong {key}', table, index, what, advice, advice != CORRECT
+        f'wrong {key}', table, index, what, advice, is_clear
     )
 
 
 CORRECT = 'correct it'
+UNCLEAR = 'write what it means'
 
 
 def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
@@ -119,7 +121,8 @@ def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
         value: The value, of any type.
 
     Returns:
-        The advice; `CORRECT` if `mending` cannot do it.
+        The advice; it begins with `CORRECT` or `UNCLEAR` if `mending` cannot
+        do it.
     """
     rule = table.rules[key]
     if rule.holds is not ID.holds:
@@ -129,12 +132,29 @@ def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
             numbers = [as_number(v) if is_text(v) else v for v in value]
             is_quoted = rule.holds(numbers)
         return 'write it without quotes' if is_quoted else CORRECT
+    named = file.named.get(key, {}) if table is file.annotations else {}
+    if is_text(value) and value in named:
+        return advise_on_name(named[value])
     if as_id(value) is not None:
         return f'write the integer {as_id(value)}'
     target = file.images if key == 'image_id' else file.categories
     if is_text(value) and (key == 'id' or value in target.text_ids):
         return 'write a number instead of the text, wherever it occurs'
     return CORRECT
+
+
+def advise_on_name(ids: list) -> str:
+    """Say what the user can do about a name where an id must be.
+
+    Args:
+        ids: The ids that it may mean, see `CocoFile.named`.
+    """
+    if len(ids) == 1:
+        return f'write the id of this name, {format_value(ids[0])}'
+    return (
+        f'{UNCLEAR}: {ids[0]} if it is the id, or {format_value(ids[1])} if '
+        'it is the name'
+    )
 
 
 def check_areas(file: CocoFile) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ LARGEST = 2**53
 LARGEST_ID = 2**63 - 1
 
 
-def is_id(value: object) -> bool:
+def is_id(value: object) -> TypeGuard[int]:
     """Return whether a JSON value is an integer of 64 bits.
 
     `true` and `false` are not. The detection store and NumPy cannot hold
@@ -97,12 +97,14 @@ def as_id(value: object) -> int | None:
     """Return the integer that an id stands for.
 
     Args:
-        value: A text such as `'3'`, or a number such as 3.0.
+        value: A text such as `'3'`, or a number such as 3.0 or 3.
 
     Returns:
         The integer; None if the value is not written as a whole number, or
         cannot be an id.
     """
+    if is_id(value):
+        return value
     if is_text(value) and re.fullmatch(r'\s*-?[0-9]{1,19}\s*', value):
         number = int(value)
         return number if is_id(number) else None

@@ -5,6 +5,7 @@ rule is None, so a value that one check reports cannot make another one fail.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,13 +13,17 @@ from pathlib import Path
 
 from ..files.encoding import EncodingError, decode_text
 from .problems import Problem
-from .schema import SCHEMA, Rule, Schema, is_text
+from .schema import SCHEMA, Rule, Schema, as_id, is_text
 
 SINGULAR = dict(
     images='image', annotations='annotation', categories='category'
 )
 
 
+# What an annotation refers by -> the list, and the key of a name in it.
+REFERENCES = dict(
+    image_id=('images', 'file_name'), category_id=('categories', 'name')
+)
 # Stands for a value that is not an object, so that all others keep their
 # places.
 NO_OBJECT: dict = {}
@@ -180,6 +185,22 @@ class CocoFile:
         """The three tables."""
         return self.images, self.annotations, self.categories
 
+    @cached_property
+    def named(self) -> dict[str, dict[str, list]]:
+        """What texts stand for that are names where an id must be.
+
+        Key of an annotation -> text -> the ids that it may mean, see
+        `find_named`.
+        """
+        return {
+            key: find_named(
+                set(filter(is_text, self.annotations.values(key))),
+                self.table(name),
+                name_key,
+            )
+            for key, (name, name_key) in REFERENCES.items()
+        }
+
     def table(self, name: str) -> Table:
         """Return the table of a list.
 
@@ -228,6 +249,39 @@ class CocoFile:
             A problem that no entry has, and that cannot be mended.
         """
         return Problem(self.path, kind, '', what, advice)
+
+
+def find_named(texts: set[str], table: Table, key: str) -> dict[str, list]:
+    """Find which texts are names of entries, in any case, not their ids.
+
+    Args:
+        texts: Texts that refer to an entry.
+        table: The list of the entries.
+        key: The key of their names.
+
+    Returns:
+        Text -> the id of the entry of this name, as it is written. A number
+        that is an id, too, has both ids, first its own, unless other texts
+        show which is meant.
+    """
+    names = [(name or '').strip().casefold() for name in table.column(key)]
+    by_name = dict(zip(names, table.values('id'), strict=True))
+    single = {name for name, count in Counter(names).items() if count == 1}
+    texts = texts - table.text_ids
+    found = {t: t.strip().casefold() for t in texts}
+    named = {t: by_name[n] for t, n in found.items() if n in single}
+    known = set(table.column('id')) - {None}
+    ids = {t: as_id(t) for t in texts if as_id(t) in known}
+    # Those that can be read in one way only say how to read the others.
+    if ids.keys() <= named.keys() and not named.keys() <= ids.keys():
+        ids = {}
+    elif named.keys() <= ids.keys() and not ids.keys() <= named.keys():
+        named = {}
+    return {
+        t: [i] if ids.get(t, i) == i else [ids[t], i]
+        for t, i in named.items()
+        if i is not None
+    }
 
 
 def read_file(

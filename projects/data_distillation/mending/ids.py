@@ -1,20 +1,19 @@
 """Ids that are texts or numbers with a decimal point become integers."""
 
 from collections import Counter
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..coco.schema import as_id, is_id, is_text
-from ..coco.tables import CocoFile, Table
+from ..coco.tables import REFERENCES, CocoFile, Table
 from .entries import Mended, iterate_free_ids, replace_entries
-
-REFERENCES = dict(images='image_id', categories='category_id')
 
 
 def mend_ids(file: CocoFile) -> Mended:
     """Make integers of all ids, and of what refers to them.
 
     `"3"` and `3.0` become 3, and any other text becomes a number that is free.
-    If 3 and `"3"` are two ids, `"3"` is such a text.
+    If 3 and `"3"` are two ids, `"3"` is such a text. What refers to an entry
+    by its name gets its id, if it is clear that this is meant.
 
     Args:
         file: The file. It is not changed.
@@ -27,12 +26,35 @@ def mend_ids(file: CocoFile) -> Mended:
     content = file.content
     for name, numbers in maps.items():
         references = {
-            key: (maps[target], set(file.table(target).column('id')))
-            for target, key in REFERENCES.items()
+            key: Targets.of(file, key, maps[target])
+            for key, (target, _) in REFERENCES.items()
             if name == 'annotations'
         }
         content = replace_ids(file, content, name, numbers, references, counts)
     return content, counts
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the references of one key can mean.
+
+    Args:
+        numbers: The result of `map_ids` for the list that it refers to.
+        known: The integers that are ids there.
+        named: Text -> the ids that it may mean, see `CocoFile.named`.
+    """
+
+    numbers: dict
+    known: set
+    named: dict[str, list]
+
+    @classmethod
+    def of(cls, file: CocoFile, key: str, numbers: dict) -> 'Targets':
+        """Collect what the references of a key can mean; see the class."""
+        name, _ = REFERENCES[key]
+        return cls(
+            numbers, set(file.table(name).column('id')), file.named[key]
+        )
 
 
 def replace_ids(
@@ -40,7 +62,7 @@ def replace_ids(
     content: dict,
     name: str,
     numbers: dict,
-    references: dict[str, tuple[dict, set]],
+    references: dict[str, Targets],
     counts: Counter,
 ) -> dict:
     """Replace the ids of a list, and its references; see `mend_ids`.
@@ -51,8 +73,7 @@ def replace_ids(
             already.
         name: The name of the list.
         numbers: The result of `map_ids` for it.
-        references: Key -> the result of `map_ids` for the list it refers to,
-            and the integers that are ids there.
+        references: Key of a reference -> what it can mean.
         counts: What is done is added to it.
 
     Returns:
@@ -64,8 +85,8 @@ def replace_ids(
         new = {}
         if is_written_id(entry.get('id')) and not is_id(entry['id']):
             new['id'] = numbers.get(entry['id'], entry['id'])
-        for key, (targets, known) in references.items():
-            new[key] = refer(entry.get(key), targets, known)
+        for key, targets in references.items():
+            new[key] = refer(entry.get(key), targets)
         new = {k: v for k, v in new.items() if v is not entry.get(k)}
         counts['ids written as integers'] += len(new)
         return entry | new if new else entry
@@ -128,26 +149,28 @@ def collect_references(file: CocoFile, name: str) -> set[int]:
         The integers, also those written as text; empty if nothing refers to
         the list.
     """
-    if name not in REFERENCES:
-        return set()
-    values: Iterable = file.annotations.values(REFERENCES[name])
-    numbers = (v if is_id(v) else as_id(v) for v in values)
+    keys = [k for k, (target, _) in REFERENCES.items() if target == name]
+    values = (v for key in keys for v in file.annotations.values(key))
+    numbers = map(as_id, values)
     return {number for number in numbers if number is not None}
 
 
-def refer(value: object, numbers: dict, known: set) -> object:
+def refer(value: object, targets: Targets) -> object:
     """Find the integer for a reference.
 
     Args:
         value: The reference.
-        numbers: The result of `map_ids` for the list it refers to.
-        known: The integers that are ids there.
+        targets: What it can mean.
 
     Returns:
-        The integer; the value itself if there is none.
+        The integer; the value itself if there is none, or if it is not clear.
     """
+    numbers, known = targets.numbers, targets.known
     if not is_written_id(value) or (is_id(value) and value in known):
         return value
+    if is_text(value) and value in targets.named:
+        named = targets.named[value]
+        return numbers.get(named[0], named[0]) if len(named) == 1 else value
     for key in (value, str(value)):
         if key in numbers:
             return numbers[key]
