@@ -9,6 +9,7 @@ from projects.data_distillation.text import (
     format_megabytes,
     format_table,
     format_value,
+    isolate,
 )
 
 
@@ -53,3 +54,15 @@ def test_names_in_a_table_are_no_markup():
     table.add_row('cell [left] :smile:')
 
     assert 'cell [left] :smile:' in format_table(table)
+
+
+@pytest.mark.parametrize(
+    'name', ['قطة', 'חתול', 'a\u202eb', 'a\u2067', '\u0661']
+)
+def test_names_of_another_direction_are_kept_apart(name):
+    assert isolate(name) == f'\u2068{name}\u2069'
+
+
+@pytest.mark.parametrize('name', ['', 'red cell (2)', 'Ziffer ①', '数字', 'ä'])
+def test_names_from_left_to_right_stay_as_they_are(name):
+    assert isolate(name) == name

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import unicodedata
 from collections.abc import Mapping
 from reprlib import Repr
 
@@ -44,6 +45,32 @@ def format_call(config: Mapping) -> str:
     """
     arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
     return f'{config["type"]}({", ".join(arguments)})'
+
+
+# The classes of characters that have, or change, the direction of writing.
+RIGHT_TO_LEFT = {'R', 'AL', 'AN'}
+DIRECTION_MARKS = {
+    'LRE', 'LRO', 'RLE', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI',
+}  # fmt: skip
+
+
+def isolate(name: str) -> str:
+    """Keep the writing direction of a name from the text around it.
+
+    A name in Arabic, or with a mark that reverses all that follows, would move
+    or mirror the score beside it.
+
+    Args:
+        name: The name of a class or a file.
+
+    Returns:
+        The name between invisible marks (U+2068, U+2069); the name itself if
+        all of it is written from left to right.
+    """
+    directions = set(map(unicodedata.bidirectional, name))
+    if directions.isdisjoint(RIGHT_TO_LEFT | DIRECTION_MARKS):
+        return name
+    return f'\u2068{name}\u2069'
 
 
 _repr = Repr()

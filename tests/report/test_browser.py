@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.experiment.names import TRAINED
+from projects.data_distillation.report.cards import Card, Mark, write_cards
 from projects.data_distillation.report.gallery import GROUP_SIZE
 from projects.data_distillation.report.page import (
     write_page,
@@ -493,6 +494,47 @@ def test_200_images_open_in_time_and_are_not_large(browser, tmp_path):
     assert len(shown_labels(page)) == GROUP_SIZE
     assert file.stat().st_size <= 20e6
     assert milliseconds <= 3000
+
+
+REVERSED = 'a\u202ebc'
+MARKUP = """<img src=x onerror='alert("x")'>&lt;"</script><!--"""
+
+
+def test_every_text_of_a_page_of_cards_is_text(browser, tmp_path):
+    image = tmp_path / f'{HOSTILE[1].replace("/", "")}.png'
+    image.write_bytes(encoded(np.random.default_rng(0), 100, 100))
+    marks = [Mark((9, 9, 40, 40), f'{MARKUP} 0.90', 'found')]
+    cards = [
+        Card(MARKUP, path, (100, 100), f'reason {MARKUP}', marks)
+        for path in (image, tmp_path / MARKUP.replace('/', ''))
+    ]
+    write_cards(tmp_path / 'cards.html', MARKUP, [MARKUP], cards)
+
+    page = opened(browser, tmp_path / 'cards.html')
+
+    assert page.get_log('browser') == []
+    assert page.title == f'{MARKUP}: data distillation'
+    assert texts(page, 'h1, h2, .notes li') == [MARKUP] * 4
+    assert texts(page, '.box span') == [f'{MARKUP} 0.90']
+    assert texts(page, '.cards p')[-1] == f'reason {MARKUP}'
+    assert texts(page, '.cards .nothing')[0].startswith('No picture: cannot')
+    assert not page.find_elements(By.CSS_SELECTOR, 'img[src=x], script')
+
+
+def test_numbers_beside_a_name_of_another_direction_are_not_mirrored(
+    browser, tmp_path
+):
+    source = write_selection(tmp_path, 2, classes=('a', REVERSED))
+    write_page(tmp_path / 'page.html', 'x', [], [], source)
+    page = opened(browser, tmp_path / 'page.html')
+
+    tips = page.execute_script(
+        "return [...document.querySelectorAll('.box')]"
+        '.map(box => box.dataset.tip)'
+    )
+
+    assert any(tip.startswith(f'\u2068{REVERSED}\u2069 ·') for tip in tips)
+    assert any(tip.startswith('a ·') for tip in tips)
 
 
 def test_tool_takes_a_picture(browser, file, tmp_path, call_tool):

@@ -16,6 +16,7 @@ from ..review.choice import Choice, choose_images, find_candidates
 from ..review.features import choose_description, look_at
 from ..review.signals import read_signals
 from ..review.value import ImageValues, value_images, weigh_classes
+from ..text import isolate
 from .cards import Card, Mark, write_cards
 from .work_folder import WorkFolder
 
@@ -140,7 +141,7 @@ class Proposal:
             mine = labels.detections[selected & is_mine]
             columns = mine.bbox_xywh.tolist(), mine.labels, mine.scores
             marks = [
-                Mark(tuple(box), f'{classes[label]} {score:.2f}')
+                Mark(tuple(box), f'{isolate(classes[label])} {score:.2f}')
                 for box, label, score in zip(*columns, strict=True)
             ]
             name = row['file_name']
@@ -275,6 +276,7 @@ def explain(values: ImageValues, row: int, classes: list[str]) -> str:
     Returns:
         Reasons on one line, without a full stop.
     """
+    classes = list(map(isolate, classes))
     wrong, missed = values.wrong[row].sum(), values.missed[row].sum()
     parts = [
         f'{wrong + missed:.1f} errors expected: {wrong:.1f} wrong labels, '

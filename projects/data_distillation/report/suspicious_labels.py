@@ -19,6 +19,7 @@ from ..review.calibration import count_views, fit_calibration, judge
 from ..review.signals import read_signals
 from ..review.suspicious import KINDS, Boxes, Suspicion, find_suspicions
 from ..selection.export import open_store
+from ..text import isolate
 from .cards import Card, Mark, write_cards
 
 COLUMNS = [
@@ -183,10 +184,12 @@ class LabelReview:
         """Yield the label in doubt, and what the detector says."""
         if one.label is not None:
             box = tuple(self.annotations[one.label]['bbox'])
-            yield Mark(box, f'label: {self._name_label(one)}', 'doubt')
+            name = isolate(self._name_label(one) or '')
+            yield Mark(box, f'label: {name}', 'doubt')
         if found := self._found_box(one):
             score = self.detections.scores[one.detection]
-            text = f'found: {self._name_found(one)} {score:.2f}'
+            name = isolate(self._name_found(one) or '')
+            text = f'found: {name} {score:.2f}'
             x, y, width, height = found
             yield Mark((x, y, width, height), text, 'found')
 
@@ -199,7 +202,10 @@ class LabelReview:
         Returns:
             A sentence, with its chance in percent.
         """
-        label, found = self._name_label(one), self._name_found(one)
+        label, found = (
+            isolate(name or '')
+            for name in (self._name_label(one), self._name_found(one))
+        )
         text = {
             'missing': f'no label of {found}, which the detector finds',
             'class': f'the label says {label}, the detector {found}',

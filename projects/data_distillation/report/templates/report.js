@@ -46,11 +46,16 @@ function place(element, [x, y, width, height], image) {
   return element;
 }
 
+// A name in Arabic, or with a mark that reverses what follows, would move or
+// mirror the numbers beside it.
+const OTHER_DIRECTION = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
+const isolate = (name) => (OTHER_DIRECTION.test(name) ? `\u2068${name}\u2069` : name);
+
 function boxElement(box, image, isLarge) {
   const element = make('div', { className: 'box' });
   element.style.setProperty('--color', color(box[4]));
   element.dataset.tip =
-    `${data.classes[box[4]]} · score ${shownScore(box[5])} · ${views(box[6])}`;
+    `${isolate(data.classes[box[4]])} · score ${shownScore(box[5])} · ${views(box[6])}`;
   if (isLarge) {
     const name = make('span', { textContent: data.classes[box[4]] });
     if (box[1] < 0.06 * image.height) name.className = 'inside';
@@ -62,7 +67,7 @@ function boxElement(box, image, isLarge) {
 function truthElement(object, image) {
   const kind = object[5] ? ', a crowd' : '';
   const element = make('div', { className: 'box true' });
-  element.dataset.tip = `truth: ${data.classes[object[4]]}${kind}`;
+  element.dataset.tip = `truth: ${isolate(data.classes[object[4]])}${kind}`;
   return place(element, object, image);
 }
 
@@ -150,7 +155,7 @@ function drawThumbnails() {
 
 function drawLarge() {
   const image = imageAt(state.place);
-  byId('caption').textContent = `${image.name} (${state.place + 1} of ${group().images.length})`;
+  byId('caption').textContent = `${isolate(image.name)} (${state.place + 1} of ${group().images.length})`;
   byId('large').replaceChildren(picture(image, true));
   byId('truth-switch').hidden = !image.truth;
   [...byId('thumbnails').children].forEach(({ firstChild }, at) => {
