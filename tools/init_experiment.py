@@ -31,7 +31,7 @@ from projects.data_distillation.scaffold.init import (
     init_experiment,
 )
 from projects.data_distillation.scaffold.plan import RATIO, RECIPES
-from projects.data_distillation.teachers.given import TeacherOptions
+from projects.data_distillation.teachers.options import TeacherOptions
 from projects.data_distillation.timing.cpu import describe_time
 
 
@@ -207,6 +207,15 @@ def add_teacher(group: argparse._ArgumentGroup) -> None:
         metavar='NAME=WANTED',
         help='the names of classes that the teacher calls otherwise than the '
         'labeled file, such as automobile=car',
+    )
+    add(
+        '--prompt',
+        nargs='+',
+        default=[],
+        metavar='CLASS=TEXT',
+        help='what a teacher that finds what texts say (Grounding DINO, '
+        'GLIP) looks for, such as "cell=a round red cell" (default: the names '
+        'of the classes)',
     )
 
 

@@ -29,6 +29,18 @@ def test_missing_and_misshapen_weights_are_counted():
         check_weights(model, dict(bias=torch.zeros(4)))
 
 
+def test_weights_that_only_training_uses_may_be_missing():
+    model = nn.ModuleDict(dict(dn_query_generator=nn.Linear(2, 3)))
+    model['head'] = nn.Linear(2, 3)
+
+    check_weights(
+        model, {'head.weight': torch.ones(3, 2), 'head.bias': torch.ones(3)}
+    )
+
+    with pytest.raises(CheckpointError, match='2 of 2 weights'):
+        check_weights(model, model['dn_query_generator'].state_dict())
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_weights_that_are_no_numbers_are_named(dtype):
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(dtype)

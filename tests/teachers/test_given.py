@@ -10,10 +10,8 @@ from given_teachers import KNOWN, write_teacher
 
 from projects.data_distillation.base_configs.reading import DetectorError
 from projects.data_distillation.inference.errors import CheckpointError
-from projects.data_distillation.teachers.given import (
-    TeacherOptions,
-    read_teacher,
-)
+from projects.data_distillation.teachers.given import read_teacher
+from projects.data_distillation.teachers.options import TeacherOptions
 
 
 @pytest.fixture(scope='module')

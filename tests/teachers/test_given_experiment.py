@@ -19,8 +19,8 @@ from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
     init_experiment,
 )
-from projects.data_distillation.teachers.given import TeacherOptions
 from projects.data_distillation.teachers.in_experiments import check_teachers
+from projects.data_distillation.teachers.options import TeacherOptions
 
 pytestmark = pytest.mark.slow
 MAP = ['scarlet=red']

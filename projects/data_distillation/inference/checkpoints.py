@@ -10,6 +10,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from .errors import CheckpointError
+from .point_encoding import mend_point_encoding
 from .safe_loading import refusing_code
 
 __all__ = [
@@ -18,12 +19,17 @@ __all__ = [
     'load_teacher',
 ]
 
+# Weights that only training uses: those of DINO's noisy queries. Checkpoints
+# that were converted from other code lack them.
+OF_TRAINING = 'dn_query_generator.'
 # How many weights that do not fit are named in the message.
 NUM_NAMED = 5
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Check that a checkpoint has every weight of a model, in its shape.
+
+    Weights that only training uses may be missing.
 
     MMEngine loads with `strict=False`. A weight that is missing would keep its
     random values, and the teacher would label at random. With a weight that
@@ -41,7 +47,12 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """
     weights = {name.removeprefix('module.'): w for name, w in weights.items()}
     wrong = []
-    for name, value in model.state_dict().items():
+    needed = {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.startswith(OF_TRAINING)
+    }
+    for name, value in needed.items():
         if name not in weights:
             wrong.append(f'{name} is missing')
         elif weights[name].shape != value.shape:
@@ -52,11 +63,11 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     if wrong:
         raise CheckpointError(
             f'the checkpoint is of another model: {len(wrong)} of '
-            f'{len(model.state_dict())} weights do not fit. '
+            f'{len(needed)} weights do not fit. '
             f'{"; ".join(wrong[:NUM_NAMED])}. Use the config that the '
             'checkpoint was trained with'
         )
-    check_numbers({name: weights[name] for name in model.state_dict()})
+    check_numbers({name: weights[name] for name in needed})
 
 
 def check_numbers(weights: Mapping[str, Tensor]) -> None:
@@ -105,6 +116,7 @@ def load_teacher(module: dict, file: str) -> nn.Module:
     with refusing_code():
         teacher = MODELS.build(module)
         checkpoint = load_checkpoint(teacher, file, map_location='cpu')
+    mend_point_encoding(teacher)
     check_weights(teacher, checkpoint.get('state_dict', checkpoint))
     teacher.checkpoint_meta = checkpoint.get('meta', {})
     return teacher

@@ -18,6 +18,7 @@ from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
 from .class_maps import ClassMap, ClassNames
+from .point_encoding import mend_point_encoding
 from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
@@ -114,6 +115,7 @@ class MultiViewTTA(BaseTTAModel):
         if isinstance(module, dict) and data_preprocessor:
             module = {'data_preprocessor': data_preprocessor, **module}
         super().__init__(module)
+        mend_point_encoding(self.module)
         check_arguments(views, mode, max_pixels_per_forward)
         self.views = None if views is None else [View(view) for view in views]
         self.merger = TASK_UTILS.build(merger)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ..base_configs.reading import DetectorError, get_type
 from ..base_configs.wrappers import Dataset
 from ..teachers.given import GivenTeacher
+from ..teachers.prompts import TEXT_KEYS, as_caption_prompt, choose_texts
 from .cards import GIVEN_CARDS
 from .config_text import Expression
 from .detector import DetectorConfig
@@ -28,16 +29,21 @@ class TeacherConfig(DetectorConfig):
     Args:
         name: The path of the checkpoint.
         cfg: The content of the config.
+        keys: What else a teacher must know of an image.
     """
 
+    keys: tuple[str, ...] = ()
     tta_path = '_base_.teacher_tta_pipeline'
 
     @classmethod
-    def of(cls, teacher: GivenTeacher) -> 'TeacherConfig':
+    def of(
+        cls, teacher: GivenTeacher, keys: tuple[str, ...] = ()
+    ) -> 'TeacherConfig':
         """Make the config of a teacher.
 
         Args:
             teacher: The teacher.
+            keys: What else a teacher must know of an image.
 
         Returns:
             The config.
@@ -45,7 +51,7 @@ class TeacherConfig(DetectorConfig):
         Raises:
             DetectorError: If views of images cannot be made for it.
         """
-        config = cls(str(teacher.checkpoint), teacher.cfg)
+        config = cls(str(teacher.checkpoint), teacher.cfg, keys)
         loader = teacher.cfg.get('test_dataloader') or {}
         if not (loader.get('dataset') and config.test_dataset.config):
             raise DetectorError(
@@ -73,6 +79,7 @@ class TeacherConfig(DetectorConfig):
             for step in found.config.get('pipeline', ())
             if get_type(step) not in LABELS
         ]
+        pipeline = [pack_too(step, self.keys) for step in pipeline]
         config = dict(pipeline=pipeline) if pipeline else {}
         return Dataset('_base_.teacher_dataset', config)
 
@@ -134,14 +141,26 @@ class GivenExperiment(NewExperiment):
     @property
     def annotator(self) -> DetectorConfig:
         """The detector that annotates."""
-        return TeacherConfig.of(self.teachers[0])
+        return TeacherConfig.of(self.teachers[0], self._keys)
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        """What the teachers must know of an image beside its size."""
+        return TEXT_KEYS if self._texts else ()
+
+    @property
+    def _texts(self) -> dict[str, str]:
+        """The text of each class; empty if no teacher reads texts."""
+        reading = [one for one in self.teachers if one.reads_texts]
+        prompt = reading[0].prompt if reading else ()
+        return choose_texts(self.data.classes, prompt) if reading else {}
 
     @property
     def _made_views(self) -> Views:
         # The image size of the user is that of the student.
         recipe = self.recipe or self.plan.recipe
         plan = replace(self.plan, size_factor=1.0, recipe=recipe)
-        return Views(self.annotator, plan)
+        return Views(self.annotator, plan, self._keys)
 
     def _roots(self, base: str) -> Mapping[str, tuple]:
         """Return the stages from which the others inherit.
@@ -182,8 +201,14 @@ class GivenExperiment(NewExperiment):
             'teacher_dataset': as_literals(annotator.test_dataset.config),
         }
         if annotator.has_own_views:
-            views = annotator.cfg.tta_pipeline
+            views = [
+                pack_too(step, self._keys)
+                for step in annotator.cfg.tta_pipeline
+            ]
             settings['teacher_tta_pipeline'] = as_literals(views)
+        if self._texts:
+            settings['# What it looks for: a text for each class.'] = None
+            settings['teacher_texts'] = as_caption_prompt(self._texts)
         if others:
             settings['# More teachers, on the views of the first.'] = None
             settings['other_teachers'] = [
@@ -199,10 +224,16 @@ class GivenExperiment(NewExperiment):
     def teacher(self) -> dict:
         """Return the settings of `teacher.py`, which evaluates the teacher."""
         pipeline = Expression('_base_.teacher_dataset.pipeline')
+        texts: dict[str, object] = {}
+        if self._texts:
+            prompt = Expression('_base_.teacher_texts')
+            texts = dict(return_classes=True, caption_prompt=prompt)
         settings: dict[str, object] = {
             '# The images to annotate.': None,
             'unlabeled': dict(
-                self._unlabeled(), metainfo=Expression('_base_.metainfo')
+                self._unlabeled(),
+                metainfo=Expression('_base_.metainfo'),
+                **texts,
             ),
             '# The teacher is tested as its own config does it.': None,
             'test_pipeline': pipeline,
@@ -212,7 +243,7 @@ class GivenExperiment(NewExperiment):
                 module=Expression('_base_.teacher_model'),
                 **name_classes(self.teachers[0]),
             ),
-            'test_dataloader': dict(dataset=dict(pipeline=pipeline)),
+            'test_dataloader': dict(dataset=dict(pipeline=pipeline, **texts)),
             'custom_hooks': [dict(type='GivenDetectorHook')],
         }
         if imports := self._list_imports():
@@ -260,6 +291,8 @@ class GivenExperiment(NewExperiment):
         for number, teacher in enumerate(self.teachers, 1):
             name = f'teacher{number if number > 1 else ""}'
             yield f'{name:12}{teacher.describe()}'
+        if texts := self._texts:
+            yield f'{"":12}looks for: {"; ".join(texts.values())}'
         annotator = self.annotator
         if annotator.pipeline_makes_views and annotator.test_resize:
             yield (
@@ -268,12 +301,32 @@ class GivenExperiment(NewExperiment):
                 'tune.py'
             )
         for teacher in self.teachers[1:]:
-            other = TeacherConfig.of(teacher).test_dataset.config
+            config = TeacherConfig.of(teacher, self._keys)
+            other = config.test_dataset.config
             if other != annotator.test_dataset.config:
                 yield (
                     f'{"":12}{teacher.checkpoint} sees the views of the first '
                     'teacher, not those of its own test pipeline'
                 )
+
+
+def pack_too(step: Mapping, keys: Sequence[str]) -> Mapping:
+    """Let the transform that packs an image pack more of it.
+
+    Args:
+        step: The config of a transform, or of a `TestTimeAug` with many.
+        keys: What to pack too.
+
+    Returns:
+        The config; a changed copy if it packs.
+    """
+    if keys and get_type(step) == 'TestTimeAug':
+        ways = [[pack_too(one, keys) for one in s] for s in step['transforms']]
+        return dict(step, transforms=ways)
+    if not keys or get_type(step) != 'PackDetInputs':
+        return step
+    packed = dict.fromkeys((*step.get('meta_keys', ()), *keys))
+    return dict(step, meta_keys=tuple(packed))
 
 
 def require_masks(teacher: GivenTeacher) -> None:

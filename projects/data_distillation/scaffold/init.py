@@ -15,7 +15,7 @@ from ..coco.reading import CocoError
 from ..experiment.definition import Experiment
 from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
-from ..teachers.given import TeacherOptions
+from ..teachers.options import TeacherOptions
 from ..text import format_error
 from .changes import (
     describe_label_kind,

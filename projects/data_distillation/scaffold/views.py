@@ -13,6 +13,7 @@ from .plan import Plan, Recipe
 
 DIRECTIONS = 'horizontal', 'vertical', 'diagonal'
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape')
+OF_VIEW = ('scale_factor', 'flip', 'flip_direction')
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,12 @@ class Views:
     Args:
         detector: The detector.
         plan: The numbers of the experiment.
+        keys: What else the detector must know of an image.
     """
 
     detector: DetectorConfig
     plan: Plan
+    keys: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> Recipe:
@@ -98,13 +101,14 @@ class Views:
             The configs of the transforms, or Python text that names them.
         """
         if not self.detector.pipeline_makes_views:
-            pack = dict(type='PackDetInputs', meta_keys=META_KEYS)
+            keys = (*META_KEYS, *self.keys)
+            pack = dict(type='PackDetInputs', meta_keys=keys)
             return [self._load(), pack]
         if self.detector.has_own_views:
             return Expression(self.detector.tta_path)
         pack = dict(
             type='PackDetInputs',
-            meta_keys=(*META_KEYS, 'scale_factor', 'flip', 'flip_direction'),
+            meta_keys=(*META_KEYS, *OF_VIEW, *self.keys),
         )
         steps = [*self._steps(), [pack]]
         return [

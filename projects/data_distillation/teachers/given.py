@@ -1,7 +1,7 @@
 """Reads a teacher that is given as a checkpoint, and checks that it fits."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,13 +11,13 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from ..base_configs.reading import DetectorError, check_version, read_config
-from ..coco.reading import read_coco
 from ..inference.checkpoints import check_weights
 from ..inference.class_maps import ClassNames, read_classes
 from ..inference.errors import CheckpointError
 from ..inference.safe_loading import refusing_code
 from ..text import format_error
 from .plain_config import WAY_OUT, check_types, find_dicts, parse_config
+from .prompts import check_reads, choose_texts
 
 # What is taken over from the config in a checkpoint.
 KEPT = (
@@ -40,6 +40,8 @@ class GivenTeacher:
         cfg: Its config.
         names: The names of its classes.
         meta: The `meta` of the checkpoint.
+        prompt: Texts `CLASS=TEXT` for a teacher that reads texts. It looks for
+            the other classes by their names.
     """
 
     checkpoint: Path
@@ -47,12 +49,18 @@ class GivenTeacher:
     cfg: Config
     names: ClassNames = field(default_factory=ClassNames)
     meta: Mapping = field(default_factory=dict)
+    prompt: Sequence[str] = ()
 
     @property
     def module(self) -> dict:
         """The config of the detector, with its own data preprocessor."""
         default = dict(data_preprocessor=self.cfg.get('data_preprocessor'))
         return Config({**default, **self.cfg.model}).to_dict()
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it finds what texts say (open vocabulary)."""
+        return bool(self.cfg.model.get('language_model'))
 
     @property
     def classes(self) -> list[str] | None:
@@ -69,6 +77,8 @@ class GivenTeacher:
         """Describe in a line what is given, for the user."""
         classes = self.classes
         number = f'{len(classes)} classes' if classes else 'classes unknown'
+        if self.reads_texts:
+            number = 'finds what texts say'
         kind = str(self.cfg.model.type).rpartition('.')[2]
         return (
             f'as given: {self.checkpoint}, {kind}, {number}; config: '
@@ -85,6 +95,7 @@ class GivenTeacher:
             DetectorError: If the detector cannot be built.
             CheckpointError: If the weights are those of another model, or a
                 class is missing.
+            ValueError: If it cannot read the text of a class.
         """
         detector = build(self.module, self.source)
         content = load_content(self.checkpoint)
@@ -93,159 +104,8 @@ class GivenTeacher:
             self.names.map(detector, self.meta, wanted)
         except CheckpointError as error:
             raise CheckpointError(f'{self.checkpoint}: {error}') from None
-
-
-@dataclass(frozen=True)
-class TeacherOptions:
-    """The options of a user for teachers that are given.
-
-    Args:
-        teacher: The checkpoints; empty if a teacher is to be trained.
-        teacher_config: Their configs: one for each, or one for all; empty for
-            those in the checkpoints.
-        classes_from: Files that name their classes, in order: one for each,
-            or one for all; empty for the names in the checkpoints.
-        class_map: Texts `NAME_OF_TEACHER=NAME_IN_LABELED_FILE`.
-
-    Raises:
-        ValueError: If the options do not fit together.
-    """
-
-    teacher: Sequence[Path] = ()
-    teacher_config: Sequence[str] = ()
-    classes_from: Sequence[Path] = ()
-    class_map: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        others = ('teacher_config', 'classes_from', 'class_map')
-        given = [name for name in others if getattr(self, name)]
-        if given and not self.teacher:
-            flag = given[0].replace('_', '-')
-            raise ValueError(f'--{flag} goes only with --teacher')
-        for name in ('teacher_config', 'classes_from'):
-            values = getattr(self, name)
-            if len(values) not in (0, 1, len(self.teacher)):
-                flag = name.replace('_', '-')
-                raise ValueError(
-                    f'--{flag} takes one file for each of the '
-                    f'{len(self.teacher)} teachers, or one for all, got '
-                    f'{len(values)}'
-                )
-
-    def read(self) -> list[GivenTeacher]:
-        """Read the teachers.
-
-        Returns:
-            The teachers, in the order in which they are given.
-
-        Raises:
-            FileNotFoundError: If a file does not exist.
-            CheckpointError: If a checkpoint cannot be used.
-            DetectorError: If a config cannot be used.
-            ValueError: If a teacher is a URL, a list of names is broken, or a
-                class map has another form.
-            CocoError: If a COCO file with names cannot be used.
-        """
-        number = len(self.teacher)
-        configs = spread(self.teacher_config, number)
-        files = spread(self.classes_from, number)
-        teachers = [
-            read_teacher(checkpoint, config, file and read_names(file))
-            for checkpoint, config, file in zip(
-                self.teacher, configs, files, strict=True
-            )
-        ]
-        return list(rename(teachers, parse_class_map(self.class_map)))
-
-
-def spread(values: Sequence, number: int) -> list:
-    """Give each teacher one value, or None where there are none.
-
-    Args:
-        values: One value for each teacher, one for all, or none.
-        number: The number of teachers.
-    """
-    if len(values) == number:
-        return list(values)
-    return [values[0] if values else None] * number
-
-
-def rename(
-    teachers: Sequence[GivenTeacher], class_map: Mapping[str, str]
-) -> Iterator[GivenTeacher]:
-    """Give teachers those names of a class map that they know.
-
-    Args:
-        teachers: The teachers.
-        class_map: The name in a checkpoint -> the name in the labeled file.
-
-    Yields:
-        Each teacher, in order.
-
-    Raises:
-        CheckpointError: If no teacher knows a name.
-    """
-    left = dict(class_map)
-    for number, teacher in enumerate(teachers, 1):
-        known = teacher.classes or []
-        own = {a: b for a, b in class_map.items() if a in known}
-        left = {a: b for a, b in left.items() if a not in own}
-        # The message about names that nobody knows has those of the last one.
-        if number == len(teachers):
-            own |= left
-        names = ClassNames(teacher.names.classes, own or None)
-        yield replace(teacher, names=names)
-
-
-def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
-    """Parse texts `NAME_OF_TEACHER=NAME_IN_LABELED_FILE`.
-
-    Args:
-        texts: What the user has written.
-
-    Returns:
-        The name in a checkpoint -> the name in the labeled file.
-
-    Raises:
-        ValueError: If a text has another form, or a name comes twice.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        name, sign, wanted = text.partition('=')
-        if not (name and sign and wanted) or name in found:
-            raise ValueError(
-                '--class-map takes NAME_OF_TEACHER=NAME_IN_LABELED_FILE, and '
-                f'each name of the teacher once, got {list(texts)}'
-            )
-        found[name] = wanted
-    return found
-
-
-def read_names(file: Path) -> list[str]:
-    """Read the names of classes from a COCO file or a list (`.txt`).
-
-    Args:
-        file: The file. A list has one name on each line.
-
-    Returns:
-        The names, in the order of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If the COCO file cannot be used.
-        ValueError: If the list has no names, or a name twice.
-    """
-    if file.suffix.lower() != '.txt':
-        content = read_coco(file, 'categories')
-        return [category['name'] for category in content['categories']]
-    lines = file.read_text(encoding='utf-8-sig').splitlines()
-    names = [line.strip() for line in lines if line.strip()]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(
-            f'{file} must have the name of a class on each line, each once, '
-            f'got {len(names)} lines with {len(set(names))} names'
-        )
-    return names
+        if self.reads_texts:
+            check_reads(detector, choose_texts(wanted, self.prompt))
 
 
 def read_teacher(

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..inference.checkpoints import check_weights
 from ..inference.class_maps import ClassMap, ClassNames
+from ..inference.point_encoding import mend_point_encoding
 
 # Where several classes of the teacher are one, boxes that overlap more are one
 # object.
@@ -48,6 +49,7 @@ class GivenDetector(BaseTTAModel):
         if isinstance(module, dict) and data_preprocessor:
             module = {'data_preprocessor': data_preprocessor, **module}
         super().__init__(module)
+        mend_point_encoding(self.module)
         self.names = ClassNames(classes, class_map)
         self.class_map: ClassMap | None = None
         # In processes on CPUs, a synchronized norm fails.

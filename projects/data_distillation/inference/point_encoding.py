@@ -1,0 +1,45 @@
+"""Lets Grounding DINO run in versions of MMDetection that broke it."""
+
+from mmdet.models.layers.transformer import MLP
+from torch import Tensor, nn
+
+
+def mend_point_encoding(detector: nn.Module) -> None:
+    """Let the decoder of a detector that reads texts encode points as before.
+
+    onedl-mmdetection 3.5.1 encodes each coordinate of a point with twice as
+    many numbers as MMDetection does. Its DINO has layers for them. The layers
+    of Grounding DINO and the weights in its model zoo are for the former ones.
+    Nothing changes where the encoding fits.
+
+    Args:
+        detector: The detector; it is changed in place.
+    """
+    if not hasattr(detector, 'language_model'):
+        return
+    for module in detector.modules():
+        head = getattr(module, 'ref_point_head', None)
+        if isinstance(head, MLP):
+            head.register_forward_pre_hook(take_former_encoding)
+
+
+def take_former_encoding(
+    head: MLP, inputs: tuple[Tensor]
+) -> tuple[Tensor] | None:
+    """Take the numbers of the former encoding out of the longer one.
+
+    Both are pairs of sine and cosine. The frequencies of the former are every
+    other one of the longer.
+
+    Args:
+        head: The layers that take the encoding.
+        inputs: The encoding, shape (..., numbers).
+
+    Returns:
+        The encoding that the head takes; None if it is that already.
+    """
+    (encoding,) = inputs
+    if encoding.shape[-1] != 2 * head.layers[0].in_features:
+        return None
+    pairs = encoding.unflatten(-1, (-1, 2))
+    return (pairs[..., ::2, :].flatten(-2),)
