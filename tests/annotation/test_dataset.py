@@ -179,3 +179,17 @@ def test_prompt_is_part_of_what_makes_detections(drawn):
     provenance = make_provenance(cfg, plain)
     assert 'prompt' not in provenance
     assert make_provenance(cfg, prompted) == dict(provenance, prompt=prompt)
+
+
+def test_image_whose_name_no_coco_file_may_have_is_unreadable(drawn):
+    file = drawn.folder / 'unlabeled' / 'a\\..\\..\\1.png'
+    file.write_bytes((drawn.folder / 'unlabeled' / '1.png').read_bytes())
+    dataset = unlabeled(drawn.folder / 'unlabeled')
+    dataset.pipeline.transforms.append(dict)
+    names = list(dataset.image_ids())
+
+    sample = dataset[names.index(file.name)]['data_samples']
+
+    assert sample.unreadable == (
+        'its name leads outside the folder of the images: rename it'
+    )

@@ -7,7 +7,9 @@ from builders import write_coco as write
 from projects.data_distillation.coco.evaluation import (
     detection_metrics,
     pseudo_label_quality,
+    require_masks,
 )
+from projects.data_distillation.coco.reading import CocoError
 
 TRUTH = [
     (1, 7, [0, 0, 10, 10]),
@@ -200,3 +202,16 @@ def test_detections_of_classes_that_the_truth_lacks_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match='has 2 categor.* 0 to 1, got 2'):
         detection_metrics([found_row('0', ([0, 0, 9, 9], 0.9, 2))], truth)
+
+
+def test_masks_need_the_sizes_of_their_images():
+    image = dict(id=1, file_name='a', width=9, height=5)
+    truth = dict(images=[image], annotations=[dict(segmentation=[[0] * 6])])
+    assert require_masks(truth, 'a.json') == {1: (5, 9)}
+
+    del image['height']
+    with pytest.raises(CocoError, match='^a.json has .* without `width` and'):
+        require_masks(truth, 'a.json')
+    truth['annotations'].append({})
+    with pytest.raises(CocoError, match='^1 of 2 objects in a.json have no'):
+        require_masks(truth, 'a.json')

@@ -382,3 +382,18 @@ def test_masks_and_original_names_are_kept(drawn, tmp_path):
 
     assert merged.labeled['images'][-1]['file_name'] == '2.png'
     assert merged.labeled['annotations'][-1]['segmentation'] == polygon
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{', 'a.json is not JSON: Expecting property name'),
+        ('[]', 'a.json is not of X-AnyLabeling: no `shapes`'),
+        ('{"flags": {}}', 'a.json is not of X-AnyLabeling: no `shapes`'),
+    ],
+)
+def test_folder_with_other_files_is_refused(tmp_path, content, message):
+    (tmp_path / 'a.json').write_text(content)
+
+    with pytest.raises(CocoError, match=message):
+        read_corrected(tmp_path)

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.config import Config
 
@@ -21,6 +22,7 @@ from projects.data_distillation.experiment.stage_results import (
     join_reasons,
     require_checkpoint,
     require_metrics,
+    require_own_checkpoint,
 )
 from projects.data_distillation.experiment.stages import (
     MIN_TUNING_IMAGES,
@@ -30,6 +32,7 @@ from projects.data_distillation.processes.log import LOG
 from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.training.finished import FINISHED
+from projects.data_distillation.training.own_checkpoint import RUN_KEY
 
 
 def test_few_reasons_are_listed():
@@ -42,6 +45,16 @@ def test_stage_that_ended_without_results_is_named(tmp_path):
         require_checkpoint(tmp_path)
     with pytest.raises(StageError, match=f'{tmp_path} must hold metrics'):
         require_metrics(tmp_path)
+
+
+def test_checkpoint_of_another_training_is_not_taken(tmp_path):
+    file = tmp_path / 'iter_6.pth'
+    torch.save(dict(meta={RUN_KEY: 'one'}, state_dict={}), file)
+    (tmp_path / 'last_checkpoint').write_text(str(file))
+    assert require_own_checkpoint(tmp_path, 'one', None) == file
+
+    with pytest.raises(StageError, match='iter_6.pth must be of the training'):
+        require_own_checkpoint(tmp_path, 'other', None)
 
 
 @pytest.fixture
@@ -157,6 +170,23 @@ def test_stage_without_its_detections_is_not_finished(
     else:
         shard.write_bytes(shard.read_bytes()[:-100])
     assert not detection.is_done()
+
+
+class IdleLauncher(Launcher):
+    """Its tests end at once and do nothing."""
+
+    def test(self, *_: object) -> list[str]:
+        return ['true']
+
+
+def test_detection_that_ended_without_its_file_is_named(
+    stages, checkpoint, tmp_path
+):
+    folder = tmp_path / 'new'
+    detection = stages.detection('annotate', folder, checkpoint)
+
+    with pytest.raises(StageError, match=f'without writing {folder}/pseudo'):
+        replace(detection, launcher=IdleLauncher()).run()
 
 
 def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):

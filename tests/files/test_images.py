@@ -11,7 +11,9 @@ from mmengine.utils import digit_version
 
 from projects.data_distillation.files.images import (
     IMAGE_SUFFIXES,
+    MAX_BYTES,
     ImageError,
+    check_kind,
     check_whole,
     decode,
     list_image_names,
@@ -182,3 +184,15 @@ def test_small_image_of_a_sized_format_passes():
     for suffix in ('.jp2', '.ppm'):
         content = cv2.imencode(suffix, np.zeros((99, 99, 3), np.uint8))[1]
         check_whole(content.tobytes())
+
+
+def test_file_that_is_too_large_is_not_read(tmp_path):
+    file = tmp_path / 'a.png'
+    file.touch()
+    os.truncate(file, MAX_BYTES)
+    check_kind(file.stat())
+
+    # It has no block on the disk.
+    os.truncate(file, MAX_BYTES + 1)
+    with pytest.raises(ImageError, match=f'too large: {MAX_BYTES + 1:,} byte'):
+        check_kind(file.stat())

@@ -10,6 +10,7 @@ from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.inference.checkpoints import (
     CheckpointError,
     check_weights,
+    load_teacher,
 )
 
 
@@ -61,3 +62,8 @@ def test_hash_is_that_of_the_whole_file(tmp_path):
 
     assert sha256_of(file) == hashlib.sha256(content).hexdigest()
     assert sha256_of('https://example.org/a.pth') is None
+
+
+def test_teacher_without_a_config_is_refused():
+    with pytest.raises(TypeError, match='needs `module`, .* got Linear'):
+        load_teacher(nn.Linear(2, 3), 'a.pth')

@@ -8,6 +8,7 @@ from projects.data_distillation.scaffold.config_text import (
     find_changes,
     format_as_python,
     format_config,
+    merge_changes,
 )
 
 BASE = """
@@ -64,3 +65,14 @@ def test_comments_stand_before_what_they_are_about():
     text = format_config('Card.', 'base.py', {'# Why.': None, 'value': 3})
 
     assert text == '"""Card."""\n\n_base_ = \'base.py\'\n\n# Why.\nvalue = 3\n'
+
+
+def test_changes_of_one_setting_must_agree():
+    first, second = dict(a=dict(b=1, c=2)), dict(a=dict(c=2, d=3), e=[4])
+    both = dict(a=dict(b=1, c=2, d=3), e=[4])
+    assert merge_changes(first, second) == both
+
+    with pytest.raises(ValueError, match=r'^c must be .* got \[2, 5\]'):
+        merge_changes(first, dict(a=dict(c=5)))
+    with pytest.raises(ValueError, match='^a must be changed in one way'):
+        merge_changes(first, dict(a=1))

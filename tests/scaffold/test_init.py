@@ -1100,6 +1100,13 @@ def test_detector_that_cannot_be_built_is_refused(sources, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
+def test_folder_that_exists_is_left_alone(sources, tmp_path):
+    with pytest.raises(FileExistsError, match='exists already: see --overwr'):
+        init_experiment(
+            tmp_path, RETINANET, Sources(**sources), ExperimentOptions(**FULL)
+        )
+
+
 @pytest.mark.slow
 def test_code_in_what_the_detector_loads_is_not_run(sources, tmp_path):
     made, evil = tmp_path / 'made', tmp_path / 'evil.pth'

@@ -14,7 +14,7 @@ from projects.data_distillation.views.transforms import (
     Resize,
     ViewTransform,
 )
-from projects.data_distillation.views.windows import Crop, Tile
+from projects.data_distillation.views.windows import Crop, Tile, Window
 
 TRANSFORMS = sorted(VIEW_TRANSFORMS.module_dict)
 # Other arguments than the default, where a transform has kinds.
@@ -299,3 +299,10 @@ def test_photometric_transforms_change_gray_levels_as_they_say():
 def test_bad_transform_is_refused(transform, match):
     with pytest.raises(ValueError, match=match):
         View([transform])
+
+
+def test_transform_must_say_what_it_does():
+    with pytest.raises(NotImplementedError, match='^ViewTransform .* `apply`'):
+        ViewTransform().apply(torch.zeros(3, 1, 1))
+    with pytest.raises(NotImplementedError, match='^Window .* `parts_xyxy`'):
+        Window().window_xyxy((1, 1))

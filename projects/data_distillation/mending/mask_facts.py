@@ -26,8 +26,8 @@ class Facts:
             nothing is.
         detail: More about the fault.
         is_fixable: Whether the fault can be mended in one way.
-        bounds: Left, top, right and bottom of what is in it; None if nothing
-            is, or it cannot be read.
+        bounds: Left, top, right and bottom of what is in it; None if it has a
+            fault.
         size_hw: The size of a mask; None for polygons.
         exchanged: The bounds if the sides in `size` are exchanged.
         is_whole: Whether a polygon has only integers.
@@ -69,26 +69,23 @@ def look_at_polygons(value: list) -> Facts:
 
     Returns:
         The facts. If there are several faults, the first of `wrong`, `not
-        nested`, `odd`, `short` and `empty` is named. The bounds are those of
-        all polygons that have as many x as y.
+        nested`, `odd`, `short` and `empty` is named.
     """
     polygons = nest(value)
     if polygons is None:
         return Facts('wrong', 'is no list of polygons [x1, y1, x2, y2, ...]')
-    numbers = [number for polygon in polygons for number in polygon]
-    bounds = find_bounds([p for p in polygons if not len(p) % 2])
     if polygons != value:
-        return Facts('not nested', is_fixable=True, bounds=bounds)
+        return Facts('not nested', is_fixable=True)
     if odd := [len(p) for p in polygons if len(p) % 2]:
-        return Facts('odd', f'{odd[0]}', bounds=bounds)
+        return Facts('odd', f'{odd[0]}')
     short = [len(p) // 2 for p in polygons if len(p) < FEWEST_NUMBERS]
     if short:
-        rest = len(polygons) > len(short)
-        return Facts('short', f'{short[0]}', bool(rest), bounds)
-    is_whole = any(all(type(n) is int for n in p) for p in polygons)
-    if bounds and bounds[0] < bounds[2] and bounds[1] < bounds[3]:
-        return Facts(bounds=bounds, is_whole=is_whole and bool(numbers))
-    return Facts('empty', bounds=bounds)
+        return Facts('short', f'{short[0]}', len(short) < len(polygons))
+    left, top, right, bottom = bounds = find_bounds(polygons)
+    if left < right and top < bottom:
+        is_whole = any(all(type(n) is int for n in p) for p in polygons)
+        return Facts(bounds=bounds, is_whole=is_whole)
+    return Facts('empty')
 
 
 def nest(value: list) -> list[list] | None:
@@ -139,19 +136,19 @@ def is_point(value: object) -> bool:
     )
 
 
-def find_bounds(polygons: Sequence[Sequence[float]]) -> Bounds | None:
+def find_bounds(polygons: Sequence[Sequence[float]]) -> Bounds:
     """Find the smallest box around polygons.
 
     Args:
-        polygons: The polygons, x1, y1, x2, y2, ... in pixels of the image.
+        polygons: The polygons, x1, y1, x2, y2, ... in pixels of the image, at
+            least one point in all.
 
     Returns:
-        Left, top, right and bottom, also of a single point; None without a
-        number.
+        Left, top, right and bottom.
     """
     xs = [number for polygon in polygons for number in polygon[::2]]
     ys = [number for polygon in polygons for number in polygon[1::2]]
-    return (min(xs), min(ys), max(xs), max(ys)) if xs else None
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def look_at_mask(value: dict) -> Facts:

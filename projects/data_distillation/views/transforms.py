@@ -71,7 +71,9 @@ class ViewTransform:
         Raises:
             NotImplementedError: Always; each transform writes its own.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f'{type(self).__name__} has no method `apply`: write it'
+        )
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Take boxes back to the image before this step.

@@ -32,7 +32,9 @@ class Window(ViewTransform):
         Raises:
             NotImplementedError: Always; each subclass writes its own.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f'{type(self).__name__} has no method `parts_xyxy`: write it'
+        )
 
     def window_xyxy(self, size_hw: Size) -> tuple[int, int, int, int]:
         """Compute the window in pixels.
