@@ -11,6 +11,7 @@ from builders import stored_row
 from projects.data_distillation.detections.shards import (
     PROVENANCE,
     SCHEMA,
+    VIEW_SCHEMA,
     ShardError,
     count_bytes,
     count_rows,
@@ -85,6 +86,102 @@ def test_damage_anywhere_is_an_error_or_changes_nothing(tmp_path):
     # The provenance is text in the footer; any may be what it was.
     assert outcomes <= {True, ShardError, read_provenance}
     assert outcomes >= {True, ShardError}
+
+
+LISTS = [name for name in SCHEMA.names[5:] if name != 'bboxes_xyxy']
+
+
+def replace_column(table: pa.Table, name: str, values: list) -> pa.Table:
+    column = table.schema.get_field_index(name)
+    return table.set_column(
+        column, name, pa.array(values, SCHEMA.field(name).type)
+    )
+
+
+@pytest.mark.parametrize(
+    ('name', 'values', 'error'),
+    [
+        ('file_name', [None, 'b'], '`file_name` is empty'),
+        ('width', [None, 5], '`width` is empty'),
+        ('height', [5, 0], '`height` is below 1'),
+        ('width', [-5, 5], '`width` is below 1'),
+        ('labels', [[0, -1], [0, 1]], '`labels` has a number below 0'),
+        *(
+            (name, values, f'`{name}` {error}')
+            for name in LISTS
+            for values, error in (
+                ([None, [1, 1]], 'lacks a value'),
+                ([[1, None], [1, 1]], 'lacks a value'),
+                ([[1], [1, 1]], 'has other numbers of values'),
+                # As many in all, but not in each row.
+                ([[1], [1, 1, 1]], 'has other numbers of values'),
+            )
+        ),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused(
+    tmp_path, name, values, error
+):
+    """The boxes of one image would get the scores of another."""
+    boxes = ([0, 0, 5, 5], 0.9, 0), ([0, 0, 5, 5], 0.8, 1)
+    rows = [stored_row(one, *boxes) for one in 'ab']
+    good = pa.Table.from_pylist(rows, SCHEMA.with_metadata({PROVENANCE: '{}'}))
+    file = tmp_path / 'a.parquet'
+    pq.write_table(good, file, compression='zstd')
+    assert read_shard(file)[0].num_rows == 2
+    pq.write_table(replace_column(good, name, values), file)
+
+    with pytest.raises(ShardError, match=f'not written by this .*{error}'):
+        read_shard(file)
+
+
+@pytest.mark.parametrize('masks', [[b'x'], [None, b'x'], None])
+def test_masks_and_views_must_fit_too(tmp_path, masks):
+    boxes = ([0, 0, 5, 5], 0.9, 0), ([0, 0, 5, 5], 0.8, 1)
+    given = dict(mask_areas=[1, 1], mask_agreement=[1.0, 1.0])
+    file = tmp_path / 'a.parquet'
+    write_shard(file, [stored_row('a', *boxes, masks=masks, **given)], {})
+    with pytest.raises(ShardError, match='`masks` '):
+        read_shard(file)
+
+    views = dict(
+        view_bboxes_xyxy=[[1, 2, 3, 4]],
+        view_scores=[0.5, 0.5],
+        view_labels=[0],
+        view_counts=[1, 0, 0],
+        view_run_index=[0],
+    )
+    write_shard(file, [stored_row('a', *boxes, **views)], {})
+    with pytest.raises(ShardError, match='`view_scores` has other numbers'):
+        read_shard(file, VIEW_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    'made_by',
+    [
+        '[]',
+        '{"a":' * 100_000,
+        '{"classes": 5}',
+        '{"classes": [1]}',
+        '{"image_folder": []}',
+    ],
+)
+def test_provenance_of_another_kind_is_refused(tmp_path, made_by):
+    schema = SCHEMA.with_metadata({PROVENANCE: made_by})
+    file = tmp_path / 'a.parquet'
+    pq.write_table(pa.Table.from_pylist([stored_row('a')], schema), file)
+
+    for read in (read_shard, read_provenance, count_rows):
+        with pytest.raises(ShardError, match='does not say how'):
+            read(file)
+
+
+def test_shard_without_images_is_refused(tmp_path):
+    file = tmp_path / 'a.parquet'
+    write_shard(file, [], {})
+
+    with pytest.raises(ShardError, match='it has no images'):
+        read_shard(file)
 
 
 def test_file_of_equal_rows_does_not_fill_the_memory(tmp_path):

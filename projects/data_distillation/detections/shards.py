@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from ..files.atomic import replacing
 from ..text import format_error
+from .content import find_content_error, is_provenance
 
 SCHEMA = pa.schema(
     [
@@ -170,8 +171,9 @@ def read_shard(
         detections.
 
     Raises:
-        ShardError: If the file is cut off, damaged, empty, not a shard, or
-            lacks the boxes of the views that `VIEW_SCHEMA` asks for.
+        ShardError: If the file is cut off, damaged, empty, not a shard, lacks
+            the boxes of the views that `VIEW_SCHEMA` asks for, or its values
+            do not fit together, see `find_content_error`.
     """
     with naming_damage():
         file = open_shard(path)
@@ -182,6 +184,8 @@ def read_shard(
     provenance = decode_provenance(file.schema_arrow)
     if not table.schema.equals(schema):
         raise ShardError('it has no boxes of views: annotate with keep_views')
+    if error := find_content_error(table):
+        raise ShardError(f'not written by this program: {error}')
     return table.replace_schema_metadata(None), provenance
 
 
@@ -365,9 +369,9 @@ def decode_provenance(schema: pa.Schema) -> dict:
         raise ShardError('not written by this program: other columns')
     try:
         provenance = json.loads((schema.metadata or {})[PROVENANCE])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         provenance = None
-    if not isinstance(provenance, dict):
+    if not is_provenance(provenance):
         raise ShardError('not written by this program: it does not say how')
     return provenance
 
@@ -385,7 +389,7 @@ def decode_digests(schema: pa.Schema, num: int) -> list[str | None]:
     """
     try:
         digests = json.loads((schema.metadata or {})[DIGESTS])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         digests = None
     if not isinstance(digests, list) or len(digests) != num:
         return [None] * num

@@ -95,6 +95,11 @@ def open_store(folder: Path) -> DetectionStore:
         StoreError: If the detections cannot be read.
     """
     store = DetectionStore(folder)
+    if store.provenance is None and store.shards():
+        raise StoreError(
+            f'none of the {len(store.shards())} files in {folder} is a whole '
+            'shard; the log has the reasons. Annotate the images again'
+        )
     if store.provenance is None:
         raise FileNotFoundError(
             f'no detections (*.parquet) in {folder}: annotate the images first'

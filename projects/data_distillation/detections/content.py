@@ -1,0 +1,87 @@
+"""Checks the values of a shard that another program may have written.
+
+The columns may be right and the values not: then the boxes of one image would
+get the scores of another.
+"""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# The columns that every row has. An image of a folder has no id, and one that
+# was read has no reason why it was not.
+NEVER_EMPTY = ('file_name', 'width', 'height')
+MAY_BE_EMPTY = ('image_id', 'unreadable')
+# The columns whose lists have lengths of their own.
+OWN_LENGTHS = ('view_counts', 'view_run_index')
+
+
+def is_provenance(value: object) -> bool:
+    """Return whether a value is a provenance, as far as readers rely on it.
+
+    Args:
+        value: What JSON may hold.
+    """
+    if not isinstance(value, dict):
+        return False
+    classes = value.get('classes', [])
+    has_names = isinstance(classes, list) and all(
+        isinstance(name, str) for name in classes
+    )
+    return has_names and isinstance(value.get('image_folder', ''), str)
+
+
+def find_content_error(table: pa.Table) -> str:
+    """Find what is wrong with the values of a shard.
+
+    Args:
+        table: A table with the columns of one of `shards.SCHEMAS`, or with
+            some of them.
+
+    Returns:
+        What is wrong with the first such column; empty if nothing is. Scores
+        and boxes that are no numbers are not looked for.
+    """
+    if not len(table):
+        return 'it has no images'
+    names = set(table.column_names)
+    for name in NEVER_EMPTY:
+        if name in names and table[name].null_count:
+            return f'`{name}` is empty in a row'
+    for name in ('width', 'height'):
+        if name in names and pc.min(table[name]).as_py() < 1:
+            return f'`{name}` is below 1 in a row'
+    lists = [
+        name
+        for name in table.column_names
+        if name not in (*NEVER_EMPTY, *MAY_BE_EMPTY)
+    ]
+    return find_list_error(table, lists)
+
+
+def find_list_error(table: pa.Table, names: Sequence[str]) -> str:
+    """Find what is wrong with the lists of a shard.
+
+    Args:
+        table: The table.
+        names: The columns of lists.
+
+    Returns:
+        What is wrong with the first such column; empty if nothing is.
+    """
+    lengths: dict[bool, pa.ChunkedArray] = {}
+    for name in names:
+        elements = pc.list_flatten(table[name])
+        if table[name].null_count or elements.null_count:
+            return f'`{name}` lacks a value in a row'
+        if name.endswith('labels') and (pc.min(elements).as_py() or 0) < 0:
+            return f'`{name}` has a number below 0'
+        if name in OWN_LENGTHS:
+            continue
+        found = pc.list_value_length(table[name])
+        if not lengths.setdefault(name.startswith('view_'), found).equals(
+            found
+        ):
+            return f'`{name}` has other numbers of values than the boxes'
+    return ''
