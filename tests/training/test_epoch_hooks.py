@@ -62,6 +62,7 @@ def flips(config: dict, hook, num_workers: int, begin: int = 0) -> list[bool]:
     )
     runner = SimpleNamespace(
         train_dataloader=loader,
+        train_loop=None,
         iter=begin,
         seed=0,
         message_hub=MessageHub.get_instance('switching'),

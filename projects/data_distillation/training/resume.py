@@ -21,6 +21,7 @@ from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
 from ..text import format_error
 from .finite_loss import find_infinite
+from .late_loading import start_late
 
 # What random numbers are used for, so that no seed is used twice.
 LOADING, TRAINING = range(2)
@@ -73,7 +74,11 @@ class ResumeHook(Hook):
         sampler.seed = hub.get_info('sampler_seed', drawn)
         hub.update_info('sampler_seed', sampler.seed)
         self.seed = sampler.seed, get_rank()
-        self.batches = SeededBatches(loader.dataset, self.seed, runner.iter)
+        first = runner.iter
+        if start_late(runner):
+            self.batches = SeededBatches(loader.dataset, self.seed, 0, first)
+        else:
+            self.batches = SeededBatches(loader.dataset, self.seed, first)
         # torch's data loader calls this method to load a whole batch.
         loader.dataset.__getitems__ = self.batches
 
@@ -97,17 +102,24 @@ class SeededBatches:
     Args:
         dataset: The dataset.
         seed: The part of the seed that all batches share.
-        next_batch: The number of the batch that is loaded next. If there are
-            no workers, it must be set before every batch.
+        next_batch: The number of the batch that is loaded next.
+        first_wanted: The number of the first batch that is trained on. For
+            each one before it, one sample is given.
     """
 
     def __init__(
-        self, dataset: Dataset, seed: Sequence[int], next_batch: int
+        self,
+        dataset: Dataset,
+        seed: Sequence[int],
+        next_batch: int,
+        first_wanted: int = 0,
     ) -> None:
         self.dataset = self.later_dataset = dataset
         self.first_later_batch = 0
         self.seed = seed
         self.next_batch = next_batch
+        self.first_wanted = first_wanted
+        self.unwanted: list = []
 
     def switch(self, batch: int, dataset: Dataset) -> None:
         """Load later batches from another dataset.
@@ -129,15 +141,25 @@ class SeededBatches:
         Returns:
             The samples, in this order.
         """
-        batch = self.next_batch
-        if worker := get_worker_info():
-            # The workers take turns, and each has its own copy of this object.
-            batch += worker.id
-            self.next_batch += worker.num_workers
+        batch = self._count()
+        if batch < self.first_wanted:
+            # To load them all would take as long as the training has.
+            self.unwanted = self.unwanted or [self.dataset[indices[0]]]
+            return self.unwanted
         set_seeds(*self.seed, LOADING, batch)
         is_later = batch >= self.first_later_batch
         dataset = self.later_dataset if is_later else self.dataset
         return [dataset[i] for i in indices]
+
+    def _count(self) -> int:
+        """Return the number of this batch."""
+        batch = self.next_batch
+        if worker := get_worker_info():
+            # The workers take turns, and each has its own copy of this object.
+            self.next_batch += worker.num_workers
+            return batch + worker.id
+        self.next_batch += 1
+        return batch
 
 
 def set_seeds(*key: int) -> None:
