@@ -27,10 +27,13 @@ from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.rehearsal.rehearse import rehearse_new
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
-    ExperimentOptions,
     init_experiment,
 )
-from projects.data_distillation.scaffold.plan import RATIO, RECIPES
+from projects.data_distillation.scaffold.plan import (
+    RATIO,
+    RECIPES,
+    ExperimentOptions,
+)
 from projects.data_distillation.teachers.options import TeacherOptions
 from projects.data_distillation.timing.cpu import describe_time
 

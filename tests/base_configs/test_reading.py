@@ -153,10 +153,15 @@ def test_config_of_mmdetection_2_is_named(tmp_path, text):
         read_config(str(file))
 
 
-def test_name_with_a_plus_leads_to_the_file():
-    name = 'gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py'
-
-    with pytest.raises(DetectorError, match='with a `.`') as found:
+@pytest.mark.parametrize(
+    ('name', 'sign'),
+    [
+        ('gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco.py', '[+]'),
+        ('legacy_1.x/faster-rcnn_r50_fpn_1x_coco_v1.py', '[.]'),
+    ],
+)
+def test_name_with_a_sign_leads_to_the_file(name, sign):
+    with pytest.raises(DetectorError, match=f'with a `{sign}`') as found:
         read_config(f'mmdet::{name}')
 
     path = str(found.value).rpartition(' ')[2]

@@ -282,6 +282,7 @@ def test_process_that_died_is_explained(tmp_path, code, words):
         ('URLError', '<urlopen error>', 'downloaded'),
         ('OSError', '[Errno 28] No space left on device', 'TMPDIR'),
         ('IndexError', 'index 5 is out of bounds', 'num_classes'),
+        ('ValueError', 'Default process group has not been', 'write BN'),
         ('Odd', 'unheard of', ''),
     ],
 )

@@ -1,12 +1,13 @@
 """Settings of a detector's config: kept, replaced and named, or refused."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 from builders import CATEGORIES, CLASSES
-from mmdet.registry import DATASETS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -15,7 +16,6 @@ from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.changes import list_changes
 from projects.data_distillation.scaffold.detector import DetectorConfig
 from projects.data_distillation.scaffold.init import (
-    ExperimentOptions,
     make_plan,
 )
 from projects.data_distillation.scaffold.overrides import (
@@ -24,7 +24,12 @@ from projects.data_distillation.scaffold.overrides import (
     check_weights,
     override_checkpoint,
 )
-from projects.data_distillation.scaffold.plan import Data, Images, Plan
+from projects.data_distillation.scaffold.plan import (
+    Data,
+    ExperimentOptions,
+    Images,
+    Plan,
+)
 from projects.data_distillation.scaffold.schedule import Schedule
 from projects.data_distillation.scaffold.stage_configs import NewExperiment
 from projects.data_distillation.scaffold.trained_images import measure_balance
@@ -87,8 +92,16 @@ def written(own, tmp_path, monkeypatch):
     return write
 
 
-def changes_of(detector: DetectorConfig) -> list[str]:
-    return list(list_changes(detector, PLAN, CLASSES))
+def changes_of(detector: DetectorConfig, plan: Plan = PLAN) -> list[str]:
+    return list(list_changes(detector, plan, CLASSES))
+
+
+SYNCED = """
+norm_cfg = dict(type='{}', requires_grad=True)
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
+    test_cfg=dict(own=[dict(norm_cfg=norm_cfg)]))
+"""
 
 
 # --- which images are trained on -------------------------------------------
@@ -146,6 +159,7 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
             'sampler DefaultSampler(shuffle=False): InfiniteSampler',
         ),
         ('resume = True', 'resume=True: False, for every stage'),
+        (SYNCED.format('MMSyncBN'), 'MMSyncBN: SyncBN, which also trains in'),
         ("work_dir = 'mine'", "work_dir='mine': None"),
         (
             "val_evaluator = dict(type='CocoMetric', proposal_nums=(1, 2))",
@@ -458,6 +472,40 @@ def test_transform_that_views_cannot_have_is_refused(own, step):
 
     with pytest.raises(DetectorError, match='which views cannot have'):
         own(text)
+
+
+@pytest.mark.parametrize('kind', ['MMSyncBN', 'mmcv.MMSyncBN'])
+def test_model_with_layers_for_many_processes_trains_in_one(written, kind):
+    cfg = written(SYNCED.format(kind))['teacher']
+
+    assert cfg.model.backbone.norm_cfg == dict(
+        type='SyncBN', requires_grad=True
+    )
+    assert cfg.model.test_cfg.own[0].norm_cfg.type == 'SyncBN'
+    init_default_scope('mmdet')
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(dict(cfg.model, test_cfg=None)).train()
+    assert all(
+        level.isfinite().all()
+        for level in model.backbone(torch.ones(2, 3, 64, 64))
+    )
+
+
+def test_settings_of_layers_for_many_processes_are_refused(written):
+    text = SYNCED.format('MMSyncBN').replace('grad=True', 'grad=True, group=3')
+
+    with pytest.raises(
+        DetectorError, match=r"MMSyncBN with \['group'\] works"
+    ):
+        written(text)
+
+
+def test_layers_for_many_processes_are_named_if_there_are_many(own):
+    detector = own(SYNCED.format('SyncBN'))
+
+    assert not any('SyncBN' in line for line in changes_of(detector))
+    lines = changes_of(detector, replace(PLAN, num_processes=2))
+    assert any('several processes need GPUs' in line for line in lines)
 
 
 # --- what is converted -----------------------------------------------------

@@ -1,16 +1,19 @@
 """An experiment for any detector, and for the data that people have."""
 
+import importlib
 import json
 import os
 import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import URLError
 
 import cv2
 import pytest
 import torch
 from builders import CLASSES, ROOT, Call, load_tool, toy_detector_cfg
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from projects.data_distillation.base_configs.augmentation import (
@@ -28,7 +31,6 @@ from projects.data_distillation.scaffold.detector import (
 )
 from projects.data_distillation.scaffold.image_size import resize_value
 from projects.data_distillation.scaffold.init import (
-    ExperimentOptions,
     init_experiment,
     make_plan,
 )
@@ -37,6 +39,7 @@ from projects.data_distillation.scaffold.plan import (
     RATIO,
     RECIPES,
     Data,
+    ExperimentOptions,
     Images,
     Plan,
     compute_iterations,
@@ -1128,3 +1131,44 @@ def test_code_in_what_the_detector_loads_is_not_run(sources, tmp_path):
 
     assert not made.exists()
     assert not (tmp_path / 'new').exists()
+
+
+@MODELS.register_module()
+class DemandingBackbone(torch.nn.Module):
+    """Needs what is not there."""
+
+    def __init__(self, needs: str) -> None:
+        if needs == 'package':
+            importlib.import_module('detectron9000')
+        if needs == 'argument':
+            DemandingBackbone(other=1)
+        if needs == 'file':
+            Path('no/config.py').read_bytes()
+        raise URLError('no network')
+
+
+@pytest.mark.parametrize(
+    ('needs', 'message'),
+    [
+        ('package', r"not installed \(No module named 'detectron9000'\): ins"),
+        ('file', r'reads a file that is not there \(no/config.py\): inherit'),
+        ('argument', r'not be built \(.*other.*\): correct its config, whi'),
+        ('weights', r'cannot be downloaded here \(no network\): inherit'),
+    ],
+)
+def test_model_that_needs_what_is_not_there_is_refused_with_a_way_on(
+    needs, message, sources, tmp_path
+):
+    detector = own_detector(
+        tmp_path,
+        "model = dict(backbone=dict(_delete_=True, type='DemandingBackbone', "
+        f'needs={needs!r}))',
+    )
+
+    with pytest.raises(DetectorError, match=message):
+        init_experiment(
+            tmp_path / 'new',
+            detector.name,
+            Sources(**sources),
+            ExperimentOptions(ratio=RATIO, from_scratch=True),
+        )

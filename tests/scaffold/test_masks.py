@@ -12,9 +12,9 @@ from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import DetectorConfig
 from projects.data_distillation.scaffold.init import (
-    ExperimentOptions,
     init_experiment,
 )
+from projects.data_distillation.scaffold.plan import ExperimentOptions
 from projects.data_distillation.scaffold.trained_images import check_masks
 
 RTMDET_INS = 'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py'

@@ -16,9 +16,9 @@ from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.inference.errors import CheckpointError
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
-    ExperimentOptions,
     init_experiment,
 )
+from projects.data_distillation.scaffold.plan import ExperimentOptions
 from projects.data_distillation.teachers.in_experiments import check_teachers
 from projects.data_distillation.teachers.options import TeacherOptions
 

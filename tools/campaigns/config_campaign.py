@@ -3,7 +3,7 @@
 Each is made for a few digits, as `tools/init_experiment.py --from-scratch
 --no-rehearsal` does, and builds its model and its data sets. A line says
 whether that works, is refused with a reason, or fails. Counts follow. All
-configs take about an hour. The lines are also in `results.txt` of the work
+configs take half an hour. The lines are also in `results.txt` of the work
 folder; the configs that it has are not tried again. The figures are in
 docs/reliability.md.
 
@@ -32,10 +32,9 @@ from projects.data_distillation.rehearsal.quick_configs import quick_configs
 from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
-    ExperimentOptions,
     init_experiment,
 )
-from projects.data_distillation.scaffold.plan import RATIO
+from projects.data_distillation.scaffold.plan import RATIO, ExperimentOptions
 
 CONFIGS = Path(mmdet.__file__).parent / '.mim/configs'
 # Variables, and what is no detector.

@@ -53,9 +53,11 @@ def read_config(name: str) -> Config:
     # The config of somebody else may raise anything.
     except Exception as error:
         if path := _find_by_path(name):
+            sign = '+' if '+' in name else '.'
             raise DetectorError(
                 f'{name} cannot be read by this name, since MMEngine reads '
-                f'none with a `+`: take the path of the file, {path}'
+                f'none with a `{sign}` in the name of its folder: take the '
+                f'path of the file, {path}'
             ) from error
         cause: BaseException = error
         # Without this, the message would list all places where MMEngine looked
@@ -70,9 +72,9 @@ def read_config(name: str) -> Config:
 
 
 def _find_by_path(name: str) -> Path | None:
-    """Return the file of a config whose name has a `+`; None for others."""
+    """Return the file of a config in a folder with signs; None for others."""
     package, _, inside = name.partition('::')
-    if package != 'mmdet' or '+' not in inside:
+    if package != 'mmdet' or not {'+', '.'} & set(inside.partition('/')[0]):
         return None
     file = Path(mmdet.__file__).parent / '.mim' / 'configs' / inside
     return file if file.is_file() else None

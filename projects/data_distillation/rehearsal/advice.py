@@ -35,6 +35,10 @@ REMEDIES = {
     ('checkpointerror', 'load_from'): (
         'Name another file in load_from or init_cfg, or leave it out'
     ),
+    ('process group', 'syncbatchnorm'): (
+        'Layers of its model need several processes on GPUs (MMSyncBN, '
+        'SyncBN): write BN in its norm_cfg'
+    ),
     ('diverged',): '',
     ('keyerror', 'nonetype', 'has no attribute'): (
         'If a transform needs it, add the transform that makes it; if a hook '

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..base_configs.own_data import find_own_data
 from ..base_configs.reading import get_type
 from ..base_configs.schedulers import split_type
+from ..base_configs.view_support import list_types
 from ..text import format_call
 from .detector import DetectorConfig, get_sides
 from .overrides import (
@@ -18,6 +19,7 @@ from .overrides import (
 from .plan import Plan
 from .schedule import Schedule
 
+SYNCED = {'SyncBN', 'MMSyncBN'}
 PLAIN_LOOPS = {'EpochBasedTrainLoop', 'IterBasedTrainLoop'}
 # Hooks whose settings fit a training of any length, or are fitted to it.
 KNOWN_HOOKS = {
@@ -55,6 +57,10 @@ def list_changes(
             f'views: the test pipeline has {detector.unmade}, so that the '
             'pipeline makes them, which is slower; there is no tune.py'
         )
+    if detector.norm_changes():
+        yield 'MMSyncBN: SyncBN, which also trains in one process'
+    if plan.num_processes > 1 and SYNCED & set(list_types(detector.cfg.model)):
+        yield 'SyncBN is kept: several processes need GPUs, or BN in norm_cfg'
     names = [name for name in VARIABLES if name in detector.cfg]
     if names:
         yield f'the variables {names} have new values'

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from ..base_configs.freezing import unfreeze
 from ..base_configs.heads import set_num_classes
+from ..base_configs.norms import replace_mm_sync
 from ..base_configs.reading import (
     DetectorError,
     get_type,
@@ -290,6 +291,11 @@ class DetectorConfig:
             Key -> new value; empty if nothing must change.
         """
         return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
+
+    def norm_changes(self) -> dict:
+        """Find the changes of `model` so that it trains in one process too."""
+        model = self.cfg.model
+        return find_changes_of_dict(model, '_base_.model', replace_mm_sync)
 
     def image_size_changes(self, factor: float) -> dict:
         """Find the changes of `model` for images of another size.

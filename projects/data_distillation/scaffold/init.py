@@ -2,9 +2,10 @@
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.error import URLError
 
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
@@ -32,6 +33,7 @@ from .plan import (
     MIN_STUDENT_FACTOR,
     RECIPES,
     Data,
+    ExperimentOptions,
     Plan,
     Recipe,
     compute_iterations,
@@ -39,62 +41,6 @@ from .plan import (
 from .schedule import Schedule
 from .stage_configs import NewExperiment
 from .trained_images import check_data, check_masks, measure_balance
-
-WHOLE_NUMBERS = (
-    'batch_size',
-    'gpus',
-    'iterations',
-    'student_iterations',
-    'image_size',
-)
-
-
-@dataclass(frozen=True)
-class ExperimentOptions:
-    """The options of a user; what is None is chosen by `make_plan`.
-
-    Args:
-        ratio: The numbers of labeled and of pseudo-labeled images to which
-            the student's batches are in proportion.
-        recipe: The name of the recipe, see `RECIPES`.
-        scales: The scales of the views, as multiples of the detector's test
-            scale; None for those of the recipe.
-        from_scratch: Whether to train without pretrained weights.
-        no_flip: Whether to leave out the flipped views.
-        batch_size: The number of images in a training step of one process.
-        gpus: The number of processes that will train.
-        iterations: The number of iterations of the teacher.
-        student_iterations: The number of iterations of the student, the
-            control and the oracle.
-        image_size: The longest side of the images at test time, in pixels.
-        allow_problems: Whether to continue with data that has problems.
-
-    Raises:
-        ValueError: If a number is out of range.
-    """
-
-    ratio: Sequence[float]
-    recipe: str = 'measured'
-    scales: Sequence[float] | None = None
-    from_scratch: bool = False
-    no_flip: bool = False
-    batch_size: int | None = None
-    gpus: int = 1
-    iterations: int | None = None
-    student_iterations: int | None = None
-    image_size: int | None = None
-    allow_problems: bool = False
-
-    def __post_init__(self) -> None:
-        for name in WHOLE_NUMBERS:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
-        for name in ('scales', 'ratio'):
-            if not all(value > 0 for value in getattr(self, name) or ()):
-                raise ValueError(
-                    f'{name} must be positive, got {getattr(self, name)}'
-                )
 
 
 def init_experiment(
@@ -271,20 +217,61 @@ def check_stages(folder: Path) -> None:
     cfg = Config.fromfile(folder / 'supervised_long.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     try:
-        with refusing_code():
-            MODELS.build(cfg.model)
+        build_model(cfg)
         DATASETS.build(cfg.train_dataloader.dataset)[0]
         DATASETS.build(cfg.test_dataloader.dataset)[0]
         if (folder / 'oracle.py').is_file():
             oracle = Config.fromfile(folder / 'oracle.py')
             DATASETS.build(oracle.train_dataloader.dataset)
-    except (CocoError, CheckpointError):
+    except (CocoError, CheckpointError, DetectorError):
         raise
+    except ImportError as error:
+        raise DetectorError(
+            'the detector needs a package that is not installed '
+            f'({format_error(error)}): install it, or take a config without '
+            'what needs it'
+        ) from error
     # The detector of somebody else may raise anything.
     except Exception as error:
         raise DetectorError(
             'the detector cannot be used with this data: '
             f'{type(error).__name__}: {format_error(error)}'
+        ) from error
+
+
+def build_model(cfg: Config) -> None:
+    """Build the model of a stage, which may read files of its own.
+
+    Args:
+        cfg: The config of the stage.
+
+    Raises:
+        DetectorError: If such a file is not there or cannot be downloaded,
+            or a setting does not exist.
+        CheckpointError: If a checkpoint that it loads could run code.
+    """
+    try:
+        with refusing_code():
+            MODELS.build(cfg.model)
+    except URLError as error:
+        raise DetectorError(
+            'the model loads weights while it is built, and they cannot be '
+            f'downloaded here ({error.reason}): inherit from the config, and '
+            'name a file of yours in its place (`teacher_ckpt` of detectors '
+            'that learn from another one)'
+        ) from error
+    except TypeError as error:
+        if 'argument' not in str(error):
+            raise
+        raise DetectorError(
+            f'the model cannot be built ({error}): correct its config, which '
+            'may be one for another version of MMDetection'
+        ) from error
+    except FileNotFoundError as error:
+        raise DetectorError(
+            f'the model reads a file that is not there ({error.filename}): '
+            'inherit from the config, and name one, such as a config of your '
+            'own as `teacher_config`'
         ) from error
 
 

@@ -13,6 +13,13 @@ MIN_STUDENT_FACTOR = 2
 # Labeled to pseudo-labeled images in a batch (paper, section 4, at second
 # hand: configs/README.md).
 RATIO = (6, 4)
+WHOLE_NUMBERS = (
+    'batch_size',
+    'gpus',
+    'iterations',
+    'student_iterations',
+    'image_size',
+)
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,54 @@ class Plan:
     flip: bool = True
     ratio: Sequence[float] = RATIO
     balance: float = 1.0
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """The options of a user; what is None is chosen by `make_plan`.
+
+    Args:
+        ratio: The numbers of labeled and of pseudo-labeled images to which
+            the student's batches are in proportion.
+        recipe: The name of the recipe, see `RECIPES`.
+        scales: The scales of the views, as multiples of the detector's test
+            scale; None for those of the recipe.
+        from_scratch: Whether to train without pretrained weights.
+        no_flip: Whether to leave out the flipped views.
+        batch_size: The number of images in a training step of one process.
+        gpus: The number of processes that will train.
+        iterations: The number of iterations of the teacher.
+        student_iterations: The number of iterations of the student, the
+            control and the oracle.
+        image_size: The longest side of the images at test time, in pixels.
+        allow_problems: Whether to continue with data that has problems.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    ratio: Sequence[float]
+    recipe: str = 'measured'
+    scales: Sequence[float] | None = None
+    from_scratch: bool = False
+    no_flip: bool = False
+    batch_size: int | None = None
+    gpus: int = 1
+    iterations: int | None = None
+    student_iterations: int | None = None
+    image_size: int | None = None
+    allow_problems: bool = False
+
+    def __post_init__(self) -> None:
+        for name in WHOLE_NUMBERS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
+        for name in ('scales', 'ratio'):
+            if not all(value > 0 for value in getattr(self, name) or ()):
+                raise ValueError(
+                    f'{name} must be positive, got {getattr(self, name)}'
+                )
 
 
 def compute_iterations(

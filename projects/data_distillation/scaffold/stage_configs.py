@@ -148,7 +148,10 @@ class NewExperiment:
 
     def _model(self) -> dict:
         detector, factor = self.detector, self.plan.size_factor
-        changes = detector.num_class_changes(len(self.data.classes))
+        changes = merge_changes(
+            detector.num_class_changes(len(self.data.classes)),
+            detector.norm_changes(),
+        )
         if self.plan.from_scratch:
             changes = merge_changes(changes, detector.from_scratch_changes())
         if factor != 1:
