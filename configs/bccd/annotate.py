@@ -12,8 +12,7 @@ _base_ = ['./teacher.py', '../_base_/stages/annotate.py']
 
 width, height = _base_.test_scale
 model = dict(
-    _delete_=True,
-    type='MultiViewTTA',
+    _base_.multi_view,
     module=_base_.model,
     # As far from the training scale as training itself goes.
     views=[
@@ -25,8 +24,6 @@ model = dict(
     # five images, and no view's box is as good as the mean of all.
     merger=dict(type='WBFMerger'),
 )
-test_dataloader = dict(
-    sampler=_base_.pending, dataset=dict(_delete_=True, **_base_.unlabeled)
-)
+test_dataloader = dict(sampler=_base_.pending, dataset=_base_.unlabeled_images)
 test_evaluator = []
 custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]

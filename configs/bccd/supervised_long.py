@@ -11,9 +11,5 @@ Result: 32.7 mAP on the 72 held-out images (seed 0).
 _base_ = './teacher.py'
 
 max_iters = 2 * _base_.max_iters
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)
-milestones = [max_iters * 7 // 10, max_iters * 9 // 10]
-param_scheduler = [
-    _base_.warm_up,
-    dict(_base_.rate_drops, milestones=milestones),
-]
+train_cfg = _base_.twice.train_cfg
+param_scheduler = _base_.twice.param_scheduler

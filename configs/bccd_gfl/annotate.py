@@ -14,16 +14,13 @@ _base_ = [
 ]
 
 model = dict(
-    _delete_=True,
-    type='MultiViewTTA',
+    _base_.multi_view,
     module=_base_.model,
     views=_base_.views,
     # As MMDetection's own test-time augmentation merges, so that
     # docs/benchmarks.md can compare the two.
     merger=dict(type='NMSMerger', iou_threshold=0.5, max_per_img=100),
 )
-test_dataloader = dict(
-    sampler=_base_.pending, dataset=dict(_delete_=True, **_base_.unlabeled)
-)
+test_dataloader = dict(sampler=_base_.pending, dataset=_base_.unlabeled_images)
 test_evaluator = []
 custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]

@@ -16,8 +16,7 @@ flips = [[]] + [
     for direction in ('horizontal', 'vertical', 'diagonal')
 ]
 model = dict(
-    _delete_=True,
-    type='MultiViewTTA',
+    _base_.multi_view,
     module=_base_.model,
     views=[
         [dict(type='Resize', scale=(width * n // 10, height * n // 10)), *flip]
@@ -27,8 +26,6 @@ model = dict(
     # As configs/bccd/annotate.py (docs/benchmarks.md).
     merger=dict(type='WBFMerger'),
 )
-test_dataloader = dict(
-    sampler=_base_.pending, dataset=dict(_delete_=True, **_base_.unlabeled)
-)
+test_dataloader = dict(sampler=_base_.pending, dataset=_base_.unlabeled_images)
 test_evaluator = []
 custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]

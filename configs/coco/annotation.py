@@ -10,8 +10,8 @@ _base_ = [
     '../_base_/stages/annotate.py',
 ]
 
-multi_view = dict(
-    type='MultiViewTTA',
+paper_views = dict(
+    _base_.multi_view,
     views=_base_.views,
     merger=dict(
         type='BoxVotingMerger',
@@ -23,6 +23,6 @@ multi_view = dict(
     ),
 )
 # Not tried on a GPU: choose what fits its memory and the cores beside it.
-annotation_dataloader = dict(
+loader = dict(
     batch_size=4, num_workers=4, pin_memory=True, sampler=_base_.pending
 )

@@ -15,8 +15,7 @@ _base_ = ['./teacher.py', '../_base_/stages/annotate.py']
 
 side = _base_.side
 model = dict(
-    _delete_=True,
-    type='MultiViewTTA',
+    _base_.multi_view,
     module=_base_.model,
     # Of the images' side: 3/4, 7/8, 1, 9/8, 5/4, all multiples of 16 pixels.
     views=[
@@ -26,8 +25,6 @@ model = dict(
     # The digits hardly overlap: two classes at one place are one digit.
     merger=dict(type='NMSMerger', class_agnostic=True),
 )
-test_dataloader = dict(
-    sampler=_base_.pending, dataset=dict(_delete_=True, **_base_.unlabeled)
-)
+test_dataloader = dict(sampler=_base_.pending, dataset=_base_.unlabeled_images)
 test_evaluator = []
 custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]

@@ -13,6 +13,4 @@ Time: 0.5 min on one core of a Xeon.
 _base_ = './annotate.py'
 
 test_dataloader = dict(dataset=_base_.val_images)
-custom_hooks = [
-    dict(type='DetectionHook', labeled=_base_.known_images.labeled)
-]
+custom_hooks = [dict(type='DetectionHook', **_base_.known_labeled)]

@@ -7,7 +7,7 @@ The three parts of train.json are written by
 The photographs, 640x480, are resized to half their size.
 """
 
-_base_ = './transforms.py'
+_base_ = './parts.py'
 
 # `export BCCD_ROOT=/elsewhere/` overrides it for every stage.
 data_root = '{{$BCCD_ROOT:data/bccd/}}'
@@ -34,74 +34,54 @@ train_pipeline = [
 ]
 test_pipeline = [_base_.load, resize, _base_.pack_for_test]
 
+of_all = dict(data_root=data_root, metainfo=metainfo)
 labeled = dict(
-    type='CheckedCocoDataset',
-    data_root=data_root,
-    ann_file='annotations/labeled.json',
+    _base_.labeled,
+    **of_all,
     data_prefix=dict(img='images/'),
-    metainfo=metainfo,
     pipeline=train_pipeline,
 )
 unlabeled = dict(
-    type='UnlabeledDataset',
-    data_root=data_root,
-    ann_file='annotations/unlabeled.json',
+    _base_.unlabeled,
+    **of_all,
     data_prefix=dict(img='images/'),
-    metainfo=metainfo,
     pipeline=[_base_.load, _base_.pack_unlabeled],
 )
+unlabeled_images = dict(_delete_=True, **unlabeled)
 val_images = dict(
     ann_file='annotations/test.json', data_prefix=dict(img='images/')
 )
-
-# The unlabeled images with the teacher's labels: student.py names the file.
+truth = dict(labeled, ann_file='annotations/unlabeled_truth.json')
 pseudo_labeled = dict(
     labeled,
     data_root='',
     ann_file='',
     data_prefix=dict(img=data_root + 'images/'),
 )
-# The unlabeled images with their true labels. Only the oracle trains on them.
-truth = dict(labeled, ann_file='annotations/unlabeled_truth.json')
-# The same file, to compare the pseudo labels with. Remove it where the truth
-# is not known.
-unlabeled_truth = data_root + 'annotations/unlabeled_truth.json'
+# To compare the pseudo labels with. Remove it where the truth is not known.
+unlabeled_truth = data_root + truth['ann_file']
 
-# What annotation knows of other images: how many objects the labeled ones
-# have, and which ones must not be among the unlabeled ones.
-known_images = dict(
+known_labeled = dict(
     labeled=dict(
-        ann_file=data_root + 'annotations/labeled.json',
+        ann_file=data_root + labeled['ann_file'],
         img_prefix=data_root + 'images/',
-    ),
-    held_out=[
-        dict(
-            ann_file=data_root + 'annotations/test.json',
-            img_prefix=data_root + 'images/',
-        )
-    ],
+    )
 )
+known_val = dict(
+    ann_file=data_root + val_images['ann_file'],
+    img_prefix=data_root + 'images/',
+)
+known_images = dict(known_labeled, held_out=[known_val])
 
+val_evaluator = dict(ann_file=known_val['ann_file'])
+test_evaluator = val_evaluator
 train_dataloader = dict(
     batch_size=4,  # The largest that fits the 5 labeled images.
-    num_workers=0,  # Reading takes 3 % of a step of the small detector.
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    batch_sampler=None,
+    sampler=dict(shuffle=True),
     dataset=labeled,
 )
 val_dataloader = dict(
     batch_size=1,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        labeled, **val_images, test_mode=True, pipeline=test_pipeline
-    ),
+    dataset=dict(labeled, **val_images, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/test.json',
-    metric='bbox',
-    classwise=True,
-)
-test_evaluator = val_evaluator

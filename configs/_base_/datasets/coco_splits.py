@@ -141,6 +141,14 @@ val_images = dict(
     ann_file='annotations/instances_val2017.json',
     data_prefix=dict(img='val2017/'),
 )
+# What annotation knows of the labeled images, and of those that are held out.
+known_co_35, known_co_115 = (
+    dict(
+        ann_file=_base_.data_root + split['ann_file'],
+        img_prefix=_base_.data_root + split['data_prefix']['img'],
+    )
+    for split in (co_35, co_115)
+)
 held_out = dict(
     ann_file=_base_.data_root + 'annotations/instances_val2017.json',
     img_prefix=_base_.data_root + 'val2017/',

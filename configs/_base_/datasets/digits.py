@@ -4,7 +4,7 @@ The stages train on the labeled images and evaluate on the validation images.
 A stage that trains on something else replaces `train_dataloader.dataset`.
 """
 
-_base_ = './transforms.py'
+_base_ = './parts.py'
 
 data_root = 'data/digits/'
 metainfo = dict(classes=tuple('0123456789'))
@@ -30,78 +30,55 @@ test_pipeline = [
     _base_.pack_for_test,
 ]
 
+of_all = dict(data_root=data_root, metainfo=metainfo)
 labeled = dict(
-    type='CheckedCocoDataset',
-    data_root=data_root,
-    ann_file='annotations/labeled.json',
+    _base_.labeled,
+    **of_all,
     data_prefix=dict(img='images/labeled/'),
-    metainfo=metainfo,
     pipeline=train_pipeline,
 )
 unlabeled = dict(
-    type='UnlabeledDataset',
-    data_root=data_root,
-    ann_file='annotations/unlabeled.json',
+    _base_.unlabeled,
+    **of_all,
     data_prefix=dict(img='images/unlabeled/'),
-    metainfo=metainfo,
     pipeline=[_base_.load, _base_.pack_for_test],
 )
+unlabeled_images = dict(_delete_=True, **unlabeled)
 val_images = dict(
     ann_file='annotations/val.json', data_prefix=dict(img='images/val/')
 )
-
-# The unlabeled images with the teacher's labels: student.py names the file.
+truth = dict(
+    labeled,
+    ann_file='annotations/unlabeled_truth.json',
+    data_prefix=unlabeled['data_prefix'],
+)
 pseudo_labeled = dict(
     labeled,
     data_root='',
     ann_file='',
     data_prefix=dict(img=data_root + 'images/unlabeled/'),
 )
-# The unlabeled images with their true labels. Only the oracle trains on them.
-truth = dict(
-    labeled,
-    ann_file='annotations/unlabeled_truth.json',
-    data_prefix=dict(img='images/unlabeled/'),
-)
-# The same file, to compare the pseudo labels with.
-unlabeled_truth = data_root + 'annotations/unlabeled_truth.json'
+# To compare the pseudo labels with.
+unlabeled_truth = data_root + truth['ann_file']
 
-# What annotation knows of other images: how many objects the labeled ones
-# have, and which ones must not be among the unlabeled ones.
-known_images = dict(
+known_labeled = dict(
     labeled=dict(
-        ann_file=data_root + 'annotations/labeled.json',
+        ann_file=data_root + labeled['ann_file'],
         img_prefix=data_root + 'images/labeled/',
-    ),
-    held_out=[
-        dict(
-            ann_file=data_root + 'annotations/val.json',
-            img_prefix=data_root + 'images/val/',
-        )
-    ],
+    )
 )
+known_val = dict(
+    ann_file=data_root + val_images['ann_file'],
+    img_prefix=data_root + 'images/val/',
+)
+known_images = dict(known_labeled, held_out=[known_val])
 
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,  # Images this small load faster than a process starts.
-    sampler=dict(type='InfiniteSampler'),
-    batch_sampler=None,
-    dataset=labeled,
-)
+val_evaluator = dict(ann_file=known_val['ann_file'])
+test_evaluator = val_evaluator
+train_dataloader = dict(batch_size=8, dataset=labeled)
 val_dataloader = dict(
     batch_size=8,
-    num_workers=0,
     drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        labeled, **val_images, test_mode=True, pipeline=test_pipeline
-    ),
+    dataset=dict(labeled, **val_images, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/val.json',
-    metric='bbox',
-    classwise=True,
-)
-test_evaluator = val_evaluator

@@ -35,3 +35,12 @@ rate_drops = dict(
     milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
 )
 param_scheduler = [warm_up, rate_drops]
+# For the student, which has more data to learn from, and for its control.
+# Found by trial.
+twice = dict(
+    train_cfg=dict(max_iters=2 * max_iters, val_interval=max_iters // 2),
+    param_scheduler=[
+        warm_up,
+        dict(rate_drops, milestones=[2 * n for n in rate_drops['milestones']]),
+    ],
+)

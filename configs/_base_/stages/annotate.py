@@ -7,6 +7,8 @@ them in their places.
 
 # Deals out the images without stored detections, to any number of processes.
 pending = dict(_delete_=True, type='PendingSampler')
+# In place of the detector, which becomes its `module`.
+multi_view = dict(_delete_=True, type='MultiViewTTA')
 # Selects as many labels an image as the labeled images have objects. This is
 # the paper's rule (quoted by readers). To apply it to each class is ours.
 annotation_hook = dict(

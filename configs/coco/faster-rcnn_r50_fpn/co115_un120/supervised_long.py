@@ -16,8 +16,5 @@ max_iters = (
     // _base_.num_images.co_115
 )
 train_cfg = dict(max_iters=max_iters, val_begin=max_iters + 1)
-milestones = [max_iters * 7 // 10, max_iters * 9 // 10]
-param_scheduler = [
-    _base_.warm_up,
-    dict(_base_.rate_drops, milestones=milestones),
-]
+drops = dict(milestones=[max_iters * 7 // 10, max_iters * 9 // 10])
+param_scheduler = [_base_.warm_up, dict(_base_.rate_drops, **drops)]

@@ -14,14 +14,10 @@ _base_ = '../base.py'
 
 labeled = _base_.co_115
 unlabeled = _base_.un_120
+unlabeled_images = dict(_delete_=True, **unlabeled)
 pseudo_labeled = dict(
     data_prefix=dict(img=_base_.data_root + 'unlabeled2017/')
 )
-known_images = dict(
-    labeled=dict(
-        ann_file=_base_.data_root + labeled.ann_file,
-        img_prefix=_base_.data_root + labeled.data_prefix.img,
-    ),
-    held_out=[_base_.held_out],
-)
+known_labeled = dict(labeled=_base_.known_co_115)
+known_images = dict(known_labeled, held_out=[_base_.held_out])
 train_dataloader = dict(dataset=labeled)

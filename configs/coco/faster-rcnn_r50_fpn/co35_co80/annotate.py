@@ -10,11 +10,8 @@ Time and result: not run.
 
 _base_ = ['./teacher.py', '../../annotation.py']
 
-model = dict(_delete_=True, module=_base_.model, **_base_.multi_view)
-test_dataloader = dict(
-    _base_.annotation_dataloader,
-    dataset=dict(_delete_=True, **_base_.unlabeled),
-)
+model = dict(_base_.paper_views, module=_base_.model)
+test_dataloader = dict(_base_.loader, dataset=_base_.unlabeled_images)
 test_evaluator = []
 custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]
 unlabeled_truth = _base_.data_root + _base_.co_80.ann_file

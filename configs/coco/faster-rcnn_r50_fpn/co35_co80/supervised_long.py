@@ -12,8 +12,4 @@ _base_ = './teacher.py'
 # co-35 and co-80 together are co-115: as many iterations as 1x.
 max_iters = _base_.iters_1x
 train_cfg = dict(max_iters=max_iters, val_begin=max_iters + 1)
-milestones = [max_iters * 7 // 10, max_iters * 9 // 10]
-param_scheduler = [
-    _base_.warm_up,
-    dict(_base_.rate_drops, milestones=milestones),
-]
+param_scheduler = [_base_.warm_up, _base_.rate_drops]

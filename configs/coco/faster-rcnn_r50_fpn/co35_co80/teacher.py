@@ -15,14 +15,10 @@ _base_ = '../base.py'
 
 labeled = _base_.co_35
 unlabeled = _base_.co_80_unlabeled
+unlabeled_images = dict(_delete_=True, **unlabeled)
 pseudo_labeled = dict(data_prefix=dict(img=_base_.data_root + 'train2014/'))
-known_images = dict(
-    labeled=dict(
-        ann_file=_base_.data_root + labeled.ann_file,
-        img_prefix=_base_.data_root + labeled.data_prefix.img,
-    ),
-    held_out=[_base_.held_out],
-)
+known_labeled = dict(labeled=_base_.known_co_35)
+known_images = dict(known_labeled, held_out=[_base_.held_out])
 train_dataloader = dict(dataset=labeled)
 
 # As often over every image as 1x goes over co-115.
@@ -30,8 +26,5 @@ max_iters = (
     _base_.iters_1x * _base_.num_images.co_35 // _base_.num_images.co_115
 )
 train_cfg = dict(max_iters=max_iters, val_begin=max_iters + 1)
-milestones = [max_iters * 7 // 10, max_iters * 9 // 10]
-param_scheduler = [
-    _base_.warm_up,
-    dict(_base_.rate_drops, milestones=milestones),
-]
+drops = dict(milestones=[max_iters * 7 // 10, max_iters * 9 // 10])
+param_scheduler = [_base_.warm_up, dict(_base_.rate_drops, **drops)]

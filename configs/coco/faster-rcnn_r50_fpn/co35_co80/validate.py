@@ -12,6 +12,4 @@ Time and result: not run.
 _base_ = './annotate.py'
 
 test_dataloader = dict(dataset=_base_.val_images)
-custom_hooks = [
-    dict(type='DetectionHook', labeled=_base_.known_images.labeled)
-]
+custom_hooks = [dict(type='DetectionHook', **_base_.known_labeled)]
