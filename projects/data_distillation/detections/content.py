@@ -70,18 +70,31 @@ def find_list_error(table: pa.Table, names: Sequence[str]) -> str:
     Returns:
         What is wrong with the first such column; empty if nothing is.
     """
-    lengths: dict[bool, pa.ChunkedArray] = {}
+    # Where the list of each row begins: without a copy, unlike the lengths.
+    starts: dict[bool, pa.Array] = {}
     for name in names:
-        elements = pc.list_flatten(table[name])
-        if table[name].null_count or elements.null_count:
+        lists = as_one(table[name])
+        if lists.null_count or lists.values.null_count:
             return f'`{name}` lacks a value in a row'
-        if name.endswith('labels') and (pc.min(elements).as_py() or 0) < 0:
+        is_label = name.endswith('labels') and len(lists.values)
+        if is_label and pc.min(lists.values).as_py() < 0:
             return f'`{name}` has a number below 0'
         if name in OWN_LENGTHS:
             continue
-        found = pc.list_value_length(table[name])
-        if not lengths.setdefault(name.startswith('view_'), found).equals(
+        found = lists.offsets
+        if not starts.setdefault(name.startswith('view_'), found).equals(
             found
         ):
             return f'`{name}` has other numbers of values than the boxes'
     return ''
+
+
+def as_one(column: pa.ChunkedArray) -> pa.ListArray:
+    """Return a column of lists as one array, whose lists begin at 0.
+
+    Args:
+        column: The column, as it was read, with at least one row.
+    """
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks)
