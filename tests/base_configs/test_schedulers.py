@@ -206,3 +206,146 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason(
 ):
     with pytest.raises(DetectorError, match=message):
         scale_scheduler(config, lengths)
+
+
+# Several schedulers of one training, as configs have them.
+CHAINS = dict(
+    exponential=[
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=2),
+        dict(type='ExponentialLR', gamma=0.9, end=12),
+    ],
+    cycle=[
+        dict(
+            type='OneCycleLR',
+            eta_max=0.3,
+            total_steps=12,
+            convert_to_iter_based=True,
+        )
+    ],
+    yolox=[
+        dict(
+            type='mmdet.QuadraticWarmupLR', end=2, convert_to_iter_based=True
+        ),
+        dict(
+            type='CosineAnnealingLR',
+            eta_min=0.005,
+            begin=2,
+            T_max=8,
+            end=10,
+            convert_to_iter_based=True,
+        ),
+        dict(type='ConstantLR', factor=1, begin=10, end=12),
+    ],
+    rtmdet=[
+        dict(type='LinearLR', start_factor=1e-5, by_epoch=False, end=9),
+        dict(
+            type='CosineAnnealingLR',
+            eta_min=0.005,
+            begin=6,
+            end=12,
+            T_max=6,
+            convert_to_iter_based=True,
+        ),
+    ],
+    steps=[
+        dict(type='LinearLR', start_factor=0.001, by_epoch=False, end=5),
+        dict(type='MultiStepLR', milestones=[8, 11], gamma=0.1, end=12),
+        dict(type='MultiStepMomentum', milestones=[4], gamma=0.5, end=12),
+    ],
+    restarts=[
+        dict(type='ConstantLR', factor=0.5, by_epoch=False, end=5),
+        dict(
+            type='CosineRestartLR', periods=[4, 8], restart_weights=[1, 0.5],
+            eta_min=0,
+        ),
+    ],
+    poly=[
+        dict(
+            type='LinearLR', start_factor=0.1, end=3,
+            convert_to_iter_based=True,
+        ),
+        dict(
+            type='PolyLR', power=2, eta_min=0.01, begin=3, end=12,
+            convert_to_iter_based=True,
+        ),
+    ],
+)  # fmt: skip
+
+
+def run_chain(
+    configs: list[dict], epoch_length: int
+) -> list[tuple[float, float]]:
+    """The rate and the momentum in each iteration of MMEngine's loops."""
+    optimizer = make_optimizer()
+    schedulers = []
+    for config in configs:
+        kind = PARAM_SCHEDULERS.get(config['type'])
+        arguments = {k: v for k, v in config.items() if k != 'type'}
+        if arguments.pop('convert_to_iter_based', False):
+            arguments['epoch_length'] = FACTOR
+            kind = kind.build_iter_from_epoch
+        schedulers.append(kind(optimizer, **arguments))
+    group, curve = optimizer.param_groups[0], []
+    for iteration in range(1, EPOCHS * FACTOR + 1):
+        curve.append((group['lr'], group['momentum']))
+        optimizer.step()
+        for one in schedulers:
+            if not one.by_epoch or iteration % epoch_length == 0:
+                one.step()
+    return curve
+
+
+@pytest.mark.parametrize('name', CHAINS)
+def test_schedulers_together_make_the_curve_of_the_base(name):
+    """What steps once in an epoch steps in each iteration afterwards."""
+    chain = CHAINS[name]
+    scaled = [scale_scheduler(one, IN_EPOCHS) for one in chain]
+    steps_alike = all(
+        one.get('convert_to_iter_based')
+        or not one.get('by_epoch', True)
+        or one['type'].startswith(('MultiStep', 'Constant'))
+        for one in chain
+    )
+
+    found, expected = run_chain(scaled, FACTOR), run_chain(chain, FACTOR)
+
+    if steps_alike:
+        assert found == [pytest.approx(pair) for pair in expected]
+    starts = slice(FACTOR, None, FACTOR)
+    assert found[starts] == [pytest.approx(pair) for pair in expected[starts]]
+
+
+@pytest.mark.parametrize('name', CHAINS)
+@pytest.mark.parametrize('max_iters', [90, 480, 5000])
+def test_curve_of_another_length_has_the_same_shape(name, max_iters):
+    """Apart from a warm-up that counts iterations."""
+    lengths = Lengths(EPOCHS, True, max_iters)
+    chain = [c for c in CHAINS[name] if c.get('by_epoch', True)]
+    scaled = [scale_scheduler(one, lengths) for one in chain]
+    same = [scale_scheduler(one, IN_EPOCHS) for one in chain]
+
+    stretch = max_iters / (EPOCHS * FACTOR)
+    curve = run_curve([s for s in scaled if s], max_iters)
+    expected = run_curve(same, EPOCHS * FACTOR)
+
+    for place in range(FACTOR // 2, EPOCHS * FACTOR, FACTOR):
+        near = expected[place - 2 : place + 3]
+        rate = curve[round(place * stretch)]
+        # Two steps to each side: rounding moves steps and warm-ups by one.
+        assert 0.98 * min(near) <= rate <= 1.02 * max(near)
+
+
+def run_curve(configs: list[dict], length: int) -> list[float]:
+    """The rate in each of so many iterations."""
+    optimizer = make_optimizer()
+    schedulers = [
+        PARAM_SCHEDULERS.build(one, default_args=dict(optimizer=optimizer))
+        for one in configs
+    ]
+    rates = []
+    for _ in range(length):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    return rates
