@@ -1,4 +1,4 @@
-r"""Merge labels that a person corrected in another tool.
+r"""Take over labels that a person corrected in another tool.
 
 The images become labeled and leave the unlabeled set. Reads COCO files (CVAT,
 FiftyOne, Roboflow), the JSON of Label Studio, and folders of X-AnyLabeling.
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from projects.data_distillation.coco.reading import read_coco
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.exchange.corrected import read_corrected
-from projects.data_distillation.exchange.merge import merge_corrected
+from projects.data_distillation.exchange.update import update_sets
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.quiet import quiet_screen
 
@@ -92,14 +92,14 @@ def check_there(coco: dict, folder: Path) -> None:
 
 @quiet_screen()
 def main() -> None:
-    """Merge, write both files, and say what was done."""
+    """Update both sets, write both files, and say what was done."""
     args = parse_args()
     files = [args.out / f'{name}.json' for name in ('labeled', 'unlabeled')]
     for file in files:
         if file.exists():
             sys.exit(f'error: {file} exists already: use another --out')
     try:
-        merged = merge_corrected(
+        updated = update_sets(
             read_coco(args.labeled, 'images', 'annotations', 'categories'),
             read_coco(args.unlabeled, 'images'),
             [one for path in args.corrected for one in read_corrected(path)],
@@ -108,10 +108,10 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
     if args.images:
-        check_there(merged.labeled, args.images)
-    write_json(files[0], merged.labeled)
-    write_json(files[1], merged.unlabeled)
-    for line in [*merged.notes, *files]:
+        check_there(updated.labeled, args.images)
+    write_json(files[0], updated.labeled)
+    write_json(files[1], updated.unlabeled)
+    for line in [*updated.notes, *files]:
         print(line)
 
 

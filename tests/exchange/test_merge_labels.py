@@ -7,7 +7,7 @@ import pytest
 
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.exchange.corrected import read_corrected
-from projects.data_distillation.exchange.merge import merge_corrected
+from projects.data_distillation.exchange.update import update_sets
 
 
 def correct(drawn) -> dict:
@@ -171,11 +171,11 @@ def test_corrected_images_become_labeled(drawn, tmp_path, call_tool, tool):
     )
 
     assert done.returncode == 0, done.stderr
-    merged = json.loads((tmp_path / 'out/labeled.json').read_text())
+    updated = json.loads((tmp_path / 'out/labeled.json').read_text())
     rest = json.loads((tmp_path / 'out/unlabeled.json').read_text())
     assert [i['file_name'] for i in rest['images']] == ['0.png', '4.png']
-    assert merged['categories'] == drawn.labeled['categories']
-    found = by_name(merged)
+    assert updated['categories'] == drawn.labeled['categories']
+    found = by_name(updated)
     assert {k: found[k] for k in ('old0.png', 'old1.png')} == by_name(
         drawn.labeled
     )
@@ -187,7 +187,7 @@ def test_corrected_images_become_labeled(drawn, tmp_path, call_tool, tool):
         for (_, one), (_, other) in zip(sorted(found[name]), pairs):
             assert np.abs(np.subtract(one, other)).max() < 0.011
     for key in ('images', 'annotations'):
-        ids = [one['id'] for one in merged[key]]
+        ids = [one['id'] for one in updated[key]]
         assert len(set(ids)) == len(ids)
 
 
@@ -195,11 +195,11 @@ def roboflow_name(name: str) -> str:
     return name.replace('.png', '_png.rf.0a1B2c3d4e5f.jpg')
 
 
-def merge(drawn, coco: dict, tmp_path, **options):
+def update(drawn, coco: dict, tmp_path, **options):
     file = tmp_path / 'back.json'
     file.write_text(json.dumps(coco))
     # Of the same names, an image is labeled already: 0.png and 1.png.
-    return merge_corrected(
+    return update_sets(
         drawn.labeled,
         dict(images=drawn.truth['images'][2:]),
         read_corrected(file),
@@ -217,19 +217,19 @@ def test_labels_of_labeled_images_are_replaced(drawn, tmp_path):
         if one['image_id'] == image['id']
     ][:1]
 
-    merged = merge(drawn, coco, tmp_path)
+    updated = update(drawn, coco, tmp_path)
 
-    assert merged.labeled['images'] == drawn.labeled['images']
+    assert updated.labeled['images'] == drawn.labeled['images']
     mine = [
         one
-        for one in merged.labeled['annotations']
+        for one in updated.labeled['annotations']
         if one['image_id'] == image['id']
     ]
     assert [(one['bbox'], one['iscrowd']) for one in mine] == [
         ([1, 2, 30, 40], 1)
     ]
-    assert len(merged.labeled['annotations']) == 3
-    assert len(merged.unlabeled['images']) == 3
+    assert len(updated.labeled['annotations']) == 3
+    assert len(updated.unlabeled['images']) == 3
 
 
 def test_labels_of_another_version_of_an_image_are_refused(drawn, tmp_path):
@@ -239,7 +239,7 @@ def test_labels_of_another_version_of_an_image_are_refused(drawn, tmp_path):
         image['file_name'] = name.replace('0a1B', '9999')
 
     with pytest.raises(CocoError, match='in neither set'):
-        merge(drawn, coco, tmp_path)
+        update(drawn, coco, tmp_path)
 
 
 @pytest.mark.parametrize('is_checked', [False, True])
@@ -248,20 +248,20 @@ def test_images_without_a_box_wait_unless_they_are_checked(
 ):
     coco = as_coco(drawn, {'2.png': [], '3.png': correct(drawn)['3.png']})
 
-    merged = merge(drawn, coco, tmp_path, empty_is_checked=is_checked)
+    updated = update(drawn, coco, tmp_path, empty_is_checked=is_checked)
 
-    left = [i['file_name'] for i in merged.unlabeled['images']]
+    left = [i['file_name'] for i in updated.unlabeled['images']]
     assert left == (['4.png'] if is_checked else ['2.png', '4.png'])
-    assert any('stay as they are' in n for n in merged.notes) != is_checked
+    assert any('stay as they are' in n for n in updated.notes) != is_checked
 
 
 def test_a_task_that_nobody_annotated_waits(drawn, tmp_path):
     tasks = as_label_studio(drawn, {'2.png': [], '3.png': []})
     tasks[0]['annotations'] = tasks[0]['annotations'][2:]  # skipped 3.png
 
-    merged = merge(drawn, tasks, tmp_path, empty_is_checked=True)
+    updated = update(drawn, tasks, tmp_path, empty_is_checked=True)
 
-    left = [i['file_name'] for i in merged.unlabeled['images']]
+    left = [i['file_name'] for i in updated.unlabeled['images']]
     assert left == ['3.png', '4.png']
 
 
@@ -300,23 +300,25 @@ def resize(coco):
         (set_box([3, 3, 10, 0.4]), 'thinner than a pixel'),
     ],
 )
-def test_what_cannot_be_merged_is_refused(drawn, tmp_path, change, message):
+def test_what_does_not_fit_is_refused(drawn, tmp_path, change, message):
     wanted = correct(drawn)
     del wanted['1.png']
     coco = as_coco(drawn, wanted)
     change(coco)
 
     with pytest.raises(CocoError, match=message):
-        merge(drawn, coco, tmp_path)
+        update(drawn, coco, tmp_path)
 
 
 def test_boxes_are_cut_at_the_edge_of_the_image(drawn, tmp_path):
     width, height = size_of(drawn, '2.png')
     box = [-3.0, 5.0, width + 10.0, height + 0.0]
 
-    merged = merge(drawn, as_coco(drawn, {'2.png': [(box, 'red')]}), tmp_path)
+    updated = update(
+        drawn, as_coco(drawn, {'2.png': [(box, 'red')]}), tmp_path
+    )
 
-    label = merged.labeled['annotations'][-1]
+    label = updated.labeled['annotations'][-1]
     assert label['bbox'] == [0, 5, width, height - 5]
     assert label['area'] == width * (height - 5)
 
@@ -378,10 +380,10 @@ def test_masks_and_original_names_are_kept(drawn, tmp_path):
     coco['annotations'][0]['segmentation'] = polygon
     coco['images'][0].update(file_name='0f.jpg', extra=dict(name='2.png'))
 
-    merged = merge(drawn, coco, tmp_path)
+    updated = update(drawn, coco, tmp_path)
 
-    assert merged.labeled['images'][-1]['file_name'] == '2.png'
-    assert merged.labeled['annotations'][-1]['segmentation'] == polygon
+    assert updated.labeled['images'][-1]['file_name'] == '2.png'
+    assert updated.labeled['annotations'][-1]['segmentation'] == polygon
 
 
 @pytest.mark.parametrize(

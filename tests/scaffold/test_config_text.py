@@ -8,7 +8,7 @@ from projects.data_distillation.scaffold.config_text import (
     find_changes,
     format_as_python,
     format_config,
-    merge_changes,
+    join_changes,
 )
 
 BASE = """
@@ -70,9 +70,9 @@ def test_comments_stand_before_what_they_are_about():
 def test_changes_of_one_setting_must_agree():
     first, second = dict(a=dict(b=1, c=2)), dict(a=dict(c=2, d=3), e=[4])
     both = dict(a=dict(b=1, c=2, d=3), e=[4])
-    assert merge_changes(first, second) == both
+    assert join_changes(first, second) == both
 
     with pytest.raises(ValueError, match=r'^c must be .* got \[2, 5\]'):
-        merge_changes(first, dict(a=dict(c=5)))
+        join_changes(first, dict(a=dict(c=5)))
     with pytest.raises(ValueError, match='^a must be changed in one way'):
-        merge_changes(first, dict(a=1))
+        join_changes(first, dict(a=1))

@@ -214,8 +214,8 @@ def find_changes_of_dict(
     return changes
 
 
-def merge_changes(first: Mapping, second: Mapping) -> dict:
-    """Merge two sets of changes, dicts key by key at any depth.
+def join_changes(first: Mapping, second: Mapping) -> dict:
+    """Join two sets of changes, dicts key by key at any depth.
 
     Args:
         first: A set of changes.
@@ -231,7 +231,7 @@ def merge_changes(first: Mapping, second: Mapping) -> dict:
     for key in {**first, **second}:
         values = [part[key] for part in (first, second) if key in part]
         if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
-            both[key] = merge_changes(*values)
+            both[key] = join_changes(*values)
         elif len(values) == 2 and values[0] != values[1]:
             raise ValueError(f'{key} must be changed in one way, got {values}')
         else:

@@ -12,7 +12,7 @@ from .config_text import (
     Expression,
     change_inside,
     format_config,
-    merge_changes,
+    join_changes,
 )
 from .detector import DetectorConfig, take_pipeline
 from .overrides import (
@@ -148,14 +148,14 @@ class NewExperiment:
 
     def _model(self) -> dict:
         detector, factor = self.detector, self.plan.size_factor
-        changes = merge_changes(
+        changes = join_changes(
             detector.num_class_changes(len(self.data.classes)),
             detector.norm_changes(),
         )
         if self.plan.from_scratch:
-            changes = merge_changes(changes, detector.from_scratch_changes())
+            changes = join_changes(changes, detector.from_scratch_changes())
         if factor != 1:
-            changes = merge_changes(
+            changes = join_changes(
                 changes, detector.image_size_changes(factor)
             )
         settings: dict[str, object] = dict(model=changes)

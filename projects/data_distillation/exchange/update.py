@@ -11,8 +11,8 @@ from .corrected import CorrectedImage
 
 
 @dataclass(frozen=True)
-class Merged:
-    """Both sets after a merge.
+class Updated:
+    """Both sets with what was corrected.
 
     Args:
         labeled: The labeled set.
@@ -25,13 +25,13 @@ class Merged:
     notes: list[str]
 
 
-def merge_corrected(
+def update_sets(
     labeled: dict,
     unlabeled: dict,
     images: Sequence[CorrectedImage],
     empty_is_checked: bool = False,
-) -> Merged:
-    """Merge images that a person has corrected.
+) -> Updated:
+    """Put images that a person has corrected into the labeled set.
 
     An unlabeled image becomes a labeled one. The labels of an image that is
     labeled already are replaced. The ids of all other images and labels stay.
@@ -67,7 +67,7 @@ def merge_corrected(
     targets = {old[name]: name for name in done if name in old}
     targets |= {image['id']: image['file_name'] for image in new}
     rest = [i for i in unlabeled['images'] if i['file_name'] not in done]
-    return Merged(
+    return Updated(
         dict(
             labeled,
             images=[*labeled['images'], *new],
@@ -79,7 +79,7 @@ def merge_corrected(
 
 
 def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
-    """Say what a merge did.
+    """Say what an update did.
 
     Args:
         num_back: The number of images that came back.
@@ -87,12 +87,12 @@ def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
         num_new: The number of these that were not labeled before.
 
     Returns:
-        A line on what was merged, and one on images that stay, if any do.
+        A line on what was taken over, and one on images that stay, if any do.
     """
     num_labels = sum(map(len, done.values()))
     notes = [
-        f'{len(done)} images with {num_labels} labels are merged: {num_new} '
-        f'became labeled, {len(done) - num_new} got other labels'
+        f'{len(done)} images with {num_labels} labels are taken over: '
+        f'{num_new} became labeled, {len(done) - num_new} got other labels'
     ]
     if waiting := num_back - len(done):
         notes.append(
