@@ -288,3 +288,41 @@ def test_yolo_repeated_lines_are_one_object(tmp_path, convert):
 
     assert len(coco['annotations']) == 4
     assert '2 repeated lines left out (first: ' in text
+
+
+def add_macos_copies(folder: Path) -> None:
+    """Put beside each file what a zip file of macOS holds of it."""
+    for file in [one for one in folder.rglob('*') if one.is_file()]:
+        put(file.with_name(f'._{file.name}'), b'\0\5\x16\7')
+        below = file.relative_to(folder)
+        put(folder / '__MACOSX' / below.with_name(f'._{file.name}'), b'\0')
+
+
+@pytest.mark.parametrize('kind', ['voc', 'yaml', 'classes.txt', 'notes.json'])
+def test_copies_of_macos_change_nothing(tmp_path, convert, kind):
+    folder = tmp_path / 'set'
+    for name in NAMES:
+        draw(folder / 'images' / f'{name}.jpg')
+        if kind == 'voc':
+            put_xml(folder / 'Annotations' / f'{name}.xml')
+        else:
+            put(folder / 'labels' / f'{name}.txt', LINE)
+    if kind == 'voc':
+        put(folder / 'ImageSets/Main/train.txt', 'a\n')
+    elif kind == 'yaml':
+        put(folder / 'data.yaml', 'train: images\nnames: [x, y]')
+    elif kind == 'classes.txt':
+        put(folder / 'x.names', 'x\ny\n')
+    else:
+        notes = dict(categories=[dict(id=n, name=f'{n}') for n in range(2)])
+        put(folder / kind, json.dumps(notes))
+    command = ['from-voc'] if kind == 'voc' else ['from-yolo', '--split=train']
+    before = convert(*command)
+    assert names_of(before[0]) == [*NAMES]
+
+    add_macos_copies(folder)
+
+    assert convert(*command) == before
+    if kind == 'voc':
+        _, text = convert('from-voc', '--split', 'none')
+        assert "there are ['train']" in text

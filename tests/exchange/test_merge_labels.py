@@ -399,3 +399,11 @@ def test_folder_with_other_files_is_refused(tmp_path, content, message):
 
     with pytest.raises(CocoError, match=message):
         read_corrected(tmp_path)
+
+
+def test_copies_of_macos_are_no_labels(tmp_path):
+    content = dict(shapes=[], imagePath='a.jpg', imageWidth=9, imageHeight=9)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    (tmp_path / '._a.json').write_bytes(b'\0\5\x16\7')
+
+    assert len(list(read_corrected(tmp_path))) == 1

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from ..files.images import IMAGE_SUFFIXES, is_hidden, list_image_names
+from ..files.images import IMAGE_SUFFIXES, glob_shown, list_image_names
 from .folders import (
     read_labeled_image,
     read_lines,
@@ -160,14 +160,14 @@ class VocReader:
             FormatError: If there is no such list.
         """
         if self.split is None:
-            for file in sorted(self.lists.glob('*.txt')):
+            for file in glob_shown(self.lists, '*.txt'):
                 self.issues.add('lists not used: --split takes one', file)
-            files = filter(is_shown, self.annotations.rglob('*.xml'))
+            files = glob_shown(self.annotations, '**/*.xml')
             names = (f.relative_to(self.annotations).as_posix() for f in files)
             return sorted(map(strip_suffix, names))
         file = self.lists / f'{self.split}.txt'
         if not file.is_file():
-            known = sorted(path.stem for path in self.lists.glob('*.txt'))
+            known = [path.stem for path in glob_shown(self.lists, '*.txt')]
             raise FormatError(f'list not found: {file}; there are {known}')
         stems = map(strip_flag, read_lines(file))
         return [self.find_stem(stem) for stem in stems]
@@ -369,16 +369,7 @@ def has_labels(folder: Path) -> bool:
     Args:
         folder: The folder.
     """
-    return any(map(is_shown, folder.rglob('*.xml')))
-
-
-def is_shown(file: Path) -> bool:
-    """Return whether a file is not hidden, like `._a.xml` of macOS.
-
-    Args:
-        file: The file; only its own name counts.
-    """
-    return not is_hidden(file.name)
+    return bool(glob_shown(folder, '**/*.xml'))
 
 
 def strip_flag(line: str) -> str:

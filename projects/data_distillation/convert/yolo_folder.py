@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..files.encoding import decode_text
+from ..files.images import glob_shown
 from .folders import read_lines
 from .labels import FormatError
 
@@ -104,7 +105,7 @@ def read_names(folder: Path) -> list[str]:
     """
     for place in NAME_FOLDERS:
         for pattern in NAME_FILES:
-            for file in sorted((folder / place).glob(pattern)):
+            for file in glob_shown(folder / place, pattern):
                 if file.suffix == '.json':
                     return read_notes(file)
                 return read_lines(file)

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import yaml
 
-from ..files.images import list_image_names
+from ..files.images import glob_shown, list_image_names
 from ..text import format_error, format_value
 from .folders import (
     read_labeled_image,
@@ -281,7 +281,8 @@ class YoloReader:
             if source.is_dir():
                 # The folder in which an image of this one has its labels.
                 labels = label_path(source / 'x.jpg').parent
-                for file in sorted({*labels.rglob('*.txt')} - known):
+                found = glob_shown(labels, '**/*.txt')
+                for file in (one for one in found if one not in known):
                     if file.name not in NO_LABELS and file not in self.sources:
                         self.issues.add('label files without an image', file)
 

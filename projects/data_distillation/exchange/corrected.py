@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..coco.reading import CocoError, read_coco
+from ..files.images import glob_shown
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def read_folder(folder: Path) -> Iterator[CorrectedImage]:
     Raises:
         CocoError: If there is none, or one of them is something else.
     """
-    files = sorted(folder.glob('*.json'))
+    files = glob_shown(folder, '*.json')
     if not files:
         raise CocoError(
             f'{folder} has no *.json: give the folder that X-AnyLabeling '

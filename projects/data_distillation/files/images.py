@@ -232,6 +232,23 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name == MACOS_FOLDER
 
 
+def glob_shown(folder: Path, pattern: str) -> list[Path]:
+    """Find the files that fit a pattern and are data, see `is_hidden`.
+
+    Args:
+        folder: The folder, which may be hidden itself.
+        pattern: The pattern, such as `*.txt`; `**/*.txt` for any depth.
+
+    Returns:
+        Their paths, sorted.
+    """
+    return sorted(
+        file
+        for file in folder.glob(pattern)
+        if not any(map(is_hidden, file.relative_to(folder).parts))
+    )
+
+
 def list_image_names(folder: Path) -> list[str]:
     """List the images below a folder.
 
