@@ -27,6 +27,7 @@ from projects.data_distillation.convert.folders import (
     new_folder,
     read_folder,
 )
+from projects.data_distillation.convert.ids import KnownIds
 from projects.data_distillation.convert.labels import (
     FormatError,
     IssueCounter,
@@ -127,11 +128,19 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         parser: The parser to add to; it is changed in place.
     """
     parser.add_argument('out', type=Path, help='the COCO file to write')
-    parser.add_argument(
+    categories = parser.add_mutually_exclusive_group()
+    categories.add_argument(
         '--classes',
         nargs='+',
         metavar='NAME',
         help='the categories, in this order; boxes of others are left out',
+    )
+    categories.add_argument(
+        '--like',
+        type=Path,
+        metavar='ANN',
+        help='take the categories with their ids, and the ids of images of '
+        'the same name, from this COCO file',
     )
     parser.add_argument(
         '--unlabeled',
@@ -189,14 +198,20 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
         FormatError: If there is nothing to write, or a file exists already.
         ValueError: If both files are the same.
     """
-    check_not_read((args.out, args.unlabeled), [])
+    check_not_read((args.out, args.unlabeled), [args.like])
     for file in filter(None, (args.out, args.unlabeled)):
         if file.exists():
             raise FormatError(f'{file} exists already: delete it first')
+    known = KnownIds(args.like) if args.like else None
     reader = make_reader(args, issues)
     images, unlabeled = read_folder(reader, bool(args.unlabeled))
-    classes = args.classes or reader.list_classes(images)
+    classes = known.classes if known else args.classes
+    classes = classes or reader.list_classes(images)
     coco = make_coco(images, classes, issues)
+    infos = make_image_infos(unlabeled)
+    if known:
+        known.give(coco, issues)
+        known.give_images(infos, issues)
     names = {c['id']: c['name'] for c in coco['categories']}
     counts = Counter(names[a['category_id']] for a in coco['annotations'])
     num_empty = len(images) - len({a['image_id'] for a in coco['annotations']})
@@ -207,7 +222,7 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     write_json(args.out, coco)
     print(f'written: {args.out}')
     if args.unlabeled:
-        write_json(args.unlabeled, dict(images=make_image_infos(unlabeled)))
+        write_json(args.unlabeled, dict(images=infos))
         print(f'written: {args.unlabeled}: {len(unlabeled):,} images')
 
 
@@ -233,7 +248,10 @@ def write_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     num_empty = sum(not image.boxes for image in images)
     classes = [category['name'] for category in categories]
     print(format_summary(args.source, len(images), num_empty, classes, counts))
-    print('not written: ids, areas, `views` and `info`; keep the COCO file')
+    print(
+        'not written: ids, areas, `views` and `info`; keep the COCO file, '
+        'whose ids come back with `--like`'
+    )
     print(f'written: {args.out}; its images are links')
 
 

@@ -175,6 +175,66 @@ def test_pixels_are_counted_from_1_and_the_last_is_inside(
     assert to_pixels(start, length, 100) == pixels
 
 
+@pytest.mark.parametrize('kind', ['voc', 'yolo'])
+def test_ids_come_back_with_the_file_that_has_them(
+    convert, labeled, tmp_path, kind
+):
+    folder, out = tmp_path / kind, tmp_path / 'out.json'
+    truth = labeled.folder / 'truth.json'
+    images = labeled.folder / 'unlabeled'
+    convert(f'to-{kind}', truth, folder, '--images', images)
+    first = labeled.truth['images'].pop(0)
+    annotations = labeled.truth['annotations']
+    labeled.truth['annotations'] = [
+        one for one in annotations if one['image_id'] != first['id']
+    ]
+    labeled.write('truth.json', labeled.truth)
+
+    text, error = convert(
+        f'from-{kind}', folder, out, '--split', 'train', '--like', truth
+    )
+
+    assert not error
+    found = read(out)
+    assert found['categories'] == labeled.truth['categories']
+    ids = {i['file_name']: i['id'] for i in found['images']}
+    # A new image gets a new id.
+    assert ids.pop(first['file_name']) == 100
+    assert ids == {i['file_name']: i['id'] for i in labeled.truth['images']}
+    assert '1 image with new ids: not in' in text
+    given = [(a['image_id'], a['category_id']) for a in found['annotations']]
+    assert sorted(one for one in given if one[0] != 100) == sorted(
+        (a['image_id'], a['category_id']) for a in labeled.truth['annotations']
+    )
+    assert len([one for one in given if one[0] == 100]) == 2
+
+
+def test_ids_of_images_without_labels_come_back_too(
+    voc, from_voc, tmp_path, labeled
+):
+    draw(voc / 'JPEGImages' / 'new.jpg', 30, 20)
+    unlabeled, like = tmp_path / 'unlabeled.json', tmp_path / 'like.json'
+    names = 'zebra', 'ant', 'mole'
+    like.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=70, file_name='new.jpg', width=9, height=9)],
+                annotations=[],
+                categories=[
+                    dict(id=10 - n, name=name) for n, name in enumerate(names)
+                ],
+            )
+        )
+    )
+
+    found, _ = from_voc('--unlabeled', unlabeled, '--like', like)
+
+    assert [i['id'] for i in read(unlabeled)['images']] == [70]
+    assert [i['id'] for i in found['images']] == [71, 72]
+    assert [c['id'] for c in found['categories']] == [10, 9, 8]
+    assert list(bboxes(found)) == [*names]
+
+
 @pytest.fixture
 def written_yolo(labeled, convert) -> tuple[Path, str]:
     """A YOLO folder of more than YOLO can hold, and what the tool says."""

@@ -1,0 +1,78 @@
+"""Gives converted labels the ids of a COCO file: other formats keep none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..coco.reading import read_convertible
+from .labels import FormatError, IssueCounter
+
+
+class KnownIds:
+    """The ids of the categories and images of a COCO file.
+
+    Args:
+        file: The COCO file that the folder was made of, or any other of the
+            same experiment.
+
+    Attributes:
+        categories: Its categories, as they are.
+        images: The file name of each image -> its id.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it cannot be used.
+        FormatError: If two of its categories have the same name.
+    """
+
+    def __init__(self, file: Path) -> None:
+        content = read_convertible(file)
+        self.file = file
+        self.categories = content['categories']
+        self.images = {i['file_name']: i['id'] for i in content['images']}
+        if len(set(self.classes)) < len(self.classes):
+            raise FormatError(f'two categories of {file} have the same name')
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the categories, in order."""
+        return [category['name'] for category in self.categories]
+
+    def give(self, coco: dict, issues: IssueCounter) -> None:
+        """Give the ids to a COCO object.
+
+        Args:
+            coco: The object, with the classes in this order and ids from 1. It
+                is changed in place.
+            issues: Counts the images that the file does not have.
+        """
+        ids = [category['id'] for category in self.categories]
+        images = self.give_images(coco['images'], issues)
+        for annotation in coco['annotations']:
+            annotation['category_id'] = ids[annotation['category_id'] - 1]
+            annotation['image_id'] = images[annotation['image_id']]
+        coco['categories'] = self.categories
+
+    def give_images(
+        self, infos: Sequence[dict], issues: IssueCounter
+    ) -> dict[int, int]:
+        """Give the ids to images.
+
+        Args:
+            infos: The images with other ids; they are changed in place. Those
+                that the file does not have get ids above all of its own.
+            issues: Counts them.
+
+        Returns:
+            Former id -> id.
+        """
+        given = {}
+        last = max(self.images.values(), default=0)
+        for info in infos:
+            name = info['file_name']
+            if name not in self.images:
+                issues.add(f'images with new ids: not in {self.file}', name)
+                last += 1
+                self.images[name] = last
+            given[info['id']] = self.images[name]
+            info['id'] = given[info['id']]
+        return given
