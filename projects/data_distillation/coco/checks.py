@@ -237,6 +237,7 @@ def check_references(
                 continue
             if str(value) in texts:
                 yield make_type_problem(file, table, index, value)
+            # Without any, the list itself is wrong: see `check_lists`.
             elif known:
                 yield make_unknown_problem(file, table, index, value)
 
@@ -312,6 +313,7 @@ def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
     ]
     ids, images = map(annotations.column, ('id', 'image_id'))
     for first, index in find_repeats(keys):
+        # Those with one id are repeated entries: see `check_repeated_ids`.
         if ids[first] is None or ids[first] != ids[index]:
             yield file.make_problem(
                 'repeated object',

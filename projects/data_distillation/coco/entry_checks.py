@@ -75,6 +75,7 @@ def check_values(
         table = file.table(name)
         for key in wanted:
             for index, value in enumerate(table.column(key)):
+                # `check_objects` names what is no object.
                 if value is None and table.entries[index] is not NO_OBJECT:
                     yield make_value_problem(file, table, index, key)
 

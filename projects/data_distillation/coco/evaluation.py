@@ -309,7 +309,9 @@ def read_precision(
         is_wrong = ~took[order] & ~ignored[order]
         num_right = is_right.cumsum(dtype=float)
         num_wrong = is_wrong.cumsum(dtype=float)
+        # With the small number of pycocotools, so that all bits are equal.
         precision = num_right / (num_wrong + num_right + np.spacing(1))
+        # The precision at a recall is the highest from this recall on.
         highest = np.maximum.accumulate(precision[::-1])[::-1]
         places = np.searchsorted(num_right / num_truth, recalls)
         rows.append(np.append(highest, 0)[places])

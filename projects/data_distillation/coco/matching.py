@@ -66,6 +66,8 @@ class ClassMatches:
         Returns:
             The number of right ones, and the number of all.
         """
+        # The scores are float32. Compared as float64, one that was chosen as
+        # `min_score` could lie below itself.
         is_found = self.scores >= np.float32(min_score)
         return int(self.is_right[is_found].sum()), int(is_found.sum())
 
@@ -181,6 +183,7 @@ def match_classes(
     """
     check_iou(iou)
     matched = match_columns(objects, found, [iou])
+    # What took a crowd is neither right nor wrong, as in COCOeval.
     counts = ~matched.is_ignored[:, 0]
     order = matched.order[counts]
     return split_classes(
@@ -255,6 +258,7 @@ def split_classes(
         order. A class without detections has empty columns.
     """
     classes = []
+    # The matches are ordered by class, then by image.
     bounds = np.searchsorted(labels, np.arange(len(num_truth) + 1))
     for start, stop, num in zip(
         bounds[:-1], bounds[1:], num_truth.tolist(), strict=True

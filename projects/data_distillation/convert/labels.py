@@ -158,6 +158,7 @@ def fit_to_image(
         right, bottom = min(x + w, size_wh[0]), min(y + h, size_wh[1])
         xywh = round_to_hundredths((left, top, right - left, bottom - top))
         where = f'{file_name}: {round_to_hundredths(box.xywh)}'
+        # CocoDataset would drop it without a word.
         if min(xywh[2:]) < MIN_SIDE:
             kind = f'boxes left out: thinner than {MIN_SIDE:g} pixel inside'
             issues.add(f'{kind} the image', where)
@@ -372,6 +373,7 @@ def check_exportable(coco: dict, folder: Path, source: Path) -> None:
                 f'{source}: the name {name!r} has control characters or '
                 'spaces around it, which lists of names cannot hold: rename it'
             )
+    # Label files are named as their images are, but for the suffix.
     for kind, keys in (
         ('category names', classes),
         ('image names without suffix', [strip_suffix(file) for file in files]),

@@ -41,6 +41,8 @@ class Recipe:
         Returns:
             Values of JSON, equal for equal recipes of one version.
         """
+        # As it comes back from a file, with lists for tuples: `is_complete`
+        # compares the two.
         recipe = json.loads(json.dumps(asdict(self)))
         return dict(
             description='Scanned digits in clutter',
@@ -109,6 +111,8 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
     """
     images_dir = folder / 'images' / split
     images_dir.mkdir(parents=True)
+    # Each split has random numbers of its own, so that more images in one
+    # change no other.
     rng = np.random.default_rng([recipe.seed, list(POOLS).index(split)])
     scans = cycle_scans(split_scans(recipe.seed)[split])
     infos, digits = [], []
@@ -210,6 +214,7 @@ def write_files(folder: Path, recipe: Recipe) -> None:
     annotations.mkdir()
     files = {split: write_split(folder, split, recipe) for split in POOLS}
     files['unlabeled_truth'] = files['unlabeled']
+    # The file that annotation reads must not tell the answer.
     files['unlabeled'] = without_labels(files['unlabeled'])
     for name, coco in files.items():
         (annotations / f'{name}.json').write_text(json.dumps(coco))
@@ -238,6 +243,8 @@ def write_digits(
     recipe = recipe or Recipe(seed)
     remove_digits(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, so that it is moved in one step: a run that is stopped
+    # leaves no half of a data set.
     with tempfile.TemporaryDirectory(dir=out_dir.parent) as temporary:
         folder = Path(temporary, out_dir.name)
         folder.mkdir()

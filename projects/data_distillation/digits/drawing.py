@@ -81,6 +81,7 @@ def draw_pose(
     turn = np.array(
         [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     )
+    # The scans have 8 x 8 pixels.
     linear = size / 8 * turn @ np.array([[1 + wide, shear], [0, 1]])
     return linear, rng.uniform(size / 2, style.side - size / 2, 2)
 
@@ -123,6 +124,7 @@ def place_digit(
     Returns:
         The digit; None if none of 20 poses fits.
     """
+    # A crowded image may have no place left. Then it gets a digit less.
     for _ in range(20):
         alpha = lay_ink(scan, *draw_pose(rng, style), style.side)
         box = ink_box(alpha)
@@ -143,6 +145,7 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
         Shape (H, W), float32, gray levels that are not clipped to 0..255.
     """
     axis = np.linspace(-0.5, 0.5, style.side, dtype=np.float32)
+    # A style without blobs is flat, for tests that look for the digits.
     right, down = rng.uniform(-40, 40, 2) if style.blobs[1] else (0, 0)
     image = rng.uniform(140, 220) + right * axis + down * axis[:, None]
     for _ in range(rng.integers(*style.blobs, endpoint=True)):
@@ -223,6 +226,7 @@ def draw_image(
         for _ in range(rng.integers(*style.strokes, endpoint=True))
     ]
     image = draw_background(rng, style)
+    # The strokes first, so that they hide no digit.
     for alpha in strokes + [digit.alpha for digit in digits]:
         image = paint(image, alpha, rng, style)
     image += rng.normal(0, rng.uniform(*style.noise), image.shape)

@@ -52,6 +52,8 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
     """
     try:
         return read_any(path)
+    # None of the formats has a schema to check against, so that what is
+    # missing shows when it is read.
     except (AttributeError, KeyError, TypeError) as error:
         raise CocoError(
             f'{path} is not what a tool exports: {type(error).__name__} '
@@ -165,12 +167,15 @@ def read_task(task: object, path: Path) -> CorrectedImage:
     done = [
         one
         for one in task.get('annotations') or ()
+        # Label Studio keeps skipped annotations, with this mark.
         if not one.get('was_cancelled')
     ]
     if not done:
         return CorrectedImage(url, None, is_annotated=False)
     boxes, size_wh = [], None
+    # An annotation that corrects another one comes after it.
     for result in done[-1].get('result', ()):
+        # Choices and texts about the image stand in the same list.
         if result.get('type') != 'rectanglelabels':
             continue
         size_wh = result['original_width'], result['original_height']
@@ -271,6 +276,7 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
     image = CorrectedImage(
         content.get('imagePath') or file.with_suffix('.jpg').name,
         (content['imageWidth'], content['imageHeight']),
+        # false is what X-AnyLabeling writes by default: it says nothing.
         is_annotated=content.get('checked') or None,
     )
     for shape in content['shapes']:
@@ -279,6 +285,7 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
                 f'{file} has a {shape.get("shape_type")}: only rectangles can '
                 'become labels'
             )
+        # LabelMe writes two corners, X-AnyLabeling four, and any may be first.
         xs, ys = zip(*shape['points'], strict=True)
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
         image.boxes.append((list(map(float, box)), shape['label'], {}))

@@ -83,6 +83,7 @@ class Experiment:
         """
         cfg = Config.fromfile(self.config(stage))
         cfg.merge_from_dict(self.values_for(stage))
+        # The options of the user come last, so that they win.
         cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
         return cfg
 
@@ -110,6 +111,8 @@ class Experiment:
             return {}
         model = Config.fromfile(self.config(stage)).model.to_dict()
         known = list(model.get('other_teachers') or ())
+        # What the config says of a teacher, such as its classes, holds for the
+        # one that takes its place.
         others = [
             {**(known[n] if n < len(known) else {}), 'checkpoint': str(file)}
             for n, file in enumerate(self.given[1:])

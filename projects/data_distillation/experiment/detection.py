@@ -78,6 +78,7 @@ class Detection:
             why = join_reasons(reasons)
             say(f'{self.stage}: runs again with its detections, since {why}')
         self._keep_changed_outcome()
+        # From here on, a run that is stopped is not finished.
         (self.folder / FINISHED).unlink(missing_ok=True)
         write_settings(self.folder, self.collect_settings())
         values = {**self.experiment.values_for(self.stage), **values}
@@ -236,6 +237,8 @@ class Detection:
         """
         cfg = self.experiment.load(self.stage)
         images = self.experiment.build_images(self.stage)
+        # By names and ids, not by paths: images that were moved have the same
+        # detections.
         names = json.dumps(images.image_ids())
         return {
             **pick_keys(cfg, ['custom_hooks']),

@@ -61,6 +61,7 @@ class Distillation:
         rounds = self._run_rounds(teacher)
         checkpoints = {'teacher': teacher}
         for model in experiment.models:
+            # The rounds have trained these.
             if model not in ('teacher', 'student'):
                 folder = self.work_dir / model
                 checkpoints[model] = self.stages.train(model, folder)
@@ -145,6 +146,7 @@ class Distillation:
             What to add to the summary: `gains` over each rival, if they can be
             measured, and `best_model`.
         """
+        # The oracle has seen labels that nobody has, so it is no model to use.
         rivals = {
             name: checkpoint
             for name, checkpoint in checkpoints.items()

@@ -78,6 +78,7 @@ class Training:
             self._reopen(ending.fault)
         write_settings(self.folder, self.collect_settings())
         checkpoint = self._train()
+        # The evaluation there was of the weights before.
         shutil.rmtree(self.folder / 'test', ignore_errors=True)
         mark_finished(self.folder, checkpoint)
         return checkpoint
@@ -120,6 +121,8 @@ class Training:
         """
         cfg = self.experiment.load(self.stage)
         if self.labels:
+            # The labels count by what is in them, below: the same file may be
+            # at another path, or have another date.
             cfg.merge_from_dict({find_pseudo_label_key(cfg): ''})
         settings = collect_training_settings(
             cfg, self.seed, self.launcher.num_processes
@@ -169,6 +172,8 @@ class Training:
         command = self.launcher.train(config, self.folder, *flags)
         total = self.experiment.load(self.stage).train_cfg.get('max_iters')
         counter = Counter(TrainedIterations(self.folder), total)
+        # Another run in the same folder could write a checkpoint too: see
+        # `find_own_checkpoint`.
         run = uuid.uuid4().hex
         variables = {RUN_VARIABLE: run}
         run_stage(self.stage, command, self.folder, counter, variables)

@@ -76,6 +76,7 @@ def drop_masks(detector: BaseDetector) -> None:
     """
     roi_head = getattr(detector, 'roi_head', None)
     if roi_head is not None and getattr(roi_head, 'with_mask', False):
+        # `with_mask` of MMDetection then says that there is none.
         roi_head.mask_head = None
 
 
@@ -91,6 +92,7 @@ def soften_masks(detector: BaseDetector) -> None:
     """
     cfg = getattr(getattr(detector, 'roi_head', None), 'test_cfg', None)
     if cfg is not None and cfg.get('mask_thr_binary') == 0.5:
+        # Below 0, FCNMaskHead gives probabilities times 255, as uint8.
         cfg.mask_thr_binary = -1
 
 

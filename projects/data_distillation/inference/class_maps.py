@@ -54,6 +54,7 @@ class ClassMap:
         mapped.labels = labels[labels != UNWANTED]
         if not self.joins_classes or not len(mapped):
             return mapped
+        # Two classes of the teacher that are one here may both find an object.
         _, kept = batched_nms(
             mapped.bboxes.float(),
             mapped.scores.float(),
@@ -167,10 +168,13 @@ def read_classes(meta: Mapping) -> list[str] | None:
     """
     dataset_meta = meta.get('dataset_meta') or {}
     found = (
+        # Earlier versions of MMDetection wrote capitals, and 2.x at another
+        # place.
         dataset_meta.get('classes')
         or dataset_meta.get('CLASSES')
         or meta.get('CLASSES')
     )
+    # A config with classes=('cell'), which is no tuple.
     if isinstance(found, str):
         found = [found]
     return None if found is None else list(found)

@@ -132,6 +132,7 @@ def take_back(
     of_views = [one for image in found for one in image]
     counts = [len(one.scores) for _, one in of_views]
     bboxes_xyxy, is_whole = invert(of_views, counts, device)
+    # One copy for all views: the host waits for the device at each.
     is_kept = is_whole.cpu().numpy()
     number = np.repeat(np.arange(len(of_views)), counts)[is_kept]
     rows = torch.from_numpy(np.flatnonzero(is_kept)).to(device)
@@ -228,6 +229,8 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
         torch.cat([one.bboxes, *(one[name][:, None] for name in FIELDS)], 1)
         for one in merged
     ]
+    # float32 holds the numbers of classes and views exactly up to 2**24, so
+    # that one table and one copy do.
     on_host = torch.cat(rows).cpu().split([len(row) for row in rows])
     return [
         InstanceData(

@@ -123,6 +123,7 @@ class MaskMerger:
                 chosen.tolist(), cut_masks(pixels), strict=True
             ):
                 masks[index] = ViewMask(patch, view)
+            # SOLO and its relatives give boxes of zeros beside their masks.
             has_area = (bboxes[:, 2:] > bboxes[:, :2]).all(dim=1)[chosen]
             if not has_area.all():
                 around = find_extents([cut_at_half(mask) for mask in pixels])

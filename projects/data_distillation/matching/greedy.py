@@ -179,6 +179,7 @@ def match_columns(
     num_images = 1 + max(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
     )
+    # One key for each class and image: the groups in which COCO matches.
     true_keys = objects.labels * num_images + objects.image_index
     in_groups = np.argsort(true_keys, kind='stable')
     true_keys, objects = true_keys[in_groups], objects[in_groups]
@@ -242,6 +243,8 @@ class Choices:
         taken = np.full((len(ranks), len(self.thresholds)), -1)
         is_free = np.ones((len(self.passive), len(self.thresholds)), bool)
         owners, targets, overlaps = self._pair(ranks, starts, counts)
+        # In round k, the k-th best detection of every group takes its object.
+        # Within a round, no two detections want the same one.
         rounds = np.flatnonzero(np.diff(ranks[owners], prepend=-1))
         for start, stop in pairwise([*rounds, len(owners)]):
             owner, target = owners[start:stop], targets[start:stop]

@@ -121,6 +121,8 @@ def map_ids(file: CocoFile, table: Table) -> dict:
     others = dict.fromkeys(v for v in written if not is_id(v))
     taken = set(table.column('id')) - {None}
     numbers: dict = {}
+    # A text that looks like an integer keeps its number, unless an entry has
+    # it already: then they are two entries.
     for value in others:
         number = as_id(value)
         if number is not None and (
@@ -128,6 +130,8 @@ def map_ids(file: CocoFile, table: Table) -> dict:
         ):
             numbers[value] = number
             taken.add(number)
+    # Not an id to which annotations refer, even if no entry has it: a new
+    # entry with it would get these annotations.
     free = iterate_free_ids(taken | collect_references(file, table.name))
     for value in others:
         if value not in numbers and is_text(value):

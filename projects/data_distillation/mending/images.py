@@ -34,6 +34,7 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
     if choices.folder is None:
         return file.content, Counter()
     places = locate_images(file, choices.folder)
+    # The names come first: by a wrong one, no image would be found below.
     file = file.with_content(rename(places))
     counts = Counter({'file names corrected': len(places.renamed)})
     (part,) = FileImages.read(
@@ -127,6 +128,7 @@ def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
     verdicts = judge_sizes(part)
     for index, size in find_wrong_sizes(part).items():
         verdict = verdicts[index]
+        # Exchanged sides mean that the image was turned, not resized.
         is_turned = size == part.facts[index].size_wh[::-1]
         if verdict == DECODED or choices.box_format is not None:
             chosen[index] = False

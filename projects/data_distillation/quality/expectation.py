@@ -191,6 +191,7 @@ def estimate(matches: ImageMatches, names: list[str]) -> Expectation:
     places = matches.image_index, matches.labels
     np.add.at(right, places, matches.is_right[:, 0])
     np.add.at(labels, places, 1)
+    # Whole images are drawn, not boxes: the boxes of an image are alike.
     weights = weigh_images(np.ones(num_images, bool), NUM_DRAWS)
     counts = [weights @ part for part in (right, labels, matches.num_truth)]
     classes = {
@@ -221,5 +222,6 @@ def make_estimates(
         return None
     with np.errstate(divide='ignore', invalid='ignore'):
         shares = right / labels, right / truth
+    # The first draw has each image once.
     precision, recall = (Estimate.of(float(x[0]), x[1:]) for x in shares)
     return precision, recall

@@ -55,6 +55,7 @@ class ClassQuality:
     @property
     def counts(self) -> Counts:
         """The counts at `min_score`."""
+        # None says that nothing of the class was selected.
         wanted = math.inf if self.min_score is None else self.min_score
         num_right, num_found = self.matches.count_from(wanted)
         return Counts(self.matches.num_truth, num_found, num_right)
@@ -166,6 +167,7 @@ def measure_quality(
     image_ids = find_image_ids(rows, truth, truth_file)
     places = Places.of(image_ids, truth['categories'])
     found = places.collect_found(make_results(rows, truth, truth_file))
+    # No label is made of thinner boxes, because CocoDataset would drop it.
     is_thick = found.bbox_xywh[:, 2:].min(axis=1) >= MIN_SIDE
     objects = places.collect_objects(truth['annotations'])
     return Quality(

@@ -138,6 +138,7 @@ def collect_shares(counts: Counts, prefix: str = '') -> dict[str, float]:
         The shares; -1, as in COCO's metrics, for one that is not defined.
     """
     return {
+        # A log takes only numbers. -1 is what COCO writes for "not defined".
         f'{prefix}{name}': -1.0 if value is None else value
         for name, value in counts.shares.items()
     }

@@ -136,6 +136,7 @@ def describe_colors(pixels: np.ndarray) -> np.ndarray:
     """
     size_wh = (COLOR_SIDE, COLOR_SIDE)
     small = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)
+    # Centered: vectors of positive numbers all point to one side.
     return small.astype(np.float32).ravel() - 127.5
 
 
@@ -167,7 +168,10 @@ class BackboneDescription:
         if isinstance(levels, Tensor):
             levels = [levels]
         parts = [
-            normalize(pool(level)) for level in levels if level.dim() == 4
+            # Each level counts alike, however large its numbers are.
+            normalize(pool(level))
+            for level in levels
+            if level.dim() == 4
         ]
         return np.concatenate(parts)
 

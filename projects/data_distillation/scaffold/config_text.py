@@ -155,6 +155,8 @@ def find_changes(
         changes = find_changes_of_dict(value, path, change, is_merged)
         if not changes:
             return None
+        # MMEngine merges dicts, but a list replaces the whole list of the
+        # base. So a dict in a list is written as a changed copy.
         return changes if is_merged else Expression(path, changes)
     if isinstance(value, (list, tuple)):
         return find_changes_of_list(value, path, change)

@@ -149,6 +149,8 @@ class Sources:
         rest = find_rest(images, known, may_be_none=bool(empty))
         names, notes, labeled_file = rest.names, rest.notes, str(self.labeled)
         if empty:
+            # Nobody may have looked at images without any object, so the user
+            # can have them annotated.
             names = sorted([*names, *empty])
             content = take_images(content, find_annotated(content))
             labeled_file = str(folder / 'labeled.json')
@@ -286,6 +288,7 @@ def read_image_list(
             f'{source} lists no image: write one file name on each line'
         )
     if folder is None and all(map(os.path.isabs, names)):
+        # Names are stored relative to one folder, so that it can be moved.
         folder = Path(os.path.commonpath(map(os.path.dirname, names)))
     folder = folder or source.parent
     names = [make_relative(name, folder) for name in names]

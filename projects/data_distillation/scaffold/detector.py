@@ -251,6 +251,7 @@ class DetectorConfig:
             return None
         value = pad.get('pad_val', 0)
         value = value.get('img', 0) if isinstance(value, Mapping) else value
+        # A value for each channel; a view has one for all.
         value = value[0] if isinstance(value, (list, tuple)) else value
         divisor = pad.get('size_divisor') or max(
             STRIDE, *find_strides(self.cfg.model)
@@ -274,6 +275,7 @@ class DetectorConfig:
         Returns:
             Key -> new value.
         """
+        # The `num_classes` of a backbone is that of its pre-training.
         heads = {k: v for k, v in self.cfg.model.items() if k != 'backbone'}
 
         def change(part: Mapping) -> dict:

@@ -184,6 +184,7 @@ class GivenExperiment(NewExperiment):
         """Return the settings of `supervised_long.py`, the data among them."""
         long = replace(self.plan, iterations=self.plan.student_iterations)
         settings = NewExperiment.teacher(replace(self, plan=long))
+        # teacher.py has them, with what the given teacher must know.
         for key in ('# The images to annotate.', 'unlabeled'):
             settings.pop(key)
         return settings

@@ -96,6 +96,7 @@ def init_experiment(
             experiment = GivenExperiment.of(experiment, teachers, recipe)
         experiment.write(out)
         check_stages(out)
+    # Also after Ctrl-C: half an experiment would look like a whole one.
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
@@ -133,6 +134,8 @@ def make_plan(
         num_labeled, epochs, step, MIN_IMAGES_SEEN
     )
     student_iterations = MIN_STUDENT_FACTOR * iterations
+    # If the user gives the teacher's iterations, the student's are in
+    # proportion to them.
     if not options.iterations:
         num_images = num_labeled + data.unlabeled.count
         student_iterations = max(
@@ -261,6 +264,7 @@ def build_model(cfg: Config) -> None:
             'that learn from another one)'
         ) from error
     except TypeError as error:
+        # Another TypeError is a fault in the code, whose traceback is needed.
         if 'argument' not in str(error):
             raise
         raise DetectorError(

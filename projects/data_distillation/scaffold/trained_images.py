@@ -183,6 +183,7 @@ def check_masks(files: Iterable[str], polygons_only: bool) -> None:
                 'them, or take a detector that needs only boxes'
             )
         is_crowd = [one.get('iscrowd') for one in objects]
+        # Crowds have RLE in all files, and are ignored anyway.
         num_rle = sum(
             isinstance(mask, Mapping) and not crowd
             for mask, crowd in zip(masks, is_crowd, strict=True)

@@ -98,6 +98,8 @@ class BoxCalibration:
         """
         boxes = bbox_xywh.astype(np.float64)
         sides = boxes[:, 2:]
+        # Beyond the sizes that were seen, the correction is that of the
+        # nearest.
         low, high = self.ranges[labels, 0], self.ranges[labels, 1]
         offsets = np.clip(np.log(sides), low, high) - self.log_sizes[labels]
         errors = self.errors[labels]
@@ -107,6 +109,7 @@ class BoxCalibration:
         start = np.clip(centers - halves, 0, sizes_wh)
         stop = np.clip(centers + halves, 0, sizes_wh)
         start, stop = np.round(start, 2), np.round(stop, 2)
+        # A box that would become too thin for a label stays as it was.
         fits = ((stop - start) >= 1).all(axis=1, keepdims=True)
         corrected = np.hstack([start, np.round(stop - start, 2)])
         return np.where(fits, corrected, boxes).astype(np.float32)
@@ -214,6 +217,8 @@ def pair_boxes(
     owners, targets, overlaps = (
         column[enough] for column in (owners, targets, overlaps)
     )
+    # Both must overlap each other most: then neither has two partners, and no
+    # order matters.
     is_best = np.ones(len(owners), bool)
     for sides in (owners, targets):
         best = np.zeros(sides.max(initial=-1) + 1)
@@ -238,6 +243,7 @@ def find_candidates(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
     )
     true_keys = objects.labels * num_images + objects.image_index
+    # No detection has a negative key, so that crowds have no pair.
     true_keys = np.where(objects.is_crowd, -1, true_keys)
     order = np.argsort(true_keys, kind='stable')
     keys = found.labels * num_images + found.image_index
@@ -287,6 +293,7 @@ def fit_class(
     ends = np.stack([log_sizes.min(axis=0), log_sizes.max(axis=0)])
     at_mean = errors.sum(axis=0) / (num_objects + NUM_PRIOR)
     offsets = log_sizes - mean
+    # Ridge regression, which pulls the slopes towards 0.
     slopes = np.linalg.solve(
         offsets.T @ offsets + NUM_PRIOR * np.eye(2),
         offsets.T @ (errors - at_mean),

@@ -179,6 +179,8 @@ def export_pseudo_labels(
         StoreError, FileNotFoundError: If the validation of the rules cannot
             be used.
     """
+    # An image that cannot be read is no image without objects: it counts for
+    # nothing, and the summary names it.
     is_read = pc.is_null(table['unreadable']).to_numpy()
     if not is_read.any():
         raise ValueError(

@@ -189,6 +189,7 @@ def covers_a_label(
     ends = np.searchsorted(images[selected], images[doubtful], 'right')
     covers = np.zeros(len(doubtful), bool)
     num_pairs = np.cumsum(ends - starts)
+    # All pairs at once would not fit into memory: a crowded image has many.
     parts = np.arange(PAIRS_AT_ONCE, num_pairs[-1:].sum(), PAIRS_AT_ONCE)
     borders = [0, *np.searchsorted(num_pairs, parts), len(doubtful)]
     for first, last in pairwise(borders):

@@ -227,6 +227,8 @@ class MatchedSelector:
         )
 
     def _choose_one(self, scores: np.ndarray, wanted: float) -> float:
+        # The k-th highest score by partition: a file can have 10 million
+        # detections, and nothing else needs them sorted.
         k = round(wanted)
         if k == 0:
             return math.inf
@@ -261,6 +263,8 @@ def smooth_counts(
     total = num_instances.sum()
     if not total or not num_found.sum():
         return num_instances.astype(float)
+    # Gamma-Poisson: `strength` more instances are added at the common rate of
+    # instances per detection.
     prior = strength * num_found.sum() / total
     posterior = num_found * (num_instances + strength) / (num_found + prior)
     return np.where(num_found > 0, posterior, num_instances)

@@ -21,6 +21,8 @@ def collect_classes(coco: dict) -> list[set]:
     found: dict = {image['id']: set() for image in coco['images']}
     for annotation in coco['annotations']:
         image_id = annotation['image_id']
+        # CocoDataset ignores crowds, so that no class can be learned from
+        # them.
         if image_id in found and not annotation.get('iscrowd', 0):
             found[image_id].add(annotation['category_id'])
     return [found[image['id']] for image in coco['images']]
@@ -75,6 +77,7 @@ class Permutation:
         """
         num_images = Counter(itertools.chain(*self.classes))
         known = [c for c in coco['categories'] if num_images[c['id']]]
+        # Rare classes first: they have the fewest images to choose from.
         for category in sorted(known, key=lambda c: num_images[c['id']]):
             for number in range(self.num_folds):
                 if not self.count_classes()[number][category['id']]:
@@ -135,6 +138,7 @@ class Permutation:
             The places, those in no fold first; ascending otherwise.
         """
         num_chosen = self.num_folds * self.num_labeled
+        # Images outside the folds first: they take nothing from another fold.
         places = [*range(num_chosen, len(self.order)), *range(num_chosen)]
         return [
             p for p in places if category_id in self.classes[self.order[p]]

@@ -85,6 +85,8 @@ def split_coco(
     check_numbers(num_images, num_labeled, num_folds)
     classes = collect_classes(coco)
     random = np.random.default_rng(seed)
+    # Folds of one permutation do not overlap. If the images are too few for
+    # that, each fold has a permutation of its own.
     fits = num_labeled * num_folds <= num_images
     folds_at_once = num_folds if fits else 1
     notes = list(make_notes(coco, classes, num_labeled, num_folds))
@@ -229,6 +231,7 @@ def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
     truth = take_images(coco, others)
     return dict(
         labeled=take_images(coco, chosen),
+        # Without annotations, no training can read it by mistake.
         unlabeled=dict(images=truth['images']),
         unlabeled_truth=truth,
     )

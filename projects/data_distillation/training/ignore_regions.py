@@ -103,6 +103,7 @@ def ignore_without_objects(
         result = assign(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
         regions = given.get('gt_instances_ignore')
+        # Without an object, the assigner has made everything background.
         if not len(given['gt_instances']) and regions is not None:
             priors = given['pred_instances'].priors[:, :4]
             shares = bbox_overlaps(priors, regions.bboxes, mode='iof')
@@ -136,6 +137,8 @@ def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
     """
     for module in model.modules():
         for name, value in vars(module).items():
+            # Heads have no common name for them: `assigner`, `bbox_assigner`
+            # (a list in cascades), `initial_assigner` and others.
             if 'assigner' in name:
                 yield from value if isinstance(value, list) else [value]
 

@@ -141,6 +141,7 @@ class Judge:
         """The number of pixels of each view of each image."""
         views = self.store.require_provenance()['views']
         if views is None:
+            # Of views that the pipeline made, only the number is known.
             return [[1] * len(self.list_views())] * len(self.rows)
         made = [View(view) for view in views]
         originals_hw = [(row['height'], row['width']) for row, _ in self.rows]

@@ -102,6 +102,8 @@ def search(
         blocks, lambda added: attempt(Choice(take(added, 1), first))
     )
     for added in path:
+        # The blocks were chosen by their first views alone, which takes fewer
+        # trials. Now come their flips.
         for size in range(2, 1 + max(map(len, added))):
             attempt(Choice(take(added, size), first))
     ranked = sorted(mean_aps, key=lambda choice: -mean_aps[choice])
@@ -188,6 +190,8 @@ def compare(trials: Sequence[Trial], images: np.ndarray) -> list[Verdict]:
     """
     weights = weigh_images(images, NUM_DRAWS)
     mean_aps = np.stack([trial.mean_ap(weights) for trial in trials])
+    # Both trials have the same draws. So what makes images hard for both does
+    # not count as an error.
     deficits = mean_aps[mean_aps[:, 0].argmax()] - mean_aps
     return [
         Verdict(trial, float(own[0]), float(gap[0]), float(gap[1:].std()))

@@ -101,6 +101,7 @@ def cut_masks(masks: Sequence[Tensor] | Tensor) -> list[MaskPatch]:
         without a pixel gives a patch without one.
     """
     return [
+        # A copy: a slice would keep the whole mask in memory.
         MaskPatch(mask[top:bottom, left:right].clone(), left, top)
         for mask, (left, top, right, bottom) in zip(
             masks, find_extents(masks).tolist(), strict=True
@@ -150,6 +151,8 @@ def weigh(
         of the line would add up to 1.
     """
     scale = size / new_size
+    # As with antialiasing: the smaller the new image, the more pixels count to
+    # one of its pixels.
     reach = max(scale, 1.0)
     first = math.floor((start + 0.5 - reach) / scale - 0.5)
     first = min(max(first, 0), new_size)
@@ -198,6 +201,7 @@ def encode_rle(
     is_last = np.append(is_new[1:], True)[: len(starts)]
     runs = np.stack([starts[is_new], ends[is_last]], axis=1).ravel()
     counts = np.diff(runs, prepend=0, append=height * width)
+    # pycocotools writes no empty run at the end.
     if counts[-1] == 0 and len(counts) > 1:
         counts = counts[:-1]
     rle = dict(size=[height, width], counts=counts.tolist())

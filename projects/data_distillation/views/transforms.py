@@ -176,6 +176,8 @@ class Resize(ViewTransform):
             The height and width after it, each at least 1 pixel.
         """
         width, height = self.scale
+        # As mmcv's `imrescale`, so that a view has the size of the test
+        # pipeline.
         if self.keep_ratio:
             width, height = rescale_size(size_hw[::-1], self.scale)
         return max(height, 1), max(width, 1)

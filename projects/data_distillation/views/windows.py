@@ -48,6 +48,7 @@ class Window(ViewTransform):
         """
         height, width = size_hw
         left, top, right, bottom = self.parts_xyxy()
+        # At least a pixel, however small the image is.
         x1 = min(round(left * width), width - 1)
         y1 = min(round(top * height), height - 1)
         x2 = max(round(right * width), x1 + 1)
@@ -120,6 +121,7 @@ class Window(ViewTransform):
         height, width = y2 - y1, x2 - x1
         slack_x, slack_y = EDGE * width, EDGE * height
         left, top, right, bottom = bboxes_xyxy.unbind(-1)
+        # A window that ends where the image does cuts nothing there.
         is_cut = (left < slack_x) & (x1 > 0)
         is_cut |= (top < slack_y) & (y1 > 0)
         is_cut |= (right > width - slack_x) & (x2 < size_hw[1])
@@ -212,6 +214,7 @@ class Tile(Window):
         return left, top, right, bottom
 
     def _span(self, index: int, count: int) -> tuple[float, float]:
+        # `count` sides, less what neighbors share, make up the whole.
         side = 1 / (count - (count - 1) * self.overlap)
         start = index * side * (1 - self.overlap)
         return start, min(start + side, 1.0)
