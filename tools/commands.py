@@ -7,6 +7,10 @@ import runpy
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from projects.data_distillation.command_line import find_own_modules
+
 THIS = Path(__file__).resolve()
 
 
@@ -47,6 +51,7 @@ def main() -> None:
             return
         sys.exit(f'{text}\n\nerror: no such command: {name}')
     sys.argv[:2] = [str(file)]
+    find_own_modules()
     runpy.run_path(str(file), run_name='__main__')
 
 

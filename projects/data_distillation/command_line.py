@@ -30,6 +30,18 @@ def make_parser(
     )
 
 
+def find_own_modules() -> None:
+    """Let configs import the modules of the folder where a command is run.
+
+    It is the repository of the user, with parts of a detector in
+    `custom_imports`. It comes last, so that its files hide nothing that is
+    installed.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def check_not_read(
     written: Iterable[Path | None], read: Iterable[str | Path | None]
 ) -> None:

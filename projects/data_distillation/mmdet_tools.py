@@ -19,7 +19,7 @@ from mmengine.config import Config
 from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
-from .command_line import TRUST_FLAG
+from .command_line import TRUST_FLAG, find_own_modules
 from .files.lock import sharing_locks
 from .inference.safe_loading import refusing_code
 from .quiet import quiet_screen
@@ -75,6 +75,7 @@ def run_mmdet_tool(name: str) -> None:
         ValueError: If `--dry-run` is among the arguments, and the config has
             nothing to annotate.
     """
+    find_own_modules()
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher

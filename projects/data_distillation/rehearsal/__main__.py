@@ -8,6 +8,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parents[2]), *(p for p in sys.path if p != str(HERE))]
 
+from projects.data_distillation.command_line import (  # noqa: E402
+    find_own_modules,
+)
 from projects.data_distillation.quiet import quiet_screen  # noqa: E402
 from projects.data_distillation.rehearsal.trial import (  # noqa: E402
     run_trials,
@@ -17,6 +20,7 @@ from projects.data_distillation.rehearsal.trial import (  # noqa: E402
 @quiet_screen()
 def main() -> None:
     """Try the parts that the folder lists."""
+    find_own_modules()
     # MMEngine collects garbage for each dataset. Among the objects of torch
     # and MMDetection, that takes longer than anything else here.
     gc.freeze()
