@@ -12,7 +12,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from projects.data_distillation.base_configs.reading import DetectorError
-from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.changes import list_changes
 from projects.data_distillation.scaffold.detector import DetectorConfig
 from projects.data_distillation.scaffold.init import (
@@ -74,11 +73,8 @@ def own(tmp_path):
 
 
 @pytest.fixture
-def written(own, tmp_path, monkeypatch):
+def written(own, tmp_path):
     """Write the stage configs for a user's config; each is read if needed."""
-    monkeypatch.setattr(
-        config_text, 'FormatCode', lambda text, **_: (text, False)
-    )
 
     def write(
         text: str, base: str = RETINANET, truth: str | None = 't.json'

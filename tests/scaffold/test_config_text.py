@@ -40,7 +40,7 @@ def test_value_is_written_as_people_do(value, text):
     assert format_as_python(value) == text
 
 
-def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):
+def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path, formatted):
     base = tmp_path / 'base.py'
     base.write_text(BASE)
 
@@ -61,7 +61,7 @@ def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path):
     assert sorted(settings) == ['head', 'heads']
 
 
-def test_comments_stand_before_what_they_are_about():
+def test_comments_stand_before_what_they_are_about(formatted):
     text = format_config('Card.', 'base.py', {'# Why.': None, 'value': 3})
 
     assert text == '"""Card."""\n\n_base_ = \'base.py\'\n\n# Why.\nvalue = 3\n'

@@ -22,7 +22,6 @@ from projects.data_distillation.base_configs.augmentation import (
 from projects.data_distillation.base_configs.freezing import find_default
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.inference.checkpoints import CheckpointError
-from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
@@ -75,15 +74,6 @@ STAGES = {
     'student',
 }
 FULL = dict(ratio=(6, 4))
-
-
-@pytest.fixture(autouse=True)
-def unformatted(request, monkeypatch) -> None:
-    """Formatting takes most of the time; the slow tests do it."""
-    if not request.node.get_closest_marker('slow'):
-        monkeypatch.setattr(
-            config_text, 'FormatCode', lambda text, **_: (text, False)
-        )
 
 
 @pytest.fixture

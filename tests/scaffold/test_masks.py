@@ -8,7 +8,6 @@ from builders import CLASSES, give_masks
 from mmengine.config import Config
 
 from projects.data_distillation.coco.reading import CocoError
-from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import DetectorConfig
 from projects.data_distillation.scaffold.init import (
@@ -30,14 +29,6 @@ train_dataloader = dict(dataset=dict(
     _delete_=True, type='MultiImageMixDataset', dataset=inner,
     pipeline=[dict(type='CopyPaste'), dict(type='PackDetInputs')]))
 """
-
-
-@pytest.fixture(autouse=True)
-def unformatted(monkeypatch) -> None:
-    """Formatting takes most of the time."""
-    monkeypatch.setattr(
-        config_text, 'FormatCode', lambda text, **_: (text, False)
-    )
 
 
 @pytest.fixture

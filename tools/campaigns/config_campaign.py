@@ -29,7 +29,6 @@ from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.rehearsal.quick_configs import quick_configs
-from projects.data_distillation.scaffold import config_text
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
     init_experiment,
@@ -156,8 +155,6 @@ def main() -> None:
     sources = make_sources(args.work_dir / 'digits')
     results = args.work_dir / 'results.txt'
     known = read_results(results)
-    # The layout is for people, and takes most of the time.
-    vars(config_text).update(FormatCode=lambda text, **_: (text, False))
     counts: collections.Counter[str] = collections.Counter()
     gc.freeze()
     with quick_configs():

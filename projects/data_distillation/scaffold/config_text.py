@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yapf.yapflib.yapf_api import FormatCode
+from yapf.yapflib import yapf_api
 
 STYLE = dict(
     based_on_style='facebook',
@@ -125,7 +125,7 @@ def format_config(
         lines.append(
             name if is_comment else f'{name} = {format_as_python(value)}'
         )
-    text, _ = FormatCode('\n'.join(lines), style_config=STYLE)
+    text, _ = yapf_api.FormatCode('\n'.join(lines), style_config=STYLE)
     return text
 
 
