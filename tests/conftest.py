@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     of this project which other tests have imported before.
     """
     asked = os.environ.get('FUZZ_EXAMPLES')
-    number = 20 if config.option.markexpr == 'not slow' else 300
+    number = 20 if config.option.markexpr == 'not slow' else 100
     settings.register_profile(
         'this run',
         max_examples=int(asked or number),

@@ -25,7 +25,7 @@ from projects.data_distillation.training.resume import find_weights_fault
 
 # The first test that looks at `done` waits for all stages, as processes.
 pytestmark = pytest.mark.timeout(600)
-MODELS = ('teacher', 'student', 'oracle')
+MODELS = ('teacher', 'student')
 SEED = '--seed', 1
 CFG_OPTION = 'default_hooks.logger.interval=1'
 
@@ -61,7 +61,7 @@ def distill_here(call_tool) -> Callable:
 @pytest.fixture(scope='module')
 def done(tiny_experiment):
     """All stages, run once."""
-    done = distill(tiny_experiment, 'work', '--oracle', *SEED, on=())
+    done = distill(tiny_experiment, 'work', *SEED, on=())
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done
 
@@ -91,6 +91,23 @@ def test_models_of_all_stages_are_compared(results, done):
     for model in MODELS:
         assert 0 <= summary[model]['bbox_mAP'] <= 1
         assert model in table
+
+
+@pytest.mark.slow
+def test_oracle_is_trained_beside_what_is_done(
+    tiny_experiment, work, distill_here, stages_here
+):
+    done = distill_here(tiny_experiment, work, '--oracle', *SEED)
+
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    train, test = [x for x in done.stdout.splitlines() if '$ ' in x]
+    assert 'train.py experiment/oracle.py ' in train
+    assert 'test.py experiment/oracle.py ' in test
+    summary = json.loads((work / 'summary.json').read_text())
+    assert summary['oracle'].keys() == summary['student'].keys()
+    assert 'oracle' in done.stdout.split('Comparison')[1]
+    dumped = Config.fromfile(work / 'oracle/oracle.py')
+    assert dumped.default_hooks.logger.interval == 1
 
 
 @pytest.mark.slow
@@ -187,7 +204,7 @@ def test_on_a_cpu_every_core_annotates(tiny_experiment, done):
 def test_log_has_the_commands_and_their_times(results):
     log = (results / 'distill.log').read_text()
 
-    assert log.count('$ ') == log.count(': took 0:') == 8
+    assert log.count('$ ') == log.count(': took 0:') == 6
     assert 'Epoch(train)' not in log
     assert log.splitlines()[0][:2] == '20'  # The time of each.
 
@@ -206,7 +223,7 @@ def test_log_ends_with_the_table_and_the_report(results, done):
 def test_what_is_done_is_not_done_again(
     tiny_experiment, done, work, distill_here
 ):
-    again = distill_here(tiny_experiment, work, '--oracle', *SEED)
+    again = distill_here(tiny_experiment, work, *SEED)
 
     assert again.returncode == 0, again.stderr
     assert '$ ' not in again.stdout
@@ -223,7 +240,7 @@ def test_metrics_that_somebody_has_changed_are_not_used(
     # As if the clock had jumped back since.
     metrics.parent.rename(metrics.parents[1] / '2999')
 
-    again = distill_here(tiny_experiment, work, '--oracle', *SEED)
+    again = distill_here(tiny_experiment, work, *SEED)
 
     assert again.returncode == 0, again.stderr
     assert (

@@ -151,6 +151,7 @@ def test_distill_runs_its_stages_as_job_steps(cluster, tiny_experiment):
         'python', ROOT / 'tools/distill.py', 'experiment',
         '--work-dir', 'distilled', '--preview', 2,
         '--launcher', 'slurm', '--partition', 'gpu', '--gpus', '1',
+        '--no-rehearsal',
         cwd=folder, CPUS_PER_TASK='1', GRES='',
     )  # fmt: skip
 

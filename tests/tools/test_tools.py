@@ -120,7 +120,9 @@ def test_dry_run_is_for_annotation_only(drawn, checkpoint, tmp_path, run_here):
     assert refused.stderr.strip().endswith('in `custom_hooks`, got []')
 
 
-def test_slow_and_dead_processes_hold_up_no_other(drawn, checkpoint, tmp_path):
+def test_slow_and_dead_processes_hold_up_no_other(
+    drawn, checkpoint, tmp_path, run_here
+):
     folder = tmp_path / 'work' / 'detections'
     config = written_cfg(drawn, checkpoint, tmp_path)
     work_dir = '--work-dir', tmp_path / 'work'
@@ -141,7 +143,7 @@ def test_slow_and_dead_processes_hold_up_no_other(drawn, checkpoint, tmp_path):
         assert launcher.wait(60) != 0
 
     # With another number of processes.
-    again = run('python', 'tools/test.py', config, checkpoint, *work_dir)
+    again = run_here('python', 'tools/test.py', config, checkpoint, *work_dir)
     assert again.returncode == 0, again.stderr
     labels = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
     assert len(labels['annotations']) == 10
@@ -177,13 +179,13 @@ def ranks_of(launcher: subprocess.Popen) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize('tool', ['test.py', 'benchmark_annotation.py'])
-def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool):
+def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool, run_here):
     made = tmp_path / 'made'
     checkpoint = tmp_path / 'evil.pth'
     torch.save(dict(state_dict=Call(open, str(made), 'w')), checkpoint)
     config = written_cfg(drawn, checkpoint, tmp_path)
 
-    done = run('python', f'tools/{tool}', config, checkpoint)
+    done = run_here('python', f'tools/{tool}', config, checkpoint)
 
     assert done.returncode == 1
     assert not made.exists()
