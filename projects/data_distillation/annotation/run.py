@@ -56,6 +56,7 @@ class AnnotationRun:
         """
         self._stop.listen(loader)
         if not self.is_dry_run:
+            # After an error or Ctrl-C, nobody calls `finish`.
             atexit.register(self.store.flush)
 
     def add(self, rows: list[dict]) -> None:
@@ -184,6 +185,7 @@ def shorten_run(runner: Runner) -> None:
     loader = runner.test_dataloader
     num_batches = 1 + NUM_MEASURED  # The first batch is not measured.
     loader.sampler.keep_first(num_batches * (loader.batch_size or 1))
+    # They would miss the images that are left out.
     runner.test_evaluator.metrics.clear()
 
 
@@ -202,6 +204,8 @@ def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:
         The indices of these images. It is the same set in every process.
     """
     done: list[set[int]] = [set()]
+    # The others would see shards that were written since then, and deal out
+    # other images.
     if get_rank() == 0:
         is_read = store.images()
         done = [{i for i, name in enumerate(file_names) if is_read.get(name)}]

@@ -87,6 +87,7 @@ def _load(name: str) -> Config:
         if content.get('default_scope') is None:
             content['default_scope'] = 'mmdet'
         return Config(content)
+    # MMEngine knows `mmdet::` only as a `_base_`.
     base = name if '::' in name else str(Path(name).resolve())
     return Config.fromstring(f'_base_ = {base!r}', file_format='.py')
 
@@ -101,6 +102,7 @@ def is_lazy(name: str) -> bool:
     """
     file = Path(name)
     is_own = '::' not in name and file.suffix == '.py' and file.is_file()
+    # MMEngine has no public function for it.
     return is_own and Config._is_lazy_import(name)
 
 

@@ -125,6 +125,7 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
     is_rate = target == 'LR' or scheduler.get('param_name') == 'lr'
     if is_rate:
         kept |= scale_values(kind, kept, lengths)
+        # MMEngine takes only one of the two.
         if 'eta_min_ratio' in kept:
             kept.pop('eta_min', None)
     return {**kept, 'by_epoch': False, **changed}
@@ -159,6 +160,7 @@ def find_factor(scheduler: Mapping, lengths: Lengths) -> float:
             epochs, or the other way round.
     """
     name, by_epoch = get_type(scheduler), scheduler.get('by_epoch', True)
+    # The weights take as long to settle in a longer training.
     if is_warm_up(scheduler, lengths) and not by_epoch:
         share = 0 if lengths.is_in_epochs else scheduler['end'] / lengths.total
         most = lengths.max_iters * max(MAX_WARM_UP, share)
@@ -213,8 +215,10 @@ def scale_steps(
         The new settings; empty for kinds without steps.
     """
     if kind == 'Exponential':
+        # All steps together change as much as before.
         return dict(gamma=scheduler['gamma'] ** (1 / factor))
     if kind == 'CosineRestart':
+        # The ends are rounded: the errors of rounded periods would add up.
         old_ends = itertools.accumulate(scheduler['periods'])
         ends = [0, *(multiply(end, factor) for end in old_ends)]
         return dict(

@@ -69,6 +69,7 @@ class Dataset:
                 f'in it without {kind}'
             )
         inner = cls.of(config['dataset'], f'{path}.dataset')
+        # It only makes epochs longer, and the stages count iterations.
         if kind == 'RepeatDataset':
             return replace(inner, times=inner.times * config['times'])
         if inner.mix_path:

@@ -306,6 +306,7 @@ def read_file(
     Returns:
         The file; a problem if it cannot be read or is not a JSON object.
     """
+    # While the file is read, so that never all polygons are in memory.
     hook = None if polygons else summarize or remove_polygons
     content = read_object(path, bytes.decode, hook)
     if isinstance(content, Problem):

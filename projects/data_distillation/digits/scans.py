@@ -36,6 +36,8 @@ def split_scans(seed: int) -> dict[str, list[int]]:
         ends = np.cumsum([round(len(numbers) * p) for p in POOLS.values()])
         parts = np.split(numbers, ends[:-1])
         for name, part in zip(POOLS, parts, strict=True):
+            # Sorted by turns below: the first scans of a split have all
+            # classes.
             turns[name] += [
                 (turn, rng.random(), int(number))
                 for turn, number in enumerate(part)
@@ -61,6 +63,7 @@ def lay_ink(
     Returns:
         Shape (side, side), float32, the ink of each pixel from 0 to 1.
     """
+    # The middle of 8 pixels, counted from 0.
     shift = center - linear @ np.full(2, 3.5)
     matrix = np.column_stack([linear, shift])
     ink = cv2.warpAffine(

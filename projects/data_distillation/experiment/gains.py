@@ -177,5 +177,6 @@ def link_best_model(
     link = work_dir / BEST_MODEL
     with suppress(FileNotFoundError):
         link.unlink()
+    # A relative link, so that the work folder can be moved.
     link.symlink_to(os.path.relpath(checkpoints[best], work_dir))
     return best

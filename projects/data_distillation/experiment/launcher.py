@@ -77,6 +77,7 @@ class Launcher:
         """
         if self.name == 'slurm' or torch.cuda.is_available():
             return self
+        # A container or a job may use fewer than the machine has.
         num_cores = len(os.sched_getaffinity(0))
         num = max(self.num_processes, min(num_cores, MAX_CPU_PROCESSES))
         return replace(self, name='pytorch', num_processes=num)

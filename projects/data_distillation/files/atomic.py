@@ -57,6 +57,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with temporary.open('wb') as file:
             yield file
             file.flush()
+            # Otherwise a crash could leave the new name with nothing in it.
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
@@ -102,6 +103,7 @@ def replacing_folder(folder: Path) -> Iterator[None]:
     if not folder.exists():
         yield
         return
+    # In the same file system, so that it can be moved there and back.
     with tempfile.TemporaryDirectory(dir=folder.resolve().parent) as place:
         former = folder.rename(Path(place) / folder.name)
         try:

@@ -45,6 +45,7 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             another shape, and the first of them; or with the name of a weight
             that is no number.
     """
+    # The prefix is of a model that several processes have trained.
     weights = {name.removeprefix('module.'): w for name, w in weights.items()}
     wrong = []
     needed = {

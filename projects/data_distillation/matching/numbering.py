@@ -35,6 +35,8 @@ class Places:
             Images numbered from 0 by ascending id, and categories in their
             order.
         """
+        # COCOeval goes through the images by their ids, which decides about
+        # equal scores.
         return cls(
             {id: number for number, id in enumerate(sorted(set(image_ids)))},
             {category['id']: n for n, category in enumerate(categories)},

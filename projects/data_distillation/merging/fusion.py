@@ -84,6 +84,7 @@ class WBFMerger(Merger):
         """
         columns = (scores, self.groups(labels), labels)
         table = torch.cat([bboxes_xyxy, torch.stack(columns, dim=1)], dim=1)
+        # Boxes join clusters one after another, for which a GPU is too slow.
         rows = table.cpu().double().numpy()
         rows = rows[np.argsort(-rows[:, 4], kind='stable')]
         fused = [

@@ -88,6 +88,7 @@ def find_exception(lines: Sequence[str]) -> str | None:
     if not chains:
         return None
     has_launcher = any(LAUNCHER in line for line in lines)
+    # Of several processes, the first that fails makes the others fail.
     cause = chains[0] if has_launcher else chains[-1]
     return f'{cause.what}{cause.place and f" ({cause.place})"}'
 

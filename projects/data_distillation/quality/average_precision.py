@@ -31,6 +31,7 @@ def mean_average_precision(
         ],
         axis=1,
     )
+    # COCO leaves out classes without an object.
     is_there = num_truth > 0
     return (of_class * is_there).sum(1) / np.maximum(is_there.sum(1), 1)
 
@@ -86,6 +87,7 @@ def read_precision(
     if not len(right) or not num_truth:
         return 0.0
     num_right = right.cumsum()
+    # A draw may lack the image of the best detection.
     precision = num_right / np.maximum(found.cumsum(), 1)
     highest = np.maximum.accumulate(precision[::-1])[::-1]
     places = np.searchsorted(num_right / num_truth, RECALLS)
@@ -106,6 +108,7 @@ def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
     Source:
         Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
+    # The same draws for all: what differs between two models is not the draw.
     random = np.random.default_rng(0)
     shares = np.full(num_images, 1 / num_images)
     return random.multinomial(num_images, shares, num_draws)

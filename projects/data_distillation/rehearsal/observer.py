@@ -42,6 +42,7 @@ class Observer(Hook):
         classes = runner.train_dataloader.dataset.metainfo.get('classes')
         check_heads(runner.model, classes or ())
         loop = runner.train_loop
+        # `stop_training` ends such a loop only when its epoch is over.
         if isinstance(loop, EpochBasedTrainLoop):
             loop.dataloader = FirstBatches(
                 loop.dataloader, self.num_iterations
@@ -170,6 +171,7 @@ def shorten(loop: BaseLoop) -> None:
     ) -> None:
         """Process samples that have a detection."""
         for metric in of_coco:
+            # Otherwise COCOeval goes through all images of the file.
             metric.img_ids = [sample.img_id for sample in data_samples]
         for sample in data_samples:
             add_detection(sample)

@@ -30,6 +30,7 @@ def keep_apart(cfg: Config, name: str, folder: Path) -> None:
         redirect(cfg.get(key), folder)
     for key in LOADERS:
         if loader := cfg.get(key):
+            # For one batch, no process is worth its start.
             loader.num_workers, loader.persistent_workers = 0, False
             loader.pop('prefetch_factor', None)
 

@@ -91,6 +91,7 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
     selected = detections[selection.is_selected]
     num_labels = np.bincount(selected.image_index, minlength=num_images)
     margin = selected.scores - selection.min_scores[selected.labels]
+    # The same images each time, so that two pages can be compared.
     random = np.random.default_rng(0).permutation(num_images)
     return {
         'Random': random[:GROUP_SIZE],
@@ -191,6 +192,7 @@ def list_boxes(row: Mapping) -> list[list]:
         size = [row['height'], row['width']]
         for box, counts in zip(boxes, row['masks'], strict=True):
             box.append(make_path(dict(size=size, counts=counts)))
+    # Small boxes are drawn last, so that no large one covers them.
     return sorted(boxes, key=lambda box: -box[2] * box[3])
 
 

@@ -102,6 +102,7 @@ class StoredLabels:
         Returns:
             For each class a number for each score of the grid, descending.
         """
+        # As the scores are: 0.3 in double precision is another number.
         grid = GRID.astype(np.float32)
         return [
             (len(scores) - np.searchsorted(np.sort(scores), grid)).tolist()

@@ -123,6 +123,7 @@ def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
     found = [
         work_dir / stage.name
         for stage in stages
+        # A hidden file is a shard that is being written.
         if any((work_dir / stage.name).glob('detections/[!.]*.parquet'))
     ]
     return found[-1] if found else work_dir / 'annotate'
@@ -357,6 +358,7 @@ def get_template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
+        # A wrong name in a template fails, instead of showing nothing.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -374,6 +376,7 @@ def render_page(content: dict) -> str:
         The page as HTML, with its style and its script.
     """
     script = (TEMPLATES / 'report.js').read_text()
+    # The policy of the page lets the browser run this script and no other.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
     now = datetime.datetime.now().astimezone()
     return get_template('report.html.j2').render(

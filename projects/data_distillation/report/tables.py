@@ -222,6 +222,7 @@ def give_verdicts(stages: Sequence[Stage]) -> list[str]:
     for stage in stages:
         name = stage.name.rpartition('/')[2]
         found = stage.metrics
+        # Of several rounds, the best student counts.
         best = metrics.get(name, found)
         if found and best and found['bbox_mAP'] >= best['bbox_mAP']:
             metrics[name] = found

@@ -103,6 +103,7 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     weights = np.zeros(columns.shape[1])
     penalty = np.full(len(weights), PENALTY)
+    # The intercept is free. A little keeps the matrix regular.
     penalty[0] = 1e-6
     for _ in range(MAX_STEPS):
         chance = sigmoid(columns @ weights)

@@ -68,6 +68,8 @@ def choose_images(
         The choice, in numbers of the candidates.
     """
     distances = measure_distances(looks.vectors, labeled.vectors)
+    # In proportion to the usual distance, which is another one for each
+    # detector.
     typical = max(float(np.median(distances)) if len(values) else 0, 1e-6)
     is_free = np.ones(len(values), bool)
     near: dict[int, int] = {}
@@ -77,6 +79,7 @@ def choose_images(
     chosen: list[int] = []
     at: list[float] = []
     while len(chosen) < count and is_free.any():
+        # Of images that are worth nothing, the one that is most different.
         gains = (values + 1e-9) * np.sqrt(np.minimum(distances / typical, 1))
         best = int(np.where(is_free, gains, -1).argmax())
         chosen.append(best)

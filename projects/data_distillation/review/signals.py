@@ -85,6 +85,7 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
         rival_scores[part] = rivals.max(axis=1)
         found = rival_scores[part] > 0
         rival_labels[part] = np.where(found, labels[part][best], -1)
+        # The detections of an image are ordered by their scores.
         better = np.tril(np.ones_like(same), -1)
         overlap[part] = np.where(same & better, ious, 0).max(axis=1)
     return Signals(

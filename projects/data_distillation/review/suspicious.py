@@ -235,6 +235,7 @@ def judge_detections(
                 kind, label = 'class', int(mine[others.argmax()])
             elif near.max(initial=0) >= NEAR:
                 best = int(mine[near.argmax()])
+                # A label that a surer detection supports is right as it is.
                 if supports.chance[best] < chance:
                     kind, label = 'box', best
             if label is None:

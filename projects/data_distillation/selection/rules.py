@@ -194,12 +194,14 @@ class SelectionRules:
             ValueError, FileNotFoundError: If a selector cannot choose, or the
                 validation cannot be used.
         """
+        # It goes into the file of labels, which is written hours later.
         json.dumps(self.config)
         if self.calibrates_boxes and 'segmentation' in provenance:
             raise ValueError(
                 'calibrates_boxes corrects boxes alone, but these detections '
                 'have masks, whose boxes follow from them: set it to False'
             )
+        # What a selector lacks, it lacks without a detection, too.
         nothing = Candidates(np.empty(0, np.float32), np.empty(0, int), 0)
         labeled = self.count(labeled)
         validation = self.match_validation(provenance, labeled)

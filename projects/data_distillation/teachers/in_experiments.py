@@ -218,12 +218,14 @@ def read_speed(folder: Path) -> float | None:
     Returns:
         Images per second of one process, without loading; None if unknown.
     """
+    # MMEngine names them by the time, so that the last is the newest.
     files = sorted((folder / 'test').glob('*/[0-9]*.json'))
     metrics = json.loads(files[-1].read_bytes()) if files else {}
     settings = read_json(folder / 'test' / 'settings.json')
     loader: dict = {}
     if isinstance(settings, dict):
         loader = settings.get('test_dataloader') or {}
+    # Without loading the images, which depends on no model.
     seconds = metrics.get('time', 0) - metrics.get('data_time', 0)
     batch_size = loader.get('batch_size', 1)
     return batch_size / seconds if seconds > 0 else None

@@ -78,6 +78,8 @@ class SourceRatioSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Yield indices into the concatenated dataset, without end."""
+        # Each process starts elsewhere on the circle. Otherwise all would draw
+        # from one source at the same time.
         phase = self._random(0, self.rank).random()
         # The number of samples that this process has drawn from each source.
         drawn = np.bincount(
@@ -131,6 +133,8 @@ class SourceRatioSampler(Sampler[int]):
     def _draw(self, source: int, skipped: int) -> Iterator[int]:
         """Yield the share of this process in a source, shuffled each round."""
         size, start = int(self.sizes[source]), int(self.starts[source])
+        # The processes take turns in one order, so that no image comes twice
+        # in a round.
         place = skipped * self.world_size + self.rank
         shuffled_round = -1
         order: np.ndarray = np.empty(0, int)
