@@ -31,6 +31,7 @@ from .selection.filters import (
     MinSide,
     MinViews,
 )
+from .selection.given_counts import CountSelector
 from .selection.rules import SelectionRules
 from .selection.selectors import (
     FixedSelector,
@@ -58,6 +59,7 @@ __all__ = [
     'AnnotationHook',
     'BoxVotingMerger',
     'CheckedCocoDataset',
+    'CountSelector',
     'DetectionHook',
     'DetectionStore',
     'EpochHook',

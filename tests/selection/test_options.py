@@ -60,6 +60,7 @@ def test_no_option_gives_the_default_rules():
 def test_method_chooses_the_selector(method, kind):
     needed = {
         'fixed': ['--min-score', 0.5],
+        'count': ['--per-image', 2],
         'precision': ['--target-precision', 0.9],
     }
 
@@ -99,6 +100,19 @@ def test_scores_are_one_or_one_for_each_class(texts, scores):
     rules = make_rules(read('--method', 'fixed', '--min-score', *texts))
 
     assert rules['selector']['min_score'] == scores
+
+
+@pytest.mark.parametrize(
+    ('texts', 'numbers'),
+    [(['2.5'], 2.5), (['a=3', 'b=c=0'], {'a': 3.0, 'b=c': 0.0})],
+)
+def test_numbers_are_one_or_one_for_each_class(texts, numbers):
+    rules = make_rules(read('--method', 'count', '--per-image', *texts))
+
+    assert rules['selector']['per_image'] == numbers
+    for wrong in (['2', '3'], ['a=1', 'a=2'], ['=1']):
+        with pytest.raises(ValueError, match='--per-image takes one number'):
+            make_rules(read('--method', 'count', '--per-image', *wrong))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from projects.data_distillation import (
+    CountSelector,
     FixedSelector,
     MatchedSelector,
     PrecisionSelector,
@@ -253,6 +254,39 @@ def test_fixed_scores_must_name_every_class_and_no_other(given, named):
         FixedSelector(given).choose(
             Candidates(*detections(0), num_images=1), LABELED
         )
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_as_many_are_selected_as_somebody_says(seed):
+    """Whatever is in the labeled file; it may have no image at all."""
+    scores, labels = detections(seed)
+    found = Candidates(scores, labels, num_images=20)
+    empty = counts(0, 0, 0, 0, 0)
+
+    together = CountSelector(2.2, floor=0.05).choose(found, empty)
+    by_class = CountSelector(dict(d=1, c=0, b=99, a=0.26)).choose(found, empty)
+
+    assert set(together) == {np.float32(brute_force(scores, 44, 0.05))}
+    expected = [
+        brute_force(scores[labels == label], wanted, 0)
+        for label, wanted in enumerate([5, 1980, 0, 20])
+    ]
+    np.testing.assert_array_equal(by_class, np.float32(expected))
+
+
+@pytest.mark.parametrize('number', [-1, math.inf, math.nan])
+def test_number_that_is_none_is_refused(number):
+    for per_image in (number, dict(a=1, b=number)):
+        with pytest.raises(ValueError, match='per_image must be at least 0'):
+            CountSelector(per_image)
+
+
+def test_numbers_must_name_every_class():
+    nothing = Candidates(np.empty(0), np.empty(0, int), 9)
+
+    assert set(CountSelector(0).choose(nothing, LABELED)) == {math.inf}
+    with pytest.raises(ValueError, match=r"each class .* \['b', 'x'\] are"):
+        CountSelector(dict(a=1, c=1, d=1, x=1)).choose(nothing, LABELED)
 
 
 def matches(*scores_and_right: tuple[float, bool]) -> ClassMatches:

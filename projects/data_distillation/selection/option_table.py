@@ -13,6 +13,7 @@ SEGMENTATIONS = ('rle', 'polygon')
 METHODS = {
     'matched': 'MatchedSelector',
     'fixed': 'FixedSelector',
+    'count': 'CountSelector',
     'precision': 'PrecisionSelector',
 }
 
@@ -51,11 +52,12 @@ SELECTOR_OPTIONS = (
     Option(
         '--floor',
         'floor',
-        ['MatchedSelector', 'PrecisionSelector'],
+        ['MatchedSelector', 'PrecisionSelector', 'CountSelector'],
         dict(
             type=float,
             metavar='S',
-            help='matched, precision: no label has a score below this one',
+            help='matched, precision, count: no label has a score below '
+            'this one',
         ),
     ),
     Option(
@@ -91,6 +93,18 @@ SELECTOR_OPTIONS = (
             help='fixed: the lowest score of a label, one score for all '
             'classes or CLASS=S for each of them; with CLASS=none no '
             'detection of the class becomes a label',
+        ),
+        is_needed=True,
+    ),
+    Option(
+        '--per-image',
+        'per_image',
+        ['CountSelector'],
+        dict(
+            nargs='+',
+            metavar='N',
+            help='count: the mean number of labels on an image, one number '
+            'for all classes together or CLASS=N for each of them',
         ),
         is_needed=True,
     ),

@@ -94,6 +94,9 @@ def make_selector(given: Mapping) -> dict:
     selector = {option.argument: given[option.argument] for option in found}
     if 'min_score' in selector:
         selector['min_score'] = parse_scores(selector['min_score'])
+    if 'per_image' in selector:
+        texts = selector['per_image']
+        selector['per_image'] = parse_numbers('--per-image', texts)
     return dict(selector, type=kind)
 
 
@@ -112,16 +115,53 @@ def parse_scores(texts: Sequence[str]) -> float | dict[str, float | None]:
     """
     if len(texts) == 1 and '=' not in texts[0]:
         return float(texts[0])
+    scores = split_classes('--min-score', texts)
+    return {
+        name: None if score == 'none' else float(score)
+        for name, score in scores.items()
+    }
+
+
+def parse_numbers(flag: str, texts: Sequence[str]) -> float | dict[str, float]:
+    """Read the values of an option that takes numbers.
+
+    Args:
+        flag: The option, for the message.
+        texts: One number, or `CLASS=N` for each class.
+
+    Returns:
+        The number, or class -> number.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if len(texts) == 1 and '=' not in texts[0]:
+        return float(texts[0])
+    numbers = split_classes(flag, texts)
+    return {name: float(number) for name, number in numbers.items()}
+
+
+def split_classes(flag: str, texts: Sequence[str]) -> dict[str, str]:
+    """Split values that are given for each class.
+
+    Args:
+        flag: The option, for the message.
+        texts: `CLASS=VALUE` for each class.
+
+    Returns:
+        Class -> value.
+
+    Raises:
+        ValueError: If a text has another form, or a class comes twice.
+    """
     pairs = [text.rpartition('=') for text in texts]
     names = {name for name, _, _ in pairs}
     if '' in names or len(names) < len(pairs):
         raise ValueError(
-            f'--min-score takes one score or CLASS=S for each, got {texts}'
+            f'{flag} takes one number or CLASS=NUMBER for each class, got '
+            f'{texts}'
         )
-    return {
-        name: None if score == 'none' else float(score)
-        for name, _, score in pairs
-    }
+    return {name: value for name, _, value in pairs}
 
 
 def make_filters(given: Mapping) -> list[dict]:
