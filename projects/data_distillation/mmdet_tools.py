@@ -175,6 +175,7 @@ def add_values(tool: ModuleType, values: dict[str, object]) -> None:
     def parse_args() -> argparse.Namespace:
         """Parse the arguments, and add the values."""
         args = parse()
+        # What the user says comes last, so that it wins.
         args.cfg_options = {**values, **(args.cfg_options or {})} or None
         return args
 
@@ -194,9 +195,11 @@ def load_mmdet_tool(name: str) -> ModuleType:
         FileNotFoundError: If MMDetection ships no such tool.
     """
     file = Path(mmdet.__file__).parent / '.mim' / 'tools' / name
+    # The tools are files outside of any package, which no `import` finds.
     loader = SourceFileLoader(f'mmdet_{file.stem}', str(file))
     tool = ModuleType(loader.name)
     loader.exec_module(tool)
+    # The tool makes its runner by this name.
     vars(tool).update(Runner=TrainingRunner)
     return tool
 

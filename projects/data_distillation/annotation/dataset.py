@@ -51,6 +51,7 @@ class UnlabeledDataset(BaseDetDataset):
     """
 
     def __init__(self, ann_file: str = '', **kwargs: object) -> None:
+        # In training mode, MMEngine takes another image for one that fails.
         super().__init__(ann_file=ann_file, test_mode=True, **kwargs)
 
     def load_data_list(self) -> list[dict]:

@@ -121,6 +121,7 @@ def describe_merge(
     if store.provenance is None:
         raise StoreError(f'no detections (*.parquet) in {store.folder}')
     made_by = dict(store.provenance)
+    # The other store has merged boxes alone.
     made_by.pop('keep_views', None)
     made_by.pop('segmentation', None)
     if made_by.pop('masks', None) is not None and not boxes_only:

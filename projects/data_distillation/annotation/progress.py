@@ -161,6 +161,7 @@ def size_on_disk(rows: list[dict]) -> int:
         The number of bytes, compressed.
     """
     sizes = []
+    # A shard without rows has bytes too.
     for part in (rows, []):
         with io.BytesIO() as file:
             write_rows(file, part, {})

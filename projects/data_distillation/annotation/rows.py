@@ -90,5 +90,6 @@ def make_detection_row(sample: DetDataSample) -> dict:
     if 'view_boxes' in sample:
         columns = vars(sample.view_boxes).items()
         row |= {f'view_{name}': values for name, values in columns}
+        # Arrow takes lists of boxes, but no array of two dimensions.
         row['view_bboxes_xyxy'] = row['view_bboxes_xyxy'].tolist()
     return row

@@ -353,6 +353,7 @@ def compare_boxes(
         pixels = expected.bboxes[same] - found.bboxes[nearest]
         score = expected.scores[same] - found.scores[nearest]
         matched.append(torch.cat([pixels, score[:, None]], dim=1).abs())
+    # `torch.cat` needs a tensor.
     differences = torch.cat([*matched, torch.zeros(0, 5)])
     largest = differences.amax(dim=0) if len(differences) else torch.zeros(5)
     return dict(

@@ -113,5 +113,6 @@ def check_together(
         The problems.
     """
     yield from check_categories(files)
+    # The contents of images say more: see `check_leaks`.
     if not has_images:
         yield from check_shared_names(files)

@@ -62,6 +62,7 @@ def read_size(path: Path) -> tuple[int, int]:
     # A broken file may make Pillow raise anything.
     except Exception as error:
         raise ImageError(f'cannot be read: {format_error(error)}') from None
+    # Not every format is turned when it is decoded.
     if orientation in SIDEWAYS:
         height, width = decode(read_image_file(str(path))).shape[:2]
         return width, height
@@ -193,6 +194,7 @@ def read_lines(file: Path) -> list[str]:
         FormatError: If the file is not in UTF-8.
     """
     try:
+        # `splitlines` ends a line at other characters too.
         lines = file.read_text('utf-8-sig').split('\n')
     except UnicodeDecodeError as error:
         raise FormatError(f'{file} is not in UTF-8: {error}') from None

@@ -66,6 +66,7 @@ def make_xml(image: LabeledImage) -> ET.Element:
             name=box.name,
             pose='Unspecified',
             truncated=0,
+            # Evaluations ignore difficult objects, as COCO does crowds.
             difficult=int(box.is_crowd),
         )
         xmin, xmax = to_pixels(box.xywh[0], box.xywh[2], width)
@@ -102,4 +103,5 @@ def to_pixels(start: float, length: float, size: int) -> tuple[int, int]:
     """
     first = min(math.floor(start + 0.5), size - 1)
     last = max(math.floor(start + length + 0.5), first + 1)
+    # Pascal VOC counts pixels from 1, and the last one is a part of the box.
     return first + 1, last

@@ -81,6 +81,7 @@ def fit_key(key: str, cfg: Config) -> str | None:
     is_missing = part in cfg and cfg[part] is None
     if is_missing or (name.isdecimal() and not cfg.get(part)):
         return None
+    # Stages that annotate have no evaluator.
     if part in cfg and cfg[part] == []:
         return None
     if part != 'model':

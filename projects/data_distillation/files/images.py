@@ -213,6 +213,7 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
+        # A link may lead to a folder that it lies in.
         if real in seen:
             folders.clear()
             continue

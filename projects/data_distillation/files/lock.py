@@ -73,6 +73,8 @@ def enter(folder: Path, descriptor: int) -> bool:
         OSError: If the lock fails for another reason.
     """
     try:
+        # Whoever enters must be alone. Then the stages share the lock, and
+        # keep it if this process is killed.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         write_owner(descriptor, describe_process())
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -85,6 +85,7 @@ class ImageFinder:
             is no such image.
         """
         readings = list(read_name(name))
+        # From the surest way to the least sure.
         for find in (self._find_same, self._find_stem, self._find_source):
             for parts in readings:
                 if found := find(parts[-1]):

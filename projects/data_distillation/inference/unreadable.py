@@ -14,6 +14,7 @@ def make_unreadable(reason: str) -> dict:
         `inputs`, a black image of one pixel (shape (3, 1, 1), uint8), and
         `data_samples`, a sample that carries the reason.
     """
+    # A size, because every sample is asked for one.
     sample = DetDataSample(metainfo=dict(ori_shape=(1, 1), unreadable=reason))
     return dict(
         inputs=torch.zeros(3, 1, 1, dtype=torch.uint8), data_samples=sample

@@ -80,6 +80,7 @@ def clip(annotation: dict, context: Context) -> dict:
     )
     clipped = dict(annotation, bbox=[x, y, clipped_w, clipped_h])
     area = annotation.get('area')
+    # Another area is that of a mask, which stays as it is.
     if is_number(area) and math.isclose(area, w * h):
         clipped['area'] = clipped_w * clipped_h
     return clipped

@@ -10,7 +10,7 @@ from .choices import Choices, MendingError
 from .entries import Mended, replace_entries
 
 
-def merge_categories(file: CocoFile) -> Mended:
+def join_categories(file: CocoFile) -> Mended:
     """Make one category of those that differ in nothing but the id.
 
     The first one stays. Two categories of the same name that differ in

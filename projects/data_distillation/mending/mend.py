@@ -11,7 +11,7 @@ from ..coco.boxes import BoxFormat
 from ..coco.schema import is_number
 from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
-from .categories import merge_categories, take_categories
+from .categories import join_categories, take_categories
 from .choices import Choices, MendingError
 from .entries import Mended, replace_entries
 from .ids import mend_ids
@@ -171,10 +171,12 @@ def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
     return lambda file, choices: step(file)
 
 
+# By the ids, entries find each other, and by the sizes of their images, boxes
+# are judged. So these come first.
 STEPS: tuple[Step, ...] = (
     without_wishes(mend_ids),
     without_wishes(mend_quotes),
-    without_wishes(merge_categories),
+    without_wishes(join_categories),
     take_categories,
     free_crowds,
     mend_images,

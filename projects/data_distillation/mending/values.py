@@ -162,6 +162,7 @@ def read_counts(text: str) -> Iterator[int]:
     Yields:
         The lengths; -1 if the text is broken.
     """
+    # As `rleFrString` of pycocotools, which does not check what it reads.
     numbers: list[int] = []
     value = shift = 0
     for character in text:

@@ -330,6 +330,7 @@ def compute_curve(
         score, in three arrays of the same length; empty without
         detections.
     """
+    # Equal scores are selected together.
     last_of_equals = np.diff(matches.scores, append=-np.inf) != 0
     chosen = np.flatnonzero(last_of_equals)
     return matches.recall()[chosen], matches.precision()[chosen], chosen + 1

@@ -37,6 +37,7 @@ def add_label(sample: DetDataSample) -> None:
     values = make_box(height, width)
     made = InstanceData(
         **values,
+        # More views than there are, so that no filter stops it.
         num_views=torch.full((1,), 100, dtype=found.num_views.dtype),
         corner_spread=torch.zeros(1, dtype=found.corner_spread.dtype),
     )

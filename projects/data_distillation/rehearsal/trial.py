@@ -109,6 +109,7 @@ def limited(seconds: int) -> Iterator[None]:
         """End what runs."""
         raise TimeUpError(f'it has taken {seconds} s')
 
+    # A signal, because no thread could end what runs.
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
     try:
@@ -142,6 +143,7 @@ class Trials:
             self.train(part)
         else:
             self.detect(part)
+        # A runner and its hooks hold each other.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -201,6 +203,8 @@ class Trials:
         self.say('while its checkpoint is loaded')
         checkpoint = require_checkpoint(folder)
         self.evaluate(part, checkpoint)
+        # Only the teacher is needed later, and a checkpoint may have
+        # gigabytes.
         if part.stage == 'teacher':
             self.teacher = checkpoint
         else:

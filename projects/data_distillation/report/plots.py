@@ -59,8 +59,11 @@ def render_svg(figure: Figure, name: str, description: str) -> Markup:
         warnings.filterwarnings('ignore', 'Glyph .* missing from')
         figure.savefig(file, format='svg', transparent=True, metadata=nothing)
     svg = re.sub('<metadata>.*?</metadata>', '', file.getvalue(), flags=re.S)
+    # Without the declaration of XML, which HTML may not have inside.
     svg = svg[svg.index('<svg') :]
+    # The ids of all plots must differ, because they are in one page.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf'\g<1>{name}-', svg)
+    # The page sets the size.
     svg = re.sub(r' (width|height)="[\d.]+pt"', '', svg, count=2)
     for color, of_page in COLORS.items():
         svg = svg.replace(color, of_page)
@@ -145,6 +148,7 @@ def draw_curve(
     if not points:
         return
     step = -(-len(points) // MAX_POINTS) or 1
+    # The last point is always among them.
     x, y = zip(*points[:-1:step], points[-1], strict=True)
     dashes = ('-', '--', '-.', ':')[number // len(SERIES) % 4]
     color = SERIES[number % len(SERIES)]

@@ -77,6 +77,7 @@ class Preview:
         asked, rest = parser.parse_known_args(argv[1:])
         if asked.preview is None:
             return None
+        # MMDetection's parser does not know the flag.
         argv[1:] = rest
         preview = cls.read(asked.preview)
         argv += preview.flags()

@@ -297,6 +297,7 @@ def compare_labels(
     objects = [a for a in coco['annotations'] if not a.get('iscrowd', 0)]
     on_crowd = is_right & ~judge(rows, dict(coco, annotations=objects), source)
     num_classes = len(coco['categories'])
+    # The labels themselves calibrate, since most of them are right.
     chances = fit_calibration(signals, is_right, num_classes, len(rows))(
         signals
     )

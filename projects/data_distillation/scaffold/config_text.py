@@ -75,6 +75,7 @@ def format_arguments(values: Mapping[str, object]) -> str:
     Returns:
         The text; if a key is no name, all are in `**{...}`.
     """
+    # Keys with dots, as in `paramwise_cfg`, cannot be keywords.
     if all(key.isidentifier() for key in values):
         return ', '.join(
             f'{k}={format_as_python(v)}' for k, v in values.items()

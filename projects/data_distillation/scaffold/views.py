@@ -80,6 +80,7 @@ class Views:
         """
         resize = self.detector.test_resize or {}
         scaled = "type='Resize', scale=scale"
+        # MMDetection's default is False, and that of a view is True.
         if not resize.get('keep_ratio', False):
             scaled += ', keep_ratio=False'
         view_pad = self.detector.view_pad

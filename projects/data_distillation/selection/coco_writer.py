@@ -326,5 +326,6 @@ def compute_areas(bbox_xywh: np.ndarray) -> np.ndarray:
     Returns:
         Shape (n,), float64: width times height, in double precision.
     """
+    # Of the sides as they are written.
     sides = bbox_xywh[:, 2:].astype(np.float64).round(2)
     return sides.prod(axis=1).round(2)

@@ -137,6 +137,7 @@ def make_table(
             f'{num_kept:,}',
             f'{num_ignored:,}',
         ]
+        # The last cell has a column only if there are regions to ignore.
         table.add_row(name, *cells[: len(table.columns) - 1])
     return table
 

@@ -54,6 +54,7 @@ class GivenTeacher:
     @property
     def module(self) -> dict:
         """The config of the detector, with its own data preprocessor."""
+        # MMEngine's runner puts the one that stands beside `model` into it.
         default = dict(data_preprocessor=self.cfg.get('data_preprocessor'))
         return Config({**default, **self.cfg.model}).to_dict()
 
@@ -128,6 +129,7 @@ def read_teacher(
         DetectorError: If the config cannot be used.
         ValueError: If the checkpoint is a URL and no file.
     """
+    # `Path` makes one slash of two.
     if '://' in str(checkpoint) or ':/' in str(checkpoint):
         raise ValueError(
             f'--teacher takes files, got {checkpoint}: download it first'

@@ -160,6 +160,7 @@ def is_known(name: object, known: Mapping[str, object]) -> bool:
         return False
     if not scope or scope in PACKAGES:
         return True
+    # The same class, not another one of its name.
     is_of_package = name.split('.')[0] in PACKAGES
     return is_of_package and get_object_from_string(name) is known[short]
 
@@ -173,6 +174,7 @@ def list_registered() -> Iterator[tuple[str, object]]:
     for registry in (MODELS, TASK_UTILS, TRANSFORMS):
         parent: Registry | None = registry
         while parent is not None:
+            # A registry is empty until its modules are imported.
             parent.import_from_location()
             yield from parent.module_dict.items()
             parent = parent.parent

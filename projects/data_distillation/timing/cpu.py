@@ -129,6 +129,7 @@ def describe_time(folder: Path) -> Iterator[str]:
     experiment = Experiment(folder, models)
     of_view = None
     try:
+        # It has the detector of the student; a given teacher may be another.
         seconds = measure_stage(experiment, 'supervised_long')
         if experiment.teachers:
             of_view = measure_stage(experiment, 'teacher')

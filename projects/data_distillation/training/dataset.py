@@ -32,6 +32,7 @@ class CheckedCOCO(COCO):
         super().__init__()
         self.dataset = read_trainable(annotation_file)
         self.createIndex()
+        # The names that mmdet's own index has.
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
 

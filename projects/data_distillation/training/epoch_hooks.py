@@ -88,10 +88,12 @@ class SwitchPipelineHook(Hook):
         if self.use_l1 and runner.iter >= self.iteration:
             model = runner.model
             model = model.module if is_model_wrapper(model) else model
+            # At each iteration, so that a resumed training has it too.
             model.bbox_head.use_l1 = True
 
     def _switched(self, dataset: Dataset) -> Dataset:
         """Return a dataset of the same samples with the other pipeline."""
+        # A shallow copy: the samples are in memory once.
         dataset = copy.copy(dataset)
         if isinstance(dataset, ConcatDataset):
             dataset.datasets = [self._switched(d) for d in dataset.datasets]

@@ -33,6 +33,7 @@ def mark_finished(folder: Path, checkpoint: Path) -> None:
         folder: The work folder of the training.
         checkpoint: The checkpoint of its last iteration, in this folder.
     """
+    # Otherwise a crash could leave the record of a checkpoint that is gone.
     sync_file(checkpoint)
     record = dict(checkpoint=checkpoint.name, sha256=sha256_of(checkpoint))
     write_json(folder / FINISHED, record)

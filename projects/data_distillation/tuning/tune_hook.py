@@ -190,6 +190,7 @@ def tune(
     if max_cost and reference:
         limit = max_cost * judge.cost(reference.numbers)
     trials = search(judge, blocks, images, limit)
+    # What annotate.py has is judged too, even if the search went another way.
     if reference and judge.trial(reference) not in trials:
         trials.append(judge.trial(reference))
     verdicts = compare(trials, images)

@@ -65,6 +65,8 @@ class View:
         """
         key = self.key(size_hw_of(image))
         for n, transform in enumerate(self.transforms, 1):
+            # Views that begin alike, such as a view and its flip, share the
+            # steps.
             if key[:n] not in made:
                 made[key[:n]] = transform.apply(image)
             image = made[key[:n]]
