@@ -440,7 +440,7 @@ def test_same_names_are_possible_leaks_only_without_images():
 
 UNREADABLE = [
     ('{"images": [', 'is not valid JSON in UTF-8 (Expecting value: line 1'),
-    ('[]', 'must hold a COCO object, got a list: is it a file of detection'),
+    ('[]', 'must hold a COCO object, got a list: is it a COCO file'),
     ('\xff', 'is not valid JSON in UTF-8 ('),
     # pycocotools reads neither.
     ('\xef\xbb\xbf{}', 'is not valid JSON in UTF-8 (Unexpected UTF-8 BOM'),
@@ -972,3 +972,28 @@ def test_another_encoding_is_mended_and_said(
     result = call_tool('check_coco', file, '--fix', tmp_path / 'b.json')
 
     assert f'b.json: {done}\n' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ('content', 'name'),
+    [
+        ([dict(id=1, data={}, annotations=[])], 'Label Studio'),
+        ({'a.jpg1': dict(filename='a.jpg', regions=[])}, 'VIA'),
+        (dict(_via_img_metadata={}), 'VIA'),
+        (dict(items=[], categories={}), 'Datumaro'),
+        (dict(shapes=[], imagePath='a.jpg'), 'LabelMe'),
+        (dict(objects=[], size={}), 'Supervisely'),
+        ([dict(image_id=1, category_id=1, bbox=[], score=1)], 'detection'),
+        ({}, 'is it a COCO file'),
+        ([], 'is it a COCO file'),
+        ('text', 'is it a COCO file'),
+    ],
+)
+def test_other_formats_are_named(content, name, tmp_path):
+    file = tmp_path / 'a.json'
+    file.write_text(json.dumps(content))
+
+    read = read_file(file)
+
+    problem = read if isinstance(read, Problem) else next(check_file(read))
+    assert name in problem.advice

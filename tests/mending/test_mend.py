@@ -520,6 +520,59 @@ def test_name_of_another_version_stays(tmp_path):
     assert mended(content, folder=folder) == content
 
 
+def test_what_is_marked_as_deleted_is_left_out():
+    content = right()
+    for entry in (content['images'][1], content['annotations'][0]):
+        entry['deleted'] = True
+    for entry in (content['images'][0], content['annotations'][-1]):
+        entry['deleted'] = False
+    expected = [
+        a['id']
+        for a in content['annotations'][1:]
+        if a['image_id'] != content['images'][1]['id']
+    ]
+
+    problems = list(check_file(CocoFile.of('a.json', content)))
+    result = mended(content)
+
+    assert [p.where for p in problems] == ['image 2', 'annotation 1']
+    assert all(p.is_fixable for p in problems)
+    assert [i['id'] for i in result['images']] == [1, 3, 4]
+    assert [a['id'] for a in result['annotations']] == expected
+
+
+@pytest.mark.parametrize(
+    ('degrees', 'box'),
+    [
+        (90, [15.0, 5.0, 10.0, 20.0]),
+        (-450.0, [15.0, 5.0, 10.0, 20.0]),
+        (45, [20 - 10.61, 15 - 10.61, 21.21, 21.21]),
+        (180, None),
+        (0.0, None),
+    ],
+)
+def test_rotated_box_becomes_the_upright_one_around_it(degrees, box):
+    content = right()
+    one = content['annotations'][0]
+    one |= dict(bbox=[10, 10, 20, 10], area=200)
+    one['attributes'] = dict(occluded=False, rotation=degrees)
+    content['annotations'][1]['attributes'] = dict(rotation='x')
+    content['annotations'][2]['attributes'] = 'none'
+
+    problems = list(check_file(CocoFile.of('a.json', content)))
+    result = mended(content)
+
+    if box is None:
+        assert not problems and result == content
+        return
+    (problem,) = problems
+    assert f'turned by {degrees:g} degrees' in str(problem)
+    new = result['annotations'][0]
+    assert new['bbox'] == pytest.approx(box, abs=0.01)
+    assert (new['area'], new['attributes']['rotation']) == (200, 0)
+    assert list(check_file(CocoFile.of('a.json', result))) == []
+
+
 def test_unreadable_images_are_dropped_on_demand(tmp_path):
     content = right(num_images=11, num_boxes=2)
     folder = write_images(tmp_path, content)

@@ -13,9 +13,11 @@ from .box_checks import check_boxes, check_finite
 from .class_checks import check_any_object, find_equal_categories
 from .entry_checks import (
     check_areas,
+    check_deleted,
     check_ignored,
     check_lists,
     check_objects,
+    check_rotated,
     check_values,
 )
 from .problems import Problem
@@ -348,6 +350,8 @@ FILE_CHECKS = (
     check_any_object,
     check_areas,
     check_ignored,
+    check_deleted,
+    check_rotated,
     check_finite,
     check_boxes,
 )

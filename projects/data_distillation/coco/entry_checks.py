@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..text import format_value
 from .problems import Problem
-from .schema import ID, SCHEMA, as_id, as_number, is_text
+from .schema import (
+    ID,
+    SCHEMA,
+    advise_on_format,
+    as_id,
+    as_number,
+    is_number,
+    is_text,
+)
 from .tables import NO_OBJECT, CocoFile, Table
 
 
@@ -28,12 +36,15 @@ def check_lists(
         if isinstance(values, list) and (values or name in may_be_empty):
             continue
         state = 'is empty' if values == [] else 'is not a list'
+        advice = 'write a list with at least one entry'
+        if name == 'annotations':
+            advice = 'images without labels are for UnlabeledDataset'
+        if 'images' not in file.content:
+            advice = advise_on_format(file.content)
         yield file.make_file_problem(
             f'list {name}',
             f'`{name}` {state if values is not None else "is missing"}',
-            'images without labels are for UnlabeledDataset'
-            if name == 'annotations'
-            else 'write a list with at least one entry',
+            advice,
         )
 
 
@@ -201,3 +212,67 @@ def check_ignored(file: CocoFile) -> Iterator[Problem]:
                 'remove `ignore`; if the box is a region to leave out, write '
                 'iscrowd 1',
             )
+
+
+def check_deleted(file: CocoFile) -> Iterator[Problem]:
+    """Find entries that their tool has marked as deleted.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, list by list.
+    """
+    for table in (file.images, file.annotations):
+        for index, value in enumerate(table.values('deleted')):
+            if value is True:
+                yield file.make_problem(
+                    'deleted',
+                    table,
+                    index,
+                    '`deleted` is true, and it would be trained on all the '
+                    'same',
+                    'remove it, or `deleted` if it is there after all',
+                    is_fixable=True,
+                )
+
+
+def check_rotated(file: CocoFile) -> Iterator[Problem]:
+    """Find boxes that are turned, as CVAT and Datumaro write them.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each, in the file's order.
+    """
+    for index, degrees in find_rotations(file).items():
+        yield file.make_problem(
+            'rotated',
+            file.annotations,
+            index,
+            f'the box is to be turned by {degrees:g} degrees '
+            '(`attributes.rotation`), which nothing here does',
+            'write the upright box around it',
+            is_fixable=True,
+        )
+
+
+def find_rotations(file: CocoFile) -> dict[int, float]:
+    """Find by how much boxes are to be turned around their center.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Index of an annotation -> degrees; boxes that look the same afterwards
+        are left out.
+    """
+    bboxes = file.annotations.column('bbox')
+    found: dict[int, float] = {}
+    for index, attributes in enumerate(file.annotations.values('attributes')):
+        turn = isinstance(attributes, dict) and attributes.get('rotation')
+        is_finite = all(map(is_number, bboxes[index] or [None]))
+        if is_number(turn) and turn % 180 and is_finite:
+            found[index] = turn
+    return found

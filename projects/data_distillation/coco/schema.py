@@ -204,3 +204,39 @@ def find_repeated(values: Iterable) -> list:
         Each of them once, in the order in which they first occur.
     """
     return [value for value, n in Counter(values).items() if n > 1]
+
+
+# The keys of a JSON file, or of the first object in it -> what wrote it.
+OTHER_FORMATS = {
+    ('items', 'categories'): 'Datumaro',
+    ('shapes', 'imagePath'): 'LabelMe or X-AnyLabeling, for one image',
+    ('_via_img_metadata',): 'VIA',
+    ('regions', 'filename'): 'VIA',
+    ('objects', 'size'): 'Supervisely, for one image',
+    ('samples',): 'FiftyOne',
+    ('data', 'annotations'): 'Label Studio',
+    ('data', 'predictions'): 'Label Studio',
+    ('features', 'type'): 'GeoJSON',
+    ('bbox', 'score', 'category_id'): 'detection results',
+}
+
+
+def advise_on_format(content: object) -> str:
+    """Say what to do about JSON that is no COCO object.
+
+    Args:
+        content: What is in the file.
+
+    Returns:
+        The advice; it names the tool if its format is known.
+    """
+    values = list(content.values()) if isinstance(content, dict) else content
+    first = values[0] if isinstance(values, list) and values else None
+    for keys, name in OTHER_FORMATS.items():
+        for part in (content, first):
+            if isinstance(part, dict) and set(keys) <= part.keys():
+                return (
+                    f'this looks like {name}: export the labels as COCO '
+                    'instances (docs/formats.md)'
+                )
+    return 'is it a COCO file?'

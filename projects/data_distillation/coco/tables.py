@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..files.encoding import EncodingError, decode_text
 from .problems import Problem
-from .schema import SCHEMA, Rule, Schema, as_id, is_text
+from .schema import SCHEMA, Rule, Schema, advise_on_format, as_id, is_text
 
 SINGULAR = dict(
     images='image', annotations='annotation', categories='category'
@@ -364,7 +364,7 @@ def read_object(
         if isinstance(content, dict):
             return content
         what = f'must hold a COCO object, got a {type(content).__name__}'
-        advice = 'is it a file of detection results?'
+        advice = advise_on_format(content)
     return Problem(str(path), 'file', '', what, advice, None, is_fixable)
 
 

@@ -17,6 +17,7 @@ from .entries import Mended, replace_entries
 from .ids import mend_ids
 from .images import mend_images
 from .limits import check_share
+from .marks import drop_deleted, straighten
 from .segmentations import mend_segmentations
 from .values import fill_bboxes, mend_quotes
 
@@ -176,12 +177,14 @@ def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
 STEPS: tuple[Step, ...] = (
     without_wishes(mend_ids),
     without_wishes(mend_quotes),
+    without_wishes(drop_deleted),
     without_wishes(join_categories),
     take_categories,
     free_crowds,
     mend_images,
     without_wishes(fill_bboxes),
     convert_boxes,
+    without_wishes(straighten),
     mend_few,
     without_wishes(mend_segmentations),
 )

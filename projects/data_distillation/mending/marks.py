@@ -1,0 +1,75 @@
+"""Mendings of what tools say of an entry beside COCO's own keys."""
+
+import math
+from collections import Counter
+
+from ..coco.entry_checks import find_rotations
+from ..coco.tables import CocoFile
+from .entries import Mended, replace_entries
+from .images import drop_images
+
+
+def drop_deleted(file: CocoFile) -> Mended:
+    """Leave out what is marked as deleted, as COCO Annotator does.
+
+    Args:
+        file: The file. It is not changed.
+
+    Returns:
+        The new content, and how many entries were left out.
+    """
+    counts: Counter = Counter()
+    marks = list(file.images.values('deleted'))
+    unwanted = {index for index, mark in enumerate(marks) if mark is True}
+    counts['images dropped that are marked as deleted'] = len(unwanted)
+    file = file.with_content(drop_images(file, unwanted, counts))
+    marks = list(file.annotations.values('deleted'))
+    counts['annotations dropped that are marked as deleted'] = sum(
+        mark is True for mark in marks
+    )
+    content = replace_entries(
+        file, 'annotations', lambda i, e: None if marks[i] is True else e
+    )
+    return content, counts
+
+
+def straighten(file: CocoFile) -> Mended:
+    """Write the upright box around each box that is to be turned.
+
+    Args:
+        file: The file. It is not changed.
+
+    Returns:
+        The new content, and how many boxes were replaced. An area that is
+        w * h stays that of the turned box.
+    """
+    turns = find_rotations(file)
+
+    def change(index: int, entry: dict) -> dict:
+        """Return an annotation with an upright box."""
+        if index not in turns:
+            return entry
+        attributes = dict(entry['attributes'], rotation=0.0)
+        box = turn_box(entry['bbox'], turns[index])
+        return dict(entry, bbox=box, attributes=attributes)
+
+    content = replace_entries(file, 'annotations', change)
+    return content, Counter({'rotated boxes made upright': len(turns)})
+
+
+def turn_box(bbox_xywh: list[float], degrees: float) -> list[float]:
+    """Return the upright box around a box that is turned around its center.
+
+    Args:
+        bbox_xywh: The box, pixels.
+        degrees: The angle.
+
+    Returns:
+        The box around it, xywh, rounded to 1/100 pixel.
+    """
+    x, y, w, h = bbox_xywh
+    cos = abs(math.cos(math.radians(degrees)))
+    sin = abs(math.sin(math.radians(degrees)))
+    new_w, new_h = w * cos + h * sin, w * sin + h * cos
+    left, top = x + (w - new_w) / 2, y + (h - new_h) / 2
+    return [round(v, 2) for v in (left, top, new_w, new_h)]
