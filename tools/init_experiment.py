@@ -23,6 +23,7 @@ from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.files.atomic import replacing_folder
 from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.processes.process import StageError
+from projects.data_distillation.processes.temporary import leaving_on_signals
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.rehearsal.rehearse import rehearse_new
 from projects.data_distillation.scaffold.data import Sources
@@ -355,7 +356,12 @@ def main() -> None:
             check_is_experiment(out)
         making = replacing_folder(out) if overwrites else nullcontext()
         # Standard output is for what was chosen.
-        with refusing, quiet_screen(sys.stderr), making:
+        with (
+            leaving_on_signals(),
+            refusing,
+            quiet_screen(sys.stderr),
+            making,
+        ):
             teachers = TeacherOptions(**teacher)
             lines = init_experiment(
                 out, detector, sources, ExperimentOptions(**args), teachers

@@ -33,3 +33,25 @@ def test_former_folder_comes_back_after_an_error(tmp_path):
         fail_inside(folder)
 
     assert [file.name for file in tmp_path.rglob('*')] == ['a', 'kept']
+
+
+def test_former_folder_of_a_killed_process_is_kept(tmp_path):
+    """Whether or not the new one was begun."""
+    folder, former = tmp_path / 'a', tmp_path / 'a.former'
+    former.mkdir()
+    for _ in range(2):
+        with pytest.raises(FileExistsError, match='a.former is what'):
+            fail_inside(folder)
+        assert former.is_dir()
+        folder.mkdir(exist_ok=True)
+
+
+def test_former_folder_has_its_name_until_the_new_one_is_complete(tmp_path):
+    folder = tmp_path / 'a'
+    folder.mkdir()
+    (folder / 'kept').touch()
+
+    with replacing_folder(folder):
+        assert (tmp_path / 'a.former' / 'kept').is_file()
+        folder.mkdir()
+    assert list(tmp_path.iterdir()) == [folder]

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -1076,6 +1077,33 @@ def test_only_experiments_are_overwritten(tmp_path, monkeypatch):
         check(tmp_path)
     (tmp_path / 'teacher.py').touch()
     check(tmp_path)
+
+
+def test_signal_leaves_the_experiment_as_it_was(
+    sources, tmp_path, call_tool, request
+):
+    given = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, given))
+    out, detector = tmp_path / 'cells', tmp_path / 'stop.py'
+    out.mkdir()
+    (out / 'teacher.py').write_text('mine')
+    detector.write_text(
+        'import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n'
+    )
+    before = sorted(tmp_path.iterdir())
+
+    done = call_tool(
+        'init_experiment', out, '--detector', detector, '--overwrite',
+        *(
+            part
+            for name, value in sources.items()
+            for part in (f'--{name.replace("_", "-")}', value)
+        ),
+    )  # fmt: skip
+
+    assert done.returncode == 128 + signal.SIGTERM
+    assert (out / 'teacher.py').read_text() == 'mine'
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_detector_that_cannot_be_built_is_refused(sources, tmp_path):

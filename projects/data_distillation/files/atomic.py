@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,19 +95,31 @@ def sync_folder(folder: Path) -> None:
 def replacing_folder(folder: Path) -> Iterator[None]:
     """Make room for a new folder; the former one comes back after an error.
 
+    Until the new one is complete, the former one is beside it, with `.former`
+    at the end of its name. If the process is killed, it stays there.
+
     Args:
         folder: The folder, which may exist. It does not while this runs, until
             it is made anew.
+
+    Raises:
+        FileExistsError: If there is still a former folder of a process that
+            was killed.
     """
+    former = folder.with_name(f'{folder.name}.former')
+    if former.exists():
+        raise FileExistsError(
+            f'{former} is what {folder} was before a run that was killed: '
+            'move it back, or delete it'
+        )
     if not folder.exists():
         yield
         return
-    # In the same file system, so that it can be moved there and back.
-    with tempfile.TemporaryDirectory(dir=folder.resolve().parent) as place:
-        former = folder.rename(Path(place) / folder.name)
-        try:
-            yield
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            former.rename(folder)
-            raise
+    folder.rename(former)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        former.rename(folder)
+        raise
+    shutil.rmtree(former)
