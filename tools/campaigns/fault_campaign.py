@@ -1,4 +1,4 @@
-r"""Annotate under faults: kills, bad disks, bad files, many images.
+r"""Annotate under faults: kills, stops, bad disks, bad files, many images.
 
 It takes long. The figures are in docs/reliability.md. Every run is
 `tools/dist_test.sh` with a real teacher.
@@ -338,6 +338,47 @@ def start_and_kill(
     )
 
 
+def stops(args: argparse.Namespace) -> None:
+    """Stop one process with SIGSTOP for a while, and compare the labels.
+
+    Args:
+        args: The arguments of the command line.
+    """
+    expected, run = new_run(args, 'uninterrupted'), new_run(args, 'stopped')
+    expected.finish()
+    process = run.start()
+    wait_for_first_image(run, process)
+    victim = find_workers(process)[0]
+    victim.suspend()
+    before = len(run.images_run())
+    time.sleep(args.seconds)
+    during = len(run.images_run()) - before
+    victim.resume()
+    code = process.wait()
+    is_same = not code and run.labels() == expected.labels()
+    names = run.images_run()
+    print(
+        f'stopped for {args.seconds} s: the others ran {during} of '
+        f'{len(set(names))} images meanwhile; exit code {code}, the same '
+        f'labels: {is_same}, {len(names) - len(set(names))} images twice'
+    )
+
+
+def find_workers(process: subprocess.Popen) -> list[psutil.Process]:
+    """Find the processes that annotate.
+
+    Args:
+        process: The launcher, which needs less memory than they do.
+
+    Returns:
+        The processes, the largest first.
+    """
+    children = psutil.Process(process.pid).children(recursive=True)
+    sizes = {child: child.memory_info().rss for child in children}
+    large = [child for child, size in sizes.items() if size > 400 * 2**20]
+    return sorted(large, key=sizes.__getitem__, reverse=True)
+
+
 def disks(args: argparse.Namespace) -> None:
     """Annotate to a full disk, to a read-only one, and to a good one.
 
@@ -473,10 +514,8 @@ def memory(args: argparse.Namespace) -> None:
         time.sleep(0.5)
         count = len(run.images_run())
         if count >= next_count:
-            children = psutil.Process(process.pid).children(recursive=True)
-            sizes = [child.memory_info().rss / 2**20 for child in children]
-            # The launcher needs less.
-            sizes = [f'{size:.0f}' for size in sizes if size > 400]
+            workers = find_workers(process)
+            sizes = [f'{one.memory_info().rss / 2**20:.0f}' for one in workers]
             print(f'{count} images: {" ".join(sizes)} MiB', flush=True)
             next_count = count + args.every
     print(f'exit code {process.returncode}')
@@ -502,7 +541,9 @@ def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
     )
 
 
-CAMPAIGNS = dict(kills=kills, disks=disks, files=files, memory=memory)
+CAMPAIGNS = dict(
+    kills=kills, stops=stops, disks=disks, files=files, memory=memory
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -555,6 +596,12 @@ def add_faults(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=20,
         help='kills: the least number of kills (default: %(default)s)',
+    )
+    add(
+        '--seconds',
+        type=int,
+        default=60,
+        help='stops: how long a process is stopped (default: %(default)s)',
     )
     add(
         '--disk-size',
