@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 
 import cv2
@@ -23,6 +24,7 @@ from projects.data_distillation.annotation import progress
 from projects.data_distillation.annotation.checks import (
     warn_of_other_transforms,
 )
+from projects.data_distillation.selection.export import select_labels
 
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5
@@ -926,3 +928,37 @@ def test_transforms_of_the_detector_that_no_view_makes_are_named(
     logger.removeHandler(caplog.handler)
 
     assert ("has ['Pad'], which no view has" in caplog.text) == warns
+
+
+def test_categories_are_enough_if_somebody_says_how_many(
+    drawn, checkpoint, tmp_path
+):
+    """Nothing is labeled: that is what selection must not need."""
+    categories = json.loads((drawn.folder / 'labeled.json').read_text())
+    file = tmp_path / 'classes.json'
+    file.write_text(json.dumps(dict(categories=categories['categories'])))
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'out')
+    hook = cfg.custom_hooks[0]
+    hook.labeled = dict(ann_file=str(file))
+    with pytest.raises(ValueError, match='no labeled image: use CountSelect'):
+        annotate(cfg)
+    hook.selection = dict(
+        selector=dict(type='CountSelector', per_image=dict(red=9, green=0))
+    )
+
+    labels = annotate(cfg)
+
+    assert len(labels['images']) == 5
+    red = categories['categories'][0]['id']
+    assert {a['category_id'] for a in labels['annotations']} == {red}
+    origin = labels['info']['data_distillation']
+    assert origin['labeled']['num_images'] == 0
+    again = select_labels(
+        tmp_path / 'out/detections',
+        str(file),
+        dict(selector=dict(type='FixedSelector', min_score=0.5)),
+        tmp_path / 'again.json',
+    )
+    # The class has no rate on labeled images.
+    assert re.search(r'red\W+- │ +1\.00 │ +0\.500', again)
+    assert 'it would have' not in again

@@ -17,6 +17,7 @@ from projects.data_distillation.coco.reading import (
     origin_of,
     read_coco,
     read_convertible,
+    read_labeled,
     read_splittable,
     read_trainable,
     resolve_paths,
@@ -403,3 +404,21 @@ def test_labeled_image_under_another_name_is_found(tmp_path):
 
     with pytest.raises(CocoError, match='1 of 2 .*labeled.json too: renamed'):
         check_disjoint(unlabeled, ['a.jpg'], known)
+
+
+def test_labeled_file_has_images_or_categories_alone(tmp_path):
+    file = tmp_path / 'labeled.json'
+    file.write_text(json.dumps(dict(categories=CATEGORIES)))
+    assert read_labeled(file) == dict(
+        images=[], annotations=[], categories=CATEGORIES
+    )
+    image = dict(id=1, file_name='a.png', width=9, height=9)
+    for content in (
+        dict(images=[image]),
+        dict(images=[], annotations=[]),
+        dict(images=[image], annotations=[]),
+        dict(annotations=[]),
+    ):
+        file.write_text(json.dumps(dict(content, categories=CATEGORIES)))
+        with pytest.raises(CocoError, match='labeled.json'):
+            read_labeled(file)

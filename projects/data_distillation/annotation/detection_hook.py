@@ -130,7 +130,8 @@ class DetectionHook(Hook):
         Raises:
             CocoError: With the number of shared images and the first of them.
         """
-        check_disjoint(paths, self.labeled_set.file_names, self.labeled)
+        if names := self.labeled_set.file_names:
+            check_disjoint(paths, names, self.labeled)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model, and map its classes.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..coco.reading import Categories, read_coco
+from ..coco.reading import Categories, read_labeled
 from ..selection.selectors import LabeledCounts
 
 
@@ -32,9 +32,9 @@ class LabeledSet:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            CocoError: If the file cannot be used, see `read_coco`.
+            CocoError: If the file cannot be used, see `read_labeled`.
         """
-        content = read_coco(ann_file, 'images', 'annotations', 'categories')
+        content = read_labeled(ann_file)
         return cls(
             categories=content['categories'],
             counts=LabeledCounts.of(content),

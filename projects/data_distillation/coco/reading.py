@@ -49,6 +49,31 @@ def read_coco(path: str | Path, *required: str) -> dict:
     )
 
 
+def read_labeled(path: str | Path) -> dict:
+    """Read the COCO file of the labeled images, or of categories alone.
+
+    Args:
+        path: The path of the file. If it has neither `images` nor
+            `annotations`, nothing is labeled.
+
+    Returns:
+        The content of the file; both lists are empty if it has neither.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it has no categories, only one of the two lists, an empty
+            one, or a broken entry.
+    """
+    required = ('images', 'annotations', 'categories')
+
+    def check(file: CocoFile) -> Iterator[Problem]:
+        has_none = not {'images', 'annotations'} & file.content.keys()
+        return check_required(file, required[2:] if has_none else required)
+
+    content = read_checked(path, check)
+    return dict(images=[], annotations=[]) | content
+
+
 def read_trainable(path: str | Path) -> dict:
     """Read a COCO file that CocoDataset can load; see `check_trainable`.
 

@@ -59,7 +59,7 @@ def make_gallery(
     return dict(
         classes=list(labels.min_scores),
         min_scores=list(labels.min_scores.values()),
-        labeled_rates=(labeled.num_instances / labeled.num_images).tolist(),
+        labeled_rates=labeled.per_image.tolist(),
         counts=labels.count_on_grid(),
         chosen_counts=labels.num_labels.tolist(),
         quality=quality and count_right_on_grid(quality),

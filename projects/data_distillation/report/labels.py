@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..coco.matching import find_image_ids, make_results
-from ..coco.reading import check_classes, read_coco
+from ..coco.reading import check_classes, read_labeled
 from ..detections.columns import Detections, flatten
 from ..detections.store import StoreError
 from ..matching.numbering import Places
@@ -181,9 +181,7 @@ def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     """
     noted = origin.get('labeled')
     if not noted:
-        return LabeledCounts.of(
-            read_coco(labeled_file, 'images', 'annotations', 'categories')
-        )
+        return LabeledCounts.of(read_labeled(labeled_file))
     by_class = noted['num_instances']
     return LabeledCounts(
         noted['num_images'], np.array([*by_class.values()]), tuple(by_class)

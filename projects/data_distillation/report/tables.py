@@ -315,7 +315,8 @@ def count_instances(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
         The numbers and those per image, both of shape (number of classes, 2).
     """
     numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
-    return numbers, numbers / [labels.labeled.num_images, len(labels.table)]
+    num_images = max(labels.labeled.num_images, 1), len(labels.table)
+    return numbers, numbers / num_images
 
 
 def format_quality(name: str, quality: Quality | None) -> list[str]:

@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from ..coco.reading import Categories, CocoError, check_classes, read_coco
+from ..coco.reading import (
+    Categories,
+    CocoError,
+    check_classes,
+    read_coco,
+    read_labeled,
+)
 from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore, StoreError
-from .calibration import (
-    BoxCalibration,
-    calibrate_chosen,
-    fit_calibration,
-)
+from .calibration import BoxCalibration, calibrate_chosen, fit_calibration
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
@@ -59,7 +61,7 @@ def select_labels(
             need something that is missing.
     """
     rules = SelectionRules(**selection)
-    labeled = read_coco(labeled_file, 'images', 'annotations', 'categories')
+    labeled = read_labeled(labeled_file)
     store = open_store(detections)
     provenance = store.require_provenance()
     if provenance.get('purpose') == 'validation':

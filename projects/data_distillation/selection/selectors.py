@@ -6,7 +6,7 @@ its score is at least the `min_score` of its class.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,71 +14,7 @@ from mmdet.registry import TASK_UTILS
 
 from ..arguments import check_score
 from ..coco.matching import ClassMatches
-from ..coco.reading import count_instances, find_annotated
-
-
-@dataclass(frozen=True)
-class LabeledCounts:
-    """The numbers of images and instances in the labeled file.
-
-    Args:
-        num_images: The number of images, including those without instances.
-        num_instances: The number of instances of each class, shape (number of
-            classes,).
-        classes: The names of the classes.
-        num_empty: The number of images without any annotation.
-        num_ignored: The number of annotations with `ignore`, which are not
-            counted because CocoDataset drops them.
-    """
-
-    num_images: int
-    num_instances: np.ndarray
-    classes: tuple[str, ...]
-    num_empty: int = 0
-    num_ignored: int = 0
-
-    @classmethod
-    def of(cls, coco: dict) -> 'LabeledCounts':
-        """Count the images and instances of a labeled file, without crowds.
-
-        Args:
-            coco: The content of the file, with images, annotations and
-                categories.
-
-        Returns:
-            The counts, with the classes in the order of the categories.
-        """
-        categories = coco['categories']
-        return cls(
-            len(coco['images']),
-            count_instances(coco['annotations'], categories),
-            tuple(category['name'] for category in categories),
-            len(coco['images']) - len(find_annotated(coco)),
-            sum(bool(one.get('ignore')) for one in coco['annotations']),
-        )
-
-    def without_empty(self) -> 'LabeledCounts':
-        """Count only the images with an annotation.
-
-        Returns:
-            New counts, with `num_empty` 0.
-        """
-        num_images = self.num_images - self.num_empty
-        return replace(self, num_images=num_images, num_empty=0)
-
-    def __add__(self, other: 'LabeledCounts') -> 'LabeledCounts':
-        """Count the images and instances of two files together.
-
-        Args:
-            other: The counts of other images, with the same classes.
-        """
-        return LabeledCounts(
-            self.num_images + other.num_images,
-            self.num_instances + other.num_instances,
-            self.classes,
-            self.num_empty + other.num_empty,
-            self.num_ignored + other.num_ignored,
-        )
+from .labeled_counts import LabeledCounts
 
 
 @dataclass(frozen=True)
@@ -201,13 +137,22 @@ class MatchedSelector:
 
         Args:
             found: The detections to choose from.
-            labeled: The counts of the labeled file, with at least one image.
+            labeled: The counts of the labeled file.
             validation: It is not used.
 
         Returns:
             Shape (number of classes,), float32; infinite where nothing is
             wanted.
+
+        Raises:
+            ValueError: If there is no labeled image.
         """
+        if not labeled.num_images:
+            raise ValueError(
+                'MatchedSelector selects as many as are labeled, but there is '
+                'no labeled image: use CountSelector (--method count) or '
+                'FixedSelector (--method fixed)'
+            )
         num_classes = len(labeled.num_instances)
         per_image = found.num_images / labeled.num_images
         wanted = labeled.num_instances * per_image

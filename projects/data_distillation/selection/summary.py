@@ -122,16 +122,16 @@ def make_table(
         table.add_column(heading, justify='right')
     if selection.ignore_scores is not None:
         table.add_column('ignored', justify='right')
-    for name, num_labeled, num_kept, min_score, num_ignored in zip(
+    for name, per_image, num_kept, min_score, num_ignored in zip(
         labeled.classes,
-        labeled.num_instances,
+        labeled.per_image,
         kept,
         selection.min_scores,
         ignored,
         strict=True,
     ):
         cells = [
-            f'{num_labeled / labeled.num_images:.2f}',
+            f'{per_image:.2f}' if labeled.num_images else '-',
             f'{num_kept / selection.num_images:.2f}',
             f'{min_score:.3f}' if np.isfinite(min_score) else '-',
             f'{num_kept:,}',
@@ -185,12 +185,13 @@ def warn_of_counts(
     Yields:
         A line for each such class, in their order.
     """
-    per_image = labeled.num_instances / labeled.num_images
     for name, number, expected in zip(
-        labeled.classes, kept, per_image * num_images, strict=True
+        labeled.classes, kept, labeled.per_image * num_images, strict=True
     ):
         if not number:
             yield f'class {name!r} has no pseudo label'
+        elif not labeled.num_images:
+            continue  # Nobody knows how many there should be.
         elif not expected / FAR_APART <= number <= expected * FAR_APART:
             yield (
                 f'class {name!r} has {number:,} pseudo labels; at the rate of '
