@@ -96,7 +96,7 @@ def make_selector(given: Mapping) -> dict:
         selector['min_score'] = parse_scores(selector['min_score'])
     if 'per_image' in selector:
         texts = selector['per_image']
-        selector['per_image'] = parse_numbers('--per-image', texts)
+        selector['per_image'] = parse_numbers(texts)
     return dict(selector, type=kind)
 
 
@@ -115,18 +115,18 @@ def parse_scores(texts: Sequence[str]) -> float | dict[str, float | None]:
     """
     if len(texts) == 1 and '=' not in texts[0]:
         return float(texts[0])
-    scores = split_classes('--min-score', texts)
+    rule = '--min-score takes one score or CLASS=S for each'
+    scores = split_classes(rule, texts)
     return {
         name: None if score == 'none' else float(score)
         for name, score in scores.items()
     }
 
 
-def parse_numbers(flag: str, texts: Sequence[str]) -> float | dict[str, float]:
-    """Read the values of an option that takes numbers.
+def parse_numbers(texts: Sequence[str]) -> float | dict[str, float]:
+    """Read the values of `--per-image`.
 
     Args:
-        flag: The option, for the message.
         texts: One number, or `CLASS=N` for each class.
 
     Returns:
@@ -137,15 +137,16 @@ def parse_numbers(flag: str, texts: Sequence[str]) -> float | dict[str, float]:
     """
     if len(texts) == 1 and '=' not in texts[0]:
         return float(texts[0])
-    numbers = split_classes(flag, texts)
+    rule = '--per-image takes one number or CLASS=N for each'
+    numbers = split_classes(rule, texts)
     return {name: float(number) for name, number in numbers.items()}
 
 
-def split_classes(flag: str, texts: Sequence[str]) -> dict[str, str]:
+def split_classes(rule: str, texts: Sequence[str]) -> dict[str, str]:
     """Split values that are given for each class.
 
     Args:
-        flag: The option, for the message.
+        rule: What the option takes, for the message.
         texts: `CLASS=VALUE` for each class.
 
     Returns:
@@ -157,10 +158,7 @@ def split_classes(flag: str, texts: Sequence[str]) -> dict[str, str]:
     pairs = [text.rpartition('=') for text in texts]
     names = {name for name, _, _ in pairs}
     if '' in names or len(names) < len(pairs):
-        raise ValueError(
-            f'{flag} takes one number or CLASS=NUMBER for each class, got '
-            f'{texts}'
-        )
+        raise ValueError(f'{rule}, got {texts}')
     return {name: value for name, _, value in pairs}
 
 
