@@ -357,6 +357,14 @@ def test_dry_run_measures_and_stores_nothing(
 ):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.dry_run = True
+    # They are made later, by validate.py.
+    cfg.custom_hooks[0].selection = dict(
+        validation=dict(
+            detections=str(tmp_path / 'later'),
+            ann_file=str(drawn.folder / 'truth.json'),
+        ),
+        calibrates_boxes=True,
+    )
 
     log = logged(cfg, caplog)
 
