@@ -131,12 +131,12 @@ def test_move_that_was_interrupted_goes_on(moves, tmp_path, monkeypatch):
 
         def rename(self, target, steps=steps):
             if next(steps, None) is None:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt('a move')
             return whole(self, target)
 
         monkeypatch.setattr(Path, 'rename', rename)
         monkeypatch.setattr(Path, 'replace', rename)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match='a move'):
             moves.take_over()
         monkeypatch.undo()
         DetectionStore(moves.store)

@@ -69,7 +69,7 @@ def test_modules_of_this_folder_are_found_and_hide_nothing(repository):
     (repository / 'json.py').write_text('raise ImportError')
     ours = sys.modules['projects.data_distillation']
     name = f'projects.{next((repository / "projects").iterdir()).name}'
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(ModuleNotFoundError, match=name):
         importlib.import_module(name)
 
     find_own_modules()

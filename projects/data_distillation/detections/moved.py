@@ -117,7 +117,16 @@ def find_moved(
 
 
 def locate(shard: Path, index: ShardIndex) -> dict[str, tuple[Path, int]]:
-    """Map the SHA-256 of each image to the shard and the number of its row."""
+    """Map the content of each image to the place of its detections.
+
+    Args:
+        shard: The path of the shard.
+        index: Which images it has.
+
+    Returns:
+        SHA-256 of an image -> the shard and the number of its row, from 0.
+        Images of which no SHA-256 is known are left out.
+    """
     return {one: (shard, n) for n, one in enumerate(index.digests) if one}
 
 

@@ -60,7 +60,14 @@ class ImageFinder:
 
     @classmethod
     def of_names(cls, names: Iterable[str]) -> 'ImageFinder':
-        """Make a finder of images with these names, with `/`."""
+        """Make a finder of images with known names.
+
+        Args:
+            names: The names, with `/` between folders.
+
+        Returns:
+            The finder.
+        """
         names = list(names)
         return cls(
             make_index(names, lambda last: [make_key(last)]),

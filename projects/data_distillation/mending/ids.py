@@ -50,7 +50,16 @@ class Targets:
 
     @classmethod
     def of(cls, file: CocoFile, key: str, numbers: dict) -> 'Targets':
-        """Collect what the references of a key can mean; see the class."""
+        """Collect what the references of a key can mean; see the class.
+
+        Args:
+            file: The file.
+            key: A key of `REFERENCES`, such as `image_id`.
+            numbers: The result of `map_ids` for the list that it refers to.
+
+        Returns:
+            What they can mean.
+        """
         name, _ = REFERENCES[key]
         return cls(
             numbers, set(file.table(name).column('id')), file.named[key]
