@@ -34,9 +34,10 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 
 import torch
 from builders import load_tool
-from conftest import StageHere
+from conftest import StageHere, read_configs_once
 from input_mutations import Change, apply_change
 from matplotlib.figure import Figure
+from mmengine.config import Config
 from mmengine.config import utils as config_utils
 from mutations import MUTATIONS
 from toy_experiment import write_experiment
@@ -375,9 +376,11 @@ def quicken(during: ExitStack) -> None:
         during: The context at whose end all is as before.
     """
     patch = mock.patch.object
+    read_once = read_configs_once(Config._file2dict)
     for target, name, value in (
         (yapf_api, 'FormatCode', lambda text, **_: (text, False)),
         (config_utils, 'load', functools.cache(config_utils.load)),
+        (Config, '_file2dict', staticmethod(read_once)),
         (gains, 'NUM_DRAWS', 20),
         (expectation, 'NUM_DRAWS', 20),
         (search, 'NUM_DRAWS', 20),
