@@ -178,7 +178,7 @@ REFUSED = [
     ),
     (
         ['--method', 'fixed', '--min-score', 'red=0.5', '0.3'],
-        "one number or CLASS=NUMBER for each class, got ['red=0.5', '0.3']",
+        "one score or CLASS=S for each, got ['red=0.5', '0.3']",
     ),
     (
         ['--method', 'fixed', '--min-score', 'red=0.5'],
