@@ -5,12 +5,17 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.report.next_images import propose_images
+from projects.data_distillation.report.next_images import (
+    explain,
+    propose_images,
+)
+from projects.data_distillation.review.value import ImageValues
 
 pytestmark = pytest.mark.slow
 
@@ -110,3 +115,13 @@ def test_mistakes_are_explained(work_dir, call_tool, tmp_path):
 
     assert none.stderr == 'error: --count must be at least 1, got 0\n'
     assert nowhere.stderr.startswith('error: no pseudo_labels.json')
+
+
+def test_names_of_another_direction_are_kept_apart():
+    ones, none = np.ones((1, 2)), np.zeros(1, int)
+    confused = np.array([[[0, 1], [0, 0]]])
+    values = ImageValues(ones, ones, none, none, confused, ones[0])
+
+    text = explain(values, 0, ['قطة', 'b'])
+
+    assert 'in doubt: \u2068قطة\u2069 or b' in text

@@ -12,12 +12,14 @@ from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.report.suspicious_labels import review_labels
 
 
-def detect(drawn: DrawnImages, number: int = 5) -> Path:
+def detect(
+    drawn: DrawnImages, number: int = 5, classes: tuple[str, ...] = CLASSES
+) -> Path:
     """A store of detections that find everything, with noise of low score."""
     ids = [category['id'] for category in drawn.truth['categories']]
     folder = drawn.folder / 'work' / 'detections'
     provenance = dict(
-        classes=list(CLASSES),
+        classes=list(classes),
         image_folder=str(drawn.folder / 'unlabeled'),
         views=[[], []],
     )
@@ -136,3 +138,19 @@ def test_labels_that_are_read_are_not_overwritten(drawn, call_tool):
     assert f'error: {labels} would be overwritten' in done.stderr
     assert json.loads(labels.read_text()) == drawn.truth
     assert list(review.iterdir()) == [labels]
+
+
+def test_numbers_beside_names_of_another_direction_stay(drawn):
+    names = 'a\u202eb', 'c'
+    drawn.truth['categories'] = [
+        dict(one, name=name)
+        for one, name in zip(drawn.truth['categories'], names)
+    ]
+    labels = write_labels(drawn, lambda annotations: annotations.pop(2))
+    review = review_labels(detect(drawn, classes=names), labels)
+
+    assert 'no label of \u2068a\u202eb\u2069,' in review.explain(
+        review.suspicions[0]
+    )
+    page = review.write(drawn.folder / 'review', 1)[-1].read_text()
+    assert 'found: \u2068a\u202eb\u2069 0.90' in page
