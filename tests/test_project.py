@@ -1,7 +1,9 @@
 """What the project says of itself: packages, hooks, version, citation."""
 
+import ast
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,42 @@ def headings_of(file: Path) -> set[str]:
         re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
         for heading in headings
     }
+
+
+def public_functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """Yield the functions and methods that others may call."""
+    for child in ast.iter_child_nodes(node):
+        if getattr(child, 'name', '').startswith('_'):
+            continue
+        if isinstance(child, ast.ClassDef):
+            yield from public_functions(child)
+        elif isinstance(child, ast.FunctionDef):
+            yield child
+
+
+def takes_arguments(function: ast.FunctionDef) -> bool:
+    given = function.args
+    names = [a.arg for a in (*given.posonlyargs, *given.args)]
+    own = names and names[0] in ('self', 'cls')
+    others = [*given.kwonlyargs, given.vararg, given.kwarg]
+    return any([*names[bool(own) :], *others])
+
+
+def unread_errors(tree: ast.AST) -> Iterator[ast.Call]:
+    """Yield each `pytest.raises` that takes an error of any words."""
+    read = [
+        item.context_expr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if item.optional_vars
+    ]
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or node in read:
+            continue
+        words = {keyword.arg for keyword in node.keywords}
+        if ast.unparse(node.func) == 'pytest.raises' and 'match' not in words:
+            yield node
 
 
 def docstring(folder: Path) -> str:
@@ -69,6 +107,58 @@ def test_no_module_is_long():
     }
 
     assert [file for file, n in lengths.items() if n > 400] == []
+
+
+@pytest.mark.slow
+def test_public_functions_describe_their_arguments():
+    functions = [
+        (file.name, function)
+        for file in PACKAGE.rglob('*.py')
+        for function in public_functions(ast.parse(file.read_text()))
+    ]
+
+    assert len(functions) > 1000
+    assert [
+        f'{file}:{function.lineno} {function.name}'
+        for file, function in functions
+        if takes_arguments(function)
+        and 'Args:' not in (ast.get_docstring(function) or '')
+    ] == []
+
+
+@pytest.mark.slow
+def test_tests_read_the_errors_that_they_expect():
+    files = sorted((ROOT / 'tests').rglob('*.py'))
+
+    assert [
+        f'{file.name}:{call.lineno}'
+        for file in files
+        for call in unread_errors(ast.parse(file.read_text()))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ('call', 'num_unread'),
+    [
+        ('pytest.raises(ValueError)', 1),
+        ("pytest.raises(ValueError, match='no')", 0),
+        ('pytest.raises(ValueError) as error', 0),
+    ],
+)
+def test_error_of_any_words_is_found(call, num_unread):
+    tree = ast.parse(f'with open(file), {call}:\n    pass')
+
+    assert len(list(unread_errors(tree))) == num_unread
+
+
+@pytest.mark.parametrize(
+    ('signature', 'takes'),
+    [('self', False), ('', False), ('size', True), ('self, *, size', True)],
+)
+def test_own_object_is_no_argument(signature, takes):
+    (function,) = ast.parse(f'def f({signature}): pass').body
+
+    assert takes_arguments(function) == takes
 
 
 @pytest.mark.parametrize('page', LINKED)
