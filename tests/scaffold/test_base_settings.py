@@ -189,6 +189,11 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
             'EarlyStoppingHook is kept as it is',
         ),
         (
+            "default_hooks = dict(early=dict(type='EarlyStoppingHook', "
+            "monitor='coco/bbox_mAP'), timer=None)",
+            'EarlyStoppingHook is kept as it is',
+        ),
+        (
             "param_scheduler = [dict(type='PolyLR', eta_min=0.08, end=12)]",
             'PolyLR: eta_min=0.01 is for 2 images in a step',
         ),

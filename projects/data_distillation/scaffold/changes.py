@@ -33,6 +33,16 @@ KNOWN_HOOKS = {
     'SyncNormHook',
     'YOLOXModeSwitchHook',
 }
+# Those among the default hooks of MMDetection, and of an experiment.
+PLAIN_HOOKS = {
+    'CheckpointHook',
+    'DetVisualizationHook',
+    'DistSamplerSeedHook',
+    'IterTimerHook',
+    'LoggerHook',
+    'ParamSchedulerHook',
+    'ResumeHook',
+}
 
 
 def list_changes(
@@ -194,8 +204,9 @@ def list_schedule_changes(
             f'num_batch_per_epoch={number}: its epochs are counted as '
             f'{schedule.count_epochs(images):.2g} epochs of COCO'
         )
-    for hook in schedule.hooks:
-        if get_type(hook) not in KNOWN_HOOKS:
+    others = (detector.cfg.get('default_hooks') or {}).values()
+    for hook in [*schedule.hooks, *filter(None, others)]:
+        if get_type(hook) not in KNOWN_HOOKS | PLAIN_HOOKS:
             yield (
                 f'{get_type(hook)} is kept as it is; in it, an epoch is the '
                 'whole training, and there are 4 validations'
