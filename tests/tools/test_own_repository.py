@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import load_tool
+from builders import ROOT, load_tool
 from given_teachers import write_detector
 from mmdet.registry import TRANSFORMS
 
@@ -81,10 +81,18 @@ def test_modules_of_this_folder_are_found_and_hide_nothing(repository):
     assert importlib.import_module('projects.data_distillation') is ours
 
 
+def test_each_console_command_finds_them(repository, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['data-distillation', 'report', '-h'])
+
+    with pytest.raises(SystemExit) as end:
+        load_tool('commands').main()
+
+    assert end.value.code == 0
+    assert sys.path[-1] == str(repository)
+
+
 @pytest.mark.slow
-def test_student_is_trained_by_three_settings(
-    repository, drawn, monkeypatch, capsys
-):
+def test_student_is_trained_by_three_settings(repository, drawn, run_here):
     name = next((repository / 'projects').iterdir()).name
     detector = write_detector(repository / 'detector.py')
     (repository / 'teacher.py').write_text(
@@ -97,10 +105,10 @@ def test_student_is_trained_by_three_settings(
     (repository / 'student.py').write_text(
         STUDENT.format(pseudo=drawn.folder / 'labeled.json')
     )
-    command = ['data-distillation', 'train', 'student.py']
-    monkeypatch.setattr(sys, 'argv', command)
 
-    load_tool('commands').main()
+    train = ROOT / 'tools/train.py'
+    done = run_here('python', train, 'student.py', cwd=repository)
 
+    assert done.returncode == 0, done.stderr
     assert len([*repository.glob('work_dirs/**/iter_2.pth')]) == 1
     assert 'MyTransform' in TRANSFORMS.module_dict
