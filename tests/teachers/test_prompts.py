@@ -21,6 +21,7 @@ from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
     make_plan,
 )
+from projects.data_distillation.scaffold.views import Views
 from projects.data_distillation.teachers.given import GivenTeacher
 from projects.data_distillation.teachers.options import TeacherOptions
 from projects.data_distillation.teachers.prompts import (
@@ -162,6 +163,18 @@ def test_own_views_of_a_teacher_carry_the_texts(drawn, tmp_path):
 
     assert set(TEXT_KEYS) <= set(views['transforms'][1][0]['meta_keys'])
     assert cfg.tta_pipeline[1].transforms[1][0].meta_keys == pack.meta_keys
+
+
+def test_images_for_views_on_the_device_carry_the_texts(drawn, tmp_path):
+    detector = DetectorConfig.read(str(write_detector(tmp_path / 'a.py')))
+    assert not detector.pipeline_makes_views
+    data = Sources(**write_val(drawn)).gather(tmp_path / 'annotations', {})
+    options = ExperimentOptions(ratio=(6, 4), iterations=1, scales=[1.0])
+    plan = make_plan(detector, data, options)
+
+    _, pack = Views(detector, plan, keys=TEXT_KEYS).pipeline()
+
+    assert set(TEXT_KEYS) <= set(pack['meta_keys'])
 
 
 def test_options_go_only_with_teachers_of_their_kind(tmp_path):
