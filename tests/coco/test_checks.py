@@ -102,7 +102,8 @@ BROKEN = [
     (renamed(images=[], annotations=[]),
      ['`images` is empty: write a list with at least one entry']),
     (renamed(categories={}),
-     ['`categories` is not a list: write a list with at least one entry']),
+     ['`categories` is not a list: write a list of objects such as '
+      '{"id": 1, "name": "cat"}']),
     (
         {k: v for k, v in clean().items() if k != 'annotations'},
         ['`annotations` is missing: images without labels are for '

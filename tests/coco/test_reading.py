@@ -67,8 +67,8 @@ def test_only_utf8_is_read_as_by_pycocotools(tmp_path, encoding):
         COCO(file)
     with pytest.raises(CocoError, match='is not valid JSON in UTF-8') as error:
         read_coco(file, 'images')
-    assert read_file(file).text == str(error.value)
-    assert read_file(file).is_fixable
+    assert read_file(file).explain() == str(error.value)
+    assert '--fix solves this one' in str(error.value)
     mended = read_file_to_mend(file, '')
     assert mended.content == IMAGES
 

@@ -10,7 +10,12 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from ..text import format_value
 from .box_checks import check_boxes, check_finite
-from .class_checks import check_any_object, find_equal_categories
+from .class_checks import (
+    check_any_object,
+    check_categories,
+    find_equal_categories,
+    with_categories,
+)
 from .entry_checks import (
     check_areas,
     check_deleted,
@@ -366,5 +371,8 @@ def check_file(file: CocoFile) -> Iterator[Problem]:
     Yields:
         The problems, check by check, in the order of `FILE_CHECKS`.
     """
+    yield from check_categories(file)
+    # What is wrong in one way is named once.
+    file = with_categories(file)
     for check in FILE_CHECKS:
         yield from check(file)

@@ -1,16 +1,196 @@
 """Checks of the classes of a COCO file, and of whether they have objects."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..text import format_value
 from .problems import Problem
+from .schema import as_id, is_id, is_text
 from .tables import CocoFile
 
 # A few images without objects are usual; if they are more, images that are
 # not labeled yet may be among them.
 NOTED_SHARE = 0.1
 NO_OBJECT_AT_ALL = 'no object at all'
+# Where an annotation may have the name of its class instead of an id.
+NAME_KEYS = ('category_name', 'class_name', 'category', 'label')
+
+
+def find_class_name(annotation: dict) -> str | None:
+    """Find the name of the class in an annotation without `category_id`.
+
+    Args:
+        annotation: The annotation.
+
+    Returns:
+        The name; None if it has none, or an id.
+    """
+    if annotation.get('category_id') is not None:
+        return None
+    return next(filter(is_text, map(annotation.get, NAME_KEYS)), None)
+
+
+def find_ids(file: CocoFile, name: str) -> list:
+    """Find the ids of the categories of a name.
+
+    Args:
+        file: The file.
+        name: The name.
+
+    Returns:
+        The ids, as they are written.
+    """
+    categories = file.categories
+    known = zip(
+        categories.column('name'), categories.values('id'), strict=True
+    )
+    return [i for n, i in known if n == name and i is not None]
+
+
+def read_item(key: str, value: object) -> dict:
+    """Read a category of an object whose keys are the ids or the names.
+
+    Args:
+        key: The key.
+        value: Its value, of any type.
+
+    Returns:
+        The category; empty if it is not clear what it is.
+    """
+    number = as_id(key)
+    if isinstance(value, dict) and 'name' not in value and number is None:
+        return dict(value, name=key)
+    if isinstance(value, dict) and number is None:
+        return value if value['name'] == key else {}
+    if isinstance(value, dict):
+        return (
+            dict(value, id=number)
+            if value.get('id') in (None, number, key)
+            else {}
+        )
+    if is_text(value) and number is not None:
+        return dict(id=number, name=value)
+    return dict(id=value, name=key) if is_id(value) else {}
+
+
+def read_categories(file: CocoFile) -> list[dict]:
+    """Read categories that are not written as COCO has them.
+
+    They may be names, or objects without ids, in a list, or values of an
+    object whose keys are the ids or the names. Without any, they are those
+    that all annotations name.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Objects, each with a name of its own, and either all with an id or
+        none. Empty if they are as COCO has them, or in a form that is not
+        clear.
+    """
+    values = file.content.get('categories')
+    if isinstance(values, dict) and values:
+        entries = [read_item(key, value) for key, value in values.items()]
+    elif isinstance(values, list) and values:
+        if all(map(is_text, values)):
+            entries = [dict(name=name) for name in values]
+        else:
+            entries = file.categories.entries
+            entries = [] if any('id' in e for e in entries) else entries
+    else:
+        found = {find_class_name(e) for e in file.annotations.entries}
+        # Sorted: other files of the same classes get the same ids.
+        names = sorted(name for name in found if name is not None)
+        entries = [] if None in found else [dict(name=n) for n in names]
+    return entries if are_clear(entries) else []
+
+
+def are_clear(entries: Sequence[dict]) -> bool:
+    """Return whether each category has a name, and all or none an id.
+
+    Args:
+        entries: The categories.
+    """
+    names = [entry.get('name') for entry in entries]
+    ids = [entry['id'] for entry in entries if 'id' in entry]
+    return (
+        all(map(is_text, names))
+        and all(map(is_id, ids))
+        and len(set(names)) == len(names)
+        and len(set(ids)) == len(ids)
+        and len(ids) in (0, len(entries))
+    )
+
+
+def number_categories(file: CocoFile, entries: Sequence[dict]) -> list[dict]:
+    """Give ids to categories, by their order and what annotations refer to.
+
+    Args:
+        file: The file.
+        entries: The result of `read_categories`.
+
+    Returns:
+        The categories with ids. Empty if there are none, or if the
+        annotations do not show whether their ids count from 0 or from 1.
+    """
+    if not entries or 'id' in entries[0]:
+        return list(entries)
+    names = {entry['name'] for entry in entries}
+    values = file.annotations.values('category_id')
+    used = {as_id(v) for v in values if not (is_text(v) and v in names)}
+    used -= {None}
+    fits = [
+        first
+        for first in (1, 0)
+        if used <= set(range(first, first + len(entries)))
+    ]
+    if not fits or (used and len(fits) > 1):
+        return []
+    return [dict(id=i, **e) for i, e in enumerate(entries, fits[0])]
+
+
+def with_categories(file: CocoFile) -> CocoFile:
+    """Write the categories of a file as COCO has them.
+
+    Args:
+        file: The file. It is not changed.
+
+    Returns:
+        The file with these categories; itself if they are so, or not clear.
+    """
+    categories = number_categories(file, read_categories(file))
+    if not categories:
+        return file
+    return file.with_content(dict(file.content, categories=categories))
+
+
+def check_categories(file: CocoFile) -> Iterator[Problem]:
+    """Find categories that are not written as COCO has them.
+
+    Args:
+        file: The file.
+
+    Yields:
+        At most one problem.
+    """
+    entries = read_categories(file)
+    if not entries:
+        return
+    categories = number_categories(file, entries)
+    shown = categories or [dict(id='?', **entries[0])]
+    advice = f'write {format_value(shown)}'
+    if not categories:
+        advice += (
+            ' and so on: the `category_id` of the annotations may count from '
+            '0 or from 1, or be of other classes'
+        )
+    problem = file.make_file_problem(
+        'categories',
+        '`categories` must be a list of objects with `id` and `name`',
+        advice,
+    )
+    yield replace(problem, is_fixable=bool(categories))
 
 
 def find_equal_categories(file: CocoFile) -> dict[int, int]:
@@ -135,6 +315,7 @@ def describe_objects(file: CocoFile) -> Iterator[str]:
         A sentence about the classes without objects, and one about the images
         without annotations.
     """
+    file = with_categories(file)
     yield from describe_classes(file)
     yield from describe_bare_images(file)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..text import format_value
+from .class_checks import find_class_name, find_ids
 from .problems import Problem
 from .schema import (
     ID,
@@ -37,6 +38,8 @@ def check_lists(
             continue
         state = 'is empty' if values == [] else 'is not a list'
         advice = 'write a list with at least one entry'
+        if name == 'categories':
+            advice = 'write a list of objects such as {"id": 1, "name": "cat"}'
         if name == 'annotations':
             advice = 'images without labels are for UnlabeledDataset'
         if 'images' not in file.content:
@@ -108,6 +111,8 @@ def make_value_problem(
     value, rule = table.entries[index].get(key), table.rules[key]
     if value is None:
         what, advice = f'`{key}` is missing', rule.if_missing
+        if key == 'category_id':
+            return make_class_problem(file, index)
         return file.make_problem(
             f'missing {key}', table, index, what, advice, rule.is_fixable
         )
@@ -116,6 +121,38 @@ def make_value_problem(
     is_clear = not advice.startswith((CORRECT, UNCLEAR))
     return file.make_problem(
         f'wrong {key}', table, index, what, advice, is_clear
+    )
+
+
+def make_class_problem(file: CocoFile, index: int) -> Problem:
+    """Make the problem of an annotation without the id of its class.
+
+    Args:
+        file: The file.
+        index: The index of the annotation.
+
+    Returns:
+        The problem; it can be mended if the annotation has the name of one
+        category instead.
+    """
+    name = find_class_name(file.annotations.entries[index])
+    ids = [] if name is None else find_ids(file, name)
+    if name is None:
+        advice = 'add it'
+    elif len(ids) == 1:
+        advice = f'write {format_value(ids[0])}, the id of its class {name!r}'
+    else:
+        advice = (
+            f'add it: {len(ids)} categories have the name of its class, '
+            f'{format_value(name)}'
+        )
+    return file.make_problem(
+        'missing category_id',
+        file.annotations,
+        index,
+        '`category_id` is missing',
+        advice,
+        len(ids) == 1,
     )
 
 

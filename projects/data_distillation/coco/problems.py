@@ -42,7 +42,7 @@ class Problem:
         Returns:
             The text of the problem, and what lists and solves it.
         """
-        if self.index is None:
+        if self.index is None and not self.is_fixable:
             return self.text
         fix = ', and its option --fix solves this one'
         return (

@@ -15,6 +15,7 @@ from .checks import (
     check_references,
     check_repeated_ids,
 )
+from .class_checks import check_categories
 from .entry_checks import check_lists, check_objects, check_values
 from .problems import Problem
 from .schema import ID, SCHEMA, Rule, Schema
@@ -60,6 +61,8 @@ def check_required(
     Yields:
         The problems.
     """
+    if 'categories' in required:
+        yield from check_categories(file)
     yield from check_lists(file, required, may_be_empty=())
     yield from check_entries(file, {name: KEYS[name] for name in required})
     if 'images' in required:
@@ -135,6 +138,7 @@ def check_splittable(file: CocoFile) -> Iterator[Problem]:
     Yields:
         The problems.
     """
+    yield from check_categories(file)
     yield from check_lists(file, may_be_empty=())
     yield from check_entries(file, KEYS)
     yield from check_file_names(file)

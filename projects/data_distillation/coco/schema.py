@@ -1,5 +1,6 @@
 """The rules that the entries of a COCO file must follow."""
 
+import json
 import posixpath
 import re
 from collections import Counter
@@ -214,6 +215,9 @@ OTHER_FORMATS = {
     ('regions', 'filename'): 'VIA',
     ('objects', 'size'): 'Supervisely, for one image',
     ('samples',): 'FiftyOne',
+    ('data_row', 'projects'): 'Labelbox',
+    ('Labeled Data', 'Label'): 'Labelbox',
+    ('source-ref',): 'SageMaker Ground Truth',
     ('data', 'annotations'): 'Label Studio',
     ('data', 'predictions'): 'Label Studio',
     ('features', 'type'): 'GeoJSON',
@@ -240,3 +244,22 @@ def advise_on_format(content: object) -> str:
                     'instances (docs/formats.md)'
                 )
     return 'is it a COCO file?'
+
+
+def advise_on_text(content: bytes) -> str:
+    """Say what to do about a file that is not valid JSON.
+
+    Args:
+        content: The bytes in the file.
+
+    Returns:
+        The advice; it names the tool if each line has an object of one.
+    """
+    lines = content.splitlines()[:2]
+    try:
+        objects = [json.loads(line) for line in lines]
+    except (ValueError, RecursionError):
+        objects = []
+    if len(objects) == 2 and all(isinstance(one, dict) for one in objects):
+        return f'it has an object in each line; {advise_on_format(objects)}'
+    return 'write it again, without a byte order mark'

@@ -13,12 +13,19 @@ from pathlib import Path
 
 from ..files.encoding import EncodingError, decode_text
 from .problems import Problem
-from .schema import SCHEMA, Rule, Schema, advise_on_format, as_id, is_text
+from .schema import (
+    SCHEMA,
+    Rule,
+    Schema,
+    advise_on_format,
+    advise_on_text,
+    as_id,
+    is_text,
+)
 
 SINGULAR = dict(
     images='image', annotations='annotation', categories='category'
 )
-
 
 # What an annotation refers by -> the list, and the key of a name in it.
 REFERENCES = dict(
@@ -356,7 +363,7 @@ def read_object(
         what, advice = str(error), 'say which one, with --encoding'
     except ValueError as error:
         what = f'is not valid JSON in UTF-8 ({error})'
-        advice = 'write it again, without a byte order mark'
+        advice = advise_on_text(written)
         is_fixable = is_readable(written)
     except RecursionError:
         what, advice = 'is nested too deeply', 'is it a COCO file?'

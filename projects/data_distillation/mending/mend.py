@@ -13,6 +13,7 @@ from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
 from .categories import join_categories, take_categories
 from .choices import Choices, MendingError
+from .classes import write_classes
 from .entries import Mended, replace_entries
 from .ids import mend_ids
 from .images import mend_images
@@ -175,6 +176,7 @@ def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
 # By the ids, entries find each other, and by the sizes of their images, boxes
 # are judged. So these come first.
 STEPS: tuple[Step, ...] = (
+    without_wishes(write_classes),
     without_wishes(mend_ids),
     without_wishes(mend_quotes),
     without_wishes(drop_deleted),
