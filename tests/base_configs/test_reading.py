@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from projects.data_distillation.base_configs.reading import (
     DetectorError,
+    check_version,
     get_type,
     is_lazy,
     list_shipped,
@@ -128,6 +129,35 @@ def test_config_whose_own_base_is_missing_is_not_said_to_be_missing(tmp_path):
 
     with pytest.raises(FileNotFoundError, match='not_there'):
         read_config(str(file))
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (
+            "custom_imports = dict(imports=['no_such_package'])",
+            "Error: No module named 'no_such_package'$",
+        ),
+        (
+            'from mmengine.config import read_base\n'
+            'with read_base():\n    from no_such_package.x import *',
+            'Error: No package metadata was found for no_such_package$',
+        ),
+    ],
+)
+def test_package_that_is_not_there_is_named(tmp_path, text, message):
+    """Without the list of the places where it was looked for."""
+    file = tmp_path / 'own.py'
+    file.write_text(text)
+
+    with pytest.raises(DetectorError, match=message):
+        read_config(str(file))
+
+
+def test_settings_of_mmdetection_2_that_are_left_over_do_no_harm():
+    check_version('own.py', dict(data={}, train_dataloader={}))
+    with pytest.raises(DetectorError, match='own.py is a config of MMDet'):
+        check_version('own.py', dict(data={}))
 
 
 def test_suggested_names_are_those_of_configs():

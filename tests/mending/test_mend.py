@@ -431,6 +431,14 @@ def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
     assert result == right()
 
 
+def test_boxes_of_turned_images_are_not_scaled(tmp_path):
+    """Which way an image was turned is not known."""
+    folder = write_images(tmp_path, right(), SIZE[::-1])
+    content = right()
+
+    assert mended(content, folder=folder, are_resized=True) == content
+
+
 def test_sizes_are_those_of_the_images_if_the_boxes_are_in_their_pixels(
     tmp_path,
 ):

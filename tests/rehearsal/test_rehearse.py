@@ -283,6 +283,8 @@ def test_process_that_died_is_explained(tmp_path, code, words):
         ('OSError', '[Errno 28] No space left on device', 'TMPDIR'),
         ('IndexError', 'index 5 is out of bounds', 'num_classes'),
         ('ValueError', 'Default process group has not been', 'write BN'),
+        # Said of the loss, not of a setting that a hook lacks.
+        ('LossError', "the loss diverged; 'NoneType' has no attribute", ''),
         ('Odd', 'unheard of', ''),
     ],
 )
@@ -291,6 +293,15 @@ def test_remedy_follows_from_the_error(error, text, remedy):
 
     assert remedy in found
     assert bool(found) == bool(remedy)
+
+
+def test_long_error_is_cut():
+    outcome = replace(FAILED, text='long\n' * 1000)
+
+    text = describe_failure(outcome, 'teacher.py')
+
+    assert f'{"long " * 120} ... (' in text.replace(f'({FAILED.place})', '(')
+    assert text.count('long') == 120
 
 
 @pytest.mark.parametrize(

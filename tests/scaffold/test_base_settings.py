@@ -198,6 +198,16 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
             'PolyLR: eta_min=0.01 is for 2 images in a step',
         ),
         (
+            "param_scheduler = [dict(type='PolyParamScheduler', "
+            "param_name='lr', eta_min=0.08, end=12)]",
+            'PolyParamScheduler: eta_min=0.01 is for 2 images in a step',
+        ),
+        (
+            "train_cfg = dict(_delete_=True, type='own.SlowLoop', "
+            'max_epochs=12)',
+            'train_cfg SlowLoop: IterBasedTrainLoop',
+        ),
+        (
             "param_scheduler = [dict(type='LinearLR', by_epoch=False, end=1)]",
             '1 warm-up of less than 2 iterations: left out',
         ),
@@ -211,6 +221,15 @@ def test_nothing_but_its_batch_sampler_is_changed_in_a_plain_config(own):
 )
 def test_what_is_changed_is_named(own, text, line):
     assert any(line in change for change in changes_of(own(text)))
+
+
+def test_rule_that_stays_is_not_said_to_change(own):
+    best = "dict(checkpoint=dict(save_best='pascal_voc/mAP', rule='greater'))"
+
+    changes = changes_of(own(f'default_hooks = {best}'))
+
+    assert any('save_best' in line for line in changes)
+    assert not any('rule' in line for line in changes)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def read_config(name: str) -> Config:
         cause: BaseException = error
         # Without this, the message would list all places where MMEngine looked
         # for the package.
-        while isinstance(cause, ImportError) and cause.__context__:
+        while isinstance(cause.__context__, ImportError):
             cause = cause.__context__
         raise DetectorError(
             f'{name} cannot be read: {type(cause).__name__}: {cause}'

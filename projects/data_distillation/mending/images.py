@@ -42,7 +42,7 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
     )
     unwanted = find_unreadable(part, choices)
     counts['unreadable images dropped'] = len(unwanted)
-    copies = find_copies(part, choices) - unwanted
+    copies = find_copies(part, choices)
     counts['images dropped that are in another file'] = len(copies)
     sizes = choose_sizes(part, choices)
     content = write_sizes(file, part, sizes, counts)
