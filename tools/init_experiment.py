@@ -195,6 +195,16 @@ def add_teacher(group: argparse._ArgumentGroup) -> None:
         help='the config of each teacher, or one for all: a path or '
         'mmdet::family/name.py (default: the config in the checkpoint)',
     )
+    add_class_names(group)
+
+
+def add_class_names(group: argparse._ArgumentGroup) -> None:
+    """Add the options that say what a given teacher calls the classes.
+
+    Args:
+        group: The group of options to add to; it is changed in place.
+    """
+    add = group.add_argument
     add(
         '--classes-from',
         type=Path,

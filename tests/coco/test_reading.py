@@ -92,7 +92,9 @@ def test_classes_that_are_not_the_categories_are_refused(classes, match):
 
 
 def test_classes_in_the_order_of_the_file_pass():
-    check_classes(('red', 'green'), CATEGORIES, 'some.json')
+    classes = ('red', 'green')
+
+    assert check_classes(classes, CATEGORIES, 'some.json') is None
 
 
 def test_instances_are_counted_by_category_without_crowds():

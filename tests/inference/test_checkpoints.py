@@ -18,9 +18,10 @@ def test_weights_of_the_model_pass_also_from_a_wrapped_model():
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     weights = model.state_dict()
 
-    check_weights(model, weights)
-    check_weights(model, {f'module.{k}': v for k, v in weights.items()})
-    check_weights(model, {**weights, 'mask_head.weight': torch.zeros(1)})
+    wrapped = {f'module.{k}': v for k, v in weights.items()}
+    more = {**weights, 'mask_head.weight': torch.zeros(1)}
+    for passing in (weights, wrapped, more):
+        assert check_weights(model, passing) is None
 
 
 def test_missing_and_misshapen_weights_are_counted():

@@ -50,7 +50,8 @@ def test_wrong_labels_and_missed_objects_count(source):
             )
         ]
         expected = sum(t + found - 2 * right for t, right, found in counts)
-        assert expected == (0 if np.isnan(number) else number)
+        # NaN is an image without a fault, which no filter of the page shows.
+        assert number == expected if expected else np.isnan(number)
     assert np.nanmax(wrong) > 0
 
 

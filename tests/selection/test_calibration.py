@@ -211,7 +211,7 @@ CATEGORIES = [dict(id=7, name='red')]
 TEACHER = dict(checkpoint_sha256='1', classes=['red'], image_folder='u')
 
 
-def write_store(folder, boxes, image_folder: str) -> None:
+def write_store(folder, boxes, image_folder: str, scores=0.9) -> None:
     xyxy = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
     row = dict(
         file_name='a',
@@ -220,7 +220,7 @@ def write_store(folder, boxes, image_folder: str) -> None:
         height=800,
         unreadable=None,
         bboxes_xyxy=xyxy.tolist(),
-        scores=[0.9] * len(boxes),
+        scores=np.full(len(boxes), scores).tolist(),
         labels=[0] * len(boxes),
         num_views=[1] * len(boxes),
         corner_spread=[0.0] * len(boxes),
@@ -246,8 +246,10 @@ def write_truth(file, boxes) -> str:
 def test_labels_have_corrected_boxes(tmp_path):
     truth = grid(40)
     narrow = truth * [1, 1, 0.8, 1]
-    for name in ('u', 'v'):
-        write_store(tmp_path / name, narrow, name)
+    write_store(tmp_path / 'u', narrow, 'u')
+    # What is no label teaches nothing, although it fits better.
+    both = np.vstack([narrow, truth])
+    write_store(tmp_path / 'v', both, 'v', np.repeat([0.9, 0.3], 40))
     true_file = write_truth(tmp_path / 'truth.json', truth)
     rules = dict(
         selector=dict(type='FixedSelector', min_score=0.5),

@@ -331,7 +331,7 @@ def test_good_rules_pass_the_check(validation):
         dict(type='PrecisionSelector', target=0.5), validation=validation
     )
 
-    rules.check(TEACHER, LABELED)  # It raises nothing.
+    assert rules.check(TEACHER, LABELED) is None
 
 
 def test_boxes_of_masks_are_not_calibrated(validation):

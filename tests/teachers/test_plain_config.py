@@ -68,7 +68,9 @@ def test_what_is_no_config_is_refused(text):
     ],
 )
 def test_parts_of_openmmlab_may_be_built(kind):
-    check_types([dict(type='GFL', neck=dict(type=kind, _scope_='mmdet'))])
+    part = dict(type=kind, _scope_='mmdet')
+
+    assert check_types([dict(type='GFL', neck=part)]) is None
 
 
 @pytest.mark.parametrize(

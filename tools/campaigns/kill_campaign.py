@@ -68,6 +68,7 @@ class Moments:
     def _make(self, change: Callable) -> Callable:
         @functools.wraps(change)
         def watched(*args: object, **kwargs: object) -> object:
+            """Change files, unless this is the moment to be killed."""
             is_last = self.count == self.number
             self.count += 1
             if is_last and not self.is_after:

@@ -90,15 +90,17 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
     """Fit a scheduler to a training of another length, in iterations.
 
     A warm-up that counts iterations keeps its length, up to a tenth of the
-    training. Everything else stays at the same fractions of the training.
+    training, or up to the share that it has in the config, if that is larger.
+    Everything else stays at the same fractions of the training.
 
     Args:
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings.
 
     Returns:
-        The config of the new scheduler; None for a warm-up that is left out,
-        because it would have less than two iterations.
+        The config of the new scheduler; None for a `Linear` or `Constant` one
+        that is left out, because it would have less than two steps: MMEngine
+        would keep its first value for ever.
 
     Raises:
         DetectorError: If it cannot be fitted.

@@ -67,6 +67,7 @@ def read_labeled(path: str | Path) -> dict:
     required = ('images', 'annotations', 'categories')
 
     def check(file: CocoFile) -> Iterator[Problem]:
+        """Require the lists that a file with categories alone may lack."""
         has_none = not {'images', 'annotations'} & file.content.keys()
         return check_required(file, required[2:] if has_none else required)
 

@@ -165,7 +165,8 @@ class Schedule:
 
         Counts in the unit of the whole training are scaled with it. A warm-up
         that is counted in iterations keeps its length, up to a tenth of the
-        training. A warm-up of less than two iterations is left out.
+        training or its share in the config. See `scale_scheduler` for what is
+        left out.
 
         Args:
             max_iters: The length of the training in iterations.
