@@ -6,10 +6,10 @@ describes both.
 
 Example:
     python tools/merge_views.py work_dirs/digits/annotate/detections \
-        work_dirs/digits/fused --views 0 1 --merger type=WBFMerger
-    python tools/select_labels.py work_dirs/digits/fused \
+        work_dirs/digits/merged --views 0 1 --merger type=WBFMerger
+    python tools/select_labels.py work_dirs/digits/merged \
         --labeled data/digits/annotations/labeled.json \
-        --out work_dirs/digits/fused.json
+        --out work_dirs/digits/merged.json
 """
 
 import argparse

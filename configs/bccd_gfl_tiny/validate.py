@@ -1,6 +1,6 @@
 r"""Detections on the 72 held-out images of BCCD, to judge annotate.py by.
 
-Their truth says how precise labels are from which score on: for
+Their truth says how precise the labels are at each score; used by
 `PrecisionSelector`, `tools/label_quality.py` and the warnings of
 `tools/select_labels.py` (docs/selection.md). No label is made of them.
 

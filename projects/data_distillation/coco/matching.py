@@ -7,7 +7,7 @@ wrong.
 
 `matching/greedy.py` does the work, as pycocotools does it. What a detection
 takes depends only on the detections with higher scores, so one matching serves
-all score thresholds.
+all values of `min_score`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 r"""Detections on val2017, to judge those of the small setting's annotate.py.
 
-Their truth says how precise labels are from which score on
-(docs/selection.md). No label is made of them.
+Their truth says how precise the labels are at each score (docs/selection.md).
+No label is made of them.
 
 Command (EXP as in teacher.py):
     bash tools/dist_test.sh configs/$EXP/validate.py \
