@@ -420,6 +420,12 @@ def test_missing_categories_are_not_said_twice():
     assert list(check_together(files[1:], has_images=True)) == []
 
 
+def test_missing_names_are_not_those_of_each_other():
+    files = [CocoFile.of(name, dict(images=[dict(id=1)])) for name in 'ab']
+
+    assert list(check_together(files, has_images=False)) == []
+
+
 def test_same_names_are_possible_leaks_only_without_images():
     other = renamed(
         images=[
