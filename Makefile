@@ -11,7 +11,7 @@ export PYTHON
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup:  ## Make .venv/ with everything in it (once; about 10 minutes on two cores)
+setup:  ## Make .venv/ with everything in it (once)
 	@tools/setup.sh
 
 data: setup  ## Write the embedded digits data set into data/digits/

@@ -31,6 +31,7 @@ from projects.data_distillation.scaffold.detector import (
 )
 from projects.data_distillation.scaffold.image_size import resize_value
 from projects.data_distillation.scaffold.init import (
+    describe_classes,
     init_experiment,
     make_plan,
 )
@@ -296,6 +297,18 @@ def test_iteration_based_training_counts_cocos_images():
     # Its steps are iterations already.
     *_, steps = of_detector.scale_schedulers(180)
     assert steps['milestones'] == [120, 160]
+
+
+@pytest.mark.parametrize(
+    ('count', 'shown'), [(1, 1), (8, 8), (9, 8), (10, 8), (80, 8)]
+)
+def test_names_of_classes_that_are_not_shown_are_hinted_at(count, shown):
+    names = [f'class {number}' for number in range(count)]
+
+    text = describe_classes(names)
+
+    more = [] if count == shown else ['...']
+    assert text == f'{count}: {", ".join([*names[:shown], *more])}'
 
 
 # --- what is written -------------------------------------------------------

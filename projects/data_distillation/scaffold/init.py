@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -41,6 +41,9 @@ from .plan import (
 from .schedule import Schedule
 from .stage_configs import NewExperiment
 from .trained_images import check_data, check_masks, measure_balance
+
+# The number of classes whose names are shown.
+MAX_NAMES = 8
 
 
 def init_experiment(
@@ -299,7 +302,7 @@ def explain(
         Lines for the user.
     """
     yield f'detector    {detector.name}'
-    yield f'classes     {len(data.classes)}: {", ".join(data.classes[:8])}'
+    yield f'classes     {describe_classes(data.classes)}'
     yield (
         f'images      {data.labeled.count:,} labeled, '
         f'{data.unlabeled.count:,} unlabeled, {data.val.count:,} to validate'
@@ -321,6 +324,20 @@ def explain(
     if plan.num_processes > 1:
         flags += f' --launcher pytorch --gpus {plan.num_processes}'
     yield f'python tools/distill.py {shlex.quote(str(out))} {flags}'
+
+
+def describe_classes(names: Sequence[str]) -> str:
+    """Describe how many classes there are, and which.
+
+    Args:
+        names: The names of the classes.
+
+    Returns:
+        Such as `2: cat, dog`; of many names the first, and `...`.
+    """
+    shown = names[:MAX_NAMES]
+    more = ['...'] if len(names) > len(shown) else []
+    return f'{len(names)}: {", ".join([*shown, *more])}'
 
 
 def explain_lengths(
