@@ -166,7 +166,7 @@ def lines_of(config: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def num_repeated(files: list[list[str]], size: int = 8) -> int:
+def num_repeated(files: list[list[str]], size: int = 5) -> int:
     """Count the lines that lie in a block which stands more than once."""
     counts = Counter(
         tuple(lines[start : start + size])
@@ -183,12 +183,17 @@ def num_repeated(files: list[list[str]], size: int = 8) -> int:
     )
 
 
+def without_comments(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.lstrip().startswith('#')]
+
+
 def test_what_configs_share_stands_once():
     assert num_repeated([list('abc'), list('bc')], size=2) == 4
 
-    files = list(map(lines_of, CONFIGS))
+    # A comment between them does not make two blocks different.
+    files = [without_comments(lines_of(config)) for config in CONFIGS]
 
-    assert num_repeated(files) <= 0.1 * sum(map(len, files))
+    assert num_repeated(files) <= 0.04 * sum(map(len, files))
 
 
 @pytest.mark.parametrize('config', CONFIGS, ids=name)

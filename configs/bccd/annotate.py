@@ -11,19 +11,13 @@ Result (seed 0): 3,628 pseudo labels, precision 0.74 and recall 0.70 at IoU
 _base_ = ['./teacher.py', '../_base_/stages/annotate.py']
 
 width, height = _base_.test_scale
-model = dict(
-    _base_.multi_view,
-    module=_base_.model,
+views = [
+    [dict(type='Resize', scale=(width * n // 10, height * n // 10)), *flip]
     # As far from the training scale as training itself goes.
-    views=[
-        [dict(type='Resize', scale=(width * n // 10, height * n // 10)), *flip]
-        for n in (7, 9, 11, 13)
-        for flip in ([], [dict(type='Flip', direction='horizontal')])
-    ],
-    # Better than the others here (docs/benchmarks.md): the teacher has seen
-    # five images, and no view's box is as good as the mean of all.
-    merger=dict(type='WBFMerger'),
-)
+    for n in (7, 9, 11, 13)
+    for flip in ([], [dict(type='Flip', direction='horizontal')])
+]
+model = dict(_base_.mean_of_views, module=_base_.model, views=views)
 test_dataloader = dict(sampler=_base_.pending, dataset=_base_.unlabeled_images)
 test_evaluator = []
 custom_hooks = [dict(_base_.annotation_hook, **_base_.known_images)]

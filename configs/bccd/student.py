@@ -11,11 +11,7 @@ Result: 36.1 mAP on the 72 held-out images (seed 0), 30 % of the gap from
 
 _base_ = ['./supervised_long.py', '../_base_/stages/student.py']
 
-pseudo_labeled = dict(
-    _base_.pseudo_labeled,
-    ann_file='work_dirs/bccd/annotate/pseudo_labels.json',
-)
-union = dict(type='ConcatDataset', datasets=[_base_.labeled, pseudo_labeled])
-train_dataloader = dict(
-    sampler=_base_.ratio_sampler, dataset=dict(_delete_=True, **union)
-)
+pseudo_labels = 'work_dirs/bccd/annotate/pseudo_labels.json'
+sources = [_base_.labeled, dict(_base_.pseudo_labeled, ann_file=pseudo_labels)]
+union = dict(_base_.concatenated, datasets=sources)
+train_dataloader = dict(sampler=_base_.ratio_sampler, dataset=union)

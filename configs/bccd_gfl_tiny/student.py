@@ -11,13 +11,7 @@ Result: 40.4, 45.8, 43.4 mAP on the 72 held-out images (splits 0, 1, 2): 48 %
 
 _base_ = ['./supervised_long.py', '../_base_/stages/student.py']
 
-pseudo_labeled = dict(
-    _base_.pseudo_labeled,
-    ann_file='work_dirs/bccd_gfl_tiny/annotate/pseudo_labels.json',
-)
-union = dict(type='ConcatDataset', datasets=[_base_.labeled, pseudo_labeled])
-train_dataloader = dict(
-    # As for the digits: few are labeled.
-    sampler=dict(_base_.ratio_sampler, ratio=[3, 7]),
-    dataset=dict(_delete_=True, **union),
-)
+pseudo_labels = 'work_dirs/bccd_gfl_tiny/annotate/pseudo_labels.json'
+sources = [_base_.labeled, dict(_base_.pseudo_labeled, ann_file=pseudo_labels)]
+union = dict(_base_.concatenated, datasets=sources)
+train_dataloader = dict(sampler=_base_.few_labeled_sampler, dataset=union)

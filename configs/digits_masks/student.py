@@ -10,16 +10,7 @@ Result: not run since masks are resized exactly (docs/results.md).
 
 _base_ = ['./supervised_long.py', '../_base_/stages/student.py']
 
-pseudo_labeled = dict(
-    _base_.pseudo_labeled,
-    ann_file='work_dirs/digits_masks/annotate/pseudo_labels.json',
-)
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        datasets=[_base_.labeled, pseudo_labeled],
-    ),
-    # As configs/digits.
-    sampler=dict(_base_.ratio_sampler, ratio=[3, 7]),
-)
+pseudo_labels = 'work_dirs/digits_masks/annotate/pseudo_labels.json'
+sources = [_base_.labeled, dict(_base_.pseudo_labeled, ann_file=pseudo_labels)]
+union = dict(_base_.concatenated, datasets=sources)
+train_dataloader = dict(sampler=_base_.few_labeled_sampler, dataset=union)

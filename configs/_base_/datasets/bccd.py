@@ -22,6 +22,7 @@ random_resize = dict(
     ratio_range=(0.7, 1.3),
     keep_ratio=True,
 )
+# MMDetection's, for COCO.
 random_flip = dict(type='RandomFlip', prob=0.5)
 distort = dict(type='PhotoMetricDistortion')
 train_pipeline = [
@@ -34,42 +35,32 @@ train_pipeline = [
 ]
 test_pipeline = [_base_.load, resize, _base_.pack_for_test]
 
-of_all = dict(data_root=data_root, metainfo=metainfo)
-labeled = dict(
-    _base_.labeled,
-    **of_all,
-    data_prefix=dict(img='images/'),
-    pipeline=train_pipeline,
+of_all = dict(
+    data_root=data_root, metainfo=metainfo, data_prefix=dict(img='images/')
 )
+images = data_root + of_all['data_prefix']['img']
+labeled = dict(_base_.labeled, **of_all, pipeline=train_pipeline)
 unlabeled = dict(
     _base_.unlabeled,
     **of_all,
-    data_prefix=dict(img='images/'),
     pipeline=[_base_.load, _base_.pack_unlabeled],
 )
 unlabeled_images = dict(_delete_=True, **unlabeled)
 val_images = dict(
-    ann_file='annotations/test.json', data_prefix=dict(img='images/')
+    ann_file='annotations/test.json', data_prefix=of_all['data_prefix']
 )
 truth = dict(labeled, ann_file='annotations/unlabeled_truth.json')
 pseudo_labeled = dict(
-    labeled,
-    data_root='',
-    ann_file='',
-    data_prefix=dict(img=data_root + 'images/'),
+    labeled, data_root='', ann_file='', data_prefix=dict(img=images)
 )
 # To compare the pseudo labels with. Remove it where the truth is not known.
 unlabeled_truth = data_root + truth['ann_file']
 
 known_labeled = dict(
-    labeled=dict(
-        ann_file=data_root + labeled['ann_file'],
-        img_prefix=data_root + 'images/',
-    )
+    labeled=dict(ann_file=data_root + labeled['ann_file'], img_prefix=images)
 )
 known_val = dict(
-    ann_file=data_root + val_images['ann_file'],
-    img_prefix=data_root + 'images/',
+    ann_file=data_root + val_images['ann_file'], img_prefix=images
 )
 known_images = dict(known_labeled, held_out=[known_val])
 

@@ -10,7 +10,7 @@ train_pipeline = [
     # Their color tells platelets apart, and PhotoMetricDistortion swaps
     # channels.
     dict(type='YOLOXHSVRandomAug'),
-    # Cells have no upright position.
+    # Cells have no upright position: the three flips and none, equally often.
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
@@ -18,11 +18,8 @@ train_pipeline = [
     ),
     _base_.pack,
 ]
-test_pipeline = [
-    _base_.load,
-    dict(_base_.resize, scale=test_scale),
-    _base_.pack_for_test,
-]
+resize = dict(_base_.resize, scale=test_scale)
+test_pipeline = [_base_.load, resize, _base_.pack_for_test]
 
 labeled = dict(pipeline=train_pipeline)
 pseudo_labeled = labeled

@@ -75,9 +75,10 @@ known_images = dict(known_labeled, held_out=[known_val])
 
 val_evaluator = dict(ann_file=known_val['ann_file'])
 test_evaluator = val_evaluator
+# The schedule was found by trial with it: 160 passes over 30 images.
 train_dataloader = dict(batch_size=8, dataset=labeled)
 val_dataloader = dict(
-    batch_size=8,
+    batch_size=8,  # As in training. All images are of one size.
     drop_last=False,
     dataset=dict(labeled, **val_images, pipeline=test_pipeline),
 )

@@ -12,19 +12,13 @@ For images of about 320x240. Differs from MMDetection's R-50 FPN in size only:
 `num_classes` is the data set's: the stage config sets it.
 """
 
-_base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './resnet_18.py']
 
 channels = 64
 strides = [8, 16, 32, 64]
 
 model = dict(
-    backbone=dict(
-        depth=18,
-        base_channels=32,
-        frozen_stages=-1,
-        norm_eval=False,
-        init_cfg=None,
-    ),
+    backbone=dict(_base_.resnet_18, base_channels=32),
     neck=dict(
         in_channels=[32, 64, 128, 256],
         out_channels=channels,
@@ -44,6 +38,8 @@ model = dict(
         ),
         bbox_head=dict(in_channels=channels, fc_out_channels=256),
     ),
+    # MMDetection has 2000 (1000 in tests), 1000 and 512: for COCO's larger
+    # images, and a GPU.
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=300, max_per_img=200),
         rcnn=dict(sampler=dict(num=64)),

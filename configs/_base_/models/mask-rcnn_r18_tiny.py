@@ -10,7 +10,7 @@ Differs from MMDetection's R-50 FPN in size only:
 - batch norm and all layers are trained, for want of pretrained weights.
 """
 
-_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/mask-rcnn_r50_fpn.py', './resnet_18.py']
 
 num_classes = 10
 # Found by trial on the digits, as are the strides and the anchors.
@@ -26,15 +26,12 @@ extractor = dict(
 model = dict(
     data_preprocessor=dict(pad_size_divisor=16),  # The coarsest stride.
     backbone=dict(
-        depth=18,
+        _base_.resnet_18,
         base_channels=16,
         num_stages=3,
         strides=(1, 2, 2),
         dilations=(1, 1, 1),
         out_indices=(0, 1, 2),
-        frozen_stages=-1,
-        norm_eval=False,
-        init_cfg=None,
     ),
     neck=dict(
         in_channels=[16, 32, 64],
@@ -61,6 +58,8 @@ model = dict(
             class_agnostic=True,
         ),
     ),
+    # MMDetection has 2000 (1000 in tests), 1000 and 512: for COCO's larger
+    # images, and a GPU.
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=100, max_per_img=50),
         rcnn=dict(sampler=dict(num=32)),

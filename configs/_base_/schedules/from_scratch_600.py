@@ -4,6 +4,8 @@ The rate drops at 70 % and 90 % of the iterations, as in the paper (section 4,
 at second hand: configs/README.md).
 """
 
+_base_ = './drops.py'
+
 # Found by trial on the digits: 160 passes over the 30 labeled images, which
 # fit them.
 max_iters = 600
@@ -20,6 +22,7 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     # From scratch, with batch norm: a high rate and little warm-up do.
+    # The decay is MMDetection's with AdamW (RTMDet, Swin).
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     # The norms of these trainings are 1 to 7: it bounds those that go wrong.
     clip_grad=dict(max_norm=10, norm_type=2),
@@ -29,9 +32,7 @@ warm_up = dict(
     type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50
 )
 rate_drops = dict(
-    type='MultiStepLR',
-    by_epoch=False,
-    gamma=0.1,
+    _base_.drops_to_a_tenth,
     milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
 )
 param_scheduler = [warm_up, rate_drops]

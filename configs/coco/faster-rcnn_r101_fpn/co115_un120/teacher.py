@@ -5,5 +5,6 @@ Command: as the R-50 one, with EXP=coco/faster-rcnn_r101_fpn/co115_un120
 Time and result: not run.
 """
 
-_base_ = ['../../faster-rcnn_r50_fpn/co115_un120/teacher.py', '../backbone.py']
-model = dict(backbone=_base_.backbone)
+_base_ = '../../faster-rcnn_r50_fpn/co115_un120/teacher.py'
+
+model = dict(backbone=_base_.resnet_101)

@@ -10,10 +10,7 @@ Time and result: not run.
 _base_ = ['./supervised_long.py', '../../../_base_/stages/student.py']
 
 experiment = 'work_dirs/coco/faster-rcnn_r50_fpn/co35_co80/'
-pseudo_labeled = dict(
-    _base_.pseudo_labeled, ann_file=experiment + 'annotate/pseudo_labels.json'
-)
-union = dict(type='ConcatDataset', datasets=[_base_.labeled, pseudo_labeled])
-train_dataloader = dict(
-    sampler=_base_.ratio_sampler, dataset=dict(_delete_=True, **union)
-)
+pseudo_labels = experiment + 'annotate/pseudo_labels.json'
+sources = [_base_.labeled, dict(_base_.pseudo_labeled, ann_file=pseudo_labels)]
+union = dict(_base_.concatenated, datasets=sources)
+train_dataloader = dict(sampler=_base_.ratio_sampler, dataset=union)
