@@ -31,6 +31,37 @@ def test_key_of_the_pseudo_labels_is_found(tmp_path):
     assert key == 'train_dataloader.dataset.datasets.1.ann_file'
 
 
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        (
+            "custom_hooks = [dict(type='ResumeHook', selection=1)]",
+            r'in custom_hooks of .*annotate\.py cannot be built: .*takes',
+        ),
+        (
+            "custom_hooks = [dict(type='NoSuchHook')]",
+            r'a hook in custom_hooks of .*cannot be built: .*NoSuchHook',
+        ),
+        (
+            "test_dataloader = dict(dataset=dict(type='CocoDataset', b=1))",
+            r'dataset of .*annotate\.py cannot be built: .*argument .b.',
+        ),
+    ],
+)
+def test_part_that_cannot_be_built_is_named_with_its_file(
+    tmp_path, line, message
+):
+    for stage in ('teacher', 'annotate', 'student'):
+        (tmp_path / f'{stage}.py').write_text(line)
+    experiment = Experiment(tmp_path)
+    build = experiment.build_images
+    if 'hooks' in line:
+        build = experiment.build_detection_hook
+
+    with pytest.raises(ValueError, match=message):
+        build('annotate')
+
+
 @pytest.mark.parametrize('files', [['a.json'], ['pseudo_labels.json'] * 2])
 def test_student_must_name_the_pseudo_labels_once(tmp_path, files):
     file = student_config(tmp_path, *files)

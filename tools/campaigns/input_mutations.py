@@ -81,12 +81,13 @@ def apply_edit(site: Path, name: str) -> None:
         name: The name of the change in `EDITS`.
     """
     stage, line = EDITS[name]
-    with (site / 'experiment' / f'{stage}.py').open('a') as config:
-        base = line.split('[')[0].split(' =')[0]
-        known = (
-            f'{base} = _base_.{base}\n' if '[' in line.split(' =')[0] else ''
-        )
-        config.write(f'\n{known if stage != "teacher" else ""}{line}\n')
+    file = site / 'experiment' / f'{stage}.py'
+    before = file.read_text()
+    base = line.split('[')[0].split(' =')[0]
+    is_inherited = f'\n{base} = ' not in before
+    is_changed = '[' in line.split(' =')[0]
+    known = f'{base} = _base_.{base}\n' if is_inherited and is_changed else ''
+    file.write_text(f'{before}\n{known}{line}\n')
 
 
 DATA = ('labeled', 'val', 'unlabeled')

@@ -1,6 +1,7 @@
 """The definition of an experiment: a folder of stage configs."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -243,7 +244,8 @@ class Experiment:
         """
         cfg = self.load(stage)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
-        return DATASETS.build(cfg.test_dataloader.dataset)
+        with naming(f'test_dataloader.dataset of {self.config(stage)}'):
+            return DATASETS.build(cfg.test_dataloader.dataset)
 
     def build_detection_hook(self, stage: str) -> DetectionHook:
         """Build the hook that stores the detections of a stage.
@@ -264,7 +266,8 @@ class Experiment:
         expected = AnnotationHook if stage == 'annotate' else DetectionHook
         cfg = self.load(stage)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
-        hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks') or []]
+        with naming(f'a hook in custom_hooks of {self.config(stage)}'):
+            hooks = [HOOKS.build(h) for h in cfg.get('custom_hooks') or []]
         found = [
             (place, hook)
             for place, hook in enumerate(hooks)
@@ -334,3 +337,20 @@ def find_values(value: object, key: str) -> Iterator[str]:
         yield key
     for name, child in children:
         yield from find_values(child, f'{key}.{name}')
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Say what cannot be built; MMEngine does not say in which file it is.
+
+    Args:
+        what: The part and its file, for the error.
+
+    Raises:
+        ValueError: If there is no such type, or it does not take these
+            arguments.
+    """
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{what} cannot be built: {error}') from error
