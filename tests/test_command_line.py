@@ -7,6 +7,7 @@ import pytest
 
 from projects.data_distillation.command_line import (
     add_experiment,
+    add_image_counts,
     check_not_read,
     escape_output,
     make_parser,
@@ -68,3 +69,12 @@ def test_config_of_an_experiment_stands_for_its_folder(tmp_path):
         assert parser.parse_args([str(given)]).experiment == tmp_path
     lost = tmp_path / 'lost.py'
     assert parser.parse_args([str(lost)]).experiment == lost
+
+
+def test_benchmark_measures_with_several_numbers_of_images():
+    parser = make_parser('Measure.')
+    add_image_counts(parser, default=20_000)
+
+    assert parser.parse_args([]).images == [20_000]
+    assert parser.parse_args(['--images', '10', '30']).images == [10, 30]
+    assert '(default: 20,000)' in parser.format_help()

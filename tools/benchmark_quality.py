@@ -15,7 +15,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.benchmarks.quality import measure_quality_of
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    add_image_counts,
+    make_parser,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -26,14 +29,7 @@ def parse_args() -> argparse.Namespace:
         The arguments. What is wrong ends the process with exit code 2.
     """
     parser = make_parser(__doc__)
-    parser.add_argument(
-        '--images',
-        type=int,
-        nargs='+',
-        default=[20_000],
-        metavar='N',
-        help='the numbers of images to measure with (default: 20,000)',
-    )
+    add_image_counts(parser, default=20_000)
     return parser.parse_args()
 
 

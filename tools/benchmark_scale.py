@@ -19,7 +19,10 @@ from projects.data_distillation.benchmarks.scale import (
     format_jobs,
     measure_job,
 )
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    add_image_counts,
+    make_parser,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -30,16 +33,8 @@ def parse_args() -> argparse.Namespace:
         The arguments. What is wrong ends the process with exit code 2.
     """
     parser = make_parser(__doc__)
-    add = parser.add_argument
-    add(
-        '--images',
-        type=int,
-        nargs='+',
-        default=[100_000],
-        metavar='N',
-        help='the numbers of images to measure with (default: 100,000)',
-    )
-    add(
+    add_image_counts(parser, default=100_000)
+    parser.add_argument(
         '--jobs',
         type=int,
         default=64,

@@ -130,6 +130,23 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_image_counts(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add `--images`, the numbers of images that a benchmark measures with.
+
+    Args:
+        parser: The parser of a benchmark.
+        default: The only number, if none is given.
+    """
+    parser.add_argument(
+        '--images',
+        type=int,
+        nargs='+',
+        default=[default],
+        metavar='N',
+        help=f'the numbers of images to measure with (default: {default:,})',
+    )
+
+
 def add_custom_imports(parser: argparse.ArgumentParser) -> None:
     """Add `--custom-imports`, an empty list if it is not given.
 

@@ -26,7 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 
 from input_mutations import Change
-from mutation_campaign import OPTIONS, Campaign, quicken, run_here
+from mutation_campaign import (
+    OPTIONS,
+    Campaign,
+    add_work_dir,
+    quicken,
+    run_here,
+)
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import read_json
@@ -160,12 +166,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='try each Nth of these moments (default: %(default)s)',
     )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/kill_campaign'),
-        help='the folder of the results (default: %(default)s)',
-    )
+    add_work_dir(parser, 'kill_campaign')
     return parser.parse_args()
 
 

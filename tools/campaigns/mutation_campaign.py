@@ -394,6 +394,16 @@ def quicken(during: ExitStack) -> None:
     os.environ['PYTHONPATH'] = os.pathsep.join(sys.path[:3])
 
 
+def add_work_dir(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add `--work-dir`, by default a folder with the name of the campaign."""
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs') / name,
+        help='the folder of the results (default: %(default)s)',
+    )
+
+
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
@@ -406,12 +416,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--only', type=int, nargs='*', help='repeat these numbers'
     )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/mutation_campaign'),
-        help='the folder of the results (default: %(default)s)',
-    )
+    add_work_dir(parser, 'mutation_campaign')
     return parser.parse_args()
 
 

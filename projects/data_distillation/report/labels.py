@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from mmengine.config import Config
 
 from ..coco.matching import find_image_ids, make_results
 from ..coco.reading import check_classes, read_labeled
 from ..detections.columns import Detections, flatten
 from ..detections.store import StoreError
+from ..experiment.names import PSEUDO_LABELS
 from ..matching.numbering import Places
 from ..quality.label_quality import Quality, judge_classes
 from ..selection.coco_writer import read_origin
@@ -51,6 +53,37 @@ class LabelSource:
     labeled: str
     truth: str | None = None
     images: Path | None = None
+
+
+def find_labels(annotate: Config, folder: Path) -> LabelSource:
+    """Name the files of the labels that an annotation writes.
+
+    Args:
+        annotate: The config of the annotation.
+        folder: The work folder of the annotation.
+
+    Returns:
+        The files, of which some may not exist yet.
+    """
+    return LabelSource(
+        folder / 'detections',
+        folder / PSEUDO_LABELS,
+        find_labeled_file(annotate),
+        annotate.get('unlabeled_truth'),
+    )
+
+
+def find_labeled_file(annotate: Config) -> str:
+    """Find the labeled file that the annotation hook names.
+
+    Args:
+        annotate: The config of the annotation, which has such a hook.
+
+    Returns:
+        The path, as the config has it.
+    """
+    hooks = annotate.get('custom_hooks', ())
+    return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
 
 
 @dataclass(frozen=True)

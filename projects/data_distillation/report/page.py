@@ -19,7 +19,7 @@ from mmengine.config import Config
 
 from ..coco.reading import read_coco
 from ..experiment.comparison import name_metric
-from ..experiment.names import PSEUDO_LABELS, TRAINED
+from ..experiment.names import TRAINED
 from ..files.atomic import replacing
 from ..quality.curves import draw_curves
 from ..quality.label_quality import Quality
@@ -31,7 +31,13 @@ from ..teachers.in_experiments import (
 )
 from ..text import format_duration
 from .gallery import make_gallery
-from .labels import LabelSource, StoredLabels, evaluate_labels, read_labels
+from .labels import (
+    LabelSource,
+    StoredLabels,
+    evaluate_labels,
+    find_labels,
+    read_labels,
+)
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
 from .stages import Stage, read_stages
 from .tables import (
@@ -81,12 +87,7 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
         work_dir, [one['name'] for one in given.get('teachers', ())]
     )
     folder = find_newest_annotation(work_dir, stages)
-    source = LabelSource(
-        folder / 'detections',
-        folder / PSEUDO_LABELS,
-        find_labeled_file(annotate),
-        annotate.get('unlabeled_truth'),
-    )
+    source = find_labels(annotate, folder)
     facts = [
         ('Work folder', str(work_dir)),
         ('Detector', str(annotate.model.get('module', {}).get('type'))),
@@ -127,19 +128,6 @@ def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
         if any((work_dir / stage.name).glob('detections/[!.]*.parquet'))
     ]
     return found[-1] if found else work_dir / 'annotate'
-
-
-def find_labeled_file(annotate: Config) -> str:
-    """Find the labeled file that the annotation hook names.
-
-    Args:
-        annotate: The config of the annotation, which has such a hook.
-
-    Returns:
-        The path, as the config has it.
-    """
-    hooks = annotate.get('custom_hooks', ())
-    return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
 
 
 def write_page(

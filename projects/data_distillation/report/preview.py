@@ -9,14 +9,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..annotation.dataset import spread_indices
-from ..experiment.names import PSEUDO_LABELS
 from ..mmdet_tools import (
     check_annotates,
     default_work_dir,
     load_mmdet_tool,
 )
-from .labels import LabelSource
-from .page import REPORT, find_labeled_file, write_selection_report
+from .labels import find_labels
+from .page import REPORT, write_selection_report
 
 PREVIEW = '--preview'
 
@@ -31,14 +30,8 @@ def write_preview(annotate: Config, folder: Path) -> Path:
     Returns:
         The file.
     """
-    source = LabelSource(
-        folder / 'detections',
-        folder / PSEUDO_LABELS,
-        find_labeled_file(annotate),
-        annotate.get('unlabeled_truth'),
-    )
     file = folder / REPORT
-    write_selection_report(file, source)
+    write_selection_report(file, find_labels(annotate, folder))
     return file
 
 

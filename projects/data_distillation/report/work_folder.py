@@ -13,8 +13,8 @@ from ..experiment.names import PSEUDO_LABELS
 from ..files.digest import sha256_of
 from ..inference.checkpoints import CheckpointError, load_teacher
 from ..review.calibration import Calibration, calibrate
-from .labels import LabelSource, StoredLabels, read_labels
-from .page import find_labeled_file, find_newest_annotation
+from .labels import LabelSource, StoredLabels, find_labeled_file, read_labels
+from .page import find_newest_annotation
 from .stages import read_stages
 
 
