@@ -8,8 +8,14 @@ import pytest
 import torch
 from builders import DrawnImages
 from mmdet.registry import METRICS, TASK_UTILS
+from mmengine.config import Config
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
+from projects.data_distillation.scaffold.plan import (
+    RATIO,
+    RECIPES,
+    ExperimentOptions,
+)
 from projects.data_distillation.selection.options import OPTIONS
 
 DOCS = Path(__file__).parents[1] / 'docs'
@@ -101,6 +107,34 @@ def test_guide_writes_an_experiment(tmp_path, call_tool):
 
     assert '5 labeled, 4 unlabeled, 3 to validate' in done.stdout
     assert (tmp_path / 'configs/cells/oracle.py').is_file()
+    assert (tmp_path / 'configs/cells/tune.py').is_file()
+    annotate = Config.fromfile(tmp_path / 'configs/cells/annotate.py')
+    (hook,) = annotate.custom_hooks
+    assert hook.selection.keys() == rules_of_the_guide()
+    shown = re.findall(r'```\n(detector .*?)```', guide, re.DOTALL)[0]
+    # The data, the machine and the folder of the detector are others here.
+    varies = re.compile('detector|images|rehearsal|time ')
+    for line in shown.splitlines():
+        pattern = re.escape(line).replace(re.escape('...'), '.*')
+        found = re.search(f'^{pattern}$', done.stdout, re.MULTILINE)
+        assert found or varies.match(line), line
+    # The time is estimated without a GPU only.
+    names = re.compile(r'^(?!time )\w+(?= )', re.MULTILINE)
+    assert names.findall(shown) == names.findall(done.stdout)
+
+
+def rules_of_the_guide() -> set[str]:
+    """The settings that the guide says are written into `annotate.py`."""
+    text = (DOCS / 'guide.md').read_text()
+    (rules,) = re.findall(r'has set these:\n\n((?:[- ] .*\n)+)', text)
+    heads = re.findall('^- (.*?):', rules, re.MULTILINE)
+    return set(re.findall(r'`(\w+)`', ' '.join(heads)))
+
+
+def test_guide_names_the_rules_that_are_written_by_default():
+    recipe = RECIPES[ExperimentOptions(ratio=RATIO).recipe]
+
+    assert recipe.select('detections', False).keys() == rules_of_the_guide()
 
 
 def write_cells(folder: Path, call_tool) -> Path:
