@@ -209,6 +209,8 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     classes = classes or reader.list_classes(images)
     coco = make_coco(images, classes, issues)
     infos = make_image_infos(unlabeled)
+    # A teacher's classes go by the order of the categories, and labels of two
+    # files are compared by the ids of images: new ones would match nothing.
     if known:
         known.give(coco, issues)
         known.give_images(infos, issues)
@@ -217,6 +219,7 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     num_empty = len(images) - len({a['image_id'] for a in coco['annotations']})
     print(format_summary(args.source, len(images), num_empty, classes, counts))
     print(f'the file names are relative to {reader.image_folder}')
+    # Only now: the summary above has what the user needs to see why.
     if not counts:
         raise FormatError('no instance is left: nothing is written')
     write_json(args.out, coco)
@@ -294,6 +297,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     finally:
+        # Also after an error, which what was left out may explain.
         for line in issues.format_lines():
             print(line)
 

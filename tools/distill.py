@@ -274,6 +274,7 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
     seeds = make_seed_runs(distillation, args.seeds or ())
     runs = [*seeds.values()] or [distillation]
     if args.dry_run:
+        # Neither a log nor a lock: the work folder may be one in use.
         log_to(None)
         print(make_plan(runs))
         return
@@ -282,6 +283,8 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
             during.enter_context(locked(one.work_dir)) for one in runs
         ]
         log_to(distillation.work_dir / 'distill.log')
+        # Some network file systems have no locks. A warning, not an error: one
+        # run alone is as safe there.
         if not all(are_locked):
             say(
                 f'warning: the file system of {distillation.work_dir} knows '
@@ -332,6 +335,7 @@ def main() -> None:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         print('stopped by SIGINT: run the same command again to go on')
+        # As a shell reports a process that a signal has ended.
         sys.exit(128 + signal.SIGINT)
 
 

@@ -343,6 +343,7 @@ def try_stages(out: Path) -> str:
     print(f'{out}: trying each stage on one batch ...', file=sys.stderr)
     try:
         return rehearse_new(out)
+    # Also after a signal: what no stage could run looks like an experiment.
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise

@@ -67,6 +67,7 @@ def parse_args() -> argparse.Namespace:
     )
     add_custom_imports(parser)
     args = parser.parse_args()
+    # Exactly one of the two.
     if args.list == bool(args.out):
         parser.error('either OUT or --list must be given')
     return args
@@ -117,6 +118,8 @@ def main() -> None:
         files = args.detections, args.out
         store = merge_again(*files, args.merger, args.views, args.boxes_only)
         print(f'{len(store.images()):,} images are in {store.folder}')
+    # MMEngine raises KeyError for a merger that is not registered, and
+    # TypeError for an argument that it does not have.
     except (ValueError, KeyError, TypeError) as error:
         sys.exit(f'error: {error}')
 

@@ -42,6 +42,8 @@ def parse_args() -> argparse.Namespace:
     Returns:
         The arguments. What is wrong ends the process with exit code 2.
     """
+    # An option with its default looks like one that was given, and --like goes
+    # with none that was.
     parser = make_parser(__doc__, argument_default=argparse.SUPPRESS)
     add_files(parser)
     add_custom_imports(parser)
@@ -160,6 +162,7 @@ def main() -> None:
         print(select_labels(*files, args.rules, args.out, args.images))
     except (FileNotFoundError, ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
+    # After the labels, which are worth having even if the page fails.
     if args.report:
         source = LabelSource(
             args.detections, args.out, args.labeled, images=args.images

@@ -217,6 +217,7 @@ def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
         return {folder / f'{p}.json': c for p, c in parts.items()}, []
     coco, notes = choose_images(coco, args.skip_empty)
     amounts = list_amounts(args, len(coco['images']))
+    # One split needs no folder of its own: its files are beside the source.
     is_one = len(amounts) * args.folds == 1
     folder = args.out or args.ann_file.parent
     contents: dict[Path, dict] = {}
@@ -225,6 +226,7 @@ def split_file(args: argparse.Namespace) -> tuple[dict[Path, dict], list[str]]:
             coco, count, args.seed, args.folds, args.keep_classes
         )
         notes += [f'{amount}: {note}' for note in splits.notes]
+        # From 1, as MMDetection's tools/misc/split_coco.py counts.
         for fold, parts in enumerate(splits.folds, 1):
             if args.mmdet_names:
                 contents |= name_as_mmdet(folder, amount, fold, parts)
@@ -269,6 +271,8 @@ def main() -> None:
         contents, notes = split_file(args)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')
+    # Before the first is written: parts of two splits in one folder would
+    # share images, or lack some.
     for file in contents:
         if file.exists():
             sys.exit(f'error: {file} exists already: delete it, or use --out')

@@ -174,6 +174,7 @@ def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
         do it.
     """
     rule = table.rules[key]
+    # An id as a text may be meant as a name; a measure cannot.
     if rule.holds is not ID.holds:
         number = as_number(value)
         is_quoted = number is not None and rule.holds(number)
@@ -218,6 +219,7 @@ def check_areas(file: CocoFile) -> Iterator[Problem]:
     annotations = file.annotations
     areas, bboxes = annotations.column('area'), annotations.column('bbox')
     for index, (area, bbox) in enumerate(zip(areas, bboxes, strict=True)):
+        # A box without width or height is dropped for that, whatever its area.
         if area is not None and area <= 0 and bbox and min(bbox[2:]) > 0:
             yield file.make_problem(
                 'area not positive',

@@ -67,6 +67,8 @@ class MadeView:
         metainfo = dict(
             ori_shape=self.size_hw,
             img_shape=self.size_hw,
+            # No scale and no flip for the detector to undo: `invert` takes
+            # the boxes back, also through windows and rotations.
             scale_factor=(1.0, 1.0),
             flip=False,
             flip_direction=None,
@@ -176,6 +178,7 @@ class LoadedView:
         is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
         if not self.original.metainfo.get('flip'):
             return bboxes_xyxy, is_whole
+        # In the original's size: the detector has undone the scale already.
         flipped = bbox_flip(
             bboxes_xyxy,
             self.original.ori_shape[:2],
@@ -359,6 +362,7 @@ def make_pixels(views: Sequence[MadeView | LoadedView]) -> list[Tensor]:
     Returns:
         The pixels of each view, in order, shape (3, h, w), uint8.
     """
+    # Shared by the views of an image: a view and its flip are resized once.
     made: dict[int, dict] = {view.image_index: {} for view in views}
     return [view.pixels(made[view.image_index]) for view in views]
 

@@ -73,6 +73,7 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
     """
     if choices.like is None:
         return file.content, Counter()
+    # By name: ids of two exports of one project may differ.
     numbers = {n: i for i, n in list_clean(choices.like)}
     names = dict(list_clean(file))
     if list_categories(file) == list_categories(choices.like):

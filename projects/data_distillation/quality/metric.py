@@ -103,6 +103,8 @@ class PseudoLabelQuality(BaseMetric):
             file_name=self._names[sample['img_id']],
             width=width,
             height=height,
+            # Off the device: the rows of all batches stay until the end, and
+            # processes exchange them.
             bboxes_xyxy=found['bboxes'].cpu().numpy(),
             scores=found['scores'].cpu().numpy(),
             labels=found['labels'].cpu().numpy(),

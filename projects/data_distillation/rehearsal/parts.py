@@ -63,6 +63,8 @@ def list_parts(distillation: Distillation) -> list[Part]:
     for model in stages.experiment.models:
         if model == 'teacher':
             continue
+        # A finished student counts as such only for the labels it was trained
+        # on, and those that are still to be written are not known.
         known = labels if model == 'student' and is_labeled else None
         training = stages.training(model, work_dir / model, known)
         if model == 'student' and not is_labeled:
