@@ -268,13 +268,20 @@ def test_annotation_has_the_views_that_tuning_chose(
 @pytest.mark.parametrize(
     ('num', 'images'), [(2, [0, 10]), (3, [0, 6, 13]), (50, range(20))]
 )
-def test_few_images_are_spread_over_all(tunable, num, images):
+def test_few_images_are_spread_over_all(
+    tunable, checkpoint, tmp_path, num, images
+):
     names = list(tunable.experiment.build_images('annotate').image_ids())
 
     few = tunable.with_few_images(num)
 
-    chosen = few.experiment.build_images('annotate').image_ids()
-    assert list(chosen) == [names[n] for n in images]
+    def build(stage: str):
+        detection = few.detection(stage, tmp_path, checkpoint)
+        return detection.experiment.build_images(stage)
+
+    assert list(build('annotate').image_ids()) == [names[n] for n in images]
+    # Their indices are no indices of others.
+    assert len(build('validate')) == MIN_TUNING_IMAGES
 
 
 @pytest.mark.slow

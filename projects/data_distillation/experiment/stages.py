@@ -40,12 +40,14 @@ class Stages:
         tunes: Whether to choose the views and the merger of annotation by the
             validation images, if the experiment has a `tune.py` and at least
             `MIN_TUNING_IMAGES` such images.
+        few: The options that leave out unlabeled images; empty for all images.
     """
 
     experiment: Experiment
     launcher: Launcher
     seed: int | None = None
     tunes: bool = True
+    few: tuple[str, ...] = ()
 
     def train(
         self, stage: str, folder: Path, labels: Path | None = None
@@ -96,8 +98,12 @@ class Stages:
         Returns:
             The stage; nothing has run yet.
         """
+        experiment = self.experiment
+        if stage == 'annotate':  # Others have images of their own.
+            options = (*experiment.options, *self.few)
+            experiment = replace(experiment, options=options)
         return Detection(
-            self.experiment,
+            experiment,
             self.launcher,
             stage,
             folder,
@@ -194,10 +200,7 @@ class Stages:
         total = len(self.experiment.build_images('annotate'))
         indices = ','.join(map(str, spread_indices(total, num_images)))
         option = f'test_dataloader.dataset.indices=[{indices}]'
-        options = (*self.experiment.options, option)
-        return replace(
-            self, experiment=replace(self.experiment, options=options)
-        )
+        return replace(self, few=(option,))
 
     def annotate(self, folder: Path, teacher: Path) -> Path:
         """Annotate the unlabeled images with a teacher.
