@@ -173,6 +173,8 @@ def test_name_of_a_class_becomes_its_id():
     first, second = problems(content)[:2]
     result = mended(content)
 
+    _, counts = mend(CocoFile.of('a.json', content))
+    assert counts['ids written for the names of classes'] == 1
     assert "write 'c1', the id of its class 'cat'" in str(first)
     assert first.is_fixable and not second.is_fixable
     assert "0 categories have the name of its class, 'car'" in str(second)

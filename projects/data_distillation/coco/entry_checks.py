@@ -198,6 +198,9 @@ def advise_on_name(ids: list) -> str:
 
     Args:
         ids: The ids that it may mean, see `CocoFile.named`.
+
+    Returns:
+        The advice, in words that an error can end with.
     """
     if len(ids) == 1:
         return f'write the id of this name, {format_value(ids[0])}'

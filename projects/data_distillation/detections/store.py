@@ -252,6 +252,9 @@ class DetectionStore:
         """Count the rows on disk, of which an image may have several.
 
         Unlike `images`, this reads only the ends of the shards.
+
+        Returns:
+            The number; 0 if there is no shard.
         """
         return sum(num_rows for num_rows, _ in self._from_shards(count_rows))
 

@@ -98,7 +98,7 @@ def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
     """Draw images with replacement, for bootstrap estimates.
 
     Args:
-        num_images: The number of images, and of those in a draw.
+        num_images: The number of images, and of those in a draw; at least 1.
         num_draws: The number of draws.
 
     Returns:
@@ -118,7 +118,7 @@ def weigh_images(is_seen: np.ndarray, num_draws: int) -> np.ndarray:
     """Return the weights of images for an estimate and its bootstrap draws.
 
     Args:
-        is_seen: Shape (m,), bool, the images to look at.
+        is_seen: Shape (m,), bool, the images to look at; at least one.
         num_draws: The number k of draws.
 
     Returns:

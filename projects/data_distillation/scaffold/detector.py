@@ -295,7 +295,11 @@ class DetectorConfig:
         return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
     def norm_changes(self) -> dict:
-        """Find the changes of `model` so that it trains in one process too."""
+        """Find the changes of `model` so that it trains in one process too.
+
+        Returns:
+            Key -> new value; empty if nothing must change.
+        """
         model = self.cfg.model
         return find_changes_of_dict(model, '_base_.model', replace_mm_sync)
 

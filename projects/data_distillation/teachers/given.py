@@ -75,7 +75,11 @@ class GivenTeacher:
         return [imports] if isinstance(imports, str) else list(imports)
 
     def describe(self) -> str:
-        """Describe in a line what is given, for the user."""
+        """Describe what is given, for the user.
+
+        Returns:
+            A line: the file, the detector, its classes and its config.
+        """
         classes = self.classes
         number = f'{len(classes)} classes' if classes else 'classes unknown'
         if self.reads_texts:

@@ -109,6 +109,9 @@ def spread(values: Sequence, number: int) -> list:
     Args:
         values: One value for each teacher, one for all, or none.
         number: The number of teachers.
+
+    Returns:
+        A list of `number` items.
     """
     if len(values) == number:
         return list(values)
