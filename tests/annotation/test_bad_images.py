@@ -16,7 +16,7 @@ from projects.data_distillation.coco.schema import find_name_error
 from projects.data_distillation.inference.unreadable import is_unreadable
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def pile(tmp_path_factory):
     """A folder of every kind, and the kinds."""
     folder = tmp_path_factory.mktemp('pile')
@@ -104,6 +104,7 @@ def expect_reasons(found: list[dict], kinds: list) -> None:
 @pytest.mark.slow
 def test_checks_and_annotation_never_disagree(pile):
     folder, kinds = pile
+    remove_vanishing(folder)
     kinds = [kind for kind in kinds if not find_name_error(kind.disk_name)]
     images = [
         dict(id=i, file_name=kind.disk_name) for i, kind in enumerate(kinds)
