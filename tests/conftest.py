@@ -1,7 +1,6 @@
 """Fixtures made of the builders."""
 
 import copy
-import functools
 import gc
 import io
 import os
@@ -19,7 +18,6 @@ from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from hypothesis import HealthCheck, settings
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
-from mmengine.config import utils as config_utils
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
@@ -29,6 +27,9 @@ from projects.data_distillation.experiment import plan
 from projects.data_distillation.processes import process
 from projects.data_distillation.processes.child_process import ChildProcess
 from projects.data_distillation.processes.log import LOG
+from projects.data_distillation.rehearsal.quick_configs import (
+    quick_configs as rehearsal_configs,
+)
 
 Called = subprocess.CompletedProcess
 TINY = """
@@ -104,16 +105,13 @@ def read_configs_once(read: Callable) -> Callable:
 
 @pytest.fixture(scope='session', autouse=True)
 def quick_configs() -> Iterator[None]:
-    """Spare MMEngine three things that take most of the time of a run.
+    """Spare MMEngine what takes most of the time of a run.
 
-    It formats a config four times in each run; the layout is for people. It
-    reads the hundred metafiles of MMDetection for each base config, and a
-    config with all its bases for each look; here it reads each of them once.
-    Processes that tests start do as MMEngine does.
+    Besides what a rehearsal spares it, it reads a config with all its bases
+    for each look; here it reads each once. Processes that tests start do as
+    MMEngine does.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
-        patch.setattr(config_utils, 'load', functools.cache(config_utils.load))
+    with rehearsal_configs(), pytest.MonkeyPatch.context() as patch:
         read_once = read_configs_once(Config._file2dict)
         patch.setattr(Config, '_file2dict', staticmethod(read_once))
         yield

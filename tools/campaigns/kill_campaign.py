@@ -128,6 +128,18 @@ def find_cut(work: Path) -> list[str]:
     return cut
 
 
+def make_unfinished(campaign: Campaign) -> None:
+    """Enter a finished work folder that lacks the files to be written.
+
+    Args:
+        campaign: The campaign, prepared.
+    """
+    campaign.restore()
+    os.chdir(campaign.site)
+    for name in DELETED:
+        (campaign.site / 'work' / name).unlink()
+
+
 def try_kill(campaign: Campaign, moments: Moments) -> str:
     """Kill a run, run again, and judge.
 
@@ -138,10 +150,7 @@ def try_kill(campaign: Campaign, moments: Moments) -> str:
     Returns:
         The verdict. It begins with `BAD` if anything is other than it must be.
     """
-    campaign.restore()
-    os.chdir(campaign.site)
-    for name in DELETED:
-        (campaign.site / 'work' / name).unlink()
+    make_unfinished(campaign)
     note = campaign.folder / 'note.json'
     if run_apart(moments, note):
         return 'not reached'
@@ -177,10 +186,7 @@ def main() -> None:
     with ExitStack() as during:
         quicken(during)
         campaign.prepare()
-        campaign.restore()
-        os.chdir(campaign.site)
-        for name in DELETED:
-            (campaign.site / 'work' / name).unlink()
+        make_unfinished(campaign)
         run_apart(Moments(None), campaign.folder / 'note.json')
         total = json.loads((campaign.folder / 'note.json').read_text())
         print(f'{total["count"]} changes of files in a run', flush=True)

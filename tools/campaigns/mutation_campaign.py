@@ -10,7 +10,6 @@ Example:
 """
 
 import argparse
-import functools
 import gc
 import hashlib
 import io
@@ -38,10 +37,8 @@ from conftest import StageHere, read_configs_once
 from input_mutations import Change, apply_change
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from mmengine.config import utils as config_utils
 from mutations import MUTATIONS
 from toy_experiment import write_experiment
-from yapf.yapflib import yapf_api
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.experiment import gains
@@ -49,6 +46,7 @@ from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.plan import list_steps
 from projects.data_distillation.processes import process
 from projects.data_distillation.quality import expectation
+from projects.data_distillation.rehearsal.quick_configs import quick_configs
 from projects.data_distillation.tuning import search
 
 OPTIONS = ('--control', '--seed', '1')
@@ -370,16 +368,16 @@ def find_unplanned(outcome: Outcome) -> str:
 def quicken(during: ExitStack) -> None:
     """Leave out what takes most of the time of a run and changes nothing.
 
-    See `quick_configs` of the tests. Intervals have fewer draws.
+    Configs are read once, see `read_configs_once` of the tests. Intervals have
+    fewer draws.
 
     Args:
         during: The context at whose end all is as before.
     """
     patch = mock.patch.object
+    during.enter_context(quick_configs())
     read_once = read_configs_once(Config._file2dict)
     for target, name, value in (
-        (yapf_api, 'FormatCode', lambda text, **_: (text, False)),
-        (config_utils, 'load', functools.cache(config_utils.load)),
         (Config, '_file2dict', staticmethod(read_once)),
         (gains, 'NUM_DRAWS', 20),
         (expectation, 'NUM_DRAWS', 20),

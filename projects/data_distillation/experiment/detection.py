@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..annotation.dataset import UnlabeledDataset
 from ..annotation.moved_images import find_moved_images
 from ..annotation.provenance import make_provenance
 from ..detections.moved import MovedImages
@@ -185,7 +186,7 @@ class Detection:
             Reasons for a user; none if nothing has.
         """
         changes = find_changes(self.folder, self.collect_settings())
-        if self._find_moved().elsewhere:
+        if self._find_differing_keys() == [IMAGE_FOLDER]:
             changes.append('the images are in another folder')
         return changes
 
@@ -196,28 +197,30 @@ class Detection:
             The keys of the provenance that differ; none if the detections can
             be used, or if there are none.
         """
-        found = DetectionStore(self.folder / DETECTIONS).provenance
-        if not found:
-            return []
-        keys = find_differing_keys(found, self._describe_detections())
+        keys = self._find_differing_keys()
         # The run takes the detections over.
         is_moved = keys == [IMAGE_FOLDER] and self._find_moved().rows
         return [] if is_moved else keys
 
-    def _describe_detections(self) -> dict:
-        """Return what would make the detections now."""
+    def _find_differing_keys(self) -> list[str]:
+        """Return what differs, also if the run takes the detections over."""
+        found = DetectionStore(self.folder / DETECTIONS).provenance
+        if not found:
+            return []
+        images = self.experiment.build_images(self.stage)
+        return find_differing_keys(found, self._describe_detections(images))
+
+    def _describe_detections(self, images: UnlabeledDataset) -> dict:
+        """Return what would make the detections of some images now."""
         cfg = self.experiment.load(self.stage)
         cfg.load_from = str(self.teacher)
-        images = self.experiment.build_images(self.stage)
         hook = self.experiment.build_detection_hook(self.stage)
         return dict(make_provenance(cfg, images), purpose=hook.purpose)
 
     def _find_moved(self) -> MovedImages:
-        return find_moved_images(
-            self.folder / DETECTIONS,
-            self._describe_detections(),
-            self.experiment.build_images(self.stage),
-        )
+        images = self.experiment.build_images(self.stage)
+        made_by = self._describe_detections(images)
+        return find_moved_images(self.folder / DETECTIONS, made_by, images)
 
     def list_detected(self) -> set[str]:
         """List the images that have detections, also by another name.
