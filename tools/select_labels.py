@@ -22,6 +22,7 @@ from projects.data_distillation.command_line import (
     check_not_read,
     make_parser,
 )
+from projects.data_distillation.detections.shard_files import list_shards
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.labels import LabelSource
 from projects.data_distillation.report.page import write_selection_report
@@ -147,7 +148,7 @@ def list_read(args: argparse.Namespace) -> list[str | Path | None]:
         getattr(args, 'like', None),
         *(rules.get('counted') or ()),
         validation.get('ann_file'),
-        *args.detections.glob('*.parquet'),
+        *list_shards(args.detections),
     ]
 
 

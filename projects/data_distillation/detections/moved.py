@@ -11,7 +11,6 @@ find_moved: name ──► shard and row      take_over: rows ──► new shar
 """
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +21,7 @@ from pathlib import Path
 from ..files.digest import sha256_of
 from ..files.images import ImageError, check_kind
 from .provenance import IMAGE_FOLDER, find_differing_keys
+from .shard_files import list_shards, name_shard
 from .shards import ShardError, ShardIndex, copy_rows, read_index
 
 # The folder within a store for shards of images that are elsewhere now.
@@ -72,7 +72,7 @@ class MovedImages:
             source = self.folder / MOVED / shard.name if is_moved else shard
             copy_rows(
                 source,
-                self.folder / f'{uuid.uuid4().hex}.parquet',
+                name_shard(self.folder),
                 {n: (self.rows[n][1], image_ids[n]) for n in names},
                 provenance,
             )
@@ -140,7 +140,7 @@ def read_indices(folder: Path) -> Iterator[tuple[Path, ShardIndex]]:
         Each shard, also those that were moved away, and its images.
     """
     for place in (folder, folder / MOVED):
-        for shard in sorted(place.glob('[!.]*.parquet')):
+        for shard in list_shards(place):
             # Whoever opens the store names those that are damaged.
             with suppress(ShardError):
                 yield shard, read_index(shard)

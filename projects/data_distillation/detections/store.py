@@ -7,7 +7,6 @@ there.
 
 import logging
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -20,6 +19,7 @@ from mmengine.logging import print_log
 
 from .columns import choose_rows, list_images
 from .provenance import TEACHER_KEYS, find_differing_keys
+from .shard_files import list_shards, name_shard
 from .shards import (
     SCHEMA,
     VIEW_SCHEMA,
@@ -129,7 +129,7 @@ class DetectionStore:
         if not rows:
             return
         provenance = self.require_provenance()
-        shard = self.folder / f'{uuid.uuid4().hex}.parquet'
+        shard = name_shard(self.folder)
         try:
             write_shard(shard, rows, provenance)
         except OSError as error:
@@ -264,7 +264,7 @@ class DetectionStore:
         Returns:
             Their paths, sorted by name; empty if there is none or no folder.
         """
-        return sorted(self.folder.glob('[!.]*.parquet'))
+        return list_shards(self.folder)
 
     def _from_shards(self, make: Callable[[Path], Made]) -> list[Made]:
         """Make something of each whole shard, in the order of `shards`.

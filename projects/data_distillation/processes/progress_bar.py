@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ..detections.shard_files import list_shards
 from ..detections.shards import ShardError, count_rows
 
 # A look reads files; a person needs no more than one a second.
@@ -68,9 +69,7 @@ class StoredImages:
 
     def __call__(self) -> int:
         """Return the number of images that all processes have stored."""
-        for shard in (
-            set(self.folder.glob('[!.]*.parquet')) - self._rows.keys()
-        ):
+        for shard in set(list_shards(self.folder)) - self._rows.keys():
             try:
                 self._rows[shard], _ = count_rows(shard)
             except ShardError:  # Annotation reports it.

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from mmengine.config import Config
 
 from ..coco.reading import read_coco
+from ..detections.shard_files import list_shards
 from ..experiment.comparison import name_metric
 from ..experiment.names import TRAINED
 from ..files.atomic import replacing
@@ -124,8 +125,7 @@ def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
     found = [
         work_dir / stage.name
         for stage in stages
-        # A hidden file is a shard that is being written.
-        if any((work_dir / stage.name).glob('detections/[!.]*.parquet'))
+        if list_shards(work_dir / stage.name / 'detections')
     ]
     return found[-1] if found else work_dir / 'annotate'
 
