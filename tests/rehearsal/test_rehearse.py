@@ -1,6 +1,7 @@
 """What would fail only in a later stage is found on one batch of each."""
 
 import json
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -224,6 +225,34 @@ def test_weights_do_not_depend_on_a_rehearsal(
     assert {p.teacher for p in parts[:2]} == {str(trained)}
     assert parts[2].values == {'randomness.seed': 3}
     assert parts[2].labels_key.endswith('.ann_file')
+
+
+VALIDATED = """
+custom_hooks = [dict(_base_.custom_hooks[0], selection=dict(
+    validation=dict(detections='not there', ann_file='{val}')))]
+"""
+
+
+@pytest.mark.slow
+def test_annotation_that_was_stopped_is_tried_with_what_is_validated(
+    tiny_experiment, tmp_path, stages_here, monkeypatch
+):
+    monkeypatch.chdir(tiny_experiment.parent)
+    experiment = tmp_path / 'experiment'
+    shutil.copytree(tiny_experiment, experiment)
+    val = tiny_experiment.parent / 'data/digits/annotations/val.json'
+    with (experiment / 'annotate.py').open('a') as config:
+        config.write(VALIDATED.format(val=val))
+    run = make_run(experiment, tmp_path / 'work', seed=0)
+    teacher = run.stages.train('teacher', run.work_dir / 'teacher')
+    validated = run.work_dir / 'validate'
+    run.stages.detection('validate', validated, teacher).run()
+
+    rehearse([run])
+
+    parts = list_parts(run)
+    assert [part.stage for part in parts] == ['annotate', 'student']
+    assert str(validated / 'detections') in parts[0].values.values()
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
 """What a rehearsal tries: the stages of a run that are not finished."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..experiment.definition import find_pseudo_label_key
+from ..experiment.definition import Experiment, find_pseudo_label_key
+from ..experiment.detection import DETECTIONS
 from ..experiment.names import PSEUDO_LABELS
 from ..experiment.run import Distillation
 from ..experiment.stages import Stages
@@ -131,18 +132,45 @@ def list_detections(
         stages = stages.use_choice(work_dir / 'tune')
     if stages.can_validate():
         names.insert(0, 'validate')
+    validated = work_dir / 'validate'
     for name in names:
         checkpoint = teacher or Path()
         detection = stages.detection(name, work_dir / name, checkpoint)
         if teacher and detection.is_done():
             continue
-        key = experiment.find_validation_key() if name == 'annotate' else None
-        yield Part(
+        part = Part(
             name,
             str(stages.experiment.config(name)),
             is_training=False,
             values=stages.experiment.values_for(name),
             options=stages.experiment.options_for(name),
             teacher=str(teacher or ''),
-            validation_key=key or '',
         )
+        if name == 'annotate':
+            detection = stages.detection('validate', validated, checkpoint)
+            is_done = bool(teacher) and detection.is_done()
+            part = name_validation(part, experiment, validated, is_done)
+        yield part
+
+
+def name_validation(
+    part: Part, experiment: Experiment, validated: Path, is_done: bool
+) -> Part:
+    """Say where annotation finds the detections on validation images.
+
+    Args:
+        part: The annotation.
+        experiment: The stage configs.
+        validated: The work folder of the stage that makes these detections.
+        is_done: Whether it has made them; otherwise a rehearsal does.
+
+    Returns:
+        The annotation; the same if it needs no such detections.
+    """
+    key = experiment.find_validation_key()
+    if not key:
+        return part
+    if not is_done:
+        return replace(part, validation_key=key)
+    found = str(validated / DETECTIONS)
+    return replace(part, values={**part.values, key: found})
