@@ -38,11 +38,11 @@ format: setup  ## Rewrite the files in the project's format
 	@$(BIN)/ruff format
 
 test: lint  ## Run lint and all tests; `pytest` alone runs the fast ones
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' -n 3 -rs
+	@$(BIN)/python -m pytest -m '' -n 3 -rs
 
 test-stock:  ## Run the tests with OpenMMLab's own packages, in .venv-stock/ (by hand)
 	@VENV=.venv-stock REQUIREMENTS=requirements-stock.txt tools/setup.sh
-	@OMP_NUM_THREADS=1 .venv-stock/bin/python -m pytest -m '' -n 3 -rs
+	@.venv-stock/bin/python -m pytest -m '' -n 3 -rs
 
 clean:  ## Remove the results (work_dirs/) and the written data, not .venv/
 	rm -rf work_dirs data/digits

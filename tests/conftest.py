@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mmdet
 import pytest
+import torch
 from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from hypothesis import HealthCheck, settings
 from mmdet.visualization import DetLocalVisualizer
@@ -62,6 +63,17 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=list(HealthCheck),
     )
     settings.load_profile('this run')
+    use_one_thread()
+
+
+def use_one_thread() -> None:
+    """Let this process, and those that it starts, compute in one thread.
+
+    The tests run beside each other, and threads of several processes that
+    wait for the same cores take many times as long.
+    """
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
 
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist looks.

@@ -16,6 +16,8 @@ from projects.data_distillation.api import Annotation, annotate
 from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.digits.dataset import Recipe, write_digits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(drawn, checkpoint, tmp_path):

@@ -28,8 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let pytest-timeout fail a test at its limit.
 
-    It interrupts the test by a signal, and the run goes on.
+    It interrupts the test by a signal, and the run goes on. Tests that may
+    take long come first, as otherwise one process of pytest-xdist would end
+    long after the others.
     """
+    items.sort(key=limit_of, reverse=True)
     for item in items:
         item.add_marker(pytest.mark.timeout(limit_of(item)))
 

@@ -26,6 +26,8 @@ from projects.data_distillation.annotation.checks import (
 )
 from projects.data_distillation.selection.export import select_labels
 
+pytestmark = pytest.mark.slow
+
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5
 

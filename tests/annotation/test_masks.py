@@ -19,6 +19,8 @@ from projects.data_distillation.api import Annotation
 from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection.export import select_labels
 
+pytestmark = pytest.mark.slow
+
 
 def masks_cfg(drawn, work_dir: Path):
     cfg = annotate_cfg(drawn, None, work_dir)

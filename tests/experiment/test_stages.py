@@ -34,6 +34,8 @@ from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.training.finished import FINISHED
 from projects.data_distillation.training.own_checkpoint import RUN_KEY
 
+pytestmark = pytest.mark.slow
+
 
 def test_few_reasons_are_listed():
     assert join_reasons(['a', 'b', 'c']) == 'a; b; c'
@@ -251,7 +253,6 @@ def tunable(checkpoint, tmp_path, stages_here) -> Stages:
     return Stages(Experiment(tmp_path), Launcher())
 
 
-@pytest.mark.slow
 def test_annotation_has_the_views_that_tuning_chose(
     tunable, checkpoint, tmp_path
 ):
@@ -284,7 +285,6 @@ def test_few_images_are_spread_over_all(
     assert len(build('validate')) == MIN_TUNING_IMAGES
 
 
-@pytest.mark.slow
 def test_labels_are_judged_with_the_boxes_of_tuning(
     tunable, checkpoint, tmp_path
 ):
@@ -307,7 +307,6 @@ def test_labels_are_judged_with_the_boxes_of_tuning(
     assert expected.recall.value == 1
 
 
-@pytest.mark.slow
 def test_views_that_were_changed_after_tuning_are_used(
     tunable, checkpoint, tmp_path
 ):
@@ -333,7 +332,6 @@ def test_labels_are_not_judged_without_validation(
     assert tunable.expect(tmp_path / 'work', checkpoint, tmp_path) is None
 
 
-@pytest.mark.slow
 def test_finished_tuning_is_not_repeated(tunable, checkpoint, tmp_path, said):
     folder = tmp_path / 'work/tune'
     tunable.tune(folder, checkpoint)
@@ -419,7 +417,6 @@ def test_evaluation_writes_the_detections_if_it_can(evaluator, key):
     assert find_results_key(Config(dict(test_evaluator=evaluator))) == key
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('is_changed', [True, False])
 def test_labels_that_somebody_has_chosen_are_kept(
     tunable, checkpoint, tmp_path, said, is_changed
