@@ -37,7 +37,7 @@ from conftest import StageHere, read_configs_once
 from input_mutations import Change, apply_change
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from mutations import MUTATIONS
+from mutations import MUTATIONS, Mutation
 from toy_experiment import write_experiment
 
 from projects.data_distillation.command_line import make_parser
@@ -266,7 +266,7 @@ class Campaign:
             results.
         """
         chance = random.Random(number)
-        kind = chance.choices(list(MUTATIONS), list(MUTATIONS.values()))[0]
+        kind = choose_kind(number, chance)
         self.restore()
         change = kind(self.site, chance)
         begin = time.monotonic()
@@ -332,6 +332,21 @@ class Campaign:
         os.chdir(self.site)
         shutil.rmtree('work/student')
         return run_here(change.options or OPTIONS)
+
+
+def choose_kind(number: int, chance: random.Random) -> Mutation:
+    """Choose what to change: each kind once, then by how often each is.
+
+    Args:
+        number: The number of the mutation, from 0.
+        chance: The source of random numbers.
+
+    Returns:
+        The kind.
+    """
+    if number < len(MUTATIONS):
+        return list(MUTATIONS)[number]
+    return chance.choices(list(MUTATIONS), list(MUTATIONS.values()))[0]
 
 
 def find_unplanned(outcome: Outcome) -> str:
