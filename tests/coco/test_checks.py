@@ -166,6 +166,10 @@ BROKEN = [
     (more('annotations', annotation(17)),
      [A17 + 'annotations[0] and annotations[3] are the same: remove one '
       '(--fix does)']),
+    (changed(category_name='green', class_name='green'),
+     [A17 + f"category_id 7 is 'red', but {key} is 'green': training reads "
+      f'only the id: correct it, or remove {key}'
+      for key in ('category_name', 'class_name')]),
     (more('annotations', annotation(17, iscrowd=1)),
      [A17 + 'annotations[0] and annotations[3] have the same id: give one '
       'another id (--fix does)']),
@@ -263,6 +267,9 @@ RIGHT = [
     pytest.param(changed(bbox=[639.5, 0, 1.2, 5]), id='rounded up'),
     pytest.param(changed(iscrowd=True, area=0.1), id='crowd, tiny area'),
     pytest.param(changed(ignore=0), id='not ignored'),
+    pytest.param(changed(category_name='red'), id='name of its class'),
+    pytest.param(changed(class_name='lorry'), id='name of no class'),
+    pytest.param(changed(label='green'), id='label of something else'),
     pytest.param(with_image(width=640.0), id='whole number as float'),
     pytest.param(with_image(file_name='a/../b:c.jpg'), id='odd name'),
     pytest.param(with_image(file_name='a..b/..c.jpg'), id='dots'),

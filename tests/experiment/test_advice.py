@@ -134,6 +134,17 @@ def test_longer_teacher_is_advised_if_length_alone_gains():
     )
 
 
+def test_teacher_that_has_not_learned_is_to_train_longer():
+    summary = make_summary(teacher=0.008, supervised_long=0.03, student=0.02)
+    summary['expected_labels'] = expect(0.1, 0.1)
+
+    first, remedy = advise(summary)
+
+    assert 'not better than supervised_long' in first
+    assert remedy.startswith('- a longer schedule for all models: the teacher')
+    assert '0.8 mAP' in remedy
+
+
 def test_short_schedule_is_named():
     summary = make_summary(
         teacher=0.1, supervised_long=0.2, student=0.3, oracle=0.2

@@ -101,6 +101,16 @@ def test_training_that_has_begun_goes_on(distillation, tmp_path, done, step):
     assert plan_training(distillation.stages, 'teacher', folder) == step
 
 
+def test_renamed_checkpoint_has_as_many_iterations(distillation, tmp_path):
+    folder = tmp_path / 'work/teacher'
+    folder.mkdir(parents=True)
+    torch.save(dict(meta=dict(iter=1)), folder / 'iter_9.pth')
+
+    step = plan_training(distillation.stages, 'teacher', folder)
+
+    assert step == Step('teacher', '1 of 2 iterations', 1)
+
+
 def test_plan_refuses_what_the_run_would(distillation, tmp_path):
     folder = tmp_path / 'work' / 'teacher'
     write_json(folder / SETTINGS, dict(seed=1))

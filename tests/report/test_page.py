@@ -264,6 +264,16 @@ def test_names_are_escaped_and_nothing_is_loaded(tmp_path):
     assert "default-src 'none'" in html
 
 
+def test_all_files_whose_objects_are_counted_are_named(tmp_path):
+    source = write_selection(tmp_path, counted=[str(tmp_path / 'truth.json')])
+
+    write_selection_report(tmp_path / 'report.html', source)
+
+    text = text_of((tmp_path / 'report.html').read_text())
+    files = f'{tmp_path}/labeled.json and {tmp_path}/truth.json'
+    assert re.search(rf'Counted\s+{files}: \d+ images', text)
+
+
 def data_of_text(html: str) -> str:
     return html[html.index('id="data"') :]
 

@@ -35,6 +35,7 @@ def test_smaller_detector_is_named_if_it_takes_long(
 
     assert first.startswith('roughly 0:')
     assert [cpu.SMALL in line for line in more] == [True] * (not long)
+    assert all('--iterations' in line for line in more)
 
 
 def test_nothing_is_said_where_there_is_a_gpu(tiny_experiment, monkeypatch):

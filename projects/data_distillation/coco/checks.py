@@ -13,6 +13,7 @@ from .box_checks import check_boxes, check_finite
 from .class_checks import (
     check_any_object,
     check_categories,
+    check_class_names,
     find_equal_categories,
     with_categories,
 )
@@ -351,6 +352,7 @@ FILE_CHECKS = (
     check_repeated_names,
     check_file_names,
     check_references,
+    check_class_names,
     check_repeated_objects,
     check_any_object,
     check_areas,

@@ -13,8 +13,10 @@ from .tables import CocoFile
 # not labeled yet may be among them.
 NOTED_SHARE = 0.1
 NO_OBJECT_AT_ALL = 'no object at all'
-# Where an annotation may have the name of its class instead of an id.
+# Where an annotation may have the name of its class instead of an id. Beside
+# an id, the others may mean something else, such as a label of the image.
 NAME_KEYS = ('category_name', 'class_name', 'category', 'label')
+SURE_NAME_KEYS = NAME_KEYS[:2]
 
 
 def find_class_name(annotation: dict) -> str | None:
@@ -258,6 +260,38 @@ def count_objects(file: CocoFile) -> Counter:
         for category_id, iscrowd, ignore in zip(*columns, strict=True)
         if category_id is not None and not iscrowd and not ignore
     )
+
+
+def check_class_names(file: CocoFile) -> Iterator[Problem]:
+    """Find annotations that have the name of another class than the id says.
+
+    Args:
+        file: The file.
+
+    Yields:
+        A problem for each name that only other categories have, in the file's
+        order. Names that no category has are none.
+    """
+    table = file.categories
+    names = dict(zip(table.column('id'), table.column('name'), strict=True))
+    others = set(names.values()) - {None}
+    for key in SURE_NAME_KEYS:
+        columns = (
+            file.annotations.column('category_id'),
+            (file.annotations.values(key)),
+        )
+        for index, (i, name) in enumerate(zip(*columns, strict=True)):
+            # Ids that are wrong are a problem of their own.
+            known = names.get(i) if i is not None else None
+            if known and is_text(name) and name in others - {known}:
+                yield file.make_problem(
+                    'name of another class',
+                    file.annotations,
+                    index,
+                    f'category_id {i} is {format_value(known)}, but {key} is '
+                    f'{format_value(name)}',
+                    f'training reads only the id: correct it, or remove {key}',
+                )
 
 
 def check_any_object(file: CocoFile) -> Iterator[Problem]:

@@ -188,6 +188,13 @@ def list_remedies(
         A line for each remedy, at least one.
     """
     longer = mean_aps.get('supervised_long', 0) - mean_aps['teacher']
+    if mean_aps['teacher'] < MIN_MEAN_AP:
+        yield (
+            f'- a longer schedule for all models: the teacher has not '
+            f'learned, with {100 * mean_aps["teacher"]:.1f} mAP (--iterations '
+            'of tools/init_experiment.py)'
+        )
+        return
     if longer > NOTABLE and 'given' not in summary:
         yield (
             f'- a longer schedule for the teacher: the control gains '

@@ -15,10 +15,10 @@ from ..processes.temporary import temporary_folder
 from ..teachers.in_experiments import check_teachers
 from ..text import format_duration, format_table
 from ..training.finished import find_ending
-from ..training.resume import find_last_checkpoint, find_sound_checkpoint
+from ..training.resume import count_done, find_last_checkpoint
 from .names import PSEUDO_LABELS
 from .run import Distillation, round_dir
-from .stage_results import make_flags, require_checkpoint
+from .stage_results import make_flags
 from .stages import Stages
 
 # The number of characters that are shown of the output of a failed command.
@@ -186,9 +186,7 @@ def plan_training(
         return Step(stage, f'{text}, again: {reasons[0]}', total)
     if find_ending(folder).checkpoint:
         return Step(stage, 'done')
-    checkpoint = find_sound_checkpoint(folder)
-    done = int(checkpoint.stem.removeprefix('iter_')) if checkpoint else 0
-    if done:
+    if done := count_done(folder):
         text = f'{total - done:,} of {text}'
     return Step(stage, text, total - done)
 
@@ -285,7 +283,8 @@ class Rates:
             if any(step.images for step in found):
                 say('measuring some images of annotate.py ...')
                 given = stages.experiment.teachers
-                teacher = (given or [require_checkpoint(folder)])[0]
+                # The one that `TimeLimitHook` has saved.
+                teacher = (given or [*folder.glob('iter_*.pth')])[0]
                 image = measure_image(stages, folder, teacher)
         return cls(iteration, image)
 

@@ -30,9 +30,12 @@ def describe_labels(
     """
     made, origin = labels.provenance, labels.origin
     labeled = labels.labeled
+    # The validation images may tell how many objects an image has, too.
+    counted = origin.get('selection', {}).get('counted', ())
     yield (
-        'Labeled',
-        f'{source.labeled}: {labeled.num_images:,} images, '
+        'Counted' if counted else 'Labeled',
+        f'{" and ".join([source.labeled, *counted])}: '
+        f'{labeled.num_images:,} images, '
         f'{labeled.num_instances.sum():,} instances of '
         f'{len(labeled.classes)} classes',
     )

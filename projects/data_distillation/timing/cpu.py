@@ -121,7 +121,7 @@ def describe_time(folder: Path) -> Iterator[str]:
 
     Yields:
         Nothing if there is a GPU. Otherwise a line with the time; if it is
-        long, another one with a smaller detector.
+        long, another one with what takes less.
     """
     if torch.cuda.is_available():
         return
@@ -143,4 +143,7 @@ def describe_time(folder: Path) -> Iterator[str]:
         '--dry-run of tools/distill.py measures it'
     )
     if total > LONG:
-        yield f'a small detector takes minutes: --detector {SMALL}'
+        yield (
+            'less with fewer --iterations, with a smaller --image-size, or '
+            f'with a small detector, such as --detector {SMALL}'
+        )

@@ -256,6 +256,31 @@ def find_weights_fault(file: Path) -> str:
     return f'has weights that are no numbers ({name})' if name else ''
 
 
+def count_done(folder: Path) -> int:
+    """Count the iterations after which a training goes on.
+
+    Args:
+        folder: The work folder of the training.
+
+    Returns:
+        The number in the checkpoint, since a person may have renamed its
+        file; that of the file name if the checkpoint has none, or is refused
+        because it could run code. It is 0 without a sound checkpoint.
+    """
+    checkpoint = find_sound_checkpoint(folder)
+    if checkpoint is None:
+        return 0
+    named = int(checkpoint.stem.removeprefix('iter_'))
+    try:
+        with refusing_code():
+            content = torch.load(
+                str(checkpoint), map_location='cpu', mmap=True
+            )
+    except CheckpointError:
+        return named
+    return content.get('meta', {}).get('iter', named)
+
+
 def find_last_checkpoint(folder: Path) -> Path | None:
     """Find the checkpoint from which a training continues.
 
