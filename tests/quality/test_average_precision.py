@@ -16,6 +16,7 @@ from projects.data_distillation.coco.matching import (
 from projects.data_distillation.quality.average_precision import (
     draw_images,
     mean_average_precision,
+    weigh_images,
 )
 
 IOUS = [0.5, 0.75]
@@ -150,3 +151,18 @@ def test_draws_are_the_same_at_each_call_and_have_as_many_images():
     assert set(draws.sum(axis=1)) == {7}
     assert (draws == draw_images(7)).all()
     assert len(np.unique(draws, axis=0)) > 150
+
+
+def test_weights_are_those_of_the_images_that_are_looked_at():
+    weights = weigh_images(np.array([True, False, True]), 5)
+
+    assert weights[0].tolist() == [1, 0, 1]
+    assert (weights[1:, [0, 2]] == draw_images(2, 5)).all()
+    assert not weights[:, 1].any()
+
+
+@pytest.mark.parametrize('num_images', [0, 3])
+def test_without_an_image_to_look_at_there_are_no_weights(num_images):
+    message = f'at least one image .*, got 0 of {num_images}: add images'
+    with pytest.raises(ValueError, match=message):
+        weigh_images(np.zeros(num_images, bool), 5)

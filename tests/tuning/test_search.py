@@ -139,16 +139,16 @@ def test_choices_are_judged_on_other_images(judge):
     assert of_reference == pytest.approx(0.5, abs=0.1)
 
 
-def make_trial(wrong: int) -> Trial:
+def make_trial(wrong: int, num_images: int = NUM_FOLDS) -> Trial:
     """Finds the only object of each of few images, but not that of one."""
-    images = np.delete(np.arange(NUM_FOLDS), wrong)
+    images = np.delete(np.arange(num_images), wrong)
     num = len(images)
     matches = ImageMatches(
         images,
         np.zeros(num, int),
         np.ones(num, np.float32),
         np.ones((num, 1), bool),
-        np.ones((NUM_FOLDS, 1), int),
+        np.ones((num_images, 1), int),
     )
     return Trial(Choice((wrong,), 'nms'), 1, matches)
 
@@ -161,6 +161,34 @@ def test_choice_that_is_good_only_where_it_was_made_is_found_out():
 
     assert of_choices == 0
     assert of_reference == pytest.approx(1 - 1 / NUM_FOLDS)
+
+
+@pytest.mark.parametrize('num_images', [2, 3, NUM_FOLDS - 1])
+def test_fewer_images_than_parts_are_a_part_each(num_images):
+    trials = [make_trial(wrong, num_images) for wrong in range(num_images)]
+
+    _, of_reference = cross_validate(trials, trials[0])
+
+    assert of_reference == pytest.approx(1 - 1 / num_images)
+
+
+@pytest.mark.parametrize('num_images', [0, 1])
+def test_choices_cannot_be_judged_on_less_than_two_images(num_images):
+    trial = Trial(Choice((0,), 'nms'), 1, make_matches(num_images))
+
+    assert cross_validate([trial], trial) is None
+
+
+def make_matches(num_images: int) -> ImageMatches:
+    """No detection on images with an object each."""
+    nothing = np.zeros(0, int)
+    return ImageMatches(
+        nothing,
+        nothing,
+        np.zeros(0, np.float32),
+        np.zeros((0, 1), bool),
+        np.ones((num_images, 1), int),
+    )
 
 
 def test_cost_is_the_number_of_pixels(judge):

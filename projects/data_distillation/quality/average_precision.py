@@ -124,8 +124,17 @@ def weigh_images(is_seen: np.ndarray, num_draws: int) -> np.ndarray:
     Returns:
         Shape (1 + k, m): first each of these images once, then how often it is
         in each draw of `draw_images`. Other images have the weight 0.
+
+    Raises:
+        ValueError: If there is no image to look at.
     """
+    num_seen = int(is_seen.sum())
+    if not num_seen:
+        raise ValueError(
+            'at least one image with true labels is needed to measure mAP, '
+            f'got 0 of {len(is_seen)}: add images to the validation file'
+        )
     weights = np.zeros((1 + num_draws, len(is_seen)))
     weights[0] = is_seen
-    weights[1:, is_seen] = draw_images(int(is_seen.sum()), num_draws)
+    weights[1:, is_seen] = draw_images(num_seen, num_draws)
     return weights

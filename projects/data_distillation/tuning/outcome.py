@@ -36,7 +36,7 @@ class Outcome:
             not among the candidates.
         unseen: The mAP of choices and of the reference on images that the
             choices were not made on, see `search.cross_validate`; None if
-            there is no reference.
+            there is no reference, or only one image.
     """
 
     judge: Judge

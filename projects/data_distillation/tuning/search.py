@@ -218,7 +218,7 @@ def choose(verdicts: Sequence[Verdict]) -> Trial:
 
 def cross_validate(
     trials: Sequence[Trial], reference: Trial
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Measure how good choices are on images that they were not made on.
 
     Args:
@@ -227,13 +227,18 @@ def cross_validate(
 
     Returns:
         The mAP of the choices and that of the reference, each the mean over
-        `NUM_FOLDS` parts of the images. For each part the choice is made on
-        the other parts.
+        `NUM_FOLDS` parts of the images, or as many as there are images. For
+        each part the choice is made on the other parts. None for less than
+        two images, of which none are left to choose on.
     """
     num_images = len(reference.matches.num_truth)
-    folds = np.random.default_rng(0).permutation(num_images) % NUM_FOLDS
+    if num_images < 2:
+        return None
+    # A part without images would count as one with an mAP of 0.
+    num_folds = min(NUM_FOLDS, num_images)
+    folds = np.random.default_rng(0).permutation(num_images) % num_folds
     mean_aps = []
-    for fold in range(NUM_FOLDS):
+    for fold in range(num_folds):
         is_seen = folds != fold
         chosen = choose(compare(trials, is_seen))
         mean_aps.append(
