@@ -43,7 +43,7 @@ def test_cells_run_one_after_the_other(clone, monkeypatch, capsys, run_here):
     assert "4 images of the classes ['0', '1'" in out
     assert 'boxes of each view: [' in out
     assert "WBFMerger {'images': 4, " in out
-    assert (clone / 'work_dirs/notebook/fused/pseudo_labels.json').is_file()
+    assert (clone / 'work_dirs/notebook/merged/pseudo_labels.json').is_file()
 
 
 def test_notebook_holds_no_results():

@@ -96,7 +96,7 @@ def test_matches_are_those_of_a_slow_oracle(tmp_path, seed, iou):
 def test_one_matching_serves_all_thresholds(tmp_path, seed):
     file, rows = random_matching_task(tmp_path, seed)
     truth = json.loads(file.read_text())
-    found = match_detections(rows, file)
+    found = match_detections(rows, file, 0.5)
 
     for min_score in (0.0, 0.3, 0.7, 0.9, 1.0):
         for label, category in enumerate(truth['categories']):
@@ -119,7 +119,7 @@ def test_curves_are_those_of_pycocotools(tmp_path, seed):
     evaluation = accumulated(file, rows)
 
     # The order of the rows does not matter, also where scores are equal.
-    found = match_detections(reversed(rows), file)
+    found = match_detections(reversed(rows), file, 0.5)
 
     # pycocotools orders the categories by id.
     ids = [c['id'] for c in json.loads(file.read_text())['categories']]
@@ -197,7 +197,7 @@ def test_thresholds_count_as_selection_compares_them():
 def one_sided(tmp_path) -> tuple[ClassMatches, ClassMatches]:
     """A class that was not found, and one that was found nowhere rightly."""
     truth = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
-    return match_detections([found_row('0', (BOX, 0.5, 1))], truth)
+    return match_detections([found_row('0', (BOX, 0.5, 1))], truth, 0.5)
 
 
 def test_class_without_detections_has_empty_arrays(one_sided):
@@ -222,13 +222,13 @@ def test_class_without_objects_has_no_recall(one_sided):
 def test_no_image_has_no_match(tmp_path):
     truth = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
 
-    assert [m.num_truth for m in match_detections([], truth)] == [0, 0]
+    assert [m.num_truth for m in match_detections([], truth, 0.5)] == [0, 0]
 
 
 def test_truth_without_any_object_is_one(tmp_path):
     truth = write_coco(tmp_path / 'truth.json', [])
 
-    red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], truth)
+    red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], truth, 0.5)
 
     assert (red.is_right.tolist(), red.num_truth) == ([False], 0)
 
@@ -237,7 +237,7 @@ def test_objects_of_other_images_are_not_to_be_found(tmp_path):
     objects = [(1, 7, [10, 10, 10, 10]), (2, 7, [10, 10, 10, 10])]
     truth = write_coco(tmp_path / 'truth.json', objects)
 
-    red, _ = match_detections([found_row('1', (BOX, 0.5, 0))], truth)
+    red, _ = match_detections([found_row('1', (BOX, 0.5, 0))], truth, 0.5)
 
     assert (red.is_right.tolist(), red.num_truth) == ([True], 1)
 
@@ -246,7 +246,7 @@ def test_detections_on_crowds_are_left_out(tmp_path):
     truth = write_coco(tmp_path / 'truth.json', [(1, 7, [0, 0, 90, 90])])
     crowd = mark_as_crowd(truth, 0)
 
-    red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], crowd)
+    red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], crowd, 0.5)
 
     assert (len(red.scores), len(red.is_right), red.num_truth) == (0, 0, 0)
 
@@ -282,7 +282,7 @@ def test_truth_that_does_not_say_crowd_or_area_has_objects(tmp_path):
     del content['annotations'][0]['iscrowd'], content['annotations'][0]['area']
     truth.write_text(json.dumps(content))
 
-    red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], truth)
+    red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], truth, 0.5)
 
     assert (red.is_right.tolist(), red.num_truth) == ([True], 1)
 
@@ -303,7 +303,7 @@ def test_more_detections_than_coco_evaluates_all_count(tmp_path):
     truth = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
     rows = [found_row('0', *[(WIDE, 0.5, 0)] * 150)]
 
-    red, _ = match_detections(rows, truth)
+    red, _ = match_detections(rows, truth, 0.5)
 
     assert red.count_from(0) == (1, 150)
 
@@ -312,9 +312,9 @@ def test_image_or_class_that_the_truth_lacks_is_refused(tmp_path):
     truth = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
 
     with pytest.raises(ValueError, match='lacks 1 of 2 images.*is 9'):
-        match_detections([found_row('0'), found_row('9')], truth)
+        match_detections([found_row('0'), found_row('9')], truth, 0.5)
     with pytest.raises(ValueError, match='2 categories.*0 to 1, got -1'):
-        match_detections([found_row('0', (BOX, 0.5, -1))], truth)
+        match_detections([found_row('0', (BOX, 0.5, -1))], truth, 0.5)
 
 
 @pytest.mark.parametrize('iou', [0, 1.5])

@@ -46,7 +46,7 @@ def test_wrong_labels_and_missed_objects_count(source):
         counts = [
             (m.num_truth, *m.count_from(np.inf if low is None else low))
             for m, low in zip(
-                match_detections([row], file), lowest, strict=True
+                match_detections([row], file, 0.5), lowest, strict=True
             )
         ]
         expected = sum(t + found - 2 * right for t, right, found in counts)

@@ -86,7 +86,7 @@ def test_right_ones_are_those_of_the_matching(tmp_path, seed):
     labels = np.concatenate([np.array(r['labels'], int) for r in rows[::-1]])
     content = json.loads(file.read_text())
     has_crowds = any(a['iscrowd'] for a in content['annotations'])
-    for label, matches in enumerate(match_detections(rows, file)):
+    for label, matches in enumerate(match_detections(rows, file, 0.5)):
         found = is_right[labels == label].sum()
         assert found >= matches.is_right.sum()
         assert has_crowds or found == matches.is_right.sum()

@@ -193,7 +193,10 @@ TEACHER = dict.fromkeys(TEACHER_KEYS, 'x')
 
 @pytest.fixture
 def validation(tmp_path) -> dict:
-    """Two detections of red: the better one is right, but of one view."""
+    """Two detections of red: the better one is right, but of one view.
+
+    It has an IoU of 0.6 with its object.
+    """
     bboxes = [[0.0, 0.0, 10.0, 10.0], [30.0, 30.0, 40.0, 40.0]]
     row = dict(
         file_name='a',
@@ -219,8 +222,8 @@ def validation(tmp_path) -> dict:
                 id=1,
                 image_id=1,
                 category_id=7,
-                bbox=[0, 0, 10, 10],
-                area=100,
+                bbox=[0, 0, 10, 6],
+                area=60,
                 iscrowd=0,
             )
         ],

@@ -91,7 +91,10 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
 
     A warm-up that counts iterations keeps its length, up to a tenth of the
     training, or up to the share that it has in the config, if that is larger.
-    Everything else stays at the same fractions of the training.
+    Everything else stays at the same fractions of the training. If the
+    learning rate is scaled with the batch size, `eta_min` and `eta_max` are
+    scaled too. The cosine ones get `eta_min_ratio`, the share of the highest
+    rate, in place of `eta_min`.
 
     Args:
         scheduler: The config of the scheduler.

@@ -16,23 +16,27 @@ from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore
 from ..quality.curves import LabelReport
 from ..selection.export import select_labels
-from .selection import measure, write_labeled, write_store
+from .selection import (
+    NUM_CLASSES,
+    OBJECTS_PER_IMAGE,
+    measure,
+    write_labeled,
+    write_store,
+)
 
-# As many as COCO has.
-NUM_CLASSES = 80
-# Of 30 detections on an image so many have an object, as many as in COCO.
-OBJECTS_PER_IMAGE = 7
+# On each image. Of so many, OBJECTS_PER_IMAGE have an object, as many as in
+# COCO.
+DETECTIONS_PER_IMAGE = 30
 # How far the corners of objects are from those of detections, in pixels.
 MAX_SHIFT = 30.0
 
 
-def write_truth(path: Path, table: pa.Table, seed: int = 0) -> None:
+def write_truth(path: Path, table: pa.Table) -> None:
     """Write a COCO file of objects where the best detections are.
 
     Args:
         path: The file to write.
         table: The rows of a detection store.
-        seed: The seed of the objects.
     """
     found = flatten(table)
     annotations = [
@@ -45,7 +49,7 @@ def write_truth(path: Path, table: pa.Table, seed: int = 0) -> None:
             iscrowd=int(number % 100 == 0),
         )
         for number, (image_id, label, bbox) in enumerate(
-            zip(*objects_of(found, table, seed), strict=True), 1
+            zip(*objects_of(found, table), strict=True), 1
         )
     ]
     names = (table[name].to_pylist() for name in ('image_id', 'file_name'))
@@ -62,15 +66,12 @@ def write_truth(path: Path, table: pa.Table, seed: int = 0) -> None:
     path.write_text(json.dumps(content))
 
 
-def objects_of(
-    found: Detections, table: pa.Table, seed: int
-) -> tuple[list, list, list]:
+def objects_of(found: Detections, table: pa.Table) -> tuple[list, list, list]:
     """Make objects of the best detections on each image.
 
     Args:
         found: All detections.
         table: Their rows.
-        seed: The seed of the objects.
 
     Returns:
         The image id, label and box (xywh) of each object.
@@ -78,7 +79,7 @@ def objects_of(
     counts = pc.list_value_length(table['scores']).to_numpy()
     place = np.arange(len(found)) - np.repeat(counts.cumsum() - counts, counts)
     chosen = found[place < OBJECTS_PER_IMAGE]
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     shift = random.uniform(0, MAX_SHIFT, (len(chosen), 4))
     bboxes = (chosen.bbox_xywh.astype(np.float64) + shift).round(2)
     image_ids = table['image_id'].to_numpy()[chosen.image_index]
@@ -95,15 +96,12 @@ def write_report(work_dir: Path, truth: Path) -> None:
     LabelReport(work_dir, truth).write(work_dir / 'quality')
 
 
-def measure_quality_of(
-    folder: Path, num_images: int, per_image: int = 30
-) -> dict:
+def measure_quality_of(folder: Path, num_images: int) -> dict:
     """Measure the report on labels, and the comparison of a whole experiment.
 
     Args:
         folder: An empty folder for the detections and the files.
         num_images: The number of images.
-        per_image: The number of detections on each image.
 
     Returns:
         `num_images`, `labels` (how many were selected), `report` (what
@@ -112,8 +110,8 @@ def measure_quality_of(
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     truth, pseudo = folder / 'truth.json', folder / 'pseudo_labels.json'
-    write_store(store, num_images, per_image, NUM_CLASSES)
-    write_labeled(labeled, num_classes=NUM_CLASSES)
+    write_store(store, num_images, DETECTIONS_PER_IMAGE)
+    write_labeled(labeled)
     write_truth(truth, DetectionStore(store).read())
     select_labels(store, str(labeled), {}, pseudo)
     report = measure(write_report, folder, truth)

@@ -25,6 +25,11 @@ from ..detections.store import DetectionStore
 from ..selection.export import select_labels
 from .memory import read_process_peak_mib
 
+# As many as COCO has.
+NUM_CLASSES = 80
+# Of the labeled file; COCO's images have 7 objects each.
+NUM_LABELED = 1000
+OBJECTS_PER_IMAGE = 7
 # The width and height of all images, in pixels.
 SIDE = 1000
 # The same as in DetectionStore.
@@ -35,29 +40,21 @@ IMAGES_AT_ONCE = 20_000
 GRID = np.linspace(0.1, 1, 91)
 
 
-def write_store(
-    folder: Path,
-    num_images: int,
-    per_image: int = 10,
-    num_classes: int = 80,
-    seed: int = 0,
-) -> None:
+def write_store(folder: Path, num_images: int, per_image: int = 10) -> None:
     """Write a detection store of made-up detections.
 
     Args:
         folder: The folder of the store, which must not exist yet.
         num_images: The number of images.
         per_image: The number of detections on each image.
-        num_classes: The number of classes; the first are more frequent.
-        seed: The seed of the detections.
     """
     folder.mkdir(parents=True)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     metadata = {PROVENANCE: json.dumps(dict(views=18)).encode()}
     starts = range(0, num_images, IMAGES_AT_ONCE)
     for start in track(starts, 'writing shards'):
         ids = np.arange(start, min(start + IMAGES_AT_ONCE, num_images)) + 1
-        table = make_up_rows(ids, per_image, num_classes, random)
+        table = make_up_rows(ids, per_image, random)
         table = table.replace_schema_metadata(metadata)
         for first in range(0, len(ids), IMAGES_PER_SHARD):
             shard = folder / f'{ids[first]:08}.parquet'
@@ -65,17 +62,15 @@ def write_store(
 
 
 def make_up_rows(
-    ids: np.ndarray,
-    per_image: int,
-    num_classes: int,
-    random: np.random.Generator,
+    ids: np.ndarray, per_image: int, random: np.random.Generator
 ) -> pa.Table:
     """Make up rows of a detection store.
+
+    The first classes are more frequent.
 
     Args:
         ids: The ids of the images, shape (n,).
         per_image: The number of detections on each image.
-        num_classes: The number of classes; the first are more frequent.
         random: The generator that draws the detections.
 
     Returns:
@@ -91,7 +86,7 @@ def make_up_rows(
             pa.array(bboxes_xyxy.ravel()), 4
         ),
         scores=-np.sort(-scores).ravel(),
-        labels=(num_classes * random.random(num) ** 2).astype(np.int32),
+        labels=(NUM_CLASSES * random.random(num) ** 2).astype(np.int32),
         num_views=random.integers(1, 19, num, np.int32),
         corner_spread=random.random(num, np.float32),
     )
@@ -111,26 +106,24 @@ def make_up_rows(
     return pa.table(arrays, schema=SCHEMA)
 
 
-def write_labeled(
-    path: Path, num_images: int = 1000, num_classes: int = 80
-) -> None:
-    """Write a COCO file with 7 instances per image, as in COCO.
+def write_labeled(path: Path) -> None:
+    """Write a COCO file with as many instances per image as COCO has.
 
     Args:
         path: The file to write.
-        num_images: The number of images.
-        num_classes: The number of classes.
     """
     annotations = [
         dict(
-            id=i, image_id=1 + i % num_images, category_id=1 + i % num_classes
+            id=i,
+            image_id=1 + i % NUM_LABELED,
+            category_id=1 + i % NUM_CLASSES,
         )
-        for i in range(1, 7 * num_images + 1)
+        for i in range(1, OBJECTS_PER_IMAGE * NUM_LABELED + 1)
     ]
     images = [
-        dict(id=i, file_name=f'{i}.jpg') for i in range(1, num_images + 1)
+        dict(id=i, file_name=f'{i}.jpg') for i in range(1, NUM_LABELED + 1)
     ]
-    names = [dict(id=i, name=f'class {i}') for i in range(1, num_classes + 1)]
+    names = [dict(id=i, name=f'class {i}') for i in range(1, NUM_CLASSES + 1)]
     path.write_text(
         json.dumps(
             dict(images=images, annotations=annotations, categories=names)
@@ -138,7 +131,7 @@ def write_labeled(
     )
 
 
-def write_pickle(store: Path, path: Path, num_classes: int = 80) -> None:
+def write_pickle(store: Path, path: Path) -> None:
     """Write the detections of a store in the format of MMDetection 2.
 
     The format is a list over the images. Each entry is a list over the classes
@@ -147,7 +140,6 @@ def write_pickle(store: Path, path: Path, num_classes: int = 80) -> None:
     Args:
         store: The folder of the store.
         path: The pickle file to write.
-        num_classes: The number of classes.
     """
     table = DetectionStore(store).read()
     bounds = np.cumsum(pc.list_value_length(table['scores']).to_numpy())[:-1]
@@ -156,7 +148,7 @@ def write_pickle(store: Path, path: Path, num_classes: int = 80) -> None:
     found = np.hstack([corners.to_numpy().reshape(-1, 4), scores[:, None]])
     labels = pc.list_flatten(table['labels']).to_numpy()
     results = [
-        [boxes[of == label] for label in range(num_classes)]
+        [boxes[of == label] for label in range(NUM_CLASSES)]
         for boxes, of in zip(
             np.split(found, bounds), np.split(labels, bounds), strict=True
         )

@@ -111,7 +111,7 @@ class ImageMatches:
 
 
 def match_detections(
-    rows: Iterable[Mapping], truth: str | Path, iou: float = 0.5
+    rows: Iterable[Mapping], truth: str | Path, iou: float
 ) -> list[ClassMatches]:
     """Match detections with the true objects of their images.
 

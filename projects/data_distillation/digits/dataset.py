@@ -220,9 +220,7 @@ def write_files(folder: Path, recipe: Recipe) -> None:
         (annotations / f'{name}.json').write_text(json.dumps(coco))
 
 
-def write_digits(
-    out_dir: Path, seed: int = 0, recipe: Recipe | None = None
-) -> None:
+def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     """Write the data set, and replace an older one in the same folder.
 
     The files are `annotations/{labeled,unlabeled,unlabeled_truth,val}.json`
@@ -232,15 +230,13 @@ def write_digits(
 
     Args:
         out_dir: The new folder; its parents are made.
-        seed: The seed of every random choice; the same seed gives the same
-            bytes.
-        recipe: The recipe of the data set, which is used instead of the
-            default recipe and of `seed`.
+        recipe: What to draw, and the seed of every random choice; None for
+            `Recipe()`. The same recipe gives the same bytes.
 
     Raises:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
     """
-    recipe = recipe or Recipe(seed)
+    recipe = recipe or Recipe()
     remove_digits(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that it is moved in one step: a run that is stopped

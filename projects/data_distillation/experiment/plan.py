@@ -136,8 +136,7 @@ def list_steps(distillation: Distillation) -> Iterator[Step]:
             teacher,
         )
         yield annotation
-        step = plan_student(stages, f'{name}student', folder, annotation)
-        yield step
+        yield plan_student(stages, f'{name}student', folder, annotation)
     for model in stages.experiment.models:
         if model not in ('teacher', 'student'):
             yield plan_training(stages, model, work_dir / model)
@@ -148,13 +147,14 @@ def plan_student(
 ) -> Step:
     """Find what is left to train of a student.
 
-    If its labels are not there yet, nothing is done yet.
-
     Args:
         stages: The stages of the run.
         name: The name of the step.
         folder: The work folder of the student.
         annotation: The step before it.
+
+    Returns:
+        The step; all iterations are left if its labels are not there yet.
     """
     labels = folder.with_name('annotate') / PSEUDO_LABELS
     if annotation.text != 'done' or not labels.is_file():
@@ -174,6 +174,9 @@ def plan_training(
         folder: The work folder of the stage.
         labels: The file of pseudo labels; None for other models than the
             student.
+
+    Returns:
+        The step; it says why, if the model is trained again.
 
     Raises:
         StageError: If the folder holds results of another seed.

@@ -26,6 +26,10 @@ from .picking import (
 )
 from .selectors import Candidates, LabeledCounts, Selector
 
+# From which a detection on a validation image counts as right: the lowest of
+# COCO's IoUs, at which a label is at the right object.
+IOU = 0.5
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -332,7 +336,7 @@ class SelectionRules:
         store = DetectionStore(self.validation['detections'])
         store.check_same_teacher(provenance)
         table = drop_unreadable(store.read())
-        return match_detections(self.filter_rows(table), truth)
+        return match_detections(self.filter_rows(table), truth, IOU)
 
     def find_candidates(self, table: pa.Table) -> np.ndarray:
         """Find the detections that may become labels; see `filter_rows`.
