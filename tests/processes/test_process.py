@@ -12,7 +12,11 @@ from builders import ROOT, process_environ, stored_row
 
 from projects.data_distillation.detections.shards import write_shard
 from projects.data_distillation.processes.log import LOG, log_to, say
-from projects.data_distillation.processes.process import StageError, run_stage
+from projects.data_distillation.processes.process import (
+    StageError,
+    make_environment,
+    run_stage,
+)
 from projects.data_distillation.processes.progress_bar import (
     StoredImages,
     TrainedIterations,
@@ -181,3 +185,22 @@ def test_images_of_all_whole_shards_count(tmp_path):
     write_shard(tmp_path / 'c.parquet', [stored_row('3')], {})
 
     assert count() == 3
+
+
+@pytest.mark.parametrize(
+    ('variables', 'policy'),
+    [
+        ({}, 'passive'),
+        (dict(OMP_WAIT_POLICY='active'), 'active'),
+        (dict(GOMP_SPINCOUNT='5'), None),
+    ],
+)
+def test_waiting_threads_sleep_unless_told_otherwise(
+    monkeypatch, variables, policy
+):
+    for name in ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert make_environment().get('OMP_WAIT_POLICY') == policy
