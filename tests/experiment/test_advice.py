@@ -166,5 +166,7 @@ def test_teacher_that_is_given_is_no_rival_of_the_student():
     first, *more = advise(dict(worse, given=given))
     assert 'not better than supervised_long (10.0 and 30.0 mAP)' in first
     assert not any('longer schedule' in line for line in more)
+    poor = make_summary(teacher=0.01, supervised_long=0.3, student=0.1)
+    assert 'longer' not in ' '.join(advise(dict(poor, given=given)))
     without_control = make_summary(teacher=0.6, student=0.4)
     assert list(advise(dict(without_control, given=given)))

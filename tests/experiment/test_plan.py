@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from projects.data_distillation.experiment.plan import (
     Step,
     list_steps,
     make_plan,
+    measure_iteration,
     parse_speed,
     plan_training,
 )
@@ -68,6 +70,16 @@ def test_iterations_and_images_are_measured(distillation, stages_here):
     )
     assert text.count('round 2: student') == 1
     assert not distillation.work_dir.exists()
+
+
+@pytest.mark.slow
+def test_weights_of_a_measurement_are_named(
+    distillation, stages_here, tmp_path
+):
+    measure_iteration(distillation.stages, tmp_path)
+
+    named = Path((tmp_path / 'last_checkpoint').read_text())
+    assert [named] == list(tmp_path.glob('iter_*.pth'))
 
 
 def test_nothing_is_measured_if_nothing_is_left(distillation):

@@ -165,7 +165,7 @@ def test_any_chain_is_inverted(seed):
     rng.shuffle(exact)
     view = View(exact[: rng.randint(2, 6)])
     num_seen = 0
-    for _ in range(60):
+    for _ in range(150):
         bbox = random_bbox(size_hw, rng)
         image = drawn(size_hw, bbox)
         image[:, bbox[1], bbox[0]] = 0  # the same box, but not from all sides

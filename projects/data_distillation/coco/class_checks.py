@@ -13,10 +13,11 @@ from .tables import CocoFile
 # not labeled yet may be among them.
 NOTED_SHARE = 0.1
 NO_OBJECT_AT_ALL = 'no object at all'
-# Where an annotation may have the name of its class instead of an id. Beside
-# an id, the others may mean something else, such as a label of the image.
-NAME_KEYS = ('category_name', 'class_name', 'category', 'label')
-SURE_NAME_KEYS = NAME_KEYS[:2]
+# Where an annotation has the name of its class.
+SURE_NAME_KEYS = ('category_name', 'class_name')
+# Where it may have it instead of an id. Beside an id, the others may mean
+# something else, such as a label of the image.
+NAME_KEYS = (*SURE_NAME_KEYS, 'category', 'label')
 
 
 def find_class_name(annotation: dict) -> str | None:
@@ -272,23 +273,21 @@ def check_class_names(file: CocoFile) -> Iterator[Problem]:
         A problem for each name that only other categories have, in the file's
         order. Names that no category has are none.
     """
-    table = file.categories
-    names = dict(zip(table.column('id'), table.column('name'), strict=True))
-    others = set(names.values()) - {None}
+    columns = map(file.categories.column, ('id', 'name'))
+    names = dict(zip(*columns, strict=True))
+    known = set(names.values())
+    ids = file.annotations.column('category_id')
     for key in SURE_NAME_KEYS:
-        columns = (
-            file.annotations.column('category_id'),
-            (file.annotations.values(key)),
-        )
-        for index, (i, name) in enumerate(zip(*columns, strict=True)):
+        found = enumerate(zip(ids, file.annotations.values(key), strict=True))
+        for index, (i, name) in found:
             # Ids that are wrong are a problem of their own.
-            known = names.get(i) if i is not None else None
-            if known and is_text(name) and name in others - {known}:
+            of_id = names.get(i) if i is not None else None
+            if of_id and is_text(name) and name != of_id and name in known:
                 yield file.make_problem(
                     'name of another class',
                     file.annotations,
                     index,
-                    f'category_id {i} is {format_value(known)}, but {key} is '
+                    f'category_id {i} is {format_value(of_id)}, but {key} is '
                     f'{format_value(name)}',
                     f'training reads only the id: correct it, or remove {key}',
                 )

@@ -188,14 +188,15 @@ def list_remedies(
         A line for each remedy, at least one.
     """
     longer = mean_aps.get('supervised_long', 0) - mean_aps['teacher']
-    if mean_aps['teacher'] < MIN_MEAN_AP:
+    is_given = 'given' in summary
+    if mean_aps['teacher'] < MIN_MEAN_AP and not is_given:
         yield (
-            f'- a longer schedule for all models: the teacher has not '
+            '- a longer schedule for all models: the teacher has not '
             f'learned, with {100 * mean_aps["teacher"]:.1f} mAP (--iterations '
             'of tools/init_experiment.py)'
         )
         return
-    if longer > NOTABLE and 'given' not in summary:
+    if longer > NOTABLE and not is_given:
         yield (
             f'- a longer schedule for the teacher: the control gains '
             f'{100 * longer:+.1f} mAP by it alone'

@@ -18,7 +18,7 @@ from ..training.finished import find_ending
 from ..training.resume import count_done, find_last_checkpoint
 from .names import PSEUDO_LABELS
 from .run import Distillation, round_dir
-from .stage_results import make_flags
+from .stage_results import make_flags, require_checkpoint
 from .stages import Stages
 
 # The number of characters that are shown of the output of a failed command.
@@ -286,8 +286,7 @@ class Rates:
             if any(step.images for step in found):
                 say('measuring some images of annotate.py ...')
                 given = stages.experiment.teachers
-                # The one that `TimeLimitHook` has saved.
-                teacher = (given or [*folder.glob('iter_*.pth')])[0]
+                teacher = (given or [require_checkpoint(folder)])[0]
                 image = measure_image(stages, folder, teacher)
         return cls(iteration, image)
 

@@ -69,6 +69,25 @@ def refusing_code(is_trusted: bool = False) -> Iterator[None]:
         yield
 
 
+def load_mapped(file: Path) -> object:
+    """Load a checkpoint that must hold no code, without reading all of it.
+
+    Args:
+        file: The checkpoint.
+
+    Returns:
+        Its content, with tensors that are read when they are used.
+
+    Raises:
+        CheckpointError: If it could run code.
+        OSError: If it cannot be read.
+        RuntimeError: If it is no whole checkpoint.
+    """
+    with refusing_code():
+        # PyTorch 2.1 takes no `Path` with `mmap`.
+        return torch.load(str(file), map_location='cpu', mmap=True)
+
+
 @contextmanager
 def checked_loading() -> Iterator[None]:
     """Replace `torch.load` inside the context, unless it is replaced already.

@@ -132,11 +132,13 @@ def list_detections(
         stages = stages.use_choice(work_dir / 'tune')
     if stages.can_validate():
         names.insert(0, 'validate')
-    validated = work_dir / 'validate'
+    validated = None
     for name in names:
         checkpoint = teacher or Path()
         detection = stages.detection(name, work_dir / name, checkpoint)
         if teacher and detection.is_done():
+            if name == 'validate':
+                validated = detection.folder
             continue
         part = Part(
             name,
@@ -147,22 +149,20 @@ def list_detections(
             teacher=str(teacher or ''),
         )
         if name == 'annotate':
-            detection = stages.detection('validate', validated, checkpoint)
-            is_done = bool(teacher) and detection.is_done()
-            part = name_validation(part, experiment, validated, is_done)
+            part = name_validation(part, experiment, validated)
         yield part
 
 
 def name_validation(
-    part: Part, experiment: Experiment, validated: Path, is_done: bool
+    part: Part, experiment: Experiment, validated: Path | None
 ) -> Part:
     """Say where annotation finds the detections on validation images.
 
     Args:
         part: The annotation.
         experiment: The stage configs.
-        validated: The work folder of the stage that makes these detections.
-        is_done: Whether it has made them; otherwise a rehearsal does.
+        validated: The work folder of the stage that has made these detections;
+            None if the rehearsal makes some.
 
     Returns:
         The annotation; the same if it needs no such detections.
@@ -170,7 +170,7 @@ def name_validation(
     key = experiment.find_validation_key()
     if not key:
         return part
-    if not is_done:
+    if validated is None:
         return replace(part, validation_key=key)
     found = str(validated / DETECTIONS)
     return replace(part, values={**part.values, key: found})

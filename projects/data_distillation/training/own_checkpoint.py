@@ -4,14 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 
 from ..files.atomic import sync_file
-from ..inference.checkpoints import CheckpointError
-from ..inference.safe_loading import refusing_code
 from ..quiet import QuietRunner
-from .resume import find_last_checkpoint, find_whole
+from .resume import find_last_checkpoint, find_whole, read_meta
 
 # In the environment of a training: the name of its run. Its checkpoints have
 # it in their `meta`.
@@ -88,11 +85,4 @@ def read_run(file: Path) -> str | None:
     Returns:
         The name; None if it does not tell, or cannot be read.
     """
-    try:
-        with refusing_code():
-            # PyTorch 2.1 takes no `Path` with `mmap`.
-            content = torch.load(str(file), map_location='cpu', mmap=True)
-    except (CheckpointError, OSError, RuntimeError):
-        return None
-    meta = content.get('meta') if isinstance(content, dict) else None
-    return meta.get(RUN_KEY) if isinstance(meta, dict) else None
+    return read_meta(file).get(RUN_KEY)

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from ..files.atomic import replacing
 from ..inference.checkpoints import CheckpointError
-from ..inference.safe_loading import refusing_code
+from ..inference.safe_loading import load_mapped
 from ..text import format_error
 from .finite_loss import find_infinite
 from .late_loading import start_late
@@ -245,9 +245,7 @@ def find_weights_fault(file: Path) -> str:
         says so.
     """
     try:
-        with refusing_code():
-            # PyTorch 2.1 takes no `Path` with `mmap`.
-            content = torch.load(str(file), map_location='cpu', mmap=True)
+        content = load_mapped(file)
     except CheckpointError:
         return ''
     except (OSError, RuntimeError) as error:
@@ -271,14 +269,24 @@ def count_done(folder: Path) -> int:
     if checkpoint is None:
         return 0
     named = int(checkpoint.stem.removeprefix('iter_'))
+    return read_meta(checkpoint).get('iter', named)
+
+
+def read_meta(file: Path) -> dict:
+    """Read what a checkpoint says of itself.
+
+    Args:
+        file: The checkpoint.
+
+    Returns:
+        Its `meta`; empty if it has none, or cannot be read.
+    """
     try:
-        with refusing_code():
-            content = torch.load(
-                str(checkpoint), map_location='cpu', mmap=True
-            )
-    except CheckpointError:
-        return named
-    return content.get('meta', {}).get('iter', named)
+        content = load_mapped(file)
+    except (CheckpointError, OSError, RuntimeError):
+        return {}
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta if isinstance(meta, dict) else {}
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:

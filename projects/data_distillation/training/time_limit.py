@@ -1,9 +1,10 @@
 """TimeLimitHook: ends a training that is only to be measured."""
 
 import time
+from pathlib import Path
 
 from mmdet.registry import HOOKS
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -50,7 +51,7 @@ class TimeLimitHook(Hook):
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:
-        """Save the weights, which a training of full length would too.
+        """Save the weights, as a training of full length does.
 
         Args:
             runner: The runner of the training.
@@ -59,3 +60,7 @@ class TimeLimitHook(Hook):
         runner.save_checkpoint(
             runner.work_dir, name, save_optimizer=False, by_epoch=False
         )
+        if is_main_process():
+            # `CheckpointHook`, which does not save here, writes it.
+            note = Path(runner.work_dir) / 'last_checkpoint'
+            note.write_text(str(note.with_name(name)))
