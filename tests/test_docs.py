@@ -16,7 +16,10 @@ from projects.data_distillation.scaffold.plan import (
     RECIPES,
     ExperimentOptions,
 )
-from projects.data_distillation.selection.options import OPTIONS
+from projects.data_distillation.selection.option_table import (
+    FILTER_OPTIONS,
+    OPTIONS,
+)
 
 DOCS = Path(__file__).parents[1] / 'docs'
 CONFIGS = DOCS.with_name('configs')
@@ -74,7 +77,7 @@ def test_documented_evaluator_takes_these_arguments(drawn):
 
 def test_all_ways_to_select_are_documented():
     text = (DOCS / 'selection.md').read_text()
-    filters = {'MinViews', 'MaxCornerSpread', 'MinSide'}
+    filters = {name for option in FILTER_OPTIONS for name in option.types}
     tool = (DOCS.parent / 'tools' / 'select_labels.py').read_text()
     options = set(re.findall(r"'(--[a-z-]+)'", tool))
     options |= {option.flag for option in OPTIONS}

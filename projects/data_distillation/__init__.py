@@ -27,6 +27,7 @@ from .quality.class_metric import MendedCocoMetric
 from .quality.metric import PseudoLabelQuality
 from .selection.filters import (
     MaxCornerSpread,
+    MinArea,
     MinMaskAgreement,
     MinSide,
     MinViews,
@@ -71,6 +72,7 @@ __all__ = [
     'MatchedSelector',
     'MaxCornerSpread',
     'MendedCocoMetric',
+    'MinArea',
     'MinMaskAgreement',
     'MinSide',
     'MinViews',

@@ -5,6 +5,7 @@ import pytest
 
 from projects.data_distillation import (
     MaxCornerSpread,
+    MinArea,
     MinMaskAgreement,
     MinSide,
     MinViews,
@@ -31,6 +32,19 @@ def test_side_is_the_shorter_one():
     found = detections([[0, 0, 4, 9], [0, 0, 9, 4], [0, 0, 3.99, 9]])
 
     assert MinSide(4)(found).tolist() == [True, True, False]
+
+
+def test_area_is_that_of_the_box_without_masks():
+    found = detections([[0, 0, 4, 9], [0, 0, 6, 6], [0, 0, 5, 7]])
+
+    assert MinArea(36)(found).tolist() == [True, True, False]
+
+
+def test_area_is_that_of_the_mask_where_there_are_masks():
+    areas = np.array([36, 35, 0], np.int32)
+    found = detections([[0, 0, 9, 9]] * 3, masks=dict(mask_areas=areas))
+
+    assert MinArea(36)(found).tolist() == [True, False, False]
 
 
 def test_views_are_counted():
@@ -76,6 +90,8 @@ def test_bounds_that_stop_nothing_or_all_are_refused(value):
         MinSide(value)
     with pytest.raises(ValueError, match=f'spread must be .* got {value}'):
         MaxCornerSpread(value)
+    with pytest.raises(ValueError, match=f'area must be .* got {value}'):
+        MinArea(value)
 
 
 def brute_force(found: Detections, doubtful, selected) -> list[bool]:

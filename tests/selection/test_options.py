@@ -120,6 +120,7 @@ def test_numbers_are_one_or_one_for_each_class(texts, numbers):
     [
         [],
         ['--min-views', 2],
+        ['--min-mask-agreement', 0.5, '--min-area', 30.0],
         ['--max-corner-spread', 0.2, '--min-side', 8.0],
         ['--ignore-from', 0.2],
         ['--max-empty-share', 0.5],

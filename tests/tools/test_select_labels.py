@@ -92,6 +92,7 @@ OPTIONS = {
     ),
     'views': (['--min-views', 2], []),
     'side': (['--min-side', 10], [0.8]),
+    'area': (['--min-area', 181], [0.8]),
     'spread': (['--max-corner-spread', 0.1, '--floor', 0.65], [0.9, 0.8]),
 }
 

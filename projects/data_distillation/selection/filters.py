@@ -56,6 +56,31 @@ class MinSide:
 
 
 @TASK_UTILS.register_module()
+class MinArea:
+    """Stops small detections.
+
+    Args:
+        area: The least area of a detection that passes, in pixels of the
+            original image, above 0. It is the area of the mask if detections
+            have masks, otherwise that of the box.
+
+    Raises:
+        ValueError: If `area` is not above 0.
+    """
+
+    def __init__(self, area: float) -> None:
+        check_above_0('area', area)
+        self.area = area
+
+    def __call__(self, detections: Detections) -> np.ndarray:
+        """Return whether the area of each detection is large enough."""
+        areas = detections.mask_areas
+        if areas is None:
+            areas = detections.bbox_xywh[:, 2:].prod(axis=1)
+        return areas >= self.area
+
+
+@TASK_UTILS.register_module()
 class MinViews:
     """Stops detections that few views support.
 

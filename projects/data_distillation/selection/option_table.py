@@ -163,6 +163,17 @@ FILTER_OPTIONS = (
             help='the least width and height of a label',
         ),
     ),
+    Option(
+        '--min-area',
+        'area',
+        ['MinArea'],
+        dict(
+            type=float,
+            metavar='PIXELS',
+            help='the least area of a label: of its mask if there are masks, '
+            'otherwise of its box',
+        ),
+    ),
 )
 RULE_OPTIONS = (
     Option(
