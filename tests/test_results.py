@@ -1,5 +1,6 @@
 """The tables of results on different pages have the same numbers."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def read_source() -> dict[str, list[dict[str, str]]]:
 
 
 SOURCE = read_source()
+FIGURE = r'\b(?:\d\d\.\d|\d,\d{3}|0\.\d\d|\d\d %)'
+CARDS = sorted((ROOT / 'configs').glob('*/*.py'))
 
 
 def numbers(row: dict[str, str], *keys: str) -> list[float]:
@@ -121,3 +124,39 @@ def test_readme_has_means_and_ranges_of_the_source():
         gaps = sorted(numbers(run, 'gap closed')[0] for run in runs)
         shown = [float(gap) for gap in re.findall(r'\d+', row['gap closed'])]
         assert shown == sorted({gaps[0], gaps[-1]})
+
+
+@pytest.mark.parametrize('card', CARDS, ids=lambda path: path.parent.name)
+def test_card_has_figures_of_the_source(card):
+    text = ast.get_docstring(ast.parse(card.read_text())) or ''
+    result = text.partition('\nResult')[2]
+    known = (ROOT / 'docs/results.md').read_text()
+
+    assert set(re.findall(FIGURE, result)) <= set(re.findall(FIGURE, known))
+
+
+def test_cards_of_models_have_the_rows_of_the_source():
+    stems = dict(control='supervised_long')
+    for name, rows in SOURCE.items():
+        for model in MODELS:
+            card = ROOT / 'configs' / name / f'{stems.get(model, model)}.py'
+            result = card.read_text().partition('\nResult')[2]
+            found = re.findall(r'\b\d\d\.\d', result.partition('"""')[0])
+            seed_0 = [row[model] for row in rows if row['seed'] == '0']
+            assert found in (seed_0, seed_0[:1]), card
+
+
+def test_cards_take_the_time_of_the_page():
+    text = (ROOT / 'configs/README.md').read_text()
+    rows = {
+        cells[0]: cells
+        for line in text.splitlines()
+        if line.startswith('| ') and len(cells := cells_of(line)) == 6
+    }
+    for name in SOURCE:
+        row = rows[name]
+        for stage, place in zip(
+            ('teacher', 'annotate', 'student'), (3, 4, 5), strict=True
+        ):
+            card = (ROOT / 'configs' / name / f'{stage}.py').read_text()
+            assert f'\nTime: {row[place]} on' in card, (name, stage)

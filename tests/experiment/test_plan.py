@@ -123,6 +123,29 @@ def test_renamed_checkpoint_has_as_many_iterations(distillation, tmp_path):
     assert step == Step('teacher', '1 of 2 iterations', 1)
 
 
+@pytest.mark.slow
+def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
+    work = tmp_path / 'work'
+    (work / 'teacher').mkdir(parents=True)
+    torch.save(dict(meta=dict(iter=1)), work / 'teacher/iter_1.pth')
+    annotation = distillation.stages.detection(
+        'annotate', work / 'annotate', work / 'teacher/iter_1.pth'
+    )
+    finish_annotation(annotation, work / 'annotate')
+    assert annotation.is_done()
+
+    steps = list(list_steps(distillation))[:2]
+
+    assert [step.text for step in steps] == ['1 of 2 iterations', '4 images']
+
+
+def finish_annotation(annotation, folder: Path) -> None:
+    folder.mkdir()
+    (folder / PSEUDO_LABELS).write_text('{}')
+    write_settings(folder, annotation.collect_settings())
+    (folder / FINISHED).write_text('{}')
+
+
 def test_plan_refuses_what_the_run_would(distillation, tmp_path):
     folder = tmp_path / 'work' / 'teacher'
     write_json(folder / SETTINGS, dict(seed=1))
@@ -154,10 +177,7 @@ def test_views_that_are_not_chosen_yet_make_annotation_open(
     annotation = of_annotation.detection(
         'annotate', work / 'annotate', work / 'teacher/iter_2.pth'
     )
-    (work / 'annotate').mkdir()
-    (work / 'annotate' / PSEUDO_LABELS).write_text('{}')
-    write_settings(work / 'annotate', annotation.collect_settings())
-    (work / 'annotate' / FINISHED).write_text('{}')
+    finish_annotation(annotation, work / 'annotate')
     assert annotation.is_done()
 
     steps = list_steps(Distillation(of_annotation, work))
