@@ -62,6 +62,13 @@ def parse_args() -> argparse.Namespace:
         help='the pseudo labels to judge (default: '
         'WORK_DIR/pseudo_labels.json)',
     )
+    add(
+        '--beside',
+        type=Path,
+        metavar='DIR',
+        help='other detections of the same images, such as those of one view: '
+        'their mAP is shown beside',
+    )
     add_custom_imports(parser)
     add_overlap(parser)
     return parser.parse_args()
@@ -101,6 +108,7 @@ def main() -> None:
         args.iou,
         args.labels,
         args.by_masks,
+        args.beside,
     )
     out = args.out or report.default_out
     try:

@@ -6,22 +6,23 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..coco.matching import ClassMatches
-from ..detections.store import DetectionStore, StoreError
+from ..detections.store import DetectionStore
 from ..files.atomic import write_json
 from ..selection.coco_writer import read_origin
 from ..selection.export import read_rules
 from ..selection.rules import SelectionRules
+from .beside import Beside, measure_beside
 from .label_quality import (
     ClassQuality,
     Quality,
     measure_stored,
     read_min_scores,
+    read_readable,
 )
 
 # More colors, or more lines in a legend, would be hard to tell apart.
@@ -42,6 +43,8 @@ class LabelReport:
         labels: The file of pseudo labels, whose `min_score` values and filters
             are used; None for `pseudo_labels.json` in the work folder.
         by_masks: Whether masks are compared instead of boxes.
+        beside: The folder of other detections of the same images, whose mAP
+            is shown beside; None for none.
     """
 
     work_dir: Path
@@ -50,6 +53,7 @@ class LabelReport:
     iou: float = 0.5
     labels: Path | None = None
     by_masks: bool = False
+    beside: Path | None = None
 
     @property
     def pseudo_labels(self) -> Path:
@@ -84,8 +88,8 @@ class LabelReport:
             FileNotFoundError: If a file is missing.
             CocoError: If the truth has other classes or lacks images, or the
                 file of pseudo labels does not name its `min_score` values.
-            StoreError: If there are no detections, or another teacher or
-                other views made them.
+            StoreError: If there are no detections, if another teacher or other
+                views made them, or if those beside are of other images.
             ValueError: If `iou` is out of range.
         """
         min_scores = read_min_scores(self.pseudo_labels)
@@ -99,9 +103,13 @@ class LabelReport:
             self.iou,
             self.by_masks,
         )
+        beside = None
+        if self.beside:
+            given = table, self.truth, self.by_masks
+            beside = measure_beside(self.beside, *given)
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = self.list_files(out)
-        write_json(files[0], self._content(quality, num_unreadable))
+        write_json(files[0], self._content(quality, num_unreadable, beside))
         draw_curves(quality, title).savefig(files[1], dpi=130)
         lines = [quality.format_table()]
         if num_unreadable:
@@ -109,7 +117,7 @@ class LabelReport:
                 f'{num_unreadable:,} images could not be read and are left out'
             )
         lines += [f'written: {file}' for file in files]
-        return '\n'.join([*lines, *self._summary(quality)])
+        return '\n'.join([*lines, *self._summary(quality, beside)])
 
     @staticmethod
     def list_files(out: Path) -> list[Path]:
@@ -126,19 +134,14 @@ class LabelReport:
     def _read_detections(self) -> tuple[pa.Table, int]:
         """Return the rows of readable images, and the number of the others."""
         store = DetectionStore(self.store)
-        rows = store.read()
-        readable = rows.filter(pc.is_null(rows['unreadable']))
-        if not len(readable):
-            raise StoreError(
-                f'{self.store} must hold the detections of at least one '
-                f'image that could be read, got {len(rows)} unreadable ones: '
-                'annotate the images first'
-            )
+        found = read_readable(store)
         if self.validation:
             store.check_same_teacher(read_origin(self.pseudo_labels))
-        return readable, len(rows) - len(readable)
+        return found
 
-    def _content(self, quality: Quality, num_unreadable: int) -> dict:
+    def _content(
+        self, quality: Quality, num_unreadable: int, beside: Beside | None
+    ) -> dict:
         return dict(
             quality.to_dict(),
             is_estimate=self.validation is not None,
@@ -146,15 +149,18 @@ class LabelReport:
             pseudo_labels=str(self.pseudo_labels),
             store=str(self.store),
             truth=str(self.truth),
+            beside=beside and beside.to_dict(),
         )
 
-    def _summary(self, quality: Quality) -> list[str]:
+    def _summary(self, quality: Quality, beside: Beside | None) -> list[str]:
         """Return the most important figures, one in each line."""
         total = quality.total
         lines = [
             f'detections {name}: {100 * value:.1f}'
             for name, value in quality.detections.items()
         ]
+        if beside:
+            lines += beside.format_lines(quality.detections)
         name = 'pseudo labels'
         if self.validation:
             name = 'estimated pseudo labels'

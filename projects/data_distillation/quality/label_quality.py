@@ -20,8 +20,8 @@ from ..coco.matching import (
     match_classes,
 )
 from ..coco.reading import CocoError, check_classes, read_coco
-from ..detections.columns import collect_stored
-from ..detections.store import StoreError
+from ..detections.columns import collect_stored, drop_unreadable
+from ..detections.store import DetectionStore, StoreError
 from ..matching.greedy import Found, Objects
 from ..matching.numbering import Places
 from ..selection.coco_writer import read_origin
@@ -225,6 +225,29 @@ def measure_stored(
         coco_metrics(objects, found, list(places.labels)),
         by_masks,
     )
+
+
+def read_readable(store: DetectionStore) -> tuple[pa.Table, int]:
+    """Read the detections of the images that could be read.
+
+    Args:
+        store: The store.
+
+    Returns:
+        Their rows, and the number of images that could not be read.
+
+    Raises:
+        StoreError: If no image could be read.
+    """
+    rows = store.read()
+    readable = drop_unreadable(rows)
+    if not len(readable):
+        raise StoreError(
+            f'{store.folder} must hold the detections of at least one image '
+            f'that could be read, got {len(rows)} unreadable ones: annotate '
+            'the images first'
+        )
+    return readable, len(rows) - len(readable)
 
 
 def place_images(
