@@ -278,6 +278,19 @@ def annotate_cfg(
     )
 
 
+def masks_cfg(drawn: DrawnImages, work_dir: Path) -> Config:
+    """The config of `annotate_cfg` for a toy teacher with masks."""
+    cfg = annotate_cfg(drawn, None, work_dir)
+    cfg.model.module.type = 'ToySegmentor'
+    cfg.model.masks = dict(min_score=0.1)
+    weights = drawn.folder / 'segmentor.pth'
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    state = MODELS.build(cfg.model.module).state_dict()
+    torch.save(dict(state_dict=state, meta=meta), weights)
+    cfg.load_from = str(weights)
+    return cfg
+
+
 def annotate(cfg: Config) -> dict:
     """Run an annotate config for real and return the pseudo-label file."""
     Runner.from_cfg(cfg).test()

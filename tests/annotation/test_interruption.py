@@ -5,6 +5,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from builders import ToyDetector, annotate, annotate_cfg
+from builders import ToyDetector, annotate, annotate_cfg, masks_cfg
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -164,13 +165,31 @@ def test_sigterm_finishes_the_batch_and_writes_it(
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
 
 
+def read_labels(folder: Path) -> bytes:
+    """Read the file of pseudo labels without what differs between runs."""
+    text = (folder / 'pseudo_labels.json').read_bytes()
+    return re.sub(rb'"(date|teacher_config)": *("[^"]*"|null)', b'', text)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ('number', 'with_masks'),
+    [
+        (signal.SIGINT, False),
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),
+    ],
+)
 def test_what_other_signals_cost(
-    drawn, checkpoint, tmp_path, forwards, number
+    drawn, checkpoint, tmp_path, forwards, number, with_masks
 ):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    if with_masks:
+        cfg = masks_cfg(drawn, tmp_path / 'work')
     cfg.custom_hooks[0].images_per_shard = 2
+    annotate(cfg.copy())
+    whole = (tmp_path / 'work').rename(tmp_path / 'whole')
+    cfg.experiment_name += '_again'
     pid = run_forked(cfg, forwards)
     when(pid, forwards.reach_image(4))
 
@@ -181,6 +200,9 @@ def test_what_other_signals_cost(
     # Ctrl-C costs the batch at hand, SIGKILL the shard.
     assert num_done == (2 if number == signal.SIGKILL else 3)
     assert len(goes_on(cfg, drawn)) == 3 * (NUM_IMAGES - num_done)
+    labels = read_labels(tmp_path / 'work')
+    assert labels == read_labels(whole)
+    assert labels.count(b'"counts"') == 2 * NUM_IMAGES * with_masks
 
 
 @pytest.mark.slow

@@ -7,9 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-from builders import CLASSES, annotate, annotate_cfg
-from mmdet.registry import DATASETS, MODELS
+from builders import CLASSES, annotate, masks_cfg
+from mmdet.registry import DATASETS
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -20,18 +19,6 @@ from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection.export import select_labels
 
 pytestmark = pytest.mark.slow
-
-
-def masks_cfg(drawn, work_dir: Path):
-    cfg = annotate_cfg(drawn, None, work_dir)
-    cfg.model.module.type = 'ToySegmentor'
-    cfg.model.masks = dict(min_score=0.1)
-    weights = drawn.folder / 'segmentor.pth'
-    meta = dict(dataset_meta=dict(classes=CLASSES))
-    state = MODELS.build(cfg.model.module).state_dict()
-    torch.save(dict(state_dict=state, meta=meta), weights)
-    cfg.load_from = str(weights)
-    return cfg
 
 
 def with_polygons(cfg):
