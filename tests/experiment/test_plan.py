@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from projects.data_distillation.experiment.plan import (
     make_plan,
     measure_iteration,
     parse_speed,
+    plan_student,
     plan_training,
 )
 from projects.data_distillation.experiment.run import Distillation
@@ -131,7 +133,7 @@ def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
     annotation = distillation.stages.detection(
         'annotate', work / 'annotate', work / 'teacher/iter_1.pth'
     )
-    finish_annotation(annotation, work / 'annotate')
+    finish(annotation, work / 'annotate')
     assert annotation.is_done()
 
     steps = list(list_steps(distillation))[:2]
@@ -139,10 +141,28 @@ def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
     assert [step.text for step in steps] == ['1 of 2 iterations', '4 images']
 
 
-def finish_annotation(annotation, folder: Path) -> None:
-    folder.mkdir()
+@pytest.mark.slow
+def test_student_of_labels_to_come_has_all_to_do(distillation, tmp_path):
+    work = tmp_path / 'work'
+    (work / 'student').mkdir(parents=True)
+    (work / 'annotate').mkdir()
+    (work / 'annotate' / PSEUDO_LABELS).write_text('{}')
+    torch.save(dict(meta=dict(iter=1)), work / 'student/iter_1.pth')
+
+    def plan(text: str) -> int:
+        before = Step('annotate', text)
+        stages = distillation.stages
+        return plan_student(stages, 's', work / 'student', before).iterations
+
+    assert plan('done') == 1
+    assert plan('labels are selected again') == 2
+
+
+def finish(stage, folder: Path) -> None:
+    """Leave what a finished stage leaves."""
+    folder.mkdir(parents=True)
     (folder / PSEUDO_LABELS).write_text('{}')
-    write_settings(folder, annotation.collect_settings())
+    write_settings(folder, stage.collect_settings())
     (folder / FINISHED).write_text('{}')
 
 
@@ -154,10 +174,9 @@ def test_plan_refuses_what_the_run_would(distillation, tmp_path):
         list(list_steps(distillation))
 
 
-@pytest.mark.slow
-def test_views_that_are_not_chosen_yet_make_annotation_open(
-    distillation, tmp_path, monkeypatch
-):
+@pytest.fixture
+def tunable(distillation, tmp_path, monkeypatch) -> Distillation:
+    """An experiment with candidates, whose teacher is trained."""
     monkeypatch.setattr(stages, 'MIN_TUNING_IMAGES', 1)
     experiment = shutil.copytree(
         distillation.stages.experiment.folder, tmp_path / 'tuned'
@@ -173,16 +192,48 @@ def test_views_that_are_not_chosen_yet_make_annotation_open(
     (work / 'teacher').mkdir(parents=True)
     torch.save(dict(meta=dict(iter=2)), work / 'teacher/iter_2.pth')
     (work / 'teacher' / FINISHED).write_text('iter_2.pth')
-    of_annotation = stages.Stages(Experiment(experiment), Launcher())
-    annotation = of_annotation.detection(
-        'annotate', work / 'annotate', work / 'teacher/iter_2.pth'
+    of_stages = stages.Stages(Experiment(experiment), Launcher())
+    return Distillation(of_stages, work)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('is_chosen', [False, True])
+def test_annotation_is_that_of_the_chosen_views(tunable, is_chosen):
+    work = tunable.work_dir
+    teacher = work / 'teacher/iter_2.pth'
+    annotating = tunable.stages
+    if is_chosen:
+        tuning = annotating.detection('tune', work / 'tune', teacher)
+        finish(tuning, work / 'tune')
+        base = annotating.experiment.config('annotate')
+        (work / 'tune/annotate.py').write_text(
+            f"_base_ = '{base}'\nmodel = dict(nms_pre=7)\n"
+        )
+        annotating = annotating.use_choice(work / 'tune')
+    finish(
+        annotating.detection('annotate', work / 'annotate', teacher),
+        work / 'annotate',
     )
-    finish_annotation(annotation, work / 'annotate')
-    assert annotation.is_done()
 
-    steps = list_steps(Distillation(of_annotation, work))
+    texts = {step.name: step.text for step in list_steps(tunable)}
 
-    assert {s.name: s.text for s in steps}['annotate'] == '4 images'
+    assert texts['annotate'] == ('done' if is_chosen else '4 images')
+
+
+@pytest.mark.slow
+def test_labels_of_the_given_teacher_are_done(distillation, tmp_path):
+    given = tmp_path / 'given.pth'
+    torch.save(dict(meta=dict(iter=2)), given)
+    of_given = replace(
+        distillation.stages,
+        experiment=replace(distillation.stages.experiment, given=(given,)),
+    )
+    folder = tmp_path / 'work/annotate'
+    finish(of_given.detection('annotate', folder, given), folder)
+
+    steps = list(list_steps(Distillation(of_given, tmp_path / 'work')))[:2]
+
+    assert [step.text for step in steps] == ['as given', 'done']
 
 
 def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):

@@ -124,6 +124,19 @@ def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
     assert plan() == '5 images'
 
 
+def test_plan_counts_no_detection_of_another_teacher(
+    stages, checkpoint, tmp_path
+):
+    other = tmp_path / 'other.pth'
+    other.write_bytes(b'other')
+
+    def plan(teacher) -> int:
+        folder = tmp_path / 'annotate'
+        return plan_annotation(stages, 'annotate', folder, teacher).images
+
+    assert (plan(checkpoint), plan(other)) == (0, 5)
+
+
 @pytest.mark.parametrize('is_same', [True, False])
 def test_detections_of_moved_images_are_used(
     stages, checkpoint, tmp_path, drawn, is_same
@@ -380,6 +393,9 @@ def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):
     step = plan_tuning(tunable, 'tune', tmp_path / 'work/tune', None)
 
     assert step == Step('tune', '20 images, 6 views', images=20)
+    with (tmp_path / 'annotate.py').open('a') as file:
+        file.write("\nmodel['views'] = model['views'][:3]\n")
+    assert plan_tuning(tunable, 'tune', tmp_path, None).images == 40
 
 
 @pytest.mark.parametrize('stage', ['tune', 'validate'])

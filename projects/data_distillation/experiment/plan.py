@@ -156,10 +156,10 @@ def plan_student(
     Returns:
         The step; all iterations are left if its labels are not there yet.
     """
-    labels = folder.with_name('annotate') / PSEUDO_LABELS
-    if annotation.text != 'done' or not labels.is_file():
+    if annotation.text != 'done':
         total = stages.experiment.count_iterations('student')
         return Step(name, f'{total:,} iterations', total)
+    labels = folder.with_name('annotate') / PSEUDO_LABELS
     return replace(plan_training(stages, 'student', folder, labels), name=name)
 
 
