@@ -157,6 +157,40 @@ def test_each_match_is_that_of_pycocotools(monkeypatch, seed):
     assert not matches.is_right.all(axis=0).any()
 
 
+@pytest.mark.parametrize('seed', range(6))
+def test_taken_object_is_that_of_pycocotools(seed):
+    truth, found = make_task(seed, per_image=60, side=80)
+    places = Places.of(IMAGE_IDS, truth['categories'])
+    known = [
+        one
+        for one in found
+        if one['image_id'] in IMAGE_IDS and one['category_id'] in CATEGORY_IDS
+    ]
+
+    matched = greedy.match_columns(
+        places.collect_objects(truth['annotations']),
+        places.collect_found(known),
+        IOUS,
+    )
+
+    evaluation = evaluate(
+        truth,
+        known,
+        iouThrs=np.array(IOUS),
+        areaRng=[[0, np.inf]],
+        maxDets=[len(found)],
+    )
+    # pycocotools counts ids from 1, and 0 is no object.
+    expected = {
+        one_id - 1: int(match) - 1
+        for one in filter(None, evaluation.evalImgs)
+        for one_id, match in zip(one['dtIds'], one['dtMatches'][0])
+    }
+    taken = zip(matched.order.tolist(), matched.taken.tolist(), strict=True)
+    assert dict(taken) == expected
+    assert len(set(expected.values())) > 10
+
+
 def give_masks(truth: dict, found: list[dict]) -> None:
     """Segment the lower left half of each box; some masks are empty."""
     for one in [*truth['annotations'], *found]:

@@ -151,11 +151,14 @@ class Matched:
             region that is ignored.
         is_ignored: Shape (n, t), bool, whether each is neither right nor
             wrong.
+        taken: Shape (n,), int32, the number of the object or region that each
+            took at the lowest IoU; -1 for none.
     """
 
     order: np.ndarray
     is_matched: np.ndarray
     is_ignored: np.ndarray
+    taken: np.ndarray
 
 
 def match_columns(
@@ -193,6 +196,8 @@ def match_columns(
     starts = np.searchsorted(true_keys, keys)
     counts = np.searchsorted(true_keys, keys, 'right') - starts
     is_matched = np.zeros((len(order), len(ious)), bool)
+    # Of one IoU only: this column has 4 bytes, where the others have one.
+    first = np.full(len(order), -1, np.int32)
     is_ignored = np.repeat(
         limits.exceeds(found.bbox_xywh[order])[:, None], len(ious), axis=1
     )
@@ -206,8 +211,9 @@ def match_columns(
         ).take(ranks[chosen], starts[chosen], counts[chosen])
         took = taken >= 0
         is_matched[chosen] = took
+        first[chosen] = np.where(took[:, 0], in_groups[taken[:, 0]], -1)
         is_ignored[chosen] = np.where(took, passive[taken], is_ignored[chosen])
-    return Matched(order, is_matched, is_ignored)
+    return Matched(order, is_matched, is_ignored, first)
 
 
 @dataclass(frozen=True)
