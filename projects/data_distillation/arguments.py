@@ -1,4 +1,13 @@
-"""Checks of the arguments that a config or a command line gives."""
+"""Checks of the arguments that a config or a command line gives.
+
+Also of the numbers in a file.
+"""
+
+from typing import TypeGuard
+
+# float64 does not hold all larger whole numbers exactly, and no image or box
+# is that large.
+LARGEST = 2**53
 
 
 def check_is_fraction(name: str, value: float) -> None:
@@ -83,3 +92,16 @@ def check_score(name: str, score: float) -> None:
     """
     if not 0 <= score <= 1:
         raise ValueError(f'{name} must be from 0 to 1, got {score}')
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a JSON value is a number from -`LARGEST` to `LARGEST`.
+
+    NaN, infinity, `true` and `false` are not.
+
+    Args:
+        value: The value, of any type.
+    """
+    if type(value) is int or type(value) is float:
+        return -LARGEST <= value <= LARGEST
+    return False

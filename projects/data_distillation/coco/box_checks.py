@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import is_number
 from ..text import format_value
 from .boxes import LAYOUTS, MIN_SIDE, TOLERANCE, UNITS, BoxFormat
 from .problems import Problem
-from .schema import is_number
 from .tables import CocoFile
 
 # Bboxes are taken for boxes of another format if at least this number of them,

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-# float64 does not hold all larger whole numbers exactly, and no image or box
-# is that large.
-LARGEST = 2**53
+from ..arguments import is_number
+
 # The largest integer of 64 bits, which Arrow and NumPy can hold.
 LARGEST_ID = 2**63 - 1
 
@@ -25,19 +24,6 @@ def is_id(value: object) -> TypeGuard[int]:
         value: The value, of any type.
     """
     return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a JSON value is a number from -`LARGEST` to `LARGEST`.
-
-    NaN, infinity, `true` and `false` are not.
-
-    Args:
-        value: The value, of any type.
-    """
-    if type(value) is int or type(value) is float:
-        return -LARGEST <= value <= LARGEST
-    return False
 
 
 def is_text(value: object) -> TypeGuard[str]:

@@ -1,4 +1,4 @@
 """Pascal VOC and YOLO folders to COCO files and back.
 
-It may import `coco` and `files`.
+It may import `segmentations`, `coco` and `files`.
 """

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..arguments import is_number
 from ..coco.boxes import MIN_SIDE, TOLERANCE
 from ..coco.reading import Categories, read_convertible
-from ..coco.schema import find_repeated, is_number
+from ..coco.schema import find_repeated
 
 # What is counted, and how one of it is called.
 SINGULAR = dict(

@@ -1,4 +1,4 @@
 """Mendings of COCO files that can be done in one way, or as the user decides.
 
-It may import `coco` and `files`.
+It may import `segmentations`, `coco` and `files`.
 """

@@ -5,9 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..arguments import is_number
 from ..coco.box_checks import ANOTHER_FORMAT, map_image_sizes
 from ..coco.checks import check_file
-from ..coco.schema import is_bbox, is_number
+from ..coco.schema import is_bbox
 from ..coco.tables import CocoFile
 from .entries import Mended, iterate_free_ids
 

@@ -5,13 +5,14 @@ from collections.abc import Collection
 
 import numpy as np
 
+from ..arguments import is_number
 from ..coco.image_checks import (
     DECODED,
     find_wrong_sizes,
     judge_sizes,
 )
 from ..coco.image_files import FileImages, Places, locate_images
-from ..coco.schema import is_bbox, is_number
+from ..coco.schema import is_bbox
 from ..coco.tables import CocoFile
 from .choices import Choices
 from .entries import Mended, replace_entries

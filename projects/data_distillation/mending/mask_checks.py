@@ -8,7 +8,7 @@ from ..coco.box_checks import map_image_sizes
 from ..coco.boxes import TOLERANCE
 from ..coco.problems import Problem
 from ..coco.tables import CocoFile, read_file
-from .mask_facts import Bounds, Facts
+from ..segmentations.facts import Bounds, Facts
 
 # How far a side of a box may be from that of its mask, in pixels and as a
 # share of the longer side of both: annotators draw boxes by hand.

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arguments import is_number
 from ..coco.box_checks import ANOTHER_FORMAT, Boxes, check_boxes
 from ..coco.boxes import BoxFormat
-from ..coco.schema import is_number
 from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
 from .categories import join_categories, take_categories

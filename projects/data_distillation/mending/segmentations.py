@@ -1,19 +1,17 @@
 """Mends polygons and masks where there is one way only."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..coco.box_checks import map_image_sizes
 from ..coco.tables import CocoFile
+from ..segmentations.clipping import clip_polygon
+from ..segmentations.facts import FEWEST_NUMBERS, Facts, nest, read_rle
 from .entries import Mended, replace_entries
 from .mask_checks import Place, describe, find_turn
-from .mask_facts import FEWEST_NUMBERS, Facts, nest, read_rle
-
-Polygon = Sequence[float]
 
 
 def mend_segmentations(file: CocoFile) -> Mended:
@@ -119,59 +117,15 @@ def clip_polygons(value: list, place: Place) -> list:
         place: The segmentation, its image and its box.
 
     Returns:
-        The parts inside the image. A polygon of which less than three points
-        are left is left out.
+        The parts inside the image, rounded to 0.01 pixels. A polygon of which
+        less than three points are left is left out.
     """
     clipped = (clip_polygon(one, place.size_wh or (0, 0)) for one in value)
-    return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
-
-
-def clip_polygon(polygon: Polygon, size_wh: Polygon) -> list[float]:
-    """Clip a polygon to its image.
-
-    Args:
-        polygon: x1, y1, x2, y2, ... in pixels of the image.
-        size_wh: Width and height of the image.
-
-    Returns:
-        The part inside the image in the same format, rounded to 0.01 pixels.
-        It has no number if nothing lies inside. A polygon that is not convex
-        can have edges on the border of the image.
-
-    Source:
-        Sutherland and Hodgman, Reentrant polygon clipping, 1974.
-    """
-    points = np.array(polygon, float).reshape(-1, 2)
-    for axis, side in enumerate(size_wh):
-        for limit, sign in ((0.0, 1), (float(side), -1)):
-            points = clip_at(points, axis, limit, sign)
-    return points.round(2).ravel().tolist()
-
-
-def clip_at(
-    points: np.ndarray, axis: int, limit: float, sign: int
-) -> np.ndarray:
-    """Clip a polygon at a line.
-
-    Args:
-        points: Shape (n, 2).
-        axis: 0 for a vertical line, 1 for a horizontal one.
-        limit: Where the line is.
-        sign: 1 to keep what lies beyond it, -1 for what lies before it.
-
-    Returns:
-        Shape (m, 2).
-    """
-    kept: list[np.ndarray] = []
-    closed = [*points, *points[:1]]
-    for one, other in pairwise(closed):
-        depths = sign * (one[axis] - limit), sign * (other[axis] - limit)
-        if depths[0] >= 0:
-            kept.append(one)
-        if depths[0] * depths[1] < 0:
-            share = depths[0] / (depths[0] - depths[1])
-            kept.append(one + share * (other - one))
-    return np.array(kept).reshape(-1, 2)
+    return [
+        [round(number, 2) for number in one]
+        for one in clipped
+        if len(one) >= FEWEST_NUMBERS
+    ]
 
 
 # Kind of problem -> what was done, and the function that does it.

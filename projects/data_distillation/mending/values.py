@@ -1,12 +1,14 @@
 """Numbers in quotes, and boxes that only the outline of the object has."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..coco.schema import SCHEMA, as_number, is_bbox, is_number
+from ..arguments import is_number
+from ..coco.schema import SCHEMA, as_number, is_bbox
 from ..coco.tables import CocoFile
+from ..segmentations.facts import read_counts
 from .entries import Mended, replace_entries
 
 # The keys with numbers that are no ids.
@@ -150,35 +152,6 @@ def bound_mask(mask: dict) -> list[float] | None:
     if not size[0] or sum(counts) != size[0] * size[1]:
         return None
     return bound_runs(counts, size[0])
-
-
-def read_counts(text: str) -> Iterator[int]:
-    """Yield the lengths of the runs in a compressed mask.
-
-    Args:
-        text: The text: 5 bits of a number in each character, and from the
-            third number on the difference to the number before the last one.
-
-    Yields:
-        The lengths; -1 if the text is broken.
-    """
-    # As `rleFrString` of pycocotools, which does not check what it reads.
-    numbers: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 40:
-            yield -1
-            return
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
-        yield numbers[-1]
-        value = shift = 0
 
 
 def bound_runs(counts: Sequence[int], height: int) -> list[float] | None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..selection.outlines import outline
+from ..segmentations.outlines import outline
 
 # Masks are drawn over thumbnails, whose longer side has so many pixels at
 # most: points that lie closer together there cannot be told apart.

@@ -1,4 +1,4 @@
 """Selecting the detections that become pseudo labels, and writing them.
 
-It may import `detections`, `coco` and `files`.
+It may import `detections`, `segmentations`, `coco` and `files`.
 """

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ..coco.reading import Categories, check_is_file, origin_of, read_coco
 from ..detections.columns import Detections
 from ..files.atomic import replacing
-from .outlines import outline
+from ..segmentations.outlines import outline
 
 # As text, so many images take about 4 MB, and so many annotations 30 MB.
 IMAGES_AT_ONCE = 50_000

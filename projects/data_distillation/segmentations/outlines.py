@@ -1,4 +1,4 @@
-"""Writes masks as polygons, for students that read nothing else."""
+"""Writes masks as polygons, for what reads nothing else."""
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ def outline(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
     }
     for i, (*_, outer) in enumerate(nesting[0]):
         if outer >= 0:
-            polygons[outer] = join_hole(polygons[outer], rings[i])
+            polygons[outer] = join_rings(polygons[outer], rings[i])
     corner = np.array([left, top])
     return [
         ((ring + 0.5) / ENLARGEMENT + corner).ravel().tolist()
@@ -44,18 +44,18 @@ def outline(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
     ]
 
 
-def join_hole(ring: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Join a hole to an outline by a slit without width.
+def join_rings(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Join a closed line to another by a slit without width.
 
     Args:
-        ring: The outline, shape (n, 2).
-        hole: The outline of the hole, shape (m, 2).
+        ring: The line, shape (n, 2).
+        other: The other one, shape (m, 2): a hole, or another part.
 
     Returns:
-        Shape (n + m + 2, 2): the outline to the point that is nearest to the
-        hole, around the hole, and back.
+        Shape (n + m + 2, 2): along the line to the point that is nearest to
+        the other, around the other, and back.
     """
-    distances = np.abs(ring[:, None] - hole[None]).sum(axis=2)
+    distances = np.abs(ring[:, None] - other[None]).sum(axis=2)
     at, start = np.unravel_index(distances.argmin(), distances.shape)
-    around = np.concatenate([hole[start:], hole[: start + 1]])
+    around = np.concatenate([other[start:], other[: start + 1]])
     return np.concatenate([ring[: at + 1], around, ring[at:]])

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pycocotools import mask as coco_mask
 
-from ..coco.schema import is_number
-from .values import read_counts
+from ..arguments import is_number
 
 # A polygon is three points, each x and y.
 FEWEST_NUMBERS = 6
@@ -235,3 +234,32 @@ def count_pixels(rle: dict) -> int:
     text = counts.decode() if isinstance(counts, bytes) else counts
     runs = list(read_counts(text))
     return sum(runs) if min(runs, default=0) >= 0 else -1
+
+
+def read_counts(text: str) -> Iterator[int]:
+    """Yield the lengths of the runs in a compressed mask.
+
+    Args:
+        text: The text: 5 bits of a number in each character, and from the
+            third number on the difference to the number before the last one.
+
+    Yields:
+        The lengths; -1 if the text is broken.
+    """
+    # As `rleFrString` of pycocotools, which does not check what it reads.
+    numbers: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            yield -1
+            return
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
+        yield numbers[-1]
+        value = shift = 0

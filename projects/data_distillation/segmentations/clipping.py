@@ -1,0 +1,56 @@
+"""Clips polygons to their image."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+
+def clip_polygon(
+    polygon: Sequence[float], size_wh: Sequence[float]
+) -> list[float]:
+    """Clip a polygon to its image.
+
+    Args:
+        polygon: x1, y1, x2, y2, ... in pixels of the image.
+        size_wh: Width and height of the image.
+
+    Returns:
+        The part inside the image in the same format. It has no number if
+        nothing lies inside. A polygon that is not convex can have edges on the
+        border of the image.
+
+    Source:
+        Sutherland and Hodgman, Reentrant polygon clipping, 1974.
+    """
+    points = np.array(polygon, float).reshape(-1, 2)
+    for axis, side in enumerate(size_wh):
+        for limit, sign in ((0.0, 1), (float(side), -1)):
+            points = clip_at(points, axis, limit, sign)
+    return points.ravel().tolist()
+
+
+def clip_at(
+    points: np.ndarray, axis: int, limit: float, sign: int
+) -> np.ndarray:
+    """Clip a polygon at a line.
+
+    Args:
+        points: Shape (n, 2).
+        axis: 0 for a vertical line, 1 for a horizontal one.
+        limit: Where the line is.
+        sign: 1 to keep what lies beyond it, -1 for what lies before it.
+
+    Returns:
+        Shape (m, 2).
+    """
+    kept: list[np.ndarray] = []
+    closed = [*points, *points[:1]]
+    for one, other in pairwise(closed):
+        depths = sign * (one[axis] - limit), sign * (other[axis] - limit)
+        if depths[0] >= 0:
+            kept.append(one)
+        if depths[0] * depths[1] < 0:
+            share = depths[0] / (depths[0] - depths[1])
+            kept.append(one + share * (other - one))
+    return np.array(kept).reshape(-1, 2)
