@@ -24,13 +24,13 @@ from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
-from projects.data_distillation.experiment import plan
 from projects.data_distillation.processes import process
 from projects.data_distillation.processes.child_process import ChildProcess
 from projects.data_distillation.processes.log import LOG
 from projects.data_distillation.rehearsal.quick_configs import (
     quick_configs as rehearsal_configs,
 )
+from projects.data_distillation.timing import rates
 
 Called = subprocess.CompletedProcess
 TINY = """
@@ -247,7 +247,7 @@ def stages_here(monkeypatch, one_core) -> Iterator[None]:
     `test_run.done` and the tests of tools start them as users do.
     """
     monkeypatch.setattr(process, 'ChildProcess', StageHere)
-    monkeypatch.setattr(plan, 'capture_output', capture_stage_here)
+    monkeypatch.setattr(rates, 'capture_output', capture_stage_here)
     yield
     forget_runs()
 

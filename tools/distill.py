@@ -27,7 +27,6 @@ from projects.data_distillation.experiment.comparison import format_comparison
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.fingerprint import read_settings
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.plan import make_plan
 from projects.data_distillation.experiment.run import (
     Distillation,
     make_seed_runs,
@@ -43,6 +42,7 @@ from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.rehearsal.rehearse import rehearse
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.preview import write_preview
+from projects.data_distillation.timing.plan import make_plan
 
 DEFAULT_SEED = 0
 

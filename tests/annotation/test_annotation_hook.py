@@ -385,9 +385,25 @@ def test_dry_run_runs_only_what_it_measures(drawn, checkpoint, tmp_path):
 
     runner.test()
 
-    # Four images, of which the first is not measured; a forward per scale.
-    assert len(runner.model.module.batches) == 3 * 4
+    # One view of the first image. Then a forward for each scale of four, of
+    # which the first is not measured.
+    assert len(runner.model.module.batches) == 1 + 3 * 4
     assert not results.exists()
+
+
+def test_dry_run_ends_in_time(drawn, checkpoint, tmp_path, caplog):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    cfg.dry_run, cfg.dry_run_seconds = True, 0.0
+    runner = Runner.from_cfg(cfg)
+    runner.logger.setLevel(logging.INFO)
+    runner.logger.addHandler(caplog.handler)
+
+    runner.test()
+
+    assert len(runner.model.module.batches) == 1
+    number = len(cfg.model.views)
+    assert f'measured on 1 images (1 of {number} views): ' in caplog.text
+    assert len(runner.model.views) == number
 
 
 def test_dry_run_of_few_images_stores_nothing_either(

@@ -55,7 +55,7 @@ def test_time_left_is_that_of_all_processes(tmp_path):
     progress._begin -= 60  # A minute ago.
 
     progress.add([stored_row('a', BOX)] * 4)
-    assert '904 of 1,000 images (90%), 0.07 images/s, 0:24:0' in (
+    assert '904 of 1,000 images (90%), 0.067 images/s, 0:24:0' in (
         progress.next_line()
     )
     write(tmp_path, *'abcdefgh')
@@ -92,6 +92,19 @@ def test_one_batch_alone_is_measured(tmp_path):
     progress.add([stored_row('a'), stored_row('b')])
 
     assert progress.expectation().startswith('measured on 2 images: 1.00 ')
+
+
+def test_batches_with_the_most_views_are_measured(tmp_path):
+    progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1, [])
+    for share, seconds in ((1 / 6, 60), (1 / 6, 50), (1, 20), (1 / 6, 50)):
+        if share == 1:
+            found = progress.expectation()
+        progress._last_batch -= seconds
+        progress.add([stored_row('a')], share)
+
+    # 50 s for one of six views: 300 s for all.
+    assert found.startswith('measured on 1 images (1 of 6 views): 0.0033 ')
+    assert progress.expectation().startswith('measured on 1 images: 0.05 ')
 
 
 def test_nothing_to_do_has_no_rate(tmp_path):

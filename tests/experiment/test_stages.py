@@ -13,11 +13,6 @@ from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.fingerprint import write_settings
 from projects.data_distillation.experiment.gains import find_results_key
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.plan import (
-    Step,
-    plan_annotation,
-    plan_tuning,
-)
 from projects.data_distillation.experiment.stage_results import (
     join_reasons,
     require_checkpoint,
@@ -31,6 +26,11 @@ from projects.data_distillation.experiment.stages import (
 from projects.data_distillation.processes.log import LOG
 from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.selection.coco_writer import read_origin
+from projects.data_distillation.timing.plan import (
+    Step,
+    plan_annotation,
+    plan_tuning,
+)
 from projects.data_distillation.training.finished import FINISHED
 from projects.data_distillation.training.own_checkpoint import RUN_KEY
 

@@ -43,10 +43,10 @@ from toy_experiment import write_experiment
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.experiment import gains
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.plan import list_steps
 from projects.data_distillation.processes import process
 from projects.data_distillation.quality import expectation
 from projects.data_distillation.rehearsal.quick_configs import quick_configs
+from projects.data_distillation.timing.plan import list_steps
 from projects.data_distillation.tuning import search
 
 OPTIONS = ('--control', '--seed', '1')

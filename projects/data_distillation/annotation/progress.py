@@ -56,18 +56,27 @@ class Progress:
         self._others = self._others_unreadable = 0
         self._begin = self._last_line = self._last_batch = time.monotonic()
         self._measured: list[tuple[list[dict], float]] = []
+        self._share = 0.0
 
-    def add(self, rows: list[dict]) -> None:
+    def add(self, rows: list[dict], share: float = 1.0) -> None:
         """Count a batch of this process.
 
         Args:
             rows: The rows of the batch, as the store gets them.
+            share: The share of the views that were run. The time of all views
+                is judged by the batches with the largest share. Batches of
+                which not all views were run do not count otherwise.
         """
-        self._own += len(rows)
-        self._own_unreadable += sum(bool(row['unreadable']) for row in rows)
+        if share == 1:
+            unreadable = sum(bool(row['unreadable']) for row in rows)
+            self._own_unreadable += unreadable
+            self._own += len(rows)
         now = time.monotonic()
-        if len(self._measured) <= NUM_MEASURED:
-            self._measured.append((rows, now - self._last_batch))
+        if share > self._share:
+            self._share = share
+            self._measured.clear()
+        if len(self._measured) <= NUM_MEASURED and share == self._share:
+            self._measured.append((rows, (now - self._last_batch) / share))
         self._last_batch = now
 
     @property
@@ -106,7 +115,7 @@ class Progress:
         done = min(self.num_done + num_new, self.num_images)
         return (
             f'{done:,} of {self.num_images:,} images '
-            f'({done / max(self.num_images, 1):.0%}), {rate:.2f} images/s, '
+            f'({done / max(self.num_images, 1):.0%}), {format_rate(rate)}, '
             f'{format_duration((self.num_images - done) / max(rate, 1e-9))} '
             f'left, {self.num_unreadable:,} unreadable'
         )
@@ -127,7 +136,8 @@ class Progress:
         free = shutil.disk_usage(nearest_existing(self.store.folder)).free
         needed = self.num_pending * size_on_disk(rows) / len(rows)
         return (
-            f'measured on {len(rows)} images: {rate:.2f} images/s with '
+            f'measured on {len(rows)} images{self._describe_share()}: '
+            f'{format_rate(rate)} with '
             f'{self.num_processes} process(es), '
             f'{format_duration(self.num_pending / rate)} and '
             f'{format_megabytes(needed)} of detections for '
@@ -135,6 +145,12 @@ class Progress:
             f'in {self.store.folder}'
             + (': NOT ENOUGH' if needed > free else '')
         )
+
+    def _describe_share(self) -> str:
+        """Say which part of the views was measured, if not all."""
+        if self._share == 1:
+            return ''
+        return f' (1 of {round(1 / self._share)} views)'
 
     def _count_others(self) -> None:
         """Count the shards of other processes that are new since last time."""
@@ -149,6 +165,19 @@ class Progress:
                 continue
             self._others += num_rows
             self._others_unreadable += num_unreadable
+
+
+def format_rate(rate: float) -> str:
+    """Format how many images a second are annotated.
+
+    Args:
+        rate: The images of a second.
+
+    Returns:
+        Such as `4.31 images/s`. A low rate has two significant digits, since
+        its inverse is the time of an image.
+    """
+    return f'{rate:.2f} images/s' if rate >= 0.1 else f'{rate:.2g} images/s'
 
 
 def size_on_disk(rows: list[dict]) -> int:

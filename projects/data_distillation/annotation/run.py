@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from ..detections.store import DetectionStore
 from .interruption import AnnotationStopped, StopRequest
 from .log import log_from_any_rank, warn_of_unreadable
-from .progress import NUM_MEASURED, Progress
+from .progress import Progress
+from .trial import Trial
 
 
 class AnnotationRun:
@@ -30,7 +31,8 @@ class AnnotationRun:
         progress: The counter of the images.
         max_unreadable_share: The largest share of images that may be
             unreadable, in [0, 1].
-        is_dry_run: Whether the run only measures, and stores nothing.
+        trial: What the run measures, if it is a dry run, which stores nothing;
+            None for a real run.
     """
 
     def __init__(
@@ -39,14 +41,19 @@ class AnnotationRun:
         image_ids: dict[str, int | None],
         progress: Progress,
         max_unreadable_share: float,
-        is_dry_run: bool,
+        trial: Trial | None,
     ) -> None:
         self.store = store
         self.image_ids = image_ids
         self.progress = progress
         self.max_unreadable_share = max_unreadable_share
-        self.is_dry_run = is_dry_run
+        self.trial = trial
         self._stop = StopRequest()
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the run only measures, and stores nothing."""
+        return self.trial is not None
 
     def begin(self, loader: DataLoader) -> None:
         """Make sure that all detections are written when the process ends.
@@ -71,7 +78,7 @@ class AnnotationRun:
             AnnotationStopped: If the process was asked to stop.
         """
         was_measured = self.progress.is_measured
-        self.progress.add(rows)
+        self.progress.add(rows, self.trial.share if self.trial else 1.0)
         if not self.is_dry_run:
             self.store.add(*rows)
         warn_of_unreadable(rows)
@@ -141,7 +148,7 @@ def begin_run(
     """Begin a run over the images whose detections are not on disk yet.
 
     With `dry_run=True` in the config, the run stores nothing, and ends when it
-    has measured some batches.
+    has measured some batches, see `Trial`.
 
     Args:
         runner: The runner. Its sampler is told which images to leave out.
@@ -166,27 +173,12 @@ def begin_run(
         num_processes=get_world_size(),
         known=known,
     )
-    is_dry_run = runner.cfg.get('dry_run', False)
-    if is_dry_run:
-        shorten_run(runner)
+    trial = Trial.begin(runner) if runner.cfg.get('dry_run') else None
     run = AnnotationRun(
-        store, image_ids, progress, max_unreadable_share, is_dry_run
+        store, image_ids, progress, max_unreadable_share, trial
     )
     run.begin(loader)
     return run
-
-
-def shorten_run(runner: Runner) -> None:
-    """Shorten a test run to the batches that are measured, without metrics.
-
-    Args:
-        runner: The runner, of which the sampler and the evaluator are changed.
-    """
-    loader = runner.test_dataloader
-    num_batches = 1 + NUM_MEASURED  # The first batch is not measured.
-    loader.sampler.keep_first(num_batches * (loader.batch_size or 1))
-    # They would miss the images that are left out.
-    runner.test_evaluator.metrics.clear()
 
 
 def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:

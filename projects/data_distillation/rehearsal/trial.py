@@ -1,6 +1,7 @@
 """Tries the stages of an experiment, one after another, in this process."""
 
 import gc
+import math
 import shutil
 import signal
 import traceback
@@ -240,8 +241,8 @@ class Trials:
         cfg.load_from = part.teacher or str(self.teacher)
         keep_apart(cfg, f'{part.stage} run', self.folder / part.stage)
         if part.stage == 'tune':
-            # Choosing by one image would say nothing.
-            cfg.dry_run = True
+            # Choosing by one image would say nothing. All views are tried.
+            cfg.dry_run, cfg.dry_run_seconds = True, math.inf
         if part.validation_key:
             detections = self.folder / 'validate/detections'
             cfg.merge_from_dict({part.validation_key: str(detections)})

@@ -1,4 +1,4 @@
-"""How long a new experiment will take on a machine without a GPU.
+"""What is left of an experiment, and how long it will take.
 
 It may import `experiment` and what it may import.
 """

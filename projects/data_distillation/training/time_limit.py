@@ -17,17 +17,29 @@ class TimeLimitHook(Hook):
     other. They train to their last iteration.
 
     Args:
-        max_seconds: The time after which it ends, from the end of the first
-            iteration on.
-        min_iterations: The number of iterations that it has at least.
+        max_seconds: The time after which no iteration is begun; the first one
+            always is.
     """
 
     # What averages weights or times the iteration comes before.
     priority = 'VERY_LOW'
 
-    def __init__(self, max_seconds: float, min_iterations: int = 2) -> None:
-        self.max_seconds, self.min_iterations = max_seconds, min_iterations
+    def __init__(self, max_seconds: float) -> None:
+        self.max_seconds = max_seconds
         self._begin = 0.0
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Note when the first iteration begins.
+
+        Args:
+            runner: The runner; it is not used.
+            batch_idx: The number of the batch; it is not used.
+            data_batch: The batch; it is not used.
+        """
+        # The workers of the data loader may have taken long to start.
+        self._begin = self._begin or time.monotonic()
 
     def after_train_iter(
         self,
@@ -44,10 +56,8 @@ class TimeLimitHook(Hook):
             data_batch: The batch; it is not used.
             outputs: The losses; they are not used.
         """
-        self._begin = self._begin or time.monotonic()
         is_over = time.monotonic() - self._begin >= self.max_seconds
-        is_alone = get_world_size() == 1
-        if is_over and is_alone and runner.iter + 1 >= self.min_iterations:
+        if is_over and get_world_size() == 1:
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:

@@ -16,21 +16,23 @@ from projects.data_distillation.experiment.fingerprint import (
 )
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.names import PSEUDO_LABELS
-from projects.data_distillation.experiment.plan import (
-    Rates,
-    Step,
-    list_steps,
-    make_plan,
-    measure_iteration,
-    parse_speed,
-    plan_student,
-    plan_training,
-)
 from projects.data_distillation.experiment.run import Distillation
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.processes.process import (
     StageError,
     capture_output,
+)
+from projects.data_distillation.timing.plan import (
+    list_steps,
+    make_plan,
+    plan_student,
+    plan_training,
+)
+from projects.data_distillation.timing.rates import (
+    Rates,
+    Step,
+    measure_iteration,
+    parse_speed,
 )
 from projects.data_distillation.training.finished import FINISHED
 
@@ -66,8 +68,9 @@ def test_iterations_and_images_are_measured(distillation, stages_here):
 
     last = text.splitlines()[-1]
     assert re.fullmatch(
-        r'in all \d:\d\d:\d\d; measured: \d+\.\d\d s an iteration, \d+\.\d\d '
-        's an image; starting and evaluating take extra time',
+        r'in all \d:\d\d:\d\d; measured: \d+\.\d\d s an iteration '
+        r'\(4 iterations\), \d+\.\d\d s an image \(4 images\); starting and '
+        'evaluating take extra time',
         last,
     )
     assert text.count('round 2: student') == 1
@@ -87,7 +90,7 @@ def test_weights_of_a_measurement_are_named(
 def test_nothing_is_measured_if_nothing_is_left(distillation):
     rates = Rates.measure(distillation.stages, [Step('teacher', 'done')])
 
-    assert rates == Rates(iteration=0.0, image=0.0)
+    assert rates == Rates()
 
 
 def test_time_is_that_of_iterations_and_images():
@@ -96,7 +99,7 @@ def test_time_is_that_of_iterations_and_images():
     assert rates.estimate(Step('student', '', iterations=10)) == 5.0
     assert rates.estimate(Step('annotate', '', images=3)) == 6.0
     assert rates.estimate(Step('teacher', 'done')) == 0.0
-    assert str(Rates(0.0, 0.0)) == 'starting and evaluating take extra time'
+    assert str(Rates()) == 'starting and evaluating take extra time'
 
 
 @pytest.mark.parametrize(
@@ -258,6 +261,9 @@ def test_failed_measurement_is_shown():
 
 
 def test_measurement_without_a_speed_is_shown():
-    assert parse_speed('measured on 4 images: 2.50 images/s') == 2.5
+    of_all = 'measured on 4 images: 2.50 images/s'
+    assert parse_speed(of_all) == (2.5, '4 images')
+    of_slow = 'measured on 1 images (1 of 6 views): 2e-05 images/s'
+    assert parse_speed(of_slow) == (2e-5, '1 images (1 of 6 views)')
     with pytest.raises(StageError, match='must print .* got:\nnothing'):
         parse_speed('nothing')
