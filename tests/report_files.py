@@ -9,6 +9,13 @@ from builders import stored_row
 from pycocotools import mask as coco_mask
 
 from projects.data_distillation import DetectionStore
+from projects.data_distillation.experiment.evaluation import mark_evaluated
+from projects.data_distillation.experiment.fingerprint import (
+    compute_digests,
+    write_settings,
+)
+from projects.data_distillation.experiment.gains import RESULTS
+from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.report.labels import LabelSource
 from projects.data_distillation.selection.export import select_labels
 
@@ -166,3 +173,22 @@ def write_metrics(folder: Path, **metrics: float) -> None:
     run.mkdir(parents=True)
     content = {f'coco/{name}': value for name, value in metrics.items()}
     (run / f'{run.name}.json').write_text(json.dumps(content))
+
+
+def write_evaluation(
+    folder: Path, truth: Path, results: list[dict], images: Path, **metrics
+) -> None:
+    """Write what the evaluation of the model in `folder` leaves in `test/`.
+
+    The metrics are 0.5 unless they are given.
+    """
+    write_metrics(folder, **(dict(bbox_mAP=0.5) | metrics))
+    write_json(folder / 'test' / RESULTS, results)
+    dataset = dict(ann_file=str(truth), data_prefix=dict(img=str(images)))
+    evaluator = dict(type='CocoMetric', ann_file=str(truth))
+    settings = dict(
+        test_dataloader=dict(dataset=dataset), test_evaluator=evaluator
+    )
+    files = compute_digests(settings)
+    write_settings(folder / 'test', dict(settings, files=files))
+    mark_evaluated(folder / 'test')

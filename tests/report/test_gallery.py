@@ -17,11 +17,11 @@ from projects.data_distillation.report.gallery import (
     MAX_THUMBNAIL_BYTES,
     THUMBNAIL_SIDE,
     make_gallery,
+    make_path,
     make_thumbnail,
     sample_images,
 )
 from projects.data_distillation.report.labels import read_labels
-from projects.data_distillation.report.outlines import make_path
 
 
 def made(tmp_path, **selection) -> tuple:

@@ -12,7 +12,13 @@ from builders import (
     annotate_cfg,
     write_checkpoint,
 )
-from report_files import HOSTILE, write_metrics, write_scalars, write_selection
+from report_files import (
+    HOSTILE,
+    write_evaluation,
+    write_metrics,
+    write_scalars,
+    write_selection,
+)
 
 from projects.data_distillation.report.page import (
     describe_stages,
@@ -66,8 +72,15 @@ def report(tmp_path_factory) -> str:
     cfg.unlabeled_truth = str(drawn.folder / 'truth.json')
     annotate(cfg)
     for n, model in enumerate(('teacher', 'student'), 3):
-        write_metrics(
+        write_evaluation(
             work_dir / model,
+            drawn.folder / 'truth.json',
+            # The student has found all objects, the teacher half of them.
+            [
+                dict(one, score=0.9)
+                for one in drawn.truth['annotations'][:: 5 - n]
+            ],
+            drawn.folder / 'unlabeled',
             bbox_mAP=n / 10, bbox_mAP_50=0.9, bbox_mAP_75=0.8,
             red_precision=0.123, green_precision=n / 8,
             # The student has found no mask.
@@ -121,6 +134,33 @@ def test_report_has_a_row_per_class(report):
 
     assert 'green 1.00 1.00 2 5 0.900 1.000 1.000 37.5 50.0 -' in text
     assert 'red 1.00 1.00 2 5 0.900 1.000 1.000 12.3 12.3 11.1' in text
+
+
+def test_report_shows_the_errors_of_teacher_and_student(report):
+    text = text_of(report)
+
+    assert '5 validation images with 10 objects' in text
+    assert '0.90 for teacher, 0.90 for student' in text
+    assert 'fewer errors than the teacher on 5 images, more on 0' in text
+    missed = '5 → 0 1.000 → 1.000 0.500 → 1.000'
+    zeros = '0 → 0 ' * 5
+    assert f'all 10 {zeros}{missed}' in text
+    assert 'teacher red green background red 5 0 0 green 0 0 5' in text
+    assert 'student red green background red 5 0 0 green 0 5 0' in text
+
+
+def test_errors_that_cannot_be_shown_are_named(cfg, work_dir, drawn):
+    truth = drawn.folder / 'truth.json'
+    write_metrics(work_dir / 'teacher', bbox_mAP=0.5)
+    write_evaluation(work_dir / 'student', truth, [], drawn.folder)
+
+    html = write_report(cfg, work_dir).read_text()
+
+    lost = 'results.bbox.json not found; tools/distill.py writes it'
+    assert 'The errors of teacher are not shown: ' in html
+    assert lost in html
+    assert 'The boxes of student on 5 validation images' in html
+    assert 'fewer errors than' not in html
 
 
 def test_report_says_how_the_images_were_annotated(report):

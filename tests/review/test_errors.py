@@ -18,6 +18,7 @@ from projects.data_distillation.review.errors import (
     ON_CROWD,
     RIGHT,
     Judged,
+    merge_rare,
 )
 
 CATEGORIES = [dict(id=7, name='cat'), dict(id=3, name='dog')]
@@ -341,3 +342,39 @@ def test_all_wrong_detections_and_missed_objects_are_counted(seed):
     num_wrong = (is_shown & (judged.kinds >= 0)).sum()
     assert counts[:, :MISSED].sum() == num_wrong
     assert counts[:, MISSED].sum() == judged.find_missed(is_shown).sum()
+
+
+def test_sizes_of_objects_and_detections():
+    judged = judge(
+        [(0, CAT, [0, 0, 31, 33], 0), (0, CAT, [50, 0, 32, 32], 0)],
+        [
+            (0, CAT, [0, 0, 40, 40], 0.9),
+            (0, DOG, [50, 0, 32, 20], 0.8),
+            (0, DOG, [500, 0, 96, 96], 0.7),
+            (0, DOG, [500, 0, 95, 96], 0.6),
+        ],
+    )
+
+    of_found, of_objects = judged.find_sizes()
+
+    # Those of the objects, where there are any.
+    assert of_objects.tolist() == [0, 1]
+    assert of_found.tolist() == [0, 1, 2, 1]
+
+
+def test_classes_that_are_seldom_confused_are_merged():
+    # Class 3 is taken for 1 twice; 0 and 2 are only missed.
+    counts = np.diag([9, 9, 9, 9, 0])
+    counts[3, 1] = 2
+    counts[0, 4] = counts[4, 2] = 7
+
+    merged, named = merge_rare(counts, 2)
+
+    assert named == [1, 3]
+    assert merged.tolist() == [
+        [9, 0, 0, 0],
+        [2, 9, 0, 0],
+        [0, 0, 18, 7],
+        [0, 0, 7, 0],
+    ]
+    assert merge_rare(counts, 4)[0] is counts

@@ -9,16 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+from pycocotools import mask as coco_mask
 
 from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
 from ..matching.masks import read_mask
 from ..quality.label_quality import Quality
+from ..segmentations.outlines import outline
 from ..selection.export import shorten_scores
 from ..selection.options import list_options
 from .against_truth import count_right_on_grid, count_wrong
 from .labels import LabelSource, StoredLabels
-from .outlines import make_path
 
 # The number of images in each group; the first five groups have 200.
 GROUP_SIZE = 40
@@ -26,6 +27,8 @@ GROUP_SIZE = 40
 # small enough: 200 thumbnails, as text, then take 15 MB.
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
+# Half a pixel of the thumbnail, which nobody sees in the outline of a mask.
+TOLERANCE = 0.5
 # A usual compromise between the size of a picture and its artifacts.
 JPEG_QUALITY = 80
 
@@ -245,6 +248,30 @@ def draw_true_mask(annotation: Mapping, image: Mapping) -> list[str]:
     if not mask or not {'height', 'width'} <= image.keys():
         return []
     return [make_path(read_mask(mask, (image['height'], image['width'])))]
+
+
+def make_path(rle: dict) -> str:
+    """Draw the outline of a mask as an SVG path, in pixels of the image.
+
+    Args:
+        rle: The mask as compressed RLE.
+
+    Returns:
+        The path, with a closed line for each part; empty for an empty mask.
+    """
+    if not rle['counts'] or not coco_mask.area(rle):
+        return ''
+    height, width = rle['size']
+    tolerance = TOLERANCE * max(
+        height / THUMBNAIL_SIDE, width / THUMBNAIL_SIDE, 1
+    )
+    lines = []
+    for polygon in outline(rle['counts'], (height, width)):
+        points = np.array(polygon, np.float32).reshape(-1, 1, 2)
+        simple = cv2.approxPolyDP(points, tolerance, closed=True)
+        numbers = ' '.join(f'{number:.1f}' for number in simple.ravel())
+        lines.append(f'M{numbers}Z')
+    return ''.join(lines)
 
 
 def make_picture(path: Path) -> dict:

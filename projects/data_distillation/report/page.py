@@ -39,6 +39,7 @@ from .labels import (
     find_labels,
     read_labels,
 )
+from .mistakes import make_mistakes
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
 from .stages import Stage, read_stages
 from .tables import (
@@ -52,6 +53,7 @@ from .tables import (
     make_comparison,
 )
 from .tuning import make_tuning_table
+from .validation import Validation, choose_models, read_validation
 
 TEMPLATES = Path(__file__).with_name('templates')
 REPORT = 'report.html'
@@ -97,7 +99,17 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
     file = work_dir / REPORT
     tuning = make_tuning_table(folder.with_name('tune'))
     trained_on = {**TRAINED, **name_data(given)}
-    write_page(file, work_dir.name, facts, stages, source, tuning, trained_on)
+    validation = read_validation(work_dir, choose_models(stages))
+    write_page(
+        file,
+        work_dir.name,
+        facts,
+        stages,
+        source,
+        tuning,
+        trained_on,
+        validation,
+    )
     return file
 
 
@@ -138,6 +150,7 @@ def write_page(
     source: LabelSource,
     tuning: dict | None = None,
     trained_on: Mapping[str, str] = TRAINED,
+    validation: Validation | None = None,
 ) -> None:
     """Write a page.
 
@@ -151,6 +164,8 @@ def write_page(
         tuning: The table of the tuning, see `make_tuning_table`; None without
             one.
         trained_on: The name of each model -> the data on which it was trained.
+        validation: What the models found on the validation images; None for a
+            selection alone.
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))
@@ -173,6 +188,9 @@ def write_page(
             labels, source, truth if quality else None, quality
         )
     notes += find_unevaluated(stages)
+    if validation:
+        notes += validation.notes
+        content['mistakes'] = make_mistakes(validation)
     with matplotlib.rc_context(STYLE):
         content['plots'] = list(make_plots(stages, labels, quality))
     with replacing(file) as out:
@@ -368,7 +386,7 @@ def render_page(content: dict) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
     now = datetime.datetime.now().astimezone()
     return get_template('report.html.j2').render(
-        dict(by_class=None, gallery=None) | content,
+        dict(by_class=None, gallery=None, mistakes=None) | content,
         date=now.strftime('%Y-%m-%d %H:%M %Z'),
         style=Markup((TEMPLATES / 'report.css').read_text()),
         script=Markup(script),

@@ -42,6 +42,13 @@ KINDS = {
     'class or box',
 }
 CLASS, BOX, BOTH, DUPLICATE, BACKGROUND, MISSED = range(len(KINDS))
+# Where small and medium boxes end, in pixels squared, and in words. COCO's mAP
+# by size has the same limits.
+SIZES = {
+    'small': (32**2, 'below 32²'),
+    'medium': (96**2, 'below 96²'),
+    'large': (np.inf, 'from 96²'),
+}
 # What is no error. What lies on a crowd is neither right nor wrong.
 RIGHT, ON_CROWD = -1, -2
 
@@ -147,6 +154,20 @@ class Judged:
         missed = groups_of_objects[self.find_missed(is_shown)]
         np.add.at(counts, (missed, MISSED), 1)
         return counts
+
+    def find_sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Find the sizes by which detections and objects are counted.
+
+        Returns:
+            The places in `SIZES` of the detections, shape (n,), and of the
+            objects, shape (m,), int. A detection has the size of the object
+            that it has found or to which it is nearest; without one, its own.
+        """
+        own = find_sizes(self.found.bbox_xywh)
+        of_objects = find_sizes(self.objects.bbox_xywh)
+        has_target = self.targets >= 0
+        own[has_target] = of_objects[self.targets[has_target]]
+        return own, of_objects
 
     def count_from(self, min_scores: np.ndarray) -> np.ndarray:
         """Count the right and all detections from each of some scores on.
@@ -275,3 +296,46 @@ def judge_wrong(
     kinds = np.select(fits, [DUPLICATE, CLASS, BOX, BOTH], BACKGROUND)
     targets = np.select(fits, [nearest[0], nearest[1]] * 2, -1)
     return kinds, targets
+
+
+def find_sizes(bbox_xywh: np.ndarray) -> np.ndarray:
+    """Find the sizes of boxes.
+
+    Args:
+        bbox_xywh: Shape (n, 4), pixels.
+
+    Returns:
+        Shape (n,), int, the place of each in `SIZES`.
+    """
+    ends = [end for end, _ in SIZES.values()]
+    areas = bbox_xywh[:, 2] * bbox_xywh[:, 3]
+    return np.searchsorted(ends, areas, 'right')
+
+
+def merge_rare(
+    counts: np.ndarray, num_named: int
+) -> tuple[np.ndarray, list[int]]:
+    """Merge the classes of a confusion matrix that are seldom confused.
+
+    Args:
+        counts: Shape (c + 1, c + 1), the matrix with the background, see
+            `Judged.confuse`.
+        num_named: The number of classes that are kept, k.
+
+    Returns:
+        The matrix, and the classes that are kept, ascending. If there are more
+        than k classes, all others together follow them, and the shape is
+        (k + 2, k + 2).
+    """
+    num_classes = len(counts) - 1
+    if num_classes <= num_named:
+        return counts, list(range(num_classes))
+    wrong = counts[:-1, :-1] * (1 - np.eye(num_classes, dtype=int))
+    confused = wrong.sum(axis=0) + wrong.sum(axis=1)
+    named = np.sort(np.argsort(-confused, kind='stable')[:num_named])
+    place = np.full(num_classes + 1, num_named)
+    place[named] = np.arange(num_named)
+    place[-1] = num_named + 1
+    merged = np.zeros((num_named + 2, num_named + 2), int)
+    np.add.at(merged, (place[:, None], place[None]), counts)
+    return merged, named.tolist()

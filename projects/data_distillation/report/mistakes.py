@@ -1,0 +1,240 @@
+"""The errors of the models on the validation images, as tables."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..quality.counts import Counts
+from ..quality.curves import MAX_NAMED
+from ..quality.label_quality import format_share
+from ..review.errors import KINDS, MISSED, RIGHT, SIZES, merge_rare
+from .validation import JudgedModel, Validation
+
+# Between the figures of the models.
+ARROW = ' → '
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The rows of a table of errors.
+
+    Args:
+        names: The name of each of the g groups.
+        of_objects: Shape (m,), int, the group of each object.
+        of_found: For each model the group of each detection.
+    """
+
+    names: list[str]
+    of_objects: np.ndarray
+    of_found: list[np.ndarray]
+
+
+def make_mistakes(validation: Validation) -> dict | None:
+    """Make what the page shows of the errors on the validation images.
+
+    Args:
+        validation: The models, and what each has found.
+
+    Returns:
+        The names of the models with their scores, the tables and the
+        confusion matrices; None without a model.
+    """
+    models = validation.models
+    if not models:
+        return None
+    objects = models[0].judged.objects
+    return dict(
+        names=[model.name for model in models],
+        min_scores=[(model.name, model.min_score) for model in models],
+        num_images=len(validation.images),
+        num_objects=int(np.count_nonzero(~objects.is_crowd)),
+        num_merged=len(validation.classes)
+        if len(validation.classes) > MAX_NAMED
+        else 0,
+        verdict=compare_images(validation.count_by_image()),
+        kinds=make_kind_rows(models),
+        tables=make_tables(validation),
+        matrices=[make_matrix(model, validation.classes) for model in models],
+    )
+
+
+def compare_images(per_image: np.ndarray) -> str:
+    """Say on how many images the second model makes fewer errors.
+
+    Args:
+        per_image: The errors, see `Validation.count_by_image`.
+
+    Returns:
+        A sentence; empty if there is only one model.
+    """
+    if len(per_image) < 2:
+        return ''
+    before, after = per_image.sum(axis=2)
+    return (
+        f'The student makes fewer errors than the teacher on '
+        f'{np.count_nonzero(after < before):,} images, more on '
+        f'{np.count_nonzero(after > before):,}, and as many on '
+        f'{np.count_nonzero(after == before):,}.'
+    )
+
+
+def make_kind_rows(models: Sequence[JudgedModel]) -> list[dict]:
+    """Make the table of the kinds of errors.
+
+    Args:
+        models: The models.
+
+    Returns:
+        For each kind its `name`, its `text`, and as `bars` the number of
+        errors of each model, with the share of the largest.
+    """
+    numbers = np.concatenate(
+        [
+            model.judged.count_errors(
+                model.is_shown,
+                np.zeros(len(model.judged.kinds), int),
+                np.zeros(len(model.judged.objects.labels), int),
+                1,
+            )
+            for model in models
+        ]
+    )
+    highest = numbers.max() or 1
+    return [
+        dict(
+            name=name,
+            text=text,
+            bars=[(f'{n:,}', float(n / highest)) for n in of_kind],
+        )
+        for (name, text), of_kind in zip(KINDS.items(), numbers.T, strict=True)
+    ]
+
+
+def make_tables(validation: Validation) -> list[list[list[str]]]:
+    """Make the tables of errors by class and by size.
+
+    Args:
+        validation: The models, and what each has found.
+
+    Returns:
+        The rows of all boxes together, by class and by size; see `make_rows`.
+    """
+    models = validation.models
+    objects = models[0].judged.objects
+    sizes = [model.judged.find_sizes() for model in models]
+    tables = (
+        Groups(
+            ['all'],
+            np.zeros(len(objects.labels), int),
+            [np.zeros(len(one.judged.kinds), int) for one in models],
+        ),
+        Groups(
+            validation.classes,
+            objects.labels,
+            [one.judged.found.labels for one in models],
+        ),
+        Groups(
+            [f'{name} ({text})' for name, (_, text) in SIZES.items()],
+            sizes[0][1],
+            [of_found for of_found, _ in sizes],
+        ),
+    )
+    return [list(make_rows(groups, models)) for groups in tables]
+
+
+def make_rows(
+    groups: Groups, models: Sequence[JudgedModel]
+) -> Iterator[list[str]]:
+    """Make the rows of some groups.
+
+    Args:
+        groups: The groups.
+        models: The models.
+
+    Yields:
+        For each group its name, the number of objects, the errors of each
+        kind, precision and recall. Where there are two models, a cell has the
+        figures of both.
+    """
+    num_groups = len(groups.names)
+    cells = [
+        list(count_cells(model, groups.of_objects, of_found, num_groups))
+        for model, of_found in zip(models, groups.of_found, strict=True)
+    ]
+    to_find = groups.of_objects[~models[0].judged.objects.is_crowd]
+    num_objects = np.bincount(to_find, minlength=num_groups)
+    for name, number, of_models in zip(
+        groups.names, num_objects, zip(*cells, strict=True), strict=True
+    ):
+        figures = map(ARROW.join, zip(*of_models, strict=True))
+        yield [name, f'{number:,}', *figures]
+
+
+def count_cells(
+    model: JudgedModel,
+    of_objects: np.ndarray,
+    of_found: np.ndarray,
+    num_groups: int,
+) -> Iterator[list[str]]:
+    """Count the errors of a model in groups.
+
+    Args:
+        model: The model.
+        of_objects: Shape (m,), int, the group of each object.
+        of_found: Shape (n,), int, the group of each detection.
+        num_groups: The number of groups.
+
+    Yields:
+        For each group the errors of each kind, precision and recall.
+    """
+    judged = model.judged
+    errors = judged.count_errors(
+        model.is_shown, of_found, of_objects, num_groups
+    )
+    is_right = model.is_shown & (judged.kinds == RIGHT)
+    right = np.bincount(of_found[is_right], minlength=num_groups)
+    to_find = of_objects[~judged.objects.is_crowd]
+    objects = np.bincount(to_find, minlength=num_groups)
+    for of_group, num_right, num_objects in zip(
+        errors.tolist(), right.tolist(), objects.tolist(), strict=True
+    ):
+        num_found = num_right + sum(of_group[:MISSED])
+        counts = Counts(num_objects, num_found, num_right)
+        shares = counts.precision, counts.recall
+        yield [*(f'{n:,}' for n in of_group), *map(format_share, shares)]
+
+
+def make_matrix(model: JudgedModel, classes: Sequence[str]) -> dict:
+    """Make the confusion matrix of a model.
+
+    Args:
+        model: The model.
+        classes: The names of the classes.
+
+    Returns:
+        The `name` of the model, the `header`, and `rows` with the name of the
+        true class and for each cell its number and its share of the row. Of
+        more than `MAX_NAMED` classes, those that are confused most often are
+        named, and the others are one row and one column.
+    """
+    counts = model.judged.confuse(model.is_shown, len(classes))
+    counts, named = merge_rare(counts, MAX_NAMED)
+    names = [classes[label] for label in named]
+    if len(named) < len(classes):
+        names.append(f'{len(classes) - len(named)} other classes')
+    names.append('background')
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return dict(
+        name=model.name,
+        header=names,
+        rows=[
+            dict(name=name, cells=[*zip(numbers, shares, strict=True)])
+            for name, numbers, shares in zip(
+                names,
+                counts.tolist(),
+                (counts / totals).tolist(),
+                strict=True,
+            )
+        ],
+    )

@@ -1,0 +1,229 @@
+"""Reads what the models of an experiment found on the validation images."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from ..coco.reading import read_coco
+from ..experiment.evaluation import describe_results
+from ..experiment.fingerprint import read_settings
+from ..experiment.gains import RESULTS, find_truth
+from ..files.atomic import read_json
+from ..files.digest import sha256_of
+from ..matching.numbering import Places
+from ..review.errors import Judged
+from ..training.finished import FINISHED
+from .labels import GRID
+from .stages import Stage
+
+RUN_AGAIN = 'run tools/distill.py again'
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """A model, and what is right and wrong of what it found.
+
+    Args:
+        name: The name of its stage.
+        judged: Its detections on the validation images.
+        min_score: The score from which on they count.
+    """
+
+    name: str
+    judged: Judged
+    min_score: float
+
+    @cached_property
+    def is_shown(self) -> np.ndarray:
+        """Whether each detection counts, shape (n,), bool."""
+        return self.judged.find_shown(self.min_score)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation images, with their truth and what models found there.
+
+    Args:
+        images: The images of the COCO file, by ascending id.
+        classes: The names of the classes.
+        folder: The folder of the images.
+        models: The models, the teacher before the student.
+        notes: What is missing, for a reader.
+    """
+
+    images: list[dict]
+    classes: list[str]
+    folder: Path
+    models: list[JudgedModel]
+    notes: list[str]
+
+    def count_by_image(self) -> np.ndarray:
+        """Count the errors of each model on each image.
+
+        Returns:
+            Shape (number of models, number of images, number of `KINDS`), int.
+        """
+        return np.stack(
+            [
+                model.judged.count_errors(
+                    model.is_shown,
+                    model.judged.found.image_index,
+                    model.judged.objects.image_index,
+                    len(self.images),
+                )
+                for model in self.models
+            ]
+        )
+
+
+def choose_models(stages: Sequence[Stage]) -> list[str]:
+    """Choose the models to compare by their errors.
+
+    Args:
+        stages: The stages of an experiment.
+
+    Returns:
+        The names of the first teacher and of the student with the best box
+        mAP, as far as they have been evaluated.
+    """
+    evaluated = [(one, one.metrics) for one in stages if one.metrics]
+    chosen = [
+        stage.name
+        for stage, _ in evaluated
+        if stage.name.startswith('teacher')
+    ][:1]
+    students = {
+        stage.name: metrics['bbox_mAP']
+        for stage, metrics in evaluated
+        if stage.name.rpartition('/')[2] == 'student'
+    }
+    if students:
+        # Of several rounds, the best student counts, as in the verdict.
+        chosen.append(max(students, key=lambda name: students[name]))
+    return chosen
+
+
+def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
+    """Read what some models found on the validation images, and judge it.
+
+    Args:
+        work_dir: The work folder of the experiment.
+        names: The names of models that have been evaluated.
+
+    Returns:
+        The models whose detections are there and were evaluated with the same
+        truth as those of the last model. The notes say why others are missing.
+    """
+    notes, settings = [], {}
+    for name in names:
+        try:
+            settings[name] = check_evaluation(work_dir / name / 'test')
+        except (FileNotFoundError, ValueError) as error:
+            notes.append(f'The errors of {name} are not shown: {error}')
+    if not settings:
+        return Validation([], [], Path(), [], notes)
+    truths = {n: find_truth(Config(one)) for n, one in settings.items()}
+    *_, (last, truth_file) = truths.items()
+    truth = read_coco(str(truth_file), 'images', 'categories')
+    models = []
+    for name, file in truths.items():
+        if file != truth_file:
+            notes.append(
+                f'The errors of {name} are not shown: it was evaluated with '
+                f'{file}, and {last} with {truth_file}'
+            )
+            continue
+        model, num_unknown = judge_model(name, work_dir / name / 'test', truth)
+        models.append(model)
+        if num_unknown:
+            notes.append(
+                f'{num_unknown:,} detections of {name} are left out: '
+                f'{truth_file} does not have their image or class'
+            )
+    return Validation(
+        sorted(truth['images'], key=lambda image: image['id']),
+        [category['name'] for category in truth['categories']],
+        find_image_folder(settings[last]),
+        models,
+        notes,
+    )
+
+
+def check_evaluation(folder: Path) -> dict:
+    """Check that the detections of an evaluation are those it wrote.
+
+    Args:
+        folder: The work folder of the evaluation.
+
+    Returns:
+        The settings of the evaluation.
+
+    Raises:
+        FileNotFoundError: If there are no detections.
+        ValueError: If they are not what the evaluation wrote, or if the truth
+            has changed since.
+    """
+    settings = read_settings(folder)
+    if not (folder / RESULTS).is_file():
+        raise FileNotFoundError(
+            f'{folder / RESULTS} not found; tools/distill.py writes it when '
+            'it evaluates a model with CocoMetric'
+        )
+    record = read_json(folder / FINISHED)
+    if not settings or record != describe_results(folder):
+        raise ValueError(
+            f'{folder / RESULTS} must be what the evaluation wrote, and it is '
+            f'not; {RUN_AGAIN}'
+        )
+    truth = find_truth(Config(settings))
+    digests = settings.get('files', {})
+    if truth is None or digests.get(str(Path(truth))) != sha256_of(truth):
+        raise ValueError(
+            f'{truth} must be the truth that the evaluation read, and it has '
+            f'changed since; {RUN_AGAIN}'
+        )
+    return settings
+
+
+def find_image_folder(settings: Mapping) -> Path:
+    """Find the folder of the images that were evaluated.
+
+    Args:
+        settings: The settings of the evaluation.
+
+    Returns:
+        The folder; that of the process if the settings name none.
+    """
+    dataset = settings['test_dataloader']['dataset']
+    prefix = (dataset.get('data_prefix') or {}).get('img') or ''
+    return Path(dataset.get('data_root') or '', prefix)
+
+
+def judge_model(
+    name: str, folder: Path, truth: Mapping
+) -> tuple[JudgedModel, int]:
+    """Judge the detections of a model.
+
+    Args:
+        name: The name of the model.
+        folder: The work folder of its evaluation.
+        truth: The COCO object of the validation images.
+
+    Returns:
+        The judgment, and the number of detections whose image or class the
+        truth does not have. The score from which on detections count is the
+        one with the best F1 over all classes, on these images.
+    """
+    results = json.loads((folder / RESULTS).read_bytes())
+    ids = [image['id'] for image in truth['images']]
+    places = Places.of(ids, truth['categories'])
+    found = places.collect_found(results)
+    objects = places.collect_objects(truth.get('annotations', ()))
+    judged = Judged.of(objects, found)
+    model = JudgedModel(name, judged, judged.choose_min_score(GRID))
+    return model, len(results) - len(found.labels)
