@@ -144,6 +144,15 @@ def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
     assert [step.text for step in steps] == ['1 of 2 iterations', '4 images']
 
 
+def test_plan_checks_first_what_the_run_would(distillation, tmp_path):
+    none = tmp_path / 'none.pth'
+    experiment = replace(distillation.stages.experiment, given=(none,))
+    of_given = replace(distillation.stages, experiment=experiment)
+
+    with pytest.raises(FileNotFoundError, match=r'not found: .*none\.pth'):
+        make_plan([replace(distillation, stages=of_given, num_rounds=1)])
+
+
 @pytest.mark.slow
 def test_student_of_labels_to_come_has_all_to_do(distillation, tmp_path):
     work = tmp_path / 'work'

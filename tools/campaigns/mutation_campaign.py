@@ -139,7 +139,7 @@ def plan(tool: ModuleType) -> dict[str, str]:
         Stage -> what is to be done.
     """
     distillation = tool.make_distillation(tool.parse_args())
-    distillation.stages.experiment.check(distillation.num_rounds > 1)
+    distillation.check()
     return {step.name: step.text for step in list_steps(distillation)}
 
 

@@ -40,6 +40,21 @@ class Distillation:
     work_dir: Path
     num_rounds: int = 1
 
+    def check(self) -> None:
+        """Find the mistakes in all stages before the first one runs.
+
+        Raises:
+            ValueError: If the data or the options of a stage cannot be used.
+            FileNotFoundError: If a file of a stage, or the checkpoint of a
+                given teacher, does not exist.
+            CheckpointError: If a given teacher is of another model or lacks a
+                class, or the student cannot teach a second round.
+        """
+        experiment = self.stages.experiment
+        experiment.check(can_teach=self.num_rounds > 1)
+        if experiment.teachers:
+            check_teachers(experiment, self.num_rounds)
+
     def run(self) -> dict:
         """Run all stages that are not finished, and compare the models.
 
@@ -55,12 +70,11 @@ class Distillation:
             FileNotFoundError: If a file of a later stage does not exist;
                 before the first training.
         """
-        experiment = self.stages.experiment
-        experiment.check(can_teach=self.num_rounds > 1)
+        self.check()
         teacher = self._get_teacher()
         rounds = self._run_rounds(teacher)
         checkpoints = {'teacher': teacher}
-        for model in experiment.models:
+        for model in self.stages.experiment.models:
             # The rounds have trained these.
             if model not in ('teacher', 'student'):
                 folder = self.work_dir / model
@@ -98,7 +112,7 @@ class Distillation:
             ValueError: If the data of a stage cannot be used.
             FileNotFoundError: If a file of a stage does not exist.
         """
-        self.stages.experiment.check()
+        self.check()
         teacher = self._get_teacher()
         self._warn_of_teacher(teacher)
         stages = self.stages.tune(self.work_dir / 'tune', teacher)
@@ -114,7 +128,6 @@ class Distillation:
         if not given:
             forget_record(folder)
             return self.stages.train('teacher', folder)
-        check_teachers(self.stages.experiment, self.num_rounds)
         for name, text in describe_models(
             record_models(self.stages.experiment, folder)
         ):

@@ -18,7 +18,6 @@ from ..processes import process
 from ..processes.log import say
 from ..processes.process import StageError, make_environment
 from ..processes.temporary import temporary_folder
-from ..teachers.in_experiments import check_teachers
 from ..text import format_duration
 from .advice import describe_failure, find_excuse
 from .parts import Part, list_parts
@@ -60,9 +59,7 @@ def rehearse(runs: Sequence[Distillation]) -> None:
     if run.stages.launcher.name == 'slurm':
         say('rehearsal: left out, since the stages run on other machines')
         return
-    run.stages.experiment.check(run.num_rounds > 1)
-    if run.stages.experiment.teachers:
-        check_teachers(run.stages.experiment, run.num_rounds)
+    run.check()
     say(f'rehearsal of {name_stages(parts)}, on one batch each')
     begin = time.monotonic()
     outcome = run_parts(parts, run.work_dir.name)

@@ -9,7 +9,6 @@ from rich.table import Table
 from ..experiment.names import PSEUDO_LABELS
 from ..experiment.run import Distillation, round_dir
 from ..experiment.stages import Stages
-from ..teachers.in_experiments import check_teachers
 from ..text import format_duration, format_table
 from ..training.finished import find_ending
 from ..training.resume import count_done, find_last_checkpoint
@@ -34,9 +33,7 @@ def make_plan(runs: Sequence[Distillation]) -> str:
         FileNotFoundError: If a file of a stage does not exist.
     """
     stages = runs[0].stages
-    stages.experiment.check(runs[0].num_rounds > 1)
-    if stages.experiment.teachers:
-        check_teachers(stages.experiment, runs[0].num_rounds)
+    runs[0].check()
     found = {run.work_dir: list(list_steps(run)) for run in runs}
     every = [step for one in found.values() for step in one]
     rates = Rates.measure(stages, every)
