@@ -18,6 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from projects.data_distillation.base_configs.metafiles import (
+    metafiles_read_once,
+)
 from projects.data_distillation.command_line import (
     add_experiment,
     add_trust,
@@ -322,7 +325,7 @@ def main() -> None:
     """Run the experiment, and print the comparison."""
     args = parse_args()
     try:
-        with refusing_code(args.trust_checkpoint):
+        with refusing_code(args.trust_checkpoint), metafiles_read_once():
             run(make_distillation(args), args)
     # ImportError: a config imports a module that is not there.
     except (

@@ -19,6 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from projects.data_distillation.base_configs.metafiles import (
+    metafiles_read_once,
+)
 from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.files.atomic import replacing_folder
 from projects.data_distillation.inference.safe_loading import refusing_code
@@ -371,6 +374,7 @@ def main() -> None:
             leaving_on_signals(),
             refusing,
             quiet_screen(sys.stderr),
+            metafiles_read_once(),
             making,
         ):
             teachers = TeacherOptions(**teacher)

@@ -19,6 +19,7 @@ from mmengine.config import Config
 from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
+from .base_configs.metafiles import metafiles_read_once
 from .command_line import TRUST_FLAG, find_own_modules
 from .files.lock import sharing_locks
 from .inference.safe_loading import refusing_code
@@ -85,6 +86,7 @@ def run_mmdet_tool(name: str) -> None:
         with ExitStack() as during:
             during.enter_context(sharing_locks())
             during.enter_context(whole_checkpoints())
+            during.enter_context(metafiles_read_once())
             if launcher != 'none' and not torch.cuda.is_available():
                 during.enter_context(cpu_processes(launcher))
                 sys.argv += CPU_OPTIONS

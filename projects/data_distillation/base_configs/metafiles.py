@@ -1,0 +1,25 @@
+"""Spares MMEngine most of the time that it needs to find base configs."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmengine.config import utils
+
+
+@contextmanager
+def metafiles_read_once() -> Iterator[None]:
+    """Read what MMDetection says of its configs only once.
+
+    MMEngine reads the hundred metafiles of MMDetection for every base config
+    that is named `mmdet::`. A command reads such configs many times.
+
+    Yields:
+        Nothing.
+    """
+    load = utils.load
+    utils.load = functools.cache(load)
+    try:
+        yield
+    finally:
+        utils.load = load
