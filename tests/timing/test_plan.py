@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from projects.data_distillation.experiment import stages
 from projects.data_distillation.experiment.definition import Experiment
@@ -31,6 +32,7 @@ from projects.data_distillation.timing.plan import (
 from projects.data_distillation.timing.rates import (
     Rates,
     Step,
+    choose_warm,
     measure_iteration,
     parse_speed,
 )
@@ -81,10 +83,24 @@ def test_iterations_and_images_are_measured(distillation, stages_here):
 def test_weights_of_a_measurement_are_named(
     distillation, stages_here, tmp_path
 ):
-    measure_iteration(distillation.stages, tmp_path)
+    experiment = replace(
+        distillation.stages.experiment,
+        options=('default_hooks.logger.ignore_last=False',),
+    )
+    measure_iteration(
+        replace(distillation.stages, experiment=experiment), tmp_path
+    )
 
     named = Path((tmp_path / 'last_checkpoint').read_text())
     assert [named] == list(tmp_path.glob('iter_*.pth'))
+    (config,) = tmp_path.glob('*/vis_data/config.py')
+    assert not Config.fromfile(config).default_hooks.logger.ignore_last
+
+
+def test_iterations_that_warm_up_count_only_if_there_are_no_others():
+    assert choose_warm([9.0, 8.0, 1.0, 2.0]) == [1.0, 2.0]
+    assert choose_warm([9.0, 8.0]) == [8.0]
+    assert choose_warm([9.0]) == [9.0]
 
 
 def test_nothing_is_measured_if_nothing_is_left(distillation):

@@ -140,9 +140,22 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
     times = [line['time'] for line in lines if 'loss' in line]
-    measured = times[NUM_WARM_UP:] or times[1:] or times
+    measured = choose_warm(times)
     noun = 'iteration' if len(measured) == 1 else 'iterations'
     return statistics.median(measured), f'{len(measured)} {noun}'
+
+
+def choose_warm(times: Sequence[float]) -> Sequence[float]:
+    """Leave out the iterations that warm layers up.
+
+    Args:
+        times: The seconds of each iteration, in order, at least one.
+
+    Returns:
+        Those after the warm-up. If the time was up before, those after the
+        first; if there is one only, that one.
+    """
+    return times[NUM_WARM_UP:] or times[1:] or times
 
 
 def measure_image(
