@@ -1,6 +1,7 @@
 """Builders of work folders and selections for the tests of the report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,13 @@ from projects.data_distillation.experiment.fingerprint import (
 )
 from projects.data_distillation.experiment.gains import RESULTS
 from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.matching.numbering import Places
 from projects.data_distillation.report.labels import LabelSource
+from projects.data_distillation.report.validation import (
+    JudgedModel,
+    Validation,
+)
+from projects.data_distillation.review.errors import Judged
 from projects.data_distillation.selection.export import select_labels
 
 # What must be shown as text.
@@ -192,3 +199,37 @@ def write_evaluation(
     files = compute_digests(settings)
     write_settings(folder / 'test', dict(settings, files=files))
     mark_evaluated(folder / 'test')
+
+
+def make_validation(
+    objects: list[tuple],
+    found: dict[str, list[tuple]],
+    classes: Sequence[str],
+    folder: Path = Path('nowhere'),
+    min_score: float = 0.5,
+    names: Sequence[str] = ('0.png', '1.png', '2.png'),
+) -> Validation:
+    """Judge boxes on images of 200 x 100 pixels.
+
+    Args:
+        objects: Image, class and box of each object.
+        found: For each model image, class, box and score of each detection.
+        classes: The names of the classes.
+        folder: The folder of the images.
+        min_score: The score from which on detections count.
+        names: The names of the images.
+    """
+    categories = [dict(id=n, name=name) for n, name in enumerate(classes)]
+    places = Places.of(range(len(names)), categories)
+    keys = 'image_id', 'category_id', 'bbox', 'score'
+    true = places.collect_objects(dict(zip(keys, one)) for one in objects)
+    models = []
+    for name, boxes in found.items():
+        columns = places.collect_found(dict(zip(keys, one)) for one in boxes)
+        judged = Judged.of(true, columns)
+        models.append(JudgedModel(name, judged, min_score))
+    images = [
+        dict(id=n, file_name=name, width=200, height=100)
+        for n, name in enumerate(names)
+    ]
+    return Validation(images, list(classes), folder, models, [])

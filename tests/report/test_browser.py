@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from builders import load_tool, run
+from browsing import find, move, opened, settle, texts
+from builders import run
 from report_files import HOSTILE, NUM_VIEWS, encoded, write_selection
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
@@ -24,7 +25,6 @@ from projects.data_distillation.report.stages import Stage
 
 pytestmark = pytest.mark.slow
 
-SHOW = load_tool('screenshot').open_page
 # What the page asks for; its log is emptied by reading it.
 LOADED = 'Network.requestWillBeSent'
 NONE = 101
@@ -49,43 +49,6 @@ def file(source, tmp_path_factory) -> Path:
 def page(browser, file):
     """The page, just opened."""
     return opened(browser, file)
-
-
-def opened(browser, file: Path, width: int = 1280, scheme: str = 'light'):
-    for log in ('browser', 'performance'):
-        browser.get_log(log)
-    SHOW(browser, file, width, 900, scheme)
-    return browser
-
-
-def find(page, selector: str):
-    return page.find_element(By.CSS_SELECTOR, selector)
-
-
-def texts(page, selector: str) -> list[str]:
-    return page.execute_script(
-        """return [...document.querySelectorAll(arguments[0])]
-            .map(e => e.textContent)""",
-        selector,
-    )
-
-
-def settle(page) -> None:
-    """Wait until what was asked for is drawn."""
-    page.execute_async_script(
-        'requestAnimationFrame(() => requestAnimationFrame(arguments[0]))'
-    )
-
-
-def move(page, slider: str, value: int) -> None:
-    page.execute_script(
-        """const range = document.getElementById(arguments[0]);
-        range.value = arguments[1];
-        range.dispatchEvent(new Event('input', {bubbles: true}));""",
-        slider,
-        value,
-    )
-    settle(page)
 
 
 def rows_of(source) -> dict[str, dict]:

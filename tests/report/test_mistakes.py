@@ -1,16 +1,16 @@
 """The tables of errors, worked by hand."""
 
-from pathlib import Path
-
 import numpy as np
+import pytest
+from report_files import encoded, make_validation
 
-from projects.data_distillation.matching.numbering import Places
-from projects.data_distillation.report.mistakes import make_mistakes
-from projects.data_distillation.report.validation import (
-    JudgedModel,
-    Validation,
+from projects.data_distillation.report import mistakes as report_mistakes
+from projects.data_distillation.report.mistakes import (
+    LOWEST,
+    make_mistakes,
+    sample_groups,
 )
-from projects.data_distillation.review.errors import Judged
+from projects.data_distillation.review.errors import KINDS
 
 CLASSES = ['cat', 'dog']
 # Image, class, box: 10 x 10, 40 x 40 and 100 x 100 pixels.
@@ -37,27 +37,8 @@ FOUND = {
 }
 
 
-def validate(
-    objects: list, found: dict[str, list], classes: list[str]
-) -> Validation:
-    """Judge boxes on three images, from a score of 0.5 on."""
-    categories = [dict(id=n, name=name) for n, name in enumerate(classes)]
-    places = Places.of(range(3), categories)
-    keys = 'image_id', 'category_id', 'bbox', 'score'
-    true = places.collect_objects(dict(zip(keys, one)) for one in objects)
-    models = []
-    for name, boxes in found.items():
-        columns = places.collect_found(dict(zip(keys, one)) for one in boxes)
-        models.append(JudgedModel(name, Judged.of(true, columns), 0.5))
-    images = [
-        dict(id=n, file_name=f'{n}.png', width=200, height=100)
-        for n in range(3)
-    ]
-    return Validation(images, classes, Path('nowhere'), models, [])
-
-
 def test_tables_of_a_hand_worked_example():
-    mistakes = make_mistakes(validate(OBJECTS, FOUND, CLASSES))
+    mistakes = make_mistakes(make_validation(OBJECTS, FOUND, CLASSES))
 
     # Objects; class, box, both, duplicate, background, missed; precision,
     # recall.
@@ -84,7 +65,7 @@ def test_tables_of_a_hand_worked_example():
 
 
 def test_kinds_have_bars():
-    mistakes = make_mistakes(validate(OBJECTS, FOUND, CLASSES))
+    mistakes = make_mistakes(make_validation(OBJECTS, FOUND, CLASSES))
 
     bars = {row['name']: row['bars'] for row in mistakes['kinds']}
     assert bars['background'] == [('1', 0.5), ('2', 1.0)]
@@ -92,7 +73,7 @@ def test_kinds_have_bars():
 
 
 def test_matrices_of_a_hand_worked_example():
-    mistakes = make_mistakes(validate(OBJECTS, FOUND, CLASSES))
+    mistakes = make_mistakes(make_validation(OBJECTS, FOUND, CLASSES))
 
     teacher, student = mistakes['matrices']
     assert teacher['header'] == ['cat', 'dog', 'background']
@@ -105,18 +86,18 @@ def test_matrices_of_a_hand_worked_example():
 def test_one_model_is_not_compared():
     only = dict(teacher=FOUND['teacher'])
 
-    mistakes = make_mistakes(validate(OBJECTS, only, CLASSES))
+    mistakes = make_mistakes(make_validation(OBJECTS, only, CLASSES))
 
     assert mistakes['verdict'] == ''
     ((row,), *_) = mistakes['tables']
     assert ' '.join(row) == 'all 3 1 0 0 1 1 1 0.250 0.333'
-    assert make_mistakes(validate(OBJECTS, {}, CLASSES)) is None
+    assert make_mistakes(make_validation(OBJECTS, {}, CLASSES)) is None
 
 
 def test_images_and_models_without_boxes():
     nothing = dict(teacher=[], student=[])
 
-    mistakes = make_mistakes(validate([], nothing, CLASSES))
+    mistakes = make_mistakes(make_validation([], nothing, CLASSES))
 
     ((row,), *_) = mistakes['tables']
     assert row[:2] == ['all', '0']
@@ -130,7 +111,7 @@ def test_classes_that_are_confused_most_are_named():
     found = [(*one, 0.9) for one in objects if one[1] != 18]
     found.append((0, 3, objects[18][2], 0.8))
 
-    mistakes = make_mistakes(validate(objects, dict(a=found), classes))
+    mistakes = make_mistakes(make_validation(objects, dict(a=found), classes))
 
     (matrix,) = mistakes['matrices']
     names = matrix['header']
@@ -141,3 +122,79 @@ def test_classes_that_are_confused_most_are_named():
     assert counts[names.index('18'), names.index('3')] == 1
     assert counts[-2, -2] == 8
     assert mistakes['num_merged'] == 20
+
+
+def test_images_are_sorted_by_what_has_changed():
+    # Of five images, the errors of teacher and student, of one kind.
+    errors = np.zeros((2, 5, len(KINDS)), int)
+    errors[:, :, 0] = [[5, 1, 0, 3, 2], [4, 4, 0, 0, 3]]
+
+    groups = sample_groups(errors)
+
+    assert groups['Got better'].tolist() == [3, 0]
+    assert groups['Got worse'].tolist() == [1, 4]
+    assert groups['Wrong against the truth'].tolist() == [0, 1, 4]
+    assert sorted(groups['Random']) == [0, 1, 2, 3, 4]
+    assert [*sample_groups(errors[:1])] == [
+        'Wrong against the truth',
+        'Random',
+    ]
+
+
+def test_gallery_has_the_objects_and_boxes_of_its_images(tmp_path):
+    (tmp_path / '0.png').write_bytes(encoded(np.random.default_rng(0), 9, 9))
+    weak = (0, 0, [0, 50, 10, 10])
+    found = dict(
+        teacher=[*FOUND['teacher'], (*weak, LOWEST)],
+        student=[*FOUND['student'], (*weak, 0.9 * LOWEST)],
+    )
+
+    validation = make_validation(OBJECTS, found, CLASSES, tmp_path)
+    data = make_mistakes(validation)['data']
+
+    assert [image['name'] for image in data['images']] == [
+        '0.png',
+        '1.png',
+        '2.png',
+    ]
+    first, second, third = data['images']
+    assert first['src'].startswith('data:image/jpeg')
+    assert second['src'] is None
+    assert second['objects'] == [[0, 0, 100, 100, 0, False]]
+    # Class, score, kind and object.
+    teacher, student = ([box[4:] for box in boxes] for boxes in first['boxes'])
+    assert teacher == [
+        [0, 0.7, 0, 1],
+        [0, 0.9, -1, 0],
+        [0, 0.8, 3, 0],
+        [0, np.float32(LOWEST), 4, -1],
+    ]
+    assert student == [[1, 0.8, -1, 1], [0, 0.9, -1, 0]]
+    assert second['boxes'][0] == [[0, 0, 100, 100, 0, 0.1, -1, 0]]
+    assert third['objects'] == []
+    assert data['models'][1]['counts'][50] == [2, 5]
+
+
+def test_group_says_how_many_images_are_left_out(monkeypatch):
+    monkeypatch.setattr(report_mistakes, 'GROUP_SIZE', 2)
+
+    validation = make_validation(OBJECTS, FOUND, CLASSES)
+    data = make_mistakes(validation)['data']
+
+    sizes = {one['name']: one for one in data['groups']}
+    assert sizes['Wrong against the truth']['total'] == 2
+    assert sizes['Random']['total'] == 3
+    assert len(sizes['Random']['images']) == 2
+    for group in data['groups']:
+        assert max(group['images']) < len(data['images']) <= 3
+
+
+@pytest.mark.parametrize('score', [0.03, 0.05, 0.5])
+def test_boxes_that_count_are_never_left_out(score):
+    found = dict(teacher=[(*OBJECTS[0], score)])
+
+    validation = make_validation(OBJECTS, found, CLASSES, min_score=score)
+    data = make_mistakes(validation)['data']
+
+    assert data['lowest'] == min(score, LOWEST)
+    assert len(data['images'][0]['boxes'][0]) == 1

@@ -1,4 +1,4 @@
-"""The errors of the models on the validation images, as tables."""
+"""The errors of the models on the validation images: tables and gallery."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,17 @@ from ..quality.counts import Counts
 from ..quality.curves import MAX_NAMED
 from ..quality.label_quality import format_share
 from ..review.errors import KINDS, MISSED, RIGHT, SIZES, merge_rare
+from ..selection.export import shorten_scores
+from .gallery import make_picture
+from .labels import GRID
 from .validation import JudgedModel, Validation
 
+# The number of images in each group. There are up to four groups, and the
+# thumbnails of 80 images take 6 MB.
+GROUP_SIZE = 20
+# Boxes with lower scores are not on the page: most detectors do not keep them
+# either, and others find hundreds on each image.
+LOWEST = 0.05
 # Between the figures of the models.
 ARROW = ' → '
 
@@ -37,13 +46,15 @@ def make_mistakes(validation: Validation) -> dict | None:
         validation: The models, and what each has found.
 
     Returns:
-        The names of the models with their scores, the tables and the
-        confusion matrices; None without a model.
+        The names of the models with their scores, the tables, the confusion
+        matrices, and as `data` what the script of the gallery needs; None
+        without a model.
     """
     models = validation.models
     if not models:
         return None
     objects = models[0].judged.objects
+    per_image = validation.count_by_image()
     return dict(
         names=[model.name for model in models],
         min_scores=[(model.name, model.min_score) for model in models],
@@ -52,10 +63,11 @@ def make_mistakes(validation: Validation) -> dict | None:
         num_merged=len(validation.classes)
         if len(validation.classes) > MAX_NAMED
         else 0,
-        verdict=compare_images(validation.count_by_image()),
+        verdict=compare_images(per_image),
         kinds=make_kind_rows(models),
         tables=make_tables(validation),
         matrices=[make_matrix(model, validation.classes) for model in models],
+        data=make_data(validation, per_image),
     )
 
 
@@ -238,3 +250,139 @@ def make_matrix(model: JudgedModel, classes: Sequence[str]) -> dict:
             )
         ],
     )
+
+
+def make_data(validation: Validation, per_image: np.ndarray) -> dict:
+    """Make what the script of the gallery needs.
+
+    Args:
+        validation: The models, and what each has found.
+        per_image: The errors, see `Validation.count_by_image`.
+
+    Returns:
+        A dict that can be written as JSON: the classes and kinds; the models
+        with the numbers of right and of all detections from each score of
+        `GRID` on; the groups; and the images with their objects and boxes.
+    """
+    groups = sample_groups(per_image)
+    shown = [order[:GROUP_SIZE] for order in groups.values()]
+    chosen = np.unique(np.concatenate(shown))
+    lowest = min(LOWEST, *(one.min_score for one in validation.models))
+    objects = validation.models[0].judged.objects
+    return dict(
+        classes=validation.classes,
+        kinds=list(KINDS),
+        lowest=lowest,
+        num_objects=int(np.count_nonzero(~objects.is_crowd)),
+        models=[
+            dict(
+                name=one.name,
+                min_score=one.min_score,
+                counts=one.judged.count_from(GRID).tolist(),
+            )
+            for one in validation.models
+        ],
+        groups=[
+            dict(
+                name=name,
+                total=len(order),
+                images=np.searchsorted(chosen, order[:GROUP_SIZE]).tolist(),
+            )
+            for name, order in groups.items()
+            if len(order)
+        ],
+        images=[make_image(validation, n, lowest) for n in chosen.tolist()],
+    )
+
+
+def sample_groups(per_image: np.ndarray) -> dict[str, np.ndarray]:
+    """Sort the images into groups.
+
+    Args:
+        per_image: The errors, see `Validation.count_by_image`.
+
+    Returns:
+        Group name -> the images, those to look at first. Ties keep the order
+        of the images.
+    """
+    errors = per_image.sum(axis=2)
+    groups = {}
+    if len(errors) > 1:
+        more = errors[1] - errors[0]
+        for name, change in (('Got better', -more), ('Got worse', more)):
+            order = np.argsort(-change, kind='stable')
+            groups[name] = order[change[order] > 0]
+    order = np.argsort(-errors[-1], kind='stable')
+    groups['Wrong against the truth'] = order[errors[-1][order] > 0]
+    # The same images each time, so that two pages can be compared.
+    groups['Random'] = np.random.default_rng(0).permutation(len(order))
+    return groups
+
+
+def make_image(validation: Validation, index: int, lowest: float) -> dict:
+    """Make the data of an image.
+
+    Args:
+        validation: The models, and what each has found.
+        index: The number of the image.
+        lowest: The score from which on boxes are kept.
+
+    Returns:
+        The name, the size and the picture; the `objects` as x, y, width,
+        height, label and whether it is a crowd; and for each model the boxes.
+    """
+    image = validation.images[index]
+    objects = validation.models[0].judged.objects
+    mine = np.flatnonzero(objects.image_index == index)
+    return dict(
+        name=image['file_name'],
+        width=image['width'],
+        height=image['height'],
+        objects=[
+            [*bbox, label, crowd]
+            for bbox, label, crowd in zip(
+                objects.bbox_xywh[mine].round(1).tolist(),
+                objects.labels[mine].tolist(),
+                objects.is_crowd[mine].tolist(),
+                strict=True,
+            )
+        ],
+        boxes=[
+            list_boxes(model, index, mine, lowest)
+            for model in validation.models
+        ],
+        **make_picture(validation.folder / image['file_name']),
+    )
+
+
+def list_boxes(
+    model: JudgedModel, index: int, objects: np.ndarray, lowest: float
+) -> list[list]:
+    """List what a model has found on an image, largest first.
+
+    Args:
+        model: The model.
+        index: The number of the image.
+        objects: The numbers of the objects of the image, ascending.
+        lowest: The score from which on boxes are kept.
+
+    Returns:
+        x, y, width, height, label, score, kind of error and object (its place
+        among those of the image, -1 for none) of each box. Small boxes are
+        drawn last, so that no large one covers them.
+    """
+    judged = model.judged
+    kept = judged.find_shown(lowest) & (judged.found.image_index == index)
+    found = judged.found[kept]
+    targets = judged.targets[kept]
+    places = np.searchsorted(objects, targets)
+    columns = zip(
+        found.bbox_xywh.round(1).tolist(),
+        found.labels.tolist(),
+        shorten_scores(found.scores.astype(np.float32)),
+        judged.kinds[kept].tolist(),
+        np.where(targets >= 0, places, -1).tolist(),
+        strict=True,
+    )
+    boxes = [[*bbox, *others] for bbox, *others in columns]
+    return sorted(boxes, key=lambda box: -box[2] * box[3])

@@ -381,12 +381,17 @@ def render_page(content: dict) -> str:
     Returns:
         The page as HTML, with its style and its script.
     """
-    script = (TEMPLATES / 'report.js').read_text()
+    content = dict(by_class=None, gallery=None, mistakes=None) | content
+    names = [name for name in ('gallery', 'mistakes') if content[name]]
+    script = ''.join(
+        (TEMPLATES / f'{name}.js').read_text()
+        for name in (names and ['drawing', *names])
+    )
     # The policy of the page lets the browser run this script and no other.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
     now = datetime.datetime.now().astimezone()
     return get_template('report.html.j2').render(
-        dict(by_class=None, gallery=None, mistakes=None) | content,
+        content,
         date=now.strftime('%Y-%m-%d %H:%M %Z'),
         style=Markup((TEMPLATES / 'report.css').read_text()),
         script=Markup(script),

@@ -1,5 +1,4 @@
-'use strict';
-// The gallery. Every text is set as text, never as HTML.
+// The gallery of the pseudo labels.
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const NONE = data.counts[0].length; // One step above a score of 1.
@@ -8,18 +7,10 @@ const state = {
   group: 0,
   place: 0, // in the group, counted from 0
 };
-const byId = (id) => document.getElementById(id);
 
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
-// The scores are 32-bit numbers, and they are compared as such.
 function isLabel(box) {
   const minScore = state.minScores[box[4]];
-  return minScore !== null && Math.fround(box[5]) >= Math.fround(minScore);
+  return minScore !== null && isFrom(box[5], minScore);
 }
 
 function color(label) {
@@ -28,47 +19,19 @@ function color(label) {
   return `hsl(${(label * 137.5) % 360} 95% ${label % 2 ? 72 : 58}%)`;
 }
 
-const shownScore = (score) => (score === null ? 'none' : score.toFixed(3));
-
 function views(number) {
   return data.num_views ? `${number} of ${data.num_views} views` : `${number} views`;
 }
 
 // ---------------------------------------------------------------- boxes
 
-function place(element, [x, y, width, height], image) {
-  Object.assign(element.style, {
-    left: `${(100 * x) / image.width}%`,
-    top: `${(100 * y) / image.height}%`,
-    width: `${(100 * width) / image.width}%`,
-    height: `${(100 * height) / image.height}%`,
-  });
-  return element;
-}
-
-// A name in Arabic, or with a mark that reverses what follows, would move or
-// mirror the numbers beside it.
-const OTHER_DIRECTION = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
-const isolate = (name) => (OTHER_DIRECTION.test(name) ? `\u2068${name}\u2069` : name);
-
 function boxElement(box, image, isLarge) {
   const element = make('div', { className: 'box' });
   element.style.setProperty('--color', color(box[4]));
   element.dataset.tip =
     `${isolate(data.classes[box[4]])} · score ${shownScore(box[5])} · ${views(box[6])}`;
-  if (isLarge) {
-    const name = make('span', { textContent: data.classes[box[4]] });
-    if (box[1] < 0.06 * image.height) name.className = 'inside';
-    element.append(name);
-  }
+  if (isLarge) addName(element, data.classes[box[4]], box, image);
   return place(element, box, image);
-}
-
-function truthElement(object, image) {
-  const kind = object[5] ? ', a crowd' : '';
-  const element = make('div', { className: 'box true' });
-  element.dataset.tip = `truth: ${isolate(data.classes[object[4]])}${kind}`;
-  return place(element, object, image);
 }
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -99,20 +62,14 @@ function drawBoxes(overlay, image, isLarge) {
   const truth = byId('truth').checked ? image.truth || [] : [];
   overlay.replaceChildren(
     masksElement(truth, image.boxes.filter(isLabel), image),
-    ...truth.map((object) => truthElement(object, image)),
+    ...truth.map((object) => truthElement(object, image, data.classes)),
     ...image.boxes.filter(isLabel).map((box) => boxElement(box, image, isLarge)),
   );
 }
 
 function picture(image, isLarge) {
-  const text = image.src ? '' : `no picture: ${image.reason}`;
-  const shown = image.src
-    ? make('img', { src: image.src, alt: '', decoding: 'async' })
-    : make('p', { className: 'nothing', textContent: text });
-  const overlay = make('div', { className: 'overlay' });
-  const frame = make('div', { className: 'frame' }, shown, overlay);
-  frame.style.setProperty('--ratio', image.width / image.height);
-  drawBoxes(overlay, image, isLarge);
+  const frame = makeFrame(image);
+  drawBoxes(frame.lastChild, image, isLarge);
   return frame;
 }
 
@@ -121,7 +78,6 @@ function picture(image, isLarge) {
 const group = () => data.groups[state.group];
 const imageAt = (at) => data.images[group().images[at]];
 const numLabels = (image) => image.boxes.filter(isLabel).length;
-const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 function boxesText(image) {
   const number = numLabels(image);
@@ -129,16 +85,10 @@ function boxesText(image) {
 }
 
 function drawGroups() {
-  data.groups.forEach(({ name }, number) => {
-    const radio = make('input', {
-      type: 'radio', name: 'group', checked: number === state.group,
-    });
-    radio.addEventListener('change', () => {
-      Object.assign(state, { group: number, place: 0 });
-      drawThumbnails();
-      drawLarge();
-    });
-    byId('groups').append(make('label', {}, radio, make('span', { textContent: name })));
+  makeGroups(byId('groups'), data.groups.map(({ name }) => name), (number) => {
+    Object.assign(state, { group: number, place: 0 });
+    drawThumbnails();
+    drawLarge();
   });
 }
 
@@ -158,9 +108,7 @@ function drawLarge() {
   byId('caption').textContent = `${isolate(image.name)} (${state.place + 1} of ${group().images.length})`;
   byId('large').replaceChildren(picture(image, true));
   byId('truth-switch').hidden = !image.truth;
-  [...byId('thumbnails').children].forEach(({ firstChild }, at) => {
-    firstChild.setAttribute('aria-pressed', String(at === state.place));
-  });
+  pressThumbnail(byId('thumbnails'), state.place);
   drawCounts();
 }
 
@@ -181,9 +129,7 @@ function step(by) {
   const length = group().images.length;
   state.place = (state.place + by + length) % length;
   drawLarge();
-  const current = byId('thumbnails').children[state.place];
-  const strip = byId('thumbnails');
-  strip.scrollTo({ left: current.offsetLeft - strip.clientWidth / 2, top: current.offsetTop - 8 });
+  scrollToThumbnail(byId('thumbnails'), state.place);
 }
 
 function redrawBoxes() {
@@ -208,8 +154,6 @@ function numSelected(label) {
 
 const position = (score) => (score === null ? NONE : Math.round(score * 100));
 const scoreAt = (value) => (Number(value) >= NONE ? null : Number(value) / 100);
-
-const share = (part, whole) => (whole ? (part / whole).toFixed(2) : '-');
 
 // The right labels, all labels and the objects of a class, on the images that
 // were compared with the truth.
@@ -302,30 +246,6 @@ function changed() {
 
 // --------------------------------------------------------------- events
 
-function onKey(event) {
-  const { tagName, type } = event.target;
-  const isText = tagName === 'TEXTAREA' || type === 'search';
-  if (isText || event.ctrlKey || event.altKey || event.metaKey) return;
-  const usesArrows = tagName === 'INPUT' && type !== 'checkbox';
-  const steps = { n: 1, p: -1, ...(usesArrows ? {} : { ArrowRight: 1, ArrowLeft: -1 }) };
-  if (event.key in steps) {
-    step(steps[event.key]);
-    event.preventDefault();
-  } else if (event.key === 't' && !byId('truth-switch').hidden) {
-    byId('truth').click();
-  }
-}
-
-function showTip(event) {
-  const tip = byId('tip');
-  const box = event.target.closest('.box');
-  tip.hidden = !box;
-  if (!box) return;
-  tip.textContent = box.dataset.tip;
-  const left = Math.min(event.clientX + 14, document.documentElement.clientWidth - tip.offsetWidth - 8);
-  Object.assign(tip.style, { left: `${Math.max(left, 8)}px`, top: `${event.clientY + 18}px` });
-}
-
 async function copyCommand() {
   const area = byId('command');
   area.select();
@@ -340,10 +260,8 @@ async function copyCommand() {
 
 function listen() {
   const gallery = byId('gallery');
-  gallery.addEventListener('keydown', onKey);
-  gallery.addEventListener('pointermove', showTip);
-  gallery.addEventListener('pointerdown', showTip);
-  gallery.addEventListener('pointerleave', () => { byId('tip').hidden = true; });
+  listenToKeys(gallery, step, byId('truth'));
+  showTips(gallery);
   byId('previous').addEventListener('click', () => step(-1));
   byId('next').addEventListener('click', () => step(1));
   byId('truth').addEventListener('change', redrawBoxes);

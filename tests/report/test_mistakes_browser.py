@@ -1,0 +1,259 @@
+"""The gallery of errors in a real browser."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import find, move, opened, settle, texts
+from report_files import HOSTILE, encoded, make_validation, write_selection
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+
+from projects.data_distillation.report.mistakes import GROUP_SIZE
+from projects.data_distillation.report.page import write_page
+from projects.data_distillation.report.validation import Validation
+from projects.data_distillation.review.errors import KINDS, MISSED, RIGHT
+
+pytestmark = pytest.mark.slow
+
+NUM_IMAGES = GROUP_SIZE + 5
+NAMES = [f"""{n}<img src=x onerror='alert("f")'>.png""" for n in range(25)]
+MODELS = 'teacher', 'student'
+
+
+def draw_boxes(random, per_image: int) -> list[tuple]:
+    """Image, class and box, on a coarse grid, so that many overlap."""
+    return [
+        (
+            image,
+            int(random.integers(3)),
+            (10.0 * random.integers(1, 7, 4)).tolist(),
+        )
+        for image in range(NUM_IMAGES)
+        for _ in range(per_image)
+    ]
+
+
+@pytest.fixture(scope='module')
+def validation(tmp_path_factory) -> Validation:
+    """Two models on images and classes with hostile names."""
+    random = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp('images')
+    for name in NAMES:
+        (folder / name).write_bytes(encoded(random, 100, 200))
+    objects = draw_boxes(random, 4)
+    found = {
+        # Of each object, or of something else, with two digits.
+        name: [
+            (*one, float(np.float32(random.integers(5, 100) / 100)))
+            for one in (*objects[shift::2], *draw_boxes(random, 2))
+        ]
+        for shift, name in enumerate(MODELS)
+    }
+    return make_validation(objects, found, HOSTILE, folder, names=NAMES)
+
+
+@pytest.fixture(scope='module')
+def file(validation, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('page')
+    source = write_selection(folder / 'selection', 3)
+    file = folder / 'report.html'
+    write_page(file, 'x', [], [], source, validation=validation)
+    return file
+
+
+@pytest.fixture
+def page(browser, file):
+    return opened(browser, file)
+
+
+def expect(validation: Validation, name: str, scores: dict) -> list[str]:
+    """What stands below the pictures of an image."""
+    image = NAMES.index(name)
+    lines = []
+    for model in validation.models:
+        judged = model.judged
+        is_shown = judged.find_shown(scores[model.name])
+        mine = is_shown & (judged.found.image_index == image)
+        counts = [int((mine & (judged.kinds == k)).sum()) for k in range(5)]
+        of_image = judged.objects.image_index == image
+        counts.append(int((judged.find_missed(is_shown) & of_image).sum()))
+        right = (mine & (judged.kinds == RIGHT)).sum()
+        kinds = [f'{n} {kind}' for n, kind in zip(counts, KINDS) if n]
+        errors = 'error' if sum(counts) == 1 else 'errors'
+        text = f'{right} right, {sum(counts)} {errors}'
+        lines.append(text + (f': {", ".join(kinds)}' if kinds else ''))
+    return lines
+
+
+def shown_name(page) -> str:
+    return find(page, '#mistakes-caption').text.rpartition(' (')[0]
+
+
+def test_page_shows_every_text_as_text(page):
+    assert page.get_log('browser') == []
+    assert shown_name(page) in NAMES
+    assert not page.find_elements(By.CSS_SELECTOR, 'img[src=x]')
+    assert set(HOSTILE) <= set(texts(page, '#error-groups th'))
+
+
+def test_counts_are_those_of_the_boxes(page, validation):
+    scores = dict.fromkeys(MODELS, 0.5)
+    for _ in range(3):
+        find(page, '#mistakes-next').click()
+        expected = expect(validation, shown_name(page), scores)
+        assert texts(page, '#mistakes-pair .summary') == expected
+        # The boxes in the pictures are those in the text.
+        for model, text in enumerate(expected):
+            picture = f'#mistakes-pair > :nth-child({model + 1})'
+            kinds = texts(page, f'{picture} .box span')
+            numbers = [f'{kinds.count(k)} {k}' for k in KINDS if k in kinds]
+            assert ', '.join(numbers) in text
+            right = f'{picture} .box.right'
+            number = len(page.find_elements(By.CSS_SELECTOR, right))
+            assert text.startswith(f'{number} right')
+
+
+@pytest.mark.parametrize(('model', 'value'), [(0, 5), (1, 83), (1, 100)])
+def test_slider_moves_the_boxes_of_its_model(page, validation, model, value):
+    before = texts(page, '#mistakes-pair .rates')
+
+    move(page, f'mistakes-score-{model}', value)
+
+    scores = dict.fromkeys(MODELS, 0.5) | {MODELS[model]: value / 100}
+    expected = expect(validation, shown_name(page), scores)
+    assert texts(page, '#mistakes-pair .summary') == expected
+    errors = [int(text.split()[2]) for text in expected]
+    assert texts(page, '#mistakes-thumbnails .count')[0] == (
+        f'errors: {errors[0]} → {errors[1]}'
+    )
+    judged = validation.models[model].judged
+    ((right, found),) = judged.count_from(np.array([value / 100]))
+    recall = right / len(judged.objects.labels)
+    precision = f'{right / found:.2f}' if found else '-'
+    text = f'all images: precision {precision}, recall {recall:.2f}'
+    rates = texts(page, '#mistakes-pair .rates')
+    assert rates[model] == text
+    assert rates[1 - model] == before[1 - model]
+
+    find(page, '#mistakes-reset').click()
+    settle(page)
+    assert texts(page, '#mistakes-pair .rates') == before
+
+
+def test_groups_say_what_is_not_shown(page):
+    names = texts(page, '#mistakes-groups span')
+    assert names[-2:] == ['Wrong against the truth (25)', 'Random (25)']
+    assert names[0].startswith('Got better (')
+
+    page.find_elements(By.CSS_SELECTOR, '#mistakes-groups label')[-1].click()
+
+    caption = find(page, '#mistakes-caption').text
+    assert caption.endswith('(1 of 20, 5 more are not on this page)')
+    assert len(texts(page, '#mistakes-thumbnails li')) == GROUP_SIZE
+
+
+def test_first_images_are_those_that_changed_most(page):
+    changes = []
+    for text in texts(page, '#mistakes-thumbnails .count'):
+        before, after = text.removeprefix('errors: ').split(' → ')
+        changes.append(int(before) - int(after))
+
+    assert changes == sorted(changes, reverse=True)
+    assert changes[-1] > 0
+
+
+def test_keys_step_and_show_the_truth(page):
+    stage = find(page, '#mistakes-stage')
+    places = []
+    for key in ('n', Keys.ARROW_RIGHT, 'p'):
+        stage.send_keys(key)
+        caption = find(page, '#mistakes-caption').text
+        places.append(caption.rpartition('(')[2].split()[0])
+    assert places == ['2', '3', '2']
+    # The other gallery has not moved.
+    assert '(1 of ' in find(page, '#caption').text
+    true = '#mistakes-pair .box.true'
+    assert not page.find_elements(By.CSS_SELECTOR, true)
+
+    stage.send_keys('t')
+
+    assert len(page.find_elements(By.CSS_SELECTOR, true)) == 2 * 4
+
+
+def test_pointing_at_a_box_says_what_it_is(page):
+    box = page.find_elements(By.CSS_SELECTOR, '#mistakes-pair .box')[-1]
+    # Into a corner: the middle may be another's.
+    width, height = box.size['width'], box.size['height']
+    ActionChains(page).move_to_element_with_offset(
+        box, 2 - width // 2, 2 - height // 2
+    ).perform()
+
+    tip = "return document.querySelector('.box:hover').dataset.tip"
+    assert texts(page, '#tip') == [page.execute_script(tip)]
+
+
+def test_tips_say_what_each_box_is(page):
+    tips = page.execute_script(
+        """return [...document.querySelectorAll('#mistakes-pair .box')]
+            .map(e => e.dataset.tip)"""
+    )
+
+    counted = ' '.join(texts(page, '#mistakes-pair .summary'))
+    for words, tip in (
+        ('right', ' · right'),
+        *((kind, f' · error: {kind}') for kind in [*KINDS][:MISSED]),
+        ('missed', 'missed: '),
+    ):
+        numbers = re.findall(rf'(\d+) {words}', counted)
+        assert sum(map(int, numbers)) == sum(tip in one for one in tips)
+    assert all(any(name in one for name in HOSTILE) for one in tips)
+    # An error names the class of the object that is meant, if there is one.
+    assert all(
+        ('background' in one) != (', near a true ' in one)
+        for one in tips
+        if 'error: ' in one
+    )
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_page_needs_no_scrolling_to_the_side(browser, file, width):
+    page = opened(browser, file, width)
+
+    left = [
+        page.execute_script(
+            'return arguments[0].getBoundingClientRect().left', element
+        )
+        for element in page.find_elements(
+            By.CSS_SELECTOR, '#mistakes-pair > div'
+        )
+    ]
+
+    scrolled = 'return document.documentElement.scrollWidth'
+    assert page.execute_script(scrolled) == width
+    # Beside each other where there is room, otherwise one below the other.
+    assert (left[0] == left[1]) == (width == 390)
+
+
+def test_one_model_without_other_galleries(browser, validation, tmp_path):
+    alone = Validation(
+        validation.images,
+        validation.classes,
+        validation.folder,
+        validation.models[:1],
+        [],
+    )
+    source = write_selection(tmp_path / 'selection', 3)
+    source.pseudo_labels.unlink()
+    for shard in source.detections.glob('*.parquet'):
+        shard.unlink()
+    file = tmp_path / 'report.html'
+    write_page(file, 'x', [], [], source, validation=alone)
+
+    page = opened(browser, file)
+
+    assert page.get_log('browser') == []
+    assert len(texts(page, '#mistakes-pair .summary')) == 1
+    assert not page.find_elements(By.ID, 'gallery')
+    assert texts(page, '#mistakes-groups span')[0].startswith('Wrong')
