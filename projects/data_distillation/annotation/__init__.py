@@ -1,4 +1,1 @@
-"""A test run over the unlabeled images: data set, sampler, hooks, progress.
-
-It may import `selection`, `inference` and what they may import.
-"""
+"""A test run over the unlabeled images: data set, sampler, hooks, progress."""

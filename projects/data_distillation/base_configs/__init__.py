@@ -1,4 +1,1 @@
-"""Reading configs of detectors, of any kind that people have.
-
-It may import `text`.
-"""
+"""Reading configs of detectors, of any kind that people have."""

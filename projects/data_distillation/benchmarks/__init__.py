@@ -1,4 +1,1 @@
-"""Measuring the speed and the memory of annotation and selection.
-
-It may import every package but `experiment`, `report` and `scaffold`.
-"""
+"""Measuring the speed and memory of annotation, selection and training."""

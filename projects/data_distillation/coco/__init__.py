@@ -1,4 +1,1 @@
-"""COCO files: read, checked, compared.
-
-It may import `files` and `matching`.
-"""
+"""COCO files: read, checked, compared."""

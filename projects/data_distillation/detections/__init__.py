@@ -1,4 +1,1 @@
-"""The store of merged detections: Parquet shards that survive a kill.
-
-It may import `coco` and what that may import.
-"""
+"""The store of merged detections: Parquet shards that survive a kill."""

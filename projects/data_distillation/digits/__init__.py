@@ -1,4 +1,1 @@
-"""The embedded example: scanned digits in cluttered images.
-
-It may import no other package.
-"""
+"""The embedded example: scanned digits in cluttered images."""

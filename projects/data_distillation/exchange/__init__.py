@@ -1,4 +1,1 @@
-"""Reading labels that people corrected in other tools, and taking them over.
-
-It may import `coco` and what that may import.
-"""
+"""Taking over labels that people corrected in other tools."""

@@ -1,4 +1,1 @@
-"""Files on disk: read safely, replaced as a whole, locked, hashed.
-
-It may import no other package.
-"""
+"""Files on disk: read safely, replaced as a whole, locked, hashed."""

@@ -1,4 +1,1 @@
-"""Teachers that look at several views of each image, and merge what they find.
-
-It may import `views`, `merging` and `files`.
-"""
+"""Teachers that look at several views of each image: loading and running."""

@@ -1,4 +1,1 @@
-"""Matching of detections with true objects, as NumPy columns.
-
-It may import no other package.
-"""
+"""Matching of detections with true objects, as NumPy columns."""

@@ -1,4 +1,1 @@
-"""Mendings of COCO files that can be done in one way, or as the user decides.
-
-It may import `segmentations`, `coco` and `files`.
-"""
+"""Mendings of COCO files, done in the only way or as the user decides."""

@@ -1,4 +1,1 @@
-"""Mergers, which turn the boxes of many views into one set of boxes.
-
-It may import no other package.
-"""
+"""Mergers, which turn the boxes of many views into one set of boxes."""

@@ -1,4 +1,1 @@
-"""Processes of other commands, with their log and progress.
-
-It may import `detections`, `files` and `text`, but knows no experiment.
-"""
+"""Processes of other commands, with their log and progress."""

@@ -1,4 +1,1 @@
-"""Measuring the quality of pseudo labels where the truth is known.
-
-It may import `selection` and what that may import.
-"""
+"""Measuring the quality of pseudo labels where the truth is known."""

@@ -1,4 +1,1 @@
-"""Saying how likely detections are right, and what a person should look at.
-
-It may import `selection` and what that may import.
-"""
+"""Saying how likely detections are right, and what a person should look at."""

@@ -1,4 +1,1 @@
-"""Writing the stage configs of a new experiment, for any detector.
-
-It may import `experiment`, `convert` and what they may import.
-"""
+"""Writing the stage configs of a new experiment, for any detector."""

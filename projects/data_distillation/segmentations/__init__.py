@@ -1,4 +1,1 @@
-"""What a `segmentation` of COCO is, and masks as polygons.
-
-It may import no other package.
-"""
+"""What a `segmentation` of COCO is, and masks as polygons."""

@@ -1,4 +1,1 @@
-"""Splits of labeled COCO files into labeled and unlabeled images.
-
-It may import `coco`.
-"""
+"""Splits of labeled COCO files into labeled and unlabeled images."""

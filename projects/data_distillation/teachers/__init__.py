@@ -1,4 +1,1 @@
-"""Teachers that are given: trained already, by whoever and on whatever.
-
-It may import `inference`, `base_configs` and what is below them.
-"""
+"""Teachers that are given: trained already, by whoever and on whatever."""

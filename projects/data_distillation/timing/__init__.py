@@ -1,4 +1,1 @@
-"""What is left of an experiment, and how long it will take.
-
-It may import `experiment` and what it may import.
-"""
+"""What is left of an experiment, and how long it will take."""

@@ -1,4 +1,1 @@
-"""Views: transforms of an image, each with its exact inverse for boxes.
-
-It may import no other package.
-"""
+"""Views: transforms of an image, each with its exact inverse for boxes."""
