@@ -10,6 +10,5 @@ Result: 32.7 mAP on the 72 held-out images (seed 0).
 
 _base_ = './teacher.py'
 
-max_iters = 2 * _base_.max_iters
 train_cfg = _base_.twice.train_cfg
 param_scheduler = _base_.twice.param_scheduler

@@ -13,15 +13,10 @@ Result (seed 0): 3,147 pseudo labels, precision 0.81, recall 0.80 at IoU 0.5.
 
 _base_ = ['./teacher.py', '../_base_/stages/annotate.py']
 
-side = _base_.side
 model = dict(
     _base_.multi_view,
     module=_base_.model,
-    # Of the images' side: 3/4, 7/8, 1, 9/8, 5/4, all multiples of 16 pixels.
-    views=[
-        [dict(type='Resize', scale=(side * n // 8,) * 2)]
-        for n in (6, 7, 8, 9, 10)
-    ],
+    views=_base_.views,
     # The digits hardly overlap: two classes at one place are one digit.
     merger=dict(type='NMSMerger', class_agnostic=True),
 )

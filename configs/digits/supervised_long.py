@@ -11,6 +11,5 @@ Result: 56.7 mAP on val (seed 0).
 
 _base_ = './teacher.py'
 
-max_iters = 2 * _base_.max_iters
 train_cfg = _base_.twice.train_cfg
 param_scheduler = _base_.twice.param_scheduler

@@ -18,10 +18,7 @@ model = dict(
     module=_base_.model,
     masks=dict(),
     merger=dict(type='NMSMerger', class_agnostic=True),
-    views=[
-        [dict(type='Resize', scale=(_base_.side * n // 8,) * 2)]
-        for n in (6, 7, 8, 9, 10)
-    ],
+    views=_base_.views,
 )
 test_evaluator = []
 test_dataloader = dict(sampler=_base_.pending, dataset=_base_.unlabeled_images)

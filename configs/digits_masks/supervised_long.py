@@ -10,6 +10,5 @@ Result: not run.
 
 _base_ = './teacher.py'
 
-max_iters = 2 * _base_.max_iters
 train_cfg = _base_.twice.train_cfg
 param_scheduler = _base_.twice.param_scheduler

@@ -13,11 +13,10 @@ side = 128  # Width and height of the images, in pixels (digits.Style.side).
 train_pipeline = [
     _base_.load,
     _base_.load_labels,
-    # The range of the views in annotate.py.
     dict(
         type='RandomResize',
         scale=(side, side),
-        ratio_range=(0.75, 1.25),
+        ratio_range=(0.75, 1.25),  # That of the views below.
         keep_ratio=True,
     ),
     dict(type='PhotoMetricDistortion'),
@@ -28,6 +27,11 @@ test_pipeline = [
     dict(type='Resize', scale=(side, side), keep_ratio=True),
     _base_.load_labels,
     _base_.pack_for_test,
+]
+
+# For annotation: 3/4, 7/8, 1, 9/8 and 5/4 of the side, all multiples of 16.
+views = [
+    [dict(type='Resize', scale=(side * n // 8,) * 2)] for n in (6, 7, 8, 9, 10)
 ]
 
 of_all = dict(data_root=data_root, metainfo=metainfo)
@@ -78,7 +82,7 @@ test_evaluator = val_evaluator
 # The schedule was found by trial with it: 160 passes over 30 images.
 train_dataloader = dict(batch_size=8, dataset=labeled)
 val_dataloader = dict(
-    batch_size=8,  # As in training. All images are of one size.
+    batch_size=8,  # All images are of one size, so that none is padded.
     drop_last=False,
     dataset=dict(labeled, **val_images, pipeline=test_pipeline),
 )

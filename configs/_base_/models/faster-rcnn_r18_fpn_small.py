@@ -1,6 +1,7 @@
 """Faster R-CNN, half-width ResNet-18 and thin FPN, from scratch on a CPU.
 
-For images of about 320x240. Differs from MMDetection's R-50 FPN in size only:
+For images of about 320x240. It is MMDetection's Faster R-CNN R-50 FPN but for
+these points:
 
 - a quarter of the FPN's channels and of the heads', half of ResNet-18's;
 - no stride 4, whose maps are most of the FPN's work; anchors start at the
@@ -8,6 +9,9 @@ For images of about 320x240. Differs from MMDetection's R-50 FPN in size only:
 - few proposals and RoIs, and one sample for each RoIAlign bin, which at stride
   8 is about a cell: RoIAlign and NMS run on one thread of a CPU;
 - batch norm and all layers are trained, for want of pretrained weights.
+
+The numbers of channels, proposals and samples were chosen for speed on a CPU.
+They are not tuned.
 
 `num_classes` is the data set's: the stage config sets it.
 """

@@ -15,7 +15,7 @@ model = dict(
     type='GFL',
     data_preprocessor=dict(
         type='DetDataPreprocessor',
-        # The middle of the gray levels, and about their spread.
+        # The middle of the gray levels, and near ImageNet's spread (57 to 58).
         mean=[127.5, 127.5, 127.5],
         std=[60.0, 60.0, 60.0],
         pad_size_divisor=16,  # The coarsest stride.
