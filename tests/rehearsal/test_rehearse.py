@@ -17,6 +17,7 @@ from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.run import Distillation
 from projects.data_distillation.experiment.stages import Stages
 from projects.data_distillation.inference.checkpoints import CheckpointError
+from projects.data_distillation.processes.log import LOG
 from projects.data_distillation.processes.temporary import temporary_folder
 from projects.data_distillation.rehearsal.advice import (
     describe_failure,
@@ -39,6 +40,7 @@ from projects.data_distillation.rehearsal.trial import (
     Outcome,
     run_trials,
 )
+from projects.data_distillation.rehearsal.tried import NOTE
 
 MODELS = ('teacher', 'student')
 FAILED = Outcome('student', 'while it validates', 'KeyError', "'gt_x'", 'a.py')
@@ -256,17 +258,27 @@ def test_annotation_that_was_stopped_is_tried_with_what_is_validated(
 
 
 @pytest.mark.slow
-def test_new_experiment_is_tried_without_a_work_folder(
-    tiny_experiment, stages_here, monkeypatch
+def test_new_experiment_is_tried_once_and_without_a_work_folder(
+    tiny_experiment, tmp_path, stages_here, monkeypatch, caplog
 ):
     monkeypatch.chdir(tiny_experiment.parent)
-    before = read_files(tiny_experiment.parent)
+    folder = tmp_path / 'tiny'
+    shutil.copytree(tiny_experiment, folder)
+    before = read_files(tmp_path), read_files(tiny_experiment.parent)
 
-    line = rehearse_new(tiny_experiment)
+    line = rehearse_new(folder)
 
     assert line.startswith('teacher, validate, annotate, supervised_long, ')
     assert 'work on one batch each' in line
-    assert read_files(tiny_experiment.parent) == before
+    after = read_files(tmp_path)
+    assert after.pop(folder / NOTE)
+    assert (after, read_files(tiny_experiment.parent)) == before
+    # The run itself tries no stage again.
+    monkeypatch.setattr(LOG, 'propagate', True)
+    caplog.set_level('INFO', LOG.name)
+    rehearse([make_run(folder, tmp_path / 'work', seed=0)])
+    (said,) = caplog.messages
+    assert said.endswith('annotate, student were tried here before')
 
 
 # --- parts -----------------------------------------------------------------

@@ -23,6 +23,7 @@ from .advice import describe_failure, find_excuse
 from .parts import Part, list_parts
 from .quick_configs import quick_configs
 from .trial import OUTCOME, PARTS, Outcome
+from .tried import note_tried, were_tried
 
 PROGRAM = Path(__file__).with_name('__main__.py')
 CONSOLE = 'console.txt'
@@ -39,7 +40,8 @@ def rehearse(runs: Sequence[Distillation]) -> None:
 
     A training step, a validation, an evaluation, and the annotation of a
     batch are run with the configs, the options and the seed of the run. All
-    they write goes to a folder that is deleted.
+    they write goes to a folder that is deleted. What `rehearse_new` has tried
+    is not tried again, unless something of it has changed.
 
     Args:
         runs: The runs, all of one experiment. The first one with something
@@ -60,6 +62,10 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         say('rehearsal: left out, since the stages run on other machines')
         return
     run.check()
+    with quick_configs():
+        if were_tried(run.stages.experiment.folder, parts):
+            say(f'rehearsal: {name_stages(parts)} were tried here before')
+            return
     say(f'rehearsal of {name_stages(parts)}, on one batch each')
     begin = time.monotonic()
     outcome = run_parts(parts, run.work_dir.name)
@@ -73,7 +79,7 @@ def rehearse_new(folder: Path) -> str:
     """Try each stage of a new experiment on one batch.
 
     Args:
-        folder: The folder of the experiment.
+        folder: The folder of the experiment. It gets a note of what works.
 
     Returns:
         A line for the user: what was tried, or why that was not possible.
@@ -91,6 +97,8 @@ def rehearse_new(folder: Path) -> str:
         parts = list_parts(Distillation(stages, work_dir))
     outcome = run_parts(parts, folder.name, MAX_SECONDS)
     if outcome.is_complete:
+        with quick_configs():
+            note_tried(folder, parts)
         took = format_duration(time.monotonic() - begin)
         return f'{name_stages(parts)} work on one batch each; took {took}'
     if excuse := find_excuse(outcome, torch.cuda.is_available()):
