@@ -23,6 +23,7 @@ from projects.data_distillation.command_line import (
     escape_output,
     make_parser,
 )
+from projects.data_distillation.convert.coco_reader import read_coco_labels
 from projects.data_distillation.convert.folders import (
     new_folder,
     read_folder,
@@ -33,8 +34,8 @@ from projects.data_distillation.convert.labels import (
     IssueCounter,
     make_coco,
     make_image_infos,
-    read_coco_labels,
 )
+from projects.data_distillation.convert.masks import check_masks
 from projects.data_distillation.convert.voc_reader import (
     DIFFICULT,
     VocReader,
@@ -65,8 +66,9 @@ def parse_args() -> argparse.Namespace:
     yolo.add_argument(
         '--scores',
         action='store_true',
-        help='write the scores as a sixth column',
+        help='write the scores as a last column',
     )
+    add_boxes_only(yolo)
     return parser.parse_args()
 
 
@@ -118,7 +120,21 @@ def add_from_yolo(parser: argparse.ArgumentParser) -> None:
         required=True,
         help='which images of data.yaml to read',
     )
+    add_boxes_only(parser)
     add_reading(parser)
+
+
+def add_boxes_only(parser: argparse.ArgumentParser) -> None:
+    """Add the option that leaves masks out.
+
+    Args:
+        parser: The parser to add to; it is changed in place.
+    """
+    parser.add_argument(
+        '--boxes-only',
+        action='store_true',
+        help='convert polygons and masks to their boxes',
+    )
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +197,8 @@ def make_reader(
         The reader.
     """
     if args.command == 'from-yolo':
-        return YoloReader(args.source, issues, args.split)
+        given = args.source, issues, args.split, args.boxes_only
+        return YoloReader(*given)
     return VocReader(
         args.source, issues, args.split, args.zero_based, args.difficult
     )
@@ -195,7 +212,8 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
         issues: Takes what is changed or left out.
 
     Raises:
-        FormatError: If there is nothing to write, or a file exists already.
+        FormatError: If there is nothing to write, a file exists already, or
+            only some objects have masks.
         ValueError: If both files are the same.
     """
     check_not_read((args.out, args.unlabeled), [args.like])
@@ -207,6 +225,7 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     images, unlabeled = read_folder(reader, bool(args.unlabeled))
     classes = known.classes if known else args.classes
     classes = classes or reader.list_classes(images)
+    has_masks = check_masks(images, classes, args.source)
     coco = make_coco(images, classes, issues)
     infos = make_image_infos(unlabeled)
     # A teacher's classes go by the order of the categories, and labels of two
@@ -218,6 +237,8 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     counts = Counter(names[a['category_id']] for a in coco['annotations'])
     num_empty = len(images) - len({a['image_id'] for a in coco['annotations']})
     print(format_summary(args.source, len(images), num_empty, classes, counts))
+    if has_masks:
+        print('all instances have masks, as one polygon each')
     print(f'the file names are relative to {reader.image_folder}')
     # Only now: the summary above has what the user needs to see why.
     if not counts:
@@ -237,9 +258,15 @@ def write_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
         issues: Takes what is changed or left out.
 
     Raises:
-        FormatError: If `read_coco_labels` or `new_folder` refuses.
+        FormatError: If `read_coco_labels`, `check_masks` or `new_folder`
+            refuses.
     """
-    images, categories = read_coco_labels(args.source, args.images, issues)
+    boxes_only = args.command == 'to-voc' or args.boxes_only
+    images, categories = read_coco_labels(
+        args.source, args.images, issues, boxes_only
+    )
+    classes = [category['name'] for category in categories]
+    has_masks = check_masks(images, classes, args.source)
     given = images, categories, args.images
     with new_folder(args.out) as folder:
         if args.command == 'to-voc':
@@ -249,8 +276,9 @@ def write_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     boxes = (box for image in images for box in image.boxes or ())
     counts = Counter(box.name for box in boxes)
     num_empty = sum(not image.boxes for image in images)
-    classes = [category['name'] for category in categories]
     print(format_summary(args.source, len(images), num_empty, classes, counts))
+    if has_masks:
+        print('all instances have masks, as one polygon each')
     print(
         'not written: ids, areas, `views` and `info`; keep the COCO file, '
         'whose ids come back with `--like`'

@@ -2,16 +2,12 @@
 
 import math
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from ..arguments import is_number
 from ..coco.boxes import MIN_SIDE, TOLERANCE
-from ..coco.reading import Categories, read_convertible
-from ..coco.schema import find_repeated
+from ..segmentations.polygons import measure_area
 
 # What is counted, and how one of it is called.
 SINGULAR = dict(
@@ -20,6 +16,7 @@ SINGULAR = dict(
     images='image',
     lines='line',
     lists='list',
+    masks='mask',
     names='name',
     objects='object',
     polygons='polygon',
@@ -60,12 +57,16 @@ class Box:
         xywh: Left, top, width and height in pixels of the image.
         is_crowd: Whether it is a region to leave out and not an object.
         score: The score of a pseudo label; None if the box has none.
+        polygon: The outline of the object, x1, y1, x2, y2, ... in pixels of
+            the image and inside it, with at least one pixel; None if only the
+            box is known.
     """
 
     name: str
     xywh: Sequence[float]
     is_crowd: bool = False
     score: float | None = None
+    polygon: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,12 @@ def make_coco(
             if box.name in ids:
                 number = len(annotations) + 1
                 annotations.append(
-                    make_annotation(box, number, image_id, ids[box.name])
+                    dict(
+                        id=number,
+                        image_id=image_id,
+                        category_id=ids[box.name],
+                        **describe_box(box, image.size_wh),
+                    )
                 )
             else:
                 kind = (
@@ -226,30 +232,28 @@ def make_coco(
     )
 
 
-def make_annotation(
-    box: Box, number: int, image_id: int, category_id: int
-) -> dict:
-    """Make the COCO annotation of a box.
+def describe_box(box: Box, size_wh: tuple[int, int]) -> dict:
+    """Describe a box as an annotation of COCO does, without ids.
 
     Args:
         box: The box.
-        number: The id of the annotation.
-        image_id: The id of its image.
-        category_id: The id of its class.
+        size_wh: The width and height of its image.
 
     Returns:
-        The annotation; it has `score` if the box has one, and w * h as area.
+        `bbox`, `area`, `iscrowd`, and `score` and `segmentation` if the box
+        has them. The area is that of the mask, otherwise w * h.
     """
-    score = {} if box.score is None else dict(score=box.score)
-    return dict(
-        id=number,
-        image_id=image_id,
-        category_id=category_id,
+    described = dict(
         bbox=list(box.xywh),
         area=round(box.xywh[2] * box.xywh[3], 2),
         iscrowd=int(box.is_crowd),
-        **score,
     )
+    if box.score is not None:
+        described['score'] = box.score
+    if box.polygon is not None:
+        described['area'] = measure_area(box.polygon, size_wh)
+        described['segmentation'] = [list(box.polygon)]
+    return described
 
 
 def make_image_infos(images: Iterable[LabeledImage]) -> list[dict]:
@@ -282,113 +286,3 @@ def strip_suffix(file_name: str) -> str:
         The name before its last dot.
     """
     return posixpath.splitext(file_name)[0]
-
-
-def read_coco_labels(
-    path: Path, folder: Path, issues: IssueCounter
-) -> tuple[list[LabeledImage], Categories]:
-    """Read a COCO file that is to be written in another format.
-
-    Args:
-        path: The path of the file; it may lack `annotations`.
-        folder: The image folder, in which all images must be.
-        issues: Counts the boxes that do not fit (see `fit_to_image`), that are
-            not finite, or whose image is not in the file.
-
-    Returns:
-        The images and the categories, in the file's order.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CocoError: If an entry is broken.
-        FormatError: If two images would have the same label file, a name
-            cannot be written, or an image is missing.
-    """
-    coco = dict(annotations=[]) | read_convertible(path)
-    check_exportable(coco, folder, path)
-    boxes = collect_boxes(coco, issues)
-    images = []
-    for image in coco['images']:
-        size_wh = int(image['width']), int(image['height'])
-        name = posixpath.normpath(image['file_name'])
-        fitting = fit_to_image(boxes[image['id']], size_wh, name, issues)
-        images.append(LabeledImage(name, size_wh, list(fitting)))
-    return images, coco['categories']
-
-
-def collect_boxes(coco: dict, issues: IssueCounter) -> dict[int, list[Box]]:
-    """Collect the boxes of each image of a COCO object.
-
-    Args:
-        coco: The object, after the checks of `purposes.check_convertible`.
-        issues: Counts the boxes that are not finite or whose image is not in
-            the file, and the scores that are not numbers.
-
-    Returns:
-        Image id -> its boxes, in the file's order.
-    """
-    names = {c['id']: c['name'] for c in coco['categories']}
-    boxes: dict[int, list[Box]] = {i['id']: [] for i in coco['images']}
-    for index, annotation in enumerate(coco['annotations']):
-        where = f'annotations[{index}]'
-        if annotation['image_id'] not in boxes:
-            issues.add('boxes left out: their image is not in the file', where)
-        elif not all(map(is_number, annotation['bbox'])):
-            issues.add('boxes left out: not finite', where)
-        else:
-            score = annotation.get('score')
-            if score is not None and not is_number(score):
-                issues.add('scores left out: not a number', where)
-                score = None
-            box = Box(
-                names[annotation['category_id']],
-                annotation['bbox'],
-                bool(annotation.get('iscrowd', 0)),
-                score,
-            )
-            boxes[annotation['image_id']].append(box)
-    return boxes
-
-
-# Characters that XML cannot hold, or that end a line in lists of names.
-UNWRITABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
-
-
-def check_exportable(coco: dict, folder: Path, source: Path) -> None:
-    """Check that each image and each class can have a place of its own.
-
-    Args:
-        coco: A COCO object.
-        folder: The image folder.
-        source: The COCO file, for the messages.
-
-    Raises:
-        FormatError: If two images would have the same label file, a name
-            occurs twice or cannot be written, or an image is missing.
-    """
-    classes = [category['name'] for category in coco['categories']]
-    files = [posixpath.normpath(i['file_name']) for i in coco['images']]
-    for name in (*classes, *files):
-        if UNWRITABLE.search(name) or name != name.strip():
-            raise FormatError(
-                f'{source}: the name {name!r} has control characters or '
-                'spaces around it, which lists of names cannot hold: rename it'
-            )
-    # Label files are named as their images are, but for the suffix.
-    for kind, keys in (
-        ('category names', classes),
-        ('image names without suffix', [strip_suffix(file) for file in files]),
-    ):
-        twice = find_repeated(keys)
-        if twice:
-            raise FormatError(
-                f'{source}: {len(twice)} {kind} occur more than once, the '
-                f'first is {twice[0]!r}: rename, so that each has labels of '
-                'its own'
-            )
-    missing = [file for file in files if not (folder / file).is_file()]
-    if missing:
-        raise FormatError(
-            f'{len(missing)} of {len(files)} images of {source} are not in '
-            f'{folder}, the first is {missing[0]}: correct --images'
-        )

@@ -1,8 +1,11 @@
-"""The numbers in a line of a YOLO label file, and the box that they give."""
+"""The numbers in a line of a YOLO label file."""
 
 from collections.abc import Iterable, Sequence
 
 from .labels import LabelError, parse_finite
+
+# How far coordinates may lie outside of 0 to 1; Ultralytics takes as much.
+SLACK = 0.01
 
 
 def parse_numbers(words: Iterable[str], where: str) -> list[float]:
@@ -27,22 +30,49 @@ def parse_numbers(words: Iterable[str], where: str) -> list[float]:
     return numbers
 
 
-def bound_polygon(polygon: Sequence[float]) -> list[float]:
-    """Find the box of a polygon.
+def read_line(
+    words: Sequence[str],
+    names: Sequence[str],
+    where: str,
+    may_have_score: bool,
+) -> tuple[str, list[float], float | None]:
+    """Read a line: a box or a polygon, perhaps with a score.
 
     Args:
-        polygon: The corners as x, y, x, y, ..., at least one.
+        words: The columns of the line.
+        names: The names of the classes.
+        where: The file and the number of the line, for the messages.
+        may_have_score: Whether a polygon may have a score: one with an even
+            number of columns may as well lack a number.
 
     Returns:
-        Center x, center y, width and height, in the same unit.
+        The name of the class, the coordinates as parts of the image (four of a
+        box, at least six of a polygon), and the score; None without one.
+
+    Raises:
+        LabelError: If it is none of them.
     """
-    xs, ys = polygon[::2], polygon[1::2]
-    return [
-        (min(xs) + max(xs)) / 2,
-        (min(ys) + max(ys)) / 2,
-        max(xs) - min(xs),
-        max(ys) - min(ys),
-    ]
+    label, *numbers = parse_numbers(words, where)
+    if label not in range(len(names)):
+        raise LabelError(
+            f'{where}: the class must be from 0 to {len(names) - 1}, got '
+            f'{words[0]}'
+        )
+    has_score = len(numbers) % 2 == 1
+    too_many = has_score and len(numbers) > 5 and not may_have_score
+    if len(numbers) < 4 or too_many:
+        raise LabelError(
+            f'{where}: a box must have 5 columns (6 with a score) and a '
+            f'polygon an odd number from 7, got {len(words)} columns; all '
+            'lines of the file have one more if polygons have scores'
+        )
+    score = numbers.pop() if has_score else None
+    outside = [n for n in numbers if not -SLACK <= n <= 1 + SLACK]
+    if outside:
+        raise LabelError(
+            f'{where}: coordinates must be from 0 to 1, got {outside[0]:g}'
+        )
+    return names[int(label)], numbers, score
 
 
 def scale_to_pixels(
@@ -59,3 +89,18 @@ def scale_to_pixels(
     """
     (x, y, w, h), (width, height) = center_box, size_wh
     return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+
+
+def scale_polygon(
+    polygon: Sequence[float], size_wh: tuple[int, int]
+) -> list[float]:
+    """Convert a polygon of YOLO to one of COCO.
+
+    Args:
+        polygon: x1, y1, x2, y2, ... as parts of the image.
+        size_wh: The width and height of the image, pixels.
+
+    Returns:
+        The same in pixels.
+    """
+    return [n * size_wh[i % 2] for i, n in enumerate(polygon)]

@@ -1,19 +1,22 @@
 """Reads YOLO folders as Ultralytics does: `data.yaml`, `images/`, `labels/`.
 
-A label file has one line for each object: the class, counted from 0, and the
-center, width and height of the box as parts of the image's width and height.
+A label file has one line for each object: the class, counted from 0, and as
+parts of the image's width and height the center, width and height of the box,
+or the points of a polygon.
 """
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
 import yaml
 
+from ..coco.boxes import MIN_SIDE
 from ..files.images import glob_shown, list_image_names
+from ..segmentations.polygons import as_one_polygon, bound_pixels
 from ..text import format_error, format_value
 from .folders import (
     read_labeled_image,
@@ -26,6 +29,7 @@ from .labels import (
     LabeledImage,
     LabelError,
 )
+from .masks import bound
 from .yolo_folder import (
     SPLIT_NAMES,
     describe_folder,
@@ -33,13 +37,11 @@ from .yolo_folder import (
     find_yaml,
     list_tails,
 )
-from .yolo_lines import bound_polygon, parse_numbers, scale_to_pixels
+from .yolo_lines import read_line, scale_polygon, scale_to_pixels
 
 # Text files in the folders of labels that belong to no image.
 NO_LABELS = ('classes.txt', 'train.txt', 'val.txt', 'valid.txt', 'test.txt')
 SPLITS = ('train', 'val', 'test')
-# How far coordinates may lie outside of 0 to 1; Ultralytics takes as much.
-SLACK = 0.01
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class YoloReader:
             have none.
         issues: Counts what is left out or changed.
         split: The key of `data.yaml` with the images, such as `'train'`.
+        boxes_only: Whether only the boxes of polygons are kept.
     """
 
     file: Path
     issues: IssueCounter
     split: str
+    boxes_only: bool = False
     missing: ClassVar[str] = (
         'images without label file: background, as for Ultralytics'
     )
@@ -307,55 +311,58 @@ class YoloReader:
             lines = file.read_text('utf-8-sig').splitlines()
         except (OSError, ValueError) as error:
             raise LabelError(f'{file}: {format_error(error)}') from None
-        boxes: dict[tuple, Box] = {}
-        for number, line in enumerate(lines, 1):
-            words = tuple(line.split())
+        rows = [tuple(line.split()) for line in lines]
+        have_scores = all(len(words) % 2 == 0 for words in rows)
+        boxes: dict[tuple, Box | None] = {}
+        for number, words in enumerate(rows, 1):
             where = f'{file}:{number}'
             if words in boxes:  # Ultralytics leaves them out too.
                 self.issues.add('repeated lines left out', where)
             elif words:
-                boxes[words] = self.read_box(words, size_wh, where)
-        return list(boxes.values())
+                line = read_line(words, self.names, where, have_scores)
+                boxes[words] = self.make_box(*line, size_wh, where)
+        return [box for box in boxes.values() if box]
 
-    def read_box(
-        self, words: Sequence[str], size_wh: tuple[int, int], where: str
-    ) -> Box:
-        """Read a line: a box, a box with its score, or a polygon.
+    def make_box(
+        self,
+        name: str,
+        numbers: list[float],
+        score: float | None,
+        size_wh: tuple[int, int],
+        where: str,
+    ) -> Box | None:
+        """Make a box of what `read_line` returns.
 
         Args:
-            words: The columns of the line.
+            name: The name of its class.
+            numbers: A box or a polygon, as parts of the image.
+            score: The score; None without one.
             size_wh: The width and height of the image, pixels.
             where: The file and the number of the line, for the messages.
 
         Returns:
-            The box, xywh in pixels.
-
-        Raises:
-            LabelError: If it is none of them.
+            The box, xywh in pixels, with the polygon unless `boxes_only`; None
+            for a polygon without a pixel, which is counted.
         """
-        label, *numbers = parse_numbers(words, where)
-        if label not in range(len(self.names)):
-            raise LabelError(
-                f'{where}: the class must be from 0 to {len(self.names) - 1}, '
-                f'got {words[0]}'
-            )
-        is_polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
-        if not is_polygon and len(numbers) not in (4, 5):
-            raise LabelError(
-                f'{where}: a box must have 5 columns (6 with a score) and a '
-                f'polygon an odd number from 7, got {len(words)} columns'
-            )
-        score = numbers.pop() if len(numbers) == 5 else None
-        outside = [n for n in numbers if not -SLACK <= n <= 1 + SLACK]
-        if outside:
-            raise LabelError(
-                f'{where}: coordinates must be from 0 to 1, got {outside[0]:g}'
-            )
-        if is_polygon:
+        if len(numbers) == 4:
+            return Box(name, scale_to_pixels(numbers, size_wh), score=score)
+        polygon = scale_polygon(numbers, size_wh)
+        box = Box(name, bound(polygon), score=score)
+        if score is not None:
+            kind = 'polygons with a score: an even number of columns'
+            self.issues.add(kind, where)
+        if self.boxes_only:
             self.issues.add('polygons: only their boxes were kept', where)
-            numbers = bound_polygon(numbers)
-        name = self.names[int(label)]
-        return Box(name, scale_to_pixels(numbers, size_wh), score=score)
+            return box
+        fitting = as_one_polygon([polygon], size_wh)
+        if not fitting:
+            kind = 'polygons left out: no pixel of the image is inside'
+            self.issues.add(kind, where)
+            return None
+        # The outline of a line of pixels is thinner than the pixels.
+        if min(box.xywh[2:]) < MIN_SIDE:
+            box = replace(box, xywh=bound_pixels(fitting, size_wh))
+        return replace(box, polygon=fitting)
 
 
 def rename_split(entry: str, split: str) -> Iterator[str]:

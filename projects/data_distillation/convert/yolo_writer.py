@@ -5,9 +5,11 @@ from pathlib import Path
 
 import yaml
 
+from ..coco.boxes import TOLERANCE
 from ..coco.reading import Categories
 from .folders import link_image, write_text
-from .labels import IssueCounter, LabeledImage
+from .labels import Box, IssueCounter, LabeledImage
+from .masks import bound
 from .yolo_reader import label_path
 
 
@@ -23,12 +25,12 @@ def write_yolo(
 
     Args:
         folder: An empty folder.
-        images: The images; see `labels.read_coco_labels`. One without boxes
+        images: The images; see `read_coco_labels`. One without boxes
             gets an empty label file.
         categories: The classes, which are counted from 0 in their order.
         image_folder: The folder of the images.
-        issues: Counts the crowds, which are left out, and the scores that are
-            left out.
+        issues: Counts the crowds, which are left out, the scores that are left
+            out, and the boxes that are not those around their polygons.
         with_scores: Whether to write scores, as a sixth column.
     """
     classes = [category['name'] for category in categories]
@@ -59,14 +61,19 @@ def make_lines(
 
     Yields:
         A line for each box but crowds, in order: class, center x, center y,
-        width and height as parts of the image, and perhaps the score.
+        width and height as parts of the image, or the polygon if there is one,
+        and perhaps the score.
     """
     for box in image.boxes or ():
         if box.is_crowd:
             kind = 'boxes left out: iscrowd 1, which YOLO does not have'
             issues.add(kind, image.file_name)
             continue
-        numbers = scale_to_parts(box.xywh, image.size_wh)
+        if box.polygon is None:
+            numbers = scale_to_parts(box.xywh, image.size_wh)
+        else:
+            numbers = cut_to_parts(box.polygon, image.size_wh)
+            count_other_box(box, image.file_name, issues)
         if box.score is not None and with_scores:
             numbers.append(box.score)
         elif box.score is not None:
@@ -90,3 +97,33 @@ def scale_to_parts(
     """
     (x, y, w, h), (width, height) = xywh, size_wh
     return [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
+
+
+def cut_to_parts(
+    polygon: Sequence[float], size_wh: tuple[int, int]
+) -> list[float]:
+    """Convert a polygon of COCO to one of YOLO; see `scale_polygon`.
+
+    Args:
+        polygon: x1, y1, x2, y2, ... in pixels.
+        size_wh: The width and height of the image in pixels.
+
+    Returns:
+        The same as parts of the image.
+    """
+    return [n / size_wh[i % 2] for i, n in enumerate(polygon)]
+
+
+def count_other_box(box: Box, where: str, issues: IssueCounter) -> None:
+    """Count a box that is not the one around its polygon: YOLO has no other.
+
+    Args:
+        box: The box, with a polygon.
+        where: The name of the image.
+        issues: Counts it if a side is more than `TOLERANCE` pixels away.
+    """
+    edges = zip(box.xywh, bound(box.polygon or ()), strict=True)
+    x, y, w, h = (abs(one - other) for one, other in edges)
+    if max(x, y, w, h) > TOLERANCE:
+        kind = 'boxes replaced by those around their polygons'
+        issues.add(kind, where)

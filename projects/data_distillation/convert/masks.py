@@ -1,0 +1,88 @@
+"""Masks between COCO and formats that have one polygon for each object."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from ..segmentations.facts import Facts, find_bounds
+from ..segmentations.polygons import as_one_polygon
+from .labels import FormatError, LabeledImage
+
+
+def read_polygon(
+    segmentation: object, size_wh: tuple[int, int], where: str
+) -> list[float] | None:
+    """Read the `segmentation` of a COCO annotation as one polygon.
+
+    Args:
+        segmentation: The value, of any type; None if there is none.
+        size_wh: The width and height of the image.
+        where: The file and the place in it, for the message.
+
+    Returns:
+        See `as_one_polygon`; None if there is none, or it has no pixel inside
+        the image.
+
+    Raises:
+        FormatError: If it is broken.
+    """
+    facts = Facts.of(segmentation) if segmentation else Facts('empty')
+    if facts.fault == 'empty':
+        return None
+    is_of_image = facts.size_hw in (None, size_wh[::-1])
+    if facts.fault or not is_of_image:
+        fault = facts.fault or f'size {facts.size_hw} of {size_wh[::-1]}'
+        raise FormatError(
+            f'{where}: `segmentation` cannot be written as a polygon '
+            f'({fault}): see tools/check_coco.py, whose --fix mends some '
+            'faults, or write boxes with --boxes-only'
+        )
+    assert isinstance(segmentation, list | dict)
+    return as_one_polygon(segmentation, size_wh) or None
+
+
+def check_masks(
+    images: Sequence[LabeledImage], classes: Collection[str], source: Path
+) -> bool:
+    """Check that all objects have masks, or none.
+
+    Training on masks fails if one has none, and Ultralytics reads boxes in a
+    file with polygons as lines.
+
+    Args:
+        images: The images with their labels. Crowds do not count.
+        classes: The names of the classes that are wanted.
+        source: Where they come from, for the message.
+
+    Returns:
+        Whether there are masks.
+
+    Raises:
+        FormatError: If some objects have one, and others not.
+    """
+    found = [
+        (box.polygon is not None, image.file_name)
+        for image in images
+        for box in image.boxes or ()
+        if box.name in classes and not box.is_crowd
+    ]
+    bare = [name for has_mask, name in found if not has_mask]
+    if bare and len(bare) < len(found):
+        raise FormatError(
+            f'all objects must have masks or none, but {len(bare):,} of '
+            f'{len(found):,} in {source} are only boxes (first: {bare[0]}): '
+            'outline them, or convert all to boxes with --boxes-only'
+        )
+    return bool(found) and not bare
+
+
+def bound(polygon: Sequence[float]) -> list[float]:
+    """Find the box around a polygon.
+
+    Args:
+        polygon: x1, y1, x2, y2, ..., at least one point.
+
+    Returns:
+        Left, top, width and height in the same unit.
+    """
+    left, top, right, bottom = find_bounds([polygon])
+    return [left, top, right - left, bottom - top]

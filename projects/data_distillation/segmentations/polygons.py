@@ -1,0 +1,144 @@
+"""Writes any segmentation as one polygon, for formats that have no more."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import TypeAlias
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from .clipping import clip_polygon
+from .facts import FEWEST_NUMBERS, read_rle
+from .outlines import join_rings, outline
+
+Polygon: TypeAlias = Sequence[float] | np.ndarray
+
+
+def as_one_polygon(
+    segmentation: list | dict, size_wh: tuple[int, int]
+) -> list[float]:
+    """Write a segmentation as one polygon with the same pixels.
+
+    Polygons are clipped to the image. Parts are joined by slits without width,
+    as Ultralytics does it. Polygons add up in COCO, but a polygon that
+    overlaps itself has a hole there. Where that would change a pixel, the
+    outline of all parts together is taken.
+
+    Args:
+        segmentation: COCO's polygons or RLE, in which `Facts` finds no fault;
+            RLE of the image's size.
+        size_wh: The width and height of the image.
+
+    Returns:
+        x1, y1, x2, y2, ... in pixels, rounded to 1/1000 and inside the image;
+        empty if no pixel of the image is set.
+    """
+    size_hw = size_wh[1], size_wh[0]
+    if isinstance(segmentation, dict):
+        mask = read_rle(segmentation) or segmentation
+    else:
+        segmentation = clip_polygons(segmentation, size_wh)
+        mask = draw(segmentation, size_hw)
+    if not coco_mask.area(mask):
+        return []
+    if isinstance(segmentation, list):
+        joined = join(segmentation)
+        if len(segmentation) == 1 or is_equal(draw([joined], size_hw), mask):
+            return round_to_thousandths(joined)
+    return round_to_thousandths(join(outline(mask['counts'], size_hw)))
+
+
+def clip_polygons(
+    polygons: Sequence[Sequence[float]], size_wh: tuple[int, int]
+) -> list[list[float]]:
+    """Clip polygons to their image.
+
+    Args:
+        polygons: x1, y1, x2, y2, ... of each, in pixels.
+        size_wh: The width and height of the image.
+
+    Returns:
+        The parts inside the image. A polygon is left out if nothing of it
+        lies inside.
+    """
+    clipped = (clip_polygon(polygon, size_wh) for polygon in polygons)
+    return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
+
+
+def draw(polygons: Sequence[Polygon], size_hw: tuple[int, int]) -> dict:
+    """Draw polygons as COCO does.
+
+    Args:
+        polygons: x1, y1, x2, y2, ... of each, in pixels.
+        size_hw: The height and width of the image.
+
+    Returns:
+        The mask of all together, as compressed RLE; without a pixel if there
+        is no polygon.
+    """
+    if not polygons:
+        return coco_mask.encode(np.zeros(size_hw, np.uint8, order='F'))
+    return coco_mask.merge(coco_mask.frPyObjects(list(polygons), *size_hw))
+
+
+def measure_area(polygon: Polygon, size_wh: tuple[int, int]) -> int:
+    """Count the pixels of a polygon.
+
+    Args:
+        polygon: x1, y1, x2, y2, ... in pixels.
+        size_wh: The width and height of the image.
+
+    Returns:
+        The number of pixels that are set when COCO draws it.
+    """
+    return int(coco_mask.area(draw([polygon], (size_wh[1], size_wh[0]))))
+
+
+def bound_pixels(polygon: Polygon, size_wh: tuple[int, int]) -> list[float]:
+    """Find the box around the pixels of a polygon.
+
+    Args:
+        polygon: x1, y1, x2, y2, ... in pixels, with a pixel in the image.
+        size_wh: The width and height of the image.
+
+    Returns:
+        Left, top, width and height in pixels.
+    """
+    mask = draw([polygon], (size_wh[1], size_wh[0]))
+    return coco_mask.toBbox(mask).tolist()
+
+
+def join(polygons: Sequence[Polygon]) -> np.ndarray:
+    """Join polygons to one by slits without width.
+
+    Args:
+        polygons: x1, y1, x2, y2, ... of each, at least one.
+
+    Returns:
+        x1, y1, x2, y2, ... of the whole.
+    """
+    rings = [np.array(polygon, float).reshape(-1, 2) for polygon in polygons]
+    return reduce(join_rings, rings).ravel()
+
+
+def is_equal(one: dict, other: dict) -> bool:
+    """Return whether two masks have the same pixels.
+
+    Args:
+        one: A mask as compressed RLE.
+        other: Another of the same size.
+    """
+    shared = coco_mask.area(coco_mask.merge([one, other], intersect=True))
+    return bool(coco_mask.area(one) == coco_mask.area(other) == shared)
+
+
+def round_to_thousandths(polygon: Polygon) -> list[float]:
+    """Round the numbers of a polygon.
+
+    Args:
+        polygon: The numbers.
+
+    Returns:
+        The same numbers, rounded to 1/1000.
+    """
+    return np.round(polygon, 3).tolist()
