@@ -43,11 +43,13 @@ def validation(tmp_path_factory) -> Validation:
     for name in NAMES:
         (folder / name).write_bytes(encoded(random, 100, 200))
     objects = draw_boxes(random, 4)
+    others = [(image, (n + 1) % 3, bbox) for image, n, bbox in objects[1::4]]
     found = {
-        # Of each object, or of something else, with two digits.
+        # Of objects, of their places with another class, or of something
+        # else; scores have two digits.
         name: [
             (*one, float(np.float32(random.integers(5, 100) / 100)))
-            for one in (*objects[shift::2], *draw_boxes(random, 2))
+            for one in (*objects[shift::2], *others, *draw_boxes(random, 2))
         ]
         for shift, name in enumerate(MODELS)
     }
@@ -107,7 +109,8 @@ def test_counts_are_those_of_the_boxes(page, validation):
         # The boxes in the pictures are those in the text.
         for model, text in enumerate(expected):
             picture = f'#mistakes-pair > :nth-child({model + 1})'
-            kinds = texts(page, f'{picture} .box span')
+            names = texts(page, f'{picture} .box span')
+            kinds = [name.partition(': ')[0] for name in names]
             numbers = [f'{kinds.count(k)} {k}' for k in KINDS if k in kinds]
             assert ', '.join(numbers) in text
             right = f'{picture} .box.right'
@@ -192,6 +195,18 @@ def test_pointing_at_a_box_says_what_it_is(page):
 
     tip = "return document.querySelector('.box:hover').dataset.tip"
     assert texts(page, '#tip') == [page.execute_script(tip)]
+
+
+def test_errors_of_class_name_the_class(page):
+    names = []
+    for _ in range(5):
+        names += texts(page, '#mistakes-pair .box span')
+        find(page, '#mistakes-next').click()
+
+    assert any(name.startswith('class: ') for name in names)
+    for name in names:
+        kind, _, label = name.partition(': ')
+        assert label in (HOSTILE if kind in ('class', 'both') else [''])
 
 
 def test_tips_say_what_each_box_is(page):

@@ -69,12 +69,12 @@ def lost_results(work_dir, truth):
 
 def lost_record(work_dir, truth):
     (work_dir / 'student/test/finished').unlink()
-    return 'must be what the evaluation wrote, and it is not; run tools/dist'
+    return 'has no record of how its evaluation ended; run tools/distill'
 
 
 def lost_settings(work_dir, truth):
     (work_dir / 'student/test/settings.json').unlink()
-    return 'must be what the evaluation wrote, and it is not; run tools/dist'
+    return 'has no record of how its evaluation ended; run tools/distill'
 
 
 def other_truth(work_dir, truth):

@@ -175,7 +175,11 @@ def check_evaluation(folder: Path) -> dict:
             'it evaluates a model with CocoMetric'
         )
     record = read_json(folder / FINISHED)
-    if not settings or record != describe_results(folder):
+    if not (settings and record):
+        raise ValueError(
+            f'{folder} has no record of how its evaluation ended; {RUN_AGAIN}'
+        )
+    if record != describe_results(folder):
         raise ValueError(
             f'{folder / RESULTS} must be what the evaluation wrote, and it is '
             f'not; {RUN_AGAIN}'

@@ -30,11 +30,17 @@ function showMistakes() {
     return `${isolate(known.classes[label])} · score ${shownScore(score)} · ${what}${means}`;
   }
 
+  // An error of class is understood only with the class.
+  function nameError([, , , , label, , kind]) {
+    const name = known.kinds[kind];
+    return ['class', 'both'].includes(name) ? `${name}: ${known.classes[label]}` : name;
+  }
+
   function boxElement(box, image, isLarge) {
     const kinds = { '-1': 'right', '-2': 'crowd' };
     const element = make('div', { className: `box ${kinds[box[6]] ?? 'wrong'}` });
     element.dataset.tip = describe(box, image);
-    if (isLarge && box[6] >= 0) addName(element, known.kinds[box[6]], box, image);
+    if (isLarge && box[6] >= 0) addName(element, nameError(box), box, image);
     return place(element, box, image);
   }
 
