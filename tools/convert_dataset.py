@@ -24,10 +24,6 @@ from projects.data_distillation.command_line import (
     make_parser,
 )
 from projects.data_distillation.convert.coco_reader import read_coco_labels
-from projects.data_distillation.convert.folders import (
-    new_folder,
-    read_folder,
-)
 from projects.data_distillation.convert.ids import KnownIds
 from projects.data_distillation.convert.labels import (
     FormatError,
@@ -36,11 +32,13 @@ from projects.data_distillation.convert.labels import (
     make_image_infos,
 )
 from projects.data_distillation.convert.masks import check_masks
+from projects.data_distillation.convert.reading import read_folder
 from projects.data_distillation.convert.voc_reader import (
     DIFFICULT,
     VocReader,
 )
 from projects.data_distillation.convert.voc_writer import write_voc
+from projects.data_distillation.convert.writing import new_folder
 from projects.data_distillation.convert.yolo_reader import (
     SPLITS,
     YoloReader,

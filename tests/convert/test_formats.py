@@ -11,8 +11,8 @@ from PIL import Image
 
 from projects.data_distillation.coco.checks import check_file
 from projects.data_distillation.coco.tables import CocoFile, read_file
-from projects.data_distillation.convert.folders import read_size
 from projects.data_distillation.convert.labels import IssueCounter
+from projects.data_distillation.convert.reading import read_size
 from projects.data_distillation.convert.voc_writer import to_pixels
 from projects.data_distillation.convert.yolo_reader import label_path
 from projects.data_distillation.files.images import (

@@ -109,6 +109,7 @@ WRONG = [
     ('empty', [], 'has no pixel', False),
     ('empty', [[]], 'has no pixel', False),
     ('empty', encode(0 * MASK), 'has no pixel', False),
+    ('empty', dict(size=[60, 90], counts=[1, 0, 5399]), 'no pixel', False),
     ('empty', [[5.5, 5, 5.5, 9, 5.5, 7]], 'has no pixel', False),
     ('odd', [SHAPE[:-1]], 'a polygon of 7 numbers', False),
     ('odd', [SHAPE, SHAPE[:-1]], 'a polygon of 7 numbers', False),

@@ -18,7 +18,7 @@ from projects.data_distillation.coco.schema import as_id
 from projects.data_distillation.coco.tables import CocoFile
 from projects.data_distillation.mending.choices import Choices, MendingError
 from projects.data_distillation.mending.mend import mend
-from projects.data_distillation.mending.values import bound_segmentation
+from projects.data_distillation.mending.missing_boxes import bound_segmentation
 
 SIZE = WIDTH, HEIGHT = 160, 120
 
@@ -250,10 +250,24 @@ def test_missing_boxes_are_those_around_the_outline(outline, missing):
         dict(size=[2, 2], counts=[1, 2]), dict(size=[2, 2], counts='\n'),
         dict(size=[2, 2], counts='o' * 50), dict(size=[0, 0], counts=[0]),
         dict(size=['2', 2], counts=[1, 3]), dict(size=[2, 2], counts=None),
+        dict(size=[2, 2], counts=[1, 0, 3]), [[], [1, 2, 3]],
     ],
 )  # fmt: skip
 def test_outline_of_nothing_has_no_box(outline):
     assert bound_segmentation(outline) is None
+
+
+@pytest.mark.parametrize(
+    'outline',
+    [
+        [1, 2, 5, 2, 3, 8],
+        [[1, 2], [5, 2], [3, 8]],
+        [[[1, 2], [5, 2], [3, 8]], []],
+        [[1, 2, 5, 2, 3, 3], [3, 7, 3, 8, 4, 7]],
+    ],
+)
+def test_polygons_of_any_nesting_have_a_box(outline):
+    assert bound_segmentation(outline) == [1, 2, 4, 6]
 
 
 def test_mask_that_goes_on_in_the_next_column_is_as_high_as_the_image():

@@ -10,11 +10,13 @@ from projects.data_distillation.review.choice import (
     find_candidates,
 )
 from projects.data_distillation.review.features import (
-    Looks,
     describe_colors,
+    normalize,
+)
+from projects.data_distillation.review.looks import (
+    Looks,
     look_at,
     measure_distances,
-    normalize,
 )
 from projects.data_distillation.review.signals import Signals
 from projects.data_distillation.review.value import (

@@ -10,9 +10,8 @@ from real_detectors import Subject, make_config
 from projects.data_distillation.review.features import (
     choose_description,
     describe_colors,
-    look_at,
-    measure_distances,
 )
+from projects.data_distillation.review.looks import look_at, measure_distances
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ affects all of them alike:
 
 import shutil
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +37,22 @@ from ..inference.view_batches import (
     make_pixels,
     size_divisor_of,
 )
-from .memory import read_clock, read_peak_memory_mib, reset_peak_memory
+from .memory import read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 
 # Boxes of one class that overlap more than this count as the same box.
 SAME_BOX = 0.95
+
+
+def read_clock() -> float:
+    """Read the clock, after the GPU has finished its work.
+
+    Returns:
+        Seconds, of which only differences mean something.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @dataclass

@@ -1,20 +1,8 @@
-"""The clock and the peak memory of a benchmark."""
+"""The peak memory of a benchmark."""
 
-import time
 from pathlib import Path
 
 import torch
-
-
-def read_clock() -> float:
-    """Read the clock, after the GPU has finished its work.
-
-    Returns:
-        Seconds, of which only differences mean something.
-    """
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def reset_peak_memory() -> None:

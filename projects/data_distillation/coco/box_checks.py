@@ -7,8 +7,9 @@ import numpy as np
 
 from ..arguments import is_number
 from ..text import format_value
-from .boxes import LAYOUTS, MIN_SIDE, TOLERANCE, UNITS, BoxFormat
+from .boxes import LAYOUTS, UNITS, BoxFormat
 from .problems import Problem
+from .schema import MIN_SIDE, TOLERANCE
 from .tables import CocoFile
 
 # Bboxes are taken for boxes of another format if at least this number of them,

@@ -1,14 +1,8 @@
-"""Box formats, and the limits that CocoDataset sets to boxes."""
+"""The formats that boxes are written in."""
 
 from dataclasses import dataclass
 
 import numpy as np
-
-# CocoDataset drops thinner boxes without a message; pixels.
-MIN_SIDE = 1.0
-# A box may reach this far outside its image, in pixels: tools that count
-# pixels from 1, or that round, go that far, and CocoDataset takes such boxes.
-TOLERANCE = 1.0
 
 
 def xyxy_to_xywh(bboxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:

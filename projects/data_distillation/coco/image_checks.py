@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from .box_checks import Boxes
-from .boxes import TOLERANCE
 from .checks import NAME_OUTSIDE, check_file
 from .image_files import (
     HASH_SIDE,
@@ -26,6 +25,7 @@ from .image_files import (
 )
 from .joint_checks import check_together
 from .problems import Problem
+from .schema import TOLERANCE
 from .tables import CocoFile
 
 # The rows of one part of the matrix of distances; with 120,000 columns a part

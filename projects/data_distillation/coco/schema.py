@@ -12,6 +12,11 @@ from ..arguments import is_number
 
 # The largest integer of 64 bits, which Arrow and NumPy can hold.
 LARGEST_ID = 2**63 - 1
+# CocoDataset drops thinner boxes without a message; pixels.
+MIN_SIDE = 1.0
+# A box may reach this far outside its image, in pixels: tools that count
+# pixels from 1, or that round, go that far, and CocoDataset takes such boxes.
+TOLERANCE = 1.0
 
 
 def is_id(value: object) -> TypeGuard[int]:

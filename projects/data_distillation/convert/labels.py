@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..coco.boxes import MIN_SIDE, TOLERANCE
+from ..coco.schema import MIN_SIDE, TOLERANCE
 from ..segmentations.polygons import measure_area
 
 # What is counted, and how one of it is called.

@@ -17,10 +17,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..files.images import IMAGE_SUFFIXES, glob_shown, list_image_names
-from .folders import (
-    read_labeled_image,
-    read_lines,
-)
 from .labels import (
     Box,
     FormatError,
@@ -29,6 +25,7 @@ from .labels import (
     LabelError,
     strip_suffix,
 )
+from .reading import read_labeled_image, read_lines
 from .voc_xml import (
     bound_polygon,
     check_size,

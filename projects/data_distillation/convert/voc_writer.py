@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..coco.reading import Categories
-from .folders import link_image, write_text
 from .labels import LabeledImage, strip_suffix
 from .voc_reader import ANNOTATIONS, CLASSES, IMAGES
+from .writing import link_image, write_text
 
 
 def write_voc(

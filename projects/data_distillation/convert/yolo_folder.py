@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from ..files.encoding import decode_text
 from ..files.images import glob_shown
-from .folders import read_lines
 from .labels import FormatError
+from .reading import read_lines
 
 YAML_FILES = ('data.yaml', 'data.yml', 'dataset.yaml')
 NAME_FILES = ('classes.txt', 'obj.names', '*.names', 'notes.json')

@@ -14,14 +14,10 @@ from typing import ClassVar
 
 import yaml
 
-from ..coco.boxes import MIN_SIDE
+from ..coco.schema import MIN_SIDE
 from ..files.images import glob_shown, list_image_names
 from ..segmentations.polygons import as_one_polygon, bound_pixels
 from ..text import format_error, format_value
-from .folders import (
-    read_labeled_image,
-    read_lines,
-)
 from .labels import (
     Box,
     FormatError,
@@ -30,6 +26,7 @@ from .labels import (
     LabelError,
 )
 from .masks import bound
+from .reading import read_labeled_image, read_lines
 from .yolo_folder import (
     SPLIT_NAMES,
     describe_folder,

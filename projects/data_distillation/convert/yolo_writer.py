@@ -5,11 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from ..coco.boxes import TOLERANCE
 from ..coco.reading import Categories
-from .folders import link_image, write_text
+from ..coco.schema import TOLERANCE
 from .labels import Box, IssueCounter, LabeledImage
 from .masks import bound
+from .writing import link_image, write_text
 from .yolo_reader import label_path
 
 

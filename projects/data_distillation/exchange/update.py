@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..coco.boxes import MIN_SIDE
 from ..coco.reading import CocoError
+from ..coco.schema import MIN_SIDE
 from ..files.names import ImageFinder
 from ..files.versions import find_version
 from .corrected import CorrectedImage

@@ -1,4 +1,4 @@
-"""Categories that are not written as COCO has them, and names of classes."""
+"""Ids of classes, for files that have only their names."""
 
 from collections import Counter
 

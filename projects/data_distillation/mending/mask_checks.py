@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..coco.box_checks import map_image_sizes
-from ..coco.boxes import TOLERANCE
 from ..coco.problems import Problem
+from ..coco.schema import TOLERANCE
 from ..coco.tables import CocoFile, read_file
 from ..segmentations.facts import Bounds, Facts
 

@@ -19,8 +19,9 @@ from .ids import mend_ids
 from .images import mend_images
 from .limits import check_share
 from .marks import drop_deleted, straighten
+from .missing_boxes import fill_bboxes
+from .quotes import mend_quotes
 from .segmentations import mend_segmentations
-from .values import fill_bboxes, mend_quotes
 
 Step = Callable[[CocoFile, Choices], Mended]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
-from ..coco.boxes import MIN_SIDE
 from ..coco.evaluation import coco_metrics, require_masks
 from ..coco.matching import (
     ClassMatches,
@@ -20,6 +19,7 @@ from ..coco.matching import (
     match_classes,
 )
 from ..coco.reading import CocoError, check_classes, read_coco
+from ..coco.schema import MIN_SIDE
 from ..detections.columns import collect_stored, drop_unreadable
 from ..detections.store import DetectionStore, StoreError
 from ..matching.greedy import Found, Objects

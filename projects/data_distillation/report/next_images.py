@@ -13,7 +13,8 @@ from ..experiment.names import PSEUDO_LABELS
 from ..files.atomic import replacing, write_json
 from ..review.calibration import count_views
 from ..review.choice import Choice, choose_images, find_candidates
-from ..review.features import choose_description, look_at
+from ..review.features import choose_description
+from ..review.looks import look_at
 from ..review.signals import read_signals
 from ..review.value import ImageValues, value_images, weigh_classes
 from ..text import isolate

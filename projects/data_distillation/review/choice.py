@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .features import Looks, measure_distances
+from .looks import Looks, measure_distances
 
 # So many candidates for each image that is wanted. Only these are looked at.
 CANDIDATES = 3

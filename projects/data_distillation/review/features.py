@@ -1,7 +1,6 @@
-"""What images look like to the teacher, as vectors; and near-duplicates."""
+"""Descriptions of images by vectors: features of the teacher, or colors."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -10,9 +9,6 @@ import torch
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
-from ..coco.image_files import MAX_DISTANCE, hash_pixels
-from ..files.images import ImageError, decode, read_image_file
-
 # The longer side of what the backbone looks at, in pixels. Larger images cost
 # time, and say little more about what an image shows as a whole.
 FEATURE_SIDE = 320
@@ -20,96 +16,6 @@ FEATURE_SIDE = 320
 COLOR_SIDE = 8
 
 Describe = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Looks:
-    """What n images look like.
-
-    Args:
-        vectors: Shape (n, k), float32, of length 1; 0 for an image that cannot
-            be read.
-        bits: The perceptual hash of each image, see `hash_pixels`; None
-            without one.
-    """
-
-    vectors: np.ndarray
-    bits: list[np.ndarray | None]
-
-    def are_near(self, index: int, other: 'Looks') -> np.ndarray:
-        """Return which images of another set are nearly the same as one.
-
-        Args:
-            index: The number of the image here.
-            other: The other images, m of them.
-
-        Returns:
-            Shape (m,), bool.
-        """
-        mine = self.bits[index]
-        return np.array(
-            [
-                mine is not None
-                and bits is not None
-                and (mine != bits).sum() <= MAX_DISTANCE
-                for bits in other.bits
-            ],
-            bool,
-        )
-
-    def distances(self, index: int) -> np.ndarray:
-        """Measure how far all images are from one.
-
-        Args:
-            index: The number of the one image.
-
-        Returns:
-            Shape (n,), 0 to 1.
-        """
-        return measure_distances(self.vectors, self.vectors[index][None])
-
-
-def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the distance of each vector from the nearest of others.
-
-    Args:
-        one: Shape (n, k), vectors of length 1.
-        other: Shape (m, k), the others.
-
-    Returns:
-        Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if there is no
-        other, or none of them could be read.
-    """
-    if not other.any():
-        return np.ones(len(one))
-    return np.clip((1 - (one @ other.T).max(axis=1)) / 2, 0, 1)
-
-
-def look_at(paths: Sequence[str], describe: Describe) -> Looks:
-    """Describe images.
-
-    Args:
-        paths: The image files.
-        describe: Makes a vector of the pixels of an image, see
-            `describe_colors`.
-
-    Returns:
-        A row for each image, in order; zeros for one that cannot be read.
-    """
-    vectors: list[np.ndarray | None] = []
-    bits: list[np.ndarray | None] = []
-    for path in paths:
-        try:
-            pixels = decode(read_image_file(path))
-        except ImageError:
-            vectors.append(None)
-            bits.append(None)
-            continue
-        vectors.append(normalize(describe(pixels)))
-        bits.append(hash_pixels(pixels))
-    size = next((len(v) for v in vectors if v is not None), 1)
-    filled = [np.zeros(size, np.float32) if v is None else v for v in vectors]
-    return Looks(np.array(filled, np.float32).reshape(-1, size), bits)
 
 
 def normalize(vector: np.ndarray) -> np.ndarray:

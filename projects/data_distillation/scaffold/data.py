@@ -9,7 +9,7 @@ from pathlib import Path
 from ..annotation.dataset import check_unique, list_images
 from ..coco.reading import CocoError, find_annotated, read_coco
 from ..coco.schema import find_name_error
-from ..convert.folders import read_lines
+from ..convert.reading import read_lines
 from ..files.atomic import write_json
 from ..splits.splits import split_coco, take_images
 from .plan import Data, Images

@@ -1,4 +1,4 @@
-"""Checks labels, and finds the images that a detector is trained on."""
+"""Whether a detector can be trained on the labels, and on which images."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence

@@ -185,8 +185,11 @@ def bound(rle: dict) -> Bounds | None:
         Left, top, right and bottom in pixels, where right and bottom are the
         ends of the last pixels; None without a pixel.
     """
+    # Of runs without a pixel, `toBbox` makes a box of any size.
+    if not coco_mask.area(rle):
+        return None
     x, y, w, h = coco_mask.toBbox(rle).tolist()
-    return (x, y, x + w, y + h) if w and h else None
+    return x, y, x + w, y + h
 
 
 def read_rle(value: dict) -> dict | None:

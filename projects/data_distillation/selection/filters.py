@@ -12,7 +12,7 @@ import numpy as np
 from mmdet.registry import TASK_UTILS
 
 from ..arguments import check_above_0, check_at_least_1, check_score
-from ..coco.boxes import MIN_SIDE
+from ..coco.schema import MIN_SIDE
 from ..detections.columns import Detections
 
 # So many pairs of a doubtful detection and a label are compared at once.

@@ -6,8 +6,8 @@ import numpy as np
 from rich.table import Table
 from scipy.stats import ks_2samp
 
-from ..coco.boxes import MIN_SIDE
 from ..coco.matching import ClassMatches
+from ..coco.schema import MIN_SIDE
 from ..detections.columns import Detections
 from ..text import format_table
 from .rules import Selection

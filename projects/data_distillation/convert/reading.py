@@ -1,13 +1,9 @@
-"""What the conversions of Pascal VOC and YOLO folders have in common.
+"""Reading folders of labeled images, in whatever format the labels are.
 
-A reader yields images with boxes, a writer takes them. Both count what they
-leave out or change.
+A reader yields images with boxes, and counts what it leaves out or changes.
 """
 
-import shutil
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -199,51 +195,3 @@ def read_lines(file: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise FormatError(f'{file} is not in UTF-8: {error}') from None
     return [line.strip() for line in lines if line.strip()]
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder that takes its place when all is written.
-
-    Args:
-        path: The path that the folder gets. Nothing is there, or an empty
-            folder.
-
-    Yields:
-        The folder to fill. If the filling fails, nothing is left of it.
-
-    Raises:
-        FormatError: If something is there.
-    """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise FormatError(f'{path} exists already: delete it, or take another')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
-    temporary.mkdir()
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def write_text(path: Path, lines: Iterable[str]) -> None:
-    """Write lines to a file in UTF-8; missing folders are made.
-
-    Args:
-        path: The file; what it held is replaced.
-        lines: The lines, without line breaks.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
-
-
-def link_image(source: Path, path: Path) -> None:
-    """Make a link to an image; missing folders are made.
-
-    Args:
-        source: The path of the image.
-        path: The path of the link.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(source.resolve())
