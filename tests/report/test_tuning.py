@@ -62,6 +62,16 @@ def test_figures_are_relative_to_annotate(found, tmp_path):
     assert 'choices have 45.6 mAP and annotate.py has 30.0' in table['unseen']
 
 
+@pytest.mark.parametrize(('reference', 'is_kept'), [(0.456, 0), (0.457, 1)])
+def test_what_is_kept_is_said(found, tmp_path, reference, is_kept):
+    found['unseen']['reference'] = reference
+
+    table = make_tuning_table(write(tmp_path, found))
+
+    words = ', so its views and its merger are kept.'
+    assert table['unseen'].endswith(words) == is_kept
+
+
 def test_one_trial_may_have_several_names(found, tmp_path):
     best = found['trials'][-1]
     found.update(chosen=best, trials=[best])

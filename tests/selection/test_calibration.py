@@ -8,6 +8,7 @@ import pytest
 from projects.data_distillation.detections.store import DetectionStore
 from projects.data_distillation.matching.greedy import Found, Objects
 from projects.data_distillation.selection.calibration import (
+    MIN_OBJECTS,
     NUM_PRIOR,
     BoxCalibration,
     pair_boxes,
@@ -55,7 +56,7 @@ def correct(calibration: BoxCalibration, *boxes) -> list:
     return calibration.apply(boxes, labels, sizes_wh).tolist()
 
 
-@pytest.mark.parametrize('count', [1, 40])
+@pytest.mark.parametrize('count', [MIN_OBJECTS, 40])
 def test_boxes_that_are_all_too_narrow_get_wider(count):
     truth = grid(count)
     boxes = np.add(truth * [1, 1, 0.8, 1], [2, 0, 0, 0])  # Same centers.
@@ -122,6 +123,18 @@ def test_class_without_an_object_stays_as_it_is():
     assert other.dtype == np.float32
     assert other.tolist() == box.tolist()
     assert calibration.num_objects.tolist() == [20, 0]
+
+
+def test_few_objects_correct_nothing():
+    few = MIN_OBJECTS - 1
+    calibration = fit(grid(few) * [1, 1, 0.8, 1], grid(few))
+
+    assert correct(calibration, [1, 2, 30, 40]) == [[1, 2, 30, 40]]
+    assert calibration.describe(['a']) == (
+        'boxes calibrated by 0 objects of the validation images '
+        '(width x height): none\n'
+        'boxes not calibrated, since fewer than 10 objects were found: a 9'
+    )
 
 
 def test_nothing_is_learned_from_nothing():
@@ -203,7 +216,16 @@ def test_user_sees_what_changes_most_first():
 
     assert calibration.describe(['a', 'b', 'c']) == (
         'boxes calibrated by 80 objects of the validation images '
-        '(width x height): b 1.20 x 1.00, a 1.00 x 1.00'
+        '(width x height): b 1.20 x 1.00, a 1.00 x 1.00\n'
+        'boxes not calibrated, since fewer than 10 objects were found: c 0'
+    )
+
+
+def test_many_classes_are_cut():
+    nothing = BoxCalibration.fit(found(grid(0)), objects(grid(0)), 9)
+
+    assert nothing.describe('abcdefghi').endswith(
+        ': a 0, b 0, c 0, d 0, e 0, f 0 and 3 more'
     )
 
 

@@ -21,6 +21,7 @@ from projects.data_distillation.tuning.search import (
     Verdict,
     add_blocks,
     choose,
+    choose_or_keep,
     compare,
     cross_validate,
     group_views,
@@ -161,6 +162,26 @@ def test_choice_that_is_good_only_where_it_was_made_is_found_out():
 
     assert of_choices == 0
     assert of_reference == pytest.approx(1 - 1 / NUM_FOLDS)
+
+
+def test_reference_is_kept_if_choices_do_not_hold():
+    trials = [make_trial(wrong) for wrong in range(NUM_FOLDS)]
+    verdicts = compare(trials, np.ones(NUM_FOLDS, bool))
+
+    kept, unseen = choose_or_keep(verdicts, trials[3])
+
+    assert kept is trials[3] is not choose(verdicts)
+    assert unseen == (0, pytest.approx(1 - 1 / NUM_FOLDS))
+    assert choose_or_keep(verdicts, None) == (choose(verdicts), None)
+
+
+def test_choice_that_holds_is_taken(judge):
+    good, poor = (judge.trial(Choice((n,), 'nms')) for n in (0, 4))
+
+    chosen, unseen = choose_or_keep(compare([poor, good], ALL), poor)
+
+    assert chosen is good
+    assert unseen[0] > unseen[1]
 
 
 @pytest.mark.parametrize('num_images', [2, 3, NUM_FOLDS - 1])
@@ -357,6 +378,19 @@ def test_table_has_the_best_trials_and_the_reference(outcome):
     assert len(values) == 9 < len(outcome.verdicts)
     assert [row[1] for row in rows[-2:]] == ['nms', 'annotate.py']
     assert [row[1] for row in rows].count('chosen') == 1
+
+
+@pytest.mark.parametrize('unseen', [None, (0.5, 0.5), (0.19, 0.27)])
+def test_what_is_kept_is_said(outcome, tmp_path, unseen):
+    outcome = replace(outcome, unseen=unseen)
+    is_kept = unseen == (0.19, 0.27)
+
+    outcome.write(tmp_path, tmp_path)
+
+    assert ('as in annotate.py, since' in outcome.format()) == is_kept
+    text = (tmp_path / 'annotate.py').read_text()
+    assert ('those of the experiment' in text) == is_kept
+    assert ('the cheapest ones' in text) != is_kept
 
 
 def test_cost_is_a_share_of_that_of_the_reference(outcome):

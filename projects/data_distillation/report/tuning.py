@@ -78,8 +78,10 @@ def describe_unseen(unseen: Mapping | None) -> str:
     """
     if unseen is None:
         return ''
+    kept = unseen['chosen'] < unseen['reference']
     return (
         'On images that a choice was not made on, choices have '
         f'{100 * unseen["chosen"]:.1f} mAP and annotate.py has '
-        f'{100 * unseen["reference"]:.1f}.'
+        f'{100 * unseen["reference"]:.1f}'
+        f'{", so its views and its merger are kept" if kept else ""}.'
     )

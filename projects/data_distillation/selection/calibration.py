@@ -21,6 +21,9 @@ from ..matching.numbering import Places
 # The correction is as if so many more objects had been right as they were, so
 # that a few objects correct little. 5 and 20 were as good (docs/results.md).
 NUM_PRIOR = 10
+# With fewer objects of a class, more of the correction would be guessed than
+# measured: they would weigh less than those of the prior.
+MIN_OBJECTS = NUM_PRIOR
 # A detection shows an object from this IoU on.
 MIN_IOU = 0.5
 # As many classes as fit a line of the log.
@@ -37,8 +40,9 @@ class BoxCalibration:
     height (ridge regression).
 
     Args:
-        num_objects: Shape (c,), int64, the number of objects that the
-            correction was learned from; without any there is none.
+        num_objects: Shape (c,), int64, the number of objects that show how far
+            the boxes are off; with less than `MIN_OBJECTS`, there is no
+            correction.
         log_sizes: Shape (c, 2), float64, the mean logarithms of width and
             height of these detections, in pixels.
         ranges: Shape (c, 2, 2), their lowest and highest ones. Other boxes are
@@ -66,8 +70,8 @@ class BoxCalibration:
             num_classes: The number of classes; every label is below it.
 
         Returns:
-            The correction. A class without a detection that shows an object
-            stays as it is.
+            The correction. A class with less than `MIN_OBJECTS` detections
+            that show an object stays as it is.
         """
         owners, targets = pair_boxes(found, objects)
         boxes, truth = found.bbox_xywh[owners], objects.bbox_xywh[targets]
@@ -122,21 +126,37 @@ class BoxCalibration:
 
         Returns:
             One line, with the factors of width and height at the mean size of
-            a class, those that change most first.
+            a class, those that change most first; another one with the
+            classes that have too few objects, if there are any.
         """
         factors = np.exp(self.errors[:, 2:])
         changed = np.abs(self.errors[:, 2:]).max(axis=1)
         order = np.argsort(-changed, kind='stable')
-        known = [n for n in order if self.num_objects[n]]
+        is_known = self.num_objects >= MIN_OBJECTS
+        known = [n for n in order if is_known[n]]
         parts = [
             f'{classes[n]} {factors[n][0]:.2f} x {factors[n][1]:.2f}'
             for n in known[:MAX_NAMED]
         ]
         more = len(known) - len(parts)
+        lines = [
+            f'boxes calibrated by {self.num_objects[is_known].sum():,} '
+            'objects of the validation images (width x height): '
+            f'{", ".join(parts) or "none"}{f" and {more} more" * bool(more)}'
+        ]
+        if not is_known.all():
+            lines.append(self._describe_unknown(classes))
+        return '\n'.join(lines)
+
+    def _describe_unknown(self, classes: Sequence[str]) -> str:
+        """Say which boxes stay as they are, since too few objects show it."""
+        few = np.flatnonzero(self.num_objects < MIN_OBJECTS)
+        parts = [f'{classes[n]} {self.num_objects[n]}' for n in few]
+        more = len(parts) - MAX_NAMED
         return (
-            f'boxes calibrated by {self.num_objects.sum():,} objects of the '
-            f'validation images (width x height): {", ".join(parts) or "none"}'
-            + (f' and {more} more' if more else '')
+            f'boxes not calibrated, since fewer than {MIN_OBJECTS} objects '
+            f'were found: {", ".join(parts[:MAX_NAMED])}'
+            + (f' and {more} more' if more > 0 else '')
         )
 
 
@@ -282,10 +302,10 @@ def fit_class(
 
     Returns:
         The fields of `BoxCalibration` from `log_sizes` on, of this class; all
-        zeros without an object.
+        zeros with too few objects.
     """
     num_objects = len(errors)
-    if not num_objects:
+    if num_objects < MIN_OBJECTS:
         return (
             np.zeros(2), np.zeros((2, 2)), np.zeros(4), np.zeros((2, 4))
         )  # fmt: skip

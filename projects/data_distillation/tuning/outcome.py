@@ -10,18 +10,25 @@ from ..annotation.merging_again import find_numbers
 from ..files.atomic import replacing, write_json
 from ..text import format_table
 from .judge import Choice, Judge
-from .search import Verdict
+from .search import Verdict, is_worse
 
 # The number of trials that the table shows, besides the chosen one.
 NUM_SHOWN = 8
 CARD = '''"""{base}, with the views and the merger that tuning chose.
 
-They are the cheapest ones whose mAP on {num_images} validation images is not
-measurably below the best (docs/tuning.md). Copy `views` and `merger` into
+{why} (docs/tuning.md). Copy `views` and `merger` into
 your own config to keep them, or change them there.
 """
 
 '''
+CHEAPEST = (
+    'They are the cheapest ones whose mAP on {num_images} validation images\n'
+    'is not measurably below the best'
+)
+KEPT = (
+    'They are those of the experiment: on {num_images} validation images,\n'
+    'other choices were worse where they were not made'
+)
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,8 @@ class Outcome:
         choice = self.chosen.trial.choice
         numbers = ' '.join(map(str, choice.numbers))
         lines = [f'chosen: views {numbers}, merged by {choice.merger}']
+        if is_worse(self.unseen):
+            lines[0] += ', as in annotate.py, since other choices do not hold'
         if self.unseen:
             of_choices, of_reference = (100 * ap for ap in self.unseen)
             lines.append(
@@ -145,9 +154,9 @@ class Outcome:
             lines.append(f'    views=[\n{inside}\n    ],')
         for stage in ('annotate', 'validate'):
             base = experiment.resolve() / f'{stage}.py'
-            card = CARD.format(
-                base=base.name, num_images=f'{len(self.judge.rows):,}'
-            )
+            why = KEPT if is_worse(self.unseen) else CHEAPEST
+            why = why.format(num_images=f'{len(self.judge.rows):,}')
+            card = CARD.format(base=base.name, why=why)
             text = f'{card}_base_ = {base.as_posix()!r}\n\n'
             text += '\n'.join(['model = dict(', *lines, ')\n'])
             with replacing(folder / base.name) as file:

@@ -216,6 +216,38 @@ def choose(verdicts: Sequence[Verdict]) -> Trial:
     return min(good, key=lambda one: (one.trial.cost, -one.mean_ap)).trial
 
 
+def choose_or_keep(
+    verdicts: Sequence[Verdict], reference: Trial | None
+) -> tuple[Trial, tuple[float, float] | None]:
+    """Choose a trial, unless choices do not hold on other images.
+
+    So little can be chosen by few images, or with a weak teacher, that what
+    was measured on other data sets is the better guess.
+
+    Args:
+        verdicts: The verdicts on all trials.
+        reference: The trial that is kept then; None to choose in any case.
+
+    Returns:
+        The trial, and what `cross_validate` has measured; None without a
+        reference.
+    """
+    chosen = choose(verdicts)
+    if reference is None:
+        return chosen, None
+    unseen = cross_validate([one.trial for one in verdicts], reference)
+    return (reference if is_worse(unseen) else chosen), unseen
+
+
+def is_worse(unseen: tuple[float, float] | None) -> bool:
+    """Return whether choices are worse than a reference on other images.
+
+    Args:
+        unseen: The mAP of both, see `cross_validate`.
+    """
+    return unseen is not None and unseen[0] < unseen[1]
+
+
 def cross_validate(
     trials: Sequence[Trial], reference: Trial
 ) -> tuple[float, float] | None:

@@ -20,7 +20,7 @@ from ..coco.reading import check_classes, read_coco
 from ..text import format_call
 from .judge import Judge
 from .outcome import Outcome, find_choice
-from .search import choose, compare, cross_validate, group_views, search
+from .search import choose_or_keep, compare, group_views, search
 
 # The first one is used while views are searched.
 MERGERS = (
@@ -194,11 +194,10 @@ def tune(
     if reference and judge.trial(reference) not in trials:
         trials.append(judge.trial(reference))
     verdicts = compare(trials, images)
-    chosen = choose(verdicts)
+    chosen, unseen = choose_or_keep(
+        verdicts, judge.trial(reference) if reference else None
+    )
     by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
-    unseen = None
-    if reference:
-        unseen = cross_validate(trials, judge.trial(reference))
     return Outcome(
         judge,
         verdicts,
