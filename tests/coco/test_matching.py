@@ -15,9 +15,11 @@ from pycocotools.cocoeval import COCOeval
 
 from projects.data_distillation.coco.matching import (
     ClassMatches,
+    check_labels,
     match_detections,
     match_images,
 )
+from projects.data_distillation.coco.reading import CocoError
 
 BOX = [10, 10, 20, 20]
 WIDE = [10, 10, 30, 20]  # has twice the area of BOX
@@ -285,6 +287,19 @@ def test_truth_that_does_not_say_crowd_or_area_has_objects(tmp_path):
     red, _ = match_detections([found_row('0', (BOX, 0.5, 0))], truth, 0.5)
 
     assert (red.is_right.tolist(), red.num_truth) == ([True], 1)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'wrong'),
+    [([-1, 2], -1), ([0, 1, 2, 3], 3), ([2, -1, -5], -5), ([-1, 7], 7)],
+)
+def test_label_that_is_no_class_of_the_truth_is_named(labels, wrong):
+    words = f'a.json has 3 categories, .* from 0 to 2, got {wrong}: it is not'
+
+    with pytest.raises(CocoError, match=words):
+        check_labels(set(labels), 3, 'a.json')
+
+    assert check_labels({0, 2}, 3, 'a.json') is None
 
 
 def test_overlap_of_exactly_iou_is_right(tmp_path):

@@ -279,6 +279,20 @@ def test_yolo_lists_of_darknet(tmp_path, convert):
     assert '1 line left out: image not found in ' in text
 
 
+@pytest.mark.parametrize('line', ['images/{}.jpg', '/x/set/images/{}.jpg'])
+def test_yolo_lists_have_paths_from_the_folder_above(tmp_path, convert, line):
+    """As `data/train.txt` of Darknet has them, beside `data/obj.names`."""
+    write_yolo(tmp_path / 'set', 'labels', 'images')
+    put(tmp_path / 'set/data/obj.names', 'x\ny\n')
+    put(tmp_path / 'set/data/train.txt', '\n'.join(map(line.format, 'ca')))
+
+    coco, text = convert('from-yolo', '--split', 'train', source='set/data')
+
+    assert [i['file_name'] for i in coco['images']] == ['c.jpg', 'a.jpg']
+    assert len(coco['annotations']) == 2
+    assert 'left out' not in text
+
+
 def test_yolo_repeated_lines_are_one_object(tmp_path, convert):
     write_yolo(tmp_path / 'set', 'labels', 'images')
     put(tmp_path / 'set/labels/a.txt', LINE * 2 + '0' + LINE[1:] + LINE)

@@ -255,6 +255,40 @@ def test_images_without_a_box_wait_unless_they_are_checked(
     assert any('stay as they are' in n for n in updated.notes) != is_checked
 
 
+@pytest.mark.parametrize('empty_is_checked', [False, True])
+@pytest.mark.parametrize(
+    ('mark', 'has_box', 'is_labeled'),
+    [
+        # None: X-AnyLabeling does not say whether somebody has looked.
+        (dict(checked=True), True, True),
+        (dict(checked=True), False, True),
+        (dict(checked=False), True, True),
+        (dict(checked=False), False, None),
+        ({}, True, True),
+        ({}, False, None),
+    ],
+)
+def test_images_that_x_anylabeling_calls_checked_are_labeled(
+    drawn, tmp_path, mark, has_box, is_labeled, empty_is_checked
+):
+    boxes = [([1.0, 2.0, 9.0, 9.0], 'red')] if has_box else []
+    write_any_labeling(drawn, {'2.png': boxes}, tmp_path / 'back')
+    file = tmp_path / 'back/2.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | mark))
+
+    updated = update_sets(
+        drawn.labeled,
+        dict(images=drawn.truth['images'][2:]),
+        read_corrected(tmp_path / 'back'),
+        empty_is_checked=empty_is_checked,
+    )
+
+    left = [i['file_name'] for i in updated.unlabeled['images']]
+    if is_labeled is None:
+        is_labeled = empty_is_checked
+    assert ('2.png' not in left) == is_labeled
+
+
 def test_a_task_that_nobody_annotated_waits(drawn, tmp_path):
     tasks = as_label_studio(drawn, {'2.png': [], '3.png': []})
     tasks[0]['annotations'] = tasks[0]['annotations'][2:]  # skipped 3.png
@@ -351,8 +385,10 @@ def test_missing_files_are_named(drawn, tmp_path, call_tool):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(CocoError, match=r'has no \*.json'):
         read_corrected(tmp_path / 'empty')
-    with pytest.raises(FileNotFoundError, match='not found'):
-        read_corrected(tmp_path / 'nothing.json')
+    missing = tmp_path / 'nothing.json'
+    words = f'corrected labels not found: {missing}'
+    with pytest.raises(FileNotFoundError, match=words):
+        read_corrected(missing)
     file = drawn.write('back.json', as_coco(drawn, correct(drawn)))
     sets = [
         *('--labeled', drawn.write('none.json', dict(

@@ -12,10 +12,17 @@ from pycocotools import mask as masks
 
 from projects.data_distillation.coco.boxes import BoxFormat
 from projects.data_distillation.coco.checks import check_file
+from projects.data_distillation.coco.class_checks import find_equal_categories
 from projects.data_distillation.coco.image_checks import find_problems
 from projects.data_distillation.coco.image_files import locate_images
 from projects.data_distillation.coco.schema import as_id
 from projects.data_distillation.coco.tables import CocoFile
+from projects.data_distillation.mending.annotations import (
+    MENDINGS,
+    Mending,
+    clip_side,
+    mend_annotations,
+)
 from projects.data_distillation.mending.choices import Choices, MendingError
 from projects.data_distillation.mending.mend import mend
 from projects.data_distillation.mending.missing_boxes import bound_segmentation
@@ -287,6 +294,21 @@ def test_equal_categories_become_one(twin):
     assert mended(content) == right()
 
 
+@pytest.mark.parametrize('ids', [(12, 13), (13, 12), (12, 12)])
+def test_equal_categories_beside_another_of_the_name_become_one(ids):
+    content = right()
+    wanted = copy.deepcopy(content)
+    first, second = (dict(id=i, name='red', parent='x') for i in ids)
+    content['categories'] += [first, dict(parent='x', **CATEGORIES[1]), second]
+    wanted['categories'] += [first, dict(parent='x', **CATEGORIES[1])]
+    for number in (2, 5):
+        content['annotations'][number]['category_id'] = second['id']
+        wanted['annotations'][number]['category_id'] = first['id']
+    content['categories'][3]['id'] = wanted['categories'][3]['id'] = 20
+
+    assert mended(content) == wanted
+
+
 @pytest.mark.parametrize(
     'others',
     [
@@ -299,6 +321,20 @@ def test_categories_that_are_not_clearly_equal_stay(others):
     content['categories'] += others
 
     assert mended(content) == content
+
+
+def test_categories_that_are_nested_too_deeply_to_compare_stay():
+    nested: list = []
+    for _ in range(100_000):
+        nested = [nested]
+    content = right()
+    content['categories'] += [
+        dict(id=20, name='blue', parts=nested),
+        dict(id=21, name='yellow', parts=nested),
+        dict(id=22, name='blue', parts=nested),
+    ]
+
+    assert find_equal_categories(CocoFile.of('a.json', content)) == {}
 
 
 def test_repeated_object_is_dropped_but_not_one_of_another_kind():
@@ -724,3 +760,34 @@ def test_tool_takes_the_decisions_of_the_user(
     assert (tmp_path / 'out.json').exists() == (
         '--fix' in arguments and 'none.json' not in arguments and code != 2
     )
+
+
+@pytest.mark.parametrize('size', [100, 100.5])
+@pytest.mark.parametrize(
+    ('start', 'length', 'expected'),
+    [
+        (5, 20, (5, 20)),
+        (0, 100, (0, 100)),
+        (-5, 20, (0, 15)),
+        (-0.25, 20, (0, 19.75)),
+        (90, 30, (90, None)),
+        (-5, 200, (0, None)),
+    ],
+)
+def test_side_is_clipped_at_both_ends(start, length, size, expected):
+    left, kept = clip_side(start, length, size)
+
+    assert left == expected[0]
+    assert kept == (expected[1] or size - left)
+
+
+def test_mending_that_changes_nothing_is_not_repeated(monkeypatch):
+    mending = Mending('boxes copied', lambda annotation, _: dict(annotation))
+    monkeypatch.setitem(MENDINGS, 'bbox outside', mending)
+    content = right()
+    content['annotations'][3]['bbox'] = [-5, 10, 40, 40]
+
+    result, counts = mend_annotations(CocoFile.of('a.json', content))
+
+    assert result == content
+    assert counts == {'boxes copied': 1}

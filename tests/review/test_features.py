@@ -3,11 +3,14 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from builders import toy_detector_cfg
+from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
 from real_detectors import Subject, make_config
 
 from projects.data_distillation.review.features import (
+    BackboneDescription,
     choose_description,
     describe_colors,
 )
@@ -31,6 +34,29 @@ def test_a_backbone_knows_a_scene_again():
     assert len({len(vector) for vector in vectors}) == 1
     gaps = [np.linalg.norm(vectors[0] - other) for other in vectors[1:]]
     assert gaps[0] < gaps[1]
+
+
+class ThreeLevels(BaseDetector):
+    """Has features whose numbers grow a hundredfold from level to level."""
+
+    def extract_feat(self, batch_inputs):
+        return tuple(
+            100**n * torch.cat([batch_inputs, batch_inputs**2], 1)
+            for n in range(3)
+        )
+
+    loss = predict = _forward = None
+
+
+def test_each_level_of_a_backbone_counts_alike():
+    detector = ThreeLevels(dict(type='DetDataPreprocessor'))
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 255, (6, 8, 3)).astype(np.uint8)
+
+    levels = np.split(BackboneDescription(detector)(pixels), 3)
+
+    assert np.allclose([np.linalg.norm(level) for level in levels], 1)
+    assert np.allclose(levels, levels[0])
 
 
 def test_without_features_colors_describe():

@@ -39,6 +39,12 @@ h = inf
         'a = lambda: 0',
         'a = os',
         "a = -'x'",
+        # What Python itself refuses.
+        'a = {[1]: 2}',
+        'a = {[1]}',
+        'a = {(1, [2]): 3}',
+        'a = dict(b=[{dict(c=1)}])',
+        'a = {1: {{2}: 3}}',
     ],
 )
 def test_code_is_refused(text):
@@ -47,7 +53,15 @@ def test_code_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    'text', ['a = (', 'a = ' + '(' * 5000, 'a\0', 'a = 1 1']
+    'text',
+    [
+        'a = (',
+        'a = ' + '(' * 5000,
+        'a\0',
+        'a = 1 1',
+        'a = ' + '-' * 2000 + '1',
+        'a = ' + '+'.join('b' * 5000),
+    ],
 )
 def test_what_is_no_config_is_refused(text):
     with pytest.raises(CheckpointError, match='cannot be read|plain values'):

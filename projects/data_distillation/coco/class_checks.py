@@ -1,5 +1,6 @@
 """Checks of the classes of a COCO file, and of whether they have objects."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -201,7 +202,8 @@ def find_equal_categories(file: CocoFile) -> dict[int, int]:
 
     Tools that merge files write them. A category whose id another one has too
     is not among them, unless the two are the same: it is not clear which one
-    is meant by the id.
+    is meant by the id. One that is nested too deeply to be compared is not
+    among them either.
 
     Args:
         file: The file.
@@ -215,8 +217,9 @@ def find_equal_categories(file: CocoFile) -> dict[int, int]:
     for index, name in enumerate(file.categories.column('name')):
         if name is None or ids[index] is None:
             continue
-        other = first.setdefault(name, index)
-        if other != index and differ_in_id(entries[index], entries[other]):
+        text = write_without_id(entries[index])
+        other = index if text is None else first.setdefault(text, index)
+        if other != index:
             equal[index] = other
     others = {ids[i] for i in range(len(ids)) if i not in equal}
     return {
@@ -226,17 +229,20 @@ def find_equal_categories(file: CocoFile) -> dict[int, int]:
     }
 
 
-def differ_in_id(entry: dict, other: dict) -> bool:
-    """Return whether nothing but the id is different.
+def write_without_id(entry: dict) -> str | None:
+    """Write a category so that those which differ only in the id are alike.
 
     Args:
-        entry: A category.
-        other: Another one; if both are nested too deeply, the answer is no.
+        entry: The category.
+
+    Returns:
+        The text, in which the order of the keys does not matter; None if the
+        category is nested nearly too deeply to be read.
     """
     try:
-        return dict(entry, id=0) == dict(other, id=0)
-    except RecursionError:  # They are nested nearly too deeply to be read.
-        return False
+        return json.dumps(dict(entry, id=0), sort_keys=True)
+    except RecursionError:
+        return None
 
 
 def count_objects(file: CocoFile) -> Counter:

@@ -359,11 +359,12 @@ def check_labels(
     Raises:
         CocoError: If there is another label.
     """
-    if labels.difference(range(num_classes)):
+    wrong = labels.difference(range(num_classes))
+    if wrong:
         raise CocoError(
             f'{source} has {num_classes} categories, so labels must be '
-            f'from 0 to {num_classes - 1}, got '
-            f'{max(labels, key=abs)}: it is not the truth of these detections'
+            f'from 0 to {num_classes - 1}, got {max(wrong, key=abs)}: it is '
+            'not the truth of these detections'
         )
 
 

@@ -199,7 +199,8 @@ def mend_annotations(file: CocoFile) -> Mended:
     while True:
         content, done = repair_once(file)
         counts += done
-        if not done.total():
+        # What changes nothing now would change nothing the next time.
+        if not done.total() or content == file.content:
             return content, counts
         # Without the dropped boxes, the others may no longer seem to be
         # corners.

@@ -1,11 +1,12 @@
 """Reads the config in a checkpoint, which may be that of a stranger.
 
 MMEngine writes it as Python code, and would run it to read it. Here nothing is
-run: only values are read, and only parts of OpenMMLab may be built of them.
+run: only values are read, and only registered parts may be built of them.
 """
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from mmdet.registry import MODELS, TASK_UTILS, TRANSFORMS
 from mmengine.registry import Registry
@@ -38,21 +39,37 @@ def parse_config(text: str) -> dict:
         CheckpointError: If the text is no config, or a value is not plain.
     """
     try:
-        lines = ast.parse(text).body
+        return dict(read_settings(ast.parse(text)))
+    except CheckpointError:
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(
             'the config in the checkpoint cannot be read: '
             f'{type(error).__name__}. {WAY_OUT}'
         ) from None
-    settings = {}
-    for line in lines:
+
+
+def read_settings(config: ast.Module) -> Iterator[tuple[str, object]]:
+    """Read the assignments of a config.
+
+    Args:
+        config: The parsed config.
+
+    Yields:
+        The name and the value of each setting, in the config's order.
+
+    Raises:
+        CheckpointError: If a line is no assignment to a name, or a value is
+            not plain.
+        RecursionError: If a value is nested too deeply.
+    """
+    for line in config.body:
         if not isinstance(line, ast.Assign):
             raise CheckpointError(describe_code(line))
         for target in line.targets:
             if not isinstance(target, ast.Name):
                 raise CheckpointError(describe_code(line))
-            settings[target.id] = read_value(line.value)
-    return settings
+            yield target.id, read_value(line.value)
 
 
 def read_value(node: ast.expr) -> object:
@@ -65,22 +82,26 @@ def read_value(node: ast.expr) -> object:
         The value.
 
     Raises:
-        CheckpointError: If it would have to be run.
+        CheckpointError: If it would have to be run, or has a list, dict or set
+            as a key or in a set.
+        RecursionError: If it is nested too deeply.
     """
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name) and node.id in NUMBERS:
         return NUMBERS[node.id]
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        kinds = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
-        return kinds[type(node)](map(read_value, node.elts))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         value = read_value(node.operand)
         if isinstance(value, int | float):
             return -value
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        keys = map(read_value, [key for key in node.keys if key])
-        return dict(zip(keys, map(read_value, node.values), strict=True))
+    # A list can be no key, and no member of a set.
+    with suppress(TypeError):
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
+            kinds = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
+            return kinds[type(node)](map(read_value, node.elts))
+        if isinstance(node, ast.Dict) and None not in node.keys:
+            keys = map(read_value, [key for key in node.keys if key])
+            return dict(zip(keys, map(read_value, node.values), strict=True))
     if isinstance(node, ast.Call) and is_dict_call(node):
         return {str(k.arg): read_value(k.value) for k in node.keywords}
     raise CheckpointError(describe_code(node))
@@ -117,9 +138,10 @@ def describe_code(node: ast.AST) -> str:
 
 
 def check_types(part: object) -> None:
-    """Check that a part of a config builds nothing but parts of OpenMMLab.
+    """Check that a part of a config builds nothing but registered parts.
 
-    MMEngine would import and call whatever a `type` names.
+    MMEngine would import and call whatever a `type` names. Parts that an
+    imported package has registered pass too.
 
     Args:
         part: The part, with dicts and lists at any depth.

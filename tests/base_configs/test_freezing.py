@@ -1,0 +1,23 @@
+"""What a part of a model would not train, and what makes it train."""
+
+import pytest
+
+from projects.data_distillation.base_configs.freezing import unfreeze
+
+
+@pytest.mark.parametrize(
+    ('init', 'changes'),
+    [
+        (dict(type='Pretrained', checkpoint='a.pth'), dict(init_cfg=None)),
+        (dict(checkpoint='a.pth'), dict(init_cfg=None)),
+        # How weights are drawn is a part of the model.
+        (dict(type='Xavier', layer='Conv2d', distribution='uniform'), {}),
+        ([dict(type='Kaiming', layer='Conv2d')], {}),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+def test_only_weights_of_a_file_are_left_out(init, changes):
+    part = dict(type='FPN', init_cfg=init)
+
+    assert unfreeze(part) == changes
