@@ -246,7 +246,8 @@ def add_trainings(group: argparse._ArgumentGroup) -> None:
     add(
         '--from-scratch',
         action='store_true',
-        help='train without pretrained weights',
+        help='train without pretrained weights, as the tiny detectors for '
+        'CPUs need it; others usually learn more from few images with them',
     )
     add(
         '--batch-size',

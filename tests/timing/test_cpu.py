@@ -34,6 +34,7 @@ def test_smaller_detector_is_named_if_it_takes_long(
     first, *more = describe_time(tiny_experiment)
 
     assert first.startswith('roughly 0:')
+    assert ', which has no GPU, measured ' in first
     assert [cpu.SMALL in line for line in more] == [True] * (not long)
     assert all('--iterations' in line for line in more)
 

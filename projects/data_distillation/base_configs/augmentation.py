@@ -1,8 +1,9 @@
 """Names the augmentation that a detector's config brings along."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from .reading import get_type
+from .wrappers import Dataset
 
 # Transforms that show every image in one way only.
 PLAIN = {
@@ -19,8 +20,11 @@ PLAIN = {
 UNUSUAL = ('vertical', 'diagonal')
 ADVICE = (
     '{} flips suit what has no upright position, such as cells: if yours has '
-    'one, change `direction` of RandomFlip in `labeled.pipeline` of '
-    'teacher.py to "horizontal", and `prob` to one number'
+    'one, write this after `labeled` in teacher.py:'
+)
+MENDED = (
+    "{place}['pipeline'] = [dict(t, prob=0.5, direction='horizontal') if "
+    "t['type'] == '{type}' else t for t in {place}['pipeline']]"
 )
 
 
@@ -54,17 +58,17 @@ def list_flips(transform: Mapping) -> list[str]:
     return list(list_directions(transform))
 
 
-def describe_augmentation(transforms: Iterable[Mapping]) -> Iterator[str]:
+def describe_augmentation(dataset: Dataset) -> Iterator[str]:
     """Describe all augmentations, and warn of unusual flips.
 
     Args:
-        transforms: The transforms of the training pipeline.
+        dataset: The dataset of the training, with its pipelines.
 
     Yields:
-        A line with all, and perhaps one with a warning.
+        A line with all, and perhaps more with a warning and what to write.
     """
     names, flips = [], []
-    for transform in transforms:
+    for transform in dataset.transforms():
         name = get_type(transform)
         found = list_flips(transform)
         flips += found
@@ -75,3 +79,25 @@ def describe_augmentation(transforms: Iterable[Mapping]) -> Iterator[str]:
     yield ', '.join(names) or 'none'
     if unusual := [name for name in UNUSUAL if name in flips]:
         yield ADVICE.format(' and '.join(unusual))
+        yield from list_mended(dataset)
+
+
+def list_mended(dataset: Dataset) -> Iterator[str]:
+    """List what to write into `teacher.py` for horizontal flips only.
+
+    Args:
+        dataset: The dataset of the training.
+
+    Yields:
+        A line of Python for each pipeline with unusual flips.
+    """
+    inside = 'labeled' + "['dataset']" * dataset.num_wrappers
+    pipelines = [
+        (inside, dataset.config.get('pipeline', ())),
+        ('labeled', dataset.mix_settings.get('pipeline', ())),
+    ]
+    for place, pipeline in pipelines:
+        for transform in pipeline:
+            if set(UNUSUAL) & set(list_flips(transform)):
+                yield MENDED.format(place=place, type=transform['type'])
+                break

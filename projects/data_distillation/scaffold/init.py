@@ -313,8 +313,8 @@ def explain(
     yield f'batch       {plan.batch_size} x {plan.num_processes} images'
     yield from explain_lengths(detector, data, plan, options)
     yield f'weights     {describe_weights(detector, plan)}'
-    transforms = detector.train_dataset.transforms()
-    for number, text in enumerate(describe_augmentation(transforms)):
+    augmentation = describe_augmentation(detector.train_dataset)
+    for number, text in enumerate(augmentation):
         yield f'{"" if number else "augmented":12}{text}'
     changes = list_changes(detector, plan, data.classes)
     for number, change in enumerate(changes):

@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from ..experiment.definition import Experiment
 from ..inference.safe_loading import refusing_code
 from ..text import format_duration
+from .load import describe_load
 
 # Forward, backward and the step of the optimizer, in forward passes.
 PASSES_OF_TRAINING = 3
@@ -139,8 +140,8 @@ def describe_time(folder: Path) -> Iterator[str]:
         return
     total = Work.of(experiment).estimate(seconds, of_view)
     yield (
-        f'roughly {format_duration(total)} on this machine, which has no GPU; '
-        '--dry-run of tools/distill.py measures it'
+        f'roughly {format_duration(total)} on this machine, which has no GPU, '
+        f'{describe_load()}; --dry-run of tools/distill.py measures it'
     )
     if total > LONG:
         yield (

@@ -12,6 +12,7 @@ from ..experiment.stages import Stages
 from ..processes.log import say
 from ..processes.process import StageError, capture_output
 from ..processes.temporary import temporary_folder
+from .load import describe_load
 
 # The number of characters that are shown of the output of a failed command.
 MAX_OUTPUT = 3000
@@ -98,7 +99,7 @@ class Rates:
             )
         if self.image:
             texts.append(f'{self.image:.2f} s an image ({self.basis[1]})')
-        measured = f'measured: {", ".join(texts)}; ' if texts else ''
+        measured = f'{describe_load()}: {", ".join(texts)}; ' if texts else ''
         return f'{measured}starting and evaluating take extra time'
 
 
