@@ -242,7 +242,7 @@ def check_decisions(
         parser.error('--unit resized needs --images DIR')
 
 
-def write_repaired(
+def write_mended(
     args: argparse.Namespace, known: dict[str, ImageFacts]
 ) -> None:
     """Write the mended file and print what was done, or why it is not.
@@ -260,7 +260,7 @@ def write_repaired(
     file = read_file_to_mend(path, args.encoding)
     if not isinstance(file, CocoFile):
         return
-    content, counts = mend(file, read_wishes(args, known))
+    content, counts = mend(file, read_choices(args, known))
     write_json(args.fix, content)
     done = ', '.join(f'{n:,} {what}' for what, n in counts.items() if n)
     if isinstance(read_file(path), Problem):  # The text itself was mended.
@@ -268,7 +268,7 @@ def write_repaired(
     print(f'{path} -> {args.fix}: {done or "nothing to mend"}')
 
 
-def read_wishes(
+def read_choices(
     args: argparse.Namespace, known: dict[str, ImageFacts]
 ) -> Choices:
     """Collect what the user has chosen, with the files that it needs.
@@ -365,7 +365,7 @@ def main() -> None:
     known: dict[str, ImageFacts] = {}
     if args.fix:
         try:
-            write_repaired(args, known)
+            write_mended(args, known)
         except MendingError as error:
             print(f'{args.files[0]}: not mended: {error}')
         args.files = [args.fix if args.fix.exists() else args.files[0]]

@@ -3,7 +3,7 @@
 Paper: table 1a (unverified).
 Command: python tools/train.py configs/bccd/oracle.py
 Time: 8 min on one core of a Xeon.
-Result: 50.8 mAP on the 72 held-out images (seed 0).
+Result: 50.8 mAP on the 72 validation images (seed 0).
 """
 
 _base_ = './supervised_long.py'

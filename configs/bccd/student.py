@@ -5,7 +5,7 @@ Run annotate.py first.
 Paper: section 4, retraining; 6:4 is known at second hand.
 Command: python tools/train.py configs/bccd/student.py
 Time: 8 min on one core of a Xeon.
-Result: 36.1 mAP on the 72 held-out images (seed 0), 30 % of the gap from
+Result: 36.1 mAP on the 72 validation images (seed 0), 30 % of the gap from
     teacher to oracle.
 """
 

@@ -5,7 +5,7 @@ It shows how much of the student's gain is its longer schedule.
 Paper: section 4: the student trains longer.
 Command: python tools/train.py configs/bccd/supervised_long.py
 Time: 8 min on one core of a Xeon.
-Result: 32.7 mAP on the 72 held-out images (seed 0).
+Result: 32.7 mAP on the 72 validation images (seed 0).
 """
 
 _base_ = './teacher.py'

@@ -5,7 +5,7 @@ All stages on a CPU: `python tools/distill.py configs/bccd --oracle --control`.
 Paper: table 1a (unverified), with other data.
 Command: python tools/train.py configs/bccd/teacher.py
 Time: 5 min on one core of a Xeon.
-Result: 29.8 mAP on the 72 held-out images (seed 0).
+Result: 29.8 mAP on the 72 validation images (seed 0).
 """
 
 _base_ = [

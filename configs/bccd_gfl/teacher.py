@@ -4,7 +4,7 @@ It is what docs/benchmarks.md annotates with.
 
 Command: python tools/train.py configs/bccd_gfl/teacher.py
 Time: 25 min on two cores of a Xeon.
-Result: 32.0 mAP on the 72 held-out images (seed 0).
+Result: 32.0 mAP on the 72 validation images (seed 0).
 """
 
 _base_ = [

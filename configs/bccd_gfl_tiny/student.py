@@ -5,7 +5,7 @@ Run annotate.py first.
 Paper: section 4, retraining.
 Command: python tools/train.py configs/bccd_gfl_tiny/student.py
 Time: 7 min on one core of a busy Xeon.
-Result: 40.4, 45.8, 43.4 mAP on the 72 held-out images (splits 0, 1, 2): 48 %
+Result: 40.4, 45.8, 43.4 mAP on the 72 validation images (splits 0, 1, 2): 48 %
     of the gap from teacher to oracle is closed.
 """
 

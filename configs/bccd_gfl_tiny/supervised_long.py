@@ -5,7 +5,7 @@ It shows how much of the student's gain is its longer schedule.
 Paper: section 4: the student trains longer.
 Command: python tools/train.py configs/bccd_gfl_tiny/supervised_long.py
 Time: 7 min on one core of a busy Xeon.
-Result: 34.9, 42.0, 40.3 mAP on the 72 held-out images (splits 0, 1, 2).
+Result: 34.9, 42.0, 40.3 mAP on the 72 validation images (splits 0, 1, 2).
 """
 
 _base_ = './teacher.py'

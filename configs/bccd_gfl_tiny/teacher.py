@@ -6,7 +6,7 @@ All stages on a CPU:
 Paper: table 1a (unverified), with other data.
 Command: python tools/train.py configs/bccd_gfl_tiny/teacher.py
 Time: 3.5 min on one core of a busy Xeon.
-Result: 34.1, 39.6, 37.3 mAP on the 72 held-out images (splits 0, 1, 2).
+Result: 34.1, 39.6, 37.3 mAP on the 72 validation images (splits 0, 1, 2).
 """
 
 _base_ = [

@@ -1,4 +1,4 @@
-r"""Detections on the 72 held-out images of BCCD, to judge annotate.py by.
+r"""Detections on the 72 validation images of BCCD, to judge annotate.py by.
 
 Their truth says how precise the labels are at each score; used by
 `PrecisionSelector`, `tools/label_quality.py` and the warnings of

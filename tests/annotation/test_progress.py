@@ -12,8 +12,8 @@ from builders import stored_row
 from projects.data_distillation.annotation.progress import (
     NUM_MEASURED,
     Progress,
-    nearest_existing,
-    size_on_disk,
+    find_nearest_existing,
+    measure_size_on_disk,
 )
 from projects.data_distillation.detections.store import DetectionStore
 
@@ -154,11 +154,13 @@ def test_size_on_disk_is_that_of_a_shard(tmp_path):
     store.flush()
     (shard,) = store.written
 
-    assert size_on_disk(rows) == pytest.approx(shard.stat().st_size, rel=0.1)
+    assert measure_size_on_disk(rows) == pytest.approx(
+        shard.stat().st_size, rel=0.1
+    )
     # What every shard has once is not counted for each image.
-    assert size_on_disk([]) == 0
+    assert measure_size_on_disk([]) == 0
 
 
 def test_nearest_folder_that_exists(tmp_path):
-    assert nearest_existing(tmp_path / 'a' / 'b') == tmp_path
-    assert shutil.disk_usage(nearest_existing(tmp_path / 'a')).free
+    assert find_nearest_existing(tmp_path / 'a' / 'b') == tmp_path
+    assert shutil.disk_usage(find_nearest_existing(tmp_path / 'a')).free

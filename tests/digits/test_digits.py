@@ -28,7 +28,7 @@ from projects.data_distillation.digits.scans import (
     INK,
     POOLS,
     cycle_scans,
-    ink_box,
+    find_ink_box,
     lay_ink,
     split_scans,
 )
@@ -127,7 +127,7 @@ def test_box_is_tight_around_the_ink():
     for _ in range(20):
         alpha = lay_ink(next(scans)[0], *draw_pose(rng, Style()), 128)
 
-        assert ink_box(alpha) == slow_box((alpha >= INK).tolist())
+        assert find_ink_box(alpha) == slow_box((alpha >= INK).tolist())
 
 
 @pytest.mark.parametrize('seed', range(10))

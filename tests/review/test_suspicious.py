@@ -8,7 +8,7 @@ from projects.data_distillation.review.suspicious import (
     Suspicion,
     find_suspicions,
     keep_best,
-    share_below,
+    measure_share_below,
 )
 
 SIDE = 20
@@ -134,7 +134,7 @@ def test_each_label_is_listed_once_and_each_free_place():
 def test_shares_are_those_of_each_group():
     values = np.array([0.1, 0.2, 0.2, 0.9, 5])
 
-    found = share_below(values, np.array([0, 0, 0, 0, 1]))
+    found = measure_share_below(values, np.array([0, 0, 0, 0, 1]))
 
     assert found.tolist() == [0.25, 0.75, 0.75, 1, 1]
 

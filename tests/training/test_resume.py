@@ -24,7 +24,7 @@ from projects.data_distillation.training.resume import (
     ResumeHook,
     find_last_checkpoint,
     find_sound_checkpoint,
-    repair_last_checkpoint,
+    mend_last_checkpoint,
     set_seeds,
 )
 
@@ -310,7 +310,7 @@ def test_training_goes_on_from_bytes_that_are_as_written(tmp_path, place):
 
     assert find_last_checkpoint(tmp_path) == damaged
     assert find_sound_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
-    repair_last_checkpoint(tmp_path)
+    mend_last_checkpoint(tmp_path)
     note = tmp_path / 'last_checkpoint'
     assert note.read_text() == str(tmp_path / 'iter_5.pth')
 
@@ -468,10 +468,10 @@ def test_distill_stopped_leaves_no_process_behind(experiment, tmp_path):
 def test_note_is_mended_or_goes(tmp_path):
     note = tmp_path / 'last_checkpoint'
     note.write_text('iter_9.pth')
-    repair_last_checkpoint(tmp_path)
+    mend_last_checkpoint(tmp_path)
     assert not note.exists()
 
     torch.save({}, tmp_path / 'iter_3.pth')
     note.write_text('iter_9.pth')
-    repair_last_checkpoint(tmp_path)
+    mend_last_checkpoint(tmp_path)
     assert note.read_text() == str(tmp_path / 'iter_3.pth')

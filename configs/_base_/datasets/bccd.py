@@ -1,4 +1,4 @@
-"""BCCD blood cells: 5 labeled images, 287 without labels, 72 held out.
+"""BCCD blood cells: 5 labeled images, 287 unlabeled, 72 for validation.
 
 The three parts of train.json are written by
 

@@ -133,8 +133,8 @@ class Progress:
             return 'nothing is left to do'
         seconds = sum(s for _, s in measured)
         rate = self.num_processes * len(rows) / max(seconds, 1e-9)
-        free = shutil.disk_usage(nearest_existing(self.store.folder)).free
-        needed = self.num_pending * size_on_disk(rows) / len(rows)
+        free = shutil.disk_usage(find_nearest_existing(self.store.folder)).free
+        needed = self.num_pending * measure_size_on_disk(rows) / len(rows)
         return (
             f'measured on {len(rows)} images{self._describe_share()}: '
             f'{format_rate(rate)} with '
@@ -180,7 +180,7 @@ def format_rate(rate: float) -> str:
     return f'{rate:.2f} images/s' if rate >= 0.1 else f'{rate:.2g} images/s'
 
 
-def size_on_disk(rows: list[dict]) -> int:
+def measure_size_on_disk(rows: list[dict]) -> int:
     """Measure how many bytes rows add to a shard.
 
     Args:
@@ -198,7 +198,7 @@ def size_on_disk(rows: list[dict]) -> int:
     return sizes[0] - sizes[1]
 
 
-def nearest_existing(folder: Path) -> Path:
+def find_nearest_existing(folder: Path) -> Path:
     """Find the nearest folder that exists.
 
     Args:

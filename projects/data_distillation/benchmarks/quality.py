@@ -1,6 +1,6 @@
 """Measures what it costs to compare many labels with the truth.
 
-Detections and truth are made up. Each detection of `objects_of` is moved a
+Detections and truth are made up. Each detection of `make_objects` is moved a
 little, so that labels are right and wrong, and some IoUs are near 0.5.
 """
 
@@ -49,7 +49,7 @@ def write_truth(path: Path, table: pa.Table) -> None:
             iscrowd=int(number % 100 == 0),
         )
         for number, (image_id, label, bbox) in enumerate(
-            zip(*objects_of(found, table), strict=True), 1
+            zip(*make_objects(found, table), strict=True), 1
         )
     ]
     names = (table[name].to_pylist() for name in ('image_id', 'file_name'))
@@ -66,7 +66,9 @@ def write_truth(path: Path, table: pa.Table) -> None:
     path.write_text(json.dumps(content))
 
 
-def objects_of(found: Detections, table: pa.Table) -> tuple[list, list, list]:
+def make_objects(
+    found: Detections, table: pa.Table
+) -> tuple[list, list, list]:
     """Make objects of the best detections on each image.
 
     Args:

@@ -212,7 +212,7 @@ def check_classes(
 def count_instances(
     annotations: Iterable[dict], categories: Categories
 ) -> np.ndarray:
-    """Count the objects of each category that a training learns from.
+    """Count the instances of each category that a training learns from.
 
     Crowds do not count, nor do annotations with `ignore`, which CocoDataset
     drops.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .scans import ink_box, lay_ink
+from .scans import find_ink_box, lay_ink
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def draw_pose(
     return linear, rng.uniform(size / 2, style.side - size / 2, 2)
 
 
-def covered_part(
+def measure_covered_part(
     box: tuple[int, int, int, int], other: tuple[int, int, int, int]
 ) -> float:
     """Return the part of the smaller of two boxes that lies in the other.
@@ -127,8 +127,10 @@ def place_digit(
     # A crowded image may have no place left. Then it gets a digit less.
     for _ in range(20):
         alpha = lay_ink(scan, *draw_pose(rng, style), style.side)
-        box = ink_box(alpha)
-        overlaps = [covered_part(box, other.bbox_xywh) for other in others]
+        box = find_ink_box(alpha)
+        overlaps = [
+            measure_covered_part(box, other.bbox_xywh) for other in others
+        ]
         if max(overlaps, default=0) <= style.overlap:
             return Digit(label, alpha, box)
     return None

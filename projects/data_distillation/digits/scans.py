@@ -72,7 +72,7 @@ def lay_ink(
     return np.clip(1.1 * ink, 0, 1)  # Most scans fall just short of 1.
 
 
-def ink_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
+def find_ink_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
     """Find the smallest box around a digit's ink.
 
     Args:

@@ -108,7 +108,7 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
     names = {c['id']: c['name'] for c in coco['categories']}
     images = {
         image['id']: CorrectedImage(
-            original_name(image),
+            find_original_name(image),
             (image['width'], image['height'])
             if image.get('width') and image.get('height')
             else None,
@@ -126,7 +126,7 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
     return list(images.values())
 
 
-def original_name(image: dict) -> str:
+def find_original_name(image: dict) -> str:
     """Find the name that an image had before Roboflow renamed it.
 
     Args:

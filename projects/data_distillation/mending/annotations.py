@@ -186,7 +186,7 @@ WRONG_IN_OTHER_FORMATS = {'missing area', 'area not positive'}
 
 
 def mend_annotations(file: CocoFile) -> Mended:
-    """Mending every problem that can be solved in one way only.
+    """Mend every problem that can be solved in one way only.
 
     Args:
         file: The file, read with its polygons. It is not changed.
@@ -197,7 +197,7 @@ def mend_annotations(file: CocoFile) -> Mended:
     """
     counts: Counter = Counter()
     while True:
-        content, done = repair_once(file)
+        content, done = mend_once(file)
         counts += done
         # What changes nothing now would change nothing the next time.
         if not done.total() or content == file.content:
@@ -207,8 +207,8 @@ def mend_annotations(file: CocoFile) -> Mended:
         file = file.with_content(content)
 
 
-def repair_once(file: CocoFile) -> Mended:
-    """Mending the problems that the file has as it is; see `mending`.
+def mend_once(file: CocoFile) -> Mended:
+    """Mend the problems that the file has as it is.
 
     Args:
         file: The file. It is not changed.
@@ -217,7 +217,7 @@ def repair_once(file: CocoFile) -> Mended:
         The new content, and how often each mending was done; it may make other
         problems visible.
     """
-    kinds, repeated_images = find_repairable(file)
+    kinds, repeated_images = find_mendable(file)
     counts: Counter = Counter()
     content = dict(file.content)
     if repeated_images:
@@ -228,11 +228,11 @@ def repair_once(file: CocoFile) -> Mended:
             if index not in repeated_images
         ]
     if kinds:
-        content['annotations'] = list(repair_annotations(file, kinds, counts))
+        content['annotations'] = list(mend_each(file, kinds, counts))
     return content, counts
 
 
-def find_repairable(
+def find_mendable(
     file: CocoFile,
 ) -> tuple[dict[int, set[str]], set[int]]:
     """Find the problems that can be mended.
@@ -245,24 +245,24 @@ def find_repairable(
         have any, and the indices of repeated images.
     """
     kinds: dict[int, set[str]] = defaultdict(set)
-    images, wrong_repairs = set(), set()
+    images, wrong_mendings = set(), set()
     for problem in check_file(file):
         if problem.kind == ANOTHER_FORMAT:
-            wrong_repairs = WRONG_IN_OTHER_FORMATS
+            wrong_mendings = WRONG_IN_OTHER_FORMATS
         elif problem.index is None:  # It concerns the whole file.
             continue
         elif problem.kind == 'repeated image':
             images.add(problem.index)
         elif problem.kind in MENDINGS and problem.is_fixable:
             kinds[problem.index].add(problem.kind)
-    kept = {index: found - wrong_repairs for index, found in kinds.items()}
+    kept = {index: found - wrong_mendings for index, found in kinds.items()}
     return kept, images
 
 
-def repair_annotations(
+def mend_each(
     file: CocoFile, kinds: dict[int, set[str]], counts: Counter
 ) -> Iterator[dict]:
-    """Mending the annotations of a file.
+    """Mend the annotations of a file, one by one.
 
     Args:
         file: The file.

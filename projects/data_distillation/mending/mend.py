@@ -162,7 +162,7 @@ ADVICE = dict(
 )
 
 
-def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
+def ignore_choices(step: Callable[[CocoFile], Mended]) -> Step:
     """Make a step of a function that needs to know nothing but the file.
 
     Args:
@@ -177,17 +177,17 @@ def without_wishes(step: Callable[[CocoFile], Mended]) -> Step:
 # By the ids, entries find each other, and by the sizes of their images, boxes
 # are judged. So these come first.
 STEPS: tuple[Step, ...] = (
-    without_wishes(write_classes),
-    without_wishes(mend_ids),
-    without_wishes(mend_quotes),
-    without_wishes(drop_deleted),
-    without_wishes(join_categories),
+    ignore_choices(write_classes),
+    ignore_choices(mend_ids),
+    ignore_choices(mend_quotes),
+    ignore_choices(drop_deleted),
+    ignore_choices(join_categories),
     take_categories,
     free_crowds,
     mend_images,
-    without_wishes(fill_bboxes),
+    ignore_choices(fill_bboxes),
     convert_boxes,
-    without_wishes(straighten),
+    ignore_choices(straighten),
     mend_few,
-    without_wishes(mend_segmentations),
+    ignore_choices(mend_segmentations),
 )

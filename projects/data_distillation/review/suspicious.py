@@ -163,7 +163,9 @@ def judge_boxes(labels: Boxes, supports: Supports) -> Iterator[Suspicion]:
         A suspicion for each label that a detection supports.
     """
     supported = np.flatnonzero(supports.detection >= 0)
-    worse = share_below(supports.iou[supported], labels.labels[supported])
+    worse = measure_share_below(
+        supports.iou[supported], labels.labels[supported]
+    )
     chances = weigh(worse) * supports.chance[supported]
     for label, chance in zip(supported.tolist(), chances, strict=True):
         detection = int(supports.detection[label])
@@ -190,7 +192,7 @@ def judge_unsupported(
         ious = measure_ious(labels.bbox_xywh[mine], found.bbox_xywh[theirs])
         there = np.where(ious >= SAME_PLACE, found.chances[theirs], 0)
         best[mine] = there.max(axis=1, initial=0)
-    chances = weigh(share_below(best, labels.labels)) * (1 - best)
+    chances = weigh(measure_share_below(best, labels.labels)) * (1 - best)
     for label, chance in enumerate(chances):
         image = int(labels.image_index[label])
         yield Suspicion(image, 'extra', float(chance), label, None)
@@ -239,13 +241,13 @@ def judge_detections(
                 if supports.chance[best] < chance:
                     kind, label = 'box', best
             if label is None:
-                chance = lower_odds(chance)
+                chance = reduce_odds(chance)
             else:
                 chance *= 1 - float(supports.chance[label])
             yield Suspicion(image, kind, chance, label, number)
 
 
-def share_below(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def measure_share_below(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the share of the values of each group that are not higher.
 
     Args:
@@ -276,7 +278,7 @@ def weigh(shares: np.ndarray) -> np.ndarray:
     return SHARE_WRONG / (SHARE_WRONG + (1 - SHARE_WRONG) * shares)
 
 
-def lower_odds(chance: float) -> float:
+def reduce_odds(chance: float) -> float:
     """Lower a chance to `ODDS_UNCONFIRMED` times the odds.
 
     Args:

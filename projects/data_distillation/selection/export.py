@@ -21,7 +21,7 @@ from ..coco.reading import (
 )
 from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore, StoreError
-from .calibration import BoxCalibration, calibrate_chosen, fit_calibration
+from .box_correction import BoxCorrection, correct_chosen, fit_box_correction
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
@@ -194,16 +194,16 @@ def export_pseudo_labels(
     validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
     check_image_is_left(selection, rules)
-    calibration = learn_calibration(rules, selection.min_scores)
+    correction = learn_box_correction(rules, selection.min_scores)
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     described = describe_selection(selection, rules, labeled)
     summary = summarize_selection(
         detections, selection, labeled, validation, unreadable
     )
-    if calibration:
-        detections = calibrate_chosen(detections, table, calibration)
-        summary = f'{calibration.describe(labeled.classes)}\n{summary}'
+    if correction:
+        detections = correct_chosen(detections, table, correction)
+        summary = f'{correction.describe(labeled.classes)}\n{summary}'
     origin = dict(
         provenance, **described, unreadable=unreadable, summary=summary
     )
@@ -232,9 +232,9 @@ def check_image_is_left(selection: Selection, rules: SelectionRules) -> None:
         )
 
 
-def learn_calibration(
+def learn_box_correction(
     rules: SelectionRules, min_scores: np.ndarray
-) -> BoxCalibration | None:
+) -> BoxCorrection | None:
     """Learn from the validation images how to correct the boxes.
 
     Args:
@@ -255,7 +255,7 @@ def learn_calibration(
     detections = flatten(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)
-    return fit_calibration(
+    return fit_box_correction(
         table['file_name'].to_pylist(),
         detections[is_label],
         rules.validation['ann_file'],

@@ -15,7 +15,7 @@ from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore
 from ..text import format_call
-from .calibration import check_calibration
+from .box_correction import check_box_correction
 from .filters import Filter, choose_regions, find_valid
 from .option_table import SEGMENTATIONS
 from .picking import (
@@ -114,7 +114,7 @@ class SelectionRules:
             which MMDetection ignores RLE and says nothing. None for what the
             training pipeline of the annotation's config reads.
         calibrates_boxes: Whether the boxes are corrected by the true boxes of
-            the `validation` images, see `BoxCalibration`. Boxes of masks
+            the `validation` images, see `BoxCorrection`. Boxes of masks
             cannot be.
 
     Raises:
@@ -135,7 +135,7 @@ class SelectionRules:
         segmentation: str | None = None,
         calibrates_boxes: bool = False,
     ) -> None:
-        check_calibration(calibrates_boxes, validation)
+        check_box_correction(calibrates_boxes, validation)
         check_score('max_empty_share', max_empty_share)
         if segmentation is not None:
             check_is_one_of('segmentation', segmentation, SEGMENTATIONS)

@@ -57,7 +57,7 @@ class ResumeHook(Hook):
         if not runner.cfg.get('resume') or runner.cfg.get('load_from'):
             return
         if is_main_process():
-            repair_last_checkpoint(Path(runner.work_dir))
+            mend_last_checkpoint(Path(runner.work_dir))
         barrier()  # Next, every process reads the file `last_checkpoint`.
 
     def before_train(self, runner: Runner) -> None:
@@ -174,7 +174,7 @@ def set_seeds(*key: int) -> None:
     torch.manual_seed(seed)
 
 
-def repair_last_checkpoint(folder: Path) -> None:
+def mend_last_checkpoint(folder: Path) -> None:
     """Make the file `last_checkpoint` name a checkpoint that is whole.
 
     If there is no sound checkpoint, the file is removed.

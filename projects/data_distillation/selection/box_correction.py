@@ -31,7 +31,7 @@ MAX_NAMED = 6
 
 
 @dataclass(frozen=True)
-class BoxCalibration:
+class BoxCorrection:
     """The correction of the boxes of c classes.
 
     The error of a box is relative to its size: the shift of its center in
@@ -61,7 +61,7 @@ class BoxCalibration:
     @classmethod
     def fit(
         cls, found: Found, objects: Objects, num_classes: int
-    ) -> 'BoxCalibration':
+    ) -> 'BoxCorrection':
         """Learn the correction.
 
         Args:
@@ -160,9 +160,9 @@ class BoxCalibration:
         )
 
 
-def fit_calibration(
+def fit_box_correction(
     names: Sequence[str], detections: Detections, truth_file: str
-) -> BoxCalibration:
+) -> BoxCorrection:
     """Learn a correction from images with truth.
 
     Args:
@@ -188,25 +188,25 @@ def fit_calibration(
         detections.scores,
     )
     objects = places.collect_objects(truth['annotations'])
-    return BoxCalibration.fit(found, objects, len(places.labels))
+    return BoxCorrection.fit(found, objects, len(places.labels))
 
 
-def calibrate_chosen(
-    detections: Detections, table: pa.Table, calibration: BoxCalibration
+def correct_chosen(
+    detections: Detections, table: pa.Table, correction: BoxCorrection
 ) -> Detections:
     """Correct the boxes of detections.
 
     Args:
         detections: The detections of all rows.
         table: The rows of the detection store.
-        calibration: The correction.
+        correction: The correction.
 
     Returns:
         The detections with other boxes, in the same order.
     """
     sizes = [table[name].to_numpy() for name in ('width', 'height')]
     sizes_wh = np.column_stack(sizes)[detections.image_index]
-    bbox_xywh = calibration.apply(
+    bbox_xywh = correction.apply(
         detections.bbox_xywh, detections.labels, sizes_wh
     )
     return replace(detections, bbox_xywh=bbox_xywh)
@@ -284,7 +284,7 @@ def measure_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
         truth: The same of the true boxes.
 
     Returns:
-        Shape (n, 4), what has to be added to each box, see `BoxCalibration`.
+        Shape (n, 4), what has to be added to each box, see `BoxCorrection`.
     """
     centers, true_centers = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, truth))
     shifts = (true_centers - centers) / boxes[:, 2:]
@@ -301,7 +301,7 @@ def fit_class(
         errors: Shape (n, 4), see `measure_errors`.
 
     Returns:
-        The fields of `BoxCalibration` from `log_sizes` on, of this class; all
+        The fields of `BoxCorrection` from `log_sizes` on, of this class; all
         zeros with too few objects.
     """
     num_objects = len(errors)
@@ -321,7 +321,7 @@ def fit_class(
     return mean, ends, at_mean, slopes
 
 
-def check_calibration(is_wanted: bool, validation: dict | None) -> None:
+def check_box_correction(is_wanted: bool, validation: dict | None) -> None:
     """Check that there is something to calibrate boxes by.
 
     Args:

@@ -7,10 +7,10 @@ import pytest
 
 from projects.data_distillation.detections.store import DetectionStore
 from projects.data_distillation.matching.greedy import Found, Objects
-from projects.data_distillation.selection.calibration import (
+from projects.data_distillation.selection.box_correction import (
     MIN_OBJECTS,
     NUM_PRIOR,
-    BoxCalibration,
+    BoxCorrection,
     pair_boxes,
 )
 from projects.data_distillation.selection.export import select_labels
@@ -45,15 +45,15 @@ def grid(count: int, width: float = 20, height: float = 30) -> np.ndarray:
     return np.array([(x, y, width, height) for x, y in starts], float)
 
 
-def fit(boxes, truth) -> BoxCalibration:
-    return BoxCalibration.fit(found(boxes), objects(truth), 1)
+def fit(boxes, truth) -> BoxCorrection:
+    return BoxCorrection.fit(found(boxes), objects(truth), 1)
 
 
-def correct(calibration: BoxCalibration, *boxes) -> list:
+def correct(correction: BoxCorrection, *boxes) -> list:
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     labels = np.zeros(len(boxes), int)
     sizes_wh = np.repeat(SIZE, len(boxes), axis=0)
-    return calibration.apply(boxes, labels, sizes_wh).tolist()
+    return correction.apply(boxes, labels, sizes_wh).tolist()
 
 
 @pytest.mark.parametrize('count', [MIN_OBJECTS, 40])
@@ -61,11 +61,11 @@ def test_boxes_that_are_all_too_narrow_get_wider(count):
     truth = grid(count)
     boxes = np.add(truth * [1, 1, 0.8, 1], [2, 0, 0, 0])  # Same centers.
 
-    calibration = fit(boxes, truth)
+    correction = fit(boxes, truth)
 
-    ((x, y, width, height),) = correct(calibration, [102, 100, 16, 30])
+    ((x, y, width, height),) = correct(correction, [102, 100, 16, 30])
     factor = (1 / 0.8) ** (count / (count + NUM_PRIOR))
-    assert calibration.num_objects.tolist() == [count]
+    assert correction.num_objects.tolist() == [count]
     assert width == pytest.approx(16 * factor, abs=0.02)
     assert x + width / 2 == pytest.approx(110, abs=0.02)
     assert (y, height) == (100, 30)
@@ -74,9 +74,9 @@ def test_boxes_that_are_all_too_narrow_get_wider(count):
 def test_boxes_that_are_all_too_low_go_up():
     truth = grid(60)
 
-    calibration = fit(np.add(truth, [0, 6, 0, 0]), truth)
+    correction = fit(np.add(truth, [0, 6, 0, 0]), truth)
 
-    ((x, y, width, height),) = correct(calibration, [100, 106, 20, 30])
+    ((x, y, width, height),) = correct(correction, [100, 106, 20, 30])
     assert (x, width, height) == (100, 20, 30)
     assert y == pytest.approx(106 - 6 * 60 / 70, abs=0.01)
 
@@ -90,9 +90,9 @@ def test_large_and_small_boxes_are_corrected_differently():
     boxes = truth.copy()
     boxes[:, 2:] *= (sides / 32)[:, None] ** -0.2  # Drawn towards 32.
 
-    calibration = fit(boxes, truth)
+    correction = fit(boxes, truth)
 
-    (small, large) = correct(calibration, [0, 0, 20, 20], [0, 0, 60, 60])
+    (small, large) = correct(correction, [0, 0, 20, 20], [0, 0, 60, 60])
     assert small[2] < 20
     assert large[2] > 60
 
@@ -102,35 +102,35 @@ def test_boxes_beyond_those_seen_change_like_the_largest_one():
     truth = np.c_[grid(60)[:, :2], sides, sides]
     boxes = truth.copy()
     boxes[:, 2:] *= (sides / 32)[:, None] ** -0.2
-    calibration = fit(boxes, truth)
+    correction = fit(boxes, truth)
     largest = boxes[:, 2].max()
 
     (at_end, beyond) = correct(
-        calibration, [0, 0, largest, largest], [0, 0, 400, 400]
+        correction, [0, 0, largest, largest], [0, 0, 400, 400]
     )
 
     assert beyond[2] / 400 == pytest.approx(at_end[2] / largest, rel=1e-3)
 
 
 def test_class_without_an_object_stays_as_it_is():
-    calibration = BoxCalibration.fit(
+    correction = BoxCorrection.fit(
         found(grid(20) * [1, 1, 0.8, 1]), objects(grid(20)), 2
     )
     box = np.array([[10.25, 20.5, 30.75, 40]], np.float32)
 
-    other = calibration.apply(box, np.array([1]), SIZE)
+    other = correction.apply(box, np.array([1]), SIZE)
 
     assert other.dtype == np.float32
     assert other.tolist() == box.tolist()
-    assert calibration.num_objects.tolist() == [20, 0]
+    assert correction.num_objects.tolist() == [20, 0]
 
 
 def test_few_objects_correct_nothing():
     few = MIN_OBJECTS - 1
-    calibration = fit(grid(few) * [1, 1, 0.8, 1], grid(few))
+    correction = fit(grid(few) * [1, 1, 0.8, 1], grid(few))
 
-    assert correct(calibration, [1, 2, 30, 40]) == [[1, 2, 30, 40]]
-    assert calibration.describe(['a']) == (
+    assert correct(correction, [1, 2, 30, 40]) == [[1, 2, 30, 40]]
+    assert correction.describe(['a']) == (
         'boxes calibrated by 0 objects of the validation images '
         '(width x height): none\n'
         'boxes not calibrated, since fewer than 10 objects were found: a 9'
@@ -138,18 +138,18 @@ def test_few_objects_correct_nothing():
 
 
 def test_nothing_is_learned_from_nothing():
-    calibration = fit(grid(0), grid(3))
+    correction = fit(grid(0), grid(3))
 
-    assert correct(calibration, [1, 2, 3, 4]) == [[1, 2, 3, 4]]
-    assert correct(calibration) == []
+    assert correct(correction, [1, 2, 3, 4]) == [[1, 2, 3, 4]]
+    assert correct(correction) == []
 
 
 def test_corrected_boxes_stay_within_their_image():
     truth = grid(60)
-    calibration = fit(truth * [1, 1, 0.7, 0.7], truth)
+    correction = fit(truth * [1, 1, 0.7, 0.7], truth)
 
     for x, y, width, height in correct(
-        calibration, [0, 0, 30, 30], [960, 770, 40, 30]
+        correction, [0, 0, 30, 30], [960, 770, 40, 30]
     ):
         assert min(x, y) >= 0
         assert x + width <= 1000
@@ -158,10 +158,10 @@ def test_corrected_boxes_stay_within_their_image():
 
 def test_box_that_would_be_thin_stays():
     truth = grid(60, 10, 10)
-    calibration = fit(truth * [1, 1, 1.6, 1.6], truth)
+    correction = fit(truth * [1, 1, 1.6, 1.6], truth)
     thin = [500, 400, 1.05, 1.05]
 
-    assert correct(calibration, thin) == [pytest.approx(thin)]
+    assert correct(correction, thin) == [pytest.approx(thin)]
 
 
 def test_pairs_are_those_of_a_slow_loop():
@@ -208,13 +208,13 @@ def test_crowds_teach_nothing():
 
 def test_user_sees_what_changes_most_first():
     truth = grid(40)
-    calibration = BoxCalibration.fit(
+    correction = BoxCorrection.fit(
         found([*truth, *truth * [1, 1, 0.8, 1]], labels=[0] * 40 + [1] * 40),
         objects([*truth, *truth], labels=[0] * 40 + [1] * 40),
         3,
     )
 
-    assert calibration.describe(['a', 'b', 'c']) == (
+    assert correction.describe(['a', 'b', 'c']) == (
         'boxes calibrated by 80 objects of the validation images '
         '(width x height): b 1.20 x 1.00, a 1.00 x 1.00\n'
         'boxes not calibrated, since fewer than 10 objects were found: c 0'
@@ -222,7 +222,7 @@ def test_user_sees_what_changes_most_first():
 
 
 def test_many_classes_are_cut():
-    nothing = BoxCalibration.fit(found(grid(0)), objects(grid(0)), 9)
+    nothing = BoxCorrection.fit(found(grid(0)), objects(grid(0)), 9)
 
     assert nothing.describe('abcdefghi').endswith(
         ': a 0, b 0, c 0, d 0, e 0, f 0 and 3 more'
