@@ -25,20 +25,15 @@ from projects.data_distillation.base_configs.metafiles import (
 from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.files.atomic import replacing_folder
 from projects.data_distillation.inference.safe_loading import refusing_code
+from projects.data_distillation.label_free.command_line import (
+    write_experiment,
+)
 from projects.data_distillation.processes.process import StageError
 from projects.data_distillation.processes.temporary import leaving_on_signals
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.rehearsal.rehearse import rehearse_new
-from projects.data_distillation.scaffold.data import Sources
-from projects.data_distillation.scaffold.init import (
-    init_experiment,
-)
-from projects.data_distillation.scaffold.plan import (
-    RATIO,
-    RECIPES,
-    ExperimentOptions,
-)
-from projects.data_distillation.teachers.options import TeacherOptions
+from projects.data_distillation.scaffold.plan import RATIO, RECIPES
+from projects.data_distillation.selection.options import add_choice
 from projects.data_distillation.timing.cpu import describe_time
 
 
@@ -64,6 +59,7 @@ def parse_args() -> argparse.Namespace:
     )
     add_trainings(settings)
     add_sizes(settings)
+    add_choice(settings)
     parser.add_argument(
         '--overwrite',
         dest='overwrites',
@@ -161,17 +157,24 @@ def add_labeled(group: argparse._ArgumentGroup) -> None:
         group.add_argument(
             f'--{name}',
             type=Path,
-            required=True,
             metavar='ANN',
-            help=f'the COCO file of the {what} images',
+            help=f'the COCO file of the {what} images (may be left out if a '
+            'teacher is given)',
         )
         group.add_argument(
             f'--{name}-images',
             type=Path,
-            required=True,
             metavar='DIR',
             help=f'the folder of the {what} images',
         )
+    group.add_argument(
+        '--classes',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help='without --labeled and --val: the classes to label (default: '
+        'those of the teacher, or those with a --prompt)',
+    )
 
 
 def add_teacher(group: argparse._ArgumentGroup) -> None:
@@ -360,12 +363,6 @@ def main() -> None:
     out, detector = args.pop('out'), args.pop('detector')
     rehearses, overwrites = args.pop('rehearses'), args.pop('overwrites')
     refusing = refusing_code(args.pop('trust_checkpoint'))
-    sources = Sources(
-        **{name: args.pop(name) for name in Sources.__dataclass_fields__}
-    )
-    teacher = {
-        name: args.pop(name) for name in TeacherOptions.__dataclass_fields__
-    }
     try:
         if overwrites:
             check_is_experiment(out)
@@ -378,10 +375,7 @@ def main() -> None:
             metafiles_read_once(),
             making,
         ):
-            teachers = TeacherOptions(**teacher)
-            lines = init_experiment(
-                out, detector, sources, ExperimentOptions(**args), teachers
-            )
+            lines = write_experiment(out, detector, args)
             tried = 'left out, as wanted'
             if rehearses:
                 tried = try_stages(out)

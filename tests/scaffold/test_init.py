@@ -23,6 +23,7 @@ from projects.data_distillation.base_configs.augmentation import (
 from projects.data_distillation.base_configs.freezing import find_default
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.inference.checkpoints import CheckpointError
+from projects.data_distillation.scaffold.changes import describe_classes
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.detector import (
     DetectorConfig,
@@ -31,7 +32,6 @@ from projects.data_distillation.scaffold.detector import (
 )
 from projects.data_distillation.scaffold.image_size import resize_value
 from projects.data_distillation.scaffold.init import (
-    describe_classes,
     init_experiment,
     make_plan,
 )

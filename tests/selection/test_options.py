@@ -11,6 +11,7 @@ from projects.data_distillation.selection.options import (
     OPTIONS,
     SELECTOR_OPTIONS,
     add_options,
+    choose_selector,
     find_given,
     list_options,
     make_rules,
@@ -144,3 +145,15 @@ def test_rules_give_the_options_they_were_made_of(words):
 )
 def test_rules_without_an_option_are_named(rules, unsaid):
     assert list_options(rules) == ([], unsaid)
+
+
+def test_one_of_two_options_chooses_the_selector():
+    assert choose_selector(None, None) is None
+    assert choose_selector(['0.3'], None) == dict(
+        type='FixedSelector', min_score=0.3
+    )
+    assert choose_selector(None, ['a=2', 'b c=0.5']) == dict(
+        type='CountSelector', per_image={'a': 2, 'b c': 0.5}
+    )
+    with pytest.raises(ValueError, match='are two ways to select: give one'):
+        choose_selector(['0.3'], ['2'])

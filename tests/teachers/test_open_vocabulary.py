@@ -25,6 +25,8 @@ from projects.data_distillation.files.atomic import read_json
 from projects.data_distillation.inference.point_encoding import (
     mend_point_encoding,
 )
+from projects.data_distillation.label_free.init import init_label_free
+from projects.data_distillation.label_free.sources import LabelFreeSources
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
     ExperimentOptions,
@@ -219,6 +221,31 @@ def test_texts_that_are_not_read_are_refused(bert, sources, tmp_path):
                 **given,
                 **{name: value},
             )
+
+
+def test_texts_alone_say_what_is_labeled(bert, sources, tmp_path, stages_here):
+    """Neither labeled nor validation images are needed."""
+    config = write_open_teacher(tmp_path, list(FAMILIES)[1], bert)
+    checkpoint = tmp_path / 'open.pth'
+    options = dict(type='CountSelector', per_image=3)
+    shown = init_label_free(
+        tmp_path / 'exp',
+        str(write_detector(tmp_path / 'student.py')),
+        LabelFreeSources(sources['unlabeled']),
+        ExperimentOptions(ratio=(6, 4), iterations=1, selector=options),
+        TeacherOptions(
+            teacher=[checkpoint],
+            teacher_config=[str(config)],
+            prompt=['box=a red box', 'wall=a green wall'],
+        ),
+    )
+    assert 'classes     2: box, wall' in shown
+    stages = Stages(Experiment(tmp_path / 'exp'), Launcher())
+
+    labels = read_json(stages.annotate(tmp_path / 'annotate', checkpoint))
+
+    assert [one['name'] for one in labels['categories']] == ['box', 'wall']
+    assert len(labels['annotations']) == 3 * 5
 
 
 def test_teachers_with_classes_and_with_texts_annotate_together(

@@ -85,7 +85,9 @@ def warn_of_labels(expected: Mapping) -> Iterator[str]:
 
 
 def give_verdict(
-    mean_aps: Mapping[str, float], interval: Mapping | None = None
+    mean_aps: Mapping[str, float],
+    interval: Mapping | None = None,
+    is_label_free: bool = False,
 ) -> str:
     """Say in a sentence what the pseudo labels have gained.
 
@@ -94,12 +96,16 @@ def give_verdict(
             `teacher`.
         interval: The 95 % interval of student minus control, with `low` and
             `high`; None if it is not known.
+        is_label_free: Whether no image is labeled, so that there can be no
+            control.
 
     Returns:
         The sentence, in points of mAP (0 to 100).
     """
     student, teacher = mean_aps['student'], mean_aps['teacher']
     total = f'{100 * (student - teacher):+.1f} mAP over the teacher'
+    if is_label_free:
+        return f'verdict: with pseudo labels alone, the student has {total}'
     if 'supervised_long' not in mean_aps:
         return (
             f'verdict: the student has {total}. What of it a longer schedule '

@@ -101,9 +101,10 @@ def find_best_round(rounds: Sequence[dict]) -> int:
         rounds: The result of each round, see `summarize`.
 
     Returns:
-        Its index; of equal ones, the first.
+        Its index; of equal ones, the first, as of those that nobody could
+        evaluate.
     """
-    mean_aps = [one['student']['bbox_mAP'] for one in rounds]
+    mean_aps = [one['student'].get('bbox_mAP', 0.0) for one in rounds]
     return mean_aps.index(max(mean_aps))
 
 
@@ -231,9 +232,10 @@ def format_comparison(summary: Mapping) -> str:
         The table, and one line each about the rounds, the pseudo labels and
         the gap, as far as the summary has them.
     """
-    table = Table(
-        'model', 'trained on', title='Comparison on the validation set'
-    )
+    title = 'Comparison on the validation set'
+    if not summary['student']:
+        title = 'Models, which nothing compares'
+    table = Table('model', 'trained on', title=title)
     metrics = list(METRICS)
     if has_masks(summary):
         metrics.append(MASK_METRIC)
@@ -272,11 +274,14 @@ def format_verdict(summary: Mapping) -> str:
     Returns:
         The line; with several seeds, it says how much the gain varies.
     """
+    if not summary['student']:
+        return 'verdict: not known, since there are no validation images'
     mean_aps = {
         name: summary[name]['bbox_mAP'] for name in TRAINED if name in summary
     }
     interval = summary.get('gains', {}).get('supervised_long')
-    text = give_verdict(mean_aps, interval)
+    is_label_free = summary.get('given', {}).get('is_label_free', False)
+    text = give_verdict(mean_aps, interval, is_label_free)
     if 'seeds' in summary and summary['gain_over_control'] is not None:
         deviation = 100 * summary['std']['gain_over_control']
         text += (

@@ -16,6 +16,7 @@ from ..coco.reading import CocoError, read_coco
 from ..inference.checkpoints import CheckpointError, check_weights
 from ..inference.safe_loading import refusing_code
 from ..processes.log import say
+from .fingerprint import find_annotation_files
 from .names import PSEUDO_LABELS
 from .options import check_options, fit_options, parse_options
 
@@ -188,6 +189,7 @@ class Experiment:
         self._check_truth(images)
         self.build_detection_hook('annotate').check_data(images)
         if can_teach:
+            self._check_students_are_compared()
             self._check_student_can_teach()
 
     def _check_truth(self, images: UnlabeledDataset) -> None:
@@ -223,10 +225,30 @@ class Experiment:
                 f'teacher, because the teacher is another model: {error}'
             ) from None
 
+    def _check_students_are_compared(self) -> None:
+        """Check that it can be told whether another round helps."""
+        if not self.can_evaluate:
+            raise ValueError(
+                '--rounds ends when a student is not better than its teacher '
+                f'on the validation images, and {self.folder} has none: leave '
+                '--rounds out'
+            )
+
     @property
     def seed(self) -> int | None:
         """The random seed that `teacher.py` sets; None if it sets none."""
         return (self.load('teacher').get('randomness') or {}).get('seed')
+
+    @property
+    def is_label_free(self) -> bool:
+        """Whether the student is trained on pseudo labels alone."""
+        files = find_annotation_files(self.load('student').train_dataloader)
+        return all(file.endswith(PSEUDO_LABELS) for file in files)
+
+    @property
+    def can_evaluate(self) -> bool:
+        """Whether there are validation images to evaluate models on."""
+        return bool(self.load('student').get('test_evaluator'))
 
     @property
     def unlabeled_truth(self) -> str | None:

@@ -89,9 +89,10 @@ class Distillation:
         if given := read_record(self.work_dir):
             # Rounds train the same detector.
             summary['given'] = add_speeds(given, self.work_dir)
-        summary |= self._judge(summary, checkpoints)
-        for line in advise(summary):
-            say(line)
+        if self.stages.experiment.can_evaluate:
+            summary |= self._judge(summary, checkpoints)
+            for line in advise(summary):
+                say(line)
         write_json(self.work_dir / 'summary.json', summary)
         return summary
 
@@ -136,6 +137,8 @@ class Distillation:
 
     def _evaluate_others(self) -> dict[str, dict]:
         """Return the metrics of the given teachers after the first."""
+        if not self.stages.experiment.can_evaluate:
+            return {}
         numbers = range(1, len(self.stages.experiment.teachers))
         return {
             name_teacher(n): self.stages.evaluate_given(n, self.work_dir)
@@ -183,6 +186,8 @@ class Distillation:
     def _evaluate(
         self, model: str, checkpoint: Path, labels: Path | None = None
     ) -> dict:
+        if not self.stages.experiment.can_evaluate:
+            return {}
         if model == 'teacher' and self.stages.experiment.teachers:
             return self.stages.evaluate_given(0, self.work_dir)
         folder = checkpoint.parent
@@ -220,6 +225,8 @@ class Distillation:
     def _warn_of_teacher(self, teacher: Path) -> dict:
         """Return and log the metrics of a teacher; warn if it is weak."""
         metrics = self._evaluate('teacher', teacher)
+        if not metrics:
+            return metrics
         say(f'\n{describe_teacher(metrics)}')
         for line in warn_of_teacher(metrics):
             say(line)

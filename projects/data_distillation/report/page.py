@@ -27,6 +27,7 @@ from ..quality.label_quality import Quality
 from ..teachers.in_experiments import (
     add_speeds,
     describe_models,
+    is_label_free,
     name_data,
     read_record,
 )
@@ -248,7 +249,7 @@ def describe_stages(
         ],
         metrics=list(map(name_metric, find_metrics(stages))),
         comparison=make_comparison(stages, trained_on),
-        verdicts=give_verdicts(stages),
+        verdicts=give_verdicts(stages, is_label_free(trained_on)),
     )
 
 

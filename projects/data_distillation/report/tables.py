@@ -210,12 +210,15 @@ def make_comparison(
     ]
 
 
-def give_verdicts(stages: Sequence[Stage]) -> list[str]:
+def give_verdicts(
+    stages: Sequence[Stage], is_label_free: bool = False
+) -> list[str]:
     """Return what the pseudo labels have gained, in sentences.
 
     Args:
         stages: The stages of the experiment. Of the students of several
             rounds, the best one counts.
+        is_label_free: Whether no image is labeled.
 
     Returns:
         The gain over the control and the gap that is closed, as far as the
@@ -233,7 +236,7 @@ def give_verdicts(stages: Sequence[Stage]) -> list[str]:
         return []
     mean_aps = {name: found['bbox_mAP'] for name, found in metrics.items()}
     closed = compute_gap_closed(metrics)
-    lines = [give_verdict(mean_aps)]
+    lines = [give_verdict(mean_aps, is_label_free=is_label_free)]
     if closed is not None:
         lines.append(f'gap from teacher to oracle closed: {closed:.0%}')
     return [f'{line[0].upper()}{line[1:]}.' for line in lines]

@@ -19,6 +19,8 @@ from .overrides import (
 from .plan import Plan
 from .schedule import Schedule
 
+# The number of classes whose names are shown.
+MAX_NAMES = 8
 SYNCED = {'SyncBN', 'MMSyncBN'}
 PLAIN_LOOPS = {'EpochBasedTrainLoop', 'IterBasedTrainLoop'}
 # Hooks whose settings fit a training of any length, or are fitted to it.
@@ -295,3 +297,17 @@ def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
     if detector.from_scratch_changes():
         return "pretrained, as in the detector's config"
     return "none: the detector's config trains from scratch"
+
+
+def describe_classes(names: Sequence[str]) -> str:
+    """Describe how many classes there are, and which.
+
+    Args:
+        names: The names of the classes.
+
+    Returns:
+        Such as `2: cat, dog`; of many names the first, and `...`.
+    """
+    shown = names[:MAX_NAMES]
+    more = ['...'] if len(names) > len(shown) else []
+    return f'{len(names)}: {", ".join([*shown, *more])}'

@@ -1,7 +1,6 @@
 """Gathers the data of a new experiment."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..convert.reading import read_lines
 from ..files.atomic import write_json
 from ..splits.splits import split_coco, take_images
 from .plan import Data, Images
-from .rest import REST, find_empty, find_rest
+from .rest import REST, find_empty, find_rest, is_share, parse_share
 from .trained_images import TrainedImages
 
 
@@ -87,7 +86,13 @@ class Sources:
                     add_slash(self.labeled_images),
                     trained.count,
                 ),
-                unlabeled=self._unlabeled(folder),
+                unlabeled=find_unlabeled(
+                    self.unlabeled,
+                    self.unlabeled_images,
+                    self.labeled_images,
+                    folder,
+                    self.unlabeled_truth,
+                ),
                 truth_file=self.unlabeled_truth and str(self.unlabeled_truth),
                 notes=trained.notes,
             )
@@ -194,27 +199,47 @@ class Sources:
                 'list (.txt) or a COCO file (.json); leave it out'
             )
 
-    def _unlabeled(self, folder: Path) -> Images:
-        """Find the images to annotate, and write a COCO file of a list."""
-        source = Path(self.unlabeled)
-        file: Path | str
-        if source.suffix.lower() == '.json':
-            file, images_folder = source, self.unlabeled_images
-            images_folder = images_folder or self.labeled_images
-            names = [
-                i['file_name'] for i in read_coco(file, 'images')['images']
-            ]
-        elif source.suffix.lower() == '.txt':
-            names, images_folder = read_image_list(
-                source, self.unlabeled_images
-            )
-            file = write_names(folder, names)
-        else:
-            file, images_folder = '', source
-            names = [image['file_name'] for image in list_images(source)]
-        check_any_is_there(names, images_folder)
-        check_truth_if_any(self.unlabeled_truth, names)
-        return Images(str(file), add_slash(images_folder), len(names))
+
+def find_unlabeled(
+    given: str,
+    images_folder: Path | None,
+    default_folder: Path,
+    folder: Path,
+    truth: Path | None,
+) -> Images:
+    """Find the images to annotate, and write a COCO file of a list.
+
+    Args:
+        given: A folder, a list (`.txt`) or a COCO file (`.json`).
+        images_folder: The folder of the images in a list or in a COCO file;
+            None if the user names none.
+        default_folder: That of a COCO file, if the user names none.
+        folder: The folder for the file that is written.
+        truth: The COCO file of their true labels; None if they are unknown.
+
+    Returns:
+        The images.
+
+    Raises:
+        FileNotFoundError: If a file or folder does not exist, or no image is
+            there.
+        CocoError: If a COCO file cannot be used.
+        ValueError: If a list cannot be used.
+    """
+    source = Path(given)
+    file: Path | str
+    if source.suffix.lower() == '.json':
+        file, images_folder = source, images_folder or default_folder
+        names = [i['file_name'] for i in read_coco(file, 'images')['images']]
+    elif source.suffix.lower() == '.txt':
+        names, images_folder = read_image_list(source, images_folder)
+        file = write_names(folder, names)
+    else:
+        file, images_folder = '', source
+        names = [image['file_name'] for image in list_images(source)]
+    check_any_is_there(names, images_folder)
+    check_truth_if_any(truth, names)
+    return Images(str(file), add_slash(images_folder), len(names))
 
 
 def add_slash(folder: Path) -> str:
@@ -227,36 +252,6 @@ def add_slash(folder: Path) -> str:
         The path.
     """
     return f'{folder}/'
-
-
-def is_share(text: str) -> bool:
-    """Return whether a text is meant as a share, such as `90%`.
-
-    Args:
-        text: What the user has written.
-    """
-    return text.endswith('%')
-
-
-def parse_share(text: str) -> float:
-    """Read a share such as `90%`.
-
-    Args:
-        text: What the user has written.
-
-    Returns:
-        The fraction, above 0 and below 1.
-
-    Raises:
-        ValueError: If the share is not between 0% and 100%.
-    """
-    match = re.fullmatch(r'(\d+(?:\.\d+)?)%', text)
-    if not match or not 0 < float(match[1]) < 100:
-        raise ValueError(
-            'the share of images to take the labels off must be between 0% '
-            f'and 100%, got {text!r}'
-        )
-    return float(match[1]) / 100
 
 
 def read_image_list(

@@ -186,7 +186,7 @@ class GivenExperiment(NewExperiment):
         settings = NewExperiment.teacher(replace(self, plan=long))
         # teacher.py has them, with what the given teacher must know.
         for key in ('# The images to annotate.', 'unlabeled'):
-            settings.pop(key)
+            settings.pop(key, None)
         return settings
 
     def given_teacher(self) -> dict:

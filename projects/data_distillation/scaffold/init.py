@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -19,6 +19,7 @@ from ..inference.safe_loading import refusing_code
 from ..teachers.options import TeacherOptions
 from ..text import format_error
 from .changes import (
+    describe_classes,
     describe_label_kind,
     describe_sizes,
     describe_weights,
@@ -41,9 +42,6 @@ from .plan import (
 from .schedule import Schedule
 from .stage_configs import NewExperiment
 from .trained_images import check_data, check_masks, measure_balance
-
-# The number of classes whose names are shown.
-MAX_NAMES = 8
 
 
 def init_experiment(
@@ -85,13 +83,7 @@ def init_experiment(
             data, filters, options.allow_problems, detector.has_masks
         )
         data = replace(data, notes=(*data.notes, *notes))
-        if detector.has_masks:
-            files = [data.labeled.ann_file, data.val.ann_file]
-            files += [data.truth_file] if data.truth_file else []
-            check_masks(files, detector.reads_only_polygons)
-        check_class_weights(detector, len(data.classes))
-        check_monitors(detector, data.classes)
-        check_weights(detector, options.from_scratch)
+        check_detector(detector, data, options)
         plan = make_plan(detector, data, options)
         experiment = NewExperiment(out.name, detector, data, plan)
         if teachers:
@@ -107,6 +99,29 @@ def init_experiment(
     if isinstance(experiment, GivenExperiment):
         lines = experiment.explain(lines)
     return list(lines)
+
+
+def check_detector(
+    detector: DetectorConfig, data: Data, options: ExperimentOptions
+) -> None:
+    """Check that a detector can be trained on the data.
+
+    Args:
+        detector: The detector to train.
+        data: The data of the experiment.
+        options: The options of the user.
+
+    Raises:
+        CocoError: If it learns masks, and an object has none.
+        DetectorError: If its config is for other classes, or lacks weights.
+    """
+    if detector.has_masks:
+        files = [images.ann_file for images in data.with_labels]
+        files += [data.truth_file] if data.truth_file else []
+        check_masks(files, detector.reads_only_polygons)
+    check_class_weights(detector, len(data.classes))
+    check_monitors(detector, data.classes)
+    check_weights(detector, options.from_scratch)
 
 
 def make_plan(
@@ -155,6 +170,7 @@ def make_plan(
         flip=not options.no_flip,
         ratio=options.ratio,
         balance=balance,
+        selector=options.selector,
     )
 
 
@@ -219,16 +235,18 @@ def check_stages(folder: Path) -> None:
         CheckpointError: If a checkpoint that it loads could run code.
         ValueError, FileNotFoundError: If the data cannot be used.
     """
-    Experiment(folder, ('teacher', 'student', 'supervised_long')).check()
-    cfg = Config.fromfile(folder / 'supervised_long.py')
+    Experiment(folder).check()
+    cfg = Config.fromfile(folder / 'student.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
+    # The labels of the student are not there yet.
+    others = ('supervised_long', 'oracle')
     try:
         build_model(cfg)
-        DATASETS.build(cfg.train_dataloader.dataset)[0]
         DATASETS.build(cfg.test_dataloader.dataset)[0]
-        if (folder / 'oracle.py').is_file():
-            oracle = Config.fromfile(folder / 'oracle.py')
-            DATASETS.build(oracle.train_dataloader.dataset)
+        for file in (folder / f'{model}.py' for model in others):
+            if file.is_file():
+                loader = Config.fromfile(file).train_dataloader
+                DATASETS.build(loader.dataset)[0]
     except (CocoError, CheckpointError, DetectorError):
         raise
     except ImportError as error:
@@ -320,24 +338,12 @@ def explain(
     for number, change in enumerate(changes):
         yield f'{"" if number else "changed":12}{change}'
     yield f'wrote {out}/; change its configs as you like. Next:'
-    flags = '--control --oracle' if data.truth_file else '--control'
+    words = ['python tools/distill.py', shlex.quote(str(out))]
+    words += ['--control'] if data.labeled.count else []
+    words += ['--oracle'] if data.truth_file else []
     if plan.num_processes > 1:
-        flags += f' --launcher pytorch --gpus {plan.num_processes}'
-    yield f'python tools/distill.py {shlex.quote(str(out))} {flags}'
-
-
-def describe_classes(names: Sequence[str]) -> str:
-    """Describe how many classes there are, and which.
-
-    Args:
-        names: The names of the classes.
-
-    Returns:
-        Such as `2: cat, dog`; of many names the first, and `...`.
-    """
-    shown = names[:MAX_NAMES]
-    more = ['...'] if len(names) > len(shown) else []
-    return f'{len(names)}: {", ".join([*shown, *more])}'
+        words.append(f'--launcher pytorch --gpus {plan.num_processes}')
+    yield ' '.join(words)
 
 
 def explain_lengths(

@@ -24,7 +24,13 @@ CHECKPOINT_DEFAULTS = dict(
 PLAIN_SAMPLERS = {'DefaultSampler', 'InfiniteSampler'}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # The names of variables that the stage configs set to a dict.
-VARIABLES = ('metainfo', 'labeled', 'unlabeled', 'held_out')
+VARIABLES = (
+    'metainfo',
+    'labeled',
+    'teacher_labeled',
+    'unlabeled',
+    'held_out',
+)
 
 
 def is_measured(
@@ -90,6 +96,26 @@ def override_checkpoint(
         if hook.get('rule'):
             changes['rule'] = 'greater'
     return changes
+
+
+def override_imports(detector: DetectorConfig) -> dict:
+    """Let the configs import this project too.
+
+    Args:
+        detector: The detector.
+
+    Returns:
+        The new `custom_imports`. No module is listed twice: our own detectors
+        import the project already.
+    """
+    base = detector.cfg.get('custom_imports') or {}
+    imports = base.get('imports', [])
+    imports = [imports] if isinstance(imports, str) else imports
+    return dict(
+        imports=list(dict.fromkeys([*imports, 'projects.data_distillation'])),
+        # This is also MMEngine's default.
+        allow_failed_imports=base.get('allow_failed_imports', False),
+    )
 
 
 def override_loader(detector: DetectorConfig, name: str) -> dict:

@@ -118,9 +118,9 @@ class Data:
 
     Args:
         classes: The names of the classes, in the order of the labeled file.
-        labeled: The images with labels.
+        labeled: The images with labels; without a folder if there are none.
         unlabeled: The images to annotate.
-        val: The validation images.
+        val: The validation images; without a folder if there are none.
         truth_file: The COCO file of the true labels of the unlabeled images;
             None if they are unknown.
         notes: Lines for the user about the data.
@@ -132,6 +132,11 @@ class Data:
     val: Images
     truth_file: str | None = None
     notes: Sequence[str] = ()
+
+    @property
+    def with_labels(self) -> list[Images]:
+        """The labeled and the validation images, as far as there are any."""
+        return [one for one in (self.labeled, self.val) if one.folder]
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,8 @@ class Plan:
             the student's batches are in proportion.
         balance: How often an epoch has a labeled image on average, because
             those with rare classes are repeated.
+        selector: The config of the selector of pseudo labels; None for
+            `MatchedSelector`.
     """
 
     batch_size: int
@@ -165,6 +172,7 @@ class Plan:
     flip: bool = True
     ratio: Sequence[float] = RATIO
     balance: float = 1.0
+    selector: Mapping | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,8 @@ class ExperimentOptions:
             control and the oracle.
         image_size: The longest side of the images at test time, in pixels.
         allow_problems: Whether to continue with data that has problems.
+        selector: The config of the selector of pseudo labels; None for
+            `MatchedSelector`.
 
     Raises:
         ValueError: If a number is out of range.
@@ -202,6 +212,7 @@ class ExperimentOptions:
     student_iterations: int | None = None
     image_size: int | None = None
     allow_problems: bool = False
+    selector: Mapping | None = None
 
     def __post_init__(self) -> None:
         for name in WHOLE_NUMBERS:

@@ -1,6 +1,7 @@
-"""Finds the images of a folder that nobody has labeled."""
+"""Finds the unlabeled images in a folder where others are labeled."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,3 +102,33 @@ def find_empty(content: dict) -> list[str]:
         for image in content['images']
         if image['id'] not in annotated
     ]
+
+
+def is_share(text: str) -> bool:
+    """Return whether a text is meant as a share, such as `90%`.
+
+    Args:
+        text: What the user has written.
+    """
+    return text.endswith('%')
+
+
+def parse_share(text: str) -> float:
+    """Read a share such as `90%`.
+
+    Args:
+        text: What the user has written.
+
+    Returns:
+        The fraction, above 0 and below 1.
+
+    Raises:
+        ValueError: If the share is not between 0% and 100%.
+    """
+    match = re.fullmatch(r'(\d+(?:\.\d+)?)%', text)
+    if not match or not 0 < float(match[1]) < 100:
+        raise ValueError(
+            'the share of images to take the labels off must be between 0% '
+            f'and 100%, got {text!r}'
+        )
+    return float(match[1]) / 100

@@ -18,17 +18,14 @@ from .detector import DetectorConfig, take_pipeline
 from .overrides import (
     drop_own_data,
     override_checkpoint,
+    override_imports,
     override_loader,
     override_run,
     override_variables,
 )
-from .plan import Data, Plan
+from .plan import Data, Images, Plan
 from .schedule import Schedule
-from .views import Views, find_flips
-
-# The largest number of images by which views are chosen. More images take
-# longer, and change little.
-MAX_TUNING_IMAGES = 500
+from .views import Views, choose_tuning_images, find_flips
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,7 @@ class NewExperiment:
         Args:
             folder: The folder to write to; it is made if it does not exist.
         """
-        stages: dict[str, tuple] = {
-            **self._roots(self.detector.base_for(folder)),
-            'annotate': ('./teacher.py', self.annotate()),
-            'validate': ('./annotate.py', self.validate()),
-            'student': ('./supervised_long.py', self.student()),
-        }
-        if self._made_views.may_be_tuned:
-            stages['tune'] = './validate.py', self.tune()
-        if truth := self.data.truth_file:
-            oracle = dict(train_dataloader=self._union(truth))
-            stages['oracle'] = './supervised_long.py', oracle
+        stages = self._stages(self.detector.base_for(folder))
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.copy_to(folder)
         for stage, (base, settings) in stages.items():
@@ -76,6 +63,23 @@ class NewExperiment:
 
     # The docstrings that differ from `CARDS`.
     cards: ClassVar[Mapping[str, str]] = {}
+    # The variable with the images that the first model is trained on.
+    trained: ClassVar[str] = 'labeled'
+
+    def _stages(self, base: str) -> dict[str, tuple]:
+        """Return what each stage inherits from, and its settings."""
+        stages: dict[str, tuple] = {
+            **self._roots(base),
+            'annotate': ('./teacher.py', self.annotate()),
+            'validate': ('./annotate.py', self.validate()),
+            'student': ('./supervised_long.py', self.student()),
+        }
+        if self._made_views.may_be_tuned:
+            stages['tune'] = './validate.py', self.tune()
+        if truth := self.data.truth_file:
+            oracle = dict(train_dataloader=self._union(truth))
+            stages['oracle'] = './supervised_long.py', oracle
+        return stages
 
     def _roots(self, base: str) -> Mapping[str, tuple]:
         """Return the base and the settings of the first stages."""
@@ -92,7 +96,7 @@ class NewExperiment:
     def teacher(self) -> dict:
         """Return the settings of `teacher.py`."""
         settings = {
-            '# The categories of the labeled file, in its order.': None,
+            '# The categories, in the order of their COCO file.': None,
             'metainfo': dict(classes=self.data.classes),
             **self._datasets(),
             **self._model(),
@@ -108,7 +112,7 @@ class NewExperiment:
     def _datasets(self) -> dict:
         settings: dict[str, object] = {
             "# The images with labels, in the detector's pipeline.": None,
-            'labeled': self._labeled(),
+            'labeled': self._trained_on(self.data.labeled, {}),
             '# The images to annotate.': None,
             'unlabeled': self._unlabeled(),
             '# For validation; none may be among the unlabeled images.': None,
@@ -119,18 +123,19 @@ class NewExperiment:
             settings['unlabeled_truth'] = self.data.truth_file
         return settings
 
-    def _labeled(self) -> dict:
+    def _trained_on(self, images: Images, filters: Mapping) -> dict:
+        """Return a dataset as the detector's, with other filters."""
         dataset, factor = self.detector.train_dataset, self.plan.size_factor
-        labeled: dict = dict(
+        trained: dict = dict(
             type='CheckedCocoDataset',
-            **self.data.labeled.source,
+            **images.source,
             metainfo=Expression('metainfo'),
             pipeline=take_pipeline(dataset, factor),
         )
-        if filters := dataset.filter_settings:
-            labeled['filter_cfg'] = dict(filters)
+        if filters := {**dataset.filter_settings, **filters}:
+            trained['filter_cfg'] = filters
         return dataset.wrap(
-            labeled,
+            trained,
             lambda: take_pipeline(dataset, factor, is_mix=True),
         )
 
@@ -164,17 +169,8 @@ class NewExperiment:
         return settings
 
     def _loaders(self) -> dict:
-        test = dict(
-            type='CheckedCocoDataset',
-            **self.data.val.source,
-            metainfo=Expression('metainfo'),
-            test_mode=True,
-            pipeline=take_pipeline(
-                self.detector.test_dataset, self.plan.size_factor
-            ),
-        )
         loader = dict(
-            dataset=dict(_delete_=True, **test),
+            dataset=dict(_delete_=True, **self._tested_on()),
             **override_loader(self.detector, 'val_dataloader'),
             **override_loader(self.detector, 'test_dataloader'),
         )
@@ -185,10 +181,21 @@ class NewExperiment:
                     _delete_=True, type='InfiniteSampler', shuffle=True
                 ),
                 batch_sampler=None,
-                dataset=Expression('labeled', dict(_delete_=True)),
+                dataset=Expression(self.trained, dict(_delete_=True)),
                 **override_loader(self.detector, 'train_dataloader'),
             ),
             **self._for_test_and_val('dataloader', loader),
+        )
+
+    def _tested_on(self) -> dict:
+        return dict(
+            type='CheckedCocoDataset',
+            **self.data.val.source,
+            metainfo=Expression('metainfo'),
+            test_mode=True,
+            pipeline=take_pipeline(
+                self.detector.test_dataset, self.plan.size_factor
+            ),
         )
 
     def _for_test_and_val(self, name: str, value: dict) -> dict:
@@ -238,17 +245,8 @@ class NewExperiment:
         return Schedule.of(self.detector.cfg)
 
     def _runtime(self) -> dict:
-        base = self.detector.cfg.get('custom_imports') or {}
-        imports = base.get('imports', [])
-        imports = [imports] if isinstance(imports, str) else imports
-        # No module is listed twice; our own detectors import the project too.
-        imports = list(dict.fromkeys([*imports, 'projects.data_distillation']))
         settings: dict[str, object] = dict(
-            custom_imports=dict(
-                imports=imports,
-                # This is also MMEngine's default.
-                allow_failed_imports=base.get('allow_failed_imports', False),
-            ),
+            custom_imports=override_imports(self.detector),
             log_processor=dict(by_epoch=False),
         )
         if self._detector_schedule.images_per_iteration:
@@ -299,6 +297,8 @@ class NewExperiment:
         if self._filters_empty:
             path = f'{self._labeled_path}.filter_cfg.filter_empty_gt'
             selection['counts_empty'] = Expression(f'not {path}')
+        if self.plan.selector:
+            selection['selector'] = dict(self.plan.selector)
         return selection
 
     @property
@@ -316,18 +316,10 @@ class NewExperiment:
     def tune(self) -> dict:
         """Return the settings of `tune.py`."""
         flips = find_flips(self.annotator) if self.plan.flip else []
-        images = self.data.val.count
         settings = self._made_views.settings(
             self._made_views.recipe.candidates
         )
-        if images > MAX_TUNING_IMAGES:
-            step = -(-images // MAX_TUNING_IMAGES)
-            settings['# Enough to choose by.'] = None
-            settings['test_dataloader'] = dict(
-                dataset=dict(
-                    indices=Expression(f'list(range(0, {images}, {step}))')
-                )
-            )
+        settings |= choose_tuning_images(self.data.val.count)
         hook = dict(
             type='TuneHook',
             labeled=Expression('_base_.custom_hooks[0].labeled'),

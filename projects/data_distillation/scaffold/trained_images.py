@@ -100,7 +100,8 @@ def measure_balance(dataset: Dataset, data: Data) -> float:
     Returns:
         A number above 1 if `ClassBalancedDataset` repeats images.
     """
-    if dataset.oversample_thr is None:
+    # Of pseudo labels, nobody knows how many there will be.
+    if dataset.oversample_thr is None or not data.labeled.count:
         return 1.0
     labeled = CheckedCocoDataset(
         ann_file=data.labeled.ann_file,
@@ -135,7 +136,7 @@ def check_data(
         ValueError: If there are problems; the message names them.
         CocoError: If a file has no object to learn or to validate with.
     """
-    sets = [data.labeled, data.val]
+    sets = data.with_labels
     read = [read_for_masks(Path(images.ann_file)) for images in sets]
     unread = [problem for problem in read if isinstance(problem, Problem)]
     files = [file for file in read if isinstance(file, CocoFile)]
@@ -155,8 +156,9 @@ def check_data(
             raise CocoError(problem.explain())
     allowed = [f'problem, allowed: {line}' for line in problems]
     notes = itertools.chain(allowed, *map(describe_classes, files))
-    if filters.get('filter_empty_gt'):
-        return list(notes)  # What is said of its images says it already.
+    # What is said of the images that a filter drops says it already.
+    if filters.get('filter_empty_gt') or not data.labeled.folder:
+        return list(notes)
     return [*notes, *describe_bare_images(files[0])]
 
 

@@ -14,6 +14,9 @@ from .plan import Plan, Recipe
 DIRECTIONS = 'horizontal', 'vertical', 'diagonal'
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape')
 OF_VIEW = ('scale_factor', 'flip', 'flip_direction')
+# The largest number of images by which views are chosen. More images take
+# longer, and change little.
+MAX_TUNING_IMAGES = 500
 
 
 @dataclass(frozen=True)
@@ -187,3 +190,22 @@ def make_flip(direction: str) -> dict:
     if direction == 'horizontal':
         return flip
     return dict(flip, direction=direction)
+
+
+def choose_tuning_images(number: int) -> dict:
+    """Choose some validation images if there are too many to choose views by.
+
+    Args:
+        number: The number of validation images.
+
+    Returns:
+        Settings of `tune.py`, with images spread evenly; empty for all images.
+    """
+    if number <= MAX_TUNING_IMAGES:
+        return {}
+    step = -(-number // MAX_TUNING_IMAGES)
+    indices = Expression(f'list(range(0, {number}, {step}))')
+    return {
+        '# Enough to choose by.': None,
+        'test_dataloader': dict(dataset=dict(indices=indices)),
+    }

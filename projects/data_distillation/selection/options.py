@@ -70,6 +70,45 @@ def make_rules(args: argparse.Namespace) -> dict:
     return rules
 
 
+def add_choice(group: argparse._ActionsContainer) -> None:
+    """Add the options of `choose_selector` to a command line.
+
+    Args:
+        group: The parser, or a group of its arguments.
+    """
+    for option in SELECTOR_OPTIONS:
+        if option.argument in ('min_score', 'per_image'):
+            settings = dict(option.settings)
+            settings['help'] = settings['help'].partition(': ')[2]
+            group.add_argument(option.flag, **settings)
+
+
+def choose_selector(
+    min_score: Sequence[str] | None, per_image: Sequence[str] | None
+) -> dict | None:
+    """Make the config of the selector that one of two options asks for.
+
+    Args:
+        min_score: The values of `--min-score`; None if it is not given.
+        per_image: The values of `--per-image`; None if it is not given.
+
+    Returns:
+        The config; None if neither is given.
+
+    Raises:
+        ValueError: If both are given, or a value cannot be read.
+    """
+    if min_score and per_image:
+        raise ValueError(
+            '--min-score and --per-image are two ways to select: give one'
+        )
+    if min_score:
+        return make_selector(dict(method='fixed', min_score=min_score))
+    if per_image:
+        return make_selector(dict(method='count', per_image=per_image))
+    return None
+
+
 def make_selector(given: Mapping) -> dict:
     """Make the config of a selector.
 

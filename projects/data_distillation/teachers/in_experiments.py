@@ -18,6 +18,10 @@ from ..inference.safe_loading import refusing_code
 
 # In the work folder of the teacher: what is known of models at the start.
 RECORD = 'given.json'
+# What models are trained on, if no image is labeled.
+LABEL_FREE = dict(
+    student='pseudo-labeled alone', oracle='truth alone: upper bound'
+)
 
 
 class HasStages(Protocol):
@@ -31,6 +35,11 @@ class HasStages(Protocol):
     @property
     def teachers(self) -> tuple[Path, ...]:
         """The checkpoints of given teachers."""
+        ...
+
+    @property
+    def is_label_free(self) -> bool:
+        """Whether the student is trained on pseudo labels alone."""
         ...
 
     def config(self, stage: str) -> Path:
@@ -150,7 +159,7 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
 
     Returns:
         `teachers`, each with `name`, `checkpoint`, `sha256` and `parameters`;
-        and `student` with `parameters`.
+        `student` with `parameters`; and `is_label_free`.
     """
     cfg = experiment.load('annotate')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -170,6 +179,7 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
             )
         ],
         student=dict(parameters=count_parameters(student)),
+        is_label_free=experiment.is_label_free,
     )
     write_json(folder / RECORD, record)
     return record
@@ -250,24 +260,36 @@ def add_speeds(record: Mapping, work_dir: Path) -> dict:
     ]
     speed = read_speed(work_dir / 'student')
     return dict(
+        record,
         teachers=teachers,
         student=dict(record['student'], images_per_second=speed),
     )
 
 
 def name_data(record: Mapping) -> dict[str, str]:
-    """Say for the table what each given teacher is trained on.
+    """Say for the table what models are trained on, if a teacher is given.
 
     Args:
         record: What `record_models` wrote; empty if no teacher is given.
 
     Returns:
-        Name of the teacher -> text.
+        Name of the model -> text: each teacher; and if no image is labeled,
+        the models that are trained.
     """
-    return {
+    teachers = {
         one['name']: f'as given: {Path(one["checkpoint"]).name}'
         for one in record.get('teachers', ())
     }
+    return teachers | (LABEL_FREE if record.get('is_label_free') else {})
+
+
+def is_label_free(trained_on: Mapping[str, str]) -> bool:
+    """Return whether a student learned from pseudo labels alone.
+
+    Args:
+        trained_on: Name of a model -> what it is trained on, see `name_data`.
+    """
+    return trained_on.get('student') == LABEL_FREE['student']
 
 
 def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:

@@ -127,11 +127,12 @@ def describe_time(folder: Path) -> Iterator[str]:
     if torch.cuda.is_available():
         return
     models = ('teacher', 'supervised_long', 'student')
-    experiment = Experiment(folder, models)
+    there = (name for name in models if (folder / f'{name}.py').is_file())
+    experiment = Experiment(folder, tuple(there))
     of_view = None
     try:
-        # It has the detector of the student; a given teacher may be another.
-        seconds = measure_stage(experiment, 'supervised_long')
+        # A given teacher may be another detector.
+        seconds = measure_stage(experiment, 'student')
         if experiment.teachers:
             of_view = measure_stage(experiment, 'teacher')
     # A detector without its weights may find nothing to compute with.

@@ -13,6 +13,7 @@ from ..processes.log import say
 from ..processes.process import StageError, capture_output
 from ..processes.temporary import temporary_folder
 from .load import describe_load
+from .made_up_labels import let_student_train
 
 # The number of characters that are shown of the output of a failed command.
 MAX_OUTPUT = 3000
@@ -73,7 +74,7 @@ class Rates:
         iteration = image = (0.0, '')
         with temporary_folder() as folder:
             if any(step.iterations or step.images for step in found):
-                say('measuring some iterations of teacher.py ...')
+                say('measuring some iterations of a training ...')
                 iteration = measure_iteration(stages, folder)
             if any(step.images for step in found):
                 say('measuring some images of annotate.py ...')
@@ -106,7 +107,8 @@ class Rates:
 def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
     """Measure an iteration by training a teacher for a few of them.
 
-    If a teacher is given, a control is trained instead.
+    If a teacher is given, a control is trained instead. If no image is
+    labeled, it is a student, on made-up labels.
 
     Args:
         stages: The stages of the run.
@@ -119,9 +121,11 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
     Raises:
         StageError: If the training fails.
     """
-    is_given = bool(stages.experiment.teachers)
-    stage = 'supervised_long' if is_given else 'teacher'
-    num = NUM_WARM_UP + NUM_MEASURED
+    experiment, num = stages.experiment, NUM_WARM_UP + NUM_MEASURED
+    stage = 'supervised_long' if experiment.teachers else 'teacher'
+    values: dict[str, str] = {}
+    if experiment.is_label_free:
+        stage, values = 'student', let_student_train(experiment, folder)
     options = (
         f'train_cfg.max_iters={num}',
         # No validation: its images may be many.
@@ -132,12 +136,10 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
         'default_hooks.checkpoint.save_last=False',
         'default_hooks.time_limit.type=mmdet.TimeLimitHook',
         f'default_hooks.time_limit.max_seconds={MAX_SECONDS}',
-        *stages.experiment.options_for(stage),
+        *experiment.options_for(stage),
     )
-    config = stages.experiment.config(stage)
-    capture_output(
-        stages.launcher.train(config, folder, *make_flags({}, options))
-    )
+    config, flags = experiment.config(stage), make_flags(values, options)
+    capture_output(stages.launcher.train(config, folder, *flags))
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
     times = [line['time'] for line in lines if 'loss' in line]

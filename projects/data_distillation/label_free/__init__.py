@@ -1,0 +1,1 @@
+"""Experiments without any labeled image, whose teacher is given."""
