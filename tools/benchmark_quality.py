@@ -9,7 +9,6 @@ Example:
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,6 +17,7 @@ from projects.data_distillation.benchmarks.quality import measure_quality_of
 from projects.data_distillation.command_line import (
     add_image_counts,
     make_parser,
+    measure_each,
 )
 from projects.data_distillation.quiet import quiet_screen
 
@@ -37,9 +37,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the benchmark, and print its figures."""
     args = parse_args()
-    for num_images in args.images:
-        with tempfile.TemporaryDirectory() as folder:
-            print(measure_quality_of(Path(folder), num_images))
+    for report in measure_each(measure_quality_of, args.images):
+        print(report)
 
 
 if __name__ == '__main__':

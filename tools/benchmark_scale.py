@@ -9,8 +9,8 @@ Example:
 """
 
 import argparse
+import functools
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,6 +22,7 @@ from projects.data_distillation.benchmarks.scale import (
 from projects.data_distillation.command_line import (
     add_image_counts,
     make_parser,
+    measure_each,
 )
 from projects.data_distillation.quiet import quiet_screen
 
@@ -48,11 +49,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the benchmark, and print its table."""
     args = parse_args()
-    reports = []
-    for num_images in args.images:
-        with tempfile.TemporaryDirectory() as folder:
-            reports.append(measure_job(Path(folder), num_images, args.jobs))
-    print(format_jobs(reports))
+    measure = functools.partial(measure_job, num_jobs=args.jobs)
+    print(format_jobs(list(measure_each(measure, args.images))))
 
 
 if __name__ == '__main__':

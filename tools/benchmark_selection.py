@@ -11,7 +11,6 @@ Example:
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,6 +19,7 @@ from projects.data_distillation.benchmarks.selection import compare
 from projects.data_distillation.command_line import (
     add_image_counts,
     make_parser,
+    measure_each,
 )
 from projects.data_distillation.quiet import quiet_screen
 
@@ -47,13 +47,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the benchmark, and print its figures."""
     args = parse_args()
-    for num_images in args.images:
-        with tempfile.TemporaryDirectory() as folder:
-            print(
-                compare(
-                    Path(folder), num_images, num_images <= args.grid_up_to
-                )
-            )
+
+    def measure(folder: Path, num_images: int) -> dict:
+        """Compare, the earlier way only if its memory suffices."""
+        return compare(folder, num_images, num_images <= args.grid_up_to)
+
+    for report in measure_each(measure, args.images):
+        print(report)
 
 
 if __name__ == '__main__':

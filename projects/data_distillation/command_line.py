@@ -3,9 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+Measured = TypeVar('Measured')
 # Loads checkpoints without looking for code in them.
 TRUST_FLAG = '--trust-checkpoint'
 
@@ -145,6 +148,23 @@ def add_image_counts(parser: argparse.ArgumentParser, default: int) -> None:
         metavar='N',
         help=f'the numbers of images to measure with (default: {default:,})',
     )
+
+
+def measure_each(
+    measure: Callable[[Path, int], Measured], counts: Iterable[int]
+) -> Iterator[Measured]:
+    """Measure with each number of images, in a folder that is gone afterwards.
+
+    Args:
+        measure: Takes an empty folder and the number of images.
+        counts: The numbers of images.
+
+    Yields:
+        What `measure` returns for each.
+    """
+    for num_images in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            yield measure(Path(folder), num_images)
 
 
 def add_custom_imports(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,19 @@ def format_megabytes(num_bytes: float) -> str:
     return f'{num_bytes / 1e6:,.0f} MB'
 
 
+def format_checkpoint(file: object, sha256: object) -> str:
+    """Name a checkpoint, and tell it from others of its name.
+
+    Args:
+        file: Its path or URL.
+        sha256: The SHA-256 of its bytes; None if it is not known.
+
+    Returns:
+        The name, and the first 12 digits of the SHA-256.
+    """
+    return f'{file} (SHA-256 {str(sha256)[:12]}…)'
+
+
 def format_call(config: Mapping) -> str:
     """Write a config with a `type` as a call, such as `MinSide(pixels=4)`.
 

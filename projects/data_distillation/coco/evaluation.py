@@ -311,11 +311,25 @@ def read_precision(
         num_wrong = is_wrong.cumsum(dtype=float)
         # With the small number of pycocotools, so that all bits are equal.
         precision = num_right / (num_wrong + num_right + np.spacing(1))
-        # The precision at a recall is the highest from this recall on.
-        highest = np.maximum.accumulate(precision[::-1])[::-1]
-        places = np.searchsorted(num_right / num_truth, recalls)
-        rows.append(np.append(highest, 0)[places])
+        rows.append(read_highest(precision, num_right / num_truth, recalls))
     return np.array(rows)
+
+
+def read_highest(
+    precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray
+) -> np.ndarray:
+    """Read off the highest precision at some recalls or higher ones.
+
+    Args:
+        precision: Shape (n,), by descending score.
+        recall: Shape (n,), that of the same detections, ascending.
+        recalls: Shape (r,), where the precision is read off.
+
+    Returns:
+        Shape (r,); 0 where the recall is not reached.
+    """
+    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.append(highest, 0)[np.searchsorted(recall, recalls)]
 
 
 def mean_of_known(precision: np.ndarray) -> float:

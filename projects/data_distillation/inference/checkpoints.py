@@ -6,6 +6,7 @@ MMEngine itself loads the weights that fit, and only logs the others.
 from collections.abc import Mapping
 
 from mmdet.registry import MODELS
+from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
@@ -118,6 +119,7 @@ def load_teacher(module: dict, file: str) -> nn.Module:
         teacher = MODELS.build(module)
         checkpoint = load_checkpoint(teacher, file, map_location='cpu')
     mend_point_encoding(teacher)
+    revert_sync_batchnorm(teacher)  # As `WrappedDetector` does.
     check_weights(teacher, checkpoint.get('state_dict', checkpoint))
     teacher.checkpoint_meta = checkpoint.get('meta', {})
     return teacher

@@ -8,7 +8,6 @@ from mmdet.models import BaseDetector
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, revert_sync_batchnorm
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.cuda import OutOfMemoryError  # in `torch` since 2.5
@@ -18,7 +17,6 @@ from ..views.view import View
 from .acceleration import MODES, prepare
 from .checkpoints import load_teacher
 from .class_maps import ClassMap, ClassNames
-from .point_encoding import mend_point_encoding
 from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
@@ -39,10 +37,11 @@ from .view_boxes import (
     to_host,
 )
 from .view_masks import MaskMerger, check_masks_can_be_inverted
+from .wrapped_detector import WrappedDetector
 
 
 @MODELS.register_module()
-class MultiViewTTA(BaseTTAModel):
+class MultiViewTTA(WrappedDetector):
     """Test-time augmentation that makes the views itself, on the device.
 
     MMDetection's own `DetTTAModel` needs every view made on the CPU and copied
@@ -112,10 +111,7 @@ class MultiViewTTA(BaseTTAModel):
         classes: Sequence[str] | None = None,
         class_map: dict | None = None,
     ) -> None:
-        if isinstance(module, dict) and data_preprocessor:
-            module = {'data_preprocessor': data_preprocessor, **module}
-        super().__init__(module)
-        mend_point_encoding(self.module)
+        super().__init__(module, data_preprocessor)
         check_arguments(views, mode, max_pixels_per_forward)
         self.views = None if views is None else [View(view) for view in views]
         self.merger = TASK_UTILS.build(merger)
@@ -135,9 +131,6 @@ class MultiViewTTA(BaseTTAModel):
             for teacher in other_teachers
         )
         self.class_maps: list[ClassMap | None] = [None] * len(self.names)
-        # In inference, a synchronized norm is a plain one, but in processes on
-        # CPUs it fails.
-        revert_sync_batchnorm(self)
         self._is_prepared = False
 
     def test_step(self, data: dict) -> list[DetDataSample]:

@@ -10,9 +10,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from ..files.lock import HELD
-
-# Ctrl-C, the signal of `kill` and of schedulers, and a terminal that closes.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from .stop_signals import handling_stop_signals
 
 
 class ChildProcess:
@@ -51,11 +49,7 @@ class ChildProcess:
                 command has stopped too. The exit code is 128 plus the number
                 of the signal.
         """
-        before = {s: signal.getsignal(s) for s in STOP_SIGNALS}
-        for number in STOP_SIGNALS:
-            if before[number] is not signal.SIG_IGN:  # nohup wants that.
-                signal.signal(number, self._stop)
-        try:
+        with handling_stop_signals(self._stop):
             self.process = subprocess.Popen(
                 self.command,
                 env=self.environment,
@@ -68,9 +62,6 @@ class ChildProcess:
             if self.received:  # There was no process to stop yet.
                 self._terminate()
             code = self.process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
         if self.received:
             name = signal.Signals(self.received).name
             print(f'stopped by {name}: run the same command again to go on')

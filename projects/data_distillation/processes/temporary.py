@@ -1,6 +1,5 @@
 """A temporary folder that a signal to this process removes too."""
 
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from .child_process import STOP_SIGNALS
+from .stop_signals import handling_stop_signals
 
 
 @contextmanager
@@ -22,20 +21,13 @@ def leaving_on_signals() -> Iterator[None]:
         SystemExit: If this process has received a signal to stop. The exit
             code is 128 plus the number of the signal.
     """
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def leave(number: int, frame: FrameType | None) -> None:
         """End the process as the signal would, but in order."""
         sys.exit(128 + number)
 
-    for number in STOP_SIGNALS:
-        if before[number] is not signal.SIG_IGN:  # nohup wants that.
-            signal.signal(number, leave)
-    try:
+    with handling_stop_signals(leave):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..coco.evaluation import read_highest
 from ..coco.matching import ImageMatches
 
 # COCO reads precision off at these recalls.
@@ -89,9 +90,9 @@ def read_precision(
     num_right = right.cumsum()
     # A draw may lack the image of the best detection.
     precision = num_right / np.maximum(found.cumsum(), 1)
-    highest = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(num_right / num_truth, RECALLS)
-    return float(np.append(highest, 0)[places].mean())
+    return float(
+        read_highest(precision, num_right / num_truth, RECALLS).mean()
+    )
 
 
 def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:

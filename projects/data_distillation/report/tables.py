@@ -8,7 +8,7 @@ from ..coco.evaluation import MASK_METRICS, METRICS
 from ..experiment.advice import give_verdict
 from ..experiment.comparison import compute_gap_closed
 from ..quality.label_quality import Quality, format_share
-from ..text import format_call
+from ..text import format_call, format_checkpoint
 from .labels import START_SCORE, LabelSource, StoredLabels
 from .stages import Stage
 
@@ -62,9 +62,10 @@ def format_teacher(made: Mapping) -> str:
     Returns:
         One line, with the first 12 digits of the SHA-256.
     """
-    sha256 = str(made.get('checkpoint_sha256'))[:12]
     others = len(made.get('other_teachers', ()))
-    text = f'{made.get("checkpoint")} (SHA-256 {sha256}…)'
+    text = format_checkpoint(
+        made.get('checkpoint'), made.get('checkpoint_sha256')
+    )
     text += f', run with {made.get("teacher_config")}'
     return text + (f', and {others} more' if others else '')
 

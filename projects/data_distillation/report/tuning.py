@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-# The number of trials in the table, besides those that have a name.
-NUM_SHOWN = 8
+from ..tuning.outcome import choose_shown
 
 
 def make_tuning_table(folder: Path) -> dict | None:
@@ -31,11 +30,7 @@ def make_tuning_table(folder: Path) -> dict | None:
         best_first[0],
         min(best_first, key=lambda trial: trial['cost']),
     )
-    shown = [
-        trial
-        for place, trial in enumerate(best_first)
-        if place < NUM_SHOWN or trial in named.values()
-    ]
+    shown = choose_shown(best_first, list(named.values()))
     unit = (found['reference'] or found['chosen'])['cost']
     return dict(
         rows=[make_row(trial, named, unit) for trial in shown],

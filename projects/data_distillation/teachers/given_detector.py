@@ -5,17 +5,13 @@ from collections.abc import Sequence
 from mmdet.registry import HOOKS, MODELS
 from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
-from mmengine.model import (
-    BaseTTAModel,
-    is_model_wrapper,
-    revert_sync_batchnorm,
-)
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ..inference.checkpoints import check_weights
 from ..inference.class_maps import ClassMap, ClassNames
-from ..inference.point_encoding import mend_point_encoding
+from ..inference.wrapped_detector import WrappedDetector
 
 # Where several classes of the teacher are one, boxes that overlap more are one
 # object.
@@ -23,12 +19,11 @@ IOU_THRESHOLD = 0.5
 
 
 @MODELS.register_module()
-class GivenDetector(BaseTTAModel):
+class GivenDetector(WrappedDetector):
     """A detector with the classes of the labeled file.
 
-    It is for evaluation; `MultiViewTTA` annotates. It derives from
-    `BaseTTAModel` only because MMEngine then loads checkpoints into `module`.
-    `GivenDetectorHook` tells it its classes.
+    It is for evaluation; `MultiViewTTA` annotates. `GivenDetectorHook` tells
+    it its classes.
 
     Args:
         module: The detector, or its config.
@@ -46,14 +41,9 @@ class GivenDetector(BaseTTAModel):
         class_map: dict | None = None,
         data_preprocessor: dict | None = None,
     ) -> None:
-        if isinstance(module, dict) and data_preprocessor:
-            module = {'data_preprocessor': data_preprocessor, **module}
-        super().__init__(module)
-        mend_point_encoding(self.module)
+        super().__init__(module, data_preprocessor)
         self.names = ClassNames(classes, class_map)
         self.class_map: ClassMap | None = None
-        # In processes on CPUs, a synchronized norm fails.
-        revert_sync_batchnorm(self)
 
     def test_step(self, data: dict) -> list[DetDataSample]:
         """Detect, and map the classes.

@@ -15,6 +15,7 @@ from ..files.digest import sha256_of
 from ..inference.checkpoints import check_weights
 from ..inference.errors import CheckpointError
 from ..inference.safe_loading import refusing_code
+from ..text import format_checkpoint
 
 # In the work folder of the teacher: what is known of models at the start.
 RECORD = 'given.json'
@@ -302,8 +303,7 @@ def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:
         The name, and the size and speed, of each.
     """
     for one in given.get('teachers', ()):
-        sha256 = str(one['sha256'])[:12]
-        file = f'{one["checkpoint"]} (SHA-256 {sha256}…)'
+        file = format_checkpoint(one['checkpoint'], one['sha256'])
         yield one['name'], f'as given, {file}: {describe_size(one)}'
     if given:
         yield 'student', describe_size(given['student'])

@@ -1,8 +1,9 @@
 """Writes what tuning has chosen: a table, a JSON file and configs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.table import Table
 
@@ -12,7 +13,8 @@ from ..text import format_table
 from .judge import Choice, Judge
 from .search import Verdict, is_worse
 
-# The number of trials that the table shows, besides the chosen one.
+Trial = TypeVar('Trial')
+# The number of trials that a table shows, besides those that have a name.
 NUM_SHOWN = 8
 CARD = '''"""{base}, with the views and the merger that tuning chose.
 
@@ -75,11 +77,8 @@ class Outcome:
         for name in ('cost', 'mAP', 'below the best'):
             table.add_column(name, justify='right')
         best_first = sorted(self.verdicts, key=lambda v: -v.mean_ap)
-        shown = best_first[:NUM_SHOWN]
-        for _, verdict in self._named():
-            if verdict not in shown:
-                shown.append(verdict)
-        for verdict in shown:
+        named = [verdict for _, verdict in self._named()]
+        for verdict in choose_shown(best_first, named):
             table.add_row(*self._format_row(verdict))
         return '\n'.join([format_table(table), *self._conclude()])
 
@@ -199,6 +198,25 @@ def format_dict(config: Mapping) -> str:
         for key, value in in_order
     )
     return f'dict({arguments})'
+
+
+def choose_shown(
+    best_first: Sequence[Trial], named: Collection[Trial | None]
+) -> list[Trial]:
+    """Choose the trials that a table shows.
+
+    Args:
+        best_first: All trials, by descending mAP.
+        named: Those that have a name.
+
+    Returns:
+        The best trials and those with a name, in the same order.
+    """
+    return [
+        trial
+        for place, trial in enumerate(best_first)
+        if place < NUM_SHOWN or trial in named
+    ]
 
 
 def describe(verdict: Verdict) -> dict:
