@@ -365,6 +365,12 @@ def test_boxes_are_cut_at_the_edge_of_the_image(drawn, tmp_path):
         ('{"shapes": [{"shape_type": "polygon"}], "imageWidth": 1, '
          '"imageHeight": 1}', 'only rectangles'),
         ('{"shapes": []}', "KeyError 'imageWidth'"),
+        pytest.param('[' * 100_000, 'exports: RecursionError', id='deep'),
+        *((f'{{"shapes": [{{"shape_type": "rectangle", "label": "a", '
+           f'"points": {points}}}], "imageWidth": 9, "imageHeight": 9}}',
+           'is not what a tool exports: (Type|Value)Error')
+          for points in ('[]', '[[1], [2]]', '[[1, 2, 3]]', '[[1, 2], [3]]',
+                         '[["a", "b"]]', '[1, 2]')),
         ('[{"data": {"image": "a"}, "annotations": [{"result": [{"type": '
          '"rectanglelabels", "original_width": 9, "original_height": 9, '
          '"value": {"rotation": 30}}]}]}]', 'rotated by 30'),
@@ -377,8 +383,11 @@ def test_files_of_other_kinds_are_refused(tmp_path, content, message):
     file = tmp_path / 'back.json'
     file.write_text(content)
 
-    with pytest.raises(CocoError, match=message):
+    with pytest.raises(CocoError, match=message) as refused:
         read_corrected(file)
+
+    # What is known to be wrong is said in words, and not as an error's name.
+    assert ('Error' in str(refused.value)) == ('Error' in message)
 
 
 def test_missing_files_are_named(drawn, tmp_path, call_tool):

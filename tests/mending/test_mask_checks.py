@@ -123,6 +123,9 @@ WRONG = [
     ('wrong', encode(MASK, counts='é'), 'is no RLE', False),
     ('counts', encode(MASK, size=[60, 91]), 'not as many pixels', False),
     ('counts', dict(size=[60, 90], counts=[5, 9]), 'not as many', False),
+    # pycocotools reads on behind the end of such a text.
+    ('counts', encode(MASK, counts=encode(MASK)['counts'] + 'o'), '', False),
+    ('counts', encode(MASK, counts=encode(MASK)['counts'] + 'oP'), '', False),
     ('not nested', SHAPE, 'has points or numbers', True),
     (
         'not nested',

@@ -52,9 +52,13 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
     """
     try:
         return read_any(path)
+    except CocoError:
+        raise
     # None of the formats has a schema to check against, so that what is
     # missing shows when it is read.
-    except (AttributeError, KeyError, TypeError) as error:
+    except (
+        AttributeError, KeyError, RecursionError, TypeError, ValueError
+    ) as error:  # fmt: skip
         raise CocoError(
             f'{path} is not what a tool exports: {type(error).__name__} '
             f'{error}. Export it again as COCO'
@@ -71,8 +75,9 @@ def read_any(path: Path) -> list[CorrectedImage]:
         The images, in the order of the file or of the names.
 
     Raises:
-        KeyError, TypeError, AttributeError: If a part is missing or has
-            another type.
+        KeyError, TypeError, AttributeError, ValueError: If a part is missing,
+            or has another type or length.
+        RecursionError: If it is nested too deeply.
         FileNotFoundError: If there is no such file.
         CocoError: If it is no JSON, or holds what cannot become labels.
     """

@@ -229,7 +229,7 @@ def count_pixels(rle: dict) -> int:
         rle: What `read_rle` returns.
 
     Returns:
-        The number; -1 if a run has less than no pixel.
+        The number; -1 if a run has less than no pixel, or the text is broken.
     """
     counts = rle['counts']
     if isinstance(counts, list):
@@ -247,7 +247,7 @@ def read_counts(text: str) -> Iterator[int]:
             third number on the difference to the number before the last one.
 
     Yields:
-        The lengths; -1 if the text is broken.
+        The lengths; -1 at last if the text is broken, or ends within a number.
     """
     # As `rleFrString` of pycocotools, which does not check what it reads.
     numbers: list[int] = []
@@ -266,3 +266,5 @@ def read_counts(text: str) -> Iterator[int]:
         numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
         yield numbers[-1]
         value = shift = 0
+    if shift:
+        yield -1
