@@ -93,6 +93,10 @@ class AnnotationRun:
     def finish(self) -> None:
         """Write what is not on disk yet, after the last batch.
 
+        The log gets what is expected of the whole run, if the run was too
+        short for it to be measured before. SIGTERM does what it did before the
+        run.
+
         Raises:
             OSError: If a shard cannot be written.
         """

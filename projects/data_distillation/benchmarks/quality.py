@@ -27,12 +27,15 @@ from .selection import (
 # On each image. Of so many, OBJECTS_PER_IMAGE have an object, as many as in
 # COCO.
 DETECTIONS_PER_IMAGE = 30
-# How far the corners of objects are from those of detections, in pixels.
+# What is added at most to left, top, width and height of a detection to make
+# an object, in pixels.
 MAX_SHIFT = 30.0
 
 
 def write_truth(path: Path, table: pa.Table) -> None:
-    """Write a COCO file of objects where the best detections are.
+    """Write a COCO file of objects near the first detections of each image.
+
+    One object in 100 is a crowd.
 
     Args:
         path: The file to write.
@@ -69,14 +72,19 @@ def write_truth(path: Path, table: pa.Table) -> None:
 def make_objects(
     found: Detections, table: pa.Table
 ) -> tuple[list, list, list]:
-    """Make objects of the best detections on each image.
+    """Make objects of the first detections on each image.
+
+    Each number of a box grows by 0 to `MAX_SHIFT`. The random numbers have the
+    seed 0.
 
     Args:
         found: All detections.
         table: Their rows.
 
     Returns:
-        The image id, label and box (xywh) of each object.
+        The image id, label and box of each object, in the order of the
+        detections. A box is left, top, width and height in pixels, rounded to
+        1/100; it may reach outside its image.
     """
     counts = pc.list_value_length(table['scores']).to_numpy()
     place = np.arange(len(found)) - np.repeat(counts.cumsum() - counts, counts)

@@ -99,10 +99,11 @@ class Boxes:
         """Choose some of the boxes.
 
         Args:
-            rows: Their rows, or whether to take each.
+            rows: Their rows, shape (m,), int; or whether to take each, shape
+                (n,), bool.
 
         Returns:
-            The boxes in the order of `rows`.
+            The boxes, in the order of `rows` if these are numbers.
         """
         return Boxes(self.indices[rows], self.xywh[rows], self.sizes_wh[rows])
 
@@ -110,7 +111,8 @@ class Boxes:
         """Put the same boxes into images of other sizes.
 
         Args:
-            sizes_wh: The width and height of the image of each box, in pixels.
+            sizes_wh: The width and height of the image of each of the n boxes,
+                in pixels.
 
         Returns:
             New boxes; the numbers are the same.

@@ -84,7 +84,7 @@ def check_shared_names(files: Sequence[CocoFile]) -> Iterator[Problem]:
         files: The files.
 
     Yields:
-        A problem for each image of the later file of a pair.
+        A problem for each such image of the later file of a pair, in order.
     """
     for first, second in itertools.combinations(files, 2):
         known = set(normalize_names(first)) - {None}

@@ -128,7 +128,8 @@ def match_detections(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the truth lacks an image or the class of a label.
+        CocoError: If the truth cannot be used, or lacks an image or the class
+            of a label.
         ValueError: If `iou` is out of range.
     """
     content = read_coco(truth, 'images', 'categories')

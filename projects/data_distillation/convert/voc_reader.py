@@ -93,7 +93,11 @@ class VocReader:
             images: All images with their boxes.
 
         Returns:
-            The names of the classes.
+            The names of the classes, in the order of the lines if there is
+            such a file.
+
+        Raises:
+            FormatError: If `classes.txt` is not in UTF-8.
         """
         file = self.folder / CLASSES
         if file.is_file():

@@ -26,7 +26,7 @@ def write_voc(
 
     Args:
         folder: An empty folder.
-        images: The images; see `labels.read_coco_labels`.
+        images: The images; see `read_coco_labels`.
         categories: The classes, in order.
         image_folder: The folder of the images.
     """

@@ -49,15 +49,19 @@ class MovedImages:
     ) -> None:
         """Give the detections to the images; what was there is kept.
 
+        Nothing is moved or written if `rows` is empty.
+
         At no moment the store has shards of two image folders. If this is
         interrupted, it can be done again.
 
         Args:
             provenance: The provenance of the new shards.
-            image_ids: The id of each image.
+            image_ids: File name -> id of at least the images of `rows`; None
+                if they have none.
 
         Raises:
             OSError: If a shard cannot be written.
+            ShardError: If a shard of `rows` is damaged.
         """
         if not self.rows:
             return

@@ -199,6 +199,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
         The file; its rows are not read yet.
 
     Raises:
+        OSError, ValueError: If it is damaged or not a Parquet file.
         ValueError: If it says that it has more images than bytes. Each has a
             name of its own, and equal rows would fill the memory.
     """

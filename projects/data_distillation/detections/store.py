@@ -145,11 +145,14 @@ class DetectionStore:
     def images(self) -> dict[str, bool]:
         """List the images on disk.
 
+        A file that is not a whole shard is left out, and the log says so once.
+
         Returns:
             The file name of each image, and whether it was read, at least
             once.
 
         Raises:
+            OSError: If an earlier shard could not be written.
             StoreError: If a shard has another provenance.
         """
         images: dict[str, bool] = {}

@@ -58,7 +58,7 @@ class MultiViewTTA(WrappedDetector):
 
     Args:
         module: The detector, or its config.
-        merger: The config of a merger, see `mergers.py`.
+        merger: The config of a merger, see `merging`.
         views: The views, each a list of the configs of its transforms, see
             `views/transforms.py`. None if the pipeline of the data set makes
             the views, with `TestTimeAug` as its last transform: for detectors

@@ -54,8 +54,8 @@ def measure_mask_overlaps(
     """Measure the overlaps of detections with objects by their masks.
 
     Args:
-        found: The masks of the detections, shape (n,).
-        true: The masks of the objects, shape (m,).
+        found: The masks of the detections, shape (n,), compressed RLE.
+        true: The masks of the objects, shape (m,), compressed RLE.
         owners: Shape (k,), the detection of each pair, ascending.
         targets: Shape (k,), the object of each pair.
         is_crowd: Shape (m,), whether each object is a crowd.

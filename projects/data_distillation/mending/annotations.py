@@ -186,7 +186,9 @@ WRONG_IN_OTHER_FORMATS = {'missing area', 'area not positive'}
 
 
 def mend_annotations(file: CocoFile) -> Mended:
-    """Mend every problem that can be solved in one way only.
+    """Mend every problem of annotations that can be solved in one way only.
+
+    Repeated images are dropped as well.
 
     Args:
         file: The file, read with its polygons. It is not changed.
@@ -208,7 +210,7 @@ def mend_annotations(file: CocoFile) -> Mended:
 
 
 def mend_once(file: CocoFile) -> Mended:
-    """Mend the problems that the file has as it is.
+    """Mend the problems that the file has as it is; see `mend_annotations`.
 
     Args:
         file: The file. It is not changed.
@@ -262,7 +264,7 @@ def find_mendable(
 def mend_each(
     file: CocoFile, kinds: dict[int, set[str]], counts: Counter
 ) -> Iterator[dict]:
-    """Mend the annotations of a file, one by one.
+    """Mend annotations one by one, each in the order of `MENDINGS`.
 
     Args:
         file: The file.

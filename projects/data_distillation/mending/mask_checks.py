@@ -264,9 +264,10 @@ def fits(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
     """Return whether a box is about that of a mask.
 
     Args:
-        bounds: Left, top, right and bottom of the mask.
-        bbox: Left, top, width and height.
-        share: How far a side may be off, besides `SLACK`, as a share of it.
+        bounds: Left, top, right and bottom of the mask, in pixels.
+        bbox: Left, top, width and height, in pixels.
+        share: How far a side may be off, as a share of the longer of the two
+            widths or heights. It may always be `SLACK` pixels off.
     """
     left, top, right, bottom = bounds
     x, y, w, h = bbox

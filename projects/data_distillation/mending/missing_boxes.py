@@ -49,8 +49,8 @@ def bound_segmentation(value: object) -> list[float] | None:
             `dict(counts=..., size=[height, width])`.
 
     Returns:
-        Left, top, width and height, rounded to 1/100; None if the value is
-        neither, or if there is nothing in it.
+        Left, top, width and height in pixels; width and height are rounded to
+        1/100. None if the value is neither, or if there is nothing in it.
     """
     bounds = None
     if isinstance(value, dict):

@@ -11,7 +11,7 @@ class Counts:
         num_truth: The number of objects.
         num_labels: The number of labels.
         num_right: The number of labels that took an object, see
-            `matching.py`.
+            `coco/matching.py`.
     """
 
     num_truth: int

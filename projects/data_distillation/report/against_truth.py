@@ -21,7 +21,7 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
         for images after the first `MAX_EVALUATED` of a random order.
 
     Raises:
-        CocoError: If the truth lacks an image.
+        CocoError: If the truth lacks an image or the class of a label.
     """
     order = np.random.default_rng(0).permutation(len(labels.table))
     chosen = np.sort(order[:MAX_EVALUATED])

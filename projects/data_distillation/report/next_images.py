@@ -193,11 +193,12 @@ def compare(
     Args:
         source: The work folder.
         values: Shape (number of images,), what each image is worth.
-        candidates: The numbers of the candidates.
+        candidates: Shape (number of candidates,), the numbers of their images.
         count: The number of images that are wanted.
 
     Returns:
-        The choice, in numbers of the candidates, and notes about it.
+        The choice, whose numbers count the candidates and not all images, and
+        notes about it.
     """
     detector, why = source.load_detector()
     describe, by_what = choose_description(detector)

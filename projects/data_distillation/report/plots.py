@@ -92,7 +92,7 @@ def draw_losses(stages: Sequence[Stage]) -> Figure:
 
 
 def draw_maps(stages: Sequence[Stage]) -> Figure:
-    """Draw the box mAP of each stage over its iterations.
+    """Draw the box mAP (0 to 1) of each stage over its iterations.
 
     Rings mark the validations and the evaluation at the end.
 

@@ -14,11 +14,14 @@ def make_tuning_table(folder: Path) -> dict | None:
         folder: The work folder of the stage `tune`.
 
     Returns:
-        `rows`, the best trial first, each with the numbers of its views, the
-        merger, what it is, the cost relative to `annotate.py`, the mAP and the
-        distance from the best one; `num_trials`, `num_images`, and `unseen`, a
-        sentence about images that a choice was not made on, or `''`. It is
-        None if nothing was tuned.
+        `rows`, the cells of each trial, all of them texts: the numbers of its
+        views, the merger, what it is, the cost relative to `annotate.py`, the
+        mAP, and the distance from the best one with its error, both mAP in
+        percent. The best trial is first; trials of equal mAP are in the order
+        of `tune.json`. After the first `NUM_SHOWN`, only trials with a name
+        are shown. Also `num_trials`, `num_images`, and `unseen`, a sentence
+        about images that a choice was not made on, or `''`. It is None if
+        nothing was tuned.
     """
     file = folder / 'tune.json'
     if not file.is_file():
@@ -49,7 +52,7 @@ def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
         unit: The cost that counts as 1.
 
     Returns:
-        One text for each column.
+        One text for each column; mAP is in percent.
     """
     return [
         ' '.join(map(str, trial['views'])),

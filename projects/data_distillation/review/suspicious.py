@@ -184,7 +184,7 @@ def judge_unsupported(
         num_images: The number of images.
 
     Yields:
-        A suspicion for each label.
+        A suspicion for each label, in their order.
     """
     best = np.zeros(len(labels.labels))
     for image in range(num_images):

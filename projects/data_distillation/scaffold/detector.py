@@ -244,14 +244,15 @@ class DetectorConfig:
 
         It pads as the test pipeline does. If the test pipeline pads to a fixed
         size, the views are padded to a multiple of the largest stride, because
-        a detector needs no more than that.
+        a detector needs no more than that. Of a value for each channel, the
+        first one is taken.
         """
         pad = find_transform(self._pipeline, 'Pad')
         if not pad:
             return None
         value = pad.get('pad_val', 0)
         value = value.get('img', 0) if isinstance(value, Mapping) else value
-        # A value for each channel; a view has one for all.
+        # A view has one value for all channels.
         value = value[0] if isinstance(value, (list, tuple)) else value
         divisor = pad.get('size_divisor') or max(
             STRIDE, *find_strides(self.cfg.model)

@@ -225,7 +225,9 @@ def pair_boxes(
         objects: The true objects. Crowds are left out.
 
     Returns:
-        The indices of the detections, ascending, and those of their objects.
+        The indices of the detections, ascending, and those of their objects;
+        both of shape (number of pairs,), int64. Only if several overlap
+        equally may one be in several pairs.
     """
     owners, targets = find_candidates(found, objects)
     overlaps = measure_overlaps(
@@ -237,8 +239,8 @@ def pair_boxes(
     owners, targets, overlaps = (
         column[enough] for column in (owners, targets, overlaps)
     )
-    # Both must overlap each other most: then neither has two partners, and no
-    # order matters.
+    # Both must overlap each other most: then no order matters, and neither has
+    # two partners that overlap it differently.
     is_best = np.ones(len(owners), bool)
     for sides in (owners, targets):
         best = np.zeros(sides.max(initial=-1) + 1)
@@ -257,7 +259,8 @@ def find_candidates(
         objects: The true objects. Crowds are left out.
 
     Returns:
-        The indices of the detections, ascending, and those of the objects.
+        The indices of the detections, ascending, and those of the objects,
+        ascending for each detection; both of shape (number of pairs,), int64.
     """
     num_images = 1 + max(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
@@ -280,7 +283,7 @@ def measure_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Measure how boxes differ from the true ones.
 
     Args:
-        boxes: Shape (n, 4), x, y, width and height.
+        boxes: Shape (n, 4), left, top, width and height in pixels.
         truth: The same of the true boxes.
 
     Returns:

@@ -202,12 +202,13 @@ def covers_a_label(
 
     Args:
         detections: All detections, ordered by image.
-        doubtful: The indices of the detections in question, ascending.
-        selected: The indices of the labels, ascending.
+        doubtful: The indices of the detections in question, ascending, shape
+            (d,).
+        selected: The indices of the labels, ascending, shape (s,).
 
     Returns:
         Whether each doubtful detection covers a label of its image, shape
-        (number of doubtful detections,), bool.
+        (d,), bool.
     """
     images = detections.image_index
     starts = np.searchsorted(images[selected], images[doubtful], 'left')

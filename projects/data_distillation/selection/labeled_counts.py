@@ -50,7 +50,10 @@ class LabeledCounts:
 
     @property
     def per_image(self) -> np.ndarray:
-        """The mean number of instances on an image; 0 without any image."""
+        """The mean number of instances of each class on an image.
+
+        Shape (number of classes,), float64; zeros without any image.
+        """
         return self.num_instances / max(self.num_images, 1)
 
     def without_empty(self) -> 'LabeledCounts':

@@ -176,6 +176,8 @@ def warn_of_counts(
 ) -> Iterator[str]:
     """Warn of classes with no, very few or very many labels.
 
+    Without labeled images, only classes with no label are known.
+
     Args:
         kept: The number of pseudo labels of each class, shape (number of
             classes,).

@@ -212,7 +212,7 @@ def read_record(work_dir: Path) -> dict:
 
 
 def forget_record(folder: Path) -> None:
-    """Delete the record, since a teacher is trained now.
+    """Delete the record, if there is one, since a teacher is trained now.
 
     Args:
         folder: The work folder of the teacher.

@@ -152,7 +152,8 @@ def check_ratio(ratio: Sequence[float], sizes: np.ndarray) -> None:
 
     Args:
         ratio: One number per source.
-        sizes: The number of samples in each source.
+        sizes: The number of samples in each source, shape (number of
+            sources,), int.
 
     Raises:
         ValueError: If `ratio` and `sizes` differ in length, a part of the

@@ -85,7 +85,9 @@ class ResumeHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Seed the training step.
+        """Seed the training step, and number the batch that is loaded next.
+
+        Without workers, this process loads that batch itself, after the step.
 
         Args:
             runner: The runner of the training.

@@ -159,12 +159,16 @@ def add_blocks(
 ) -> list[list[tuple[int, ...]]]:
     """Add block after block, each time the best one, while quality rises.
 
+    Of equally good blocks, the first one is added.
+
     Args:
         blocks: The blocks, at least one.
-        quality: The function that judges several blocks together.
+        quality: The function that judges several blocks together; more is
+            better, and 0 is the least.
 
     Returns:
-        The blocks of each step: one, two, and so on.
+        The blocks of each step, in the order in which they were added: one,
+        two, and so on.
     """
     left, best = list(blocks), -1.0
     path: list[list[tuple[int, ...]]] = []
@@ -179,7 +183,7 @@ def add_blocks(
 
 
 def compare(trials: Sequence[Trial], images: np.ndarray) -> list[Verdict]:
-    """Compare trials with the best of them.
+    """Compare trials with the best of them; of equal ones, the first.
 
     Args:
         trials: The trials, at least one.
