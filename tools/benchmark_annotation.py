@@ -2,7 +2,9 @@ r"""Measure the speed of annotation beside MMDetection's own TTA.
 
 Our annotation, MMDetection's `DetTTAModel` on the same views, and the bare
 forward passes take turns in one run, so that all of them meet the same load.
-Compare the ratios of their times, not the times themselves.
+Compare the ratios of their times, not the times themselves. If the config
+keeps masks, which MMDetection's TTA cannot, the same annotation without masks
+takes its place.
 
 Example:
     python tools/benchmark_annotation.py configs/bccd_gfl/annotate.py \

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders import DrawnImages, annotate_cfg, run, write_checkpoint
+from builders import (
+    DrawnImages,
+    annotate_cfg,
+    masks_cfg,
+    run,
+    write_checkpoint,
+)
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
@@ -88,6 +94,35 @@ def test_speed_and_memory_of_every_contender_are_measured(report):
     for mode in ('exact', 'fast'):
         assert contenders[mode]['speed_of_stock'] > 0
         assert 0 < contenders[mode]['share_of_bare_passes']
+
+
+def test_masks_are_measured_beside_boxes_alone(drawn, tmp_path):
+    cfg = masks_cfg(drawn, tmp_path / 'work')
+    weights = cfg.load_from
+
+    comparison = Comparison(cfg, weights, ['exact'], tmp_path / 'runs')
+    contenders = comparison.run(num_images=2, images_per_turn=1)['contenders']
+
+    assert list(contenders) == [
+        'exact', 'bare exact', 'exact boxes', 'bare exact boxes'
+    ]  # fmt: skip
+    found = {
+        name: comparison.contenders[name].found['0.png'].pred_instances
+        for name in ('exact', 'exact boxes')
+    }
+    assert 'masks' in found['exact']
+    assert 'masks' not in found['exact boxes']
+    assert torch.equal(found['exact'].bboxes, found['exact boxes'].bboxes)
+    shares = {
+        name: {key for key in one if key.startswith(('share', 'speed'))}
+        for name, one in contenders.items()
+    }
+    assert shares == {
+        'exact': {'share_of_bare_passes', 'share_of_boxes'},
+        'bare exact': {'share_of_boxes'},
+        'exact boxes': {'share_of_bare_passes'},
+        'bare exact boxes': set(),
+    }
 
 
 def test_tool_prints_a_table_and_writes_a_report(cfg, checkpoint, tmp_path):

@@ -9,6 +9,9 @@ affects all of them alike:
 - bare exact, bare fast: only the forward passes of the same batches, which are
   the limit;
 - stock: `DetTTAModel` with mmcv's `TestTimeAug`, without an evaluator.
+
+Stock cannot keep masks. If the config keeps them, the same annotation and its
+bare passes without masks (`exact boxes`) take its place.
 """
 
 import shutil
@@ -160,14 +163,17 @@ class Comparison:
         self.truth = cfg.get('unlabeled_truth')
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
         self.contenders: dict[str, Contender] = {}
+        keeps_masks = cfg.model.get('masks') is not None
         for mode in modes:
             ours = Config(cfg.to_dict())
             ours.model.mode = mode
-            runner = self._add(mode, ours, work_dir)
-            batch_size = cfg.test_dataloader.batch_size
-            bare = BarePasses(runner.model, self.dataset, batch_size)
-            self.contenders[f'bare {mode}'] = Contender(bare.prepare)
-        self._add('stock', make_stock_config(cfg), work_dir)
+            self._add_ours(mode, ours, work_dir)
+            if keeps_masks:
+                boxes = Config(ours.to_dict())
+                boxes.model.masks = None
+                self._add_ours(f'{mode} boxes', boxes, work_dir)
+        if not keeps_masks:
+            self._add('stock', make_stock_config(cfg), work_dir)
 
     def run(self, num_images: int, images_per_turn: int) -> dict:
         """Annotate in turns, after a first image that does not count.
@@ -180,9 +186,11 @@ class Comparison:
         Returns:
             The report with `images`, their number, and `contenders`. Each
             contender has `images_per_second`, `peaks_mib` (of each turn) and
-            `bbox_mAP` (None if there is nothing to evaluate). Each mode also
-            has `speed_of_stock` and `share_of_bare_passes`, both medians over
-            the turns, and `difference`, see `compare_boxes`.
+            `bbox_mAP` (None if there is nothing to evaluate). Each annotation
+            has `share_of_bare_passes`, and `speed_of_stock` or, with masks,
+            `share_of_boxes` (its speed beside the one without), all of them
+            medians over the turns. Beside stock, it also has `difference`, see
+            `compare_boxes`.
         """
         num_images = min(num_images, len(self.dataset))
         for contender in self.contenders.values():
@@ -196,9 +204,17 @@ class Comparison:
         return dict(
             images=num_images,
             contenders={
-                name: self._describe(name) for name in self.contenders
+                name: self._describe(name, num_images)
+                for name in self.contenders
             },
         )
+
+    def _add_ours(self, name: str, cfg: Config, work_dir: Path) -> None:
+        """Add an annotation and its bare passes."""
+        runner = self._add(name, cfg, work_dir)
+        batch_size = cfg.test_dataloader.batch_size
+        bare = BarePasses(runner.model, self.dataset, batch_size)
+        self.contenders[f'bare {name}'] = Contender(bare.prepare)
 
     def _add(self, name: str, cfg: Config, work_dir: Path) -> Runner:
         """Add the test run of a config; return its runner."""
@@ -232,25 +248,27 @@ class Comparison:
         self.contenders[name] = Contender(prepare, collector.found)
         return runner
 
-    def _describe(self, name: str) -> dict:
-        contender, stock = self.contenders[name], self.contenders['stock']
-        num_images = len(stock.found)
+    def _describe(self, name: str, num_images: int) -> dict:
+        contender = self.contenders[name]
         report = dict(
             images_per_second=num_images / sum(contender.seconds),
             peaks_mib=contender.peaks_mib,
             bbox_mAP=self._evaluate(contender),
         )
-        bare = self.contenders.get(f'bare {name}')
-        if bare:
-            report.update(
-                speed_of_stock=compute_median_ratio(
-                    stock.seconds, contender.seconds
-                ),
-                share_of_bare_passes=compute_median_ratio(
-                    bare.seconds, contender.seconds
-                ),
-                difference=compare_boxes(contender.found, stock.found),
-            )
+        bare, boxes, stock = map(
+            self.contenders.get, (f'bare {name}', f'{name} boxes', 'stock')
+        )
+        for key, other in (
+            ('share_of_bare_passes', bare),
+            ('share_of_boxes', boxes),
+            ('speed_of_stock', bare and stock),
+        ):
+            if other:
+                report[key] = compute_median_ratio(
+                    other.seconds, contender.seconds
+                )
+        if bare and stock:
+            report['difference'] = compare_boxes(contender.found, stock.found)
         return report
 
     def _evaluate(self, contender: Contender) -> float | None:

@@ -15,7 +15,8 @@ def format_report(report: dict) -> str:
         A table, and a line for each contender that is compared with stock.
     """
     columns = Table('contender', title=f'{report["images"]} images')
-    for title in ('images/s', 'x stock', 'of bare', 'peak MiB', 'mAP'):
+    titles = 'images/s', 'x stock', 'of bare', 'of boxes', 'peak MiB', 'mAP'
+    for title in titles:
         columns.add_column(title, justify='right')
     for name, contender in report['contenders'].items():
         columns.add_row(
@@ -23,6 +24,7 @@ def format_report(report: dict) -> str:
             f'{contender["images_per_second"]:.3f}',
             format_or_blank(contender.get('speed_of_stock'), '.2f'),
             format_or_blank(contender.get('share_of_bare_passes'), '.3f'),
+            format_or_blank(contender.get('share_of_boxes'), '.3f'),
             f'{max(contender["peaks_mib"]):.0f}',
             format_or_blank(contender['bbox_mAP'], '.4f'),
         )
