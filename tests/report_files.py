@@ -212,7 +212,8 @@ def make_validation(
     """Judge boxes on images of 200 x 100 pixels.
 
     Args:
-        objects: Image, class and box of each object.
+        objects: Image, class and box of each object, and whether it is a
+            crowd.
         found: For each model image, class, box and score of each detection.
         classes: The names of the classes.
         folder: The folder of the images.
@@ -221,11 +222,15 @@ def make_validation(
     """
     categories = [dict(id=n, name=name) for n, name in enumerate(classes)]
     places = Places.of(range(len(names)), categories)
-    keys = 'image_id', 'category_id', 'bbox', 'score'
-    true = places.collect_objects(dict(zip(keys, one)) for one in objects)
+    keys = 'image_id', 'category_id', 'bbox'
+    true = places.collect_objects(
+        dict(zip((*keys, 'iscrowd'), one)) for one in objects
+    )
     models = []
     for name, boxes in found.items():
-        columns = places.collect_found(dict(zip(keys, one)) for one in boxes)
+        columns = places.collect_found(
+            dict(zip((*keys, 'score'), one)) for one in boxes
+        )
         judged = Judged.of(true, columns)
         models.append(JudgedModel(name, judged, min_score))
     images = [

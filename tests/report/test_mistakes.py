@@ -94,6 +94,21 @@ def test_one_model_is_not_compared():
     assert make_mistakes(make_validation(OBJECTS, {}, CLASSES)) is None
 
 
+def test_crowds_are_no_objects():
+    crowd = (2, 0, [0, 0, 50, 50], 1)
+    found = dict(student=[*FOUND['student'], (2, 0, [0, 0, 9, 9], 0.9)])
+
+    mistakes = make_mistakes(
+        make_validation([*OBJECTS, crowd], found, CLASSES)
+    )
+
+    # As without the crowd, and what lies on it.
+    assert mistakes['num_objects'] == 3
+    ((row,), (cat, _), _) = mistakes['tables']
+    assert ' '.join(row) == 'all 3 0 1 0 0 2 0 0.400 0.667'
+    assert ' '.join(cat) == 'cat 2 0 1 0 0 0 0 0.500 0.500'
+
+
 def test_images_and_models_without_boxes():
     nothing = dict(teacher=[], student=[])
 

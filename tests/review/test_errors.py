@@ -21,8 +21,12 @@ from projects.data_distillation.review.errors import (
     merge_rare,
 )
 
-CATEGORIES = [dict(id=7, name='cat'), dict(id=3, name='dog')]
-CAT, DOG = 7, 3
+CAT, DOG, BIRD = 7, 3, 5
+CATEGORIES = [
+    dict(id=CAT, name='cat'),
+    dict(id=DOG, name='dog'),
+    dict(id=BIRD, name='bird'),
+]
 GRID = np.arange(101) / 100
 
 
@@ -181,6 +185,25 @@ def test_confusion_of_a_hand_worked_example():
     # Rows: cat, dog, background. One of the three cats is found, one is taken
     # for a dog once, and one is missed.
     assert matrix.tolist() == [[1, 1, 1], [0, 0, 1], [0, 4, 0]]
+
+
+@pytest.mark.parametrize(
+    ('found', 'expected'),
+    [
+        # The right one has the object, whatever the scores are.
+        ([(0, DOG, 0.9), (0, CAT, 0.8)], [[1, 0, 0], [0, 0, 0], [0, 1, 0]]),
+        # Of two errors, the one with the higher score has it.
+        ([(0, DOG, 0.8), (0, BIRD, 0.9)], [[0, 0, 1], [0, 0, 0], [0, 1, 0]]),
+        ([(0, DOG, 0.9), (0, BIRD, 0.8)], [[0, 1, 0], [0, 0, 0], [0, 0, 1]]),
+    ],
+)
+def test_each_object_is_given_once(found, expected):
+    boxes = [(i, c, [0, 0, 10, 10], score) for i, c, score in found]
+    judged = judge([(0, CAT, [0, 0, 10, 10], 0)], boxes)
+
+    matrix = judged.confuse(np.ones(2, bool), 3)
+
+    assert matrix[np.ix_([0, 1, 3], [0, 1, 2])].tolist() == expected
 
 
 @pytest.mark.parametrize(
