@@ -137,6 +137,14 @@ def test_student_is_compared_with_its_teacher(results, done):
 
 
 @pytest.mark.slow
+def test_report_has_the_errors_of_both_on_the_validation_images(results):
+    page = (results / 'report.html').read_text()
+
+    assert 'The boxes of teacher and student on ' in page
+    assert 'are not shown: ' not in page
+
+
+@pytest.mark.slow
 def test_quality_of_the_labels_is_expected_before_the_student(results, done):
     summary = json.loads((results / 'summary.json').read_text())
 
