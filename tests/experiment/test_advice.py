@@ -69,6 +69,24 @@ def test_verdict_names_the_page_if_nothing_is_gained(student):
     assert text.endswith('+2.0 are the longer schedule. See docs/no_gain.md')
 
 
+@pytest.mark.parametrize(
+    ('low', 'high', 'words', 'is_chance'),
+    [
+        (-0.03, -0.01, 'harm: -2.0 mAP (student - control), 95 %', False),
+        (-0.03, 0.01, 'gain nothing, -2.0 mAP (student - control)', True),
+    ],
+)
+def test_verdict_tells_harm_from_chance(low, high, words, is_chance):
+    mean_aps = dict(teacher=0.3, supervised_long=0.32, student=0.3)
+
+    text = give_verdict(mean_aps, dict(low=low, high=high))
+
+    assert text.startswith(f'verdict: the pseudo labels {words}')
+    assert f', 95 % between -3.0 and {100 * high:+.1f}; of' in text
+    assert ('may be the chance' in text) == is_chance
+    assert text.endswith('. See docs/no_gain.md')
+
+
 def test_verdict_needs_a_control():
     text = give_verdict(dict(teacher=0.3, student=0.32))
 

@@ -106,8 +106,8 @@ def test_evaluation_depends_on_validation_data_and_checkpoint(cfg, tmp_path):
     )
 
     assert found == [
-        "checkpoint was 'iter_1.pth', is 'iter_2.pth'",
         f'{tmp_path}/val.json has changed',
+        "checkpoint was 'iter_1.pth', is 'iter_2.pth'",
     ]
 
 
@@ -155,6 +155,26 @@ def test_damaged_settings_are_a_change(cfg, tmp_path, text):
 
     assert find_changes(tmp_path, collect_training_settings(cfg, 0)) == [
         'settings.json is damaged'
+    ]
+
+
+def test_change_that_explains_others_is_named_first(cfg, tmp_path):
+    cfg.train_cfg.max_iters = 1
+    cfg.custom_hooks = [dict(type='Some', min_iters=5)]
+    cfg.default_hooks.epoch = dict(type='EpochHook', max_epochs=1)
+    write_settings(tmp_path, collect_training_settings(cfg, 0))
+    cfg.train_cfg.max_iters = 2
+    cfg.custom_hooks[0].min_iters = 6
+    cfg.default_hooks.epoch.max_epochs = 2
+    (tmp_path / 'train.json').write_text('{}')
+
+    changes = find_changes(tmp_path, collect_training_settings(cfg, 0))
+
+    assert [change.split()[0] for change in changes] == [
+        f'{tmp_path}/train.json',
+        'train_cfg.max_iters',
+        'custom_hooks.0.min_iters',
+        'default_hooks.epoch.max_epochs',
     ]
 
 

@@ -5,12 +5,15 @@ import pty
 import re
 import subprocess
 import sys
+import time
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 from builders import ROOT, process_environ, stored_row
 
 from projects.data_distillation.detections.shards import write_shard
+from projects.data_distillation.processes import progress_bar
 from projects.data_distillation.processes.log import LOG, log_to, say
 from projects.data_distillation.processes.process import (
     StageError,
@@ -18,8 +21,11 @@ from projects.data_distillation.processes.process import (
     run_stage,
 )
 from projects.data_distillation.processes.progress_bar import (
+    Counter,
     StoredImages,
     TrainedIterations,
+    describe_progress,
+    show_bar,
 )
 
 
@@ -155,6 +161,30 @@ def test_output_that_is_no_terminal_has_the_same_lines(
     assert command.startswith('$ python ')
     assert where.endswith(f'{tmp_path}/w/console.log')
     assert took.startswith('teacher: took ')
+
+
+def test_output_that_is_no_terminal_says_how_long_it_takes(
+    monkeypatch, caplog
+):
+    monkeypatch.setattr(LOG, 'propagate', True)
+    caplog.set_level('INFO', LOG.name)
+    monkeypatch.setattr(progress_bar, 'SECONDS_BETWEEN_LINES', 0.01)
+    # At first nothing is known, and then there is no more to say.
+    counts = chain([10, 10, 10, 20], repeat(30))
+
+    with show_bar('teacher', Counter(lambda: next(counts), 40)):
+        while len(caplog.messages) < 3:
+            time.sleep(0.01)
+
+    first, second, *_ = caplog.messages
+    assert re.fullmatch(r'teacher: 20 of 40 \(50%\), 0:00:0\d left', first)
+    assert second.startswith('teacher: 30 of 40 (75%), ')
+
+
+def test_time_left_follows_from_the_rate():
+    line = describe_progress('annotate', 1500, 2000, rate=4)
+
+    assert line == 'annotate: 1,500 of 2,000 (75%), 0:02:05 left'
 
 
 def test_iterations_of_the_newest_log_count(tmp_path):

@@ -79,6 +79,21 @@ def test_groups_are_what_their_names_say(tmp_path, monkeypatch):
     assert len(set(groups['Random'].tolist())) == 3
 
 
+def test_random_images_with_labels_come_first(tmp_path):
+    labels = read_labels(
+        write_selection(
+            tmp_path, selector=dict(type='FixedSelector', min_score=0.9)
+        )
+    )
+    selected = labels.detections[labels.selection.is_selected]
+    with_labels = set(selected.image_index.tolist())
+    assert 0 < len(with_labels) < len(labels.table)
+
+    shown = sample_images(labels)['Random'].tolist()
+
+    assert set(shown[: len(with_labels)]) == with_labels
+
+
 def test_empty_images_are_in_no_doubtful_group(tmp_path):
     labels = read_labels(
         write_selection(

@@ -129,6 +129,25 @@ def test_report_has_the_verdict_and_the_gap(report):
     assert give_verdicts([stages[0], evaluated('student', None)]) == []
 
 
+def test_report_has_the_interval_of_the_gain(tmp_path):
+    mean_aps = dict(teacher=0.3, supervised_long=0.32, student=0.35)
+    stages = [evaluated(*one) for one in mean_aps.items()]
+    file = tmp_path / 'summary.json'
+    gains = dict(supervised_long=dict(value=0.03, low=0.01, high=0.05))
+    models = {name: dict(bbox_mAP=value) for name, value in mean_aps.items()}
+    file.write_text(json.dumps(dict(models, gains=gains)))
+
+    (verdict,) = give_verdicts(stages, work_dir=tmp_path)
+
+    assert '(student - control), 95 % between +1.0 and +5.0; of' in verdict
+    # A student that was trained again has another interval.
+    others = [*stages[:2], evaluated('student', 0.4)]
+    (verdict,) = give_verdicts(others, work_dir=tmp_path)
+    assert '95 %' not in verdict
+    (verdict,) = give_verdicts(stages, work_dir=tmp_path / 'none')
+    assert '95 %' not in verdict
+
+
 def test_report_has_a_row_per_class(report):
     text = text_of(report)
 

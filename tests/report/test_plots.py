@@ -110,7 +110,15 @@ def test_long_curve_keeps_its_ends():
 def test_map_of_zero_is_drawn():
     figure = draw_maps([stage('teacher', mean=0.0)])
 
-    assert figure.axes[0].get_ylim() == (0, 1)
+    assert figure.axes[0].get_ylim() == (0, 100)
+
+
+def test_map_is_in_percent_as_in_the_tables():
+    (axes,) = draw_maps([stage('teacher', mean=0.5)]).axes
+
+    assert axes.lines[0].get_ydata().tolist() == [50]
+    assert axes.get_ylabel() == 'box mAP in percent'
+    assert axes.get_ylim() == (0, pytest.approx(55))
 
 
 def test_classes_with_most_detections_are_drawn_in_their_order():

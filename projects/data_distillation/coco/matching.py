@@ -22,6 +22,10 @@ from ..matching.numbering import Places
 from .boxes import xyxy_to_xywh
 from .reading import CocoError, read_coco
 
+# A detection is right from this IoU with an object on, unless a user wants
+# another: the lowest of COCO's IoUs, at which it is at the right object.
+RIGHT_IOU = 0.5
+
 
 @dataclass(frozen=True)
 class ClassMatches:

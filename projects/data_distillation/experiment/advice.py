@@ -114,18 +114,22 @@ def give_verdict(
     control = mean_aps['supervised_long']
     gain = f'{100 * (student - control):+.1f} mAP (student - control)'
     longer = f'{100 * (control - teacher):+.1f} are the longer schedule'
+    what, after = 'gain', ''
+    if interval:
+        gain += (
+            f', 95 % between {100 * interval["low"]:+.1f} and '
+            f'{100 * interval["high"]:+.1f}'
+        )
+        if interval['low'] <= 0 <= interval['high']:
+            after = '. It may be the chance of these images'
     if student <= control:
-        return (
-            f'verdict: the pseudo labels gain nothing, {gain}; of {total}, '
-            f'{longer}. See docs/no_gain.md'
-        )
-    text = f'verdict: the pseudo labels gain {gain}; of {total}, {longer}'
-    if interval and interval['low'] <= 0:
-        text += (
-            '. It may be the chance of these images: 95 % between '
-            f'{100 * interval["low"]:+.1f} and {100 * interval["high"]:+.1f}'
-        )
-    return text
+        is_sure = interval and interval['high'] < 0
+        what = 'harm:' if is_sure else 'gain nothing,'
+        after = f'{after}. See docs/no_gain.md'
+    return (
+        f'verdict: the pseudo labels {what} {gain}; of {total}, '
+        f'{longer}{after}'
+    )
 
 
 def advise(summary: Mapping) -> Iterator[str]:

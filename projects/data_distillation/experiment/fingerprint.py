@@ -40,6 +40,19 @@ NO_EFFECT = {
 }
 # What earlier versions did not write: nobody knows whether it has changed.
 ADDED_LATER = {'num_processes', 'checkpoint_sha256'}
+# What a person changes, in the order in which a change is named: the rest
+# follows from it, such as the steps of a schedule from its length.
+NAMED_FIRST = (
+    'files',
+    'images',
+    'seed',
+    'load_from',
+    'train_cfg',
+    'model',
+    'train_dataloader',
+    'test_dataloader',
+    'optim_wrapper',
+)
 # The file beside the results.
 SETTINGS = 'settings.json'
 # The letters of a value in a message; a pipeline as text has thousands.
@@ -190,8 +203,8 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
         settings: The present settings, as JSON has them.
 
     Returns:
-        A text for each difference. There is none if nothing differs or the
-        folder has no results.
+        A text for each difference, those first that explain others. There is
+        none if nothing differs or the folder has no results.
     """
     written = read_settings(folder)
     if written is None:
@@ -203,9 +216,22 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
     before, now = dict(walk_leaves(written)), dict(walk_leaves(settings))
     return [
         describe_change(key, before.get(key), now.get(key))
-        for key in sorted(before.keys() | now.keys())
+        for key in sorted(before.keys() | now.keys(), key=rank)
         if before.get(key) != now.get(key)
     ]
+
+
+def rank(key: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    """Return where a change is named among others.
+
+    Args:
+        key: The keys that lead to the value; there is at least one.
+
+    Returns:
+        What sorts the keys: by `NAMED_FIRST`, and then by name.
+    """
+    first = NAMED_FIRST.index(key[0]) if key[0] in NAMED_FIRST else None
+    return len(NAMED_FIRST) if first is None else first, key
 
 
 def walk_leaves(

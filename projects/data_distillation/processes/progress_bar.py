@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +20,16 @@ from rich.progress import (
 
 from ..detections.shard_files import list_shards
 from ..detections.shards import ShardError, count_rows
+from ..text import format_duration
+from .log import say
 
 # A look reads files; a person needs no more than one a second.
 SECONDS_BETWEEN_LOOKS = 1.0
 # MMEngine logs every 50 iterations, and a shard may take a minute. A rate must
 # cover several of them.
 SECONDS_OF_RATE = 600.0
+# In a log file, which a person reads later.
+SECONDS_BETWEEN_LINES = 180.0
 COLUMNS = (
     TextColumn('{task.description}'),
     BarColumn(),
@@ -92,7 +97,7 @@ class Counter:
 
 @contextmanager
 def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
-    """Show a bar while a stage runs, if the output is a terminal.
+    """Show a bar while a stage runs; elsewhere than on a terminal, some lines.
 
     Args:
         stage: The name of the stage.
@@ -108,14 +113,19 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
         speed_estimate_period=SECONDS_OF_RATE,
         disable=not sys.stdout.isatty(),
     ) as bar:
-        task = bar.add_task(
-            stage, total=counter.total, completed=counter.count()
-        )
+        before = counter.count()
+        task = bar.add_task(stage, total=counter.total, completed=before)
 
         def look() -> None:
-            """Move the bar until the stage is over."""
-            while not is_over.wait(SECONDS_BETWEEN_LOOKS):
-                bar.update(task, completed=counter.count())
+            """Move the bar, or log lines, until the stage is over."""
+            begin = time.monotonic()
+            waits = SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES
+            while not is_over.wait(waits[bar.disable]):
+                done = counter.count()
+                bar.update(task, completed=done)
+                if bar.disable and done > before and counter.total:
+                    rate = (done - before) / (time.monotonic() - begin)
+                    say(describe_progress(stage, done, counter.total, rate))
 
         looker = threading.Thread(target=look)
         looker.start()
@@ -125,3 +135,19 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
             is_over.set()
             looker.join()
             bar.update(task, completed=counter.count())
+
+
+def describe_progress(stage: str, done: int, total: int, rate: float) -> str:
+    """Describe how far a stage is, in a line of a log.
+
+    Args:
+        stage: The name of the stage.
+        done: The number of iterations or images that are done.
+        total: The number of all.
+        rate: How many of them are done in a second; above 0.
+
+    Returns:
+        Such as `teacher: 150 of 400 (38%), 0:02:05 left`.
+    """
+    left = format_duration(max(total - done, 0) / rate)
+    return f'{stage}: {done:,} of {total:,} ({done / total:.0%}), {left} left'

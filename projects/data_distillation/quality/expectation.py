@@ -7,6 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from ..coco.matching import (
+    RIGHT_IOU,
     ImageMatches,
     find_image_ids,
     make_results,
@@ -154,7 +155,7 @@ def expect_quality(
     rows = [keep_labels(row, min_scores) for row in rules.filter_rows(table)]
     image_ids = find_image_ids(rows, truth, truth_file)
     results = make_results(rows, truth, truth_file)
-    matches = match_images(truth, results, image_ids, [0.5])
+    matches = match_images(truth, results, image_ids, [RIGHT_IOU])
     names = [category['name'] for category in truth['categories']]
     return estimate(matches, names)
 

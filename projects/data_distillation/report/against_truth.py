@@ -3,9 +3,14 @@
 import numpy as np
 import pyarrow as pa
 
-from ..coco.matching import find_image_ids, make_results, match_images
+from ..coco.matching import (
+    RIGHT_IOU,
+    find_image_ids,
+    make_results,
+    match_images,
+)
 from ..quality.label_quality import Quality
-from .labels import GRID, IOU, MAX_EVALUATED, StoredLabels
+from .labels import GRID, MAX_EVALUATED, StoredLabels
 
 
 def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
@@ -38,7 +43,7 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
         for one in make_results(rows, truth, source)
         if np.float32(one['score']) >= lowest[one['category_id']]
     ]
-    matches = match_images(truth, selected, image_ids, [IOU])
+    matches = match_images(truth, selected, image_ids, [RIGHT_IOU])
     num = len(image_ids)
     is_right = matches.is_right[:, 0]
     num_right = np.bincount(matches.image_index[is_right], minlength=num)

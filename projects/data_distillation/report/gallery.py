@@ -86,8 +86,8 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
 
     Returns:
         Group name -> the indices of up to `GROUP_SIZE` images. Ties keep the
-        order of the store. Images without a label are not in the last two
-        groups.
+        order of the store. Of random images, those with labels come first.
+        Images without a label are not in the last two groups.
     """
     detections, selection = labels.detections, labels.selection
     num_images = len(labels.table)
@@ -95,9 +95,10 @@ def sample_images(labels: StoredLabels) -> dict[str, np.ndarray]:
     num_labels = np.bincount(selected.image_index, minlength=num_images)
     margin = selected.scores - selection.min_scores[selected.labels]
     # The same images each time, so that two pages can be compared.
-    random = np.random.default_rng(0).permutation(num_images)
+    random = np.random.default_rng(0).permutation(num_images)[:GROUP_SIZE]
     return {
-        'Random': random[:GROUP_SIZE],
+        # The page begins with them, and an image without labels shows nothing.
+        'Random': random[np.argsort(num_labels[random] == 0, kind='stable')],
         'Most labels': find_lowest(-num_labels),
         'Fewest labels': find_lowest(num_labels),
         'Views agree least': find_lowest(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmengine.config import Config
 
-from ..coco.matching import find_image_ids, make_results
+from ..coco.matching import RIGHT_IOU, find_image_ids, make_results
 from ..coco.reading import check_classes, read_labeled
 from ..detections.columns import Detections, flatten
 from ..detections.store import StoreError
@@ -30,8 +30,6 @@ MAX_EVALUATED = 2_000
 START_SCORE = 0.5
 # The scores for which the page knows the counts: 0, 0.01, ..., 1.
 GRID = np.arange(101) / 100
-# As in the tables of tools/label_quality.py, unless it is told otherwise.
-IOU = 0.5
 
 
 @dataclass(frozen=True)
@@ -250,6 +248,6 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
         places.collect_objects(truth.get('annotations', ())),
         places.collect_found(make_results(rows, truth, source)),
         labels.min_scores,
-        IOU,
+        RIGHT_IOU,
     )
-    return Quality(len(table), IOU, classes, detections={})
+    return Quality(len(table), RIGHT_IOU, classes, detections={})

@@ -176,11 +176,12 @@ def write_page(
         if labels and truth:
             judging = partial(evaluate_labels, labels, truth, source.truth)
             quality = read_or_note(notes, judging)
-    content = dict(
-        title=title, notes=notes, **describe_stages(stages, trained_on)
-    )
-    content['tuning'] = tuning
+    content: dict = dict(title=title, notes=notes, tuning=tuning)
     content['facts'] = list(facts)
+    content |= describe_stages(stages, trained_on)
+    content['verdicts'] = give_verdicts(
+        stages, is_label_free(trained_on), file.parent
+    )
     if labels:
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)
@@ -249,7 +250,6 @@ def describe_stages(
         ],
         metrics=list(map(name_metric, find_metrics(stages))),
         comparison=make_comparison(stages, trained_on),
-        verdicts=give_verdicts(stages, is_label_free(trained_on)),
     )
 
 

@@ -103,16 +103,16 @@ def draw_maps(stages: Sequence[Stage]) -> Figure:
     Returns:
         A figure that `pyplot` does not know.
     """
-    figure, axes = make_plot('iteration', 'box mAP')
+    figure, axes = make_plot('iteration', 'box mAP in percent')
     for number, stage in enumerate(stages):
-        points = stage.evaluations()
+        points = [(x, 100 * value) for x, value in stage.evaluations()]
         draw_curve(
             axes, points, number, label=stage.name, marker='o', mfc='none'
         )
-    highest = max(
+    highest = 100 * max(
         value for stage in stages for _, value in stage.evaluations()
     )
-    axes.set(xlim=(0, None), ylim=(0, 1.1 * highest or 1))
+    axes.set(xlim=(0, None), ylim=(0, 1.1 * highest or 100))
     add_legend(figure)
     return figure
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from ..coco.matching import find_named
+from ..coco.matching import RIGHT_IOU, find_named
 from ..coco.reading import read_coco
 from ..detections.columns import Detections
 from ..matching.greedy import Found, Objects, measure_overlaps
@@ -24,8 +24,6 @@ NUM_PRIOR = 10
 # With fewer objects of a class, more of the correction would be guessed than
 # measured: they would weigh less than those of the prior.
 MIN_OBJECTS = NUM_PRIOR
-# A detection shows an object from this IoU on.
-MIN_IOU = 0.5
 # As many classes as fit a line of the log.
 MAX_NAMED = 6
 
@@ -217,8 +215,8 @@ def pair_boxes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair each detection with the object that it shows.
 
-    They are of one image and class, overlap by at least `MIN_IOU`, and neither
-    overlaps any other more.
+    They are of one image and class, overlap by at least `RIGHT_IOU`, and
+    neither overlaps any other more.
 
     Args:
         found: n detections.
@@ -235,7 +233,7 @@ def pair_boxes(
         objects.bbox_xywh[targets],
         np.zeros(len(owners), bool),
     )
-    enough = overlaps >= MIN_IOU
+    enough = overlaps >= RIGHT_IOU
     owners, targets, overlaps = (
         column[enough] for column in (owners, targets, overlaps)
     )

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
 from ..arguments import check_is_one_of, check_score
-from ..coco.matching import ClassMatches, match_detections
+from ..coco.matching import RIGHT_IOU, ClassMatches, match_detections
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import DetectionStore
@@ -25,10 +25,6 @@ from .picking import (
     keep_elements,
 )
 from .selectors import Candidates, LabeledCounts, Selector
-
-# From which a detection on a validation image counts as right: the lowest of
-# COCO's IoUs, at which a label is at the right object.
-IOU = 0.5
 
 
 @dataclass(frozen=True)
@@ -336,7 +332,7 @@ class SelectionRules:
         store = DetectionStore(self.validation['detections'])
         store.check_same_teacher(provenance)
         table = drop_unreadable(store.read())
-        return match_detections(self.filter_rows(table), truth, IOU)
+        return match_detections(self.filter_rows(table), truth, RIGHT_IOU)
 
     def find_candidates(self, table: pa.Table) -> np.ndarray:
         """Find the detections that may become labels; see `filter_rows`.
