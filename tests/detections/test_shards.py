@@ -165,6 +165,7 @@ def test_masks_and_views_must_fit_too(tmp_path, masks):
         '{"classes": [1]}',
         '{"image_folder": []}',
     ],
+    ids=['list', 'too deep', 'number', 'numbers', 'no folder'],
 )
 def test_provenance_of_another_kind_is_refused(tmp_path, made_by):
     schema = SCHEMA.with_metadata({PROVENANCE: made_by})
