@@ -136,6 +136,8 @@ def list_near_files(name: str) -> list[str]:
     """
     files = {*Path('configs').glob('**/*.py'), *Path(name).parent.glob('*.py')}
     known = sorted(map(str, files))
+    # Paths share folders and the names of stages: with the default of 0.6,
+    # some twenty of ours are close to `configs/digit/teacher.py`.
     return difflib.get_close_matches(name, known, n=3, cutoff=0.8)
 
 

@@ -2,7 +2,7 @@
 
 Both run on made-up detections. Earlier data distillation for MMDetection 2
 keeps all results in one pickle and tries 91 scores for each class, in Python
-lists.
+lists: `scripts/coco/filter_pl.py` of github.com/zhenyuw16/noisyboundaries.
 """
 
 import json

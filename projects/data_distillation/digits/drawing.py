@@ -146,6 +146,9 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
     Returns:
         Shape (H, W), float32, gray levels that are not clipped to 0..255.
     """
+    # No measurement is behind these ranges and those of `draw_stroke`. The
+    # paper (140 to 220) is light enough for ink that is darker by the greatest
+    # contrast of a style, 120.
     axis = np.linspace(-0.5, 0.5, style.side, dtype=np.float32)
     # A style without blobs is flat, for tests that look for the digits.
     right, down = rng.uniform(-40, 40, 2) if style.blobs[1] else (0, 0)

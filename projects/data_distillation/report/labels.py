@@ -176,6 +176,8 @@ def read_labels(source: LabelSource) -> StoredLabels:
     min_scores = origin.get('min_scores') or dict.fromkeys(
         labeled.classes, START_SCORE
     )
+    # The scores are not chosen again, so that the page shows the labels that
+    # the selection has written, whatever has changed since.
     rules = SelectionRules(
         dict(type='FixedSelector', min_score=min_scores),
         read_rules(source.pseudo_labels)['filters'] if origin else (),

@@ -15,7 +15,8 @@ from ..matching.numbering import Places
 from .signals import SAME_PLACE, Signals, read_signals
 
 # The weight of the penalty on coefficients. It keeps them finite if a class
-# has only right detections.
+# has only right detections. The features have the standard deviation 1, for
+# which scikit-learn's logistic regression has this weight too (C = 1).
 PENALTY = 1.0
 # Newton steps: a few suffice, and a step below the tolerance changes no digit
 # that is shown.

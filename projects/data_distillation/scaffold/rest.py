@@ -58,6 +58,8 @@ def find_rest(
         image['file_name']: str(folder / image['file_name'])
         for image in list_images(folder)
     }
+    # Listed images and links to them are known by their paths. Only the others
+    # are read, to find copies.
     real = set(map(os.path.realpath, listed))
     unlisted = {
         name: path

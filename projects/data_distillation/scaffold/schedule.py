@@ -86,6 +86,8 @@ class Schedule:
                 'the config does not say how long the training is: set '
                 '`train_cfg.max_epochs` or `train_cfg.max_iters`'
             )
+        # A training of an experiment is one long epoch, so that a hook that
+        # waits for a certain epoch would never act.
         for hook in (cfg.get('default_hooks') or {}).values():
             if hook and get_type(hook) not in FITTED_HOOKS:
                 check_counts_no_epochs(hook)

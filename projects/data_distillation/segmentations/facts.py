@@ -210,6 +210,7 @@ def read_rle(value: dict) -> dict | None:
     if not all(type(n) is int and 0 < n < MAX_SIDE for n in size):
         return None
     if isinstance(counts, str):
+        # 64 characters from '0' (48) on, see `read_counts`.
         is_text = all(48 <= ord(letter) < 112 for letter in counts)
         return dict(size=size, counts=counts) if is_text and counts else None
     if not isinstance(counts, list) or not counts:
@@ -249,7 +250,10 @@ def read_counts(text: str) -> Iterator[int]:
     Yields:
         The lengths; -1 at last if the text is broken, or ends within a number.
     """
-    # As `rleFrString` of pycocotools, which does not check what it reads.
+    # As `rleFrString` of pycocotools, which does not check what it reads. A
+    # character is 48 more than 6 bits: one that says whether more follow (32),
+    # and 5 of the number, the lowest first. Bit 16 of the last is the sign.
+    # 9 characters, where the shift is 40, hold the pixels of any mask.
     numbers: list[int] = []
     value = shift = 0
     for character in text:

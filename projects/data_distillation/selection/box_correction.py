@@ -270,6 +270,8 @@ def find_candidates(
     keys = found.labels * num_images + found.image_index
     starts = np.searchsorted(true_keys[order], keys)
     counts = np.searchsorted(true_keys[order], keys, 'right') - starts
+    # Each detection stands once for each object of its key. The places of
+    # these in `order` count up from where the objects of the key start.
     owners = np.repeat(np.arange(len(keys)), counts)
     places = np.arange(len(owners)) - np.repeat(
         counts.cumsum() - counts - starts, counts

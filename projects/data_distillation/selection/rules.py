@@ -242,6 +242,8 @@ class SelectionRules:
         min_scores = self.selector.choose(found, labeled, validation)
         is_selected = passes & is_at_least(min_scores, detections)
         ignore_scores, is_ignored = None, np.zeros_like(is_selected)
+        # Filters stop a label, but not a region to ignore: what is doubtful is
+        # no background either.
         if self.ignore:
             ignore_scores = self.ignore.choose(found, labeled, validation)
             is_ignored = is_valid & is_at_least(ignore_scores, detections)
