@@ -4,6 +4,7 @@ import pytest
 from rich.table import Table
 
 from projects.data_distillation.text import (
+    format_checkpoint,
     format_duration,
     format_error,
     format_megabytes,
@@ -66,3 +67,14 @@ def test_names_of_another_direction_are_kept_apart(name):
 @pytest.mark.parametrize('name', ['', 'red cell (2)', 'Ziffer ①', '数字', 'ä'])
 def test_names_from_left_to_right_stay_as_they_are(name):
     assert isolate(name) == name
+
+
+def test_checkpoint_is_named_with_the_start_of_its_hash():
+    text = format_checkpoint('a/teacher.pth', '0123456789abcdef' * 4)
+
+    assert text == 'a/teacher.pth (SHA-256 0123456789ab…)'
+
+
+@pytest.mark.parametrize('unknown', [None, 'https://example.org/a.pth'])
+def test_checkpoint_without_a_known_hash_has_only_its_name(unknown):
+    assert format_checkpoint('a.pth', unknown) == 'a.pth'

@@ -39,11 +39,14 @@ def format_checkpoint(file: object, sha256: object) -> str:
 
     Args:
         file: Its path or URL.
-        sha256: The SHA-256 of its bytes; None if it is not known.
+        sha256: The SHA-256 of its bytes, 64 hexadecimal digits; anything else
+            if it is not known, such as the URL again.
 
     Returns:
-        The name, and the first 12 digits of the SHA-256.
+        The name, and the first 12 digits of the SHA-256 if it is known.
     """
+    if not re.fullmatch('[0-9a-f]{64}', str(sha256)):
+        return str(file)
     return f'{file} (SHA-256 {str(sha256)[:12]}…)'
 
 

@@ -258,6 +258,7 @@ def test_missing_boxes_are_those_around_the_outline(outline, missing):
         dict(size=[2, 2], counts='o' * 50), dict(size=[0, 0], counts=[0]),
         dict(size=['2', 2], counts=[1, 3]), dict(size=[2, 2], counts=None),
         dict(size=[2, 2], counts=[1, 0, 3]), [[], [1, 2, 3]],
+        [[1, 2, 3, 4, 5]],
     ],
 )  # fmt: skip
 def test_outline_of_nothing_has_no_box(outline):

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from projects.data_distillation.processes.temporary import temporary_folder
+from projects.data_distillation.processes.temporary import (
+    leaving_on_signals,
+    temporary_folder,
+)
 
 
 def stop_inside(number: int, made: list[Path]) -> None:
@@ -38,3 +41,13 @@ def test_folder_is_there_until_the_end():
     with temporary_folder() as folder:
         assert Path(folder).is_dir()
     assert not folder.exists()
+
+
+def test_signal_that_is_ignored_stays_so(request):
+    given = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, given))
+
+    with leaving_on_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
