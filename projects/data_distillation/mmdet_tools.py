@@ -15,11 +15,11 @@ from types import ModuleType
 
 import mmdet
 import torch
-from mmengine.config import Config
 from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
 from .base_configs.metafiles import metafiles_read_once
+from .base_configs.stages import read_stage_config
 from .command_line import TRUST_FLAG, find_own_modules
 from .files.lock import sharing_locks
 from .inference.safe_loading import refusing_code
@@ -222,7 +222,7 @@ def work_dir_flag(args: argparse.Namespace) -> list[str]:
     """
     if args.work_dir is not None:
         return []
-    cfg = Config.fromfile(args.config)
+    cfg = read_stage_config(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     if cfg.get('work_dir') is not None:
         return []
@@ -256,7 +256,7 @@ def check_annotates(config: str) -> None:
     Raises:
         ValueError: If the config has no hook that knows the flag.
     """
-    hooks = Config.fromfile(config).get('custom_hooks', ())
+    hooks = read_stage_config(config).get('custom_hooks', ())
     types = {getattr(h['type'], '__name__', h['type']) for h in hooks}
     if not types & ANNOTATING_HOOKS:
         raise ValueError(

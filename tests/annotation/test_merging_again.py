@@ -12,6 +12,7 @@ from projects.data_distillation.annotation.merging_again import (
     choose_views,
     merge_again,
 )
+from projects.data_distillation.detections.shards import read_index
 from projects.data_distillation.detections.store import StoreError
 
 pytestmark = pytest.mark.slow
@@ -56,6 +57,18 @@ def test_store_is_that_of_a_run_with_these_views(
     direct = DetectionStore(tmp_path / 'run' / 'detections')
     assert DetectionStore(again.folder).read() == direct.read()
     assert again.provenance == direct.provenance
+
+
+def test_what_is_known_of_the_image_files_is_kept(kept, tmp_path):
+    def read_contents(store: DetectionStore) -> dict:
+        indices = map(read_index, store.shards())
+        return {n: c for i in indices for n, c in zip(i.names, i.contents)}
+
+    again = merge_again(kept, tmp_path / 'again')
+
+    contents = read_contents(again)
+    assert contents == read_contents(DetectionStore(kept))
+    assert {len(content.digest) for content in contents.values()} == {64}
 
 
 def test_all_views_are_merged_as_before_unless_told_otherwise(kept, tmp_path):

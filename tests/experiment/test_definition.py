@@ -46,6 +46,10 @@ def test_key_of_the_pseudo_labels_is_found(tmp_path):
             "test_dataloader = dict(dataset=dict(type='CocoDataset', b=1))",
             r'dataset of .*annotate\.py cannot be built: .*argument .b.',
         ),
+        (
+            'model = dict()',
+            r'dataset of .*annotate\.py cannot be built: .*test_dataloader',
+        ),
     ],
 )
 def test_part_that_cannot_be_built_is_named_with_its_file(
@@ -60,6 +64,26 @@ def test_part_that_cannot_be_built_is_named_with_its_file(
 
     with pytest.raises(ValueError, match=message):
         build('annotate')
+
+
+@pytest.mark.parametrize('stage', ['annotate', 'validate'])
+@pytest.mark.parametrize('content', [b"a = '\xff'", b'', b'model = dict()'])
+def test_damaged_choice_of_tuning_is_named_with_what_to_do(
+    tiny_experiment, tmp_path, stage, content
+):
+    for name in ('annotate', 'validate'):
+        base = f"_base_ = '{tiny_experiment}/{name}.py'"
+        (tmp_path / f'{name}.py').write_text(base)
+    experiment = Experiment(tiny_experiment, tuned=tmp_path)
+    assert experiment.build_detection_hook(stage)
+    file = tmp_path / f'{stage}.py'
+    file.write_bytes(content)
+
+    with pytest.raises(ValueError, match=f'{file}.* must ') as refused:
+        experiment.build_detection_hook(stage)
+
+    advice = f'; delete {tmp_path}/annotate.py, and the same command chooses '
+    assert advice in str(refused.value)
 
 
 @pytest.mark.parametrize('files', [['a.json'], ['pseudo_labels.json'] * 2])

@@ -187,6 +187,22 @@ def test_stage_without_its_detections_is_not_finished(
     assert not detection.is_done()
 
 
+def test_tuning_without_one_of_its_configs_is_not_finished(
+    stages, checkpoint, tmp_path
+):
+    folder = tmp_path / 'annotate'
+    tuning = replace(
+        stages.detection('annotate', folder, checkpoint), outcome='annotate.py'
+    )
+    for name in ('annotate.py', 'validate.py', FINISHED):
+        (folder / name).write_text('')
+    assert tuning.is_finished()
+
+    (folder / 'validate.py').unlink()
+
+    assert not tuning.is_finished()
+
+
 class IdleLauncher(Launcher):
     """Its tests end at once and do nothing."""
 

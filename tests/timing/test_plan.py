@@ -234,10 +234,11 @@ def test_annotation_is_that_of_the_chosen_views(tunable, is_chosen):
     if is_chosen:
         tuning = annotating.detection('tune', work / 'tune', teacher)
         finish(tuning, work / 'tune')
-        base = annotating.experiment.config('annotate')
-        (work / 'tune/annotate.py').write_text(
-            f"_base_ = '{base}'\nmodel = dict(nms_pre=7)\n"
-        )
+        for stage in ('annotate', 'validate'):
+            base = annotating.experiment.config(stage)
+            (work / f'tune/{stage}.py').write_text(
+                f"_base_ = '{base}'\nmodel = dict(nms_pre=7)\n"
+            )
         annotating = annotating.use_choice(work / 'tune')
     finish(
         annotating.detection('annotate', work / 'annotate', teacher),

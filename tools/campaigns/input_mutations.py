@@ -6,6 +6,7 @@ results has a name, with which `apply_change` does it again for that run.
 """
 
 import json
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -163,6 +164,57 @@ def apply_image(site: Path) -> None:
     file.write_text(json.dumps(content))
 
 
+def exchange_image(site: Path, chance: random.Random) -> Change:
+    """Put another image in the place of one, under its name.
+
+    Args:
+        site: The folder that holds `experiment/`, `data/`, `work/` and
+            `other_seed/`.
+        chance: The source of random numbers.
+
+    Returns:
+        What was changed.
+    """
+    name = chance.choice(DATA)
+    apply_exchange(site, name)
+    return Change(f'another image in {name}.json', f'exchange {name}')
+
+
+def apply_exchange(site: Path, name: str) -> None:
+    """Turn the first image of a COCO file upside down, with the same times.
+
+    Args:
+        site: The folder that holds `experiment/`, `data/`, `work/` and
+            `other_seed/`.
+        name: The name of the file in `DATA`.
+    """
+    first = json.loads((site / 'data' / f'{name}.json').read_text())['images'][
+        0
+    ]
+    folder = 'labeled' if name == 'labeled' else 'unlabeled'
+    file = site / 'data' / folder / first['file_name']
+    status = file.stat()
+    Image.fromarray(np.array(Image.open(file))[::-1]).save(file)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def touch_images(site: Path, chance: random.Random) -> Change:
+    """Give all images another time.
+
+    Args:
+        site: The folder that holds `experiment/`, `data/`, `work/` and
+            `other_seed/`.
+        chance: The source of random numbers.
+
+    Returns:
+        What was changed.
+    """
+    when = chance.choice([0, 10**9, 4 * 10**9])
+    for file in (site / 'data').rglob('*.png'):
+        os.utime(file, (when, when))
+    return Change(f'all images are of second {when}')
+
+
 OPTIONS: dict[str, Sequence[str]] = {
     'seed': ('--control', '--seed', '2'),
     'no seed': ('--control',),
@@ -227,5 +279,7 @@ def apply_change(site: Path, name: str) -> None:
         apply_edit(site, name)
     elif kind == 'data':
         apply_data(site, name)
+    elif kind == 'exchange':
+        apply_exchange(site, name)
     elif kind == 'image':
         apply_image(site)

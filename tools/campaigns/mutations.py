@@ -18,6 +18,8 @@ from input_mutations import (
     change_processes,
     edit_config,
     edit_data,
+    exchange_image,
+    touch_images,
 )
 
 DAY = 24 * 3600
@@ -324,6 +326,8 @@ MUTATIONS: dict[Mutation, float] = {
     edit_config: 2,
     edit_data: 2,
     add_image: 1,
+    exchange_image: 3,
+    touch_images: 0.5,
     change_option: 2,
     change_processes: 0.1,
 }

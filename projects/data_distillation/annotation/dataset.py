@@ -20,6 +20,7 @@ from ..files.images import (
     read_image_file,
     walk_files,
 )
+from ..files.known_digests import hash_image, state_of
 from ..inference.unreadable import make_unreadable
 from ..text import format_error
 
@@ -111,33 +112,39 @@ class UnlabeledDataset(BaseDetDataset):
 
         Returns:
             `inputs` and `data_samples` as the pipeline packs them, with
-            `file_name`, `image_id`, `img_path` and `sha256` (of the file; None
-            if it cannot be used) in the metainfo of the samples. An image that
-            cannot be read gives what `make_unreadable` returns.
+            `file_name`, `image_id`, `img_path`, `sha256` (of the file; empty
+            if it cannot be read) and `state` (see `state_of`) in the metainfo
+            of the samples. An image that cannot be used gives what
+            `make_unreadable` returns.
         """
         info = self.get_data_info(idx)
         known = {
             key: info[key] for key in ('file_name', 'image_id', 'img_path')
         }
+        # Before it is read: what is written meanwhile is then noticed.
+        known['state'] = state_of(info['img_path'])
         data, known['sha256'] = self._load(info)
         samples = data['data_samples']
         for sample in samples if isinstance(samples, list) else [samples]:
             sample.set_metainfo(known)
         return data
 
-    def _load(self, info: dict) -> tuple[dict, str | None]:
+    def _load(self, info: dict) -> tuple[dict, str]:
         try:
             if info['name_error']:
                 raise ImageError(f'its name {info["name_error"]}: rename it')
             content = read_image_file(info['img_path'])
         except ImageError as error:
-            return self._as_views(make_unreadable(str(error))), None
+            # Whoever mends the file makes it another one.
+            digest = hash_image(info['img_path']) or ''
+            return self._as_views(make_unreadable(str(error))), digest
+        digest = hashlib.sha256(content).hexdigest()
         try:
-            return self.pipeline(info), hashlib.sha256(content).hexdigest()
+            return self.pipeline(info), digest
         # A broken file may make a decoder raise anything. The run goes on.
         except Exception as error:
             reason = explain_loading_error(content, error)
-            return self._as_views(make_unreadable(reason)), None
+            return self._as_views(make_unreadable(reason)), digest
 
     def _as_views(self, data: dict) -> dict:
         """Repeat an unreadable sample for each view that the loader makes."""

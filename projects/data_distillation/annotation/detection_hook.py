@@ -85,6 +85,7 @@ class DetectionHook(Hook):
         self.seconds_per_shard = seconds_per_shard
         self.max_unreadable_share = max_unreadable_share
         self._is_loaded = False
+        self._changed: frozenset[str] = frozenset()
 
     @cached_property
     def labeled_set(self) -> LabeledSet:
@@ -177,7 +178,9 @@ class DetectionHook(Hook):
         self.check_data(loader.dataset, self._names_to_check(runner))
         store = self.open_store(runner)
         check_writable(store.folder)
-        self._run = begin_run(runner, store, self.max_unreadable_share)
+        self._run = begin_run(
+            runner, store, self.max_unreadable_share, self._changed
+        )
         print_log(self._plan(runner), 'current', logging.INFO)
         silence_batch_lines(runner)
 
@@ -214,7 +217,9 @@ class DetectionHook(Hook):
 
         Returns:
             The store in the folder `detections`, which may have some already,
-            also of images that had another name or were in another folder.
+            also of images that had another name or were in another folder. It
+            has none of images whose files have other content now; in a dry
+            run, they are left alone.
 
         Raises:
             StoreError: If there are detections of another teacher.
@@ -223,9 +228,13 @@ class DetectionHook(Hook):
         folder = Path(runner.work_dir) / 'detections'
         made_by = make_provenance(runner.cfg, dataset)
         made_by['purpose'] = self.purpose
-        if not runner.cfg.get('dry_run'):
-            names = self._names_to_check(runner)
-            take_over_moved_images(folder, made_by, dataset, names)
+        self._changed = take_over_moved_images(
+            folder,
+            made_by,
+            dataset,
+            self._names_to_check(runner),
+            is_dry_run=runner.cfg.get('dry_run', False),
+        )
         return DetectionStore(
             folder,
             made_by,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
+from ..detections.shards import read_index
 from ..detections.store import DetectionStore, StoreError
 from ..inference.view_boxes import ViewBoxes
 from ..merging.mergers import Merger
@@ -68,10 +69,14 @@ def merge_again(
     other = DetectionStore(out, made_by)
     build = TASK_UTILS.build(made_by['merger'])
     done = other.images()
-    for table in store.iter_views():
-        for row, boxes in iter_rows(table):
+    for shard, table in zip(store.shards(), store.iter_views(), strict=True):
+        contents = read_index(shard).contents
+        for (row, boxes), image in zip(
+            iter_rows(table), contents, strict=True
+        ):
             if row['file_name'] not in done:
                 merged = merge_views(boxes, build, numbers)
+                row |= dict(sha256=image.digest, state=image.state)
                 other.add(dict(row, **merged))
         other.flush()
     return other

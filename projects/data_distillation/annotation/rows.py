@@ -75,8 +75,8 @@ def make_detection_row(sample: DetDataSample) -> dict:
             metainfo that `UnlabeledDataset` gives.
 
     Returns:
-        A row with the columns of `shards.SCHEMA` and the `sha256` of the image
-        file, with those of
+        A row with the columns of `shards.SCHEMA`, with `sha256` and `state` of
+        the image file (see `Content`), with the columns of
         `shards.MASK_SCHEMA` if there are masks, and with those of
         `shards.VIEW_SCHEMA` if the sample has the boxes of its views.
     """
@@ -84,7 +84,8 @@ def make_detection_row(sample: DetDataSample) -> dict:
         make_boxes_row(sample),
         image_id=sample.image_id,
         unreadable=sample.unreadable if is_unreadable(sample) else None,
-        sha256=None if is_unreadable(sample) else sample.get('sha256'),
+        sha256=sample.get('sha256'),
+        state=sample.get('state'),
         **make_merged_columns(sample.pred_instances),
     )
     if 'view_boxes' in sample:

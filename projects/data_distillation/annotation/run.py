@@ -8,6 +8,7 @@ rows ──► count ──► store ──► too many unreadable? ──► as
 
 import atexit
 import logging
+from collections.abc import Set
 
 from mmengine.dist import broadcast_object_list, get_rank, get_world_size
 from mmengine.logging import print_log
@@ -147,7 +148,10 @@ class AnnotationRun:
 
 
 def begin_run(
-    runner: Runner, store: DetectionStore, max_unreadable_share: float
+    runner: Runner,
+    store: DetectionStore,
+    max_unreadable_share: float,
+    changed: Set[str] = frozenset(),
 ) -> AnnotationRun:
     """Begin a run over the images whose detections are not on disk yet.
 
@@ -159,6 +163,8 @@ def begin_run(
         store: The store with the detections of earlier runs.
         max_unreadable_share: The largest share of images that may be
             unreadable, in [0, 1].
+        changed: The names of images that run again, since their files have
+            other content than those of the store.
 
     Returns:
         The run, which has begun.
@@ -168,7 +174,8 @@ def begin_run(
     image_ids = loader.dataset.image_ids()
     # Shards that other processes write after this line count as new.
     known = store.shards()
-    sampler.share_out(find_done(store, list(image_ids)), batch_size)
+    done = find_done(store, list(image_ids), changed)
+    sampler.share_out(done, batch_size)
     progress = Progress(
         store,
         num_images=len(image_ids),
@@ -185,7 +192,11 @@ def begin_run(
     return run
 
 
-def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:
+def find_done(
+    store: DetectionStore,
+    file_names: list[str],
+    changed: Set[str] = frozenset(),
+) -> set[int]:
     """Find the images that were read and whose detections are on disk.
 
     All processes must share out the same images. A process that starts late
@@ -195,6 +206,7 @@ def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:
     Args:
         store: The store with the detections of earlier runs.
         file_names: The names of all images, in the order of the data set.
+        changed: The names of images that run again.
 
     Returns:
         The indices of these images. It is the same set in every process.
@@ -203,8 +215,9 @@ def find_done(store: DetectionStore, file_names: list[str]) -> set[int]:
     # The others would see shards that were written since then, and deal out
     # other images.
     if get_rank() == 0:
-        is_read = store.images()
-        done = [{i for i, name in enumerate(file_names) if is_read.get(name)}]
+        is_read = {name for name, is_read in store.images().items() if is_read}
+        names = is_read - changed
+        done = [{i for i, name in enumerate(file_names) if name in names}]
     broadcast_object_list(done)
     if done[0]:
         log_from_any_rank(

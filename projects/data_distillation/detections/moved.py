@@ -1,48 +1,62 @@
-"""Finds the detections of images that were moved to another folder or renamed.
+"""Finds the detections of images that are elsewhere, or whose files changed.
 
 An image is the same if its file has the same bytes. The shards have their
-SHA-256. Only if a store has detections of images that are not wanted under
-that name, or in that folder, the files of the images without detections are
-hashed.
+SHA-256, and the size and times that the files had. If a file has others now,
+it is hashed. If the content is another one, the shard is moved away, and its
+other images keep their detections.
+
+If a store has detections of images that are not wanted under that name, or in
+that folder, the files of the images without detections are hashed.
 
 ```
 find_moved: name ──► shard and row      take_over: rows ──► new shards
 ```
 """
 
-import os
-from collections.abc import Iterator, Mapping, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from ..files.digest import sha256_of
-from ..files.images import ImageError, check_kind
+from ..files.known_digests import KnownDigests
+from .image_contents import Content, ShardIndex
 from .provenance import IMAGE_FOLDER, find_differing_keys
 from .shard_files import list_shards, name_shard
-from .shards import ShardError, ShardIndex, copy_rows, read_index
+from .shards import ShardError, copy_rows, read_index
 
 # The folder within a store for shards of images that are elsewhere now.
 MOVED = 'moved'
+# A shard and which images it has.
+Indexed = tuple[Path, ShardIndex]
 
 
 @dataclass(frozen=True)
 class MovedImages:
-    """What a store has of images under other names.
+    """What a store has of images under other names, and of other content.
 
     Args:
         folder: The folder of the store.
-        rows: The name of each image that has none, but whose content has:
-            the shard, and the number of the row.
+        rows: The name of each image that has no detections where they should
+            be, but whose content has: the shard, and the number of the row.
         elsewhere: The shards of images in another folder. They are to be
             moved away if `rows` has any image.
+        outdated: The shards of images whose files have other content now.
+            They are to be moved away.
+        changed: The names of these images.
+        in_place: The names of the images whose detections stay where they
+            are.
+        stayed: The names of the other images of the outdated shards, which
+            keep their detections.
     """
 
     folder: Path
     rows: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
     elsewhere: tuple[Path, ...] = ()
+    outdated: tuple[Path, ...] = ()
+    changed: frozenset[str] = frozenset()
+    in_place: frozenset[str] = frozenset()
+    stayed: frozenset[str] = frozenset()
 
     def take_over(
         self, provenance: dict, image_ids: Mapping[str, int | None]
@@ -63,19 +77,16 @@ class MovedImages:
             OSError: If a shard cannot be written.
             ShardError: If a shard of `rows` is damaged.
         """
-        if not self.rows:
-            return
-        for shard in self.elsewhere:
+        away = {*self.outdated, *(self.elsewhere if self.rows else ())}
+        for shard in away:
             (self.folder / MOVED).mkdir(exist_ok=True)
             # Another job may do the same.
             with suppress(FileNotFoundError):
                 shard.rename(self.folder / MOVED / shard.name)
         in_order = sorted(self.rows, key=self.rows.__getitem__)
         for shard, names in groupby(in_order, lambda n: self.rows[n][0]):
-            is_moved = shard in self.elsewhere
-            source = self.folder / MOVED / shard.name if is_moved else shard
             copy_rows(
-                source,
+                self.folder / MOVED / shard.name if shard in away else shard,
                 name_shard(self.folder),
                 {n: (self.rows[n][1], image_ids[n]) for n in names},
                 provenance,
@@ -83,9 +94,13 @@ class MovedImages:
 
 
 def find_moved(
-    folder: Path, provenance: dict, paths: Mapping[str, str], wanted: Set[str]
+    folder: Path,
+    provenance: dict,
+    paths: Mapping[str, str],
+    wanted: Set[str],
+    known: KnownDigests,
 ) -> MovedImages:
-    """Find detections of images that had other names or another folder.
+    """Find detections of images that are elsewhere, or of other content.
 
     Args:
         folder: The folder of the store, which need not exist.
@@ -94,47 +109,150 @@ def find_moved(
         paths: The path of each image to look for, by name.
         wanted: The names of all images of the data set, of which `paths` may
             have a part.
+        known: What is known of the files of the images, to which is added
+            what is found.
 
     Returns:
         What was found; nothing if the store holds other detections too.
     """
-    own: set[str] = set()
-    elsewhere: list[Path] = []
-    known: dict[str, tuple[Path, int]] = {}
-    for shard, index in read_indices(folder):
-        differing = find_differing_keys(index.provenance, provenance)
-        is_here = shard.parent == folder
-        if not {IMAGE_FOLDER}.issuperset(differing):
-            if is_here:
-                return MovedImages(folder)
-            continue
-        if is_here and differing:
-            elsewhere.append(shard)
-        elif is_here:
-            own.update(index.names)
-        if not (is_here and not differing and wanted >= set(index.names)):
-            known |= locate(shard, index)
-    left = {name: paths[name] for name in paths.keys() - own if known}
-    digests = hash_images(left)
-    rows = {name: known[one] for name, one in digests if one in known}
-    return MovedImages(folder, rows, tuple(elsewhere))
+    found = sort_shards(folder, provenance)
+    if found is None:
+        return MovedImages(folder)
+    here, elsewhere, before = found
+    changed = find_changed(here, paths, known)
+    outdated = {shard for shard, _ in changed}
+    kept = [one for one in here if one[0] not in outdated]
+    in_place = {name for _, index in kept for name in index.names}
+    sources = [*before, *elsewhere]
+    # A file may have been exchanged for one that has detections.
+    sources += here if outdated else find_unwanted(kept, wanted)
+    left = {name: paths[name] for name in paths.keys() - in_place}
+    others = [one for one in here if one[0] in outdated]
+    names = {(shard, name) for shard, one in others for name in one.names}
+    return MovedImages(
+        folder,
+        find_rows(sources, left, known),
+        tuple(shard for shard, _ in elsewhere),
+        tuple(sorted(outdated)),
+        frozenset(name for _, name in changed),
+        frozenset(in_place),
+        frozenset(name for _, name in names - changed),
+    )
 
 
-def locate(shard: Path, index: ShardIndex) -> dict[str, tuple[Path, int]]:
-    """Map the content of each image to the place of its detections.
+def sort_shards(
+    folder: Path, provenance: dict
+) -> tuple[list[Indexed], list[Indexed], list[Indexed]] | None:
+    """Sort the shards of a store by where their images were.
 
     Args:
-        shard: The path of the shard.
-        index: Which images it has.
+        folder: The folder of the store.
+        provenance: What would make the detections now.
 
     Returns:
-        SHA-256 of an image -> the shard and the number of its row, from 0.
-        Images of which no SHA-256 is known are left out.
+        The shards of images that were where they are now, of images in
+        another folder, and of those that were moved away before; None if the
+        store holds other detections too.
     """
-    return {one: (shard, n) for n, one in enumerate(index.digests) if one}
+    here: list[Indexed] = []
+    elsewhere: list[Indexed] = []
+    before: list[Indexed] = []
+    for shard, index in read_indices(folder):
+        differing = find_differing_keys(index.provenance, provenance)
+        is_usable = {IMAGE_FOLDER}.issuperset(differing)
+        if shard.parent != folder:
+            if is_usable:
+                before.append((shard, index))
+        elif not is_usable:
+            return None
+        else:
+            (elsewhere if differing else here).append((shard, index))
+    return here, elsewhere, before
 
 
-def read_indices(folder: Path) -> Iterator[tuple[Path, ShardIndex]]:
+def find_changed(
+    shards: Iterable[Indexed],
+    paths: Mapping[str, str],
+    known: KnownDigests,
+) -> set[tuple[Path, str]]:
+    """Find the images whose files have other content than when they ran.
+
+    Args:
+        shards: The shards with their detections.
+        paths: The path of each image to look at, by name.
+        known: What is known of their files.
+
+    Returns:
+        The shard and the name of each such image. A file that cannot be read
+        now is not among them, nor one whose content is not known.
+    """
+    contents: dict[tuple[Path, str], Content] = {
+        (shard, name): content
+        for shard, index in shards
+        for name, content in zip(index.names, index.contents, strict=True)
+        if content.digest is not None and name in paths
+    }
+    others = {
+        paths[name]: (content.state or '', content.digest or '')
+        for (_, name), content in contents.items()
+    }
+    found = known.find(others, others)
+    return {
+        key
+        for key, content in contents.items()
+        if found[paths[key[1]]] not in (None, content.digest)
+    }
+
+
+def find_unwanted(
+    shards: Iterable[Indexed], wanted: Set[str]
+) -> list[Indexed]:
+    """Choose the shards with images that are not in the data set.
+
+    Args:
+        shards: The shards.
+        wanted: The names of all images of the data set.
+
+    Returns:
+        Those whose detections may be of an image that has another name now.
+    """
+    return [one for one in shards if not wanted >= set(one[1].names)]
+
+
+def find_rows(
+    sources: Iterable[Indexed],
+    paths: Mapping[str, str],
+    known: KnownDigests,
+) -> dict[str, tuple[Path, int]]:
+    """Find the detections of images by their content.
+
+    Args:
+        sources: The shards to search.
+        paths: The path of each image to look for, by name.
+        known: What is known of their files.
+
+    Returns:
+        The name of each image that was found: the shard, and the number of its
+        row. No file is read if there is nothing to find.
+    """
+    places = {
+        content.digest: (shard, number)
+        for shard, index in sources
+        for number, content in enumerate(index.contents)
+        if content.digest
+    }
+    if not places:
+        return {}
+    found = known.find(paths.values())
+    digests = {name: found[path] for name, path in paths.items()}
+    return {
+        name: places[digest]
+        for name, digest in digests.items()
+        if digest in places
+    }
+
+
+def read_indices(folder: Path) -> Iterator[Indexed]:
     """Read which images are in the whole shards of a store.
 
     Args:
@@ -148,30 +266,3 @@ def read_indices(folder: Path) -> Iterator[tuple[Path, ShardIndex]]:
             # Whoever opens the store names those that are damaged.
             with suppress(ShardError):
                 yield shard, read_index(shard)
-
-
-def hash_images(paths: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Hash image files, several at once.
-
-    Args:
-        paths: The path of each image, by name.
-
-    Yields:
-        The name and the SHA-256 of each; None for a file that is no image.
-    """
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(hash_image, paths.values())
-        yield from zip(paths, digests, strict=True)
-
-
-def hash_image(path: str) -> str | None:
-    """Return the SHA-256 of an image; None if its file cannot be read.
-
-    Args:
-        path: The path, which may also be that of a pipe.
-    """
-    try:
-        check_kind(os.stat(path))
-        return sha256_of(path)
-    except (OSError, ValueError, ImageError):
-        return None

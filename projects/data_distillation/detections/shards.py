@@ -9,7 +9,6 @@ checksums of its pages.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +18,12 @@ import pyarrow.parquet as pq
 from ..files.atomic import replacing
 from ..text import format_error
 from .content import find_content_error, is_provenance
+from .image_contents import (
+    Content,
+    ShardIndex,
+    decode_contents,
+    encode_contents,
+)
 
 SCHEMA = pa.schema(
     [
@@ -74,29 +79,10 @@ SCHEMAS = {
     for has_views in (False, True)
 }
 PROVENANCE = b'data_distillation'
-# The SHA-256 of the image files, a list in JSON, with null for an image that
-# could not be read. Shards of earlier versions have none.
-DIGESTS = b'data_distillation_sha256'
 
 
 class ShardError(ValueError):
     """A file is not a whole shard; the message says why."""
-
-
-@dataclass(frozen=True)
-class ShardIndex:
-    """Which images a shard has.
-
-    Args:
-        provenance: What made the detections.
-        names: The file name of each row.
-        digests: The SHA-256 of the image file of each row, in hexadecimal
-            digits; None if it is not known.
-    """
-
-    provenance: dict
-    names: list[str]
-    digests: list[str | None]
 
 
 def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
@@ -106,7 +92,7 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
         path: The file. Missing folders are made.
         rows: One dict per image, with the columns of `SCHEMA`, or all of them
             with those of `MASK_SCHEMA`, of `VIEW_SCHEMA` or of both; `sha256`
-            may be the digest of the image file.
+            and `state` may tell the content of the image file, see `Content`.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
 
@@ -131,15 +117,15 @@ def write_rows(
     has_masks = any('masks' in row for row in rows)
     has_views = any('view_counts' in row for row in rows)
     table = pa.Table.from_pylist(rows, SCHEMAS[has_masks, has_views])
-    digests = [row.get('sha256') for row in rows]
-    write_table(file, table, provenance, digests)
+    contents = [Content(row.get('sha256'), row.get('state')) for row in rows]
+    write_table(file, table, provenance, contents)
 
 
 def write_table(
     file: BinaryIO | pa.NativeFile,
     table: pa.Table,
     provenance: dict,
-    digests: Sequence[str | None],
+    contents: Sequence[Content],
 ) -> None:
     """Write a table as the content of a shard.
 
@@ -147,11 +133,12 @@ def write_table(
         file: The file, opened for writing.
         table: A table with the columns of one of `SCHEMAS`.
         provenance: The provenance of the detections.
-        digests: The SHA-256 of the image file of each row, or None.
+        contents: What is known of the image file of each row.
     """
-    metadata = {PROVENANCE: json.dumps(provenance)}
-    if any(digests):
-        metadata[DIGESTS] = json.dumps(digests)
+    metadata = {
+        PROVENANCE: json.dumps(provenance),
+        **encode_contents(contents),
+    }
     table = table.replace_schema_metadata(metadata)
     pq.write_table(table, file, write_page_checksum=True)
 
@@ -234,7 +221,7 @@ def read_index(path: Path) -> ShardIndex:
         path: The file.
 
     Returns:
-        The names and digests of its images.
+        The names of its images, and the content of their files.
 
     Raises:
         ShardError: If the file is damaged or not a shard.
@@ -246,7 +233,7 @@ def read_index(path: Path) -> ShardIndex:
     return ShardIndex(
         decode_provenance(schema),
         names.to_pylist(),
-        decode_digests(schema, len(names)),
+        decode_contents(schema, len(names)),
     )
 
 
@@ -273,7 +260,7 @@ def copy_rows(
         file = open_shard(source)
         table = file.read(use_threads=False)
     decode_provenance(file.schema_arrow)
-    known = decode_digests(file.schema_arrow, len(table))
+    known = decode_contents(file.schema_arrow, len(table))
     rows = [row for row, _ in images.values()]
     table = table.take(pa.array(rows, pa.int64()))
     columns = dict(
@@ -375,23 +362,3 @@ def decode_provenance(schema: pa.Schema) -> dict:
     if not is_provenance(provenance):
         raise ShardError('not written by this program: it does not say how')
     return provenance
-
-
-def decode_digests(schema: pa.Schema, num: int) -> list[str | None]:
-    """Return the SHA-256 of the image files of a shard.
-
-    Args:
-        schema: The schema of the file.
-        num: The number of its rows.
-
-    Returns:
-        A digest for each row; None for those that are not known, as in shards
-        of earlier versions.
-    """
-    try:
-        digests = json.loads((schema.metadata or {})[DIGESTS])
-    except (KeyError, ValueError, RecursionError):
-        digests = None
-    if not isinstance(digests, list) or len(digests) != num:
-        return [None] * num
-    return [one if isinstance(one, str) else None for one in digests]

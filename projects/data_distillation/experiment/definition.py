@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from ..annotation.annotation_hook import AnnotationHook
 from ..annotation.dataset import UnlabeledDataset
 from ..annotation.detection_hook import DetectionHook
+from ..base_configs.stages import read_stage_config
 from ..coco.reading import CocoError, read_coco
 from ..inference.checkpoints import CheckpointError, check_weights
 from ..inference.safe_loading import refusing_code
@@ -83,18 +84,31 @@ class Experiment:
         Raises:
             FileNotFoundError: If the experiment has no such config.
         """
-        cfg = Config.fromfile(self.config(stage))
+        cfg = self._read(stage)
         cfg.merge_from_dict(self.values_for(stage))
         # The options of the user come last, so that they win.
         cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
         return cfg
+
+    def _read(self, stage: str) -> Config:
+        """Read the config of a stage as it is in its file."""
+        return read_stage_config(self.config(stage), self._advise(stage))
+
+    def _advise(self, stage: str) -> str:
+        """Say what to do about a config that cannot be used."""
+        if self.config(stage).parent != self.tuned:
+            return 'correct it'
+        return (
+            f'delete {self.tuned}/annotate.py, and the same command chooses '
+            'views and merger again'
+        )
 
     @property
     def teachers(self) -> tuple[Path, ...]:
         """The checkpoints of given teachers; none if a teacher is trained."""
         if self.given:
             return self.given
-        named = Config.fromfile(self.config('annotate')).get('given_teachers')
+        named = self._read('annotate').get('given_teachers')
         return tuple(map(Path, named or ()))
 
     def values_for(self, stage: str) -> dict[str, object]:
@@ -111,7 +125,7 @@ class Experiment:
         """
         if not self.given or stage not in ANNOTATING:
             return {}
-        model = Config.fromfile(self.config(stage)).model.to_dict()
+        model = self._read(stage).model.to_dict()
         known = list(model.get('other_teachers') or ())
         # What the config says of a teacher, such as its classes, holds for the
         # one that takes its place.
@@ -153,7 +167,7 @@ class Experiment:
         """
         if not self.options:
             return []
-        return fit_options(self.options, Config.fromfile(self.config(stage)))
+        return fit_options(self.options, self._read(stage))
 
     def check_options(self) -> None:
         """Check that every stage can use its options; say who gets which.
@@ -168,7 +182,7 @@ class Experiment:
         for stage in ('validate', 'tune'):
             if self.config(stage).is_file():
                 stages.append(stage)
-        configs = {s: Config.fromfile(self.config(s)) for s in stages}
+        configs = {stage: self._read(stage) for stage in stages}
         for line in check_options(self.options, configs):
             say(line)
 
@@ -298,7 +312,8 @@ class Experiment:
         if len(found) != 1:
             raise ValueError(
                 f'custom_hooks of {self.config(stage)} must have one '
-                f'{expected.__name__}, found {len(found)}'
+                f'{expected.__name__}, found {len(found)}; '
+                f'{self._advise(stage)}'
             )
         return found[0]
 
@@ -369,10 +384,10 @@ def naming(what: str) -> Iterator[None]:
         what: The part and its file, for the error.
 
     Raises:
-        ValueError: If there is no such type, or it does not take these
-            arguments.
+        ValueError: If there is no such part or type, or it does not take
+            these arguments.
     """
     try:
         yield
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f'{what} cannot be built: {error}') from error

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import UnlabeledDataset
-from ..annotation.moved_images import find_moved_images
+from ..annotation.moved_images import describe_changed, find_moved_images
 from ..annotation.provenance import make_provenance
 from ..detections.moved import MovedImages
 from ..detections.provenance import IMAGE_FOLDER, find_differing_keys
+from ..detections.shard_files import list_shards
 from ..detections.store import DetectionStore
 from ..files.atomic import read_json, write_json
 from ..files.digest import sha256_of
+from ..freshness.image_files import hash_detected, hash_named, save_digests
 from ..processes.log import say
 from ..processes.process import StageError, run_stage
 from ..processes.progress_bar import Counter, StoredImages
@@ -20,6 +22,7 @@ from ..selection.coco_writer import read_origin
 from ..training.finished import FINISHED
 from .definition import Experiment
 from .fingerprint import (
+    IMAGE_FILES,
     compute_digests,
     find_changes,
     pick_keys,
@@ -36,6 +39,8 @@ from .stage_results import (
 )
 
 DETECTIONS = 'detections'
+# What a stage makes together with a file.
+COMPANIONS = {'annotate.py': ('validate.py',)}
 TEACHER = 'checkpoint_sha256'
 
 
@@ -72,6 +77,8 @@ class Detection:
         if outdated := self.find_outdated():
             replace_results(self.stage, self.folder, outdated)
         reasons = self.find_changes()
+        # What was found out about the files of the images.
+        save_digests(self.folder)
         if self.is_finished() and not reasons:
             self._say_done()
             return
@@ -81,16 +88,21 @@ class Detection:
         self._keep_changed_outcome()
         # From here on, a run that is stopped is not finished.
         (self.folder / FINISHED).unlink(missing_ok=True)
-        write_settings(self.folder, self.collect_settings())
+        settings = self.collect_settings()
+        write_settings(self.folder, settings)
         values = {**self.experiment.values_for(self.stage), **values}
         flags = make_flags(values, self.experiment.options_for(self.stage))
         config = self.experiment.config(self.stage)
         launcher = self.launcher.for_annotation()
         command = launcher.test(config, self.teacher, self.folder, *flags)
-        total = len(self.experiment.build_images(self.stage))
-        counter = Counter(StoredImages(self.folder / DETECTIONS), total)
+        images = self.experiment.build_images(self.stage)
+        counter = Counter(StoredImages(self.folder / DETECTIONS), len(images))
         run_stage(self.stage, command, self.folder, counter)
         self._require_outcome()
+        # The detections may be deleted to save space.
+        names = images.image_ids().keys()
+        settings[IMAGE_FILES] = hash_detected(self.folder / DETECTIONS, names)
+        write_settings(self.folder, settings)
         write_json(self.folder / FINISHED, self._describe_outcome())
 
     def _say_done(self) -> None:
@@ -115,7 +127,8 @@ class Detection:
     def _has_outcome(self) -> bool:
         """Return whether the file is there or, without one, all detections."""
         if self.outcome:
-            return (self.folder / self.outcome).is_file()
+            names = self.outcome, *COMPANIONS.get(self.outcome, ())
+            return all((self.folder / name).is_file() for name in names)
         wanted = self.experiment.build_images(self.stage).image_ids().keys()
         return (
             wanted <= DetectionStore(self.folder / DETECTIONS).images().keys()
@@ -140,7 +153,7 @@ class Detection:
 
     def _keep_changed_outcome(self) -> None:
         """Move an outcome away that a person has put there or changed."""
-        if not (self.outcome and self._has_outcome()):
+        if not (self.outcome and (self.folder / self.outcome).is_file()):
             return
         if self._is_own_outcome():
             return
@@ -188,7 +201,21 @@ class Detection:
         changes = find_changes(self.folder, self.collect_settings())
         if self._find_differing_keys() == [IMAGE_FOLDER]:
             changes.append('the images are in another folder')
+        if exchanged := self._find_moved().changed:
+            changes.append(describe_changed(exchanged))
+        if self._differ_from_deleted():
+            changes.append('images have other content')
         return changes
+
+    def _differ_from_deleted(self) -> bool:
+        """Return whether images differ from those of deleted detections."""
+        before = (read_settings(self.folder) or {}).get(IMAGE_FILES)
+        if not before or list_shards(self.folder / DETECTIONS):
+            return False
+        images = self.experiment.build_images(self.stage)
+        infos = map(images.get_data_info, range(len(images)))
+        names = {info['img_path']: info['file_name'] for info in infos}
+        return hash_named(names, self.folder) not in (None, before)
 
     def find_outdated_keys(self) -> list[str]:
         """Return what differs in the making of the detections in the folder.
@@ -229,8 +256,7 @@ class Detection:
             The names that they have now.
         """
         moved = self._find_moved()
-        store = DetectionStore(self.folder / DETECTIONS)
-        return {*moved.rows, *({} if moved.elsewhere else store.images())}
+        return {*moved.rows, *moved.in_place}
 
     def collect_settings(self) -> dict:
         """Collect the settings of what is made of the detections.

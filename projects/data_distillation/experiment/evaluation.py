@@ -10,17 +10,24 @@ from mmengine.config import Config
 
 from ..files.atomic import read_json, write_json
 from ..files.digest import sha256_of
+from ..freshness.image_files import save_digests
 from ..processes.process import run_stage
 from ..training.finished import FINISHED
 from .comparison import find_newest_metrics
 from .fingerprint import (
+    IMAGE_FILES,
     collect_evaluation_settings,
     find_changes,
     read_settings,
     write_settings,
 )
 from .gains import RESULTS, find_results_key
-from .stage_results import make_flags, replace_results, require_metrics
+from .stage_results import (
+    hash_read_images,
+    make_flags,
+    replace_results,
+    require_metrics,
+)
 from .training import Training
 
 
@@ -64,6 +71,7 @@ class Evaluation:
             write_settings(self.folder, self.collect_settings())
             self._evaluate()
             mark_evaluated(self.folder)
+        save_digests(self._digests)
         return require_metrics(self.folder)
 
     def find_reasons(self) -> list[str]:
@@ -84,7 +92,15 @@ class Evaluation:
 
     def collect_settings(self) -> dict:
         """Return the settings that the metrics depend on."""
-        return collect_evaluation_settings(self._load(), self.checkpoint)
+        cfg = self._load()
+        images = hash_read_images(cfg.test_dataloader, self._digests)
+        settings = collect_evaluation_settings(cfg, self.checkpoint)
+        return {**settings, IMAGE_FILES: images}
+
+    @property
+    def _digests(self) -> Path:
+        """The folder that keeps what is known of the validation images."""
+        return self.training.folder.parent
 
     def _load(self) -> Config:
         """Return the config of the model, with the changes."""

@@ -38,13 +38,16 @@ NO_EFFECT = {
     'checkpoint',
     'visualization',
 }
+# The images of each COCO file, see `image_files.hash_images`.
+IMAGE_FILES = 'image_files'
 # What earlier versions did not write: nobody knows whether it has changed.
-ADDED_LATER = {'num_processes', 'checkpoint_sha256'}
+ADDED_LATER = {'num_processes', 'checkpoint_sha256', IMAGE_FILES}
 # What a person changes, in the order in which a change is named: the rest
 # follows from it, such as the steps of a schedule from its length.
 NAMED_FIRST = (
     'files',
     'images',
+    IMAGE_FILES,
     'seed',
     'load_from',
     'train_cfg',
@@ -214,10 +217,13 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
     for key in ADDED_LATER & settings.keys() - written.keys():
         written[key] = settings[key]
     before, now = dict(walk_leaves(written)), dict(walk_leaves(settings))
+    keys = before.keys() | now.keys()
+    changed = [key for key in keys if before.get(key) != now.get(key)]
     return [
         describe_change(key, before.get(key), now.get(key))
-        for key in sorted(before.keys() | now.keys(), key=rank)
-        if before.get(key) != now.get(key)
+        for key in sorted(changed, key=rank)
+        # Nobody knows whether an image that is not there has changed.
+        if key[0] != IMAGE_FILES or (before.get(key) and now.get(key))
     ]
 
 
@@ -273,6 +279,8 @@ def describe_change(key: tuple[str, ...], before: object, now: object) -> str:
     """
     if key[0] == 'files' and before and now:
         return f'{key[-1]} has changed'
+    if key[0] == IMAGE_FILES:
+        return f'images of {key[-1]} have other content'
     values = (
         textwrap.shorten(repr(value), MAX_WIDTH, placeholder='...')
         for value in (before, now)

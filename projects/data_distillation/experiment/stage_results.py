@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..freshness.image_files import hash_images, take_exchanged
 from ..processes.log import say
 from ..processes.process import StageError
 from ..training.own_checkpoint import find_own_checkpoint
@@ -83,6 +84,25 @@ def require_metrics(folder: Path) -> dict:
             'none: run the same command again'
         )
     return metrics
+
+
+def hash_read_images(loader: object, folder: Path) -> dict[str, str | None]:
+    """Hash the images that a stage reads, and log which were exchanged.
+
+    Args:
+        loader: The data loader in the config of the stage.
+        folder: The folder that keeps what is known of the files.
+
+    Returns:
+        Path of each COCO file -> digest of its images, see `hash_images`.
+    """
+    found = hash_images(loader, folder)
+    if paths := take_exchanged(folder):
+        more = len(paths) - 1
+        who = f'{paths[0]} and {more:,} more images' if more else paths[0]
+        verb = 'have' if more else 'has'
+        say(f'{who} {verb} other content than in an earlier run')
+    return found
 
 
 def make_flags(

@@ -5,6 +5,9 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.config import Config
+
+from ..freshness.image_files import save_digests
 from ..processes.log import say
 from ..processes.process import StageError, run_stage
 from ..processes.progress_bar import Counter, TrainedIterations
@@ -19,6 +22,7 @@ from ..training.own_checkpoint import RUN_VARIABLE
 from ..training.resume import find_sound_checkpoint
 from .definition import Experiment, find_pseudo_label_key
 from .fingerprint import (
+    IMAGE_FILES,
     SETTINGS,
     collect_training_settings,
     find_changes,
@@ -27,6 +31,7 @@ from .fingerprint import (
 )
 from .launcher import Launcher
 from .stage_results import (
+    hash_read_images,
     make_flags,
     replace_file,
     replace_results,
@@ -68,6 +73,7 @@ class Training:
         self.check_seed()
         if reasons := self.find_changes():
             replace_results(self.stage, self.folder, reasons)
+        save_digests(self.folder.parent)
         ending = find_ending(self.folder)
         if ending.checkpoint:
             say(f'{self.stage}: already trained, in {self.folder}')
@@ -120,6 +126,7 @@ class Training:
             Settings by name, see `collect_training_settings`.
         """
         cfg = self.experiment.load(self.stage)
+        images = self._hash_images(cfg)
         if self.labels:
             # The labels count by what is in them, below: the same file may be
             # at another path, or have another date.
@@ -129,7 +136,18 @@ class Training:
         )
         if self.labels:
             settings['files'][self.labels.name] = hash_labels(self.labels)
-        return settings
+        return {**settings, IMAGE_FILES: images}
+
+    def _hash_images(self, cfg: Config) -> dict[str, str | None]:
+        """Hash the images of each COCO file, see `hash_read_images`."""
+        cfg = cfg.copy()
+        if self.labels:
+            key = find_pseudo_label_key(cfg)
+            cfg.merge_from_dict({key: str(self.labels)})
+        images = hash_read_images(cfg.train_dataloader, self.folder.parent)
+        if self.labels and (labels := str(self.labels)) in images:
+            images[self.labels.name] = images.pop(labels)
+        return images
 
     def check_seed(self) -> None:
         """Refuse results of another seed, which are not outdated.

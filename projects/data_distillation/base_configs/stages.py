@@ -1,0 +1,45 @@
+"""Reads the config of a stage, which somebody may have changed or damaged."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..text import format_error
+
+
+class StageConfigError(ValueError):
+    """The config of a stage cannot be used; the message names the file."""
+
+
+def read_stage_config(file: str | Path, advice: str = 'correct it') -> Config:
+    """Read the config of a stage.
+
+    Args:
+        file: The path of the config.
+        advice: What to do if it cannot be used.
+
+    Returns:
+        The config, which has settings.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If it imports a module that is not there.
+        StageConfigError: If it cannot be read, or is empty.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(f'config not found: {file}')
+    try:
+        cfg = Config.fromfile(file)
+    except ImportError:
+        raise
+    # A config is Python, which may raise anything.
+    except Exception as error:
+        reason = f'{type(error).__name__}: {format_error(error)}'
+        raise StageConfigError(
+            f'{file} must be a config of MMEngine, got {reason}; {advice}'
+        ) from error
+    if not len(cfg):
+        raise StageConfigError(
+            f'{file} must have settings, got none; {advice}'
+        )
+    return cfg

@@ -1,0 +1,193 @@
+"""SHA-256 of many files, computed again only where a file may have changed.
+
+```
+path ──► state: size, times ──► known for this state? ──► SHA-256
+                                no: the file is read
+```
+"""
+
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+
+from .atomic import replacing
+from .digest import TICK, hash_bytes
+from .images import ImageError, check_kind
+
+# The file in a work folder that keeps what was computed.
+IMAGE_DIGESTS = 'image_digests'
+# The number of files that a thread looks at before it takes others.
+FILES_AT_ONCE = 500
+# Path -> the state of a file, and the SHA-256 that it had in this state.
+Known = Mapping[str, tuple[str, str]]
+NOTHING: Known = MappingProxyType({})
+
+
+def state_of(path: str) -> str:
+    """Return what is different after a file was written or replaced.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        Its size, times and number on the disk; empty if there is no such
+        file, or if it has changed so lately that it may change again and keep
+        its times.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return ''
+    # No program can set the time of this change.
+    if time.time_ns() - status.st_ctime_ns <= TICK:
+        return ''
+    times = f'{status.st_mtime_ns} {status.st_ctime_ns}'
+    return f'{status.st_size} {times} {status.st_ino}'
+
+
+def hash_image(path: str) -> str | None:
+    """Return the SHA-256 of an image; None if its file cannot be read.
+
+    Args:
+        path: The path, which may also be that of a pipe.
+    """
+    try:
+        check_kind(os.stat(path))
+        return hash_bytes(path).hex()
+    except (OSError, ValueError, ImageError):
+        return None
+
+
+class KnownDigests:
+    """SHA-256 of image files, kept in a file for the next time.
+
+    Args:
+        file: The file that keeps them, which need not exist. If it is damaged
+            in any way, all is computed again.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._kept = read_kept(file)
+        self._exchanged: set[str] = set()
+        self._is_new = False
+
+    def find(
+        self, paths: Collection[str], others: Known = NOTHING
+    ) -> dict[str, str | None]:
+        """Return the SHA-256 of files.
+
+        Args:
+            paths: Their paths.
+            others: What is known of some of them from elsewhere. It is not
+                kept in the file.
+
+        Returns:
+            Path -> 64 hexadecimal digits; None for what cannot be read.
+        """
+        every = list(paths)
+        parts = [
+            every[start : start + FILES_AT_ONCE]
+            for start in range(0, len(every), FILES_AT_ONCE)
+        ]
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(lambda part: self._find_part(part, others), parts)
+            return dict(chain.from_iterable(found))
+
+    def _find_part(
+        self, paths: Sequence[str], others: Known
+    ) -> list[tuple[str, str | None]]:
+        return [(path, self._find_one(path, others)) for path in paths]
+
+    def _find_one(self, path: str, others: Known) -> str | None:
+        state = state_of(path)
+        for known_state, digest in self._list_known(path, others):
+            if state and state == known_state:
+                return digest
+        found = hash_image(path)
+        before = {digest for _, digest in self._list_known(path, others)}
+        if found and before and found not in before:
+            self._exchanged.add(path)
+        is_worth_it = state or before
+        if found and is_worth_it and self._kept.get(path) != (state, found):
+            self._kept[path] = state, found
+            self._is_new = True
+        return found
+
+    def _list_known(
+        self, path: str, others: Known
+    ) -> Iterator[tuple[str, str]]:
+        for known in (self._kept, others):
+            if path in known:
+                yield known[path]
+
+    def take_exchanged(self) -> list[str]:
+        """Return the files that had other content before, each only once.
+
+        Returns:
+            Their paths, sorted.
+        """
+        exchanged, self._exchanged = self._exchanged, set()
+        return sorted(exchanged)
+
+    def save(self) -> None:
+        """Keep what was computed, if there is something new.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        if not self._is_new:
+            return
+        content = json.dumps(self._kept).encode()
+        with replacing(self.file) as opened:
+            opened.write(hash_line(content))
+            opened.write(content)
+        self._is_new = False
+
+
+@functools.lru_cache(16)
+def open_digests(file: Path) -> KnownDigests:
+    """Return what is known in this process, also if it is not saved yet.
+
+    Args:
+        file: The file that keeps it.
+
+    Returns:
+        The same object for the same file.
+    """
+    return KnownDigests(file)
+
+
+def hash_line(content: bytes) -> bytes:
+    """Return the first line of a file, which says that the rest is whole.
+
+    Args:
+        content: The rest of the file.
+    """
+    return hashlib.sha256(content).hexdigest().encode() + b'\n'
+
+
+def read_kept(file: Path) -> dict[str, tuple[str, str]]:
+    """Read what `KnownDigests.save` wrote.
+
+    Args:
+        file: The path of the file.
+
+    Returns:
+        Path -> state and SHA-256 of each image; empty if the file is missing
+        or has changed since it was written.
+    """
+    try:
+        head, _, content = file.read_bytes().partition(b'\n')
+    except OSError:
+        return {}
+    if head + b'\n' != hash_line(content):
+        return {}
+    return {key: (one[0], one[1]) for key, one in json.loads(content).items()}

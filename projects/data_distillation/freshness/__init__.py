@@ -1,0 +1,1 @@
+"""Notices when the images that results were made from have changed."""
