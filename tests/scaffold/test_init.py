@@ -37,6 +37,7 @@ from projects.data_distillation.scaffold.init import (
 )
 from projects.data_distillation.scaffold.plan import (
     MIN_IMAGES_SEEN,
+    MIN_STUDENT_FACTOR,
     RATIO,
     RECIPES,
     Data,
@@ -162,6 +163,30 @@ def test_iterations_follow_the_data(num_unlabeled, options, expected):
     chosen = plan(num_unlabeled, **options)
 
     assert (chosen.iterations, chosen.student_iterations) == expected
+
+
+@pytest.mark.parametrize('end', [0, -1])
+def test_guide_says_how_long_trainings_are(end):
+    guide = (ROOT / 'docs/guide.md').read_text()
+    table = guide.split('student, control: iterations each')[1]
+    rows = re.findall(r'^\| `(\S+)` \|(.*)\|$', table, re.MULTILINE)
+    assert len(rows) == 4
+    for name, rest in rows:
+        # Of a range, its ends have as many iterations.
+        counts = [
+            int(re.findall(r'[\d,]+', cell)[end].replace(',', ''))
+            for cell in rest.split('|')[:4]
+        ]
+        path = name if name.startswith('mmdet::') else str(ROOT / name)
+        detector = DetectorConfig.read(path)
+        step = detector.cfg.train_dataloader['batch_size']
+        epochs = Schedule.of(detector.cfg).count_epochs(step, 1)
+        num_labeled, num_unlabeled, teacher, student = counts
+        found = compute_iterations(num_labeled, epochs, step, MIN_IMAGES_SEEN)
+        num_images = num_labeled + num_unlabeled
+        longer = compute_iterations(num_images, epochs, step, 0)
+        assert teacher == found
+        assert student == max(longer, MIN_STUDENT_FACTOR * found)
 
 
 def test_few_images_are_seen_more_often_than_the_detector_would():
