@@ -241,9 +241,11 @@ def test_file_with_masks_of_some_objects_is_refused(drawn, to_yolo, nothing):
     assert not (drawn.folder / 'yolo').exists()
 
 
-def test_crowds_need_no_mask(drawn, to_yolo):
+@pytest.mark.parametrize('nothing', [None, [[1, 2, 3]]])
+def test_crowds_need_no_mask(drawn, to_yolo, nothing):
     give_masks(drawn.truth)
-    drawn.truth['annotations'][0].update(iscrowd=1, segmentation=None)
+    crowd = dict(iscrowd=1, segmentation=nothing)
+    drawn.truth['annotations'][0].update(crowd)
 
     lines, said, error = to_yolo()
 

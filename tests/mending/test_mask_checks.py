@@ -192,6 +192,8 @@ def test_what_can_be_mended_is_mended_and_all_else_stays(
     if kind == 'outside':
         inside = coco_mask.decode(rle_of([SHIFTED]))
         assert (coco_mask.decode(shape) != inside).sum() <= 3
+        (polygon,) = mended['annotations'][1]['segmentation']
+        assert np.array_equal(polygon, np.round(polygon, 2))
 
 
 def test_mended_file_trains_on_all_its_polygons(tmp_path):
