@@ -1126,7 +1126,7 @@ def test_signal_leaves_the_experiment_as_it_was(
     out.mkdir()
     (out / 'teacher.py').write_text('mine')
     detector.write_text(
-        'import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n'
+        'import posix\nposix.kill(posix.getpid(), 15)  # SIGTERM\n'
     )
     before = sorted(tmp_path.iterdir())
 
