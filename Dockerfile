@@ -9,6 +9,8 @@
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 
+# The base is an argument, so that no version of a package can be named.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         make g++ git libgl1 libglib2.0-0 python3-dev python3-venv \
