@@ -37,8 +37,11 @@ def folder(tmp_path_factory) -> Path:
             'filter_cfg=dict(filter_empty_gt=True))',
         )
         + "custom_hooks = [dict(type='CheckInvalidLossHook')]\n"
+        # A variable of its own has the name of one of the stages.
+        'teacher_labeled = dict(old=1)\n'
     )
-    write_teacher(folder / 'small.pth', ('red', 'green'), width=8)
+    for name in ('small.pth', 'second.pth'):
+        write_teacher(folder / name, ('red', 'green'), width=8)
     write_val(DrawnImages(folder / 'drawn'))
     return folder
 
@@ -60,16 +63,21 @@ def init(folder, call_tool):
     return call
 
 
-def test_nothing_but_images_and_a_teacher_makes_a_student(
+def test_nothing_but_images_and_teachers_makes_a_student(
     folder, init, call_tool, stages_here, tmp_path
 ):
-    """The classes are those of the teacher; nothing can be evaluated."""
-    shown = init('alone', *PER_IMAGE)
+    """The classes are those of a teacher; nothing can be evaluated."""
+    teachers = folder / 'small.pth', folder / 'second.pth'
+    shown = init('alone', *PER_IMAGE, '--teacher', *teachers)
     assert shown.returncode == 0, shown.stderr
     assert '2: red, green' in shown.stdout
     assert '0 labeled, 5 unlabeled, 0 to validate' in shown.stdout
     assert shown.stdout.rstrip().endswith(f'tools/distill.py {folder}/alone')
     assert not (folder / 'alone/validate.py').exists()
+    student = Config.fromfile(folder / 'alone/student.py')
+    assert 'old' not in student.teacher_labeled
+    steps = [step.type for step in student.test_dataloader.dataset.pipeline]
+    assert steps == ['LoadImageFromFile', 'Resize', 'PackDetInputs']
 
     done = call_tool(
         *('distill', folder / 'alone', '--work-dir', tmp_path / 'work'),
@@ -80,11 +88,13 @@ def test_nothing_but_images_and_a_teacher_makes_a_student(
     labels = read_json(tmp_path / 'work/annotate/pseudo_labels.json')
     found = [one['category_id'] for one in labels['annotations']]
     assert [found.count(number) for number in (1, 2)] == [10, 5]
-    assert 'as given: small.pth' in done.stdout
+    assert 'Models, which nothing compares' in done.stdout
+    assert 'as given: second.pth' in done.stdout
     assert 'pseudo-labeled alone' in done.stdout
     assert 'verdict: not known, since there are no validation' in done.stdout
     summary = read_json(tmp_path / 'work/summary.json')
     assert summary['teacher'] == summary['student'] == {}
+    assert summary['teacher2'] == {}
     assert 'best_model' not in summary
     assert list((tmp_path / 'work/student').glob('iter_2.pth'))
     assert not (tmp_path / 'work/student/test').exists()
@@ -133,6 +143,22 @@ def test_validation_images_say_how_many_labels_there_are(
     assert not student.train_dataloader.dataset.filter_cfg.filter_empty_gt
     hooks = [hook.type for hook in student.custom_hooks]
     assert hooks == ['CheckInvalidLossHook', 'IgnoreRegionsHook']
+
+
+def test_paper_counts_the_objects_of_validation_images(folder, init):
+    drawn = folder / 'drawn'
+
+    init(
+        'paper',
+        *('--val', drawn / 'val.json', '--val-images', drawn / 'val'),
+        *('--recipe', 'paper'),
+    )
+
+    (hook,) = Config.fromfile(folder / 'paper/annotate.py').custom_hooks
+    assert hook.selection == dict(counted=[str(drawn / 'val.json')])
+    assert hook.held_out == [
+        dict(ann_file=str(drawn / 'val.json'), img_prefix=f'{drawn}/val/')
+    ]
 
 
 def test_user_may_say_how_many_labels_there_are_with_labeled_images_too(

@@ -594,6 +594,8 @@ def test_balance_of_classes_is_that_of_the_labeled_images(own, rare):
     plan = make_plan(balanced, rare, ExperimentOptions(ratio=(6, 4)))
 
     assert measure_balance(plain.train_dataset, rare) == 1
+    unknown = replace(rare, labeled=Images('classes.json', '', 0))
+    assert measure_balance(balanced.train_dataset, unknown) == 1
     assert plan.balance == pytest.approx(12 / 10)
     schedule = Schedule.of(balanced.cfg)
     assert schedule.count_epochs(2, plan.balance) == pytest.approx(12 * 1.2)

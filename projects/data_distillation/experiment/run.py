@@ -137,9 +137,9 @@ class Distillation:
 
     def _evaluate_others(self) -> dict[str, dict]:
         """Return the metrics of the given teachers after the first."""
-        if not self.stages.experiment.can_evaluate:
-            return {}
         numbers = range(1, len(self.stages.experiment.teachers))
+        if not self.stages.experiment.can_evaluate:
+            return {name_teacher(n): {} for n in numbers}
         return {
             name_teacher(n): self.stages.evaluate_given(n, self.work_dir)
             for n in numbers
