@@ -188,6 +188,21 @@ def test_training_depends_on_the_images_it_reads(
         assert moved.find_changes() == expected
 
 
+def test_training_depends_on_the_weights_it_begins_with(tiny):
+    weights = tiny.work / 'r50.pth'
+    weights.parent.mkdir()
+    weights.write_bytes(b'weights')
+    with (tiny.experiment / 'teacher.py').open('a') as config:
+        config.write(f'load_from = {str(weights)!r}\n')
+    training = tiny.stages.training('teacher', tiny.work / 'teacher')
+    write_settings(training.folder, training.collect_settings())
+    assert training.find_changes() == []
+
+    exchange(weights)
+
+    assert training.find_changes() == [f'{weights} has changed']
+
+
 def test_evaluation_depends_on_the_validation_images(tiny):
     training = tiny.stages.training('teacher', tiny.work / 'teacher')
     evaluation = Evaluation(training, tiny.work / 'teacher/iter_2.pth')

@@ -40,14 +40,19 @@ NO_EFFECT = {
 }
 # The images of each COCO file, see `image_files.hash_images`.
 IMAGE_FILES = 'image_files'
+# The files of weights that a training begins with, see `hash_weights`.
+WEIGHTS = 'weights'
+# Nobody knows whether a file that is not there has changed.
+FILES_OF_OTHERS = {IMAGE_FILES, WEIGHTS}
 # What earlier versions did not write: nobody knows whether it has changed.
-ADDED_LATER = {'num_processes', 'checkpoint_sha256', IMAGE_FILES}
+ADDED_LATER = {'num_processes', 'checkpoint_sha256', *FILES_OF_OTHERS}
 # What a person changes, in the order in which a change is named: the rest
 # follows from it, such as the steps of a schedule from its length.
 NAMED_FIRST = (
     'files',
     'images',
     IMAGE_FILES,
+    WEIGHTS,
     'seed',
     'load_from',
     'train_cfg',
@@ -222,8 +227,7 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
     return [
         describe_change(key, before.get(key), now.get(key))
         for key in sorted(changed, key=rank)
-        # Nobody knows whether an image that is not there has changed.
-        if key[0] != IMAGE_FILES or (before.get(key) and now.get(key))
+        if key[0] not in FILES_OF_OTHERS or (before.get(key) and now.get(key))
     ]
 
 
@@ -277,7 +281,7 @@ def describe_change(key: tuple[str, ...], before: object, now: object) -> str:
     Returns:
         The text; values are cut at `MAX_WIDTH` letters.
     """
-    if key[0] == 'files' and before and now:
+    if key[0] in ('files', WEIGHTS) and before and now:
         return f'{key[-1]} has changed'
     if key[0] == IMAGE_FILES:
         return f'images of {key[-1]} have other content'

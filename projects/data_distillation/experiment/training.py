@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..freshness.image_files import save_digests
+from ..freshness.weights import hash_weights
 from ..processes.log import say
 from ..processes.process import StageError, run_stage
 from ..processes.progress_bar import Counter, TrainedIterations
@@ -24,6 +25,7 @@ from .definition import Experiment, find_pseudo_label_key
 from .fingerprint import (
     IMAGE_FILES,
     SETTINGS,
+    WEIGHTS,
     collect_training_settings,
     find_changes,
     read_settings,
@@ -127,6 +129,8 @@ class Training:
         """
         cfg = self.experiment.load(self.stage)
         images = self._hash_images(cfg)
+        begin = dict(load_from=cfg.get('load_from'), model=cfg.get('model'))
+        weights = hash_weights(begin, self.folder.parent)
         if self.labels:
             # The labels count by what is in them, below: the same file may be
             # at another path, or have another date.
@@ -136,7 +140,7 @@ class Training:
         )
         if self.labels:
             settings['files'][self.labels.name] = hash_labels(self.labels)
-        return {**settings, IMAGE_FILES: images}
+        return {**settings, IMAGE_FILES: images, WEIGHTS: weights}
 
     def _hash_images(self, cfg: Config) -> dict[str, str | None]:
         """Hash the images of each COCO file, see `hash_read_images`."""
