@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets import CocoDataset
 from mmdet.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
@@ -217,6 +218,12 @@ def test_table_of_results_names_all_experiments_and_invents_nothing():
     files = set(re.findall(r'`((?:_base_|coco|digits)/[\w./-]+)`', text))
     assert len(files) >= 8
     assert all((ROOT / 'configs' / file).exists() for file in files)
+
+
+def test_classes_of_coco_are_those_of_mmdetection():
+    splits = load(ROOT / 'configs/_base_/datasets/coco_splits.py')
+
+    assert splits.metainfo.classes == CocoDataset.METAINFO['classes']
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What several command lines of `tools/` have in common."""
+"""Parsers, options and output of the command lines in `tools/`."""
 
 import argparse
 import os

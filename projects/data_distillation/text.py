@@ -93,6 +93,7 @@ _repr = Repr()
 _repr.maxstring = 80
 # Lists that hold each other, as aliases of YAML make them, are as many texts.
 _repr.maxlevel = 3
+# Some lines of a terminal, so that what a message advises is still seen.
 MAX_VALUE = 400
 
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from projects.data_distillation.files.atomic import replacing_folder
+from projects.data_distillation.files.atomic import (
+    replacing_folder,
+    whole_or_nothing,
+)
 
 
 def fail_inside(folder: Path) -> None:
@@ -55,3 +58,25 @@ def test_former_folder_has_its_name_until_the_new_one_is_complete(tmp_path):
         assert (tmp_path / 'a.former' / 'kept').is_file()
         folder.mkdir()
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def interrupt_inside(folder: Path, is_made: bool) -> None:
+    with whole_or_nothing(folder):
+        if is_made:
+            folder.mkdir()
+        raise KeyboardInterrupt('here')
+
+
+@pytest.mark.parametrize('is_made', [True, False])
+def test_half_a_folder_is_removed(tmp_path, is_made):
+    with pytest.raises(KeyboardInterrupt, match='here'):
+        interrupt_inside(tmp_path / 'a', is_made)
+
+    assert not (tmp_path / 'a').exists()
+
+
+def test_whole_folder_stays(tmp_path):
+    with whole_or_nothing(tmp_path / 'a'):
+        (tmp_path / 'a').mkdir()
+
+    assert (tmp_path / 'a').is_dir()

@@ -1,13 +1,13 @@
 """What is said about the labels of a new experiment."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
 from projects.data_distillation.coco.class_checks import check_any_object
 from projects.data_distillation.coco.reading import CocoError
 from projects.data_distillation.coco.tables import read_file
+from projects.data_distillation.scaffold.plan import Data, Images
 from projects.data_distillation.scaffold.trained_images import check_data
 
 PARTS = ('labeled', 'val')
@@ -17,7 +17,7 @@ PARTS = ('labeled', 'val')
 def write(tmp_path):
     """Writes the file of four images, with objects of these classes."""
 
-    def write(name: str, *classes: int, **changes: object) -> SimpleNamespace:
+    def write(name: str, *classes: int, **changes: object) -> Images:
         annotations = [
             dict(
                 id=i,
@@ -40,19 +40,23 @@ def write(tmp_path):
         )
         file = tmp_path / f'{name}.json'
         file.write_text(json.dumps(content))
-        return SimpleNamespace(ann_file=str(file), folder=str(tmp_path))
+        return Images(str(file), str(tmp_path), len(content['images']))
 
     return write
 
 
+def make_data(labeled: Images, val: Images) -> Data:
+    return Data(('red', 'green'), labeled, Images('', '', 0), val)
+
+
 def check(filters=(), **parts) -> list[str]:
     # There are no images: the problem is allowed, and not what is tested.
-    notes = check_data(SimpleNamespace(**parts), dict(filters), True)
+    notes = check_data(make_data(**parts), dict(filters), True)
     return [note for note in notes if not note.startswith('problem, allowed')]
 
 
 def test_allowed_problems_are_still_named(write):
-    data = SimpleNamespace(labeled=write('labeled', 1, 2), val=write('val', 1))
+    data = make_data(write('labeled', 1, 2), write('val', 1))
 
     notes = check_data(data, {}, True)
 
@@ -70,7 +74,7 @@ def test_folder_without_any_image_may_be_the_wrong_one(write, tmp_path, part):
 
     message = f'none of the 4 images of .*{part}.json .*the right folder'
     with pytest.raises(FileNotFoundError, match=message):
-        check_data(SimpleNamespace(**parts), {})
+        check_data(make_data(**parts), {})
 
 
 @pytest.mark.parametrize('part', PARTS)
@@ -119,7 +123,7 @@ def test_problems_are_found_unless_allowed(write, tmp_path):
         (tmp_path / f'{name}1.png').touch()
 
     with pytest.raises(ValueError, match='the data has problems:'):
-        check_data(SimpleNamespace(**parts), {})
+        check_data(make_data(**parts), {})
 
 
 def test_categories_that_are_no_ids_are_not_called_crowds(write):

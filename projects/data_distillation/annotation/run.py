@@ -68,7 +68,7 @@ class AnnotationRun:
             atexit.register(self.store.flush)
 
     def add(self, rows: list[dict]) -> None:
-        """Store and count the detections of a batch.
+        """Store and count the detections of a batch; a dry run stores nothing.
 
         Args:
             rows: One row per image, see `shards.SCHEMA`.

@@ -48,8 +48,9 @@ def update_sets(
         The new sets and notes for the user; the given ones are not changed.
 
     Raises:
-        CocoError: If an image is in neither set or is there twice, a class is
-            unknown, or a box is not in its image.
+        CocoError: If an image is in neither set, may be any of several, came
+            back twice or in another size, if a class is unknown, or if a box
+            is not in its image.
     """
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}

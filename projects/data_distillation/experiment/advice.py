@@ -10,7 +10,7 @@ WIDTH = 79
 # A model with less box mAP has hardly learned anything.
 MIN_MEAN_AP = 0.02
 # With a lower share of right labels no student was tried. The lowest with
-# which one gained was 29 % (docs/results.md, cards).
+# which one gained was 0.34 (docs/results.md, cards).
 MIN_PRECISION = 0.25
 # A difference in box mAP that is more than the noise of a training.
 NOTABLE = 0.01

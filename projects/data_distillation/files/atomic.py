@@ -123,3 +123,20 @@ def replacing_folder(folder: Path) -> Iterator[None]:
         former.rename(folder)
         raise
     shutil.rmtree(former)
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[None]:
+    """Remove a new folder if what fills it fails, or is interrupted.
+
+    Half a folder would look like a whole one.
+
+    Args:
+        folder: The folder. It need not be there yet.
+    """
+    try:
+        yield
+    # Also after Ctrl-C.
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -98,9 +98,10 @@ class MaskMerger:
 
         Args:
             view: The view.
-            found: What the detector gives: `bboxes`, `scores`, `labels` and
-                `masks` (shape (n, h, w), bool, or uint8 if 255 stands for a
-                probability of 1).
+            found: What the detector gives: `bboxes` (shape (n, 4), xyxy in
+                pixels of the view), `scores`, `labels` and `masks` (shape
+                (n, h, w), bool, or uint8 if 255 stands for a probability
+                of 1).
 
         Returns:
             The same `bboxes`, `scores` and `labels`, and `masks`, a list of n:

@@ -1,9 +1,9 @@
 """Makes an experiment without labeled images, whose teacher is given."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from ..files.atomic import whole_or_nothing
 from ..scaffold.detector import DetectorConfig
 from ..scaffold.given import TeacherConfig
 from ..scaffold.init import (
@@ -54,7 +54,7 @@ def init_label_free(
     if out.exists():
         raise FileExistsError(f'{out} exists already: see --overwrite')
     teachers = teacher_options.read()
-    try:
+    with whole_or_nothing(out):
         data = sources.gather(out / 'annotations', teachers)
         data = check_labels(detector, data, options)
         plan = make_plan(detector, data, options)
@@ -65,10 +65,6 @@ def init_label_free(
         )
         experiment.write(out)
         check_stages(out)
-    # Also after Ctrl-C: half an experiment would look like a whole one.
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
     lines = explain(out, detector, data, plan, options)
     return list(experiment.explain(lines))
 

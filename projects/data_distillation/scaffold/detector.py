@@ -105,7 +105,7 @@ class DetectorConfig:
             self.cfg.dump(folder / COPY)
 
     def check(self) -> None:
-        """Check that the detector needs nothing but boxes, and maybe masks.
+        """Check that this is a training on boxes or masks that allows views.
 
         Raises:
             DetectorError: If the detector cannot be distilled.

@@ -1,7 +1,6 @@
 """Makes an experiment from the config of a detector and a user's data."""
 
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from mmengine.registry import init_default_scope
 from ..base_configs.augmentation import describe_augmentation
 from ..coco.reading import CocoError
 from ..experiment.definition import Experiment
+from ..files.atomic import whole_or_nothing
 from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
 from ..teachers.options import TeacherOptions
@@ -76,7 +76,7 @@ def init_experiment(
     if out.exists():
         raise FileExistsError(f'{out} exists already: see --overwrite')
     teachers = teacher_options.read() if teacher_options else []
-    try:
+    with whole_or_nothing(out):
         filters = detector.train_dataset.filter_settings
         data = sources.gather(out / 'annotations', filters)
         notes = check_data(
@@ -91,10 +91,6 @@ def init_experiment(
             experiment = GivenExperiment.of(experiment, teachers, recipe)
         experiment.write(out)
         check_stages(out)
-    # Also after Ctrl-C: half an experiment would look like a whole one.
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
     lines = explain(out, detector, data, plan, options)
     if isinstance(experiment, GivenExperiment):
         lines = experiment.explain(lines)
