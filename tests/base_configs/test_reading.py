@@ -10,6 +10,7 @@ from projects.data_distillation.base_configs.reading import (
     check_version,
     get_type,
     is_lazy,
+    list_mappings,
     list_shipped,
     read_config,
 )
@@ -199,3 +200,11 @@ def test_name_with_a_sign_leads_to_the_file(name, sign):
     path = str(found.value).rpartition(' ')[2]
     assert path.endswith(name)
     assert read_config(path).model.type == 'FasterRCNN'
+
+
+def test_mappings_are_listed_from_the_outside():
+    inner, deep = dict(b=1), dict(c=2)
+    outer = dict(x=[inner, (deep, 'text')], y=3)
+
+    assert list(list_mappings([outer])) == [outer, inner, deep]
+    assert list(list_mappings('text')) == []

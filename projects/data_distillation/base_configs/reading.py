@@ -1,7 +1,7 @@
 """Reads the config of a detector, whatever kind of config it is."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import mmdet
@@ -195,3 +195,20 @@ def get_type(config: Mapping) -> str:
     """
     kind = config['type']
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
+def list_mappings(value: object) -> Iterator[Mapping]:
+    """List every mapping in a part of a config, at any depth.
+
+    Args:
+        value: The part.
+
+    Yields:
+        The mappings in the order of the config, the outer before the inner.
+    """
+    if isinstance(value, Mapping):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from list_mappings(one)

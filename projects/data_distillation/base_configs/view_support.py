@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .reading import get_type
+from .reading import get_type, list_mappings
 
 RESIZES = ('Resize', 'FixScaleResize')
 # Transforms that leave the pixels of a test image as they are.
@@ -146,11 +146,6 @@ def list_types(value: object) -> Iterator[str]:
     Yields:
         Names without a scope, the outer before the inner.
     """
-    if isinstance(value, Mapping):
-        if 'type' in value:
-            yield get_type(value)
-        for child in value.values():
-            yield from list_types(child)
-    elif isinstance(value, (list, tuple)):
-        for child in value:
-            yield from list_types(child)
+    for part in list_mappings(value):
+        if 'type' in part:
+            yield get_type(part)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import cast
 
 from ..segmentations.facts import Facts, find_bounds
 from ..segmentations.polygons import as_one_polygon
@@ -36,8 +37,8 @@ def read_polygon(
             f'({fault}): see tools/check_coco.py, whose --fix mends some '
             'faults, or write boxes with --boxes-only'
         )
-    assert isinstance(segmentation, list | dict)
-    return as_one_polygon(segmentation, size_wh) or None
+    sound = cast(list | dict, segmentation)  # So `Facts` has found.
+    return as_one_polygon(sound, size_wh) or None
 
 
 def check_masks(

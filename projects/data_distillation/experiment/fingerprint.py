@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..base_configs.reading import list_mappings
 from ..files.atomic import write_json
 from ..files.digest import sha256_of
 
@@ -163,14 +164,10 @@ def find_annotation_files(value: object) -> Iterator[str]:
     Yields:
         Each path, with the `data_root` beside it, in the order of the config.
     """
-    if isinstance(value, Mapping):
-        if isinstance(value.get('ann_file'), str) and value['ann_file']:
-            root = value.get('data_root') or ''
-            yield str(Path(root, value['ann_file']))
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            yield from find_annotation_files(one)
+    for part in list_mappings(value):
+        if isinstance(part.get('ann_file'), str) and part['ann_file']:
+            root = part.get('data_root') or ''
+            yield str(Path(root, part['ann_file']))
 
 
 def write_settings(folder: Path, settings: dict) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
+from ..base_configs.reading import list_mappings
 from ..detections.moved import read_indices
 from ..files.digest import sha256_of
 from ..files.known_digests import IMAGE_DIGESTS, open_digests
@@ -105,16 +106,12 @@ def find_image_folders(value: object) -> Iterator[tuple[str, Path]]:
         The path of its annotation file and of the folder, both with the
         `data_root` beside them, in the order of the config.
     """
-    if isinstance(value, Mapping):
-        file, prefix = value.get('ann_file'), value.get('data_prefix')
+    for part in list_mappings(value):
+        file, prefix = part.get('ann_file'), part.get('data_prefix')
         if isinstance(file, str) and file and isinstance(prefix, Mapping):
-            root = value.get('data_root') or ''
+            root = part.get('data_root') or ''
             images = prefix.get('img') or ''
             yield str(Path(root, file)), Path(root, str(images))
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            yield from find_image_folders(one)
 
 
 @functools.lru_cache(16)

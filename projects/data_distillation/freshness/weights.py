@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..base_configs.reading import list_mappings
 from ..files.known_digests import IMAGE_DIGESTS, open_digests
 
 # The keys of a config whose values are paths of weights.
@@ -35,11 +36,7 @@ def find_weights(value: object) -> Iterator[str]:
     Yields:
         Each path or URL, in the order of the config.
     """
-    if isinstance(value, Mapping):
+    for part in list_mappings(value):
         for key in WEIGHT_KEYS:
-            if isinstance(value.get(key), str):
-                yield value[key]
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            yield from find_weights(one)
+            if isinstance(part.get(key), str):
+                yield part[key]
