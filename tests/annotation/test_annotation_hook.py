@@ -402,7 +402,7 @@ def test_dry_run_ends_in_time(drawn, checkpoint, tmp_path, caplog):
 
     assert len(runner.model.module.batches) == 1
     number = len(cfg.model.views)
-    assert f'measured on 1 images (1 of {number} views): ' in caplog.text
+    assert f'measured on 1 image (1 of {number} views): ' in caplog.text
     assert len(runner.model.views) == number
 
 
@@ -415,7 +415,7 @@ def test_dry_run_of_few_images_stores_nothing_either(
 
     log = logged(cfg, caplog)
 
-    assert 'measured on 1 images: ' in log
+    assert 'measured on 1 image: ' in log
     # It ended there: nothing is expected to be on disk.
     assert 'are still with other processes' not in log
     assert not list((tmp_path / 'work' / 'detections').iterdir())

@@ -103,8 +103,8 @@ def test_batches_with_the_most_views_are_measured(tmp_path):
         progress.add([stored_row('a')], share)
 
     # 50 s for one of six views: 300 s for all.
-    assert found.startswith('measured on 1 images (1 of 6 views): 0.0033 ')
-    assert progress.expectation().startswith('measured on 1 images: 0.05 ')
+    assert found.startswith('measured on 1 image (1 of 6 views): 0.0033 ')
+    assert progress.expectation().startswith('measured on 1 image: 0.05 ')
 
 
 def test_nothing_to_do_has_no_rate(tmp_path):

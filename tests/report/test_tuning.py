@@ -26,7 +26,7 @@ def found() -> dict:
         num_images=1200,
         chosen=trials[2],
         reference=trials[10],
-        unseen=dict(chosen=0.456, reference=0.3),
+        unseen=dict(chosen=0.456, reference=0.3, error=0.01),
         trials=trials[::-1],
     )
 
@@ -59,10 +59,12 @@ def test_figures_are_relative_to_annotate(found, tmp_path):
         *('NMSMerger()', 'chosen', '2.00', '48.0', '2.0 ± 1.2'),
     ]
     assert table['rows'][-1][3:] == ['0.50', '20.0', '30.0 ± 1.2']
-    assert 'choices have 45.6 mAP and annotate.py has 30.0' in table['unseen']
+    assert (
+        'choices have 45.6 mAP and annotate.py has 30.0, the difference ± 1.0'
+    ) in table['unseen']
 
 
-@pytest.mark.parametrize(('reference', 'is_kept'), [(0.456, 0), (0.457, 1)])
+@pytest.mark.parametrize(('reference', 'is_kept'), [(0.465, 0), (0.467, 1)])
 def test_what_is_kept_is_said(found, tmp_path, reference, is_kept):
     found['unseen']['reference'] = reference
 
@@ -70,6 +72,14 @@ def test_what_is_kept_is_said(found, tmp_path, reference, is_kept):
 
     words = ', so its views and its merger are kept.'
     assert table['unseen'].endswith(words) == is_kept
+
+
+def test_file_of_an_earlier_version_has_no_error(found, tmp_path):
+    found['unseen'] = dict(chosen=0.456, reference=0.457)
+
+    table = make_tuning_table(write(tmp_path, found))
+
+    assert 'the difference ± 0.0, so its views' in table['unseen']
 
 
 def test_one_trial_may_have_several_names(found, tmp_path):

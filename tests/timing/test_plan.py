@@ -290,7 +290,7 @@ def test_failed_measurement_is_shown():
 def test_measurement_without_a_speed_is_shown():
     of_all = 'measured on 4 images: 2.50 images/s'
     assert parse_speed(of_all) == (2.5, '4 images')
-    of_slow = 'measured on 1 images (1 of 6 views): 2e-05 images/s'
-    assert parse_speed(of_slow) == (2e-5, '1 images (1 of 6 views)')
+    of_slow = 'measured on 1 image (1 of 6 views): 2e-05 images/s'
+    assert parse_speed(of_slow) == (2e-5, '1 image (1 of 6 views)')
     with pytest.raises(StageError, match='must print .* got:\nnothing'):
         parse_speed('nothing')

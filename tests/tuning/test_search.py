@@ -18,6 +18,7 @@ from projects.data_distillation.tuning.outcome import Outcome, find_choice
 from projects.data_distillation.tuning.search import (
     NUM_FOLDS,
     NUM_MERGED,
+    Unseen,
     Verdict,
     add_blocks,
     choose,
@@ -134,10 +135,10 @@ def test_choices_are_judged_on_other_images(judge):
         judge.trial(Choice(numbers, 'nms')) for numbers in [(4,), (0,), (0, 2)]
     )
 
-    of_choices, of_reference = cross_validate([wrong, small, both], small)
+    unseen = cross_validate([wrong, small, both], small)
 
-    assert of_choices == 1
-    assert of_reference == pytest.approx(0.5, abs=0.1)
+    assert unseen.chosen == 1
+    assert unseen.reference == pytest.approx(0.5, abs=0.1)
 
 
 def make_trial(wrong: int, num_images: int = NUM_FOLDS) -> Trial:
@@ -158,10 +159,10 @@ def test_choice_that_is_good_only_where_it_was_made_is_found_out():
     # Each image is a part of its own. Only one trial finds all others.
     trials = [make_trial(wrong) for wrong in range(NUM_FOLDS)]
 
-    of_choices, of_reference = cross_validate(trials, trials[0])
+    unseen = cross_validate(trials, trials[0])
 
-    assert of_choices == 0
-    assert of_reference == pytest.approx(1 - 1 / NUM_FOLDS)
+    assert unseen.chosen == 0
+    assert unseen.reference == pytest.approx(1 - 1 / NUM_FOLDS)
 
 
 def test_reference_is_kept_if_choices_do_not_hold():
@@ -171,7 +172,7 @@ def test_reference_is_kept_if_choices_do_not_hold():
     kept, unseen = choose_or_keep(verdicts, trials[3])
 
     assert kept is trials[3] is not choose(verdicts)
-    assert unseen == (0, pytest.approx(1 - 1 / NUM_FOLDS))
+    assert unseen == Unseen(0, pytest.approx(1 - 1 / NUM_FOLDS), 0)
     assert choose_or_keep(verdicts, None) == (choose(verdicts), None)
 
 
@@ -181,16 +182,48 @@ def test_choice_that_holds_is_taken(judge):
     chosen, unseen = choose_or_keep(compare([poor, good], ALL), poor)
 
     assert chosen is good
-    assert unseen[0] > unseen[1]
+    assert unseen.chosen > unseen.reference
+
+
+def test_cheaper_choice_is_taken_unless_it_is_measurably_worse():
+    """One misses an object of 40 and costs a tenth; its error is as much."""
+    cheap, complete = make_trial(0, 40), make_trial(39, 40)
+    cheap = replace(cheap, cost=0.1)
+    verdicts = compare([cheap, complete], np.ones(40, bool))
+
+    chosen, unseen = choose_or_keep(verdicts, complete)
+
+    assert chosen is cheap
+    assert unseen.error > 0
+
+
+def test_error_of_choices_is_that_of_drawn_images(judge):
+    """In each part, as many images as in the part are drawn."""
+    small, both = (
+        judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
+    )
+
+    unseen = cross_validate([both], small)
+
+    # The share of even images of a part is the mAP of the small view there.
+    parts = np.random.default_rng(0).permutation(NUM_IMAGES) % NUM_FOLDS
+    odd = [np.flatnonzero(parts == part) % 2 for part in range(NUM_FOLDS)]
+    variance = sum(one.var() / len(one) for one in odd) / NUM_FOLDS**2
+    assert unseen.error == pytest.approx(variance**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize(('chosen', 'is_worse'), [(0.48, 0), (0.47, 1)])
+def test_choices_are_worse_beyond_the_error(chosen, is_worse):
+    assert Unseen(chosen, 0.5, 0.025).is_worse == is_worse
 
 
 @pytest.mark.parametrize('num_images', [2, 3, NUM_FOLDS - 1])
 def test_fewer_images_than_parts_are_a_part_each(num_images):
     trials = [make_trial(wrong, num_images) for wrong in range(num_images)]
 
-    _, of_reference = cross_validate(trials, trials[0])
+    unseen = cross_validate(trials, trials[0])
 
-    assert of_reference == pytest.approx(1 - 1 / num_images)
+    assert unseen.reference == pytest.approx(1 - 1 / num_images)
 
 
 @pytest.mark.parametrize('num_images', [0, 1])
@@ -380,10 +413,16 @@ def test_table_has_the_best_trials_and_the_reference(outcome):
     assert [row[1] for row in rows].count('chosen') == 1
 
 
-@pytest.mark.parametrize('unseen', [None, (0.5, 0.5), (0.19, 0.27)])
-def test_what_is_kept_is_said(outcome, tmp_path, unseen):
+@pytest.mark.parametrize(
+    ('unseen', 'is_kept'),
+    [
+        (None, False),
+        (Unseen(0.26, 0.27, 0.02), False),
+        (Unseen(0.19, 0.27, 0.02), True),
+    ],
+)
+def test_what_is_kept_is_said(outcome, tmp_path, unseen, is_kept):
     outcome = replace(outcome, unseen=unseen)
-    is_kept = unseen == (0.19, 0.27)
 
     outcome.write(tmp_path, tmp_path)
 

@@ -84,7 +84,7 @@ def test_reference_is_what_annotate_has(experiment):
 
     assert found['reference']['views'] == [0, 1]
     assert found['reference']['merger'] == 'NMSMerger()'
-    assert found['unseen'].keys() == {'chosen', 'reference'}
+    assert found['unseen'].keys() == {'chosen', 'reference', 'error'}
 
 
 def test_report_reads_what_tuning_writes(experiment):

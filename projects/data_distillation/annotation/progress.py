@@ -135,8 +135,9 @@ class Progress:
         rate = self.num_processes * len(rows) / max(seconds, 1e-9)
         free = shutil.disk_usage(find_nearest_existing(self.store.folder)).free
         needed = self.num_pending * measure_size_on_disk(rows) / len(rows)
+        noun = 'image' if len(rows) == 1 else 'images'
         return (
-            f'measured on {len(rows)} images{self._describe_share()}: '
+            f'measured on {len(rows)} {noun}{self._describe_share()}: '
             f'{format_rate(rate)} with '
             f'{self.num_processes} process(es), '
             f'{format_duration(self.num_pending / rate)} and '

@@ -69,17 +69,20 @@ def describe_unseen(unseen: Mapping | None) -> str:
 
     Args:
         unseen: The mAP, 0 to 1, of the choice (`chosen`) and of annotate.py
-            (`reference`); None if it was not measured.
+            (`reference`), and the standard error (`error`) of their
+            difference; None if it was not measured.
 
     Returns:
         A sentence; empty for None.
     """
     if unseen is None:
         return ''
-    kept = unseen['chosen'] < unseen['reference']
+    # A file of an earlier version has no error.
+    error = unseen.get('error', 0)
+    kept = unseen['reference'] - unseen['chosen'] > error
     return (
         'On images that a choice was not made on, choices have '
         f'{100 * unseen["chosen"]:.1f} mAP and annotate.py has '
-        f'{100 * unseen["reference"]:.1f}'
+        f'{100 * unseen["reference"]:.1f}, the difference ± {100 * error:.1f}'
         f'{", so its views and its merger are kept" if kept else ""}.'
     )

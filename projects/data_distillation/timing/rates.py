@@ -21,7 +21,7 @@ MAX_OUTPUT = 3000
 NUM_MEASURED, NUM_WARM_UP = 4, 2
 # No iteration is begun after this time. Of annotation, `Trial` limits it.
 MAX_SECONDS = 15
-RATE = re.compile(r'measured on (\d+ images[^:]*): ([\d.e-]+) images/s')
+RATE = re.compile(r'measured on (\d+ images?[^:]*): ([\d.e-]+) images/s')
 
 
 @dataclass(frozen=True)

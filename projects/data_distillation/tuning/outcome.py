@@ -1,7 +1,7 @@
 """Writes what tuning has chosen: a table, a JSON file and configs."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from ..annotation.merging_again import find_numbers
 from ..files.atomic import replacing, write_json
 from ..text import format_table
 from .judge import Choice, Judge
-from .search import Verdict, is_worse
+from .search import Unseen, Verdict
 
 Trial = TypeVar('Trial')
 # The number of trials that a table shows, besides those that have a name.
@@ -29,7 +29,7 @@ CHEAPEST = (
 )
 KEPT = (
     'They are those of the experiment: on {num_images} validation images,\n'
-    'other choices were worse where they were not made'
+    'other choices were measurably worse where they were not made'
 )
 
 
@@ -43,16 +43,20 @@ class Outcome:
         chosen: The chosen one.
         reference: The views and the merger of `annotate.py`; None if they are
             not among the candidates.
-        unseen: The mAP of choices and of the reference on images that the
-            choices were not made on, see `search.cross_validate`; None if
-            there is no reference, or only one image.
+        unseen: How good choices are on images that they were not made on;
+            None if there is no reference, or only one image.
     """
 
     judge: Judge
     verdicts: Sequence[Verdict]
     chosen: Verdict
     reference: Verdict | None
-    unseen: tuple[float, float] | None
+    unseen: Unseen | None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the reference is chosen since other choices do not hold."""
+        return self.unseen is not None and self.unseen.is_worse
 
     @property
     def merger(self) -> dict:
@@ -126,13 +130,14 @@ class Outcome:
         choice = self.chosen.trial.choice
         numbers = ' '.join(map(str, choice.numbers))
         lines = [f'chosen: views {numbers}, merged by {choice.merger}']
-        if is_worse(self.unseen):
+        if self.is_kept:
             lines[0] += ', as in annotate.py, since other choices do not hold'
         if self.unseen:
-            of_choices, of_reference = (100 * ap for ap in self.unseen)
             lines.append(
                 'on images that a choice was not made on: '
-                f'{of_choices:.1f} mAP, annotate.py {of_reference:.1f}'
+                f'{100 * self.unseen.chosen:.1f} mAP, '
+                f'annotate.py {100 * self.unseen.reference:.1f}, '
+                f'the difference ± {100 * self.unseen.error:.1f}'
             )
         return lines
 
@@ -153,7 +158,7 @@ class Outcome:
             lines.append(f'    views=[\n{inside}\n    ],')
         for stage in ('annotate', 'validate'):
             base = experiment.resolve() / f'{stage}.py'
-            why = KEPT if is_worse(self.unseen) else CHEAPEST
+            why = KEPT if self.is_kept else CHEAPEST
             why = why.format(num_images=f'{len(self.judge.rows):,}')
             card = CARD.format(base=base.name, why=why)
             text = f'{card}_base_ = {base.as_posix()!r}\n\n'
@@ -168,16 +173,13 @@ class Outcome:
             Figures and configs by name; None for the reference and for
             `unseen` if there is no reference.
         """
-        unseen = self.unseen and dict(
-            zip(('chosen', 'reference'), self.unseen, strict=True)
-        )
         return dict(
             num_images=len(self.judge.rows),
             views=self.views,
             merger=self.merger,
             chosen=describe(self.chosen),
             reference=self.reference and describe(self.reference),
-            unseen=unseen,
+            unseen=self.unseen and asdict(self.unseen),
             trials=[describe(verdict) for verdict in self.verdicts],
         )
 

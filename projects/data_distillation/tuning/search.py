@@ -50,6 +50,28 @@ class Verdict:
         return self.deficit <= self.error
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """How good choices are on images that they were not made on.
+
+    Args:
+        chosen: The mAP of the choices, 0 to 1.
+        reference: The mAP of the views and the merger of `annotate.py` on the
+            same images.
+        error: The standard error of the difference, by paired bootstrap over
+            the images.
+    """
+
+    chosen: float
+    reference: float
+    error: float
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the choices are worse by more than the standard error."""
+        return self.reference - self.chosen > self.error
+
+
 def group_views(views: Sequence[Sequence[dict]]) -> list[tuple[int, ...]]:
     """Group views into blocks: a view and its flips.
 
@@ -222,7 +244,7 @@ def choose(verdicts: Sequence[Verdict]) -> Trial:
 
 def choose_or_keep(
     verdicts: Sequence[Verdict], reference: Trial | None
-) -> tuple[Trial, tuple[float, float] | None]:
+) -> tuple[Trial, Unseen | None]:
     """Choose a trial, unless choices do not hold on other images.
 
     So little can be chosen by few images, or with a weak teacher, that what
@@ -240,21 +262,11 @@ def choose_or_keep(
     if reference is None:
         return chosen, None
     unseen = cross_validate([one.trial for one in verdicts], reference)
-    return (reference if is_worse(unseen) else chosen), unseen
+    is_kept = unseen is not None and unseen.is_worse
+    return (reference if is_kept else chosen), unseen
 
 
-def is_worse(unseen: tuple[float, float] | None) -> bool:
-    """Return whether choices are worse than a reference on other images.
-
-    Args:
-        unseen: The mAP of both, see `cross_validate`.
-    """
-    return unseen is not None and unseen[0] < unseen[1]
-
-
-def cross_validate(
-    trials: Sequence[Trial], reference: Trial
-) -> tuple[float, float] | None:
+def cross_validate(trials: Sequence[Trial], reference: Trial) -> Unseen | None:
     """Measure how good choices are on images that they were not made on.
 
     Args:
@@ -262,10 +274,9 @@ def cross_validate(
         reference: The trial to compare with.
 
     Returns:
-        The mAP of the choices and that of the reference, each the mean over
-        `NUM_FOLDS` parts of the images, or as many as there are images. For
-        each part the choice is made on the other parts. None for less than
-        two images, of which none are left to choose on.
+        The means over `NUM_FOLDS` parts of the images, or as many as there are
+        images. For each part the choice is made on the other parts. None for
+        less than two images, of which none are left to choose on.
     """
     num_images = len(reference.matches.num_truth)
     if num_images < 2:
@@ -277,8 +288,13 @@ def cross_validate(
     for fold in range(num_folds):
         is_seen = folds != fold
         chosen = choose(compare(trials, is_seen))
-        mean_aps.append(
-            [mean_ap(one, ~is_seen) for one in (chosen, reference)]
-        )
-    of_choices, of_reference = np.mean(mean_aps, axis=0)
-    return float(of_choices), float(of_reference)
+        weights = weigh_images(~is_seen, NUM_DRAWS)
+        mean_aps.append([one.mean_ap(weights) for one in (chosen, reference)])
+    of_choices, of_reference = np.swapaxes(mean_aps, 0, 1)
+    # The images of each part are drawn apart from those of the others.
+    errors = (of_reference - of_choices)[:, 1:].std(axis=1)
+    return Unseen(
+        float(of_choices[:, 0].mean()),
+        float(of_reference[:, 0].mean()),
+        float(np.hypot.reduce(errors) / num_folds),
+    )
