@@ -63,6 +63,7 @@ def make_optimizer() -> torch.optim.SGD:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', SCHEDULERS, ids=lambda c: c['type'])
 @pytest.mark.parametrize('converts', [False, True])
 def test_curve_is_the_one_that_mmengine_makes_of_epochs(config, converts):
@@ -295,6 +296,7 @@ def run_chain(
     return curve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CHAINS)
 def test_schedulers_together_make_the_curve_of_the_base(name):
     """What steps once in an epoch steps in each iteration afterwards."""

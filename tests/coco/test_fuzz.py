@@ -42,9 +42,10 @@ from projects.data_distillation.splits.splits import split_coco
 from projects.data_distillation.training.dataset import CheckedCOCO
 
 # As many seconds as it takes if many examples are asked for.
-pytestmark = pytest.mark.timeout(
-    7200 if 'FUZZ_EXAMPLES' in os.environ else 300
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(7200 if 'FUZZ_EXAMPLES' in os.environ else 300),
+]
 
 # Stands for lists in lists, which are written as text: see `with_depth`.
 DEEP = '<deep>'

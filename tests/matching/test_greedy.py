@@ -331,6 +331,7 @@ def test_only_as_many_detections_as_coco_evaluates_have_a_metric():
 METRIC_CASES = [(60, 80.0), (800, 80.0), (60, 200_000.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('per_image', 'side'), METRIC_CASES)
 @pytest.mark.parametrize('seed', range(4))
 def test_metrics_are_those_of_pycocotools_to_the_last_bit(

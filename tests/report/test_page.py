@@ -28,6 +28,8 @@ from projects.data_distillation.report.page import (
 from projects.data_distillation.report.stages import Stage
 from projects.data_distillation.report.tables import give_verdicts
 
+pytestmark = pytest.mark.slow
+
 
 def data_of(html: str) -> dict | None:
     """Return what the page's gallery knows."""

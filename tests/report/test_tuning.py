@@ -104,6 +104,7 @@ def test_nothing_is_shown_if_nothing_was_tuned(tmp_path):
     assert make_tuning_table(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_page_shows_the_table(found, tmp_path):
     source = write_selection(tmp_path / 's')
     tuning = make_tuning_table(write(tmp_path / 'tune', found))
