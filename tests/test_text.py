@@ -8,6 +8,7 @@ from projects.data_distillation.text import (
     format_duration,
     format_error,
     format_megabytes,
+    format_roughly,
     format_table,
     format_value,
     isolate,
@@ -48,6 +49,19 @@ def test_error_is_one_line_without_addresses():
 
     assert format_error(error) == 'no <x.Y object> here'
     assert format_error(ValueError()) == 'ValueError'
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        *((0, '1 min'), (89, '1 min'), (91, '2 min'), (1109, '18 min')),
+        *((1200, '20 min'), (1500, '25 min'), (3599, '60 min')),
+        *((5940, '100 min'), (6000, '1.7 h'), (6574, '1.8 h')),
+        *((29_413, '8.2 h'), (36_000, '10 h'), (400_000, '111 h')),
+    ],
+)
+def test_rough_duration_has_few_digits(seconds, text):
+    assert format_roughly(seconds) == text
 
 
 def test_names_in_a_table_are_no_markup():

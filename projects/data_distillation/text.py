@@ -22,6 +22,27 @@ def format_duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
+def format_roughly(seconds: float) -> str:
+    """Write a number of seconds that is known only roughly.
+
+    Args:
+        seconds: The number, at least 0.
+
+    Returns:
+        Such as `1 min`, `45 min` (in steps of 5 from 20 on) or `3.5 h`.
+    """
+    minutes = max(round(seconds / 60), 1)
+    if minutes < 20:
+        return f'{minutes} min'
+    if minutes < 100:
+        return f'{5 * round(minutes / 5)} min'
+    return (
+        f'{seconds / 3600:.2g} h'
+        if minutes < 600
+        else f'{seconds / 3600:.0f} h'
+    )
+
+
 def format_megabytes(num_bytes: float) -> str:
     """Write a number of bytes in megabytes (1 MB = 10**6 bytes).
 

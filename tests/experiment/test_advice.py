@@ -36,7 +36,16 @@ def test_teacher_that_has_not_learned_is_named():
     (line,) = warn_of_teacher(dict(bbox_mAP=0.011))
 
     assert 'the teacher has not learned: 1.1 mAP' in line
-    assert not list(warn_of_teacher(dict(bbox_mAP=0.02)))
+
+
+@pytest.mark.parametrize('mean_ap', [0.02, 0.044, 0.139])
+def test_teacher_of_which_no_student_gained_is_named(mean_ap):
+    (line,) = warn_of_teacher(dict(bbox_mAP=mean_ap))
+
+    assert f'the teacher is weak: {100 * mean_ap:.1f} mAP' in line
+    assert '--iterations' in line
+    assert 'Ctrl-C' in line
+    assert not list(warn_of_teacher(dict(bbox_mAP=0.14)))
 
 
 def test_labels_that_are_mostly_wrong_are_warned_of():
@@ -44,6 +53,7 @@ def test_labels_that_are_mostly_wrong_are_warned_of():
 
     assert 'only 20% of the labels are expected to be right' in line
     assert '(10% to 30%)' in line
+    assert 'Ctrl-C' in line
     assert not list(warn_of_labels(expect(0.25, 0.4)))
 
 
@@ -128,6 +138,8 @@ def test_advice_needs_no_control():
 @pytest.mark.parametrize(
     ('expected', 'remedy'),
     [
+        (expect(0.2, 0.3), 'more labeled images: 20% of the labels'),
+        (expect(0.25, 0.2), 'fewer labels: 25%'),
         (expect(0.4, 0.3), 'fewer labels: 40%'),
         (expect(0.7, 0.8), 'fewer labels: 70%'),
         (expect(0.8, 0.7), 'more labeled images: 70% of the objects'),

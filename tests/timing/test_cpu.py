@@ -33,10 +33,45 @@ def test_smaller_detector_is_named_if_it_takes_long(
 
     first, *more = describe_time(tiny_experiment)
 
-    assert first.startswith('roughly 0:')
+    assert first.startswith('roughly 1 min on')
     assert ', which has no GPU, measured ' in first
-    assert [cpu.SMALL in line for line in more] == [True] * (not long)
-    assert all('--iterations' in line for line in more)
+    assert len(more) == (not long)
+    assert all('Fewer --iterations cost quality' in line for line in more)
+
+
+@pytest.mark.parametrize(('num', 'is_named'), [(2_000_000, 0), (2_000_001, 1)])
+def test_small_detector_is_named_to_who_has_a_larger_one(num, is_named):
+    (line,) = cpu.list_savings(num)
+
+    assert (cpu.SMALL in line) == is_named
+    assert 'a smaller --image-size' in line
+
+
+class Slow(torch.nn.Module):
+    """Notes how often it runs."""
+
+    num_passes = 0
+
+    def test_step(self, data: dict) -> None:
+        self.num_passes += 1
+
+
+@pytest.mark.parametrize(
+    ('ends', 'least'),
+    [
+        # The first pass is long enough, but it warms up layers.
+        ([5.0, 6.0], 1.0),
+        ([0.5, 0.75, 1.25], 0.25),
+    ],
+)
+def test_passes_are_repeated_for_some_seconds(monkeypatch, ends, least):
+    times = [0.0, *(t for end in ends for t in (end, end))]
+    clock = iter(times)
+    monkeypatch.setattr(cpu.time, 'perf_counter', lambda: next(clock))
+    model = Slow()
+
+    assert cpu.measure_forward(model, {}) == least
+    assert model.num_passes == len(ends)
 
 
 def test_nothing_is_said_where_there_is_a_gpu(tiny_experiment, monkeypatch):

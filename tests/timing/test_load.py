@@ -11,7 +11,11 @@ from projects.data_distillation.timing.load import describe_load
     [
         (0, 'measured now (load 0.0 on 4 cores)'),
         (5.0, 'measured now (load 5.0 on 4 cores)'),
-        (5.1, 'measured while the machine was busy (load 5.1 on 4 cores)'),
+        (
+            5.1,
+            'measured while the machine was busy (load 5.1 on 4 cores, less '
+            'on an idle one)',
+        ),
     ],
 )
 def test_load_is_said(monkeypatch, busy, words):

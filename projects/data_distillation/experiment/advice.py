@@ -9,9 +9,16 @@ OF_CLASS = '_precision'
 WIDTH = 79
 # A model with less box mAP has hardly learned anything.
 MIN_MEAN_AP = 0.02
+# The weakest teacher whose student gained had 0.14 (docs/results.md, cards).
+WEAK_MEAN_AP = 0.14
 # With a lower share of right labels no student was tried. The lowest with
 # which one gained was 0.34 (docs/results.md, cards).
 MIN_PRECISION = 0.25
+BETTER_TEACHER = (
+    'A longer training (--iterations of tools/init_experiment.py) or more '
+    'labeled images may pay more than the stages that follow'
+)
+STOP = 'Ctrl-C ends the run; what is done is kept'
 # A difference in box mAP that is more than the noise of a training.
 NOTABLE = 0.01
 
@@ -62,6 +69,13 @@ def warn_of_teacher(teacher: Mapping) -> Iterator[str]:
             'Look at its loss, check the data (tools/check_coco.py), and '
             'train it longer'
         )
+    elif mean_ap < WEAK_MEAN_AP:
+        yield (
+            f'warning: the teacher is weak: {100 * mean_ap:.1f} mAP. The '
+            'weakest one whose student is known to gain had '
+            f'{100 * WEAK_MEAN_AP:.0f} (docs/no_gain.md). {BETTER_TEACHER}. '
+            f'{STOP}'
+        )
 
 
 def warn_of_labels(expected: Mapping) -> Iterator[str]:
@@ -79,8 +93,7 @@ def warn_of_labels(expected: Mapping) -> Iterator[str]:
             f'warning: only {precision["value"]:.0%} of the labels are '
             f'expected to be right ({precision["low"]:.0%} to '
             f'{precision["high"]:.0%}), so the student may end below the '
-            'control. Train the teacher longer, label more images, or select '
-            'fewer labels (--method precision, docs/selection.md)'
+            f'control. {BETTER_TEACHER}. {STOP}'
         )
 
 
@@ -209,17 +222,24 @@ def list_remedies(
     if longer > NOTABLE and not is_given:
         yield (
             f'- a longer schedule for the teacher: the control gains '
-            f'{100 * longer:+.1f} mAP by it alone'
+            f'{100 * longer:+.1f} mAP by it alone (--iterations and '
+            '--overwrite of tools/init_experiment.py)'
         )
     expected = summary.get('expected_labels')
     if expected:
         precision, recall = (
             expected[name]['value'] for name in ('precision', 'recall')
         )
-        if precision < recall or precision < 2 * MIN_PRECISION:
+        if precision < MIN_PRECISION:
+            yield (
+                f'- more labeled images: {precision:.0%} of the labels are '
+                'expected to be right, too few to choose from'
+            )
+        elif precision < recall or precision < 2 * MIN_PRECISION:
             yield (
                 f'- fewer labels: {precision:.0%} are expected to be right '
-                '(--method precision, docs/selection.md)'
+                '(--method precision of tools/select_labels.py, '
+                'docs/selection.md)'
             )
         else:
             yield (

@@ -23,6 +23,7 @@ from .changes import (
     describe_label_kind,
     describe_sizes,
     describe_weights,
+    explain_lengths,
     list_changes,
 )
 from .data import Sources
@@ -30,7 +31,6 @@ from .detector import DetectorConfig, DetectorError, get_sides
 from .given import GivenExperiment, TeacherConfig
 from .overrides import check_class_weights, check_monitors, check_weights
 from .plan import (
-    MIN_IMAGES_SEEN,
     MIN_STUDENT_FACTOR,
     RECIPES,
     Data,
@@ -145,7 +145,7 @@ def make_plan(
     epochs = Schedule.of(detector.cfg).count_epochs(step, balance)
     num_labeled = data.labeled.count
     iterations = options.iterations or compute_iterations(
-        num_labeled, epochs, step, MIN_IMAGES_SEEN
+        num_labeled, epochs, step
     )
     student_iterations = MIN_STUDENT_FACTOR * iterations
     # If the user gives the teacher's iterations, the student's are in
@@ -340,50 +340,3 @@ def explain(
     if plan.num_processes > 1:
         words.append(f'--launcher pytorch --gpus {plan.num_processes}')
     yield ' '.join(words)
-
-
-def explain_lengths(
-    detector: DetectorConfig,
-    data: Data,
-    plan: Plan,
-    options: ExperimentOptions,
-) -> Iterator[str]:
-    """Say how long the trainings are, and why; see `explain`.
-
-    Args:
-        detector: The detector's config.
-        data: The data of the experiment.
-        plan: The numbers of the experiment.
-        options: The options of the user.
-
-    Yields:
-        Lines for the user.
-    """
-    schedule = Schedule.of(detector.cfg)
-    step, balance = plan.batch_size * plan.num_processes, plan.balance
-    epochs = schedule.count_epochs(step, balance)
-    teacher = student = 'as given'
-    if not options.iterations:
-        teacher = (
-            f'{epochs:.3g} epochs{schedule.explain_epochs(balance)} as in the '
-            f"detector's config, but at least {MIN_IMAGES_SEEN:,} images"
-        )
-    if not options.student_iterations:
-        num_images = data.labeled.count + data.unlabeled.count
-        student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
-        if not options.iterations:
-            student = f'as many epochs of {num_images:,} images, but {student}'
-    yield f'teacher     {plan.iterations:,} iterations: {teacher}'
-    yield f'student     {plan.student_iterations:,} iterations: {student}'
-    if balance > 1:
-        share = detector.train_dataset.oversample_thr
-        yield (
-            '            images with a class that less than '
-            f'{share:.3g} of the images have come more often: '
-            f'{balance:.3g} times on average (ClassBalancedDataset, for '
-            'pseudo labels too)'
-        )
-    if schedule.images_per_iteration:
-        yield '            the learning rate is proportional to the batch size'
-    else:
-        yield "            the learning rate is that of the detector's config"

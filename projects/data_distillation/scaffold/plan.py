@@ -227,7 +227,10 @@ class ExperimentOptions:
 
 
 def compute_iterations(
-    num_images: int, epochs: float, images_per_step: int, min_images: int
+    num_images: int,
+    epochs: float,
+    images_per_step: int,
+    min_images: int = MIN_IMAGES_SEEN,
 ) -> int:
     """Compute the length of a training in iterations.
 

@@ -16,4 +16,5 @@ def describe_load() -> str:
     load, num_cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     is_busy = load > BUSY * num_cores
     when = 'while the machine was busy' if is_busy else 'now'
-    return f'measured {when} (load {load:.1f} on {num_cores} cores)'
+    less = ', less on an idle one' if is_busy else ''
+    return f'measured {when} (load {load:.1f} on {num_cores} cores{less})'

@@ -9,7 +9,7 @@ from rich.table import Table
 from ..experiment.names import PSEUDO_LABELS
 from ..experiment.run import Distillation, round_dir
 from ..experiment.stages import Stages
-from ..text import format_duration, format_table
+from ..text import format_duration, format_roughly, format_table
 from ..training.finished import find_ending
 from ..training.resume import count_done, find_last_checkpoint
 from .rates import Rates, Step
@@ -37,11 +37,11 @@ def make_plan(runs: Sequence[Distillation]) -> str:
     found = {run.work_dir: list(list_steps(run)) for run in runs}
     every = [step for one in found.values() for step in one]
     rates = Rates.measure(stages, every)
-    total = format_duration(sum(map(rates.estimate, every)))
+    total = format_roughly(sum(map(rates.estimate, every)))
     tables = [
         format_run(work_dir, one, rates) for work_dir, one in found.items()
     ]
-    return '\n'.join([*tables, f'in all {total}; {rates}'])
+    return '\n'.join([*tables, f'in all about {total}; {rates}'])
 
 
 def format_run(work_dir: Path, found: Sequence[Step], rates: Rates) -> str:

@@ -18,7 +18,7 @@ from .made_up_labels import let_student_train
 # The number of characters that are shown of the output of a failed command.
 MAX_OUTPUT = 3000
 # The number of iterations that are measured, after some that warm up layers.
-NUM_MEASURED, NUM_WARM_UP = 4, 2
+NUM_MEASURED, NUM_WARM_UP = 10, 2
 # No iteration is begun after this time. Of annotation, `Trial` limits it.
 MAX_SECONDS = 15
 RATE = re.compile(r'measured on (\d+ images?[^:]*): ([\d.e-]+) images/s')
