@@ -131,9 +131,8 @@ def test_few_objects_correct_nothing():
 
     assert correct(correction, [1, 2, 30, 40]) == [[1, 2, 30, 40]]
     assert correction.describe(['a']) == (
-        'boxes calibrated by 0 objects of the validation images '
-        '(width x height): none\n'
-        'boxes not calibrated, since fewer than 10 objects were found: a 9'
+        f'boxes not calibrated, since fewer than {MIN_OBJECTS} objects were '
+        f'found: a {few}'
     )
 
 

@@ -5,7 +5,7 @@ PSEUDO_LABELS = 'pseudo_labels.json'
 # The trained models in the order of the table, and what each is trained on.
 TRAINED = {
     'teacher': 'labeled: lower bound',
-    'supervised_long': "labeled, student's schedule",
+    'supervised_long': 'labeled, longer: control',
     'student': 'labeled + pseudo-labeled',
     'oracle': 'labeled + truth: upper bound',
 }

@@ -123,14 +123,16 @@ class BoxCorrection:
             classes: The names of the classes.
 
         Returns:
-            One line, with the factors of width and height at the mean size of
-            a class, those that change most first; another one with the
-            classes that have too few objects, if there are any.
+            A line with the factors of width and height at the mean size of a
+            class, those that change most first, and a line with the classes
+            that have too few objects, each if there are such classes.
         """
         factors = np.exp(self.errors[:, 2:])
         changed = np.abs(self.errors[:, 2:]).max(axis=1)
         order = np.argsort(-changed, kind='stable')
         is_known = self.num_objects >= MIN_OBJECTS
+        if not is_known.any():
+            return self._describe_unknown(classes)
         known = [n for n in order if is_known[n]]
         parts = [
             f'{classes[n]} {factors[n][0]:.2f} x {factors[n][1]:.2f}'
@@ -140,7 +142,7 @@ class BoxCorrection:
         lines = [
             f'boxes calibrated by {self.num_objects[is_known].sum():,} '
             'objects of the validation images (width x height): '
-            f'{", ".join(parts) or "none"}{f" and {more} more" * bool(more)}'
+            f'{", ".join(parts)}{f" and {more} more" * bool(more)}'
         ]
         if not is_known.all():
             lines.append(self._describe_unknown(classes))
