@@ -249,14 +249,17 @@ class CanvasDetector(ToyDetector):
 class ListMerger:
     """Keeps the boxes of all views as they are."""
 
-    def __call__(self, bboxes_xyxy, scores, labels, view_ids, num_views):
-        return InstanceData(
-            bboxes=bboxes_xyxy,
-            scores=scores,
-            labels=labels,
-            num_views=view_ids,
-            corner_spread=scores,
-        )
+    def merge_images(self, images):
+        return [
+            InstanceData(
+                bboxes=image['bboxes_xyxy'],
+                scores=image['scores'],
+                labels=image['labels'],
+                num_views=image['view_ids'],
+                corner_spread=image['scores'],
+            )
+            for image in images
+        ]
 
 
 @pytest.mark.parametrize(

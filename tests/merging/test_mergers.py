@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ensemble_boxes import weighted_boxes_fusion
+from mmcv.ops import batched_nms, bbox_overlaps
 from mmdet.registry import TASK_UTILS
 
 from projects.data_distillation import (
@@ -14,7 +15,10 @@ from projects.data_distillation import (
     SoftNMSMerger,
     WBFMerger,
 )
-from projects.data_distillation.merging.mergers import corner_spread
+from projects.data_distillation.merging.boxes import (
+    corner_spread,
+    pairwise_overlaps,
+)
 
 SEEDS = range(5)
 FIELDS = ('bboxes', 'scores', 'labels', 'num_views', 'corner_spread')
@@ -399,7 +403,9 @@ def test_corner_spread_of_equal_boxes_is_0():
 def test_corner_spread_of_a_detection_without_area_is_0():
     point = torch.tensor([[5.0, 5.0, 5.0, 5.0]])
 
-    assert corner_spread(torch.tensor([[False]]), point, point).tolist() == [0]
+    assert corner_spread(torch.zeros(0, 2).long(), point, point).tolist() == [
+        0
+    ]
 
 
 @every_merger
@@ -455,6 +461,54 @@ def test_only_the_highest_scores_are_kept(merger_class, arguments):
     assert len(every) > 3 == len(merged)
     assert_same(merged, every[:3])
     assert torch.equal(every.scores, every.scores.sort(descending=True)[0])
+
+
+@every_merger
+@aware_or_agnostic
+def test_images_are_merged_together_as_one_by_one(
+    merger_class, arguments, class_agnostic
+):
+    images = [
+        random_boxes(7, n=40, num_views=2),
+        boxes_of(),
+        random_boxes(8),
+        boxes_of((3, 3, 3, 9, 0.9, 0)),  # It has no area.
+    ]
+    merger = merger_class(
+        max_per_img=9, class_agnostic=class_agnostic, **arguments
+    )
+
+    together = merger.merge_images(images)
+
+    for merged, image in zip(together, images, strict=True):
+        alone = merger(**image)
+        assert all(torch.equal(merged[name], alone[name]) for name in FIELDS)
+    assert [len(merged) for merged in together][1::2] == [0, 0]
+    assert len(together[2]) == 9
+    assert merger.merge_images([]) == []
+
+
+@pytest.mark.parametrize('seed', SEEDS)
+@aware_or_agnostic
+def test_nms_is_that_of_mmcv_bit_for_bit(seed, class_agnostic):
+    boxes = random_boxes(seed)
+    moved = boxes['bboxes_xyxy'] - boxes['bboxes_xyxy'].min()
+    nms = dict(type='nms', iou_threshold=0.5, class_agnostic=class_agnostic)
+
+    merged = NMSMerger(0.5, 1000, class_agnostic)(**boxes)
+
+    _, kept = batched_nms(moved, boxes['scores'], boxes['labels'], nms)
+    assert torch.equal(merged.bboxes, boxes['bboxes_xyxy'][kept])
+    assert torch.equal(merged.scores, boxes['scores'][kept])
+
+
+def test_overlaps_are_those_of_mmcv_bit_for_bit():
+    some, others = (random_boxes(n)['bboxes_xyxy'] for n in (0, 1))
+
+    overlaps = pairwise_overlaps(some[:70], others)
+
+    assert torch.equal(overlaps, bbox_overlaps(some[:70], others))
+    assert (overlaps > 0.5).any()
 
 
 @every_merger

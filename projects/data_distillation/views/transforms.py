@@ -7,6 +7,7 @@ class also has the inverses `invert` for boxes and `invert_mask` for masks, and
 if it changes the size, `size_hw`.
 """
 
+import functools
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -137,6 +138,22 @@ class ViewTransform:
         return self
 
 
+# To copy two numbers to a GPU for every size would wait for it each time.
+@functools.lru_cache(maxsize=256)
+def for_corners(x: float, y: float, device: torch.device) -> Tensor:
+    """Put what applies to both corners of a box on a device.
+
+    Args:
+        x: The number for x1 and x2.
+        y: The number for y1 and y2.
+        device: The device of the result.
+
+    Returns:
+        Shape (4,), float32. It is shared, so it must not be changed.
+    """
+    return torch.tensor([x, y, x, y], device=device)
+
+
 @VIEW_TRANSFORMS.register_module()
 @dataclass(frozen=True)
 class Resize(ViewTransform):
@@ -204,8 +221,8 @@ class Resize(ViewTransform):
             Shape (n, 4), pixels of the image before this step, in order.
         """
         height, width = self.size_hw(size_hw)
-        scale = [width / size_hw[1], height / size_hw[0]] * 2
-        return bboxes_xyxy / bboxes_xyxy.new_tensor(scale)
+        scale = width / size_hw[1], height / size_hw[0]
+        return bboxes_xyxy / for_corners(*scale, bboxes_xyxy.device)
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
         """Resize a mask back to the size before this step.

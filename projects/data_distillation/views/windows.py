@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from .masks import MaskPatch
-from .transforms import VIEW_TRANSFORMS, Size, ViewTransform, size_hw_of
+from .transforms import (
+    VIEW_TRANSFORMS,
+    Size,
+    ViewTransform,
+    for_corners,
+    size_hw_of,
+)
 
 # If a box ends this close to an inner edge of a crop, its object counts as
 # cut: detectors end the boxes of cut objects at the edge. The distance is a
@@ -91,7 +97,8 @@ class Window(ViewTransform):
             Shape (n, 4), pixels of the whole image, in order.
         """
         x1, y1, _, _ = self.window_xyxy(size_hw)
-        return bboxes_xyxy + bboxes_xyxy.new_tensor([x1, y1, x1, y1])
+        corner = for_corners(float(x1), float(y1), bboxes_xyxy.device)
+        return bboxes_xyxy + corner
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
         """Move a mask back by the corner of the window.
