@@ -14,6 +14,7 @@ from projects.data_distillation.coco.matching import (
     match_images,
 )
 from projects.data_distillation.quality.average_precision import (
+    average_precision,
     draw_images,
     mean_average_precision,
     weigh_images,
@@ -166,3 +167,44 @@ def test_without_an_image_to_look_at_there_are_no_weights(num_images):
     message = f'at least one image .*, got 0 of {num_images}: add images'
     with pytest.raises(ValueError, match=message):
         weigh_images(np.zeros(num_images, bool), 5)
+
+
+def average_slowly(matches: ImageMatches, label: int, drawn: list) -> float:
+    """The AP of a class in one draw, from its definition."""
+    mine = matches.labels == label
+    order = np.argsort(-matches.scores[mine], kind='stable')
+    # An image that is drawn twice has its detections twice.
+    times = np.array(drawn)[matches.image_index[mine][order]]
+    num_truth = drawn @ matches.num_truth[:, label]
+    averages = []
+    for is_right in matches.is_right[mine][order].T:
+        right, found = (is_right * times).cumsum(), times.cumsum()
+        precisions = [
+            max(right[at] / max(found[at], 1) for at in reached)
+            if len(reached)
+            else 0.0
+            for recall in np.linspace(0, 1, 101)
+            if num_truth
+            for reached in [np.flatnonzero(right / num_truth >= recall)]
+        ]
+        averages.append(sum(precisions) / 101)
+    return float(np.mean(averages))
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_all_draws_at_once_are_as_each_alone(seed):
+    random = np.random.default_rng(seed)
+    num = 60
+    matches = ImageMatches(
+        random.integers(0, 5, num),
+        random.integers(0, 3, num),
+        random.random(num).astype(np.float32).round(1),
+        random.random((num, 2)) < 0.2,
+        random.integers(0, 3, (5, 3)),
+    )
+    weights = weigh_images(np.array([True] * 4 + [False]), 6)
+
+    for label in range(3):
+        assert average_precision(matches, label, weights) == pytest.approx(
+            [average_slowly(matches, label, drawn) for drawn in weights]
+        )

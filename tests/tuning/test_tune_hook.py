@@ -1,6 +1,7 @@
 """TuneHook, through the real Runner, and the configs that it writes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,8 @@ def test_table_names_the_choice_and_the_reference(experiment):
 
     log = next(folder.rglob('*.log')).read_text()
     assert 'choices on 5 validation images' in log
+    assert re.search(r'comparing \d+ choices on 200 draws', log)
+    assert 'choosing again without each of 5 parts of the images' in log
     assert 'chosen: views 2, merged by' in log
     assert 'on images that a choice was not made on' in log
     assert 'annotate.py' in log

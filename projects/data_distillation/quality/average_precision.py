@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..coco.evaluation import read_highest
 from ..coco.matching import ImageMatches
 
 # COCO reads precision off at these recalls.
@@ -53,46 +52,66 @@ def average_precision(
     of_class = np.flatnonzero(matches.labels == label)
     order = np.argsort(-matches.scores[of_class], kind='stable')
     best_first = of_class[order]
+    found = weights[:, matches.image_index[best_first]]
     is_right = matches.is_right[best_first].T
-    image_index = matches.image_index[best_first]
+    num_found = np.cumsum(found, axis=1)
     num_truth = weights @ matches.num_truth[:, label]
-    return np.array(
+    return np.mean(
         [
-            np.mean(
-                [read_precision(drawn * one, drawn, n) for one in is_right]
-            )
-            for drawn, n in zip(
-                weights[:, image_index], num_truth, strict=True
-            )
-        ]
+            read_precision(found[:, one], num_found[:, one], num_truth)
+            for one in is_right
+        ],
+        axis=0,
     )
 
 
 def read_precision(
-    right: np.ndarray, found: np.ndarray, num_truth: float
-) -> float:
-    """Average the precision at `RECALLS`.
+    right: np.ndarray, num_found: np.ndarray, num_truth: np.ndarray
+) -> np.ndarray:
+    """Average the precision at `RECALLS`, in each of some draws.
 
     The precision at a recall is the highest at this or a higher recall, and 0
-    above the highest recall.
+    above the highest recall. It is highest at a detection that is right, so
+    the others are needed only in `num_found`.
 
     Args:
-        right: Shape (n,), the number of right ones of each detection, by
+        right: Shape (k, n), how often each draw has each right detection, by
             descending score.
-        found: Shape (n,), how often each detection counts.
-        num_truth: The number of objects.
+        num_found: Shape (k, n), how many detections are found up to there.
+        num_truth: Shape (k,), the number of objects.
 
     Returns:
-        From 0 to 1; 0 without detections or objects.
+        Shape (k,), from 0 to 1; 0 without detections or objects.
     """
-    if not len(right) or not num_truth:
-        return 0.0
-    num_right = right.cumsum()
-    # A draw may lack the image of the best detection.
-    precision = num_right / np.maximum(found.cumsum(), 1)
-    return float(
-        read_highest(precision, num_right / num_truth, RECALLS).mean()
-    )
+    num_right = right.cumsum(axis=1)
+    # A draw may lack the image of the best detection, or have no object.
+    precision = num_right / np.maximum(num_found, 1)
+    recall = num_right / np.maximum(num_truth, 1)[:, None]
+    highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    highest = np.pad(highest, [(0, 0), (0, 1)])
+    read = np.take_along_axis(highest, find_recalls(recall), axis=1)
+    return np.where(num_truth > 0, read.mean(axis=1), 0.0)
+
+
+def find_recalls(recall: np.ndarray) -> np.ndarray:
+    """Find the first detection at which each of `RECALLS` is reached.
+
+    Args:
+        recall: Shape (k, n), ascending in each row.
+
+    Returns:
+        Shape (k, number of `RECALLS`), int; n where it is not reached.
+    """
+    num_rows, num_recalls = len(recall), len(RECALLS)
+    # How many of `RECALLS` each detection has reached; the numbers of each
+    # row are apart from those of the others.
+    reached = np.searchsorted(RECALLS, recall, 'right')
+    reached += np.arange(num_rows)[:, None] * (num_recalls + 1)
+    counts = np.bincount(
+        reached.ravel(), minlength=num_rows * (num_recalls + 1)
+    ).reshape(num_rows, -1)
+    # Before a recall is reached come the detections that have reached less.
+    return counts.cumsum(axis=1)[:, :num_recalls]
 
 
 def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:

@@ -7,13 +7,12 @@ each scale alone ──► add scale after scale ──► with flips ──► 
 """
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from mmengine.logging import print_log
 
+from ..annotation.log import log_from_any_rank
 from ..quality.average_precision import weigh_images
 from .judge import Choice, Judge, Trial
 
@@ -142,10 +141,8 @@ def log_progress(mean_aps: Mapping[Choice, float]) -> None:
         mean_aps: The mAP of each choice that was tried, at least one.
     """
     best = max(mean_aps.values())
-    print_log(
-        f'{len(mean_aps)} choices tried, the best has {100 * best:.1f} mAP',
-        'current',
-        logging.INFO,
+    log_from_any_rank(
+        f'{len(mean_aps)} choices tried, the best has {100 * best:.1f} mAP'
     )
 
 
@@ -284,6 +281,10 @@ def cross_validate(trials: Sequence[Trial], reference: Trial) -> Unseen | None:
     # A part without images would count as one with an mAP of 0.
     num_folds = min(NUM_FOLDS, num_images)
     folds = np.random.default_rng(0).permutation(num_images) % num_folds
+    log_from_any_rank(
+        f'choosing again without each of {num_folds} parts of the images, to '
+        'see how choices do on others'
+    )
     mean_aps = []
     for fold in range(num_folds):
         is_seen = folds != fold

@@ -1,6 +1,5 @@
 """TuneHook: chooses views and a merger after a run on validation images."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 from mmdet.registry import HOOKS
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..annotation.dataset import UnlabeledDataset
@@ -20,7 +18,7 @@ from ..coco.reading import check_classes, read_coco
 from ..text import format_call
 from .judge import Judge
 from .outcome import Outcome, find_choice
-from .search import choose_or_keep, compare, group_views, search
+from .search import NUM_DRAWS, choose_or_keep, compare, group_views, search
 
 # The first one is used while views are searched.
 MERGERS = (
@@ -181,11 +179,7 @@ def tune(
     reference = find_choice(as_json(annotate.model.get('views')), own, judge)
     blocks = group_views(judge.list_views())
     images = np.ones(len(judge.rows), bool)
-    print_log(
-        f'trying views and mergers on {len(images):,} images',
-        'current',
-        logging.INFO,
-    )
+    log_from_any_rank(f'trying views and mergers on {len(images):,} images')
     limit = np.inf
     if max_cost and reference:
         limit = max_cost * judge.cost(reference.numbers)
@@ -193,6 +187,9 @@ def tune(
     # What annotate.py has is judged too, even if the search went another way.
     if reference and judge.trial(reference) not in trials:
         trials.append(judge.trial(reference))
+    log_from_any_rank(
+        f'comparing {len(trials)} choices on {NUM_DRAWS} draws of the images'
+    )
     verdicts = compare(trials, images)
     chosen, unseen = choose_or_keep(
         verdicts, judge.trial(reference) if reference else None
