@@ -1,5 +1,6 @@
 """The table of what tuning tried, of a file with known answers."""
 
+import html
 import json
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def found() -> dict:
     trials += [trial([0, 1], 0.3, 300), trial([0], 0.2, 150)]
     return dict(
         num_images=1200,
+        views=[[dict(type='Resize', scale=[90, 60])], [dict(type='Flip')]],
         chosen=trials[2],
         reference=trials[10],
         unseen=dict(chosen=0.456, reference=0.3, error=0.01),
@@ -62,6 +64,20 @@ def test_figures_are_relative_to_annotate(found, tmp_path):
     assert (
         'choices have 45.6 mAP and annotate.py has 30.0, the difference ± 1.0'
     ) in table['unseen']
+    assert table['unseen'].startswith('On images that a choice was not made')
+    assert 'at the IoUs 0.5, 0.6, 0.7, 0.8, 0.9, so' in table['metric']
+
+
+def test_chosen_views_are_named(found, tmp_path):
+    table = make_tuning_table(write(tmp_path, found))
+    made_by_the_pipeline = make_tuning_table(
+        write(tmp_path, dict(found, views=None))
+    )
+
+    assert table['views'] == (
+        'Of the choice, view 2 is 90x60, view 10 is flipped (horizontal).'
+    )
+    assert made_by_the_pipeline['views'] == ''
 
 
 @pytest.mark.parametrize(('reference', 'is_kept'), [(0.465, 0), (0.467, 1)])
@@ -70,8 +86,8 @@ def test_what_is_kept_is_said(found, tmp_path, reference, is_kept):
 
     table = make_tuning_table(write(tmp_path, found))
 
-    words = ', so its views and its merger are kept.'
-    assert table['unseen'].endswith(words) == is_kept
+    words = ', so its views and its merger are kept. These are means over 5'
+    assert (words in table['unseen']) == is_kept
 
 
 def test_file_of_an_earlier_version_has_no_error(found, tmp_path):
@@ -115,4 +131,6 @@ def test_page_shows_the_table(found, tmp_path):
 
     assert '<td class="number">2.0 ± 1.2</td>' in pages[0]
     assert 'The best of 12 choices on 1,200 validation images.' in pages[0]
+    for words in (tuning['metric'], tuning['views'], tuning['unseen']):
+        assert words in html.unescape(pages[0])
     assert 'id="tuning"' not in pages[1]

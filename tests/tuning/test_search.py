@@ -14,7 +14,12 @@ from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco.matching import ImageMatches
 from projects.data_distillation.quality.average_precision import draw_images
 from projects.data_distillation.tuning.judge import Choice, Judge, Trial
-from projects.data_distillation.tuning.outcome import Outcome, find_choice
+from projects.data_distillation.tuning.outcome import (
+    Outcome,
+    explain,
+    find_choice,
+    name_views,
+)
 from projects.data_distillation.tuning.search import (
     NUM_FOLDS,
     NUM_MERGED,
@@ -430,6 +435,61 @@ def test_what_is_kept_is_said(outcome, tmp_path, unseen, is_kept):
     text = (tmp_path / 'annotate.py').read_text()
     assert ('those of the experiment' in text) == is_kept
     assert ('the cheapest ones' in text) != is_kept
+
+
+def test_chosen_views_are_named(outcome):
+    text = outcome.format()
+
+    assert 'chosen: views 0 2, merged by nms' in text
+    assert 'view 0 is 50x50, view 2 is 100x100' in text
+    outcome.judge.store.provenance['views'] = None
+    assert 'view 0' not in outcome.format()
+
+
+def test_views_are_named_by_their_transforms():
+    gamma = dict(type='Gamma', gamma=2.0)
+    vertical = dict(FLIP, direction='vertical')
+    by_factor = dict(type='Resize', scale_factor=2.0)
+
+    text = name_views([3, 4, 5, 9], [[SMALL, FLIP], [vertical], [], [gamma]])
+
+    assert text == (
+        'view 3 is 50x50 flipped (horizontal), view 4 is flipped (vertical), '
+        'view 5 is the image, view 9 is Gamma(gamma=2.0)'
+    )
+    assert name_views([0], [[by_factor]]) == (
+        'view 0 is Resize(scale_factor=2.0)'
+    )
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'words'),
+    [
+        (0.11, 'so within its standard error, and the choice is used. '),
+        (0.10, 'so its views and its merger are kept. '),
+        (0.13, 'so the choice holds there. '),
+        (0.14, 'so the choice holds there. '),
+    ],
+)
+def test_what_follows_from_other_images_is_said(chosen, words):
+    text = explain(Unseen(chosen, 0.13, 0.025), 67)
+
+    assert f'choices have {100 * chosen:.1f} mAP' in text
+    assert 'annotate.py has 13.0, the difference ± 2.5, ' + words in text
+    assert 'means over 5 parts' in text
+    assert 'means over 3 parts' in explain(Unseen(chosen, 0.13, 0.02), 3)
+
+
+def test_lines_fit_into_a_terminal(outcome):
+    outcome = replace(outcome, unseen=Unseen(0.1, 0.2, 0.3))
+
+    lines = outcome.format().splitlines()
+
+    assert max(map(len, lines)) <= 80
+    head = ' '.join(' '.join(lines[:4]).split())
+    assert 'mAP is that of merged views, at the IoUs 0.5, 0.6, 0.7' in head
+    end = ' '.join(' '.join(lines).split())
+    assert explain(outcome.unseen, NUM_IMAGES) in end
 
 
 def test_cost_is_a_share_of_that_of_the_reference(outcome):

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..tuning.outcome import choose_shown
+from ..tuning.outcome import METRIC, choose_shown, explain, name_views
+from ..tuning.search import Unseen
 
 
 def make_tuning_table(folder: Path) -> dict | None:
@@ -19,9 +20,10 @@ def make_tuning_table(folder: Path) -> dict | None:
         mAP, and the distance from the best one with its error, both mAP in
         percent. The best trial is first; trials of equal mAP are in the order
         of `tune.json`. After the first `NUM_SHOWN`, only trials with a name
-        are shown. Also `num_trials`, `num_images`, and `unseen`, a sentence
-        about images that a choice was not made on, or `''`. It is None if
-        nothing was tuned.
+        are shown. Also `num_trials`, `num_images`, `metric`, which mAP it is,
+        and as sentences or `''` what the chosen views are (`views`), and how
+        choices do on images that they were not made on (`unseen`). It is None
+        if nothing was tuned.
     """
     file = folder / 'tune.json'
     if not file.is_file():
@@ -39,7 +41,9 @@ def make_tuning_table(folder: Path) -> dict | None:
         rows=[make_row(trial, named, unit) for trial in shown],
         num_trials=len(best_first),
         num_images=found['num_images'],
-        unseen=describe_unseen(found['unseen']),
+        metric=METRIC,
+        views=describe_views(found),
+        unseen=describe_unseen(found),
     )
 
 
@@ -64,25 +68,33 @@ def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
     ]
 
 
-def describe_unseen(unseen: Mapping | None) -> str:
+def describe_views(found: Mapping) -> str:
+    """Say what the chosen views are.
+
+    Args:
+        found: The content of `tune.json`.
+
+    Returns:
+        A sentence; empty if the pipeline makes the views.
+    """
+    views = found['views']
+    if views is None:
+        return ''
+    return f'Of the choice, {name_views(found["chosen"]["views"], views)}.'
+
+
+def describe_unseen(found: Mapping) -> str:
     """Say how choices do on images that they were not made on.
 
     Args:
-        unseen: The mAP, 0 to 1, of the choice (`chosen`) and of annotate.py
-            (`reference`), and the standard error (`error`) of their
-            difference; None if it was not measured.
+        found: The content of `tune.json`.
 
     Returns:
-        A sentence; empty for None.
+        Sentences; empty if it was not measured.
     """
-    if unseen is None:
+    if found['unseen'] is None:
         return ''
     # A file of an earlier version has no error.
-    error = unseen.get('error', 0)
-    kept = unseen['reference'] - unseen['chosen'] > error
-    return (
-        'On images that a choice was not made on, choices have '
-        f'{100 * unseen["chosen"]:.1f} mAP and annotate.py has '
-        f'{100 * unseen["reference"]:.1f}, the difference ± {100 * error:.1f}'
-        f'{", so its views and its merger are kept" if kept else ""}.'
-    )
+    unseen = Unseen(**{'error': 0.0, **found['unseen']})
+    text = explain(unseen, found['num_images'])
+    return f'{text[0].upper()}{text[1:]}.'

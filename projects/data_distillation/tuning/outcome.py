@@ -1,7 +1,9 @@
 """Writes what tuning has chosen: a table, a JSON file and configs."""
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,13 +11,20 @@ from rich.table import Table
 
 from ..annotation.merging_again import find_numbers
 from ..files.atomic import replacing, write_json
-from ..text import format_table
-from .judge import Choice, Judge
-from .search import Unseen, Verdict
+from ..text import format_call, format_table
+from .judge import IOUS, Choice, Judge
+from .search import NUM_FOLDS, Unseen, Verdict
 
 Trial = TypeVar('Trial')
 # The number of trials that a table shows, besides those that have a name.
 NUM_SHOWN = 8
+# Lines fit into a terminal of 80 columns.
+WIDTH = 79
+# The mAP of a teacher is at more IoUs, and without views.
+METRIC = (
+    f'mAP is that of merged views, at the IoUs {", ".join(map(str, IOUS))}, '
+    "so other than the teacher's"
+)
 CARD = '''"""{base}, with the views and the merger that tuning chose.
 
 {why} (docs/tuning.md). Copy `views` and `merger` into
@@ -89,7 +98,7 @@ class Outcome:
     def _title(self) -> str:
         return (
             f'{len(self.verdicts)} choices on {len(self.judge.rows):,} '
-            'validation images'
+            f'validation images\n{METRIC}'
         )
 
     def _named(self) -> list[tuple[str, Verdict]]:
@@ -132,14 +141,12 @@ class Outcome:
         lines = [f'chosen: views {numbers}, merged by {choice.merger}']
         if self.is_kept:
             lines[0] += ', as in annotate.py, since other choices do not hold'
+        if self.views is not None:
+            lines.append(name_views(choice.numbers, self.views))
         if self.unseen:
-            lines.append(
-                'on images that a choice was not made on: '
-                f'{100 * self.unseen.chosen:.1f} mAP, '
-                f'annotate.py {100 * self.unseen.reference:.1f}, '
-                f'the difference ± {100 * self.unseen.error:.1f}'
-            )
-        return lines
+            lines.append(explain(self.unseen, len(self.judge.rows)))
+        fill = partial(textwrap.fill, width=WIDTH, subsequent_indent='  ')
+        return list(map(fill, lines))
 
     def write(self, folder: Path, experiment: Path) -> None:
         """Write `tune.json`, and configs with the chosen views and merger.
@@ -182,6 +189,69 @@ class Outcome:
             unseen=self.unseen and asdict(self.unseen),
             trials=[describe(verdict) for verdict in self.verdicts],
         )
+
+
+def name_views(numbers: Sequence[int], views: Sequence) -> str:
+    """Say what some views are.
+
+    Args:
+        numbers: Their numbers.
+        views: The configs of the transforms of each, in the same order.
+
+    Returns:
+        Such as `view 0 is 192x144, view 5 is 224x168 flipped`.
+    """
+    return ', '.join(
+        f'view {number} is {" ".join(map(name_step, view)) or "the image"}'
+        for number, view in zip(numbers, views, strict=True)
+    )
+
+
+def name_step(step: Mapping) -> str:
+    """Name a transform of a view in a word or two.
+
+    Args:
+        step: The config of the transform.
+
+    Returns:
+        The scale of a resizing, the direction of a flip, and all other
+        transforms as a call.
+    """
+    if step['type'] == 'Resize' and 'scale' in step:
+        return 'x'.join(map(str, step['scale']))
+    if step['type'] == 'Flip':
+        direction = step.get('direction', 'horizontal')
+        return f'flipped ({direction})'
+    return format_call(step)
+
+
+def explain(unseen: Unseen, num_images: int) -> str:
+    """Say how choices do on images that they were not made on, and why.
+
+    Args:
+        unseen: The figures.
+        num_images: The number of validation images.
+
+    Returns:
+        Sentences without a full stop, the first one in lower case.
+    """
+    chosen, reference, error = (
+        f'{100 * value:.1f}'
+        for value in (unseen.chosen, unseen.reference, unseen.error)
+    )
+    if unseen.is_worse:
+        follows = 'so its views and its merger are kept'
+    elif unseen.chosen < unseen.reference:
+        follows = 'so within its standard error, and the choice is used'
+    else:
+        follows = 'so the choice holds there'
+    return (
+        f'on images that a choice was not made on, choices have {chosen} mAP '
+        f'and annotate.py has {reference}, the difference ± {error}, '
+        f'{follows}. These are means over {min(NUM_FOLDS, num_images)} parts '
+        'of the images: mAP on fewer images is mostly higher, and says '
+        'nothing beside the table'
+    )
 
 
 def format_dict(config: Mapping) -> str:
