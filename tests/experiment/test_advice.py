@@ -69,14 +69,38 @@ def test_verdict_parts_the_gain_from_the_longer_schedule():
         assert ('may be the chance of these images' in text) == is_chance
 
 
-@pytest.mark.parametrize('student', [0.31, 0.32])
-def test_verdict_names_the_page_if_nothing_is_gained(student):
+@pytest.mark.parametrize(
+    ('student', 'words'),
+    [
+        (0.31, 'gives +2.0 mAP over the teacher, the student +1.0'),
+        (0.32, 'of +2.0 mAP over the teacher, +2.0 are the longer schedule'),
+    ],
+)
+def test_verdict_names_the_page_if_nothing_is_gained(student, words):
     mean_aps = dict(teacher=0.3, supervised_long=0.32, student=student)
 
     text = give_verdict(mean_aps)
 
     assert text.startswith('verdict: the pseudo labels gain nothing, ')
-    assert text.endswith('+2.0 are the longer schedule. See docs/no_gain.md')
+    assert text.endswith(f'{words}. See docs/no_gain.md')
+
+
+@pytest.mark.parametrize(
+    ('control', 'student', 'words'),
+    [
+        (0.363, 0.306, 'the longer schedule alone gives +6.3 mAP over the '
+         'teacher, the student +0.6'),
+        (0.29, 0.32, 'the longer schedule alone gives -1.0 mAP over the '
+         'teacher, the student +2.0'),
+        (0.3, 0.32, 'of +2.0 mAP over the teacher, +0.0 are the longer'),
+    ],
+)  # fmt: skip
+def test_verdict_names_parts_only_of_what_has_them(control, student, words):
+    text = give_verdict(
+        dict(teacher=0.3, supervised_long=control, student=student)
+    )
+
+    assert f'; {words}' in text
 
 
 @pytest.mark.parametrize(
@@ -92,7 +116,7 @@ def test_verdict_tells_harm_from_chance(low, high, words, is_chance):
     text = give_verdict(mean_aps, dict(low=low, high=high))
 
     assert text.startswith(f'verdict: the pseudo labels {words}')
-    assert f', 95 % between -3.0 and {100 * high:+.1f}; of' in text
+    assert f', 95 % between -3.0 and {100 * high:+.1f}; the' in text
     assert ('may be the chance' in text) == is_chance
     assert text.endswith('. See docs/no_gain.md')
 

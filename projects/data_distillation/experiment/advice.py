@@ -126,7 +126,6 @@ def give_verdict(
         )
     control = mean_aps['supervised_long']
     gain = f'{100 * (student - control):+.1f} mAP (student - control)'
-    longer = f'{100 * (control - teacher):+.1f} are the longer schedule'
     what, after = 'gain', ''
     if interval:
         gain += (
@@ -140,8 +139,31 @@ def give_verdict(
         what = 'harm:' if is_sure else 'gain nothing,'
         after = f'{after}. See docs/no_gain.md'
     return (
-        f'verdict: the pseudo labels {what} {gain}; of {total}, '
-        f'{longer}{after}'
+        f'verdict: the pseudo labels {what} {gain}; '
+        f'{divide_gain(student - teacher, control - teacher)}{after}'
+    )
+
+
+def divide_gain(gain: float, of_schedule: float) -> str:
+    """Say how much of a gain is that of the longer schedule.
+
+    Args:
+        gain: The box mAP of the student minus that of the teacher.
+        of_schedule: That of the control minus that of the teacher.
+
+    Returns:
+        A clause, in points of mAP. It names a part of the gain only if the
+        schedule gains no more than all, and not less than nothing.
+    """
+    total, longer = f'{100 * gain:+.1f}', f'{100 * of_schedule:+.1f}'
+    if 0 <= of_schedule <= gain:
+        return (
+            f'of {total} mAP over the teacher, {longer} are the longer '
+            'schedule'
+        )
+    return (
+        f'the longer schedule alone gives {longer} mAP over the teacher, the '
+        f'student {total}'
     )
 
 
