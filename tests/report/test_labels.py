@@ -65,6 +65,7 @@ def test_without_pseudo_labels_the_labeled_file_is_counted(tmp_path):
     assert labels.min_scores == dict.fromkeys(HOSTILE, START_SCORE)
     assert labels.labeled.num_instances.tolist() == [1, 1, 1]
     assert labels.origin == {}
+    assert labels.labeled.name == 'labeled'
 
 
 def test_empty_folder_is_refused(tmp_path):

@@ -332,7 +332,15 @@ def test_all_files_whose_objects_are_counted_are_named(tmp_path):
 
     text = text_of((tmp_path / 'report.html').read_text())
     files = f'{tmp_path}/labeled.json and {tmp_path}/truth.json'
-    assert re.search(rf'Counted\s+{files}: \d+ images', text)
+    assert re.search(rf'Labeled and other\s+{files}: \d+ images', text)
+    assert 'instances of the labeled and other images and the pseudo' in text
+    assert '■ labeled and other ■ pseudo labeled and other pseudo' in (
+        ' '.join(text.split())
+    )
+    assert (
+        data_of((tmp_path / 'report.html').read_text())['labeled_name']
+        == 'labeled and other'
+    )
 
 
 def data_of_text(html: str) -> str:

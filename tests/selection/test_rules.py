@@ -17,6 +17,9 @@ from projects.data_distillation.detections.columns import Detections
 from projects.data_distillation.detections.provenance import TEACHER_KEYS
 from projects.data_distillation.detections.shards import SCHEMA
 from projects.data_distillation.detections.store import StoreError
+from projects.data_distillation.selection.labeled_counts import (
+    name_counted,
+)
 from projects.data_distillation.selection.selectors import LabeledCounts
 
 LABELED = LabeledCounts(1, np.array([1, 1]), ('red', 'green'))
@@ -360,6 +363,37 @@ def test_images_of_other_files_are_counted_too(tmp_path):
     assert counts.classes == LABELED.classes
     assert LABELED.num_instances.tolist() == [1, 1]
     assert rules.config['counted'] == files
+
+
+@pytest.mark.parametrize(
+    ('counted', 'truth', 'name'),
+    [
+        ([], 'val.json', 'labeled'),
+        (['val.json'], 'val.json', 'labeled and validation'),
+        (('val.json',), 'val.json', 'labeled and validation'),
+        (['more.json'], 'val.json', 'labeled and other'),
+        (['more.json', 'val.json'], 'val.json', 'labeled and other'),
+        (['more.json'], None, 'labeled and other'),
+    ],
+)
+def test_what_is_counted_has_a_name(counted, truth, name):
+    validation = truth and dict(detections='there', ann_file=truth)
+
+    assert name_counted(dict(counted=counted, validation=validation)) == name
+    assert name_counted({}) == LABELED.name == 'labeled'
+
+
+def test_counts_know_what_was_counted(tmp_path):
+    file = str(write_coco(tmp_path / 'val.json', [(1, 7, [0, 0, 9, 9])]))
+    validation = dict(detections='there', ann_file=file)
+
+    counts = SelectionRules(counted=[file], validation=validation).count(
+        LABELED
+    )
+
+    assert counts.name == 'labeled and validation'
+    assert (counts + LABELED).name == 'labeled and validation'
+    assert SelectionRules().count(LABELED).name == 'labeled'
 
 
 def test_labeled_images_without_an_object_need_not_count(tmp_path):

@@ -105,6 +105,7 @@ def test_options_choose_the_labels(tool, store, labeled, tmp_path, case):
     text, error = tool(store, '--labeled', labeled, '--out', out, *options)
 
     assert not error
+    assert '┃ labeled / image ┃' in text
     assert scores_of(out) == expected
     assert text.splitlines()[-1] == (
         f'{len(expected)} of 4 detections on 2 images became pseudo labels: '
@@ -119,8 +120,11 @@ def test_images_of_other_files_count_too(tool, store, labeled, tmp_path):
     ]
     out = tmp_path / 'labels.json'
 
-    tool(store, '--labeled', labeled, '--out', out, '--count', *others)
+    text, _ = tool(
+        store, '--labeled', labeled, '--out', out, '--count', *others
+    )
 
+    assert 'labeled and other / image' in text
     # On 5 images there are 3 of red and 1 of green, and 2 are to be labeled.
     assert scores_of(out) == [0.9]
     origin = json.loads(out.read_text())['info']['data_distillation']

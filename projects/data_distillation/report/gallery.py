@@ -64,6 +64,7 @@ def make_gallery(
         classes=list(labels.min_scores),
         min_scores=list(labels.min_scores.values()),
         labeled_rates=labeled.per_image.tolist(),
+        labeled_name=labeled.name,
         counts=labels.count_on_grid(),
         chosen_counts=labels.num_labels.tolist(),
         quality=quality and count_right_on_grid(quality),

@@ -20,6 +20,7 @@ from ..matching.numbering import Places
 from ..quality.label_quality import Quality, judge_classes
 from ..selection.coco_writer import read_origin
 from ..selection.export import open_store, read_rules, read_wanted
+from ..selection.labeled_counts import name_counted
 from ..selection.rules import Selection, SelectionRules
 from ..selection.selectors import LabeledCounts
 
@@ -217,7 +218,10 @@ def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
         return LabeledCounts.of(read_labeled(labeled_file))
     by_class = noted['num_instances']
     return LabeledCounts(
-        noted['num_images'], np.array([*by_class.values()]), tuple(by_class)
+        noted['num_images'],
+        np.array([*by_class.values()]),
+        tuple(by_class),
+        name=name_counted(origin.get('selection', {})),
     )
 
 

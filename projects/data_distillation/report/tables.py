@@ -36,7 +36,7 @@ def describe_labels(
     # The validation images may tell how many objects an image has, too.
     counted = origin.get('selection', {}).get('counted', ())
     yield (
-        'Counted' if counted else 'Labeled',
+        labeled.name.capitalize(),
         f'{" and ".join([source.labeled, *counted])}: '
         f'{labeled.num_images:,} images, '
         f'{labeled.num_instances.sum():,} instances of '
@@ -301,7 +301,8 @@ def make_class_table(
             unknown.
 
     Returns:
-        `header` and `rows`. A row has the `name` of the class, the `bars` (the
+        `header`, of which the first is the name of what is counted as labeled,
+        and `rows`. A row has the `name` of the class, the `bars` (the
         labeled and the pseudo instances per image, each as text and as a share
         of the largest), and the other `cells`.
     """
@@ -310,7 +311,7 @@ def make_class_table(
         for stage in stages
         if any(stage.class_ap(name) is not None for name in labels.min_scores)
     ]
-    header = ['labeled', 'pseudo', 'min_score']
+    header = [labels.labeled.name, 'pseudo', 'min_score']
     header += ['precision', 'recall'] if quality else []
     header += [f'AP {stage.name}' for stage in judged]
     # As `CocoMetric` calls them.

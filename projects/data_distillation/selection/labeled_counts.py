@@ -1,5 +1,6 @@
 """Counts what is labeled."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ class LabeledCounts:
         num_empty: The number of images without any annotation.
         num_ignored: The number of annotations with `ignore`, which are not
             counted because CocoDataset drops them.
+        name: What is counted, such as `labeled and validation`.
     """
 
     num_images: int
@@ -27,6 +29,7 @@ class LabeledCounts:
     classes: tuple[str, ...]
     num_empty: int = 0
     num_ignored: int = 0
+    name: str = 'labeled'
 
     @classmethod
     def of(cls, coco: dict) -> 'LabeledCounts':
@@ -77,4 +80,24 @@ class LabeledCounts:
             self.classes,
             self.num_empty + other.num_empty,
             self.num_ignored + other.num_ignored,
+            self.name,
         )
+
+
+def name_counted(selection: Mapping) -> str:
+    """Name what a selection counts, for headings of counts.
+
+    Args:
+        selection: The config of the selection, see `SelectionRules`; empty if
+            nothing was selected.
+
+    Returns:
+        `labeled`, and what is counted besides: `validation`, or `other` for
+        files that are not those of the validation.
+    """
+    counted = selection.get('counted')
+    if not counted:
+        return 'labeled'
+    validation = selection.get('validation') or {}
+    is_validation = list(counted) == [validation.get('ann_file')]
+    return f'labeled and {"validation" if is_validation else "other"}'

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from ..detections.store import DetectionStore
 from ..text import format_call
 from .box_correction import check_box_correction
 from .filters import Filter, choose_regions, find_valid
+from .labeled_counts import name_counted
 from .option_table import SEGMENTATIONS
 from .picking import (
     find_best_scores,
@@ -180,7 +181,7 @@ class SelectionRules:
             coco = read_coco(file, 'images', 'annotations', 'categories')
             check_classes(labeled.classes, coco['categories'], file)
             labeled += LabeledCounts.of(coco)
-        return labeled
+        return replace(labeled, name=name_counted(self.config))
 
     def check(self, provenance: dict, labeled: LabeledCounts) -> None:
         """Check, before any inference, that the selection will not fail.

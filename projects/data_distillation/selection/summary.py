@@ -118,7 +118,8 @@ def make_table(
         The table, with the classes in the order of the categories.
     """
     table = Table('class', title='Pseudo labels')
-    for heading in ('labeled / image', 'pseudo / image', 'min_score', 'kept'):
+    counted = f'{labeled.name} / image'
+    for heading in (counted, 'pseudo / image', 'min_score', 'kept'):
         table.add_column(heading, justify='right')
     if selection.ignore_scores is not None:
         table.add_column('ignored', justify='right')
@@ -197,7 +198,7 @@ def warn_of_counts(
         elif not expected / FAR_APART <= number <= expected * FAR_APART:
             yield (
                 f'class {name!r} has {number:,} pseudo labels; at the rate of '
-                f'the labeled images it would have {expected:,.0f}'
+                f'the {labeled.name} images it would have {expected:,.0f}'
             )
 
 

@@ -116,7 +116,7 @@ function drawCounts() {
   const image = imageAt(state.place);
   const labeled = sum(data.labeled_rates).toFixed(2);
   byId('counts').textContent =
-    `${boxesText(image)}; a labeled image has ${labeled} on average`;
+    `${boxesText(image)}; ${data.labeled_name} images have ${labeled} on average`;
   byId('rows').replaceChildren(...image.boxes.filter(isLabel)
     .sort((one, other) => other[5] - one[5])
     .map((box) => make('tr', {},
@@ -175,7 +175,7 @@ function qualityText(labels) {
 
 function rateText(numLabels, labeledRate, labels) {
   const rate = numLabels / data.num_images;
-  return `${rate.toFixed(2)} per image · labeled ${labeledRate.toFixed(2)}${qualityText(labels)}`;
+  return `${rate.toFixed(2)} per image · ${data.labeled_name} ${labeledRate.toFixed(2)}${qualityText(labels)}`;
 }
 
 function makeSlider(name, id, swatch, onInput) {
