@@ -79,6 +79,14 @@ def test_matrices_of_a_hand_worked_example():
     assert teacher['header'] == ['cat', 'dog', 'background']
     counts = [[n for n, _ in row['cells']] for row in teacher['rows']]
     assert counts == [[1, 0, 1], [1, 0, 0], [1, 1, 0]]
+    # The row of the background has all errors that take no object.
+    kinds = {row['name']: row['bars'] for row in mistakes['kinds']}
+    for at, matrix in enumerate((teacher, student)):
+        (*_, row) = matrix['rows']
+        assert sum(n for n, _ in row['cells']) == sum(
+            int(kinds[kind][at][0])
+            for kind in ('background', 'box', 'both', 'duplicate')
+        )
     shares = [[share for _, share in row['cells']] for row in student['rows']]
     assert shares == [[0.5, 0, 0.5], [0, 1, 0], [1 / 3, 2 / 3, 0]]
 

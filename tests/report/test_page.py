@@ -166,6 +166,7 @@ def test_report_shows_the_errors_of_teacher_and_student(report):
     missed = '5 → 0 1.000 → 1.000 0.500 → 1.000'
     zeros = '0 → 0 ' * 5
     assert f'all 10 {zeros}{missed}' in text
+    assert 'so it is larger than the error background alone' in text
     assert 'teacher red green background red 5 0 0 green 0 0 5' in text
     assert 'student red green background red 5 0 0 green 0 5 0' in text
 
