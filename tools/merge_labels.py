@@ -62,11 +62,18 @@ def parse_args() -> argparse.Namespace:
         metavar='DIR',
         help='the folder of the labeled images, to check that all are there',
     )
-    add(
+    checked = parser.add_mutually_exclusive_group()
+    checked.add_argument(
         '--empty-is-checked',
         action='store_true',
         help='images without a box have no object (default: nobody has '
         'looked at them yet)',
+    )
+    checked.add_argument(
+        '--partly',
+        action='store_true',
+        help='only these boxes were checked: the rest of their images is '
+        'neither object nor background (default: all objects have a box)',
     )
     return parser.parse_args()
 
@@ -104,6 +111,7 @@ def main() -> None:
             read_coco(args.unlabeled, 'images'),
             [one for path in args.corrected for one in read_corrected(path)],
             args.empty_is_checked,
+            args.partly,
         )
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f'error: {error}')

@@ -42,7 +42,10 @@ CFG_JSON = '--cfg-json'
 # What is added to the config of each tool. It is not in the configs, so that
 # it is there in those of earlier versions too.
 ADDED: dict[str, dict[str, object]] = {
-    'train.py': {'default_hooks.finite_loss.type': 'mmdet.FiniteLossHook'}
+    'train.py': {
+        'default_hooks.finite_loss.type': 'mmdet.FiniteLossHook',
+        'default_hooks.ignore_regions.type': 'mmdet.IgnoreRegionsHook',
+    }
 }
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook', 'TuneHook'}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

@@ -1,11 +1,16 @@
 """Labels that go out, are corrected, and come back as tools write them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.coco.reading import (
+    UNCHECKED,
+    CocoError,
+    find_unchecked,
+)
 from projects.data_distillation.exchange.corrected import read_corrected
 from projects.data_distillation.exchange.update import update_sets
 
@@ -150,10 +155,6 @@ def by_name(coco: dict) -> dict:
 )
 def test_corrected_images_become_labeled(drawn, tmp_path, call_tool, tool):
     wanted = correct(drawn)
-    # The labeled images have the same names in another folder.
-    for number, image in enumerate(drawn.labeled['images']):
-        image['file_name'] = f'old{number}.png'
-    labeled = drawn.write('labeled.json', drawn.labeled)
     back = tmp_path / 'back'
     if tool == 'x-anylabeling':
         write_any_labeling(drawn, wanted, back)
@@ -164,15 +165,24 @@ def test_corrected_images_become_labeled(drawn, tmp_path, call_tool, tool):
         coco = as_coco(drawn, wanted, renames[tool])
         back.write_text(json.dumps(coco))
 
+    check_taken_over(drawn, back, wanted, call_tool)
+
+
+def check_taken_over(drawn, back: Path, wanted: dict, call_tool) -> None:
+    # The labeled images have the same names in another folder.
+    for number, image in enumerate(drawn.labeled['images']):
+        image['file_name'] = f'old{number}.png'
+    labeled = drawn.write('labeled.json', drawn.labeled)
+
     done = call_tool(
         *('merge_labels', back, '--labeled', labeled),
         *('--unlabeled', drawn.folder / 'unlabeled.json'),
-        *('--out', tmp_path / 'out'),
+        *('--out', drawn.folder / 'out'),
     )
 
     assert done.returncode == 0, done.stderr
-    updated = json.loads((tmp_path / 'out/labeled.json').read_text())
-    rest = json.loads((tmp_path / 'out/unlabeled.json').read_text())
+    updated = json.loads((drawn.folder / 'out/labeled.json').read_text())
+    rest = json.loads((drawn.folder / 'out/unlabeled.json').read_text())
     assert [i['file_name'] for i in rest['images']] == ['0.png', '4.png']
     assert updated['categories'] == drawn.labeled['categories']
     found = by_name(updated)
@@ -417,6 +427,80 @@ def test_missing_files_are_named(drawn, tmp_path, call_tool):
     assert call_tool('merge_labels', file, *sets, *out).returncode == 0
     again = call_tool('merge_labels', file, *sets, *out)
     assert 'exists already' in again.stderr
+
+
+def test_only_the_boxes_are_checked_of_images_that_come_partly(
+    drawn, tmp_path, call_tool
+):
+    wanted = {'2.png': correct(drawn)['2.png'], '3.png': []}
+    back = drawn.write('back.json', as_coco(drawn, wanted))
+    labeled = drawn.write('labeled.json', drawn.labeled)
+
+    done = call_tool(
+        *('merge_labels', back, '--partly', '--labeled', labeled),
+        *('--unlabeled', drawn.folder / 'unlabeled.json'),
+        *('--out', tmp_path / 'out'),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert 'a training ignores 1 images' in done.stdout
+    assert f'with {len(wanted["2.png"])} labels' in done.stdout
+    left = json.loads((tmp_path / 'out/unlabeled.json').read_text())
+    assert '3.png' in [image['file_name'] for image in left['images']]
+    updated = json.loads((tmp_path / 'out/labeled.json').read_text())
+    image = next(i for i in updated['images'] if i['file_name'] == '2.png')
+    labels = [
+        a for a in updated['annotations'] if a['image_id'] == image['id']
+    ]
+    *boxes, rest = labels
+    assert len(boxes) == len(wanted['2.png'])
+    assert not any(one['iscrowd'] or UNCHECKED in one for one in boxes)
+    assert rest[UNCHECKED]
+    assert rest['iscrowd'] == 1
+    assert rest['bbox'] == [0, 0, image['width'], image['height']]
+    checked = call_tool('check_coco', tmp_path / 'out/labeled.json')
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    both = call_tool(
+        *('merge_labels', back, '--partly', '--empty-is-checked'),
+        *('--labeled', labeled, '--unlabeled', labeled, '--out', tmp_path),
+    )
+    assert 'not allowed with argument --partly' in both.stderr
+
+
+def test_masks_of_a_partly_checked_image_cover_its_rest(drawn, tmp_path):
+    drawn.labeled['annotations'][0]['segmentation'] = [[1, 1, 9, 1, 9, 9]]
+    coco = as_coco(drawn, {'2.png': correct(drawn)['2.png']})
+
+    updated = update(drawn, coco, tmp_path, partly=True)
+
+    width, height = size_of(drawn, '2.png')
+    assert updated.labeled['annotations'][-1]['segmentation'] == [
+        [0, 0, width, 0, width, height, 0, height]
+    ]
+
+
+def test_all_objects_of_a_partly_checked_image_can_be_checked_later(
+    drawn, tmp_path
+):
+    coco = as_coco(drawn, {'2.png': correct(drawn)['2.png']})
+    first = update(drawn, coco, tmp_path, partly=True)
+
+    back = read_corrected(drawn.write('back.json', coco))
+    second = update_sets(first.labeled, first.unlabeled, back)
+
+    assert find_unchecked(first.labeled['annotations'])
+    assert not find_unchecked(second.labeled['annotations'])
+
+
+def test_the_rest_of_an_image_without_a_size_cannot_be_ignored(
+    drawn, tmp_path
+):
+    coco = as_coco(drawn, {'2.png': correct(drawn)['2.png']})
+    for image in [*coco['images'], *drawn.truth['images']]:
+        image.pop('width')
+
+    with pytest.raises(CocoError, match='has no size'):
+        update(drawn, coco, tmp_path, partly=True)
 
 
 def test_masks_and_original_names_are_kept(drawn, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from builders import CLASSES, DrawnImages, stored_row
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.coco.reading import UNCHECKED, CocoError
 from projects.data_distillation.report.suspicious_labels import review_labels
 
 
@@ -101,6 +101,23 @@ def test_detections_in_a_crowd_need_no_label(drawn):
         if one.detection is not None and one.chance > 0:
             box = review.detections.bbox_xywh[one.detection].tolist()
             assert box != crowd
+
+
+def test_the_rest_of_a_partly_checked_image_is_no_box_to_correct(drawn):
+    image = drawn.truth['images'][0]
+    size = image['width'], image['height']
+
+    def check_partly(annotations):
+        rest = dict(annotations[0], id=99, bbox=[0, 0, *size], iscrowd=1)
+        annotations[:2] = [annotations[0], rest | {UNCHECKED: 1}]
+
+    review = review_labels(detect(drawn), write_labels(drawn, check_partly))
+
+    coco = review.make_coco(review.suspicions)
+    ids = [one['id'] for one in coco['annotations']]
+    assert len(coco['images']) == 5
+    assert drawn.truth['annotations'][0]['id'] in ids
+    assert 99 not in ids
 
 
 def test_images_without_detections_are_counted(drawn):

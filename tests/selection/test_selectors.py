@@ -42,6 +42,25 @@ def brute_force(scores: np.ndarray, wanted: int, floor: float) -> float:
     return max(floor, max(enough, default=floor))
 
 
+def test_images_that_are_checked_in_part_do_not_count():
+    label = dict(category_id=1)
+    coco = dict(
+        images=[dict(id=n) for n in (1, 2, 3)],
+        annotations=[
+            dict(label, image_id=1),
+            dict(label, image_id=2),
+            dict(label, image_id=2, ignore=1),
+            dict(label, image_id=2, iscrowd=1, unchecked=1),
+        ],
+        categories=[dict(id=1, name='a')],
+    )
+
+    found = LabeledCounts.of(coco)
+
+    assert (found.num_images, found.num_empty) == (2, 1)
+    assert (found.num_instances.tolist(), found.num_ignored) == ([1], 0)
+
+
 @pytest.mark.parametrize('seed', range(5))
 @pytest.mark.parametrize('num_images', [1, 7, 20, 1000])
 def test_each_class_is_matched_as_brute_force_does(seed, num_images):

@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.data_distillation import IgnoreRegionsHook
-from projects.data_distillation.training.ignore_regions import count_ignored
+from projects.data_distillation.coco.reading import UNCHECKED
+from projects.data_distillation.training.ignore_regions import count_in_parts
 
 ROOT = Path(__file__).parents[2]
 CLASSES = tuple('0123456789')
@@ -66,10 +67,15 @@ def student(
     folder: Path, model: str = 'digits', regions: int = 1, objects: int = 1
 ) -> Runner:
     """A runner that trains a detector of the project for one iteration."""
+    part = write_labels(folder, regions, objects)
+    return train_on(part, folder, model)
+
+
+def train_on(part: dict, folder: Path, model: str = 'digits') -> Runner:
+    """The same for labels that are there."""
     cfg = Config.fromfile(ROOT / f'configs/{model}/supervised_long.py')
     if model == 'bccd':
         cfg.model.roi_head.bbox_head.num_classes = len(CLASSES)
-    part = write_labels(folder, regions, objects)
     cfg.train_dataloader = dict(
         batch_size=1,
         num_workers=0,
@@ -216,12 +222,73 @@ def test_detector_whose_assigner_cannot_ignore_is_refused(tmp_path):
         IgnoreRegionsHook().before_train(runner)
 
 
+def check_partly(folder: Path) -> None:
+    """Say that only the object in the image of `student` is checked."""
+    file = folder / 'pseudo_labels.json'
+    content = json.loads(file.read_text())
+    rest = annotation(9, [0, 0, 128, 128], 1) | {UNCHECKED: 1}
+    content['annotations'] = [*content['annotations'], rest]
+    content['info'] = {}
+    file.write_text(json.dumps(content))
+
+
+def assign_first_sample(runner: Runner) -> tuple[torch.Tensor, ...]:
+    """What each anchor is (0 background, -1 ignored), and their boxes."""
+    kept, model = [], runner.model
+    head = model.rpn_head if hasattr(model, 'rpn_head') else model.bbox_head
+    assign = head.assigner.assign
+
+    def keep(pred_instances, *args, **kwargs):
+        result = assign(pred_instances, *args, **kwargs)
+        kept.append((result.gt_inds, pred_instances.priors[:, :4]))
+        return result
+
+    head.assigner.assign = keep
+    loss_of_first_sample(runner)
+    return kept[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('model', ['digits', 'bccd'])
+def test_only_objects_count_where_nothing_else_was_checked(tmp_path, model):
+    part = write_labels(tmp_path, regions=0)
+    usual, _ = assign_first_sample(train_on(part, tmp_path, model))
+    check_partly(tmp_path)
+    runner = train_on(part, tmp_path, model)
+    IgnoreRegionsHook().before_train(runner)
+
+    found, anchors = assign_first_sample(runner)
+
+    # The object keeps its anchors, and nothing else in the image counts.
+    assert (found > 0).equal(usual > 0)
+    assert (found > 0).any()
+    image = torch.tensor([[0.0, 0.0, 128.0, 128.0]])
+    in_image = bbox_overlaps(anchors, image, mode='iof')[:, 0] > 0.5
+    assert (usual[in_image] == 0).any()
+    assert not (found[in_image] == 0).any()
+
+
+@pytest.mark.slow
+def test_hook_of_the_config_replaces_that_of_the_tool(tmp_path):
+    runner = student(tmp_path)
+    runner.register_hook(IgnoreRegionsHook(0.9))
+    first, last = (
+        hook for hook in runner.hooks if isinstance(hook, IgnoreRegionsHook)
+    )
+
+    first.before_train(runner)
+
+    assert runner.model.bbox_head.assigner.ignore_iof_thr == -1
+    last.before_train(runner)
+    assert runner.model.bbox_head.assigner.ignore_iof_thr == 0.9
+
+
 def test_regions_are_counted_through_wrappers(tmp_path):
     part = write_labels(tmp_path, regions=1)
     wrapped = dict(type='RepeatDataset', times=2, dataset=part)
     concat = dict(type='ConcatDataset', datasets=[part, wrapped])
 
-    assert count_ignored(DATASETS.build(concat)) == 2
+    assert count_in_parts(DATASETS.build(concat), 'num_ignored') == 2
 
 
 def test_crowds_of_a_labeled_file_do_not_count(tmp_path):
@@ -231,7 +298,7 @@ def test_crowds_of_a_labeled_file_do_not_count(tmp_path):
     for info in (None, dict(), 'text', dict(description='COCO')):
         content['info'] = info
         file.write_text(json.dumps(content))
-        assert count_ignored(DATASETS.build(part)) == 0
+        assert count_in_parts(DATASETS.build(part), 'num_ignored') == 0
 
 
 @pytest.mark.parametrize('threshold', [-1, 0])

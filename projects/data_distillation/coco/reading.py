@@ -21,6 +21,9 @@ from .schema import SCHEMA, Schema
 from .tables import CocoFile, read_file
 
 Categories = list[dict]
+# Of an image of which a person has checked only some objects, the crowd with
+# this key covers the rest. Other readers do not know it.
+UNCHECKED = 'unchecked'
 Check = Callable[[CocoFile], Iterator[Problem]]
 
 
@@ -230,6 +233,19 @@ def count_instances(
         if not (annotation.get('iscrowd', 0) or annotation.get('ignore'))
     )
     return np.array([ids[c['id']] for c in categories], np.int64)
+
+
+def find_unchecked(annotations: Iterable[dict]) -> set:
+    """Find the images of which a person has checked only some objects.
+
+    Args:
+        annotations: COCO annotations. Such an image has one with the key
+            `UNCHECKED`, a crowd of its size.
+
+    Returns:
+        The ids of these images.
+    """
+    return {one['image_id'] for one in annotations if one.get(UNCHECKED)}
 
 
 def find_annotated(coco: dict) -> set:

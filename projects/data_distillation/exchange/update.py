@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..coco.reading import CocoError
+from ..coco.reading import UNCHECKED, CocoError
 from ..coco.schema import MIN_SIDE
 from ..files.names import ImageFinder
 from ..files.versions import find_version
@@ -30,6 +30,7 @@ def update_sets(
     unlabeled: dict,
     images: Sequence[CorrectedImage],
     empty_is_checked: bool = False,
+    partly: bool = False,
 ) -> Updated:
     """Put images that a person has corrected into the labeled set.
 
@@ -43,6 +44,9 @@ def update_sets(
         empty_is_checked: Whether images without a box have no object. If not,
             they stay as they are, because nobody may have looked at them. An
             image of which the tool says that it is annotated counts anyway.
+        partly: Whether only the boxes were checked, and nobody knows what else
+            is on the images. The rest of each is then a region to ignore, and
+            an image without a box stays as it is.
 
     Returns:
         The new sets and notes for the user; the given ones are not changed.
@@ -55,11 +59,12 @@ def update_sets(
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
     pairs = list(zip(images, known, strict=True))
-    done = {
-        image['file_name']: make_labels(one, image, ids)
-        for one, image in pairs
-        if is_done(one, empty_is_checked)
-    }
+    done = {}
+    for one, image in pairs:
+        if one.boxes if partly else is_done(one, empty_is_checked):
+            labels = make_labels(one, image, ids)
+            rest = [make_unchecked(one, image, labeled)] if partly else []
+            done[image['file_name']] = labels + rest
     old = {i['file_name']: i['id'] for i in labeled['images']}
     next_id = 1 + max(old.values(), default=0)
     is_new = done.keys() - old.keys()
@@ -67,14 +72,14 @@ def update_sets(
     new = [dict(image, id=next_id + n) for n, image in enumerate(added)]
     targets = {old[name]: name for name in done if name in old}
     targets |= {image['id']: image['file_name'] for image in new}
-    rest = [i for i in unlabeled['images'] if i['file_name'] not in done]
+    left = [i for i in unlabeled['images'] if i['file_name'] not in done]
     return Updated(
         dict(
             labeled,
             images=[*labeled['images'], *new],
             annotations=renew_labels(labeled['annotations'], targets, done),
         ),
-        dict(unlabeled, images=rest),
+        dict(unlabeled, images=left),
         describe(len(pairs), done, len(new)),
     )
 
@@ -90,16 +95,23 @@ def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
     Returns:
         A line on what was taken over, and one on images that stay, if any do.
     """
-    num_labels = sum(map(len, done.values()))
+    labels = [label for of_image in done.values() for label in of_image]
+    num_rests = sum(UNCHECKED in label for label in labels)
+    num_labels = len(labels) - num_rests
     notes = [
         f'{len(done)} images with {num_labels} labels are taken over: '
         f'{num_new} became labeled, {len(done) - num_new} got other labels'
     ]
+    if num_rests:
+        notes.append(
+            'Only these labels are checked (--partly): outside of them, a '
+            f'training ignores {num_rests} images'
+        )
     if waiting := num_back - len(done):
         notes.append(
             f'{waiting} images stay as they are, because they have no box or '
             'nobody has annotated them (--empty-is-checked takes those '
-            'without a box)'
+            'without a box, if all objects of the others are checked)'
         )
     return notes
 
@@ -225,6 +237,42 @@ def make_labels(
         label = dict(category_id=ids[name], bbox=box, area=area, iscrowd=0)
         labels.append(label | extra)
     return labels
+
+
+def make_unchecked(image: CorrectedImage, known: dict, labeled: dict) -> dict:
+    """Make the annotation that says that the rest of an image is unchecked.
+
+    Args:
+        image: The corrected image.
+        known: The entry of the image in its set.
+        labeled: The COCO object of the labeled set.
+
+    Returns:
+        A crowd of the size of the image, with the key `UNCHECKED`. Its class
+        is the first one, and means nothing. It has a mask if labels have.
+
+    Raises:
+        CocoError: If the size of the image is not known.
+    """
+    told = image.size_wh or (0, 0)
+    width = known.get('width') or told[0]
+    height = known.get('height') or told[1]
+    if not (width and height):
+        raise CocoError(
+            f'{image.name!r} has no size, neither in its set nor in the '
+            'corrected labels: add `width` and `height` to its entry '
+            '(tools/check_coco.py --fix does, with --images)'
+        )
+    rest = dict(
+        category_id=labeled['categories'][0]['id'],
+        bbox=[0, 0, width, height],
+        area=width * height,
+        iscrowd=1,
+    )
+    if any(one.get('segmentation') for one in labeled['annotations']):
+        polygon = [0, 0, width, 0, width, height, 0, height]
+        rest['segmentation'] = [polygon]
+    return rest | {UNCHECKED: 1}
 
 
 def renew_labels(

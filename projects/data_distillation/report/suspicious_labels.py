@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..coco.matching import find_image_ids
-from ..coco.reading import CocoError, check_classes, read_coco
+from ..coco.reading import UNCHECKED, CocoError, check_classes, read_coco
 from ..detections.columns import Detections, drop_unreadable, flatten
 from ..files.atomic import replacing, write_json
 from ..matching.numbering import Places
@@ -126,13 +126,18 @@ class LabelReview:
 
         Returns:
             The labels' content with these images only, in the order of the
-            suspicions, each once.
+            suspicions, each once. What says that the rest of an image is
+            unchecked is left out: other tools would show a box.
         """
         names = dict.fromkeys(self.rows[s.image]['file_name'] for s in shown)
         by_name = {image['file_name']: image for image in self.coco['images']}
         images = [by_name[name] for name in names]
         ids = {image['id'] for image in images}
-        kept = [a for a in self.coco['annotations'] if a['image_id'] in ids]
+        kept = [
+            one
+            for one in self.coco['annotations']
+            if one['image_id'] in ids and not one.get(UNCHECKED)
+        ]
         return dict(self.coco, images=images, annotations=kept)
 
     def _name_label(self, one: Suspicion) -> str | None:

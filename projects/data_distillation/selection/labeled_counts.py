@@ -5,7 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..coco.reading import count_instances, find_annotated
+from ..coco.reading import (
+    count_instances,
+    find_annotated,
+    find_unchecked,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class LabeledCounts:
     def of(cls, coco: dict) -> 'LabeledCounts':
         """Count the images and instances of a labeled file, without crowds.
 
+        Images that were checked only in part do not count, because nobody
+        knows how many objects they have.
+
         Args:
             coco: The content of the file, with images, annotations and
                 categories.
@@ -42,13 +49,17 @@ class LabeledCounts:
         Returns:
             The counts, with the classes in the order of the categories.
         """
-        categories = coco['categories']
+        categories, labels = coco['categories'], coco['annotations']
+        unchecked = find_unchecked(labels)
+        num_images = sum(one['id'] not in unchecked for one in coco['images'])
+        labels = [one for one in labels if one['image_id'] not in unchecked]
+        known = dict(coco, annotations=labels)
         return cls(
-            len(coco['images']),
-            count_instances(coco['annotations'], categories),
+            num_images,
+            count_instances(labels, categories),
             tuple(category['name'] for category in categories),
-            len(coco['images']) - len(find_annotated(coco)),
-            sum(bool(one.get('ignore')) for one in coco['annotations']),
+            num_images - len(find_annotated(known)),
+            sum(bool(one.get('ignore')) for one in labels),
         )
 
     @property

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from ..coco.reading import (
     CocoError,
     check_classes,
+    find_unchecked,
     origin_of,
     read_trainable,
 )
@@ -66,7 +67,9 @@ class CheckedCocoDataset(CocoDataset):
         check_classes(
             self.metainfo['classes'], coco.dataset['categories'], self.ann_file
         )
-        # The regions to ignore of pseudo labels; labeled files have no count.
+        # The regions to ignore of labeled images, and of pseudo labels: only
+        # their files have a count.
+        self.num_unchecked = len(find_unchecked(coco.dataset['annotations']))
         self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
         if type(self.num_ignored) is not int:
             raise CocoError(

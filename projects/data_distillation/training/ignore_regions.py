@@ -1,4 +1,4 @@
-"""IgnoreRegionsHook: leaves doubtful regions out of a student's loss."""
+"""IgnoreRegionsHook: leaves doubtful regions out of a detector's loss."""
 
 import functools
 import inspect
@@ -21,13 +21,18 @@ from .dataset import walk_parts
 
 @HOOKS.register_module()
 class IgnoreRegionsHook(Hook):
-    """Makes the assigners of a student leave regions out of the loss.
+    """Makes the assigners of a detector leave regions out of the loss.
 
     The regions are the annotations with `iscrowd: 1`. MMDetection passes them
     to the assigners, which by default do not use them (`ignore_iof_thr=-1`),
     so that the regions become background. The hook does nothing if the pseudo
-    labels have no such regions. Otherwise the crowds of the labeled set are
+    labels have no such regions, and no labeled image is unchecked outside of
+    its boxes (see `UNCHECKED`). Otherwise the crowds of the labeled set are
     ignored as well.
+
+    Unchecked regions have the size of the image. MMDetection's own threshold
+    would take the anchors away from the objects in them. If there is one, only
+    what an assigner has made background is ignored.
 
     Args:
         ignore_iof_thr: The share of an anchor or proposal that may lie in a
@@ -52,7 +57,13 @@ class IgnoreRegionsHook(Hook):
             ValueError: If there are regions, but the assigners of the
                 detector cannot ignore them.
         """
-        regions = count_ignored(runner.train_dataloader.dataset)
+        others = [h for h in runner.hooks if isinstance(h, IgnoreRegionsHook)]
+        # `tools/train.py` adds one, and that of the config wins.
+        if self in others[:-1]:
+            return
+        dataset = runner.train_dataloader.dataset
+        unchecked = count_in_parts(dataset, 'num_unchecked')
+        regions = count_in_parts(dataset, 'num_ignored') + unchecked
         if not regions:
             return
         model = runner.model
@@ -61,31 +72,34 @@ class IgnoreRegionsHook(Hook):
         unable = {type(a).__name__ for a in found if not can_ignore(a)}
         if unable or not found:
             raise ValueError(
-                f'the pseudo labels have {regions:,} regions to ignore, but '
+                f'the labels have {regions:,} regions to ignore, but '
                 f'{type(model).__name__} cannot ignore regions (assigners: '
                 f'{", ".join(sorted(unable)) or "none"}). Select again '
-                'without --ignore-from (`ignore` in the config)'
+                'without --ignore-from (`ignore` in the config), and check '
+                'all objects of images that were taken over with --partly'
             )
         for assigner in found:
-            assigner.ignore_iof_thr = self.ignore_iof_thr
-            assigner.assign = ignore_without_objects(
+            if not unchecked:
+                assigner.ignore_iof_thr = self.ignore_iof_thr
+            assigner.assign = ignore_background(
                 assigner.assign, self.ignore_iof_thr
             )
         print_log(
-            f'{regions:,} doubtful regions are ignored by '
+            f'{regions:,} regions are ignored by '
             f'{", ".join(type(a).__name__ for a in found)}',
             'current',
             logging.INFO,
         )
 
 
-def ignore_without_objects(
+def ignore_background(
     assign: Callable[..., AssignResult], ignore_iof_thr: float
 ) -> Callable[..., AssignResult]:
-    """Make an assigner ignore regions in images without an object as well.
+    """Make an assigner ignore what it made background in a region.
 
-    MMDetection's assigners treat the whole of such an image as background.
-    Some do so before they look at the regions, others after it.
+    MMDetection's assigners treat the whole of an image without an object as
+    background, whatever `ignore_iof_thr` says. Some do so before they look at
+    the regions, others after it.
 
     Args:
         assign: The `assign` method of the assigner.
@@ -99,31 +113,31 @@ def ignore_without_objects(
 
     @functools.wraps(assign)
     def wrapped(*args: object, **kwargs: object) -> AssignResult:
-        """Assign; if there is no object, ignore what lies in a region."""
+        """Assign, and then ignore the background in regions."""
         result = assign(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments
         regions = given.get('gt_instances_ignore')
-        # Without an object, the assigner has made everything background.
-        if not len(given['gt_instances']) and regions is not None:
+        if regions is not None and len(regions):
             priors = given['pred_instances'].priors[:, :4]
             shares = bbox_overlaps(priors, regions.bboxes, mode='iof')
             in_region = (shares > ignore_iof_thr).any(dim=1)
-            result.gt_inds[in_region] = -1
+            result.gt_inds[in_region & (result.gt_inds == 0)] = -1
         return result
 
     return wrapped
 
 
-def count_ignored(dataset: Dataset) -> int:
-    """Count the regions to ignore in the pseudo labels of a dataset.
+def count_in_parts(dataset: Dataset, name: str) -> int:
+    """Count the regions to ignore in a dataset.
 
     Args:
         dataset: A `CheckedCocoDataset`, or a dataset that wraps some.
+        name: Which regions: `num_ignored` or `num_unchecked`.
 
     Returns:
         The number; 0 if no part counts them.
     """
-    return sum(getattr(part, 'num_ignored', 0) for part in walk_parts(dataset))
+    return sum(getattr(part, name, 0) for part in walk_parts(dataset))
 
 
 def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
