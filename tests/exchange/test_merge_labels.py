@@ -14,6 +14,9 @@ from projects.data_distillation.coco.reading import (
 from projects.data_distillation.exchange.corrected import read_corrected
 from projects.data_distillation.exchange.update import update_sets
 
+# What the packages of annotation tools wrote, see record_exports.py.
+EXPORTS = Path(__file__).with_name('exports')
+
 
 def correct(drawn) -> dict:
     """What a person makes of three unlabeled images, by name.
@@ -166,6 +169,26 @@ def test_corrected_images_become_labeled(drawn, tmp_path, call_tool, tool):
         back.write_text(json.dumps(coco))
 
     check_taken_over(drawn, back, wanted, call_tool)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'datumaro.json',
+        'fiftyone.json',
+        'label_studio.json',
+        'labelme',
+        'supervision.json',
+    ],
+)
+def test_what_the_packages_of_tools_wrote_becomes_labeled(
+    drawn, call_tool, name
+):
+    out = json.loads((EXPORTS / 'out.json').read_text())
+    # Otherwise, the exports are of other images, and must be made again.
+    assert out['images'] == drawn.truth['images'][1:4]
+
+    check_taken_over(drawn, EXPORTS / name, correct(drawn), call_tool)
 
 
 def check_taken_over(drawn, back: Path, wanted: dict, call_tool) -> None:
