@@ -1,6 +1,7 @@
 """The gallery of errors in a real browser."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from report_files import HOSTILE, encoded, make_validation, write_selection
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
+from projects.data_distillation.report.gallery import Tab
 from projects.data_distillation.report.mistakes import GROUP_SIZE
 from projects.data_distillation.report.page import write_page
 from projects.data_distillation.report.validation import Validation
@@ -87,6 +89,39 @@ def expect(validation: Validation, name: str, scores: dict) -> list[str]:
         text = f'{right} right, {sum(counts)} {errors}'
         lines.append(text + (f': {", ".join(kinds)}' if kinds else ''))
     return lines
+
+
+def test_suspicious_labels_are_marked_and_explained(
+    browser, validation, tmp_path
+):
+    texts_of_marks = [f'label: {HOSTILE[0]}', 'found: b 0.90']
+    marks = [
+        [[10, 80, 30, 18, texts_of_marks[0], 'doubt'],
+         [12, 2, 30, 40, texts_of_marks[1], 'found']],
+        [],
+    ]  # fmt: skip
+    tab = Tab('Suspicious labels', [7, 3], [HOSTILE[1], 'why'], marks, 2)
+    file = tmp_path / 'report.html'
+    source = write_selection(tmp_path / 'selection', 3)
+    changed = replace(validation, suspicious=tab)
+    write_page(file, 'x', [], [], source, validation=changed)
+
+    page = opened(browser, file)
+
+    assert not find(page, '#mistakes-reason').is_displayed()
+    assert not page.find_elements(By.CSS_SELECTOR, '.box.doubt')
+    find(page, '#mistakes-groups label:last-child').click()
+    assert shown_name(page) == NAMES[7]
+    assert texts(page, '#mistakes-reason') == [HOSTILE[1]]
+    for picture in ('#mistakes-pair > :first-child', '#mistakes-pair'):
+        number = 1 if 'first' in picture else 2
+        for text, kind in zip(texts_of_marks, ('doubt', 'found')):
+            names = f'{picture} .box.{kind} span.inside'
+            assert texts(page, names) == [text] * number
+    find(page, '#mistakes-next').click()
+    assert texts(page, '#mistakes-reason') == ['why']
+    assert not page.find_elements(By.CSS_SELECTOR, '.box.doubt')
+    assert page.get_log('browser') == []
 
 
 def shown_name(page) -> str:

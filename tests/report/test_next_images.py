@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import find, opened
 from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.report.next_images import (
     explain,
+    make_tab,
     propose_images,
 )
+from projects.data_distillation.report.page import write_report
+from projects.data_distillation.report.work_folder import WorkFolder
 from projects.data_distillation.review.value import ImageValues
 
 pytestmark = pytest.mark.slow
@@ -109,6 +113,32 @@ def test_another_checkpoint_does_not_describe(work_dir, checkpoint):
     assert len(proposal.images) == 5
 
 
+def test_report_has_a_tab_of_images_to_label_next(drawn, work_dir, browser):
+    cfg = annotate_cfg(drawn, '', work_dir / 'annotate')
+
+    page = opened(browser, write_report(cfg, work_dir))
+
+    stage = WorkFolder.open(work_dir)
+    tab = make_tab(stage.stage, stage.labels)
+    names = stage.labels.table['file_name'].to_pylist()
+    assert len(tab.images) == 5
+    assert not find(page, '#reason').is_displayed()
+    find(page, '#groups label:last-child').click()
+    assert find(page, '#reason').text == tab.reasons[0]
+    assert f'{names[tab.images[0]]} (1 of 5)' in find(page, '#caption').text
+    find(page, '#next').click()
+    assert find(page, '#reason').text == tab.reasons[1]
+
+
+def test_tab_is_left_out_if_the_labeled_file_is_missing(drawn, work_dir):
+    stage = WorkFolder.open(work_dir)
+    labels = stage.labels
+
+    (drawn.folder / 'labeled.json').unlink()
+
+    assert make_tab(stage.stage, labels) is None
+
+
 def test_mistakes_are_explained(work_dir, call_tool, tmp_path):
     none = call_tool('next_images', work_dir, '--count', 0)
     nowhere = call_tool('next_images', tmp_path)
@@ -119,7 +149,7 @@ def test_mistakes_are_explained(work_dir, call_tool, tmp_path):
 
 def test_names_of_another_direction_are_kept_apart():
     ones, none = np.ones((1, 2)), np.zeros(1, int)
-    confused = np.array([[[0, 1], [0, 0]]])
+    confused = np.array([[0, 0, 1], [1, 1, 0]])
     values = ImageValues(ones, ones, none, none, confused, ones[0])
 
     text = explain(values, 0, ['قطة', 'b'])

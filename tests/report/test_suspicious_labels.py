@@ -9,7 +9,12 @@ from builders import CLASSES, DrawnImages, stored_row
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco.reading import UNCHECKED, CocoError
-from projects.data_distillation.report.suspicious_labels import review_labels
+from projects.data_distillation.report import suspicious_labels
+from projects.data_distillation.report.cards import Mark
+from projects.data_distillation.report.suspicious_labels import (
+    make_tab,
+    review_labels,
+)
 
 
 def detect(
@@ -120,6 +125,22 @@ def test_the_rest_of_a_partly_checked_image_is_no_box_to_correct(drawn):
     assert 99 not in ids
 
 
+def test_tab_of_a_report_has_the_most_suspicious_labels(drawn, monkeypatch):
+    monkeypatch.setattr(suspicious_labels, 'NUM_SHOWN', 4)
+    gone = drawn.truth['annotations'][3]
+    labels = write_labels(drawn, lambda annotations: annotations.pop(3))
+    names = [image['file_name'] for image in drawn.truth['images']]
+
+    tab = make_tab(detect(drawn), labels, names)
+
+    assert (tab.images[0], tab.total) == (1, 4)
+    assert 'no label of green' in tab.reasons[0]
+    *bbox, text, kind = tab.marks[0][0]
+    assert (bbox, text, kind) == (gone['bbox'], 'found: green 0.90', 'found')
+    assert len(tab.images) == len(tab.reasons) == len(tab.marks) == 4
+    assert make_tab(drawn.folder / 'nowhere', labels, names) is None
+
+
 def test_images_without_detections_are_counted(drawn):
     labels = write_labels(drawn, lambda annotations: None)
 
@@ -140,6 +161,17 @@ def test_detections_of_other_images_are_refused(drawn):
 
     with pytest.raises(CocoError, match='no image of .* has detections'):
         review_labels(detect(drawn), labels)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'top', 'is_inside'),
+    [('found', 5, True), ('found', 80, False), ('doubt', 5, False),
+     ('doubt', 80, True)],
+)  # fmt: skip
+def test_name_of_a_box_stays_in_the_picture(kind, top, is_inside):
+    mark = Mark((10, top, 20, 15), 'a', kind)
+
+    assert mark.has_name_inside((100, 100)) == is_inside
 
 
 def test_labels_that_are_read_are_not_overwritten(drawn, call_tool):

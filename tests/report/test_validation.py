@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import write_coco
+from builders import stored_row, write_coco
 from report_files import write_evaluation
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.experiment.gains import RESULTS
 from projects.data_distillation.report.stages import Stage
 from projects.data_distillation.report.validation import (
@@ -55,6 +56,24 @@ def test_models_are_judged_on_the_same_images(work_dir, tmp_path):
     # A dog and a cat are missed at first, and then only the dog.
     missed = validation.count_by_image()[:, :, -1]
     assert missed.tolist() == [[1, 1], [1, 0]]
+
+
+def test_labels_that_look_wrong_are_those_of_validate(work_dir, tmp_path):
+    provenance = dict(classes=['red', 'green'], views=[[]])
+    store = DetectionStore(work_dir / 'validate' / 'detections', provenance)
+    other = [60, 60, 80, 80]
+    for name in ('0', '1'):
+        store.add(stored_row(name, (other, 0.9, 0), width=100, height=100))
+    store.flush()
+
+    tab = read(work_dir).suspicious
+
+    assert {0, 1} == set(tab.images)
+    assert any('nothing at the label of green' in one for one in tab.reasons)
+
+
+def test_nothing_looks_wrong_without_detections_of_validate(work_dir):
+    assert read(work_dir).suspicious is None
 
 
 def changed_results(work_dir, truth):

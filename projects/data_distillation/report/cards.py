@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from ..files.atomic import replacing
 from .gallery import make_picture
-from .page import TEMPLATES, get_template
+from .templates import TEMPLATES, get_template
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,17 @@ class Mark:
         names = ('left', 'top', 'width', 'height')
         values = zip(names, self.bbox_xywh, size_wh * 2, strict=True)
         return ';'.join(f'{n}:{100 * v / side:.2f}%' for n, v, side in values)
+
+    def has_name_inside(self, size_wh: tuple[int, int]) -> bool:
+        """Return whether there is no room for the name outside of the box.
+
+        Args:
+            size_wh: The width and height of the image in pixels.
+        """
+        _, top, _, height = self.bbox_xywh
+        # That of a label in doubt is below, so that it hides no other.
+        room = size_wh[1] - top - height if self.kind == 'doubt' else top
+        return room < size_wh[1] / 10
 
 
 @dataclass(frozen=True)

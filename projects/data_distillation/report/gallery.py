@@ -4,6 +4,7 @@ import base64
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -34,11 +35,32 @@ TOLERANCE = 0.5
 JPEG_QUALITY = 80
 
 
+@dataclass(frozen=True)
+class Tab:
+    """A group of images that were chosen for a reason each.
+
+    Args:
+        name: The name of the group.
+        images: The numbers of the images, the first to look at first.
+        reasons: Why each was chosen, in words.
+        marks: For each image the boxes to look at: x, y, width and height in
+            pixels, and what is said of it; empty if all boxes count alike.
+        total: How many there are, if not all are shown.
+    """
+
+    name: str
+    images: list[int]
+    reasons: list[str]
+    marks: list[list] = field(default_factory=list)
+    total: int | None = None
+
+
 def make_gallery(
     labels: StoredLabels,
     source: LabelSource,
     truth: dict | None,
     quality: Quality | None = None,
+    tab: Tab | None = None,
 ) -> dict:
     """Make the data of the page's gallery.
 
@@ -47,6 +69,7 @@ def make_gallery(
         source: The files of the labels, which the command names.
         truth: A COCO object with the true objects; None if they are unknown.
         quality: The labels, matched with them; None if they are unknown.
+        tab: Another group of images; None without one.
 
     Returns:
         A dict that can be written as JSON: the classes with their `min_score`
@@ -57,6 +80,8 @@ def make_gallery(
     if truth and source.truth:
         wrong = count_wrong(labels, truth, source.truth)
         groups['Wrong against the truth'] = find_lowest(-wrong)
+    if tab:
+        groups[tab.name] = np.array(tab.images, int)
     chosen = np.unique(np.concatenate([*groups.values()]))
     place = {int(index): at for at, index in enumerate(chosen)}
     labeled = labels.labeled
@@ -71,7 +96,11 @@ def make_gallery(
         num_images=len(labels.table),
         num_views=len(labels.provenance.get('views') or ()) or None,
         groups=[
-            dict(name=name, images=[place[int(index)] for index in indices])
+            dict(
+                name=name,
+                images=[place[int(index)] for index in indices],
+                reasons=tab.reasons if tab and tab.name == name else [],
+            )
             for name, indices in groups.items()
             if len(indices)
         ],

@@ -1,7 +1,7 @@
 """The errors of the models on the validation images: tables and gallery."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from ..quality.curves import MAX_NAMED
 from ..quality.label_quality import format_share
 from ..review.errors import KINDS, MISSED, RIGHT, SIZES, merge_rare
 from ..selection.export import shorten_scores
-from .gallery import make_picture
+from .gallery import Tab, make_picture
 from .labels import GRID
 from .validation import JudgedModel, Validation
 
-# The number of images in each group. There are up to four groups, and the
-# thumbnails of 80 images take 6 MB.
+# The number of images in each group. There are up to five groups, and the
+# thumbnails of 100 images take 7.5 MB.
 GROUP_SIZE = 20
 # Boxes with lower scores are not on the page: most detectors do not keep them
 # either, and others find hundreds on each image.
@@ -264,9 +264,11 @@ def make_data(validation: Validation, per_image: np.ndarray) -> dict:
         with the numbers of right and of all detections from each score of
         `GRID` on; the groups; and the images with their objects and boxes.
     """
-    groups = sample_groups(per_image)
-    shown = [order[:GROUP_SIZE] for order in groups.values()]
-    chosen = np.unique(np.concatenate(shown))
+    groups = list(sample_groups(per_image))
+    if validation.suspicious:
+        groups.append(validation.suspicious)
+    chosen = np.unique(np.concatenate([one.images for one in groups]))
+    chosen = chosen.astype(int)
     lowest = min(LOWEST, *(one.min_score for one in validation.models))
     objects = validation.models[0].judged.objects
     return dict(
@@ -284,26 +286,25 @@ def make_data(validation: Validation, per_image: np.ndarray) -> dict:
         ],
         groups=[
             dict(
-                name=name,
-                total=len(order),
-                images=np.searchsorted(chosen, order[:GROUP_SIZE]).tolist(),
+                asdict(group),
+                images=np.searchsorted(chosen, group.images).tolist(),
             )
-            for name, order in groups.items()
-            if len(order)
+            for group in groups
+            if group.images
         ],
         images=[make_image(validation, n, lowest) for n in chosen.tolist()],
     )
 
 
-def sample_groups(per_image: np.ndarray) -> dict[str, np.ndarray]:
+def sample_groups(per_image: np.ndarray) -> Iterator[Tab]:
     """Sort the images into groups.
 
     Args:
         per_image: The errors, see `Validation.count_by_image`.
 
-    Returns:
-        Group name -> the images, those to look at first. Ties keep the order
-        of the images.
+    Yields:
+        The first `GROUP_SIZE` images of each group, without reasons. Ties keep
+        the order of the images.
     """
     errors = per_image.sum(axis=2)
     groups = {}
@@ -316,7 +317,9 @@ def sample_groups(per_image: np.ndarray) -> dict[str, np.ndarray]:
     groups['Wrong against the truth'] = order[errors[-1][order] > 0]
     # The same images each time, so that two pages can be compared.
     groups['Random'] = np.random.default_rng(0).permutation(len(order))
-    return groups
+    for name, order in groups.items():
+        shown = order[:GROUP_SIZE].tolist()
+        yield Tab(name, shown, [], total=len(order))
 
 
 def make_image(validation: Validation, index: int, lowest: float) -> dict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from ..coco.reading import read_coco
 from ..experiment.names import PSEUDO_LABELS
@@ -19,10 +20,14 @@ from ..review.signals import read_signals
 from ..review.value import ImageValues, value_images, weigh_classes
 from ..text import isolate
 from .cards import Card, Mark, write_cards
+from .gallery import Tab
+from .labels import StoredLabels
 from .work_folder import WorkFolder
 
 # Only so many labeled images are compared with the candidates.
 MAX_LABELED = 1_000
+# As many as `tools/next_images.py` chooses by default.
+NUM_SHOWN = 20
 # A class is rare if its error counts at least so much.
 RARE = 1.5
 
@@ -174,9 +179,26 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
     if count < 1:
         raise ValueError(f'--count must be at least 1, got {count}')
     source = WorkFolder.open(work_dir)
+    return propose(source, count, source.load_detector())
+
+
+def propose(
+    source: WorkFolder, count: int, detector: tuple[nn.Module | None, str]
+) -> Proposal:
+    """Choose the images to label next, see `propose_images`.
+
+    Args:
+        source: The work folder.
+        count: The number of images, at least 1.
+        detector: The teacher, by whose features images are compared, and '';
+            or None, and in words why it is not at hand.
+
+    Returns:
+        The images, best first, and notes for the user.
+    """
     values, notes = estimate_values(source)
     candidates = find_candidates(values.values, count)
-    choice, more = compare(source, values.values, candidates, count)
+    choice, more = compare(source, values.values, candidates, count, detector)
     classes = list(source.labels.min_scores)
     images = [
         NextImage(row, values.errors[row].sum(), explain(values, row, classes))
@@ -185,8 +207,37 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
     return Proposal(source, images, notes + more)
 
 
+def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
+    """Choose the images that a report shows to label next.
+
+    They are compared by colors, because a report does not load a detector.
+
+    Args:
+        stage: The folder of the annotation.
+        labels: Its labels.
+
+    Returns:
+        Up to `NUM_SHOWN` images with their reasons; None if something is
+        missing, such as the labeled file.
+    """
+    try:
+        source = WorkFolder.of_stage(stage, labels)
+        found = propose(source, NUM_SHOWN, (None, 'a report loads none'))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None  # The page says what is missing.
+    return Tab(
+        'Label next',
+        [one.row for one in found.images],
+        [one.reason for one in found.images],
+    )
+
+
 def compare(
-    source: WorkFolder, values: np.ndarray, candidates: np.ndarray, count: int
+    source: WorkFolder,
+    values: np.ndarray,
+    candidates: np.ndarray,
+    count: int,
+    detector: tuple[nn.Module | None, str],
 ) -> tuple[Choice, list[str]]:
     """Choose among the candidates by what they look like.
 
@@ -195,13 +246,14 @@ def compare(
         values: Shape (number of images,), what each image is worth.
         candidates: Shape (number of candidates,), the numbers of their images.
         count: The number of images that are wanted.
+        detector: See `propose`.
 
     Returns:
         The choice, whose numbers count the candidates and not all images, and
         notes about it.
     """
-    detector, why = source.load_detector()
-    describe, by_what = choose_description(detector)
+    teacher, why = detector
+    describe, by_what = choose_description(teacher)
     names = source.labels.table['file_name'].to_pylist()
     folder = source.image_folder
     looks = look_at([str(folder / names[i]) for i in candidates], describe)
@@ -288,9 +340,9 @@ def explain(values: ImageValues, row: int, classes: list[str]) -> str:
         parts.append(f'few views found {few} of the labels')
     if far := values.far_apart[row]:
         parts.append(f'views disagree on the box of {far}')
-    confused = np.argwhere(values.confused[row])
+    confused = values.confused[values.confused[:, 0] == row]
     if len(confused):
-        pairs = (f'{classes[a]} or {classes[b]}' for a, b in confused[:3])
+        pairs = (f'{classes[a]} or {classes[b]}' for _, a, b in confused[:3])
         parts.append(f'in doubt: {", ".join(pairs)}')
     weighted = values.errors[row] * values.weights
     rare = int(weighted.argmax())

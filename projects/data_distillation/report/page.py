@@ -12,13 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import jinja2
 import matplotlib
 from markupsafe import Markup
 from mmengine.config import Config
 
 from ..coco.reading import read_coco
-from ..detections.shard_files import list_shards
 from ..experiment.comparison import name_metric
 from ..experiment.names import TRAINED
 from ..files.atomic import replacing
@@ -41,8 +39,9 @@ from .labels import (
     read_labels,
 )
 from .mistakes import make_mistakes
+from .next_images import make_tab
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
-from .stages import Stage, read_stages
+from .stages import Stage, find_newest_annotation, read_stages
 from .tables import (
     Row,
     collect_notes,
@@ -53,10 +52,10 @@ from .tables import (
     make_class_table,
     make_comparison,
 )
+from .templates import TEMPLATES, get_template
 from .tuning import make_tuning_table
 from .validation import Validation, choose_models, read_validation
 
-TEMPLATES = Path(__file__).with_name('templates')
 REPORT = 'report.html'
 # The errors that occur if an experiment has not ended, or if its files were
 # moved.
@@ -125,24 +124,6 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     write_page(file, source.pseudo_labels.name, facts, [], source)
 
 
-def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
-    """Find the folder of the last annotation that has detections.
-
-    Args:
-        work_dir: The work folder of the experiment.
-        stages: The stages of the experiment, in the order of the rounds.
-
-    Returns:
-        The folder; that of the first round if there are no detections.
-    """
-    found = [
-        work_dir / stage.name
-        for stage in stages
-        if list_shards(work_dir / stage.name / 'detections')
-    ]
-    return found[-1] if found else work_dir / 'annotate'
-
-
 def write_page(
     file: Path,
     title: str,
@@ -186,8 +167,10 @@ def write_page(
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)
         content['by_class'] = make_class_table(labels, stages, quality)
+        # A selection alone has no labeled images to compare with.
+        tab = make_tab(source.pseudo_labels.parent, labels) if stages else None
         content['gallery'] = make_gallery(
-            labels, source, truth if quality else None, quality
+            labels, source, truth if quality else None, quality, tab
         )
     notes += find_unevaluated(stages)
     if validation:
@@ -351,26 +334,6 @@ def describe_maps(stages: Sequence[Stage]) -> str:
         for stage in stages
         if (points := stage.evaluations())
     )
-
-
-def get_template(name: str) -> jinja2.Template:
-    """Load a template, which escapes what it shows.
-
-    Args:
-        name: The file name of the template in `TEMPLATES`.
-
-    Returns:
-        The template. It raises an error for a value that it is not given.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        # A wrong name in a template fails, instead of showing nothing.
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
 
 
 def render_page(content: dict) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..detections.shard_files import list_shards
 from ..experiment.comparison import read_newest_metrics
 from ..experiment.names import TRAINED
 
@@ -87,6 +88,24 @@ def read_stages(work_dir: Path, given: Sequence[str] = ()) -> list[Stage]:
         for name in names
         if (work_dir / name).is_dir()
     ]
+
+
+def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
+    """Find the folder of the last annotation that has detections.
+
+    Args:
+        work_dir: The work folder of the experiment.
+        stages: The stages of the experiment, in the order of the rounds.
+
+    Returns:
+        The folder; that of the first round if there are no detections.
+    """
+    found = [
+        work_dir / stage.name
+        for stage in stages
+        if list_shards(work_dir / stage.name / 'detections')
+    ]
+    return found[-1] if found else work_dir / 'annotate'
 
 
 def parse_round(folder: Path) -> int:

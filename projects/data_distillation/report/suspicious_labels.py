@@ -21,7 +21,10 @@ from ..review.suspicious import KINDS, Boxes, Suspicion, find_suspicions
 from ..selection.export import open_store
 from ..text import isolate
 from .cards import Card, Mark, write_cards
+from .gallery import Tab
 
+# A report shows so many suspicions at most.
+NUM_SHOWN = 20
 COLUMNS = [
     'place',
     'file_name',
@@ -180,13 +183,20 @@ class LabelReview:
                     self.folder / row['file_name'],
                     (row['width'], row['height']),
                     self.explain(one),
-                    [*marks, *self._mark(one)],
+                    [*marks, *self.mark(one)],
                 )
             )
         return cards
 
-    def _mark(self, one: Suspicion) -> Iterator[Mark]:
-        """Yield the label in doubt, and what the detector says."""
+    def mark(self, one: Suspicion) -> Iterator[Mark]:
+        """Mark the label in doubt, and what the detector says.
+
+        Args:
+            one: The suspicion.
+
+        Yields:
+            One box or two.
+        """
         if one.label is not None:
             box = tuple(self.annotations[one.label]['bbox'])
             name = isolate(self._name_label(one) or '')
@@ -205,7 +215,7 @@ class LabelReview:
             one: The suspicion.
 
         Returns:
-            A sentence, with its chance in percent.
+            A sentence.
         """
         label, found = (
             isolate(name or '')
@@ -217,7 +227,7 @@ class LabelReview:
             'box': f'the box of {label} is not where the detector finds it',
             'extra': f'the detector finds nothing at the label of {label}',
         }[one.kind]
-        return f'{KINDS[one.kind].capitalize()} ({one.chance:.0%}): {text}.'
+        return f'{KINDS[one.kind].capitalize()}: {text}.'
 
 
 def review_labels(
@@ -269,6 +279,39 @@ def review_labels(
     )
     return LabelReview(
         coco, rows, annotations, found, suspicions, folder, notes
+    )
+
+
+def make_tab(
+    detections: Path, ann_file: Path, names: Sequence[str]
+) -> Tab | None:
+    """Choose the labels that a report shows as suspicious.
+
+    Args:
+        detections: The folder of a store, see `review_labels`.
+        ann_file: The COCO file of the labels.
+        names: The file names of its images, in the order of their numbers in
+            the report.
+
+    Returns:
+        The most likely suspicions, each with its image; None if there are no
+        detections of these images.
+    """
+    try:
+        review = review_labels(detections, ann_file)
+    except (FileNotFoundError, ValueError):
+        return None
+    shown = review.suspicions[:NUM_SHOWN]
+    place = {name: number for number, name in enumerate(names)}
+    return Tab(
+        'Suspicious labels',
+        [place[review.rows[one.image]['file_name']] for one in shown],
+        [review.explain(one) for one in shown],
+        [
+            [[*mark.bbox_xywh, mark.text, mark.kind] for mark in of_one]
+            for of_one in map(review.mark, shown)
+        ],
+        len(shown),
     )
 
 

@@ -18,8 +18,10 @@ from ..files.digest import sha256_of
 from ..matching.numbering import Places
 from ..review.errors import Judged
 from ..training.finished import FINISHED
+from .gallery import Tab
 from .labels import GRID
 from .stages import Stage
+from .suspicious_labels import make_tab
 
 RUN_AGAIN = 'run tools/distill.py again'
 
@@ -54,6 +56,7 @@ class Validation:
         folder: The folder of the images.
         models: The models, the teacher before the student.
         notes: What is missing, for a reader.
+        suspicious: Labels that look wrong; None if nobody looked at them.
     """
 
     images: list[dict]
@@ -61,6 +64,7 @@ class Validation:
     folder: Path
     models: list[JudgedModel]
     notes: list[str]
+    suspicious: Tab | None = None
 
     def count_by_image(self) -> np.ndarray:
         """Count the errors of each model on each image.
@@ -145,12 +149,18 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
                 f'{num_unknown:,} detections of {name} are left out: '
                 f'{truth_file} does not have their image or class'
             )
+    images = sorted(truth['images'], key=lambda image: image['id'])
     return Validation(
-        sorted(truth['images'], key=lambda image: image['id']),
+        images,
         [category['name'] for category in truth['categories']],
         find_image_folder(settings[last]),
         models,
         notes,
+        make_tab(
+            work_dir / 'validate' / 'detections',
+            Path(str(truth_file)),
+            [image['file_name'] for image in images],
+        ),
     )
 
 

@@ -14,8 +14,7 @@ from ..files.digest import sha256_of
 from ..inference.checkpoints import CheckpointError, load_teacher
 from ..review.calibration import Calibration, calibrate
 from .labels import LabelSource, StoredLabels, find_labeled_file, read_labels
-from .page import find_newest_annotation
-from .stages import read_stages
+from .stages import find_newest_annotation, read_stages
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,12 @@ class WorkFolder:
         stage: The folder of the stage, such as `W/annotate` or
             `W/round2/annotate`.
         config: The config of the stage, as MMEngine wrote it there.
+        known: Its labels, if they have been read; None to read them.
     """
 
     stage: Path
     config: Config
+    known: StoredLabels | None = None
 
     @classmethod
     def open(cls, work_dir: Path) -> 'WorkFolder':
@@ -45,6 +46,24 @@ class WorkFolder:
             FileNotFoundError: If it has no annotation.
         """
         stage = find_newest_annotation(work_dir, read_stages(work_dir))
+        return cls.of_stage(stage)
+
+    @classmethod
+    def of_stage(
+        cls, stage: Path, known: StoredLabels | None = None
+    ) -> 'WorkFolder':
+        """Open the folder of an annotation.
+
+        Args:
+            stage: The folder.
+            known: Its labels, if they have been read.
+
+        Returns:
+            The annotation, with its config.
+
+        Raises:
+            FileNotFoundError: If it has no labels, or no config.
+        """
         file = find_config(stage)
         if file is None or not (stage / PSEUDO_LABELS).is_file():
             raise FileNotFoundError(
@@ -52,7 +71,7 @@ class WorkFolder:
                 'folder of an experiment whose stage `annotate` has ended '
                 '(tools/distill.py)'
             )
-        return cls(stage, Config.fromfile(file))
+        return cls(stage, Config.fromfile(file), known)
 
     @property
     def labeled(self) -> dict:
@@ -63,7 +82,7 @@ class WorkFolder:
     @cached_property
     def labels(self) -> StoredLabels:
         """The detections and the pseudo labels; see `read_labels`."""
-        return read_labels(
+        return self.known or read_labels(
             LabelSource(
                 self.stage / 'detections',
                 self.stage / PSEUDO_LABELS,

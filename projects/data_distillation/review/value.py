@@ -25,8 +25,9 @@ class ImageValues:
         few_views: Shape (m,), int, the number of labels that few views found.
         far_apart: Shape (m,), int, the number of labels on whose box the views
             disagree.
-        confused: Shape (m, number of classes, number of classes), int, how
-            many labels of a class may be of another one.
+        confused: Shape (k, 3), int, image, class and other class: on which
+            image a label of a class may be of another one. Ascending, each
+            once.
         weights: Shape (number of classes,), what an error of each class
             counts.
     """
@@ -80,18 +81,11 @@ def value_images(
     places = image_index, signals.labels
     np.add.at(wrong, places, np.where(is_label, 1 - chances, 0))
     np.add.at(missed, places, np.where(is_label, 0, chances))
-    confused = np.zeros((*shape, len(weights)), int)
     rivaled = is_label & (signals.rival_scores >= CONFUSED * signals.scores)
     rivaled &= signals.rival_labels >= 0
-    np.add.at(
-        confused,
-        (
-            image_index[rivaled],
-            signals.labels[rivaled],
-            signals.rival_labels[rivaled],
-        ),
-        1,
-    )
+    pairs = image_index, signals.labels, signals.rival_labels
+    # With many images and classes, a matrix of all would not fit in memory.
+    confused = np.unique(np.column_stack(pairs)[rivaled], axis=0)
     few, far = (
         np.bincount(image_index[is_label & mask], minlength=num_images)
         for mask in (signals.support < FEW_VIEWS, signals.spread > FAR_APART)

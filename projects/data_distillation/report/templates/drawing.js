@@ -71,6 +71,12 @@ function makeGroups(fieldset, names, onChoice) {
   });
 }
 
+// Why an image is in a group; most groups have no reasons.
+function showReason(id, { reasons }, place) {
+  byId(id).textContent = reasons[place] ?? '';
+  byId(id).hidden = !reasons.length;
+}
+
 function pressThumbnail(strip, place) {
   [...strip.children].forEach(({ firstChild }, at) => {
     firstChild.setAttribute('aria-pressed', String(at === place));

@@ -106,6 +106,7 @@ function drawThumbnails() {
 function drawLarge() {
   const image = imageAt(state.place);
   byId('caption').textContent = `${isolate(image.name)} (${state.place + 1} of ${group().images.length})`;
+  showReason('reason', group(), state.place);
   byId('large').replaceChildren(picture(image, true));
   byId('truth-switch').hidden = !image.truth;
   pressThumbnail(byId('thumbnails'), state.place);

@@ -51,6 +51,16 @@ function showMistakes() {
     return place(element, object, image);
   }
 
+  // What is said of a label that looks wrong.
+  function markElement([x, y, width, height, text, kind], image) {
+    const element = make('div', { className: `box ${kind}` });
+    element.dataset.tip = text;
+    // Below the label in doubt, so that both can be read.
+    const from = kind === 'doubt' ? image.height - y - height : y;
+    addName(element, text, [x, from], image);
+    return place(element, [x, y, width, height], image);
+  }
+
   function drawBoxes(overlay, image, model, isLarge) {
     const { boxes, missed } = judge(image, model);
     const truth = byId('mistakes-truth').checked ? image.objects : [];
@@ -87,6 +97,8 @@ function showMistakes() {
     const image = imageAt(current.place);
     const frame = makeFrame(image);
     drawBoxes(frame.lastChild, image, model, true);
+    const marks = group().marks[current.place] ?? [];
+    frame.lastChild.append(...marks.map((mark) => markElement(mark, image)));
     parts[model].canvas.replaceChildren(frame);
     const { counts, right } = judge(image, model);
     const kinds = known.kinds.map((name, kind) => `${counts[kind]} ${name}`)
@@ -101,6 +113,7 @@ function showMistakes() {
     const left = total > images.length ? `, ${total - images.length} more are not on this page` : '';
     byId('mistakes-caption').textContent =
       `${isolate(imageAt(current.place).name)} (${current.place + 1} of ${images.length}${left})`;
+    showReason('mistakes-reason', group(), current.place);
     known.models.forEach((_, model) => drawModel(model));
     pressThumbnail(byId('mistakes-thumbnails'), current.place);
   }
