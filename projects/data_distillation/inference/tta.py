@@ -34,6 +34,7 @@ from .view_boxes import (
     keep_boxes,
     make_merged_sample,
     take_back,
+    to_host,
 )
 from .view_masks import MaskMerger, check_masks_can_be_inverted
 from .wrapped_detector import WrappedDetector
@@ -47,8 +48,8 @@ class MultiViewTTA(WrappedDetector):
     to the device, runs one view at a time, and leaves the flip and the scale
     of the first view in the result. Here the data loader hands over the
     decoded image once. What views share (a resized image) is made once. Views
-    of one padded size share a forward pass. What is found in a batch goes to
-    the host in one copy. The only contract with a detector is
+    of one padded size share a forward pass. The merged detections of a batch
+    go to the host in one copy. The only contract with a detector is
     `detector.test_step`.
 
     ```
@@ -240,12 +241,11 @@ class MultiViewTTA(WrappedDetector):
             `labels`, `num_views` and `corner_spread` (shape (k,)), by
             descending score.
         """
-        return self.merger.merge_images(
-            [
-                dict(found.columns, num_views=max(found.num_views, 1))
-                for found in data_samples_list
-            ]
-        )
+        images = [
+            dict(found.columns, num_views=max(found.num_views, 1))
+            for found in data_samples_list
+        ]
+        return to_host(self.merger.merge_images(images))
 
     def fit_classes(self, meta: dict, wanted: Sequence[str]) -> None:
         """Let all teachers give the classes of the labeled file.

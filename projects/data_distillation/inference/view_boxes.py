@@ -12,6 +12,14 @@ from torch import Tensor
 
 from .view_batches import LoadedView, MadeView
 
+# What a merged detection has, besides its box.
+FIELDS = dict(
+    scores=torch.float32,
+    labels=torch.int64,
+    num_views=torch.int64,
+    corner_spread=torch.float32,
+)
+
 
 @dataclass(frozen=True)
 class ViewBoxes:
@@ -65,7 +73,7 @@ class ViewBoxes:
 
 @dataclass(frozen=True)
 class FoundBoxes:
-    """What all teachers found on all views of an image, on the host.
+    """What all teachers found on all views of an image, on their device.
 
     Args:
         bboxes_xyxy: Shape (n, 4), float32, pixels of the original image. The
@@ -108,8 +116,8 @@ def take_back(
 ) -> list[FoundBoxes]:
     """Take what was found on all views of a batch back to its images.
 
-    Boxes of objects that a view may have cut are left out. All boxes of the
-    batch go to the host in one copy, the only one for which the host waits.
+    Boxes of objects that a view may have cut are left out. The host waits for
+    the device once, to learn how many are left.
 
     Args:
         found: For each image, its views in order, those of all teachers, each
@@ -119,35 +127,34 @@ def take_back(
             them.
 
     Returns:
-        The boxes of each image. Labels travel as float32, so they are exact up
-        to 2^24.
+        The boxes of each image.
     """
     of_views = [one for image in found for one in image]
     counts = [len(one.scores) for _, one in of_views]
-    ones = [one for _, one in of_views]
     bboxes_xyxy, is_whole = invert(of_views, counts, device)
-    columns = [is_whole] + [
-        concatenate([one[name] for one in ones], torch.float32, device)
-        for name in ('scores', 'labels')
-    ]
-    columns = [column.float()[:, None] for column in columns]
-    table = torch.cat([bboxes_xyxy, *columns], dim=1).cpu()
-    is_kept = table[:, 4].bool().numpy()
-    table = table[is_kept]
+    # One copy for all views: the host waits for the device at each.
+    is_kept = is_whole.cpu().numpy()
     number = np.repeat(np.arange(len(of_views)), counts)[is_kept]
+    rows = torch.from_numpy(np.flatnonzero(is_kept)).to(device)
     index_in_image = [i for image in found for i in range(len(image))]
-    view_ids = torch.from_numpy(np.array(index_in_image, np.int64)[number])
-    labels = table[:, 6].long()
+    view_ids = np.array(index_in_image, np.int64)[number]
+    ones = [one for _, one in of_views]
+    all_scores = [one.scores for one in ones]
+    all_labels = [one.labels for one in ones]
+    bboxes = bboxes_xyxy[rows]
+    scores = concatenate(all_scores, torch.float32, device)[rows]
+    labels = concatenate(all_labels, torch.int64, device)[rows]
+    ids = torch.from_numpy(view_ids).to(device)
     masks = chain.from_iterable(one.masks for one in ones if with_masks)
     kept_masks = list(compress(masks, is_kept))
     first_views = np.cumsum([0, *map(len, found)])
     bounds = np.searchsorted(number, first_views).tolist()
     return [
         FoundBoxes(
-            table[start:end, :4],
-            table[start:end, 5],
+            bboxes[start:end],
+            scores[start:end],
             labels[start:end],
-            view_ids[start:end],
+            ids[start:end],
             num_views=len(image),
             masks=kept_masks[start:end],
         )
@@ -207,10 +214,40 @@ def concatenate(
     return torch.cat(list(parts)).to(dtype)
 
 
+def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
+    """Copy the merged detections of all images to the host in one copy.
+
+    Args:
+        merged: The detections of each image, as a merger returns them; at
+            least one image.
+
+    Returns:
+        The same detections on the host. All columns travel as float32, so
+        whole numbers are exact up to 2^24.
+    """
+    rows = [
+        torch.cat([one.bboxes, *(one[name][:, None] for name in FIELDS)], 1)
+        for one in merged
+    ]
+    # float32 holds the numbers of classes and views exactly up to 2**24, so
+    # that one table and one copy do.
+    on_host = torch.cat(rows).cpu().split([len(row) for row in rows])
+    return [
+        InstanceData(
+            bboxes=row[:, :4],
+            **{
+                name: row[:, 4 + n].to(dtype)
+                for n, (name, dtype) in enumerate(FIELDS.items())
+            },
+        )
+        for row in on_host
+    ]
+
+
 def keep_boxes(
     found: FoundBoxes, ran: Sequence[MadeView | LoadedView]
 ) -> ViewBoxes:
-    """Keep the boxes of all views of an image.
+    """Copy the boxes of all views of an image to the host.
 
     Args:
         found: The boxes of the views of all teachers.
@@ -219,16 +256,19 @@ def keep_boxes(
     Returns:
         The boxes. There are none if no view was run.
     """
+    columns = [found.scores, found.labels, found.view_ids]
+    table = torch.cat([found.bboxes_xyxy, torch.stack(columns, 1)], 1).cpu()
     run_index = {
         number: index
         for index, view in enumerate(ran)
         for number in view.numbers
     }
-    counts = np.bincount(found.view_ids.numpy(), minlength=found.num_views)
+    of_view = table[:, 6].int().numpy()
+    counts = np.bincount(of_view, minlength=found.num_views)
     return ViewBoxes(
-        bboxes_xyxy=found.bboxes_xyxy.numpy(),
-        scores=found.scores.numpy(),
-        labels=found.labels.int().numpy(),
+        bboxes_xyxy=table[:, :4].numpy(),
+        scores=table[:, 4].numpy(),
+        labels=table[:, 5].int().numpy(),
         counts=counts.astype(np.int32),
         run_index=np.array(
             [run_index[n] for n in sorted(run_index)], np.int32

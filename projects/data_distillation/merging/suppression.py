@@ -1,7 +1,6 @@
 """Mergers that keep the best of the boxes that overlap: NMS and relatives."""
 
 from mmcv.ops import batched_nms
-from mmcv.ops.nms import NMSop
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
@@ -10,8 +9,6 @@ from .boxes import smallest_positive
 from .mergers import Merger
 
 SOFT_NMS_METHODS = ('linear', 'gaussian')
-# From this number of boxes on, mmcv suppresses group by group.
-MANY = 10_000
 
 
 @TASK_UTILS.register_module()
@@ -233,11 +230,6 @@ def suppress(
     # mmcv takes 0 for the smallest coordinate: boxes that reach out of the
     # image at the left would get into another group.
     moved = bboxes_xyxy - bboxes_xyxy.min()
-    if nms['type'] == 'nms' and len(scores) < MANY:
-        # What batched_nms does, without the time that it takes around it.
-        moved += (groups * (moved.max() + 1))[:, None]
-        kept = NMSop.apply(moved, scores, nms['iou_threshold'], 0, 0, -1)
-        return scores[kept], kept
     # mmcv ignores its flag `class_agnostic` for 10,000 boxes or more. One
     # group for all boxes has the same effect.
     bboxes_and_scores, kept = batched_nms(moved, scores, groups, nms)
