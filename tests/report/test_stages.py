@@ -98,3 +98,17 @@ def test_times_of_all_runs_are_added_up(tmp_path):
 
     assert teacher.seconds == pytest.approx(90)
     assert annotate.seconds is None
+
+
+def test_annotation_in_the_folder_of_a_model_has_no_metrics(tmp_path):
+    """Somebody may have exchanged two folders."""
+    for name in ('annotate', 'student'):
+        run = tmp_path / name / '20260101_000000'
+        write_scalars(run, dict(loss=1.5, step=10, iter=10))
+        write_metrics(tmp_path / name, bbox_mAP=0.1)
+
+    annotation, student = read_stages(tmp_path)
+
+    assert annotation.metrics is None
+    assert not annotation.losses
+    assert student.metrics and student.losses

@@ -129,17 +129,17 @@ def read_stage(work_dir: Path, name: str) -> Stage:
         name: The name of the stage, which is its folder there.
 
     Returns:
-        The stage; what is not there yet is empty or None.
+        The stage; what is not there yet is empty or None. Only a model has
+        losses and metrics.
     """
     folder = work_dir / name
+    seconds = sum_logged_seconds(folder)
+    # The folder of an annotation has them too, if it was that of a model.
+    if name.rpartition('/')[2] not in TRAINED:
+        return Stage(name, seconds, [], [], None)
     losses, validation = collect_curves(read_scalars(folder))
-    return Stage(
-        name,
-        sum_logged_seconds(folder),
-        losses,
-        validation,
-        read_newest_metrics(folder / 'test'),
-    )
+    metrics = read_newest_metrics(folder / 'test')
+    return Stage(name, seconds, losses, validation, metrics)
 
 
 def read_scalars(folder: Path) -> Iterator[dict]:
