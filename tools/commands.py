@@ -9,8 +9,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import find_own_modules
-
 THIS = Path(__file__).resolve()
 
 
@@ -51,7 +49,11 @@ def main() -> None:
             return
         sys.exit(f'{text}\n\nerror: no such command: {name}')
     sys.argv[:2] = [str(file)]
-    find_own_modules()
+    # The doctor also runs where this project cannot be imported.
+    if file.stem != 'doctor':
+        from projects.data_distillation.command_line import find_own_modules
+
+        find_own_modules()
     runpy.run_path(str(file), run_name='__main__')
 
 

@@ -1,6 +1,8 @@
 """`data-distillation COMMAND`, which pip installs."""
 
+import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -56,3 +58,19 @@ def test_command_does_not_see_its_own_name(call):
 
     assert code is None
     assert out.endswith('everything that is needed is there\n')
+
+
+@pytest.mark.slow
+def test_doctor_runs_where_the_project_cannot_be_imported(tmp_path):
+    (tmp_path / 'pyarrow.py').write_text("raise ImportError('needs numpy 2')")
+
+    ended = subprocess.run(
+        [sys.executable, ROOT / 'tools/commands.py', 'doctor'],
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+    )
+
+    assert ended.returncode == 1
+    assert 'this project  ImportError: needs numpy 2' in ended.stdout
+    assert 'BROKEN' in ended.stdout
