@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from html import unescape
 
 import pytest
 from builders import (
@@ -20,13 +21,18 @@ from report_files import (
     write_selection,
 )
 
+from projects.data_distillation.experiment.advice import advise
 from projects.data_distillation.report.page import (
     describe_stages,
+    write_page,
     write_report,
     write_selection_report,
 )
-from projects.data_distillation.report.stages import Stage
-from projects.data_distillation.report.tables import give_verdicts
+from projects.data_distillation.report.stages import (
+    Stage,
+    conclude,
+    give_verdicts,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +154,50 @@ def test_report_has_the_interval_of_the_gain(tmp_path):
     assert '95 %' not in verdict
     (verdict,) = give_verdicts(stages, work_dir=tmp_path / 'none')
     assert '95 %' not in verdict
+
+
+@pytest.fixture
+def harmed(tmp_path) -> list[Stage]:
+    """Stages whose student is below the control, with their summary."""
+    mean_aps = dict(teacher=0.3, supervised_long=0.36, student=0.31)
+    models = {name: dict(bbox_mAP=value) for name, value in mean_aps.items()}
+    (tmp_path / 'summary.json').write_text(json.dumps(models))
+    return [evaluated(*one) for one in mean_aps.items()]
+
+
+def test_report_has_the_advice_of_the_run(harmed, tmp_path):
+    source = write_selection(tmp_path / 'selection')
+    file = tmp_path / 'report.html'
+
+    write_page(file, 'x', [], harmed, source)
+
+    html = file.read_text()
+    advice = html.partition('<ul id="advice"')[2].partition('</ul>')[0]
+    lines = [unescape(one) for one in re.findall('<li>(.*)</li>', advice)]
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert 'supervised_long (31.0 and 36.0 mAP). What to try' in lines[0]
+    assert lines == [line.removeprefix('- ') for line in advise(summary)]
+    assert len(lines) == 3
+
+
+def test_advice_is_that_of_the_models_of_the_page(harmed, tmp_path):
+    file = tmp_path / 'summary.json'
+    summary = json.loads(file.read_text())
+
+    found = conclude(harmed, False, tmp_path)
+    assert found['verdicts'] == give_verdicts(harmed, False, tmp_path)
+    assert len(found['advice']) == 3
+    # Trained again, not evaluated yet, of seeds, of a run that has not ended.
+    for number in range(3):
+        again = [*harmed]
+        again[number] = evaluated(harmed[number].name, 0.1)
+        assert conclude(again, False, tmp_path)['advice'] == []
+    assert conclude(harmed[:2], False, tmp_path)['advice'] == []
+    assert conclude([], False, tmp_path) == dict(verdicts=[], advice=[])
+    file.write_text(json.dumps(dict(summary, seeds={})))
+    assert conclude(harmed, False, tmp_path)['advice'] == []
+    file.unlink()
+    assert conclude(harmed, False, tmp_path)['advice'] == []
 
 
 def test_report_has_a_row_per_class(report):

@@ -41,14 +41,13 @@ from .labels import (
 from .mistakes import make_mistakes
 from .next_images import make_tab
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
-from .stages import Stage, find_newest_annotation, read_stages
+from .stages import Stage, conclude, find_newest_annotation, read_stages
 from .tables import (
     Row,
     collect_notes,
     describe_labels,
     find_metrics,
     find_unevaluated,
-    give_verdicts,
     make_class_table,
     make_comparison,
 )
@@ -160,9 +159,7 @@ def write_page(
     content: dict = dict(title=title, notes=notes, tuning=tuning)
     content['facts'] = list(facts)
     content |= describe_stages(stages, trained_on)
-    content['verdicts'] = give_verdicts(
-        stages, is_label_free(trained_on), file.parent
-    )
+    content |= conclude(stages, is_label_free(trained_on), file.parent)
     if labels:
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)

@@ -1,21 +1,27 @@
-"""Reads the times, curves and metrics that MMEngine wrote of the stages."""
+"""Reads the times, curves and metrics that MMEngine wrote of the stages.
+
+And says in words what the metrics mean.
+"""
 
 import datetime
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..detections.shard_files import list_shards
-from ..experiment.comparison import read_newest_metrics
+from ..experiment.advice import advise, give_verdict
+from ..experiment.comparison import compute_gap_closed, read_newest_metrics
 from ..experiment.names import TRAINED
+from ..files.atomic import read_json
 
 # MMEngine names the folder of a run after the time of its start.
 RUN = '[0-9]*_[0-9]*'
 LOGGED_AT = re.compile(r'^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d', re.MULTILINE)
 VALIDATION = 'coco/bbox_mAP'
+SUMMARY = 'summary.json'
 Curve = list[tuple[int, float]]
 
 
@@ -220,3 +226,95 @@ def measure_logged_span(log: str) -> float | None:
         for time in (times[0], times[-1])
     )
     return (last - first).total_seconds()
+
+
+def conclude(
+    stages: Sequence[Stage], is_label_free: bool, work_dir: Path
+) -> dict:
+    """Say what the pseudo labels have gained, and what to try next.
+
+    Args:
+        stages: The stages of the experiment.
+        is_label_free: Whether no image is labeled.
+        work_dir: The work folder.
+
+    Returns:
+        `verdicts`, see `give_verdicts`, and `advice`, the lines that the run
+        gave at its end; none if the models were trained again since.
+    """
+    summary = read_summary(work_dir, find_mean_aps(stages))
+    return dict(
+        verdicts=give_verdicts(stages, is_label_free, work_dir),
+        advice=list(advise(summary)) if summary else [],
+    )
+
+
+def give_verdicts(
+    stages: Sequence[Stage],
+    is_label_free: bool = False,
+    work_dir: Path | None = None,
+) -> list[str]:
+    """Return what the pseudo labels have gained, in sentences.
+
+    Args:
+        stages: The stages of the experiment. Of the students of several
+            rounds, the best one counts.
+        is_label_free: Whether no image is labeled.
+        work_dir: The work folder, of which the summary has the interval of
+            the gain, if there is one.
+
+    Returns:
+        The gain over the control and the gap that is closed, as far as the
+        models that they need have been evaluated.
+    """
+    mean_aps = find_mean_aps(stages)
+    if not {'teacher', 'student'} <= mean_aps.keys():
+        return []
+    metrics = {name: dict(bbox_mAP=value) for name, value in mean_aps.items()}
+    closed = compute_gap_closed(metrics)
+    summary = read_summary(work_dir, mean_aps) if work_dir else {}
+    interval = summary.get('gains', {}).get('supervised_long')
+    lines = [give_verdict(mean_aps, interval, is_label_free)]
+    if closed is not None:
+        lines.append(f'gap from teacher to oracle closed: {closed:.0%}')
+    return [f'{line[0].upper()}{line[1:]}.' for line in lines]
+
+
+def find_mean_aps(stages: Sequence[Stage]) -> dict[str, float]:
+    """Find the box mAP of each model; of several rounds, that of the best.
+
+    Args:
+        stages: The stages of the experiment.
+
+    Returns:
+        Model name without its round -> the box mAP, 0 to 1.
+    """
+    mean_aps: dict[str, float] = {}
+    for stage in stages:
+        if stage.metrics:
+            name = stage.name.rpartition('/')[2]
+            found = stage.metrics['bbox_mAP']
+            mean_aps[name] = max(found, mean_aps.get(name, found))
+    return mean_aps
+
+
+def read_summary(work_dir: Path, mean_aps: Mapping[str, float]) -> dict:
+    """Read the summary that the run wrote of these models.
+
+    Args:
+        work_dir: The work folder of the run.
+        mean_aps: The box mAP of each model at present.
+
+    Returns:
+        The summary; empty if there is none, if it is of several seeds, or if
+        the student or the control has another mAP now.
+    """
+    summary = read_json(work_dir / SUMMARY)
+    if not isinstance(summary, dict) or 'seeds' in summary:
+        return {}
+    models = {
+        name: summary.get(name, {}).get('bbox_mAP')
+        for name in ('teacher', 'student', 'supervised_long')
+    }
+    is_theirs = all(mean_aps.get(name) == it for name, it in models.items())
+    return summary if is_theirs and 'student' in mean_aps else {}

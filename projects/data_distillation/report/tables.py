@@ -1,21 +1,16 @@
 """Makes the texts and the tables of a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ..coco.evaluation import MASK_METRICS, METRICS
-from ..experiment.advice import give_verdict
-from ..experiment.comparison import compute_gap_closed
-from ..files.atomic import read_json
 from ..quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
 from .labels import START_SCORE, LabelSource, StoredLabels
 from .stages import Stage
 
 Row = tuple[str, ...]
-SUMMARY = 'summary.json'
 DASH = '-'
 
 
@@ -212,68 +207,6 @@ def make_comparison(
         for stage in stages
         if stage.metrics
     ]
-
-
-def give_verdicts(
-    stages: Sequence[Stage],
-    is_label_free: bool = False,
-    work_dir: Path | None = None,
-) -> list[str]:
-    """Return what the pseudo labels have gained, in sentences.
-
-    Args:
-        stages: The stages of the experiment. Of the students of several
-            rounds, the best one counts.
-        is_label_free: Whether no image is labeled.
-        work_dir: The work folder, of which the summary has the interval of
-            the gain, if there is one.
-
-    Returns:
-        The gain over the control and the gap that is closed, as far as the
-        models that they need have been evaluated.
-    """
-    metrics: dict[str, dict] = {}
-    for stage in stages:
-        name = stage.name.rpartition('/')[2]
-        found = stage.metrics
-        # Of several rounds, the best student counts.
-        best = metrics.get(name, found)
-        if found and best and found['bbox_mAP'] >= best['bbox_mAP']:
-            metrics[name] = found
-    if not {'teacher', 'student'} <= metrics.keys():
-        return []
-    mean_aps = {name: found['bbox_mAP'] for name, found in metrics.items()}
-    closed = compute_gap_closed(metrics)
-    interval = read_interval(work_dir, mean_aps) if work_dir else None
-    lines = [give_verdict(mean_aps, interval, is_label_free)]
-    if closed is not None:
-        lines.append(f'gap from teacher to oracle closed: {closed:.0%}')
-    return [f'{line[0].upper()}{line[1:]}.' for line in lines]
-
-
-def read_interval(
-    work_dir: Path, mean_aps: Mapping[str, float]
-) -> Mapping | None:
-    """Read the interval of the gain over the control.
-
-    Args:
-        work_dir: The work folder of the run.
-        mean_aps: The box mAP of each model at present.
-
-    Returns:
-        `low` and `high`; None if there is no interval, or if it is that of
-        models before these.
-    """
-    summary = read_json(work_dir / SUMMARY)
-    if not isinstance(summary, dict) or 'seeds' in summary:
-        return None
-    compared = ('student', 'supervised_long')
-    is_theirs = all(
-        summary.get(name, {}).get('bbox_mAP') == mean_aps.get(name)
-        for name in compared
-    )
-    found = summary.get('gains', {}).get('supervised_long')
-    return found if is_theirs else None
 
 
 def find_metrics(stages: Sequence[Stage]) -> list[str]:
