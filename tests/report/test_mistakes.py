@@ -1,5 +1,7 @@
 """The tables of errors, worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from report_files import encoded, make_validation
@@ -10,7 +12,7 @@ from projects.data_distillation.report.mistakes import (
     make_mistakes,
     sample_groups,
 )
-from projects.data_distillation.review.errors import KINDS
+from projects.data_distillation.report.validation import Validation
 
 CLASSES = ['cat', 'dog']
 # Image, class, box: 10 x 10, 40 x 40 and 100 x 100 pixels.
@@ -58,10 +60,11 @@ def test_tables_of_a_hand_worked_example():
         '1 1 → 0 0 → 0 0 → 0 0 → 0 0 → 0 0 → 0',
         '1 0 → 0 0 → 1 0 → 0 0 → 0 0 → 0 1 → 0',
     ]
-    assert mistakes['verdict'] == (
-        'The student makes fewer errors than the teacher on 1 images, more on '
-        '1, and as many on 1.'
-    )
+    assert mistakes['compared'] == [
+        'Right boxes and errors: teacher 1 and 4, student 2 and 3.',
+        'Beside teacher, student is better on 1 images, worse on 1, and '
+        'neither on 1.',
+    ]
 
 
 def test_kinds_have_bars():
@@ -96,7 +99,7 @@ def test_one_model_is_not_compared():
 
     mistakes = make_mistakes(make_validation(OBJECTS, only, CLASSES))
 
-    assert mistakes['verdict'] == ''
+    assert mistakes['compared'] == []
     ((row,), *_) = mistakes['tables']
     assert ' '.join(row) == 'all 3 1 0 0 1 1 1 0.250 0.333'
     assert make_mistakes(make_validation(OBJECTS, {}, CLASSES)) is None
@@ -147,20 +150,62 @@ def test_classes_that_are_confused_most_are_named():
     assert mistakes['num_merged'] == 20
 
 
-def test_images_are_sorted_by_what_has_changed():
-    # Of five images, the errors of teacher and student, of one kind.
-    errors = np.zeros((2, 5, len(KINDS)), int)
-    errors[:, :, 0] = [[5, 1, 0, 3, 2], [4, 4, 0, 0, 3]]
+def on_images(numbers: list[tuple[int, int]]) -> list[tuple]:
+    """Find some objects of each image, and nothing else: (right, wrong)."""
+    return [
+        (image, 0, [20 * n, 50 * is_wrong, 10, 10], 0.9)
+        for image, counts in enumerate(numbers)
+        for is_wrong, count in enumerate(counts)
+        for n in range(count)
+    ]
 
-    groups = {one.name: one.images for one in sample_groups(errors)}
 
-    assert groups['Got better'] == [3, 0]
-    assert groups['Got worse'] == [1, 4]
-    assert groups['Wrong against the truth'] == [0, 1, 4]
-    assert sorted(groups['Random']) == [0, 1, 2, 3, 4]
-    assert [one.name for one in sample_groups(errors[:1])] == [
+@pytest.fixture
+def compared() -> Validation:
+    """Three models on six images, each with three objects."""
+    objects = [
+        (image, 0, [20 * n, 0, 10, 10]) for image in range(6) for n in range(3)
+    ]
+    found = dict(
+        teacher=on_images([(3, 9)] * 6),
+        supervised_long=on_images(
+            [(1, 7), (1, 5), (2, 0), (2, 2), (0, 1), (2, 1)]
+        ),
+        # Fewer of both, more of both, worse in both, better in both; fewer
+        # wrong ones alone, and the same.
+        student=on_images([(0, 1), (2, 9), (1, 1), (3, 1), (0, 0), (2, 1)]),
+    )
+    names = [f'{n}.png' for n in range(6)]
+    return make_validation(objects, found, CLASSES, names=names)
+
+
+def test_images_are_sorted_by_right_boxes_and_errors(compared):
+    groups = {one.name: one.images for one in sample_groups(compared)}
+    alone = replace(compared, models=compared.models[:1])
+
+    # An object that is not found is an error too, so each counts twice.
+    assert compared.compare_by_image(1).tolist() == [0, 0, -3, 3, 1, 0]
+    assert groups['Better than supervised_long'] == [3, 4]
+    assert groups['Worse than supervised_long'] == [2]
+    # Errors: 1 + 3, 9 + 1, 1 + 2, 1, 3, 1 + 1.
+    assert groups['Wrong against the truth'] == [1, 0, 2, 4, 5, 3]
+    assert sorted(groups['Random']) == [0, 1, 2, 3, 4, 5]
+    assert [one.name for one in sample_groups(alone)] == [
         'Wrong against the truth',
         'Random',
+    ]
+
+
+def test_control_is_compared_before_the_teacher(compared):
+    lines = make_mistakes(compared)['compared']
+
+    assert lines == [
+        'Right boxes and errors: teacher 18 and 54, supervised_long 8 and 26, '
+        'student 8 and 23.',
+        'Beside supervised_long, student is better on 2 images, worse on 1, '
+        'and neither on 3.',
+        'Beside teacher, student is better on 1 images, worse on 1, '
+        'and neither on 4.',
     ]
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 NUM_IMAGES = GROUP_SIZE + 5
 NAMES = [f"""{n}<img src=x onerror='alert("f")'>.png""" for n in range(25)]
-MODELS = 'teacher', 'student'
+MODELS = 'teacher', 'supervised_long', 'student'
 
 
 def draw_boxes(random, per_image: int) -> list[tuple]:
@@ -51,7 +51,7 @@ def validation(tmp_path_factory) -> Validation:
         # else; scores have two digits.
         name: [
             (*one, float(np.float32(random.integers(5, 100) / 100)))
-            for one in (*objects[shift::2], *others, *draw_boxes(random, 2))
+            for one in (*objects[shift::3], *others, *draw_boxes(random, 2))
         ]
         for shift, name in enumerate(MODELS)
     }
@@ -153,7 +153,7 @@ def test_counts_are_those_of_the_boxes(page, validation):
             assert text.startswith(f'{number} right')
 
 
-@pytest.mark.parametrize(('model', 'value'), [(0, 5), (1, 83), (1, 100)])
+@pytest.mark.parametrize(('model', 'value'), [(0, 5), (1, 83), (2, 100)])
 def test_slider_moves_the_boxes_of_its_model(page, validation, model, value):
     before = texts(page, '#mistakes-pair .rates')
 
@@ -162,18 +162,19 @@ def test_slider_moves_the_boxes_of_its_model(page, validation, model, value):
     scores = dict.fromkeys(MODELS, 0.5) | {MODELS[model]: value / 100}
     expected = expect(validation, shown_name(page), scores)
     assert texts(page, '#mistakes-pair .summary') == expected
-    errors = [int(text.split()[2]) for text in expected]
+    right, _, errors, *_ = zip(*(text.split()[:3] for text in expected))
     assert texts(page, '#mistakes-thumbnails .count')[0] == (
-        f'errors: {errors[0]} → {errors[1]}'
+        f'right: {" → ".join(right)}, errors: {" → ".join(errors)}'
     )
     judged = validation.models[model].judged
-    ((right, found),) = judged.count_from(np.array([value / 100]))
-    recall = right / len(judged.objects.labels)
-    precision = f'{right / found:.2f}' if found else '-'
+    ((num_right, found),) = judged.count_from(np.array([value / 100]))
+    recall = num_right / len(judged.objects.labels)
+    precision = f'{num_right / found:.2f}' if found else '-'
     text = f'all images: precision {precision}, recall {recall:.2f}'
     rates = texts(page, '#mistakes-pair .rates')
     assert rates[model] == text
-    assert rates[1 - model] == before[1 - model]
+    others = [n for n in range(len(MODELS)) if n != model]
+    assert [rates[n] for n in others] == [before[n] for n in others]
 
     find(page, '#mistakes-reset').click()
     settle(page)
@@ -183,7 +184,8 @@ def test_slider_moves_the_boxes_of_its_model(page, validation, model, value):
 def test_groups_say_what_is_not_shown(page):
     names = texts(page, '#mistakes-groups span')
     assert names[-2:] == ['Wrong against the truth (25)', 'Random (25)']
-    assert names[0].startswith('Got better (')
+    assert names[0].startswith('Better than supervised_long (')
+    assert names[1].startswith('Worse than supervised_long (')
 
     page.find_elements(By.CSS_SELECTOR, '#mistakes-groups label')[-1].click()
 
@@ -195,8 +197,11 @@ def test_groups_say_what_is_not_shown(page):
 def test_first_images_are_those_that_changed_most(page):
     changes = []
     for text in texts(page, '#mistakes-thumbnails .count'):
-        before, after = text.removeprefix('errors: ').split(' → ')
-        changes.append(int(before) - int(after))
+        numbers = [*map(int, re.findall(r'\d+', text))]
+        _, right, right_after, _, errors, errors_after = numbers
+        assert right_after >= right
+        assert errors_after <= errors
+        changes.append(right_after - right + errors - errors_after)
 
     assert changes == sorted(changes, reverse=True)
     assert changes[-1] > 0
@@ -217,7 +222,7 @@ def test_keys_step_and_show_the_truth(page):
 
     stage.send_keys('t')
 
-    assert len(page.find_elements(By.CSS_SELECTOR, true)) == 2 * 4
+    assert len(page.find_elements(By.CSS_SELECTOR, true)) == 3 * 4
 
 
 def test_pointing_at_a_box_says_what_it_is(page):
@@ -282,6 +287,12 @@ def test_page_needs_no_scrolling_to_the_side(browser, file, width):
 
     scrolled = 'return document.documentElement.scrollWidth'
     assert page.execute_script(scrolled) == width
+    colors = page.execute_script(
+        """return [...document.querySelectorAll('#kinds .bars')].map(e =>
+            [...e.querySelectorAll('.fill')]
+            .map(f => getComputedStyle(f).backgroundColor))"""
+    )
+    assert all(len(set(of_kind)) == len(MODELS) for of_kind in colors)
     # Beside each other where there is room, otherwise one below the other.
     assert (left[0] == left[1]) == (width == 390)
 

@@ -212,7 +212,8 @@ def test_report_shows_the_errors_of_teacher_and_student(report):
 
     assert '5 validation images with 10 objects' in text
     assert '0.90 for teacher, 0.90 for student' in text
-    assert 'fewer errors than the teacher on 5 images, more on 0' in text
+    assert 'Right boxes and errors: teacher 5 and 5, student 10 and 0.' in text
+    assert 'Beside teacher, student is better on 5 images, worse on 0,' in text
     missed = '5 → 0 1.000 → 1.000 0.500 → 1.000'
     zeros = '0 → 0 ' * 5
     assert f'all 10 {zeros}{missed}' in text
@@ -232,7 +233,7 @@ def test_errors_that_cannot_be_shown_are_named(cfg, work_dir, drawn):
     assert 'The errors of teacher are not shown: ' in html
     assert lost in html
     assert 'The boxes of student on 5 validation images' in html
-    assert 'fewer errors than' not in html
+    assert 'id="compared"' not in html
 
 
 def test_report_says_how_the_images_were_annotated(report):

@@ -56,6 +56,7 @@ def test_models_are_judged_on_the_same_images(work_dir, tmp_path):
     # A dog and a cat are missed at first, and then only the dog.
     missed = validation.count_by_image()[:, :, -1]
     assert missed.tolist() == [[1, 1], [1, 0]]
+    assert validation.count_right_by_image().tolist() == [[1, 0], [1, 1]]
 
 
 def test_labels_that_look_wrong_are_those_of_validate(work_dir, tmp_path):
@@ -173,6 +174,15 @@ def evaluated(name: str, mean_ap: float | None) -> Stage:
             {'teacher': 0.1, 'student': 0.2, 'round2/student': 0.3},
             ['teacher', 'round2/student'],
         ),
+        (
+            dict(teacher=0.1, supervised_long=0.4, student=0.2),
+            ['teacher', 'supervised_long', 'student'],
+        ),
+        (
+            dict(teacher=0.1, supervised_long=None, student=0.2),
+            ['teacher', 'student'],
+        ),
+        (dict(teacher=0.1, supervised_long=0.4), ['teacher']),
         (
             {'student': 0.3, 'round2/student': 0.2, 'oracle': 0.9},
             ['student'],

@@ -8,11 +8,11 @@ import numpy as np
 from ..quality.counts import Counts
 from ..quality.curves import MAX_NAMED
 from ..quality.label_quality import format_share
-from ..review.errors import KINDS, MISSED, RIGHT, SIZES, merge_rare
+from ..review.errors import KINDS, MISSED, SIZES, merge_rare
 from ..selection.export import shorten_scores
 from .gallery import Tab, make_picture
 from .labels import GRID
-from .validation import JudgedModel, Validation
+from .validation import JudgedModel, Validation, compare_images
 
 # The number of images in each group. There are up to five groups, and the
 # thumbnails of 100 images take 7.5 MB.
@@ -54,7 +54,6 @@ def make_mistakes(validation: Validation) -> dict | None:
     if not models:
         return None
     objects = models[0].judged.objects
-    per_image = validation.count_by_image()
     return dict(
         names=[model.name for model in models],
         min_scores=[(model.name, model.min_score) for model in models],
@@ -63,31 +62,11 @@ def make_mistakes(validation: Validation) -> dict | None:
         num_merged=len(validation.classes)
         if len(validation.classes) > MAX_NAMED
         else 0,
-        verdict=compare_images(per_image),
+        compared=compare_images(validation),
         kinds=make_kind_rows(models),
         tables=make_tables(validation),
         matrices=[make_matrix(model, validation.classes) for model in models],
-        data=make_data(validation, per_image),
-    )
-
-
-def compare_images(per_image: np.ndarray) -> str:
-    """Say on how many images the second model makes fewer errors.
-
-    Args:
-        per_image: The errors, see `Validation.count_by_image`.
-
-    Returns:
-        A sentence; empty if there is only one model.
-    """
-    if len(per_image) < 2:
-        return ''
-    before, after = per_image.sum(axis=2)
-    return (
-        f'The student makes fewer errors than the teacher on '
-        f'{np.count_nonzero(after < before):,} images, more on '
-        f'{np.count_nonzero(after > before):,}, and as many on '
-        f'{np.count_nonzero(after == before):,}.'
+        data=make_data(validation),
     )
 
 
@@ -166,8 +145,8 @@ def make_rows(
 
     Yields:
         For each group its name, the number of objects, the errors of each
-        kind, precision and recall. Where there are two models, a cell has the
-        figures of both.
+        kind, precision and recall. Where there are several models, a cell has
+        the figures of each.
     """
     num_groups = len(groups.names)
     cells = [
@@ -204,8 +183,7 @@ def count_cells(
     errors = judged.count_errors(
         model.is_shown, of_found, of_objects, num_groups
     )
-    is_right = model.is_shown & (judged.kinds == RIGHT)
-    right = np.bincount(of_found[is_right], minlength=num_groups)
+    right = np.bincount(of_found[model.is_right], minlength=num_groups)
     to_find = of_objects[~judged.objects.is_crowd]
     objects = np.bincount(to_find, minlength=num_groups)
     for of_group, num_right, num_objects in zip(
@@ -252,19 +230,18 @@ def make_matrix(model: JudgedModel, classes: Sequence[str]) -> dict:
     )
 
 
-def make_data(validation: Validation, per_image: np.ndarray) -> dict:
+def make_data(validation: Validation) -> dict:
     """Make what the script of the gallery needs.
 
     Args:
         validation: The models, and what each has found.
-        per_image: The errors, see `Validation.count_by_image`.
 
     Returns:
         A dict that can be written as JSON: the classes and kinds; the models
         with the numbers of right and of all detections from each score of
         `GRID` on; the groups; and the images with their objects and boxes.
     """
-    groups = list(sample_groups(per_image))
+    groups = list(sample_groups(validation))
     if validation.suspicious:
         groups.append(validation.suspicious)
     chosen = np.unique(np.concatenate([one.images for one in groups]))
@@ -296,25 +273,27 @@ def make_data(validation: Validation, per_image: np.ndarray) -> dict:
     )
 
 
-def sample_groups(per_image: np.ndarray) -> Iterator[Tab]:
+def sample_groups(validation: Validation) -> Iterator[Tab]:
     """Sort the images into groups.
 
     Args:
-        per_image: The errors, see `Validation.count_by_image`.
+        validation: The models, and what each has found.
 
     Yields:
         The first `GROUP_SIZE` images of each group, without reasons. Ties keep
-        the order of the images.
+        the order of the images. The last model is compared with the one before
+        it.
     """
-    errors = per_image.sum(axis=2)
     groups = {}
-    if len(errors) > 1:
-        more = errors[1] - errors[0]
-        for name, change in (('Got better', -more), ('Got worse', more)):
+    if len(validation.models) > 1:
+        gains = validation.compare_by_image(-2)
+        other = validation.models[-2].name
+        for name, change in (('Better', gains), ('Worse', -gains)):
             order = np.argsort(-change, kind='stable')
-            groups[name] = order[change[order] > 0]
-    order = np.argsort(-errors[-1], kind='stable')
-    groups['Wrong against the truth'] = order[errors[-1][order] > 0]
+            groups[f'{name} than {other}'] = order[change[order] > 0]
+    errors = validation.count_by_image()[-1].sum(axis=1)
+    order = np.argsort(-errors, kind='stable')
+    groups['Wrong against the truth'] = order[errors[order] > 0]
     # The same images each time, so that two pages can be compared.
     groups['Random'] = np.random.default_rng(0).permutation(len(order))
     for name, order in groups.items():

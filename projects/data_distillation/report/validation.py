@@ -16,13 +16,14 @@ from ..experiment.gains import RESULTS, find_truth
 from ..files.atomic import read_json
 from ..files.digest import sha256_of
 from ..matching.numbering import Places
-from ..review.errors import Judged
+from ..review.errors import RIGHT, Judged
 from ..training.finished import FINISHED
 from .gallery import Tab
 from .labels import GRID
 from .stages import Stage
 from .suspicious_labels import make_tab
 
+CONTROL = 'supervised_long'
 RUN_AGAIN = 'run tools/distill.py again'
 
 
@@ -45,6 +46,11 @@ class JudgedModel:
         """Whether each detection counts, shape (n,), bool."""
         return self.judged.find_shown(self.min_score)
 
+    @property
+    def is_right(self) -> np.ndarray:
+        """Whether each detection counts and is right, shape (n,), bool."""
+        return self.is_shown & (self.judged.kinds == RIGHT)
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -54,7 +60,7 @@ class Validation:
         images: The images of the COCO file, by ascending id.
         classes: The names of the classes.
         folder: The folder of the images.
-        models: The models, the teacher before the student.
+        models: The models: the teacher, then the control, then the student.
         notes: What is missing, for a reader.
         suspicious: Labels that look wrong; None if nobody looked at them.
     """
@@ -84,6 +90,75 @@ class Validation:
             ]
         )
 
+    def count_right_by_image(self) -> np.ndarray:
+        """Count the right boxes of each model on each image.
+
+        Returns:
+            Shape (number of models, number of images), int.
+        """
+        return np.stack(
+            [
+                np.bincount(
+                    model.judged.found.image_index[model.is_right],
+                    minlength=len(self.images),
+                )
+                for model in self.models
+            ]
+        )
+
+    def compare_by_image(self, other: int) -> np.ndarray:
+        """Compare the last model with another one on each image.
+
+        Fewer boxes make fewer errors. So a model is better only if it has more
+        right boxes without more errors, or fewer errors without fewer right
+        boxes.
+
+        Args:
+            other: The number of the other model.
+
+        Returns:
+            Shape (number of images,), int: how many right boxes it has more
+            and errors fewer, together. Above 0 the last model is better, below
+            0 the other one; 0 is neither.
+        """
+        right = self.count_right_by_image()
+        errors = self.count_by_image().sum(axis=2)
+        more, fewer = right[-1] - right[other], errors[other] - errors[-1]
+        return np.where(more * fewer < 0, 0, more + fewer)
+
+
+def compare_images(validation: Validation) -> list[str]:
+    """Say what the models find, and on how many images the last is better.
+
+    Args:
+        validation: The models, and what each has found.
+
+    Returns:
+        Sentences; none if there is only one model.
+    """
+    *others, last = [model.name for model in validation.models]
+    if not others:
+        return []
+    right = validation.count_right_by_image().sum(axis=1)
+    errors = validation.count_by_image().sum(axis=(1, 2))
+    figures = [
+        f'{model.name} {of_right:,} and {wrong:,}'
+        for model, of_right, wrong in zip(
+            validation.models, right, errors, strict=True
+        )
+    ]
+    lines = [f'Right boxes and errors: {", ".join(figures)}.']
+    for number, name in reversed([*enumerate(others)]):
+        gains = np.sign(validation.compare_by_image(number))
+        better, worse, neither = (
+            np.count_nonzero(gains == sign) for sign in (1, -1, 0)
+        )
+        lines.append(
+            f'Beside {name}, {last} is better on {better:,} images, worse on '
+            f'{worse:,}, and neither on {neither:,}.'
+        )
+    return lines
+
 
 def choose_models(stages: Sequence[Stage]) -> list[str]:
     """Choose the models to compare by their errors.
@@ -92,8 +167,9 @@ def choose_models(stages: Sequence[Stage]) -> list[str]:
         stages: The stages of an experiment.
 
     Returns:
-        The names of the first teacher and of the student with the best box
-        mAP, as far as they have been evaluated.
+        The names of the first teacher, of the control if there is a student,
+        and of the student with the best box mAP, as far as they have been
+        evaluated. The student is compared with the others.
     """
     evaluated = [(one, one.metrics) for one in stages if one.metrics]
     chosen = [
@@ -107,6 +183,8 @@ def choose_models(stages: Sequence[Stage]) -> list[str]:
         if stage.name.rpartition('/')[2] == 'student'
     }
     if students:
+        names = [stage.name for stage, _ in evaluated]
+        chosen += [name for name in names if name == CONTROL]
         # Of several rounds, the best student counts, as in the verdict.
         chosen.append(max(students, key=lambda name: students[name]))
     return chosen

@@ -75,8 +75,10 @@ function showMistakes() {
   const imageAt = (at) => known.images[group().images[at]];
 
   function errorsText(image) {
-    const numbers = known.models.map((_, model) => sum(judge(image, model).counts));
-    return `errors: ${numbers.join(' → ')}`;
+    const judged = known.models.map((_, model) => judge(image, model));
+    const right = judged.map((one) => one.right);
+    const wrong = judged.map(({ counts }) => sum(counts));
+    return `right: ${right.join(' → ')}, errors: ${wrong.join(' → ')}`;
   }
 
   function drawThumbnails() {
