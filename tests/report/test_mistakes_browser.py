@@ -114,7 +114,7 @@ def test_suspicious_labels_are_marked_and_explained(
     assert shown_name(page) == NAMES[7]
     assert texts(page, '#mistakes-reason') == [HOSTILE[1]]
     for picture in ('#mistakes-pair > :first-child', '#mistakes-pair'):
-        number = 1 if 'first' in picture else 2
+        number = 1 if 'first' in picture else len(MODELS)
         for text, kind in zip(texts_of_marks, ('doubt', 'found')):
             names = f'{picture} .box.{kind} span.inside'
             assert texts(page, names) == [text] * number
