@@ -198,6 +198,6 @@ def test_training_is_measured_before_there_are_labels(
         experiment.check(can_teach=True)
     measured = measure_iteration(Stages(experiment, Launcher()), tmp_path)
 
-    assert measured[0] > 0 and measured[1] == '4 iterations'
+    assert measured[0] > 0 and measured[1] == '10 iterations'
     made_up = read_json(tmp_path / 'pseudo_labels.json')
     assert len(made_up['annotations']) == len(made_up['images']) == 5

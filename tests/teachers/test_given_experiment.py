@@ -92,7 +92,7 @@ def test_no_teacher_is_trained_and_all_are_named(
     report = (work / 'report.html').read_text()
     assert 'as given: small.pth' in report
     assert 'million parameters' in report
-    assert 'The boxes of teacher and student on ' in report
+    assert 'The boxes of teacher, supervised_long, student on ' in report
 
     again = call_tool('distill', experiment, '--work-dir', work, '--control')
 

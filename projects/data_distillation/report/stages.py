@@ -141,7 +141,7 @@ def read_stage(work_dir: Path, name: str) -> Stage:
     folder = work_dir / name
     seconds = sum_logged_seconds(folder)
     # The folder of an annotation has them too, if it was that of a model.
-    if name.rpartition('/')[2] not in TRAINED:
+    if name.rpartition('/')[2] == 'annotate':
         return Stage(name, seconds, [], [], None)
     losses, validation = collect_curves(read_scalars(folder))
     metrics = read_newest_metrics(folder / 'test')
