@@ -9,6 +9,8 @@ from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.config import Config
 
 from projects.data_distillation.detections.store import DetectionStore
+from projects.data_distillation.exchange.corrected import CorrectedImage
+from projects.data_distillation.exchange.update import update_sets
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.fingerprint import write_settings
 from projects.data_distillation.experiment.gains import find_results_key
@@ -29,6 +31,7 @@ from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.timing.plan import (
     Step,
     plan_annotation,
+    plan_training,
     plan_tuning,
 )
 from projects.data_distillation.training.finished import FINISHED
@@ -249,6 +252,56 @@ def test_labels_depend_on_the_images_and_the_labeled_file(
 
     assert before['images'] != fewer['images']
     assert before['files'] == fewer['files'] != others['files']
+
+
+def test_corrected_labels_are_planned_to_run_again(
+    stages, drawn, checkpoint, tmp_path
+):
+    folders = {name: tmp_path / name for name in ('teacher', 'annotate')}
+    config = Config.fromfile(tmp_path / 'teacher.py')
+    labeled = dict(
+        type='CheckedCocoDataset',
+        ann_file=str(drawn.folder / 'labeled.json'),
+        data_prefix=dict(img=str(drawn.folder / 'labeled')),
+    )
+    config.train_dataloader = dict(dataset=labeled)
+    config.train_cfg = dict(max_iters=2)
+    config.dump(tmp_path / 'teacher.py')
+    trained = stages.training('teacher', folders['teacher'])
+    write_settings(folders['teacher'], trained.collect_settings())
+    annotation = stages.detection('annotate', folders['annotate'], checkpoint)
+    write_settings(folders['annotate'], annotation.collect_settings())
+    (folders['annotate'] / FINISHED).touch()
+
+    def plan() -> list[str]:
+        teacher = plan_training(stages, 'teacher', folders['teacher'])
+        step = plan_annotation(stages, 'annotate', folders['annotate'], None)
+        other = plan_annotation(
+            stages, 'annotate', folders['annotate'], checkpoint
+        )
+        return [teacher.text, step.text, other.text]
+
+    before = plan()
+    image = drawn.truth['images'][0]
+    boxes = [
+        (list(map(float, one['bbox'])), 'red', {})
+        for one in drawn.truth['annotations']
+        if one['image_id'] == image['id']
+    ]
+    corrected = CorrectedImage(image['file_name'], None, boxes)
+    unlabeled = dict(images=drawn.truth['images'])
+    for number, one in enumerate(drawn.labeled['images']):
+        one['file_name'] = f'old{number}.png'
+    updated = update_sets(drawn.labeled, unlabeled, [corrected])
+    drawn.write('labeled.json', updated.labeled)
+    drawn.write('unlabeled.json', updated.unlabeled)
+
+    assert 'again' not in before[0]
+    assert before[1:] == ['5 images', 'done']
+    teacher, fresh, _ = plan()
+    assert ', again: ' in teacher
+    assert teacher.endswith('labeled.json has changed')
+    assert fresh == '4 images'
 
 
 @pytest.fixture
