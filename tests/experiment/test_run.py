@@ -140,7 +140,7 @@ def test_student_is_compared_with_its_teacher(results, done):
 def test_report_has_the_errors_of_both_on_the_validation_images(results):
     page = (results / 'report.html').read_text()
 
-    assert 'The boxes of teacher and student on ' in page
+    assert 'The boxes of teacher, student on ' in page
     assert 'are not shown: ' not in page
 
 
