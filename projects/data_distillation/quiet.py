@@ -144,6 +144,8 @@ def quiet_screen(stream: TextIO | None = None) -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(screen):
         for beginning in WARNINGS:
             warnings.filterwarnings('ignore', beginning, module=LIBRARIES)
+        # Setuptools warns in the name of whoever imports it, importlib too.
+        warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
         yield
 
 

@@ -277,7 +277,7 @@ def test_new_experiment_is_tried_once_and_without_a_work_folder(
     monkeypatch.setattr(LOG, 'propagate', True)
     caplog.set_level('INFO', LOG.name)
     rehearse([make_run(folder, tmp_path / 'work', seed=0)])
-    (said,) = caplog.messages
+    (said,) = [r.message for r in caplog.records if r.name == LOG.name]
     assert said.endswith('annotate, student were tried here before')
 
 
