@@ -62,6 +62,16 @@ def parse_args() -> argparse.Namespace:
         metavar='DIR',
         help='the folder of the labeled images, to check that all are there',
     )
+    add_checked(parser)
+    return parser.parse_args()
+
+
+def add_checked(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a person has checked.
+
+    Args:
+        parser: The parser.
+    """
     checked = parser.add_mutually_exclusive_group()
     checked.add_argument(
         '--empty-is-checked',
@@ -75,7 +85,6 @@ def parse_args() -> argparse.Namespace:
         help='only these boxes were checked: the rest of their images is '
         'neither object nor background (default: all objects have a box)',
     )
-    return parser.parse_args()
 
 
 def check_there(coco: dict, folder: Path) -> None:

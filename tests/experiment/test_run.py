@@ -137,6 +137,17 @@ def test_student_is_compared_with_its_teacher(results, done):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('model', MODELS)
+def test_every_training_can_leave_out_what_nobody_checked(results, model):
+    """`tools/train.py` adds the hook; the teacher's config has none."""
+    (file,) = results.glob(f'{model}/*/vis_data/config.py')
+
+    hook = Config.fromfile(file).default_hooks.ignore_regions
+
+    assert hook.type == 'mmdet.IgnoreRegionsHook'
+
+
+@pytest.mark.slow
 def test_report_has_the_errors_of_both_on_the_validation_images(results):
     page = (results / 'report.html').read_text()
 

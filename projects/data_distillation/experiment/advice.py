@@ -247,26 +247,36 @@ def list_remedies(
             f'{100 * longer:+.1f} mAP by it alone (--iterations and '
             '--overwrite of tools/init_experiment.py)'
         )
-    expected = summary.get('expected_labels')
-    if expected:
-        precision, recall = (
-            expected[name]['value'] for name in ('precision', 'recall')
-        )
-        if precision < MIN_PRECISION:
-            yield (
-                f'- more labeled images: {precision:.0%} of the labels are '
-                'expected to be right, too few to choose from'
-            )
-        elif precision < recall or precision < 2 * MIN_PRECISION:
-            yield (
-                f'- fewer labels: {precision:.0%} are expected to be right '
-                '(--method precision of tools/select_labels.py, '
-                'docs/selection.md)'
-            )
-        else:
-            yield (
-                f'- more labeled images: {recall:.0%} of the objects are '
-                'expected to have a label'
-            )
+    if expected := summary.get('expected_labels'):
+        yield advise_on_labels(expected)
     else:
         yield '- more labeled images'
+
+
+def advise_on_labels(expected: Mapping) -> str:
+    """Say what the expected quality of the labels speaks for.
+
+    Args:
+        expected: The expected quality, see `Expectation.to_dict`.
+
+    Returns:
+        A line with the figure that speaks for it.
+    """
+    precision, recall = (
+        expected[name]['value'] for name in ('precision', 'recall')
+    )
+    if precision < MIN_PRECISION:
+        return (
+            f'- more labeled images: {precision:.0%} of the labels are '
+            'expected to be right, too few to choose from'
+        )
+    if precision < recall or precision < 2 * MIN_PRECISION:
+        return (
+            f'- fewer labels: {precision:.0%} are expected to be right '
+            '(--method precision of tools/select_labels.py, '
+            'docs/selection.md)'
+        )
+    return (
+        f'- more labeled images: {recall:.0%} of the objects are expected to '
+        'have a label'
+    )
