@@ -19,7 +19,7 @@ RUN apt-get update \
 WORKDIR /app
 # The set-up alone, so that a change of the code does not compile again.
 COPY Makefile requirements.txt ./
-COPY tools/setup.sh tools/
+COPY tools/setup.sh tools/cxx.sh tools/
 # Empty on a CPU.
 ARG ARCH=""
 RUN if [ -n "$ARCH" ]; then export FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST="$ARCH"; fi \

@@ -62,7 +62,7 @@ ops_cache() {
     local cache version
     cache=$("$PIP" cache dir 2>/dev/null) || cache=$PWD/$STEPS
     version=$("$VENV/bin/python" -c 'import torch; print(torch.__version__)') &&
-        echo "$cache/data_distillation/torch-$version"
+        echo "$cache/data_distillation/torch-$version-optimized"
 }
 
 install_ops() {
@@ -74,9 +74,24 @@ compile_ops() {
     mkdir -p "$SOURCE" && "$PIP" download --dest "$SOURCE" --no-deps \
         --no-binary "$MMCV" --no-build-isolation "$(pinned "$MMCV")" &&
         tar -xzf "$SOURCE"/*mmcv-*.tar.gz -C "$SOURCE" --skip-old-files &&
-        # -g0 halves the time: no debug symbols.
-        CFLAGS=-g0 "$PIP" wheel --verbose --no-build-isolation --no-deps \
+        choose_compiler &&
+        "$PIP" wheel --verbose --no-build-isolation --no-deps \
             --wheel-dir "$1" "$SOURCE"/*mmcv-*/
+}
+
+# Flags in CFLAGS replace those that Python was built with, without which nothing
+# is optimized. -g0: no debug symbols, which take time.
+choose_compiler() {
+    CFLAGS="$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))') -g0"
+    export CFLAGS
+    HEADER=$(realpath "$SOURCE"/*mmcv-*/)/mmcv/ops/csrc/common/pytorch_cpp_helper.hpp
+    # setuptools takes what is after a space for an argument of the compiler.
+    if [ -f "$HEADER" ] && [[ $PWD != *' '* ]]; then
+        rm -rf "$HEADER.begun" # An interrupted build may have left it.
+        COMPILER=${CXX:-c++}
+        CXX=$PWD/tools/cxx.sh
+        export HEADER COMPILER CXX
+    fi
 }
 
 # A step runs left of `||`, where `set -e` has no effect, so it needs the `&&`.

@@ -66,3 +66,64 @@ def test_finished_setup_is_not_repeated(bare_clone):
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+def compile_twice(tmp_path: Path, compiler: str) -> list[Path]:
+    """Compile a file with the wrapper that reads headers once."""
+    header = tmp_path / 'all.hpp'
+    header.write_text('#pragma once\ninline int one() { return 1; }\n')
+    source = tmp_path / 'two.cpp'
+    source.write_text('#include "all.hpp"\nint two() { return 2 * one(); }\n')
+    objects = [tmp_path / name for name in ('first.o', 'second.o')]
+    for target in objects:
+        files = [
+            '-MMD',
+            '-MF',
+            f'{target}.d',
+            '-c',
+            '-c',
+            source,
+            '-o',
+            target,
+        ]
+        subprocess.run(
+            [ROOT / 'tools/cxx.sh', '-O1', *files, '-fPIC'],
+            env={**os.environ, 'COMPILER': compiler, 'HEADER': str(header)},
+            check=True,
+        )
+    return objects
+
+
+def test_headers_are_compiled_once(tmp_path):
+    first, second = compile_twice(tmp_path, 'g++')
+
+    assert first.stat().st_size == second.stat().st_size > 0
+    compiled = tmp_path / 'all.hpp.gch'
+    # With -H, GCC names each header, and a compiled one with `!`.
+    done = subprocess.run(
+        [
+            ROOT / 'tools/cxx.sh',
+            *('-O1', '-fPIC', '-H', '-c', tmp_path / 'two.cpp'),
+            *('-o', tmp_path / 'third.o'),
+        ],
+        env={
+            **os.environ,
+            'COMPILER': 'g++',
+            'HEADER': str(tmp_path / 'all.hpp'),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert f'! {compiled}' in done.stderr
+
+
+def test_other_compilers_read_headers_as_ever(tmp_path):
+    other = tmp_path / 'other'
+    other.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo other\nexec g++ "$@"\n'
+    )
+    other.chmod(0o755)
+
+    compile_twice(tmp_path, str(other))
+
+    assert not (tmp_path / 'all.hpp.gch').exists()
