@@ -128,7 +128,7 @@ main() {
     step build-tools 'install the build tools' "$PIP" install \
         "$(pinned setuptools)" "$(pinned wheel)" "$(pinned ninja)" \
         "$(pinned packaging)" "$(pinned psutil)"
-    step mmcv "install $(pinned "$MMCV"): compiles its ops the first time, about 7 minutes on two cores" \
+    step mmcv "install $(pinned "$MMCV"): compiles its ops the first time, about 3 minutes on two cores" \
         build_ops_with_progress
     step packages 'install the other packages' \
         "$PIP" install -r "$REQUIREMENTS"
