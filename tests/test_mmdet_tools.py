@@ -1,6 +1,8 @@
 """Where results go, where Slurm's processes meet, how those of CPUs end."""
 
 import contextlib
+import gc
+import multiprocessing
 import os
 import sys
 import weakref
@@ -10,6 +12,7 @@ import pytest
 import torch
 from builders import ROOT, Call, annotate_cfg, write_checkpoint
 from torch import distributed
+from torch.utils.data import DataLoader
 
 from projects.data_distillation import mmdet_tools
 from projects.data_distillation.annotation.interruption import (
@@ -140,6 +143,30 @@ def test_process_group_ends_after_the_models_in_it(of_slurm, end):
 
     assert not distributed.is_initialized()
     assert died == [True]
+
+
+def test_workers_end_before_their_loader_is_collected(of_slurm):
+    """Else each of them is waited for, for 5 seconds."""
+    left = []
+
+    def note(phase: str, info: dict) -> None:
+        if phase == 'start' and info['generation'] == 2:
+            left.append(multiprocessing.active_children())
+
+    with cpu_processes('slurm'):
+        loader = DataLoader([1, 2], num_workers=2, persistent_workers=True)
+        next(iter(loader))
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+        # It dies as a part of a cycle, as the runner does.
+        loader.dataset.append(loader)
+        del loader
+        gc.callbacks.append(note)
+    gc.callbacks.remove(note)
+
+    assert left[-1] == []
+    # PyTorch would report any other as a fault.
+    assert [worker.exitcode for worker in workers] == [0, 0]
 
 
 def test_error_ends_a_process_that_others_may_wait_for(of_slurm):

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -47,6 +48,8 @@ ADDED: dict[str, dict[str, object]] = {
         'default_hooks.ignore_regions.type': 'mmdet.IgnoreRegionsHook',
     }
 }
+# The seconds that a process waits for a worker of its data loader to end.
+MAX_WAIT = 5
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook', 'TuneHook'}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # The variables that srun sets for each of its tasks. sbatch alone does not set
@@ -326,6 +329,11 @@ def init_cpu_processes(launcher: str) -> None:
 
 def leave_processes() -> None:
     """End the process group, after the models in it are gone."""
+    # Loaders with `persistent_workers` end them when they are collected. As a
+    # part of the runner's cycle they cannot wake them, and wait 5 s for each.
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+        worker.join(MAX_WAIT)
     gc.collect()
     distributed.destroy_process_group()
 

@@ -360,6 +360,22 @@ def test_workers_begin_as_the_loader_wants(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ['0']
 
 
+def test_workers_end_with_the_run_though_their_process_goes_on():
+    loader = torch.utils.data.DataLoader(
+        [1], num_workers=1, persistent_workers=True
+    )
+    stop = StopRequest()
+    stop.listen(loader)
+    assert list(loader) == [torch.tensor([1])]
+    (worker,) = multiprocessing.active_children()
+    stop.forget()
+
+    worker.terminate()
+
+    worker.join(60)
+    assert worker.exitcode == 0
+
+
 def test_in_another_thread_signals_stay_as_they_are():
     before = signal.getsignal(signal.SIGTERM)
     stop = StopRequest()

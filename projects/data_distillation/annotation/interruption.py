@@ -38,6 +38,8 @@ class StopRequest:
     def __init__(self) -> None:
         self.is_made = False
         self._before: Handler = None
+        # Whether workers obey SIGTERM; they share this memory.
+        self._is_leaving = RawValue(c_bool, False)
 
     def listen(self, loader: DataLoader) -> None:
         """Start to note SIGTERM.
@@ -53,15 +55,15 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             return
         self._before = signal.signal(signal.SIGTERM, self._note)
-        is_leaving = RawValue(c_bool, False)
         # This runs before multiprocessing ends its processes with SIGTERM.
-        atexit.register(setattr, is_leaving, 'value', True)
+        atexit.register(setattr, self._is_leaving, 'value', True)
         loader.worker_init_fn = functools.partial(
-            init_worker, loader.worker_init_fn, is_leaving
+            init_worker, loader.worker_init_fn, self._is_leaving
         )
 
     def forget(self) -> None:
-        """Let SIGTERM do what it did before `listen`."""
+        """Let SIGTERM do what it did before `listen`, in workers too."""
+        self._is_leaving.value = True
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
@@ -72,21 +74,21 @@ class StopRequest:
 def init_worker(
     init: Callable[[int], None] | None, is_leaving: c_bool, worker_id: int
 ) -> None:
-    """Let a worker of a data loader ignore SIGTERM while its process runs.
+    """Let a worker of a data loader ignore SIGTERM while the run goes on.
 
-    When the process that the worker belongs to ends, it sends SIGTERM to its
+    After it, the process that the worker belongs to sends SIGTERM to its
     workers. They must obey that one: with `persistent_workers` they live until
     then.
 
     Args:
         init: The loader's own `worker_init_fn`, which runs afterwards.
-        is_leaving: Whether the process that the worker belongs to is about to
-            end, in memory that both share.
+        is_leaving: Whether the run is over or its process is about to end, in
+            memory that both processes share.
         worker_id: The number of the worker.
     """
 
     def end_if_leaving(number: int, frame: FrameType | None) -> None:
-        """End the worker if its process is about to end."""
+        """End the worker if its run is over."""
         if is_leaving.value:
             os._exit(0)
 
