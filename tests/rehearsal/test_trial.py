@@ -1,12 +1,17 @@
 """What a trial of a stage refuses, and when it ends."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
-from builders import annotate_cfg
+from builders import ToyDetector, annotate_cfg, written_cfg
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
+from projects.data_distillation.rehearsal.parts import Part
 from projects.data_distillation.rehearsal.trial import (
     TimeUpError,
+    Trials,
     find_readable,
     limited,
 )
@@ -53,3 +58,27 @@ def test_pipeline_that_fails_on_a_whole_image_is_refused(drawn, tmp_path):
 
     with pytest.raises(ValueError, match='its pipeline fails: '):
         find_readable(cfg)
+
+
+@pytest.fixture
+def passes() -> Iterator[list]:
+    """The forward passes of the toy teacher."""
+    passes: list = []
+
+    def note(module: nn.Module, inputs: tuple) -> None:
+        if isinstance(module, ToyDetector):
+            passes.append(module)
+
+    handle = register_module_forward_pre_hook(note)
+    yield passes
+    handle.remove()
+
+
+def test_all_views_of_tuning_are_tried(drawn, checkpoint, tmp_path, passes):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    part = Part('tune', str(config), False, teacher=str(checkpoint))
+
+    Trials(tmp_path).detect(part)
+
+    # A trial of limited time begins with one view, and then takes all three.
+    assert len(passes) == 3

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEADER = '''
+HEADER = """
 #ifndef COMMON
 #define COMMON
 inline int answer() { return ANSWER; }
 #endif
-'''
-# Not all files include the header first, as GCC's own search for it would need.
-PROGRAM = '''
+"""
+# GCC finds a compiled header by itself only if it is included first.
+PROGRAM = """
 int zero = 0;
 #include "common.hpp"
 int main() { return answer() + zero; }
-'''
+"""
 
 pytestmark = pytest.mark.skipif(
     shutil.which('g++') is None, reason='g++ is not installed'
@@ -40,8 +40,8 @@ def compile_and_run(source: Path, compiler: str, *flags: str) -> int:
         'HEADER': str(source / 'common.hpp'),
     }
     script = [ROOT / 'tools/cxx.sh']
-    for words in (['-c', 'main.cpp', '-o', 'main.o'], ['main.o', '-o', 'main']):
-        command = [*script, *flags, *words]
+    for words in ('-c main.cpp -o main.o', 'main.o -o main'):
+        command = [*script, *flags, *words.split()]
         subprocess.run(command, cwd=source, env=environment, check=True)
     return subprocess.run([source / 'main'], check=False).returncode
 
