@@ -303,8 +303,8 @@ def add_sizes(group: argparse._ArgumentGroup) -> None:
         '--image-size',
         type=int,
         metavar='PIXELS',
-        help='the longest side of an image at test time; half of it takes about '
-        'a quarter of the time, but most objects should keep 16 pixels '
+        help='the longest side of an image at test time; half of it takes '
+        'about a quarter of the time, but most objects should keep 16 pixels '
         '(default: as in the config of the detector)',
     )
     add(

@@ -5,6 +5,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..text import format_error
+from .known_configs import KnownConfigs
+
+KNOWN = KnownConfigs()
 
 
 class StageConfigError(ValueError):
@@ -12,7 +15,7 @@ class StageConfigError(ValueError):
 
 
 def read_stage_config(file: str | Path, advice: str = 'correct it') -> Config:
-    """Read the config of a stage.
+    """Read the config of a stage, or take the one that is known.
 
     Args:
         file: The path of the config.
@@ -29,7 +32,7 @@ def read_stage_config(file: str | Path, advice: str = 'correct it') -> Config:
     if not Path(file).is_file():
         raise FileNotFoundError(f'config not found: {file}')
     try:
-        cfg = Config.fromfile(file)
+        cfg = KNOWN.read(file)
     except ImportError:
         raise
     # A config is Python, which may raise anything.

@@ -1,0 +1,92 @@
+"""Spares a command the time to read the same configs again and again."""
+
+import copy
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import Config
+
+# Path of a file -> its bytes.
+Contents = dict[str, bytes]
+# How a config names an environment variable.
+ENVIRONMENT = re.compile(rb'\{\{.?\s*\$')
+
+
+class KnownConfigs:
+    """The configs that were read, for as long as their files stay the same.
+
+    A run looks into the configs of its stages a hundred times. To execute one
+    with all its bases takes a hundred times as long as to compare the files.
+    What else the code of a config reads is not compared.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[Contents, Config]] = {}
+
+    def read(self, file: str | Path) -> Config:
+        """Read a config, or take the one that is known.
+
+        Configs that name environment variables, and those that are written
+        with `read_base()`, are read each time.
+
+        Args:
+            file: The path of the config.
+
+        Returns:
+            The config, which is the caller's own.
+
+        Raises:
+            FileNotFoundError: If a file of it does not exist.
+            ImportError: If it imports a module that is not there.
+        """
+        # MMEngine notes the path as it is given.
+        key = os.getcwd(), str(file)
+        contents, cfg = self._known.get(key, ({}, None))
+        if cfg is None or not is_current(contents):
+            with noting_files() as contents:
+                cfg = Config.fromfile(file)
+            if not contents or any(map(ENVIRONMENT.search, contents.values())):
+                return cfg
+            self._known[key] = contents, cfg
+        return copy.deepcopy(cfg)
+
+
+@contextmanager
+def noting_files() -> Iterator[Contents]:
+    """Note the files that MMEngine reads for a config.
+
+    Yields:
+        What they hold; empty for a config that is written with `read_base()`.
+    """
+    contents: Contents = {}
+    read = Config._file2dict
+
+    def note(filename: str, *args: object, **kwargs: object) -> tuple:
+        """Note a file, and read it."""
+        path = os.path.abspath(filename)
+        contents[path] = Path(path).read_bytes()
+        return read(filename, *args, **kwargs)
+
+    Config._file2dict = staticmethod(note)
+    try:
+        yield contents
+    finally:
+        Config._file2dict = staticmethod(read)
+
+
+def is_current(contents: Contents) -> bool:
+    """Return whether files hold what they held before.
+
+    Args:
+        contents: What they held.
+
+    Raises:
+        FileNotFoundError: If one is gone.
+    """
+    return all(
+        Path(path).read_bytes() == content
+        for path, content in contents.items()
+    )
