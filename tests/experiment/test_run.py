@@ -16,6 +16,8 @@ from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.evaluation import mark_evaluated
 from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.files.lock import locked
+from projects.data_distillation.processes import process
+from projects.data_distillation.processes.child_process import ChildProcess
 from projects.data_distillation.selection.coco_writer import read_origin
 from projects.data_distillation.training.finished import (
     find_ending,
@@ -30,14 +32,9 @@ SEED = '--seed', 1
 CFG_OPTION = 'default_hooks.logger.interval=1'
 
 
-def distill(
-    experiment: Path,
-    work_dir: str,
-    *options: object,
-    on: tuple = ONE_CORE,
-):
+def distill(experiment: Path, work_dir: str, *options: object):
     return run(
-        *on, 'python', ROOT / 'tools/distill.py', experiment.name,
+        *ONE_CORE, 'python', ROOT / 'tools/distill.py', experiment.name,
         '--work-dir', work_dir, '--no-rehearsal', *options,
         '--cfg-options', CFG_OPTION,
         cwd=experiment.parent,
@@ -61,7 +58,7 @@ def distill_here(call_tool) -> Callable:
 @pytest.fixture(scope='module')
 def done(tiny_experiment):
     """All stages, run once."""
-    done = distill(tiny_experiment, 'work', *SEED, on=())
+    done = distill(tiny_experiment, 'work', *SEED)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done
 
@@ -209,14 +206,27 @@ def test_options_reach_every_stage(results, stage):
     assert dumped.default_hooks.logger.interval == 1
 
 
+class Failing(ChildProcess):
+    """A stage that fails at once, to see its command only."""
+
+    def run(self) -> int:
+        return 1
+
+
 @pytest.mark.slow
-def test_on_a_cpu_every_core_annotates(tiny_experiment, done):
+def test_on_a_cpu_every_core_annotates(
+    tiny_experiment, work, distill_here, monkeypatch
+):
     num_cores = min(len(os.sched_getaffinity(0)), 8)
     if num_cores == 1:
         pytest.skip('this machine has one core')
+    shutil.rmtree(work / 'annotate')
+    monkeypatch.setattr(process, 'ChildProcess', Failing)
 
-    started = 'dist_test.sh experiment/annotate.py work/teacher/iter_2.pth'
-    assert f'{started} {num_cores} --work-dir' in done.stdout
+    failed = distill_here(tiny_experiment, work, *SEED)
+
+    started = f'dist_test.sh experiment/annotate.py {work}/teacher/iter_2.pth'
+    assert f'{started} {num_cores} --work-dir' in failed.stdout
 
 
 @pytest.mark.slow

@@ -1012,9 +1012,17 @@ def test_numbers_that_cannot_be_are_refused(options):
         ExperimentOptions(**{**FULL, **options})
 
 
+@pytest.fixture(scope='module')
+def first() -> list[tuple[str, Path]]:
+    """What `done` is, once it is done."""
+    return []
+
+
 @pytest.fixture
-def done(sources, tmp_path, call_tool):
+def done(first, sources, tmp_path, call_tool) -> tuple[str, Path]:
     """What the tool prints, and the folder that it writes."""
+    if first:
+        return first[0]
     out = tmp_path / 'red cells'
     options = [
         part
@@ -1027,10 +1035,12 @@ def done(sources, tmp_path, call_tool):
         '--scales', 1, 1.5, '--gpus', 2, '--no-rehearsal',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    return result.stdout, out
+    first.append((result.stdout, out))
+    return first[0]
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group('init')
 def test_tool_says_what_it_chose(done):
     text, _ = done
 
@@ -1044,6 +1054,7 @@ def test_tool_says_what_it_chose(done):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group('init')
 def test_tool_says_what_is_next(done):
     text, out = done
 
@@ -1054,6 +1065,7 @@ def test_tool_says_what_is_next(done):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group('init')
 def test_tool_writes_the_views_that_were_asked_for(done):
     _, out = done
 
