@@ -80,6 +80,10 @@ def make_row(number: int) -> dict:
 
 @pytest.fixture
 def judge(tmp_path) -> Judge:
+    return make_judge(tmp_path)
+
+
+def make_judge(tmp_path: Path) -> Judge:
     """A judge of the boxes of twelve images."""
     truth = dict(
         images=[dict(id=n, file_name=f'{n}.png') for n in range(NUM_IMAGES)],
@@ -393,9 +397,10 @@ def test_detections_are_judged_once(judge, tmp_path: Path):
     assert judge.trial(Choice((0,), 'nms')) is first
 
 
-@pytest.fixture
-def outcome(judge) -> Outcome:
+@pytest.fixture(scope='module')
+def outcome(tmp_path_factory) -> Outcome:
     """The best choice, beside the worst one as the reference."""
+    judge = make_judge(tmp_path_factory.mktemp('outcome'))
     verdicts = compare(search(judge, BLOCKS, ALL), ALL)
     by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
     best, worst = (
