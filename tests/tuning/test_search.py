@@ -442,12 +442,12 @@ def test_what_is_kept_is_said(outcome, tmp_path, unseen, is_kept):
     assert ('the cheapest ones' in text) != is_kept
 
 
-def test_chosen_views_are_named(outcome):
+def test_chosen_views_are_named(outcome, monkeypatch):
     text = outcome.format()
 
     assert 'chosen: views 0 2, merged by nms' in text
     assert 'view 0 is 50x50, view 2 is 100x100' in text
-    outcome.judge.store.provenance['views'] = None
+    monkeypatch.setitem(outcome.judge.store.provenance, 'views', None)
     assert 'view 0' not in outcome.format()
 
 
@@ -519,8 +519,8 @@ def test_configs_name_the_folder_of_the_experiment_in_full(
         assert f"_base_ = '{tmp_path}/experiment/{stage}.py'" in text
 
 
-def test_views_of_the_pipeline_stay_there(outcome, tmp_path):
-    outcome.judge.store.provenance['views'] = None
+def test_views_of_the_pipeline_stay_there(outcome, tmp_path, monkeypatch):
+    monkeypatch.setitem(outcome.judge.store.provenance, 'views', None)
 
     outcome.write(tmp_path, tmp_path)
 
