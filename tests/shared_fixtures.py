@@ -27,6 +27,7 @@ from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.processes import process
 from projects.data_distillation.processes.child_process import ChildProcess
 from projects.data_distillation.processes.log import LOG
+from projects.data_distillation.rehearsal.quick_configs import HOLDERS
 from projects.data_distillation.rehearsal.quick_configs import (
     quick_configs as rehearsal_configs,
 )
@@ -131,7 +132,8 @@ def quick_configs() -> Iterator[None]:
 @pytest.fixture
 def formatted(monkeypatch) -> None:
     """Written configs have the layout that people get."""
-    monkeypatch.setattr(yapf_api, 'FormatCode', FORMAT_CODE)
+    for holder in HOLDERS:
+        monkeypatch.setattr(holder, 'FormatCode', FORMAT_CODE)
 
 
 @pytest.fixture(autouse=True)

@@ -235,7 +235,7 @@ def test_gallery_has_the_objects_and_boxes_of_its_images(tmp_path):
         [0, 0.7, 0, 1],
         [0, 0.9, -1, 0],
         [0, 0.8, 3, 0],
-        [0, np.float32(LOWEST), 4, -1],
+        [0, pytest.approx(LOWEST), 4, -1],
     ]
     assert student == [[1, 0.8, -1, 1], [0, 0.9, -1, 0]]
     assert second['boxes'][0] == [[0, 0, 100, 100, 0, 0.1, -1, 0]]

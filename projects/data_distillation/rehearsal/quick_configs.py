@@ -1,11 +1,16 @@
 """Spares MMEngine what makes reading and writing of configs slow."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
 
+from mmengine.config import config
 from yapf.yapflib import yapf_api
 
 from ..base_configs.metafiles import metafiles_read_once
+
+# MMEngine up to 0.10.7 keeps the function that formats in a module of its own.
+HOLDERS = [part for part in (yapf_api, config) if hasattr(part, 'FormatCode')]
 
 
 @contextmanager
@@ -18,10 +23,27 @@ def quick_configs() -> Iterator[None]:
     Yields:
         Nothing.
     """
-    format_code = yapf_api.FormatCode
-    yapf_api.FormatCode = lambda text, **_: (text, False)
+    with ExitStack() as patches:
+        for holder in HOLDERS:
+            patches.enter_context(unformatted(holder))
+        patches.enter_context(metafiles_read_once())
+        yield
+
+
+@contextmanager
+def unformatted(holder: ModuleType) -> Iterator[None]:
+    """Let the function of a module that formats code leave it as it is.
+
+    Args:
+        holder: The module.
+
+    Yields:
+        Nothing.
+    """
+    names = vars(holder)
+    format_code = names['FormatCode']
+    names['FormatCode'] = lambda text, **_: (text, False)
     try:
-        with metafiles_read_once():
-            yield
+        yield
     finally:
-        yapf_api.FormatCode = format_code
+        names['FormatCode'] = format_code
