@@ -236,6 +236,7 @@ def test_rate_drops_at_70_and_90_percent(leaf):
     assert [s.milestones for s in steps] == [[n * 7 // 10, n * 9 // 10]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES, ids=name)
 def test_small_trainings_validate_four_times(leaf):
     cfg = load(leaf)

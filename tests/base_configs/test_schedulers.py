@@ -90,6 +90,7 @@ def test_curve_is_the_one_that_mmengine_makes_of_epochs(config, converts):
     assert make_curve(built, optimizer) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', SCHEDULERS, ids=lambda c: c['type'])
 @pytest.mark.parametrize('max_iters', [1, 2, 7, 37, 119])
 def test_any_length_runs_to_its_end(config, max_iters):
@@ -317,6 +318,7 @@ def test_schedulers_together_make_the_curve_of_the_base(name):
     assert found[starts] == [pytest.approx(pair) for pair in expected[starts]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CHAINS)
 @pytest.mark.parametrize('max_iters', [90, 480, 5000])
 def test_curve_of_another_length_has_the_same_shape(name, max_iters):

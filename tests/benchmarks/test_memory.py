@@ -11,6 +11,7 @@ from projects.data_distillation.benchmarks.memory import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='measures the GPU then')
 def test_peak_is_that_since_the_last_reset():
     large = np.ones(300 * 2**20, np.uint8)

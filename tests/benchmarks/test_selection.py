@@ -13,6 +13,7 @@ from projects.data_distillation.benchmarks.selection import (
 )
 
 
+@pytest.mark.slow
 def test_both_projects_select_as_much(tmp_path):
     store, labeled = tmp_path / 'detections', tmp_path / 'labeled.json'
     write_store(store, num_images=500)

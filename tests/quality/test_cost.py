@@ -113,6 +113,7 @@ def test_detection_more_makes_few_calls(sites, name, calls, num_bytes):
     assert per_detection(sites, name, count_calls) < calls
 
 
+@pytest.mark.slow
 @COSTS
 def test_detection_more_takes_few_bytes(sites, name, calls, num_bytes):
     """It took 12,000 in the report when each was a Python object."""

@@ -18,6 +18,7 @@ def arguments(drawn, checkpoint, tmp_path) -> list[str]:
     return ['test.py', str(config), str(checkpoint)]
 
 
+@pytest.mark.slow
 def test_few_images_are_annotated_in_a_folder_of_their_own(
     arguments, tmp_path, monkeypatch, capsys
 ):

@@ -494,6 +494,7 @@ def test_transform_that_views_cannot_have_is_refused(own, step):
         own(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['MMSyncBN', 'mmcv.MMSyncBN'])
 def test_model_with_layers_for_many_processes_trains_in_one(written, kind):
     cfg = written(SYNCED.format(kind))['teacher']

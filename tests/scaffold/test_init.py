@@ -1201,6 +1201,7 @@ def test_code_in_what_the_detector_loads_is_not_run(sources, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
+@pytest.mark.slow
 @MODELS.register_module()
 class DemandingBackbone(torch.nn.Module):
     """Needs what is not there."""

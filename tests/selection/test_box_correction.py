@@ -163,6 +163,7 @@ def test_box_that_would_be_thin_stays():
     assert correct(correction, thin) == [pytest.approx(thin)]
 
 
+@pytest.mark.slow
 def test_pairs_are_those_of_a_slow_loop():
     random = np.random.default_rng(0)
     boxes = np.add(random.uniform(0, 40, (200, 4)), [0, 0, 15, 15])

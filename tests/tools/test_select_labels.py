@@ -219,6 +219,7 @@ def test_options_that_make_no_sense_are_refused(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_page_shows_the_labels_of_the_wanted_images(
     tool, store, labeled, tmp_path
 ):
@@ -305,6 +306,7 @@ def test_detections_of_validation_images_become_no_labels(labeled, tmp_path):
         select_labels(tmp_path / 'v', labeled, {}, tmp_path / 'labels.json')
 
 
+@pytest.mark.slow
 def test_validation_and_annotation_share_no_folder(
     drawn, checkpoint, tmp_path
 ):

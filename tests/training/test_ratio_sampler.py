@@ -29,6 +29,7 @@ def first(sampler, n: int) -> np.ndarray:
     return np.fromiter(itertools.islice(sampler, n), int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size', BATCH_SIZES)
 @pytest.mark.parametrize(('rank', 'world_size'), PROCESSES)
 def test_ratio_holds_in_every_process(batch_size, rank, world_size):
@@ -44,6 +45,7 @@ def test_ratio_holds_in_every_process(batch_size, rank, world_size):
     assert num_labeled.std() < 1
 
 
+@pytest.mark.slow
 def test_ratio_holds_in_expectation_at_every_position():
     is_labeled = np.array(
         [first(sampler(seed=s), 8) < 30 for s in range(2000)]

@@ -51,6 +51,7 @@ def moving(monkeypatch):
     return build()
 
 
+@pytest.mark.slow
 def test_boxes_labels_and_regions_follow_the_pixels(moving):
     np.random.seed(0)
     num_exact = num_lost = 0
