@@ -284,7 +284,7 @@ class DetectionHook(Hook):
             runner: The runner.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If the detections cannot be written.
             ValueError: If too many images cannot be read.
         """
         run = self._run

@@ -37,7 +37,8 @@ def read_polygon(
             f'({fault}): see tools/check_coco.py, whose --fix mends some '
             'faults, or write boxes with --boxes-only'
         )
-    sound = cast(list | dict, segmentation)  # So `Facts` has found.
+    # Without a fault, it is one of these two kinds.
+    sound = cast(list | dict, segmentation)
     return as_one_polygon(sound, size_wh) or None
 
 

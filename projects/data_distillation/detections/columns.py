@@ -76,7 +76,8 @@ def drop_unreadable(table: pa.Table) -> pa.Table:
     """Leave out the rows of images that could not be read.
 
     Args:
-        table: A table with the columns of `SCHEMA` or of `MASK_SCHEMA`.
+        table: A table with the columns of `shards.SCHEMA` or of
+            `shards.MASK_SCHEMA`.
 
     Returns:
         The other rows, in their order.
@@ -88,7 +89,8 @@ def flatten(table: pa.Table) -> Detections:
     """Turn one row per image into one element per detection.
 
     Args:
-        table: A table with the columns of `SCHEMA` or of `MASK_SCHEMA`.
+        table: A table with the columns of `shards.SCHEMA` or of
+            `shards.MASK_SCHEMA`.
 
     Returns:
         The detections, ordered by image and then as stored.

@@ -149,7 +149,7 @@ def divide_gain(gain: float, of_schedule: float) -> str:
 
     Args:
         gain: The box mAP of the student minus that of the teacher.
-        of_schedule: That of the control minus that of the teacher.
+        of_schedule: The box mAP of the control minus that of the teacher.
 
     Returns:
         A clause, in points of mAP. It names a part of the gain only if the

@@ -57,6 +57,10 @@ def hash_image(path: str) -> str | None:
 
     Args:
         path: The path, which may also be that of a pipe.
+
+    Returns:
+        64 hexadecimal digits; None if there is no such file, if it is no
+        regular file, or if it cannot be read.
     """
     try:
         check_kind(os.stat(path))
@@ -170,6 +174,9 @@ def hash_line(content: bytes) -> bytes:
 
     Args:
         content: The rest of the file.
+
+    Returns:
+        The SHA-256 of the rest in hexadecimal digits, with a line break.
     """
     return hashlib.sha256(content).hexdigest().encode() + b'\n'
 

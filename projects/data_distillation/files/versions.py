@@ -104,7 +104,7 @@ def is_other_version(name: str, other: str) -> bool:
     one do not fit the other.
 
     Args:
-        name: A path or a name.
-        other: Another one.
+        name: The path or the name of a file.
+        other: The path or the name of another file.
     """
     return len({find_version(name), find_version(other)} - {''}) > 1

@@ -38,7 +38,7 @@ def init_label_free(
             `mmdet::family/name.py`.
         sources: The files and folders with the data.
         options: The options of the user.
-        teacher_options: Those about the teachers.
+        teacher_options: The options of the user about the teachers.
 
     Returns:
         Lines for the user: what was chosen and why, and what to do next.
@@ -79,7 +79,7 @@ def check_options(
     Args:
         sources: The files and folders with the data.
         options: The options of the user.
-        teacher_options: Those about the teachers.
+        teacher_options: The options of the user about the teachers.
 
     Raises:
         ValueError: If something is missing, or would have no effect.

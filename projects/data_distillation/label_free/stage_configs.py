@@ -89,17 +89,14 @@ class LabelFreeExperiment(GivenExperiment):
     def _datasets(self) -> dict:
         file = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
         images = replace(self.data.unlabeled, ann_file=file)
-        settings: dict[str, object] = {
+        return {
             "# The images with pseudo labels, in the detector's pipeline.": (
                 None
             ),
             'teacher_labeled': self._pseudo_labeled(images),
             **self._held_out(),
+            **self._truth(),
         }
-        if self.data.truth_file:
-            settings['# To compare with, and to train the oracle on.'] = None
-            settings['unlabeled_truth'] = self.data.truth_file
-        return settings
 
     def _pseudo_labeled(self, images: Images) -> dict:
         # An image without a pseudo label has been looked at: `max_empty_share`

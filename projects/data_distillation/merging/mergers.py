@@ -112,9 +112,9 @@ class Merger(ABC):
             images: The arguments of `__call__` for each image.
 
         Returns:
-            What `__call__` returns for each image, bit for bit. All images
-            together take less time than one after another, since they share
-            the many small steps apart from `merge` and `overlaps`.
+            For each image, what `__call__` returns for it, equal to the last
+            bit. Images take less time together than one after another, since
+            they share all steps but `merge` and `overlaps`.
 
         Raises:
             ValueError: As in `__call__`.

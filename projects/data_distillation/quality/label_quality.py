@@ -146,7 +146,8 @@ def measure_quality(
 
     Args:
         rows: One row for each image that was read, with the names and values
-            of `shards.SCHEMA`. Its `labels` count the truth's categories.
+            of `shards.SCHEMA`. Its `labels` are indices of the truth's
+            categories, in the order of its file.
         truth_file: The COCO file of the true objects; objects on other images
             do not count.
         min_scores: Class name -> `min_score`, in the order of the truth's

@@ -190,10 +190,7 @@ class Trials:
         Raises:
             StageError: If the training has left no whole checkpoint.
         """
-        cfg = load(part, ADDED['train.py'])
-        if part.labels_key:
-            labels = self.folder / 'annotate' / PSEUDO_LABELS
-            cfg.merge_from_dict({part.labels_key: str(labels)})
+        cfg = self.load_labeled(part, ADDED['train.py'])
         folder = self.folder / part.stage
         keep_apart(cfg, f'{part.stage} trained', folder)
         number = shorten_training(cfg)
@@ -218,10 +215,7 @@ class Trials:
             part: The training of the model.
             checkpoint: The weights of the model.
         """
-        cfg = load(part)
-        if part.labels_key:
-            labels = self.folder / 'annotate' / PSEUDO_LABELS
-            cfg.merge_from_dict({part.labels_key: str(labels)})
+        cfg = self.load_labeled(part)
         if key := find_results_key(cfg):
             cfg.merge_from_dict({key: str(self.folder / 'results')})
         cfg.load_from = str(checkpoint)
@@ -230,6 +224,24 @@ class Trials:
         runner.register_hook(Observer(self.say))
         self.say('while it is evaluated')
         runner.test()
+
+    def load_labeled(
+        self, part: Part, added: dict[str, object] | None = None
+    ) -> Config:
+        """Read the config of a model, with the pseudo labels of this trial.
+
+        Args:
+            part: The model.
+            added: What the tool of the stage adds to its config.
+
+        Returns:
+            The config.
+        """
+        cfg = load(part, added)
+        if part.labels_key:
+            labels = self.folder / 'annotate' / PSEUDO_LABELS
+            cfg.merge_from_dict({part.labels_key: str(labels)})
+        return cfg
 
     def detect(self, part: Part) -> None:
         """Let the teacher detect on a batch, and make labels of it.

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from mmengine.config import Config
 
 from ..coco.matching import RIGHT_IOU, find_image_ids, make_results
 from ..coco.reading import check_classes, read_labeled
-from ..detections.columns import Detections, flatten
+from ..detections.columns import Detections, drop_unreadable, flatten
 from ..detections.store import StoreError
 from ..experiment.names import PSEUDO_LABELS
 from ..matching.numbering import Places
@@ -162,7 +161,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
     """
     store = open_store(source.detections)
     stored = store.read(read_wanted(source.images))
-    table = stored.filter(pc.is_null(stored['unreadable']))
+    table = drop_unreadable(stored)
     if not len(table):
         raise StoreError(
             f'none of {len(stored)} images in {source.detections} could be '

@@ -221,8 +221,8 @@ def join_changes(first: Mapping, second: Mapping) -> dict:
     """Join two sets of changes, dicts key by key at any depth.
 
     Args:
-        first: A set of changes.
-        second: Another one.
+        first: The changes of one part, by key.
+        second: The changes of another part, by key.
 
     Returns:
         A new dict with both.

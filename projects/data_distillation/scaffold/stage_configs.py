@@ -110,18 +110,23 @@ class NewExperiment:
         return drop_own_data(self.detector, settings)
 
     def _datasets(self) -> dict:
-        settings: dict[str, object] = {
+        return {
             "# The images with labels, in the detector's pipeline.": None,
             'labeled': self._trained_on(self.data.labeled, {}),
             '# The images to annotate.': None,
             'unlabeled': self._unlabeled(),
             '# For validation; none may be among the unlabeled images.': None,
             'held_out': self.data.val.known,
+            **self._truth(),
         }
-        if self.data.truth_file:
-            settings['# To compare with, and to train the oracle on.'] = None
-            settings['unlabeled_truth'] = self.data.truth_file
-        return settings
+
+    def _truth(self) -> dict:
+        if not self.data.truth_file:
+            return {}
+        return {
+            '# To compare with, and to train the oracle on.': None,
+            'unlabeled_truth': self.data.truth_file,
+        }
 
     def _trained_on(self, images: Images, filters: Mapping) -> dict:
         """Return a dataset as the detector's, with other filters."""

@@ -16,9 +16,9 @@ def clip_polygon(
         size_wh: Width and height of the image.
 
     Returns:
-        The part inside the image in the same format. It has no number if
-        nothing lies inside. A polygon that is not convex can have edges on the
-        border of the image.
+        The part inside the image in the same format. If nothing lies inside,
+        it has no number, or less than six: points on the border. A polygon
+        that is not convex can have edges on the border of the image.
 
     Source:
         Sutherland and Hodgman, Reentrant polygon clipping, 1974.

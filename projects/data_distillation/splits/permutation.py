@@ -168,8 +168,8 @@ class Permutation:
         """Swap the images of two places; `order` is changed in place.
 
         Args:
-            one: A place.
-            other: Another place.
+            one: The index of an image in `order`.
+            other: The index of the image that it changes places with.
         """
         order = self.order
         order[one], order[other] = order[other], order[one]

@@ -69,11 +69,11 @@ class Work:
 
         Args:
             seconds: The time of a forward pass of one image.
-            of_view: That of a view, for a teacher that is another detector;
-                None for the same time.
+            of_view: The time of a forward pass of a view, for a teacher that
+                is another detector than the student; None if it takes as long.
 
         Returns:
-            Seconds.
+            The time of all trainings and of the annotation, in seconds.
         """
         of_view = seconds if of_view is None else of_view
         passes = PASSES_OF_TRAINING * self.num_trained
