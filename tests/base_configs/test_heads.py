@@ -28,8 +28,6 @@ def test_each_class_and_the_background_have_a_weight():
     )
 
 
-@pytest.mark.parametrize(
-    'weights', [0.5, [1.0] * 40, [1.0] * 79 + [2.0, 0.1]]
-)
+@pytest.mark.parametrize('weights', [0.5, [1.0] * 40, [1.0] * 79 + [2.0, 0.1]])
 def test_other_weights_stay(weights):
     assert 'loss_cls' not in set_num_classes(weighed(weights), 3)
