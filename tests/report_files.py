@@ -17,7 +17,7 @@ from projects.data_distillation.experiment.fingerprint import (
 )
 from projects.data_distillation.experiment.gains import RESULTS
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.matching.numbering import Places
+from projects.data_distillation.matching.numbering import Numbering
 from projects.data_distillation.report.labels import LabelSource
 from projects.data_distillation.report.validation import (
     JudgedModel,
@@ -221,14 +221,14 @@ def make_validation(
         names: The names of the images.
     """
     categories = [dict(id=n, name=name) for n, name in enumerate(classes)]
-    places = Places.of(range(len(names)), categories)
+    numbering = Numbering.of(range(len(names)), categories)
     keys = 'image_id', 'category_id', 'bbox'
-    true = places.collect_objects(
+    true = numbering.collect_objects(
         dict(zip((*keys, 'iscrowd'), one)) for one in objects
     )
     models = []
     for name, boxes in found.items():
-        columns = places.collect_found(
+        columns = numbering.collect_found(
             dict(zip((*keys, 'score'), one)) for one in boxes
         )
         judged = Judged.of(true, columns)

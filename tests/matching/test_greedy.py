@@ -16,7 +16,7 @@ from projects.data_distillation.coco.evaluation import (
 from projects.data_distillation.coco.matching import match_images
 from projects.data_distillation.matching import greedy
 from projects.data_distillation.matching.masks import read_mask
-from projects.data_distillation.matching.numbering import Places
+from projects.data_distillation.matching.numbering import Numbering
 
 # The order differs from that of the ids, and the last has no object.
 CATEGORY_IDS = [9, 2, 7, 5]
@@ -160,7 +160,7 @@ def test_each_match_is_that_of_pycocotools(monkeypatch, seed):
 @pytest.mark.parametrize('seed', range(6))
 def test_taken_object_is_that_of_pycocotools(seed):
     truth, found = make_task(seed, per_image=60, side=80)
-    places = Places.of(IMAGE_IDS, truth['categories'])
+    numbering = Numbering.of(IMAGE_IDS, truth['categories'])
     known = [
         one
         for one in found
@@ -168,8 +168,8 @@ def test_taken_object_is_that_of_pycocotools(seed):
     ]
 
     matched = greedy.match_columns(
-        places.collect_objects(truth['annotations']),
-        places.collect_found(known),
+        numbering.collect_objects(truth['annotations']),
+        numbering.collect_found(known),
         IOUS,
     )
 
@@ -206,11 +206,11 @@ def test_masks_are_matched_as_by_pycocotools(seed):
     truth, found = make_task(seed, per_image=60, side=60)
     give_masks(truth, found)
     sizes_hw = dict.fromkeys([*IMAGE_IDS, 1], (100, 120))
-    places = Places.of(IMAGE_IDS, truth['categories'])
+    numbering = Numbering.of(IMAGE_IDS, truth['categories'])
 
     metrics = coco_metrics(
-        places.collect_objects(truth['annotations'], sizes_hw),
-        places.collect_found(found, sizes_hw),
+        numbering.collect_objects(truth['annotations'], sizes_hw),
+        numbering.collect_found(found, sizes_hw),
         CATEGORY_IDS,
     )
 
@@ -312,14 +312,14 @@ def test_only_as_many_detections_as_coco_evaluates_have_a_metric():
     truth, _ = make_task(0, per_image=0, side=80)
     place = dict(image_id=0, category_id=9)
     truth['annotations'] = [dict(place, bbox=[0, 0, 9, 9])]
-    places = Places.of(IMAGE_IDS, truth['categories'])
+    numbering = Numbering.of(IMAGE_IDS, truth['categories'])
 
     def measure(num_wrong: int) -> float:
         found = [dict(place, bbox=[50, 50, 9, 9], score=0.9)] * num_wrong
         found.append(dict(place, bbox=[0, 0, 9, 9], score=0.5))
         return coco_metrics(
-            places.collect_objects(truth['annotations']),
-            places.collect_found(found),
+            numbering.collect_objects(truth['annotations']),
+            numbering.collect_found(found),
             CATEGORY_IDS,
         )['bbox_mAP']
 
@@ -338,11 +338,11 @@ def test_metrics_are_those_of_pycocotools_to_the_last_bit(
     seed, per_image, side
 ):
     truth, found = make_task(seed, per_image, side)
-    places = Places.of(IMAGE_IDS, truth['categories'])
+    numbering = Numbering.of(IMAGE_IDS, truth['categories'])
 
     metrics = coco_metrics(
-        places.collect_objects(truth['annotations']),
-        places.collect_found(found),
+        numbering.collect_objects(truth['annotations']),
+        numbering.collect_found(found),
         CATEGORY_IDS,
     )
 

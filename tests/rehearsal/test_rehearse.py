@@ -37,13 +37,15 @@ from projects.data_distillation.rehearsal.shorten import redirect
 from projects.data_distillation.rehearsal.trial import (
     OUTCOME,
     PARTS,
-    Outcome,
+    RehearsalResult,
     run_trials,
 )
 from projects.data_distillation.rehearsal.tried import NOTE
 
 MODELS = ('teacher', 'student')
-FAILED = Outcome('student', 'while it validates', 'KeyError', "'gt_x'", 'a.py')
+FAILED = RehearsalResult(
+    'student', 'while it validates', 'KeyError', "'gt_x'", 'a.py'
+)
 
 
 def make_run(
@@ -60,11 +62,11 @@ def read_files(folder: Path) -> dict[Path, bytes]:
 @pytest.fixture
 def try_stage(
     tiny_experiment, tmp_path, monkeypatch
-) -> Callable[..., Outcome]:
+) -> Callable[..., RehearsalResult]:
     """Tries a teacher with a config that is changed by some lines."""
     monkeypatch.chdir(tiny_experiment.parent)
 
-    def call(text: str, *options: str) -> Outcome:
+    def call(text: str, *options: str) -> RehearsalResult:
         config = tmp_path / 'teacher.py'
         base = tiny_experiment / 'teacher.py'
         config.write_text(f'_base_ = {str(base)!r}\n{text}')
@@ -74,7 +76,7 @@ def try_stage(
         request = dict(parts=[asdict(part)], seconds=0)
         (folder / PARTS).write_text(json.dumps(request))
         run_trials(folder)
-        return Outcome(**json.loads((folder / OUTCOME).read_text()))
+        return RehearsalResult(**json.loads((folder / OUTCOME).read_text()))
 
     return call
 
@@ -310,7 +312,7 @@ def test_process_that_died_is_explained(tmp_path, code, words):
     console = tmp_path / 'console.txt'
     console.write_text('a\nb\nc\nd\n')
 
-    outcome = explain_death(Outcome('oracle', 'in x'), code, console)
+    outcome = explain_death(RehearsalResult('oracle', 'in x'), code, console)
 
     assert (outcome.stage, outcome.doing) == ('oracle', 'in x')
     assert words in outcome.text

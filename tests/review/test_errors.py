@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from projects.data_distillation.coco.matching import match_images
-from projects.data_distillation.matching.numbering import Places
+from projects.data_distillation.matching.numbering import Numbering
 from projects.data_distillation.review.errors import (
     BACKGROUND,
     BOTH,
@@ -40,13 +40,13 @@ def judge(
         found: Image, category, box and score.
         num_images: The number of images.
     """
-    places = Places.of(range(num_images), CATEGORIES)
+    numbering = Numbering.of(range(num_images), CATEGORIES)
     keys = 'image_id', 'category_id', 'bbox'
     return Judged.of(
-        places.collect_objects(
+        numbering.collect_objects(
             dict(zip((*keys, 'iscrowd'), one)) for one in objects
         ),
-        places.collect_found(
+        numbering.collect_found(
             dict(zip((*keys, 'score'), one)) for one in found
         ),
     )

@@ -16,10 +16,10 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..detections.store import DetectionStore
+from .dry_run import DryRun
 from .interruption import AnnotationStopped, StopRequest
 from .log import log_from_any_rank, warn_of_unreadable
 from .progress import Progress
-from .trial import Trial
 
 
 class AnnotationRun:
@@ -32,7 +32,7 @@ class AnnotationRun:
         progress: The counter of the images.
         max_unreadable_share: The largest share of images that may be
             unreadable, in [0, 1].
-        trial: What the run measures, if it is a dry run, which stores nothing;
+        dry_run: What is measured, if this is a dry run, which stores nothing;
             None for a real run.
     """
 
@@ -42,19 +42,19 @@ class AnnotationRun:
         image_ids: dict[str, int | None],
         progress: Progress,
         max_unreadable_share: float,
-        trial: Trial | None,
+        dry_run: DryRun | None,
     ) -> None:
         self.store = store
         self.image_ids = image_ids
         self.progress = progress
         self.max_unreadable_share = max_unreadable_share
-        self.trial = trial
+        self.dry_run = dry_run
         self._stop = StopRequest()
 
     @property
     def is_dry_run(self) -> bool:
         """Whether the run only measures, and stores nothing."""
-        return self.trial is not None
+        return self.dry_run is not None
 
     def begin(self, loader: DataLoader) -> None:
         """Make sure that all detections are written when the process ends.
@@ -79,7 +79,7 @@ class AnnotationRun:
             AnnotationStopped: If the process was asked to stop.
         """
         was_measured = self.progress.is_measured
-        self.progress.add(rows, self.trial.share if self.trial else 1.0)
+        self.progress.add(rows, self.dry_run.share if self.dry_run else 1.0)
         if not self.is_dry_run:
             self.store.add(*rows)
         warn_of_unreadable(rows)
@@ -156,7 +156,7 @@ def begin_run(
     """Begin a run over the images whose detections are not on disk yet.
 
     With `dry_run=True` in the config, the run stores nothing, and ends when it
-    has measured some batches, see `Trial`.
+    has measured some batches, see `DryRun`.
 
     Args:
         runner: The runner. Its sampler is told which images to leave out.
@@ -184,9 +184,9 @@ def begin_run(
         num_processes=get_world_size(),
         known=known,
     )
-    trial = Trial.begin(runner) if runner.cfg.get('dry_run') else None
+    dry_run = DryRun.begin(runner) if runner.cfg.get('dry_run') else None
     run = AnnotationRun(
-        store, image_ids, progress, max_unreadable_share, trial
+        store, image_ids, progress, max_unreadable_share, dry_run
     )
     run.begin(loader)
     return run

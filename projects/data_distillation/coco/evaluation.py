@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools.cocoeval import Params
 
 from ..matching.greedy import Found, Limits, Objects, match_columns
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_coco
 
@@ -49,12 +49,12 @@ def pseudo_label_quality(
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = read_truth(truth_file)
     pseudo = read_coco(pseudo_file, 'images')
-    places = Places(adopt_images(images, pseudo), labels)
+    numbering = Numbering(adopt_images(images, pseudo), labels)
     chosen = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
     num_images, num_labels = len(pseudo['images']), len(chosen)
     compares_masks = objects.masks is not None and have_masks(chosen)
     sizes_hw = find_sizes(pseudo) if compares_masks else None
-    found = places.collect_found(chosen, sizes_hw)
+    found = numbering.collect_found(chosen, sizes_hw)
     del pseudo, chosen
     quality = dict(
         images=num_images,
@@ -135,15 +135,17 @@ def read_truth(
     """
     truth = read_coco(truth_file, 'images', 'categories')
     ids = {image['file_name']: image['id'] for image in truth['images']}
-    places = Places.of(
+    numbering = Numbering.of(
         (image['id'] for image in truth['images']), truth['categories']
     )
     objects = truth.get('annotations', ())
     sizes_hw = find_sizes(truth)
     has_masks = have_masks(objects) and None not in sum(sizes_hw.values(), ())
-    columns = places.collect_objects(objects, sizes_hw if has_masks else None)
-    images = {name: places.images[id] for name, id in ids.items()}
-    return images, places.labels, columns
+    columns = numbering.collect_objects(
+        objects, sizes_hw if has_masks else None
+    )
+    images = {name: numbering.images[id] for name, id in ids.items()}
+    return images, numbering.labels, columns
 
 
 def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
@@ -229,11 +231,11 @@ def detection_metrics(
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     rows = list(rows)
     image_ids = find_image_ids(rows, truth, truth_file)
-    places = Places.of(image_ids, truth['categories'])
+    numbering = Numbering.of(image_ids, truth['categories'])
     return coco_metrics(
-        places.collect_objects(truth['annotations']),
-        places.collect_found(make_results(rows, truth, truth_file)),
-        list(places.labels),
+        numbering.collect_objects(truth['annotations']),
+        numbering.collect_found(make_results(rows, truth, truth_file)),
+        list(numbering.labels),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..arguments import check_iou
 from ..matching.greedy import NO_LIMITS, Found, Objects, match_columns
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from .boxes import xyxy_to_xywh
 from .reading import CocoError, read_coco
 
@@ -160,11 +160,11 @@ def match_boxes(
     Raises:
         ValueError: If `iou` is out of range.
     """
-    places = Places.of(image_ids, truth['categories'])
+    numbering = Numbering.of(image_ids, truth['categories'])
     return match_classes(
-        places.collect_objects(truth.get('annotations', ())),
-        places.collect_found(found),
-        len(places.labels),
+        numbering.collect_objects(truth.get('annotations', ())),
+        numbering.collect_found(found),
+        len(numbering.labels),
         iou,
     )
 
@@ -222,13 +222,13 @@ def match_images(
     """
     for iou in ious:
         check_iou(iou)
-    places = Places.of(image_ids, truth['categories'])
-    objects = places.collect_objects(truth.get('annotations', ()))
-    columns = places.collect_found(found)
+    numbering = Numbering.of(image_ids, truth['categories'])
+    objects = numbering.collect_objects(truth.get('annotations', ()))
+    columns = numbering.collect_found(found)
     matched = match_columns(objects, columns, ious)
     counts = ~matched.is_ignored[:, 0]
     order = matched.order[counts]
-    num_truth = np.zeros(places.shape, int)
+    num_truth = np.zeros(numbering.shape, int)
     is_to_find = ~objects.is_crowd
     np.add.at(
         num_truth,

@@ -72,7 +72,7 @@ class Detections:
         return len(self.scores)
 
 
-def drop_unreadable(table: pa.Table) -> pa.Table:
+def keep_readable(table: pa.Table) -> pa.Table:
     """Leave out the rows of images that could not be read.
 
     Args:

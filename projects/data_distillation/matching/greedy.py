@@ -206,7 +206,7 @@ def match_columns(
     with_objects = np.flatnonzero(counts)
     for part in split_groups(keys[with_objects], counts[with_objects]):
         chosen = with_objects[part]
-        taken = Choices(
+        taken = Offers(
             objects, passive, found[order[chosen]], thresholds
         ).take(ranks[chosen], starts[chosen], counts[chosen])
         took = taken >= 0
@@ -217,7 +217,7 @@ def match_columns(
 
 
 @dataclass(frozen=True)
-class Choices:
+class Offers:
     """The objects that some detections may take.
 
     Args:

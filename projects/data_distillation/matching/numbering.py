@@ -12,7 +12,7 @@ Sizes = Mapping[int, Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Places:
+class Numbering:
     """The numbers of the images and of the classes.
 
     Args:
@@ -24,7 +24,7 @@ class Places:
     labels: dict
 
     @classmethod
-    def of(cls, image_ids: Iterable, categories: list[dict]) -> 'Places':
+    def of(cls, image_ids: Iterable, categories: list[dict]) -> 'Numbering':
         """Number images and categories.
 
         Args:

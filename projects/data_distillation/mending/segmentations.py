@@ -109,7 +109,7 @@ def exchange_sides(value: dict, place: Place) -> dict:
     return dict(value, size=rle['size'], counts=rle['counts'].decode())
 
 
-def clip_polygons(value: list, place: Place) -> list:
+def clip_to_image(value: list, place: Place) -> list:
     """Clip polygons to their image.
 
     Args:
@@ -133,6 +133,6 @@ MENDINGS: dict[str, tuple[str, Callable]] = {
     'not nested': ('polygons written as lists of numbers', nest_polygons),
     'short': ('polygons of less than 3 points dropped', drop_short),
     'of exchanged sides': ('masks with their sides exchanged', exchange_sides),
-    'outside': ('polygons clipped', clip_polygons),
+    'outside': ('polygons clipped', clip_to_image),
     'of integers': ('polygons written with decimal points', write_floats),
 }

@@ -14,7 +14,7 @@ from ..coco.matching import (
     match_images,
 )
 from ..coco.reading import read_coco
-from ..detections.columns import drop_unreadable
+from ..detections.columns import keep_readable
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import read_origin
 from ..selection.picking import keep_elements
@@ -143,7 +143,7 @@ def expect_quality(
     store = DetectionStore(detections)
     store.check_same_teacher(origin)
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
-    table = drop_unreadable(store.read())
+    table = keep_readable(store.read())
     rules = SelectionRules(**origin['selection'])
     min_scores = np.array(
         [

@@ -20,10 +20,10 @@ from ..coco.matching import (
 )
 from ..coco.reading import CocoError, check_classes, read_coco
 from ..coco.schema import MIN_SIDE
-from ..detections.columns import collect_stored, drop_unreadable
+from ..detections.columns import collect_stored, keep_readable
 from ..detections.store import DetectionStore, StoreError
 from ..matching.greedy import Found, Objects
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from ..selection.coco_writer import read_origin
 from ..text import format_table
 from .counts import Counts
@@ -166,16 +166,16 @@ def measure_quality(
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
     image_ids = find_image_ids(rows, truth, truth_file)
-    places = Places.of(image_ids, truth['categories'])
-    found = places.collect_found(make_results(rows, truth, truth_file))
+    numbering = Numbering.of(image_ids, truth['categories'])
+    found = numbering.collect_found(make_results(rows, truth, truth_file))
     # No label is made of thinner boxes, because CocoDataset would drop it.
     is_thick = found.bbox_xywh[:, 2:].min(axis=1) >= MIN_SIDE
-    objects = places.collect_objects(truth['annotations'])
+    objects = numbering.collect_objects(truth['annotations'])
     return Quality(
         len(rows),
         iou,
         judge_classes(objects, found[is_thick], min_scores, iou),
-        coco_metrics(objects, found, list(places.labels)),
+        coco_metrics(objects, found, list(numbering.labels)),
     )
 
 
@@ -213,7 +213,7 @@ def measure_stored(
             'the detections have no masks to compare: annotate with '
             'model.masks, or compare their boxes'
         )
-    image_index, places, objects = place_images(
+    image_index, numbering, objects = place_images(
         table, truth_file, min_scores, by_masks
     )
     found = collect_stored(table, image_index, by_masks)
@@ -223,7 +223,7 @@ def measure_stored(
         len(table),
         iou,
         judge_classes(objects, found[is_candidate], min_scores, iou),
-        coco_metrics(objects, found, list(places.labels)),
+        coco_metrics(objects, found, list(numbering.labels)),
         by_masks,
     )
 
@@ -241,7 +241,7 @@ def read_readable(store: DetectionStore) -> tuple[pa.Table, int]:
         StoreError: If no image could be read.
     """
     rows = store.read()
-    readable = drop_unreadable(rows)
+    readable = keep_readable(rows)
     if not len(readable):
         raise StoreError(
             f'{store.folder} must hold the detections of at least one image '
@@ -256,7 +256,7 @@ def place_images(
     truth_file: str | Path,
     min_scores: Mapping[str, float | None],
     by_masks: bool,
-) -> tuple[np.ndarray, Places, Objects]:
+) -> tuple[np.ndarray, Numbering, Objects]:
     """Find the images of a table in the truth, and their objects.
 
     Args:
@@ -276,11 +276,13 @@ def place_images(
     check_classes(list(min_scores), truth['categories'], truth_file)
     names = table['file_name'].to_pylist()
     image_ids = find_named(names, truth, truth_file)
-    places = Places.of(image_ids, truth['categories'])
-    image_index = np.array([places.images[id] for id in image_ids], np.int64)
+    numbering = Numbering.of(image_ids, truth['categories'])
+    image_index = np.array(
+        [numbering.images[id] for id in image_ids], np.int64
+    )
     sizes_hw = require_masks(truth, truth_file) if by_masks else None
-    objects = places.collect_objects(truth['annotations'], sizes_hw)
-    return image_index, places, objects
+    objects = numbering.collect_objects(truth['annotations'], sizes_hw)
+    return image_index, numbering, objects
 
 
 def judge_classes(

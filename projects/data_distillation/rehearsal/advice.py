@@ -1,6 +1,6 @@
 """Says what to do about what has failed in a rehearsal."""
 
-from .trial import Outcome
+from .trial import RehearsalResult
 
 # What an error says -> what to do. The first that fits counts; all is in
 # lower case.
@@ -48,7 +48,7 @@ REMEDIES = {
 }
 
 
-def find_remedy(outcome: Outcome) -> str:
+def find_remedy(outcome: RehearsalResult) -> str:
     """Find what to do about an error.
 
     Args:
@@ -64,7 +64,7 @@ def find_remedy(outcome: Outcome) -> str:
     return ''
 
 
-def describe_failure(outcome: Outcome, config: str) -> str:
+def describe_failure(outcome: RehearsalResult, config: str) -> str:
     """Say in which stage a rehearsal has failed, why, and what to do.
 
     Args:
@@ -113,7 +113,7 @@ NEEDS_GPU = (
 NEEDS_NETWORK = ('urlerror', 'httperror', 'urlopen', 'connectionerror')
 
 
-def find_excuse(outcome: Outcome, has_gpu: bool) -> str:
+def find_excuse(outcome: RehearsalResult, has_gpu: bool) -> str:
     """Find out why a failure may be one of this machine.
 
     Args:

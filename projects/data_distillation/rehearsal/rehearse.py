@@ -22,7 +22,7 @@ from ..text import format_duration
 from .advice import describe_failure, find_excuse
 from .parts import Part, list_parts
 from .quick_configs import quick_configs
-from .trial import OUTCOME, PARTS, Outcome
+from .trial import OUTCOME, PARTS, RehearsalResult
 from .tried import note_tried, were_tried
 
 PROGRAM = Path(__file__).with_name('__main__.py')
@@ -121,7 +121,9 @@ def name_stages(parts: Sequence[Part]) -> str:
     return ', '.join(part.stage for part in parts)
 
 
-def run_parts(parts: Sequence[Part], name: str, seconds: int = 0) -> Outcome:
+def run_parts(
+    parts: Sequence[Part], name: str, seconds: int = 0
+) -> RehearsalResult:
     """Try parts in a process of its own, which no memory is left of.
 
     Args:
@@ -147,13 +149,17 @@ def run_parts(parts: Sequence[Part], name: str, seconds: int = 0) -> Outcome:
                 command, make_environment(), console
             ).run()
         written = read_json(folder / OUTCOME)
-        outcome = Outcome(**written if isinstance(written, dict) else {})
+        outcome = RehearsalResult(
+            **written if isinstance(written, dict) else {}
+        )
         if outcome.error or outcome.is_complete:
             return outcome
         return explain_death(outcome, code, temporary / CONSOLE)
 
 
-def explain_death(outcome: Outcome, code: int, console: Path) -> Outcome:
+def explain_death(
+    outcome: RehearsalResult, code: int, console: Path
+) -> RehearsalResult:
     """Explain why a rehearsal has ended without an error of its own.
 
     Args:
@@ -170,10 +176,10 @@ def explain_death(outcome: Outcome, code: int, console: Path) -> Outcome:
         text = 'the process was killed, as Linux does if it is out of memory'
     elif code < 0:
         text = f'the process was ended by {signal.Signals(-code).name}'
-    return Outcome(outcome.stage, outcome.doing, 'killed', text)
+    return RehearsalResult(outcome.stage, outcome.doing, 'killed', text)
 
 
-def describe(outcome: Outcome, parts: Sequence[Part]) -> str:
+def describe(outcome: RehearsalResult, parts: Sequence[Part]) -> str:
     """Say which stage has failed, why, and what to do.
 
     Args:

@@ -46,7 +46,7 @@ class TimeUpError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RehearsalResult:
     """How far a rehearsal has come.
 
     Args:
@@ -88,7 +88,7 @@ def run_trials(folder: Path) -> int:
         traceback.print_exc()
         trials.fail(error)
         return 1
-    trials.write(Outcome(is_complete=True))
+    trials.write(RehearsalResult(is_complete=True))
     return 0
 
 
@@ -130,7 +130,7 @@ class Trials:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.teacher: Path | None = None
-        self.outcome = Outcome()
+        self.outcome = RehearsalResult()
 
     def run(self, part: Part) -> None:
         """Try a part, and free what it has used.
@@ -138,7 +138,7 @@ class Trials:
         Args:
             part: The stage to try.
         """
-        self.write(Outcome(part.stage))
+        self.write(RehearsalResult(part.stage))
         self.say('while it is set up')
         if part.is_training:
             self.train(part)
@@ -149,7 +149,7 @@ class Trials:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: RehearsalResult) -> None:
         """Write how far the rehearsal has come.
 
         Args:

@@ -12,10 +12,10 @@ from mmengine.config import Config
 
 from ..coco.matching import RIGHT_IOU, find_image_ids, make_results
 from ..coco.reading import check_classes, read_labeled
-from ..detections.columns import Detections, drop_unreadable, flatten
+from ..detections.columns import Detections, flatten, keep_readable
 from ..detections.store import StoreError
 from ..experiment.names import PSEUDO_LABELS
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from ..quality.label_quality import Quality, judge_classes
 from ..selection.coco_writer import read_origin
 from ..selection.export import open_store, read_rules, read_wanted
@@ -161,7 +161,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
     """
     store = open_store(source.detections)
     stored = store.read(read_wanted(source.images))
-    table = drop_unreadable(stored)
+    table = keep_readable(stored)
     if not len(table):
         raise StoreError(
             f'none of {len(stored)} images in {source.detections} could be '
@@ -246,12 +246,12 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
         chosen = random.choice(len(table), MAX_EVALUATED, replace=False)
         table = table.take(pa.array(np.sort(chosen)))
     rows = list(labels.rules.filter_rows(table))
-    places = Places.of(
+    numbering = Numbering.of(
         find_image_ids(rows, truth, source), truth['categories']
     )
     classes = judge_classes(
-        places.collect_objects(truth.get('annotations', ())),
-        places.collect_found(make_results(rows, truth, source)),
+        numbering.collect_objects(truth.get('annotations', ())),
+        numbering.collect_found(make_results(rows, truth, source)),
         labels.min_scores,
         RIGHT_IOU,
     )

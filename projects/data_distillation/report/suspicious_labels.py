@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from ..coco.matching import find_image_ids
 from ..coco.reading import UNCHECKED, CocoError, check_classes, read_coco
-from ..detections.columns import Detections, drop_unreadable, flatten
+from ..detections.columns import Detections, flatten, keep_readable
 from ..files.atomic import replacing, write_json
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from ..review.calibration import count_views, fit_calibration, judge
 from ..review.signals import read_signals
 from ..review.suspicious import KINDS, Boxes, Suspicion, find_suspicions
@@ -257,7 +257,7 @@ def review_labels(
     check_classes(made_by['classes'], coco['categories'], ann_file)
     table = store.read()
     names = pa.array([image['file_name'] for image in coco['images']])
-    table = drop_unreadable(table)
+    table = keep_readable(table)
     table = table.filter(pc.is_in(table['file_name'], names))
     if not len(table):
         raise CocoError(
@@ -352,7 +352,7 @@ def compare_labels(
     # Detections in a crowd need no label of their own.
     chances[on_crowd] = 0
     place = {id: n for n, id in enumerate(find_image_ids(rows, coco, source))}
-    label_of = Places.of((), coco['categories']).labels
+    label_of = Numbering.of((), coco['categories']).labels
     kept = sorted(
         (a for a in objects if a['image_id'] in place),
         key=lambda a: place[a['image_id']],

@@ -15,7 +15,7 @@ from ..experiment.fingerprint import read_settings
 from ..experiment.gains import RESULTS, find_truth
 from ..files.atomic import read_json
 from ..files.digest import sha256_of
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from ..review.errors import RIGHT, Judged
 from ..training.finished import FINISHED
 from .gallery import Tab
@@ -313,9 +313,9 @@ def judge_model(
     """
     results = json.loads((folder / RESULTS).read_bytes())
     ids = [image['id'] for image in truth['images']]
-    places = Places.of(ids, truth['categories'])
-    found = places.collect_found(results)
-    objects = places.collect_objects(truth.get('annotations', ()))
+    numbering = Numbering.of(ids, truth['categories'])
+    found = numbering.collect_found(results)
+    objects = numbering.collect_objects(truth.get('annotations', ()))
     judged = Judged.of(objects, found)
     model = JudgedModel(name, judged, judged.choose_min_score(GRID))
     return model, len(results) - len(found.labels)

@@ -8,10 +8,10 @@ import numpy as np
 
 from ..coco.matching import find_image_ids, make_results
 from ..coco.reading import read_coco
-from ..detections.columns import drop_unreadable, flatten
+from ..detections.columns import flatten, keep_readable
 from ..detections.store import DetectionStore
 from ..matching.greedy import match_columns
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 from .signals import SAME_PLACE, Signals, read_signals
 
 # The weight of the penalty on coefficients. It keeps them finite if a class
@@ -151,7 +151,7 @@ def calibrate(
     """
     store = DetectionStore(detections)
     store.check_same_teacher(provenance)
-    table = drop_unreadable(store.read())
+    table = keep_readable(store.read())
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     signals = read_signals(flatten(table), count_views(provenance))
     is_right = judge(table.to_pylist(), truth, truth_file)
@@ -190,9 +190,9 @@ def judge(rows: Sequence[dict], truth: dict, source: str | Path) -> np.ndarray:
         CocoError: If the truth lacks an image or a class.
     """
     ids = find_image_ids(rows, truth, source)
-    places = Places.of(ids, truth['categories'])
-    found = places.collect_found(make_results(rows, truth, source))
-    objects = places.collect_objects(truth['annotations'])
+    numbering = Numbering.of(ids, truth['categories'])
+    found = numbering.collect_found(make_results(rows, truth, source))
+    objects = numbering.collect_objects(truth['annotations'])
     matched = match_columns(objects, found, [SAME_PLACE])
     is_right = np.zeros(len(found.scores), bool)
     is_right[matched.order] = matched.is_matched[:, 0]

@@ -16,7 +16,7 @@ from ..coco.matching import RIGHT_IOU, find_named
 from ..coco.reading import read_coco
 from ..detections.columns import Detections
 from ..matching.greedy import Found, Objects, measure_overlaps
-from ..matching.numbering import Places
+from ..matching.numbering import Numbering
 
 # The correction is as if so many more objects had been right as they were, so
 # that a few objects correct little. 5 and 20 were as good (docs/results.md).
@@ -179,16 +179,16 @@ def fit_box_correction(
     """
     truth = read_coco(truth_file, 'images', 'annotations', 'categories')
     ids = find_named(names, truth, truth_file)
-    places = Places.of(ids, truth['categories'])
-    numbers = np.array([places.images[id] for id in ids], int)
+    numbering = Numbering.of(ids, truth['categories'])
+    numbers = np.array([numbering.images[id] for id in ids], int)
     found = Found(
         numbers[detections.image_index],
         detections.labels.astype(int),
         detections.bbox_xywh.astype(float),
         detections.scores,
     )
-    objects = places.collect_objects(truth['annotations'])
-    return BoxCorrection.fit(found, objects, len(places.labels))
+    objects = numbering.collect_objects(truth['annotations'])
+    return BoxCorrection.fit(found, objects, len(numbering.labels))
 
 
 def correct_chosen(

@@ -19,7 +19,7 @@ from ..coco.reading import (
     read_coco,
     read_labeled,
 )
-from ..detections.columns import Detections, drop_unreadable, flatten
+from ..detections.columns import Detections, flatten, keep_readable
 from ..detections.store import DetectionStore, StoreError
 from .box_correction import BoxCorrection, correct_chosen, fit_box_correction
 from .coco_writer import read_origin, write_pseudo_labels
@@ -251,7 +251,7 @@ def learn_box_correction(
     if not (rules.calibrates_boxes and rules.validation):
         return None
     store = open_store(Path(rules.validation['detections']))
-    table = drop_unreadable(store.read())
+    table = keep_readable(store.read())
     detections = flatten(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)

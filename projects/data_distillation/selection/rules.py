@@ -12,7 +12,7 @@ from mmdet.registry import TASK_UTILS
 from ..arguments import check_is_one_of, check_score
 from ..coco.matching import RIGHT_IOU, ClassMatches, match_detections
 from ..coco.reading import CocoError, check_classes, read_coco
-from ..detections.columns import Detections, drop_unreadable, flatten
+from ..detections.columns import Detections, flatten, keep_readable
 from ..detections.store import DetectionStore
 from ..text import format_call
 from .box_correction import check_box_correction
@@ -334,7 +334,7 @@ class SelectionRules:
         check_classes(labeled.classes, categories, truth)
         store = DetectionStore(self.validation['detections'])
         store.check_same_teacher(provenance)
-        table = drop_unreadable(store.read())
+        table = keep_readable(store.read())
         return match_detections(self.filter_rows(table), truth, RIGHT_IOU)
 
     def find_candidates(self, table: pa.Table) -> np.ndarray:

@@ -19,7 +19,7 @@ from .made_up_labels import let_student_train
 MAX_OUTPUT = 3000
 # The number of iterations that are measured, after some that warm up layers.
 NUM_MEASURED, NUM_WARM_UP = 10, 2
-# No iteration is begun after this time. Of annotation, `Trial` limits it.
+# No iteration is begun after this time. Of annotation, `DryRun` limits it.
 MAX_SECONDS = 15
 RATE = re.compile(r'measured on (\d+ images?[^:]*): ([\d.e-]+) images/s')
 

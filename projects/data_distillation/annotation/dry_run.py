@@ -1,4 +1,4 @@
-"""Trial: what a dry run of an annotation does in the little time it has."""
+"""DryRun: what a dry run of an annotation does in the little time it has."""
 
 import math
 import time
@@ -17,7 +17,7 @@ MAX_SECONDS = 15
 NUM_BATCHES = 1 + NUM_MEASURED
 
 
-class Trial:
+class DryRun:
     """Chooses the views of each batch of a dry run, and ends it in time.
 
     All views of one image may take minutes. So the first batch is run with one
@@ -25,7 +25,7 @@ class Trial:
     not, other batches are run with one view, until they would.
 
     Args:
-        model: The model. While the trial runs, its `views` are changed.
+        model: The model. Its `views` are changed until the dry run has ended.
         max_seconds: The time after which no batch is begun; infinite to run
             all views of all batches.
     """
@@ -38,7 +38,7 @@ class Trial:
             model.views = [self.views[len(self.views) // 2]]
 
     @classmethod
-    def begin(cls, runner: Runner) -> 'Trial':
+    def begin(cls, runner: Runner) -> 'DryRun':
         """Shorten a test run to what is measured, without metrics.
 
         Args:
@@ -46,7 +46,7 @@ class Trial:
                 model are changed.
 
         Returns:
-            The trial of this run.
+            The dry run of this run.
         """
         loader = runner.test_dataloader
         loader.sampler.keep_first(NUM_BATCHES * (loader.batch_size or 1))
@@ -56,9 +56,9 @@ class Trial:
         model = model.module if is_model_wrapper(model) else model
         # A rehearsal sets it.
         limit = runner.cfg.get('dry_run_seconds', MAX_SECONDS)
-        trial = cls(model, limit)
-        runner.test_loop.dataloader = LimitedBatches(loader, trial)
-        return trial
+        dry_run = cls(model, limit)
+        runner.test_loop.dataloader = LimitedBatches(loader, dry_run)
+        return dry_run
 
     @property
     def is_limited(self) -> bool:
@@ -105,18 +105,18 @@ class Trial:
 
 
 class LimitedBatches:
-    """The batches of a trial, and what else a data loader has.
+    """The batches of a dry run, and what else a data loader has.
 
     Args:
         loader: The data loader.
-        trial: The trial.
+        dry_run: The dry run.
     """
 
-    def __init__(self, loader: DataLoader, trial: Trial) -> None:
-        self.loader, self.trial = loader, trial
+    def __init__(self, loader: DataLoader, dry_run: DryRun) -> None:
+        self.loader, self.dry_run = loader, dry_run
 
     def __iter__(self) -> Iterator:
-        yield from self.trial.limit(self.loader)
+        yield from self.dry_run.limit(self.loader)
 
     def __len__(self) -> int:
         return len(self.loader)
