@@ -145,7 +145,7 @@ def test_process_group_ends_after_the_models_in_it(of_slurm, end):
     assert died == [True]
 
 
-def test_workers_end_before_their_loader_is_collected(of_slurm):
+def test_workers_end_before_their_loader_is_collected(of_slurm, request):
     """Else each of them is waited for, for 5 seconds."""
     left = []
 
@@ -162,7 +162,7 @@ def test_workers_end_before_their_loader_is_collected(of_slurm):
         loader.dataset.append(loader)
         del loader
         gc.callbacks.append(note)
-    gc.callbacks.remove(note)
+        request.addfinalizer(lambda: gc.callbacks.remove(note))
 
     assert left[-1] == []
     # PyTorch would report any other as a fault.

@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
-# A C++ compiler that reads PyTorch's headers once for all of mmcv's ops.
+# GCC, which reads PyTorch's headers once for all of mmcv's ops.
 # Each of their 78 files includes these headers, and reading them takes most of
-# its time. The first call compiles them, with its own flags: GCC takes a
-# compiled header only for the flags that it was made with. Other compilers, and
-# calls that come before it is done, read the headers as ever.
-# Environment: COMPILER (the compiler), HEADER (what all files include).
+# its time. The first call that compiles something compiles them, with its own
+# flags: GCC takes a compiled header only for the flags that it was made with.
+# Calls that come before it is done read the headers as usual.
+# Environment: COMPILER (the path of g++), HEADER (what all files include).
 set -uo pipefail
-
-read -ra compiler <<<"$COMPILER"
 
 flags=() # Those of this call, without the names of its files.
 is_compile=false skip=false
@@ -21,11 +19,11 @@ for word in "$@"; do
     esac
 done
 
-if $is_compile && "${compiler[@]}" --version | grep -q 'Free Software Foundation'; then
+if $is_compile; then
     if mkdir "$HEADER.begun" 2>/dev/null; then
-        "${compiler[@]}" "${flags[@]}" -x c++-header "$HEADER" -o "$HEADER.part" &&
+        "$COMPILER" "${flags[@]}" -x c++-header "$HEADER" -o "$HEADER.part" &&
             mv "$HEADER.part" "$HEADER.gch"
     fi
     [ -f "$HEADER.gch" ] && set -- -include "$HEADER" "$@"
 fi
-exec "${compiler[@]}" "$@"
+exec "$COMPILER" "$@"

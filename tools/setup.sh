@@ -4,7 +4,7 @@
 # Environment: PYTHON (the interpreter, default python3), MAX_JOBS (compilers),
 # VENV and REQUIREMENTS (another environment, with other pins).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 VENV=${VENV:-.venv}
 REQUIREMENTS=${REQUIREMENTS:-requirements.txt}
@@ -65,32 +65,39 @@ ops_cache() {
         echo "$cache/data_distillation/torch-$version-optimized"
 }
 
+# What was compiled for another torch is of no use.
+install_torch() {
+    rm -rf "$SOURCE" && "$PIP" install "$(pinned torch)"
+}
+
 install_ops() {
     "$PIP" install --no-index --no-deps --find-links "$1" "$(pinned "$MMCV")"
 }
 
-# The folder stays, so that an interrupted build goes on file by file.
-compile_ops() {
+# The folder stays, so that an interrupted build goes on file by file. In a
+# subshell, because what is exported is for the ops alone.
+compile_ops() (
     mkdir -p "$SOURCE" && "$PIP" download --dest "$SOURCE" --no-deps \
         --no-binary "$MMCV" --no-build-isolation "$(pinned "$MMCV")" &&
         tar -xzf "$SOURCE"/*mmcv-*.tar.gz -C "$SOURCE" --skip-old-files &&
         choose_compiler &&
         "$PIP" wheel --verbose --no-build-isolation --no-deps \
             --wheel-dir "$1" "$SOURCE"/*mmcv-*/
-}
+)
 
 # Flags in CFLAGS replace those that Python was built with, without which nothing
 # is optimized. -g0: no debug symbols, which take time.
 choose_compiler() {
+    COMPILER=${CXX:-c++}
     CFLAGS="$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))') -g0"
-    export CFLAGS
     HEADER=$(realpath "$SOURCE"/*mmcv-*/)/mmcv/ops/csrc/common/pytorch_cpp_helper.hpp
+    export CFLAGS HEADER COMPILER
+    # An interrupted build may have left them.
+    rm -rf "$HEADER".{begun,part,gch}
     # setuptools takes what is after a space for an argument of the compiler.
-    if [ -f "$HEADER" ] && [[ $PWD != *' '* ]]; then
-        rm -rf "$HEADER.begun" # An interrupted build may have left it.
-        COMPILER=${CXX:-c++}
-        CXX=$PWD/tools/cxx.sh
-        export HEADER COMPILER CXX
+    if [ -f "$HEADER" ] && [[ $PWD != *' '* ]] &&
+        "$COMPILER" --version | grep 'Free Software Foundation' >/dev/null; then
+        export CXX=$PWD/tools/cxx.sh
     fi
 }
 
@@ -124,7 +131,7 @@ main() {
     exec 3>&1
     step venv "make $VENV with $("$PYTHON" --version)" \
         "$PYTHON" -m venv "$VENV"
-    step torch "install $(pinned torch)" "$PIP" install "$(pinned torch)"
+    step torch "install $(pinned torch)" install_torch
     step build-tools 'install the build tools' "$PIP" install \
         "$(pinned setuptools)" "$(pinned wheel)" "$(pinned ninja)" \
         "$(pinned packaging)" "$(pinned psutil)"
@@ -137,4 +144,5 @@ main() {
     say 'done'
 }
 
-main
+# Tests read the functions alone.
+[ "${BASH_SOURCE[0]}" != "$0" ] || main

@@ -328,9 +328,13 @@ def init_cpu_processes(launcher: str) -> None:
 
 
 def leave_processes() -> None:
-    """End the process group, after the models in it are gone."""
-    # Loaders with `persistent_workers` end them when they are collected. As a
-    # part of the runner's cycle they cannot wake them, and wait 5 s for each.
+    """End the process group, after the models in it are gone.
+
+    All child processes of this process are ended too.
+    """
+    # A loader with `persistent_workers` ends its workers when it is collected.
+    # Collected in a cycle, as the runner's are, it cannot wake them, and waits
+    # 5 s for each.
     for worker in multiprocessing.active_children():
         worker.terminate()
         worker.join(MAX_WAIT)

@@ -376,6 +376,26 @@ def test_workers_end_with_the_run_though_their_process_goes_on():
     assert worker.exitcode == 0
 
 
+def test_workers_of_a_later_run_stay_again():
+    loader = torch.utils.data.DataLoader(
+        [1], num_workers=1, persistent_workers=True
+    )
+    stop = StopRequest()
+    stop.listen(torch.utils.data.DataLoader([1]))
+    stop.forget()
+    stop.listen(loader)
+    assert list(loader) == [torch.tensor([1])]
+    (worker,) = multiprocessing.active_children()
+
+    worker.terminate()
+
+    worker.join(0.2)
+    assert worker.is_alive()
+    stop.forget()
+    worker.terminate()
+    worker.join(60)
+
+
 def test_in_another_thread_signals_stay_as_they_are():
     before = signal.getsignal(signal.SIGTERM)
     stop = StopRequest()

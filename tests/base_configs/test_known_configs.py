@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from projects.data_distillation.base_configs.known_configs import KnownConfigs
+from projects.data_distillation.base_configs.stages import read_stage_config
 
 COUNTING = "_base_ = 'base.py'\ntimes = open('times', 'a').write('x')\n"
 
@@ -34,6 +35,23 @@ def test_config_is_read_once_and_is_the_callers_own(known):
     assert again.to_dict() == Config.fromfile('stage.py').to_dict()
 
 
+def test_mmengine_reads_as_before_afterwards(known, tmp_path):
+    read = Config._file2dict
+    known.read('stage.py')
+    assert Config._file2dict is read
+    (tmp_path / 'stage.py').write_text('1 / 0')
+    with pytest.raises(ZeroDivisionError, match='by zero'):
+        known.read('stage.py')
+    assert Config._file2dict is read
+
+
+def test_stages_are_read_once(known):
+    for _ in range(3):
+        assert read_stage_config('stage.py').model.depth == 18
+
+    assert count_readings() == 1
+
+
 def test_config_is_read_again_after_a_change_of_its_base(known, tmp_path):
     known.read('stage.py')
     (tmp_path / 'base.py').write_text('model = dict(depth=34)')
@@ -50,13 +68,16 @@ def test_base_that_is_gone_is_missed(known, tmp_path):
         known.read('stage.py')
 
 
-def test_environment_is_looked_at_each_time(known, tmp_path, monkeypatch):
-    (tmp_path / 'stage.py').write_text("root = '{{$ROOT:/data}}'")
-    assert known.read('stage.py').root == '/data'
+@pytest.mark.parametrize('text', ["'{{$ROOT:80}}'", "{{'$ROOT:80'}}"])
+def test_environment_is_looked_at_each_time(
+    text, known, tmp_path, monkeypatch
+):
+    (tmp_path / 'stage.py').write_text(f'root = {text}')
+    assert str(known.read('stage.py').root) == '80'
 
-    monkeypatch.setenv('ROOT', '/elsewhere')
+    monkeypatch.setenv('ROOT', '90')
 
-    assert known.read('stage.py').root == '/elsewhere'
+    assert str(known.read('stage.py').root) == '90'
 
 
 def test_same_name_elsewhere_is_another_config(known, tmp_path, monkeypatch):

@@ -1,7 +1,8 @@
 """Whatever a COCO file holds: it is used, or refused with its name.
 
 `FUZZ_EXAMPLES=20000 pytest tests/coco/test_fuzz.py` tries other files in each
-run, that many in each test. tests/shared_fixtures.py says how many it is else.
+run, that many in each test. tests/shared_fixtures.py says how many are
+tried otherwise.
 """
 
 import copy

@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -68,62 +70,55 @@ def test_finished_setup_is_not_repeated(bare_clone):
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
-def compile_twice(tmp_path: Path, compiler: str) -> list[Path]:
-    """Compile a file with the wrapper that reads headers once."""
-    header = tmp_path / 'all.hpp'
-    header.write_text('#pragma once\ninline int one() { return 1; }\n')
-    source = tmp_path / 'two.cpp'
-    source.write_text('#include "all.hpp"\nint two() { return 2 * one(); }\n')
-    objects = [tmp_path / name for name in ('first.o', 'second.o')]
-    for target in objects:
-        files = [
-            '-MMD',
-            '-MF',
-            f'{target}.d',
-            '-c',
-            '-c',
-            source,
-            '-o',
-            target,
-        ]
-        subprocess.run(
-            [ROOT / 'tools/cxx.sh', '-O1', *files, '-fPIC'],
-            env={**os.environ, 'COMPILER': compiler, 'HEADER': str(header)},
-            check=True,
-        )
-    return objects
+@pytest.fixture
+def header(bare_clone) -> Path:
+    """What mmcv's files include, and what an interrupted build leaves."""
+    name = 'source/mmcv-2/mmcv/ops/csrc/common/pytorch_cpp_helper.hpp'
+    header = bare_clone / name
+    header.with_name(f'{header.name}.begun').mkdir(parents=True)
+    header.with_name(f'{header.name}.gch').touch()
+    header.touch()
+    return header
 
 
-def test_headers_are_compiled_once(tmp_path):
-    first, second = compile_twice(tmp_path, 'g++')
-
-    assert first.stat().st_size == second.stat().st_size > 0
-    compiled = tmp_path / 'all.hpp.gch'
-    # With -H, GCC names each header, and a compiled one with `!`.
+def choose_compiler(clone: Path, **environment: str) -> dict[str, str]:
+    """Return the environment in which the ops would be compiled."""
+    commands = 'source tools/setup.sh; SOURCE=source; choose_compiler; env -0'
     done = subprocess.run(
-        [
-            ROOT / 'tools/cxx.sh',
-            *('-O1', '-fPIC', '-H', '-c', tmp_path / 'two.cpp'),
-            *('-o', tmp_path / 'third.o'),
-        ],
-        env={
-            **os.environ,
-            'COMPILER': 'g++',
-            'HEADER': str(tmp_path / 'all.hpp'),
-        },
+        ['bash', '-c', commands],
+        cwd=clone,
+        env={**os.environ, 'VENV': sys.prefix, **environment},
         capture_output=True,
         text=True,
+        check=True,
     )
-    assert f'! {compiled}' in done.stderr
+    parts = done.stdout.rstrip('\0').split('\0')
+    return dict(part.split('=', 1) for part in parts)
 
 
-def test_other_compilers_read_headers_as_ever(tmp_path):
-    other = tmp_path / 'other'
-    other.write_text(
-        '#!/bin/sh\n[ "$1" = --version ] && exec echo other\nexec g++ "$@"\n'
-    )
+@pytest.mark.skipif(shutil.which('g++') is None, reason='needs g++')
+def test_ops_are_compiled_as_python_was_and_headers_once(bare_clone, header):
+    environ = choose_compiler(bare_clone, CXX='g++')
+
+    own = sysconfig.get_config_var('CFLAGS')
+    assert environ['CFLAGS'] == f'{own} -g0'
+    assert environ['CXX'] == str(bare_clone / 'tools/cxx.sh')
+    assert environ['COMPILER'] == 'g++'
+    assert environ['HEADER'] == str(header)
+    assert [file.name for file in header.parent.iterdir()] == [header.name]
+
+
+def test_other_compilers_are_used_as_they_are(bare_clone, header):
+    other = bare_clone / 'other'
+    other.write_text('#!/bin/sh\necho other\n')
     other.chmod(0o755)
 
-    compile_twice(tmp_path, str(other))
+    assert choose_compiler(bare_clone, CXX=str(other))['CXX'] == str(other)
 
-    assert not (tmp_path / 'all.hpp.gch').exists()
+
+@pytest.mark.skipif(shutil.which('g++') is None, reason='needs g++')
+def test_folder_whose_name_has_a_space_has_no_wrapper(bare_clone, header):
+    clone = bare_clone.with_name('a clone')
+    bare_clone.rename(clone)
+
+    assert choose_compiler(clone, CXX='g++')['CXX'] == 'g++'

@@ -33,11 +33,11 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / 'tests'))
 
 import torch
 from builders import load_tool
-from conftest import StageHere, read_configs_once
 from input_mutations import Change, apply_change
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mutations import MUTATIONS, Mutation
+from shared_fixtures import StageHere, read_configs_once
 from toy_experiment import write_experiment
 
 from projects.data_distillation.command_line import make_parser

@@ -55,6 +55,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             return
         self._before = signal.signal(signal.SIGTERM, self._note)
+        self._is_leaving.value = False
         # This runs before multiprocessing ends its processes with SIGTERM.
         atexit.register(setattr, self._is_leaving, 'value', True)
         loader.worker_init_fn = functools.partial(
@@ -76,7 +77,7 @@ def init_worker(
 ) -> None:
     """Let a worker of a data loader ignore SIGTERM while the run goes on.
 
-    After it, the process that the worker belongs to sends SIGTERM to its
+    After the run, the process that the worker belongs to sends SIGTERM to its
     workers. They must obey that one: with `persistent_workers` they live until
     then.
 

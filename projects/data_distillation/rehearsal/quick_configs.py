@@ -9,7 +9,7 @@ from yapf.yapflib import yapf_api
 
 from ..base_configs.metafiles import metafiles_read_once
 
-# MMEngine up to 0.10.7 keeps the function that formats in a module of its own.
+# MMEngine up to 0.10.7 imports the function that formats by its name.
 HOLDERS = [part for part in (yapf_api, config) if hasattr(part, 'FormatCode')]
 
 

@@ -1,0 +1,31 @@
+"""The campaigns can be started: their runs take too long for a test."""
+
+import subprocess
+import sys
+
+import pytest
+from builders import ROOT, process_environ
+
+# In one process, which imports most of what they need once.
+IMPORT_ALL = """
+import runpy, sys
+sys.path[:0] = ['tools/campaigns']
+for file in sys.argv[1:]:
+    runpy.run_path(file, run_name='campaign')
+"""
+
+
+@pytest.mark.slow
+def test_campaigns_find_what_they_import():
+    files = sorted(map(str, ROOT.glob('tools/campaigns/*.py')))
+
+    done = subprocess.run(
+        [sys.executable, '-c', IMPORT_ALL, *files],
+        cwd=ROOT,
+        env=process_environ(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert len(files) > 5
+    assert done.returncode == 0, done.stderr
