@@ -36,43 +36,43 @@ def source(tmp_path):
     return tmp_path
 
 
-def compile_and_run(source: Path, compiler: str, *flags: str) -> int:
+def call(source: Path, *arguments: str) -> None:
+    """Call the script as torch and setuptools call a compiler."""
+    environment = dict(COMPILER='g++', HEADER=str(source / 'common.hpp'))
+    subprocess.run(
+        [ROOT / 'tools/cxx.sh', *arguments],
+        cwd=source,
+        env=os.environ | environment,
+        check=True,
+    )
+
+
+def compile_and_run(source: Path, *flags: str) -> int:
     """Return what the program returns that the script has compiled."""
-    environment = os.environ | {
-        'COMPILER': compiler,
-        'HEADER': str(source / 'common.hpp'),
-    }
-    script = [ROOT / 'tools/cxx.sh']
-    for words in (COMPILE, 'main.o -o main'):
-        command = [*script, *flags, *words.split()]
-        subprocess.run(command, cwd=source, env=environment, check=True)
+    call(source, *flags, *COMPILE.split())
+    call(source, *flags, 'main.o', '-o', 'main')
     return subprocess.run([source / 'main'], check=False).returncode
 
 
 def test_a_header_is_compiled_once(source):
-    assert compile_and_run(source, 'g++', '-O3', '-DANSWER=42') == 42
+    assert compile_and_run(source, '-O3', '-DANSWER=42') == 42
     header = source / 'common.hpp'
     header.write_text(HEADER.replace('inline', '#error "read again"'))
-    assert compile_and_run(source, 'g++', '-O3', '-DANSWER=42') == 42
+    assert compile_and_run(source, '-O3', '-DANSWER=42') == 42
 
 
 def test_a_header_that_was_compiled_with_other_flags_is_read_again(source):
-    assert compile_and_run(source, 'g++', '-DANSWER=42') == 42
-    assert compile_and_run(source, 'g++', '-DANSWER=7') == 7
+    assert compile_and_run(source, '-DANSWER=42') == 42
+    assert compile_and_run(source, '-DANSWER=7') == 7
 
 
 def test_a_header_that_is_being_compiled_is_read(source):
     (source / 'common.hpp.begun').mkdir()
-    assert compile_and_run(source, 'g++', '-DANSWER=42') == 42
+    assert compile_and_run(source, '-DANSWER=42') == 42
     assert not (source / 'common.hpp.gch').exists()
 
 
 def test_question_for_the_version_compiles_nothing(source):
-    environ = os.environ | {
-        'COMPILER': 'g++',
-        'HEADER': str(source / 'common.hpp'),
-    }
-    asked = [ROOT / 'tools/cxx.sh', '-v']
-    subprocess.run(asked, env=environ, check=True, capture_output=True)
+    call(source, '-v')
 
     assert not (source / 'common.hpp.gch').exists()
