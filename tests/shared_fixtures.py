@@ -19,6 +19,7 @@ from builders import ROOT, DrawnImages, load_tool, write_checkpoint
 from hypothesis import HealthCheck, settings
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.dataset import base_dataset
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
@@ -87,12 +88,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what has been imported.
-
-    MMEngine collects garbage for each dataset. Among the objects of torch
-    and MMDetection, that takes longer than most tests.
-    """
+    """Spare the garbage collector what has been imported."""
     gc.freeze()
+
+
+class NoCollection:
+    """Stands for the module `gc`, and leaves all to Python's own turns."""
+
+    @staticmethod
+    def collect() -> int:
+        return 0
 
 
 def read_configs_once(read: Callable) -> Callable:
@@ -120,12 +125,14 @@ def quick_configs() -> Iterator[None]:
     """Spare MMEngine what takes most of the time of a run.
 
     Besides what a rehearsal spares it, it reads a config with all its bases
-    for each look; here it reads each once. Processes that tests start do as
-    MMEngine does.
+    for each look; here it reads each once. It collects garbage for each
+    dataset, which takes longer than most tests. Processes that tests start
+    do as MMEngine does.
     """
     with rehearsal_configs(), pytest.MonkeyPatch.context() as patch:
         read_once = read_configs_once(Config._file2dict)
         patch.setattr(Config, '_file2dict', staticmethod(read_once))
+        patch.setattr(base_dataset, 'gc', NoCollection)
         yield
 
 

@@ -565,7 +565,7 @@ def broken_at_random(rng: random.Random) -> dict:
 
 
 @pytest.mark.parametrize(
-    'num_files', [200, pytest.param(1000, marks=pytest.mark.slow)]
+    'num_files', [50, pytest.param(1000, marks=pytest.mark.slow)]
 )
 def test_whatever_a_file_holds_is_checked_and_mended_without_an_error(
     num_files,

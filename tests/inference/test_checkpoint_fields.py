@@ -124,6 +124,7 @@ class Attack:
         return self.made.exists() or is_gone or any(published)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_protected', [True, False])
 @pytest.mark.parametrize(
     ('field', 'hook'),

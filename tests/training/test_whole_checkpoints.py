@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from builders import ROOT
@@ -14,21 +15,27 @@ from projects.data_distillation.training.whole_checkpoints import (
 )
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may have more than 2,000 bytes, as on a disk that is full."""
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file have more than `size` bytes, as on a disk that is full.
+
+    No fixture: pytest writes its own file between a test and the end of
+    its fixtures, if its output goes to one.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_checkpoint_that_does_not_fit_leaves_nothing(tmp_path, small_files):
+def test_checkpoint_that_does_not_fit_leaves_nothing(tmp_path):
     before = tmp_path / 'iter_1.pth'
     before.write_bytes(b'whole')
     content = dict(meta={}, state_dict={}, text='x' * 5000)
 
-    with whole_checkpoints():
+    with full_disk(2000), whole_checkpoints():
         for name in ('iter_1.pth', 'iter_2.pth'):
             message = f'^{name} of 0 MB cannot be saved: File too large. '
             with pytest.raises(SaveError, match=message):
@@ -42,15 +49,11 @@ def test_checkpoint_that_does_not_fit_leaves_nothing(tmp_path, small_files):
 def test_training_says_that_its_disk_is_full(
     tiny_experiment, tmp_path, run_here
 ):
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limit[1]))
-    try:
+    with full_disk(10**6):
         done = run_here(
             'python', ROOT / 'tools/train.py', tiny_experiment / 'teacher.py',
             '--work-dir', tmp_path, cwd=tiny_experiment.parent,
         )  # fmt: skip
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
     assert done.returncode == 1
     assert 'SaveError: iter_1.pth of 4 MB cannot be saved: ' in done.stderr

@@ -150,7 +150,13 @@ def test_transform_that_leaves_masks_in_the_view_says_so(method):
     assert both().inverts_masks and ViewTransform().inverts_masks
 
 
-@pytest.mark.parametrize('seed', range(20))
+@pytest.mark.parametrize(
+    'seed',
+    [
+        *range(5),
+        *[pytest.param(n, marks=pytest.mark.slow) for n in range(5, 20)],
+    ],
+)
 def test_any_chain_is_inverted(seed):
     rng, size_hw = random.Random(seed), (77, 101)
     exact = [

@@ -1,5 +1,6 @@
 """The scanned digits of scikit-learn, as ink."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -7,6 +8,8 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
+# Reading the file takes longer than drawing an image.
+read_scans = functools.cache(load_digits)
 CLASSES = tuple('0123456789')
 # Split -> its share of the scans. The few labeled images need few of them.
 POOLS = {'labeled': 0.15, 'unlabeled': 0.6, 'val': 0.25}
@@ -27,7 +30,7 @@ def split_scans(seed: int) -> dict[str, list[int]]:
         shares of every class, however few images they have.
     """
     rng = np.random.default_rng(seed)
-    labels = load_digits().target
+    labels = read_scans().target
     turns: dict[str, list[tuple[int, float, int]]] = {
         name: [] for name in POOLS
     }
@@ -95,6 +98,6 @@ def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
     Yields:
         The ink, shape (8, 8), from 0 to 1, and the label, 0 to 9.
     """
-    scans = load_digits()
+    scans = read_scans()
     for number in itertools.cycle(numbers):
         yield scans.images[number] / 16, int(scans.target[number])
