@@ -27,6 +27,7 @@ from projects.data_distillation.rehearsal.advice import (
 from projects.data_distillation.rehearsal.loads import check_fit
 from projects.data_distillation.rehearsal.observer import check_heads
 from projects.data_distillation.rehearsal.parts import Part, list_parts
+from projects.data_distillation.rehearsal.record import NOTE
 from projects.data_distillation.rehearsal.rehearse import (
     RehearsalError,
     explain_death,
@@ -35,12 +36,11 @@ from projects.data_distillation.rehearsal.rehearse import (
 )
 from projects.data_distillation.rehearsal.shorten import redirect
 from projects.data_distillation.rehearsal.trial import (
-    OUTCOME,
     PARTS,
+    RESULT,
     RehearsalResult,
     run_trials,
 )
-from projects.data_distillation.rehearsal.tried import NOTE
 
 MODELS = ('teacher', 'student')
 FAILED = RehearsalResult(
@@ -76,7 +76,7 @@ def try_stage(
         request = dict(parts=[asdict(part)], seconds=0)
         (folder / PARTS).write_text(json.dumps(request))
         run_trials(folder)
-        return RehearsalResult(**json.loads((folder / OUTCOME).read_text()))
+        return RehearsalResult(**json.loads((folder / RESULT).read_text()))
 
     return call
 
@@ -148,9 +148,9 @@ def test_fault_is_found_with_its_place_and_a_remedy(
     (tmp_path / 'broken.pth').write_bytes(b'<html>')
     change, doing, words = FAULTS[fault]
 
-    outcome = try_stage(change.replace('FOLDER', str(tmp_path)))
+    result = try_stage(change.replace('FOLDER', str(tmp_path)))
 
-    text = describe_failure(outcome, 'teacher.py')
+    text = describe_failure(result, 'teacher.py')
     assert text.startswith(f'teacher would fail {doing}')
     assert words in text
     assert '--no-rehearsal' in text
@@ -160,25 +160,25 @@ def test_fault_is_found_with_its_place_and_a_remedy(
 def test_training_that_will_be_long_is_tried_as_it_is(try_stage):
     hook = "custom_hooks = [dict(type='EMAHook', begin_iter=50)]\n"
 
-    outcome = try_stage(
+    result = try_stage(
         f'{hook}train_cfg = dict(max_iters=100, val_interval=100)'
     )
 
-    assert (outcome.text, outcome.is_complete) == ('', True)
+    assert (result.text, result.is_complete) == ('', True)
 
 
 @pytest.mark.slow
 def test_training_in_epochs_is_tried_on_a_batch_too(try_stage):
     loop = "dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)"
 
-    outcome = try_stage(
+    result = try_stage(
         f'train_cfg = {loop}\n'
         "train_dataloader = dict(sampler=dict(type='DefaultSampler'))\n"
         'default_hooks = dict(_delete_=True)\n'
         'param_scheduler = []'
     )
 
-    assert (outcome.text, outcome.is_complete) == ('', True)
+    assert (result.text, result.is_complete) == ('', True)
 
 
 @pytest.mark.slow
@@ -312,10 +312,10 @@ def test_process_that_died_is_explained(tmp_path, code, words):
     console = tmp_path / 'console.txt'
     console.write_text('a\nb\nc\nd\n')
 
-    outcome = explain_death(RehearsalResult('oracle', 'in x'), code, console)
+    result = explain_death(RehearsalResult('oracle', 'in x'), code, console)
 
-    assert (outcome.stage, outcome.doing) == ('oracle', 'in x')
-    assert words in outcome.text
+    assert (result.stage, result.doing) == ('oracle', 'in x')
+    assert words in result.text
 
 
 @pytest.mark.parametrize(
@@ -339,9 +339,9 @@ def test_remedy_follows_from_the_error(error, text, remedy):
 
 
 def test_long_error_is_cut():
-    outcome = replace(FAILED, text='long\n' * 1000)
+    result = replace(FAILED, text='long\n' * 1000)
 
-    text = describe_failure(outcome, 'teacher.py')
+    text = describe_failure(result, 'teacher.py')
 
     assert f'{"long " * 120} ... (' in text.replace(f'({FAILED.place})', '(')
     assert text.count('long') == 120
@@ -358,9 +358,9 @@ def test_long_error_is_cut():
     ],
 )
 def test_fault_may_be_one_of_the_machine(error, text, has_gpu, words):
-    outcome = replace(FAILED, error=error, text=text)
+    result = replace(FAILED, error=error, text=text)
 
-    excuse = find_excuse(outcome, has_gpu)
+    excuse = find_excuse(result, has_gpu)
 
     assert words in excuse
     assert bool(excuse) == bool(words)

@@ -4,6 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from projects.data_distillation.review.appearance import (
+    Appearance,
+    find_appearance,
+    measure_distances,
+)
 from projects.data_distillation.review.choice import (
     CANDIDATES,
     choose_images,
@@ -13,25 +18,20 @@ from projects.data_distillation.review.features import (
     describe_colors,
     normalize,
 )
-from projects.data_distillation.review.looks import (
-    Looks,
-    look_at,
-    measure_distances,
-)
 from projects.data_distillation.review.signals import Signals
 from projects.data_distillation.review.value import (
     value_images,
     weigh_classes,
 )
 
-NOBODY = Looks(np.zeros((0, 2), np.float32), [])
+NOBODY = Appearance(np.zeros((0, 2), np.float32), [])
 
 
-def looks_of(*angles: float) -> Looks:
+def appearance_of(*angles: float) -> Appearance:
     """Images that are as different as angles, none a near-duplicate."""
     turned = np.radians(angles)
     vectors = np.column_stack([np.cos(turned), np.sin(turned)])
-    return Looks(vectors.astype(np.float32), [None] * len(angles))
+    return Appearance(vectors.astype(np.float32), [None] * len(angles))
 
 
 def test_values_sum_up_wrong_labels_and_missed_objects():
@@ -77,26 +77,28 @@ def test_candidates_are_worth_most():
 
 
 def test_alike_images_wait_for_others():
-    # The second is worth nearly as much as the first, and looks like it.
-    looks = looks_of(0, 1, 90, 180)
+    # The second is worth nearly as much as the first, and appearance like it.
+    appearance = appearance_of(0, 1, 90, 180)
 
-    choice = choose_images(np.array([5, 4.9, 3, 1]), looks, NOBODY, 3)
+    choice = choose_images(np.array([5, 4.9, 3, 1]), appearance, NOBODY, 3)
 
     assert choice.indices.tolist() == [0, 2, 3]
 
 
 def test_what_looks_like_a_labeled_image_waits():
-    looks, labeled = looks_of(0, 90, 180), looks_of(1)
+    appearance, labeled = appearance_of(0, 90, 180), appearance_of(1)
 
-    choice = choose_images(np.array([5, 4, 3.9]), looks, labeled, 1)
+    choice = choose_images(np.array([5, 4, 3.9]), appearance, labeled, 1)
 
     assert choice.indices.tolist() == [1]
 
 
 def test_an_outlier_without_errors_is_not_taken_first():
-    looks = looks_of(0, 20, 40, 180)
+    appearance = appearance_of(0, 20, 40, 180)
 
-    choice = choose_images(np.array([5, 4, 3, 0.1]), looks, looks_of(1), 2)
+    choice = choose_images(
+        np.array([5, 4, 3, 0.1]), appearance, appearance_of(1), 2
+    )
 
     assert 3 not in choice.indices
 
@@ -105,18 +107,18 @@ def test_an_outlier_without_errors_is_not_taken_first():
 def test_the_choice_is_that_of_the_definition(seed):
     random = np.random.default_rng(seed)
     values = random.random(30)
-    looks = looks_of(*random.uniform(0, 360, 30))
-    labeled = looks_of(*random.uniform(0, 360, 3))
+    appearance = appearance_of(*random.uniform(0, 360, 30))
+    labeled = appearance_of(*random.uniform(0, 360, 3))
 
-    found = choose_images(values, looks, labeled, 10)
+    found = choose_images(values, appearance, labeled, 10)
 
     taken: list[int] = []
-    typical = np.median(measure_distances(looks.vectors, labeled.vectors))
+    typical = np.median(measure_distances(appearance.vectors, labeled.vectors))
     for place in range(10):
-        known = np.concatenate([labeled.vectors, looks.vectors[taken]])
+        known = np.concatenate([labeled.vectors, appearance.vectors[taken]])
         gains = {}
         for index in set(range(30)) - set(taken):
-            distance = (1 - (known @ looks.vectors[index]).max()) / 2
+            distance = (1 - (known @ appearance.vectors[index]).max()) / 2
             gains[index] = values[index] * min(distance / typical, 1) ** 0.5
         best = max(gains, key=gains.get)
         assert found.indices[place] == best
@@ -136,10 +138,10 @@ def test_near_duplicates_are_left_out(tmp_path):
     scenes = [cv2.resize(one, (96, 96)) for one in small]
     brighter = np.clip(scenes[0].astype(int) + 6, 0, 255).astype(np.uint8)
     paths = write_images(tmp_path, *scenes, brighter, scenes[2][:, ::2])
-    looks = look_at(paths[:4], describe_colors)
-    labeled = look_at(paths[4:], describe_colors)
+    appearance = find_appearance(paths[:4], describe_colors)
+    labeled = find_appearance(paths[4:], describe_colors)
 
-    choice = choose_images(np.array([1, 2, 9, 3]), looks, labeled, 4)
+    choice = choose_images(np.array([1, 2, 9, 3]), appearance, labeled, 4)
 
     assert sorted(choice.indices.tolist()) == [1, 3]
     assert choice.near == {2: -1, 0: 3}
@@ -149,11 +151,13 @@ def test_an_image_that_cannot_be_read_looks_like_nothing(tmp_path):
     paths = write_images(tmp_path, np.full((9, 9, 3), 200, np.uint8))
     (tmp_path / 'broken.png').write_bytes(b'no image')
 
-    looks = look_at([*paths, str(tmp_path / 'broken.png')], describe_colors)
+    appearance = find_appearance(
+        [*paths, str(tmp_path / 'broken.png')], describe_colors
+    )
 
-    assert looks.vectors[0] @ looks.vectors[0] == pytest.approx(1)
-    assert not looks.vectors[1].any()
-    assert looks.bits == [None, None]
+    assert appearance.vectors[0] @ appearance.vectors[0] == pytest.approx(1)
+    assert not appearance.vectors[1].any()
+    assert appearance.bits == [None, None]
 
 
 def test_nothing_has_no_direction():

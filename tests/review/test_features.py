@@ -9,12 +9,15 @@ from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
 from real_detectors import Subject, make_config
 
+from projects.data_distillation.review.appearance import (
+    find_appearance,
+    measure_distances,
+)
 from projects.data_distillation.review.features import (
     BackboneDescription,
     choose_description,
     describe_colors,
 )
-from projects.data_distillation.review.looks import look_at, measure_distances
 
 
 @pytest.mark.slow
@@ -68,7 +71,7 @@ def test_without_features_colors_describe():
 
 def test_images_that_cannot_be_read_are_near_to_none(tmp_path):
     (tmp_path / 'torn.jpg').write_bytes(b'torn')
-    unread = look_at([str(tmp_path / 'torn.jpg')], describe_colors)
+    unread = find_appearance([str(tmp_path / 'torn.jpg')], describe_colors)
 
     found = measure_distances(np.eye(2, 5), unread.vectors)
 

@@ -14,8 +14,8 @@ from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco.matching import ImageMatches
 from projects.data_distillation.quality.average_precision import draw_images
 from projects.data_distillation.tuning.judge import Choice, Judge, Trial
-from projects.data_distillation.tuning.outcome import (
-    Outcome,
+from projects.data_distillation.tuning.result import (
+    TuningResult,
     explain,
     find_choice,
     name_views,
@@ -398,27 +398,27 @@ def test_detections_are_judged_once(judge, tmp_path: Path):
 
 
 @pytest.fixture(scope='module')
-def outcome(tmp_path_factory) -> Outcome:
+def result(tmp_path_factory) -> TuningResult:
     """The best choice, beside the worst one as the reference."""
-    judge = make_judge(tmp_path_factory.mktemp('outcome'))
+    judge = make_judge(tmp_path_factory.mktemp('result'))
     verdicts = compare(search(judge, BLOCKS, ALL), ALL)
     by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
     best, worst = (
         by_choice[Choice(numbers, 'nms')] for numbers in [(0, 2), (4,)]
     )
-    return Outcome(judge, verdicts, best, worst, None)
+    return TuningResult(judge, verdicts, best, worst, None)
 
 
-def test_table_has_the_best_trials_and_the_reference(outcome):
+def test_table_has_the_best_trials_and_the_reference(result):
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]
-        for line in outcome.format().splitlines()
+        for line in result.format().splitlines()
         if line.startswith('│')
     ]
 
     values = [float(row[3]) for row in rows if row[3]]
     assert values == sorted(values, reverse=True)
-    assert len(values) == 9 < len(outcome.verdicts)
+    assert len(values) == 9 < len(result.verdicts)
     assert [row[1] for row in rows[-2:]] == ['nms', 'annotate.py']
     assert [row[1] for row in rows].count('chosen') == 1
 
@@ -431,24 +431,24 @@ def test_table_has_the_best_trials_and_the_reference(outcome):
         (Unseen(0.19, 0.27, 0.02), True),
     ],
 )
-def test_what_is_kept_is_said(outcome, tmp_path, unseen, is_kept):
-    outcome = replace(outcome, unseen=unseen)
+def test_what_is_kept_is_said(result, tmp_path, unseen, is_kept):
+    result = replace(result, unseen=unseen)
 
-    outcome.write(tmp_path, tmp_path)
+    result.write(tmp_path, tmp_path)
 
-    assert ('as in annotate.py, since' in outcome.format()) == is_kept
+    assert ('as in annotate.py, since' in result.format()) == is_kept
     text = (tmp_path / 'annotate.py').read_text()
     assert ('those of the experiment' in text) == is_kept
     assert ('the cheapest ones' in text) != is_kept
 
 
-def test_chosen_views_are_named(outcome, monkeypatch):
-    text = outcome.format()
+def test_chosen_views_are_named(result, monkeypatch):
+    text = result.format()
 
     assert 'chosen: views 0 2, merged by nms' in text
     assert 'view 0 is 50x50, view 2 is 100x100' in text
-    monkeypatch.setitem(outcome.judge.store.provenance, 'views', None)
-    assert 'view 0' not in outcome.format()
+    monkeypatch.setitem(result.judge.store.provenance, 'views', None)
+    assert 'view 0' not in result.format()
 
 
 def test_views_are_named_by_their_transforms():
@@ -485,44 +485,44 @@ def test_what_follows_from_other_images_is_said(chosen, words):
     assert 'means over 3 parts' in explain(Unseen(chosen, 0.13, 0.02), 3)
 
 
-def test_lines_fit_into_a_terminal(outcome):
-    outcome = replace(outcome, unseen=Unseen(0.1, 0.2, 0.3))
+def test_lines_fit_into_a_terminal(result):
+    result = replace(result, unseen=Unseen(0.1, 0.2, 0.3))
 
-    lines = outcome.format().splitlines()
+    lines = result.format().splitlines()
 
     assert max(map(len, lines)) <= 80
     head = ' '.join(' '.join(lines[:4]).split())
     assert 'mAP is that of merged views, at the IoUs 0.5, 0.6, 0.7' in head
     end = ' '.join(' '.join(lines).split())
-    assert explain(outcome.unseen, NUM_IMAGES) in end
+    assert explain(result.unseen, NUM_IMAGES) in end
 
 
-def test_cost_is_a_share_of_that_of_the_reference(outcome):
+def test_cost_is_a_share_of_that_of_the_reference(result):
     pixels = 50 * 50 + 100 * 100
-    without = replace(outcome, reference=None)
+    without = replace(result, reference=None)
 
-    assert outcome.relative_cost(outcome.chosen) == pixels / (200 * 200)
-    assert without.relative_cost(outcome.chosen) == (
+    assert result.relative_cost(result.chosen) == pixels / (200 * 200)
+    assert without.relative_cost(result.chosen) == (
         pixels / (2 * pixels + 200 * 200)
     )
 
 
 def test_configs_name_the_folder_of_the_experiment_in_full(
-    outcome, tmp_path, monkeypatch
+    result, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
 
-    outcome.write(tmp_path / 'tune', Path('experiment'))
+    result.write(tmp_path / 'tune', Path('experiment'))
 
     for stage in ('annotate', 'validate'):
         text = (tmp_path / 'tune' / f'{stage}.py').read_text()
         assert f"_base_ = '{tmp_path}/experiment/{stage}.py'" in text
 
 
-def test_views_of_the_pipeline_stay_there(outcome, tmp_path, monkeypatch):
-    monkeypatch.setitem(outcome.judge.store.provenance, 'views', None)
+def test_views_of_the_pipeline_stay_there(result, tmp_path, monkeypatch):
+    monkeypatch.setitem(result.judge.store.provenance, 'views', None)
 
-    outcome.write(tmp_path, tmp_path)
+    result.write(tmp_path, tmp_path)
 
     assert json.loads((tmp_path / 'tune.json').read_text())['views'] is None
     assert 'views=' not in (tmp_path / 'annotate.py').read_text()

@@ -101,9 +101,9 @@ def run_apart(moments: Moments, note: Path) -> bool:
     if not child:
         with ExitStack() as during:
             moments.watch(during)
-            outcome = run_here(OPTIONS)
-        found = dict(count=moments.count, results=outcome.results)
-        note.write_text(json.dumps(dict(found, error=outcome.error)))
+            result = run_here(OPTIONS)
+        found = dict(count=moments.count, results=result.results)
+        note.write_text(json.dumps(dict(found, error=result.error)))
         os._exit(0)
     return not os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
@@ -180,7 +180,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run the campaign, and print each outcome and their counts."""
+    """Run the campaign, and print each result and their counts."""
     args = parse_args()
     campaign = Campaign(args.work_dir.resolve())
     with ExitStack() as during:

@@ -79,7 +79,7 @@ MERGERS: dict[str, dict] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class Split:
     """A split of a data set.
 
     Args:
@@ -299,7 +299,7 @@ def parse_args(description: str | None) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_all(measure: Callable[[Trial], None], description: str | None) -> None:
+def run_all(measure: Callable[[Split], None], description: str | None) -> None:
     """Measure all data sets and splits of the command line.
 
     Args:
@@ -309,8 +309,8 @@ def run_all(measure: Callable[[Trial], None], description: str | None) -> None:
     args = parse_args(description)
     for split in args.splits:
         for name in args.names:
-            measure(Trial(name, split, args.data.resolve(), args.out))
+            measure(Split(name, split, args.data.resolve(), args.out))
 
 
 if __name__ == '__main__':
-    run_all(Trial.measure, __doc__)
+    run_all(Split.measure, __doc__)

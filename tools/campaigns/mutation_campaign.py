@@ -64,7 +64,7 @@ class Stage(StageHere):
 
 
 @dataclass
-class Outcome:
+class MutationResult:
     """How a run has ended.
 
     Args:
@@ -84,7 +84,7 @@ class Outcome:
     results: dict = field(default_factory=dict)
 
 
-def run_here(options: tuple[str, ...]) -> Outcome:
+def run_here(options: tuple[str, ...]) -> MutationResult:
     """Plan and run the command in the current folder.
 
     Args:
@@ -93,7 +93,7 @@ def run_here(options: tuple[str, ...]) -> Outcome:
     Returns:
         How it has ended. Errors of the command are in it and are not raised.
     """
-    outcome = Outcome()
+    result = MutationResult()
     tool = load_tool('distill')
     command = [
         'distill.py', 'experiment', '--work-dir', 'work', '--no-rehearsal',
@@ -106,27 +106,27 @@ def run_here(options: tuple[str, ...]) -> Outcome:
         redirect_stderr(errors),
     ):
         try:
-            outcome.planned = plan(tool)
+            result.planned = plan(tool)
         except (OSError, ValueError, RuntimeError) as error:
-            outcome.planned = dict(refused=str(error))
+            result.planned = dict(refused=str(error))
         except Exception:
-            outcome.crashes.append('plan: ' + traceback.format_exc())
+            result.crashes.append('plan: ' + traceback.format_exc())
         screen.truncate(0)
         try:
             tool.main()
         except SystemExit as end:
-            outcome.code, outcome.error = 1, str(end.code)
+            result.code, result.error = 1, str(end.code)
         except Exception:
-            outcome.code = 1
-            outcome.crashes.append(traceback.format_exc())
+            result.code = 1
+            result.crashes.append(traceback.format_exc())
     text = screen.getvalue()
-    outcome.commands = re.findall(
+    result.commands = re.findall(
         r'^\$ .*?(train|test)\.(?:py|sh) \S*?(\w+)\.py', text, re.M
     )
-    outcome.commands = [' '.join(one) for one in outcome.commands]
-    if not outcome.code:
-        outcome.results = collect_results(text)
-    return outcome
+    result.commands = [' '.join(one) for one in result.commands]
+    if not result.code:
+        result.results = collect_results(text)
+    return result
 
 
 def plan(tool: ModuleType) -> dict[str, str]:
@@ -219,14 +219,14 @@ class Campaign:
         self._keep('', first)
         self.site.rename(self.finished)
 
-    def _run(self, options: tuple[str, ...]) -> Outcome:
+    def _run(self, options: tuple[str, ...]) -> MutationResult:
         os.chdir(self.site)
         return run_here(options)
 
-    def _keep(self, name: str, outcome: Outcome) -> None:
+    def _keep(self, name: str, result: MutationResult) -> None:
         file = self.folder / 'fresh.json'
         known = json.loads(file.read_text()) if file.is_file() else {}
-        known[name] = asdict(outcome)
+        known[name] = asdict(result)
         file.write_text(json.dumps(known, indent=1))
 
     def restore(self) -> None:
@@ -235,7 +235,7 @@ class Campaign:
         shutil.rmtree(self.site, ignore_errors=True)
         shutil.copytree(self.finished, self.site, symlinks=True)
 
-    def expect(self, change: Change) -> Outcome:
+    def expect(self, change: Change) -> MutationResult:
         """Find what a fresh run gives.
 
         Args:
@@ -243,7 +243,7 @@ class Campaign:
                 inputs.
 
         Returns:
-            The outcome of the fresh run. It is run once for each change.
+            The result of the fresh run. It is run once for each change.
         """
         known = json.loads((self.folder / 'fresh.json').read_text())
         if change.name not in known:
@@ -252,7 +252,7 @@ class Campaign:
             apply_change(self.site, change.name)
             self._keep(change.name, self._run(change.options or OPTIONS))
             return self.expect(change)
-        return Outcome(**known[change.name])
+        return MutationResult(**known[change.name])
 
     def mutate(self, number: int) -> dict:
         """Change something, run again, and judge.
@@ -262,7 +262,7 @@ class Campaign:
 
         Returns:
             A line of `outcomes.jsonl`: number, kind and text of the change,
-            the verdict of `judge`, seconds, and the outcome without its
+            the verdict of `judge`, seconds, and the result without its
             results.
         """
         chance = random.Random(number)
@@ -270,47 +270,49 @@ class Campaign:
         self.restore()
         change = kind(self.site, chance)
         begin = time.monotonic()
-        outcome = self._run(change.options or OPTIONS)
+        result = self._run(change.options or OPTIONS)
         seconds = time.monotonic() - begin
-        verdict = self.judge(change, outcome)
+        verdict = self.judge(change, result)
         return dict(
             number=number,
             kind=kind.__name__,
             text=change.text,
             verdict=verdict,
             seconds=round(seconds),
-            **{k: v for k, v in asdict(outcome).items() if k != 'results'},
+            **{k: v for k, v in asdict(result).items() if k != 'results'},
         )
 
-    def judge(self, change: Change, outcome: Outcome) -> str:
+    def judge(self, change: Change, result: MutationResult) -> str:
         """Say whether a run has ended as it must.
 
         Args:
             change: What was changed before the run.
-            outcome: How the run has ended.
+            result: How the run has ended.
 
         Returns:
             The verdict. It begins with `BAD` if the run has ended as it must
             not.
         """
-        if outcome.crashes:
-            return f'BAD: traceback {outcome.crashes[0][-300:]}'
-        if wrong := find_unplanned(outcome):
+        if result.crashes:
+            return f'BAD: traceback {result.crashes[0][-300:]}'
+        if wrong := find_unplanned(result):
             return f'BAD: the plan {wrong}'
-        if outcome.code:
-            by_stage = ' by a stage' if ' failed: ' in outcome.error else ''
+        if result.code:
+            by_stage = ' by a stage' if ' failed: ' in result.error else ''
             return f'refused{by_stage}'
-        expected = self.expect_with_labels(change, outcome)
+        expected = self.expect_with_labels(change, result)
         differing = [
             key
-            for key in outcome.results.keys() | expected.results.keys()
-            if outcome.results.get(key) != expected.results.get(key)
+            for key in result.results.keys() | expected.results.keys()
+            if result.results.get(key) != expected.results.get(key)
         ]
         if differing:
             return f'BAD: other than a fresh run in {sorted(differing)}'
-        return 'as it was' if not outcome.commands else 'as a fresh run'
+        return 'as it was' if not result.commands else 'as a fresh run'
 
-    def expect_with_labels(self, change: Change, outcome: Outcome) -> Outcome:
+    def expect_with_labels(
+        self, change: Change, result: MutationResult
+    ) -> MutationResult:
         """Find what to expect, also of labels that somebody has changed.
 
         They are used as they are. So the student must be the one of a fresh
@@ -318,14 +320,14 @@ class Campaign:
 
         Args:
             change: What was changed before the run.
-            outcome: How the run has ended, without an error.
+            result: How the run has ended, without an error.
 
         Returns:
-            The outcome to expect.
+            The result to expect.
         """
         expected = self.expect(change) if change.name else None
         expected = expected or self.expect(Change(''))
-        if outcome.results['labels'] == expected.results['labels']:
+        if result.results['labels'] == expected.results['labels']:
             return expected
         if 'pseudo_labels.json' not in change.text:
             return expected
@@ -349,33 +351,33 @@ def choose_kind(number: int, chance: random.Random) -> Mutation:
     return chance.choices(list(MUTATIONS), list(MUTATIONS.values()))[0]
 
 
-def find_unplanned(outcome: Outcome) -> str:
+def find_unplanned(result: MutationResult) -> str:
     """Find where a run differs from its plan.
 
     Args:
-        outcome: How the run has ended, with its plan.
+        result: How the run has ended, with its plan.
 
     Returns:
         The first difference in words; empty if there is none.
     """
-    if 'refused' in outcome.planned:
-        if not outcome.code:
-            return f'refused: {outcome.planned["refused"][:200]}'
+    if 'refused' in result.planned:
+        if not result.code:
+            return f'refused: {result.planned["refused"][:200]}'
         return ''
-    for name, text in outcome.planned.items():
+    for name, text in result.planned.items():
         stage = name.split(': ')[-1]
         if ': ' in name and not name.startswith('round 1'):
             continue
         tool = 'train' if stage in MODELS else 'test'
-        has_run = f'{tool} {stage}' in outcome.commands
+        has_run = f'{tool} {stage}' in result.commands
         if has_run and text == 'done':
             return f'said {stage} is done, but it ran'
         # What comes before may give the same as it did.
         before = dict(student=('annotate', 'tune'), annotate=('tune',))
         is_kept = any(
-            f'test {one}' in outcome.commands for one in before.get(stage, ())
+            f'test {one}' in result.commands for one in before.get(stage, ())
         )
-        if not (has_run or text == 'done' or outcome.code or is_kept):
+        if not (has_run or text == 'done' or result.code or is_kept):
             return f'said {text} of {stage}, but it did not run'
     return ''
 
@@ -434,7 +436,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run the campaign, and print each outcome and their counts."""
+    """Run the campaign, and print each result and their counts."""
     args = parse_args()
     campaign = Campaign(args.work_dir.resolve())
     with ExitStack() as during:
@@ -446,14 +448,14 @@ def main() -> None:
         for number in args.only or range(args.mutations):
             if number in known and not args.only:
                 continue
-            outcome = campaign.mutate(number)
-            known[number] = outcome
+            result = campaign.mutate(number)
+            known[number] = result
             with file.open('a') as opened:
-                opened.write(json.dumps(outcome) + '\n')
+                opened.write(json.dumps(result) + '\n')
             print(
-                f'{number}: {outcome["text"]}: {outcome["verdict"]} '
-                f'({outcome["seconds"]} s; {", ".join(outcome["commands"])}) '
-                f'{outcome["error"][:300]}',
+                f'{number}: {result["text"]}: {result["verdict"]} '
+                f'({result["seconds"]} s; {", ".join(result["commands"])}) '
+                f'{result["error"][:300]}',
                 flush=True,
             )
     print(Counter(one['verdict'][:20] for one in known.values()))

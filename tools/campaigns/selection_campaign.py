@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from label_campaign import (
     MERGERS,
     VIEWS,
-    Trial,
+    Split,
     count,
     format_shares,
     measure_labels,
@@ -41,25 +41,25 @@ VIEWS_OF_NEW = '6 views: 1, 9/8, 5/4'
 MERGER_OF_NEW = 'WBF 0.65'
 
 
-def measure(trial: Trial) -> None:
+def measure(split: Split) -> None:
     """Print a line for each rule.
 
     Args:
-        trial: The data set and the split.
+        split: The data set and the split.
     """
-    trial.prepare()
+    split.prepare()
     choice = Choice(number_views(*VIEWS[VIEWS_OF_NEW]), MERGER_OF_NEW)
     found, known = (
-        Judge(trial.detect(stage), truth, MERGERS).trial(choice).matches
+        Judge(split.detect(stage), truth, MERGERS).trial(choice).matches
         for stage, truth in (
-            ('annotate', trial.truth),
-            ('validate', trial.val),
+            ('annotate', split.truth),
+            ('validate', split.val),
         )
     )
-    labeled, val = count(trial.folder / 'labeled.json'), count(trial.val)
+    labeled, val = count(split.folder / 'labeled.json'), count(split.val)
     for name, min_scores in choose_all(found, known, labeled, val):
         figures = format_shares(measure_labels(found, min_scores))
-        print(trial.name, trial.split, name, figures, sep=' | ')
+        print(split.name, split.split, name, figures, sep=' | ')
 
 
 def choose_all(

@@ -15,25 +15,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from label_campaign import Trial, call, run_all
+from label_campaign import Split, call, run_all
 
 MODELS = ('teacher', 'supervised_long', 'student', 'oracle')
 
 
-def measure(trial: Trial) -> None:
+def measure(split: Split) -> None:
     """Run an experiment, and print its row of the table.
 
     Args:
-        trial: The data set and the split.
+        split: The data set and the split.
     """
-    trial.prepare()
-    work_dir = trial.folder / 'distilled'
+    split.prepare()
+    work_dir = split.folder / 'distilled'
     call(
-        'distill.py', trial.folder / 'experiment', '--control', '--oracle',
+        'distill.py', split.folder / 'experiment', '--control', '--oracle',
         '--seed', 0, '--work-dir', work_dir,
     )  # fmt: skip
     summary = json.loads((work_dir / 'summary.json').read_bytes())
-    print(format_row(trial.name, trial.split, summary))
+    print(format_row(split.name, split.split, summary))
 
 
 def format_row(name: str, split: int, summary: dict) -> str:

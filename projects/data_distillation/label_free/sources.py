@@ -8,7 +8,7 @@ from ..coco.reading import read_coco
 from ..files.atomic import write_json
 from ..scaffold.data import add_slash, find_unlabeled
 from ..scaffold.plan import Data, Images
-from ..scaffold.rest import REST, is_share
+from ..scaffold.unlisted_images import REST, is_share
 from ..teachers.given import GivenTeacher
 
 

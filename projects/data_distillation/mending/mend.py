@@ -20,7 +20,7 @@ from .images import mend_images
 from .limits import check_share
 from .marks import drop_deleted, straighten
 from .missing_boxes import fill_bboxes
-from .quotes import mend_quotes
+from .quoted_numbers import mend_quotes
 from .segmentations import mend_segmentations
 
 Step = Callable[[CocoFile, Choices], Mended]

@@ -16,7 +16,6 @@ from ..files.atomic import write_json
 from ..selection.coco_writer import read_origin
 from ..selection.export import read_rules
 from ..selection.rules import SelectionRules
-from .beside import Beside, measure_beside
 from .label_quality import (
     ClassQuality,
     Quality,
@@ -24,6 +23,7 @@ from .label_quality import (
     read_min_scores,
     read_readable,
 )
+from .other_detections import OtherDetections, measure_others
 
 # More colors, or more lines in a legend, would be hard to tell apart.
 MAX_NAMED = 12
@@ -106,7 +106,7 @@ class LabelReport:
         beside = None
         if self.beside:
             given = table, self.truth, self.by_masks
-            beside = measure_beside(self.beside, *given)
+            beside = measure_others(self.beside, *given)
         title = 'Estimate on labeled images' if self.validation else 'Labels'
         files = self.list_files(out)
         write_json(files[0], self._content(quality, num_unreadable, beside))
@@ -140,7 +140,10 @@ class LabelReport:
         return found
 
     def _content(
-        self, quality: Quality, num_unreadable: int, beside: Beside | None
+        self,
+        quality: Quality,
+        num_unreadable: int,
+        beside: OtherDetections | None,
     ) -> dict:
         return dict(
             quality.to_dict(),
@@ -152,7 +155,9 @@ class LabelReport:
             beside=beside and beside.to_dict(),
         )
 
-    def _summary(self, quality: Quality, beside: Beside | None) -> list[str]:
+    def _summary(
+        self, quality: Quality, beside: OtherDetections | None
+    ) -> list[str]:
         """Return the most important figures, one in each line."""
         total = quality.total
         lines = [

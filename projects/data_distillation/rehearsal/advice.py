@@ -48,37 +48,37 @@ REMEDIES = {
 }
 
 
-def find_remedy(outcome: RehearsalResult) -> str:
+def find_remedy(result: RehearsalResult) -> str:
     """Find what to do about an error.
 
     Args:
-        outcome: What has failed.
+        result: What has failed.
 
     Returns:
         A sentence without a full stop; empty if no remedy is known.
     """
-    text = f'{outcome.error}: {outcome.text}'.lower()
+    text = f'{result.error}: {result.text}'.lower()
     for signs, remedy in REMEDIES.items():
         if any(sign in text for sign in signs):
             return remedy
     return ''
 
 
-def describe_failure(outcome: RehearsalResult, config: str) -> str:
+def describe_failure(result: RehearsalResult, config: str) -> str:
     """Say in which stage a rehearsal has failed, why, and what to do.
 
     Args:
-        outcome: What has failed.
+        result: What has failed.
         config: The config of the stage.
 
     Returns:
         Sentences for the user.
     """
-    place = f' ({outcome.place})' if outcome.place else ''
-    remedy = find_remedy(outcome)
+    place = f' ({result.place})' if result.place else ''
+    remedy = find_remedy(result)
     return (
-        f'{outcome.stage} would fail {outcome.doing}: {outcome.error}: '
-        f'{shorten(outcome.text)}{place}. '
+        f'{result.stage} would fail {result.doing}: {result.error}: '
+        f'{shorten(result.text)}{place}. '
         f'{f"{remedy}. " if remedy else ""}'
         f'What it does is in {config} and in the options. It was tried on '
         'one batch, and nothing has changed. --no-rehearsal goes on all the '
@@ -113,24 +113,24 @@ NEEDS_GPU = (
 NEEDS_NETWORK = ('urlerror', 'httperror', 'urlopen', 'connectionerror')
 
 
-def find_excuse(outcome: RehearsalResult, has_gpu: bool) -> str:
+def find_excuse(result: RehearsalResult, has_gpu: bool) -> str:
     """Find out why a failure may be one of this machine.
 
     Args:
-        outcome: What has failed.
+        result: What has failed.
         has_gpu: Whether this machine has a GPU.
 
     Returns:
         The reason; empty if it is not one of this machine.
     """
-    text = f'{outcome.error}: {outcome.text}'.lower()
-    if outcome.error == 'TimeUpError':
-        return f'it takes too long ({outcome.stage} is next)'
+    text = f'{result.error}: {result.text}'.lower()
+    if result.error == 'TimeUpError':
+        return f'it takes too long ({result.stage} is next)'
     if not has_gpu and any(sign in text for sign in NEEDS_GPU):
-        return f'{outcome.stage} needs a GPU ({shorten(outcome.text, 80)})'
+        return f'{result.stage} needs a GPU ({shorten(result.text, 80)})'
     if any(sign in text for sign in NEEDS_NETWORK):
         return (
-            f'{outcome.stage} begins with weights that cannot be downloaded '
-            f'({shorten(outcome.text, 80)})'
+            f'{result.stage} begins with weights that cannot be downloaded '
+            f'({shorten(result.text, 80)})'
         )
     return ''

@@ -22,8 +22,8 @@ from ..text import format_duration
 from .advice import describe_failure, find_excuse
 from .parts import Part, list_parts
 from .quick_configs import quick_configs
-from .trial import OUTCOME, PARTS, RehearsalResult
-from .tried import note_tried, were_tried
+from .record import note_rehearsed, were_rehearsed
+from .trial import PARTS, RESULT, RehearsalResult
 
 PROGRAM = Path(__file__).with_name('__main__.py')
 CONSOLE = 'console.txt'
@@ -63,14 +63,14 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         return
     run.check()
     with quick_configs():
-        if were_tried(run.stages.experiment.folder, parts):
+        if were_rehearsed(run.stages.experiment.folder, parts):
             say(f'rehearsal: {name_stages(parts)} were tried here before')
             return
     say(f'rehearsal of {name_stages(parts)}, on one batch each')
     begin = time.monotonic()
-    outcome = run_parts(parts, run.work_dir.name)
-    if not outcome.is_complete:
-        raise RehearsalError(describe(outcome, parts))
+    result = run_parts(parts, run.work_dir.name)
+    if not result.is_complete:
+        raise RehearsalError(describe(result, parts))
     took = format_duration(time.monotonic() - begin)
     say(f'rehearsal: they work; took {took}')
 
@@ -95,18 +95,18 @@ def rehearse_new(folder: Path) -> str:
     # Nothing is in this folder, so nothing is finished.
     with temporary_folder() as work_dir, quick_configs():
         parts = list_parts(Distillation(stages, work_dir))
-    outcome = run_parts(parts, folder.name, MAX_SECONDS)
-    if outcome.is_complete:
+    result = run_parts(parts, folder.name, MAX_SECONDS)
+    if result.is_complete:
         with quick_configs():
-            note_tried(folder, parts)
+            note_rehearsed(folder, parts)
         took = format_duration(time.monotonic() - begin)
         return f'{name_stages(parts)} work on one batch each; took {took}'
-    if excuse := find_excuse(outcome, torch.cuda.is_available()):
+    if excuse := find_excuse(result, torch.cuda.is_available()):
         return (
             f'could not be completed here, since {excuse}; '
             'tools/distill.py repeats it where the stages run'
         )
-    raise RehearsalError(describe(outcome, parts))
+    raise RehearsalError(describe(result, parts))
 
 
 def name_stages(parts: Sequence[Part]) -> str:
@@ -144,31 +144,31 @@ def run_parts(
         write_json(folder / PARTS, request)
         with (temporary / CONSOLE).open('wb') as console:
             command = ['python', str(PROGRAM), str(folder)]
-            # Its output is that of several stages; the outcome has the cause.
+            # Its output is that of several stages; the result has the cause.
             code = process.ChildProcess(
                 command, make_environment(), console
             ).run()
-        written = read_json(folder / OUTCOME)
-        outcome = RehearsalResult(
+        written = read_json(folder / RESULT)
+        result = RehearsalResult(
             **written if isinstance(written, dict) else {}
         )
-        if outcome.error or outcome.is_complete:
-            return outcome
-        return explain_death(outcome, code, temporary / CONSOLE)
+        if result.error or result.is_complete:
+            return result
+        return explain_death(result, code, temporary / CONSOLE)
 
 
 def explain_death(
-    outcome: RehearsalResult, code: int, console: Path
+    result: RehearsalResult, code: int, console: Path
 ) -> RehearsalResult:
     """Explain why a rehearsal has ended without an error of its own.
 
     Args:
-        outcome: How far it has come.
+        result: How far it has come.
         code: The exit code of its process; negative if a signal ended it.
         console: What it has printed.
 
     Returns:
-        The outcome, with the end as its error.
+        The result, with the end as its error.
     """
     lines = console.read_text(errors='replace').strip().splitlines()
     text = f'the process ended with exit code {code}: {" ".join(lines[-3:])}'
@@ -176,18 +176,18 @@ def explain_death(
         text = 'the process was killed, as Linux does if it is out of memory'
     elif code < 0:
         text = f'the process was ended by {signal.Signals(-code).name}'
-    return RehearsalResult(outcome.stage, outcome.doing, 'killed', text)
+    return RehearsalResult(result.stage, result.doing, 'killed', text)
 
 
-def describe(outcome: RehearsalResult, parts: Sequence[Part]) -> str:
+def describe(result: RehearsalResult, parts: Sequence[Part]) -> str:
     """Say which stage has failed, why, and what to do.
 
     Args:
-        outcome: What has failed.
+        result: What has failed.
         parts: The stages that were tried.
 
     Returns:
         Sentences for the user.
     """
     configs = {part.stage: part.config for part in parts}
-    return describe_failure(outcome, configs.get(outcome.stage, 'no stage'))
+    return describe_failure(result, configs.get(result.stage, 'no stage'))

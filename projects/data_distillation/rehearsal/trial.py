@@ -36,7 +36,7 @@ from .quick_configs import quick_configs
 from .shorten import keep_apart, shorten_training
 
 # The parts to try, and what became of them, in the folder of a rehearsal.
-PARTS, OUTCOME = 'parts.json', 'outcome.json'
+PARTS, RESULT = 'parts.json', 'result.json'
 # So many unlabeled images are looked at for some that can be read.
 MAX_LOOKED_AT = 20
 
@@ -71,7 +71,7 @@ def run_trials(folder: Path) -> int:
     """Try all parts, and write what became of them.
 
     Args:
-        folder: The folder with `PARTS`. `OUTCOME` and the results of the
+        folder: The folder with `PARTS`. `RESULT` and the results of the
             stages go there.
 
     Returns:
@@ -130,7 +130,7 @@ class Trials:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.teacher: Path | None = None
-        self.outcome = RehearsalResult()
+        self.result = RehearsalResult()
 
     def run(self, part: Part) -> None:
         """Try a part, and free what it has used.
@@ -149,14 +149,14 @@ class Trials:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def write(self, outcome: RehearsalResult) -> None:
+    def write(self, result: RehearsalResult) -> None:
         """Write how far the rehearsal has come.
 
         Args:
-            outcome: How far it has come.
+            result: How far it has come.
         """
-        self.outcome = outcome
-        write_json(self.folder / OUTCOME, asdict(outcome))
+        self.result = result
+        write_json(self.folder / RESULT, asdict(result))
 
     def say(self, doing: str) -> None:
         """Write what the stage does.
@@ -164,7 +164,7 @@ class Trials:
         Args:
             doing: What it does, such as `while it is set up`.
         """
-        self.write(replace(self.outcome, doing=doing))
+        self.write(replace(self.result, doing=doing))
 
     def fail(self, error: Exception) -> None:
         """Write which error has ended the rehearsal.
@@ -174,7 +174,7 @@ class Trials:
         """
         self.write(
             replace(
-                self.outcome,
+                self.result,
                 error=type(error).__name__,
                 text=str(error) or format_error(error),
                 place=find_place(error),

@@ -12,10 +12,10 @@ from torch import nn
 from ..coco.reading import read_coco
 from ..experiment.names import PSEUDO_LABELS
 from ..files.atomic import replacing, write_json
+from ..review.appearance import find_appearance
 from ..review.calibration import count_views
 from ..review.choice import Choice, choose_images, find_candidates
 from ..review.features import choose_description
-from ..review.looks import look_at
 from ..review.signals import read_signals
 from ..review.value import ImageValues, value_images, weigh_classes
 from ..text import isolate
@@ -256,9 +256,11 @@ def compare(
     describe, by_what = choose_description(teacher)
     names = source.labels.table['file_name'].to_pylist()
     folder = source.image_folder
-    looks = look_at([str(folder / names[i]) for i in candidates], describe)
-    known = look_at(sample(source.list_labeled()), describe)
-    choice = choose_images(values[candidates], looks, known, count)
+    appearance = find_appearance(
+        [str(folder / names[i]) for i in candidates], describe
+    )
+    known = find_appearance(sample(source.list_labeled()), describe)
+    choice = choose_images(values[candidates], appearance, known, count)
     notes = [f'The teacher is not at hand: {why}.'] if why else []
     notes.append(
         f'{len(candidates)} images with the most expected errors were '

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..tuning.outcome import METRIC, choose_shown, explain, name_views
+from ..tuning.result import METRIC, choose_shown, explain, name_views
 from ..tuning.search import Unseen
 
 

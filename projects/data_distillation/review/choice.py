@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .looks import Looks, measure_distances
+from .appearance import Appearance, measure_distances
 
 # So many candidates for each image that is wanted. Only these are looked at.
 CANDIDATES = 3
@@ -47,7 +47,7 @@ def find_candidates(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def choose_images(
-    values: np.ndarray, looks: Looks, labeled: Looks, count: int
+    values: np.ndarray, appearance: Appearance, labeled: Appearance, count: int
 ) -> Choice:
     """Choose images one after the other.
 
@@ -59,7 +59,7 @@ def choose_images(
 
     Args:
         values: Shape (n,), the value of each candidate, 0 or more.
-        looks: What the candidates look like.
+        appearance: What the candidates look like.
         labeled: What the labeled images look like.
         count: The number of images that are wanted; there are fewer if the
             candidates do not suffice.
@@ -67,14 +67,14 @@ def choose_images(
     Returns:
         The choice, in numbers of the candidates.
     """
-    distances = measure_distances(looks.vectors, labeled.vectors)
+    distances = measure_distances(appearance.vectors, labeled.vectors)
     # In proportion to the usual distance, which is another one for each
     # detector.
     typical = max(float(np.median(distances)) if len(values) else 0, 1e-6)
     is_free = np.ones(len(values), bool)
     near: dict[int, int] = {}
     for index in range(len(values)):
-        if looks.are_near(index, labeled).any():
+        if appearance.are_near(index, labeled).any():
             near[index], is_free[index] = -1, False
     chosen: list[int] = []
     at: list[float] = []
@@ -85,8 +85,8 @@ def choose_images(
         chosen.append(best)
         at.append(float(distances[best]))
         is_free[best] = False
-        alike = looks.are_near(best, looks) & is_free
+        alike = appearance.are_near(best, appearance) & is_free
         near |= dict.fromkeys(np.flatnonzero(alike).tolist(), best)
         is_free &= ~alike
-        distances = np.minimum(distances, looks.distances(best))
+        distances = np.minimum(distances, appearance.distances(best))
     return Choice(np.array(chosen, int), np.array(at), near)

@@ -12,8 +12,14 @@ from ..convert.reading import read_lines
 from ..files.atomic import write_json
 from ..splits.splits import split_coco, take_images
 from .plan import Data, Images
-from .rest import REST, find_empty, find_rest, is_share, parse_share
 from .trained_images import TrainedImages
+from .unlisted_images import (
+    REST,
+    find_empty,
+    find_unlisted,
+    is_share,
+    parse_share,
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class Sources:
             *((file, images) for file in self.left_out),
         ]
         empty = find_empty(content) if self.annotates_empty else []
-        rest = find_rest(images, known, may_be_none=bool(empty))
+        rest = find_unlisted(images, known, may_be_none=bool(empty))
         names, notes, labeled_file = rest.names, rest.notes, str(self.labeled)
         if empty:
             # Nobody may have looked at images without any object, so the user

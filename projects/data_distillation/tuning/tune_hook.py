@@ -17,7 +17,7 @@ from ..coco.matching import find_image_ids
 from ..coco.reading import check_classes, read_coco
 from ..text import format_call
 from .judge import Judge
-from .outcome import Outcome, find_choice
+from .result import TuningResult, find_choice
 from .search import NUM_DRAWS, choose_or_keep, compare, group_views, search
 
 # The first one is used while views are searched.
@@ -122,15 +122,15 @@ class TuneHook(DetectionHook):
             runner: The runner.
         """
         super().after_all_images(runner)
-        outcome = tune(
+        result = tune(
             self._run.store.folder,
             self.ann_file,
             self.mergers,
             self._annotate,
             self.max_cost,
         )
-        outcome.write(Path(runner.work_dir), find_annotate(runner).parent)
-        log_from_any_rank(f'\n{outcome.format()}')
+        result.write(Path(runner.work_dir), find_annotate(runner).parent)
+        log_from_any_rank(f'\n{result.format()}')
 
 
 def find_annotate(runner: Runner) -> Path:
@@ -151,7 +151,7 @@ def tune(
     mergers: Sequence[dict],
     annotate: Config,
     max_cost: float | None = None,
-) -> Outcome:
+) -> TuningResult:
     """Choose views and a merger by stored boxes of validation images.
 
     Args:
@@ -165,7 +165,7 @@ def tune(
             `annotate.py`; None for no limit.
 
     Returns:
-        The outcome.
+        The result.
 
     Raises:
         StoreError: If the store has no boxes of views.
@@ -195,7 +195,7 @@ def tune(
         verdicts, judge.trial(reference) if reference else None
     )
     by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
-    return Outcome(
+    return TuningResult(
         judge,
         verdicts,
         by_choice[chosen.choice],

@@ -15,7 +15,7 @@ REST = 'rest'
 
 
 @dataclass(frozen=True)
-class Rest:
+class UnlistedImages:
     """The images of a folder that no COCO file lists.
 
     Args:
@@ -27,11 +27,11 @@ class Rest:
     notes: tuple[str, ...]
 
 
-def find_rest(
+def find_unlisted(
     folder: Path,
     known: Sequence[tuple[Path, Path]],
     may_be_none: bool = False,
-) -> Rest:
+) -> UnlistedImages:
     """Find the images of a folder that no COCO file lists.
 
     Copies of the listed images, under whatever name, are left out too.
@@ -85,7 +85,7 @@ def find_rest(
             f'{len(copies):,} more are left out, because they are copies of '
             f'listed images, for example {first} of {original}'
         )
-    return Rest(names, tuple(notes))
+    return UnlistedImages(names, tuple(notes))
 
 
 def find_empty(content: dict) -> list[str]:

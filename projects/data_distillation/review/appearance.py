@@ -11,7 +11,7 @@ from .features import Describe, normalize
 
 
 @dataclass(frozen=True)
-class Looks:
+class Appearance:
     """What n images look like.
 
     Args:
@@ -24,7 +24,7 @@ class Looks:
     vectors: np.ndarray
     bits: list[np.ndarray | None]
 
-    def are_near(self, index: int, other: 'Looks') -> np.ndarray:
+    def are_near(self, index: int, other: 'Appearance') -> np.ndarray:
         """Return which images of another set are nearly the same as one.
 
         Args:
@@ -73,7 +73,7 @@ def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.clip((1 - (one @ other.T).max(axis=1)) / 2, 0, 1)
 
 
-def look_at(paths: Sequence[str], describe: Describe) -> Looks:
+def find_appearance(paths: Sequence[str], describe: Describe) -> Appearance:
     """Describe images.
 
     Args:
@@ -97,4 +97,4 @@ def look_at(paths: Sequence[str], describe: Describe) -> Looks:
         bits.append(hash_pixels(pixels))
     size = next((len(v) for v in vectors if v is not None), 1)
     filled = [np.zeros(size, np.float32) if v is None else v for v in vectors]
-    return Looks(np.array(filled, np.float32).reshape(-1, size), bits)
+    return Appearance(np.array(filled, np.float32).reshape(-1, size), bits)

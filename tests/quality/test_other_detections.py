@@ -12,12 +12,12 @@ from projects.data_distillation.detections.store import (
     StoreError,
 )
 from projects.data_distillation.matching.masks import read_mask
-from projects.data_distillation.quality.beside import (
+from projects.data_distillation.quality.curves import LabelReport
+from projects.data_distillation.quality.other_detections import (
     describe_maker,
     format_difference,
-    measure_beside,
+    measure_others,
 )
-from projects.data_distillation.quality.curves import LabelReport
 from projects.data_distillation.selection.rules import SelectionRules
 
 SIZE = 100
@@ -130,19 +130,19 @@ def test_other_images_are_refused(work_dir, truth, tmp_path, names, words):
     other = write_store(tmp_path / 'other', 10, names)
 
     with pytest.raises(StoreError, match=f'other must have .* {words}'):
-        measure_beside(other, read_table(work_dir), truth, by_masks=True)
+        measure_others(other, read_table(work_dir), truth, by_masks=True)
 
 
 def test_other_classes_are_refused(work_dir, truth, tmp_path):
     other = write_store(tmp_path / 'other', 10, classes=CLASSES[::-1])
 
     with pytest.raises(CocoError, match='classes'):
-        measure_beside(other, read_table(work_dir), truth, by_masks=True)
+        measure_others(other, read_table(work_dir), truth, by_masks=True)
 
 
 def test_no_detections_are_refused(work_dir, truth, tmp_path):
     with pytest.raises(StoreError, match='at least one image'):
-        measure_beside(tmp_path / 'no', read_table(work_dir), truth, False)
+        measure_others(tmp_path / 'no', read_table(work_dir), truth, False)
 
 
 def test_detections_without_masks_are_refused(work_dir, truth, tmp_path):
@@ -151,7 +151,7 @@ def test_detections_without_masks_are_refused(work_dir, truth, tmp_path):
     boxes.flush()
 
     with pytest.raises(StoreError, match='have no masks to compare'):
-        measure_beside(boxes.folder, read_table(work_dir), truth, True)
+        measure_others(boxes.folder, read_table(work_dir), truth, True)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from projects.data_distillation.scaffold.data import Sources
-from projects.data_distillation.scaffold.rest import find_empty, find_rest
+from projects.data_distillation.scaffold.unlisted_images import (
+    find_empty,
+    find_unlisted,
+)
 
 
 @pytest.fixture
@@ -135,7 +138,7 @@ def test_folder_of_which_all_is_known_is_refused(folder, tmp_path):
     file = write(tmp_path / 'all.json', every)
 
     with pytest.raises(ValueError, match='no image is left, because all 6 in'):
-        find_rest(folder, [(file, folder)])
+        find_unlisted(folder, [(file, folder)])
 
 
 @pytest.mark.parametrize(

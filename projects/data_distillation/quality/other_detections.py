@@ -14,7 +14,7 @@ from .label_quality import measure_stored, read_readable
 
 
 @dataclass(frozen=True)
-class Beside:
+class OtherDetections:
     """Detections to compare others with.
 
     Args:
@@ -50,9 +50,9 @@ class Beside:
         return dict(vars(self), folder=str(self.folder))
 
 
-def measure_beside(
+def measure_others(
     folder: Path, table: pa.Table, truth: Path, by_masks: bool
-) -> Beside:
+) -> OtherDetections:
     """Measure detections as those of a table are measured.
 
     Args:
@@ -81,7 +81,7 @@ def measure_beside(
         dict.fromkeys(made_by['classes']),
         by_masks=by_masks,
     )
-    return Beside(folder, describe_maker(made_by), quality.detections)
+    return OtherDetections(folder, describe_maker(made_by), quality.detections)
 
 
 def check_same_images(

@@ -43,7 +43,7 @@ KEPT = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningResult:
     """What tuning found.
 
     Args:

@@ -26,7 +26,7 @@ OWN_MODULES = ['projects.data_distillation']
 SEED = 'randomness.seed'
 
 
-def note_tried(folder: Path, parts: Sequence[Part]) -> None:
+def note_rehearsed(folder: Path, parts: Sequence[Part]) -> None:
     """Note that stages of an experiment work.
 
     Args:
@@ -39,7 +39,7 @@ def note_tried(folder: Path, parts: Sequence[Part]) -> None:
         write_json(folder / NOTE, found)
 
 
-def were_tried(folder: Path, parts: Sequence[Part]) -> bool:
+def were_rehearsed(folder: Path, parts: Sequence[Part]) -> bool:
     """Return whether stages were tried before as they are now, and here.
 
     Args:
@@ -57,7 +57,7 @@ def were_tried(folder: Path, parts: Sequence[Part]) -> bool:
 
 
 def compute_digest(part: Part) -> str:
-    """Compute a digest of what the outcome of a rehearsal depends on.
+    """Compute a digest of what the result of a rehearsal depends on.
 
     Args:
         part: The stage.
