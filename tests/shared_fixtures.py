@@ -24,11 +24,11 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
+from projects.data_distillation.base_configs.formatting import HOLDERS
 from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.processes import process
 from projects.data_distillation.processes.child_process import ChildProcess
 from projects.data_distillation.processes.log import LOG
-from projects.data_distillation.rehearsal.quick_configs import HOLDERS
 from projects.data_distillation.rehearsal.quick_configs import (
     quick_configs as rehearsal_configs,
 )

@@ -19,6 +19,7 @@ import torch
 from torch import distributed
 
 from .annotation.interruption import AnnotationStopped
+from .base_configs.formatting import formatted_once
 from .base_configs.metafiles import metafiles_read_once
 from .base_configs.stages import read_stage_config
 from .command_line import TRUST_FLAG, find_own_modules
@@ -93,6 +94,7 @@ def run_mmdet_tool(name: str) -> None:
             during.enter_context(sharing_locks())
             during.enter_context(whole_checkpoints())
             during.enter_context(metafiles_read_once())
+            during.enter_context(formatted_once())
             if launcher != 'none' and not torch.cuda.is_available():
                 during.enter_context(cpu_processes(launcher))
                 sys.argv += CPU_OPTIONS

@@ -1,17 +1,12 @@
 """What a rehearsal spares MMEngine, it gets back."""
 
 from contextlib import suppress
-from types import ModuleType
 
 import pytest
-from mmengine.config import Config, config, utils
+from mmengine.config import Config, utils
 from yapf.yapflib import yapf_api
 
-from projects.data_distillation.rehearsal.quick_configs import (
-    HOLDERS,
-    quick_configs,
-    unformatted,
-)
+from projects.data_distillation.rehearsal.quick_configs import quick_configs
 
 
 @pytest.mark.parametrize('error', [None, KeyError])
@@ -30,16 +25,3 @@ def test_configs_are_formatted_and_read_again_afterwards(formatted, error):
     assert cfg.pretty_text == layout
     assert yapf_api.FormatCode is format_code
     assert utils.load is load
-
-
-def test_each_module_that_has_the_function_is_changed():
-    own = ModuleType('own')
-    own.FormatCode = str.upper
-
-    with unformatted(own):
-        assert own.FormatCode('a', style='b') == ('a', False)
-
-    assert own.FormatCode is str.upper
-    assert {yapf_api, config} >= {*HOLDERS}
-    assert all(hasattr(holder, 'FormatCode') for holder in HOLDERS)
-    assert (config in HOLDERS) == hasattr(config, 'FormatCode')

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..attributes import replaced
+
 # Path of a file -> its bytes.
 Contents = dict[str, bytes]
 # How a config names an environment variable.
@@ -69,11 +71,8 @@ def noting_files() -> Iterator[Contents]:
         contents[str(filename)] = Path(filename).read_bytes()
         return read(filename, *args, **kwargs)
 
-    Config._file2dict = staticmethod(note)
-    try:
+    with replaced(Config, '_file2dict', staticmethod(note)):
         yield contents
-    finally:
-        Config._file2dict = staticmethod(read)
 
 
 def is_current(contents: Contents) -> bool:

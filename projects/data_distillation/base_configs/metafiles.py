@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from mmengine.config import utils
 
+from ..attributes import replaced
+
 
 @contextmanager
 def metafiles_read_once() -> Iterator[None]:
@@ -17,9 +19,5 @@ def metafiles_read_once() -> Iterator[None]:
     Yields:
         Nothing.
     """
-    load = utils.load
-    utils.load = functools.cache(load)
-    try:
+    with replaced(utils, 'load', functools.cache(utils.load)):
         yield
-    finally:
-        utils.load = load

@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 import torch
 from mmengine.utils import digit_version
 
+from ..attributes import replaced
 from ..command_line import TRUST_FLAG
 from . import restricted_pickle
 from .checkpoint_fields import without_orders
@@ -97,11 +98,9 @@ def checked_loading() -> Iterator[None]:
     """
     load = torch.load
     if getattr(load, 'func', None) is not load_data:
-        torch.load = partial(load_data, load)
-    try:
+        load = partial(load_data, load)
+    with replaced(torch, 'load', load):
         yield
-    finally:
-        torch.load = load
 
 
 @contextmanager
@@ -234,13 +233,11 @@ def pickles_alone() -> Iterator[None]:
         """Raise what PyTorch takes for another kind of file."""
         raise tarfile.TarError
 
-    load_script, open_tar = torch.jit.load, tarfile.open
-    torch.jit.load = refuse_script
-    tarfile.open = refuse_tar  # type: ignore[assignment]
-    try:
+    with (
+        replaced(torch.jit, 'load', refuse_script),
+        replaced(tarfile, 'open', refuse_tar),
+    ):
         yield
-    finally:
-        torch.jit.load, tarfile.open = load_script, open_tar
 
 
 def tell(f: File) -> int:

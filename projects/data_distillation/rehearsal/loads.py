@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from mmengine.runner import checkpoint
 
+from ..attributes import replaced
 from ..inference.checkpoints import CheckpointError
 
 # A part of a detector takes nearly all weights of its own file. Those of
@@ -32,11 +33,8 @@ def refusing_other_weights() -> Iterator[None]:
         check_fit(module, state_dict)
         load(module, state_dict, *args)
 
-    checkpoint.load_state_dict = load_own
-    try:
+    with replaced(checkpoint, 'load_state_dict', load_own):
         yield
-    finally:
-        checkpoint.load_state_dict = load
 
 
 def check_fit(module: torch.nn.Module, weights: Mapping) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.fileio.backends import LocalBackend
 
+from ..attributes import replaced
 from ..files.atomic import replacing
 from ..text import format_megabytes
 
@@ -24,12 +25,8 @@ def whole_checkpoints() -> Iterator[None]:
     Yields:
         Nothing. A file that cannot be written raises `SaveError`.
     """
-    put = LocalBackend.put
-    LocalBackend.put = put_whole
-    try:
+    with replaced(LocalBackend, 'put', put_whole):
         yield
-    finally:
-        LocalBackend.put = put
 
 
 def put_whole(
