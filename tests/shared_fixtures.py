@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmdet
 import pytest
@@ -41,6 +42,7 @@ data_root = '{data}/'
 train_cfg = dict(max_iters=2, val_interval=2)
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2))
 """
+NO_ARGUMENTS = SimpleNamespace(params={})
 # The folders whose configs no test writes.
 LASTING = str(ROOT / 'configs'), str(Path(mmdet.__file__).parent)
 FORMAT_CODE = yapf_api.FormatCode
@@ -54,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     of this project which other tests have imported before.
     """
     asked = os.environ.get('FUZZ_EXAMPLES')
-    number = 20 if config.option.markexpr == 'not slow' else 100
+    number = 20 if config.option.markexpr == 'not slow' else 50
     settings.register_profile(
         'this run',
         max_examples=int(asked or number),
@@ -79,12 +81,19 @@ def use_one_thread() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist looks.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests together that share an experiment, or the browser."""
+    """Keep the tests together that share an experiment, or the like.
+
+    Processes of pytest-xdist would make it more than once.
+    """
     for item in items:
         if 'tiny_experiment' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
         if 'browser' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group('browser'))
+        if {'detectors', 'segmentors'} & {*item.fixturenames}:
+            arguments = getattr(item, 'callspec', NO_ARGUMENTS).params
+            name = arguments.get('name', 'several')
+            item.add_marker(pytest.mark.xdist_group(f'{name}, random'))
 
 
 def pytest_collection_finish() -> None:

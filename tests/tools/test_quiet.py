@@ -79,6 +79,8 @@ def test_processes_print_no_noise(drawn, checkpoint, tmp_path):
     lines = done.stderr.splitlines()
     assert not [line for line in lines if 'master_addr' not in line]
     check_log(tmp_path / 'work')
+    assert len(list((tmp_path / 'work/detections').glob('*.parquet'))) == 2
+    assert (tmp_path / 'work/pseudo_labels.json').is_file()
 
 
 # One process: each takes seconds to start.

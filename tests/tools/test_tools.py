@@ -1,6 +1,7 @@
 """The command lines, as real processes."""
 
 import json
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -25,43 +26,38 @@ from projects.data_distillation import DetectionStore
 pytestmark = pytest.mark.slow
 
 
-def test_many_processes_write_the_labels_of_one(
+def test_many_processes_continue_what_one_began(
     drawn, checkpoint, tmp_path, run_here
 ):
     config = written_cfg(drawn, checkpoint, tmp_path)
-
-    one = run_here(
-        'python', 'tools/test.py', config, checkpoint,
-        '--work-dir', tmp_path / 'one',
+    one, many = tmp_path / 'one', tmp_path / 'many'
+    whole = run_here(
+        'python', 'tools/test.py', config, checkpoint, '--work-dir', one,
+        '--cfg-options', 'custom_hooks.0.images_per_shard=1',
     )  # fmt: skip
-    with listener(29500):  # Another run, with the default port.
-        many = run(
-            'tools/dist_test.sh', config, checkpoint, 2,
-            '--work-dir', tmp_path / 'many',
-        )  # fmt: skip
+    assert whole.returncode == 0, whole.stderr
+    # Killed when two images were left.
+    shutil.copytree(one, many)
+    (many / 'pseudo_labels.json').unlink()
+    first, second, *kept = many.glob('detections/*.parquet')
+    first.unlink()
+    second.unlink()
 
-    assert one.returncode == 0, one.stderr
-    assert many.returncode == 0, many.stderr
-    files = [tmp_path / run / 'pseudo_labels.json' for run in ('one', 'many')]
+    with listener(29500):  # Another run, with the default port.
+        done = run(
+            'tools/dist_test.sh', config, checkpoint, 2, '--work-dir', many
+        )
+
+    assert done.returncode == 0, done.stderr
+    # The second process says so too, whatever the level of the log.
+    assert 'images are in' in done.stdout
+    files = [folder / 'pseudo_labels.json' for folder in (one, many)]
     expected, found = (json.loads(file.read_text()) for file in files)
     assert found['images'] == expected['images']
     assert found['annotations'] == expected['annotations']
     assert len(found['annotations']) == 10
-    shards = list((tmp_path / 'many' / 'detections').glob('*.parquet'))
-    assert len(shards) == 2
-
-    # Killed with one image done, and run again.
-    shards[0].unlink()
-    files[1].unlink()
-    done = run(
-        'tools/dist_test.sh', config, checkpoint, 2,
-        '--work-dir', tmp_path / 'many',
-    )  # fmt: skip
-
-    # The second process says so too, whatever the level of the log.
-    assert 'images are in' in done.stdout
-    again = json.loads(files[1].read_text())
-    assert again['annotations'] == expected['annotations']
+    shards = {*many.glob('detections/*.parquet')}
+    assert shards > {*kept} and len(shards) == len(kept) + 2
 
 
 @contextmanager
