@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from builders import ROOT, Call, annotate_cfg, write_checkpoint
+from mmengine.config import Config
 from torch import distributed
 from torch.utils.data import DataLoader
 
@@ -18,6 +19,7 @@ from projects.data_distillation import mmdet_tools
 from projects.data_distillation.annotation.interruption import (
     AnnotationStopped,
 )
+from projects.data_distillation.base_configs.formatting import HOLDERS
 from projects.data_distillation.files.lock import (
     LockedError,
     locked,
@@ -209,6 +211,29 @@ def test_tool_shares_the_lock_of_its_parent(monkeypatch, tmp_path):
     assert found
     with locked(tmp_path):
         pass
+
+
+# --- what it spares MMEngine ------------------------------------------------
+
+
+def test_tool_formats_a_config_once(monkeypatch):
+    texts = []
+
+    def count(text: str, **options: object) -> tuple[str, bool]:
+        texts.append(text)
+        return text, False
+
+    for holder in HOLDERS:
+        monkeypatch.setattr(holder, 'FormatCode', count)
+    cfg = Config(dict(a=1))
+    monkeypatch.setattr(
+        mmdet_tools, 'call_tool', lambda *_: (cfg.pretty_text, cfg.pretty_text)
+    )
+    monkeypatch.setattr(sys, 'argv', ['train.py'])
+
+    run_mmdet_tool('train.py')
+
+    assert len(texts) == 1
 
 
 # --- the work folder --------------------------------------------------------

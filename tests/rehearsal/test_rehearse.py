@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 
 from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.experiment.launcher import Launcher
@@ -24,7 +25,10 @@ from projects.data_distillation.rehearsal.advice import (
     find_excuse,
     find_remedy,
 )
-from projects.data_distillation.rehearsal.loads import check_fit
+from projects.data_distillation.rehearsal.loads import (
+    check_fit,
+    refusing_other_weights,
+)
 from projects.data_distillation.rehearsal.observer import check_heads
 from projects.data_distillation.rehearsal.parts import Part, list_parts
 from projects.data_distillation.rehearsal.record import NOTE
@@ -377,6 +381,32 @@ def test_weights_of_another_model_are_refused():
     for other in (dict(x=torch.zeros(2)), {'0.weight': torch.zeros(9, 9)}, {}):
         with pytest.raises(CheckpointError, match='those of another model'):
             check_fit(own, other)
+
+
+def test_mmengine_refuses_weights_of_another_model(tmp_path):
+    file = tmp_path / 'other.pth'
+    torch.save(dict(x=torch.zeros(2)), file)
+    own = torch.nn.Linear(2, 3)
+    before = own.weight.clone()
+
+    with (
+        refusing_other_weights(),
+        pytest.raises(CheckpointError, match='those of another model'),
+    ):
+        load_checkpoint(own, str(file))
+
+    load_checkpoint(own, str(file))  # It only logs that nothing fits.
+    assert torch.equal(own.weight, before)
+
+
+def test_mmengine_loads_weights_of_the_model(tmp_path):
+    own, other = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    torch.save(other.state_dict(), tmp_path / 'other.pth')
+
+    with refusing_other_weights():
+        load_checkpoint(own, str(tmp_path / 'other.pth'))
+
+    assert torch.equal(own.weight, other.weight)
 
 
 def test_heads_have_the_classes_of_the_images():
