@@ -129,6 +129,28 @@ def test_schedulers_by_iterations_are_scaled_with_the_iterations():
     assert decay['end'] == 180  # It falls, so it is no warm-up.
 
 
+def test_cycle_that_is_over_before_the_training_ends_changes_no_more():
+    cycle = dict(
+        type='OneCycleLR',
+        by_epoch=False,
+        eta_max=0.2,
+        begin=100,
+        total_steps=500,
+    )
+
+    scaled = scale_scheduler(cycle, Lengths(1000, False, 200))
+
+    assert scaled['end'] == 20 + 100
+    optimizer = make_optimizer()
+    scheduler = PARAM_SCHEDULERS.build(
+        scaled, default_args=dict(optimizer=optimizer)
+    )
+    # MMEngine raises an error for a step after the last one.
+    for _ in range(200):
+        optimizer.step()
+        scheduler.step()
+
+
 def test_warm_up_that_was_long_stays_long():
     warm_up = dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=500)
 
