@@ -25,7 +25,7 @@ from projects.data_distillation.base_configs.metafiles import (
 from projects.data_distillation.command_line import add_trust, make_parser
 from projects.data_distillation.files.atomic import replacing_folder
 from projects.data_distillation.inference.safe_loading import refusing_code
-from projects.data_distillation.label_free.command_line import (
+from projects.data_distillation.new_experiment.command_line import (
     write_experiment,
 )
 from projects.data_distillation.processes.process import StageError

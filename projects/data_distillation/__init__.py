@@ -9,8 +9,9 @@
    `SourceRatioSampler`.
 4. compare teacher, student and the oracle that saw every label.
 
-Importing this package registers all of it with MMDetection. The layers in
-`pyproject.toml` say which of its packages may import which.
+Importing this package registers all of it with MMDetection, and lets
+MMDetection resize masks without moving them (`training/mask_resizing.py`). The
+layers in `pyproject.toml` say which of its packages may import which.
 """
 
 from . import quiet  # noqa: F401 - imports mmdet, before others do

@@ -20,10 +20,10 @@ from mmengine.config import Config
 
 from .annotation.merging_again import iter_rows, merge_again
 from .coco.evaluation import pseudo_label_quality
-from .experiment.names import PSEUDO_LABELS
 from .inference.safe_loading import refusing_code
 from .inference.view_boxes import ViewBoxes
 from .quiet import QuietRunner
+from .selection.coco_writer import PSEUDO_LABELS
 from .selection.export import open_store, select_labels
 
 
@@ -41,7 +41,7 @@ class ImageDetections:
         scores: Shape (n,), float32.
         labels: Shape (n,), int32, the indices of the classes.
         num_views: Shape (n,), int32, how many views support each detection.
-        corner_spread: Shape (n,), float32, see `mergers.corner_spread`.
+        corner_spread: Shape (n,), float32, see `merging.boxes.corner_spread`.
         masks: n masks as COCO's RLE, dicts with `size` and `counts`, of which
             those without a mask are empty; None if only boxes were annotated.
         mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as

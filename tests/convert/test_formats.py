@@ -235,6 +235,23 @@ def test_ids_of_images_without_labels_come_back_too(
     assert list(bboxes(found)) == [*names]
 
 
+def test_ids_of_classes_with_one_name_are_refused(voc, from_voc, tmp_path):
+    like = tmp_path / 'like.json'
+    images = [dict(id=70, file_name='new.jpg', width=9, height=9)]
+    categories = [dict(id=i, name='ant') for i in (1, 2)]
+    like.write_text(
+        json.dumps(dict(images=images, annotations=[], categories=categories))
+    )
+
+    found, error = from_voc('--like', like)
+
+    assert found is None
+    assert (
+        f"two categories of {like} have the same name: 'ant'. Labels name "
+        'their class, so rename one of them' in error
+    )
+
+
 @pytest.fixture
 def written_yolo(labeled, convert) -> tuple[Path, str]:
     """A YOLO folder of more than YOLO can hold, and what the tool says."""

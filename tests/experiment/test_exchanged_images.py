@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from projects.data_distillation.experiment.definition import Experiment
-from projects.data_distillation.experiment.detection import Detection
+from projects.data_distillation.experiment.detection import DetectionStage
 from projects.data_distillation.experiment.launcher import Launcher
 from projects.data_distillation.experiment.stages import Stages
 from projects.data_distillation.files import known_digests
@@ -41,7 +41,7 @@ class Site:
         self.annotation(folder / 'annotate').run()
         self.folder = folder / 'annotate'
 
-    def annotation(self, folder: Path) -> Detection:
+    def annotation(self, folder: Path) -> DetectionStage:
         return self.stages.detection('annotate', folder, self.checkpoint)
 
     def plan(self) -> str:

@@ -608,6 +608,22 @@ def test_truth_of_other_images_is_found_before_the_first_training(
     assert '$ ' not in refused.stdout
 
 
+def test_truth_that_is_missing_is_found_before_the_first_training(
+    tiny_experiment, distill_here
+):
+    experiment = tiny_experiment.parent / 'moved'
+    shutil.copytree(tiny_experiment, experiment)
+    with (experiment / 'annotate.py').open('a') as config:
+        config.write("unlabeled_truth = 'none/truth.json'")
+
+    refused = distill_here(experiment, 'never')
+
+    assert refused.returncode == 1
+    assert 'not found: none/truth.json, relative to' in refused.stderr
+    assert 'set it to None if the truth is not known' in refused.stderr
+    assert '$ ' not in refused.stdout
+
+
 def test_missing_stage_is_named(tmp_path, call_tool):
     refused = call_tool('distill', tmp_path)
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from projects.data_distillation.files.lock import (
     LockedError,
     find_holders,
     locked,
+    name_locks,
     sharing_locks,
 )
 from projects.data_distillation.processes.child_process import ChildProcess
@@ -146,6 +147,27 @@ def test_file_system_without_locks_is_said(
         return
     with locked(tmp_path) as is_locked:
         assert is_locked is result
+
+
+@pytest.mark.parametrize('code', [errno.ENOLCK, errno.EIO])
+def test_lock_of_the_parent_is_shared_where_there_are_locks(
+    tmp_path, monkeypatch, code
+):
+    def refuse(*_) -> None:
+        raise OSError(code, 'no')
+
+    with locked(tmp_path):
+        environment = name_locks()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    fails = code == errno.EIO
+
+    with (
+        pytest.raises(OSError, match='no') if fails else nullcontext(),
+        sharing_locks(),
+    ):
+        pass
 
 
 def test_damaged_note_of_the_owner_keeps_the_lock(tmp_path):

@@ -147,7 +147,7 @@ def test_classes_that_are_confused_most_are_named():
     assert counts.sum() == 20
     assert counts[names.index('18'), names.index('3')] == 1
     assert counts[-2, -2] == 8
-    assert mistakes['num_merged'] == 20
+    assert mistakes['num_grouped'] == 20
 
 
 def on_images(numbers: list[tuple[int, int]]) -> list[tuple]:

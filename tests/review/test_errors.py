@@ -18,7 +18,7 @@ from projects.data_distillation.review.errors import (
     ON_CROWD,
     RIGHT,
     Judged,
-    merge_rare,
+    group_rare,
 )
 
 CAT, DOG, BIRD = 7, 3, 5
@@ -391,7 +391,7 @@ def test_classes_that_are_seldom_confused_are_merged():
     counts[3, 1] = 2
     counts[0, 4] = counts[4, 2] = 7
 
-    merged, named = merge_rare(counts, 2)
+    merged, named = group_rare(counts, 2)
 
     assert named == [1, 3]
     assert merged.tolist() == [
@@ -400,4 +400,4 @@ def test_classes_that_are_seldom_confused_are_merged():
         [0, 0, 18, 7],
         [0, 0, 7, 0],
     ]
-    assert merge_rare(counts, 4)[0] is counts
+    assert group_rare(counts, 4)[0] is counts

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from projects.data_distillation.review.suspicious import (
-    Boxes,
+    LabelBoxes,
     Suspicion,
     find_suspicions,
     keep_best,
@@ -27,10 +27,10 @@ def place_objects() -> tuple[list, list, list]:
     return images, boxes, classes
 
 
-def as_boxes(images, boxes, classes, chances=None) -> Boxes:
+def as_boxes(images, boxes, classes, chances=None) -> LabelBoxes:
     chances = np.ones(len(images)) if chances is None else chances
     order = np.argsort(images, kind='stable')
-    return Boxes(
+    return LabelBoxes(
         np.array(images, int)[order],
         np.array(boxes, float).reshape(-1, 4)[order],
         np.array(classes, int)[order],
@@ -38,7 +38,7 @@ def as_boxes(images, boxes, classes, chances=None) -> Boxes:
     )
 
 
-def detect(images, boxes, classes) -> Boxes:
+def detect(images, boxes, classes) -> LabelBoxes:
     """A good detector: its boxes are off by a pixel."""
     random = np.random.default_rng(1)
     shifts = random.integers(-1, 2, (len(boxes), 4))

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from projects.data_distillation.detections.store import DetectionStore
-from projects.data_distillation.matching.greedy import Found, Objects
+from projects.data_distillation.matching.greedy import (
+    DetectionColumns,
+    Objects,
+)
 from projects.data_distillation.selection.box_correction import (
     MIN_OBJECTS,
     NUM_PRIOR,
@@ -29,9 +32,9 @@ def columns(boxes, images=None, labels=None) -> dict:
     )
 
 
-def found(boxes, **names) -> Found:
+def found(boxes, **names) -> DetectionColumns:
     scores = np.ones(len(boxes), np.float32)
-    return Found(**columns(boxes, **names), scores=scores)
+    return DetectionColumns(**columns(boxes, **names), scores=scores)
 
 
 def objects(boxes, is_crowd=False, **names) -> Objects:

@@ -10,8 +10,10 @@ from builders import CATEGORIES
 
 from projects.data_distillation import SelectionRules
 from projects.data_distillation.detections.shards import SCHEMA
+from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.selection.export import (
     export_pseudo_labels,
+    open_store,
     shorten_scores,
 )
 from projects.data_distillation.selection.selectors import LabeledCounts
@@ -184,6 +186,15 @@ def test_images_without_detections_stay(tmp_path):
 
     assert [i['id'] for i in content['images']] == [1, 2]
     assert content['annotations'] == []
+
+
+def test_store_without_a_whole_shard_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no detections .*annotate th'):
+        open_store(tmp_path)
+    (tmp_path / '0000000.parquet').write_bytes(b'PAR1')
+
+    with pytest.raises(StoreError, match='none of the 1 files in .* is a wh'):
+        open_store(tmp_path)
 
 
 def test_nothing_readable_is_an_error(tmp_path):

@@ -25,8 +25,10 @@ from projects.data_distillation.files.atomic import read_json
 from projects.data_distillation.inference.point_encoding import (
     mend_point_encoding,
 )
-from projects.data_distillation.label_free.init import init_label_free
-from projects.data_distillation.label_free.sources import LabelFreeSources
+from projects.data_distillation.new_experiment.label_free import (
+    init_label_free,
+)
+from projects.data_distillation.new_experiment.sources import LabelFreeSources
 from projects.data_distillation.scaffold.data import Sources
 from projects.data_distillation.scaffold.init import (
     ExperimentOptions,

@@ -16,13 +16,13 @@ from projects.data_distillation.experiment.fingerprint import (
     write_settings,
 )
 from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.names import PSEUDO_LABELS
 from projects.data_distillation.experiment.run import Distillation
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.processes.process import (
     StageError,
     capture_output,
 )
+from projects.data_distillation.selection.coco_writer import PSEUDO_LABELS
 from projects.data_distillation.timing.plan import (
     list_steps,
     make_plan,

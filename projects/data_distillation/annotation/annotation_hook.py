@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from ..coco.reading import check_disjoint, read_coco
 from ..detections.store import DetectionStore
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..selection.export import export_pseudo_labels
 from ..selection.rules import SelectionRules
 from .detection_hook import DetectionHook
@@ -105,6 +106,6 @@ class AnnotationHook(DetectionHook):
             self.labeled_set.counts,
             self.rules,
             store.require_provenance(),
-            Path(runner.work_dir) / 'pseudo_labels.json',
+            Path(runner.work_dir) / PSEUDO_LABELS,
         )
         log_from_any_rank(text)

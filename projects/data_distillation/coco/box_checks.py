@@ -54,7 +54,7 @@ def check_finite(file: CocoFile) -> Iterator[Problem]:
 
 
 @dataclass(frozen=True)
-class Boxes:
+class FileBoxes:
     """The boxes of a file that are four finite numbers.
 
     Args:
@@ -69,7 +69,7 @@ class Boxes:
     sizes_wh: np.ndarray
 
     @classmethod
-    def of(cls, file: CocoFile) -> 'Boxes':
+    def of(cls, file: CocoFile) -> 'FileBoxes':
         """Collect the boxes of a file that have four finite numbers.
 
         Args:
@@ -95,7 +95,7 @@ class Boxes:
             np.array(sizes, np.float64).reshape(-1, 2),
         )
 
-    def take(self, rows: np.ndarray) -> 'Boxes':
+    def take(self, rows: np.ndarray) -> 'FileBoxes':
         """Choose some of the boxes.
 
         Args:
@@ -105,9 +105,11 @@ class Boxes:
         Returns:
             The boxes, in the order of `rows` if these are numbers.
         """
-        return Boxes(self.indices[rows], self.xywh[rows], self.sizes_wh[rows])
+        return FileBoxes(
+            self.indices[rows], self.xywh[rows], self.sizes_wh[rows]
+        )
 
-    def of_sizes(self, sizes_wh: Sequence[tuple[int, int]]) -> 'Boxes':
+    def of_sizes(self, sizes_wh: Sequence[tuple[int, int]]) -> 'FileBoxes':
         """Put the same boxes into images of other sizes.
 
         Args:
@@ -117,7 +119,9 @@ class Boxes:
         Returns:
             New boxes; the numbers are the same.
         """
-        return Boxes(self.indices, self.xywh, np.array(sizes_wh, np.float64))
+        return FileBoxes(
+            self.indices, self.xywh, np.array(sizes_wh, np.float64)
+        )
 
     @property
     def overshoot(self) -> np.ndarray:
@@ -182,7 +186,7 @@ BOX_PROBLEMS = {
 }
 
 
-def judge_boxes(boxes: Boxes) -> np.ndarray:
+def judge_boxes(boxes: FileBoxes) -> np.ndarray:
     """Find the kind of problem of every box.
 
     Args:
@@ -216,7 +220,7 @@ def check_boxes(file: CocoFile) -> Iterator[Problem]:
     Yields:
         A problem for each, in the file's order.
     """
-    boxes = Boxes.of(file)
+    boxes = FileBoxes.of(file)
     formats = [] if file.has_known_boxes else recognize_formats(boxes)
     if formats:
         yield make_format_problem(file, boxes, formats)
@@ -227,7 +231,7 @@ def check_boxes(file: CocoFile) -> Iterator[Problem]:
         yield make_box_problem(file, boxes, row, kind)
 
 
-def recognize_formats(boxes: Boxes) -> list[BoxFormat]:
+def recognize_formats(boxes: FileBoxes) -> list[BoxFormat]:
     """Find the formats in which the boxes of a file may be.
 
     The boxes are judged together, and only those of known images.
@@ -265,7 +269,7 @@ def recognize_formats(boxes: Boxes) -> list[BoxFormat]:
     ]
 
 
-def has_parts(boxes: Boxes, whole: float) -> bool:
+def has_parts(boxes: FileBoxes, whole: float) -> bool:
     """Return whether nearly all numbers of boxes are parts of a whole.
 
     Args:
@@ -277,7 +281,7 @@ def has_parts(boxes: Boxes, whole: float) -> bool:
     return bool(parts.all(axis=1).mean() >= SHARE_INSIDE)
 
 
-def find_fitting(boxes: Boxes, units: Iterable[str]) -> list[BoxFormat]:
+def find_fitting(boxes: FileBoxes, units: Iterable[str]) -> list[BoxFormat]:
     """Find the formats, except COCO's, in which nearly all boxes fit.
 
     Args:
@@ -295,7 +299,7 @@ def find_fitting(boxes: Boxes, units: Iterable[str]) -> list[BoxFormat]:
     ]
 
 
-def ends_at_unit(boxes: Boxes, box_format: BoxFormat) -> bool:
+def ends_at_unit(boxes: FileBoxes, box_format: BoxFormat) -> bool:
     """Return whether the largest boxes end at 100 (say) on both sides.
 
     Args:
@@ -311,7 +315,7 @@ def ends_at_unit(boxes: Boxes, box_format: BoxFormat) -> bool:
     )
 
 
-def are_larger(boxes: Boxes, box_format: BoxFormat) -> bool:
+def are_larger(boxes: FileBoxes, box_format: BoxFormat) -> bool:
     """Return whether all images are larger than 100 (say) on both sides.
 
     Args:
@@ -323,7 +327,7 @@ def are_larger(boxes: Boxes, box_format: BoxFormat) -> bool:
 
 
 def make_format_problem(
-    file: CocoFile, boxes: Boxes, formats: Sequence[BoxFormat]
+    file: CocoFile, boxes: FileBoxes, formats: Sequence[BoxFormat]
 ) -> Problem:
     """Make the problem of a file whose bboxes seem to be of another format.
 
@@ -350,7 +354,7 @@ def make_format_problem(
 
 
 def make_box_problem(
-    file: CocoFile, boxes: Boxes, row: int, kind: str
+    file: CocoFile, boxes: FileBoxes, row: int, kind: str
 ) -> Problem:
     """Make the problem of one box.
 

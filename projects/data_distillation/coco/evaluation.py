@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools.cocoeval import Params
 
-from ..matching.greedy import Found, Limits, Objects, match_columns
+from ..matching.greedy import DetectionColumns, Limits, Objects, match_columns
 from ..matching.numbering import Numbering
 from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_coco
@@ -68,7 +68,7 @@ def pseudo_label_quality(
 
 
 def measure_shares(
-    objects: Objects, found: Found, labels: Mapping, iou: float
+    objects: Objects, found: DetectionColumns, labels: Mapping, iou: float
 ) -> dict[str, float | None]:
     """Compute the precision and the recall of labels.
 
@@ -240,7 +240,7 @@ def detection_metrics(
 
 
 def coco_metrics(
-    objects: Objects, found: Found, category_ids: Sequence[int]
+    objects: Objects, found: DetectionColumns, category_ids: Sequence[int]
 ) -> dict[str, float]:
     """Evaluate detections as pycocotools does with its own settings.
 

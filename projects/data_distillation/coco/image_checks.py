@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .box_checks import Boxes
+from .box_checks import FileBoxes
 from .checks import NAME_OUTSIDE, check_file
 from .image_files import (
     HASH_SIDE,
@@ -158,7 +158,7 @@ def judge_group(part: FileImages, group: Sequence[int]) -> str:
     """
     ids = part.file.images.column('id')
     index_of = {ids[index]: index for index in group if ids[index] is not None}
-    boxes = Boxes.of(part.file)
+    boxes = FileBoxes.of(part.file)
     image_ids = part.file.annotations.column('image_id')
     rows = [
         row

@@ -17,7 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import check_iou
-from ..matching.greedy import NO_LIMITS, Found, Objects, match_columns
+from ..matching.greedy import (
+    NO_LIMITS,
+    DetectionColumns,
+    Objects,
+    match_columns,
+)
 from ..matching.numbering import Numbering
 from .boxes import xyxy_to_xywh
 from .reading import CocoError, read_coco
@@ -170,7 +175,7 @@ def match_boxes(
 
 
 def match_classes(
-    objects: Objects, found: Found, num_classes: int, iou: float
+    objects: Objects, found: DetectionColumns, num_classes: int, iou: float
 ) -> list[ClassMatches]:
     """Match boxes in columns.
 

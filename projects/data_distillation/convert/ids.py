@@ -1,5 +1,6 @@
 """Gives converted labels the ids of a COCO file: other formats keep none."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,12 @@ class KnownIds:
         self.categories = content['categories']
         self.images = {i['file_name']: i['id'] for i in content['images']}
         if len(set(self.classes)) < len(self.classes):
-            raise FormatError(f'two categories of {file} have the same name')
+            names = Counter(self.classes)
+            name = next(name for name in self.classes if names[name] > 1)
+            raise FormatError(
+                f'two categories of {file} have the same name: {name!r}. '
+                'Labels name their class, so rename one of them'
+            )
 
     @property
     def classes(self) -> list[str]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..coco.boxes import xyxy_to_xywh
-from ..matching.greedy import Found
+from ..matching.greedy import DetectionColumns
 from ..matching.masks import as_column
 
 # The number of boxes that are converted at once, in double precision.
@@ -27,7 +27,7 @@ class Detections:
         labels: Shape (n,), int32, the class of each detection.
         num_views: Shape (n,), int32, the number of views that support each
             detection.
-        corner_spread: Shape (n,), float32, see `mergers.corner_spread`.
+        corner_spread: Shape (n,), float32, see `merging.boxes.corner_spread`.
         mask_areas: Shape (n,), int32, the number of pixels of each mask, 0
             where there is none; None if detections have no masks.
         mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as
@@ -113,7 +113,7 @@ def flatten(table: pa.Table) -> Detections:
 
 def collect_stored(
     table: pa.Table, image_index: np.ndarray, by_masks: bool = False
-) -> Found:
+) -> DetectionColumns:
     """Return the detections of a table for matching.
 
     Args:
@@ -133,7 +133,7 @@ def collect_stored(
         pc.list_flatten(table[name]).to_numpy()
         for name in ('scores', 'labels')
     )
-    return Found(
+    return DetectionColumns(
         image_index[rows],
         labels.astype(np.int64),
         convert_boxes(table, rows, np.float64),
@@ -149,7 +149,8 @@ def collect_stored_masks(table: pa.Table) -> np.ndarray:
         table: The table of a shard, with a row for each image, and with masks.
 
     Returns:
-        Shape (n,), objects, see `Found.masks`; in the order of the rows.
+        Shape (n,), objects, see `DetectionColumns.masks`; in the order of the
+        rows.
     """
     sizes = [table[name].to_pylist() for name in ('height', 'width')]
     return as_column(

@@ -40,7 +40,7 @@ SCHEMA = pa.schema(
         (
             'corner_spread',
             pa.list_(pa.float32()),
-        ),  # see `mergers.corner_spread`
+        ),  # see `merging.boxes.corner_spread`
     ]
 )
 # What a store has besides, if the detections have masks: one element per
@@ -245,9 +245,11 @@ def copy_rows(
 ) -> None:
     """Copy the detections of some images to another shard, by other names.
 
+    Its rows have the order of `images`.
+
     Args:
         source: The shard with the detections.
-        target: The shard to write.
+        target: The shard to write. A file that is there is replaced.
         images: The new name of each image: the number of its row in the
             source, and its id; None if it has none.
         provenance: The provenance of the new shard.

@@ -108,13 +108,17 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
 
     Returns:
         The COCO object of the split, with annotations and categories.
+
+    Raises:
+        KeyError: If there is no such split.
+        FileExistsError: If the folder of the images exists.
     """
-    images_dir = folder / 'images' / split
-    images_dir.mkdir(parents=True)
+    scans = cycle_scans(split_scans(recipe.seed)[split])
     # Each split has random numbers of its own, so that more images in one
     # change no other.
     rng = np.random.default_rng([recipe.seed, list(POOLS).index(split)])
-    scans = cycle_scans(split_scans(recipe.seed)[split])
+    images_dir = folder / 'images' / split
+    images_dir.mkdir(parents=True)
     infos, digits = [], []
     for number in range(1, recipe.images[split] + 1):
         image, found = draw_image(scans, rng, recipe.style)

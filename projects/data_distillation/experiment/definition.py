@@ -17,8 +17,8 @@ from ..coco.reading import CocoError, read_coco
 from ..inference.checkpoints import CheckpointError, check_weights
 from ..inference.safe_loading import refusing_code
 from ..processes.log import say
+from ..selection.coco_writer import PSEUDO_LABELS
 from .fingerprint import find_annotation_files
-from .names import PSEUDO_LABELS
 from .options import check_options, fit_options, parse_options
 
 # The stages in which teachers run on views.

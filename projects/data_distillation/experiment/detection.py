@@ -18,7 +18,7 @@ from ..freshness.image_files import hash_detected, hash_named, save_digests
 from ..processes.log import say
 from ..processes.process import StageError, run_stage
 from ..processes.progress_bar import Counter, StoredImages
-from ..selection.coco_writer import read_origin
+from ..selection.coco_writer import PSEUDO_LABELS, read_origin
 from ..training.finished import FINISHED
 from .definition import Experiment
 from .fingerprint import (
@@ -30,7 +30,6 @@ from .fingerprint import (
     write_settings,
 )
 from .launcher import Launcher
-from .names import PSEUDO_LABELS
 from .stage_results import (
     join_reasons,
     make_flags,
@@ -45,7 +44,7 @@ TEACHER = 'checkpoint_sha256'
 
 
 @dataclass(frozen=True)
-class Detection:
+class DetectionStage:
     """A stage in which a teacher runs on images.
 
     Args:

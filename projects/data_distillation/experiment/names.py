@@ -1,7 +1,5 @@
 """The names of models and files of an experiment."""
 
-PSEUDO_LABELS = 'pseudo_labels.json'
-
 # The trained models in the order of the table, and what each is trained on.
 TRAINED = {
     'teacher': 'labeled: lower bound',

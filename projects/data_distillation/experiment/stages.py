@@ -10,13 +10,12 @@ from ..coco.reading import CocoError
 from ..detections.store import DetectionStore
 from ..processes.log import say
 from ..quality.expectation import Expectation, expect_quality
-from ..selection.coco_writer import read_origin
+from ..selection.coco_writer import PSEUDO_LABELS, read_origin
 from ..teachers.in_experiments import change_evaluation, name_teacher
 from .definition import Experiment
-from .detection import Detection
+from .detection import DetectionStage
 from .evaluation import Evaluation
 from .launcher import Launcher
-from .names import PSEUDO_LABELS
 from .training import Training
 
 # What the stages make of their detections.
@@ -87,7 +86,9 @@ class Stages:
             self.experiment, self.launcher, self.seed, stage, folder, labels
         )
 
-    def detection(self, stage: str, folder: Path, teacher: Path) -> Detection:
+    def detection(
+        self, stage: str, folder: Path, teacher: Path
+    ) -> DetectionStage:
         """Make the stage that runs a teacher on images.
 
         Args:
@@ -102,7 +103,7 @@ class Stages:
         if stage == 'annotate':  # Others have images of their own.
             options = (*experiment.options, *self.few)
             experiment = replace(experiment, options=options)
-        return Detection(
+        return DetectionStage(
             experiment,
             self.launcher,
             stage,

@@ -45,7 +45,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionColumns:
     """Detections as columns.
 
     Args:
@@ -63,9 +63,9 @@ class Found:
     scores: np.ndarray
     masks: np.ndarray | None = None
 
-    def __getitem__(self, chosen: np.ndarray | slice) -> 'Found':
+    def __getitem__(self, chosen: np.ndarray | slice) -> 'DetectionColumns':
         """Return the detections that a mask, indices or a slice choose."""
-        return Found(**take(vars(self), chosen))
+        return DetectionColumns(**take(vars(self), chosen))
 
 
 def take(
@@ -163,7 +163,7 @@ class Matched:
 
 def match_columns(
     objects: Objects,
-    found: Found,
+    found: DetectionColumns,
     ious: Sequence[float],
     limits: Limits = NO_LIMITS,
 ) -> Matched:
@@ -229,7 +229,7 @@ class Offers:
 
     objects: Objects
     passive: np.ndarray
-    found: Found
+    found: DetectionColumns
     thresholds: np.ndarray
 
     def take(

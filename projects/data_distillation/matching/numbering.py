@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .greedy import Found, Objects
+from .greedy import DetectionColumns, Objects
 from .masks import as_column, read_mask
 
 Sizes = Mapping[int, Sequence[int]]
@@ -72,7 +72,7 @@ class Numbering:
 
     def collect_found(
         self, results: Iterable[dict], sizes_hw: Sizes | None = None
-    ) -> Found:
+    ) -> DetectionColumns:
         """Collect detections as columns.
 
         Args:
@@ -87,7 +87,7 @@ class Numbering:
         """
         kept = self._keep(results)
         scores = np.array([one['score'] for one in kept], np.float64)
-        return Found(
+        return DetectionColumns(
             *self._columns(kept), scores, collect_masks(kept, sizes_hw)
         )
 

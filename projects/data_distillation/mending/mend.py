@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..arguments import is_number
-from ..coco.box_checks import ANOTHER_FORMAT, Boxes, check_boxes
+from ..coco.box_checks import ANOTHER_FORMAT, FileBoxes, check_boxes
 from ..coco.boxes import BoxFormat
 from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
@@ -77,7 +77,7 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
             raise MendingError(f'{problem.what}: {problem.advice}')
     if wanted in (None, BoxFormat()):
         return file.content, Counter()
-    boxes = Boxes.of(file)
+    boxes = FileBoxes.of(file)
     boxes = boxes.take(~np.isnan(boxes.sizes_wh[:, 0]))
     xywh = wanted.to_xywh(boxes.xywh, boxes.sizes_wh).round(2).tolist()
     new = dict(zip(boxes.indices.tolist(), xywh, strict=True))

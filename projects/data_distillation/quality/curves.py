@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..coco.matching import ClassMatches
 from ..detections.store import DetectionStore
 from ..files.atomic import write_json
-from ..selection.coco_writer import read_origin
+from ..selection.coco_writer import PSEUDO_LABELS, read_origin
 from ..selection.export import read_rules
 from ..selection.rules import SelectionRules
 from .label_quality import (
@@ -58,7 +58,7 @@ class LabelReport:
     @property
     def pseudo_labels(self) -> Path:
         """The file of pseudo labels."""
-        return self.labels or self.work_dir / 'pseudo_labels.json'
+        return self.labels or self.work_dir / PSEUDO_LABELS
 
     @property
     def store(self) -> Path:

@@ -22,7 +22,7 @@ from ..coco.reading import CocoError, check_classes, read_coco
 from ..coco.schema import MIN_SIDE
 from ..detections.columns import collect_stored, keep_readable
 from ..detections.store import DetectionStore, StoreError
-from ..matching.greedy import Found, Objects
+from ..matching.greedy import DetectionColumns, Objects
 from ..matching.numbering import Numbering
 from ..selection.coco_writer import read_origin
 from ..text import format_table
@@ -287,7 +287,7 @@ def place_images(
 
 def judge_classes(
     objects: Objects,
-    labels: Found,
+    labels: DetectionColumns,
     min_scores: Mapping[str, float | None],
     iou: float,
 ) -> dict[str, ClassQuality]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..experiment.definition import Experiment, find_pseudo_label_key
 from ..experiment.detection import DETECTIONS
-from ..experiment.names import PSEUDO_LABELS
 from ..experiment.run import Distillation
 from ..experiment.stages import Stages
 from ..experiment.training import Training
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..training.finished import find_ending
 
 

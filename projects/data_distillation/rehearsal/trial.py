@@ -19,7 +19,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ..experiment.gains import find_results_key
-from ..experiment.names import PSEUDO_LABELS
 from ..experiment.options import parse_options
 from ..experiment.stage_results import require_checkpoint
 from ..files.atomic import read_json, write_json
@@ -27,6 +26,7 @@ from ..files.images import ImageError, decode, read_image_file
 from ..inference.safe_loading import refusing_code
 from ..inference.unreadable import is_unreadable
 from ..mmdet_tools import ADDED
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..text import format_error
 from ..training.own_checkpoint import TrainingRunner
 from .loads import refusing_other_weights

@@ -14,10 +14,9 @@ from ..coco.matching import RIGHT_IOU, find_image_ids, make_results
 from ..coco.reading import check_classes, read_labeled
 from ..detections.columns import Detections, flatten, keep_readable
 from ..detections.store import StoreError
-from ..experiment.names import PSEUDO_LABELS
 from ..matching.numbering import Numbering
 from ..quality.label_quality import Quality, judge_classes
-from ..selection.coco_writer import read_origin
+from ..selection.coco_writer import PSEUDO_LABELS, read_origin
 from ..selection.export import open_store, read_rules, read_wanted
 from ..selection.labeled_counts import name_counted
 from ..selection.rules import Selection, SelectionRules

@@ -8,7 +8,7 @@ import numpy as np
 from ..quality.counts import Counts
 from ..quality.curves import MAX_NAMED
 from ..quality.label_quality import format_share
-from ..review.errors import KINDS, MISSED, SIZES, merge_rare
+from ..review.errors import KINDS, MISSED, SIZES, group_rare
 from ..selection.export import shorten_scores
 from .gallery import Tab, make_picture
 from .labels import GRID
@@ -59,7 +59,7 @@ def make_mistakes(validation: Validation) -> dict | None:
         min_scores=[(model.name, model.min_score) for model in models],
         num_images=len(validation.images),
         num_objects=int(np.count_nonzero(~objects.is_crowd)),
-        num_merged=len(validation.classes)
+        num_grouped=len(validation.classes)
         if len(validation.classes) > MAX_NAMED
         else 0,
         compared=compare_images(validation),
@@ -209,7 +209,7 @@ def make_matrix(model: JudgedModel, classes: Sequence[str]) -> dict:
         named, and the others are one row and one column.
     """
     counts = model.judged.confuse(model.is_shown, len(classes))
-    counts, named = merge_rare(counts, MAX_NAMED)
+    counts, named = group_rare(counts, MAX_NAMED)
     names = [classes[label] for label in named]
     if len(named) < len(classes):
         names.append(f'{len(classes) - len(named)} other classes')

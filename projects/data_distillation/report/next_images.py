@@ -10,14 +10,14 @@ import numpy as np
 from torch import nn
 
 from ..coco.reading import read_coco
-from ..experiment.names import PSEUDO_LABELS
 from ..files.atomic import replacing, write_json
 from ..review.appearance import find_appearance
 from ..review.calibration import count_views
-from ..review.choice import Choice, choose_images, find_candidates
+from ..review.choice import ChosenImages, choose_images, find_candidates
 from ..review.features import choose_description
 from ..review.signals import read_signals
 from ..review.value import ImageValues, value_images, weigh_classes
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..text import isolate
 from .cards import Card, Mark, write_cards
 from .gallery import Tab
@@ -238,7 +238,7 @@ def compare(
     candidates: np.ndarray,
     count: int,
     detector: tuple[nn.Module | None, str],
-) -> tuple[Choice, list[str]]:
+) -> tuple[ChosenImages, list[str]]:
     """Choose among the candidates by what they look like.
 
     Args:

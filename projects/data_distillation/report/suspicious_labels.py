@@ -17,7 +17,7 @@ from ..files.atomic import replacing, write_json
 from ..matching.numbering import Numbering
 from ..review.calibration import count_views, fit_calibration, judge
 from ..review.signals import read_signals
-from ..review.suspicious import KINDS, Boxes, Suspicion, find_suspicions
+from ..review.suspicious import KINDS, LabelBoxes, Suspicion, find_suspicions
 from ..selection.export import open_store
 from ..text import isolate
 from .cards import Card, Mark, write_cards
@@ -357,11 +357,13 @@ def compare_labels(
         (a for a in objects if a['image_id'] in place),
         key=lambda a: place[a['image_id']],
     )
-    labels = Boxes(
+    labels = LabelBoxes(
         np.array([place[a['image_id']] for a in kept], int),
         np.array([a['bbox'] for a in kept], float).reshape(-1, 4),
         np.array([label_of[a['category_id']] for a in kept], int),
         np.ones(len(kept)),
     )
-    boxes = Boxes(found.image_index, found.bbox_xywh, signals.labels, chances)
+    boxes = LabelBoxes(
+        found.image_index, found.bbox_xywh, signals.labels, chances
+    )
     return kept, find_suspicions(labels, boxes, len(rows))

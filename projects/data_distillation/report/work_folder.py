@@ -9,10 +9,10 @@ from torch import nn
 
 from ..coco.reading import CocoError, read_coco
 from ..detections.store import StoreError
-from ..experiment.names import PSEUDO_LABELS
 from ..files.digest import sha256_of
 from ..inference.checkpoints import CheckpointError, load_teacher
 from ..review.calibration import Calibration, calibrate
+from ..selection.coco_writer import PSEUDO_LABELS
 from .labels import LabelSource, StoredLabels, find_labeled_file, read_labels
 from .stages import find_newest_annotation, read_stages
 

@@ -15,7 +15,7 @@ CANDIDATES = 3
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenImages:
     """The images that were chosen.
 
     Args:
@@ -48,7 +48,7 @@ def find_candidates(values: np.ndarray, count: int) -> np.ndarray:
 
 def choose_images(
     values: np.ndarray, appearance: Appearance, labeled: Appearance, count: int
-) -> Choice:
+) -> ChosenImages:
     """Choose images one after the other.
 
     Each time, the image is taken for which the value times the distance from
@@ -89,4 +89,4 @@ def choose_images(
         near |= dict.fromkeys(np.flatnonzero(alike).tolist(), best)
         is_free &= ~alike
         distances = np.minimum(distances, appearance.distances(best))
-    return Choice(np.array(chosen, int), np.array(at), near)
+    return ChosenImages(np.array(chosen, int), np.array(at), near)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..matching.greedy import (
-    Found,
+    DetectionColumns,
     Objects,
     match_columns,
     measure_overlaps,
@@ -71,12 +71,12 @@ class Judged:
     """
 
     objects: Objects
-    found: Found
+    found: DetectionColumns
     kinds: np.ndarray
     targets: np.ndarray
 
     @classmethod
-    def of(cls, objects: Objects, found: Found) -> 'Judged':
+    def of(cls, objects: Objects, found: DetectionColumns) -> 'Judged':
         """Judge detections.
 
         Args:
@@ -260,7 +260,7 @@ def pair_images(
 
 
 def judge_wrong(
-    objects: Objects, found: Found
+    objects: Objects, found: DetectionColumns
 ) -> tuple[np.ndarray, np.ndarray]:
     """Judge the wrong detections of an image.
 
@@ -312,7 +312,7 @@ def find_sizes(bbox_xywh: np.ndarray) -> np.ndarray:
     return np.searchsorted(ends, areas, 'right')
 
 
-def merge_rare(
+def group_rare(
     counts: np.ndarray, num_named: int
 ) -> tuple[np.ndarray, list[int]]:
     """Merge the classes of a confusion matrix that are seldom confused.

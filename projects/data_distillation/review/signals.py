@@ -23,7 +23,7 @@ class Signals:
         labels: Shape (n,), int64, their classes.
         support: Shape (n,), the share of the views that found each, in [0, 1].
         spread: Shape (n,), how far the boxes of the views are apart, see
-            `mergers.corner_spread`.
+            `merging.boxes.corner_spread`.
         rival_labels: Shape (n,), int64, the class of the best detection of
             another class at the same place; -1 if there is none.
         rival_scores: Shape (n,), its score; 0 if there is none.

@@ -52,7 +52,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True)
-class Boxes:
+class LabelBoxes:
     """Labels or detections as columns, ordered by image.
 
     Args:
@@ -97,7 +97,7 @@ class Supports:
 
 
 def find_suspicions(
-    labels: Boxes, found: Boxes, num_images: int
+    labels: LabelBoxes, found: LabelBoxes, num_images: int
 ) -> list[Suspicion]:
     """Rank what looks wrong in labels.
 
@@ -120,7 +120,7 @@ def find_suspicions(
 
 
 def support_labels(
-    labels: Boxes, found: Boxes, num_images: int
+    labels: LabelBoxes, found: LabelBoxes, num_images: int
 ) -> tuple[Supports, np.ndarray]:
     """Let each detection support the free label that it overlaps most.
 
@@ -149,7 +149,7 @@ def support_labels(
     return Supports(detection, chance, iou), is_taken
 
 
-def judge_boxes(labels: Boxes, supports: Supports) -> Iterator[Suspicion]:
+def judge_boxes(labels: LabelBoxes, supports: Supports) -> Iterator[Suspicion]:
     """Suspect boxes that fit their detections less than those of others.
 
     Of the labels, `SHARE_WRONG` are taken to have a box that is off. So the
@@ -174,7 +174,7 @@ def judge_boxes(labels: Boxes, supports: Supports) -> Iterator[Suspicion]:
 
 
 def judge_unsupported(
-    labels: Boxes, found: Boxes, num_images: int
+    labels: LabelBoxes, found: LabelBoxes, num_images: int
 ) -> Iterator[Suspicion]:
     """Suspect labels where the detector finds least.
 
@@ -199,8 +199,8 @@ def judge_unsupported(
 
 
 def judge_detections(
-    labels: Boxes,
-    found: Boxes,
+    labels: LabelBoxes,
+    found: LabelBoxes,
     supports: Supports,
     is_taken: np.ndarray,
     num_images: int,

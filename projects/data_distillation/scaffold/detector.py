@@ -368,7 +368,7 @@ def take_pipeline(
         factor: The factor by which sizes are multiplied; 1 leaves the pipeline
             as it is.
         is_mix: Whether to take the pipeline of the `MultiImageMixDataset`
-            around the dataset instead.
+            around the dataset instead, of which there must be one.
 
     Returns:
         The transforms, or Python text that names those that stay.

@@ -12,7 +12,7 @@ from .cards import GIVEN_CARDS
 from .config_text import Expression
 from .detector import DetectorConfig
 from .overrides import override_variables
-from .plan import Recipe
+from .plan import ViewRecipe
 from .stage_configs import NewExperiment
 from .views import Views
 
@@ -99,7 +99,7 @@ class GivenExperiment(NewExperiment):
     """
 
     teachers: Sequence[GivenTeacher] = ()
-    recipe: Recipe | None = None
+    recipe: ViewRecipe | None = None
 
     cards = GIVEN_CARDS
 
@@ -108,7 +108,7 @@ class GivenExperiment(NewExperiment):
         cls,
         experiment: NewExperiment,
         teachers: Sequence[GivenTeacher],
-        recipe: Recipe,
+        recipe: ViewRecipe,
     ) -> 'GivenExperiment':
         """Make an experiment with given teachers, and check that they fit.
 

@@ -12,7 +12,6 @@ from mmengine.registry import init_default_scope
 
 from ..base_configs.augmentation import describe_augmentation
 from ..coco.reading import CocoError
-from ..experiment.definition import Experiment
 from ..files.atomic import whole_or_nothing
 from ..inference.checkpoints import CheckpointError
 from ..inference.safe_loading import refusing_code
@@ -36,7 +35,7 @@ from .plan import (
     Data,
     ExperimentOptions,
     Plan,
-    Recipe,
+    ViewRecipe,
     compute_iterations,
 )
 from .schedule import Schedule
@@ -172,7 +171,7 @@ def make_plan(
 
 def make_recipe(
     detector: DetectorConfig, options: ExperimentOptions
-) -> Recipe:
+) -> ViewRecipe:
     """Fit a recipe to the detector and to what the user wants.
 
     Args:
@@ -231,7 +230,6 @@ def check_stages(folder: Path) -> None:
         CheckpointError: If a checkpoint that it loads could run code.
         ValueError, FileNotFoundError: If the data cannot be used.
     """
-    Experiment(folder).check()
     cfg = Config.fromfile(folder / 'student.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     # The labels of the student are not there yet.

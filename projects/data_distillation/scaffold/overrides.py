@@ -119,7 +119,10 @@ def override_imports(detector: DetectorConfig) -> dict:
 
 
 def override_loader(detector: DetectorConfig, name: str) -> dict:
-    """Override settings for a loader that goes through all images once.
+    """Override what a loader of other data may not keep.
+
+    That is a number of batches for all loaders. Loaders that do not train go
+    through all images once, in order: their samplers must do so too.
 
     Args:
         detector: The detector.

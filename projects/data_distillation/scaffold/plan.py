@@ -23,7 +23,7 @@ WHOLE_NUMBERS = (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ViewRecipe:
     """How the views are chosen, merged and counted.
 
     Args:
@@ -68,7 +68,7 @@ class Recipe:
 
 RECIPES = {
     # Chosen by measurements, see docs/results.md.
-    'measured': Recipe(
+    'measured': ViewRecipe(
         scales=(1.0, 1.125, 1.25),
         merger=dict(type='WBFMerger', iou_threshold=0.65),
         candidates=(0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5),
@@ -76,7 +76,7 @@ RECIPES = {
     ),
     # The scales are 400 to 1200 for a training at 800. The boxes are merged
     # by voting (paper, at second hand: configs/README.md).
-    'paper': Recipe(
+    'paper': ViewRecipe(
         scales=tuple(short / 800 for short in range(400, 1201, 100)),
         merger=dict(type='BoxVotingMerger'),
     ),
@@ -168,7 +168,7 @@ class Plan:
     student_iterations: int
     size_factor: float = 1.0
     from_scratch: bool = False
-    recipe: Recipe = RECIPES['measured']
+    recipe: ViewRecipe = RECIPES['measured']
     flip: bool = True
     ratio: Sequence[float] = RATIO
     balance: float = 1.0

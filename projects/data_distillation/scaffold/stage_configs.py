@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..experiment.names import PSEUDO_LABELS
+from ..selection.coco_writer import PSEUDO_LABELS
 from .cards import CARDS
 from .config_text import (
     Expression,

@@ -9,7 +9,7 @@ from ..base_configs.view_support import RESIZES, WITHOUT_PIXELS, find_transform
 from .config_text import Expression, format_as_python
 from .detector import DetectorConfig, get_sides
 from .image_size import resize_transform
-from .plan import Plan, Recipe
+from .plan import Plan, ViewRecipe
 
 DIRECTIONS = 'horizontal', 'vertical', 'diagonal'
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape')
@@ -34,7 +34,7 @@ class Views:
     keys: tuple[str, ...] = ()
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> ViewRecipe:
         """How the views are chosen and merged."""
         return self.plan.recipe
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ..coco.matching import RIGHT_IOU, find_named
 from ..coco.reading import read_coco
 from ..detections.columns import Detections
-from ..matching.greedy import Found, Objects, measure_overlaps
+from ..matching.greedy import DetectionColumns, Objects, measure_overlaps
 from ..matching.numbering import Numbering
 
 # The correction is as if so many more objects had been right as they were, so
@@ -58,7 +58,7 @@ class BoxCorrection:
 
     @classmethod
     def fit(
-        cls, found: Found, objects: Objects, num_classes: int
+        cls, found: DetectionColumns, objects: Objects, num_classes: int
     ) -> 'BoxCorrection':
         """Learn the correction.
 
@@ -181,7 +181,7 @@ def fit_box_correction(
     ids = find_named(names, truth, truth_file)
     numbering = Numbering.of(ids, truth['categories'])
     numbers = np.array([numbering.images[id] for id in ids], int)
-    found = Found(
+    found = DetectionColumns(
         numbers[detections.image_index],
         detections.labels.astype(int),
         detections.bbox_xywh.astype(float),
@@ -213,7 +213,7 @@ def correct_chosen(
 
 
 def pair_boxes(
-    found: Found, objects: Objects
+    found: DetectionColumns, objects: Objects
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pair each detection with the object that it shows.
 
@@ -250,7 +250,7 @@ def pair_boxes(
 
 
 def find_candidates(
-    found: Found, objects: Objects
+    found: DetectionColumns, objects: Objects
 ) -> tuple[np.ndarray, np.ndarray]:
     """List all pairs of a detection and an object of its image and class.
 

@@ -20,6 +20,8 @@ from ..detections.columns import Detections
 from ..files.atomic import replacing
 from ..segmentations.outlines import outline
 
+# The name of the file that annotation writes.
+PSEUDO_LABELS = 'pseudo_labels.json'
 # As text, so many images take about 4 MB, and so many annotations 30 MB.
 IMAGES_AT_ONCE = 50_000
 ANNOTATIONS_AT_ONCE = 200_000
@@ -199,7 +201,8 @@ def read_origin(path: str | Path) -> dict:
         path: The file.
 
     Returns:
-        The content of `info.data_distillation`; empty if it is missing.
+        The content of `info.data_distillation`; empty if it is missing or no
+        object.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -108,8 +108,8 @@ class MaxCornerSpread:
     Args:
         spread: The largest corner spread of a detection that passes, as a
             share of the box's size (the square root of its area), above 0.
-            See `mergers.corner_spread`. The spread of a detection that only
-            one view supports is 0.
+            See `merging.boxes.corner_spread`. The spread of a detection that
+            only one view supports is 0.
 
     Raises:
         ValueError: If `spread` is not above 0.

@@ -5,9 +5,9 @@ from pathlib import Path
 from ..annotation.dataset import UnlabeledDataset
 from ..coco.reading import Categories
 from ..experiment.definition import Experiment, find_pseudo_label_key
-from ..experiment.names import PSEUDO_LABELS
 from ..files.atomic import write_json
 from ..files.images import ImageError, decode, read_image_file
+from ..selection.coco_writer import PSEUDO_LABELS
 
 # So many images are more than a measurement uses.
 MAX_IMAGES = 100

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..experiment.names import PSEUDO_LABELS
 from ..experiment.run import Distillation, round_dir
 from ..experiment.stages import Stages
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..text import format_duration, format_roughly, format_table
 from ..training.finished import find_ending
 from ..training.resume import count_done, find_last_checkpoint

@@ -44,6 +44,9 @@ class FiniteLossHook(Hook):
     Args:
         max_skipped: The number of iterations in a row whose loss may be no
             number while the weights are, 0 or more.
+
+    Raises:
+        ValueError: If `max_skipped` is below 0.
     """
 
     # It runs after what averages weights and before what saves them.

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 from ..base_configs.reading import get_type
-from ..experiment.names import PSEUDO_LABELS
 from ..scaffold.cards import GIVEN_CARDS
 from ..scaffold.config_text import Expression, change_inside
 from ..scaffold.detector import take_pipeline
 from ..scaffold.given import LABELS, GivenExperiment
 from ..scaffold.plan import Images
+from ..selection.coco_writer import PSEUDO_LABELS
 
 STUDENT = """Student: trained on pseudo labels alone.
 

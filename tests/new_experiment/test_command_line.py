@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from builders import load_tool
 
-from projects.data_distillation.label_free.command_line import (
+from projects.data_distillation.new_experiment.command_line import (
     write_experiment,
 )
 

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from projects.data_distillation.files.atomic import read_json
 from projects.data_distillation.inference.class_maps import ClassNames
-from projects.data_distillation.label_free.sources import (
+from projects.data_distillation.new_experiment.sources import (
     LabelFreeSources,
     list_classes,
 )

@@ -1,15 +1,17 @@
-"""Makes an experiment of a command line, with or without labeled images."""
+"""Takes the arguments of tools/init_experiment.py apart, and uses them."""
 
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+from ..experiment.definition import Experiment
+from ..files.atomic import whole_or_nothing
 from ..scaffold.data import Sources
 from ..scaffold.init import init_experiment
 from ..scaffold.plan import ExperimentOptions
 from ..selection.options import choose_selector
 from ..teachers.options import TeacherOptions
-from .init import init_label_free
+from .label_free import init_label_free
 from .sources import LabelFreeSources
 
 # The options that say which images are labeled, and which of them not.
@@ -45,9 +47,13 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
     teacher = TeacherOptions(**take(TeacherOptions, args))
     if args['labeled']:
         sources = Sources(**take(Sources, args))
-        return init_experiment(out, detector, sources, options, teacher)
-    unlabeled = LabelFreeSources(**take(LabelFreeSources, args))
-    return init_label_free(out, detector, unlabeled, options, teacher)
+        lines = init_experiment(out, detector, sources, options, teacher)
+    else:
+        unlabeled = LabelFreeSources(**take(LabelFreeSources, args))
+        lines = init_label_free(out, detector, unlabeled, options, teacher)
+    with whole_or_nothing(out):
+        Experiment(out).check()
+    return lines
 
 
 def take(kind: type, args: Mapping) -> dict:

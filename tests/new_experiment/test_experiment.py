@@ -74,6 +74,9 @@ def test_nothing_but_images_and_teachers_makes_a_student(
     assert '0 labeled, 5 unlabeled, 0 to validate' in shown.stdout
     assert shown.stdout.rstrip().endswith(f'tools/distill.py {folder}/alone')
     assert not (folder / 'alone/validate.py').exists()
+    again = init('alone', *PER_IMAGE, '--teacher', *teachers)
+    assert again.returncode == 1
+    assert f'{folder}/alone exists already: see --overwrite' in again.stderr
     student = Config.fromfile(folder / 'alone/student.py')
     assert 'old' not in student.teacher_labeled
     steps = [step.type for step in student.test_dataloader.dataset.pipeline]

@@ -1,1 +1,0 @@
-"""Experiments without any labeled image, whose teacher is given."""

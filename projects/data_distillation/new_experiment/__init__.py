@@ -1,0 +1,1 @@
+"""Makes an experiment of a command line, with or without labeled images."""
