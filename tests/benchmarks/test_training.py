@@ -1,9 +1,13 @@
 """The training that ours is compared with has MMDetection's parts alone."""
 
-from builders import ROOT
+import pytest
+from builders import ROOT, write_scores
 from mmengine.config import Config
 
-from projects.data_distillation.benchmarks.training import make_stock
+from projects.data_distillation.benchmarks.training import (
+    compare_training,
+    make_stock,
+)
 
 
 def test_stock_training_has_no_part_of_ours():
@@ -21,3 +25,26 @@ def test_stock_training_has_no_part_of_ours():
     assert sampler.batch_size == stock.train_dataloader.batch_size
     parts = stock.train_dataloader.dataset.datasets
     assert [part.type for part in parts] == ['CocoDataset', 'CocoDataset']
+
+
+@pytest.mark.slow
+def test_trainings_take_turns_after_one_that_does_not_count(
+    tiny_experiment, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny_experiment.parent)
+    cfg = Config.fromfile(tiny_experiment / 'student.py')
+    truth = tiny_experiment.parent / (
+        'data/digits/annotations/unlabeled_truth.json'
+    )
+    cfg.train_dataloader.dataset.datasets[1].ann_file = str(
+        write_scores(truth)
+    )
+    cfg.train_dataloader.update(batch_size=2, num_workers=0)
+    cfg.train_dataloader.persistent_workers = False
+
+    found = compare_training(cfg, tmp_path, num_turns=2, iterations=1)
+
+    assert found.keys() == {'wall', 'cpu', 'seconds'}
+    assert len(found['wall']) == len(found['cpu']) == 2
+    assert min(*found['wall'], *found['cpu'], found['seconds']) > 0
+    assert {path.name for path in tmp_path.iterdir()} == {'ours', 'stock'}
