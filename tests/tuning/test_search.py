@@ -13,6 +13,7 @@ import pytest
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.coco.matching import ImageMatches
 from projects.data_distillation.quality.average_precision import draw_images
+from projects.data_distillation.tuning import search as search_module
 from projects.data_distillation.tuning.judge import Choice, Judge, Trial
 from projects.data_distillation.tuning.result import (
     TuningResult,
@@ -122,6 +123,18 @@ def test_flips_and_mergers_are_tried_on_what_was_best(judge):
     for numbers in [(0, 2), (0, 1, 2, 3)]:
         assert Choice(numbers, 'wbf') in tried
     assert sum(choice.merger == 'wbf' for choice in tried) == NUM_MERGED
+
+
+def test_log_says_how_far_the_search_is(judge, monkeypatch):
+    lines = []
+    monkeypatch.setattr(search_module, 'TRIALS_PER_LINE', 3)
+    monkeypatch.setattr(search_module, 'log_from_any_rank', lines.append)
+
+    num_tried = len(search(judge, BLOCKS, ALL))
+
+    counts = [int(line.split(' choices tried')[0]) for line in lines]
+    assert counts == [*range(3, num_tried + 1, 3)]
+    assert lines[-1].endswith(', the best has 100.0 mAP')
 
 
 def test_choices_that_cost_too_much_are_left_out(judge):
