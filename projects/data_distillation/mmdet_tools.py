@@ -337,8 +337,10 @@ def leave_processes() -> None:
     # A loader with `persistent_workers` ends its workers when it is collected.
     # Collected in a cycle, as the runner's are, it cannot wake them, and waits
     # 5 s for each.
-    for worker in multiprocessing.active_children():
+    workers = multiprocessing.active_children()
+    for worker in workers:
         worker.terminate()
+    for worker in workers:
         worker.join(MAX_WAIT)
     gc.collect()
     distributed.destroy_process_group()

@@ -265,6 +265,26 @@ def test_labels_of_labeled_images_are_replaced(drawn, tmp_path):
     assert len(updated.unlabeled['images']) == 3
 
 
+def test_labels_of_images_that_are_taken_leave_the_unlabeled_file(
+    drawn, tmp_path
+):
+    file = tmp_path / 'back.json'
+    wanted = correct(drawn)
+    del wanted['1.png']  # Another image of this name is labeled.
+    file.write_text(json.dumps(as_coco(drawn, wanted)))
+    unlabeled = dict(drawn.truth, images=drawn.truth['images'][2:])
+
+    found = update_sets(drawn.labeled, unlabeled, read_corrected(file))
+
+    (left,) = found.unlabeled['images']
+    assert found.unlabeled['annotations'] == [
+        one
+        for one in drawn.truth['annotations']
+        if one['image_id'] == left['id']
+    ]
+    assert found.unlabeled['annotations']
+
+
 def test_labels_of_another_version_of_an_image_are_refused(drawn, tmp_path):
     coco = as_coco(drawn, correct(drawn), roboflow_name)
     for image in [*drawn.truth['images'], *drawn.labeled['images']]:

@@ -302,6 +302,16 @@ def test_average_begins_at_the_same_part_of_the_training(tmp_path):
     assert hook.changes == dict(begin_epoch=0, begin_iter=50)
 
 
+def test_iterations_of_a_hook_stay_where_the_training_has_epochs(tmp_path):
+    hook = "custom_hooks = [dict(type='MyHook', begin_iter=100)]"
+    by_iterations = own_schedule(tmp_path, hook)
+    by_epochs = Schedule.of(own_detector(tmp_path, hook).cfg)
+
+    (scaled,) = by_iterations.scale_hooks(200)
+    assert scaled.changes == dict(begin_iter=20)
+    assert by_epochs.scale_hooks(200)[0].changes is None
+
+
 def test_later_pipeline_has_the_smaller_images_too():
     hooks = schedule(RTMDET).scale_hooks(100, size_factor=0.5)
 

@@ -276,6 +276,8 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
         The image with boxes xywh in pixels.
 
     Raises:
+        KeyError, TypeError, ValueError: If a part is missing, or has another
+            type or length.
         CocoError: If a shape is no rectangle.
     """
     image = CorrectedImage(

@@ -53,8 +53,9 @@ def update_sets(
 
     Raises:
         CocoError: If an image is in neither set, may be any of several, came
-            back twice or in another size, if a class is unknown, or if a box
-            is not in its image.
+            back twice or in another size, if a class is unknown, if a box is
+            outside its image or thinner than `MIN_SIDE`, or if the size of an
+            image is unknown whose rest is to be ignored.
     """
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
@@ -79,9 +80,26 @@ def update_sets(
             images=[*labeled['images'], *new],
             annotations=renew_labels(labeled['annotations'], targets, done),
         ),
-        dict(unlabeled, images=left),
+        dict(unlabeled, images=left) | keep_labels(unlabeled, left),
         describe(len(pairs), done, len(new)),
     )
+
+
+def keep_labels(coco: dict, images: Sequence[dict]) -> dict:
+    """Keep the annotations of some images, if there are any.
+
+    Args:
+        coco: The COCO object, which may have no annotations.
+        images: The images.
+
+    Returns:
+        The annotations, in order, by their key; empty without the key.
+    """
+    ids = {image['id'] for image in images}
+    return {
+        key: [one for one in coco[key] if one['image_id'] in ids]
+        for key in coco.keys() & {'annotations'}
+    }
 
 
 def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
@@ -210,7 +228,8 @@ def make_labels(
         The annotations in order, clipped to the image and rounded to 1/100.
 
     Raises:
-        CocoError: If a class is unknown, or a box lies outside the image.
+        CocoError: If a class is unknown, or a box lies outside the image or is
+            thinner than `MIN_SIDE`.
     """
     width = known.get('width') or (image.size_wh or (None, None))[0]
     height = known.get('height') or (image.size_wh or (None, None))[1]

@@ -53,7 +53,9 @@ def describe_teacher(teacher: Mapping) -> str:
 
 
 def warn_of_teacher(teacher: Mapping) -> Iterator[str]:
-    """Warn of a teacher that has not learned.
+    """Warn of a teacher that has not learned, or has learned too little.
+
+    That is one which is weaker than any whose student is known to gain.
 
     Args:
         teacher: The metrics of the teacher on the validation images, 0 to 1.

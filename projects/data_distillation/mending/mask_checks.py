@@ -71,8 +71,8 @@ def summarize(entry: dict) -> dict:
 def check_segmentations(file: CocoFile) -> Iterator[Problem]:
     """Find segmentations that training on masks cannot use as they are.
 
-    Files in which most objects have none are for boxes alone, and have no
-    problem.
+    Files in which most objects have none, or one without a pixel, are for
+    boxes alone, and have no problem.
 
     Args:
         file: The file as `read_for_masks` reads it, or with its polygons.

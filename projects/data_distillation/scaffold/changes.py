@@ -1,4 +1,4 @@
-"""Says what an experiment has of the detector's config, and what otherwise."""
+"""Says what of the detector's config an experiment keeps and changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
