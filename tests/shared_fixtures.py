@@ -25,7 +25,8 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from yapf.yapflib import yapf_api
 
-from projects.data_distillation.base_configs.formatting import HOLDERS
+from projects.data_distillation.attributes import replaced
+from projects.data_distillation.base_configs.formatting import formatted_by
 from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.processes import process
 from projects.data_distillation.processes.child_process import ChildProcess
@@ -138,18 +139,20 @@ def quick_configs() -> Iterator[None]:
     dataset, which takes longer than most tests. Processes that tests start
     do as MMEngine does.
     """
-    with rehearsal_configs(), pytest.MonkeyPatch.context() as patch:
-        read_once = read_configs_once(Config._file2dict)
-        patch.setattr(Config, '_file2dict', staticmethod(read_once))
-        patch.setattr(base_dataset, 'gc', NoCollection)
+    read_once = staticmethod(read_configs_once(Config._file2dict))
+    with (
+        rehearsal_configs(),
+        replaced(Config, '_file2dict', read_once),
+        replaced(base_dataset, 'gc', NoCollection),
+    ):
         yield
 
 
 @pytest.fixture
-def formatted(monkeypatch) -> None:
+def formatted() -> Iterator[None]:
     """Written configs have the layout that people get."""
-    for holder in HOLDERS:
-        monkeypatch.setattr(holder, 'FormatCode', FORMAT_CODE)
+    with formatted_by(FORMAT_CODE):
+        yield
 
 
 @pytest.fixture(autouse=True)

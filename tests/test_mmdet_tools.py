@@ -19,7 +19,7 @@ from projects.data_distillation import mmdet_tools
 from projects.data_distillation.annotation.interruption import (
     AnnotationStopped,
 )
-from projects.data_distillation.base_configs.formatting import HOLDERS
+from projects.data_distillation.base_configs.formatting import formatted_by
 from projects.data_distillation.files.lock import (
     LockedError,
     locked,
@@ -223,15 +223,14 @@ def test_tool_formats_a_config_once(monkeypatch):
         texts.append(text)
         return text, False
 
-    for holder in HOLDERS:
-        monkeypatch.setattr(holder, 'FormatCode', count)
     cfg = Config(dict(a=1))
     monkeypatch.setattr(
         mmdet_tools, 'call_tool', lambda *_: (cfg.pretty_text, cfg.pretty_text)
     )
     monkeypatch.setattr(sys, 'argv', ['train.py'])
 
-    run_mmdet_tool('train.py')
+    with formatted_by(count):
+        run_mmdet_tool('train.py')
 
     assert len(texts) == 1
 

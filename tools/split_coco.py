@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from projects.data_distillation.coco.reading import (
     find_annotated,
     read_splittable,
+    take_images,
 )
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import write_json
@@ -29,7 +30,6 @@ from projects.data_distillation.splits.splits import (
     list_annotated,
     percent_of,
     split_coco,
-    take_images,
     take_parts,
 )
 

@@ -1,18 +1,20 @@
 """Configs are formatted as usual, but no more often than is needed."""
 
+from collections.abc import Iterator
+
 import pytest
 from mmengine.config import Config, config
 from yapf.yapflib import yapf_api
 
-from projects.data_distillation.base_configs import formatting
 from projects.data_distillation.base_configs.formatting import (
     HOLDERS,
+    formatted_by,
     formatted_once,
 )
 
 
 @pytest.fixture
-def counted(formatted, monkeypatch) -> list[str]:
+def counted(formatted) -> Iterator[list[str]]:
     """The texts that yapf formats."""
     texts, format_code = [], yapf_api.FormatCode
 
@@ -20,9 +22,8 @@ def counted(formatted, monkeypatch) -> list[str]:
         texts.append(text)
         return format_code(text, **options)
 
-    for holder in HOLDERS:
-        monkeypatch.setattr(holder, 'FormatCode', count)
-    return texts
+    with formatted_by(count):
+        yield texts
 
 
 def test_each_config_is_formatted_once(counted):
@@ -56,7 +57,7 @@ def test_each_module_that_has_the_function_is_changed():
     assert (config in HOLDERS) == hasattr(config, 'FormatCode')
     before = [holder.FormatCode for holder in HOLDERS]
 
-    with formatting.formatted_by(str.upper):
+    with formatted_by(str.upper):
         assert {holder.FormatCode for holder in HOLDERS} == {str.upper}
 
     assert [holder.FormatCode for holder in HOLDERS] == before

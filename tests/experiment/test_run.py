@@ -593,34 +593,39 @@ def test_bad_data_is_found_before_the_first_training(
     assert '$ ' not in refused.stdout
 
 
-def test_truth_of_other_images_is_found_before_the_first_training(
-    tiny_experiment, distill_here
+@pytest.mark.parametrize(
+    ('name', 'truth', 'messages'),
+    [
+        (
+            'mistaken',
+            '_base_.known_images.labeled.ann_file',
+            ['labeled.json lacks 1, the first is 0004.png'],
+        ),
+        (
+            'moved',
+            "'none/truth.json'",
+            [
+                'not found: none/truth.json, relative to',
+                'set it to None if the truth is not known',
+            ],
+        ),
+    ],
+    ids=['of other images', 'missing'],
+)
+def test_wrong_truth_is_found_before_the_first_training(
+    tiny_experiment, distill_here, name, truth, messages
 ):
-    experiment = tiny_experiment.parent / 'mistaken'
+    # Its paths are relative to this folder.
+    experiment = tiny_experiment.parent / name
     shutil.copytree(tiny_experiment, experiment)
     with (experiment / 'annotate.py').open('a') as config:
-        config.write('unlabeled_truth = _base_.known_images.labeled.ann_file')
+        config.write(f'unlabeled_truth = {truth}')
 
     refused = distill_here(experiment, 'never')
 
     assert refused.returncode == 1
-    assert 'labeled.json lacks 1, the first is 0004.png' in refused.stderr
-    assert '$ ' not in refused.stdout
-
-
-def test_truth_that_is_missing_is_found_before_the_first_training(
-    tiny_experiment, distill_here
-):
-    experiment = tiny_experiment.parent / 'moved'
-    shutil.copytree(tiny_experiment, experiment)
-    with (experiment / 'annotate.py').open('a') as config:
-        config.write("unlabeled_truth = 'none/truth.json'")
-
-    refused = distill_here(experiment, 'never')
-
-    assert refused.returncode == 1
-    assert 'not found: none/truth.json, relative to' in refused.stderr
-    assert 'set it to None if the truth is not known' in refused.stderr
+    for message in messages:
+        assert message in refused.stderr
     assert '$ ' not in refused.stdout
 
 

@@ -131,16 +131,20 @@ def test_process_that_nobody_started_shares_nothing(tmp_path):
         assert is_free(tmp_path)
 
 
+def refuse_locks(monkeypatch, code: int) -> None:
+    def refuse(*_) -> None:
+        raise OSError(code, 'no')
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+
+
 @pytest.mark.parametrize(
     ('code', 'result'), [(errno.ENOLCK, False), (errno.EIO, None)]
 )
 def test_file_system_without_locks_is_said(
     tmp_path, monkeypatch, code, result
 ):
-    def refuse(*_) -> None:
-        raise OSError(code, 'no')
-
-    monkeypatch.setattr(fcntl, 'flock', refuse)
+    refuse_locks(monkeypatch, code)
     if result is None:
         with pytest.raises(OSError, match='no'), locked(tmp_path):
             pass
@@ -153,14 +157,11 @@ def test_file_system_without_locks_is_said(
 def test_lock_of_the_parent_is_shared_where_there_are_locks(
     tmp_path, monkeypatch, code
 ):
-    def refuse(*_) -> None:
-        raise OSError(code, 'no')
-
     with locked(tmp_path):
         environment = name_locks()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(fcntl, 'flock', refuse)
+    refuse_locks(monkeypatch, code)
     fails = code == errno.EIO
 
     with (

@@ -27,6 +27,7 @@ import mmdet
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.digits.dataset import Recipe, write_digits
+from projects.data_distillation.experiment.definition import Experiment
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.rehearsal.quick_configs import quick_configs
 from projects.data_distillation.scaffold.data import Sources
@@ -122,6 +123,7 @@ def try_config(name: str, sources: Sources, out: Path) -> tuple[str, str]:
     options = ExperimentOptions(ratio=RATIO, from_scratch=True)
     try:
         lines = init_experiment(out, f'mmdet::{name}', sources, options)
+        Experiment(out).check()
     except (ValueError, OSError) as error:
         text = ' '.join(str(error).split())
         is_foreseen = not text.startswith(UNFORESEEN) or MISSING in text

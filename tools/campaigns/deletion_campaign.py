@@ -62,7 +62,7 @@ class Line:
         return '\n'.join(lines)
 
 
-def is_deleted(statement: ast.AST) -> bool:
+def is_deleted(statement: ast.stmt) -> bool:
     """Return whether a statement is one of those that are deleted.
 
     Args:
@@ -88,8 +88,9 @@ def find_lines(root: Path, file: Path) -> Iterator[Line]:
     for function in ast.walk(ast.parse((root / file).read_text())):
         if not isinstance(function, ast.FunctionDef):
             continue
-        for one in filter(is_deleted, ast.walk(function)):
-            assert isinstance(one, ast.stmt)
+        for one in ast.walk(function):
+            if not isinstance(one, ast.stmt) or not is_deleted(one):
+                continue
             first, end = one.lineno - 1, one.end_lineno or one.lineno
             if end - first <= MAX_LINES:
                 yield Line(file, first, end, one.col_offset)

@@ -15,6 +15,7 @@ from ..coco.evaluation import pseudo_label_quality
 from ..detections.columns import Detections, flatten
 from ..detections.store import DetectionStore
 from ..quality.curves import LabelReport
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..selection.export import select_labels
 from .selection import (
     NUM_CLASSES,
@@ -119,7 +120,7 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
         of `tools/distill.py` takes); see `measure`.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
-    truth, pseudo = folder / 'truth.json', folder / 'pseudo_labels.json'
+    truth, pseudo = folder / 'truth.json', folder / PSEUDO_LABELS
     write_store(store, num_images, DETECTIONS_PER_IMAGE)
     write_labeled(labeled)
     write_truth(truth, DetectionStore(store).read())

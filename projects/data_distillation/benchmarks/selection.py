@@ -22,6 +22,7 @@ from rich.progress import track
 from ..coco.reading import read_coco
 from ..detections.shards import PROVENANCE, SCHEMA
 from ..detections.store import DetectionStore
+from ..selection.coco_writer import PSEUDO_LABELS
 from ..selection.export import select_labels
 from .memory import read_process_peak_mib
 
@@ -259,7 +260,7 @@ def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
     report = dict(
         num_images=num_images,
         ours=measure(
-            select_labels, store, labeled, {}, folder / 'pseudo_labels.json'
+            select_labels, store, labeled, {}, folder / PSEUDO_LABELS
         ),
     )
     if with_grid:

@@ -318,3 +318,24 @@ def check_disjoint(
             'of images that are labeled or that validate it. If all are in '
             'one folder, init_experiment.py --unlabeled rest takes the others'
         )
+
+
+def take_images(coco: dict, image_ids: set) -> dict:
+    """Take some images and their annotations out of a file.
+
+    Args:
+        coco: The content of the file; it is not changed. It may have no
+            annotations.
+        image_ids: The ids of the images; unknown ones have no effect.
+
+    Returns:
+        A new object, with everything else of the file, in its order.
+    """
+    taken = dict(
+        coco, images=[i for i in coco['images'] if i['id'] in image_ids]
+    )
+    if 'annotations' in coco:
+        taken['annotations'] = [
+            a for a in coco['annotations'] if a['image_id'] in image_ids
+        ]
+    return taken

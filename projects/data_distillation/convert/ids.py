@@ -1,10 +1,10 @@
 """Gives converted labels the ids of a COCO file: other formats keep none."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..coco.reading import read_convertible
+from ..coco.schema import find_repeated
 from .labels import FormatError, IssueCounter
 
 
@@ -30,11 +30,10 @@ class KnownIds:
         self.file = file
         self.categories = content['categories']
         self.images = {i['file_name']: i['id'] for i in content['images']}
-        if len(set(self.classes)) < len(self.classes):
-            names = Counter(self.classes)
-            name = next(name for name in self.classes if names[name] > 1)
+        if repeated := find_repeated(self.classes):
             raise FormatError(
-                f'two categories of {file} have the same name: {name!r}. '
+                f'two categories of {file} have the same name: '
+                f'{repeated[0]!r}. '
                 'Labels name their class, so rename one of them'
             )
 

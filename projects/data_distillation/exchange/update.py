@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..coco.reading import UNCHECKED, CocoError
+from ..coco.reading import UNCHECKED, CocoError, take_images
 from ..coco.schema import MIN_SIDE
 from ..files.names import ImageFinder
 from ..files.versions import find_version
@@ -73,33 +73,20 @@ def update_sets(
     new = [dict(image, id=next_id + n) for n, image in enumerate(added)]
     targets = {old[name]: name for name in done if name in old}
     targets |= {image['id']: image['file_name'] for image in new}
-    left = [i for i in unlabeled['images'] if i['file_name'] not in done]
+    left = {
+        image['id']
+        for image in unlabeled['images']
+        if image['file_name'] not in done
+    }
     return Updated(
         dict(
             labeled,
             images=[*labeled['images'], *new],
             annotations=renew_labels(labeled['annotations'], targets, done),
         ),
-        dict(unlabeled, images=left) | keep_labels(unlabeled, left),
+        take_images(unlabeled, left),
         describe(len(pairs), done, len(new)),
     )
-
-
-def keep_labels(coco: dict, images: Sequence[dict]) -> dict:
-    """Keep the annotations of some images, if there are any.
-
-    Args:
-        coco: The COCO object, which may have no annotations.
-        images: The images.
-
-    Returns:
-        The annotations, in order, by their key; empty without the key.
-    """
-    ids = {image['id'] for image in images}
-    return {
-        key: [one for one in coco[key] if one['image_id'] in ids]
-        for key in coco.keys() & {'annotations'}
-    }
 
 
 def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotation.dataset import check_unique, list_images
-from ..coco.reading import CocoError, find_annotated, read_coco
+from ..coco.reading import (
+    CocoError,
+    find_annotated,
+    read_coco,
+    take_images,
+)
 from ..coco.schema import find_name_error
 from ..convert.reading import read_lines
 from ..files.atomic import write_json
-from ..splits.splits import split_coco, take_images
+from ..splits.splits import split_coco
 from .plan import Data, Images
 from .trained_images import TrainedImages
 from .unlisted_images import (

@@ -15,10 +15,14 @@ from ..coco.class_checks import (
 )
 from ..coco.image_checks import find_problems
 from ..coco.problems import Problem, format_problems
-from ..coco.reading import CocoError, find_annotated, read_coco
+from ..coco.reading import (
+    CocoError,
+    find_annotated,
+    read_coco,
+    take_images,
+)
 from ..coco.tables import CocoFile
 from ..mending.mask_checks import check_segmentations, read_for_masks
-from ..splits.splits import take_images
 from ..training.dataset import CheckedCocoDataset
 from .plan import Data
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..coco.reading import CocoError, find_annotated
+from ..coco.reading import CocoError, find_annotated, take_images
 from .permutation import Permutation, collect_classes
 
 
@@ -234,23 +234,4 @@ def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
         # Without annotations, no training can read it by mistake.
         unlabeled=dict(images=truth['images']),
         unlabeled_truth=truth,
-    )
-
-
-def take_images(coco: dict, image_ids: set) -> dict:
-    """Take some images and their annotations out of a file.
-
-    Args:
-        coco: The content of the file; it is not changed.
-        image_ids: The ids of the images; unknown ones have no effect.
-
-    Returns:
-        A new object, with everything else of the file, in its order.
-    """
-    return dict(
-        coco,
-        images=[i for i in coco['images'] if i['id'] in image_ids],
-        annotations=[
-            a for a in coco['annotations'] if a['image_id'] in image_ids
-        ],
     )
