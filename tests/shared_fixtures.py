@@ -28,13 +28,15 @@ from yapf.yapflib import yapf_api
 from projects.data_distillation.attributes import replaced
 from projects.data_distillation.base_configs.formatting import formatted_by
 from projects.data_distillation.digits.dataset import Recipe, write_digits
-from projects.data_distillation.processes import process
-from projects.data_distillation.processes.child_process import ChildProcess
-from projects.data_distillation.processes.log import LOG
-from projects.data_distillation.rehearsal.quick_configs import (
+from projects.data_distillation.experiment.processes import process
+from projects.data_distillation.experiment.processes.child_process import (
+    ChildProcess,
+)
+from projects.data_distillation.experiment.processes.log import LOG
+from projects.data_distillation.experiment.rehearsal.quick_configs import (
     quick_configs as rehearsal_configs,
 )
-from projects.data_distillation.timing import rates
+from projects.data_distillation.experiment.timing import rates
 
 Called = subprocess.CompletedProcess
 TINY = """

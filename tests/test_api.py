@@ -13,8 +13,10 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from projects.data_distillation.api import Annotation, annotate
-from projects.data_distillation.detections.store import StoreError
 from projects.data_distillation.digits.dataset import Recipe, write_digits
+from projects.data_distillation.pseudo_labels.detections.store import (
+    StoreError,
+)
 
 pytestmark = pytest.mark.slow
 

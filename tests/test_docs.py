@@ -11,12 +11,12 @@ from mmdet.registry import METRICS, TASK_UTILS
 from mmengine.config import Config
 
 from projects.data_distillation import VIEW_TRANSFORMS, View
-from projects.data_distillation.scaffold.plan import (
+from projects.data_distillation.experiment.scaffold.plan import (
     RATIO,
     RECIPES,
     ExperimentOptions,
 )
-from projects.data_distillation.selection.option_table import (
+from projects.data_distillation.pseudo_labels.selection.option_table import (
     FILTER_OPTIONS,
     OPTIONS,
 )

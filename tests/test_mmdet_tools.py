@@ -16,16 +16,12 @@ from torch import distributed
 from torch.utils.data import DataLoader
 
 from projects.data_distillation import mmdet_tools
-from projects.data_distillation.annotation.interruption import (
-    AnnotationStopped,
-)
 from projects.data_distillation.base_configs.formatting import formatted_by
 from projects.data_distillation.files.lock import (
     LockedError,
     locked,
     name_locks,
 )
-from projects.data_distillation.inference.checkpoints import CheckpointError
 from projects.data_distillation.mmdet_tools import (
     cpu_processes,
     default_work_dir,
@@ -34,6 +30,12 @@ from projects.data_distillation.mmdet_tools import (
     run_mmdet_tool,
     set_slurm_master,
     work_dir_flag,
+)
+from projects.data_distillation.multi_view.inference.checkpoints import (
+    CheckpointError,
+)
+from projects.data_distillation.pseudo_labels.annotation.interruption import (
+    AnnotationStopped,
 )
 
 SRUN = dict(

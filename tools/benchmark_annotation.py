@@ -32,8 +32,10 @@ from projects.data_distillation.command_line import (
     check_not_read,
     make_parser,
 )
-from projects.data_distillation.inference.acceleration import MODES
-from projects.data_distillation.inference.safe_loading import refusing_code
+from projects.data_distillation.multi_view.inference.acceleration import MODES
+from projects.data_distillation.multi_view.inference.safe_loading import (
+    refusing_code,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 

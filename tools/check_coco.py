@@ -19,35 +19,43 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.coco.boxes import LAYOUTS, UNITS, BoxFormat
-from projects.data_distillation.coco.class_checks import describe_objects
-from projects.data_distillation.coco.image_checks import find_problems
-from projects.data_distillation.coco.image_files import (
+from projects.data_distillation.command_line import escape_output, make_parser
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.label_files.coco.boxes import (
+    LAYOUTS,
+    UNITS,
+    BoxFormat,
+)
+from projects.data_distillation.label_files.coco.class_checks import (
+    describe_objects,
+)
+from projects.data_distillation.label_files.coco.image_checks import (
+    find_problems,
+)
+from projects.data_distillation.label_files.coco.image_files import (
     ImageFacts,
     locate_images,
 )
-from projects.data_distillation.coco.problems import (
+from projects.data_distillation.label_files.coco.problems import (
     Problem,
     format_problems,
 )
-from projects.data_distillation.coco.tables import (
+from projects.data_distillation.label_files.coco.tables import (
     CocoFile,
     read_file,
     read_file_to_mend,
 )
-from projects.data_distillation.command_line import escape_output, make_parser
-from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.mending.choices import (
+from projects.data_distillation.label_files.mending.choices import (
     RESIZED,
     Choices,
     MendingError,
 )
-from projects.data_distillation.mending.limits import LARGEST_SHARE
-from projects.data_distillation.mending.mask_checks import (
+from projects.data_distillation.label_files.mending.limits import LARGEST_SHARE
+from projects.data_distillation.label_files.mending.mask_checks import (
     check_segmentations,
     read_for_masks,
 )
-from projects.data_distillation.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend
 from projects.data_distillation.quiet import quiet_screen
 
 

@@ -23,28 +23,32 @@ from projects.data_distillation.command_line import (
     escape_output,
     make_parser,
 )
-from projects.data_distillation.convert.coco_reader import read_coco_labels
-from projects.data_distillation.convert.ids import KnownIds
-from projects.data_distillation.convert.labels import (
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.label_files.convert.coco_reader import (
+    read_coco_labels,
+)
+from projects.data_distillation.label_files.convert.ids import KnownIds
+from projects.data_distillation.label_files.convert.labels import (
     FormatError,
     IssueCounter,
     make_coco,
     make_image_infos,
 )
-from projects.data_distillation.convert.masks import check_masks
-from projects.data_distillation.convert.reading import read_folder
-from projects.data_distillation.convert.voc_reader import (
+from projects.data_distillation.label_files.convert.masks import check_masks
+from projects.data_distillation.label_files.convert.reading import read_folder
+from projects.data_distillation.label_files.convert.voc_reader import (
     DIFFICULT,
     VocReader,
 )
-from projects.data_distillation.convert.voc_writer import write_voc
-from projects.data_distillation.convert.writing import new_folder
-from projects.data_distillation.convert.yolo_reader import (
+from projects.data_distillation.label_files.convert.voc_writer import write_voc
+from projects.data_distillation.label_files.convert.writing import new_folder
+from projects.data_distillation.label_files.convert.yolo_reader import (
     SPLITS,
     YoloReader,
 )
-from projects.data_distillation.convert.yolo_writer import write_yolo
-from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.label_files.convert.yolo_writer import (
+    write_yolo,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 

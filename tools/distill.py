@@ -26,26 +26,32 @@ from projects.data_distillation.command_line import (
     add_trust,
     make_parser,
 )
-from projects.data_distillation.experiment.comparison import format_comparison
-from projects.data_distillation.experiment.definition import Experiment
-from projects.data_distillation.experiment.fingerprint import read_settings
-from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.run import (
+from projects.data_distillation.experiment.processes.log import log_to, say
+from projects.data_distillation.experiment.processes.process import StageError
+from projects.data_distillation.experiment.rehearsal.rehearse import rehearse
+from projects.data_distillation.experiment.stages.comparison import (
+    format_comparison,
+)
+from projects.data_distillation.experiment.stages.definition import Experiment
+from projects.data_distillation.experiment.stages.fingerprint import (
+    read_settings,
+)
+from projects.data_distillation.experiment.stages.launcher import Launcher
+from projects.data_distillation.experiment.stages.run import (
     Distillation,
     make_seed_runs,
     run_seeds,
 )
-from projects.data_distillation.experiment.stages import Stages
+from projects.data_distillation.experiment.stages.stages import Stages
+from projects.data_distillation.experiment.timing.plan import make_plan
 from projects.data_distillation.files.lock import LockedError, locked
-from projects.data_distillation.inference.safe_loading import refusing_code
 from projects.data_distillation.mmdet_tools import default_work_dir
-from projects.data_distillation.processes.log import log_to, say
-from projects.data_distillation.processes.process import StageError
+from projects.data_distillation.multi_view.inference.safe_loading import (
+    refusing_code,
+)
 from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.rehearsal.rehearse import rehearse
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.preview import write_preview
-from projects.data_distillation.timing.plan import make_plan
 
 DEFAULT_SEED = 0
 

@@ -23,18 +23,26 @@ from projects.data_distillation.base_configs.metafiles import (
     metafiles_read_once,
 )
 from projects.data_distillation.command_line import add_trust, make_parser
-from projects.data_distillation.files.atomic import replacing_folder
-from projects.data_distillation.inference.safe_loading import refusing_code
-from projects.data_distillation.new_experiment.command_line import (
+from projects.data_distillation.experiment.creation.command_line import (
     write_experiment,
 )
-from projects.data_distillation.processes.process import StageError
-from projects.data_distillation.processes.temporary import leaving_on_signals
+from projects.data_distillation.experiment.processes.process import StageError
+from projects.data_distillation.experiment.processes.temporary import (
+    leaving_on_signals,
+)
+from projects.data_distillation.experiment.rehearsal.rehearse import (
+    rehearse_new,
+)
+from projects.data_distillation.experiment.scaffold.plan import RATIO, RECIPES
+from projects.data_distillation.experiment.timing.cpu import describe_time
+from projects.data_distillation.files.atomic import replacing_folder
+from projects.data_distillation.multi_view.inference.safe_loading import (
+    refusing_code,
+)
+from projects.data_distillation.pseudo_labels.selection.options import (
+    add_choice,
+)
 from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.rehearsal.rehearse import rehearse_new
-from projects.data_distillation.scaffold.plan import RATIO, RECIPES
-from projects.data_distillation.selection.options import add_choice
-from projects.data_distillation.timing.cpu import describe_time
 
 
 def parse_args() -> argparse.Namespace:

@@ -25,7 +25,7 @@ from projects.data_distillation.command_line import (
     check_not_read,
     make_parser,
 )
-from projects.data_distillation.quality.curves import LabelReport
+from projects.data_distillation.pseudo_labels.quality.curves import LabelReport
 from projects.data_distillation.quiet import quiet_screen
 
 

@@ -16,11 +16,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.coco.reading import read_coco
 from projects.data_distillation.command_line import make_parser
-from projects.data_distillation.exchange.corrected import read_corrected
-from projects.data_distillation.exchange.update import update_sets
 from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.label_files.coco.reading import read_coco
+from projects.data_distillation.label_files.corrections.corrected import (
+    read_corrected,
+)
+from projects.data_distillation.label_files.corrections.update import (
+    update_sets,
+)
 from projects.data_distillation.quiet import quiet_screen
 
 

@@ -21,12 +21,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmengine.config import DictAction
 from mmengine.utils import import_modules_from_strings
 
-from projects.data_distillation.annotation.merging_again import merge_again
 from projects.data_distillation.command_line import (
     add_custom_imports,
     make_parser,
 )
-from projects.data_distillation.detections.store import DetectionStore
+from projects.data_distillation.pseudo_labels.annotation.merging_again import (
+    merge_again,
+)
+from projects.data_distillation.pseudo_labels.detections.store import (
+    DetectionStore,
+)
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.text import format_call
 

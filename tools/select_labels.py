@@ -22,19 +22,21 @@ from projects.data_distillation.command_line import (
     check_not_read,
     make_parser,
 )
-from projects.data_distillation.detections.shard_files import list_shards
-from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.report.labels import LabelSource
-from projects.data_distillation.report.page import write_selection_report
-from projects.data_distillation.selection.export import (
+from projects.data_distillation.pseudo_labels.detections.shard_files import (
+    list_shards,
+)
+from projects.data_distillation.pseudo_labels.selection.export import (
     read_rules,
     select_labels,
 )
-from projects.data_distillation.selection.options import (
+from projects.data_distillation.pseudo_labels.selection.options import (
     add_options,
     find_given,
     make_rules,
 )
+from projects.data_distillation.quiet import quiet_screen
+from projects.data_distillation.report.labels import LabelSource
+from projects.data_distillation.report.page import write_selection_report
 
 
 def parse_args() -> argparse.Namespace:

@@ -18,20 +18,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.coco.reading import (
+from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.files.atomic import write_json
+from projects.data_distillation.label_files.coco.reading import (
     find_annotated,
     read_splittable,
     take_images,
 )
-from projects.data_distillation.command_line import make_parser
-from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.splits.splits import (
+from projects.data_distillation.label_files.splits.splits import (
     list_annotated,
     percent_of,
     split_coco,
     take_parts,
 )
+from projects.data_distillation.quiet import quiet_screen
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,31 +17,46 @@ layers in `pyproject.toml` say which of its packages may import which.
 from . import quiet  # noqa: F401 - imports mmdet, before others do
 
 # isort: split
-from .annotation.annotation_hook import AnnotationHook
-from .annotation.dataset import UnlabeledDataset
-from .annotation.detection_hook import DetectionHook
-from .annotation.sampler import PendingSampler
-from .detections.store import DetectionStore
-from .inference.tta import MultiViewTTA
-from .merging.fusion import WBFMerger
-from .merging.suppression import BoxVotingMerger, NMSMerger, SoftNMSMerger
-from .quality.class_metric import MendedCocoMetric
-from .quality.metric import PseudoLabelQuality
-from .selection.filters import (
+from .experiment.given_teachers.detector import (
+    GivenDetector,
+    GivenDetectorHook,
+)
+from .multi_view.inference.tta import MultiViewTTA
+from .multi_view.merging.fusion import WBFMerger
+from .multi_view.merging.suppression import (
+    BoxVotingMerger,
+    NMSMerger,
+    SoftNMSMerger,
+)
+from .multi_view.views import (  # noqa: F401 - registers them
+    colors,
+    rotation,
+    windows,
+)
+from .multi_view.views.transforms import VIEW_TRANSFORMS, ViewTransform
+from .multi_view.views.view import View
+from .pseudo_labels.annotation.annotation_hook import AnnotationHook
+from .pseudo_labels.annotation.dataset import UnlabeledDataset
+from .pseudo_labels.annotation.detection_hook import DetectionHook
+from .pseudo_labels.annotation.sampler import PendingSampler
+from .pseudo_labels.detections.store import DetectionStore
+from .pseudo_labels.quality.class_metric import MendedCocoMetric
+from .pseudo_labels.quality.metric import PseudoLabelQuality
+from .pseudo_labels.selection.filters import (
     MaxCornerSpread,
     MinArea,
     MinMaskAgreement,
     MinSide,
     MinViews,
 )
-from .selection.given_counts import CountSelector
-from .selection.rules import SelectionRules
-from .selection.selectors import (
+from .pseudo_labels.selection.given_counts import CountSelector
+from .pseudo_labels.selection.rules import SelectionRules
+from .pseudo_labels.selection.selectors import (
     FixedSelector,
     MatchedSelector,
     PrecisionSelector,
 )
-from .teachers.given_detector import GivenDetector, GivenDetectorHook
+from .pseudo_labels.tuning.tune_hook import TuneHook
 from .training import mask_resizing  # noqa: F401 - resizes masks exactly
 from .training.dataset import CheckedCocoDataset
 from .training.epoch_hooks import EpochHook, SwitchPipelineHook
@@ -52,10 +67,6 @@ from .training.resume import ResumeHook
 from .training.strong_augmentation import StrongAugmentation
 from .training.time_limit import TimeLimitHook
 from .training.val_loop import ValOnTestLoop
-from .tuning.tune_hook import TuneHook
-from .views import colors, rotation, windows  # noqa: F401 - registers them
-from .views.transforms import VIEW_TRANSFORMS, ViewTransform
-from .views.view import View
 
 __all__ = [
     'VIEW_TRANSFORMS',

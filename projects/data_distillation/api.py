@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 from mmengine.config import Config
 
-from .annotation.merging_again import iter_rows, merge_again
-from .coco.evaluation import pseudo_label_quality
-from .inference.safe_loading import refusing_code
-from .inference.view_boxes import ViewBoxes
+from .label_files.coco.evaluation import pseudo_label_quality
+from .multi_view.inference.safe_loading import refusing_code
+from .multi_view.inference.view_boxes import ViewBoxes
+from .pseudo_labels.annotation.merging_again import iter_rows, merge_again
+from .pseudo_labels.selection.coco_writer import PSEUDO_LABELS
+from .pseudo_labels.selection.export import open_store, select_labels
 from .quiet import QuietRunner
-from .selection.coco_writer import PSEUDO_LABELS
-from .selection.export import open_store, select_labels
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ import mmdet
 import torch
 from torch import distributed
 
-from .annotation.interruption import AnnotationStopped
 from .base_configs.formatting import formatted_once
 from .base_configs.metafiles import metafiles_read_once
 from .base_configs.stages import read_stage_config
 from .command_line import TRUST_FLAG, find_own_modules
 from .files.lock import sharing_locks
-from .inference.safe_loading import refusing_code
+from .multi_view.inference.safe_loading import refusing_code
+from .pseudo_labels.annotation.interruption import AnnotationStopped
 from .quiet import quiet_screen
 from .training.own_checkpoint import TrainingRunner
 from .training.whole_checkpoints import whole_checkpoints

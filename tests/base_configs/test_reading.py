@@ -14,7 +14,9 @@ from projects.data_distillation.base_configs.reading import (
     list_shipped,
     read_config,
 )
-from projects.data_distillation.scaffold.detector import DetectorConfig
+from projects.data_distillation.experiment.scaffold.detector import (
+    DetectorConfig,
+)
 
 LAZY_BASE = """
 from mmdet.datasets import CocoDataset

@@ -14,6 +14,12 @@ from pathlib import Path
 import pytest
 from builders import wait_until
 
+from projects.data_distillation.experiment.processes.child_process import (
+    ChildProcess,
+)
+from projects.data_distillation.experiment.processes.process import (
+    make_environment,
+)
 from projects.data_distillation.files.lock import (
     LOCK,
     LockedError,
@@ -22,8 +28,6 @@ from projects.data_distillation.files.lock import (
     name_locks,
     sharing_locks,
 )
-from projects.data_distillation.processes.child_process import ChildProcess
-from projects.data_distillation.processes.process import make_environment
 
 
 def fork(function: Callable, *arguments: object):

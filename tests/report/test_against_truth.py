@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from report_files import write_selection
 
-from projects.data_distillation.coco.matching import match_detections
+from projects.data_distillation.label_files.coco.matching import (
+    match_detections,
+)
 from projects.data_distillation.report import against_truth
 from projects.data_distillation.report.against_truth import (
     count_right_on_grid,

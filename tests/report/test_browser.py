@@ -14,7 +14,7 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.experiment.names import TRAINED
+from projects.data_distillation.experiment.stages.names import TRAINED
 from projects.data_distillation.report.cards import Card, Mark, write_cards
 from projects.data_distillation.report.gallery import GROUP_SIZE
 from projects.data_distillation.report.page import (

@@ -8,9 +8,13 @@ import pytest
 from report_files import HOSTILE, write_selection
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.coco.evaluation import pseudo_label_quality
-from projects.data_distillation.coco.reading import CocoError
-from projects.data_distillation.detections.store import StoreError
+from projects.data_distillation.label_files.coco.evaluation import (
+    pseudo_label_quality,
+)
+from projects.data_distillation.label_files.coco.reading import CocoError
+from projects.data_distillation.pseudo_labels.detections.store import (
+    StoreError,
+)
 from projects.data_distillation.report import labels as report_labels
 from projects.data_distillation.report.labels import (
     GRID,

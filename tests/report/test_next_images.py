@@ -12,6 +12,7 @@ from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.runner import Runner
 
 from projects.data_distillation import DetectionStore
+from projects.data_distillation.pseudo_labels.review.value import ImageValues
 from projects.data_distillation.report.next_images import (
     explain,
     make_tab,
@@ -19,7 +20,6 @@ from projects.data_distillation.report.next_images import (
 )
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.work_folder import WorkFolder
-from projects.data_distillation.review.value import ImageValues
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,7 @@ def test_tab_is_left_out_if_the_labeled_file_is_missing(drawn, work_dir):
     assert make_tab(stage.stage, labels) is None
 
 
-def test_mistakes_are_explained(work_dir, call_tool, tmp_path):
+def test_errors_are_explained(work_dir, call_tool, tmp_path):
     none = call_tool('next_images', work_dir, '--count', 0)
     nowhere = call_tool('next_images', tmp_path)
 

@@ -21,7 +21,7 @@ from report_files import (
     write_selection,
 )
 
-from projects.data_distillation.experiment.advice import advise
+from projects.data_distillation.experiment.stages.advice import advise
 from projects.data_distillation.report.page import (
     describe_stages,
     write_page,

@@ -8,7 +8,10 @@ import pytest
 from builders import CLASSES, DrawnImages, stored_row
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.coco.reading import UNCHECKED, CocoError
+from projects.data_distillation.label_files.coco.reading import (
+    UNCHECKED,
+    CocoError,
+)
 from projects.data_distillation.report import suspicious_labels
 from projects.data_distillation.report.cards import Mark
 from projects.data_distillation.report.suspicious_labels import (

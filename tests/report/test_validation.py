@@ -9,7 +9,7 @@ from builders import stored_row, write_coco
 from report_files import write_evaluation
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.experiment.gains import RESULTS
+from projects.data_distillation.experiment.stages.gains import RESULTS
 from projects.data_distillation.report.stages import Stage
 from projects.data_distillation.report.validation import (
     Validation,

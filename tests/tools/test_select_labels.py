@@ -17,17 +17,25 @@ from builders import (
 from mmengine.runner import Runner
 
 from projects.data_distillation import CheckedCocoDataset, DetectionStore
-from projects.data_distillation.coco.reading import CocoError
-from projects.data_distillation.detections.shards import SCHEMA
-from projects.data_distillation.detections.store import StoreError
-from projects.data_distillation.selection import summary as selection_report
-from projects.data_distillation.selection.export import (
+from projects.data_distillation.label_files.coco.reading import CocoError
+from projects.data_distillation.pseudo_labels.detections.shards import SCHEMA
+from projects.data_distillation.pseudo_labels.detections.store import (
+    StoreError,
+)
+from projects.data_distillation.pseudo_labels.selection import (
+    summary as selection_report,
+)
+from projects.data_distillation.pseudo_labels.selection.export import (
     export_pseudo_labels,
     read_rules,
     select_labels,
 )
-from projects.data_distillation.selection.rules import SelectionRules
-from projects.data_distillation.selection.selectors import LabeledCounts
+from projects.data_distillation.pseudo_labels.selection.rules import (
+    SelectionRules,
+)
+from projects.data_distillation.pseudo_labels.selection.selectors import (
+    LabeledCounts,
+)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from builders import CLASSES
 
 from projects.data_distillation import CheckedCocoDataset
-from projects.data_distillation.coco.reading import CocoError
+from projects.data_distillation.label_files.coco.reading import CocoError
 
 
 def checked(drawn, **changes) -> CheckedCocoDataset:

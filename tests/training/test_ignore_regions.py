@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from projects.data_distillation import IgnoreRegionsHook
-from projects.data_distillation.coco.reading import UNCHECKED
+from projects.data_distillation.label_files.coco.reading import UNCHECKED
 from projects.data_distillation.training.ignore_regions import count_in_parts
 
 ROOT = Path(__file__).parents[2]

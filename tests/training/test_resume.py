@@ -19,7 +19,9 @@ from mmengine.runner import Runner
 from recorder import read_rows
 
 from projects.data_distillation.digits.dataset import Recipe, write_digits
-from projects.data_distillation.processes.process import ChildProcess
+from projects.data_distillation.experiment.processes.process import (
+    ChildProcess,
+)
 from projects.data_distillation.training.resume import (
     ResumeHook,
     find_last_checkpoint,

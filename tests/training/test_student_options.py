@@ -13,7 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from projects.data_distillation.inference.checkpoints import load_teacher
+from projects.data_distillation.multi_view.inference.checkpoints import (
+    load_teacher,
+)
 from projects.data_distillation.training.resume import (
     find_last_checkpoint,
     set_seeds,

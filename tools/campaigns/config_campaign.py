@@ -27,14 +27,19 @@ import mmdet
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.digits.dataset import Recipe, write_digits
-from projects.data_distillation.experiment.definition import Experiment
-from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.rehearsal.quick_configs import quick_configs
-from projects.data_distillation.scaffold.data import Sources
-from projects.data_distillation.scaffold.init import (
+from projects.data_distillation.experiment.rehearsal.quick_configs import (
+    quick_configs,
+)
+from projects.data_distillation.experiment.scaffold.data import Sources
+from projects.data_distillation.experiment.scaffold.init import (
     init_experiment,
 )
-from projects.data_distillation.scaffold.plan import RATIO, ExperimentOptions
+from projects.data_distillation.experiment.scaffold.plan import (
+    RATIO,
+    ExperimentOptions,
+)
+from projects.data_distillation.experiment.stages.definition import Experiment
+from projects.data_distillation.quiet import quiet_screen
 
 CONFIGS = Path(mmdet.__file__).parent / '.mim/configs'
 # Variables, and what is no detector.

@@ -8,7 +8,6 @@ Example:
 """
 
 import ast
-import os
 import random
 import subprocess
 import sys
@@ -120,6 +119,15 @@ def run_tests(root: Path, options: list[str]) -> str:
     return failed[0] if failed else ''
 
 
+def find_tests(package: Path) -> str:
+    """Return the folder of the tests of a package.
+
+    Args:
+        package: The folder of the package, relative to the clone.
+    """
+    return str('tests' / package.relative_to(CODE))
+
+
 def try_without(root: Path, line: Line) -> str:
     """Delete a statement, run tests, and write the file as it was.
 
@@ -130,7 +138,7 @@ def try_without(root: Path, line: Line) -> str:
     Returns:
         Which tests have failed, and the first of them.
     """
-    file, tests = root / line.file, f'tests/{line.file.parent.name}'
+    file, tests = root / line.file, find_tests(line.file.parent)
     text = file.read_text()
     file.write_text(line.delete(text))
     try:
@@ -151,18 +159,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'clone')
         subprocess.run(['git', 'clone', '-q', ROOT, root], check=True)
-        for package in sorted(os.listdir(root / CODE)):
-            if not (root / 'tests' / package).is_dir():
-                continue
-            files = sorted((root / CODE / package).glob('*.py'))
+        for package in sorted((root / CODE).rglob('*/')):
+            files = sorted(package.glob('*.py'))
             lines = [
                 line
                 for file in files
                 for line in find_lines(root, file.relative_to(root))
             ]
+            if not lines:
+                continue
             line = chosen.choice(lines)
             text = (root / line.file).read_text().split('\n')[line.first]
-            place = f'{package}/{line.file.name}:{line.first + 1}'
+            place = f'{line.file.relative_to(CODE)}:{line.first + 1}'
             found = try_without(root, line)
             print(place, text.strip()[:60], found, sep=' | ', flush=True)
 

@@ -25,17 +25,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from projects.data_distillation.coco.matching import ImageMatches
 from projects.data_distillation.command_line import make_parser
-from projects.data_distillation.experiment.definition import Experiment
-from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.experiment.stages import Stages
-from projects.data_distillation.selection.selectors import (
+from projects.data_distillation.experiment.stages.definition import Experiment
+from projects.data_distillation.experiment.stages.launcher import Launcher
+from projects.data_distillation.experiment.stages.stages import Stages
+from projects.data_distillation.label_files.coco.matching import ImageMatches
+from projects.data_distillation.pseudo_labels.selection.selectors import (
     Candidates,
     LabeledCounts,
     MatchedSelector,
 )
-from projects.data_distillation.tuning.judge import Choice, Judge
+from projects.data_distillation.pseudo_labels.tuning.judge import Choice, Judge
 
 ROOT = Path(__file__).resolve().parents[2]
 # Labeled images, and the longest side of an image.

@@ -41,13 +41,15 @@ from shared_fixtures import StageHere, read_configs_once
 from toy_experiment import write_experiment
 
 from projects.data_distillation.command_line import make_parser
-from projects.data_distillation.experiment import gains
-from projects.data_distillation.experiment.launcher import Launcher
-from projects.data_distillation.processes import process
-from projects.data_distillation.quality import expectation
-from projects.data_distillation.rehearsal.quick_configs import quick_configs
-from projects.data_distillation.timing.plan import list_steps
-from projects.data_distillation.tuning import search
+from projects.data_distillation.experiment.processes import process
+from projects.data_distillation.experiment.rehearsal.quick_configs import (
+    quick_configs,
+)
+from projects.data_distillation.experiment.stages import gains
+from projects.data_distillation.experiment.stages.launcher import Launcher
+from projects.data_distillation.experiment.timing.plan import list_steps
+from projects.data_distillation.pseudo_labels.quality import expectation
+from projects.data_distillation.pseudo_labels.tuning import search
 
 OPTIONS = ('--control', '--seed', '1')
 MODELS = ('teacher', 'supervised_long', 'student')

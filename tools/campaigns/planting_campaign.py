@@ -22,11 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.pseudo_labels.review.signals import (
+    measure_ious,
+)
 from projects.data_distillation.report.suspicious_labels import (
     LabelReview,
     review_labels,
 )
-from projects.data_distillation.review.signals import measure_ious
 
 SHARE = 0.05
 KINDS = 'missing', 'box', 'class'

@@ -29,13 +29,13 @@ from label_campaign import (
     run_all,
 )
 
-from projects.data_distillation.coco.matching import ImageMatches
-from projects.data_distillation.selection.selectors import (
+from projects.data_distillation.label_files.coco.matching import ImageMatches
+from projects.data_distillation.pseudo_labels.selection.selectors import (
     Candidates,
     LabeledCounts,
     MatchedSelector,
 )
-from projects.data_distillation.tuning.judge import Choice, Judge
+from projects.data_distillation.pseudo_labels.tuning.judge import Choice, Judge
 
 VIEWS_OF_NEW = '6 views: 1, 9/8, 5/4'
 MERGER_OF_NEW = 'WBF 0.65'

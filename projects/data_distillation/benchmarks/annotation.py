@@ -30,16 +30,16 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from ..annotation.dataset import UnlabeledDataset
-from ..annotation.rows import make_boxes_row
-from ..coco.evaluation import detection_metrics
-from ..inference.tta import MultiViewTTA
-from ..inference.view_batches import (
+from ..label_files.coco.evaluation import detection_metrics
+from ..multi_view.inference.tta import MultiViewTTA
+from ..multi_view.inference.view_batches import (
     MadeView,
     list_made_views,
     make_pixels,
     size_divisor_of,
 )
+from ..pseudo_labels.annotation.dataset import UnlabeledDataset
+from ..pseudo_labels.annotation.rows import make_boxes_row
 from .memory import read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 

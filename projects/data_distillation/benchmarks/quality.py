@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..coco.evaluation import pseudo_label_quality
-from ..detections.columns import Detections, flatten
-from ..detections.store import DetectionStore
-from ..quality.curves import LabelReport
-from ..selection.coco_writer import PSEUDO_LABELS
-from ..selection.export import select_labels
+from ..label_files.coco.evaluation import pseudo_label_quality
+from ..pseudo_labels.detections.columns import Detections, flatten
+from ..pseudo_labels.detections.store import DetectionStore
+from ..pseudo_labels.quality.curves import LabelReport
+from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
+from ..pseudo_labels.selection.export import select_labels
 from .selection import (
     NUM_CLASSES,
     OBJECTS_PER_IMAGE,

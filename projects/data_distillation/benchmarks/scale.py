@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..annotation.sampler import PendingSampler
-from ..coco.reading import resolve_paths
-from ..detections.store import DetectionStore
+from ..label_files.coco.reading import resolve_paths
+from ..pseudo_labels.annotation.sampler import PendingSampler
+from ..pseudo_labels.detections.store import DetectionStore
 from ..text import format_table
 from .memory import read_process_peak_mib
 from .selection import write_store

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from ..coco.reading import read_coco
-from ..detections.shards import PROVENANCE, SCHEMA
-from ..detections.store import DetectionStore
-from ..selection.coco_writer import PSEUDO_LABELS
-from ..selection.export import select_labels
+from ..label_files.coco.reading import read_coco
+from ..pseudo_labels.detections.shards import PROVENANCE, SCHEMA
+from ..pseudo_labels.detections.store import DetectionStore
+from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
+from ..pseudo_labels.selection.export import select_labels
 from .memory import read_process_peak_mib
 
 # As many as COCO has.

@@ -1,1 +1,1 @@
-"""The stages of an experiment, one after the other."""
+"""An experiment: its configs are written, tried, and run stage by stage."""

@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
-from ..coco.matching import (
+from ..label_files.coco.matching import (
     RIGHT_IOU,
     find_image_ids,
     make_results,
     match_images,
 )
-from ..quality.label_quality import Quality
+from ..pseudo_labels.quality.label_quality import Quality
 from .labels import GRID, MAX_EVALUATED, StoredLabels
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from pycocotools import mask as coco_mask
 
-from ..coco.matching import iter_boxes
 from ..files.images import ImageError, decode, read_image_file
-from ..matching.masks import read_mask
-from ..quality.label_quality import Quality
-from ..segmentations.outlines import outline
-from ..selection.export import shorten_scores
-from ..selection.options import list_options
+from ..label_files.coco.matching import iter_boxes
+from ..label_files.column_matching.masks import read_mask
+from ..label_files.segmentations.outlines import outline
+from ..pseudo_labels.quality.label_quality import Quality
+from ..pseudo_labels.selection.export import shorten_scores
+from ..pseudo_labels.selection.options import list_options
 from .against_truth import count_right_on_grid, count_wrong
 from .labels import LabelSource, StoredLabels
 

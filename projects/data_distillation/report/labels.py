@@ -10,17 +10,25 @@ import numpy as np
 import pyarrow as pa
 from mmengine.config import Config
 
-from ..coco.matching import RIGHT_IOU, find_image_ids, make_results
-from ..coco.reading import check_classes, read_labeled
-from ..detections.columns import Detections, flatten, keep_readable
-from ..detections.store import StoreError
-from ..matching.numbering import Numbering
-from ..quality.label_quality import Quality, judge_classes
-from ..selection.coco_writer import PSEUDO_LABELS, read_origin
-from ..selection.export import open_store, read_rules, read_wanted
-from ..selection.labeled_counts import name_counted
-from ..selection.rules import Selection, SelectionRules
-from ..selection.selectors import LabeledCounts
+from ..label_files.coco.matching import RIGHT_IOU, find_image_ids, make_results
+from ..label_files.coco.reading import check_classes, read_labeled
+from ..label_files.column_matching.numbering import Numbering
+from ..pseudo_labels.detections.columns import (
+    Detections,
+    flatten,
+    keep_readable,
+)
+from ..pseudo_labels.detections.store import StoreError
+from ..pseudo_labels.quality.label_quality import Quality, judge_classes
+from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS, read_origin
+from ..pseudo_labels.selection.export import (
+    open_store,
+    read_rules,
+    read_wanted,
+)
+from ..pseudo_labels.selection.labeled_counts import name_counted
+from ..pseudo_labels.selection.rules import Selection, SelectionRules
+from ..pseudo_labels.selection.selectors import LabeledCounts
 
 # If there are more images, only a sample is matched with the truth, because
 # matching needs Python objects.

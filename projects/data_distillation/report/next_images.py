@@ -9,15 +9,23 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ..coco.reading import read_coco
 from ..files.atomic import replacing, write_json
-from ..review.appearance import find_appearance
-from ..review.calibration import count_views
-from ..review.choice import ChosenImages, choose_images, find_candidates
-from ..review.features import choose_description
-from ..review.signals import read_signals
-from ..review.value import ImageValues, value_images, weigh_classes
-from ..selection.coco_writer import PSEUDO_LABELS
+from ..label_files.coco.reading import read_coco
+from ..pseudo_labels.review.appearance import find_appearance
+from ..pseudo_labels.review.calibration import count_views
+from ..pseudo_labels.review.choice import (
+    ChosenImages,
+    choose_images,
+    find_candidates,
+)
+from ..pseudo_labels.review.features import choose_description
+from ..pseudo_labels.review.signals import read_signals
+from ..pseudo_labels.review.value import (
+    ImageValues,
+    value_images,
+    weigh_classes,
+)
+from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ..text import isolate
 from .cards import Card, Mark, write_cards
 from .gallery import Tab

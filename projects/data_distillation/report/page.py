@@ -16,20 +16,21 @@ import matplotlib
 from markupsafe import Markup
 from mmengine.config import Config
 
-from ..coco.reading import read_coco
-from ..experiment.comparison import name_metric
-from ..experiment.names import TRAINED
-from ..files.atomic import replacing
-from ..quality.curves import draw_curves
-from ..quality.label_quality import Quality
-from ..teachers.in_experiments import (
+from ..experiment.given_teachers.evaluation import (
     add_speeds,
     describe_models,
     is_label_free,
     name_data,
     read_record,
 )
+from ..experiment.stages.comparison import name_metric
+from ..experiment.stages.names import TRAINED
+from ..files.atomic import replacing
+from ..label_files.coco.reading import read_coco
+from ..pseudo_labels.quality.curves import draw_curves
+from ..pseudo_labels.quality.label_quality import Quality
 from ..text import format_duration
+from .errors import make_errors
 from .gallery import make_gallery
 from .labels import (
     LabelSource,
@@ -38,7 +39,6 @@ from .labels import (
     find_labels,
     read_labels,
 )
-from .mistakes import make_mistakes
 from .next_images import make_tab
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
 from .stages import Stage, conclude, find_newest_annotation, read_stages
@@ -172,7 +172,7 @@ def write_page(
     notes += find_unevaluated(stages)
     if validation:
         notes += validation.notes
-        content['mistakes'] = make_mistakes(validation)
+        content['errors'] = make_errors(validation)
     with matplotlib.rc_context(STYLE):
         content['plots'] = list(make_plots(stages, labels, quality))
     with replacing(file) as out:
@@ -342,8 +342,8 @@ def render_page(content: dict) -> str:
     Returns:
         The page as HTML, with its style and its script.
     """
-    content = dict(by_class=None, gallery=None, mistakes=None) | content
-    names = [name for name in ('gallery', 'mistakes') if content[name]]
+    content = dict(by_class=None, gallery=None, errors=None) | content
+    names = [name for name in ('gallery', 'errors') if content[name]]
     script = ''.join(
         (TEMPLATES / f'{name}.js').read_text()
         for name in (names and ['drawing', *names])

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..quality.curves import MAX_NAMED
+from ..pseudo_labels.quality.curves import MAX_NAMED
 from .stages import Stage
 
 # The page's own colors (report.css) take the place of these, because they

@@ -8,12 +8,12 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..annotation.dataset import spread_indices
 from ..mmdet_tools import (
     check_annotates,
     default_work_dir,
     load_mmdet_tool,
 )
+from ..pseudo_labels.annotation.dataset import spread_indices
 from .labels import find_labels
 from .page import REPORT, write_selection_report
 

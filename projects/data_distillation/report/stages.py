@@ -11,11 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..detections.shard_files import list_shards
-from ..experiment.advice import advise, give_verdict
-from ..experiment.comparison import compute_gap_closed, read_newest_metrics
-from ..experiment.names import TRAINED
+from ..experiment.stages.advice import advise, give_verdict
+from ..experiment.stages.comparison import (
+    compute_gap_closed,
+    read_newest_metrics,
+)
+from ..experiment.stages.names import TRAINED
 from ..files.atomic import read_json
+from ..pseudo_labels.detections.shard_files import list_shards
 
 # MMEngine names the folder of a run after the time of its start.
 RUN = '[0-9]*_[0-9]*'

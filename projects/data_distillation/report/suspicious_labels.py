@@ -10,15 +10,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..coco.matching import find_image_ids
-from ..coco.reading import UNCHECKED, CocoError, check_classes, read_coco
-from ..detections.columns import Detections, flatten, keep_readable
 from ..files.atomic import replacing, write_json
-from ..matching.numbering import Numbering
-from ..review.calibration import count_views, fit_calibration, judge
-from ..review.signals import read_signals
-from ..review.suspicious import KINDS, LabelBoxes, Suspicion, find_suspicions
-from ..selection.export import open_store
+from ..label_files.coco.matching import find_image_ids
+from ..label_files.coco.reading import (
+    UNCHECKED,
+    CocoError,
+    check_classes,
+    read_coco,
+)
+from ..label_files.column_matching.numbering import Numbering
+from ..pseudo_labels.detections.columns import (
+    Detections,
+    flatten,
+    keep_readable,
+)
+from ..pseudo_labels.review.calibration import (
+    count_views,
+    fit_calibration,
+    judge,
+)
+from ..pseudo_labels.review.signals import read_signals
+from ..pseudo_labels.review.suspicious import (
+    KINDS,
+    LabelBoxes,
+    Suspicion,
+    find_suspicions,
+)
+from ..pseudo_labels.selection.export import open_store
 from ..text import isolate
 from .cards import Card, Mark, write_cards
 from .gallery import Tab

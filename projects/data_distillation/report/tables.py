@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..coco.evaluation import MASK_METRICS, METRICS
-from ..quality.label_quality import Quality, format_share
+from ..label_files.coco.evaluation import MASK_METRICS, METRICS
+from ..pseudo_labels.quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
 from .labels import START_SCORE, LabelSource, StoredLabels
 from .stages import Stage

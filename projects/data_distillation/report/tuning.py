@@ -4,8 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..tuning.result import METRIC, choose_shown, explain, name_views
-from ..tuning.search import Unseen
+from ..pseudo_labels.tuning.result import (
+    METRIC,
+    choose_shown,
+    explain,
+    name_views,
+)
+from ..pseudo_labels.tuning.search import Unseen
 
 
 def make_tuning_table(folder: Path) -> dict | None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from ..coco.reading import read_coco
-from ..experiment.evaluation import describe_results
-from ..experiment.fingerprint import read_settings
-from ..experiment.gains import RESULTS, find_truth
+from ..experiment.stages.evaluation import describe_results
+from ..experiment.stages.fingerprint import read_settings
+from ..experiment.stages.gains import RESULTS, find_truth
 from ..files.atomic import read_json
 from ..files.digest import sha256_of
-from ..matching.numbering import Numbering
-from ..review.errors import RIGHT, Judged
+from ..label_files.coco.reading import read_coco
+from ..label_files.column_matching.numbering import Numbering
+from ..pseudo_labels.review.errors import RIGHT, Judged
 from ..training.finished import FINISHED
 from .gallery import Tab
 from .labels import GRID

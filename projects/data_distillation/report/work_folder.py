@@ -7,12 +7,12 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from ..coco.reading import CocoError, read_coco
-from ..detections.store import StoreError
 from ..files.digest import sha256_of
-from ..inference.checkpoints import CheckpointError, load_teacher
-from ..review.calibration import Calibration, calibrate
-from ..selection.coco_writer import PSEUDO_LABELS
+from ..label_files.coco.reading import CocoError, read_coco
+from ..multi_view.inference.checkpoints import CheckpointError, load_teacher
+from ..pseudo_labels.detections.store import StoreError
+from ..pseudo_labels.review.calibration import Calibration, calibrate
+from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from .labels import LabelSource, StoredLabels, find_labeled_file, read_labels
 from .stages import find_newest_annotation, read_stages
 

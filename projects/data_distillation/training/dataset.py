@@ -7,7 +7,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..coco.reading import (
+from ..label_files.coco.reading import (
     CocoError,
     check_classes,
     find_unchecked,

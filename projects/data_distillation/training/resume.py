@@ -17,8 +17,8 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset, get_worker_info
 
 from ..files.atomic import replacing
-from ..inference.checkpoints import CheckpointError
-from ..inference.safe_loading import load_mapped
+from ..multi_view.inference.checkpoints import CheckpointError
+from ..multi_view.inference.safe_loading import load_mapped
 from ..text import format_error
 from .finite_loss import find_infinite
 from .late_loading import start_late

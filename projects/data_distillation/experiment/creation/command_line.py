@@ -1,0 +1,93 @@
+"""Takes the arguments of tools/init_experiment.py apart, and uses them."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from ...files.atomic import whole_or_nothing
+from ...pseudo_labels.selection.options import choose_selector
+from ..given_teachers.options import TeacherOptions
+from ..scaffold.data import Sources
+from ..scaffold.init import init_experiment
+from ..scaffold.plan import ExperimentOptions
+from ..stages.definition import Experiment
+from .label_free import init_label_free
+from .sources import LabelFreeSources
+
+# The options that say which images are labeled, and which of them not.
+OF_LABELED = {
+    'labeled_images': '--labeled-images',
+    'left_out': '--leave-out',
+    'annotates_empty': '--annotate-empty',
+}
+
+
+def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
+    """Write the folder of a new experiment.
+
+    Args:
+        out: The folder, which must not exist yet.
+        detector: The path of the config of the detector, or
+            `mmdet::family/name.py`.
+        args: The other arguments of `tools/init_experiment.py`.
+
+    Returns:
+        Lines for the user: what was chosen and why, and what to do next.
+
+    Raises:
+        ValueError: If the arguments do not fit together, or cannot be used.
+        FileNotFoundError: If a file or folder does not exist.
+        FileExistsError: If `out` exists.
+    """
+    check_labeled(args)
+    selector = choose_selector(args['min_score'], args['per_image'])
+    options = ExperimentOptions(
+        **take(ExperimentOptions, dict(args, selector=selector))
+    )
+    teacher = TeacherOptions(**take(TeacherOptions, args))
+    if args['labeled']:
+        sources = Sources(**take(Sources, args))
+        lines = init_experiment(out, detector, sources, options, teacher)
+    else:
+        unlabeled = LabelFreeSources(**take(LabelFreeSources, args))
+        lines = init_label_free(out, detector, unlabeled, options, teacher)
+    with whole_or_nothing(out):
+        Experiment(out).check()
+    return lines
+
+
+def take(kind: type, args: Mapping) -> dict:
+    """Take the arguments that are fields of a dataclass.
+
+    Args:
+        kind: The dataclass.
+        args: All arguments.
+
+    Returns:
+        Name of each field -> value.
+    """
+    return {field.name: args[field.name] for field in fields(kind)}
+
+
+def check_labeled(args: Mapping) -> None:
+    """Check that the options about labeled images go together.
+
+    Args:
+        args: The arguments.
+
+    Raises:
+        ValueError: If one is missing, or would have no effect.
+    """
+    if not args['labeled']:
+        for name, flag in OF_LABELED.items():
+            if args[name]:
+                raise ValueError(f'{flag} goes only with --labeled')
+        return
+    for name in ('labeled_images', 'val', 'val_images'):
+        if not args[name]:
+            raise ValueError(f'--labeled needs --{name.replace("_", "-")} too')
+    if args['classes']:
+        raise ValueError(
+            '--classes goes only without --labeled: '
+            f'{args["labeled"]} has the classes already'
+        )

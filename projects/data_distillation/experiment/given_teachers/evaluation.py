@@ -1,0 +1,324 @@
+"""Teachers that are given: what is known of them, and their evaluation."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ...files.atomic import read_json, write_json
+from ...files.digest import sha256_of
+from ...multi_view.inference.checkpoints import check_weights
+from ...multi_view.inference.errors import CheckpointError
+from ...multi_view.inference.safe_loading import refusing_code
+from ...text import format_checkpoint
+
+# In the work folder of the teacher: what is known of models at the start.
+RECORD = 'given.json'
+# What models are trained on, if no image is labeled.
+LABEL_FREE = dict(
+    student='pseudo-labeled alone', oracle='truth alone: upper bound'
+)
+
+
+class HasStages(Protocol):
+    """What is needed here of an experiment, see `experiment.definition`."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the stage configs."""
+        ...
+
+    @property
+    def teachers(self) -> tuple[Path, ...]:
+        """The checkpoints of given teachers."""
+        ...
+
+    @property
+    def is_label_free(self) -> bool:
+        """Whether the student is trained on pseudo labels alone."""
+        ...
+
+    def config(self, stage: str) -> Path:
+        """Return where the config of a stage is.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The path.
+        """
+        ...
+
+    def load(self, stage: str) -> Config:
+        """Read the config of a stage.
+
+        Args:
+            stage: The name of the stage.
+
+        Returns:
+            The config.
+        """
+        ...
+
+
+def name_teacher(number: int) -> str:
+    """Name a given teacher.
+
+    Args:
+        number: The number of the teacher, from 0.
+
+    Returns:
+        `teacher`, `teacher2` and so on.
+    """
+    return f'teacher{number + 1}' if number else 'teacher'
+
+
+def change_evaluation(cfg: Config, number: int, experiment: HasStages) -> dict:
+    """Return what to change so that `teacher.py` evaluates a given teacher.
+
+    Args:
+        cfg: The config of `teacher.py`, which evaluates the first teacher or
+            trains one.
+        number: The number of the teacher, starting with 0.
+        experiment: The experiment.
+
+    Returns:
+        Key with dots -> value; empty if nothing is to be changed.
+    """
+    is_for_first = cfg.model.type == 'GivenDetector'
+    if is_for_first and not number:
+        return {}
+    model = {} if is_for_first else dict(module=cfg.model)
+    if is_for_first:
+        model = {k: v for k, v in cfg.model.items() if k != 'type'}
+    if number:
+        other = experiment.load('annotate').model.other_teachers[number - 1]
+        names = {key: other.get(key) for key in ('classes', 'class_map')}
+        model = dict(module=other.get('module', model['module']), **names)
+    given = dict(_delete_=True, type='GivenDetector', **model)
+    hooks = [*(cfg.get('custom_hooks') or []), dict(type='GivenDetectorHook')]
+    return json.loads(
+        json.dumps(dict(model=given, custom_hooks=hooks), default=str)
+    )
+
+
+def check_teachers(experiment: HasStages, num_rounds: int) -> None:
+    """Check the checkpoints of given teachers before anything runs.
+
+    Args:
+        experiment: The experiment.
+        num_rounds: The largest number of rounds.
+
+    Raises:
+        FileNotFoundError: If a checkpoint does not exist.
+        CheckpointError: If one is of another model, or lacks a class.
+        ValueError: If the student could not be the next teacher.
+    """
+    for file in experiment.teachers:
+        if not file.is_file():
+            raise FileNotFoundError(
+                f'checkpoint of the teacher not found: {file}, relative to '
+                f'the current folder {Path.cwd()}'
+            )
+    cfg = experiment.load('annotate')
+    if num_rounds > 1 and (
+        cfg.model.get('classes') or cfg.model.get('class_map')
+    ):
+        raise ValueError(
+            '--rounds needs a teacher with the names of the labeled file: the '
+            'student, which is the next teacher, has other classes than '
+            f'`class_map` or `classes` of {experiment.config("annotate")} say'
+        )
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    with refusing_code():
+        model = MODELS.build(cfg.model)
+        content = torch.load(experiment.teachers[0], map_location='cpu')
+    try:
+        check_weights(model.module, content.get('state_dict', content))
+        classes = cfg.test_dataloader.dataset.metainfo.classes
+        model.fit_classes(content.get('meta') or {}, classes)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f'{experiment.teachers[0]} cannot be the teacher of '
+            f'{experiment.folder}: {error}. For a teacher that is another '
+            'detector than the student, write the experiment with '
+            'tools/init_experiment.py --teacher'
+        ) from None
+
+
+def record_models(experiment: HasStages, folder: Path) -> dict:
+    """Write down which teachers are given, and the sizes of the models.
+
+    Args:
+        experiment: The experiment.
+        folder: The work folder of the teacher.
+
+    Returns:
+        `teachers`, each with `name`, `checkpoint`, `sha256` and `parameters`;
+        `student` with `parameters`; and `is_label_free`.
+    """
+    cfg = experiment.load('annotate')
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    with refusing_code():
+        model = MODELS.build(cfg.model)
+        student = MODELS.build(experiment.load('student').model)
+    record = dict(
+        teachers=[
+            dict(
+                name=name_teacher(number),
+                checkpoint=str(file),
+                sha256=sha256_of(file),
+                parameters=count_parameters(teacher),
+            )
+            for number, (file, teacher) in enumerate(
+                zip(experiment.teachers, model.teachers, strict=True)
+            )
+        ],
+        student=dict(parameters=count_parameters(student)),
+        is_label_free=experiment.is_label_free,
+    )
+    write_json(folder / RECORD, record)
+    return record
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Count the weights of a model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The number of weights, those that do not train among them.
+    """
+    return sum(one.numel() for one in model.parameters())
+
+
+def read_record(work_dir: Path) -> dict:
+    """Read what `record_models` wrote.
+
+    Args:
+        work_dir: The work folder of a run.
+
+    Returns:
+        The record; empty if no teacher is given.
+    """
+    record = read_json(work_dir / 'teacher' / RECORD)
+    return record if isinstance(record, dict) else {}
+
+
+def forget_record(folder: Path) -> None:
+    """Delete the record, if there is one, since a teacher is trained now.
+
+    Args:
+        folder: The work folder of the teacher.
+    """
+    (folder / RECORD).unlink(missing_ok=True)
+
+
+def read_speed(folder: Path) -> float | None:
+    """Return the speed of the last evaluation of a model.
+
+    Args:
+        folder: The work folder of its training.
+
+    Returns:
+        Images per second of one process, without loading; None if unknown.
+    """
+    # MMEngine names them by the time, so that the last is the newest.
+    files = sorted((folder / 'test').glob('*/[0-9]*.json'))
+    metrics = json.loads(files[-1].read_bytes()) if files else {}
+    settings = read_json(folder / 'test' / 'settings.json')
+    loader: dict = {}
+    if isinstance(settings, dict):
+        loader = settings.get('test_dataloader') or {}
+    # Without loading the images, which depends on no model.
+    seconds = metrics.get('time', 0) - metrics.get('data_time', 0)
+    batch_size = loader.get('batch_size', 1)
+    return batch_size / seconds if seconds > 0 else None
+
+
+def add_speeds(record: Mapping, work_dir: Path) -> dict:
+    """Add speeds to what is known of given teachers and the student.
+
+    Args:
+        record: What `record_models` wrote; empty if no teacher is given.
+        work_dir: The work folder of the run.
+
+    Returns:
+        The record, with the speed of each model as `images_per_second`, see
+        `read_speed`.
+    """
+    if not record:
+        return {}
+    teachers = [
+        dict(one, images_per_second=read_speed(work_dir / one['name']))
+        for one in record['teachers']
+    ]
+    speed = read_speed(work_dir / 'student')
+    return dict(
+        record,
+        teachers=teachers,
+        student=dict(record['student'], images_per_second=speed),
+    )
+
+
+def name_data(record: Mapping) -> dict[str, str]:
+    """Say for the table what models are trained on, if a teacher is given.
+
+    Args:
+        record: What `record_models` wrote; empty if no teacher is given.
+
+    Returns:
+        Name of the model -> text: each teacher; and if no image is labeled,
+        the models that are trained.
+    """
+    teachers = {
+        one['name']: f'as given: {Path(one["checkpoint"]).name}'
+        for one in record.get('teachers', ())
+    }
+    return teachers | (LABEL_FREE if record.get('is_label_free') else {})
+
+
+def is_label_free(trained_on: Mapping[str, str]) -> bool:
+    """Return whether a student learned from pseudo labels alone.
+
+    Args:
+        trained_on: Name of a model -> what it is trained on, see `name_data`.
+    """
+    return trained_on.get('student') == LABEL_FREE['student']
+
+
+def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:
+    """Describe the given teachers and the student.
+
+    Args:
+        given: What `add_speeds` returns; empty if no teacher is given.
+
+    Yields:
+        The name, and the size and speed, of each.
+    """
+    for one in given.get('teachers', ()):
+        file = format_checkpoint(one['checkpoint'], one['sha256'])
+        yield one['name'], f'as given, {file}: {describe_size(one)}'
+    if given:
+        yield 'student', describe_size(given['student'])
+
+
+def describe_size(model: Mapping) -> str:
+    """Describe the size and the speed of a model.
+
+    Args:
+        model: The record of the model, with `parameters`.
+
+    Returns:
+        Such as `41.30 million parameters`; the speed if it is known.
+    """
+    text = f'{model["parameters"] / 1e6:,.2f} million parameters'
+    if speed := model.get('images_per_second'):
+        text += f', {speed:,.1f} images/s'
+    return text

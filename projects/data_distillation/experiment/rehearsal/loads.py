@@ -1,0 +1,66 @@
+"""Notices weights that a model loads, and that are not its own."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from mmengine.runner import checkpoint
+
+from ...attributes import replaced
+from ...multi_view.inference.checkpoints import CheckpointError
+
+# A part of a detector takes nearly all weights of its own file. Those of
+# another model have some names and shapes in common.
+MIN_SHARE = 0.5
+
+
+@contextmanager
+def refusing_other_weights() -> Iterator[None]:
+    """Let MMEngine refuse weights of which most do not fit the model.
+
+    MMEngine leaves out what does not fit, and only logs it. So a training
+    would begin with random weights.
+
+    Yields:
+        Nothing. What loads weights raises `CheckpointError`.
+    """
+    load = checkpoint.load_state_dict
+
+    def load_own(
+        module: torch.nn.Module, state_dict: Mapping, *args: object
+    ) -> None:
+        """Load weights that are those of the module."""
+        check_fit(module, state_dict)
+        load(module, state_dict, *args)
+
+    with replaced(checkpoint, 'load_state_dict', load_own):
+        yield
+
+
+def check_fit(module: torch.nn.Module, weights: Mapping) -> None:
+    """Check that weights are those of a model or of a part of it.
+
+    Args:
+        module: The model, or the part that the weights are for.
+        weights: Name -> value.
+
+    Raises:
+        CheckpointError: If fewer than `MIN_SHARE` of the weights that could
+            fit do.
+    """
+    own = {name: value.shape for name, value in module.state_dict().items()}
+    given = {
+        name: value.shape
+        for name, value in weights.items()
+        if isinstance(value, torch.Tensor)
+    }
+    fitting = sum(own.get(name) == shape for name, shape in given.items())
+    possible = min(len(own), len(given))
+    if possible and fitting >= MIN_SHARE * possible:
+        return
+    others = [name for name, shape in given.items() if own.get(name) != shape]
+    raise CheckpointError(
+        f'the weights that it begins with (load_from or init_cfg) are those '
+        f'of another model: {fitting} of {len(given)} fit the {len(own)} of '
+        f'{type(module).__name__}; not so {", ".join(others[:3]) or "any"}'
+    )

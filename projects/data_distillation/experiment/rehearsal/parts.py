@@ -1,0 +1,176 @@
+"""What a rehearsal tries: the stages of a run that are not finished."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
+from ...training.finished import find_ending
+from ..stages.definition import Experiment, find_pseudo_label_key
+from ..stages.detection import DETECTIONS
+from ..stages.run import Distillation
+from ..stages.stages import Stages
+from ..stages.training import Training
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage to try. It can be written as JSON.
+
+    Args:
+        stage: The name of the stage.
+        config: The path of its config.
+        is_training: Whether it trains a model; otherwise a teacher detects.
+        values: The values of its config that are those of this run.
+        options: The changes of its config that the user wants.
+        teacher: The checkpoint of the teacher; empty for that of this
+            rehearsal, and for stages without one.
+        labels_key: Where its config names the pseudo labels, if those of this
+            rehearsal stand in for them; otherwise empty.
+        validation_key: Where its config names the detections on validation
+            images, if those of this rehearsal stand in; otherwise empty.
+    """
+
+    stage: str
+    config: str
+    is_training: bool
+    values: dict[str, object] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
+    teacher: str = ''
+    labels_key: str = ''
+    validation_key: str = ''
+
+
+def list_parts(distillation: Distillation) -> list[Part]:
+    """List the stages of a run that are not finished, in their order.
+
+    Later rounds have the same configs as the first, so they are not listed.
+
+    Args:
+        distillation: The run. Nothing of it is changed.
+
+    Returns:
+        The stages; empty if all are finished.
+    """
+    stages, work_dir = distillation.stages, distillation.work_dir
+    training = stages.training('teacher', work_dir / 'teacher')
+    given = stages.experiment.teachers
+    teacher = given[0] if given else find_finished(training)
+    parts = [] if teacher else [make_training_part(training)]
+    detections = list(list_detections(stages, work_dir, teacher))
+    parts += detections
+    labels = work_dir / 'annotate' / PSEUDO_LABELS
+    is_labeled = all(part.stage != 'annotate' for part in detections)
+    for model in stages.experiment.models:
+        if model == 'teacher':
+            continue
+        # A finished student counts as such only for the labels it was trained
+        # on, and those that are still to be written are not known.
+        known = labels if model == 'student' and is_labeled else None
+        training = stages.training(model, work_dir / model, known)
+        if model == 'student' and not is_labeled:
+            parts.append(make_training_part(training, needs_labels=True))
+        elif not find_finished(training):
+            parts.append(make_training_part(training))
+    return parts
+
+
+def find_finished(training: Training) -> Path | None:
+    """Find the checkpoint of a training that is finished.
+
+    Args:
+        training: The training.
+
+    Returns:
+        The checkpoint; None if the training is not finished, or has changed.
+    """
+    if training.find_changes():
+        return None
+    return find_ending(training.folder).checkpoint
+
+
+def make_training_part(training: Training, needs_labels: bool = False) -> Part:
+    """Make the part of a training.
+
+    Args:
+        training: The training.
+        needs_labels: Whether its pseudo labels are not there yet.
+
+    Returns:
+        The part.
+    """
+    experiment, key = training.experiment, ''
+    if needs_labels:
+        key = find_pseudo_label_key(experiment.load(training.stage))
+    return Part(
+        training.stage,
+        str(experiment.config(training.stage)),
+        is_training=True,
+        values=training.make_values(),
+        options=experiment.options_for(training.stage),
+        labels_key=key,
+    )
+
+
+def list_detections(
+    stages: Stages, work_dir: Path, teacher: Path | None
+) -> Iterator[Part]:
+    """List the stages in which the first teacher still has to detect.
+
+    Args:
+        stages: The stages of the run.
+        work_dir: The folder of the results.
+        teacher: The checkpoint of the teacher; None if it is not there yet.
+
+    Yields:
+        Each stage, in the order in which they run.
+    """
+    experiment = stages.experiment
+    names = ['annotate']
+    if stages.can_tune(says=False):
+        names.insert(0, 'tune')
+        stages = stages.use_choice(work_dir / 'tune')
+    if stages.can_validate():
+        names.insert(0, 'validate')
+    validated = None
+    for name in names:
+        checkpoint = teacher or Path()
+        detection = stages.detection(name, work_dir / name, checkpoint)
+        if teacher and detection.is_done():
+            if name == 'validate':
+                validated = detection.folder
+            continue
+        part = Part(
+            name,
+            str(stages.experiment.config(name)),
+            is_training=False,
+            values=stages.experiment.values_for(name),
+            options=stages.experiment.options_for(name),
+            teacher=str(teacher or ''),
+        )
+        if name == 'annotate':
+            part = name_validation(part, experiment, validated)
+        yield part
+
+
+def name_validation(
+    part: Part, experiment: Experiment, validated: Path | None
+) -> Part:
+    """Say where annotation finds the detections on validation images.
+
+    Args:
+        part: The annotation.
+        experiment: The stage configs.
+        validated: The work folder of the stage that has made these detections;
+            None if the rehearsal makes some.
+
+    Returns:
+        The annotation; the same if it needs no such detections.
+    """
+    key = experiment.find_validation_key()
+    if not key:
+        return part
+    if validated is None:
+        return replace(part, validation_key=key)
+    found = str(validated / DETECTIONS)
+    return replace(part, values={**part.values, key: found})

@@ -1,0 +1,132 @@
+"""Notes which stages a rehearsal has tried, so that none is tried twice."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import mmcv
+import mmdet
+import mmengine
+import torch
+
+from ...files.atomic import read_json, write_json
+from ..stages.fingerprint import find_annotation_files
+from .parts import Part
+from .trial import load
+
+# In the folder of the experiment. Without it, the stages are tried again.
+NOTE = '.rehearsed.json'
+OWN_MODULES = ['projects.data_distillation']
+# It chooses the images of a batch, and any batch will do.
+SEED = 'randomness.seed'
+
+
+def note_rehearsed(folder: Path, parts: Sequence[Part]) -> None:
+    """Note that stages of an experiment work.
+
+    Args:
+        folder: The folder of the experiment. If it cannot be written, the
+            stages are tried again.
+        parts: The stages that were tried.
+    """
+    found = {part.stage: compute_digest(part) for part in parts}
+    with suppress(OSError):
+        write_json(folder / NOTE, found)
+
+
+def were_rehearsed(folder: Path, parts: Sequence[Part]) -> bool:
+    """Return whether stages were tried before as they are now, and here.
+
+    Args:
+        folder: The folder of the experiment.
+        parts: The stages to try.
+    """
+    noted = read_json(folder / NOTE)
+    if not isinstance(noted, dict):
+        return False
+    # What cannot be compared has no digest.
+    return all(
+        noted.get(part.stage) and noted[part.stage] == compute_digest(part)
+        for part in parts
+    )
+
+
+def compute_digest(part: Part) -> str:
+    """Compute a digest of what the result of a rehearsal depends on.
+
+    Args:
+        part: The stage.
+
+    Returns:
+        The SHA-256 of the config, of the dates of the files that it names, of
+        the versions and of the machine. It is empty if the config imports
+        modules of the user, which may have changed.
+    """
+    values = {k: v for k, v in part.values.items() if k != SEED}
+    cfg = load(replace(part, values=values))
+    imported = (cfg.get('custom_imports') or {}).get('imports')
+    if imported not in (None, OWN_MODULES):
+        return ''
+    content = cfg.to_dict()
+    files = {*find_annotation_files(content), *find_texts(content)}
+    depends_on = dict(
+        part=[part.teacher, part.labels_key, part.validation_key],
+        config=content,
+        files={file: read_dates(file) for file in (*files, part.teacher)},
+        here=describe_here(),
+    )
+    text = json.dumps(depends_on, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_texts(value: object) -> Iterator[str]:
+    """Find the texts in a part of a config, of which some may be paths.
+
+    Args:
+        value: The part.
+
+    Yields:
+        Each text that is a value.
+    """
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from find_texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from find_texts(one)
+
+
+def read_dates(path: str) -> list[int] | None:
+    """Read what tells a file from one that replaces it.
+
+    Args:
+        path: The path of the file or folder.
+
+    Returns:
+        The number of bytes and the date of the last change; None if there is
+        no such file.
+    """
+    try:
+        status = os.stat(path)
+    # Not every text can be a path.
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def describe_here() -> list[str]:
+    """Describe the machine, and the versions of the packages."""
+    has_gpu = torch.cuda.is_available()
+    return [
+        platform.node(),
+        platform.python_version(),
+        torch.cuda.get_device_name() if has_gpu else 'no GPU',
+        *(one.__version__ for one in (torch, mmengine, mmcv, mmdet)),
+    ]

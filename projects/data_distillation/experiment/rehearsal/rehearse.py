@@ -1,0 +1,193 @@
+"""Runs a rehearsal in a process of its own, and judges what became of it."""
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ...files.atomic import read_json, write_json
+from ...text import format_duration
+from ..processes import process
+from ..processes.log import say
+from ..processes.process import StageError, make_environment
+from ..processes.temporary import temporary_folder
+from ..stages.definition import Experiment
+from ..stages.launcher import Launcher
+from ..stages.names import TRAINED
+from ..stages.run import Distillation
+from ..stages.stages import Stages
+from .advice import describe_failure, find_excuse
+from .parts import Part, list_parts
+from .quick_configs import quick_configs
+from .record import note_rehearsed, were_rehearsed
+from .trial import PARTS, RESULT, RehearsalResult
+
+PROGRAM = Path(__file__).with_name('__main__.py')
+CONSOLE = 'console.txt'
+# For a new experiment, on a machine that may not be the one that trains.
+MAX_SECONDS = 300
+
+
+class RehearsalError(StageError):
+    """A stage would fail; the message says which, why and what to do."""
+
+
+def rehearse(runs: Sequence[Distillation]) -> None:
+    """Try each stage that is left to run on one batch, and say so.
+
+    A training step, a validation, an evaluation, and the annotation of a
+    batch are run with the configs, the options and the seed of the run. All
+    they write goes to a folder that is deleted. What `rehearse_new` has tried
+    is not tried again, unless something of it has changed.
+
+    Args:
+        runs: The runs, all of one experiment. The first one with something
+            left to do is tried.
+
+    Raises:
+        RehearsalError: If a stage fails.
+        ValueError: If the data or the options of a stage cannot be used.
+        FileNotFoundError: If a file of a stage does not exist.
+        SystemExit: If a signal stops this process.
+    """
+    with quick_configs():
+        found = ((run, list_parts(run)) for run in runs)
+        run, parts = next(((r, p) for r, p in found if p), (runs[0], []))
+    if not parts:
+        return
+    if run.stages.launcher.name == 'slurm':
+        say('rehearsal: left out, since the stages run on other machines')
+        return
+    run.check()
+    with quick_configs():
+        if were_rehearsed(run.stages.experiment.folder, parts):
+            say(f'rehearsal: {name_stages(parts)} were tried here before')
+            return
+    say(f'rehearsal of {name_stages(parts)}, on one batch each')
+    begin = time.monotonic()
+    result = run_parts(parts, run.work_dir.name)
+    if not result.is_complete:
+        raise RehearsalError(describe(result, parts))
+    took = format_duration(time.monotonic() - begin)
+    say(f'rehearsal: they work; took {took}')
+
+
+def rehearse_new(folder: Path) -> str:
+    """Try each stage of a new experiment on one batch.
+
+    Args:
+        folder: The folder of the experiment. It gets a note of what works.
+
+    Returns:
+        A line for the user: what was tried, or why that was not possible.
+
+    Raises:
+        RehearsalError: If a stage fails for a reason that does not lie in
+            this machine.
+        SystemExit: If a signal stops this process.
+    """
+    models = [m for m in TRAINED if (folder / f'{m}.py').is_file()]
+    stages = Stages(Experiment(folder, tuple(models)), Launcher())
+    begin = time.monotonic()
+    # Nothing is in this folder, so nothing is finished.
+    with temporary_folder() as work_dir, quick_configs():
+        parts = list_parts(Distillation(stages, work_dir))
+    result = run_parts(parts, folder.name, MAX_SECONDS)
+    if result.is_complete:
+        with quick_configs():
+            note_rehearsed(folder, parts)
+        took = format_duration(time.monotonic() - begin)
+        return f'{name_stages(parts)} work on one batch each; took {took}'
+    if excuse := find_excuse(result, torch.cuda.is_available()):
+        return (
+            f'could not be completed here, since {excuse}; '
+            'tools/distill.py repeats it where the stages run'
+        )
+    raise RehearsalError(describe(result, parts))
+
+
+def name_stages(parts: Sequence[Part]) -> str:
+    """Join the names of stages.
+
+    Args:
+        parts: The stages.
+
+    Returns:
+        The names, with commas; empty without stages.
+    """
+    return ', '.join(part.stage for part in parts)
+
+
+def run_parts(
+    parts: Sequence[Part], name: str, seconds: int = 0
+) -> RehearsalResult:
+    """Try parts in a process of its own, which no memory is left of.
+
+    Args:
+        parts: The parts.
+        name: The name of the work folder. Its results have the same, since
+            some names are not what a stage expects.
+        seconds: The time that it may take; 0 for no limit.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        SystemExit: If a signal stops this process.
+    """
+    with temporary_folder() as temporary:
+        folder = temporary / (name or 'work')
+        request = dict(parts=[asdict(p) for p in parts], seconds=seconds)
+        write_json(folder / PARTS, request)
+        with (temporary / CONSOLE).open('wb') as console:
+            command = ['python', str(PROGRAM), str(folder)]
+            # Its output is that of several stages; the result has the cause.
+            code = process.ChildProcess(
+                command, make_environment(), console
+            ).run()
+        written = read_json(folder / RESULT)
+        result = RehearsalResult(
+            **written if isinstance(written, dict) else {}
+        )
+        if result.error or result.is_complete:
+            return result
+        return explain_death(result, code, temporary / CONSOLE)
+
+
+def explain_death(
+    result: RehearsalResult, code: int, console: Path
+) -> RehearsalResult:
+    """Explain why a rehearsal has ended without an error of its own.
+
+    Args:
+        result: How far it has come.
+        code: The exit code of its process; negative if a signal ended it.
+        console: What it has printed.
+
+    Returns:
+        The result, with the end as its error.
+    """
+    lines = console.read_text(errors='replace').strip().splitlines()
+    text = f'the process ended with exit code {code}: {" ".join(lines[-3:])}'
+    if code == -signal.SIGKILL:
+        text = 'the process was killed, as Linux does if it is out of memory'
+    elif code < 0:
+        text = f'the process was ended by {signal.Signals(-code).name}'
+    return RehearsalResult(result.stage, result.doing, 'killed', text)
+
+
+def describe(result: RehearsalResult, parts: Sequence[Part]) -> str:
+    """Say which stage has failed, why, and what to do.
+
+    Args:
+        result: What has failed.
+        parts: The stages that were tried.
+
+    Returns:
+        Sentences for the user.
+    """
+    configs = {part.stage: part.config for part in parts}
+    return describe_failure(result, configs.get(result.stage, 'no stage'))

@@ -1,0 +1,399 @@
+"""Says what of the detector's config an experiment keeps and changes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ...base_configs.own_data import find_own_data
+from ...base_configs.reading import get_type
+from ...base_configs.schedulers import split_type
+from ...base_configs.view_support import list_types
+from ...text import format_call
+from .detector import DetectorConfig, get_sides
+from .overrides import (
+    LOADERS,
+    PLAIN_SAMPLERS,
+    VARIABLES,
+    override_checkpoint,
+    override_loader,
+    override_run,
+)
+from .plan import (
+    MIN_IMAGES_SEEN,
+    MIN_STUDENT_FACTOR,
+    Data,
+    ExperimentOptions,
+    Plan,
+    compute_iterations,
+)
+from .schedule import Schedule
+
+# The number of classes whose names are shown.
+MAX_NAMES = 8
+SYNCED = {'SyncBN', 'MMSyncBN'}
+PLAIN_LOOPS = {'EpochBasedTrainLoop', 'IterBasedTrainLoop'}
+# Hooks whose settings fit a training of any length, or are fitted to it.
+KNOWN_HOOKS = {
+    'CheckInvalidLossHook',
+    'EMAHook',
+    'EpochHook',
+    'IgnoreRegionsHook',
+    'NumClassCheckHook',
+    'PipelineSwitchHook',
+    'SwitchPipelineHook',
+    'SyncNormHook',
+    'YOLOXModeSwitchHook',
+}
+# Those among the default hooks of MMDetection, and of an experiment.
+PLAIN_HOOKS = {
+    'CheckpointHook',
+    'DetVisualizationHook',
+    'DistSamplerSeedHook',
+    'IterTimerHook',
+    'LoggerHook',
+    'ParamSchedulerHook',
+    'ResumeHook',
+}
+
+
+def list_changes(
+    detector: DetectorConfig, plan: Plan, classes: Sequence[str]
+) -> Iterator[str]:
+    """Yield what is left out of the detector's config, or changed.
+
+    Args:
+        detector: The detector.
+        plan: The numbers of the experiment.
+        classes: The names of the classes.
+
+    Yields:
+        A line for each setting.
+    """
+    yield from detector.train_dataset.list_left_out()
+    yield from list_loader_changes(detector)
+    yield from list_run_changes(detector, classes)
+    yield from list_schedule_changes(detector, plan)
+    if detector.pipeline_makes_views and detector.test_resize:
+        yield (
+            f'views: the test pipeline has {detector.unmade}, so that the '
+            'pipeline makes them, which is slower; there is no tune.py'
+        )
+    if detector.norm_changes():
+        yield 'MMSyncBN: SyncBN, which also trains in one process'
+    if plan.num_processes > 1 and SYNCED & set(list_types(detector.cfg.model)):
+        yield 'SyncBN is kept: several processes need GPUs, or BN in norm_cfg'
+    names = [name for name in VARIABLES if name in detector.cfg]
+    if names:
+        yield f'new values: {", ".join(names)}'
+    # Everybody expects another `data_root`; MMDetection's configs have one.
+    own = find_own_data(detector.cfg, [*VARIABLES, 'data_root'])
+    if own:
+        yield (
+            "not taken over, since they name the detector's own data: "
+            f'{", ".join(own)}'
+        )
+
+
+def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:
+    """Say what the loaders do not take over.
+
+    Args:
+        detector: The detector.
+
+    Yields:
+        A text for each setting: what it was, and what it is now.
+    """
+    loader = detector.cfg.train_dataloader
+    sampler = loader.get('sampler') or dict(type='DefaultSampler')
+    is_shuffled = sampler.get('shuffle', True)
+    if get_type(sampler) not in PLAIN_SAMPLERS or not is_shuffled:
+        yield (
+            f'sampler {describe(sampler)}: InfiniteSampler(shuffle=True), for '
+            'the student SourceRatioSampler'
+        )
+    if batch_sampler := loader.get('batch_sampler'):
+        yield (
+            f'batch_sampler {describe(batch_sampler)}: none, as it would undo '
+            "the ratio of the student's images"
+        )
+    for name in LOADERS:
+        for key, value in override_loader(detector, name).items():
+            old, new = detector.cfg[name][key], value
+            old = describe(old) if isinstance(old, Mapping) else old
+            new = describe(new) if isinstance(new, Mapping) else new
+            yield f'{name}.{key}={old}: {new}'
+
+
+def list_run_changes(
+    detector: DetectorConfig, classes: Sequence[str]
+) -> Iterator[str]:
+    """Say what the runs do not take over.
+
+    Args:
+        detector: The detector.
+        classes: The names of the classes.
+
+    Yields:
+        A text for each setting: what it was, and what it is now.
+    """
+    cfg = detector.cfg
+    for key, value in override_run(detector).items():
+        yield f'{key}={cfg[key]!r}: {value!r}, for every stage starts anew'
+    loop = cfg.train_cfg
+    if 'type' in loop and get_type(loop) not in PLAIN_LOOPS:
+        yield f'train_cfg {get_type(loop)}: IterBasedTrainLoop'
+    for key, value in override_checkpoint(detector, classes).items():
+        old = cfg.default_hooks.checkpoint[key]
+        # With another metric, the rule is written even if it stays.
+        if old != value:
+            yield f'default_hooks.checkpoint.{key}={old!r}: {value!r}'
+    for name in ('val_evaluator', 'test_evaluator'):
+        old = cfg.get(name) or []
+        measured = detector.metrics
+        kinds = [describe_metric(o, measured) for o in as_list(old)]
+        if others := [kind for kind in kinds if kind != 'CocoMetric']:
+            new = describe(detector.evaluator)
+            yield f'{name} {", ".join(others)}: {new}'
+
+
+def describe_metric(metric: Mapping, measured: Sequence[str]) -> str:
+    """Describe a metric, with settings that change its values.
+
+    Args:
+        metric: The config of the metric.
+        measured: What the new one measures, see `DetectorConfig.metrics`.
+
+    Returns:
+        Such as `CocoMetric`, or a call with these settings.
+    """
+    plain = {'type', 'ann_file', 'format_only', 'backend_args', 'classwise'}
+    same = ('metric', list(measured))
+    kept = {
+        key: value
+        for key, value in metric.items()
+        if key not in plain and (key, as_list(value)) != same
+    }
+    return describe(dict(kept, type=metric['type']))
+
+
+def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
+    """Return whether a scheduler sets a learning rate that was fitted.
+
+    Args:
+        scheduler: The config of the scheduler.
+        schedule: The schedule of the detector.
+    """
+    is_rate = split_type(scheduler)[1] == 'LR'
+    is_rate |= scheduler.get('param_name') == 'lr'
+    return is_rate and schedule.images_per_iteration is not None
+
+
+def list_schedule_changes(
+    detector: DetectorConfig, plan: Plan
+) -> Iterator[str]:
+    """Say what becomes of the schedulers and of hooks that count.
+
+    Args:
+        detector: The detector.
+        plan: The numbers of the experiment.
+
+    Yields:
+        A text for each.
+    """
+    schedule = Schedule.of(detector.cfg)
+    images = plan.batch_size * plan.num_processes
+    kept = schedule.scale_schedulers(plan.iterations, images)
+    num_left_out = len(schedule.schedulers) - len(kept)
+    if num_left_out:
+        yield f'{num_left_out} warm-up of less than 2 iterations: left out'
+    for scheduler in kept:
+        for key in ('eta_min', 'eta_max'):
+            if scheduler.get(key) and is_rate_scaled(scheduler, schedule):
+                yield (
+                    f'{get_type(scheduler)}: {key}={scheduler[key]:g} is for '
+                    f'{images} images in a step; change it with their number'
+                )
+    if number := schedule.batches_per_epoch:
+        yield (
+            f'num_batch_per_epoch={number}: its epochs are counted as '
+            f'{schedule.count_epochs(images):.2g} epochs of COCO'
+        )
+    others = (detector.cfg.get('default_hooks') or {}).values()
+    for hook in [*schedule.hooks, *filter(None, others)]:
+        if get_type(hook) not in KNOWN_HOOKS | PLAIN_HOOKS:
+            yield (
+                f'{get_type(hook)} is kept as it is; in it, an epoch is the '
+                'whole training, and there are 4 validations'
+            )
+
+
+def as_list(value: object) -> list:
+    """Make a list of a value.
+
+    Args:
+        value: A list or tuple, or any other value.
+
+    Returns:
+        The elements; another value is the only element.
+    """
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def describe(config: Mapping) -> str:
+    """Write the config of a part as a call, without a default.
+
+    Args:
+        config: The config, with `type`.
+
+    Returns:
+        Such as `Name(key=value)`, or `Name` without settings.
+    """
+    hidden = {'_delete_', '_scope_'}
+    settings = {k: v for k, v in config.items() if k not in hidden}
+    call = format_call(dict(settings, type=get_type(config)))
+    return call.removesuffix('()')
+
+
+def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
+    """Describe the sizes of the images and of the views.
+
+    Args:
+        detector: The detector's config.
+        plan: The numbers of the experiment.
+
+    Returns:
+        A few words for the line `image size` of what was chosen.
+    """
+    resize = detector.test_resize
+    if not resize:
+        return "as in the detector's config; views as in its `tta_pipeline`"
+    sides = ' x '.join(
+        f'{plan.size_factor * s:.0f}' for s in get_sides(resize)
+    )
+    scales = plan.recipe.scales
+    low, high = min(scales), max(scales)
+    return f'{sides} at test time, views {low:g} to {high:g} times that'
+
+
+def describe_label_kind(detector: DetectorConfig) -> str:
+    """Describe in a few words what pseudo labels are made of.
+
+    Args:
+        detector: The detector's config.
+
+    Returns:
+        The words for the line `labels` of what was chosen.
+    """
+    if not detector.has_masks:
+        return 'boxes'
+    how = 'polygons' if detector.reads_only_polygons else 'RLE'
+    return f'boxes and masks ({how}, as the training reads them)'
+
+
+def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
+    """Describe the weights with which training starts.
+
+    Args:
+        detector: The detector's config.
+        plan: The numbers of the experiment.
+
+    Returns:
+        A few words for the line `weights` of what was chosen.
+    """
+    if plan.from_scratch:
+        return 'none: from scratch, nothing frozen'
+    if source := detector.cfg.get('load_from'):
+        return (
+            f"those of the detector's `load_from`, for every model: {source}"
+        )
+    if detector.from_scratch_changes():
+        return "pretrained, as in the detector's config"
+    return "none: the detector's config trains from scratch"
+
+
+def describe_classes(names: Sequence[str]) -> str:
+    """Describe how many classes there are, and which.
+
+    Args:
+        names: The names of the classes.
+
+    Returns:
+        Such as `2: cat, dog`; of many names the first, and `...`.
+    """
+    shown = names[:MAX_NAMES]
+    more = ['...'] if len(names) > len(shown) else []
+    return f'{len(names)}: {", ".join([*shown, *more])}'
+
+
+def explain_lengths(
+    detector: DetectorConfig,
+    data: Data,
+    plan: Plan,
+    options: ExperimentOptions,
+) -> Iterator[str]:
+    """Say how long the trainings are, and why.
+
+    Args:
+        detector: The detector's config.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
+    Yields:
+        Lines for the user.
+    """
+    schedule, balance = Schedule.of(detector.cfg), plan.balance
+    teacher = explain_teacher_length(schedule, data, plan, options)
+    student = 'as given'
+    if not options.student_iterations:
+        num_images = data.labeled.count + data.unlabeled.count
+        student = f"at least {MIN_STUDENT_FACTOR} times the teacher's"
+        if not options.iterations:
+            student = f'as many epochs of {num_images:,} images, but {student}'
+    yield f'teacher     {plan.iterations:,} iterations: {teacher}'
+    yield f'student     {plan.student_iterations:,} iterations: {student}'
+    if balance > 1:
+        share = detector.train_dataset.oversample_thr
+        yield (
+            '            images with a class that less than '
+            f'{share:.3g} of the images have come more often: '
+            f'{balance:.3g} times on average (ClassBalancedDataset, for '
+            'pseudo labels too)'
+        )
+    if schedule.images_per_iteration:
+        yield '            the learning rate is proportional to the batch size'
+    else:
+        yield "            the learning rate is that of the detector's config"
+
+
+def explain_teacher_length(
+    schedule: Schedule,
+    data: Data,
+    plan: Plan,
+    options: ExperimentOptions,
+) -> str:
+    """Say why the training of the teacher is as long as it is.
+
+    Args:
+        schedule: The schedule of the detector's config.
+        data: The data of the experiment.
+        plan: The numbers of the experiment.
+        options: The options of the user.
+
+    Returns:
+        A text for the user. A length that is given is compared with the one
+        that would be chosen.
+    """
+    step = plan.batch_size * plan.num_processes
+    epochs = schedule.count_epochs(step, plan.balance)
+    default = compute_iterations(data.labeled.count, epochs, step)
+    if options.iterations and options.iterations < default:
+        return (
+            f'as given, fewer than the {default:,} of the default. A teacher '
+            'that has learned too little makes labels that harm '
+            '(docs/no_gain.md)'
+        )
+    if options.iterations:
+        return 'as given'
+    if epochs * data.labeled.count < MIN_IMAGES_SEEN:
+        return f'through {MIN_IMAGES_SEEN:,} images, the least that is used'
+    factors = schedule.explain_epochs(plan.balance)
+    return f"{epochs:.3g} epochs{factors} as in the detector's config"

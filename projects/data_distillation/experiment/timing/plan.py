@@ -1,0 +1,216 @@
+"""The plan of an experiment: what is left to do, and how long it takes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.table import Table
+
+from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
+from ...text import format_duration, format_roughly, format_table
+from ...training.finished import find_ending
+from ...training.resume import count_done, find_last_checkpoint
+from ..stages.run import Distillation, round_dir
+from ..stages.stages import Stages
+from .rates import Rates, Step
+
+
+def make_plan(runs: Sequence[Distillation]) -> str:
+    """Plan runs of an experiment, and measure how long they would take.
+
+    A few iterations and images are run. Their results go to a folder that is
+    deleted, and the work folders stay as they are.
+
+    Args:
+        runs: The runs, which would follow one another; all of one experiment.
+
+    Returns:
+        A table of the stages for each run, and the time of all runs.
+
+    Raises:
+        StageError: If a measurement fails.
+        ValueError: If a stage cannot be used, or its config counts epochs.
+        FileNotFoundError: If a file of a stage does not exist.
+    """
+    stages = runs[0].stages
+    runs[0].check()
+    found = {run.work_dir: list(list_steps(run)) for run in runs}
+    every = [step for one in found.values() for step in one]
+    rates = Rates.measure(stages, every)
+    total = format_roughly(sum(map(rates.estimate, every)))
+    tables = [
+        format_run(work_dir, one, rates) for work_dir, one in found.items()
+    ]
+    return '\n'.join([*tables, f'in all about {total}; {rates}'])
+
+
+def format_run(work_dir: Path, found: Sequence[Step], rates: Rates) -> str:
+    """Format the table of one run.
+
+    Args:
+        work_dir: The work folder of the run.
+        found: The steps, in order.
+        rates: The times that they take.
+
+    Returns:
+        The lines of the table.
+    """
+    table = Table('stage', 'to do', title=f'Plan: {work_dir}')
+    table.add_column('time', justify='right')
+    for step in found:
+        table.add_row(
+            step.name, step.text, format_duration(rates.estimate(step))
+        )
+    return format_table(table)
+
+
+def list_steps(distillation: Distillation) -> Iterator[Step]:
+    """List the stages of a run in the order in which they would run.
+
+    Args:
+        distillation: The run.
+
+    Yields:
+        Each step, also those that are done.
+    """
+    stages, work_dir = distillation.stages, distillation.work_dir
+    given = stages.experiment.teachers
+    step = Step('teacher', 'as given')
+    if not given:
+        step = plan_training(stages, 'teacher', work_dir / 'teacher')
+    yield step
+    folder = work_dir / 'teacher'
+    for number in range(1, distillation.num_rounds + 1):
+        # A training that goes on will have another checkpoint.
+        teacher = None if step.iterations else find_last_checkpoint(folder)
+        if given and number == 1:
+            teacher = given[0]
+        folder = round_dir(work_dir, number) / 'student'
+        name = f'round {number}: ' if distillation.num_rounds > 1 else ''
+        annotating = stages
+        if stages.can_tune():
+            tuning = folder.with_name('tune')
+            tuning_step = plan_tuning(stages, f'{name}tune', tuning, teacher)
+            yield tuning_step
+            annotating = stages.use_choice(tuning)
+            if tuning_step.text != 'done':
+                teacher = None  # It may choose other views.
+        annotation = plan_annotation(
+            annotating,
+            f'{name}annotate',
+            folder.with_name('annotate'),
+            teacher,
+        )
+        yield annotation
+        yield plan_student(stages, f'{name}student', folder, annotation)
+    for model in stages.experiment.models:
+        if model not in ('teacher', 'student'):
+            yield plan_training(stages, model, work_dir / model)
+
+
+def plan_student(
+    stages: Stages, name: str, folder: Path, annotation: Step
+) -> Step:
+    """Find what is left to train of a student.
+
+    Args:
+        stages: The stages of the run.
+        name: The name of the step.
+        folder: The work folder of the student.
+        annotation: The step before it.
+
+    Returns:
+        The step; all iterations are left if its labels are not there yet.
+    """
+    if annotation.text != 'done':
+        total = stages.experiment.count_iterations('student')
+        return Step(name, f'{total:,} iterations', total)
+    labels = folder.with_name('annotate') / PSEUDO_LABELS
+    return replace(plan_training(stages, 'student', folder, labels), name=name)
+
+
+def plan_training(
+    stages: Stages, stage: str, folder: Path, labels: Path | None = None
+) -> Step:
+    """Find what is left to train of a model.
+
+    Args:
+        stages: The stages of the run.
+        stage: The name of the model, one of `TRAINED`.
+        folder: The work folder of the stage.
+        labels: The file of pseudo labels; None for other models than the
+            student.
+
+    Returns:
+        The step; it says why, if the model is trained again.
+
+    Raises:
+        StageError: If the folder holds results of another seed.
+    """
+    total = stages.experiment.count_iterations(stage)
+    text = f'{total:,} iterations'
+    training = stages.training(stage, folder, labels)
+    training.check_seed()
+    if reasons := training.find_changes():
+        return Step(stage, f'{text}, again: {reasons[0]}', total)
+    if find_ending(folder).checkpoint:
+        return Step(stage, 'done')
+    if done := count_done(folder):
+        text = f'{total - done:,} of {text}'
+    return Step(stage, text, total - done)
+
+
+def plan_annotation(
+    stages: Stages, name: str, folder: Path, teacher: Path | None
+) -> Step:
+    """Return what is left to annotate.
+
+    Args:
+        stages: The stages of the run.
+        name: The name of the step.
+        folder: The work folder of the annotation.
+        teacher: The checkpoint of the teacher; None if it is not there yet.
+
+    Returns:
+        The step; `done` if nothing is left.
+    """
+    names = stages.experiment.build_images('annotate').image_ids()
+    done: set[str] = set()
+    if teacher:
+        annotation = stages.detection('annotate', folder, teacher)
+        if annotation.is_done():
+            return Step(name, 'done')
+        if not annotation.find_outdated():
+            done = names.keys() & annotation.list_detected()
+    num_left = len(names) - len(done)
+    text = f'{num_left:,} images' if num_left else 'labels are selected again'
+    return Step(name, text, images=num_left)
+
+
+def plan_tuning(
+    stages: Stages, name: str, folder: Path, teacher: Path | None
+) -> Step:
+    """Return what is left to detect on validation images.
+
+    Args:
+        stages: The stages of the run.
+        name: The name of the step.
+        folder: The work folder of the stage.
+        teacher: The checkpoint of the teacher; None if it is not there yet.
+
+    Returns:
+        The step; `done` if nothing is left.
+    """
+    if teacher and stages.detection('tune', folder, teacher).is_done():
+        return Step(name, 'done')
+    num_images = len(stages.experiment.build_images('tune'))
+    views = [
+        len(stages.experiment.load(stage).model.get('views') or [None])
+        for stage in ('tune', 'annotate')
+    ]
+    return Step(
+        name,
+        f'{num_images:,} images, {views[0]} views',
+        # An image takes as long as its views.
+        images=round(num_images * views[0] / views[1]),
+    )

@@ -1,0 +1,1 @@
+"""Label files of COCO and other formats: read, checked, mended, converted."""

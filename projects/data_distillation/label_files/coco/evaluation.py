@@ -1,0 +1,352 @@
+"""How good are detections and pseudo labels, where the truth is known?
+
+The functions give one figure for all classes. Those of each class come from
+`pseudo_labels/quality/label_quality.py`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pycocotools.cocoeval import Params
+
+from ..column_matching.greedy import (
+    DetectionColumns,
+    Limits,
+    Objects,
+    match_columns,
+)
+from ..column_matching.numbering import Numbering
+from .matching import find_image_ids, make_results, match_classes
+from .reading import CocoError, read_coco
+
+METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
+MASK_METRICS = ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
+
+
+def pseudo_label_quality(
+    pseudo_file: str | Path, truth_file: str | Path, iou: float = 0.5
+) -> dict:
+    """Match pseudo labels with the truth by COCO's rules and count them.
+
+    `matching.py` says how they are matched. Crowds in the file of pseudo
+    labels are regions that the student ignores. They are not labels and count
+    nowhere.
+
+    Args:
+        pseudo_file: The COCO file of the pseudo labels, with scores.
+        truth_file: A COCO file with the same category ids and with the same
+            images by file name. Objects on other images count as not found.
+        iou: The least IoU at which a pseudo label is right, in (0, 1].
+
+    Returns:
+        `images`, `instances` (all pseudo labels, also those on crowd regions
+        of the truth), `precision` and `recall`, both in [0, 1] or None if
+        there is nothing to divide by. If all labels and all objects have
+        masks, also `mask_precision` and `mask_recall`, by the IoU of masks.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        CocoError: If the truth lacks an image of the pseudo labels.
+        ValueError: If `iou` is out of range.
+    """
+    # One file at a time: as Python objects, both may not fit into memory.
+    images, labels, objects = read_truth(truth_file)
+    pseudo = read_coco(pseudo_file, 'images')
+    numbering = Numbering(adopt_images(images, pseudo), labels)
+    chosen = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
+    num_images, num_labels = len(pseudo['images']), len(chosen)
+    compares_masks = objects.masks is not None and have_masks(chosen)
+    sizes_hw = find_sizes(pseudo) if compares_masks else None
+    found = numbering.collect_found(chosen, sizes_hw)
+    del pseudo, chosen
+    quality = dict(
+        images=num_images,
+        instances=num_labels,
+        **measure_shares(objects, replace(found, masks=None), labels, iou),
+    )
+    if compares_masks:
+        shares = measure_shares(objects, found, labels, iou)
+        quality |= {f'mask_{name}': value for name, value in shares.items()}
+    return quality
+
+
+def measure_shares(
+    objects: Objects, found: DetectionColumns, labels: Mapping, iou: float
+) -> dict[str, float | None]:
+    """Compute the precision and the recall of labels.
+
+    Args:
+        objects: The true objects.
+        found: The labels.
+        labels: Category id -> number of the class; only their count matters.
+        iou: The least overlap at which a label is right, in (0, 1].
+
+    Returns:
+        `precision` and `recall`, from 0 to 1; None without labels or without
+        objects.
+    """
+    matches = match_classes(objects, found, len(labels), iou)
+    num_right = sum(int(m.is_right.sum()) for m in matches)
+    num_found = sum(len(m.scores) for m in matches)
+    num_truth = sum(m.num_truth for m in matches)
+    return dict(
+        precision=num_right / num_found if num_found else None,
+        recall=num_right / num_truth if num_truth else None,
+    )
+
+
+def have_masks(annotations: Sequence[Mapping]) -> bool:
+    """Return whether there are annotations, and all have a mask.
+
+    Args:
+        annotations: COCO annotations; an empty `segmentation` is no mask.
+    """
+    masks = [one.get('segmentation') for one in annotations]
+    return bool(masks) and all(masks)
+
+
+def find_sizes(content: Mapping) -> dict[int, tuple]:
+    """Map the id of each image to its size.
+
+    Args:
+        content: The content of a COCO file.
+
+    Returns:
+        Image id -> height and width, each None if it is not given.
+    """
+    return {
+        image['id']: (image.get('height'), image.get('width'))
+        for image in content['images']
+    }
+
+
+def read_truth(
+    truth_file: str | Path,
+) -> tuple[dict[str, int], dict[int, int], Objects]:
+    """Read true objects as columns.
+
+    Args:
+        truth_file: The COCO file of the true objects.
+
+    Returns:
+        File name -> number of the image, category id -> label, and the
+        objects, with masks if all have one.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        CocoError: If the file lacks images or categories.
+    """
+    truth = read_coco(truth_file, 'images', 'categories')
+    ids = {image['file_name']: image['id'] for image in truth['images']}
+    numbering = Numbering.of(
+        (image['id'] for image in truth['images']), truth['categories']
+    )
+    objects = truth.get('annotations', ())
+    sizes_hw = find_sizes(truth)
+    has_masks = have_masks(objects) and None not in sum(sizes_hw.values(), ())
+    columns = numbering.collect_objects(
+        objects, sizes_hw if has_masks else None
+    )
+    images = {name: numbering.images[id] for name, id in ids.items()}
+    return images, numbering.labels, columns
+
+
+def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
+    """Return the sizes of images, all of whose objects have masks.
+
+    Args:
+        truth: A COCO object.
+        source: The file of the object, for the message.
+
+    Returns:
+        Image id -> height and width.
+
+    Raises:
+        CocoError: If an object has no mask, or an image no size.
+    """
+    maskless = sum(not one.get('segmentation') for one in truth['annotations'])
+    if maskless:
+        raise CocoError(
+            f'{maskless:,} of {len(truth["annotations"]):,} objects in '
+            f'{source} have no `segmentation`, so that masks cannot be '
+            'compared: compare boxes'
+        )
+    sizes = find_sizes(truth)
+    if any(None in size for size in sizes.values()):
+        raise CocoError(
+            f'{source} has images without `width` and `height`, which masks '
+            'need: tools/check_coco.py --fix writes them'
+        )
+    return sizes
+
+
+def adopt_images(images: dict[str, int], pseudo: dict) -> dict[int, int]:
+    """Return the truth's number of each image of the pseudo labels.
+
+    The images of a folder were given ids of their own when they were
+    annotated.
+
+    Args:
+        images: File name -> number of the image in the truth.
+        pseudo: A COCO object with pseudo labels.
+
+    Returns:
+        Image id in `pseudo` -> number in the truth.
+
+    Raises:
+        CocoError: If an image is not in the truth, or a label is of no image.
+    """
+    names = {image['id']: image['file_name'] for image in pseudo['images']}
+    unknown = sorted(set(names.values()) - images.keys())
+    if unknown:
+        raise CocoError(
+            f'{len(unknown)} pseudo-labeled images are not in the truth, the '
+            f'first is {unknown[0]}'
+        )
+    lost = [a for a in pseudo['annotations'] if a['image_id'] not in names]
+    if lost:
+        raise CocoError(
+            f'{len(lost)} pseudo labels are of images that their file does '
+            f'not list, the first is of image {lost[0]["image_id"]}: select '
+            'the labels again'
+        )
+    return {id: images[name] for id, name in names.items()}
+
+
+def detection_metrics(
+    rows: Iterable[Mapping], truth_file: str | Path
+) -> dict[str, float]:
+    """Evaluate detections, before any selection, by COCO's rules.
+
+    Args:
+        rows: One row for each image to evaluate, with the names and values of
+            `shards.SCHEMA`; labels number the truth's categories.
+        truth_file: The COCO file of the true objects.
+
+    Returns:
+        `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75`, from 0 to 1; -1 if these
+        images have no object.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the truth lacks an image or the class of a label.
+    """
+    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    rows = list(rows)
+    image_ids = find_image_ids(rows, truth, truth_file)
+    numbering = Numbering.of(image_ids, truth['categories'])
+    return coco_metrics(
+        numbering.collect_objects(truth['annotations']),
+        numbering.collect_found(make_results(rows, truth, truth_file)),
+        list(numbering.labels),
+    )
+
+
+def coco_metrics(
+    objects: Objects, found: DetectionColumns, category_ids: Sequence[int]
+) -> dict[str, float]:
+    """Evaluate detections as pycocotools does with its own settings.
+
+    Args:
+        objects: The true objects.
+        found: The detections.
+        category_ids: The id of each class.
+
+    Returns:
+        See `detection_metrics`; all 0 if there are objects and no detection.
+        If objects and detections have masks, `segm_mAP` and so on.
+    """
+    params = Params('bbox')
+    # Its first range of areas is that of all objects.
+    limits = Limits(params.maxDets[-1], params.areaRng[0][1])
+    matched = match_columns(objects, found, params.iouThrs, limits)
+    num_truth = limits.count(objects, len(category_ids))
+    bounds = np.searchsorted(
+        found.labels[matched.order], np.arange(len(category_ids) + 1)
+    )
+    precision = np.full(
+        (len(params.iouThrs), len(params.recThrs), len(category_ids)), -1.0
+    )
+    # pycocotools takes the mean in this order, which decides the last bit.
+    for place, label in enumerate(np.argsort(category_ids)):
+        if num_truth[label]:
+            of_class = slice(bounds[label], bounds[label + 1])
+            precision[:, :, place] = read_precision(
+                found.scores[matched.order[of_class]],
+                matched.is_matched[of_class],
+                matched.is_ignored[of_class],
+                int(num_truth[label]),
+                params.recThrs,
+            )
+    chosen = [
+        precision,
+        *(precision[params.iouThrs == iou] for iou in (0.5, 0.75)),
+    ]
+    has_masks = objects.masks is not None and found.masks is not None
+    names = MASK_METRICS if has_masks else METRICS
+    return dict(zip(names, map(mean_of_known, chosen), strict=True))
+
+
+def read_precision(
+    scores: np.ndarray,
+    is_matched: np.ndarray,
+    is_ignored: np.ndarray,
+    num_truth: int,
+    recalls: np.ndarray,
+) -> np.ndarray:
+    """Read off the precision of one class, as `COCOeval.accumulate` does.
+
+    Args:
+        scores: Shape (n,), in the order of `Matched`.
+        is_matched: Shape (n, t), bool.
+        is_ignored: Shape (n, t), bool.
+        num_truth: The number of objects.
+        recalls: Shape (r,), where the precision is read off.
+
+    Returns:
+        Shape (t, r), the highest precision at each recall or a higher one; 0
+        if that recall is not reached.
+    """
+    order = np.argsort(-scores, kind='stable')
+    rows = []
+    for took, ignored in zip(is_matched.T, is_ignored.T, strict=True):
+        is_right = took[order] & ~ignored[order]
+        is_wrong = ~took[order] & ~ignored[order]
+        num_right = is_right.cumsum(dtype=float)
+        num_wrong = is_wrong.cumsum(dtype=float)
+        # With the small number of pycocotools, so that all bits are equal.
+        precision = num_right / (num_wrong + num_right + np.spacing(1))
+        rows.append(read_highest(precision, num_right / num_truth, recalls))
+    return np.array(rows)
+
+
+def read_highest(
+    precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray
+) -> np.ndarray:
+    """Read off the highest precision at some recalls or higher ones.
+
+    Args:
+        precision: Shape (n,), by descending score.
+        recall: Shape (n,), that of the same detections, ascending.
+        recalls: Shape (r,), where the precision is read off.
+
+    Returns:
+        Shape (r,); 0 where the recall is not reached.
+    """
+    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.append(highest, 0)[np.searchsorted(recall, recalls)]
+
+
+def mean_of_known(precision: np.ndarray) -> float:
+    """Average the precisions that are defined.
+
+    Args:
+        precision: Any shape; -1 where there is no object.
+
+    Returns:
+        The mean of what is not -1; -1 if all is.
+    """
+    known = precision[precision > -1]
+    return float(known.mean()) if len(known) else -1.0

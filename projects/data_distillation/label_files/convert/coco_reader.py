@@ -1,0 +1,183 @@
+"""Reads COCO files that are to be written in another format."""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...arguments import is_number
+from ..coco.reading import Categories, read_convertible
+from ..coco.schema import find_repeated
+from .labels import (
+    Box,
+    FormatError,
+    IssueCounter,
+    LabeledImage,
+    fit_to_image,
+    strip_suffix,
+)
+from .masks import read_polygon
+
+
+def read_coco_labels(
+    path: Path, folder: Path, issues: IssueCounter, boxes_only: bool
+) -> tuple[list[LabeledImage], Categories]:
+    """Read a COCO file that is to be written in another format.
+
+    Args:
+        path: The path of the file; it may lack `annotations`.
+        folder: The image folder, in which all images must be.
+        issues: Counts the boxes that do not fit (see `fit_to_image`), that are
+            not finite, or whose image is not in the file.
+        boxes_only: Whether segmentations are left out, and counted.
+
+    Returns:
+        The images and the categories, in the file's order.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If an entry is broken.
+        FormatError: If two images would have the same label file, a name
+            cannot be written, an image is missing, or a segmentation is
+            broken.
+    """
+    coco = dict(annotations=[]) | read_convertible(path)
+    check_exportable(coco, folder, path)
+    sizes = {
+        i['id']: (int(i['width']), int(i['height'])) for i in coco['images']
+    }
+    polygons = {} if boxes_only else read_polygons(coco, sizes, path)
+    boxes = collect_boxes(coco, polygons, issues)
+    if boxes_only:
+        count_masks(coco['annotations'], issues)
+    images = []
+    for image in coco['images']:
+        size_wh = sizes[image['id']]
+        name = posixpath.normpath(image['file_name'])
+        fitting = fit_to_image(boxes[image['id']], size_wh, name, issues)
+        images.append(LabeledImage(name, size_wh, list(fitting)))
+    return images, coco['categories']
+
+
+def read_polygons(
+    coco: dict, sizes: Mapping[int, tuple[int, int]], source: Path
+) -> dict[int, list[float] | None]:
+    """Read the segmentations of a COCO object, but not those of crowds.
+
+    Args:
+        coco: The object, after the checks of `purposes.check_convertible`.
+        sizes: Image id -> the width and height of the image.
+        source: The file, for the messages.
+
+    Returns:
+        Index of the annotation -> what `read_polygon` returns.
+
+    Raises:
+        FormatError: If a segmentation is broken.
+    """
+    return {
+        index: read_polygon(
+            annotation.get('segmentation'),
+            sizes[annotation['image_id']],
+            f'{source}: annotations[{index}]',
+        )
+        for index, annotation in enumerate(coco['annotations'])
+        if annotation['image_id'] in sizes and not annotation.get('iscrowd')
+    }
+
+
+def count_masks(annotations: Sequence[Mapping], issues: IssueCounter) -> None:
+    """Count the annotations of which only the box is written.
+
+    Args:
+        annotations: Annotations of COCO.
+        issues: Counts those that have a segmentation.
+    """
+    for index, annotation in enumerate(annotations):
+        if annotation.get('segmentation'):
+            kind = 'masks left out: only their boxes are written'
+            issues.add(kind, f'annotations[{index}]')
+
+
+def collect_boxes(
+    coco: dict,
+    polygons: Mapping[int, list[float] | None],
+    issues: IssueCounter,
+) -> dict[int, list[Box]]:
+    """Collect the boxes of each image of a COCO object.
+
+    Args:
+        coco: The object, after the checks of `purposes.check_convertible`.
+        polygons: Index of the annotation -> its polygon, if it has one.
+        issues: Counts the boxes that are not finite or whose image is not in
+            the file, and the scores that are not numbers.
+
+    Returns:
+        Image id -> its boxes, in the file's order.
+    """
+    names = {c['id']: c['name'] for c in coco['categories']}
+    boxes: dict[int, list[Box]] = {i['id']: [] for i in coco['images']}
+    for index, annotation in enumerate(coco['annotations']):
+        where = f'annotations[{index}]'
+        if annotation['image_id'] not in boxes:
+            issues.add('boxes left out: their image is not in the file', where)
+        elif not all(map(is_number, annotation['bbox'])):
+            issues.add('boxes left out: not finite', where)
+        else:
+            score = annotation.get('score')
+            if score is not None and not is_number(score):
+                issues.add('scores left out: not a number', where)
+                score = None
+            box = Box(
+                names[annotation['category_id']],
+                annotation['bbox'],
+                bool(annotation.get('iscrowd', 0)),
+                score,
+                polygons.get(index),
+            )
+            boxes[annotation['image_id']].append(box)
+    return boxes
+
+
+# Characters that XML cannot hold, or that end a line in lists of names.
+UNWRITABLE = re.compile('[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
+
+
+def check_exportable(coco: dict, folder: Path, source: Path) -> None:
+    """Check that each image and each class can have a place of its own.
+
+    Args:
+        coco: A COCO object.
+        folder: The image folder.
+        source: The COCO file, for the messages.
+
+    Raises:
+        FormatError: If two images would have the same label file, a name
+            occurs twice or cannot be written, or an image is missing.
+    """
+    classes = [category['name'] for category in coco['categories']]
+    files = [posixpath.normpath(i['file_name']) for i in coco['images']]
+    for name in (*classes, *files):
+        if UNWRITABLE.search(name) or name != name.strip():
+            raise FormatError(
+                f'{source}: the name {name!r} has control characters or '
+                'spaces around it, which lists of names cannot hold: rename it'
+            )
+    # Label files are named as their images are, but for the suffix.
+    for kind, keys in (
+        ('category names', classes),
+        ('image names without suffix', [strip_suffix(file) for file in files]),
+    ):
+        twice = find_repeated(keys)
+        if twice:
+            raise FormatError(
+                f'{source}: {len(twice)} {kind} occur more than once, the '
+                f'first is {twice[0]!r}: rename, so that each has labels of '
+                'its own'
+            )
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        raise FormatError(
+            f'{len(missing)} of {len(files)} images of {source} are not in '
+            f'{folder}, the first is {missing[0]}: correct --images'
+        )

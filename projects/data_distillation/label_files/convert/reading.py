@@ -1,0 +1,197 @@
+"""Reading folders of labeled images, in whatever format the labels are.
+
+A reader yields images with boxes, and counts what it leaves out or changes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from PIL import Image
+
+from ...files.images import (
+    FORMATS,
+    ImageError,
+    check_kind,
+    decode,
+    read_image_file,
+)
+from ...text import format_error
+from ..coco.schema import find_name_error
+from .labels import (
+    Box,
+    FormatError,
+    IssueCounter,
+    LabeledImage,
+    LabelError,
+    fit_to_image,
+)
+
+# The number of EXIF's tag, and its values that swap width and height.
+EXIF_ORIENTATION = 274
+SIDEWAYS = range(5, 9)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Read the width and height that an image has when it is decoded.
+
+    Only the header is read, unless EXIF says that the image lies on its side:
+    then it is decoded, because OpenCV rotates some formats and not others.
+
+    Args:
+        path: The path of the image file.
+
+    Returns:
+        Width and height in pixels.
+
+    Raises:
+        ImageError: If the file cannot be read.
+    """
+    try:
+        check_kind(path.stat())
+        with Image.open(path, formats=FORMATS) as image:
+            orientation = image.getexif().get(EXIF_ORIENTATION)
+            size = image.size
+    except ImageError:
+        raise
+    # A broken file may make Pillow raise anything.
+    except Exception as error:
+        raise ImageError(f'cannot be read: {format_error(error)}') from None
+    # Not every format is turned when it is decoded.
+    if orientation in SIDEWAYS:
+        height, width = decode(read_image_file(str(path))).shape[:2]
+        return width, height
+    return size
+
+
+def read_labeled_image(
+    folder: Path,
+    file_name: str,
+    read_boxes: Callable[[tuple[int, int]], list[Box] | None],
+    issues: IssueCounter,
+) -> LabeledImage | None:
+    """Read the size and the boxes of an image.
+
+    An image whose label file is broken is left out as a whole: its objects
+    that could not be read would be background.
+
+    Args:
+        folder: The image folder.
+        file_name: The file name of the image, relative to the folder.
+        read_boxes: Takes the width and height of the image and returns its
+            boxes; None if there is no label file.
+        issues: Counts the images that are left out, and the boxes that do not
+            fit (see `fit_to_image`).
+
+    Returns:
+        The image; None if it is left out.
+    """
+    error = find_name_error(file_name)
+    if error:
+        issues.add(f'images left out: the name {error}', repr(file_name))
+        return None
+    try:
+        size_wh = read_size(folder / file_name)
+        boxes = read_boxes(size_wh)
+    except ImageError as error:
+        issues.add('images left out: not usable', f'{file_name}: {error}')
+        return None
+    except LabelError as error:
+        issues.add('images left out: broken labels', error)
+        return None
+    if boxes is not None:
+        boxes = list(fit_to_image(boxes, size_wh, file_name, issues))
+    return LabeledImage(file_name, size_wh, boxes)
+
+
+class Reader(Protocol):
+    """Reads a folder of labeled images.
+
+    Attributes:
+        image_folder: The folder that file names are relative to.
+        issues: Counts what is left out or changed.
+        missing: The kind of issue that an image without a label file is.
+        is_background: Whether such an image is one without objects; otherwise
+            it is left out.
+    """
+
+    missing: ClassVar[str]
+    is_background: ClassVar[bool]
+
+    @property
+    def image_folder(self) -> Path:
+        """The folder that file names are relative to."""
+
+    @property
+    def issues(self) -> IssueCounter:
+        """What is left out or changed."""
+
+    def read_images(self) -> Iterator[LabeledImage]:
+        """Read the images and their labels, one by one.
+
+        Yields:
+            Each image; its `boxes` is None without a label file.
+        """
+
+    def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
+        """List the names of the classes.
+
+        Args:
+            images: All images, whose labels may be all that is known.
+
+        Returns:
+            The names, in the order in which categories count them.
+        """
+
+
+def read_folder(
+    reader: Reader, apart: bool
+) -> tuple[list[LabeledImage], list[LabeledImage]]:
+    """Read a folder of labeled images.
+
+    Args:
+        reader: The reader of the folder.
+        apart: Whether images without a label file are to be returned apart.
+
+    Returns:
+        The images with boxes, and the images without a label file if they are
+        to be apart.
+
+    Raises:
+        FormatError: If no image has a label file.
+    """
+    images = list(reader.read_images())
+    unlabeled = [image for image in images if image.boxes is None]
+    if len(unlabeled) == len(images):
+        raise FormatError(
+            f'none of {len(images)} images in {reader.image_folder} has a '
+            'label file that can be used'
+        )
+    if apart:
+        return [i for i in images if i.boxes is not None], unlabeled
+    for image in unlabeled:
+        reader.issues.add(reader.missing, image.file_name)
+    if reader.is_background:
+        images = [replace(image, boxes=image.boxes or []) for image in images]
+    return [image for image in images if image.boxes is not None], []
+
+
+def read_lines(file: Path) -> list[str]:
+    """Read a list of names, one a line.
+
+    Args:
+        file: The path of the list.
+
+    Returns:
+        The lines without spaces around them; empty lines are left out.
+
+    Raises:
+        FormatError: If the file is not in UTF-8.
+    """
+    try:
+        # `splitlines` ends a line at other characters too.
+        lines = file.read_text('utf-8-sig').split('\n')
+    except UnicodeDecodeError as error:
+        raise FormatError(f'{file} is not in UTF-8: {error}') from None
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,385 @@
+"""Reads Pascal VOC folders.
+
+A folder has `Annotations/*.xml`, `JPEGImages/` and `ImageSets/Main/`. The
+devkit counts pixels from 1, and a box includes its last pixel: a box over an
+image of width w goes from 1 to w. In COCO it starts at 0 and is w wide.
+"""
+
+import itertools
+import posixpath
+import re
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from ...files.images import IMAGE_SUFFIXES, glob_shown, list_image_names
+from .labels import (
+    Box,
+    FormatError,
+    IssueCounter,
+    LabeledImage,
+    LabelError,
+    strip_suffix,
+)
+from .reading import read_labeled_image, read_lines
+from .voc_xml import (
+    bound_polygon,
+    check_size,
+    parse_number,
+    parse_xml,
+    read_number,
+)
+
+# The names of the folders, those of the devkit first; '.' is the folder
+# itself.
+ANNOTATIONS = (
+    'Annotations', 'annotations', 'labels', 'Labels', 'xml', 'XML', 'xmls', '.'
+)  # fmt: skip
+IMAGES = (
+    'JPEGImages', 'images', 'Images', 'img', 'imgs', 'image', 'Image', '.'
+)  # fmt: skip
+# The last word of a line in the list of a class: whether the image has one.
+FLAG = re.compile(r'\s+(-1|0|1)$')
+CLASSES = 'classes.txt'
+DIFFICULT = ('ignore', 'keep', 'drop')
+
+
+@dataclass(frozen=True)
+class VocReader:
+    """Reads a Pascal VOC folder.
+
+    Args:
+        folder: The folder. It has `Annotations/` and `JPEGImages/`, or XML
+            files and images side by side.
+        issues: Counts what is left out or changed.
+        split: The name of a list in `ImageSets/Main/`; None for all images.
+        zero_based: Whether corners are `x`, `y`, `x + w`, `y + h`, as some
+            tools write them, and not pixels counted from 1.
+        difficult: What becomes of objects marked `difficult`: regions to
+            leave out (`'ignore'`), objects (`'keep'`) or nothing (`'drop'`).
+    """
+
+    folder: Path
+    issues: IssueCounter
+    split: str | None = None
+    zero_based: bool = False
+    difficult: str = 'ignore'
+    missing: ClassVar[str] = 'images left out: no annotation file'
+    is_background: ClassVar[bool] = False
+
+    @property
+    def annotations(self) -> Path:
+        """The folder of the XML files."""
+        return find_folder(self.folder, ANNOTATIONS, has_labels)
+
+    @property
+    def image_folder(self) -> Path:
+        """The folder that file names are relative to."""
+        return find_folder(self.folder, IMAGES, list_image_names)
+
+    @property
+    def lists(self) -> Path:
+        """The folder of the lists."""
+        return self.folder / 'ImageSets' / 'Main'
+
+    def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
+        """List the lines of `classes.txt`, or the names in use, sorted.
+
+        Args:
+            images: All images with their boxes.
+
+        Returns:
+            The names of the classes, in the order of the lines if there is
+            such a file.
+
+        Raises:
+            FormatError: If `classes.txt` is not in UTF-8.
+        """
+        file = self.folder / CLASSES
+        if file.is_file():
+            return read_lines(file)
+        return sorted({box.name for i in images for box in i.boxes or ()})
+
+    def read_images(self) -> Iterator[LabeledImage]:
+        """Read the images, in the order of the list or sorted by name.
+
+        Yields:
+            Each image; `boxes` is None if it has no XML file.
+
+        Raises:
+            FormatError: If there is no such folder or list.
+        """
+        if not self.folder.is_dir():
+            raise FormatError(f'folder not found: {self.folder}')
+        for name, stem in self.pair_files().items():
+            image = read_labeled_image(
+                self.image_folder,
+                name,
+                partial(self.read_boxes, stem),
+                self.issues,
+            )
+            if image is not None:
+                yield image
+
+    def pair_files(self) -> dict[str, str | None]:
+        """Pair each image with its XML file.
+
+        Returns:
+            File name of an image -> name of its XML file without suffix. If
+            all images are read, those without an XML file are there with None.
+        """
+        by_stem = defaultdict(list)
+        for name in list_image_names(self.image_folder):
+            by_stem[strip_suffix(name)].append(name)
+        pairs: dict[str, str | None] = {}
+        for stem in self.list_stems():
+            found = self.find_image(stem, by_stem)
+            if found is None:
+                kind = 'names left out: no image of that name, or several'
+                self.issues.add(kind, stem)
+            elif found in pairs:
+                kind = 'names left out: another name has the same image'
+                self.issues.add(kind, stem)
+            else:
+                pairs[found] = stem
+        if self.split is not None:
+            return pairs
+        everything = dict.fromkeys(itertools.chain(*by_stem.values()))
+        return dict(sorted((everything | pairs).items()))
+
+    def list_stems(self) -> list[str]:
+        """List the names in the list, or of all XML files without suffix.
+
+        Returns:
+            The names, in the list's order or sorted.
+
+        Raises:
+            FormatError: If there is no such list.
+        """
+        if self.split is None:
+            for file in glob_shown(self.lists, '*.txt'):
+                self.issues.add('lists not used: --split takes one', file)
+            files = glob_shown(self.annotations, '**/*.xml')
+            names = (f.relative_to(self.annotations).as_posix() for f in files)
+            return sorted(map(strip_suffix, names))
+        file = self.lists / f'{self.split}.txt'
+        if not file.is_file():
+            known = [path.stem for path in glob_shown(self.lists, '*.txt')]
+            raise FormatError(f'list not found: {file}; there are {known}')
+        stems = map(strip_flag, read_lines(file))
+        return [self.find_stem(stem) for stem in stems]
+
+    def find_stem(self, name: str) -> str:
+        """Find the XML file for a name in a list.
+
+        Some tools write the image with its suffix and its folder.
+
+        Args:
+            name: A line of the list, without a flag.
+
+        Returns:
+            The path of the XML file below `annotations`, without suffix. If
+            there is none, the name, without the suffix of an image.
+        """
+        parts = name.replace('\\', '/').split('/')
+        for start in range(len(parts)):
+            tail = '/'.join(parts[start:])
+            for stem in (tail, strip_suffix(tail)):
+                if self.xml_file(stem).is_file():
+                    return stem
+        is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
+        return strip_suffix(name) if is_image else name
+
+    def find_image(
+        self, stem: str, by_stem: dict[str, list[str]]
+    ) -> str | None:
+        """Find the image of an XML file by its name, or by what it says.
+
+        Args:
+            stem: The name of the XML file, without suffix.
+            by_stem: Name without suffix -> the file names of its images.
+
+        Returns:
+            The file name of the image; None if there is none, or if several
+            images have the name.
+        """
+        names = by_stem.get(stem, ())
+        if len(names) == 1:
+            return names[0]
+        if not names:  # The two folders may be divided in other ways.
+            last = posixpath.basename(stem)
+            names = [n for n in by_stem if posixpath.basename(n) == last]
+            if len(names) == 1 and len(by_stem[names[0]]) == 1:
+                return by_stem[names[0]][0]
+        try:
+            root = parse_xml(self.xml_file(stem))
+        except LabelError:
+            return None
+        said = root.findtext('filename', '').strip()
+        name = posixpath.join(posixpath.dirname(stem), said)
+        return name if name in by_stem.get(strip_suffix(name), ()) else None
+
+    def xml_file(self, stem: str) -> Path:
+        """Return where an XML file is.
+
+        Args:
+            stem: The path below `annotations`, without suffix.
+
+        Returns:
+            The path; the file need not exist.
+        """
+        return self.annotations / f'{stem}.xml'
+
+    def read_boxes(
+        self, stem: str | None, size_wh: tuple[int, int]
+    ) -> list[Box] | None:
+        """Read the boxes of an image.
+
+        Args:
+            stem: The name of its XML file, without suffix, or None.
+            size_wh: The width and height of the image, pixels.
+
+        Returns:
+            The boxes, in the file's order; None if there is no XML file.
+
+        Raises:
+            LabelError: If the file is broken.
+        """
+        if stem is None or not self.xml_file(stem).is_file():
+            return None
+        file = self.xml_file(stem)
+        root = parse_xml(file)
+        check_size(root, size_wh, file)
+        boxes: list[Box] = []
+        for number, element in enumerate(root.findall('object'), 1):
+            where = f'{file}: object {number}'
+            is_difficult = element.findtext('difficult', '0').strip() == '1'
+            if is_difficult and self.difficult == 'drop':
+                self.issues.add('boxes left out: difficult', where)
+                continue
+            is_crowd = is_difficult and self.difficult == 'ignore'
+            if is_crowd:
+                self.issues.add('difficult boxes: now iscrowd 1', where)
+            boxes += self.read_object(element, is_crowd, where)
+        return boxes
+
+    def read_object(
+        self, element: ET.Element, is_crowd: bool, where: str
+    ) -> Iterator[Box]:
+        """Read the boxes of an object: one, or several of the same name.
+
+        An object without a box gets the box around its polygon.
+
+        Args:
+            element: The element `<object>`.
+            is_crowd: Whether it is a region to leave out.
+            where: The file and the number of the object, for the messages.
+
+        Yields:
+            A box for each `<bndbox>`, in order.
+
+        Raises:
+            LabelError: If it has no name, neither a box nor a polygon, or a
+                corner is not a number.
+        """
+        corners = element.findall('bndbox')
+        if len(corners) > 1:
+            self.issues.add('objects of several boxes: now one each', where)
+        if not corners and (bounds := bound_polygon(element, where)):
+            self.issues.add('polygons: only their boxes were kept', where)
+            corners = [bounds]
+        if not corners and element.findtext('name', '').strip():
+            raise LabelError(f'{where} has neither <bndbox> nor <polygon>')
+        for bndbox in corners or [ET.Element('bndbox')]:
+            yield self.read_box(element, bndbox, is_crowd, where)
+
+    def read_box(
+        self,
+        element: ET.Element,
+        bndbox: ET.Element,
+        is_crowd: bool,
+        where: str,
+    ) -> Box:
+        """Read a box of an object.
+
+        Args:
+            element: The element `<object>`.
+            bndbox: The element `<bndbox>` of the object, or one of several.
+            is_crowd: Whether it is a region to leave out.
+            where: The file and the number of the object, for the messages.
+
+        Returns:
+            The box, xywh in pixels from 0.
+
+        Raises:
+            LabelError: If it has no name, or a corner is not a number.
+        """
+        name = element.findtext('name', '').strip()
+        if not name:
+            raise LabelError(f'{where} has no <name>')
+        first = 0 if self.zero_based else 1
+        xmin, ymin, xmax, ymax = (
+            parse_number(bndbox.findtext(side, ''), f'bndbox/{side}', where)
+            for side in ('xmin', 'ymin', 'xmax', 'ymax')
+        )
+        # One pixel less is an empty box.
+        if max(xmin - xmax, ymin - ymax) > 1:
+            self.issues.add('boxes of swapped corners: now in order', where)
+            xmin, xmax = sorted((xmin, xmax))
+            ymin, ymax = sorted((ymin, ymax))
+        if min(xmin, ymin) < first:
+            kind = 'boxes begin before pixel 1: is the set --zero-based?'
+            self.issues.add(kind, where)
+        xywh = (
+            xmin - first,
+            ymin - first,
+            xmax - xmin + first,
+            ymax - ymin + first,
+        )
+        score = None
+        if element.find('score') is not None:
+            score = read_number(element, 'score', where)
+        return Box(name, xywh, is_crowd, score)
+
+
+def find_folder(
+    folder: Path, names: Sequence[str], holds: Callable[[Path], object]
+) -> Path:
+    """Return the first of some folders that holds what is looked for.
+
+    Args:
+        folder: The folder of the set.
+        names: The names of folders in it, the likeliest first.
+        holds: Returns whether a folder holds it.
+
+    Returns:
+        The folder; the first one that exists if none holds it. The last one
+        must exist.
+    """
+    there = [folder / name for name in names if (folder / name).is_dir()]
+    return next(filter(holds, there), there[0])
+
+
+def has_labels(folder: Path) -> bool:
+    """Return whether there is an XML file in a folder or below.
+
+    Args:
+        folder: The folder.
+    """
+    return bool(glob_shown(folder, '**/*.xml'))
+
+
+def strip_flag(line: str) -> str:
+    """Remove the flag that the lists of a class have.
+
+    Args:
+        line: A line of a list, such as `000012 -1`.
+
+    Returns:
+        The name alone.
+    """
+    return FLAG.sub('', line)

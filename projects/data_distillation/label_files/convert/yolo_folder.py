@@ -1,0 +1,176 @@
+"""What a YOLO folder holds, whatever tool has written it.
+
+Ultralytics has `data.yaml`. Label Studio writes `classes.txt` and
+`notes.json`, darknet and CVAT `obj.names` with lists of images, and all of
+them name paths of the machine on which they ran.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from ...files.encoding import decode_text
+from ...files.images import glob_shown
+from .labels import FormatError
+from .reading import read_lines
+
+YAML_FILES = ('data.yaml', 'data.yml', 'dataset.yaml')
+NAME_FILES = ('classes.txt', 'obj.names', '*.names', 'notes.json')
+# The folders in which they may be.
+NAME_FOLDERS = ('.', 'labels', 'data')
+# What a split is called, in the order in which the names are looked for.
+SPLIT_NAMES = dict(
+    train=('train', 'training'),
+    val=('val', 'valid', 'validation'),
+    test=('test', 'testing'),
+)
+# Where the images of a split may be.
+SPLIT_PLACES = (
+    '{}.txt', '{}/images', 'images/{}', 'obj_{}_data', 'data/{}.txt', '{}'
+)  # fmt: skip
+
+
+def find_yaml(source: Path) -> Path | None:
+    """Find the `data.yaml` of a source.
+
+    Args:
+        source: The file, or the folder of the set.
+
+    Returns:
+        The file; None for a folder without one.
+    """
+    if not source.is_dir():
+        return source
+    files = (source / name for name in YAML_FILES)
+    return next((file for file in files if file.is_file()), None)
+
+
+def describe_folder(folder: Path, split: str) -> dict:
+    """Make what `data.yaml` would hold for a folder that has none.
+
+    Args:
+        folder: The folder.
+        split: The split to look for. If the folder has no splits at all, all
+            images are those of `train`.
+
+    Returns:
+        `names`, and the folder of each split that is found.
+
+    Raises:
+        FormatError: If the names of the classes, or the split, are missing.
+    """
+    content: dict = dict(names=read_names(folder))
+    for name in SPLIT_NAMES:
+        places = list(list_places(name))
+        found = [p for p in places if (folder / p).exists()]
+        if found:
+            content[name] = found[0]
+    if not content.keys() & SPLIT_NAMES.keys():
+        is_apart = (folder / 'images').is_dir()
+        content['train'] = 'images' if is_apart else '.'
+    if split not in content:
+        raise FormatError(
+            f'{folder} has no images of the split {split}: looked for '
+            f'{", ".join(list_places(split))}'
+        )
+    return content
+
+
+def list_places(split: str) -> Iterator[str]:
+    """List where the images of a split may be.
+
+    Args:
+        split: A key of `SPLIT_NAMES`.
+
+    Yields:
+        Paths relative to the folder, the likeliest first.
+    """
+    for name in SPLIT_NAMES[split]:
+        for place in SPLIT_PLACES:
+            yield place.format(name)
+
+
+def read_names(folder: Path) -> list[str]:
+    """Read the names of the classes of a folder without `data.yaml`.
+
+    Args:
+        folder: The folder of the set.
+
+    Returns:
+        The names, by the number of their class.
+
+    Raises:
+        FormatError: If there is no file with the names, or it is broken.
+    """
+    for place in NAME_FOLDERS:
+        for pattern in NAME_FILES:
+            for file in glob_shown(folder / place, pattern):
+                if file.suffix == '.json':
+                    return read_notes(file)
+                return read_lines(file)
+    raise FormatError(
+        f'{folder} has neither {", ".join(YAML_FILES)} nor the names of the '
+        f'classes: looked for {", ".join(NAME_FILES)} in '
+        f'{", ".join(NAME_FOLDERS)}'
+    )
+
+
+def read_notes(file: Path) -> list[str]:
+    """Read the names of the classes from `notes.json` of Label Studio.
+
+    Args:
+        file: The file.
+
+    Returns:
+        The names, by the number of their class.
+
+    Raises:
+        FormatError: If it does not number its categories from 0.
+    """
+    try:
+        content = json.loads(decode_text(file.read_bytes()))
+        names = {c['id']: c['name'] for c in content['categories']}
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f'{file} cannot be read: {error!r}') from None
+    if sorted(names) != list(range(len(names))):
+        raise FormatError(
+            f'{file}: `categories` must be numbered from 0, got {names}'
+        )
+    return [names[number] for number in range(len(names))]
+
+
+def list_tails(name: str, fewest: int) -> list[str]:
+    r"""Return what a path of another machine may be called here.
+
+    Args:
+        name: The path, with `/` or `\`.
+        fewest: The least number of parts that is left of a longer path.
+
+    Returns:
+        The path without its first parts, the longest first.
+    """
+    parts = PurePosixPath(name.replace('\\', '/')).parts
+    parts = tuple(p for p in parts if p not in ('..', '/'))
+    last = max(len(parts) - fewest, 0)
+    return ['/'.join(parts[start:]) for start in range(last + 1)]
+
+
+def find_tail(
+    name: str, folders: Sequence[Path], fewest: int = 1
+) -> Path | None:
+    """Find what a path of another machine leads to here.
+
+    Args:
+        name: The path.
+        folders: The folders in which it may be, the likeliest first.
+        fewest: The least number of parts that is left of a longer path.
+
+    Returns:
+        The first path that exists, the longest tail first; None if none does.
+    """
+    for tail in list_tails(name, fewest):
+        for folder in folders:
+            if tail and os.path.exists(folder / tail):
+                return folder / tail
+    return None

@@ -1,0 +1,299 @@
+"""Corrected labels, as annotation tools give them back.
+
+| tool | what it gives back |
+|---|---|
+| CVAT, FiftyOne, Roboflow | a COCO file |
+| Label Studio | its JSON: a list of tasks |
+| X-AnyLabeling | a folder of JSON files, one for each image |
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...files.images import glob_shown
+from ..coco.reading import CocoError, read_coco
+
+
+@dataclass(frozen=True)
+class CorrectedImage:
+    """An image that came back.
+
+    Args:
+        name: The name of its file, as the tool writes it.
+        size_wh: Width and height in pixels, as the tool says; None if it does
+            not say.
+        boxes: The boxes: left, top, width and height in pixels, the name of
+            the class, and the other keys of the annotation to keep.
+        is_annotated: Whether the tool says that somebody has looked at it;
+            None if it does not say.
+    """
+
+    name: str
+    size_wh: tuple[int, int] | None
+    boxes: list[tuple[list[float], str, dict]] = field(default_factory=list)
+    is_annotated: bool | None = None
+
+
+def read_corrected(path: Path) -> list[CorrectedImage]:
+    """Read corrected labels; the content tells which tool wrote them.
+
+    Args:
+        path: A COCO file, a JSON export of Label Studio, or a folder of JSON
+            files of X-AnyLabeling.
+
+    Returns:
+        The images, in the order of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it is none of these, or something in it cannot be read.
+    """
+    try:
+        return read_any(path)
+    except CocoError:
+        raise
+    # None of the formats has a schema to check against, so that what is
+    # missing shows when it is read.
+    except (
+        AttributeError, KeyError, RecursionError, TypeError, ValueError
+    ) as error:  # fmt: skip
+        raise CocoError(
+            f'{path} is not what a tool exports: {type(error).__name__} '
+            f'{error}. Export it again as COCO'
+        ) from error
+
+
+def read_any(path: Path) -> list[CorrectedImage]:
+    """Read corrected labels; see `read_corrected`.
+
+    Args:
+        path: A file, or a folder with the files of X-AnyLabeling.
+
+    Returns:
+        The images, in the order of the file or of the names.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: If a part is missing,
+            or has another type or length.
+        RecursionError: If it is nested too deeply.
+        FileNotFoundError: If there is no such file.
+        CocoError: If it is no JSON, or holds what cannot become labels.
+    """
+    if path.is_dir():
+        return list(read_folder(path))
+    if not path.is_file():
+        raise FileNotFoundError(f'corrected labels not found: {path}')
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CocoError(f'{path} is not JSON: {error}') from None
+    if isinstance(content, list):
+        return [read_task(task, path) for task in content]
+    if isinstance(content, dict) and 'shapes' in content:
+        return [read_shapes(content, path)]
+    return read_coco_images(path)
+
+
+def read_coco_images(path: Path) -> list[CorrectedImage]:
+    """Read a COCO file of any tool.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The images in its order, with boxes xywh in pixels; `iscrowd` and
+        `segmentation` are kept.
+
+    Raises:
+        CocoError: If the file cannot be used, see `read_coco`.
+    """
+    coco = read_coco(path, 'images', 'categories')
+    names = {c['id']: c['name'] for c in coco['categories']}
+    images = {
+        image['id']: CorrectedImage(
+            find_original_name(image),
+            (image['width'], image['height'])
+            if image.get('width') and image.get('height')
+            else None,
+        )
+        for image in coco['images']
+    }
+    for one in coco.get('annotations', ()):
+        extra = {'iscrowd': 1} if one.get('iscrowd') else {}
+        if one.get('segmentation'):
+            extra['segmentation'] = one['segmentation']
+        box = list(map(float, one['bbox']))
+        images[one['image_id']].boxes.append(
+            (box, names[one['category_id']], extra)
+        )
+    return list(images.values())
+
+
+def find_original_name(image: dict) -> str:
+    """Find the name that an image had before Roboflow renamed it.
+
+    Args:
+        image: The COCO entry of the image.
+
+    Returns:
+        The name that Roboflow tells; that of the entry if it tells none, see
+        `files.names`.
+    """
+    extra = image.get('extra')
+    if isinstance(extra, dict) and isinstance(extra.get('name'), str):
+        return extra['name']
+    return image['file_name']
+
+
+def read_task(task: object, path: Path) -> CorrectedImage:
+    """Read a task of Label Studio.
+
+    Of several annotations, the last one counts that was not cancelled.
+
+    Args:
+        task: The task, as JSON has it.
+        path: The file, for the message.
+
+    Returns:
+        The image with boxes xywh in pixels; without an annotation it has none.
+
+    Raises:
+        CocoError: If it is no task with an image, or a box is rotated.
+    """
+    data = task.get('data') if isinstance(task, dict) else None
+    url = find_url(data) if isinstance(data, dict) else None
+    if url is None or not isinstance(task, dict):
+        raise CocoError(
+            f'{path} is a list, but not of tasks of Label Studio with an '
+            'image in `data`: export the project as JSON'
+        )
+    done = [
+        one
+        for one in task.get('annotations') or ()
+        # Label Studio keeps skipped annotations, with this mark.
+        if not one.get('was_cancelled')
+    ]
+    if not done:
+        return CorrectedImage(url, None, is_annotated=False)
+    boxes, size_wh = [], None
+    # An annotation that corrects another one comes after it.
+    for result in done[-1].get('result', ()):
+        # Choices and texts about the image stand in the same list.
+        if result.get('type') != 'rectanglelabels':
+            continue
+        size_wh = result['original_width'], result['original_height']
+        boxes.append(read_rectangle(result['value'], size_wh, path))
+    return CorrectedImage(url, size_wh, boxes, is_annotated=True)
+
+
+def find_url(data: dict) -> str | None:
+    """Find the image of a task: the value that a labeling config calls so.
+
+    A task may have other texts; `image` is the usual name.
+
+    Args:
+        data: The `data` of the task.
+
+    Returns:
+        The URL or path; None if several texts could be it, or none.
+    """
+    if isinstance(data.get('image'), str):
+        return data['image']
+    texts = [value for value in data.values() if isinstance(value, str)]
+    return texts[0] if len(texts) == 1 else None
+
+
+def read_rectangle(
+    value: dict, size_wh: tuple[int, int], path: Path
+) -> tuple[list[float], str, dict]:
+    """Read a rectangle of Label Studio, whose numbers are percentages.
+
+    Args:
+        value: The `value` of the result.
+        size_wh: The width and height of the image in pixels.
+        path: The file, for the message.
+
+    Returns:
+        The box (xywh in pixels), the class, and nothing else to keep.
+
+    Raises:
+        CocoError: If it is rotated or has not one class.
+    """
+    if value.get('rotation'):
+        raise CocoError(
+            f'{path} has a box that is rotated by {value["rotation"]} '
+            'degrees: draw it without rotation'
+        )
+    classes = value.get('rectanglelabels') or []
+    if len(classes) != 1:
+        raise CocoError(
+            f'{path} has a box with the classes {classes}: each needs one'
+        )
+    keys = ('x', 'y', 'width', 'height')
+    sides = (value[key] for key in keys)
+    box = [v * n / 100 for v, n in zip(sides, size_wh * 2, strict=True)]
+    return box, classes[0], {}
+
+
+def read_folder(folder: Path) -> Iterator[CorrectedImage]:
+    """Read the JSON files of X-AnyLabeling (or LabelMe) in a folder.
+
+    Args:
+        folder: The folder; folders in it are not read.
+
+    Yields:
+        The image of each file, sorted by the name of the file.
+
+    Raises:
+        CocoError: If there is none, or one of them is something else.
+    """
+    files = glob_shown(folder, '*.json')
+    if not files:
+        raise CocoError(
+            f'{folder} has no *.json: give the folder that X-AnyLabeling '
+            'saves its labels to'
+        )
+    for file in files:
+        try:
+            content = json.loads(file.read_bytes())
+        except ValueError as error:
+            raise CocoError(f'{file} is not JSON: {error}') from None
+        if not isinstance(content, dict) or 'shapes' not in content:
+            raise CocoError(f'{file} is not of X-AnyLabeling: no `shapes`')
+        yield read_shapes(content, file)
+
+
+def read_shapes(content: dict, file: Path) -> CorrectedImage:
+    """Read a JSON file of X-AnyLabeling.
+
+    Args:
+        content: The content of the file.
+        file: The file, for the message.
+
+    Returns:
+        The image with boxes xywh in pixels.
+
+    Raises:
+        KeyError, TypeError, ValueError: If a part is missing, or has another
+            type or length.
+        CocoError: If a shape is no rectangle.
+    """
+    image = CorrectedImage(
+        content.get('imagePath') or file.with_suffix('.jpg').name,
+        (content['imageWidth'], content['imageHeight']),
+        # false is what X-AnyLabeling writes by default: it says nothing.
+        is_annotated=content.get('checked') or None,
+    )
+    for shape in content['shapes']:
+        if shape.get('shape_type') != 'rectangle':
+            raise CocoError(
+                f'{file} has a {shape.get("shape_type")}: only rectangles can '
+                'become labels'
+            )
+        # LabelMe writes two corners, X-AnyLabeling four, and any may be first.
+        xs, ys = zip(*shape['points'], strict=True)
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        image.boxes.append((list(map(float, box)), shape['label'], {}))
+    return image

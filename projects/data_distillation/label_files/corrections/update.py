@@ -1,0 +1,304 @@
+"""Puts corrected images into the labeled set, and out of the unlabeled one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...files.names import ImageFinder
+from ...files.versions import find_version
+from ..coco.reading import UNCHECKED, CocoError, take_images
+from ..coco.schema import MIN_SIDE
+from .corrected import CorrectedImage
+
+
+@dataclass(frozen=True)
+class Updated:
+    """Both sets with what was corrected.
+
+    Args:
+        labeled: The labeled set.
+        unlabeled: The unlabeled set.
+        notes: What was done, in words.
+    """
+
+    labeled: dict
+    unlabeled: dict
+    notes: list[str]
+
+
+def update_sets(
+    labeled: dict,
+    unlabeled: dict,
+    images: Sequence[CorrectedImage],
+    empty_is_checked: bool = False,
+    partly: bool = False,
+) -> Updated:
+    """Put images that a person has corrected into the labeled set.
+
+    An unlabeled image becomes a labeled one. The labels of an image that is
+    labeled already are replaced. The ids of all other images and labels stay.
+
+    Args:
+        labeled: The COCO object of the labeled set.
+        unlabeled: The COCO object of the unlabeled set.
+        images: The corrected images.
+        empty_is_checked: Whether images without a box have no object. If not,
+            they stay as they are, because nobody may have looked at them. An
+            image of which the tool says that it is annotated counts anyway.
+        partly: Whether only the boxes were checked, and nobody knows what else
+            is on the images. The rest of each is then a region to ignore, and
+            an image without a box stays as it is.
+
+    Returns:
+        The new sets and notes for the user; the given ones are not changed.
+
+    Raises:
+        CocoError: If an image is in neither set, may be any of several, came
+            back twice or in another size, if a class is unknown, if a box is
+            outside its image or thinner than `MIN_SIDE`, or if the size of an
+            image is unknown whose rest is to be ignored.
+    """
+    known = find_images(labeled, unlabeled, images)
+    ids = {c['name']: c['id'] for c in labeled['categories']}
+    pairs = list(zip(images, known, strict=True))
+    done = {}
+    for one, image in pairs:
+        if one.boxes if partly else is_done(one, empty_is_checked):
+            labels = make_labels(one, image, ids)
+            rest = [make_unchecked(one, image, labeled)] if partly else []
+            done[image['file_name']] = labels + rest
+    old = {i['file_name']: i['id'] for i in labeled['images']}
+    next_id = 1 + max(old.values(), default=0)
+    is_new = done.keys() - old.keys()
+    added = [image for image in known if image['file_name'] in is_new]
+    new = [dict(image, id=next_id + n) for n, image in enumerate(added)]
+    targets = {old[name]: name for name in done if name in old}
+    targets |= {image['id']: image['file_name'] for image in new}
+    left = {
+        image['id']
+        for image in unlabeled['images']
+        if image['file_name'] not in done
+    }
+    return Updated(
+        dict(
+            labeled,
+            images=[*labeled['images'], *new],
+            annotations=renew_labels(labeled['annotations'], targets, done),
+        ),
+        take_images(unlabeled, left),
+        describe(len(pairs), done, len(new)),
+    )
+
+
+def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
+    """Say what an update did.
+
+    Args:
+        num_back: The number of images that came back.
+        done: The name of each checked image -> its labels.
+        num_new: The number of these that were not labeled before.
+
+    Returns:
+        A line on what was taken over, and one on images that stay, if any do.
+    """
+    labels = [label for of_image in done.values() for label in of_image]
+    num_rests = sum(UNCHECKED in label for label in labels)
+    num_labels = len(labels) - num_rests
+    notes = [
+        f'{len(done)} images with {num_labels} labels are taken over: '
+        f'{num_new} became labeled, {len(done) - num_new} got other labels'
+    ]
+    if num_rests:
+        notes.append(
+            'Only these labels are checked (--partly): outside of them, a '
+            f'training ignores {num_rests} images'
+        )
+    if waiting := num_back - len(done):
+        notes.append(
+            f'{waiting} images stay as they are, because they have no box or '
+            'nobody has annotated them (--empty-is-checked takes those '
+            'without a box, if all objects of the others are checked)'
+        )
+    return notes
+
+
+def is_done(image: CorrectedImage, empty_is_checked: bool) -> bool:
+    """Return whether an image counts as checked by a person.
+
+    Args:
+        image: The corrected image.
+        empty_is_checked: Whether one without a box counts, if its tool says
+            nothing.
+    """
+    if image.is_annotated is not None:
+        return image.is_annotated
+    return bool(image.boxes) or empty_is_checked
+
+
+def find_images(
+    labeled: dict, unlabeled: dict, images: Sequence[CorrectedImage]
+) -> list[dict]:
+    """Find which images of the two sets came back.
+
+    Tools rename images; see `files.names`.
+
+    Args:
+        labeled: The COCO object of the labeled set.
+        unlabeled: The COCO object of the unlabeled set.
+        images: The corrected images.
+
+    Returns:
+        The entry of each in its set, in order; that of the labeled set if it
+        is in both.
+
+    Raises:
+        CocoError: If an image is in neither set, is not clear, came back
+            twice, or has another size.
+    """
+    by_name = {i['file_name']: i for i in unlabeled['images']}
+    by_name |= {i['file_name']: i for i in labeled['images']}
+    known = {name.replace('\\', '/'): name for name in by_name}
+    finder = ImageFinder.of_names(known)
+    found: dict[str, str] = {}
+    for image in images:
+        names = [image.name] if image.name in by_name else None
+        names = names or [known[n] for n in finder.find(image.name)]
+        # Of Roboflow, only the very same version has the same pixels.
+        marks = ('', find_version(image.name))
+        names = [n for n in names if find_version(n) in marks]
+        if len(names) != 1:
+            what = f'may be any of {names}' if names else 'is in neither set'
+            raise CocoError(
+                f'the corrected image {image.name!r} {what}: give the labels '
+                'of images that were labeled or unlabeled in this experiment'
+            )
+        if names[0] in found:
+            raise CocoError(
+                f'{names[0]!r} came back twice, as {found[names[0]]!r} and '
+                f'{image.name!r}: keep one of them'
+            )
+        found[names[0]] = image.name
+        check_size(image, by_name[names[0]])
+    return [by_name[name] for name in found]
+
+
+def check_size(image: CorrectedImage, known: dict) -> None:
+    """Check that a tool did not resize an image.
+
+    Args:
+        image: The corrected image.
+        known: The entry of the image in its set; a size that is missing is not
+            compared.
+
+    Raises:
+        CocoError: If it did: the boxes would be wrong.
+    """
+    size_wh = known.get('width'), known.get('height')
+    if image.size_wh and None not in size_wh and image.size_wh != size_wh:
+        raise CocoError(
+            f'{image.name!r} has {image.size_wh} pixels (width, height) in '
+            f'the corrected labels, and {size_wh} in the experiment: export '
+            'it without resizing or cropping'
+        )
+
+
+def make_labels(
+    image: CorrectedImage, known: dict, ids: dict[str, int]
+) -> list[dict]:
+    """Make COCO annotations of the boxes of an image, without ids.
+
+    Args:
+        image: The corrected image, with boxes xywh in pixels.
+        known: The entry of the image in its set.
+        ids: Name of a class -> id.
+
+    Returns:
+        The annotations in order, clipped to the image and rounded to 1/100.
+
+    Raises:
+        CocoError: If a class is unknown, or a box lies outside the image or is
+            thinner than `MIN_SIDE`.
+    """
+    width = known.get('width') or (image.size_wh or (None, None))[0]
+    height = known.get('height') or (image.size_wh or (None, None))[1]
+    labels = []
+    for (x, y, w, h), name, extra in image.boxes:
+        if name not in ids:
+            raise CocoError(
+                f'{image.name!r} has a box of class {name!r}, which the '
+                f'labeled set does not have; it has {list(ids)}'
+            )
+        left, top = max(x, 0.0), max(y, 0.0)
+        right, bottom = (
+            v if side is None else min(v, side)
+            for v, side in ((x + w, width), (y + h, height))
+        )
+        box = [left, top, right - left, bottom - top]
+        if min(box[2:]) < MIN_SIDE:
+            raise CocoError(
+                f'{image.name!r} has a box of {name!r} that is thinner than a '
+                f'pixel or outside the image: {[x, y, w, h]}. Delete it'
+            )
+        box = [round(v, 2) for v in box]
+        area = round(box[2] * box[3], 2)
+        label = dict(category_id=ids[name], bbox=box, area=area, iscrowd=0)
+        labels.append(label | extra)
+    return labels
+
+
+def make_unchecked(image: CorrectedImage, known: dict, labeled: dict) -> dict:
+    """Make the annotation that says that the rest of an image is unchecked.
+
+    Args:
+        image: The corrected image.
+        known: The entry of the image in its set.
+        labeled: The COCO object of the labeled set.
+
+    Returns:
+        A crowd of the size of the image, with the key `UNCHECKED`. Its class
+        is the first one, and means nothing. It has a mask if labels have.
+
+    Raises:
+        CocoError: If the size of the image is not known.
+    """
+    told = image.size_wh or (0, 0)
+    width = known.get('width') or told[0]
+    height = known.get('height') or told[1]
+    if not (width and height):
+        raise CocoError(
+            f'{image.name!r} has no size, neither in its set nor in the '
+            'corrected labels: add `width` and `height` to its entry '
+            '(tools/check_coco.py --fix does, with --images)'
+        )
+    rest = dict(
+        category_id=labeled['categories'][0]['id'],
+        bbox=[0, 0, width, height],
+        area=width * height,
+        iscrowd=1,
+    )
+    if any(one.get('segmentation') for one in labeled['annotations']):
+        polygon = [0, 0, width, 0, width, height, 0, height]
+        rest['segmentation'] = [polygon]
+    return rest | {UNCHECKED: 1}
+
+
+def renew_labels(
+    labels: list[dict], targets: dict[int, str], done: dict[str, list[dict]]
+) -> list[dict]:
+    """Keep the labels that stay, and add the new ones with ids of their own.
+
+    Args:
+        labels: The labels before.
+        targets: Image id -> the name of an image with new labels.
+        done: Name -> its new labels.
+
+    Returns:
+        The old ones in order, then the new ones, image by image.
+    """
+    next_id = 1 + max((label['id'] for label in labels), default=0)
+    kept = [one for one in labels if one['image_id'] not in targets]
+    new = [
+        dict(label, image_id=image_id)
+        for image_id, name in targets.items()
+        for label in done[name]
+    ]
+    return [*kept, *(dict(a, id=next_id + n) for n, a in enumerate(new))]

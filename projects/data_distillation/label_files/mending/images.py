@@ -1,0 +1,259 @@
+"""Mendings for which the images themselves are read."""
+
+from collections import Counter
+from collections.abc import Collection
+
+import numpy as np
+
+from ...arguments import is_number
+from ..coco.image_checks import (
+    DECODED,
+    find_wrong_sizes,
+    judge_sizes,
+)
+from ..coco.image_files import FileImages, Places, locate_images
+from ..coco.schema import is_bbox
+from ..coco.tables import CocoFile
+from .choices import Choices
+from .entries import Mended, replace_entries
+from .limits import check_share
+
+
+def mend_images(file: CocoFile, choices: Choices) -> Mended:
+    """Mend the names and sizes of images, and leave out what is not wanted.
+
+    Args:
+        file: The file. It is not changed.
+        choices: Without `folder`, nothing is done.
+
+    Returns:
+        The new content, and how often each mending was done.
+
+    Raises:
+        MendingError: If too many images would be left out.
+    """
+    if choices.folder is None:
+        return file.content, Counter()
+    places = locate_images(file, choices.folder)
+    # The names come first: by a wrong one, no image would be found below.
+    file = file.with_content(rename(places))
+    counts = Counter({'file names corrected': len(places.renamed)})
+    (part,) = FileImages.read(
+        [locate_images(file, choices.folder)], choices.known
+    )
+    unwanted = find_unreadable(part, choices)
+    counts['unreadable images dropped'] = len(unwanted)
+    copies = find_copies(part, choices)
+    counts['images dropped that are in another file'] = len(copies)
+    sizes = choose_sizes(part, choices)
+    content = write_sizes(file, part, sizes, counts)
+    content = drop_images(
+        file.with_content(content), unwanted | copies, counts
+    )
+    return content, counts
+
+
+def rename(places: Places) -> dict:
+    """Give the images of a file their right names.
+
+    Args:
+        places: Where the images of the file are.
+
+    Returns:
+        The new content; only `places.renamed` have other names.
+    """
+    names = places.renamed
+    return replace_entries(
+        places.file,
+        'images',
+        lambda i, e: dict(e, file_name=names[i]) if i in names else e,
+    )
+
+
+def find_unreadable(part: FileImages, choices: Choices) -> set[int]:
+    """Find the images to leave out as unreadable.
+
+    Args:
+        part: The file with what is known of its images.
+        choices: Without `drop_unreadable`, there are none.
+
+    Returns:
+        The indices of their entries.
+
+    Raises:
+        MendingError: If these are too many: the folder may be another one.
+    """
+    if not choices.drop_unreadable:
+        return set()
+    num_images = len(part.file.images.entries)
+    unreadable = {index for index, f in part.facts.items() if f.error}
+    check_share(
+        {'unreadable images dropped': len(unreadable)},
+        num_images,
+        f'images: is {choices.folder} their folder?',
+        choices,
+    )
+    return unreadable
+
+
+def find_copies(part: FileImages, choices: Choices) -> set[int]:
+    """Find the images that are in files to keep apart.
+
+    Args:
+        part: The file with what is known of its images.
+        choices: `apart_from` has the other files.
+
+    Returns:
+        The indices of the entries whose files are the same, byte for byte.
+    """
+    others = FileImages.read(choices.apart_from, choices.known)
+    digests = {
+        f.digest for o in others for f in o.facts.values() if not f.error
+    }
+    return {i for i, f in part.facts.items() if f.digest in digests}
+
+
+def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
+    """Choose the images that get the size that they are decoded with.
+
+    Args:
+        part: The file with what is known of its images.
+        choices: What the user says of the boxes, and whether images were
+            resized.
+
+    Returns:
+        Index of an entry -> whether its boxes are scaled to that size.
+    """
+    missing = find_missing_sizes(part)
+    chosen = dict.fromkeys(missing, False)
+    verdicts = judge_sizes(part)
+    for index, size in find_wrong_sizes(part).items():
+        verdict = verdicts[index]
+        # Exchanged sides mean that the image was turned, not resized.
+        is_turned = size == part.facts[index].size_wh[::-1]
+        if verdict == DECODED or choices.box_format is not None:
+            chosen[index] = False
+        elif choices.are_resized and not is_turned:
+            chosen[index] = True
+    return chosen
+
+
+def find_missing_sizes(part: FileImages) -> list[int]:
+    """Find the readable images with no size in the file.
+
+    Args:
+        part: The file with what is known of its images.
+
+    Returns:
+        The indices of their entries, ascending.
+    """
+    columns = map(part.file.images.column, ('width', 'height'))
+    return [
+        index
+        for index, size in enumerate(zip(*columns, strict=True))
+        if None in size and index in part.facts and not part.facts[index].error
+    ]
+
+
+def write_sizes(
+    file: CocoFile, part: FileImages, sizes: dict[int, bool], counts: Counter
+) -> dict:
+    """Write the decoded sizes of images into a file.
+
+    Args:
+        file: The file.
+        part: The file with what is known of its images.
+        sizes: The result of `choose_sizes`.
+        counts: What is done is added to it.
+
+    Returns:
+        The new content, in which the boxes of resized images are scaled.
+    """
+    factors = {}
+
+    def change(index: int, entry: dict) -> dict:
+        """Return an image with its size."""
+        if index not in sizes:
+            return entry
+        width, height = part.facts[index].size_wh
+        if sizes[index]:
+            said = entry['width'], entry['height']
+            factors[entry.get('id')] = np.divide((width, height), said)
+        counts['sizes of images corrected'] += 1
+        return dict(entry, width=width, height=height)
+
+    def scale(index: int, entry: dict) -> dict:
+        """Return an annotation in the size of its image."""
+        bbox, factor = entry.get('bbox'), factors.get(image_ids[index])
+        if factor is None or not is_bbox(bbox):
+            return entry
+        counts['boxes scaled to their resized image'] += 1
+        return scale_annotation(entry, factor)
+
+    image_ids = file.annotations.column('image_id')
+    content = replace_entries(file, 'images', change)
+    if not factors:
+        return content
+    return replace_entries(file.with_content(content), 'annotations', scale)
+
+
+def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
+    """Scale an annotation of an image that was resized.
+
+    A mask as RLE is left out: it is of the size before.
+
+    Args:
+        entry: The annotation, with a right box.
+        factor: Shape (2,): the new width and height, divided by the old ones.
+
+    Returns:
+        A copy with box and polygons in pixels of the new size, rounded to
+        1/100. The area is scaled too, or w * h if there is none.
+    """
+    bbox = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
+    area = entry.get('area')
+    area = area * factor.prod() if is_number(area) else bbox[2] * bbox[3]
+    new = dict(entry, bbox=bbox.tolist(), area=round(float(area), 2))
+    polygons = new.pop('segmentation', None)
+    if isinstance(polygons, list):
+        new['segmentation'] = [
+            [
+                round(float(number * factor[place % 2]), 2)
+                for place, number in enumerate(polygon)
+            ]
+            for polygon in polygons
+            if isinstance(polygon, list) and all(map(is_number, polygon))
+        ]
+    return new
+
+
+def drop_images(
+    file: CocoFile, unwanted: Collection[int], counts: Counter
+) -> dict:
+    """Leave out some images and their annotations.
+
+    Args:
+        file: The file. It is not changed.
+        unwanted: The indices of the images.
+        counts: The number of dropped annotations is added to it.
+
+    Returns:
+        The new content. Annotations of an id that another image keeps stay.
+    """
+    if not unwanted:
+        return file.content
+    ids = file.images.column('id')
+    kept = {ids[i] for i in range(len(ids)) if i not in unwanted}
+    lost = {ids[i] for i in unwanted} - kept - {None}
+    content = replace_entries(
+        file, 'images', lambda i, e: None if i in unwanted else e
+    )
+    image_ids = file.annotations.column('image_id')
+    counts['annotations of dropped images dropped'] += sum(
+        i in lost for i in image_ids
+    )
+    return replace_entries(
+        file.with_content(content),
+        'annotations',
+        lambda i, e: None if image_ids[i] in lost else e,
+    )

@@ -1,0 +1,274 @@
+"""What a `segmentation` of a COCO file is, without its points."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pycocotools import mask as coco_mask
+
+from ...arguments import is_number
+
+# A polygon is three points, each x and y.
+FEWEST_NUMBERS = 6
+# No image has a longer side.
+MAX_SIDE = 2**20
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the checks need to know of a segmentation.
+
+    A large file has millions of points, so that these are kept in their place.
+
+    Args:
+        fault: The kind of what is wrong with the segmentation itself; `''` if
+            nothing is.
+        detail: More about the fault.
+        is_fixable: Whether the fault can be mended in one way.
+        bounds: Left, top, right and bottom of what is in it; None if it has a
+            fault.
+        size_hw: The size of a mask; None for polygons.
+        exchanged: The bounds if the sides in `size` are exchanged.
+        is_whole: Whether a polygon has only integers.
+    """
+
+    fault: str = ''
+    detail: str = ''
+    is_fixable: bool = False
+    bounds: Bounds | None = None
+    size_hw: tuple[int, int] | None = None
+    exchanged: Bounds | None = None
+    is_whole: bool = False
+
+    @classmethod
+    def of(cls, value: object) -> 'Facts':
+        """Look at the `segmentation` of an annotation.
+
+        Args:
+            value: The value as JSON has it, of any type.
+
+        Returns:
+            The facts. A value of another type than dict or list is `wrong`,
+            and a list of nothing is `empty`.
+        """
+        if isinstance(value, dict):
+            return look_at_mask(value)
+        if not isinstance(value, list):
+            return cls('wrong', f'is {type(value).__name__}')
+        if not any(value) and 0 not in value:
+            return cls('empty')
+        return look_at_polygons(value)
+
+
+def look_at_polygons(value: list) -> Facts:
+    """Find the facts of a list that should hold polygons.
+
+    Args:
+        value: The list, of any content.
+
+    Returns:
+        The facts. If there are several faults, the first of `wrong`, `not
+        nested`, `odd`, `short` and `empty` is named.
+    """
+    polygons = nest(value)
+    if polygons is None:
+        return Facts('wrong', 'is no list of polygons [x1, y1, x2, y2, ...]')
+    if polygons != value:
+        return Facts('not nested', is_fixable=True)
+    if odd := [len(p) for p in polygons if len(p) % 2]:
+        return Facts('odd', f'{odd[0]}')
+    short = [len(p) // 2 for p in polygons if len(p) < FEWEST_NUMBERS]
+    if short:
+        return Facts('short', f'{short[0]}', len(short) < len(polygons))
+    left, top, right, bottom = bounds = find_bounds(polygons)
+    if left < right and top < bottom:
+        is_whole = any(all(type(n) is int for n in p) for p in polygons)
+        return Facts(bounds=bounds, is_whole=is_whole)
+    return Facts('empty')
+
+
+def nest(value: list) -> list[list] | None:
+    """Return polygons as COCO has them.
+
+    Args:
+        value: Polygons, or a single one, each as numbers or as points (x, y).
+
+    Returns:
+        A list of lists of numbers; None if it is anything else.
+    """
+    if all(map(is_number, value)):
+        return [value]
+    if not all(isinstance(part, list) and part for part in value):
+        return None
+    if all(all(map(is_number, part)) for part in value):
+        # Points of one polygon, or polygons: none has only one point.
+        is_points = all(len(part) == 2 for part in value) and len(value) > 1
+        return [list(flatten(value))] if is_points else value
+    if all(is_point(point) for part in value for point in part):
+        return [list(flatten(part)) for part in value]
+    return None
+
+
+def flatten(points: Sequence[Sequence[float]]) -> Iterator[float]:
+    """Write points as COCO does.
+
+    Args:
+        points: The points, each as (x, y).
+
+    Yields:
+        The numbers, x and y in turns; nothing without a point.
+    """
+    for point in points:
+        yield from point
+
+
+def is_point(value: object) -> bool:
+    """Return whether a value is a list of two numbers.
+
+    Args:
+        value: The value, of any type; `true` and NaN are no numbers.
+    """
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(map(is_number, value))
+    )
+
+
+def find_bounds(polygons: Sequence[Sequence[float]]) -> Bounds:
+    """Find the smallest box around polygons.
+
+    Args:
+        polygons: The polygons, x1, y1, x2, y2, ... in pixels of the image, at
+            least one point in all.
+
+    Returns:
+        Left, top, right and bottom.
+    """
+    xs = [number for polygon in polygons for number in polygon[::2]]
+    ys = [number for polygon in polygons for number in polygon[1::2]]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def look_at_mask(value: dict) -> Facts:
+    """Find the facts of a dict that should be RLE.
+
+    Args:
+        value: The dict, of any content.
+
+    Returns:
+        The facts. What is no RLE is `wrong`, RLE of another number of pixels
+        than its `size` has is `counts`, and RLE without a pixel is `empty`.
+    """
+    rle = read_rle(value)
+    if rle is None:
+        return Facts('wrong', 'is no RLE: `size` [height, width] and `counts`')
+    height, width = rle['size']
+    if count_pixels(rle) != height * width:
+        return Facts('counts', size_hw=(height, width))
+    bounds, exchanged = (
+        bound(dict(rle, size=size))
+        for size in ((height, width), (width, height))
+    )
+    if bounds is None:
+        return Facts('empty', size_hw=(height, width))
+    return Facts(bounds=bounds, size_hw=(height, width), exchanged=exchanged)
+
+
+def bound(rle: dict) -> Bounds | None:
+    """Find the smallest box around the pixels of a mask.
+
+    Args:
+        rle: The mask as compressed RLE.
+
+    Returns:
+        Left, top, right and bottom in pixels, where right and bottom are the
+        ends of the last pixels; None without a pixel.
+    """
+    # Of runs without a pixel, `toBbox` makes a box of any size.
+    if not coco_mask.area(rle):
+        return None
+    x, y, w, h = coco_mask.toBbox(rle).tolist()
+    return x, y, x + w, y + h
+
+
+def read_rle(value: dict) -> dict | None:
+    """Read the RLE of a JSON file.
+
+    Args:
+        value: A dict with `size` [height, width] and `counts`, a text or a
+            list of numbers of pixels.
+
+    Returns:
+        A dict with the `size` and compressed `counts`. The counts stay a list
+        if they are not as many pixels as the size has. None if `value` is no
+        RLE.
+    """
+    size, counts = value.get('size'), value.get('counts')
+    if not isinstance(size, list) or len(size) != 2:
+        return None
+    if not all(type(n) is int and 0 < n < MAX_SIDE for n in size):
+        return None
+    if isinstance(counts, str):
+        # 64 characters from '0' (48) on, see `read_counts`.
+        is_text = all(48 <= ord(letter) < 112 for letter in counts)
+        return dict(size=size, counts=counts) if is_text and counts else None
+    if not isinstance(counts, list) or not counts:
+        return None
+    if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+        return None
+    if sum(counts) != size[0] * size[1]:
+        # pycocotools takes runs of any sum, so `count_pixels` compares them.
+        return dict(size=size, counts=counts)
+    return coco_mask.frPyObjects(dict(size=size, counts=counts), *size)
+
+
+def count_pixels(rle: dict) -> int:
+    """Count the pixels in all runs of a mask, set or not.
+
+    Args:
+        rle: What `read_rle` returns.
+
+    Returns:
+        The number; -1 if a run has less than no pixel, or the text is broken.
+    """
+    counts = rle['counts']
+    if isinstance(counts, list):
+        return sum(counts)
+    text = counts.decode() if isinstance(counts, bytes) else counts
+    runs = list(read_counts(text))
+    return sum(runs) if min(runs, default=0) >= 0 else -1
+
+
+def read_counts(text: str) -> Iterator[int]:
+    """Yield the lengths of the runs in a compressed mask.
+
+    Args:
+        text: The text: 5 bits of a number in each character, and from the
+            third number on the difference to the number before the last one.
+
+    Yields:
+        The lengths; -1 at last if the text is broken, or ends within a number.
+    """
+    # As `rleFrString` of pycocotools, which does not check what it reads. A
+    # character is 48 more than 6 bits: one that says whether more follow (32),
+    # and 5 of the number, the lowest first. Bit 16 of the last is the sign.
+    # 9 characters, where the shift is 40, hold the pixels of any mask.
+    numbers: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            yield -1
+            return
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
+        yield numbers[-1]
+        value = shift = 0
+    if shift:
+        yield -1

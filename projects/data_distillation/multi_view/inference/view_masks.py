@@ -1,0 +1,283 @@
+"""Keeps the masks of views, and merges those of one object.
+
+```
+test_step ──► cut to rectangles ──► supporters ──► mean of their ──► RLE
+              MaskMerger.keep       one a view     masks >= 0.5
+```
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...arguments import check_at_least_1, check_is_one_of, check_score
+from ..views.masks import MaskPatch, cut_masks, find_extents
+from ..views.transforms import Size
+from ..views.view import View
+from .mean_masks import MAJORITY, HostMask, average, to_host
+from .view_batches import LoadedView, MadeView
+from .view_boxes import FoundBoxes
+
+# How many pixels a mask may be larger or smaller than its image. RTMDet-Ins
+# rounds the sides.
+SLACK = 2
+BBOX_SOURCES = ('boxes', 'masks')
+
+
+@dataclass(frozen=True)
+class ViewMask:
+    """A mask that was found on a view, in the pixels of its detector.
+
+    Args:
+        patch: The mask.
+        view: The view.
+    """
+
+    patch: MaskPatch
+    view: MadeView | LoadedView
+
+    def in_original_image(self) -> MaskPatch:
+        """Take the mask back to the original image.
+
+        Returns:
+            The mask, in pixels of the original image.
+        """
+        return self.view.invert_mask(self.patch)
+
+
+@dataclass(frozen=True)
+class MaskMerger:
+    """Merges the masks that several views show of one object.
+
+    Of each view, at most one box supports a detection. A pixel is in the mask
+    of the detection if the mean of the masks of these boxes, weighted by their
+    scores, is at least 0.5 there.
+
+    Args:
+        min_score: The score from which detections, and the boxes of views,
+            have a mask, in [0, 1]. Detections below are not meant to become
+            labels.
+        max_per_img: The largest number of masks of an image, and of each of
+            its views, at least 1. Those with the highest scores have one.
+        bbox_from: 'boxes' if the boxes of detections are those that the merger
+            of boxes gives; 'masks' if they are those around the masks.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    min_score: float = 0.05
+    max_per_img: int = 100
+    bbox_from: str = 'boxes'
+
+    def __post_init__(self) -> None:
+        check_score('min_score', self.min_score)
+        check_at_least_1('max_per_img', self.max_per_img)
+        check_is_one_of('bbox_from', self.bbox_from, BBOX_SOURCES)
+
+    def choose(self, scores: Tensor) -> Tensor:
+        """Choose the objects that have a mask.
+
+        Args:
+            scores: Shape (n,).
+
+        Returns:
+            The indices of at most `max_per_img` of them, by descending score.
+        """
+        best = scores.argsort(descending=True, stable=True)[: self.max_per_img]
+        return best[scores[best] >= self.min_score]
+
+    def keep(
+        self, view: MadeView | LoadedView, found: InstanceData
+    ) -> InstanceData:
+        """Keep the masks of a view of those objects that may become labels.
+
+        Args:
+            view: The view.
+            found: What the detector gives: `bboxes` (shape (n, 4), xyxy in
+                pixels of the view), `scores`, `labels` and `masks` (shape
+                (n, h, w), bool, or uint8 if 255 stands for a probability
+                of 1).
+
+        Returns:
+            The same `bboxes`, `scores` and `labels`, and `masks`, a list of n:
+            a `ViewMask`, or None for an object that may not become a label. A
+            box without area (SOLO gives no others) becomes the box around its
+            mask.
+
+        Raises:
+            ValueError: If there are no masks, or they have another size than
+                the view.
+        """
+        masks: list[ViewMask | None] = [None] * len(found)
+        bboxes = found.bboxes.float().clone()
+        chosen = self.choose(found.scores)
+        if len(chosen):
+            every = fit(take_masks(found), view.frame_hw)
+            # Without a copy of those that are chosen.
+            pixels = [every[index] for index in chosen.tolist()]
+            for index, patch in zip(
+                chosen.tolist(), cut_masks(pixels), strict=True
+            ):
+                masks[index] = ViewMask(patch, view)
+            # SOLO and its relatives give boxes of zeros beside their masks.
+            has_area = (bboxes[:, 2:] > bboxes[:, :2]).all(dim=1)[chosen]
+            if not has_area.all():
+                around = find_extents([cut_at_half(mask) for mask in pixels])
+                bboxes[chosen[~has_area]] = around[~has_area].to(bboxes)
+        return InstanceData(
+            bboxes=bboxes,
+            scores=found.scores,
+            labels=found.labels,
+            masks=masks,
+        )
+
+    def merge(
+        self,
+        merged: InstanceData,
+        boxes: FoundBoxes,
+        find_supporters: Callable[..., Tensor],
+        size_hw: Size,
+    ) -> None:
+        """Add masks to the detections of an image.
+
+        Args:
+            merged: The k detections as a merger returns them, on the host.
+                They get
+
+                - `masks`: COCO's RLE, a dict with `size` and `counts` (bytes);
+                  it is empty if the detection has no mask.
+                - `mask_areas`: shape (k,), int64, the number of pixels.
+                - `mask_agreement`: shape (k,), float32, the mean IoU of the
+                  supporters' masks with the merged one, weighted by score; 1
+                  if only one view supports the detection, 0 without a mask.
+
+                `bboxes` are the boxes around the masks if `bbox_from` is
+                'masks' and there is a mask.
+            boxes: What was found on all views, with their masks.
+            find_supporters: The method of the merger of boxes.
+            size_hw: The height and width of the image.
+        """
+        every = boxes.masks
+        kept = [i for i, mask in enumerate(every) if mask is not None]
+        columns = {key: one[kept].cpu() for key, one in boxes.columns.items()}
+        scores = columns.pop('scores')
+        supporters = find_supporters(
+            merged.bboxes,
+            merged.labels,
+            num_views=max(boxes.num_views, 1),
+            **columns,
+        )
+        means = {}
+        for row in self.choose(merged.scores).tolist():
+            members = [i for i in supporters[row].tolist() if i >= 0]
+            if members:
+                means[row] = average(
+                    (every[kept[i]].in_original_image() for i in members),
+                    scores[members].tolist(),
+                )
+        found = dict(zip(means, to_host([*means.values()]), strict=True))
+        nothing = HostMask(np.zeros((0, 0), bool), 0, 0, 0.0)
+        self._add(
+            merged,
+            [found.get(row, nothing) for row in range(len(merged))],
+            size_hw,
+        )
+
+    def _add(
+        self, merged: InstanceData, masks: Sequence['HostMask'], size_hw: Size
+    ) -> None:
+        """Write the mask of each detection into `merged`."""
+        merged.masks = [mask.encode(size_hw) for mask in masks]
+        merged.mask_areas = torch.tensor(
+            [int(mask.is_set.sum()) for mask in masks], dtype=torch.long
+        )
+        merged.mask_agreement = torch.tensor(
+            [mask.agreement for mask in masks], dtype=torch.float32
+        )
+        if self.bbox_from == 'masks':
+            has_mask = merged.mask_areas > 0
+            around = [mask.bbox_xyxy() for mask in masks if mask.is_set.any()]
+            merged.bboxes[has_mask] = torch.tensor(around).reshape(-1, 4)
+
+
+def take_masks(found: InstanceData) -> Tensor:
+    """Return the masks that a detector gives.
+
+    Args:
+        found: What it found on one view.
+
+    Returns:
+        Shape (n, h, w), bool, or uint8 if they are probabilities.
+
+    Raises:
+        ValueError: If it gives none.
+    """
+    if 'masks' not in found:
+        raise ValueError(
+            'MultiViewTTA(masks=...) needs a detector that segments '
+            f'instances, got one that gives only {sorted(found.keys())}: '
+            'remove `masks`, or take another detector'
+        )
+    return found.masks
+
+
+def fit(masks: Tensor, size_hw: Size) -> Tensor:
+    """Cut masks to the size of their image; they may also be smaller.
+
+    Args:
+        masks: Shape (n, h, w).
+        size_hw: The height and width of the image.
+
+    Returns:
+        Shape (n, h', w'), where h' and w' are at most those of the image; it
+        shares the memory.
+
+    Raises:
+        ValueError: If they differ by more than `SLACK`, because the masks
+            would be in the wrong place.
+    """
+    height, width = size_hw
+    found_hw = tuple(masks.shape[-2:])
+    if max(abs(found_hw[0] - height), abs(found_hw[1] - width)) > SLACK:
+        raise ValueError(
+            f'a detector must give masks of the size of its image, {size_hw} '
+            f'(height, width), got {found_hw}. MMDetection 3.3 exchanges the '
+            'sides for RTMDet-Ins if the data pipeline makes the views: let '
+            'MultiViewTTA(views=[...]) make them'
+        )
+    return masks[:, :height, :width]
+
+
+def cut_at_half(mask: Tensor) -> Tensor:
+    """Find where a mask reaches a probability of `MAJORITY`.
+
+    Args:
+        mask: Any shape, bool, or uint8 for a probability from 0 to 255.
+
+    Returns:
+        The same shape, bool.
+    """
+    return mask if mask.dtype == torch.bool else mask >= 255 * MAJORITY
+
+
+def check_masks_can_be_inverted(views: Sequence[View]) -> None:
+    """Check that each transform of some views can take masks back.
+
+    Args:
+        views: The views.
+
+    Raises:
+        ValueError: If a transform cannot.
+    """
+    for transform in (one for view in views for one in view.transforms):
+        if not transform.inverts_masks:
+            raise ValueError(
+                f'masks need the method invert_mask in '
+                f'{type(transform).__name__}, which moves pixels: write it '
+                'beside `invert`, see docs/annotation.md'
+            )

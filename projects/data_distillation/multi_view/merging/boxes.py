@@ -1,0 +1,224 @@
+"""The boxes of several images as columns, and what mergers compute of them.
+
+Small tensors take as much time as large ones, so the images of a batch share
+the steps.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from ...arguments import check_at_least_1
+
+# The columns of `Boxes` and the fields of a detection, in order.
+COLUMNS = 'bboxes_xyxy', 'scores', 'labels', 'view_ids'
+FIELDS = 'bboxes', 'scores', 'labels', 'num_views', 'corner_spread'
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of some images, those of the first image first.
+
+    Args:
+        bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
+        scores: Shape (n,).
+        labels: Shape (n,).
+        view_ids: Shape (n,).
+        counts: The number of boxes of each image.
+    """
+
+    bboxes_xyxy: Tensor
+    scores: Tensor
+    labels: Tensor
+    view_ids: Tensor
+    counts: list[int]
+
+    def by_image(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the columns of each image, in the order of `COLUMNS`."""
+        parts = (getattr(self, name).split(self.counts) for name in COLUMNS)
+        yield from zip(*parts, strict=True)
+
+
+def put_together(images: Sequence[dict]) -> Boxes:
+    """Put the boxes of some images together, apart from those without area.
+
+    Args:
+        images: The arguments of `Merger.__call__` for each image, at least
+            one.
+
+    Returns:
+        The boxes.
+
+    Raises:
+        ValueError: If `num_views` is below 1, or an id in `view_ids` is out of
+            range.
+    """
+    for image in images:
+        check_at_least_1('num_views', image['num_views'])
+    columns = [torch.cat([image[key] for image in images]) for key in COLUMNS]
+    counts = [len(image['scores']) for image in images]
+    num_views = [image['num_views'] for image in images]
+    check_views(columns[3], repeat(num_views, counts, columns[3].device))
+    has_area = (columns[0][:, 2:] > columns[0][:, :2]).all(dim=1)
+    if not has_area.all():
+        counts = [int(part.sum()) for part in has_area.split(counts)]
+        columns = [column[has_area] for column in columns]
+    bboxes_xyxy, scores, labels, view_ids = columns
+    return Boxes(bboxes_xyxy, scores, labels, view_ids, counts)
+
+
+def repeat(
+    numbers: Sequence[int], counts: Sequence[int], device: torch.device
+) -> Tensor:
+    """Repeat the number of each image for each of its boxes.
+
+    Args:
+        numbers: A number for each image.
+        counts: How often it is repeated.
+        device: The device of the result.
+
+    Returns:
+        Shape (sum of `counts`,), int64.
+    """
+    return (
+        torch.tensor(numbers)
+        .repeat_interleave(torch.tensor(counts))
+        .to(device)
+    )
+
+
+def check_views(view_ids: Tensor, num_views: Tensor) -> None:
+    """Refuse boxes of a view that their image does not have.
+
+    Args:
+        view_ids: Shape (n,).
+        num_views: Shape (n,), the number of views of the image of each box.
+
+    Raises:
+        ValueError: If an id is not in [0, num_views).
+    """
+    is_outside = (view_ids < 0) | (view_ids >= num_views)
+    if is_outside.any():
+        first = int(is_outside.int().argmax())
+        raise ValueError(
+            f'view_ids must be in [0, num_views = {int(num_views[first])}), '
+            f'got {int(view_ids[first])}'
+        )
+
+
+def rank(scores: Tensor, counts: Sequence[int], most: int) -> Tensor:
+    """Find the best detections of each image.
+
+    Args:
+        scores: Shape (k,), those of the first image first.
+        counts: The number of detections of each image.
+        most: The most detections to keep of an image.
+
+    Returns:
+        The numbers of those that are kept, image by image and by descending
+        score. Equal scores keep their order.
+    """
+    images = repeat(range(len(counts)), counts, scores.device)
+    ends = list(accumulate(counts, initial=0))
+    first = repeat(ends[:-1], counts, scores.device)
+    order = scores.argsort(descending=True, stable=True)
+    order = order[images[order].argsort(stable=True)]
+    places = torch.arange(len(scores), device=scores.device)
+    return order[places - first < most]
+
+
+def pairwise_overlaps(some_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
+    """Compute the overlap of each box with each of some others.
+
+    The numbers are those of mmcv's `bbox_overlaps`, bit for bit. Here each
+    coordinate lies on its own in memory, which is several times as fast.
+
+    Args:
+        some_xyxy: Shape (k, 4), pixels.
+        others_xyxy: Shape (n, 4), pixels; every box has an area.
+
+    Returns:
+        Shape (k, n), intersection over union.
+    """
+    some = some_xyxy.T.contiguous()[:, :, None]
+    others = others_xyxy.T.contiguous()[:, None]
+    sides = torch.minimum(some[2:], others[2:])
+    sides -= torch.maximum(some[:2], others[:2])
+    intersections = sides.clamp_(min=0).prod(dim=0)
+    areas = [(xyxy[2:] - xyxy[:2]).prod(dim=0) for xyxy in (some, others)]
+    return intersections / (areas[0] + areas[1] - intersections)
+
+
+def count_views(
+    supports: Tensor, num_kept: int, view_ids: Tensor, num_views: int
+) -> Tensor:
+    """Count the views that support each detection.
+
+    Args:
+        supports: Shape (p, 2), int64, the number of a detection and that of a
+            box that supports it.
+        num_kept: The number of detections, k.
+        view_ids: Shape (n,), int64, the view of each box, in [0, num_views).
+        num_views: The number of views of an image.
+
+    Returns:
+        Shape (k,), int64, the number of different views of each detection.
+    """
+    is_seen = view_ids.new_zeros(num_kept, num_views)
+    is_seen[supports[:, 0], view_ids[supports[:, 1]]] = 1
+    return is_seen.sum(dim=1)
+
+
+def corner_spread(
+    supports: Tensor, kept_xyxy: Tensor, bboxes_xyxy: Tensor
+) -> Tensor:
+    """Measure how far apart the boxes are that support each detection.
+
+    This is the root mean square of the distance of a coordinate from its mean,
+    over the supporting boxes and their four coordinates x1, y1, x2 and y2. It
+    is divided by sqrt(width * height) of the detection. The mean of each
+    coordinate is that over the supporting boxes.
+
+    Args:
+        supports: Shape (p, 2), int64, the number of a detection and that of a
+            box that supports it.
+        kept_xyxy: Shape (k, 4), the detections, pixels.
+        bboxes_xyxy: Shape (n, 4), pixels.
+
+    Returns:
+        Shape (k,), without a unit and never NaN; 0 for a detection that one
+        box or no box supports.
+    """
+    kept, boxes = supports.unbind(dim=1)
+    counts = kept.bincount(minlength=len(kept_xyxy)).clamp(min=1)[:, None]
+
+    def means_of(values: Tensor) -> Tensor:
+        """Return the mean of each detection's rows, shape (k, 4)."""
+        # Rows are added as single numbers: PyTorch is slow to add rows.
+        cells = kept[:, None] * 4 + torch.arange(4, device=kept.device)
+        sums = values.new_zeros(kept_xyxy.numel())
+        sums.index_add_(0, cells.flatten(), values.flatten())
+        return sums.reshape(-1, 4) / counts
+
+    # Measured from the detection and not from 0, so that the spread of equal
+    # boxes is exactly 0. In float64, no digit depends on the order of boxes.
+    offsets = bboxes_xyxy[boxes].double() - kept_xyxy[kept]
+    variances = means_of((offsets - means_of(offsets)[kept]) ** 2)
+    sides = kept_xyxy[:, 2:] - kept_xyxy[:, :2]
+    size = sides.prod(dim=1).sqrt().clamp(min=smallest_positive(sides))
+    return variances.mean(dim=1).sqrt().to(kept_xyxy) / size
+
+
+def smallest_positive(like: Tensor) -> float:
+    """Find the smallest positive number, to divide by instead of 0.
+
+    Args:
+        like: A tensor of floats, of the type that the number must fit.
+
+    Returns:
+        The smallest normal number of that type.
+    """
+    return torch.finfo(like.dtype).tiny

@@ -1,0 +1,1 @@
+"""From unlabeled images to a COCO file of pseudo labels, and its quality."""

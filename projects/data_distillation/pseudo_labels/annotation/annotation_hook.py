@@ -1,0 +1,111 @@
+"""AnnotationHook: turns the detections of a test run into pseudo labels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.dist import get_rank
+from mmengine.runner import Runner
+
+from ...label_files.coco.reading import check_disjoint, read_coco
+from ..detections.store import DetectionStore
+from ..selection.coco_writer import PSEUDO_LABELS
+from ..selection.export import export_pseudo_labels
+from ..selection.rules import SelectionRules
+from .detection_hook import DetectionHook
+from .log import log_from_any_rank
+
+
+@HOOKS.register_module()
+class AnnotationHook(DetectionHook):
+    """Stores the detections of a test run, then writes the pseudo labels.
+
+    When every image is done, the process that finishes last selects the pseudo
+    labels, and writes `pseudo_labels.json` into the work folder, beside
+    `detections/*.parquet`. `DetectionHook` describes everything else.
+
+    Args:
+        labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`. The
+            pseudo labels are to have its categories and, with
+            `MatchedSelector`, its number of instances per image.
+        held_out: The sets that no pseudo label may come from, such as the
+            validation and the test set, in the same form as `labeled`.
+        selection: The arguments of `SelectionRules`.
+        **kwargs: The other arguments of `DetectionHook`.
+
+    Source:
+        Paper, section 3: generating labels on unlabeled data.
+    """
+
+    purpose = 'pseudo labels'
+
+    def __init__(
+        self,
+        labeled: dict,
+        held_out: Sequence[dict] = (),
+        selection: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(labeled, **kwargs)
+        self.held_out = held_out
+        self.rules = SelectionRules(**(selection or {}))
+
+    def check_images(self, paths: Mapping[str, str]) -> None:
+        """Check that no image is in the labeled set or in a held-out set.
+
+        Args:
+            paths: The images to annotate, see `resolve_paths`.
+
+        Raises:
+            CocoError: With the number of shared images and the first of them.
+        """
+        super().check_images(paths)
+        for known in self.held_out:
+            images = read_coco(known['ann_file'], 'images')['images']
+            names = [image['file_name'] for image in images]
+            check_disjoint(paths, names, known)
+
+    def open_store(self, runner: Runner) -> DetectionStore:
+        """Open the detection store, and check that selection can use it.
+
+        Args:
+            runner: The runner.
+
+        Returns:
+            The store of the work folder, see `DetectionHook.open_store`.
+
+        Raises:
+            StoreError: If there are detections of another teacher.
+            ValueError, FileNotFoundError: If a selector cannot choose, or the
+                validation detections cannot be used.
+        """
+        store = super().open_store(runner)
+        # A dry run selects nothing, and may come before the detections on the
+        # validation images. With these, the check takes a minute.
+        if get_rank() == 0 and not runner.cfg.get('dry_run'):
+            made_by = store.require_provenance()
+            self.rules.check(made_by, self.labeled_set.counts)
+        return store
+
+    def after_all_images(self, runner: Runner) -> None:
+        """Select the pseudo labels and write them.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            StoreError: If the shards are of another teacher, or cannot be
+                read.
+        """
+        super().after_all_images(runner)
+        store = self._run.store
+        text = export_pseudo_labels(
+            store.read(self._run.image_ids),
+            self.labeled_set.categories,
+            self.labeled_set.counts,
+            self.rules,
+            store.require_provenance(),
+            Path(runner.work_dir) / PSEUDO_LABELS,
+        )
+        log_from_any_rank(text)

@@ -1,0 +1,128 @@
+"""Keeps detections with the content of their images.
+
+Images that were moved or renamed get their detections back. Images whose files
+have other content now lose them.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from mmengine.dist import barrier, get_rank
+
+from ...files.known_digests import IMAGE_DIGESTS, open_digests
+from ..detections.moved import MovedImages, find_moved
+from .dataset import UnlabeledDataset
+from .log import log_from_any_rank
+
+
+def find_moved_images(
+    folder: Path,
+    provenance: dict,
+    dataset: UnlabeledDataset,
+    names: Collection[str] | None = None,
+    saves: bool = False,
+) -> MovedImages:
+    """Find the images of a data set that are elsewhere, or of other content.
+
+    Args:
+        folder: The folder of the store. What is known of the files of images
+            is beside it.
+        provenance: What would make the detections now.
+        dataset: The images.
+        names: The names of those to look for; None for all.
+        saves: Whether to keep what was found out about the files.
+
+    Returns:
+        What was found, see `find_moved`.
+
+    Raises:
+        OSError: If it cannot be kept.
+    """
+    if not folder.is_dir():
+        return MovedImages(folder)
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    paths = {info['file_name']: info['img_path'] for info in infos}
+    some = paths if names is None else {name: paths[name] for name in names}
+    known = open_digests(folder.parent / IMAGE_DIGESTS)
+    found = find_moved(folder, provenance, some, paths.keys(), known)
+    if saves:
+        known.save()
+    return found
+
+
+def take_over_moved_images(
+    folder: Path,
+    provenance: dict,
+    dataset: UnlabeledDataset,
+    names: Collection[str],
+    is_dry_run: bool = False,
+) -> frozenset[str]:
+    """Take over the detections of images that were moved or renamed.
+
+    Those of images that have other content now are moved away. Only rank 0
+    looks. The other processes wait, so that all find the same.
+
+    Args:
+        folder: The folder of the store.
+        provenance: What would make the detections now.
+        dataset: The images.
+        names: The names of the images of this job.
+        is_dry_run: Whether to change nothing.
+
+    Returns:
+        The names of the images that have other content now; none for the
+        other processes.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    changed: frozenset[str] = frozenset()
+    if get_rank() == 0:
+        moved = find_moved_images(
+            folder, provenance, dataset, names, saves=not is_dry_run
+        )
+        changed = moved.changed
+        if not is_dry_run:
+            moved.take_over(provenance, dataset.image_ids())
+        for line in describe_moved(moved):
+            log_from_any_rank(line)
+    barrier()
+    return changed
+
+
+def describe_moved(moved: MovedImages) -> list[str]:
+    """Say which images have other detections than before.
+
+    Args:
+        moved: What was found.
+
+    Returns:
+        The lines for the log.
+    """
+    lines = []
+    if moved.changed:
+        lines.append(
+            f'{describe_changed(moved.changed)}: what was detected before '
+            'counts no more, and is kept in detections/moved/'
+        )
+    if num_found := len(moved.rows.keys() - moved.stayed):
+        lines.append(
+            f'{num_found:,} images have another name or folder than before, '
+            'but the same content: their detections are kept'
+        )
+    return lines
+
+
+def describe_changed(names: Collection[str]) -> str:
+    """Say which images have other content than before.
+
+    Args:
+        names: Their names, at least one.
+    """
+    first = min(names)
+    if len(names) == 1:
+        return f'the image {first} was exchanged under its name'
+    return (
+        f'{len(names):,} images were exchanged under their names, the first '
+        f'is {first}'
+    )

@@ -1,0 +1,100 @@
+"""The provenance of detections: what they depend on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from ...files.digest import sha256_of
+from .dataset import UnlabeledDataset
+
+
+def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
+    """Describe what the detections depend on: teacher, views, merger, images.
+
+    Args:
+        cfg: The config of the test run.
+        dataset: The images to annotate.
+
+    Returns:
+        A dict, as it comes back from JSON.
+    """
+    detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
+    provenance = dict(
+        teacher_config=cfg.filename,
+        detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
+        checkpoint=cfg.load_from,
+        # A URL stands for itself: its file is not expected to change.
+        checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
+        image_folder=os.path.realpath(dataset.data_prefix['img']),
+        has_image_infos=bool(dataset.ann_file),
+        classes=dataset.metainfo['classes'],
+        pipeline=cfg.test_dataloader.dataset.get('pipeline'),
+        other_teachers=[
+            dict(
+                module=str(teacher.get('module')),
+                checkpoint_sha256=sha256_of(teacher['checkpoint'])
+                or teacher['checkpoint'],
+                **find_names(teacher),
+            )
+            for teacher in cfg.model.get('other_teachers', ())
+        ],
+        views=cfg.model.get('views'),
+        mode=cfg.model.get('mode', 'exact'),
+        merger=cfg.model.merger,
+        **find_names(cfg.model),
+    )
+    if cfg.model.get('keep_views'):
+        provenance['keep_views'] = True
+    if cfg.model.get('masks') is not None:
+        provenance['masks'] = cfg.model.masks
+        is_polygon = reads_only_polygons(cfg.get('train_dataloader'))
+        provenance['segmentation'] = 'polygon' if is_polygon else 'rle'
+    if dataset.return_classes:
+        provenance['prompt'] = dataset.caption_prompt
+    return as_json(provenance)
+
+
+def find_names(teacher: Mapping) -> dict:
+    """Find the names of classes that the config of a teacher says.
+
+    Args:
+        teacher: The config of the teacher.
+
+    Returns:
+        `class_names`, the names and the class map; empty if it says neither.
+    """
+    names = [teacher.get('classes'), teacher.get('class_map')]
+    return dict(class_names=names) if any(names) else {}
+
+
+def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
+    """Convert a config to what a shard gives back, with lists for tuples.
+
+    Args:
+        config: What JSON can hold, and tuples.
+
+    Returns:
+        A deep copy.
+    """
+    return json.loads(json.dumps(config))
+
+
+def reads_only_polygons(part: object) -> bool:
+    """Return whether a part of a config loads masks with `poly2mask=False`.
+
+    MMDetection then takes objects with RLE for regions to ignore, and says
+    nothing.
+
+    Args:
+        part: The config of a data loader, or what is in it.
+    """
+    if isinstance(part, Mapping):
+        is_loader = part.get('with_mask') and part.get('poly2mask') is False
+        return bool(is_loader) or any(map(reads_only_polygons, part.values()))
+    if isinstance(part, list | tuple):
+        return any(map(reads_only_polygons, part))
+    return False

@@ -1,0 +1,226 @@
+"""Turns the detections of a store into NumPy columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...label_files.coco.boxes import xyxy_to_xywh
+from ...label_files.column_matching.greedy import DetectionColumns
+from ...label_files.column_matching.masks import as_column
+
+# The number of boxes that are converted at once, in double precision.
+BOXES_AT_ONCE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All detections of a table of images, as columns.
+
+    Args:
+        image_index: Shape (n,), int32, the row of the image of each detection,
+            ascending.
+        bbox_xywh: Shape (n, 4), float32, pixels of the original image, clipped
+            to the image and rounded to 1/100.
+        scores: Shape (n,), float32, descending within an image.
+        labels: Shape (n,), int32, the class of each detection.
+        num_views: Shape (n,), int32, the number of views that support each
+            detection.
+        corner_spread: Shape (n,), float32, see `merging.boxes.corner_spread`.
+        mask_areas: Shape (n,), int32, the number of pixels of each mask, 0
+            where there is none; None if detections have no masks.
+        mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as
+            before.
+        masks: n times the `counts` of COCO's RLE; None as before.
+    """
+
+    image_index: np.ndarray
+    bbox_xywh: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    num_views: np.ndarray
+    corner_spread: np.ndarray
+    mask_areas: np.ndarray | None = None
+    mask_agreement: np.ndarray | None = None
+    masks: pa.LargeBinaryArray | None = None
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> 'Detections':
+        """Return the detections that a mask, indices or a slice choose."""
+        columns = {
+            name: column[chosen]
+            for name, column in vars(self).items()
+            if isinstance(column, np.ndarray)
+        }
+        if self.masks is not None:
+            rows = np.arange(len(self))[chosen]
+            columns['masks'] = self.masks.take(pa.array(rows))
+        return Detections(**columns)
+
+    @property
+    def has_mask(self) -> np.ndarray:
+        """Whether each detection has a mask, if detections have masks.
+
+        Shape (n,), bool; True for all of them if they have no masks.
+        """
+        if self.mask_areas is None:
+            return np.ones(len(self), bool)
+        return self.mask_areas > 0
+
+    def __len__(self) -> int:
+        """Return the number of detections."""
+        return len(self.scores)
+
+
+def keep_readable(table: pa.Table) -> pa.Table:
+    """Leave out the rows of images that could not be read.
+
+    Args:
+        table: A table with the columns of `shards.SCHEMA` or of
+            `shards.MASK_SCHEMA`.
+
+    Returns:
+        The other rows, in their order.
+    """
+    return table.filter(pc.is_null(table['unreadable']))
+
+
+def flatten(table: pa.Table) -> Detections:
+    """Turn one row per image into one element per detection.
+
+    Args:
+        table: A table with the columns of `shards.SCHEMA` or of
+            `shards.MASK_SCHEMA`.
+
+    Returns:
+        The detections, ordered by image and then as stored.
+    """
+    lengths = pc.list_value_length(table['scores']).to_numpy()
+    image_index = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    columns = [
+        pc.list_flatten(table[name]).to_numpy()
+        for name in ('scores', 'labels', 'num_views', 'corner_spread')
+    ]
+    bbox_xywh = convert_boxes(table, image_index)
+    if 'masks' in table.column_names:
+        columns += [
+            pc.list_flatten(table[name]).to_numpy()
+            for name in ('mask_areas', 'mask_agreement')
+        ]
+        columns.append(pc.list_flatten(table['masks']).combine_chunks())
+    return Detections(image_index, bbox_xywh, *columns)
+
+
+def collect_stored(
+    table: pa.Table, image_index: np.ndarray, by_masks: bool = False
+) -> DetectionColumns:
+    """Return the detections of a table for matching.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+        image_index: Shape (number of rows,), int64, the number of the image of
+            each row.
+        by_masks: Whether masks are compared; the table then has the columns
+            of `MASK_SCHEMA`.
+
+    Returns:
+        The detections, in the order of the rows and then as stored. Their
+        boxes are those that are written to COCO files.
+    """
+    lengths = pc.list_value_length(table['scores']).to_numpy()
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    scores, labels = (
+        pc.list_flatten(table[name]).to_numpy()
+        for name in ('scores', 'labels')
+    )
+    return DetectionColumns(
+        image_index[rows],
+        labels.astype(np.int64),
+        convert_boxes(table, rows, np.float64),
+        scores,
+        collect_stored_masks(table) if by_masks else None,
+    )
+
+
+def collect_stored_masks(table: pa.Table) -> np.ndarray:
+    """Collect the masks of all detections of a table.
+
+    Args:
+        table: The table of a shard, with a row for each image, and with masks.
+
+    Returns:
+        Shape (n,), objects, see `DetectionColumns.masks`; in the order of the
+        rows.
+    """
+    sizes = [table[name].to_pylist() for name in ('height', 'width')]
+    return as_column(
+        dict(size=list(size_hw), counts=counts)
+        for *size_hw, of_image in zip(
+            *sizes, table['masks'].to_pylist(), strict=True
+        )
+        for counts in of_image
+    )
+
+
+def convert_boxes(
+    table: pa.Table, image_index: np.ndarray, dtype: type = np.float32
+) -> np.ndarray:
+    """Convert the boxes of a table to the format of `Detections.bbox_xywh`.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+        image_index: Shape (n,), the row of each box.
+        dtype: The precision of the result.
+
+    Returns:
+        Shape (n, 4), of this type.
+    """
+    sizes_wh = np.stack(
+        [table['width'].to_numpy(), table['height'].to_numpy()], axis=1
+    )
+    corners = pc.list_flatten(pc.list_flatten(table['bboxes_xyxy']))
+    bboxes_xyxy = corners.to_numpy().reshape(-1, 4)
+    bbox_xywh = np.empty(bboxes_xyxy.shape, dtype)
+    for start in range(0, len(bbox_xywh), BOXES_AT_ONCE):
+        part = slice(start, start + BOXES_AT_ONCE)
+        bbox_xywh[part] = xyxy_to_xywh(
+            bboxes_xyxy[part], sizes_wh[image_index[part]]
+        )
+    return bbox_xywh
+
+
+def list_images(table: pa.Table) -> dict[str, bool]:
+    """List the images of a shard.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+
+    Returns:
+        The file name of each image, and whether it was read. Of several rows
+        of one image, the last one counts.
+    """
+    is_read = pc.is_null(table['unreadable'])
+    names = table['file_name'].to_pylist()
+    return dict(zip(names, is_read.to_pylist(), strict=True))
+
+
+def choose_rows(table: pa.Table) -> pa.Array:
+    """Choose one row of each image.
+
+    An image has several rows if two runs did it at the same time, or if it was
+    read only at the second try.
+
+    Args:
+        table: A table with the columns of `SCHEMA`.
+
+    Returns:
+        The index of one row for each file name: a row that was read or, if
+        there is none, any row.
+    """
+    names = table['file_name'].combine_chunks().dictionary_encode()
+    is_read = pc.is_null(table['unreadable']).to_numpy()
+    chosen = np.zeros(len(names.dictionary), np.int64)
+    # NumPy keeps the last of several values for one place.
+    in_order = np.argsort(is_read, kind='stable')
+    chosen[names.indices.to_numpy()[in_order]] = in_order
+    return pa.array(chosen)

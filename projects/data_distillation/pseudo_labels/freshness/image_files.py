@@ -1,0 +1,148 @@
+"""What is in the image files of a stage, to notice when it has changed."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Set
+from pathlib import Path
+
+from ...base_configs.reading import list_mappings
+from ...files.digest import sha256_of
+from ...files.known_digests import IMAGE_DIGESTS, open_digests
+from ..detections.moved import read_indices
+
+
+def hash_images(loaders: object, folder: Path) -> dict[str, str | None]:
+    """Compute one SHA-256 of all images of each COCO file in a config.
+
+    Files that have not changed since the last time are not read again.
+
+    Args:
+        loaders: A part of a config, for example a data loader.
+        folder: The folder that keeps what is known of the files. It is written
+            by `save_digests`.
+
+    Returns:
+        Path of the COCO file -> digest of the names of its images and of their
+        files, in any order; None if one of them cannot be read. Other
+        annotation files are left out.
+    """
+    found: dict[str, str | None] = {}
+    for ann_file, images in find_image_folders(loaders):
+        names = list_file_names(ann_file, sha256_of(ann_file))
+        if names:
+            paths = {str(images / name): name for name in names}
+            found[ann_file] = hash_named(paths, folder)
+    return found
+
+
+def hash_detected(detections: Path, names: Set[str]) -> str | None:
+    """Compute one SHA-256 of images that have detections.
+
+    Args:
+        detections: The folder of the store.
+        names: The names of the images, all of which have some.
+
+    Returns:
+        The digest of the names of the images and of the files that ran; None
+        if one of them is not known.
+    """
+    digests = {
+        name: content.digest
+        for shard, index in read_indices(detections)
+        if shard.parent == detections
+        for name, content in zip(index.names, index.contents, strict=True)
+        if name in names
+    }
+    return join_digests(digests)
+
+
+def hash_named(names: Mapping[str, str], folder: Path) -> str | None:
+    """Compute one SHA-256 of images as they are now.
+
+    Args:
+        names: The name of each image, by its path.
+        folder: The folder that keeps what is known of the files.
+
+    Returns:
+        The digest that `hash_detected` gives after they ran; None if one of
+        them cannot be read.
+    """
+    digests = open_digests(folder / IMAGE_DIGESTS).find(names)
+    return join_digests({names[path]: one for path, one in digests.items()})
+
+
+def take_exchanged(folder: Path) -> list[str]:
+    """Return the images that had other content before, each only once.
+
+    Args:
+        folder: The folder that `hash_images` was given.
+
+    Returns:
+        Their paths, sorted.
+    """
+    return open_digests(folder / IMAGE_DIGESTS).take_exchanged()
+
+
+def save_digests(folder: Path) -> None:
+    """Keep what was found out about image files for the next run.
+
+    Args:
+        folder: The folder that `hash_images` was given.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    open_digests(folder / IMAGE_DIGESTS).save()
+
+
+def find_image_folders(value: object) -> Iterator[tuple[str, Path]]:
+    """Find every data set in a part of a config that has a folder of images.
+
+    Args:
+        value: The part.
+
+    Yields:
+        The path of its annotation file and of the folder, both with the
+        `data_root` beside them, in the order of the config.
+    """
+    for part in list_mappings(value):
+        file, prefix = part.get('ann_file'), part.get('data_prefix')
+        if isinstance(file, str) and file and isinstance(prefix, Mapping):
+            root = part.get('data_root') or ''
+            images = prefix.get('img') or ''
+            yield str(Path(root, file)), Path(root, str(images))
+
+
+@functools.lru_cache(16)
+def list_file_names(ann_file: str, sha256: str | None) -> tuple[str, ...]:
+    """List the images of a COCO file, which is read once.
+
+    Args:
+        ann_file: The path of the file.
+        sha256: What is different after the file has changed.
+
+    Returns:
+        Their names, each once, sorted; none if it is no COCO file, which
+        whoever loads it finds out.
+    """
+    try:
+        images = json.loads(Path(ann_file).read_bytes())['images']
+        return tuple(sorted({image['file_name'] for image in images}))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return ()
+
+
+def join_digests(digests: Mapping[str, str | None]) -> str | None:
+    """Compute one digest of many files.
+
+    Args:
+        digests: Name -> SHA-256 of each file.
+
+    Returns:
+        The SHA-256 of them all, in any order; None if one is not known.
+    """
+    if None in digests.values():
+        return None
+    text = json.dumps(sorted(digests.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

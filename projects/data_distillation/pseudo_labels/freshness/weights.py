@@ -1,0 +1,42 @@
+"""What is in the files of weights that a training begins with."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ...base_configs.reading import list_mappings
+from ...files.known_digests import IMAGE_DIGESTS, open_digests
+
+# The keys of a config whose values are paths of weights.
+WEIGHT_KEYS = ('load_from', 'checkpoint', 'pretrained', 'teacher_ckpt')
+
+
+def hash_weights(cfg: Mapping, folder: Path) -> dict[str, str]:
+    """Compute the SHA-256 of the files of weights that a config names.
+
+    Args:
+        cfg: The config of a training, or a part of it.
+        folder: The folder that keeps what is known of files, see
+            `image_files.hash_images`.
+
+    Returns:
+        Path -> digest. What is no file on this machine, such as a URL, is
+        left out.
+    """
+    paths = {path for path in find_weights(cfg) if Path(path).is_file()}
+    found = open_digests(folder / IMAGE_DIGESTS).find(sorted(paths))
+    return {path: digest for path, digest in found.items() if digest}
+
+
+def find_weights(value: object) -> Iterator[str]:
+    """Find every path of weights in a part of a config.
+
+    Args:
+        value: The part.
+
+    Yields:
+        Each path or URL, in the order of the config.
+    """
+    for part in list_mappings(value):
+        for key in WEIGHT_KEYS:
+            if isinstance(part.get(key), str):
+                yield part[key]

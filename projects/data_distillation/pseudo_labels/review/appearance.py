@@ -1,0 +1,100 @@
+"""What images look like, so that they can be compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...files.images import ImageError, decode, read_image_file
+from ...label_files.coco.image_files import MAX_DISTANCE, hash_pixels
+from .features import Describe, normalize
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What n images look like.
+
+    Args:
+        vectors: Shape (n, k), float32, of length 1; 0 for an image that cannot
+            be read.
+        bits: The perceptual hash of each image, see `hash_pixels`; None
+            without one.
+    """
+
+    vectors: np.ndarray
+    bits: list[np.ndarray | None]
+
+    def are_near(self, index: int, other: 'Appearance') -> np.ndarray:
+        """Return which images of another set are nearly the same as one.
+
+        Args:
+            index: The number of the image here.
+            other: The other images, m of them.
+
+        Returns:
+            Shape (m,), bool.
+        """
+        mine = self.bits[index]
+        return np.array(
+            [
+                mine is not None
+                and bits is not None
+                and (mine != bits).sum() <= MAX_DISTANCE
+                for bits in other.bits
+            ],
+            bool,
+        )
+
+    def distances(self, index: int) -> np.ndarray:
+        """Measure how far all images are from one.
+
+        Args:
+            index: The number of the one image.
+
+        Returns:
+            Shape (n,), 0 to 1.
+        """
+        return measure_distances(self.vectors, self.vectors[index][None])
+
+
+def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the distance of each vector from the nearest of others.
+
+    Args:
+        one: Shape (n, k), vectors of length 1.
+        other: Shape (m, k), the others.
+
+    Returns:
+        Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if there is no
+        other, or none of them could be read.
+    """
+    if not other.any():
+        return np.ones(len(one))
+    return np.clip((1 - (one @ other.T).max(axis=1)) / 2, 0, 1)
+
+
+def find_appearance(paths: Sequence[str], describe: Describe) -> Appearance:
+    """Describe images.
+
+    Args:
+        paths: The image files.
+        describe: Makes a vector of the pixels of an image, see
+            `describe_colors`.
+
+    Returns:
+        A row for each image, in order; zeros for one that cannot be read.
+    """
+    vectors: list[np.ndarray | None] = []
+    bits: list[np.ndarray | None] = []
+    for path in paths:
+        try:
+            pixels = decode(read_image_file(path))
+        except ImageError:
+            vectors.append(None)
+            bits.append(None)
+            continue
+        vectors.append(normalize(describe(pixels)))
+        bits.append(hash_pixels(pixels))
+    size = next((len(v) for v in vectors if v is not None), 1)
+    filled = [np.zeros(size, np.float32) if v is None else v for v in vectors]
+    return Appearance(np.array(filled, np.float32).reshape(-1, size), bits)

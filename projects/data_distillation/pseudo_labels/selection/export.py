@@ -1,0 +1,398 @@
+"""Turns stored detections into a COCO file of pseudo labels."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+import mmdet
+import mmengine
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from ...label_files.coco.reading import (
+    Categories,
+    CocoError,
+    check_classes,
+    read_coco,
+    read_labeled,
+)
+from ..detections.columns import Detections, flatten, keep_readable
+from ..detections.store import DetectionStore, StoreError
+from .box_correction import BoxCorrection, correct_chosen, fit_box_correction
+from .coco_writer import read_origin, write_pseudo_labels
+from .picking import is_at_least
+from .rules import Selection, SelectionRules
+from .selectors import LabeledCounts
+from .summary import summarize_selection
+
+
+def select_labels(
+    detections: Path,
+    labeled_file: str,
+    selection: dict,
+    out_file: Path,
+    only_images_of: Path | None = None,
+) -> str:
+    """Select pseudo labels from stored detections and write them.
+
+    Args:
+        detections: The folder of the detection store.
+        labeled_file: The COCO file of the labeled images.
+        selection: The arguments of `SelectionRules`.
+        out_file: The COCO file to write.
+        only_images_of: A COCO file of the images that are wanted. They are
+            found by file name and get the ids of this file. None if all
+            stored images are wanted, even those that have been taken out of
+            the unlabeled set since.
+
+    Returns:
+        A summary for the user: a table, warnings and what was left out.
+
+    Raises:
+        FileNotFoundError: If a file is missing, or the folder holds no
+            detections.
+        StoreError: If the detections are those of validation images.
+        CocoError: If the labeled file cannot be used, or its classes are not
+            those of the teacher.
+        ValueError: If no image could be read, no image is left, or the rules
+            need something that is missing.
+    """
+    rules = SelectionRules(**selection)
+    labeled = read_labeled(labeled_file)
+    store = open_store(detections)
+    provenance = store.require_provenance()
+    if provenance.get('purpose') == 'validation':
+        raise StoreError(
+            f'{detections} holds detections of validation images: they cannot '
+            'become labels, because a student must not be trained on them'
+        )
+    if 'classes' in provenance:
+        check_classes(
+            provenance['classes'], labeled['categories'], labeled_file
+        )
+    return export_pseudo_labels(
+        store.read(read_wanted(only_images_of)),
+        labeled['categories'],
+        LabeledCounts.of(labeled),
+        rules,
+        provenance,
+        out_file,
+    )
+
+
+def open_store(folder: Path) -> DetectionStore:
+    """Open a detection store that must hold detections.
+
+    Args:
+        folder: The folder of the store.
+
+    Returns:
+        The store, with its provenance.
+
+    Raises:
+        FileNotFoundError: If there are no detections in the folder.
+        StoreError: If the detections cannot be read.
+    """
+    store = DetectionStore(folder)
+    if store.provenance is None and store.shards():
+        raise StoreError(
+            f'none of the {len(store.shards())} files in {folder} is a whole '
+            'shard; the log has the reasons. Annotate the images again'
+        )
+    if store.provenance is None:
+        raise FileNotFoundError(
+            f'no detections (*.parquet) in {folder}: annotate the images first'
+        )
+    return store
+
+
+def read_wanted(file: Path | None) -> dict[str, int] | None:
+    """Read which of the stored images are wanted.
+
+    Args:
+        file: A COCO file of the wanted images; None if all are wanted.
+
+    Returns:
+        File name -> image id; None if all images are wanted.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file cannot be used.
+    """
+    if file is None:
+        return None
+    images = read_coco(file, 'images')['images']
+    return {image['file_name']: image['id'] for image in images}
+
+
+def read_rules(pseudo_labels: Path) -> dict:
+    """Read the rules with which pseudo labels were selected.
+
+    Args:
+        pseudo_labels: The file of pseudo labels.
+
+    Returns:
+        The arguments of `SelectionRules`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file does not say how its labels were selected.
+    """
+    selection = read_origin(pseudo_labels).get('selection')
+    if not selection:
+        raise CocoError(
+            f'{pseudo_labels} does not say how its labels were selected: '
+            '`info.data_distillation.selection` is missing. Take a file that '
+            'annotation or tools/select_labels.py wrote'
+        )
+    return selection
+
+
+def export_pseudo_labels(
+    table: pa.Table,
+    categories: Categories,
+    labeled: LabeledCounts,
+    rules: SelectionRules,
+    provenance: dict,
+    out_file: Path,
+) -> str:
+    """Select the pseudo labels and write them to a COCO file.
+
+    Args:
+        table: The rows of the detection store, in its order.
+        categories: The categories of the labeled file; they are copied as
+            they are.
+        labeled: The counts of the labeled file.
+        rules: The rules that decide on each detection.
+        provenance: The provenance of the detections, which goes into the
+            file's `info`.
+        out_file: The COCO file to write.
+
+    Returns:
+        A summary for the user, see `summarize_selection`.
+
+    Raises:
+        ValueError: If no image could be read, no image is left, or the rules
+            need something that is missing.
+        CocoError: If the detections are of other classes.
+        StoreError, FileNotFoundError: If the validation of the rules cannot
+            be used.
+    """
+    # An image that cannot be read is no image without objects: it counts for
+    # nothing, and the summary names it.
+    is_read = pc.is_null(table['unreadable']).to_numpy()
+    if not is_read.any():
+        raise ValueError(
+            f'none of {len(table)} unlabeled images could be read; the reason '
+            f'for the first one: {table["unreadable"][0]}'
+        )
+    detections = flatten(table)
+    labeled = rules.count(labeled)
+    validation = rules.match_validation(provenance, labeled)
+    selection = rules.apply(detections, is_read, labeled, validation)
+    check_image_is_left(selection, rules)
+    correction = learn_box_correction(rules, selection.min_scores)
+    unreadable = table.select(['file_name', 'unreadable'])
+    unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
+    described = describe_selection(selection, rules, labeled)
+    summary = summarize_selection(
+        detections, selection, labeled, validation, unreadable
+    )
+    if correction:
+        detections = correct_chosen(detections, table, correction)
+        summary = f'{correction.describe(labeled.classes)}\n{summary}'
+    origin = dict(
+        provenance, **described, unreadable=unreadable, summary=summary
+    )
+    how = rules.segmentation or provenance.get('segmentation', 'rle')
+    write_selection(
+        out_file, table, detections, selection, origin, categories, how
+    )
+    return f'{summary}: {out_file}'
+
+
+def check_image_is_left(selection: Selection, rules: SelectionRules) -> None:
+    """Check that an image goes into the file.
+
+    Args:
+        selection: The decision on each image.
+        rules: The rules that made it.
+
+    Raises:
+        ValueError: If no image is left.
+    """
+    if not selection.keeps_image.any():
+        raise ValueError(
+            f'no image is left: none of {selection.num_images} has a pseudo '
+            f'label, and max_empty_share is {rules.max_empty_share}. Select '
+            'with lower scores, or raise max_empty_share'
+        )
+
+
+def learn_box_correction(
+    rules: SelectionRules, min_scores: np.ndarray
+) -> BoxCorrection | None:
+    """Learn from the validation images how to correct the boxes.
+
+    Args:
+        rules: The rules of the selection.
+        min_scores: Shape (number of classes,), float32, the lowest score of a
+            label.
+
+    Returns:
+        The correction; None if the rules want none.
+
+    Raises:
+        CocoError: If the truth lacks an image.
+    """
+    if not (rules.calibrates_boxes and rules.validation):
+        return None
+    store = open_store(Path(rules.validation['detections']))
+    table = keep_readable(store.read())
+    detections = flatten(table)
+    is_label = rules.find_candidates(table)
+    is_label &= is_at_least(min_scores, detections)
+    return fit_box_correction(
+        table['file_name'].to_pylist(),
+        detections[is_label],
+        rules.validation['ann_file'],
+    )
+
+
+def write_selection(
+    out_file: Path,
+    table: pa.Table,
+    detections: Detections,
+    selection: Selection,
+    origin: dict,
+    categories: Categories,
+    segmentation: str,
+) -> None:
+    """Write the selected detections and the regions to ignore.
+
+    Args:
+        out_file: The COCO file to write.
+        table: The rows of the detection store.
+        detections: The detections of all rows.
+        selection: The decision on each detection and each image.
+        origin: How the labels were made; it goes into the file's `info`.
+        categories: The categories, in the order in which labels count them.
+        segmentation: 'rle' or 'polygon', how masks are written.
+    """
+    chosen = np.flatnonzero(selection.is_selected | selection.is_ignored)
+    annotations = detections[chosen]
+    new_index = np.cumsum(selection.keeps_image) - 1
+    annotations.image_index[:] = new_index[annotations.image_index]
+    write_pseudo_labels(
+        out_file,
+        dict(description='Pseudo labels', data_distillation=origin),
+        make_coco_images(table).filter(pa.array(selection.keeps_image)),
+        annotations,
+        selection.is_ignored[chosen],
+        categories,
+        segmentation,
+    )
+
+
+def make_coco_images(table: pa.Table) -> pa.Table:
+    """Make the table of COCO's `images`.
+
+    Args:
+        table: The rows of the detection store.
+
+    Returns:
+        One row per image, in the same order, with the columns `id`,
+        `file_name`, `width` and `height`. If the images have no ids because
+        they come from a folder, those that could be read are numbered from 1.
+    """
+    is_read = pc.cast(pc.is_null(table['unreadable']), pa.int64())
+    ids = pc.coalesce(table['image_id'], pc.cumulative_sum(is_read))
+    columns = table.select(['file_name', 'width', 'height'])
+    return columns.add_column(0, 'id', ids)
+
+
+def shorten_scores(scores: np.ndarray) -> list[float | None]:
+    """Write float32 scores with the fewest digits that identify them.
+
+    Args:
+        scores: Shape (n,), float32.
+
+    Returns:
+        n numbers, in order. Infinity and NaN become None, because JSON has
+        neither.
+    """
+    return [float(str(s)) if np.isfinite(s) else None for s in scores]
+
+
+def describe_selection(
+    selection: Selection, rules: SelectionRules, labeled: LabeledCounts
+) -> dict:
+    """Describe a selection for the `info` of its file.
+
+    Args:
+        selection: The selection.
+        rules: The rules that made it.
+        labeled: The counts of the labeled file.
+
+    Returns:
+        `selection` (the rules, with which `tools/select_labels.py --like`
+        repeats the selection), `min_scores` and `ignore_scores` by class name
+        (None for a class of which nothing was wanted), the counts, the
+        versions of the packages, and the date in UTC.
+    """
+    return dict(
+        selection=rules.config,
+        min_scores=key_by_class(labeled.classes, selection.min_scores),
+        ignore_scores=(
+            selection.ignore_scores is not None
+            and key_by_class(labeled.classes, selection.ignore_scores)
+        )
+        or None,
+        labeled=dict(
+            num_images=labeled.num_images,
+            num_instances=dict(
+                zip(
+                    labeled.classes,
+                    labeled.num_instances.tolist(),
+                    strict=True,
+                )
+            ),
+        ),
+        num_images=selection.num_images,
+        num_empty=selection.num_empty,
+        num_empty_dropped=selection.num_dropped,
+        num_detections=len(selection.is_selected),
+        num_thin=selection.num_thin,
+        num_maskless=selection.num_maskless,
+        num_stopped=selection.num_stopped,
+        num_selected=int(selection.is_selected.sum()),
+        num_ignored=int(selection.is_ignored.sum()),
+        packages={
+            module.__name__: module.__version__
+            for module in (torch, mmengine, mmcv, mmdet)
+        },
+        date=datetime.datetime.now(datetime.timezone.utc).isoformat(
+            timespec='seconds'
+        ),
+    )
+
+
+def key_by_class(
+    classes: Sequence[str], scores: np.ndarray | None
+) -> dict[str, float | None] | None:
+    """Map the name of each class to its score.
+
+    Args:
+        classes: The names of the classes.
+        scores: Shape (number of classes,), float32, in their order; None if
+            there are no scores.
+
+    Returns:
+        Each score as `shorten_scores` writes it; None if there are no scores.
+    """
+    if scores is None:
+        return None
+    return dict(zip(classes, shorten_scores(scores), strict=True))

@@ -1,0 +1,26 @@
+"""A teacher that somebody gives, and what it cannot be used for."""
+
+from types import SimpleNamespace
+
+import pytest
+from builders import toy_detector_cfg
+from mmdet.registry import MODELS
+
+from projects.data_distillation.experiment.given_teachers.detector import (
+    GivenDetector,
+    GivenDetectorHook,
+)
+
+
+def test_given_detector_has_no_views_to_merge():
+    detector = GivenDetector(toy_detector_cfg())
+
+    with pytest.raises(NotImplementedError, match='runs on plain images'):
+        detector.merge_preds([])
+
+
+def test_hook_of_given_detectors_refuses_another_model():
+    runner = SimpleNamespace(model=MODELS.build(toy_detector_cfg()))
+
+    with pytest.raises(TypeError, match='is for model=.* got ToyDetector'):
+        GivenDetectorHook().after_load_checkpoint(runner, {})

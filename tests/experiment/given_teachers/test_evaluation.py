@@ -1,0 +1,56 @@
+"""What the stages of an experiment need to know of given teachers."""
+
+import pytest
+from mmengine.config import Config
+
+from projects.data_distillation.experiment.given_teachers.evaluation import (
+    change_evaluation,
+)
+
+GIVEN = dict(type='GivenDetector', module=dict(type='ATSS'))
+OTHER = dict(checkpoint='b.pth', module=dict(type='FCOS'), classes=['a'])
+
+
+class Stages:
+    """An experiment whose annotation has a second teacher."""
+
+    def load(self, stage: str) -> Config:
+        assert stage == 'annotate'
+        return Config(dict(model=dict(other_teachers=[OTHER])))
+
+
+def test_first_given_teacher_is_evaluated_as_its_config_says():
+    cfg = Config(dict(model=GIVEN, custom_hooks=[dict(type='Own')]))
+
+    assert change_evaluation(cfg, 0, Stages()) == {}
+
+
+@pytest.mark.parametrize('model', [GIVEN, dict(type='ATSS')])
+def test_second_teacher_takes_the_place_of_the_first(model):
+    cfg = Config(dict(model=model, custom_hooks=[dict(type='Own')]))
+
+    changes = change_evaluation(cfg, 1, Stages())
+
+    assert changes == dict(
+        model=dict(
+            _delete_=True,
+            type='GivenDetector',
+            module=dict(type='FCOS'),
+            classes=['a'],
+            class_map=None,
+        ),
+        custom_hooks=[dict(type='Own'), dict(type='GivenDetectorHook')],
+    )
+
+
+def test_teacher_that_would_be_trained_is_evaluated_as_given():
+    cfg = Config(dict(model=dict(type='ATSS', neck=None)))
+
+    changes = change_evaluation(cfg, 0, Stages())
+
+    assert changes['model'] == dict(
+        _delete_=True,
+        type='GivenDetector',
+        module=dict(type='ATSS', neck=None),
+    )
+    assert changes['custom_hooks'] == [dict(type='GivenDetectorHook')]

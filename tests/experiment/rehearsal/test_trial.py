@@ -1,0 +1,84 @@
+"""What a trial of a stage refuses, and when it ends."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from builders import ToyDetector, annotate_cfg, written_cfg
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from projects.data_distillation.experiment.rehearsal.parts import Part
+from projects.data_distillation.experiment.rehearsal.trial import (
+    TimeUpError,
+    Trials,
+    find_readable,
+    limited,
+)
+
+
+def spoil(drawn, *numbers: int) -> None:
+    for number in numbers:
+        file = drawn.folder / f'unlabeled/{number}.png'
+        file.write_bytes(b'no image')
+
+
+def test_trial_ends_when_its_time_is_up():
+    before = signal.getsignal(signal.SIGALRM)
+
+    with pytest.raises(TimeUpError, match='it has taken 60 s'), limited(60):
+        signal.raise_signal(signal.SIGALRM)
+
+    assert signal.alarm(0) == 0
+    assert signal.getsignal(signal.SIGALRM) == before
+
+
+def test_images_that_cannot_be_read_are_left_out(drawn, tmp_path):
+    cfg = annotate_cfg(drawn, None, tmp_path)
+    spoil(drawn, 0, 2)
+    assert find_readable(cfg) == [1]
+
+    cfg.test_dataloader.batch_size = 2
+    cfg.test_dataloader.dataset.indices = [0, 4, 3]
+    assert find_readable(cfg) == [4, 3]
+
+
+def test_images_of_which_none_can_be_read_are_refused(drawn, tmp_path):
+    spoil(drawn, *range(5))
+
+    with pytest.raises(ValueError, match='none of the first 5 images can be'):
+        find_readable(annotate_cfg(drawn, None, tmp_path))
+
+
+def test_pipeline_that_fails_on_a_whole_image_is_refused(drawn, tmp_path):
+    cfg = annotate_cfg(drawn, None, tmp_path)
+    steps = cfg.test_dataloader.dataset.pipeline
+    steps.insert(1, dict(type='Resize', scale='wide'))
+    spoil(drawn, 0)
+
+    with pytest.raises(ValueError, match='its pipeline fails: '):
+        find_readable(cfg)
+
+
+@pytest.fixture
+def passes() -> Iterator[list]:
+    """The forward passes of the toy teacher."""
+    passes: list = []
+
+    def note(module: nn.Module, inputs: tuple) -> None:
+        if isinstance(module, ToyDetector):
+            passes.append(module)
+
+    handle = register_module_forward_pre_hook(note)
+    yield passes
+    handle.remove()
+
+
+def test_all_views_of_tuning_are_tried(drawn, checkpoint, tmp_path, passes):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    part = Part('tune', str(config), False, teacher=str(checkpoint))
+
+    Trials(tmp_path).detect(part)
+
+    # A trial of limited time begins with one view, and then takes all three.
+    assert len(passes) == 3

@@ -1,0 +1,65 @@
+"""What a new experiment says of its detector."""
+
+import pytest
+from mmengine.config import Config
+
+from projects.data_distillation.experiment.scaffold.changes import (
+    describe_label_kind,
+    explain_lengths,
+)
+from projects.data_distillation.experiment.scaffold.detector import (
+    DetectorConfig,
+)
+from projects.data_distillation.experiment.scaffold.init import make_plan
+from projects.data_distillation.experiment.scaffold.plan import (
+    Data,
+    ExperimentOptions,
+    Images,
+)
+
+RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+HARM = 'makes labels that harm (docs/no_gain.md)'
+
+
+@pytest.mark.parametrize(
+    ('load', 'words'),
+    [
+        (dict(), 'boxes'),
+        (dict(with_mask=True), 'boxes and masks (RLE, as the training rea'),
+        (dict(with_mask=True, poly2mask=False), 'boxes and masks (polygons'),
+    ],
+)
+def test_labels_are_what_the_training_reads(load, words):
+    pipeline = [dict(type='LoadAnnotations', with_bbox=True, **load)]
+    dataset = dict(type='CocoDataset', pipeline=pipeline)
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+
+    text = describe_label_kind(DetectorConfig('a.py', cfg))
+
+    assert text.startswith(words)
+    assert load or text == words
+
+
+@pytest.mark.parametrize(
+    ('num_labeled', 'iterations', 'words'),
+    [
+        # 12 epochs of 400 images are as many as the least, 399 are fewer.
+        (400, None, "2,400 iterations: 12 epochs as in the detector's config"),
+        (399, None, '2,400 iterations: through 4,800 images, the least that'),
+        (399, 2400, '2,400 iterations: as given'),
+        (399, 2399, '2,399 iterations: as given, fewer than the 2,400 of the'),
+    ],
+)
+def test_length_of_a_training_has_its_reason(num_labeled, iterations, words):
+    images = Images('labeled.json', 'images/', num_labeled)
+    detector = DetectorConfig.read(RETINANET)
+    data = Data(('a',), images, Images('', 'more/', 100), images)
+    options = ExperimentOptions(ratio=(6, 4), iterations=iterations)
+    plan = make_plan(detector, data, options)
+
+    teacher, student, rate = explain_lengths(detector, data, plan, options)
+
+    assert teacher.startswith(f'teacher     {words}')
+    assert (HARM in teacher) == (iterations == 2399)
+    assert "at least 2 times the teacher's" in student
+    assert 'learning rate' in rate

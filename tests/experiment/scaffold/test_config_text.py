@@ -1,0 +1,78 @@
+"""Configs are written so that they read back as they were meant."""
+
+import pytest
+from mmengine.config import Config
+
+from projects.data_distillation.experiment.scaffold.config_text import (
+    Expression,
+    find_changes,
+    format_as_python,
+    format_config,
+    join_changes,
+)
+
+BASE = """
+head = dict(num_classes=80, loss=dict(num_classes=80, weight=1.0))
+heads = [
+    dict(num_classes=80, stage=0),
+    dict(loss=dict(num_classes=80), stage=1),
+    dict(stage=2),
+]
+other = dict(stage=3)
+"""
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        (dict(a=1, b='x'), "dict(a=1, b='x')"),
+        ({'data.batch': 2}, "dict(**{'data.batch': 2})"),
+        ([1, (2,), (3, 4), None], '[1, (2,), (3, 4), None]'),
+        (Expression('_base_.model'), '_base_.model'),
+        (
+            Expression('_base_.a[0]', dict(b=Expression('c'))),
+            'dict(_base_.a[0], b=c)',
+        ),
+        ("it's", '"it\'s"'),
+    ],
+)
+def test_value_is_written_as_people_do(value, text):
+    assert format_as_python(value) == text
+
+
+def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path, formatted):
+    base = tmp_path / 'base.py'
+    base.write_text(BASE)
+
+    def change(part):
+        return dict(num_classes=3) if 'num_classes' in part else {}
+
+    settings = {
+        name: changes
+        for name, value in Config.fromfile(base).items()
+        if (changes := find_changes(value, f'_base_.{name}', change))
+        is not None
+    }
+    file = tmp_path / 'child.py'
+    file.write_text(format_config('Card.', './base.py', settings))
+
+    expected = Config.fromstring(BASE.replace('80', '3'), '.py')
+    assert Config.fromfile(file).to_dict() == expected.to_dict()
+    assert sorted(settings) == ['head', 'heads']
+
+
+def test_comments_stand_before_what_they_are_about(formatted):
+    text = format_config('Card.', 'base.py', {'# Why.': None, 'value': 3})
+
+    assert text == '"""Card."""\n\n_base_ = \'base.py\'\n\n# Why.\nvalue = 3\n'
+
+
+def test_changes_of_one_setting_must_agree():
+    first, second = dict(a=dict(b=1, c=2)), dict(a=dict(c=2, d=3), e=[4])
+    both = dict(a=dict(b=1, c=2, d=3), e=[4])
+    assert join_changes(first, second) == both
+
+    with pytest.raises(ValueError, match=r'^c must be .* got \[2, 5\]'):
+        join_changes(first, dict(a=dict(c=5)))
+    with pytest.raises(ValueError, match='^a must be changed in one way'):
+        join_changes(first, dict(a=1))

@@ -1,0 +1,52 @@
+"""Compiled backbones find what others find; the rest: test_detectors.py."""
+
+import pytest
+import torch
+from torch import nn
+
+from projects.data_distillation.multi_view.inference.acceleration import (
+    prepare,
+)
+
+
+class Features(nn.Module):
+    """As much of a detector as is rearranged: a backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+        )
+
+    def extract_feat(self, images):
+        return (self.backbone(images),)
+
+
+def test_part_that_cannot_be_changed_stays_as_it_was():
+    detector = Features().eval()
+    detector.backbone[1] = nn.BatchNorm2d(4, affine=False).eval()
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        expected = detector.extract_feat(image)[0]
+        prepare(detector, 'exact', compiled=False)
+
+        torch.testing.assert_close(detector.extract_feat(image)[0], expected)
+    assert isinstance(detector.backbone[1], nn.BatchNorm2d)
+
+
+@pytest.mark.slow
+def test_compiled_backbone_makes_the_same_features_of_every_size():
+    torch.manual_seed(0)
+    detector = Features().eval()
+    images = [torch.randn(2, 3, side, 20) for side in (12, 16, 24)]
+    with torch.no_grad():
+        expected = [detector.extract_feat(image)[0] for image in images]
+        torch._dynamo.utils.counters.clear()
+
+        prepare(detector, 'exact', compiled=True)
+        found = [detector.extract_feat(image)[0] for image in images]
+
+    torch.testing.assert_close(found, expected)
+    counters = torch._dynamo.utils.counters
+    # One program for all sizes.
+    assert counters['stats']['unique_graphs'] == 1

@@ -1,0 +1,63 @@
+"""Weights that a training begins with count by their content."""
+
+import pytest
+
+from projects.data_distillation.experiment.stages.fingerprint import (
+    WEIGHTS,
+    find_changes,
+    write_settings,
+)
+from projects.data_distillation.pseudo_labels.freshness.weights import (
+    hash_weights,
+)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    file = tmp_path / 'r50.pth'
+    file.write_bytes(b'weights')
+    return file
+
+
+def configs_with(path: str) -> list[dict]:
+    """Each way of naming them."""
+    init_cfg = dict(type='Pretrained', checkpoint=path)
+    return [
+        dict(load_from=path),
+        dict(model=dict(backbone=dict(init_cfg=init_cfg))),
+        dict(model=dict(parts=[dict(init_cfg=[init_cfg])])),
+        dict(model=dict(pretrained=path)),
+        dict(model=dict(teacher_ckpt=path)),
+    ]
+
+
+def test_weights_are_found_wherever_they_are_named(weights, tmp_path):
+    for cfg in configs_with(str(weights)):
+        found = hash_weights(cfg, tmp_path)
+        assert list(found) == [str(weights)]
+        assert len(found[str(weights)]) == 64
+
+
+@pytest.mark.parametrize(
+    'path', ['torchvision://resnet50', 'https://a.org/b.pth', '', '/']
+)
+def test_what_is_no_file_here_has_no_digest(tmp_path, path):
+    for cfg in configs_with(path):
+        assert hash_weights(cfg, tmp_path) == {}
+    assert hash_weights(dict(load_from=None, model=None), tmp_path) == {}
+
+
+def test_exchanged_weights_are_noticed_and_missing_ones_not(weights, tmp_path):
+    def find() -> list[str]:
+        found = hash_weights(dict(load_from=str(weights)), tmp_path)
+        return find_changes(tmp_path, {WEIGHTS: found})
+
+    write_settings(
+        tmp_path,
+        {WEIGHTS: hash_weights(dict(load_from=str(weights)), tmp_path)},
+    )
+    assert find() == []
+    weights.write_bytes(b'others!')
+    assert find() == [f'{weights} has changed']
+    weights.unlink()
+    assert find() == []
