@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.benchmarks.selection import compare
+from projects.data_distillation.benchmarks.selection import compare_selections
 from projects.data_distillation.command_line import (
     add_image_counts,
     make_parser,
@@ -50,7 +50,9 @@ def main() -> None:
 
     def measure(folder: Path, num_images: int) -> dict:
         """Compare, the earlier way only if its memory suffices."""
-        return compare(folder, num_images, num_images <= args.grid_up_to)
+        return compare_selections(
+            folder, num_images, num_images <= args.grid_up_to
+        )
 
     for report in measure_each(measure, args.images):
         print(report)

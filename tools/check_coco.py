@@ -55,7 +55,7 @@ from projects.data_distillation.label_files.mending.mask_checks import (
     check_segmentations,
     read_for_masks,
 )
-from projects.data_distillation.label_files.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend_file
 from projects.data_distillation.quiet import quiet_screen
 
 
@@ -268,7 +268,7 @@ def write_mended(
     file = read_file_to_mend(path, args.encoding)
     if not isinstance(file, CocoFile):
         return
-    content, counts = mend(file, read_choices(args, known))
+    content, counts = mend_file(file, read_choices(args, known))
     write_json(args.fix, content)
     done = ', '.join(f'{n:,} {what}' for what, n in counts.items() if n)
     if isinstance(read_file(path), Problem):  # The text itself was mended.

@@ -10,7 +10,7 @@ def test_few_images_are_measured(tmp_path, monkeypatch):
     def call_here(function, *arguments):
         return dict(result=function(*arguments))
 
-    monkeypatch.setattr(quality, 'measure', call_here)
+    monkeypatch.setattr(quality, 'measure_in_process', call_here)
 
     figures = quality.measure_quality_of(tmp_path / 'made', num_images=20)
 

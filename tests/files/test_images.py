@@ -15,7 +15,7 @@ from projects.data_distillation.files.images import (
     ImageError,
     check_kind,
     check_whole,
-    decode,
+    decode_image,
     list_image_names,
     walk_files,
 )
@@ -43,7 +43,7 @@ FORMATS = [
 
 def read(content: bytes) -> np.ndarray:
     check_whole(content)
-    return decode(content)
+    return decode_image(content)
 
 
 @pytest.mark.parametrize(('file_format', 'options'), FORMATS)
@@ -62,7 +62,7 @@ def test_changed_jpeg_that_opencv_decodes_is_refused():
     half = len(whole) // 2
     changed = whole[:half] + b'\xff\xd3' + whole[half:]
 
-    assert decode(changed).shape == (96, 128, 3)
+    assert decode_image(changed).shape == (96, 128, 3)
     with pytest.raises(ImageError, match='^damaged: Corrupt JPEG data'):
         check_whole(changed)
 
@@ -125,7 +125,7 @@ def test_suffix_of_each_format_that_opencv_decodes_is_found(suffix):
     for image in (color, gray, np.float32(color)):
         done, content = try_to_encode(suffix, image)
         if done:
-            assert decode(content.tobytes()).shape == (1, 1, 3)
+            assert decode_image(content.tobytes()).shape == (1, 1, 3)
             return
 
 
@@ -133,7 +133,7 @@ def test_image_without_colors_is_refused():
     _, content = try_to_encode('pfm', np.ones((2, 2), np.float32))
 
     with pytest.raises(ImageError, match='OpenCV cannot decode it'):
-        decode(content.tobytes())
+        decode_image(content.tobytes())
 
 
 def try_to_encode(suffix: str, image: np.ndarray) -> tuple:

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.pseudo_labels.review.value import ImageValues
 from projects.data_distillation.report.next_images import (
-    explain,
+    explain_image,
     make_tab,
     propose_images,
 )
@@ -152,6 +152,6 @@ def test_names_of_another_direction_are_kept_apart():
     confused = np.array([[0, 0, 1], [1, 1, 0]])
     values = ImageValues(ones, ones, none, none, confused, ones[0])
 
-    text = explain(values, 0, ['قطة', 'b'])
+    text = explain_image(values, 0, ['قطة', 'b'])
 
     assert 'in doubt: \u2068قطة\u2069 or b' in text

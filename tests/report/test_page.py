@@ -21,7 +21,7 @@ from report_files import (
     write_selection,
 )
 
-from projects.data_distillation.experiment.stages.advice import advise
+from projects.data_distillation.experiment.stages.advice import advise_on_gain
 from projects.data_distillation.report.page import (
     describe_stages,
     write_page,
@@ -30,7 +30,7 @@ from projects.data_distillation.report.page import (
 )
 from projects.data_distillation.report.stages import (
     Stage,
-    conclude,
+    conclude_from_stages,
     give_verdicts,
 )
 
@@ -176,7 +176,9 @@ def test_report_has_the_advice_of_the_run(harmed, tmp_path):
     lines = [unescape(one) for one in re.findall('<li>(.*)</li>', advice)]
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert 'supervised_long (31.0 and 36.0 mAP). What to try' in lines[0]
-    assert lines == [line.removeprefix('- ') for line in advise(summary)]
+    assert lines == [
+        line.removeprefix('- ') for line in advise_on_gain(summary)
+    ]
     assert len(lines) == 3
 
 
@@ -184,20 +186,22 @@ def test_advice_is_that_of_the_models_of_the_page(harmed, tmp_path):
     file = tmp_path / 'summary.json'
     summary = json.loads(file.read_text())
 
-    found = conclude(harmed, False, tmp_path)
+    found = conclude_from_stages(harmed, False, tmp_path)
     assert found['verdicts'] == give_verdicts(harmed, False, tmp_path)
     assert len(found['advice']) == 3
     # Trained again, not evaluated yet, of seeds, of a run that has not ended.
     for number in range(3):
         again = [*harmed]
         again[number] = evaluated(harmed[number].name, 0.1)
-        assert conclude(again, False, tmp_path)['advice'] == []
-    assert conclude(harmed[:2], False, tmp_path)['advice'] == []
-    assert conclude([], False, tmp_path) == dict(verdicts=[], advice=[])
+        assert conclude_from_stages(again, False, tmp_path)['advice'] == []
+    assert conclude_from_stages(harmed[:2], False, tmp_path)['advice'] == []
+    assert conclude_from_stages([], False, tmp_path) == dict(
+        verdicts=[], advice=[]
+    )
     file.write_text(json.dumps(dict(summary, seeds={})))
-    assert conclude(harmed, False, tmp_path)['advice'] == []
+    assert conclude_from_stages(harmed, False, tmp_path)['advice'] == []
     file.unlink()
-    assert conclude(harmed, False, tmp_path)['advice'] == []
+    assert conclude_from_stages(harmed, False, tmp_path)['advice'] == []
 
 
 def test_report_has_a_row_per_class(report):

@@ -112,11 +112,11 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
     factor = find_factor(scheduler, lengths)
     kept = {k: v for k, v in scheduler.items() if k not in REPLACED}
     changed: dict = {
-        k: multiply(v, factor) for k, v in scheduler.items() if k in COUNTS
+        k: scale_count(v, factor) for k, v in scheduler.items() if k in COUNTS
     }
     if 'milestones' in scheduler:
         steps = scheduler['milestones']
-        changed['milestones'] = [multiply(step, factor) for step in steps]
+        changed['milestones'] = [scale_count(step, factor) for step in steps]
     changed |= scale_steps(kind, scheduler, lengths, factor)
     if kind == 'Step':
         kept['type'] = replace_kind(scheduler, 'MultiStep')
@@ -225,20 +225,20 @@ def scale_steps(
     if kind == 'CosineRestart':
         # The ends are rounded: the errors of rounded periods would add up.
         old_ends = itertools.accumulate(scheduler['periods'])
-        ends = [0, *(multiply(end, factor) for end in old_ends)]
+        ends = [0, *(scale_count(end, factor) for end in old_ends)]
         return dict(
             periods=[max(b - a, 1) for a, b in itertools.pairwise(ends)]
         )
     begin = scheduler.get('begin', 0)
     if kind == 'OneCycle' and 'total_steps' in scheduler:
         # It raises an error if it is asked for one step more.
-        start = multiply(begin, factor)
-        return dict(end=start + multiply(scheduler['total_steps'], factor))
+        start = scale_count(begin, factor)
+        return dict(end=start + scale_count(scheduler['total_steps'], factor))
     if kind == 'Step':
         # A rounded step would not be where it was after many of them.
         length = min(scheduler.get('end', math.inf), lengths.total) - begin
         steps = range(scheduler['step_size'], length, scheduler['step_size'])
-        return dict(milestones=[multiply(step, factor) for step in steps])
+        return dict(milestones=[scale_count(step, factor) for step in steps])
     return {}
 
 
@@ -280,7 +280,7 @@ def scale_rate(value: float | list | tuple, factor: float) -> float | list:
     return value * factor
 
 
-def multiply(count: float, factor: float) -> int:
+def scale_count(count: float, factor: float) -> int:
     """Multiply and round a count.
 
     0 stays 0, and other counts do not fall below 1.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..label_files.coco.evaluation import pseudo_label_quality
-from ..pseudo_labels.detections.columns import Detections, flatten
+from ..pseudo_labels.detections.columns import Detections, flatten_table
 from ..pseudo_labels.detections.store import DetectionStore
 from ..pseudo_labels.quality.curves import LabelReport
 from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
@@ -20,7 +20,7 @@ from ..pseudo_labels.selection.export import select_labels
 from .selection import (
     NUM_CLASSES,
     OBJECTS_PER_IMAGE,
-    measure,
+    measure_in_process,
     write_labeled,
     write_store,
 )
@@ -42,7 +42,7 @@ def write_truth(path: Path, table: pa.Table) -> None:
         path: The file to write.
         table: The rows of a detection store.
     """
-    found = flatten(table)
+    found = flatten_table(table)
     annotations = [
         dict(
             id=number,
@@ -117,7 +117,7 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
     Returns:
         `num_images`, `labels` (how many were selected), `report` (what
         `tools/label_quality.py` takes) and `comparison` (what the comparison
-        of `tools/distill.py` takes); see `measure`.
+        of `tools/distill.py` takes); see `measure_in_process`.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     truth, pseudo = folder / 'truth.json', folder / PSEUDO_LABELS
@@ -125,8 +125,8 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
     write_labeled(labeled)
     write_truth(truth, DetectionStore(store).read())
     select_labels(store, str(labeled), {}, pseudo)
-    report = measure(write_report, folder, truth)
-    comparison = measure(pseudo_label_quality, pseudo, truth)
+    report = measure_in_process(write_report, folder, truth)
+    comparison = measure_in_process(pseudo_label_quality, pseudo, truth)
     written = json.loads((folder / 'quality/label_quality.json').read_bytes())
     return dict(
         num_images=num_images,

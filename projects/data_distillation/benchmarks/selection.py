@@ -209,7 +209,7 @@ def select_with_a_grid(
         json.dump(content, file)
 
 
-def measure(function: Callable, *arguments: object) -> dict:
+def measure_in_process(function: Callable, *arguments: object) -> dict:
     """Run a function in a process of its own, and measure it.
 
     Args:
@@ -242,7 +242,7 @@ def time_call(function: Callable, *arguments: object) -> dict:
     )
 
 
-def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
+def compare_selections(folder: Path, num_images: int, with_grid: bool) -> dict:
     """Measure our selection, and that of the earlier projects if wanted.
 
     Args:
@@ -252,21 +252,21 @@ def compare(folder: Path, num_images: int, with_grid: bool) -> dict:
             well, which needs about 5 GiB for 100,000 images.
 
     Returns:
-        `num_images`, `ours` and, if wanted, `grid`; see `measure`.
+        `num_images`, `ours` and, if wanted, `grid`; see `measure_in_process`.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     write_store(store, num_images)
     write_labeled(labeled)
     report = dict(
         num_images=num_images,
-        ours=measure(
+        ours=measure_in_process(
             select_labels, store, labeled, {}, folder / PSEUDO_LABELS
         ),
     )
     if with_grid:
         results = folder / 'results.pkl'
         write_pickle(store, results)
-        report['grid'] = measure(
+        report['grid'] = measure_in_process(
             select_with_a_grid, results, labeled, folder / 'grid.json'
         )
     return report

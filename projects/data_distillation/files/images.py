@@ -59,7 +59,7 @@ def read_image_file(path: str) -> bytes:
 
     Returns:
         The content of the file. If its format is not in `FORMATS`, it has not
-        been checked, and only `decode` shows whether it is an image.
+        been checked, and only `decode_image` shows whether it is an image.
 
     Raises:
         ImageError: If the file cannot be used.
@@ -174,7 +174,7 @@ def is_whole_jpeg(content: bytes) -> bool:
     return True
 
 
-def decode(content: bytes) -> np.ndarray:
+def decode_image(content: bytes) -> np.ndarray:
     """Decode an image as MMDetection's `LoadImageFromFile` does.
 
     Args:

@@ -50,7 +50,7 @@ def locked(folder: Path) -> Iterator[bool]:
     file = folder.absolute() / LOCK
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        is_locked = enter(folder, descriptor)
+        is_locked = enter_folder(folder, descriptor)
         HELD[descriptor] = file
         yield is_locked
     finally:
@@ -58,7 +58,7 @@ def locked(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def enter(folder: Path, descriptor: int) -> bool:
+def enter_folder(folder: Path, descriptor: int) -> bool:
     """Lock a folder, see `locked`.
 
     Args:
@@ -79,7 +79,7 @@ def enter(folder: Path, descriptor: int) -> bool:
         write_owner(descriptor, describe_process())
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise LockedError(explain(folder)) from None
+        raise LockedError(explain_lock(folder)) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -110,11 +110,11 @@ def sharing_locks() -> Iterator[None]:
         for name in json.loads(os.environ.get(VARIABLE, '[]')):
             # A local folder of another machine is not here.
             if Path(name).is_file():
-                share(opened.enter_context(open(name, 'rb')))
+                share_lock(opened.enter_context(open(name, 'rb')))
         yield
 
 
-def share(lock: BinaryIO) -> None:
+def share_lock(lock: BinaryIO) -> None:
     """Share a lock, if its file system knows locks.
 
     Args:
@@ -171,7 +171,7 @@ def read_owner(descriptor: int) -> dict:
     return owner if isinstance(owner, dict) else {}
 
 
-def explain(folder: Path) -> str:
+def explain_lock(folder: Path) -> str:
     """Say who uses a folder, and what to do.
 
     Args:

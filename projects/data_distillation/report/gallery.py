@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from pycocotools import mask as coco_mask
 
-from ..files.images import ImageError, decode, read_image_file
+from ..files.images import ImageError, decode_image, read_image_file
 from ..label_files.coco.matching import iter_boxes
 from ..label_files.column_matching.masks import read_mask
-from ..label_files.segmentations.outlines import outline
+from ..label_files.segmentations.outlines import outline_mask
 from ..pseudo_labels.quality.label_quality import Quality
 from ..pseudo_labels.selection.export import shorten_scores
 from ..pseudo_labels.selection.options import list_options
@@ -298,7 +298,7 @@ def make_path(rle: dict) -> str:
         height / THUMBNAIL_SIDE, width / THUMBNAIL_SIDE, 1
     )
     lines = []
-    for polygon in outline(rle['counts'], (height, width)):
+    for polygon in outline_mask(rle['counts'], (height, width)):
         points = np.array(polygon, np.float32).reshape(-1, 1, 2)
         simple = cv2.approxPolyDP(points, tolerance, closed=True)
         numbers = ' '.join(f'{number:.1f}' for number in simple.ravel())
@@ -317,7 +317,9 @@ def make_picture(path: Path) -> dict:
         the `reason`.
     """
     try:
-        return dict(src=make_thumbnail(decode(read_image_file(str(path)))))
+        return dict(
+            src=make_thumbnail(decode_image(read_image_file(str(path))))
+        )
     except ImageError as error:
         return dict(src=None, reason=str(error))
 

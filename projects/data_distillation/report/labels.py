@@ -15,7 +15,7 @@ from ..label_files.coco.reading import check_classes, read_labeled
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.detections.columns import (
     Detections,
-    flatten,
+    flatten_table,
     keep_readable,
 )
 from ..pseudo_labels.detections.store import StoreError
@@ -189,7 +189,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
         dict(type='FixedSelector', min_score=min_scores),
         read_rules(source.pseudo_labels)['filters'] if origin else (),
     )
-    detections = flatten(table)
+    detections = flatten_table(table)
     return StoredLabels(
         table,
         len(stored) - len(table),

@@ -187,10 +187,10 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
     if count < 1:
         raise ValueError(f'--count must be at least 1, got {count}')
     source = WorkFolder.open(work_dir)
-    return propose(source, count, source.load_detector())
+    return choose_next_images(source, count, source.load_detector())
 
 
-def propose(
+def choose_next_images(
     source: WorkFolder, count: int, detector: tuple[nn.Module | None, str]
 ) -> Proposal:
     """Choose the images to label next, see `propose_images`.
@@ -206,10 +206,14 @@ def propose(
     """
     values, notes = estimate_values(source)
     candidates = find_candidates(values.values, count)
-    choice, more = compare(source, values.values, candidates, count, detector)
+    choice, more = compare_candidates(
+        source, values.values, candidates, count, detector
+    )
     classes = list(source.labels.min_scores)
     images = [
-        NextImage(row, values.errors[row].sum(), explain(values, row, classes))
+        NextImage(
+            row, values.errors[row].sum(), explain_image(values, row, classes)
+        )
         for row in candidates[choice.indices].tolist()
     ]
     return Proposal(source, images, notes + more)
@@ -230,7 +234,9 @@ def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
     """
     try:
         source = WorkFolder.of_stage(stage, labels)
-        found = propose(source, NUM_SHOWN, (None, 'a report loads none'))
+        found = choose_next_images(
+            source, NUM_SHOWN, (None, 'a report loads none')
+        )
     except (FileNotFoundError, ValueError, KeyError):
         return None  # The page says what is missing.
     return Tab(
@@ -240,7 +246,7 @@ def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
     )
 
 
-def compare(
+def compare_candidates(
     source: WorkFolder,
     values: np.ndarray,
     candidates: np.ndarray,
@@ -254,7 +260,7 @@ def compare(
         values: Shape (number of images,), what each image is worth.
         candidates: Shape (number of candidates,), the numbers of their images.
         count: The number of images that are wanted.
-        detector: See `propose`.
+        detector: See `choose_next_images`.
 
     Returns:
         The choice, whose numbers count the candidates and not all images, and
@@ -267,7 +273,7 @@ def compare(
     appearance = find_appearance(
         [str(folder / names[i]) for i in candidates], describe
     )
-    known = find_appearance(sample(source.list_labeled()), describe)
+    known = find_appearance(sample_paths(source.list_labeled()), describe)
     choice = choose_images(values[candidates], appearance, known, count)
     notes = [f'The teacher is not at hand: {why}.'] if why else []
     notes.append(
@@ -278,7 +284,7 @@ def compare(
     return choice, notes
 
 
-def sample(paths: list[str]) -> list[str]:
+def sample_paths(paths: list[str]) -> list[str]:
     """Draw up to `MAX_LABELED` of the paths at random.
 
     Args:
@@ -329,7 +335,7 @@ def estimate_values(source: WorkFolder) -> tuple[ImageValues, list[str]]:
     return values, [note]
 
 
-def explain(values: ImageValues, row: int, classes: list[str]) -> str:
+def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
     """Say in words why an image was chosen.
 
     Args:

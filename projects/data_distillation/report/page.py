@@ -41,7 +41,12 @@ from .labels import (
 )
 from .next_images import make_tab
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
-from .stages import Stage, conclude, find_newest_annotation, read_stages
+from .stages import (
+    Stage,
+    conclude_from_stages,
+    find_newest_annotation,
+    read_stages,
+)
 from .tables import (
     Row,
     collect_notes,
@@ -159,7 +164,9 @@ def write_page(
     content: dict = dict(title=title, notes=notes, tuning=tuning)
     content['facts'] = list(facts)
     content |= describe_stages(stages, trained_on)
-    content |= conclude(stages, is_label_free(trained_on), file.parent)
+    content |= conclude_from_stages(
+        stages, is_label_free(trained_on), file.parent
+    )
     if labels:
         notes += collect_notes(labels, quality)
         content['facts'] += describe_labels(labels, source)

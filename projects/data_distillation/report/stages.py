@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..experiment.stages.advice import advise, give_verdict
+from ..experiment.stages.advice import advise_on_gain, give_verdict
 from ..experiment.stages.comparison import (
     compute_gap_closed,
     read_newest_metrics,
@@ -231,7 +231,7 @@ def measure_logged_span(log: str) -> float | None:
     return (last - first).total_seconds()
 
 
-def conclude(
+def conclude_from_stages(
     stages: Sequence[Stage], is_label_free: bool, work_dir: Path
 ) -> dict:
     """Say what the pseudo labels have gained, and what to try next.
@@ -248,7 +248,7 @@ def conclude(
     summary = read_summary(work_dir, find_mean_aps(stages))
     return dict(
         verdicts=give_verdicts(stages, is_label_free, work_dir),
-        advice=list(advise(summary)) if summary else [],
+        advice=list(advise_on_gain(summary)) if summary else [],
     )
 
 

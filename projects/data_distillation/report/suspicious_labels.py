@@ -21,13 +21,13 @@ from ..label_files.coco.reading import (
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.detections.columns import (
     Detections,
-    flatten,
+    flatten_table,
     keep_readable,
 )
 from ..pseudo_labels.review.calibration import (
     count_views,
     fit_calibration,
-    judge,
+    judge_rows,
 )
 from ..pseudo_labels.review.signals import read_signals
 from ..pseudo_labels.review.suspicious import (
@@ -290,7 +290,7 @@ def review_labels(
             'their labels were not looked at.'
         )
     folder = images or Path(made_by.get('image_folder', '.'))
-    found = flatten(table)
+    found = flatten_table(table)
     rows = table.to_pylist()
     annotations, suspicions = compare_labels(
         coco, rows, found, count_views(made_by), str(ann_file)
@@ -359,9 +359,11 @@ def compare_labels(
         CocoError: If the labels lack an image.
     """
     signals = read_signals(found, num_views)
-    is_right = judge(rows, coco, source)
+    is_right = judge_rows(rows, coco, source)
     objects = [a for a in coco['annotations'] if not a.get('iscrowd', 0)]
-    on_crowd = is_right & ~judge(rows, dict(coco, annotations=objects), source)
+    on_crowd = is_right & ~judge_rows(
+        rows, dict(coco, annotations=objects), source
+    )
     num_classes = len(coco['categories'])
     # The labels themselves calibrate, since most of them are right.
     chances = fit_calibration(signals, is_right, num_classes, len(rows))(

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..pseudo_labels.tuning.result import (
     METRIC,
     choose_shown,
-    explain,
+    explain_unseen,
     name_views,
 )
 from ..pseudo_labels.tuning.search import Unseen
@@ -101,5 +101,5 @@ def describe_unseen(found: Mapping) -> str:
         return ''
     # A file of an earlier version has no error.
     unseen = Unseen(**{'error': 0.0, **found['unseen']})
-    text = explain(unseen, found['num_images'])
+    text = explain_unseen(unseen, found['num_images'])
     return f'{text[0].upper()}{text[1:]}.'

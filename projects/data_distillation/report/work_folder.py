@@ -11,7 +11,7 @@ from ..files.digest import sha256_of
 from ..label_files.coco.reading import CocoError, read_coco
 from ..multi_view.inference.checkpoints import CheckpointError, load_teacher
 from ..pseudo_labels.detections.store import StoreError
-from ..pseudo_labels.review.calibration import Calibration, calibrate
+from ..pseudo_labels.review.calibration import Calibration, calibrate_scores
 from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from .labels import LabelSource, StoredLabels, find_labeled_file, read_labels
 from .stages import find_newest_annotation, read_stages
@@ -109,7 +109,7 @@ class WorkFolder:
         truth = Path(data.get('data_root') or '', data.ann_file)
         try:
             made_by = self.labels.provenance
-            return calibrate(stage / 'detections', truth, made_by), ''
+            return calibrate_scores(stage / 'detections', truth, made_by), ''
         except (StoreError, CocoError, FileNotFoundError) as error:
             return None, str(error)
 

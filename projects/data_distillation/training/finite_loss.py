@@ -104,7 +104,7 @@ class FiniteLossHook(Hook):
         found = ', '.join(f'{n} is {v}' for n, v in wrong.items())
         raise TrainingDivergedError(
             f'the training has diverged at iteration {runner.iter + 1}: '
-            f'{found}, and {cause}. {advise(runner)}'
+            f'{found}, and {cause}. {advise_on_divergence(runner)}'
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -121,11 +121,11 @@ class FiniteLossHook(Hook):
             raise TrainingDivergedError(
                 f'the training has diverged at iteration {runner.iter + 1}: '
                 f'the weights ({name}) are no numbers any more, so no '
-                f'checkpoint is saved. {advise(runner)}'
+                f'checkpoint is saved. {advise_on_divergence(runner)}'
             )
 
 
-def advise(runner: Runner) -> str:
+def advise_on_divergence(runner: Runner) -> str:
     """Say what to try after a training has diverged.
 
     Args:

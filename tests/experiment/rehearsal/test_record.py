@@ -59,7 +59,7 @@ def test_change_of_a_file_is_noticed(part, tmp_path):
 
 
 def test_annotation_file_that_was_written_again_is_noticed(part, tmp_path):
-    cfg = record.load(part)
+    cfg = record.load_config(part)
     (labeled,) = set(record.find_annotation_files(cfg.train_dataloader))
     status = os.stat(labeled)
     before = status.st_atime_ns, status.st_mtime_ns

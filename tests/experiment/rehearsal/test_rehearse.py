@@ -40,7 +40,9 @@ from projects.data_distillation.experiment.rehearsal.rehearse import (
     rehearse,
     rehearse_new,
 )
-from projects.data_distillation.experiment.rehearsal.shorten import redirect
+from projects.data_distillation.experiment.rehearsal.shorten import (
+    redirect_outputs,
+)
 from projects.data_distillation.experiment.rehearsal.trial import (
     PARTS,
     RESULT,
@@ -434,7 +436,7 @@ def test_heads_have_the_classes_of_the_images():
 def test_files_are_written_into_the_folder(tmp_path):
     part = [dict(out_dir=None, inner=dict(outfile_prefix='work/results'))]
 
-    redirect(part, tmp_path)
+    redirect_outputs(part, tmp_path)
 
     results = str(tmp_path / 'results')
     assert part == [dict(out_dir=None, inner=dict(outfile_prefix=results))]

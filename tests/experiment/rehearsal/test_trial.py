@@ -13,7 +13,7 @@ from projects.data_distillation.experiment.rehearsal.trial import (
     TimeUpError,
     Trials,
     find_readable,
-    limited,
+    limit_time,
 )
 
 
@@ -26,7 +26,7 @@ def spoil(drawn, *numbers: int) -> None:
 def test_trial_ends_when_its_time_is_up():
     before = signal.getsignal(signal.SIGALRM)
 
-    with pytest.raises(TimeUpError, match='it has taken 60 s'), limited(60):
+    with pytest.raises(TimeUpError, match='it has taken 60 s'), limit_time(60):
         signal.raise_signal(signal.SIGALRM)
 
     assert signal.alarm(0) == 0

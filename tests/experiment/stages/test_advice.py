@@ -3,7 +3,7 @@
 import pytest
 
 from projects.data_distillation.experiment.stages.advice import (
-    advise,
+    advise_on_gain,
     describe_teacher,
     give_verdict,
     warn_of_labels,
@@ -133,19 +133,19 @@ def test_student_that_gains_needs_no_advice():
         teacher=0.3, supervised_long=0.35, student=0.4, oracle=0.5
     )
 
-    assert list(advise(summary)) == []
+    assert list(advise_on_gain(summary)) == []
 
 
 def test_student_is_compared_with_its_best_rival():
     summary = make_summary(teacher=0.36, supervised_long=0.35, student=0.355)
 
-    first, *_ = advise(summary)
+    first, *_ = advise_on_gain(summary)
 
     assert 'not better than teacher (35.5 and 36.0 mAP)' in first
 
 
 def test_student_that_is_as_good_as_its_rival_has_not_gained():
-    first, *_ = advise(make_summary(teacher=0.3, student=0.3))
+    first, *_ = advise_on_gain(make_summary(teacher=0.3, student=0.3))
 
     assert 'not better than teacher (30.0 and 30.0 mAP)' in first
 
@@ -153,7 +153,7 @@ def test_student_that_is_as_good_as_its_rival_has_not_gained():
 def test_advice_needs_no_control():
     summary = make_summary(teacher=0.3, student=0.2, oracle=0.4)
 
-    first, *remedies = advise(summary)
+    first, *remedies = advise_on_gain(summary)
 
     assert 'not better than teacher' in first
     assert remedies == ['- more labeled images']
@@ -174,7 +174,7 @@ def test_remedy_has_the_figure_that_speaks_for_it(expected, remedy):
     summary = make_summary(teacher=0.3, supervised_long=0.305, student=0.2)
     summary['expected_labels'] = expected
 
-    lines = list(advise(summary))
+    lines = list(advise_on_gain(summary))
 
     assert len(lines) == 2
     assert lines[1].startswith(f'- {remedy}')
@@ -184,7 +184,7 @@ def test_longer_teacher_is_advised_if_length_alone_gains():
     summary = make_summary(teacher=0.105, supervised_long=0.141, student=0.097)
 
     assert '- a longer schedule for the teacher: the control gains +3.6' in (
-        '\n'.join(advise(summary))
+        '\n'.join(advise_on_gain(summary))
     )
 
 
@@ -192,7 +192,7 @@ def test_teacher_that_has_not_learned_is_to_train_longer():
     summary = make_summary(teacher=0.008, supervised_long=0.03, student=0.02)
     summary['expected_labels'] = expect(0.1, 0.1)
 
-    first, remedy = advise(summary)
+    first, remedy = advise_on_gain(summary)
 
     assert 'not better than supervised_long' in first
     assert remedy.startswith('- a longer schedule for all models: the teacher')
@@ -204,7 +204,7 @@ def test_short_schedule_is_named():
         teacher=0.1, supervised_long=0.2, student=0.3, oracle=0.2
     )
 
-    (line,) = advise(summary)
+    (line,) = advise_on_gain(summary)
 
     assert 'the oracle (20.0 mAP) is not above the control (20.0)' in line
 
@@ -216,11 +216,11 @@ def test_teacher_that_is_given_is_no_rival_of_the_student():
     summary = dict(make_summary(**models), given=given)
     worse = dict(make_summary(teacher=0.2, supervised_long=0.3, student=0.1))
 
-    assert list(advise(summary)) == []
-    first, *more = advise(dict(worse, given=given))
+    assert list(advise_on_gain(summary)) == []
+    first, *more = advise_on_gain(dict(worse, given=given))
     assert 'not better than supervised_long (10.0 and 30.0 mAP)' in first
     assert not any('longer schedule' in line for line in more)
     poor = make_summary(teacher=0.01, supervised_long=0.3, student=0.1)
-    assert 'longer' not in ' '.join(advise(dict(poor, given=given)))
+    assert 'longer' not in ' '.join(advise_on_gain(dict(poor, given=given)))
     without_control = make_summary(teacher=0.6, student=0.4)
-    assert list(advise(dict(without_control, given=given)))
+    assert list(advise_on_gain(dict(without_control, given=given)))

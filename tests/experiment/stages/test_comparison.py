@@ -7,7 +7,7 @@ import pytest
 from projects.data_distillation.experiment.stages.comparison import (
     format_comparison,
     read_newest_metrics,
-    summarize,
+    summarize_models,
     summarize_seeds,
 )
 
@@ -21,7 +21,9 @@ def metrics(value: float) -> dict:
 def summary(**maps: float) -> dict:
     student = metrics(maps.pop('student'))
     models = {model: metrics(value) for model, value in maps.items()}
-    return summarize(models, [dict(student=student, pseudo_labels=QUALITY)])
+    return summarize_models(
+        models, [dict(student=student, pseudo_labels=QUALITY)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_table_has_masks_where_they_were_evaluated():
     models = dict(teacher=with_masks(0.2, 0.1), oracle=with_masks(0.4, 0.3))
     student = dict(student=with_masks(0.3, 0.15), pseudo_labels=QUALITY)
 
-    content = summarize(models, [student])
+    content = summarize_models(models, [student])
 
     assert content['gap_closed'] == pytest.approx(0.5)
     assert content['mask_gap_closed'] == pytest.approx(0.25)
@@ -100,7 +102,7 @@ def test_model_that_found_nothing_has_no_masks_in_the_table():
     models = dict(teacher=metrics(0), oracle=with_masks(0.4, 0.2))
     student = dict(student=with_masks(0.3, 0.1), pseudo_labels=QUALITY)
 
-    content = summarize(models, [student])
+    content = summarize_models(models, [student])
 
     assert content['mask_gap_closed'] == pytest.approx(0.5)
     rows = format_comparison(content).splitlines()
@@ -153,7 +155,9 @@ def test_best_round_is_in_the_table():
         for n, value in enumerate((0.3, 0.4, 0.4, 0.2))
     ]
 
-    made = summarize(dict(teacher=metrics(0.2), oracle=metrics(0.6)), rounds)
+    made = summarize_models(
+        dict(teacher=metrics(0.2), oracle=metrics(0.6)), rounds
+    )
 
     assert made['student']['bbox_mAP'] == 0.4
     assert made['pseudo_labels']['images'] == 1

@@ -29,7 +29,7 @@ from projects.data_distillation.label_files.mending.annotations import (
     mend_annotations,
 )
 from projects.data_distillation.label_files.mending.choices import MendingError
-from projects.data_distillation.label_files.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend_file
 
 TOOL = Path(__file__).parents[3] / 'tools' / 'check_coco.py'
 NAN, INF = float('nan'), float('inf')
@@ -591,7 +591,7 @@ def test_whatever_a_file_holds_is_checked_and_mended_without_an_error(
         problems += map(str, check_together(files, has_images=False))
 
         try:
-            mended, counts = mend(files[1])
+            mended, counts = mend_file(files[1])
         except MendingError:
             continue
 

@@ -47,7 +47,7 @@ from projects.data_distillation.label_files.mending.annotations import (
     mend_annotations,
 )
 from projects.data_distillation.label_files.mending.choices import MendingError
-from projects.data_distillation.label_files.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend_file
 from projects.data_distillation.label_files.splits.splits import split_coco
 from projects.data_distillation.pseudo_labels.selection.coco_writer import (
     read_origin,
@@ -363,7 +363,7 @@ def test_what_is_right_stays_as_it_is(contents):
 def mended_or_not(content: dict) -> dict:
     """What all mendings make of a file; itself if a user has to decide."""
     try:
-        return mend(CocoFile.of('any.json', content))[0]
+        return mend_file(CocoFile.of('any.json', content))[0]
     except MendingError:
         return content
 

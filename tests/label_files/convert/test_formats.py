@@ -11,7 +11,7 @@ from PIL import Image
 
 from projects.data_distillation.files.images import (
     ImageError,
-    decode,
+    decode_image,
     read_image_file,
 )
 from projects.data_distillation.label_files.coco.checks import check_file
@@ -504,7 +504,7 @@ def test_size_is_that_of_the_decoded_image(tmp_path, suffix, orientation):
         exif[274] = orientation
     file = draw(tmp_path / f'a.{suffix}', 60, 40, exif=exif)
 
-    pixels = decode(read_image_file(str(file)))
+    pixels = decode_image(read_image_file(str(file)))
 
     assert read_size(file) == pixels.shape[1::-1]
 

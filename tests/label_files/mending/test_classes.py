@@ -16,7 +16,7 @@ from projects.data_distillation.label_files.coco.tables import (
     CocoFile,
     read_file,
 )
-from projects.data_distillation.label_files.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend_file
 
 CLASSES = ['cell', 'cat', 'car']
 
@@ -55,7 +55,7 @@ def problems(content: dict) -> list:
 
 def mended(content: dict) -> dict:
     before = copy.deepcopy(content)
-    result, counts = mend(CocoFile.of('a.json', content))
+    result, counts = mend_file(CocoFile.of('a.json', content))
     assert content == before
     assert counts.total()
     return result
@@ -125,7 +125,7 @@ def test_ids_that_may_count_from_0_or_from_1_are_asked_about(ids):
         annotation['category_id'] = number
 
     (problem, *_) = problems(content)
-    result, _ = mend(CocoFile.of('a.json', content))
+    result, _ = mend_file(CocoFile.of('a.json', content))
 
     assert not problem.is_fixable
     assert 'may count from 0 or from 1' in problem.advice
@@ -150,7 +150,7 @@ def test_ids_that_may_count_from_0_or_from_1_are_asked_about(ids):
 def test_categories_that_are_not_clear_stay(categories):
     content = make(categories, str)
 
-    result, _ = mend(CocoFile.of('a.json', content))
+    result, _ = mend_file(CocoFile.of('a.json', content))
 
     assert result['categories'] == categories
     assert problems(content)
@@ -176,7 +176,7 @@ def test_name_of_a_class_becomes_its_id():
     first, second = problems(content)[:2]
     result = mended(content)
 
-    _, counts = mend(CocoFile.of('a.json', content))
+    _, counts = mend_file(CocoFile.of('a.json', content))
     assert counts['ids written for the names of classes'] == 1
     assert "write 'c1', the id of its class 'cat'" in str(first)
     assert first.is_fixable and not second.is_fixable
@@ -191,7 +191,7 @@ def test_name_of_two_classes_stays():
     content = make(twins, str, 'category_name')
 
     first, *_ = problems(content)
-    result, _ = mend(CocoFile.of('a.json', content))
+    result, _ = mend_file(CocoFile.of('a.json', content))
 
     assert '2 categories have the name' in first.advice
     assert 'category_id' not in result['annotations'][0]
@@ -202,7 +202,7 @@ def test_id_says_more_than_a_name():
     for annotation in content['annotations']:
         annotation['category_name'] = 'cell'
 
-    result, _ = mend(CocoFile.of('a.json', content))
+    result, _ = mend_file(CocoFile.of('a.json', content))
 
     assert names_of(result) == CLASSES[1:]
 

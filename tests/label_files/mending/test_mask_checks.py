@@ -19,7 +19,7 @@ from projects.data_distillation.label_files.mending.mask_checks import (
     check_segmentations,
     read_for_masks,
 )
-from projects.data_distillation.label_files.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend_file
 
 SIZE_HW = (60, 90)
 # Not symmetric, and at no symmetric place.
@@ -103,7 +103,7 @@ def test_right_segmentations_have_no_problem(value, bbox, tmp_path):
 
     assert check(content, tmp_path) == []
     file = CocoFile.of('a.json', content)
-    assert mend(file)[0]['annotations'] == content['annotations']
+    assert mend_file(file)[0]['annotations'] == content['annotations']
 
 
 WRONG = [
@@ -178,7 +178,7 @@ def test_what_can_be_mended_is_mended_and_all_else_stays(
     content = content_of(value)
     before = copy.deepcopy(content)
 
-    mended, counts = mend(CocoFile.of('a.json', content))
+    mended, counts = mend_file(CocoFile.of('a.json', content))
 
     assert content == before or kind == 'wrong'  # NaN
     if not is_fixable:
@@ -200,7 +200,7 @@ def test_what_can_be_mended_is_mended_and_all_else_stays(
 
 def test_mended_file_trains_on_all_its_polygons(tmp_path):
     values = [one[1] for one in WRONG if one[3] and isinstance(one[1], list)]
-    mended, _ = mend(CocoFile.of('a.json', content_of(*values)))
+    mended, _ = mend_file(CocoFile.of('a.json', content_of(*values)))
     file = tmp_path / 'mended.json'
     file.write_text(json.dumps(mended))
     data = CocoDataset(

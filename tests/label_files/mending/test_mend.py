@@ -33,7 +33,7 @@ from projects.data_distillation.label_files.mending.choices import (
     Choices,
     MendingError,
 )
-from projects.data_distillation.label_files.mending.mend import mend
+from projects.data_distillation.label_files.mending.mend import mend_file
 from projects.data_distillation.label_files.mending.missing_boxes import (
     bound_segmentation,
 )
@@ -81,7 +81,7 @@ def write_images(folder: Path, content: dict, size=SIZE) -> Path:
 
 def mended(content: dict, **choices) -> dict:
     before = json.dumps(content)
-    result, _ = mend(CocoFile.of('a.json', content), Choices(**choices))
+    result, _ = mend_file(CocoFile.of('a.json', content), Choices(**choices))
     assert json.dumps(content) == before
     return result
 

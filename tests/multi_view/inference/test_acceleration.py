@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from projects.data_distillation.multi_view.inference.acceleration import (
-    prepare,
+    prepare_detector,
 )
 
 
@@ -28,7 +28,7 @@ def test_part_that_cannot_be_changed_stays_as_it_was():
     image = torch.randn(1, 3, 16, 16)
     with torch.no_grad():
         expected = detector.extract_feat(image)[0]
-        prepare(detector, 'exact', compiled=False)
+        prepare_detector(detector, 'exact', compiled=False)
 
         torch.testing.assert_close(detector.extract_feat(image)[0], expected)
     assert isinstance(detector.backbone[1], nn.BatchNorm2d)
@@ -43,7 +43,7 @@ def test_compiled_backbone_makes_the_same_features_of_every_size():
         expected = [detector.extract_feat(image)[0] for image in images]
         torch._dynamo.utils.counters.clear()
 
-        prepare(detector, 'exact', compiled=True)
+        prepare_detector(detector, 'exact', compiled=True)
         found = [detector.extract_feat(image)[0] for image in images]
 
     torch.testing.assert_close(found, expected)

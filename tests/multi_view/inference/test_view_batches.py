@@ -11,9 +11,9 @@ from projects.data_distillation.multi_view.inference.unreadable import (
 from projects.data_distillation.multi_view.inference.view_batches import (
     LoadedView,
     MadeView,
-    batches,
     list_loaded_views,
     list_made_views,
+    make_batches,
     make_pixels,
     split_images,
 )
@@ -131,7 +131,7 @@ def test_views_of_one_padded_size_go_together_within_the_budget():
     # 60 x 90 becomes 64 x 96, and 43 x 64 becomes 64 x 64.
     largest = 4 * 64 * 96
 
-    assert sizes_of(batches(views, 32, largest)) == [
+    assert sizes_of(make_batches(views, 32, largest)) == [
         [(0, 2), (0, 3), (1, 2), (1, 3), (2, 2), (2, 3)],
         [(0, 0), (0, 1), (1, 0), (1, 1)],
         [(2, 0), (2, 1)],
@@ -142,7 +142,7 @@ def test_a_flip_pair_goes_together_whatever_the_budget():
     views = views_to_make(views_of_scales((90, 60)), *[(80, 120)] * 2)
 
     for max_pixels in (1, 3 * 64 * 96):  # 3 views would part a pair
-        assert sizes_of(batches(views, 32, max_pixels)) == [
+        assert sizes_of(make_batches(views, 32, max_pixels)) == [
             [(0, 0), (0, 1)],
             [(1, 0), (1, 1)],
         ]
@@ -151,8 +151,8 @@ def test_a_flip_pair_goes_together_whatever_the_budget():
 def test_sizes_that_are_padded_alike_go_together_and_others_do_not():
     views = views_to_make(views_of_scales((90, 60), (93, 62)), (80, 120))
 
-    assert len(list(batches(views, 32, 10**9))) == 1
-    assert len(list(batches(views, 1, 10**9))) == 2
+    assert len(list(make_batches(views, 32, 10**9))) == 1
+    assert len(list(make_batches(views, 1, 10**9))) == 2
 
 
 def test_pixels_are_those_of_each_image():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from projects.data_distillation.multi_view.views.resizing import (
-    resize,
+    resize_image,
     resize_in_fixed_point,
 )
 
@@ -23,7 +23,7 @@ SIZES_HW = [
 ]
 
 
-@pytest.mark.parametrize('resizes', [resize, resize_in_fixed_point])
+@pytest.mark.parametrize('resizes', [resize_image, resize_in_fixed_point])
 @pytest.mark.parametrize(('old_hw', 'new_hw'), SIZES_HW)
 def test_pixels_are_those_of_opencv(resizes, old_hw, new_hw):
     random = np.random.default_rng(0)
@@ -39,4 +39,4 @@ def test_pixels_are_those_of_opencv(resizes, old_hw, new_hw):
 def test_image_of_that_size_is_not_copied():
     image = torch.zeros(3, 4, 5, dtype=torch.uint8)
 
-    assert resize(image, (4, 5)) is image
+    assert resize_image(image, (4, 5)) is image

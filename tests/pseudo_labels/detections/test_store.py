@@ -13,7 +13,9 @@ from mmengine.logging import MMLogger
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.pseudo_labels.detections import columns
-from projects.data_distillation.pseudo_labels.detections.columns import flatten
+from projects.data_distillation.pseudo_labels.detections.columns import (
+    flatten_table,
+)
 from projects.data_distillation.pseudo_labels.detections.shards import (
     SCHEMA,
     write_shard,
@@ -217,7 +219,7 @@ def test_boxes_of_several_parts_are_clipped_to_their_images(monkeypatch):
     monkeypatch.setattr(columns, 'BOXES_AT_ONCE', 3)
     rows = [dict(row('a'), width=2), row('b')]
 
-    found = flatten(pa.Table.from_pylist(rows, SCHEMA))
+    found = flatten_table(pa.Table.from_pylist(rows, SCHEMA))
 
     assert found.bbox_xywh.tolist() == [
         *[[1.0, 2.0, 1.0, 2.5]] * 2,
@@ -397,7 +399,7 @@ def test_masks_are_read_when_they_are_written(tmp_path, with_views):
 
     assert table.to_pylist() == rows
     assert writer.images().keys() == {'a', 'b', 'c'}
-    found = flatten(table)
+    found = flatten_table(table)
     assert found.masks.to_pylist() == [b'0P\\\xff'] * 3
     chosen = found[found.image_index == 2]
     assert len(chosen.masks) == len(chosen.mask_agreement) == 1
@@ -411,7 +413,7 @@ def test_store_without_masks_has_none(tmp_path):
     writer = store(tmp_path)
     writer.add(row('a'), row('b'))
 
-    found = flatten(writer.read())
+    found = flatten_table(writer.read())
 
     assert found.masks is found.mask_areas is found.mask_agreement is None
     assert found.has_mask.tolist() == [True] * 4

@@ -18,7 +18,9 @@ from projects.data_distillation.benchmarks.selection import (
 from projects.data_distillation.label_files.coco.evaluation import (
     pseudo_label_quality,
 )
-from projects.data_distillation.pseudo_labels.detections.columns import flatten
+from projects.data_distillation.pseudo_labels.detections.columns import (
+    flatten_table,
+)
 from projects.data_distillation.pseudo_labels.quality.label_quality import (
     measure_stored,
 )
@@ -39,7 +41,7 @@ class Site:
         write_truth(self.truth, self.table)
         self.pseudo = folder / 'pseudo_labels.json'
         content = json.loads(self.truth.read_text())
-        found = flatten(self.table)
+        found = flatten_table(self.table)
         self.num_found = len(found)
         ids = self.table['image_id'].to_numpy()[found.image_index].tolist()
         content['annotations'] = [

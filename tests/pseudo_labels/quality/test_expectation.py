@@ -13,7 +13,7 @@ from projects.data_distillation.pseudo_labels.detections.store import (
 )
 from projects.data_distillation.pseudo_labels.quality.expectation import (
     Estimate,
-    estimate,
+    estimate_shares,
     expect_quality,
     keep_labels,
 )
@@ -33,7 +33,7 @@ def make_matches(rows: list[tuple[int, int, bool]], num_truth: list):
 
 def test_known_shares():
     rows = [(0, 0, True), (0, 0, False), (1, 0, True), (1, 1, True)]
-    expected = estimate(
+    expected = estimate_shares(
         make_matches(rows, [[2, 0], [2, 1]]), ['cell', 'other']
     )
 
@@ -49,7 +49,7 @@ def test_interval_is_that_of_drawn_images():
     # One label an image, right on half of them.
     num = 100
     rows = [(n, 0, n % 2 == 0) for n in range(num)]
-    expected = estimate(make_matches(rows, [[1]] * num), ['cell'])
+    expected = estimate_shares(make_matches(rows, [[1]] * num), ['cell'])
 
     error = (0.25 / num) ** 0.5
     assert expected.precision.low == pytest.approx(
@@ -62,7 +62,9 @@ def test_interval_is_that_of_drawn_images():
 
 def test_class_without_labels_or_objects_is_not_judged():
     rows = [(0, 0, True), (0, 1, False)]
-    expected = estimate(make_matches(rows, [[1, 0, 1]]), ['a', 'b', 'c'])
+    expected = estimate_shares(
+        make_matches(rows, [[1, 0, 1]]), ['a', 'b', 'c']
+    )
 
     assert expected.classes['b'] is None
     assert expected.classes['c'] is None
@@ -71,7 +73,7 @@ def test_class_without_labels_or_objects_is_not_judged():
 
 
 def test_all_figures_go_to_json():
-    expected = estimate(make_matches([(0, 0, True)], [[2]]), ['cell'])
+    expected = estimate_shares(make_matches([(0, 0, True)], [[2]]), ['cell'])
 
     figures = json.loads(json.dumps(expected.to_dict()))
 
@@ -81,7 +83,9 @@ def test_all_figures_go_to_json():
 
 
 def test_table_has_the_classes_and_all():
-    text = estimate(make_matches([(0, 0, True)], [[2]]), ['cell']).format()
+    text = estimate_shares(
+        make_matches([(0, 0, True)], [[2]]), ['cell']
+    ).format()
 
     assert 'from 1 validation images' in ' '.join(text.split())
     assert 'cell' in text

@@ -14,7 +14,7 @@ from projects.data_distillation.pseudo_labels.review.calibration import (
     count_views,
     fit_calibration,
     fit_logistic,
-    judge,
+    judge_rows,
 )
 from projects.data_distillation.pseudo_labels.review.signals import Signals
 
@@ -82,7 +82,7 @@ def test_right_ones_are_those_of_the_matching(tmp_path, seed):
     file, rows = random_matching_task(tmp_path, seed)
     truth = read_coco(file, 'images', 'categories')
 
-    is_right = judge(rows[::-1], truth, file)
+    is_right = judge_rows(rows[::-1], truth, file)
 
     # Detections that took a crowd count as right too.
     labels = np.concatenate([np.array(r['labels'], int) for r in rows[::-1]])

@@ -16,7 +16,7 @@ from projects.data_distillation.pseudo_labels.review.choice import (
 )
 from projects.data_distillation.pseudo_labels.review.features import (
     describe_colors,
-    normalize,
+    normalize_vector,
 )
 from projects.data_distillation.pseudo_labels.review.signals import Signals
 from projects.data_distillation.pseudo_labels.review.value import (
@@ -161,5 +161,5 @@ def test_an_image_that_cannot_be_read_looks_like_nothing(tmp_path):
 
 
 def test_nothing_has_no_direction():
-    assert normalize(np.zeros(3)).tolist() == [0, 0, 0]
-    assert normalize(np.array([3.0, 4.0])) == pytest.approx([0.6, 0.8])
+    assert normalize_vector(np.zeros(3)).tolist() == [0, 0, 0]
+    assert normalize_vector(np.array([3.0, 4.0])) == pytest.approx([0.6, 0.8])

@@ -6,7 +6,9 @@ import pytest
 from builders import stored_row
 from pycocotools import mask as masks
 
-from projects.data_distillation.pseudo_labels.detections.columns import flatten
+from projects.data_distillation.pseudo_labels.detections.columns import (
+    flatten_table,
+)
 from projects.data_distillation.pseudo_labels.detections.shards import SCHEMA
 from projects.data_distillation.pseudo_labels.review.signals import (
     measure_ious,
@@ -15,7 +17,7 @@ from projects.data_distillation.pseudo_labels.review.signals import (
 
 
 def columns(*rows):
-    return flatten(pa.Table.from_pylist(list(rows), SCHEMA))
+    return flatten_table(pa.Table.from_pylist(list(rows), SCHEMA))
 
 
 def test_overlaps_are_those_of_pycocotools():

@@ -25,7 +25,7 @@ from projects.data_distillation.pseudo_labels.tuning.judge import (
 )
 from projects.data_distillation.pseudo_labels.tuning.result import (
     TuningResult,
-    explain,
+    explain_unseen,
     find_choice,
     name_views,
 )
@@ -35,13 +35,13 @@ from projects.data_distillation.pseudo_labels.tuning.search import (
     Unseen,
     Verdict,
     add_blocks,
-    choose,
     choose_or_keep,
-    compare,
+    choose_trial,
+    compare_trials,
     cross_validate,
     group_views,
-    search,
-    take,
+    search_trials,
+    take_first_views,
 )
 
 FLIP = dict(type='Flip')
@@ -114,9 +114,9 @@ ALL = np.ones(NUM_IMAGES, bool)
 
 
 def test_views_that_find_all_are_chosen_without_their_flips(judge):
-    trials = search(judge, BLOCKS, ALL)
-    verdicts = compare(trials, ALL)
-    chosen = choose(verdicts)
+    trials = search_trials(judge, BLOCKS, ALL)
+    verdicts = compare_trials(trials, ALL)
+    chosen = choose_trial(verdicts)
 
     assert chosen.choice.numbers == (0, 2)
     assert max(verdict.mean_ap for verdict in verdicts) == 1
@@ -124,7 +124,7 @@ def test_views_that_find_all_are_chosen_without_their_flips(judge):
 
 
 def test_flips_and_mergers_are_tried_on_what_was_best(judge):
-    tried = {trial.choice for trial in search(judge, BLOCKS, ALL)}
+    tried = {trial.choice for trial in search_trials(judge, BLOCKS, ALL)}
 
     for numbers in [(0, 1), (0, 1, 2, 3)]:
         assert Choice(numbers, 'nms') in tried
@@ -138,7 +138,7 @@ def test_log_says_how_far_the_search_is(judge, monkeypatch):
     monkeypatch.setattr(search_module, 'TRIALS_PER_LINE', 3)
     monkeypatch.setattr(search_module, 'log_from_any_rank', lines.append)
 
-    num_tried = len(search(judge, BLOCKS, ALL))
+    num_tried = len(search_trials(judge, BLOCKS, ALL))
 
     counts = [int(line.split(' choices tried')[0]) for line in lines]
     assert counts == [*range(3, num_tried + 1, 3)]
@@ -146,16 +146,21 @@ def test_log_says_how_far_the_search_is(judge, monkeypatch):
 
 
 def test_choices_that_cost_too_much_are_left_out(judge):
-    trials = search(judge, BLOCKS, ALL, max_cost=10_000)
+    trials = search_trials(judge, BLOCKS, ALL, max_cost=10_000)
 
     assert max(trial.cost for trial in trials) == 10_000
-    assert choose(compare(trials, ALL)).choice.numbers in [(0,), (2,)]
+    assert choose_trial(compare_trials(trials, ALL)).choice.numbers in [
+        (0,),
+        (2,),
+    ]
 
 
 def test_only_the_images_that_may_be_looked_at_count(judge):
     is_even = np.arange(NUM_IMAGES) % 2 == 0
 
-    chosen = choose(compare(search(judge, BLOCKS, is_even), is_even))
+    chosen = choose_trial(
+        compare_trials(search_trials(judge, BLOCKS, is_even), is_even)
+    )
 
     assert chosen.choice.numbers == (0,)
 
@@ -197,19 +202,19 @@ def test_choice_that_is_good_only_where_it_was_made_is_found_out():
 
 def test_reference_is_kept_if_choices_do_not_hold():
     trials = [make_trial(wrong) for wrong in range(NUM_FOLDS)]
-    verdicts = compare(trials, np.ones(NUM_FOLDS, bool))
+    verdicts = compare_trials(trials, np.ones(NUM_FOLDS, bool))
 
     kept, unseen = choose_or_keep(verdicts, trials[3])
 
-    assert kept is trials[3] is not choose(verdicts)
+    assert kept is trials[3] is not choose_trial(verdicts)
     assert unseen == Unseen(0, pytest.approx(1 - 1 / NUM_FOLDS), 0)
-    assert choose_or_keep(verdicts, None) == (choose(verdicts), None)
+    assert choose_or_keep(verdicts, None) == (choose_trial(verdicts), None)
 
 
 def test_choice_that_holds_is_taken(judge):
     good, poor = (judge.trial(Choice((n,), 'nms')) for n in (0, 4))
 
-    chosen, unseen = choose_or_keep(compare([poor, good], ALL), poor)
+    chosen, unseen = choose_or_keep(compare_trials([poor, good], ALL), poor)
 
     assert chosen is good
     assert unseen.chosen > unseen.reference
@@ -219,7 +224,7 @@ def test_cheaper_choice_is_taken_unless_it_is_measurably_worse():
     """One misses an object of 40 and costs a tenth; its error is as much."""
     cheap, complete = make_trial(0, 40), make_trial(39, 40)
     cheap = replace(cheap, cost=0.1)
-    verdicts = compare([cheap, complete], np.ones(40, bool))
+    verdicts = compare_trials([cheap, complete], np.ones(40, bool))
 
     chosen, unseen = choose_or_keep(verdicts, complete)
 
@@ -358,8 +363,8 @@ def test_one_block_is_tried_even_if_nothing_is_right():
 def test_first_views_of_blocks_are_taken():
     blocks = [(3, 4, 5), (0, 1, 2), (6,)]
 
-    assert take(blocks, 1) == (0, 3, 6)
-    assert take(blocks, 2) == (0, 1, 3, 4, 6)
+    assert take_first_views(blocks, 1) == (0, 3, 6)
+    assert take_first_views(blocks, 2) == (0, 1, 3, 4, 6)
 
 
 def make_verdict(cost: float, mean_ap: float, error: float) -> Verdict:
@@ -373,14 +378,14 @@ def test_cheapest_choice_within_one_standard_error_is_chosen():
     as_good = make_verdict(4, 0.481, 0.02)
     too_bad = make_verdict(2, 0.479, 0.02)
 
-    assert choose([best, as_good, too_bad]) is as_good.trial
+    assert choose_trial([best, as_good, too_bad]) is as_good.trial
 
 
 def test_better_one_of_equally_cheap_choices_is_chosen():
     worse = make_verdict(4, 0.49, 0.1)
     better = make_verdict(4, 0.5, 0)
 
-    assert choose([worse, better]) is better.trial
+    assert choose_trial([worse, better]) is better.trial
 
 
 def test_error_is_that_of_the_difference_between_drawn_images(judge):
@@ -388,7 +393,7 @@ def test_error_is_that_of_the_difference_between_drawn_images(judge):
         judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
     )
 
-    of_small, of_both = compare([small, both], ALL)
+    of_small, of_both = compare_trials([small, both], ALL)
 
     assert of_both.deficit == of_both.error == 0
     # Precision 1 at the recalls up to 1/2, 51 of 101.
@@ -405,7 +410,7 @@ def test_best_of_all_images_is_the_best_of_each_draw(judge):
         judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (2,)]
     )
 
-    of_small, of_large = compare([small, large], ALL)
+    of_small, of_large = compare_trials([small, large], ALL)
 
     assert of_small.error == of_small.deficit == of_large.deficit == 0
     # One finds what the other does not.
@@ -422,7 +427,7 @@ def test_detections_are_judged_once(judge, tmp_path: Path):
 def result(tmp_path_factory) -> TuningResult:
     """The best choice, beside the worst one as the reference."""
     judge = make_judge(tmp_path_factory.mktemp('result'))
-    verdicts = compare(search(judge, BLOCKS, ALL), ALL)
+    verdicts = compare_trials(search_trials(judge, BLOCKS, ALL), ALL)
     by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
     best, worst = (
         by_choice[Choice(numbers, 'nms')] for numbers in [(0, 2), (4,)]
@@ -498,12 +503,14 @@ def test_views_are_named_by_their_transforms():
     ],
 )
 def test_what_follows_from_other_images_is_said(chosen, words):
-    text = explain(Unseen(chosen, 0.13, 0.025), 67)
+    text = explain_unseen(Unseen(chosen, 0.13, 0.025), 67)
 
     assert f'choices have {100 * chosen:.1f} mAP' in text
     assert 'annotate.py has 13.0, the difference ± 2.5, ' + words in text
     assert 'means over 5 parts' in text
-    assert 'means over 3 parts' in explain(Unseen(chosen, 0.13, 0.02), 3)
+    assert 'means over 3 parts' in explain_unseen(
+        Unseen(chosen, 0.13, 0.02), 3
+    )
 
 
 def test_lines_fit_into_a_terminal(result):
@@ -515,7 +522,7 @@ def test_lines_fit_into_a_terminal(result):
     head = ' '.join(' '.join(lines[:4]).split())
     assert 'mAP is that of merged views, at the IoUs 0.5, 0.6, 0.7' in head
     end = ' '.join(' '.join(lines).split())
-    assert explain(result.unseen, NUM_IMAGES) in end
+    assert explain_unseen(result.unseen, NUM_IMAGES) in end
 
 
 def test_cost_is_a_share_of_that_of_the_reference(result):

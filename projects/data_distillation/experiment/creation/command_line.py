@@ -42,21 +42,21 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
     check_labeled(args)
     selector = choose_selector(args['min_score'], args['per_image'])
     options = ExperimentOptions(
-        **take(ExperimentOptions, dict(args, selector=selector))
+        **take_fields(ExperimentOptions, dict(args, selector=selector))
     )
-    teacher = TeacherOptions(**take(TeacherOptions, args))
+    teacher = TeacherOptions(**take_fields(TeacherOptions, args))
     if args['labeled']:
-        sources = Sources(**take(Sources, args))
+        sources = Sources(**take_fields(Sources, args))
         lines = init_experiment(out, detector, sources, options, teacher)
     else:
-        unlabeled = LabelFreeSources(**take(LabelFreeSources, args))
+        unlabeled = LabelFreeSources(**take_fields(LabelFreeSources, args))
         lines = init_label_free(out, detector, unlabeled, options, teacher)
     with whole_or_nothing(out):
         Experiment(out).check()
     return lines
 
 
-def take(kind: type, args: Mapping) -> dict:
+def take_fields(kind: type, args: Mapping) -> dict:
     """Take the arguments that are fields of a dataclass.
 
     Args:

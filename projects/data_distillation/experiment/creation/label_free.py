@@ -10,7 +10,7 @@ from ..scaffold.given import TeacherConfig
 from ..scaffold.init import (
     check_detector,
     check_stages,
-    explain,
+    explain_choices,
     make_plan,
     make_recipe,
 )
@@ -65,7 +65,7 @@ def init_label_free(
         )
         experiment.write(out)
         check_stages(out)
-    lines = explain(out, detector, data, plan, options)
+    lines = explain_choices(out, detector, data, plan, options)
     return list(experiment.explain(lines))
 
 

@@ -64,8 +64,8 @@ class TeacherOptions:
             CocoError: If a COCO file with names cannot be used.
         """
         number = len(self.teacher)
-        configs = spread(self.teacher_config, number)
-        files = spread(self.classes_from, number)
+        configs = spread_values(self.teacher_config, number)
+        files = spread_values(self.classes_from, number)
         teachers = [
             read_teacher(checkpoint, config, file and read_names(file))
             for checkpoint, config, file in zip(
@@ -75,7 +75,7 @@ class TeacherOptions:
         if teachers:
             self._check_kinds(teachers)
         by_name = [one for one in teachers if not one.reads_texts]
-        renamed = rename(by_name, parse_class_map(self.class_map))
+        renamed = rename_classes(by_name, parse_class_map(self.class_map))
         return [
             replace(one, names=ClassNames(), prompt=self.prompt)
             if one.reads_texts
@@ -103,7 +103,7 @@ class TeacherOptions:
             )
 
 
-def spread(values: Sequence, number: int) -> list:
+def spread_values(values: Sequence, number: int) -> list:
     """Give each teacher one value, or None where there are none.
 
     Args:
@@ -118,7 +118,7 @@ def spread(values: Sequence, number: int) -> list:
     return [values[0] if values else None] * number
 
 
-def rename(
+def rename_classes(
     teachers: Sequence[GivenTeacher], class_map: Mapping[str, str]
 ) -> Iterator[GivenTeacher]:
     """Give teachers those names of a class map that they know.

@@ -102,7 +102,7 @@ class GivenTeacher:
                 class is missing.
             ValueError: If it cannot read the text of a class.
         """
-        detector = build(self.module, self.source)
+        detector = build_detector(self.module, self.source)
         content = load_content(self.checkpoint)
         try:
             check_weights(detector, content.get('state_dict', content))
@@ -237,7 +237,7 @@ def list_pipelines(value: object) -> list:
     ]
 
 
-def build(module: dict, source: str) -> nn.Module:
+def build_detector(module: dict, source: str) -> nn.Module:
     """Build a detector.
 
     Args:

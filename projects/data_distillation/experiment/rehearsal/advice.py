@@ -78,7 +78,7 @@ def describe_failure(result: RehearsalResult, config: str) -> str:
     remedy = find_remedy(result)
     return (
         f'{result.stage} would fail {result.doing}: {result.error}: '
-        f'{shorten(result.text)}{place}. '
+        f'{shorten_text(result.text)}{place}. '
         f'{f"{remedy}. " if remedy else ""}'
         f'What it does is in {config} and in the options. It was tried on '
         'one batch, and nothing has changed. --no-rehearsal goes on all the '
@@ -86,7 +86,7 @@ def describe_failure(result: RehearsalResult, config: str) -> str:
     )
 
 
-def shorten(text: str, max_length: int = 600) -> str:
+def shorten_text(text: str, max_length: int = 600) -> str:
     """Cut a text, and write it on one line.
 
     Args:
@@ -127,10 +127,10 @@ def find_excuse(result: RehearsalResult, has_gpu: bool) -> str:
     if result.error == 'TimeUpError':
         return f'it takes too long ({result.stage} is next)'
     if not has_gpu and any(sign in text for sign in NEEDS_GPU):
-        return f'{result.stage} needs a GPU ({shorten(result.text, 80)})'
+        return f'{result.stage} needs a GPU ({shorten_text(result.text, 80)})'
     if any(sign in text for sign in NEEDS_NETWORK):
         return (
             f'{result.stage} begins with weights that cannot be downloaded '
-            f'({shorten(result.text, 80)})'
+            f'({shorten_text(result.text, 80)})'
         )
     return ''

@@ -88,7 +88,7 @@ class Observer(Hook):
             runner: The runner, whose validation is shortened.
         """
         self.say('while it validates')
-        shorten(runner.val_loop)
+        shorten_loop(runner.val_loop)
 
     def before_test(self, runner: Runner) -> None:
         """Shorten an evaluation; an annotation has few images already.
@@ -97,7 +97,7 @@ class Observer(Hook):
             runner: The runner, whose evaluation is shortened.
         """
         if not isinstance(runner.model, MultiViewTTA):
-            shorten(runner.test_loop)
+            shorten_loop(runner.test_loop)
 
     def after_test_iter(
         self,
@@ -147,7 +147,7 @@ def check_heads(model: torch.nn.Module, classes: Sequence[str]) -> None:
             )
 
 
-def shorten(loop: BaseLoop) -> None:
+def shorten_loop(loop: BaseLoop) -> None:
     """Let a loop judge its first batch as it would judge all images.
 
     The evaluator compares with the truth of these images only. It gets a

@@ -17,7 +17,7 @@ import torch
 from ...files.atomic import read_json, write_json
 from ..stages.fingerprint import find_annotation_files
 from .parts import Part
-from .trial import load
+from .trial import load_config
 
 # In the folder of the experiment. Without it, the stages are tried again.
 NOTE = '.rehearsed.json'
@@ -68,7 +68,7 @@ def compute_digest(part: Part) -> str:
         modules of the user, which may have changed.
     """
     values = {k: v for k, v in part.values.items() if k != SEED}
-    cfg = load(replace(part, values=values))
+    cfg = load_config(replace(part, values=values))
     imported = (cfg.get('custom_imports') or {}).get('imports')
     if imported not in (None, OWN_MODULES):
         return ''

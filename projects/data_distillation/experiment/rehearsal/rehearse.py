@@ -70,7 +70,7 @@ def rehearse(runs: Sequence[Distillation]) -> None:
     begin = time.monotonic()
     result = run_parts(parts, run.work_dir.name)
     if not result.is_complete:
-        raise RehearsalError(describe(result, parts))
+        raise RehearsalError(describe_result(result, parts))
     took = format_duration(time.monotonic() - begin)
     say(f'rehearsal: they work; took {took}')
 
@@ -106,7 +106,7 @@ def rehearse_new(folder: Path) -> str:
             f'could not be completed here, since {excuse}; '
             'tools/distill.py repeats it where the stages run'
         )
-    raise RehearsalError(describe(result, parts))
+    raise RehearsalError(describe_result(result, parts))
 
 
 def name_stages(parts: Sequence[Part]) -> str:
@@ -179,7 +179,7 @@ def explain_death(
     return RehearsalResult(result.stage, result.doing, 'killed', text)
 
 
-def describe(result: RehearsalResult, parts: Sequence[Part]) -> str:
+def describe_result(result: RehearsalResult, parts: Sequence[Part]) -> str:
     """Say which stage has failed, why, and what to do.
 
     Args:

@@ -27,7 +27,7 @@ def keep_apart(cfg: Config, name: str, folder: Path) -> None:
     if cfg.get('visualizer'):
         cfg.visualizer.vis_backends = cfg.vis_backends
     for key in WRITERS:
-        redirect(cfg.get(key), folder)
+        redirect_outputs(cfg.get(key), folder)
     for key in LOADERS:
         if loader := cfg.get(key):
             # For one batch, no process is worth its start.
@@ -35,7 +35,7 @@ def keep_apart(cfg: Config, name: str, folder: Path) -> None:
             loader.pop('prefetch_factor', None)
 
 
-def redirect(part: object, folder: Path) -> None:
+def redirect_outputs(part: object, folder: Path) -> None:
     """Replace the files and folders that a part of a config names to write.
 
     Args:
@@ -47,10 +47,10 @@ def redirect(part: object, folder: Path) -> None:
             if key in WRITTEN and isinstance(value, str):
                 part[key] = str(folder / Path(value).name)
             else:
-                redirect(value, folder)
+                redirect_outputs(value, folder)
     elif isinstance(part, MutableSequence):
         for value in part:
-            redirect(value, folder)
+            redirect_outputs(value, folder)
 
 
 def shorten_training(cfg: Config) -> int:

@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ...files.atomic import read_json, write_json
-from ...files.images import ImageError, decode, read_image_file
+from ...files.images import ImageError, decode_image, read_image_file
 from ...mmdet_tools import ADDED
 from ...multi_view.inference.safe_loading import refusing_code
 from ...multi_view.inference.unreadable import is_unreadable
@@ -80,7 +80,7 @@ def run_trials(folder: Path) -> int:
     request: Any = read_json(folder / PARTS)
     trials = Trials(folder)
     try:
-        with limited(request['seconds']), refusing_code(), quick_configs():
+        with limit_time(request['seconds']), refusing_code(), quick_configs():
             for part in request['parts']:
                 trials.run(Part(**part))
     # A stage may raise anything.
@@ -93,7 +93,7 @@ def run_trials(folder: Path) -> int:
 
 
 @contextmanager
-def limited(seconds: int) -> Iterator[None]:
+def limit_time(seconds: int) -> Iterator[None]:
     """Raise `TimeUpError` when the time is up.
 
     Args:
@@ -237,7 +237,7 @@ class Trials:
         Returns:
             The config.
         """
-        cfg = load(part, added)
+        cfg = load_config(part, added)
         if part.labels_key:
             labels = self.folder / 'annotate' / PSEUDO_LABELS
             cfg.merge_from_dict({part.labels_key: str(labels)})
@@ -249,7 +249,7 @@ class Trials:
         Args:
             part: The stage, `annotate`, `validate` or `tune`.
         """
-        cfg = load(part)
+        cfg = load_config(part)
         cfg.load_from = part.teacher or str(self.teacher)
         keep_apart(cfg, f'{part.stage} run', self.folder / part.stage)
         if part.stage == 'tune':
@@ -266,7 +266,7 @@ class Trials:
         runner.test()
 
 
-def load(part: Part, added: dict[str, object] | None = None) -> Config:
+def load_config(part: Part, added: dict[str, object] | None = None) -> Config:
     """Read the config of a part as the stage will have it.
 
     Args:
@@ -337,7 +337,7 @@ def is_decodable(path: str) -> bool:
         path: The path of the file.
     """
     try:
-        decode(read_image_file(path))
+        decode_image(read_image_file(path))
     except ImageError:
         return False
     return True

@@ -106,19 +106,19 @@ def list_loader_changes(detector: DetectorConfig) -> Iterator[str]:
     is_shuffled = sampler.get('shuffle', True)
     if get_type(sampler) not in PLAIN_SAMPLERS or not is_shuffled:
         yield (
-            f'sampler {describe(sampler)}: InfiniteSampler(shuffle=True), for '
-            'the student SourceRatioSampler'
+            f'sampler {describe_part(sampler)}: '
+            'InfiniteSampler(shuffle=True), for the student SourceRatioSampler'
         )
     if batch_sampler := loader.get('batch_sampler'):
         yield (
-            f'batch_sampler {describe(batch_sampler)}: none, as it would undo '
-            "the ratio of the student's images"
+            f'batch_sampler {describe_part(batch_sampler)}: none, as it would '
+            "undo the ratio of the student's images"
         )
     for name in LOADERS:
         for key, value in override_loader(detector, name).items():
             old, new = detector.cfg[name][key], value
-            old = describe(old) if isinstance(old, Mapping) else old
-            new = describe(new) if isinstance(new, Mapping) else new
+            old = describe_part(old) if isinstance(old, Mapping) else old
+            new = describe_part(new) if isinstance(new, Mapping) else new
             yield f'{name}.{key}={old}: {new}'
 
 
@@ -150,7 +150,7 @@ def list_run_changes(
         measured = detector.metrics
         kinds = [describe_metric(o, measured) for o in as_list(old)]
         if others := [kind for kind in kinds if kind != 'CocoMetric']:
-            new = describe(detector.evaluator)
+            new = describe_part(detector.evaluator)
             yield f'{name} {", ".join(others)}: {new}'
 
 
@@ -171,7 +171,7 @@ def describe_metric(metric: Mapping, measured: Sequence[str]) -> str:
         for key, value in metric.items()
         if key not in plain and (key, as_list(value)) != same
     }
-    return describe(dict(kept, type=metric['type']))
+    return describe_part(dict(kept, type=metric['type']))
 
 
 def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
@@ -237,7 +237,7 @@ def as_list(value: object) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def describe(config: Mapping) -> str:
+def describe_part(config: Mapping) -> str:
     """Write the config of a part as a call, without a default.
 
     Args:

@@ -90,7 +90,7 @@ def init_experiment(
             experiment = GivenExperiment.of(experiment, teachers, recipe)
         experiment.write(out)
         check_stages(out)
-    lines = explain(out, detector, data, plan, options)
+    lines = explain_choices(out, detector, data, plan, options)
     if isinstance(experiment, GivenExperiment):
         lines = experiment.explain(lines)
     return list(lines)
@@ -294,7 +294,7 @@ def build_model(cfg: Config) -> None:
         ) from error
 
 
-def explain(
+def explain_choices(
     out: Path,
     detector: DetectorConfig,
     data: Data,

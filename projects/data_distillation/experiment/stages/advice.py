@@ -169,11 +169,11 @@ def divide_gain(gain: float, of_schedule: float) -> str:
     )
 
 
-def advise(summary: Mapping) -> Iterator[str]:
+def advise_on_gain(summary: Mapping) -> Iterator[str]:
     """Say what to try next if the student has not gained.
 
     Args:
-        summary: The summary of a run, see `comparison.summarize`.
+        summary: The summary of a run, see `comparison.summarize_models`.
 
     Yields:
         Lines for the user: a warning if the oracle is not above the control,
@@ -228,7 +228,7 @@ def list_remedies(
     """List remedies, each with the figure of the run that speaks for it.
 
     Args:
-        summary: The summary of a run, see `comparison.summarize`.
+        summary: The summary of a run, see `comparison.summarize_models`.
         mean_aps: The box mAP of each model, 0 to 1.
 
     Yields:

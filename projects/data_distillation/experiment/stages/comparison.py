@@ -59,7 +59,9 @@ def find_newest_metrics(folder: Path) -> Path | None:
     return max(folder.glob('*/[0-9]*.json'), default=None)
 
 
-def summarize(models: Mapping[str, dict], rounds: Sequence[dict]) -> dict:
+def summarize_models(
+    models: Mapping[str, dict], rounds: Sequence[dict]
+) -> dict:
     """Summarize an experiment.
 
     Args:
@@ -98,7 +100,7 @@ def find_best_round(rounds: Sequence[dict]) -> int:
     """Find the best round by the box mAP of its student.
 
     Args:
-        rounds: The result of each round, see `summarize`.
+        rounds: The result of each round, see `summarize_models`.
 
     Returns:
         Its index; of equal ones, the first, as of those that nobody could
@@ -112,7 +114,7 @@ def has_masks(summary: Mapping) -> bool:
     """Return whether masks of a model in a summary were evaluated.
 
     Args:
-        summary: The summary of a run, see `summarize`.
+        summary: The summary of a run, see `summarize_models`.
     """
     models = [summary[model] for model in TRAINED if model in summary]
     return any(MASK_METRIC in metrics for metrics in models)
@@ -147,7 +149,7 @@ def compute_gain_over_control(summary: Mapping) -> float | None:
     """Compute student minus control in box mAP.
 
     Args:
-        summary: The summary of a run, see `summarize`.
+        summary: The summary of a run, see `summarize_models`.
 
     Returns:
         The difference, from -1 to 1; None without a control.

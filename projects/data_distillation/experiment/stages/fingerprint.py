@@ -223,12 +223,12 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
     changed = [key for key in keys if before.get(key) != now.get(key)]
     return [
         describe_change(key, before.get(key), now.get(key))
-        for key in sorted(changed, key=rank)
+        for key in sorted(changed, key=rank_change)
         if key[0] not in FILES_OF_OTHERS or (before.get(key) and now.get(key))
     ]
 
 
-def rank(key: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+def rank_change(key: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
     """Return where a change is named among others.
 
     Args:

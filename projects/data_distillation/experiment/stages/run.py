@@ -17,8 +17,13 @@ from ..given_teachers.evaluation import (
     record_models,
 )
 from ..processes.log import say
-from .advice import advise, describe_teacher, warn_of_labels, warn_of_teacher
-from .comparison import find_best_round, summarize, summarize_seeds
+from .advice import (
+    advise_on_gain,
+    describe_teacher,
+    warn_of_labels,
+    warn_of_teacher,
+)
+from .comparison import find_best_round, summarize_models, summarize_seeds
 from .gains import find_truth, link_best_model, measure_gains
 from .stage_results import require_checkpoint
 from .stages import Stages
@@ -59,8 +64,8 @@ class Distillation:
         """Run all stages that are not finished, and compare the models.
 
         Returns:
-            The summary, see `comparison.summarize`. It is also written to
-            `work_dir/summary.json`.
+            The summary, see `comparison.summarize_models`. It is also written
+            to `work_dir/summary.json`.
 
         Raises:
             StageError: If a stage fails, or its folder holds results of
@@ -84,14 +89,14 @@ class Distillation:
             for model, checkpoint in checkpoints.items()
         }
         models |= self._evaluate_others()
-        summary = summarize(models, rounds)
+        summary = summarize_models(models, rounds)
         checkpoints['student'] = self._find_student(rounds)
         if given := read_record(self.work_dir):
             # Rounds train the same detector.
             summary['given'] = add_speeds(given, self.work_dir)
         if self.stages.experiment.can_evaluate:
             summary |= self._judge(summary, checkpoints)
-            for line in advise(summary):
+            for line in advise_on_gain(summary):
                 say(line)
         write_json(self.work_dir / 'summary.json', summary)
         return summary
@@ -200,7 +205,7 @@ class Distillation:
             teacher: The checkpoint of the first teacher.
 
         Returns:
-            The result of each round, see `comparison.summarize`.
+            The result of each round, see `comparison.summarize_models`.
         """
         rounds: list[dict] = []
         before = self._warn_of_teacher(teacher)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ...files.atomic import write_json
-from ...files.images import ImageError, decode, read_image_file
+from ...files.images import ImageError, decode_image, read_image_file
 from ...label_files.coco.reading import Categories
 from ...pseudo_labels.annotation.dataset import UnlabeledDataset
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
@@ -53,7 +53,7 @@ def make_up_labels(
     for number in range(min(len(images), MAX_IMAGES)):
         info = images.get_data_info(number)
         try:
-            image = decode(read_image_file(info['img_path']))
+            image = decode_image(read_image_file(info['img_path']))
         except ImageError:
             continue
         height, width = image.shape[:2]

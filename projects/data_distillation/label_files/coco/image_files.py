@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from ...files.images import ImageError, decode, read_image_file
+from ...files.images import ImageError, decode_image, read_image_file
 from ...files.names import ImageFinder
 from ...files.versions import is_other_version
 from ...text import format_value
@@ -69,7 +69,7 @@ def read_facts(path: str) -> ImageFacts:
     """
     try:
         content = read_image_file(path)
-        pixels = decode(content)
+        pixels = decode_image(content)
     except ImageError as error:
         return ImageFacts(str(error))
     height, width = pixels.shape[:2]

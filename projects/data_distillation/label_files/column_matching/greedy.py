@@ -41,7 +41,7 @@ class Objects:
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Objects':
         """Return the objects that a mask, indices or a slice choose."""
-        return Objects(**take(vars(self), chosen))
+        return Objects(**take_rows(vars(self), chosen))
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class DetectionColumns:
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'DetectionColumns':
         """Return the detections that a mask, indices or a slice choose."""
-        return DetectionColumns(**take(vars(self), chosen))
+        return DetectionColumns(**take_rows(vars(self), chosen))
 
 
-def take(
+def take_rows(
     columns: Mapping[str, np.ndarray | None], chosen: np.ndarray | slice
 ) -> dict[str, Any]:
     """Take rows of columns.

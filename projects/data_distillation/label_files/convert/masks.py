@@ -77,7 +77,7 @@ def check_masks(
     return bool(found) and not bare
 
 
-def bound(polygon: Sequence[float]) -> list[float]:
+def bound_polygon(polygon: Sequence[float]) -> list[float]:
     """Find the box around a polygon.
 
     Args:

@@ -14,7 +14,7 @@ from ...files.images import (
     FORMATS,
     ImageError,
     check_kind,
-    decode,
+    decode_image,
     read_image_file,
 )
 from ...text import format_error
@@ -60,7 +60,7 @@ def read_size(path: Path) -> tuple[int, int]:
         raise ImageError(f'cannot be read: {format_error(error)}') from None
     # Not every format is turned when it is decoded.
     if orientation in SIDEWAYS:
-        height, width = decode(read_image_file(str(path))).shape[:2]
+        height, width = decode_image(read_image_file(str(path))).shape[:2]
         return width, height
     return size
 

@@ -25,7 +25,7 @@ from .labels import (
     LabeledImage,
     LabelError,
 )
-from .masks import bound
+from .masks import bound_polygon
 from .reading import read_labeled_image, read_lines
 from .yolo_folder import (
     SPLIT_NAMES,
@@ -344,7 +344,7 @@ class YoloReader:
         if len(numbers) == 4:
             return Box(name, scale_to_pixels(numbers, size_wh), score=score)
         polygon = scale_polygon(numbers, size_wh)
-        box = Box(name, bound(polygon), score=score)
+        box = Box(name, bound_polygon(polygon), score=score)
         if score is not None:
             kind = 'polygons with a score: an even number of columns'
             self.issues.add(kind, where)

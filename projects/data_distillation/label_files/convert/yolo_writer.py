@@ -8,7 +8,7 @@ import yaml
 from ..coco.reading import Categories
 from ..coco.schema import TOLERANCE
 from .labels import Box, IssueCounter, LabeledImage
-from .masks import bound
+from .masks import bound_polygon
 from .writing import link_image, write_text
 from .yolo_reader import label_path
 
@@ -122,7 +122,7 @@ def count_other_box(box: Box, where: str, issues: IssueCounter) -> None:
         where: The name of the image.
         issues: Counts it if a side is more than `TOLERANCE` pixels away.
     """
-    edges = zip(box.xywh, bound(box.polygon or ()), strict=True)
+    edges = zip(box.xywh, bound_polygon(box.polygon or ()), strict=True)
     x, y, w, h = (abs(one - other) for one, other in edges)
     if max(x, y, w, h) > TOLERANCE:
         kind = 'boxes replaced by those around their polygons'

@@ -85,11 +85,13 @@ def update_sets(
             annotations=renew_labels(labeled['annotations'], targets, done),
         ),
         take_images(unlabeled, left),
-        describe(len(pairs), done, len(new)),
+        describe_update(len(pairs), done, len(new)),
     )
 
 
-def describe(num_back: int, done: dict[str, list], num_new: int) -> list[str]:
+def describe_update(
+    num_back: int, done: dict[str, list], num_new: int
+) -> list[str]:
     """Say what an update did.
 
     Args:

@@ -39,7 +39,7 @@ class Context:
         return cls(map_image_sizes(file), iterate_free_ids(ids))
 
 
-def drop(annotation: dict, context: Context) -> None:
+def drop_annotation(annotation: dict, context: Context) -> None:
     """Leave an annotation out, by returning None.
 
     Args:
@@ -48,7 +48,7 @@ def drop(annotation: dict, context: Context) -> None:
     """
 
 
-def renumber(annotation: dict, context: Context) -> dict:
+def renumber_annotation(annotation: dict, context: Context) -> dict:
     """Give an annotation an id that is free.
 
     Args:
@@ -61,7 +61,7 @@ def renumber(annotation: dict, context: Context) -> dict:
     return dict(annotation, id=next(context.free_ids))
 
 
-def clip(annotation: dict, context: Context) -> dict:
+def clip_annotation(annotation: dict, context: Context) -> dict:
     """Clip the box of an annotation to its image.
 
     An area that is w * h of the box is that of the clipped box afterwards.
@@ -154,29 +154,41 @@ class Mending:
 # annotation that is dropped is not mended as well, and an area is filled in
 # from the clipped box.
 MENDINGS = {
-    'repeated annotation': Mending('repeated annotations dropped', drop),
-    'repeated object': Mending('repeated objects dropped', drop),
+    'repeated annotation': Mending(
+        'repeated annotations dropped', drop_annotation
+    ),
+    'repeated object': Mending('repeated objects dropped', drop_annotation),
     'unknown image': Mending(
-        'annotations of unknown images dropped', drop, 'images'
+        'annotations of unknown images dropped', drop_annotation, 'images'
     ),
     'unknown category': Mending(
-        'annotations of unknown categories dropped', drop, 'categories'
+        'annotations of unknown categories dropped',
+        drop_annotation,
+        'categories',
     ),
     'bbox not finite': Mending(
-        'boxes that are not finite dropped', drop, 'boxes'
+        'boxes that are not finite dropped', drop_annotation, 'boxes'
     ),
-    'bbox empty': Mending('empty boxes dropped', drop, 'boxes'),
-    'bbox thin': Mending('boxes thinner than 1 pixel dropped', drop, 'boxes'),
-    'bbox away': Mending('boxes outside their image dropped', drop, 'boxes'),
+    'bbox empty': Mending('empty boxes dropped', drop_annotation, 'boxes'),
+    'bbox thin': Mending(
+        'boxes thinner than 1 pixel dropped', drop_annotation, 'boxes'
+    ),
+    'bbox away': Mending(
+        'boxes outside their image dropped', drop_annotation, 'boxes'
+    ),
     'bbox nearly away': Mending(
         'boxes with less than 1 pixel inside their image dropped',
-        drop,
+        drop_annotation,
         'boxes',
     ),
-    'repeated annotation id': Mending('repeated ids renumbered', renumber),
-    'annotation id 0': Mending('annotations of id 0 renumbered', renumber),
-    'missing id': Mending('missing ids given', renumber),
-    'bbox outside': Mending('boxes clipped', clip, 'boxes'),
+    'repeated annotation id': Mending(
+        'repeated ids renumbered', renumber_annotation
+    ),
+    'annotation id 0': Mending(
+        'annotations of id 0 renumbered', renumber_annotation
+    ),
+    'missing id': Mending('missing ids given', renumber_annotation),
+    'bbox outside': Mending('boxes clipped', clip_annotation, 'boxes'),
     'missing area': Mending('missing areas filled in', fill_area),
     'area not positive': Mending('areas not positive filled in', fill_area),
     'missing iscrowd': Mending('missing iscrowd filled in', fill_iscrowd),

@@ -28,10 +28,10 @@ def join_categories(file: CocoFile) -> Mended:
     )
     numbers = {ids[index]: ids[other] for index, other in equal.items()}
     counts = Counter({'repeated categories dropped': len(equal)})
-    return renumber(file.with_content(content), numbers), counts
+    return renumber_categories(file.with_content(content), numbers), counts
 
 
-def renumber(file: CocoFile, numbers: dict[int, int]) -> dict:
+def renumber_categories(file: CocoFile, numbers: dict[int, int]) -> dict:
     """Give the annotations of a file other categories.
 
     Args:
@@ -94,7 +94,7 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
         lambda i, e: None if names.get(ids[i]) in lost else e,
     )
     moved = {i: numbers[n] for i, n in names.items() if n in numbers}
-    content = renumber(file.with_content(content), moved)
+    content = renumber_categories(file.with_content(content), moved)
     categories = choices.like.content['categories']
     counts = Counter(
         {

@@ -95,7 +95,7 @@ def replace_ids(
         if is_written_id(entry.get('id')) and not is_id(entry['id']):
             new['id'] = numbers.get(entry['id'], entry['id'])
         for key, targets in references.items():
-            new[key] = refer(entry.get(key), targets)
+            new[key] = find_target(entry.get(key), targets)
         new = {k: v for k, v in new.items() if v is not entry.get(k)}
         counts['ids written as integers'] += len(new)
         return entry | new if new else entry
@@ -168,7 +168,7 @@ def collect_references(file: CocoFile, name: str) -> set[int]:
     return {number for number in numbers if number is not None}
 
 
-def refer(value: object, targets: Targets) -> object:
+def find_target(value: object, targets: Targets) -> object:
     """Find the integer for a reference.
 
     Args:

@@ -36,7 +36,7 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
         return file.content, Counter()
     places = locate_images(file, choices.folder)
     # The names come first: by a wrong one, no image would be found below.
-    file = file.with_content(rename(places))
+    file = file.with_content(rename_images(places))
     counts = Counter({'file names corrected': len(places.renamed)})
     (part,) = FileImages.read(
         [locate_images(file, choices.folder)], choices.known
@@ -53,7 +53,7 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
     return content, counts
 
 
-def rename(places: Places) -> dict:
+def rename_images(places: Places) -> dict:
     """Give the images of a file their right names.
 
     Args:

@@ -33,7 +33,7 @@ def drop_deleted(file: CocoFile) -> Mended:
     return content, counts
 
 
-def straighten(file: CocoFile) -> Mended:
+def straighten_boxes(file: CocoFile) -> Mended:
     """Write the upright box around each box that is to be turned.
 
     Args:

@@ -49,10 +49,10 @@ def read_for_masks(path: str | Path) -> CocoFile | Problem:
     Returns:
         The file; a problem if it cannot be read.
     """
-    return read_file(path, summarize=summarize)
+    return read_file(path, summarize=summarize_segmentation)
 
 
-def summarize(entry: dict) -> dict:
+def summarize_segmentation(entry: dict) -> dict:
     """Replace the `segmentation` of an object that was just read.
 
     Args:
@@ -91,7 +91,7 @@ def check_segmentations(file: CocoFile) -> Iterator[Problem]:
     bboxes = file.annotations.column('bbox')
     image_ids = file.annotations.column('image_id')
     for index, facts in enumerate(every):
-        found = describe(
+        found = describe_segmentation(
             Place(facts, sizes.get(image_ids[index]), bboxes[index])
         )
         if found:
@@ -124,7 +124,7 @@ class Place:
 Description = tuple[str, str, str, bool]
 
 
-def describe(place: Place) -> Description | None:
+def describe_segmentation(place: Place) -> Description | None:
     """Describe what is wrong with a segmentation.
 
     Args:
@@ -211,7 +211,7 @@ def find_turn(place: Place) -> str | None:
     found = [
         turn
         for turn, bounds in zip(TURNS, turned, strict=True)
-        if bounds and fits(bounds, bbox, share=0)
+        if bounds and fits_box(bounds, bbox, share=0)
     ]
     return found[0] if len(found) == 1 else None
 
@@ -247,12 +247,13 @@ def find_misfit(place: Place) -> Description | None:
         place: The segmentation, its image and its box.
 
     Returns:
-        The description; None if the box fits as in `fits`, or there is none.
+        The description; None if the box fits as in `fits_box`, or if there
+        is none.
     """
     facts, bbox = place.facts, place.bbox
     if facts is None or facts.bounds is None or bbox is None:
         return None
-    if fits(facts.bounds, bbox):
+    if fits_box(facts.bounds, bbox):
         return None
     left, top, right, bottom = facts.bounds
     around = [left, top, round(right - left, 2), round(bottom - top, 2)]
@@ -260,7 +261,7 @@ def find_misfit(place: Place) -> Description | None:
     return 'elsewhere', what, 'correct the one that is wrong', False
 
 
-def fits(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
+def fits_box(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
     """Return whether a box is about that of a mask.
 
     Args:

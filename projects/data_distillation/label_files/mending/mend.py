@@ -18,7 +18,7 @@ from .entries import Mended, replace_entries
 from .ids import mend_ids
 from .images import mend_images
 from .limits import check_share
-from .marks import drop_deleted, straighten
+from .marks import drop_deleted, straighten_boxes
 from .missing_boxes import fill_bboxes
 from .quoted_numbers import mend_quotes
 from .segmentations import mend_segmentations
@@ -26,7 +26,7 @@ from .segmentations import mend_segmentations
 Step = Callable[[CocoFile, Choices], Mended]
 
 
-def mend(file: CocoFile, choices: Choices | None = None) -> Mended:
+def mend_file(file: CocoFile, choices: Choices | None = None) -> Mended:
     """Mend all that can be mended in one way, or as the user has decided.
 
     First what all else is found by: ids, numbers, categories. Then the images,
@@ -187,7 +187,7 @@ STEPS: tuple[Step, ...] = (
     mend_images,
     ignore_choices(fill_bboxes),
     convert_boxes,
-    ignore_choices(straighten),
+    ignore_choices(straighten_boxes),
     mend_few,
     ignore_choices(mend_segmentations),
 )

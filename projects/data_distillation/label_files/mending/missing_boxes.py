@@ -5,10 +5,10 @@ from collections import Counter
 from ..coco.tables import CocoFile
 from ..segmentations.facts import (
     Bounds,
-    bound,
+    bound_mask,
     count_pixels,
     find_bounds,
-    nest,
+    nest_polygons,
     read_rle,
 )
 from .entries import Mended, replace_entries
@@ -54,7 +54,7 @@ def bound_segmentation(value: object) -> list[float] | None:
     """
     bounds = None
     if isinstance(value, dict):
-        bounds = bound_mask(value)
+        bounds = bound_rle(value)
     elif isinstance(value, list):
         bounds = bound_polygons(value)
     if bounds is None:
@@ -74,13 +74,13 @@ def bound_polygons(value: list) -> Bounds | None:
     Returns:
         Left, top, right and bottom; None if it is something else.
     """
-    polygons = nest([part for part in value if part != []])
+    polygons = nest_polygons([part for part in value if part != []])
     if polygons is None or any(len(polygon) % 2 for polygon in polygons):
         return None
     return find_bounds(polygons) if any(polygons) else None
 
 
-def bound_mask(value: dict) -> Bounds | None:
+def bound_rle(value: dict) -> Bounds | None:
     """Find the bounds of a mask.
 
     Args:
@@ -93,4 +93,4 @@ def bound_mask(value: dict) -> Bounds | None:
     rle = read_rle(value)
     if rle is None or count_pixels(rle) != rle['size'][0] * rle['size'][1]:
         return None
-    return bound(rle)
+    return bound_mask(rle)

@@ -9,9 +9,14 @@ from pycocotools import mask as coco_mask
 from ..coco.box_checks import map_image_sizes
 from ..coco.tables import CocoFile
 from ..segmentations.clipping import clip_polygon
-from ..segmentations.facts import FEWEST_NUMBERS, Facts, nest, read_rle
+from ..segmentations.facts import (
+    FEWEST_NUMBERS,
+    Facts,
+    nest_polygons,
+    read_rle,
+)
 from .entries import Mended, replace_entries
-from .mask_checks import Place, describe, find_turn
+from .mask_checks import Place, describe_segmentation, find_turn
 
 
 def mend_segmentations(file: CocoFile) -> Mended:
@@ -34,7 +39,7 @@ def mend_segmentations(file: CocoFile) -> Mended:
         image_id, bbox = known[index]
         while value := entry.get('segmentation'):
             place = Place(Facts.of(value), sizes.get(image_id), bbox)
-            found = describe(place)
+            found = describe_segmentation(place)
             if not (found and found[-1]):
                 break
             done, apply = MENDINGS[found[0]]
@@ -45,7 +50,7 @@ def mend_segmentations(file: CocoFile) -> Mended:
     return replace_entries(file, 'annotations', change), counts
 
 
-def nest_polygons(value: list, place: Place) -> list | None:
+def nest_entry(value: list, place: Place) -> list | None:
     """Write polygons as lists of numbers.
 
     Args:
@@ -55,7 +60,7 @@ def nest_polygons(value: list, place: Place) -> list | None:
     Returns:
         A list of lists of numbers; None if `value` is anything else.
     """
-    return nest(value)
+    return nest_polygons(value)
 
 
 def drop_short(value: list, place: Place) -> list:
@@ -130,7 +135,7 @@ def clip_to_image(value: list, place: Place) -> list:
 
 # Kind of problem -> what was done, and the function that does it.
 MENDINGS: dict[str, tuple[str, Callable]] = {
-    'not nested': ('polygons written as lists of numbers', nest_polygons),
+    'not nested': ('polygons written as lists of numbers', nest_entry),
     'short': ('polygons of less than 3 points dropped', drop_short),
     'of exchanged sides': ('masks with their sides exchanged', exchange_sides),
     'outside': ('polygons clipped', clip_to_image),

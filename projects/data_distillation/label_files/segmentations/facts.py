@@ -70,7 +70,7 @@ def look_at_polygons(value: list) -> Facts:
         The facts. If there are several faults, the first of `wrong`, `not
         nested`, `odd`, `short` and `empty` is named.
     """
-    polygons = nest(value)
+    polygons = nest_polygons(value)
     if polygons is None:
         return Facts('wrong', 'is no list of polygons [x1, y1, x2, y2, ...]')
     if polygons != value:
@@ -87,7 +87,7 @@ def look_at_polygons(value: list) -> Facts:
     return Facts('empty')
 
 
-def nest(value: list) -> list[list] | None:
+def nest_polygons(value: list) -> list[list] | None:
     """Return polygons as COCO has them.
 
     Args:
@@ -103,13 +103,13 @@ def nest(value: list) -> list[list] | None:
     if all(all(map(is_number, part)) for part in value):
         # Points of one polygon, or polygons: none has only one point.
         is_points = all(len(part) == 2 for part in value) and len(value) > 1
-        return [list(flatten(value))] if is_points else value
+        return [list(flatten_points(value))] if is_points else value
     if all(is_point(point) for part in value for point in part):
-        return [list(flatten(part)) for part in value]
+        return [list(flatten_points(part)) for part in value]
     return None
 
 
-def flatten(points: Sequence[Sequence[float]]) -> Iterator[float]:
+def flatten_points(points: Sequence[Sequence[float]]) -> Iterator[float]:
     """Write points as COCO does.
 
     Args:
@@ -167,7 +167,7 @@ def look_at_mask(value: dict) -> Facts:
     if count_pixels(rle) != height * width:
         return Facts('counts', size_hw=(height, width))
     bounds, exchanged = (
-        bound(dict(rle, size=size))
+        bound_mask(dict(rle, size=size))
         for size in ((height, width), (width, height))
     )
     if bounds is None:
@@ -175,7 +175,7 @@ def look_at_mask(value: dict) -> Facts:
     return Facts(bounds=bounds, size_hw=(height, width), exchanged=exchanged)
 
 
-def bound(rle: dict) -> Bounds | None:
+def bound_mask(rle: dict) -> Bounds | None:
     """Find the smallest box around the pixels of a mask.
 
     Args:

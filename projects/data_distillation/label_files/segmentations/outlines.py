@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 ENLARGEMENT = 4
 
 
-def outline(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
+def outline_mask(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
     """Outline a mask.
 
     Args:

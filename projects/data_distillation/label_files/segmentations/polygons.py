@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from .clipping import clip_polygon
 from .facts import FEWEST_NUMBERS, read_rle
-from .outlines import join_rings, outline
+from .outlines import join_rings, outline_mask
 
 Polygon: TypeAlias = Sequence[float] | np.ndarray
 
@@ -38,14 +38,18 @@ def as_one_polygon(
         mask = read_rle(segmentation) or segmentation
     else:
         segmentation = clip_polygons(segmentation, size_wh)
-        mask = draw(segmentation, size_hw)
+        mask = draw_polygons(segmentation, size_hw)
     if not coco_mask.area(mask):
         return []
     if isinstance(segmentation, list):
-        joined = join(segmentation)
-        if len(segmentation) == 1 or is_equal(draw([joined], size_hw), mask):
+        joined = join_polygons(segmentation)
+        if len(segmentation) == 1 or is_equal(
+            draw_polygons([joined], size_hw), mask
+        ):
             return round_to_thousandths(joined)
-    return round_to_thousandths(join(outline(mask['counts'], size_hw)))
+    return round_to_thousandths(
+        join_polygons(outline_mask(mask['counts'], size_hw))
+    )
 
 
 def clip_polygons(
@@ -65,7 +69,9 @@ def clip_polygons(
     return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
 
 
-def draw(polygons: Sequence[Polygon], size_hw: tuple[int, int]) -> dict:
+def draw_polygons(
+    polygons: Sequence[Polygon], size_hw: tuple[int, int]
+) -> dict:
     """Draw polygons as COCO does.
 
     Args:
@@ -91,7 +97,9 @@ def measure_area(polygon: Polygon, size_wh: tuple[int, int]) -> int:
     Returns:
         The number of pixels that are set when COCO draws it.
     """
-    return int(coco_mask.area(draw([polygon], (size_wh[1], size_wh[0]))))
+    return int(
+        coco_mask.area(draw_polygons([polygon], (size_wh[1], size_wh[0])))
+    )
 
 
 def bound_pixels(polygon: Polygon, size_wh: tuple[int, int]) -> list[float]:
@@ -104,11 +112,11 @@ def bound_pixels(polygon: Polygon, size_wh: tuple[int, int]) -> list[float]:
     Returns:
         Left, top, width and height in pixels.
     """
-    mask = draw([polygon], (size_wh[1], size_wh[0]))
+    mask = draw_polygons([polygon], (size_wh[1], size_wh[0]))
     return coco_mask.toBbox(mask).tolist()
 
 
-def join(polygons: Sequence[Polygon]) -> np.ndarray:
+def join_polygons(polygons: Sequence[Polygon]) -> np.ndarray:
     """Join polygons to one by slits without width.
 
     Args:

@@ -31,7 +31,7 @@ if not hasattr(SSDHead, 'loss_cls'):
     SSDHead.loss_cls = None
 
 
-def prepare(
+def prepare_detector(
     detector: BaseDetector,
     mode: str,
     compiled: bool,
@@ -58,7 +58,7 @@ def prepare(
         soften_masks(detector)
     else:
         drop_masks(detector)
-    rearrange(detector, mode)
+    rearrange_detector(detector, mode)
     if compiled:
         # Sizes differ from view to view: one program serves all of them.
         detector.backbone.forward = torch.compile(
@@ -97,13 +97,13 @@ def soften_masks(detector: BaseDetector) -> None:
 
 
 @torch.no_grad()
-def rearrange(detector: BaseDetector, mode: str) -> None:
+def rearrange_detector(detector: BaseDetector, mode: str) -> None:
     """Make backbone and neck faster.
 
     Args:
         detector: A detector in evaluation mode. It is changed in place if it
             has a backbone or a neck.
-        mode: `'exact'` or `'fast'`, see `prepare`.
+        mode: `'exact'` or `'fast'`, see `prepare_detector`.
     """
     names = [name for name in EXTRACTORS if getattr(detector, name, None)]
     if not names:
@@ -112,7 +112,7 @@ def rearrange(detector: BaseDetector, mode: str) -> None:
     before = extract_features(detector, noise)
     changes = [(fold_norms, EXACT), (put_channels_last, EXACT)]
     if mode == 'fast':
-        changes.append((halve, ROUGH))
+        changes.append((halve_precision, ROUGH))
     for change, tolerance in changes:
         for name in names:
             part = getattr(detector, name)
@@ -174,7 +174,7 @@ def put_channels_last(part: nn.Module) -> nn.Module:
     return part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def halve(part: nn.Module) -> nn.Module:
+def halve_precision(part: nn.Module) -> nn.Module:
     """Run a part as a whole under autocast.
 
     On CPUs, mmcv's deformable convolutions have no half precision.

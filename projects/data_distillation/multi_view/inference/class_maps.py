@@ -127,7 +127,9 @@ class ClassNames:
             return None
         check_number(detector, len(known))
         print_log(
-            describe(list(known), labels, wanted), 'current', logging.INFO
+            describe_class_use(list(known), labels, wanted),
+            'current',
+            logging.INFO,
         )
         return ClassMap(torch.tensor(labels))
 
@@ -195,7 +197,7 @@ def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
     if wrong:
         raise CheckpointError(
             f'class_map has {wrong[0]!r}, which is not in {what}'
-            f'{suggest(wrong[0], known)}'
+            f'{suggest_names(wrong[0], known)}'
         )
 
 
@@ -211,16 +213,16 @@ def explain_missing(missing: Sequence[str], known: Sequence[str]) -> str:
     """
     first = missing[0]
     return (
-        f'the checkpoint was trained on {shorten(known)}, and lacks '
+        f'the checkpoint was trained on {shorten_names(known)}, and lacks '
         f'{len(missing)} of the classes of the labeled file: '
-        f'{shorten(missing)}{suggest(first, known)}. If it has another name '
-        'for a class, say so: --class-map NAME_IN_CHECKPOINT='
+        f'{shorten_names(missing)}{suggest_names(first, known)}. If it has '
+        'another name for a class, say so: --class-map NAME_IN_CHECKPOINT='
         f'{first!r}, or class_map={{NAME_IN_CHECKPOINT: {first!r}}} in the '
         'config'
     )
 
 
-def suggest(name: str, known: Sequence[str]) -> str:
+def suggest_names(name: str, known: Sequence[str]) -> str:
     """Find the known names that are like a name.
 
     Args:
@@ -239,7 +241,7 @@ def suggest(name: str, known: Sequence[str]) -> str:
     return f' (the nearest names: {", ".join(near)})' if near else ''
 
 
-def shorten(names: Sequence[str]) -> str:
+def shorten_names(names: Sequence[str]) -> str:
     """Write names as a list, of which only the first are there.
 
     Args:
@@ -274,7 +276,7 @@ def check_number(detector: nn.Module, number: int) -> None:
         )
 
 
-def describe(
+def describe_class_use(
     known: Sequence[str], labels: Sequence[int], wanted: Sequence[str]
 ) -> str:
     """Describe in a line how the classes of a teacher are used.
@@ -301,5 +303,6 @@ def describe(
     if renamed:
         text += f'; {", ".join(renamed)}'
     if unused:
-        text += f'; boxes of its other classes are left out: {shorten(unused)}'
+        names = shorten_names(unused)
+        text += f'; boxes of its other classes are left out: {names}'
     return text

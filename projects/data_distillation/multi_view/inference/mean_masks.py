@@ -80,7 +80,9 @@ class HostMask:
         ]
 
 
-def average(masks: Iterable[MaskPatch], weights: Sequence[float]) -> MeanMask:
+def average_masks(
+    masks: Iterable[MaskPatch], weights: Sequence[float]
+) -> MeanMask:
     """Average the masks of one object.
 
     Args:
@@ -98,12 +100,12 @@ def average(masks: Iterable[MaskPatch], weights: Sequence[float]) -> MeanMask:
     total = MaskPatch(torch.zeros(0, 0), 0, 0)
     for mask, share in zip(masks, shares, strict=True):
         values = mask.probabilities()
-        total = widen(total, mask)
+        total = widen_mask(total, mask)
         window_of(total, mask).add_(values, alpha=share)
         votes.append(MaskPatch(values >= MAJORITY, mask.left, mask.top))
     is_set = total.values >= MAJORITY - ROUNDING
     ious = [
-        overlap(vote, MaskPatch(is_set, total.left, total.top))
+        measure_mask_iou(vote, MaskPatch(is_set, total.left, total.top))
         for vote in votes
     ]
     agreement = torch.stack(ious) @ is_set.new_tensor(
@@ -112,7 +114,7 @@ def average(masks: Iterable[MaskPatch], weights: Sequence[float]) -> MeanMask:
     return MeanMask(is_set, total.left, total.top, agreement)
 
 
-def widen(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
+def widen_mask(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
     """Widen the rectangle of a mask to one that holds another's too.
 
     Args:
@@ -157,7 +159,7 @@ def window_of(mask: MaskPatch, other: MaskPatch) -> Tensor:
     return mask.values[top : top + height, left : left + width]
 
 
-def overlap(mask: MaskPatch, whole: MaskPatch) -> Tensor:
+def measure_mask_iou(mask: MaskPatch, whole: MaskPatch) -> Tensor:
     """Return the intersection over union of two masks.
 
     Args:

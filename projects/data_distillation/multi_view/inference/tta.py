@@ -14,16 +14,16 @@ from torch.cuda import OutOfMemoryError  # in `torch` since 2.5
 
 from ...text import format_error
 from ..views.view import View
-from .acceleration import MODES, prepare
+from .acceleration import MODES, prepare_detector
 from .checkpoints import load_teacher
 from .class_maps import ClassMap, ClassNames
 from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
     MadeView,
-    batches,
     list_loaded_views,
     list_made_views,
+    make_batches,
     make_pixels,
     size_divisor_of,
     split_images,
@@ -64,7 +64,7 @@ class MultiViewTTA(WrappedDetector):
             the data set makes the views, with `TestTimeAug` as its last
             transform: for detectors whose images need more than the transforms
             of a view.
-        mode: `'exact'` or `'fast'`, see `acceleration.prepare`.
+        mode: `'exact'` or `'fast'`, see `acceleration.prepare_detector`.
         compile_backbone: Whether to compile the backbone with `torch.compile`.
             This takes about a minute, and on a CPU it needs a C++ compiler.
         max_pixels_per_forward: The number of pixels to put into one forward
@@ -287,16 +287,18 @@ class MultiViewTTA(WrappedDetector):
 
         Yields:
             Views of one batch, whose sizes are equal after padding, see
-            `view_batches.batches`.
+            `view_batches.make_batches`.
         """
-        yield from batches(views, size_divisor, self.max_pixels_per_forward)
+        yield from make_batches(
+            views, size_divisor, self.max_pixels_per_forward
+        )
 
     def _prepare(self) -> None:
         """Make the detectors fast, once, after their weights were loaded."""
         if self._is_prepared:
             return
         for teacher in self.teachers:
-            prepare(
+            prepare_detector(
                 teacher,
                 self.mode,
                 self.compile_backbone,

@@ -318,7 +318,7 @@ def list_loaded_views(
     ]
 
 
-def batches(
+def make_batches(
     views: Sequence[MadeView | LoadedView], size_divisor: int, max_pixels: int
 ) -> Iterator[list[MadeView | LoadedView]]:
     """Put views into batches that need no more padding than each view alone.

@@ -131,7 +131,7 @@ def take_back(
     """
     of_views = [one for image in found for one in image]
     counts = [len(one.scores) for _, one in of_views]
-    bboxes_xyxy, is_whole = invert(of_views, counts, device)
+    bboxes_xyxy, is_whole = invert_boxes(of_views, counts, device)
     # One copy for all views: the host waits for the device at each.
     is_kept = is_whole.cpu().numpy()
     number = np.repeat(np.arange(len(of_views)), counts)[is_kept]
@@ -142,8 +142,8 @@ def take_back(
     all_scores = [one.scores for one in ones]
     all_labels = [one.labels for one in ones]
     bboxes = bboxes_xyxy[rows]
-    scores = concatenate(all_scores, torch.float32, device)[rows]
-    labels = concatenate(all_labels, torch.int64, device)[rows]
+    scores = concatenate_parts(all_scores, torch.float32, device)[rows]
+    labels = concatenate_parts(all_labels, torch.int64, device)[rows]
     ids = torch.from_numpy(view_ids).to(device)
     masks = chain.from_iterable(one.masks for one in ones if with_masks)
     kept_masks = list(compress(masks, is_kept))
@@ -164,7 +164,7 @@ def take_back(
     ]
 
 
-def invert(
+def invert_boxes(
     of_views: Sequence[FoundOnView],
     counts: Sequence[int],
     device: torch.device,
@@ -192,11 +192,13 @@ def invert(
         parts = (part.split(sizes) for part in view.invert(in_views.float()))
         for i, of_view, whole in zip(numbers, *parts, strict=True):
             bboxes[i], is_whole[i] = of_view, whole
-    in_order = concatenate(bboxes, torch.float32, device)
-    return in_order.reshape(-1, 4), concatenate(is_whole, torch.bool, device)
+    in_order = concatenate_parts(bboxes, torch.float32, device)
+    return in_order.reshape(-1, 4), concatenate_parts(
+        is_whole, torch.bool, device
+    )
 
 
-def concatenate(
+def concatenate_parts(
     parts: Sequence[Tensor], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Concatenate tensors, of which there may be none, as one type.

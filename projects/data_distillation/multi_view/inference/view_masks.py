@@ -18,7 +18,7 @@ from ...arguments import check_at_least_1, check_is_one_of, check_score
 from ..views.masks import MaskPatch, cut_masks, find_extents
 from ..views.transforms import Size
 from ..views.view import View
-from .mean_masks import MAJORITY, HostMask, average, to_host
+from .mean_masks import MAJORITY, HostMask, average_masks, to_host
 from .view_batches import LoadedView, MadeView
 from .view_boxes import FoundBoxes
 
@@ -117,7 +117,7 @@ class MaskMerger:
         bboxes = found.bboxes.float().clone()
         chosen = self.choose(found.scores)
         if len(chosen):
-            every = fit(take_masks(found), view.frame_hw)
+            every = fit_masks(take_masks(found), view.frame_hw)
             # Without a copy of those that are chosen.
             pixels = [every[index] for index in chosen.tolist()]
             for index, patch in zip(
@@ -176,7 +176,7 @@ class MaskMerger:
         for row in self.choose(merged.scores).tolist():
             members = [i for i in supporters[row].tolist() if i >= 0]
             if members:
-                means[row] = average(
+                means[row] = average_masks(
                     (every[kept[i]].in_original_image() for i in members),
                     scores[members].tolist(),
                 )
@@ -226,7 +226,7 @@ def take_masks(found: InstanceData) -> Tensor:
     return found.masks
 
 
-def fit(masks: Tensor, size_hw: Size) -> Tensor:
+def fit_masks(masks: Tensor, size_hw: Size) -> Tensor:
     """Cut masks to the size of their image; they may also be smaller.
 
     Args:

@@ -61,7 +61,9 @@ def put_together(images: Sequence[dict]) -> Boxes:
     columns = [torch.cat([image[key] for image in images]) for key in COLUMNS]
     counts = [len(image['scores']) for image in images]
     num_views = [image['num_views'] for image in images]
-    check_views(columns[3], repeat(num_views, counts, columns[3].device))
+    check_views(
+        columns[3], repeat_numbers(num_views, counts, columns[3].device)
+    )
     has_area = (columns[0][:, 2:] > columns[0][:, :2]).all(dim=1)
     if not has_area.all():
         counts = [int(part.sum()) for part in has_area.split(counts)]
@@ -70,7 +72,7 @@ def put_together(images: Sequence[dict]) -> Boxes:
     return Boxes(bboxes_xyxy, scores, labels, view_ids, counts)
 
 
-def repeat(
+def repeat_numbers(
     numbers: Sequence[int], counts: Sequence[int], device: torch.device
 ) -> Tensor:
     """Repeat the number of each image for each of its boxes.
@@ -109,7 +111,9 @@ def check_views(view_ids: Tensor, num_views: Tensor) -> None:
         )
 
 
-def rank(scores: Tensor, counts: Sequence[int], most: int) -> Tensor:
+def rank_detections(
+    scores: Tensor, counts: Sequence[int], most: int
+) -> Tensor:
     """Find the best detections of each image.
 
     Args:
@@ -121,9 +125,9 @@ def rank(scores: Tensor, counts: Sequence[int], most: int) -> Tensor:
         The numbers of those that are kept, image by image and by descending
         score. Equal scores keep their order.
     """
-    images = repeat(range(len(counts)), counts, scores.device)
+    images = repeat_numbers(range(len(counts)), counts, scores.device)
     ends = list(accumulate(counts, initial=0))
-    first = repeat(ends[:-1], counts, scores.device)
+    first = repeat_numbers(ends[:-1], counts, scores.device)
     order = scores.argsort(descending=True, stable=True)
     order = order[images[order].argsort(stable=True)]
     places = torch.arange(len(scores), device=scores.device)

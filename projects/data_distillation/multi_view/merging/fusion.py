@@ -106,7 +106,9 @@ class WBFMerger(Merger):
             Shape (c, 6): box, score and label, the older clusters first.
         """
         scores = rows[:, 4]
-        fused_xyxy, cluster_ids = fuse(rows[:, :4], scores, self.iou_threshold)
+        fused_xyxy, cluster_ids = fuse_boxes(
+            rows[:, :4], scores, self.iou_threshold
+        )
         _, first, sizes = np.unique(
             cluster_ids, return_index=True, return_counts=True
         )
@@ -118,7 +120,7 @@ class WBFMerger(Merger):
         return np.column_stack([fused_xyxy, fused_scores, rows[first, 6]])
 
 
-def fuse(
+def fuse_boxes(
     bboxes_xyxy: np.ndarray, scores: np.ndarray, iou_threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cluster boxes around their running means, see `WBFMerger`.

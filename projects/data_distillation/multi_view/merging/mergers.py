@@ -24,7 +24,7 @@ from .boxes import (
     count_views,
     pairwise_overlaps,
     put_together,
-    rank,
+    rank_detections,
 )
 
 
@@ -130,7 +130,7 @@ class Merger(ABC):
             merged.append(self.merge(*part, views) if len(part[1]) else part)
         counts = [len(scores) for _, scores, _ in merged]
         columns = [torch.cat(column) for column in zip(*merged, strict=True)]
-        best = rank(columns[1], counts, self.max_per_img)
+        best = rank_detections(columns[1], counts, self.max_per_img)
         kept = [column[best] for column in columns]
         counts = [min(count, self.max_per_img) for count in counts]
         supports = self._find_supports(kept, counts, boxes)

@@ -54,7 +54,7 @@ class NMSMerger(Merger):
             given; their scores, which are those of the NMS operation; and
             their labels (shape (k,)).
         """
-        kept_scores, kept = suppress(
+        kept_scores, kept = suppress_boxes(
             bboxes_xyxy,
             scores,
             self.groups(labels),
@@ -208,7 +208,7 @@ class BoxVotingMerger(NMSMerger):
         return kept_xyxy + shift, kept_scores, kept_labels
 
 
-def suppress(
+def suppress_boxes(
     bboxes_xyxy: Tensor, scores: Tensor, groups: Tensor, nms: dict
 ) -> tuple[Tensor, Tensor]:
     """Run one of mmcv's NMS operations within each group of boxes.

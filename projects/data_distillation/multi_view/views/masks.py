@@ -128,12 +128,14 @@ def resize_mask(
     """
     height, width = mask.size_hw
     device = mask.values.device
-    top, rows = weigh(mask.top, height, size_hw[0], new_hw[0], device)
-    left, columns = weigh(mask.left, width, size_hw[1], new_hw[1], device)
+    top, rows = weigh_pixels(mask.top, height, size_hw[0], new_hw[0], device)
+    left, columns = weigh_pixels(
+        mask.left, width, size_hw[1], new_hw[1], device
+    )
     return MaskPatch(rows @ mask.probabilities() @ columns.T, left, top)
 
 
-def weigh(
+def weigh_pixels(
     start: int, length: int, size: int, new_size: int, device: torch.device
 ) -> tuple[int, Tensor]:
     """Return how much some pixels of a line count in its resized pixels.

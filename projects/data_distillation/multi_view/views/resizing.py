@@ -35,7 +35,7 @@ def put_on_device(image: Tensor, device: torch.device) -> Tensor:
     return image.to(device, non_blocking=True)
 
 
-def resize(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
+def resize_image(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Resize an image on its device as `mmcv.imresize` does by default.
 
     The interpolation is bilinear, without antialiasing (`cv2.INTER_LINEAR`).

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .masks import MaskPatch, resize_mask
-from .resizing import resize
+from .resizing import resize_image
 
 VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
 
@@ -208,7 +208,7 @@ class Resize(ViewTransform):
         Returns:
             Shape (3, *size_hw), uint8, with the size of `size_hw`.
         """
-        return resize(image, self.size_hw(size_hw_of(image)))
+        return resize_image(image, self.size_hw(size_hw_of(image)))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Scale boxes back to the size before this step.

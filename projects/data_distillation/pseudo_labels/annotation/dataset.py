@@ -13,7 +13,7 @@ from ...files.images import (
     IMAGE_SUFFIXES,
     ImageError,
     as_utf8,
-    decode,
+    decode_image,
     list_image_names,
     read_image_file,
     walk_files,
@@ -235,7 +235,7 @@ def explain_loading_error(content: bytes, error: Exception) -> str:
         The reason, for a person.
     """
     try:
-        decode(content)
+        decode_image(content)
     except ImageError as reason:
         return str(reason)
     return f'{type(error).__name__}: {format_error(error)}'

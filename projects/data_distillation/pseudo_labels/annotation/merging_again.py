@@ -209,9 +209,9 @@ def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
     scores = table['view_scores']
     corners = pc.list_flatten(pc.list_flatten(table['view_bboxes_xyxy']))
     columns = [
-        split(corners.to_numpy().reshape(-1, 4), scores),
+        split_column(corners.to_numpy().reshape(-1, 4), scores),
         *(
-            split(pc.list_flatten(column).to_numpy(), column)
+            split_column(pc.list_flatten(column).to_numpy(), column)
             for column in table.select(VIEW_COLUMNS).columns
         ),
     ]
@@ -219,7 +219,9 @@ def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
         yield image, ViewBoxes(*boxes)
 
 
-def split(values: np.ndarray, lists: pa.ChunkedArray) -> list[np.ndarray]:
+def split_column(
+    values: np.ndarray, lists: pa.ChunkedArray
+) -> list[np.ndarray]:
     """Split the elements of a column of lists by row.
 
     Args:

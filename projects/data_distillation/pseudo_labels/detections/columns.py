@@ -85,7 +85,7 @@ def keep_readable(table: pa.Table) -> pa.Table:
     return table.filter(pc.is_null(table['unreadable']))
 
 
-def flatten(table: pa.Table) -> Detections:
+def flatten_table(table: pa.Table) -> Detections:
     """Turn one row per image into one element per detection.
 
     Args:

@@ -43,7 +43,9 @@ class MendedCocoMetric(CocoMetric):
         for metric in every:
             self.metrics = [metric]
             for name, value in self._compute(results).items():
-                values[rename(name) if metric == 'segm' else name] = value
+                values[
+                    rename_mask_metric(name) if metric == 'segm' else name
+                ] = value
         self.metrics = every
         return values
 
@@ -95,7 +97,7 @@ def add_boxes(result: dict) -> dict:
     return dict(result, bboxes=bboxes)
 
 
-def rename(name: str) -> str:
+def rename_mask_metric(name: str) -> str:
     """Rename a metric of masks that a metric of boxes has the name of.
 
     Args:

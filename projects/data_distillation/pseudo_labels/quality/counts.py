@@ -21,12 +21,12 @@ class Counts:
     @property
     def precision(self) -> float | None:
         """The share of the labels that are right; None without labels."""
-        return divide(self.num_right, self.num_labels)
+        return divide_or_none(self.num_right, self.num_labels)
 
     @property
     def recall(self) -> float | None:
         """The share of the objects that have a label; None without objects."""
-        return divide(self.num_right, self.num_truth)
+        return divide_or_none(self.num_right, self.num_truth)
 
     @property
     def f1(self) -> float | None:
@@ -36,7 +36,9 @@ class Counts:
         labels plus the number of objects. This is the harmonic mean of
         precision and recall if both are defined and above 0, and 0 otherwise.
         """
-        return divide(2 * self.num_right, self.num_labels + self.num_truth)
+        return divide_or_none(
+            2 * self.num_right, self.num_labels + self.num_truth
+        )
 
     @property
     def shares(self) -> dict[str, float | None]:
@@ -58,7 +60,7 @@ class Counts:
         )
 
 
-def divide(part: int, whole: int) -> float | None:
+def divide_or_none(part: int, whole: int) -> float | None:
     """Divide a part by the whole.
 
     Args:

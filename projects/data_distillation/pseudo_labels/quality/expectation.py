@@ -157,7 +157,7 @@ def expect_quality(
     results = make_results(rows, truth, truth_file)
     matches = match_images(truth, results, image_ids, [RIGHT_IOU])
     names = [category['name'] for category in truth['categories']]
-    return estimate(matches, names)
+    return estimate_shares(matches, names)
 
 
 def keep_labels(row: dict, min_scores: np.ndarray) -> dict:
@@ -176,7 +176,7 @@ def keep_labels(row: dict, min_scores: np.ndarray) -> dict:
     return {name: keep_elements(v, is_label) for name, v in row.items()}
 
 
-def estimate(matches: ImageMatches, names: list[str]) -> Expectation:
+def estimate_shares(matches: ImageMatches, names: list[str]) -> Expectation:
     """Estimate precision and recall with intervals.
 
     Args:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...files.images import ImageError, decode, read_image_file
+from ...files.images import ImageError, decode_image, read_image_file
 from ...label_files.coco.image_files import MAX_DISTANCE, hash_pixels
-from .features import Describe, normalize
+from .features import Describe, normalize_vector
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def find_appearance(paths: Sequence[str], describe: Describe) -> Appearance:
     bits: list[np.ndarray | None] = []
     for path in paths:
         try:
-            pixels = decode(read_image_file(path))
+            pixels = decode_image(read_image_file(path))
         except ImageError:
             vectors.append(None)
             bits.append(None)
             continue
-        vectors.append(normalize(describe(pixels)))
+        vectors.append(normalize_vector(describe(pixels)))
         bits.append(hash_pixels(pixels))
     size = next((len(v) for v in vectors if v is not None), 1)
     filled = [np.zeros(size, np.float32) if v is None else v for v in vectors]

@@ -10,7 +10,7 @@ from ...label_files.coco.matching import find_image_ids, make_results
 from ...label_files.coco.reading import read_coco
 from ...label_files.column_matching.greedy import match_columns
 from ...label_files.column_matching.numbering import Numbering
-from ..detections.columns import flatten, keep_readable
+from ..detections.columns import flatten_table, keep_readable
 from ..detections.store import DetectionStore
 from .signals import SAME_PLACE, Signals, read_signals
 
@@ -131,7 +131,7 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(values / 2))
 
 
-def calibrate(
+def calibrate_scores(
     detections: Path, truth_file: str | Path, provenance: dict
 ) -> Calibration:
     """Calibrate on labeled images that the teacher was not trained on.
@@ -153,8 +153,8 @@ def calibrate(
     store.check_same_teacher(provenance)
     table = keep_readable(store.read())
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
-    signals = read_signals(flatten(table), count_views(provenance))
-    is_right = judge(table.to_pylist(), truth, truth_file)
+    signals = read_signals(flatten_table(table), count_views(provenance))
+    is_right = judge_rows(table.to_pylist(), truth, truth_file)
     num_classes = len(truth['categories'])
     return fit_calibration(signals, is_right, num_classes, len(table))
 
@@ -174,7 +174,9 @@ def count_views(provenance: dict) -> int | None:
     return len(views) * teachers if isinstance(views, list) else None
 
 
-def judge(rows: Sequence[dict], truth: dict, source: str | Path) -> np.ndarray:
+def judge_rows(
+    rows: Sequence[dict], truth: dict, source: str | Path
+) -> np.ndarray:
     """Find out which detections are right.
 
     Args:

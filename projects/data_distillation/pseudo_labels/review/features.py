@@ -18,7 +18,7 @@ COLOR_SIDE = 8
 Describe = Callable[[np.ndarray], np.ndarray]
 
 
-def normalize(vector: np.ndarray) -> np.ndarray:
+def normalize_vector(vector: np.ndarray) -> np.ndarray:
     """Scale a vector to the length 1; 0 stays 0.
 
     Args:
@@ -75,7 +75,7 @@ class BackboneDescription:
             levels = [levels]
         parts = [
             # Each level counts alike, however large its numbers are.
-            normalize(pool(level))
+            normalize_vector(pool_level(level))
             for level in levels
             if level.dim() == 4
         ]
@@ -96,7 +96,7 @@ class BackboneDescription:
         return self.prepare(batch, False)['inputs']
 
 
-def pool(level: Tensor) -> np.ndarray:
+def pool_level(level: Tensor) -> np.ndarray:
     """Compute mean and standard deviation of each channel.
 
     Args:

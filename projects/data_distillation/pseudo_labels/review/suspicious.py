@@ -166,7 +166,7 @@ def judge_boxes(labels: LabelBoxes, supports: Supports) -> Iterator[Suspicion]:
     worse = measure_share_below(
         supports.iou[supported], labels.labels[supported]
     )
-    chances = weigh(worse) * supports.chance[supported]
+    chances = weigh_shares(worse) * supports.chance[supported]
     for label, chance in zip(supported.tolist(), chances, strict=True):
         detection = int(supports.detection[label])
         image = int(labels.image_index[label])
@@ -192,7 +192,9 @@ def judge_unsupported(
         ious = measure_ious(labels.bbox_xywh[mine], found.bbox_xywh[theirs])
         there = np.where(ious >= SAME_PLACE, found.chances[theirs], 0)
         best[mine] = there.max(axis=1, initial=0)
-    chances = weigh(measure_share_below(best, labels.labels)) * (1 - best)
+    chances = weigh_shares(measure_share_below(best, labels.labels)) * (
+        1 - best
+    )
     for label, chance in enumerate(chances):
         image = int(labels.image_index[label])
         yield Suspicion(image, 'extra', float(chance), label, None)
@@ -266,7 +268,7 @@ def measure_share_below(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return shares
 
 
-def weigh(shares: np.ndarray) -> np.ndarray:
+def weigh_shares(shares: np.ndarray) -> np.ndarray:
     """Compute how likely a label is wrong, if only a share looks so bad.
 
     Args:

@@ -22,7 +22,7 @@ from ...label_files.coco.reading import (
     origin_of,
     read_coco,
 )
-from ...label_files.segmentations.outlines import outline
+from ...label_files.segmentations.outlines import outline_mask
 from ..detections.columns import Detections
 
 # The name of the file that annotation writes.
@@ -184,7 +184,7 @@ def format_segmentations(
     if segmentation == 'polygon':
         sizes = zip(heights.to_pylist(), widths.to_pylist(), strict=True)
         return pa.array(
-            json.dumps(outline(counts.as_py(), size_hw))
+            json.dumps(outline_mask(counts.as_py(), size_hw))
             for counts, size_hw in zip(annotations.masks, sizes, strict=True)
         )
     counts = annotations.masks.cast(pa.large_string()).cast(pa.string())

@@ -19,7 +19,7 @@ from ...label_files.coco.reading import (
     read_coco,
     read_labeled,
 )
-from ..detections.columns import Detections, flatten, keep_readable
+from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore, StoreError
 from .box_correction import BoxCorrection, correct_chosen, fit_box_correction
 from .coco_writer import read_origin, write_pseudo_labels
@@ -189,7 +189,7 @@ def export_pseudo_labels(
             f'none of {len(table)} unlabeled images could be read; the reason '
             f'for the first one: {table["unreadable"][0]}'
         )
-    detections = flatten(table)
+    detections = flatten_table(table)
     labeled = rules.count(labeled)
     validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
@@ -252,7 +252,7 @@ def learn_box_correction(
         return None
     store = open_store(Path(rules.validation['detections']))
     table = keep_readable(store.read())
-    detections = flatten(table)
+    detections = flatten_table(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)
     return fit_box_correction(

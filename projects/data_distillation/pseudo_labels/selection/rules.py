@@ -17,7 +17,7 @@ from ...label_files.coco.matching import (
 )
 from ...label_files.coco.reading import CocoError, check_classes, read_coco
 from ...text import format_call
-from ..detections.columns import Detections, flatten, keep_readable
+from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore
 from .box_correction import check_box_correction
 from .filters import Filter, choose_regions, find_valid
@@ -351,7 +351,7 @@ class SelectionRules:
             Shape (n,), bool, in the order of the rows and of the detections in
             each.
         """
-        detections = flatten(table)
+        detections = flatten_table(table)
         return self._filter(detections, find_valid(detections)[1])[-1]
 
     def filter_rows(self, table: pa.Table) -> Iterator[dict]:

@@ -144,7 +144,7 @@ class TuningResult:
         if self.views is not None:
             lines.append(name_views(choice.numbers, self.views))
         if self.unseen:
-            lines.append(explain(self.unseen, len(self.judge.rows)))
+            lines.append(explain_unseen(self.unseen, len(self.judge.rows)))
         fill = partial(textwrap.fill, width=WIDTH, subsequent_indent='  ')
         return list(map(fill, lines))
 
@@ -184,10 +184,10 @@ class TuningResult:
             num_images=len(self.judge.rows),
             views=self.views,
             merger=self.merger,
-            chosen=describe(self.chosen),
-            reference=self.reference and describe(self.reference),
+            chosen=describe_verdict(self.chosen),
+            reference=self.reference and describe_verdict(self.reference),
             unseen=self.unseen and asdict(self.unseen),
-            trials=[describe(verdict) for verdict in self.verdicts],
+            trials=[describe_verdict(verdict) for verdict in self.verdicts],
         )
 
 
@@ -225,7 +225,7 @@ def name_step(step: Mapping) -> str:
     return format_call(step)
 
 
-def explain(unseen: Unseen, num_images: int) -> str:
+def explain_unseen(unseen: Unseen, num_images: int) -> str:
     """Say how choices do on images that they were not made on, and why.
 
     Args:
@@ -291,7 +291,7 @@ def choose_shown(
     ]
 
 
-def describe(verdict: Verdict) -> dict:
+def describe_verdict(verdict: Verdict) -> dict:
     """Collect the figures of a verdict for a JSON file.
 
     Args:

@@ -88,7 +88,7 @@ def group_views(views: Sequence[Sequence[dict]]) -> list[tuple[int, ...]]:
     return [tuple(numbers) for numbers in blocks.values()]
 
 
-def search(
+def search_trials(
     judge: Judge,
     blocks: Sequence[tuple[int, ...]],
     images: np.ndarray,
@@ -120,13 +120,14 @@ def search(
         return mean_aps[choice]
 
     path = add_blocks(
-        blocks, lambda added: attempt(Choice(take(added, 1), first))
+        blocks,
+        lambda added: attempt(Choice(take_first_views(added, 1), first)),
     )
     for added in path:
         # The blocks were chosen by their first views alone, which takes fewer
         # trials. Now come their flips.
         for size in range(2, 1 + max(map(len, added))):
-            attempt(Choice(take(added, size), first))
+            attempt(Choice(take_first_views(added, size), first))
     ranked = sorted(mean_aps, key=lambda choice: -mean_aps[choice])
     for choice in ranked[:NUM_MERGED]:
         for merger in others:
@@ -159,7 +160,9 @@ def mean_ap(trial: Trial, images: np.ndarray) -> float:
     return float(trial.mean_ap(images[None].astype(float))[0])
 
 
-def take(blocks: Sequence[tuple[int, ...]], size: int) -> tuple[int, ...]:
+def take_first_views(
+    blocks: Sequence[tuple[int, ...]], size: int
+) -> tuple[int, ...]:
     """Take the first views of each block.
 
     Args:
@@ -201,7 +204,9 @@ def add_blocks(
     return path
 
 
-def compare(trials: Sequence[Trial], images: np.ndarray) -> list[Verdict]:
+def compare_trials(
+    trials: Sequence[Trial], images: np.ndarray
+) -> list[Verdict]:
     """Compare trials with the best of them; of equal ones, the first.
 
     Args:
@@ -222,7 +227,7 @@ def compare(trials: Sequence[Trial], images: np.ndarray) -> list[Verdict]:
     ]
 
 
-def choose(verdicts: Sequence[Verdict]) -> Trial:
+def choose_trial(verdicts: Sequence[Verdict]) -> Trial:
     """Choose the cheapest trial that is as good as the best.
 
     Args:
@@ -255,7 +260,7 @@ def choose_or_keep(
         The trial, and what `cross_validate` has measured; None without a
         reference.
     """
-    chosen = choose(verdicts)
+    chosen = choose_trial(verdicts)
     if reference is None:
         return chosen, None
     unseen = cross_validate([one.trial for one in verdicts], reference)
@@ -288,7 +293,7 @@ def cross_validate(trials: Sequence[Trial], reference: Trial) -> Unseen | None:
     mean_aps = []
     for fold in range(num_folds):
         is_seen = folds != fold
-        chosen = choose(compare(trials, is_seen))
+        chosen = choose_trial(compare_trials(trials, is_seen))
         weights = weigh_images(~is_seen, NUM_DRAWS)
         mean_aps.append([one.mean_ap(weights) for one in (chosen, reference)])
     of_choices, of_reference = np.swapaxes(mean_aps, 0, 1)

@@ -18,7 +18,13 @@ from ..annotation.log import log_from_any_rank
 from ..annotation.provenance import as_json
 from .judge import Judge
 from .result import TuningResult, find_choice
-from .search import NUM_DRAWS, choose_or_keep, compare, group_views, search
+from .search import (
+    NUM_DRAWS,
+    choose_or_keep,
+    compare_trials,
+    group_views,
+    search_trials,
+)
 
 # The first one is used while views are searched.
 MERGERS = (
@@ -39,9 +45,10 @@ class TuneHook(DetectionHook):
 
     It is for validation images and a model with `keep_views=True`, whose
     `views` are the candidates. When every image is done, the process that
-    finishes last tries views and mergers, see `search`. It writes `tune.json`,
-    `annotate.py` and `validate.py` into the work folder. The configs inherit
-    from those of the experiment, and have the chosen views and merger.
+    finishes last tries views and mergers, see `search_trials`. It writes
+    `tune.json`, `annotate.py` and `validate.py` into the work folder. The
+    configs inherit from those of the experiment, and have the chosen views and
+    merger.
 
     Args:
         labeled: The COCO file of the labeled images, see `DetectionHook`.
@@ -122,7 +129,7 @@ class TuneHook(DetectionHook):
             runner: The runner.
         """
         super().after_all_images(runner)
-        result = tune(
+        result = tune_on_detections(
             self._run.store.folder,
             self.ann_file,
             self.mergers,
@@ -145,7 +152,7 @@ def find_annotate(runner: Runner) -> Path:
     return Path(runner.cfg.filename).with_name('annotate.py')
 
 
-def tune(
+def tune_on_detections(
     detections: Path,
     ann_file: str | Path,
     mergers: Sequence[dict],
@@ -183,14 +190,14 @@ def tune(
     limit = np.inf
     if max_cost and reference:
         limit = max_cost * judge.cost(reference.numbers)
-    trials = search(judge, blocks, images, limit)
+    trials = search_trials(judge, blocks, images, limit)
     # What annotate.py has is judged too, even if the search went another way.
     if reference and judge.trial(reference) not in trials:
         trials.append(judge.trial(reference))
     log_from_any_rank(
         f'comparing {len(trials)} choices on {NUM_DRAWS} draws of the images'
     )
-    verdicts = compare(trials, images)
+    verdicts = compare_trials(trials, images)
     chosen, unseen = choose_or_keep(
         verdicts, judge.trial(reference) if reference else None
     )
