@@ -21,7 +21,7 @@ from projects.data_distillation.report.page import (
     write_page,
     write_selection_report,
 )
-from projects.data_distillation.report.stages import Stage
+from projects.data_distillation.report.stages import StageRecord
 
 pytestmark = pytest.mark.slow
 
@@ -412,7 +412,7 @@ def test_table_of_classes_shows_all_models_at_once(browser, tmp_path):
     names = 'bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75'
     names += tuple(f'{name}_precision' for name in classes)
     metrics = dict.fromkeys(names, 0.5)
-    stages = [Stage(name, None, [], [], metrics) for name in TRAINED]
+    stages = [StageRecord(name, None, [], [], metrics) for name in TRAINED]
     source = write_selection(tmp_path / 'selection', classes=classes)
     write_page(tmp_path / 'report.html', 'cells', [], stages, source)
 

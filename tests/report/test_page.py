@@ -29,7 +29,7 @@ from projects.data_distillation.report.page import (
     write_selection_report,
 )
 from projects.data_distillation.report.stages import (
-    Stage,
+    StageRecord,
     conclude_from_stages,
     give_verdicts,
 )
@@ -112,9 +112,9 @@ def test_report_compares_the_models(report):
     assert 'mAP mAP_50 mAP_75 mask mAP mask mAP_50 mask mAP_75' in text
 
 
-def evaluated(name: str, mean_ap: float | None) -> Stage:
+def evaluated(name: str, mean_ap: float | None) -> StageRecord:
     metrics = None if mean_ap is None else dict(bbox_mAP=mean_ap)
-    return Stage(name, None, [], [], metrics)
+    return StageRecord(name, None, [], [], metrics)
 
 
 def test_report_has_the_verdict_and_the_gap(report):
@@ -157,7 +157,7 @@ def test_report_has_the_interval_of_the_gain(tmp_path):
 
 
 @pytest.fixture
-def harmed(tmp_path) -> list[Stage]:
+def harmed(tmp_path) -> list[StageRecord]:
     """Stages whose student is below the control, with their summary."""
     mean_aps = dict(teacher=0.3, supervised_long=0.36, student=0.31)
     models = {name: dict(bbox_mAP=value) for name, value in mean_aps.items()}
@@ -354,8 +354,8 @@ def test_labels_are_those_of_the_last_round(cfg, work_dir):
 def test_times_are_those_of_stages_with_a_log():
     nothing = dict(losses=[], validation=[], metrics=None)
     stages = [
-        Stage('teacher', seconds=3725.4, **nothing),
-        Stage('annotate', seconds=None, **nothing),
+        StageRecord('teacher', seconds=3725.4, **nothing),
+        StageRecord('annotate', seconds=None, **nothing),
     ]
 
     assert describe_stages(stages)['times'] == [('teacher', '1:02:05')]

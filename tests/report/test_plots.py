@@ -15,7 +15,7 @@ from projects.data_distillation.report.plots import (
     draw_scores,
     render_svg,
 )
-from projects.data_distillation.report.stages import Stage
+from projects.data_distillation.report.stages import StageRecord
 
 SVG = '{http://www.w3.org/2000/svg}'
 
@@ -26,9 +26,9 @@ def style():
         yield
 
 
-def stage(name: str, losses=(), validation=(), mean=None) -> Stage:
+def stage(name: str, losses=(), validation=(), mean=None) -> StageRecord:
     metrics = None if mean is None else dict(bbox_mAP=mean)
-    return Stage(name, None, list(losses), list(validation), metrics)
+    return StageRecord(name, None, list(losses), list(validation), metrics)
 
 
 def texts_of(svg: str) -> list[str]:

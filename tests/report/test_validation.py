@@ -10,7 +10,7 @@ from report_files import write_evaluation
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.experiment.stages.gains import RESULTS
-from projects.data_distillation.report.stages import Stage
+from projects.data_distillation.report.stages import StageRecord
 from projects.data_distillation.report.validation import (
     Validation,
     choose_models,
@@ -158,9 +158,9 @@ def test_detections_elsewhere_are_counted_in_a_note(work_dir, truth):
     assert len(validation.models[0].judged.kinds) == 3
 
 
-def evaluated(name: str, mean_ap: float | None) -> Stage:
+def evaluated(name: str, mean_ap: float | None) -> StageRecord:
     metrics = None if mean_ap is None else dict(bbox_mAP=mean_ap)
-    return Stage(name, None, [], [], metrics)
+    return StageRecord(name, None, [], [], metrics)
 
 
 @pytest.mark.parametrize(

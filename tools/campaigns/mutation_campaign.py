@@ -47,7 +47,9 @@ from projects.data_distillation.experiment.rehearsal.quick_configs import (
 )
 from projects.data_distillation.experiment.stages import gains
 from projects.data_distillation.experiment.stages.launcher import Launcher
-from projects.data_distillation.experiment.timing.plan import list_steps
+from projects.data_distillation.experiment.timing.plan import (
+    list_planned_stages,
+)
 from projects.data_distillation.pseudo_labels.quality import expectation
 from projects.data_distillation.pseudo_labels.tuning import search
 
@@ -142,7 +144,7 @@ def plan(tool: ModuleType) -> dict[str, str]:
     """
     distillation = tool.make_distillation(tool.parse_args())
     distillation.check()
-    return {step.name: step.text for step in list_steps(distillation)}
+    return {step.name: step.text for step in list_planned_stages(distillation)}
 
 
 def collect_results(text: str) -> dict:

@@ -42,7 +42,7 @@ from .labels import (
 from .next_images import make_tab
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
 from .stages import (
-    Stage,
+    StageRecord,
     conclude_from_stages,
     find_newest_annotation,
     read_stages,
@@ -132,7 +132,7 @@ def write_page(
     file: Path,
     title: str,
     facts: Sequence[Row],
-    stages: Sequence[Stage],
+    stages: Sequence[StageRecord],
     source: LabelSource,
     tuning: dict | None = None,
     trained_on: Mapping[str, str] = TRAINED,
@@ -220,7 +220,7 @@ def read_truth(file: str) -> dict:
 
 
 def describe_stages(
-    stages: Sequence[Stage], trained_on: Mapping[str, str] = TRAINED
+    stages: Sequence[StageRecord], trained_on: Mapping[str, str] = TRAINED
 ) -> dict:
     """Collect the times, the names of the metrics and the comparison.
 
@@ -241,7 +241,7 @@ def describe_stages(
 
 
 def make_plots(
-    stages: Sequence[Stage],
+    stages: Sequence[StageRecord],
     labels: StoredLabels | None,
     quality: Quality | None,
 ) -> Iterator[tuple[str, str, Markup]]:
@@ -307,7 +307,7 @@ def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
     return 'Scores', text, render_svg(figure, 'scores', described)
 
 
-def describe_losses(stages: Sequence[Stage]) -> str:
+def describe_losses(stages: Sequence[StageRecord]) -> str:
     """Describe in words how the losses changed.
 
     Args:
@@ -323,7 +323,7 @@ def describe_losses(stages: Sequence[Stage]) -> str:
     )
 
 
-def describe_maps(stages: Sequence[Stage]) -> str:
+def describe_maps(stages: Sequence[StageRecord]) -> str:
     """Describe in words how the box mAP changed.
 
     Args:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..pseudo_labels.quality.curves import MAX_NAMED
-from .stages import Stage
+from .stages import StageRecord
 
 # The page's own colors (report.css) take the place of these, because they
 # differ between the light and the dark scheme.
@@ -71,7 +71,7 @@ def render_svg(figure: Figure, name: str, description: str) -> Markup:
     return Markup(svg.replace('<svg', label, 1))
 
 
-def draw_losses(stages: Sequence[Stage]) -> Figure:
+def draw_losses(stages: Sequence[StageRecord]) -> Figure:
     """Draw the training loss of each stage over its iterations.
 
     Args:
@@ -91,7 +91,7 @@ def draw_losses(stages: Sequence[Stage]) -> Figure:
     return figure
 
 
-def draw_maps(stages: Sequence[Stage]) -> Figure:
+def draw_maps(stages: Sequence[StageRecord]) -> Figure:
     """Draw the box mAP (0 to 1) of each stage over its iterations.
 
     Rings mark the validations and the evaluation at the end.

@@ -29,7 +29,7 @@ Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRecord:
     """What is known of a stage, whether it has ended or not.
 
     Args:
@@ -77,7 +77,9 @@ class Stage:
         return sorted(points.items())
 
 
-def read_stages(work_dir: Path, given: Sequence[str] = ()) -> list[Stage]:
+def read_stages(
+    work_dir: Path, given: Sequence[str] = ()
+) -> list[StageRecord]:
     """Read all stages of an experiment.
 
     Args:
@@ -99,7 +101,9 @@ def read_stages(work_dir: Path, given: Sequence[str] = ()) -> list[Stage]:
     ]
 
 
-def find_newest_annotation(work_dir: Path, stages: Sequence[Stage]) -> Path:
+def find_newest_annotation(
+    work_dir: Path, stages: Sequence[StageRecord]
+) -> Path:
     """Find the folder of the last annotation that has detections.
 
     Args:
@@ -130,7 +134,7 @@ def parse_round(folder: Path) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def read_stage(work_dir: Path, name: str) -> Stage:
+def read_stage(work_dir: Path, name: str) -> StageRecord:
     """Read what MMEngine wrote in the folder of a stage.
 
     Args:
@@ -145,10 +149,10 @@ def read_stage(work_dir: Path, name: str) -> Stage:
     seconds = sum_logged_seconds(folder)
     # The folder of an annotation has them too, if it was that of a model.
     if name.rpartition('/')[2] == 'annotate':
-        return Stage(name, seconds, [], [], None)
+        return StageRecord(name, seconds, [], [], None)
     losses, validation = collect_curves(read_scalars(folder))
     metrics = read_newest_metrics(folder / 'test')
-    return Stage(name, seconds, losses, validation, metrics)
+    return StageRecord(name, seconds, losses, validation, metrics)
 
 
 def read_scalars(folder: Path) -> Iterator[dict]:
@@ -232,7 +236,7 @@ def measure_logged_span(log: str) -> float | None:
 
 
 def conclude_from_stages(
-    stages: Sequence[Stage], is_label_free: bool, work_dir: Path
+    stages: Sequence[StageRecord], is_label_free: bool, work_dir: Path
 ) -> dict:
     """Say what the pseudo labels have gained, and what to try next.
 
@@ -253,7 +257,7 @@ def conclude_from_stages(
 
 
 def give_verdicts(
-    stages: Sequence[Stage],
+    stages: Sequence[StageRecord],
     is_label_free: bool = False,
     work_dir: Path | None = None,
 ) -> list[str]:
@@ -283,7 +287,7 @@ def give_verdicts(
     return [f'{line[0].upper()}{line[1:]}.' for line in lines]
 
 
-def find_mean_aps(stages: Sequence[Stage]) -> dict[str, float]:
+def find_mean_aps(stages: Sequence[StageRecord]) -> dict[str, float]:
     """Find the box mAP of each model; of several rounds, that of the best.
 
     Args:

@@ -32,7 +32,7 @@ from ..pseudo_labels.review.calibration import (
 from ..pseudo_labels.review.signals import read_signals
 from ..pseudo_labels.review.suspicious import (
     KINDS,
-    LabelBoxes,
+    BoxColumns,
     Suspicion,
     find_suspicions,
 )
@@ -377,13 +377,13 @@ def compare_labels(
         (a for a in objects if a['image_id'] in place),
         key=lambda a: place[a['image_id']],
     )
-    labels = LabelBoxes(
+    labels = BoxColumns(
         np.array([place[a['image_id']] for a in kept], int),
         np.array([a['bbox'] for a in kept], float).reshape(-1, 4),
         np.array([label_of[a['category_id']] for a in kept], int),
         np.ones(len(kept)),
     )
-    boxes = LabelBoxes(
+    boxes = BoxColumns(
         found.image_index, found.bbox_xywh, signals.labels, chances
     )
     return kept, find_suspicions(labels, boxes, len(rows))

@@ -8,7 +8,7 @@ from ..label_files.coco.evaluation import MASK_METRICS, METRICS
 from ..pseudo_labels.quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
 from .labels import START_SCORE, LabelSource, StoredLabels
-from .stages import Stage
+from .stages import StageRecord
 
 Row = tuple[str, ...]
 DASH = '-'
@@ -170,7 +170,7 @@ def collect_notes(
         )
 
 
-def find_unevaluated(stages: Sequence[Stage]) -> Iterator[str]:
+def find_unevaluated(stages: Sequence[StageRecord]) -> Iterator[str]:
     """Note which stages have a model that was not evaluated.
 
     Args:
@@ -185,7 +185,7 @@ def find_unevaluated(stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def make_comparison(
-    stages: Sequence[Stage], trained_on: Mapping[str, str]
+    stages: Sequence[StageRecord], trained_on: Mapping[str, str]
 ) -> list[Row]:
     """Collect the name, the data and the metrics of each evaluated model.
 
@@ -209,7 +209,7 @@ def make_comparison(
     ]
 
 
-def find_metrics(stages: Sequence[Stage]) -> list[str]:
+def find_metrics(stages: Sequence[StageRecord]) -> list[str]:
     """Choose the metrics to show: those of masks too if a model has them.
 
     Args:
@@ -223,7 +223,9 @@ def find_metrics(stages: Sequence[Stage]) -> list[str]:
 
 
 def make_class_table(
-    labels: StoredLabels, stages: Sequence[Stage], quality: Quality | None
+    labels: StoredLabels,
+    stages: Sequence[StageRecord],
+    quality: Quality | None,
 ) -> dict:
     """Make the table with a row per class.
 

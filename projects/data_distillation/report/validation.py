@@ -20,7 +20,7 @@ from ..pseudo_labels.review.errors import RIGHT, Judged
 from ..training.finished import FINISHED
 from .gallery import Tab
 from .labels import GRID
-from .stages import Stage
+from .stages import StageRecord
 from .suspicious_labels import make_tab
 
 CONTROL = 'supervised_long'
@@ -160,7 +160,7 @@ def compare_images(validation: Validation) -> list[str]:
     return lines
 
 
-def choose_models(stages: Sequence[Stage]) -> list[str]:
+def choose_models(stages: Sequence[StageRecord]) -> list[str]:
     """Choose the models to compare by their errors.
 
     Args:

@@ -29,10 +29,6 @@ from projects.data_distillation.experiment.rehearsal.loads import (
 from projects.data_distillation.experiment.rehearsal.observer import (
     check_heads,
 )
-from projects.data_distillation.experiment.rehearsal.parts import (
-    Part,
-    list_parts,
-)
 from projects.data_distillation.experiment.rehearsal.record import NOTE
 from projects.data_distillation.experiment.rehearsal.rehearse import (
     RehearsalError,
@@ -43,9 +39,13 @@ from projects.data_distillation.experiment.rehearsal.rehearse import (
 from projects.data_distillation.experiment.rehearsal.shorten import (
     redirect_outputs,
 )
+from projects.data_distillation.experiment.rehearsal.stages_to_try import (
+    StageToTry,
+    list_stages_to_try,
+)
 from projects.data_distillation.experiment.rehearsal.trial import (
-    PARTS,
     RESULT,
+    STAGES,
     RehearsalResult,
     run_trials,
 )
@@ -85,11 +85,11 @@ def try_stage(
         config = tmp_path / 'teacher.py'
         base = tiny_experiment / 'teacher.py'
         config.write_text(f'_base_ = {str(base)!r}\n{text}')
-        part = Part('teacher', str(config), True, options=list(options))
+        stage = StageToTry('teacher', str(config), True, options=list(options))
         folder = tmp_path / 'tried'
         folder.mkdir()
-        request = dict(parts=[asdict(part)], seconds=0)
-        (folder / PARTS).write_text(json.dumps(request))
+        request = dict(stages=[asdict(stage)], seconds=0)
+        (folder / STAGES).write_text(json.dumps(request))
         run_trials(folder)
         return RehearsalResult(**json.loads((folder / RESULT).read_text()))
 
@@ -239,11 +239,11 @@ def test_weights_do_not_depend_on_a_rehearsal(
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
     # What is finished is not tried again.
-    parts = list_parts(run)
-    assert [p.stage for p in parts] == ['validate', 'annotate', 'student']
-    assert {p.teacher for p in parts[:2]} == {str(trained)}
-    assert parts[2].values == {'randomness.seed': 3}
-    assert parts[2].labels_key.endswith('.ann_file')
+    stages = list_stages_to_try(run)
+    assert [p.stage for p in stages] == ['validate', 'annotate', 'student']
+    assert {p.teacher for p in stages[:2]} == {str(trained)}
+    assert stages[2].values == {'randomness.seed': 3}
+    assert stages[2].labels_key.endswith('.ann_file')
 
 
 VALIDATED = """
@@ -269,9 +269,9 @@ def test_annotation_that_was_stopped_is_tried_with_what_is_validated(
 
     rehearse([run])
 
-    parts = list_parts(run)
-    assert [part.stage for part in parts] == ['annotate', 'student']
-    assert str(validated / 'detections') in parts[0].values.values()
+    stages = list_stages_to_try(run)
+    assert [stage.name for stage in stages] == ['annotate', 'student']
+    assert str(validated / 'detections') in stages[0].values.values()
 
 
 @pytest.mark.slow
@@ -298,7 +298,7 @@ def test_new_experiment_is_tried_once_and_without_a_work_folder(
     assert said.endswith('annotate, student were tried here before')
 
 
-# --- parts -----------------------------------------------------------------
+# --- stages -----------------------------------------------------------------
 
 
 def test_temporary_folder_is_gone_after_a_signal():
@@ -383,10 +383,12 @@ def test_fault_may_be_one_of_the_machine(error, text, has_gpu, words):
 
 def test_weights_of_another_model_are_refused():
     own = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 4))
-    part = {f'0.{k}': v for k, v in torch.nn.Linear(2, 3).state_dict().items()}
+    stage = {
+        f'0.{k}': v for k, v in torch.nn.Linear(2, 3).state_dict().items()
+    }
 
     check_fit(own, own.state_dict())
-    check_fit(own, part)
+    check_fit(own, stage)
     # The head of other classes is left out when weights are loaded.
     check_fit(own, {**own.state_dict(), '1.weight': torch.zeros(80, 3)})
     for other in (dict(x=torch.zeros(2)), {'0.weight': torch.zeros(9, 9)}, {}):
@@ -434,12 +436,12 @@ def test_heads_have_the_classes_of_the_images():
 
 
 def test_files_are_written_into_the_folder(tmp_path):
-    part = [dict(out_dir=None, inner=dict(outfile_prefix='work/results'))]
+    stage = [dict(out_dir=None, inner=dict(outfile_prefix='work/results'))]
 
-    redirect_outputs(part, tmp_path)
+    redirect_outputs(stage, tmp_path)
 
     results = str(tmp_path / 'results')
-    assert part == [dict(out_dir=None, inner=dict(outfile_prefix=results))]
+    assert stage == [dict(out_dir=None, inner=dict(outfile_prefix=results))]
 
 
 def test_made_up_label_is_stored_with_its_mask():

@@ -8,7 +8,9 @@ from builders import ToyDetector, annotate_cfg, written_cfg
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from projects.data_distillation.experiment.rehearsal.parts import Part
+from projects.data_distillation.experiment.rehearsal.stages_to_try import (
+    StageToTry,
+)
 from projects.data_distillation.experiment.rehearsal.trial import (
     TimeUpError,
     Trials,
@@ -76,9 +78,9 @@ def passes() -> Iterator[list]:
 
 def test_all_views_of_tuning_are_tried(drawn, checkpoint, tmp_path, passes):
     config = written_cfg(drawn, checkpoint, tmp_path)
-    part = Part('tune', str(config), False, teacher=str(checkpoint))
+    stage = StageToTry('tune', str(config), False, teacher=str(checkpoint))
 
-    Trials(tmp_path).detect(part)
+    Trials(tmp_path).detect(stage)
 
     # A trial of limited time begins with one view, and then takes all three.
     assert len(passes) == 3

@@ -27,7 +27,7 @@ from projects.data_distillation.experiment.stages.stages import (
     Stages,
 )
 from projects.data_distillation.experiment.timing.plan import (
-    Step,
+    PlannedStage,
     plan_annotation,
     plan_training,
     plan_tuning,
@@ -471,7 +471,7 @@ def test_as_many_images_as_needed_are_enough_to_tune_by(tunable):
 def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):
     step = plan_tuning(tunable, 'tune', tmp_path / 'work/tune', None)
 
-    assert step == Step('tune', '20 images, 6 views', images=20)
+    assert step == PlannedStage('tune', '20 images, 6 views', images=20)
     with (tmp_path / 'annotate.py').open('a') as file:
         file.write("\nmodel['views'] = model['views'][:3]\n")
     assert plan_tuning(tunable, 'tune', tmp_path, None).images == 40

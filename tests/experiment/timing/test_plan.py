@@ -22,14 +22,14 @@ from projects.data_distillation.experiment.stages.fingerprint import (
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.run import Distillation
 from projects.data_distillation.experiment.timing.plan import (
-    list_steps,
+    list_planned_stages,
     make_plan,
     plan_student,
     plan_training,
 )
 from projects.data_distillation.experiment.timing.rates import (
+    PlannedStage,
     Rates,
-    Step,
     choose_warm,
     measure_iteration,
     parse_speed,
@@ -56,13 +56,13 @@ def test_all_rounds_are_to_be_run(distillation):
     training = dict(text='2 iterations', iterations=2)
     annotation = dict(text='4 images', images=4)
 
-    assert list(list_steps(distillation)) == [
-        Step('teacher', **training),
-        Step('round 1: annotate', **annotation),
-        Step('round 1: student', **training),
-        Step('round 2: annotate', **annotation),
-        Step('round 2: student', **training),
-        Step('oracle', **training),
+    assert list(list_planned_stages(distillation)) == [
+        PlannedStage('teacher', **training),
+        PlannedStage('round 1: annotate', **annotation),
+        PlannedStage('round 1: student', **training),
+        PlannedStage('round 2: annotate', **annotation),
+        PlannedStage('round 2: student', **training),
+        PlannedStage('oracle', **training),
     ]
 
 
@@ -107,7 +107,9 @@ def test_iterations_that_warm_up_count_only_if_there_are_no_others():
 
 
 def test_nothing_is_measured_if_nothing_is_left(distillation):
-    rates = Rates.measure(distillation.stages, [Step('teacher', 'done')])
+    rates = Rates.measure(
+        distillation.stages, [PlannedStage('teacher', 'done')]
+    )
 
     assert rates == Rates()
 
@@ -115,17 +117,17 @@ def test_nothing_is_measured_if_nothing_is_left(distillation):
 def test_time_is_that_of_iterations_and_images():
     rates = Rates(iteration=0.5, image=2.0)
 
-    assert rates.estimate(Step('student', '', iterations=10)) == 5.0
-    assert rates.estimate(Step('annotate', '', images=3)) == 6.0
-    assert rates.estimate(Step('teacher', 'done')) == 0.0
+    assert rates.estimate(PlannedStage('student', '', iterations=10)) == 5.0
+    assert rates.estimate(PlannedStage('annotate', '', images=3)) == 6.0
+    assert rates.estimate(PlannedStage('teacher', 'done')) == 0.0
     assert str(Rates()) == 'starting and evaluating take extra time'
 
 
 @pytest.mark.parametrize(
     ('done', 'step'),
     [
-        ('last_checkpoint', Step('teacher', '1 of 2 iterations', 1)),
-        (FINISHED, Step('teacher', 'done')),
+        ('last_checkpoint', PlannedStage('teacher', '1 of 2 iterations', 1)),
+        (FINISHED, PlannedStage('teacher', 'done')),
     ],
 )
 def test_training_that_has_begun_goes_on(distillation, tmp_path, done, step):
@@ -144,7 +146,7 @@ def test_renamed_checkpoint_has_as_many_iterations(distillation, tmp_path):
 
     step = plan_training(distillation.stages, 'teacher', folder)
 
-    assert step == Step('teacher', '1 of 2 iterations', 1)
+    assert step == PlannedStage('teacher', '1 of 2 iterations', 1)
 
 
 @pytest.mark.slow
@@ -158,7 +160,7 @@ def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
     finish(annotation, work / 'annotate')
     assert annotation.is_done()
 
-    steps = list(list_steps(distillation))[:2]
+    steps = list(list_planned_stages(distillation))[:2]
 
     assert [step.text for step in steps] == ['1 of 2 iterations', '4 images']
 
@@ -181,7 +183,7 @@ def test_student_of_labels_to_come_has_all_to_do(distillation, tmp_path):
     torch.save(dict(meta=dict(iter=1)), work / 'student/iter_1.pth')
 
     def plan(text: str) -> int:
-        before = Step('annotate', text)
+        before = PlannedStage('annotate', text)
         stages = distillation.stages
         return plan_student(stages, 's', work / 'student', before).iterations
 
@@ -202,7 +204,7 @@ def test_plan_refuses_what_the_run_would(distillation, tmp_path):
     write_json(folder / SETTINGS, dict(seed=1))
 
     with pytest.raises(StageError, match='seed 1, got seed None: .*--seed 1'):
-        list(list_steps(distillation))
+        list(list_planned_stages(distillation))
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ def test_annotation_is_that_of_the_chosen_views(tunable, is_chosen):
         work / 'annotate',
     )
 
-    texts = {step.name: step.text for step in list_steps(tunable)}
+    texts = {step.name: step.text for step in list_planned_stages(tunable)}
 
     assert texts['annotate'] == ('done' if is_chosen else '4 images')
 
@@ -263,7 +265,9 @@ def test_labels_of_the_given_teacher_are_done(distillation, tmp_path):
     folder = tmp_path / 'work/annotate'
     finish(of_given.detection('annotate', folder, given), folder)
 
-    steps = list(list_steps(Distillation(of_given, tmp_path / 'work')))[:2]
+    steps = list(
+        list_planned_stages(Distillation(of_given, tmp_path / 'work'))
+    )[:2]
 
     assert [step.text for step in steps] == ['as given', 'done']
 
@@ -275,7 +279,7 @@ def test_training_by_epochs_has_no_plan(tiny_experiment, tmp_path):
     by_epochs = stages.Stages(Experiment(folder), Launcher())
 
     with pytest.raises(ValueError, match=r'teacher.py must count iterations'):
-        list(list_steps(Distillation(by_epochs, tmp_path / 'work')))
+        list(list_planned_stages(Distillation(by_epochs, tmp_path / 'work')))
 
 
 def test_failed_measurement_is_shown():

@@ -137,10 +137,10 @@ WRONG = [
     ),
     ('not nested', [[SHAPE[i : i + 2] for i in (0, 2, 4)]], 'points', True),
     ('of another size', encode(MASK[:50]), r'has the size \[50, 90\]', False),
-    ('of exchanged sides', encode(MASK, size=[90, 60]), 'exchanged', True),
-    ('of exchanged sides', encode(MASK.T), 'are exchanged', True),
-    ('of exchanged sides', encode(np.rot90(MASK)), 'are exchanged', True),
-    ('of exchanged sides', encode(np.rot90(MASK, -1)), 'exchanged', True),
+    ('of swapped sides', encode(MASK, size=[90, 60]), 'swapped', True),
+    ('of swapped sides', encode(MASK.T), 'are swapped', True),
+    ('of swapped sides', encode(np.rot90(MASK)), 'are swapped', True),
+    ('of swapped sides', encode(np.rot90(MASK, -1)), 'swapped', True),
     ('outside', [SHIFTED], 'reaches 10 pixels outside', True),
     ('away', [[x + 90 for x in SHAPE]], 'lies outside its image', False),
     ('elsewhere', [[x - 8.5 for x in SHAPE]], 'but `bbox` is', False),
@@ -189,7 +189,7 @@ def test_what_can_be_mended_is_mended_and_all_else_stays(
     # Three of four points are no longer in the box.
     assert not any(fixable for _, _, fixable in left)
     shape = read_mask(mended['annotations'][1]['segmentation'], SIZE_HW)
-    if kind == 'of exchanged sides':
+    if kind == 'of swapped sides':
         assert left == [] and (coco_mask.decode(shape) == MASK).all()
     if kind == 'outside':
         inside = coco_mask.decode(rle_of([SHIFTED]))
@@ -226,4 +226,4 @@ def test_box_that_fits_two_turns_does_not_decide(tmp_path):
 
     found = check(content_of(encode(square), bbox=[20, 20, 20, 20]), tmp_path)
 
-    assert found[-1][0] == 'of exchanged sides' and not found[-1][2]
+    assert found[-1][0] == 'of swapped sides' and not found[-1][2]

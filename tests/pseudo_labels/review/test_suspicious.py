@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from projects.data_distillation.pseudo_labels.review.suspicious import (
-    LabelBoxes,
+    BoxColumns,
     Suspicion,
     find_suspicions,
     keep_best,
-    measure_share_below,
+    measure_share_not_higher,
 )
 
 SIDE = 20
@@ -27,10 +27,10 @@ def place_objects() -> tuple[list, list, list]:
     return images, boxes, classes
 
 
-def as_boxes(images, boxes, classes, chances=None) -> LabelBoxes:
+def as_boxes(images, boxes, classes, chances=None) -> BoxColumns:
     chances = np.ones(len(images)) if chances is None else chances
     order = np.argsort(images, kind='stable')
-    return LabelBoxes(
+    return BoxColumns(
         np.array(images, int)[order],
         np.array(boxes, float).reshape(-1, 4)[order],
         np.array(classes, int)[order],
@@ -38,7 +38,7 @@ def as_boxes(images, boxes, classes, chances=None) -> LabelBoxes:
     )
 
 
-def detect(images, boxes, classes) -> LabelBoxes:
+def detect(images, boxes, classes) -> BoxColumns:
     """A good detector: its boxes are off by a pixel."""
     random = np.random.default_rng(1)
     shifts = random.integers(-1, 2, (len(boxes), 4))
@@ -134,7 +134,7 @@ def test_each_label_is_listed_once_and_each_free_place():
 def test_shares_are_those_of_each_group():
     values = np.array([0.1, 0.2, 0.2, 0.9, 5])
 
-    found = measure_share_below(values, np.array([0, 0, 0, 0, 1]))
+    found = measure_share_not_higher(values, np.array([0, 0, 0, 0, 1]))
 
     assert found.tolist() == [0.25, 0.75, 0.75, 1, 1]
 

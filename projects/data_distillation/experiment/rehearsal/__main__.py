@@ -19,7 +19,7 @@ from projects.data_distillation.quiet import quiet_screen  # noqa: E402
 
 @quiet_screen()
 def main() -> None:
-    """Try the parts that the folder lists."""
+    """Try the stages that the folder lists."""
     find_own_modules()
     # MMEngine collects garbage for each dataset. Among the objects of torch
     # and MMDetection, that takes longer than anything else here.

@@ -16,7 +16,7 @@ import torch
 
 from ...files.atomic import read_json, write_json
 from ..stages.fingerprint import find_annotation_files
-from .parts import Part
+from .stages_to_try import StageToTry
 from .trial import load_config
 
 # In the folder of the experiment. Without it, the stages are tried again.
@@ -26,58 +26,58 @@ OWN_MODULES = ['projects.data_distillation']
 SEED = 'randomness.seed'
 
 
-def note_rehearsed(folder: Path, parts: Sequence[Part]) -> None:
+def note_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> None:
     """Note that stages of an experiment work.
 
     Args:
         folder: The folder of the experiment. If it cannot be written, the
             stages are tried again.
-        parts: The stages that were tried.
+        stages: The stages that were tried.
     """
-    found = {part.stage: compute_digest(part) for part in parts}
+    found = {stage.name: compute_digest(stage) for stage in stages}
     with suppress(OSError):
         write_json(folder / NOTE, found)
 
 
-def were_rehearsed(folder: Path, parts: Sequence[Part]) -> bool:
+def were_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> bool:
     """Return whether stages were tried before as they are now, and here.
 
     Args:
         folder: The folder of the experiment.
-        parts: The stages to try.
+        stages: The stages to try.
     """
     noted = read_json(folder / NOTE)
     if not isinstance(noted, dict):
         return False
     # What cannot be compared has no digest.
     return all(
-        noted.get(part.stage) and noted[part.stage] == compute_digest(part)
-        for part in parts
+        noted.get(stage.name) and noted[stage.name] == compute_digest(stage)
+        for stage in stages
     )
 
 
-def compute_digest(part: Part) -> str:
+def compute_digest(stage: StageToTry) -> str:
     """Compute a digest of what the result of a rehearsal depends on.
 
     Args:
-        part: The stage.
+        stage: The stage.
 
     Returns:
         The SHA-256 of the config, of the dates of the files that it names, of
         the versions and of the machine. It is empty if the config imports
         modules of the user, which may have changed.
     """
-    values = {k: v for k, v in part.values.items() if k != SEED}
-    cfg = load_config(replace(part, values=values))
+    values = {k: v for k, v in stage.values.items() if k != SEED}
+    cfg = load_config(replace(stage, values=values))
     imported = (cfg.get('custom_imports') or {}).get('imports')
     if imported not in (None, OWN_MODULES):
         return ''
     content = cfg.to_dict()
     files = {*find_annotation_files(content), *find_texts(content)}
     depends_on = dict(
-        part=[part.teacher, part.labels_key, part.validation_key],
+        stage=[stage.teacher, stage.labels_key, stage.validation_key],
         config=content,
-        files={file: read_dates(file) for file in (*files, part.teacher)},
+        files={file: read_dates(file) for file in (*files, stage.teacher)},
         here=describe_here(),
     )
     text = json.dumps(depends_on, sort_keys=True, default=str)

@@ -20,10 +20,10 @@ from ..stages.names import TRAINED
 from ..stages.run import Distillation
 from ..stages.stages import Stages
 from .advice import describe_failure, find_excuse
-from .parts import Part, list_parts
 from .quick_configs import quick_configs
 from .record import note_rehearsed, were_rehearsed
-from .trial import PARTS, RESULT, RehearsalResult
+from .stages_to_try import StageToTry, list_stages_to_try
+from .trial import RESULT, STAGES, RehearsalResult
 
 PROGRAM = Path(__file__).with_name('__main__.py')
 CONSOLE = 'console.txt'
@@ -54,23 +54,23 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         SystemExit: If a signal stops this process.
     """
     with quick_configs():
-        found = ((run, list_parts(run)) for run in runs)
-        run, parts = next(((r, p) for r, p in found if p), (runs[0], []))
-    if not parts:
+        found = ((run, list_stages_to_try(run)) for run in runs)
+        run, stages = next(((r, s) for r, s in found if s), (runs[0], []))
+    if not stages:
         return
     if run.stages.launcher.name == 'slurm':
         say('rehearsal: left out, since the stages run on other machines')
         return
     run.check()
     with quick_configs():
-        if were_rehearsed(run.stages.experiment.folder, parts):
-            say(f'rehearsal: {name_stages(parts)} were tried here before')
+        if were_rehearsed(run.stages.experiment.folder, stages):
+            say(f'rehearsal: {name_stages(stages)} were tried here before')
             return
-    say(f'rehearsal of {name_stages(parts)}, on one batch each')
+    say(f'rehearsal of {name_stages(stages)}, on one batch each')
     begin = time.monotonic()
-    result = run_parts(parts, run.work_dir.name)
+    result = try_stages(stages, run.work_dir.name)
     if not result.is_complete:
-        raise RehearsalError(describe_result(result, parts))
+        raise RehearsalError(describe_result(result, stages))
     took = format_duration(time.monotonic() - begin)
     say(f'rehearsal: they work; took {took}')
 
@@ -90,44 +90,44 @@ def rehearse_new(folder: Path) -> str:
         SystemExit: If a signal stops this process.
     """
     models = [m for m in TRAINED if (folder / f'{m}.py').is_file()]
-    stages = Stages(Experiment(folder, tuple(models)), Launcher())
+    all_stages = Stages(Experiment(folder, tuple(models)), Launcher())
     begin = time.monotonic()
     # Nothing is in this folder, so nothing is finished.
     with temporary_folder() as work_dir, quick_configs():
-        parts = list_parts(Distillation(stages, work_dir))
-    result = run_parts(parts, folder.name, MAX_SECONDS)
+        stages = list_stages_to_try(Distillation(all_stages, work_dir))
+    result = try_stages(stages, folder.name, MAX_SECONDS)
     if result.is_complete:
         with quick_configs():
-            note_rehearsed(folder, parts)
+            note_rehearsed(folder, stages)
         took = format_duration(time.monotonic() - begin)
-        return f'{name_stages(parts)} work on one batch each; took {took}'
+        return f'{name_stages(stages)} work on one batch each; took {took}'
     if excuse := find_excuse(result, torch.cuda.is_available()):
         return (
             f'could not be completed here, since {excuse}; '
             'tools/distill.py repeats it where the stages run'
         )
-    raise RehearsalError(describe_result(result, parts))
+    raise RehearsalError(describe_result(result, stages))
 
 
-def name_stages(parts: Sequence[Part]) -> str:
+def name_stages(stages: Sequence[StageToTry]) -> str:
     """Join the names of stages.
 
     Args:
-        parts: The stages.
+        stages: The stages.
 
     Returns:
         The names, with commas; empty without stages.
     """
-    return ', '.join(part.stage for part in parts)
+    return ', '.join(stage.name for stage in stages)
 
 
-def run_parts(
-    parts: Sequence[Part], name: str, seconds: int = 0
+def try_stages(
+    stages: Sequence[StageToTry], name: str, seconds: int = 0
 ) -> RehearsalResult:
-    """Try parts in a process of its own, which no memory is left of.
+    """Try stages in a process of its own, which no memory is left of.
 
     Args:
-        parts: The parts.
+        stages: The stages.
         name: The name of the work folder. Its results have the same, since
             some names are not what a stage expects.
         seconds: The time that it may take; 0 for no limit.
@@ -140,8 +140,8 @@ def run_parts(
     """
     with temporary_folder() as temporary:
         folder = temporary / (name or 'work')
-        request = dict(parts=[asdict(p) for p in parts], seconds=seconds)
-        write_json(folder / PARTS, request)
+        request = dict(stages=[asdict(p) for p in stages], seconds=seconds)
+        write_json(folder / STAGES, request)
         with (temporary / CONSOLE).open('wb') as console:
             command = ['python', str(PROGRAM), str(folder)]
             # Its output is that of several stages; the result has the cause.
@@ -179,15 +179,17 @@ def explain_death(
     return RehearsalResult(result.stage, result.doing, 'killed', text)
 
 
-def describe_result(result: RehearsalResult, parts: Sequence[Part]) -> str:
+def describe_result(
+    result: RehearsalResult, stages: Sequence[StageToTry]
+) -> str:
     """Say which stage has failed, why, and what to do.
 
     Args:
         result: What has failed.
-        parts: The stages that were tried.
+        stages: The stages that were tried.
 
     Returns:
         Sentences for the user.
     """
-    configs = {part.stage: part.config for part in parts}
+    configs = {stage.name: stage.config for stage in stages}
     return describe_failure(result, configs.get(result.stage, 'no stage'))

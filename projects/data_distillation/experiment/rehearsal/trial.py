@@ -31,12 +31,12 @@ from ..stages.options import parse_options
 from ..stages.stage_results import require_checkpoint
 from .loads import refusing_other_weights
 from .observer import Observer
-from .parts import Part
 from .quick_configs import quick_configs
 from .shorten import keep_apart, shorten_training
+from .stages_to_try import StageToTry
 
-# The parts to try, and what became of them, in the folder of a rehearsal.
-PARTS, RESULT = 'parts.json', 'result.json'
+# The stages to try, and what became of them, in the folder of a rehearsal.
+STAGES, RESULT = 'stages.json', 'result.json'
 # So many unlabeled images are looked at for some that can be read.
 MAX_LOOKED_AT = 20
 
@@ -68,21 +68,21 @@ class RehearsalResult:
 
 
 def run_trials(folder: Path) -> int:
-    """Try all parts, and write what became of them.
+    """Try all stages, and write what became of them.
 
     Args:
-        folder: The folder with `PARTS`. `RESULT` and the results of the
+        folder: The folder with `STAGES`. `RESULT` and the results of the
             stages go there.
 
     Returns:
-        The exit code: 1 if a part has failed.
+        The exit code: 1 if a stage has failed.
     """
-    request: Any = read_json(folder / PARTS)
+    request: Any = read_json(folder / STAGES)
     trials = Trials(folder)
     try:
         with limit_time(request['seconds']), refusing_code(), quick_configs():
-            for part in request['parts']:
-                trials.run(Part(**part))
+            for stage in request['stages']:
+                trials.run(StageToTry(**stage))
     # A stage may raise anything.
     except Exception as error:
         traceback.print_exc()
@@ -121,7 +121,7 @@ def limit_time(seconds: int) -> Iterator[None]:
 
 
 class Trials:
-    """Runs parts of which the later ones need the results of the earlier.
+    """Runs stages of which the later ones need the results of the earlier.
 
     Args:
         folder: The folder of the results.
@@ -132,18 +132,18 @@ class Trials:
         self.teacher: Path | None = None
         self.result = RehearsalResult()
 
-    def run(self, part: Part) -> None:
-        """Try a part, and free what it has used.
+    def run(self, stage: StageToTry) -> None:
+        """Try a stage, and free what it has used.
 
         Args:
-            part: The stage to try.
+            stage: The stage to try.
         """
-        self.write(RehearsalResult(part.stage))
+        self.write(RehearsalResult(stage.name))
         self.say('while it is set up')
-        if part.is_training:
-            self.train(part)
+        if stage.is_training:
+            self.train(stage)
         else:
-            self.detect(part)
+            self.detect(stage)
         # A runner and its hooks hold each other.
         gc.collect()
         if torch.cuda.is_available():
@@ -181,18 +181,18 @@ class Trials:
             )
         )
 
-    def train(self, part: Part) -> None:
+    def train(self, stage: StageToTry) -> None:
         """Train for a step, validate, and evaluate what was saved.
 
         Args:
-            part: The training.
+            stage: The training.
 
         Raises:
             StageError: If the training has left no whole checkpoint.
         """
-        cfg = self.load_labeled(part, ADDED['train.py'])
-        folder = self.folder / part.stage
-        keep_apart(cfg, f'{part.stage} trained', folder)
+        cfg = self.load_labeled(stage, ADDED['train.py'])
+        folder = self.folder / stage.name
+        keep_apart(cfg, f'{stage.name} trained', folder)
         number = shorten_training(cfg)
         runner = make_runner(cfg)
         runner.register_hook(Observer(self.say, number))
@@ -200,64 +200,64 @@ class Trials:
             runner.train()
         self.say('while its checkpoint is loaded')
         checkpoint = require_checkpoint(folder)
-        self.evaluate(part, checkpoint)
+        self.evaluate(stage, checkpoint)
         # Only the teacher is needed later, and a checkpoint may have
         # gigabytes.
-        if part.stage == 'teacher':
+        if stage.name == 'teacher':
             self.teacher = checkpoint
         else:
             shutil.rmtree(folder)
 
-    def evaluate(self, part: Part, checkpoint: Path) -> None:
+    def evaluate(self, stage: StageToTry, checkpoint: Path) -> None:
         """Evaluate a model on a batch, as after its training.
 
         Args:
-            part: The training of the model.
+            stage: The training of the model.
             checkpoint: The weights of the model.
         """
-        cfg = self.load_labeled(part)
+        cfg = self.load_labeled(stage)
         if key := find_results_key(cfg):
             cfg.merge_from_dict({key: str(self.folder / 'results')})
         cfg.load_from = str(checkpoint)
-        keep_apart(cfg, f'{part.stage} tested', self.folder / 'test')
+        keep_apart(cfg, f'{stage.name} tested', self.folder / 'test')
         runner = make_runner(cfg)
         runner.register_hook(Observer(self.say))
         self.say('while it is evaluated')
         runner.test()
 
     def load_labeled(
-        self, part: Part, added: dict[str, object] | None = None
+        self, stage: StageToTry, added: dict[str, object] | None = None
     ) -> Config:
         """Read the config of a model, with the pseudo labels of this trial.
 
         Args:
-            part: The model.
+            stage: The model.
             added: What the tool of the stage adds to its config.
 
         Returns:
             The config.
         """
-        cfg = load_config(part, added)
-        if part.labels_key:
+        cfg = load_config(stage, added)
+        if stage.labels_key:
             labels = self.folder / 'annotate' / PSEUDO_LABELS
-            cfg.merge_from_dict({part.labels_key: str(labels)})
+            cfg.merge_from_dict({stage.labels_key: str(labels)})
         return cfg
 
-    def detect(self, part: Part) -> None:
+    def detect(self, stage: StageToTry) -> None:
         """Let the teacher detect on a batch, and make labels of it.
 
         Args:
-            part: The stage, `annotate`, `validate` or `tune`.
+            stage: The stage, `annotate`, `validate` or `tune`.
         """
-        cfg = load_config(part)
-        cfg.load_from = part.teacher or str(self.teacher)
-        keep_apart(cfg, f'{part.stage} run', self.folder / part.stage)
-        if part.stage == 'tune':
+        cfg = load_config(stage)
+        cfg.load_from = stage.teacher or str(self.teacher)
+        keep_apart(cfg, f'{stage.name} run', self.folder / stage.name)
+        if stage.name == 'tune':
             # Choosing by one image would say nothing. All views are tried.
             cfg.dry_run, cfg.dry_run_seconds = True, math.inf
-        if part.validation_key:
+        if stage.validation_key:
             detections = self.folder / 'validate/detections'
-            cfg.merge_from_dict({part.validation_key: str(detections)})
+            cfg.merge_from_dict({stage.validation_key: str(detections)})
         self.say('while it reads images')
         cfg.test_dataloader.dataset.indices = find_readable(cfg)
         runner = make_runner(cfg)
@@ -266,18 +266,20 @@ class Trials:
         runner.test()
 
 
-def load_config(part: Part, added: dict[str, object] | None = None) -> Config:
-    """Read the config of a part as the stage will have it.
+def load_config(
+    stage: StageToTry, added: dict[str, object] | None = None
+) -> Config:
+    """Read the config of a stage, with the changes of this run.
 
     Args:
-        part: The part.
+        stage: The stage.
         added: What the tool of the stage adds to its config.
 
     Returns:
         The config, with the values of the run and the options.
     """
-    cfg = Config.fromfile(part.config)
-    changes = {**(added or {}), **part.values, **parse_options(part.options)}
+    cfg = Config.fromfile(stage.config)
+    changes = {**(added or {}), **stage.values, **parse_options(stage.options)}
     cfg.merge_from_dict(changes)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     return cfg

@@ -12,7 +12,7 @@ from ...training.finished import find_ending
 from ...training.resume import count_done, find_last_checkpoint
 from ..stages.run import Distillation, round_dir
 from ..stages.stages import Stages
-from .rates import Rates, Step
+from .rates import PlannedStage, Rates
 
 
 def make_plan(runs: Sequence[Distillation]) -> str:
@@ -34,8 +34,8 @@ def make_plan(runs: Sequence[Distillation]) -> str:
     """
     stages = runs[0].stages
     runs[0].check()
-    found = {run.work_dir: list(list_steps(run)) for run in runs}
-    every = [step for one in found.values() for step in one]
+    found = {run.work_dir: list(list_planned_stages(run)) for run in runs}
+    every = [stage for one in found.values() for stage in one]
     rates = Rates.measure(stages, every)
     total = format_roughly(sum(map(rates.estimate, every)))
     tables = [
@@ -44,12 +44,14 @@ def make_plan(runs: Sequence[Distillation]) -> str:
     return '\n'.join([*tables, f'in all about {total}; {rates}'])
 
 
-def format_run(work_dir: Path, found: Sequence[Step], rates: Rates) -> str:
+def format_run(
+    work_dir: Path, found: Sequence[PlannedStage], rates: Rates
+) -> str:
     """Format the table of one run.
 
     Args:
         work_dir: The work folder of the run.
-        found: The steps, in order.
+        found: The stages, in order.
         rates: The times that they take.
 
     Returns:
@@ -57,32 +59,32 @@ def format_run(work_dir: Path, found: Sequence[Step], rates: Rates) -> str:
     """
     table = Table('stage', 'to do', title=f'Plan: {work_dir}')
     table.add_column('time', justify='right')
-    for step in found:
+    for stage in found:
         table.add_row(
-            step.name, step.text, format_duration(rates.estimate(step))
+            stage.name, stage.text, format_duration(rates.estimate(stage))
         )
     return format_table(table)
 
 
-def list_steps(distillation: Distillation) -> Iterator[Step]:
+def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
     """List the stages of a run in the order in which they would run.
 
     Args:
         distillation: The run.
 
     Yields:
-        Each step, also those that are done.
+        Each stage, also those that are done.
     """
     stages, work_dir = distillation.stages, distillation.work_dir
     given = stages.experiment.teachers
-    step = Step('teacher', 'as given')
+    stage = PlannedStage('teacher', 'as given')
     if not given:
-        step = plan_training(stages, 'teacher', work_dir / 'teacher')
-    yield step
+        stage = plan_training(stages, 'teacher', work_dir / 'teacher')
+    yield stage
     folder = work_dir / 'teacher'
     for number in range(1, distillation.num_rounds + 1):
         # A training that goes on will have another checkpoint.
-        teacher = None if step.iterations else find_last_checkpoint(folder)
+        teacher = None if stage.iterations else find_last_checkpoint(folder)
         if given and number == 1:
             teacher = given[0]
         folder = round_dir(work_dir, number) / 'student'
@@ -109,29 +111,29 @@ def list_steps(distillation: Distillation) -> Iterator[Step]:
 
 
 def plan_student(
-    stages: Stages, name: str, folder: Path, annotation: Step
-) -> Step:
+    stages: Stages, name: str, folder: Path, annotation: PlannedStage
+) -> PlannedStage:
     """Find what is left to train of a student.
 
     Args:
         stages: The stages of the run.
-        name: The name of the step.
+        name: The name of the stage.
         folder: The work folder of the student.
-        annotation: The step before it.
+        annotation: The stage before it.
 
     Returns:
-        The step; all iterations are left if its labels are not there yet.
+        The stage; all iterations are left if its labels are not there yet.
     """
     if annotation.text != 'done':
         total = stages.experiment.count_iterations('student')
-        return Step(name, f'{total:,} iterations', total)
+        return PlannedStage(name, f'{total:,} iterations', total)
     labels = folder.with_name('annotate') / PSEUDO_LABELS
     return replace(plan_training(stages, 'student', folder, labels), name=name)
 
 
 def plan_training(
     stages: Stages, stage: str, folder: Path, labels: Path | None = None
-) -> Step:
+) -> PlannedStage:
     """Find what is left to train of a model.
 
     Args:
@@ -142,7 +144,7 @@ def plan_training(
             student.
 
     Returns:
-        The step; it says why, if the model is trained again.
+        The stage; it says why, if the model is trained again.
 
     Raises:
         StageError: If the folder holds results of another seed.
@@ -152,63 +154,63 @@ def plan_training(
     training = stages.training(stage, folder, labels)
     training.check_seed()
     if reasons := training.find_changes():
-        return Step(stage, f'{text}, again: {reasons[0]}', total)
+        return PlannedStage(stage, f'{text}, again: {reasons[0]}', total)
     if find_ending(folder).checkpoint:
-        return Step(stage, 'done')
+        return PlannedStage(stage, 'done')
     if done := count_done(folder):
         text = f'{total - done:,} of {text}'
-    return Step(stage, text, total - done)
+    return PlannedStage(stage, text, total - done)
 
 
 def plan_annotation(
     stages: Stages, name: str, folder: Path, teacher: Path | None
-) -> Step:
+) -> PlannedStage:
     """Return what is left to annotate.
 
     Args:
         stages: The stages of the run.
-        name: The name of the step.
+        name: The name of the stage.
         folder: The work folder of the annotation.
         teacher: The checkpoint of the teacher; None if it is not there yet.
 
     Returns:
-        The step; `done` if nothing is left.
+        The stage; `done` if nothing is left.
     """
     names = stages.experiment.build_images('annotate').image_ids()
     done: set[str] = set()
     if teacher:
         annotation = stages.detection('annotate', folder, teacher)
         if annotation.is_done():
-            return Step(name, 'done')
+            return PlannedStage(name, 'done')
         if not annotation.find_outdated():
             done = names.keys() & annotation.list_detected()
     num_left = len(names) - len(done)
     text = f'{num_left:,} images' if num_left else 'labels are selected again'
-    return Step(name, text, images=num_left)
+    return PlannedStage(name, text, images=num_left)
 
 
 def plan_tuning(
     stages: Stages, name: str, folder: Path, teacher: Path | None
-) -> Step:
+) -> PlannedStage:
     """Return what is left to detect on validation images.
 
     Args:
         stages: The stages of the run.
-        name: The name of the step.
+        name: The name of the stage.
         folder: The work folder of the stage.
         teacher: The checkpoint of the teacher; None if it is not there yet.
 
     Returns:
-        The step; `done` if nothing is left.
+        The stage; `done` if nothing is left.
     """
     if teacher and stages.detection('tune', folder, teacher).is_done():
-        return Step(name, 'done')
+        return PlannedStage(name, 'done')
     num_images = len(stages.experiment.build_images('tune'))
     views = [
         len(stages.experiment.load(stage).model.get('views') or [None])
         for stage in ('tune', 'annotate')
     ]
-    return Step(
+    return PlannedStage(
         name,
         f'{num_images:,} images, {views[0]} views',
         # An image takes as long as its views.

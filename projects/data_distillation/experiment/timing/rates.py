@@ -25,7 +25,7 @@ RATE = re.compile(r'measured on (\d+ images?[^:]*): ([\d.e-]+) images/s')
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedStage:
     """A stage of the plan.
 
     Args:
@@ -57,15 +57,15 @@ class Rates:
     basis: tuple[str, str] = ('', '')
 
     @classmethod
-    def measure(cls, stages: Stages, found: Sequence[Step]) -> 'Rates':
-        """Measure the times that some steps need.
+    def measure(cls, stages: Stages, found: Sequence[PlannedStage]) -> 'Rates':
+        """Measure the times that some stages need.
 
         Args:
             stages: The stages of the run.
-            found: The steps.
+            found: The stages.
 
         Returns:
-            The times; 0 for what no step needs.
+            The times; 0 for what no stage needs.
 
         Raises:
             StageError: If a measurement fails.
@@ -73,23 +73,23 @@ class Rates:
         """
         iteration = image = (0.0, '')
         with temporary_folder() as folder:
-            if any(step.iterations or step.images for step in found):
+            if any(stage.iterations or stage.images for stage in found):
                 say('measuring some iterations of a training ...')
                 iteration = measure_iteration(stages, folder)
-            if any(step.images for step in found):
+            if any(stage.images for stage in found):
                 say('measuring some images of annotate.py ...')
                 given = stages.experiment.teachers
                 teacher = (given or [require_checkpoint(folder)])[0]
                 image = measure_image(stages, folder, teacher)
         return cls(iteration[0], image[0], (iteration[1], image[1]))
 
-    def estimate(self, step: Step) -> float:
-        """Return how many seconds a step takes, by these rates.
+    def estimate(self, stage: PlannedStage) -> float:
+        """Return how many seconds a stage takes, by these rates.
 
         Args:
-            step: The step.
+            stage: The stage.
         """
-        return step.iterations * self.iteration + step.images * self.image
+        return stage.iterations * self.iteration + stage.images * self.image
 
     def __str__(self) -> str:
         """Return what was measured, as text."""

@@ -55,7 +55,7 @@ class Box:
     Args:
         name: The name of its class.
         xywh: Left, top, width and height in pixels of the image.
-        is_crowd: Whether it is a region to leave out and not an object.
+        is_crowd: Whether it is a region to ignore and not an object.
         score: The score of a pseudo label; None if the box has none.
         polygon: The outline of the object, x1, y1, x2, y2, ... in pixels of
             the image and inside it, with at least one pixel; None if only the

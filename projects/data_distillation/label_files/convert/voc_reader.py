@@ -276,7 +276,7 @@ class VocReader:
 
         Args:
             element: The element `<object>`.
-            is_crowd: Whether it is a region to leave out.
+            is_crowd: Whether it is a region to ignore.
             where: The file and the number of the object, for the messages.
 
         Yields:
@@ -309,7 +309,7 @@ class VocReader:
         Args:
             element: The element `<object>`.
             bndbox: The element `<bndbox>` of the object, or one of several.
-            is_crowd: Whether it is a region to leave out.
+            is_crowd: Whether it is a region to ignore.
             where: The file and the number of the object, for the messages.
 
         Returns:

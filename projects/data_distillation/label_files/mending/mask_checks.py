@@ -178,17 +178,17 @@ def find_wrong_size(place: Place) -> Description | None:
     )
     if found[::-1] != wanted:
         return 'of another size', what, 'write a mask of the image', False
-    what += ', so that its sides are exchanged'
+    what += ', so that its sides are swapped'
     advice = 'write [height, width], or turn the mask as the image is turned'
-    return 'of exchanged sides', what, advice, bool(find_turn(place))
+    return 'of swapped sides', what, advice, bool(find_turn(place))
 
 
-# What can have been done to a mask whose sides are exchanged.
+# What can have been done to a mask whose sides are swapped.
 TURNS = ('named', 'transposed', 'turned right', 'turned left')
 
 
 def find_turn(place: Place) -> str | None:
-    """Return what makes a mask with exchanged sides fit its box.
+    """Return what makes a mask with swapped sides fit its box.
 
     Args:
         place: The mask, its image and its box.
@@ -203,7 +203,7 @@ def find_turn(place: Place) -> str | None:
     left, top, right, bottom = facts.bounds
     height, width = facts.size_hw
     turned = (
-        facts.exchanged,
+        facts.swapped,
         (top, left, bottom, right),
         (height - bottom, left, height - top, right),
         (top, width - right, bottom, width - left),

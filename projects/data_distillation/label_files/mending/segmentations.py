@@ -89,11 +89,11 @@ def write_floats(value: list, place: Place) -> list:
     return [list(map(float, polygon)) for polygon in value]
 
 
-def exchange_sides(value: dict, place: Place) -> dict:
+def swap_sides(value: dict, place: Place) -> dict:
     """Give a mask the size of its image.
 
     Args:
-        value: The mask as RLE, with the sides of its image exchanged.
+        value: The mask as RLE, with the sides of its image swapped.
         place: The mask, its image and its box. Exactly one turn fits them, see
             `find_turn`.
 
@@ -137,7 +137,7 @@ def clip_to_image(value: list, place: Place) -> list:
 MENDINGS: dict[str, tuple[str, Callable]] = {
     'not nested': ('polygons written as lists of numbers', nest_entry),
     'short': ('polygons of less than 3 points dropped', drop_short),
-    'of exchanged sides': ('masks with their sides exchanged', exchange_sides),
+    'of swapped sides': ('masks with their sides swapped', swap_sides),
     'outside': ('polygons clipped', clip_to_image),
     'of integers': ('polygons written with decimal points', write_floats),
 }

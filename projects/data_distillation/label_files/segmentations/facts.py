@@ -28,7 +28,7 @@ class Facts:
         bounds: Left, top, right and bottom of what is in it; None if it has a
             fault.
         size_hw: The size of a mask; None for polygons.
-        exchanged: The bounds if the sides in `size` are exchanged.
+        swapped: The bounds if the sides in `size` are swapped.
         is_whole: Whether a polygon has only integers.
     """
 
@@ -37,7 +37,7 @@ class Facts:
     is_fixable: bool = False
     bounds: Bounds | None = None
     size_hw: tuple[int, int] | None = None
-    exchanged: Bounds | None = None
+    swapped: Bounds | None = None
     is_whole: bool = False
 
     @classmethod
@@ -166,13 +166,13 @@ def look_at_mask(value: dict) -> Facts:
     height, width = rle['size']
     if count_pixels(rle) != height * width:
         return Facts('counts', size_hw=(height, width))
-    bounds, exchanged = (
+    bounds, swapped = (
         bound_mask(dict(rle, size=size))
         for size in ((height, width), (width, height))
     )
     if bounds is None:
         return Facts('empty', size_hw=(height, width))
-    return Facts(bounds=bounds, size_hw=(height, width), exchanged=exchanged)
+    return Facts(bounds=bounds, size_hw=(height, width), swapped=swapped)
 
 
 def bound_mask(rle: dict) -> Bounds | None:

@@ -246,7 +246,7 @@ def fit_masks(masks: Tensor, size_hw: Size) -> Tensor:
     if max(abs(found_hw[0] - height), abs(found_hw[1] - width)) > SLACK:
         raise ValueError(
             f'a detector must give masks of the size of its image, {size_hw} '
-            f'(height, width), got {found_hw}. MMDetection 3.3 exchanges the '
+            f'(height, width), got {found_hw}. MMDetection 3.3 swaps the '
             'sides for RTMDet-Ins if the data pipeline makes the views: let '
             'MultiViewTTA(views=[...]) make them'
         )

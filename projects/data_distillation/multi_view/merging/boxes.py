@@ -134,7 +134,7 @@ def rank_detections(
     return order[places - first < most]
 
 
-def pairwise_overlaps(some_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
+def pairwise_ious_xyxy(some_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
     """Compute the overlap of each box with each of some others.
 
     The numbers are those of mmcv's `bbox_overlaps`, bit for bit. Here each

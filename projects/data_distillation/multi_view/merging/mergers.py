@@ -22,7 +22,7 @@ from .boxes import (
     Boxes,
     corner_spread,
     count_views,
-    pairwise_overlaps,
+    pairwise_ious_xyxy,
     put_together,
     rank_detections,
 )
@@ -214,7 +214,7 @@ class Merger(ABC):
             Shape (k, n), intersection over union; 0 where the classes differ,
             unless `class_agnostic`.
         """
-        overlaps = pairwise_overlaps(kept_xyxy, bboxes_xyxy)
+        overlaps = pairwise_ious_xyxy(kept_xyxy, bboxes_xyxy)
         if self.class_agnostic:
             return overlaps
         return overlaps * (kept_labels[:, None] == labels[None])

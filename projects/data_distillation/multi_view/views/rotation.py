@@ -30,7 +30,7 @@ class Rotate(ViewTransform):
             )
 
     def size_hw(self, size_hw: Size) -> Size:
-        """Compute the size after turning, which may exchange the sides.
+        """Compute the size after turning, which may swap the sides.
 
         Args:
             size_hw: The height and width before this step.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .signals import SAME_PLACE, measure_ious
+from .signals import SAME_PLACE, pairwise_ious_xywh
 
 # From this overlap on, a detection may mean the object of a label whose box is
 # off.
@@ -52,7 +52,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True)
-class LabelBoxes:
+class BoxColumns:
     """Labels or detections as columns, ordered by image.
 
     Args:
@@ -97,7 +97,7 @@ class Supports:
 
 
 def find_suspicions(
-    labels: LabelBoxes, found: LabelBoxes, num_images: int
+    labels: BoxColumns, found: BoxColumns, num_images: int
 ) -> list[Suspicion]:
     """Rank what looks wrong in labels.
 
@@ -113,14 +113,14 @@ def find_suspicions(
     supports, is_taken = support_labels(labels, found, num_images)
     suspicions = [
         *judge_boxes(labels, supports),
-        *judge_unsupported(labels, found, num_images),
+        *judge_extra_labels(labels, found, num_images),
         *judge_detections(labels, found, supports, is_taken, num_images),
     ]
     return keep_best(suspicions)
 
 
 def support_labels(
-    labels: LabelBoxes, found: LabelBoxes, num_images: int
+    labels: BoxColumns, found: BoxColumns, num_images: int
 ) -> tuple[Supports, np.ndarray]:
     """Let each detection support the free label that it overlaps most.
 
@@ -137,7 +137,9 @@ def support_labels(
     is_taken = np.zeros(len(found.labels), bool)
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
-        ious = measure_ious(found.bbox_xywh[theirs], labels.bbox_xywh[mine])
+        ious = pairwise_ious_xywh(
+            found.bbox_xywh[theirs], labels.bbox_xywh[mine]
+        )
         ious *= found.labels[theirs][:, None] == labels.labels[mine]
         for row, number in enumerate(theirs):
             free = np.where(detection[mine] < 0, ious[row], 0)
@@ -149,7 +151,7 @@ def support_labels(
     return Supports(detection, chance, iou), is_taken
 
 
-def judge_boxes(labels: LabelBoxes, supports: Supports) -> Iterator[Suspicion]:
+def judge_boxes(labels: BoxColumns, supports: Supports) -> Iterator[Suspicion]:
     """Suspect boxes that fit their detections less than those of others.
 
     Of the labels, `SHARE_WRONG` are taken to have a box that is off. So the
@@ -163,7 +165,7 @@ def judge_boxes(labels: LabelBoxes, supports: Supports) -> Iterator[Suspicion]:
         A suspicion for each label that a detection supports.
     """
     supported = np.flatnonzero(supports.detection >= 0)
-    worse = measure_share_below(
+    worse = measure_share_not_higher(
         supports.iou[supported], labels.labels[supported]
     )
     chances = weigh_shares(worse) * supports.chance[supported]
@@ -173,8 +175,8 @@ def judge_boxes(labels: LabelBoxes, supports: Supports) -> Iterator[Suspicion]:
         yield Suspicion(image, 'box', float(chance), label, detection)
 
 
-def judge_unsupported(
-    labels: LabelBoxes, found: LabelBoxes, num_images: int
+def judge_extra_labels(
+    labels: BoxColumns, found: BoxColumns, num_images: int
 ) -> Iterator[Suspicion]:
     """Suspect labels where the detector finds least.
 
@@ -189,10 +191,12 @@ def judge_unsupported(
     best = np.zeros(len(labels.labels))
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
-        ious = measure_ious(labels.bbox_xywh[mine], found.bbox_xywh[theirs])
+        ious = pairwise_ious_xywh(
+            labels.bbox_xywh[mine], found.bbox_xywh[theirs]
+        )
         there = np.where(ious >= SAME_PLACE, found.chances[theirs], 0)
         best[mine] = there.max(axis=1, initial=0)
-    chances = weigh_shares(measure_share_below(best, labels.labels)) * (
+    chances = weigh_shares(measure_share_not_higher(best, labels.labels)) * (
         1 - best
     )
     for label, chance in enumerate(chances):
@@ -201,8 +205,8 @@ def judge_unsupported(
 
 
 def judge_detections(
-    labels: LabelBoxes,
-    found: LabelBoxes,
+    labels: BoxColumns,
+    found: BoxColumns,
     supports: Supports,
     is_taken: np.ndarray,
     num_images: int,
@@ -226,7 +230,9 @@ def judge_detections(
     """
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
-        ious = measure_ious(found.bbox_xywh[theirs], labels.bbox_xywh[mine])
+        ious = pairwise_ious_xywh(
+            found.bbox_xywh[theirs], labels.bbox_xywh[mine]
+        )
         for row, number in enumerate(theirs.tolist()):
             if is_taken[number]:
                 continue
@@ -249,7 +255,9 @@ def judge_detections(
             yield Suspicion(image, kind, chance, label, number)
 
 
-def measure_share_below(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def measure_share_not_higher(
+    values: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
     """Return the share of the values of each group that are not higher.
 
     Args:

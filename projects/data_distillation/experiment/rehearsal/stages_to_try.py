@@ -14,11 +14,11 @@ from ..stages.training import Training
 
 
 @dataclass(frozen=True)
-class Part:
+class StageToTry:
     """A stage to try. It can be written as JSON.
 
     Args:
-        stage: The name of the stage.
+        name: The name of the stage.
         config: The path of its config.
         is_training: Whether it trains a model; otherwise a teacher detects.
         values: The values of its config that are those of this run.
@@ -31,7 +31,7 @@ class Part:
             images, if those of this rehearsal stand in; otherwise empty.
     """
 
-    stage: str
+    name: str
     config: str
     is_training: bool
     values: dict[str, object] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Part:
     validation_key: str = ''
 
 
-def list_parts(distillation: Distillation) -> list[Part]:
+def list_stages_to_try(distillation: Distillation) -> list[StageToTry]:
     """List the stages of a run that are not finished, in their order.
 
     Later rounds have the same configs as the first, so they are not listed.
@@ -56,11 +56,11 @@ def list_parts(distillation: Distillation) -> list[Part]:
     training = stages.training('teacher', work_dir / 'teacher')
     given = stages.experiment.teachers
     teacher = given[0] if given else find_finished(training)
-    parts = [] if teacher else [make_training_part(training)]
+    to_try = [] if teacher else [make_training(training)]
     detections = list(list_detections(stages, work_dir, teacher))
-    parts += detections
+    to_try += detections
     labels = work_dir / 'annotate' / PSEUDO_LABELS
-    is_labeled = all(part.stage != 'annotate' for part in detections)
+    is_labeled = all(stage.name != 'annotate' for stage in detections)
     for model in stages.experiment.models:
         if model == 'teacher':
             continue
@@ -69,10 +69,10 @@ def list_parts(distillation: Distillation) -> list[Part]:
         known = labels if model == 'student' and is_labeled else None
         training = stages.training(model, work_dir / model, known)
         if model == 'student' and not is_labeled:
-            parts.append(make_training_part(training, needs_labels=True))
+            to_try.append(make_training(training, needs_labels=True))
         elif not find_finished(training):
-            parts.append(make_training_part(training))
-    return parts
+            to_try.append(make_training(training))
+    return to_try
 
 
 def find_finished(training: Training) -> Path | None:
@@ -89,20 +89,22 @@ def find_finished(training: Training) -> Path | None:
     return find_ending(training.folder).checkpoint
 
 
-def make_training_part(training: Training, needs_labels: bool = False) -> Part:
-    """Make the part of a training.
+def make_training(
+    training: Training, needs_labels: bool = False
+) -> StageToTry:
+    """Make the stage of a training.
 
     Args:
         training: The training.
         needs_labels: Whether its pseudo labels are not there yet.
 
     Returns:
-        The part.
+        The stage.
     """
     experiment, key = training.experiment, ''
     if needs_labels:
         key = find_pseudo_label_key(experiment.load(training.stage))
-    return Part(
+    return StageToTry(
         training.stage,
         str(experiment.config(training.stage)),
         is_training=True,
@@ -114,7 +116,7 @@ def make_training_part(training: Training, needs_labels: bool = False) -> Part:
 
 def list_detections(
     stages: Stages, work_dir: Path, teacher: Path | None
-) -> Iterator[Part]:
+) -> Iterator[StageToTry]:
     """List the stages in which the first teacher still has to detect.
 
     Args:
@@ -140,7 +142,7 @@ def list_detections(
             if name == 'validate':
                 validated = detection.folder
             continue
-        part = Part(
+        stage = StageToTry(
             name,
             str(stages.experiment.config(name)),
             is_training=False,
@@ -149,17 +151,17 @@ def list_detections(
             teacher=str(teacher or ''),
         )
         if name == 'annotate':
-            part = name_validation(part, experiment, validated)
-        yield part
+            stage = name_validation(stage, experiment, validated)
+        yield stage
 
 
 def name_validation(
-    part: Part, experiment: Experiment, validated: Path | None
-) -> Part:
+    stage: StageToTry, experiment: Experiment, validated: Path | None
+) -> StageToTry:
     """Say where annotation finds the detections on validation images.
 
     Args:
-        part: The annotation.
+        stage: The annotation.
         experiment: The stage configs.
         validated: The work folder of the stage that has made these detections;
             None if the rehearsal makes some.
@@ -169,8 +171,8 @@ def name_validation(
     """
     key = experiment.find_validation_key()
     if not key:
-        return part
+        return stage
     if validated is None:
-        return replace(part, validation_key=key)
+        return replace(stage, validation_key=key)
     found = str(validated / DETECTIONS)
-    return replace(part, values={**part.values, key: found})
+    return replace(stage, values={**stage.values, key: found})
