@@ -84,3 +84,18 @@ def test_all_views_of_tuning_are_tried(drawn, checkpoint, tmp_path, passes):
 
     # A trial of limited time begins with one view, and then takes all three.
     assert len(passes) == 3
+
+
+def test_evaluation_tries_the_weights_of_the_training(
+    drawn, checkpoint, tmp_path, passes
+):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    stage = StageToTry('student', str(config), is_training=True)
+    trials = Trials(tmp_path)
+
+    with pytest.raises(FileNotFoundError, match='deleted.pth'):
+        trials.evaluate(stage, tmp_path / 'deleted.pth')
+    assert not passes
+
+    trials.evaluate(stage, checkpoint)
+    assert passes
