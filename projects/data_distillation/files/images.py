@@ -110,7 +110,7 @@ def check_whole(content: bytes) -> None:
         # Opening reads only the header.
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             is_jpeg = image.format in ('JPEG', 'MPO')
-            if not (is_jpeg and is_whole_jpeg(content)):
+            if not (is_jpeg and is_checked_jpeg(content)):
                 image.load()
     except UnidentifiedImageError:
         check_size(content)
@@ -144,7 +144,7 @@ def check_size(content: bytes) -> None:
         return
 
 
-def is_whole_jpeg(content: bytes) -> bool:
+def is_checked_jpeg(content: bytes) -> bool:
     """Return whether libjpeg finds nothing to complain about.
 
     Pillow and OpenCV do not pass on the warnings of libjpeg. Bytes of a

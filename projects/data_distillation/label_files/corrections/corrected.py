@@ -162,9 +162,9 @@ def read_task(task: object, path: Path) -> CorrectedImage:
     Raises:
         CocoError: If it is no task with an image, or a box is rotated.
     """
-    data = task.get('data') if isinstance(task, dict) else None
-    url = find_url(data) if isinstance(data, dict) else None
-    if url is None or not isinstance(task, dict):
+    task = task if isinstance(task, dict) else {}
+    url = find_url(task.get('data'))
+    if url is None:
         raise CocoError(
             f'{path} is a list, but not of tasks of Label Studio with an '
             'image in `data`: export the project as JSON'
@@ -188,17 +188,19 @@ def read_task(task: object, path: Path) -> CorrectedImage:
     return CorrectedImage(url, size_wh, boxes, is_annotated=True)
 
 
-def find_url(data: dict) -> str | None:
+def find_url(data: object) -> str | None:
     """Find the image of a task: the value that a labeling config calls so.
 
     A task may have other texts; `image` is the usual name.
 
     Args:
-        data: The `data` of the task.
+        data: The `data` of the task, as JSON has it.
 
     Returns:
         The URL or path; None if several texts could be it, or none.
     """
+    if not isinstance(data, dict):
+        return None
     if isinstance(data.get('image'), str):
         return data['image']
     texts = [value for value in data.values() if isinstance(value, str)]

@@ -91,9 +91,10 @@ def check_segmentations(file: CocoFile) -> Iterator[Problem]:
     bboxes = file.annotations.column('bbox')
     image_ids = file.annotations.column('image_id')
     for index, facts in enumerate(every):
-        found = describe_segmentation(
-            Place(facts, sizes.get(image_ids[index]), bboxes[index])
-        )
+        found = MISSING
+        if facts:
+            place = Place(facts, sizes.get(image_ids[index]), bboxes[index])
+            found = describe_segmentation(place)
         if found:
             kind, what, advice, is_fixable = found
             yield file.make_problem(
@@ -111,17 +112,24 @@ class Place:
     """A segmentation, its image and its box.
 
     Args:
-        facts: What the segmentation is; None if there is none.
+        facts: What the segmentation is.
         size_wh: Width and height of the image; None if they are not known.
         bbox: The box; None if there is none.
     """
 
-    facts: Facts | None
+    facts: Facts
     size_wh: tuple[float, float] | None
     bbox: list | None
 
 
 Description = tuple[str, str, str, bool]
+MISSING: Description | None = (
+    'missing',
+    'is missing, though other objects have one, so that training on masks '
+    'fails',
+    'outline the object',
+    False,
+)
 
 
 def describe_segmentation(place: Place) -> Description | None:
@@ -137,14 +145,6 @@ def describe_segmentation(place: Place) -> Description | None:
         than its box, and integers. None if nothing is wrong.
     """
     facts = place.facts
-    if facts is None:
-        return (
-            'missing',
-            'is missing, though other objects have one, so that training on '
-            'masks fails',
-            'outline the object',
-            False,
-        )
     if facts.fault:
         what, advice = FAULTS[facts.fault]
         what = what.format(facts.detail) or facts.detail
@@ -167,7 +167,7 @@ def find_wrong_size(place: Place) -> Description | None:
         The description; None if the sizes are equal, if that of the image is
         not known, or for polygons.
     """
-    found = place.facts.size_hw if place.facts else None
+    found = place.facts.size_hw
     if found is None or place.size_wh is None:
         return None
     wanted = place.size_wh[::-1]
@@ -198,7 +198,7 @@ def find_turn(place: Place) -> str | None:
         pixels. None if not exactly one of them fits.
     """
     facts, bbox = place.facts, place.bbox
-    if not (facts and facts.bounds and facts.size_hw and bbox):
+    if not (facts.bounds and facts.size_hw and bbox):
         return None
     left, top, right, bottom = facts.bounds
     height, width = facts.size_hw
@@ -227,7 +227,7 @@ def find_outside(place: Place) -> Description | None:
         or the size of the image is not known.
     """
     facts, size = place.facts, place.size_wh
-    if facts is None or facts.bounds is None or size is None:
+    if facts.bounds is None or size is None:
         return None
     left, top, right, bottom = facts.bounds
     overshoot = max(-left, -top, right - size[0], bottom - size[1])
@@ -251,7 +251,7 @@ def find_misfit(place: Place) -> Description | None:
         is none.
     """
     facts, bbox = place.facts, place.bbox
-    if facts is None or facts.bounds is None or bbox is None:
+    if facts.bounds is None or bbox is None:
         return None
     if fits_box(facts.bounds, bbox):
         return None

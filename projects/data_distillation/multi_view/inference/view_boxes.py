@@ -13,7 +13,7 @@ from torch import Tensor
 from .view_batches import LoadedView, MadeView
 
 # What a merged detection has, besides its box.
-FIELDS = dict(
+VIEW_COLUMNS = dict(
     scores=torch.float32,
     labels=torch.int64,
     num_views=torch.int64,
@@ -228,7 +228,9 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
         whole numbers are exact up to 2^24.
     """
     rows = [
-        torch.cat([one.bboxes, *(one[name][:, None] for name in FIELDS)], 1)
+        torch.cat(
+            [one.bboxes, *(one[name][:, None] for name in VIEW_COLUMNS)], 1
+        )
         for one in merged
     ]
     # float32 holds the numbers of classes and views exactly up to 2**24, so
@@ -239,7 +241,7 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
             bboxes=row[:, :4],
             **{
                 name: row[:, 4 + n].to(dtype)
-                for n, (name, dtype) in enumerate(FIELDS.items())
+                for n, (name, dtype) in enumerate(VIEW_COLUMNS.items())
             },
         )
         for row in on_host
