@@ -89,7 +89,11 @@ class Annotation:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The file names of the images, relative to their folder."""
+        """The file names of the images, relative to their folder.
+
+        Raises:
+            StoreError: If a file of detections is damaged.
+        """
         return tuple(self._table['file_name'].to_pylist())
 
     @cached_property
@@ -112,6 +116,7 @@ class Annotation:
 
         Raises:
             KeyError: If the image was not annotated.
+            StoreError: If a file of detections is damaged.
         """
         row = self._table.slice(self._find(name), 1).to_pylist()[0]
         bboxes = np.array(row['bboxes_xyxy'], np.float32)
@@ -153,7 +158,8 @@ class Annotation:
             The boxes of all views, in pixels of the original image.
 
         Raises:
-            StoreError: If the boxes of views were not kept.
+            StoreError: If the boxes of views were not kept, or a file is
+                damaged.
             KeyError: If the image was not annotated.
         """
         self._find(name)
@@ -222,7 +228,7 @@ class Annotation:
         Raises:
             FileNotFoundError: If there is no such file, or nothing was
                 selected yet.
-            CocoError: If the truth has other classes, or lacks an image.
+            CocoError: If a file cannot be used, or the truth lacks an image.
         """
         return pseudo_label_quality(self.pseudo_labels, str(truth))
 

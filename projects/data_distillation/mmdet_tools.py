@@ -80,8 +80,10 @@ def run_mmdet_tool(name: str) -> None:
     Raises:
         SystemExit: With exit code 143, if SIGTERM has stopped an annotation.
         CheckpointError: If a checkpoint could run code.
-        ValueError: If `--dry-run` is among the arguments, and the config has
-            nothing to annotate.
+        ValueError: If an argument or the config cannot be used, or `--dry-run`
+            is given for a config that does not annotate.
+        FileNotFoundError: If there is no such tool or config.
+        ImportError: If the config imports a module that is not there.
     """
     find_own_modules()
     parser = argparse.ArgumentParser(add_help=False)
@@ -114,6 +116,8 @@ def call_tool(tool: ModuleType, values: dict[str, object]) -> None:
     Raises:
         ValueError: If the text after `--cfg-json` is no JSON object, or
             `--dry-run` is given for a config that does not annotate.
+        FileNotFoundError, ImportError, StageConfigError: See
+            `read_stage_config`.
     """
     is_dry_run = take_flag(DRY_RUN)
     add_values(tool, values | take_values(sys.argv))
@@ -227,6 +231,10 @@ def work_dir_flag(args: argparse.Namespace) -> list[str]:
     Returns:
         `--work-dir` and the folder. It is empty if the arguments or the
         config name a folder.
+
+    Raises:
+        FileNotFoundError, ImportError, StageConfigError: See
+            `read_stage_config`.
     """
     if args.work_dir is not None:
         return []
@@ -263,6 +271,8 @@ def check_annotates(config: str) -> None:
 
     Raises:
         ValueError: If the config has no hook that knows the flag.
+        FileNotFoundError, ImportError, StageConfigError: See
+            `read_stage_config`.
     """
     hooks = read_stage_config(config).get('custom_hooks', ())
     types = {getattr(h['type'], '__name__', h['type']) for h in hooks}

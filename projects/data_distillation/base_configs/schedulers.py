@@ -145,6 +145,9 @@ def replace_kind(scheduler: Mapping, kind: str) -> str:
 
     Returns:
         Such as `mmdet.MultiStepLR`.
+
+    Raises:
+        DetectorError: If its type is not known, see `split_type`.
     """
     name, target = get_type(scheduler), split_type(scheduler)[1]
     return f'{scheduler["type"]!s}'.removesuffix(name) + f'{kind}{target}'
@@ -194,6 +197,9 @@ def is_warm_up(scheduler: Mapping, lengths: Lengths) -> bool:
     Args:
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings.
+
+    Raises:
+        DetectorError: If its type is not known, see `split_type`.
     """
     kind, _ = split_type(scheduler)
     if scheduler.get('begin') or 'end' not in scheduler:

@@ -191,6 +191,10 @@ class Comparison:
             `share_of_boxes` (its speed beside the one without), all of them
             medians over the turns. Beside stock, it also has `difference`, see
             `compare_boxes`.
+
+        Raises:
+            FileNotFoundError: If the file of the truth does not exist.
+            CocoError: If the truth cannot be used, or lacks an image.
         """
         num_images = min(num_images, len(self.dataset))
         for contender in self.contenders.values():
@@ -302,6 +306,9 @@ class BarePasses:
         Returns:
             A function that runs the detector on all views and returns the
             seconds that this took.
+
+        Raises:
+            ValueError: If the pipeline has changed the size of an image.
         """
         model = self.model
         all_pixels = [

@@ -141,6 +141,9 @@ def write_pickle(store: Path, path: Path) -> None:
     Args:
         store: The folder of the store.
         path: The pickle file to write.
+
+    Raises:
+        StoreError: If a shard is damaged, or shards differ in what made them.
     """
     table = DetectionStore(store).read()
     bounds = np.cumsum(pc.list_value_length(table['scores']).to_numpy())[:-1]

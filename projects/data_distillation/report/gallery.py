@@ -75,6 +75,9 @@ def make_gallery(
         A dict that can be written as JSON: the classes with their `min_score`
         and counts, the groups, the images with their boxes, and the command
         that selects with other scores.
+
+    Raises:
+        CocoError: If the truth lacks an image or the class of a label.
     """
     groups = sample_images(labels)
     if truth and source.truth:

@@ -165,6 +165,7 @@ def read_labels(source: LabelSource) -> StoredLabels:
             read.
         CocoError: If a file is broken or has other classes.
         KeyError: If a filter has an unknown type.
+        ValueError: If a rule in the file of pseudo labels cannot be used.
     """
     store = open_store(source.detections)
     stored = store.read(read_wanted(source.images))

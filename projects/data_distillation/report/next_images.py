@@ -77,6 +77,9 @@ class Proposal:
 
         Returns:
             The files.
+
+        Raises:
+            FileNotFoundError, CocoError: See `make_coco`.
         """
         files = [out / f'next_images.{kind}' for kind in ('json', 'csv')]
         write_json(files[0], self.make_coco())
@@ -180,9 +183,11 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
         The images, best first, and notes for the user.
 
     Raises:
-        ValueError: If `count` is below 1.
+        ValueError: If `count` is below 1, or a rule of the pseudo labels
+            cannot be used.
         FileNotFoundError, StoreError, CocoError: If the work folder lacks an
             annotation, or it cannot be read.
+        KeyError: If a filter of these has an unknown type.
     """
     if count < 1:
         raise ValueError(f'--count must be at least 1, got {count}')
@@ -203,6 +208,13 @@ def choose_next_images(
 
     Returns:
         The images, best first, and notes for the user.
+
+    Raises:
+        FileNotFoundError: If detections or a file of labels are missing.
+        StoreError: If the detections cannot be read.
+        CocoError: If a file of labels cannot be used.
+        ValueError: If a rule of the pseudo labels cannot be used.
+        KeyError: If a filter of these has an unknown type.
     """
     values, notes = estimate_values(source)
     candidates = find_candidates(values.values, count)
@@ -265,6 +277,13 @@ def compare_candidates(
     Returns:
         The choice, whose numbers count the candidates and not all images, and
         notes about it.
+
+    Raises:
+        FileNotFoundError: If detections or a file of labels are missing.
+        StoreError: If the detections cannot be read.
+        CocoError: If a file of labels cannot be used.
+        ValueError: If a rule of the pseudo labels cannot be used.
+        KeyError: If a filter of these has an unknown type.
     """
     teacher, why = detector
     describe, by_what = choose_description(teacher)
@@ -308,6 +327,13 @@ def estimate_values(source: WorkFolder) -> tuple[ImageValues, list[str]]:
 
     Returns:
         The values, and notes about how they were estimated.
+
+    Raises:
+        FileNotFoundError: If detections or a file of labels are missing.
+        StoreError: If the detections cannot be read.
+        CocoError: If a file of labels cannot be used.
+        ValueError: If a rule of the pseudo labels cannot be used.
+        KeyError: If a filter of these has an unknown type.
     """
     labels = source.labels
     signals = read_signals(labels.detections, count_views(labels.provenance))

@@ -84,6 +84,8 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is no work folder.
+        CocoError: If the file of the validation images cannot be used, or the
+            truth lacks one of more than `MAX_EVALUATED` images.
     """
     if not work_dir.is_dir():
         raise FileNotFoundError(
@@ -123,6 +125,9 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     Args:
         file: The file to write.
         source: The files of the detections and the pseudo labels.
+
+    Raises:
+        CocoError: If the truth lacks one of more than `MAX_EVALUATED` images.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
     write_page(file, source.pseudo_labels.name, facts, [], source)
@@ -152,6 +157,9 @@ def write_page(
         trained_on: The name of each model -> the data on which it was trained.
         validation: What the models found on the validation images; None for a
             selection alone.
+
+    Raises:
+        CocoError: If the truth lacks one of more than `MAX_EVALUATED` images.
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))

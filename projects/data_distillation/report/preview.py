@@ -29,6 +29,9 @@ def write_preview(annotate: Config, folder: Path) -> Path:
 
     Returns:
         The file.
+
+    Raises:
+        CocoError: If the truth lacks one of more than `MAX_EVALUATED` images.
     """
     file = folder / REPORT
     write_selection_report(file, find_labels(annotate, folder))
@@ -62,8 +65,10 @@ class Preview:
             The preview; None if there is no such flag.
 
         Raises:
-            ValueError: If the config annotates nothing, the number is below 1,
-                or a launcher starts several processes.
+            ValueError: If the config cannot be read or annotates nothing, the
+                number is below 1, or a launcher starts several processes.
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
         """
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         parser.add_argument(PREVIEW, type=int, default=None)
@@ -88,7 +93,9 @@ class Preview:
 
         Raises:
             ValueError: If there is less than 1 image, or a launcher, or the
-                config does not annotate.
+                config cannot be read or does not annotate.
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
         """
         args = load_mmdet_tool('test.py').parse_args()
         if num_images < 1 or args.launcher != 'none':
@@ -110,6 +117,9 @@ class Preview:
         Returns:
             The words for `tools/test.py`; the images are spread evenly over
             all.
+
+        Raises:
+            FileNotFoundError, CocoError, ValueError: See `UnlabeledDataset`.
         """
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         images = DATASETS.build(self.config.test_dataloader.dataset)
@@ -126,5 +136,9 @@ class Preview:
 
         Returns:
             The file of the page.
+
+        Raises:
+            CocoError: If the truth lacks one of more than `MAX_EVALUATED`
+                images.
         """
         return write_preview(self.config, self.folder)

@@ -200,6 +200,9 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
     Returns:
         The models whose detections are there and were evaluated with the same
         truth as those of the last model. The notes say why others are missing.
+
+    Raises:
+        CocoError: If the truth cannot be used.
     """
     notes, settings = [], {}
     for name in names:

@@ -81,7 +81,15 @@ class WorkFolder:
 
     @cached_property
     def labels(self) -> StoredLabels:
-        """The detections and the pseudo labels; see `read_labels`."""
+        """The detections and the pseudo labels; see `read_labels`.
+
+        Raises:
+            FileNotFoundError: If detections or a file of labels are missing.
+            StoreError: If the detections cannot be read.
+            CocoError: If a file of labels cannot be used.
+            ValueError: If a rule of the pseudo labels cannot be used.
+            KeyError: If a filter of these has an unknown type.
+        """
         return self.known or read_labels(
             LabelSource(
                 self.stage / 'detections',
@@ -92,7 +100,12 @@ class WorkFolder:
 
     @cached_property
     def image_folder(self) -> Path:
-        """The folder of the unlabeled images."""
+        """The folder of the unlabeled images.
+
+        Raises:
+            FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
+                `labels`.
+        """
         return Path(self.labels.provenance.get('image_folder', '.'))
 
     def calibrate(self) -> tuple[Calibration | None, str]:
@@ -100,6 +113,10 @@ class WorkFolder:
 
         Returns:
             The calibration, and '' or in words why there is none.
+
+        Raises:
+            FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
+                `labels`.
         """
         stage = self.stage.with_name('validate')
         file = find_config(stage)
@@ -118,6 +135,10 @@ class WorkFolder:
 
         Returns:
             The teacher, and '' or in words why it is not at hand.
+
+        Raises:
+            FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
+                `labels`.
         """
         made_by = self.labels.provenance
         file = made_by.get('checkpoint')

@@ -119,6 +119,7 @@ def check_labels(
 
     Raises:
         ValueError: If they cannot be used.
+        FileNotFoundError: If a file, or all images of one, are missing.
     """
     notes = check_data(data, {}, options.allow_problems, detector.has_masks)
     check_detector(detector, data, options)

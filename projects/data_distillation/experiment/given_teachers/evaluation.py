@@ -89,6 +89,9 @@ def change_evaluation(cfg: Config, number: int, experiment: HasStages) -> dict:
 
     Returns:
         Key with dots -> value; empty if nothing is to be changed.
+
+    Raises:
+        FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
     """
     is_for_first = cfg.model.type == 'GivenDetector'
     if is_for_first and not number:
@@ -115,9 +118,11 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
         num_rounds: The largest number of rounds.
 
     Raises:
-        FileNotFoundError: If a checkpoint does not exist.
+        FileNotFoundError: If a checkpoint or a config does not exist.
         CheckpointError: If one is of another model, or lacks a class.
-        ValueError: If the student could not be the next teacher.
+        ValueError: If the student could not be the next teacher, or a config
+            or an option cannot be used.
+        ImportError: If a config imports a module that is not there.
     """
     for file in experiment.teachers:
         if not file.is_file():
@@ -161,6 +166,10 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
     Returns:
         `teachers`, each with `name`, `checkpoint`, `sha256` and `parameters`;
         `student` with `parameters`; and `is_label_free`.
+
+    Raises:
+        FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
+        CheckpointError: If a checkpoint that a model loads could run code.
     """
     cfg = experiment.load('annotate')
     init_default_scope(cfg.get('default_scope', 'mmdet'))

@@ -98,9 +98,10 @@ class GivenTeacher:
 
         Raises:
             DetectorError: If the detector cannot be built.
-            CheckpointError: If the weights are those of another model, or a
-                class is missing.
+            CheckpointError: If the checkpoint cannot be loaded, its weights
+                are those of another model, or a class is missing.
             ValueError: If it cannot read the text of a class.
+            FileNotFoundError: If the checkpoint does not exist.
         """
         detector = build_detector(self.module, self.source)
         content = load_content(self.checkpoint)

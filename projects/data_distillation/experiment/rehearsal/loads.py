@@ -23,6 +23,9 @@ def refusing_other_weights() -> Iterator[None]:
 
     Yields:
         Nothing. What loads weights raises `CheckpointError`.
+
+    Raises:
+        CheckpointError: If weights in the context do not fit, see `check_fit`.
     """
     load = checkpoint.load_state_dict
 

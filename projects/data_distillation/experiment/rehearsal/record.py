@@ -33,6 +33,10 @@ def note_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> None:
         folder: The folder of the experiment. If it cannot be written, the
             stages are tried again.
         stages: The stages that were tried.
+
+    Raises:
+        FileNotFoundError: If a config does not exist.
+        ValueError: If an option is not `KEY=VALUE`.
     """
     found = {stage.name: compute_digest(stage) for stage in stages}
     with suppress(OSError):
@@ -45,6 +49,10 @@ def were_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> bool:
     Args:
         folder: The folder of the experiment.
         stages: The stages to try.
+
+    Raises:
+        FileNotFoundError: If a config does not exist.
+        ValueError: If an option is not `KEY=VALUE`.
     """
     noted = read_json(folder / NOTE)
     if not isinstance(noted, dict):
@@ -66,6 +74,10 @@ def compute_digest(stage: StageToTry) -> str:
         The SHA-256 of the config, of the dates of the files that it names, of
         the versions and of the machine. It is empty if the config imports
         modules of the user, which may have changed.
+
+    Raises:
+        FileNotFoundError: If the config does not exist.
+        ValueError: If an option is not `KEY=VALUE`.
     """
     values = {k: v for k, v in stage.values.items() if k != SEED}
     cfg = load_config(replace(stage, values=values))

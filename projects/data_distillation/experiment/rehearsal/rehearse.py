@@ -52,6 +52,7 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         ValueError: If the data or the options of a stage cannot be used.
         FileNotFoundError: If a file of a stage does not exist.
         SystemExit: If a signal stops this process.
+        ImportError: If a config imports a module that is not there.
     """
     with quick_configs():
         found = ((run, list_stages_to_try(run)) for run in runs)
@@ -85,9 +86,13 @@ def rehearse_new(folder: Path) -> str:
         A line for the user: what was tried, or why that was not possible.
 
     Raises:
-        RehearsalError: If a stage fails for a reason that does not lie in
-            this machine.
+        RehearsalError: If a stage fails for a reason that does not lie in this
+            machine.
         SystemExit: If a signal stops this process.
+        FileNotFoundError: If the folder lacks a stage config, or a file that
+            one names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or the data of a stage cannot be used.
     """
     models = [m for m in TRAINED if (folder / f'{m}.py').is_file()]
     all_stages = Stages(Experiment(folder, tuple(models)), Launcher())

@@ -51,6 +51,13 @@ def list_stages_to_try(distillation: Distillation) -> list[StageToTry]:
 
     Returns:
         The stages; empty if all are finished.
+
+    Raises:
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used.
+        StoreError: If shards of a stage differ in what made them.
+        CocoError: If a file of labels or images cannot be used.
     """
     stages, work_dir = distillation.stages, distillation.work_dir
     training = stages.training('teacher', work_dir / 'teacher')
@@ -83,6 +90,11 @@ def find_finished(training: Training) -> Path | None:
 
     Returns:
         The checkpoint; None if the training is not finished, or has changed.
+
+    Raises:
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used.
     """
     if training.find_changes():
         return None
@@ -100,6 +112,12 @@ def make_training(
 
     Returns:
         The stage.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        ImportError: If the config imports a module that is not there.
+        ValueError: If the config or an option cannot be used, or the config of
+            a student does not name one file of pseudo labels.
     """
     experiment, key = training.experiment, ''
     if needs_labels:
@@ -126,6 +144,13 @@ def list_detections(
 
     Yields:
         Each stage, in the order in which they run.
+
+    Raises:
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used.
+        StoreError: If shards of a stage differ in what made them.
+        CocoError: If a file of labels or images cannot be used.
     """
     experiment = stages.experiment
     names = ['annotate']
@@ -168,6 +193,11 @@ def name_validation(
 
     Returns:
         The annotation; the same if it needs no such detections.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        ImportError: If the config imports a module that is not there.
+        ValueError: If the config or an option cannot be used.
     """
     key = experiment.find_validation_key()
     if not key:

@@ -137,6 +137,10 @@ class Trials:
 
         Args:
             stage: The stage to try.
+
+        Raises:
+            Exception: Whatever the stage raises; also the errors of `train`
+                and `detect`.
         """
         self.write(RehearsalResult(stage.name))
         self.say('while it is set up')
@@ -189,6 +193,8 @@ class Trials:
 
         Raises:
             StageError: If the training has left no whole checkpoint.
+            FileNotFoundError, ValueError: See `load_config`.
+            CheckpointError: If it begins with weights of another model.
         """
         cfg = self.load_labeled(stage, ADDED['train.py'])
         folder = self.folder / stage.name
@@ -214,6 +220,9 @@ class Trials:
         Args:
             stage: The training of the model.
             checkpoint: The weights of the model.
+
+        Raises:
+            FileNotFoundError, ValueError: See `load_config`.
         """
         cfg = self.load_labeled(stage)
         if key := find_results_key(cfg):
@@ -236,6 +245,9 @@ class Trials:
 
         Returns:
             The config.
+
+        Raises:
+            FileNotFoundError, ValueError: See `load_config`.
         """
         cfg = load_config(stage, added)
         if stage.labels_key:
@@ -248,6 +260,11 @@ class Trials:
 
         Args:
             stage: The stage, `annotate`, `validate` or `tune`.
+
+        Raises:
+            FileNotFoundError: If the config does not exist.
+            ValueError: If an option cannot be used, or no image can, see
+                `find_readable`.
         """
         cfg = load_config(stage)
         cfg.load_from = stage.teacher or str(self.teacher)
@@ -277,6 +294,10 @@ def load_config(
 
     Returns:
         The config, with the values of the run and the options.
+
+    Raises:
+        FileNotFoundError: If the config does not exist.
+        ValueError: If an option is not `KEY=VALUE`.
     """
     cfg = Config.fromfile(stage.config)
     changes = {**(added or {}), **stage.values, **parse_options(stage.options)}

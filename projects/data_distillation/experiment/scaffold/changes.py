@@ -60,7 +60,7 @@ def list_changes(
     """Yield what is left out of the detector's config, or changed.
 
     Args:
-        detector: The detector.
+        detector: The detector, whose schedule can be fitted, see `Schedule`.
         plan: The numbers of the experiment.
         classes: The names of the classes.
 
@@ -178,7 +178,7 @@ def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
     """Return whether a scheduler sets a learning rate that was fitted.
 
     Args:
-        scheduler: The config of the scheduler.
+        scheduler: The config of the scheduler, which can be fitted.
         schedule: The schedule of the detector.
     """
     is_rate = split_type(scheduler)[1] == 'LR'
@@ -192,7 +192,7 @@ def list_schedule_changes(
     """Say what becomes of the schedulers and of hooks that count.
 
     Args:
-        detector: The detector.
+        detector: The detector, whose schedule can be fitted, see `Schedule`.
         plan: The numbers of the experiment.
 
     Yields:
@@ -332,7 +332,7 @@ def explain_lengths(
     """Say how long the trainings are, and why.
 
     Args:
-        detector: The detector's config.
+        detector: The detector, whose schedule can be read, see `Schedule.of`.
         data: The data of the experiment.
         plan: The numbers of the experiment.
         options: The options of the user.

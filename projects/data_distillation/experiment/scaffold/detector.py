@@ -47,6 +47,9 @@ UNUSABLE_TRANSFORMS = dict(
 class DetectorConfig:
     """The config of a detector, from which the stage configs inherit.
 
+    Its properties are for a config that `check` accepts. Of another one, those
+    about datasets, pipelines and masks may raise a `DetectorError`.
+
     Args:
         name: The path of the config, or `mmdet::family/name.py`.
         cfg: The content of the config.
@@ -242,10 +245,9 @@ class DetectorConfig:
     def view_pad(self) -> dict | None:
         """The `Pad` for views; None if the test pipeline does not pad.
 
-        It pads as the test pipeline does. If the test pipeline pads to a fixed
-        size, the views are padded to a multiple of the largest stride, because
-        a detector needs no more than that. Of a value for each channel, the
-        first one is taken.
+        It pads as the test pipeline does. In place of a fixed size, it pads to
+        a multiple of the largest stride: a detector needs no more. Of a value
+        for each channel, the first one is taken.
         """
         pad = find_transform(self._pipeline, 'Pad')
         if not pad:
@@ -365,8 +367,7 @@ def take_pipeline(
 
     Args:
         dataset: The dataset.
-        factor: The factor by which sizes are multiplied; 1 leaves the pipeline
-            as it is.
+        factor: The factor of all sizes; 1 leaves the pipeline as it is.
         is_mix: Whether to take the pipeline of the `MultiImageMixDataset`
             around the dataset instead, of which there must be one.
 
@@ -386,8 +387,7 @@ def resize_pipeline(
     Args:
         pipeline: The configs of the transforms.
         path: The path of the pipeline in the config.
-        factor: The factor by which sizes are multiplied; 1 leaves the pipeline
-            as it is.
+        factor: The factor of all sizes; 1 leaves the pipeline as it is.
 
     Returns:
         The path of the pipeline if nothing changes, otherwise the transforms.

@@ -93,6 +93,10 @@ class GivenExperiment(NewExperiment):
               given_teacher.py ──► teacher.py ──► annotate.py ──► validate.py
     ```
 
+    Make it with `of`, which checks the teachers. Otherwise, what makes
+    settings raises a `DetectorError` for one without views, and a ValueError
+    for texts that cannot be used, see `choose_texts`.
+
     Args:
         teachers: The teachers. All annotate the views of the first one.
         recipe: How the views are chosen and merged.

@@ -109,6 +109,8 @@ def check_detector(
     Raises:
         CocoError: If it learns masks, and an object has none.
         DetectorError: If its config is for other classes, or lacks weights.
+        FileNotFoundError: If it learns masks, and a file of the data is
+            missing.
     """
     if detector.has_masks:
         files = [images.ann_file for images in data.with_labels]
@@ -312,6 +314,9 @@ def explain_choices(
 
     Yields:
         Lines for the user.
+
+    Raises:
+        DetectorError: If the schedule of the detector cannot be fitted.
     """
     yield f'detector    {detector.name}'
     yield f'classes     {describe_classes(data.classes)}'

@@ -149,6 +149,9 @@ class Schedule:
 
         Returns:
             The settings by their keys in a config.
+
+        Raises:
+            DetectorError: If a scheduler cannot be fitted.
         """
         return dict(
             train_cfg=dict(
@@ -207,6 +210,9 @@ class Schedule:
 
         Returns:
             A hook for each of the detector's config, in order.
+
+        Raises:
+            DetectorError: If another hook counts epochs.
         """
         return [
             self._scale_hook(
@@ -242,6 +248,9 @@ class Schedule:
 
         Returns:
             A hook for each of the detector's config, in order.
+
+        Raises:
+            DetectorError: If a hook counts epochs in a way that is not known.
         """
         return [
             Expression(

@@ -32,6 +32,9 @@ from .views import Views, choose_tuning_images, find_flips
 class NewExperiment:
     """The stage configs of an experiment.
 
+    What makes settings raises a ValueError, mostly `DetectorError`, if those
+    of the detector cannot be fitted.
+
     Args:
         name: The name of the folder.
         detector: The detector, with its data pipeline and its schedule.

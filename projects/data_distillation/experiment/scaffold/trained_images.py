@@ -142,6 +142,7 @@ def check_data(
     Raises:
         ValueError: If there are problems; the message names them.
         CocoError: If a file has no object to learn or to validate with.
+        FileNotFoundError: If all images of a file are missing.
     """
     sets = data.with_labels
     read = [read_for_masks(Path(images.ann_file)) for images in sets]
@@ -180,7 +181,9 @@ def check_masks(files: Iterable[str], polygons_only: bool) -> None:
         polygons_only: Whether the training has `poly2mask=False`.
 
     Raises:
-        CocoError: If masks are missing or cannot be used.
+        CocoError: If a file cannot be used, or masks are missing or of the
+            wrong kind.
+        FileNotFoundError: If a file does not exist.
     """
     for file in files:
         objects = read_coco(file, 'annotations')['annotations']
@@ -214,7 +217,9 @@ def check_folder(file: str, folder: Path) -> None:
         folder: The folder of its images.
 
     Raises:
-        FileNotFoundError: If none is there.
+        FileNotFoundError: If the file does not exist, or none of its images
+            does.
+        CocoError: If the file cannot be used.
     """
     content = read_coco(file, 'images')
     names = [str(image.get('file_name')) for image in content['images']]

@@ -29,6 +29,8 @@ ANNOTATING = ('annotate', 'validate', 'tune')
 class Experiment:
     """A folder of stage configs.
 
+    What reads a config, such as the properties, raises the errors of `load`.
+
     Args:
         folder: The folder with `teacher.py`, `annotate.py`, `student.py` and
             the configs of the other models.
@@ -83,6 +85,8 @@ class Experiment:
 
         Raises:
             FileNotFoundError: If the experiment has no such config.
+            ImportError, StageConfigError: If it cannot be read.
+            ValueError: If an option is not `KEY=VALUE`.
         """
         cfg = self._read(stage)
         cfg.merge_from_dict(self.values_for(stage))
@@ -277,6 +281,9 @@ class Experiment:
 
         Returns:
             The data set, as the config of the stage defines it.
+
+        Raises:
+            FileNotFoundError, CocoError, ValueError: See `UnlabeledDataset`.
         """
         cfg = self.load(stage)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -321,9 +328,8 @@ class Experiment:
         """Find where `annotate.py` names detections on validation images.
 
         Returns:
-            The key with dots, for `--cfg-options`. It is None if selection
-            needs no such detections, or if there is no `validate.py` that
-            makes them.
+            The key with dots, for `--cfg-options`; None if selection needs no
+            such detections, or no `validate.py` makes them.
         """
         place, hook = self._build_detection_hook('annotate')
         is_made = self.config('validate').is_file()

@@ -82,6 +82,11 @@ class DetectionStage:
 
         Raises:
             StageError: If the stage fails, or ends without its outcome.
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+            StoreError: If shards in the folder differ in what made them.
+            CocoError: If the images or the pseudo labels there cannot be used.
         """
         if outdated := self.find_outdated():
             replace_results(self.stage, self.folder, outdated)
@@ -124,12 +129,27 @@ class DetectionStage:
             )
 
     def is_done(self) -> bool:
-        """Return whether nothing is left to do; nothing is changed."""
+        """Return whether nothing is left to do; nothing is changed.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+            StoreError: If shards in the folder differ in what made them.
+            CocoError: If the images or the pseudo labels there cannot be used.
+        """
         is_current = not (self.find_outdated() or self.find_changes())
         return is_current and self.is_finished()
 
     def is_finished(self) -> bool:
-        """Return whether the stage has ended, and its outcome is there."""
+        """Return whether the stage has ended, and its outcome is there.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
+            StoreError: If shards in the folder differ in what made them.
+        """
         has_ended = (self.folder / FINISHED).is_file()
         return has_ended and self._has_outcome()
 
@@ -180,6 +200,13 @@ class DetectionStage:
 
         Returns:
             Reasons for a user; none if it can be used.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+            StoreError: If shards in the folder differ in what made them.
+            CocoError: If the images or the pseudo labels there cannot be used.
         """
         if keys := self.find_outdated_keys():
             return [f'{key} has changed' for key in keys]
@@ -206,6 +233,12 @@ class DetectionStage:
 
         Returns:
             Reasons for a user; none if nothing has.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
+            StoreError: If shards in the folder differ in what made them.
         """
         changes = find_changes(self.folder, self.collect_settings())
         if self._find_differing_keys() == [IMAGE_FOLDER]:
@@ -232,6 +265,12 @@ class DetectionStage:
         Returns:
             The keys of the provenance that differ; none if the detections can
             be used, or if there are none.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
+            StoreError: If shards in the folder differ in what made them.
         """
         keys = self._find_differing_keys()
         # The run takes the detections over.
@@ -263,6 +302,11 @@ class DetectionStage:
 
         Returns:
             The names that they have now.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
         """
         moved = self._find_moved()
         return {*moved.rows, *moved.in_place}
@@ -272,6 +316,11 @@ class DetectionStage:
 
         Returns:
             Settings by name, as they come back from a JSON file.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
         """
         cfg = self.experiment.load(self.stage)
         images = self.experiment.build_images(self.stage)

@@ -60,6 +60,10 @@ class Evaluation:
 
         Raises:
             StageError: If the evaluation fails.
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         stage = self.training.stage
         if reasons := self.find_reasons():
@@ -79,6 +83,11 @@ class Evaluation:
 
         Returns:
             Reasons for a user; empty if it is evaluated.
+
+        Raises:
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used.
         """
         if reasons := find_changes(self.folder, self.collect_settings()):
             return reasons
@@ -91,7 +100,13 @@ class Evaluation:
         return []
 
     def collect_settings(self) -> dict:
-        """Return the settings that the metrics depend on."""
+        """Return the settings that the metrics depend on.
+
+        Raises:
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used.
+        """
         cfg = self._load()
         images = hash_read_images(cfg.test_dataloader, self._digests)
         settings = collect_evaluation_settings(cfg, self.checkpoint)

@@ -97,6 +97,7 @@ def measure_gains(
     Raises:
         FileNotFoundError: If the file of the truth does not exist.
         CocoError: If the truth cannot be used, see `read_coco`.
+        ValueError: If a file of detections is no JSON.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     weights = weigh_images(np.ones(len(truth['images']), bool), NUM_DRAWS)
@@ -133,6 +134,7 @@ def read_matches(folder: Path, truth: dict) -> ImageMatches:
 
     Raises:
         FileNotFoundError: If the folder has no `RESULTS`.
+        ValueError: If `RESULTS` is no JSON.
     """
     results = json.loads((folder / RESULTS).read_bytes())
     image_ids = [image['id'] for image in truth['images']]

@@ -54,6 +54,7 @@ class Distillation:
                 given teacher, does not exist.
             CheckpointError: If a given teacher is of another model or lacks a
                 class, or the student cannot teach a second round.
+            ImportError: If a config imports a module that is not there.
         """
         experiment = self.stages.experiment
         experiment.check(can_teach=self.num_rounds > 1)
@@ -70,10 +71,11 @@ class Distillation:
         Raises:
             StageError: If a stage fails, or its folder holds results of
                 another seed. The next call goes on with this stage.
-            ValueError: If the data of a later stage cannot be used; before
-                the first training.
+            ValueError: If the data of a later stage cannot be used; before the
+                first training.
             FileNotFoundError: If a file of a later stage does not exist;
                 before the first training.
+            ImportError: If a config imports a module that is not there.
         """
         self.check()
         teacher = self._get_teacher()
@@ -117,6 +119,7 @@ class Distillation:
             StageError: If a stage fails, or has results of another seed.
             ValueError: If the data of a stage cannot be used.
             FileNotFoundError: If a file of a stage does not exist.
+            ImportError: If a config imports a module that is not there.
         """
         self.check()
         teacher = self._get_teacher()
@@ -343,6 +346,7 @@ def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
         StageError: If a stage fails, or has results of another seed.
         ValueError: If the data of a stage cannot be used.
         FileNotFoundError: If a file of a stage does not exist.
+        ImportError: If a config imports a module that is not there.
     """
     summaries = {}
     for seed, one in runs.items():

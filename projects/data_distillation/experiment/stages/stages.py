@@ -68,6 +68,11 @@ class Stages:
         Raises:
             StageError: If training fails, or if the folder holds results of
                 another seed.
+            FileNotFoundError: If the config or the file of pseudo labels is
+                missing.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         return self.training(stage, folder, labels).run()
 
@@ -128,6 +133,10 @@ class Stages:
 
         Raises:
             StageError: If the stage fails.
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+            StoreError: If shards in the folder differ in what made them.
         """
         if not self.can_tune():
             return self
@@ -154,6 +163,11 @@ class Stages:
 
         Args:
             says: Whether to log why if they cannot.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
         """
         if not (self.tunes and self.experiment.config('tune').is_file()):
             return False
@@ -168,7 +182,13 @@ class Stages:
         return len(images) >= MIN_TUNING_IMAGES
 
     def can_validate(self) -> bool:
-        """Return whether detections on validation images can be made."""
+        """Return whether detections on validation images can be made.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+        """
         if not self.experiment.config('validate').is_file():
             return False
         return self._build_usable_images('validate', says=False) is not None
@@ -200,6 +220,11 @@ class Stages:
 
         Returns:
             Other stages; these stay as they are.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
         """
         total = len(self.experiment.build_images('annotate'))
         indices = ','.join(map(str, spread_indices(total, num_images)))
@@ -219,6 +244,11 @@ class Stages:
 
         Raises:
             StageError: If annotation fails.
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+            StoreError: If shards in the folder differ in what made them.
+            CocoError: If a file of labels or images cannot be used.
         """
         values = {}
         if key := self.experiment.find_validation_key():
@@ -248,6 +278,13 @@ class Stages:
 
         Raises:
             StageError: If detection fails.
+            FileNotFoundError: If a config, a file that it names, or the file
+                of labels is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
+            StoreError: If the boxes of tuning, or the detections on the
+                validation images, cannot be used.
+            CocoError: If a file of labels or images cannot be used.
         """
         if not self.experiment.config('validate').is_file():
             return None
@@ -295,6 +332,10 @@ class Stages:
 
         Raises:
             StageError: If the evaluation fails.
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         training = self.training(stage, folder, labels)
         return Evaluation(training, checkpoint).run()
@@ -311,6 +352,9 @@ class Stages:
 
         Raises:
             StageError: If the evaluation fails.
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used.
         """
         cfg = self.experiment.load('teacher')
         changes = change_evaluation(cfg, number, self.experiment)

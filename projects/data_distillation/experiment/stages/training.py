@@ -71,6 +71,11 @@ class Training:
         Raises:
             StageError: If training fails, or if the folder holds results of
                 another seed.
+            FileNotFoundError: If the config or the file of pseudo labels is
+                missing.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         self.check_seed()
         if reasons := self.find_changes():
@@ -96,6 +101,13 @@ class Training:
 
         Returns:
             Reasons for a user; none if nothing has, or there are no results.
+
+        Raises:
+            FileNotFoundError: If the config or the file of pseudo labels is
+                missing.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         is_known = (self.folder / SETTINGS).is_file()
         if read_record(self.folder) and not is_known:
@@ -110,6 +122,12 @@ class Training:
 
         Returns:
             Key with dots -> value.
+
+        Raises:
+            FileNotFoundError: If there is no such config.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         values: dict[str, object] = {}
         if self.seed is not None:
@@ -126,6 +144,13 @@ class Training:
 
         Returns:
             Settings by name, see `collect_training_settings`.
+
+        Raises:
+            FileNotFoundError: If the config or the file of pseudo labels is
+                missing.
+            ImportError: If the config imports a module that is not there.
+            ValueError: If the config or an option cannot be used, or the
+                config of a student does not name one file of pseudo labels.
         """
         cfg = self.experiment.load(self.stage)
         images = self._hash_images(cfg)

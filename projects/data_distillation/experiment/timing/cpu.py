@@ -49,6 +49,11 @@ class Work:
 
         Returns:
             The work; an annotation without `views` counts as one view.
+
+        Raises:
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config, an option or the images cannot be used.
         """
         cfgs = [
             experiment.load(model)
@@ -89,6 +94,9 @@ def measure_stage(experiment: Experiment, stage: str) -> tuple[float, int]:
 
     Returns:
         Seconds, see `measure_forward`, and the number of weights.
+
+    Raises:
+        Exception: If the config, the model or its data cannot be used.
     """
     cfg = experiment.load(stage)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -129,6 +137,12 @@ def describe_time(folder: Path) -> Iterator[str]:
     Yields:
         Nothing if there is a GPU. Otherwise a line with the time; if it is
         long, another one with what takes less.
+
+    Raises:
+        FileNotFoundError: If the folder lacks `annotate.py`, or a file that it
+            names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or the unlabeled images cannot be used.
     """
     if torch.cuda.is_available():
         return

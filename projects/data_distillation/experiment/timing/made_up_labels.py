@@ -24,7 +24,10 @@ def let_student_train(experiment: Experiment, folder: Path) -> dict[str, str]:
         What lets the student train on them: key with dots -> value.
 
     Raises:
-        ValueError: If none of the first unlabeled images can be read.
+        ValueError: If a config or an option cannot be used, or none of the
+            first unlabeled images can be read.
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
     """
     file = folder / PSEUDO_LABELS
     hook = experiment.build_detection_hook('annotate')

@@ -31,6 +31,7 @@ def make_plan(runs: Sequence[Distillation]) -> str:
         StageError: If a measurement fails.
         ValueError: If a stage cannot be used, or its config counts epochs.
         FileNotFoundError: If a file of a stage does not exist.
+        ImportError: If a config imports a module that is not there.
     """
     stages = runs[0].stages
     runs[0].check()
@@ -74,6 +75,14 @@ def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
 
     Yields:
         Each stage, also those that are done.
+
+    Raises:
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config or an option cannot be used, or counts epochs.
+        StageError: If a folder holds results of another seed.
+        StoreError: If shards of a stage differ in what made them.
+        CocoError: If a file of labels or images cannot be used.
     """
     stages, work_dir = distillation.stages, distillation.work_dir
     given = stages.experiment.teachers
@@ -123,6 +132,14 @@ def plan_student(
 
     Returns:
         The stage; all iterations are left if its labels are not there yet.
+
+    Raises:
+        FileNotFoundError: If the config or the file of pseudo labels is
+            missing.
+        ImportError: If the config imports a module that is not there.
+        ValueError: If the config or an option cannot be used, or it counts
+            epochs.
+        StageError: If the folder holds results of another seed.
     """
     if annotation.text != 'done':
         total = stages.experiment.count_iterations('student')
@@ -148,6 +165,11 @@ def plan_training(
 
     Raises:
         StageError: If the folder holds results of another seed.
+        FileNotFoundError: If the config or the file of pseudo labels is
+            missing.
+        ImportError: If the config imports a module that is not there.
+        ValueError: If the config or an option cannot be used, or it counts
+            epochs.
     """
     total = stages.experiment.count_iterations(stage)
     text = f'{total:,} iterations'
@@ -175,6 +197,13 @@ def plan_annotation(
 
     Returns:
         The stage; `done` if nothing is left.
+
+    Raises:
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config, an option or the images cannot be used.
+        StoreError: If shards in the folder differ in what made them.
+        CocoError: If a file of labels or images cannot be used.
     """
     names = stages.experiment.build_images('annotate').image_ids()
     done: set[str] = set()
@@ -202,6 +231,12 @@ def plan_tuning(
 
     Returns:
         The stage; `done` if nothing is left.
+
+    Raises:
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config, an option or the images cannot be used.
+        StoreError: If shards in the folder differ in what made them.
     """
     if teacher and stages.detection('tune', folder, teacher).is_done():
         return PlannedStage(name, 'done')

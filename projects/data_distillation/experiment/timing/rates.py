@@ -70,6 +70,9 @@ class Rates:
         Raises:
             StageError: If a measurement fails.
             SystemExit: If a signal stops this process.
+            FileNotFoundError: If a config or a file that it names is missing.
+            ImportError: If a config imports a module that is not there.
+            ValueError: If a config or an option cannot be used.
         """
         iteration = image = (0.0, '')
         with temporary_folder() as folder:
@@ -120,6 +123,10 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
 
     Raises:
         StageError: If the training fails.
+        FileNotFoundError: If a config or a file that it names is missing.
+        ImportError: If a config imports a module that is not there.
+        ValueError: If a config, an option or the unlabeled images cannot be
+            used.
     """
     experiment, num = stages.experiment, NUM_WARM_UP + NUM_MEASURED
     stage = 'supervised_long' if experiment.teachers else 'teacher'
@@ -177,6 +184,9 @@ def measure_image(
 
     Raises:
         StageError: If the annotation fails.
+        FileNotFoundError: If there is no such config.
+        ImportError: If the config imports a module that is not there.
+        ValueError: If the config or an option cannot be used.
     """
     flags = make_flags(
         stages.experiment.values_for('annotate'),

@@ -86,6 +86,9 @@ def measure_shares(
     Returns:
         `precision` and `recall`, from 0 to 1; None without labels or without
         objects.
+
+    Raises:
+        ValueError: If `iou` is out of range.
     """
     matches = match_classes(objects, found, len(labels), iou)
     num_right = sum(int(m.is_right.sum()) for m in matches)

@@ -111,7 +111,8 @@ class VocReader:
             Each image; `boxes` is None if it has no XML file.
 
         Raises:
-            FormatError: If there is no such folder or list.
+            FormatError: If there is no such folder or list, or the list is not
+                in UTF-8.
         """
         if not self.folder.is_dir():
             raise FormatError(f'folder not found: {self.folder}')
@@ -131,6 +132,9 @@ class VocReader:
         Returns:
             File name of an image -> name of its XML file without suffix. If
             all images are read, those without an XML file are there with None.
+
+        Raises:
+            FormatError: If there is no such list, or it is not in UTF-8.
         """
         by_stem = defaultdict(list)
         for name in list_image_names(self.image_folder):
@@ -158,7 +162,7 @@ class VocReader:
             The names, in the list's order or sorted.
 
         Raises:
-            FormatError: If there is no such list.
+            FormatError: If there is no such list, or it is not in UTF-8.
         """
         if self.split is None:
             for file in glob_shown(self.lists, '*.txt'):

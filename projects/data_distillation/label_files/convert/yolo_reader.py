@@ -45,6 +45,9 @@ SPLITS = ('train', 'val', 'test')
 class YoloReader:
     """Reads a YOLO folder.
 
+    What needs `data.yaml` or a list raises a `FormatError` if that is broken,
+    or names what does not exist.
+
     Args:
         file: The path of `data.yaml`, or of the folder of the set, which may
             have none.

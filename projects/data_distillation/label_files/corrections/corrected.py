@@ -108,6 +108,7 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
 
     Raises:
         CocoError: If the file cannot be used, see `read_coco`.
+        FileNotFoundError: If there is no such file.
     """
     coco = read_coco(path, 'images', 'categories')
     names = {c['id']: c['name'] for c in coco['categories']}

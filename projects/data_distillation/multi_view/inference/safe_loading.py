@@ -209,6 +209,7 @@ def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
 
     Raises:
         CodeError: If it could run code.
+        RuntimeError: If it is a program of TorchScript, or cut short.
     """
     with environment_variable(None), pickles_alone():
         return load(
@@ -223,6 +224,9 @@ def pickles_alone() -> Iterator[None]:
     Yields:
         Nothing. Inside the context, `torch.load` raises a `RuntimeError` for a
         program of TorchScript, and takes a tar file for none.
+
+    Raises:
+        RuntimeError: If a program of TorchScript is loaded in the context.
     """
 
     def refuse_script(*args: object, **kwargs: object) -> None:

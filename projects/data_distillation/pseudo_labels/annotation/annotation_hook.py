@@ -58,7 +58,9 @@ class AnnotationHook(DetectionHook):
             paths: The images to annotate, see `resolve_paths`.
 
         Raises:
-            CocoError: With the number of shared images and the first of them.
+            CocoError: If images are shared, with their number and the first of
+                them; or if such a file cannot be used.
+            FileNotFoundError: If a file of such a set does not exist.
         """
         super().check_images(paths)
         for known in self.held_out:
@@ -79,6 +81,7 @@ class AnnotationHook(DetectionHook):
             StoreError: If there are detections of another teacher.
             ValueError, FileNotFoundError: If a selector cannot choose, or the
                 validation detections cannot be used.
+            TypeError: If the rules of selection cannot be written as JSON.
         """
         store = super().open_store(runner)
         # A dry run selects nothing, and may come before the detections on the
@@ -97,6 +100,11 @@ class AnnotationHook(DetectionHook):
         Raises:
             StoreError: If the shards are of another teacher, or cannot be
                 read.
+            ValueError: If no image could be read, no image is left, or the
+                rules need something that is missing.
+            CocoError: If the detections or the validation are of other
+                classes.
+            FileNotFoundError: If a file that the rules name is missing.
         """
         super().after_all_images(runner)
         store = self._run.store

@@ -70,6 +70,9 @@ class UnlabeledDataset(BaseDetDataset):
             - `img_id`: the same, but in a folder the number of the image,
               starting with 1.
             - `name_error`: what is wrong with the name; `''` if nothing is.
+
+        Raises:
+            FileNotFoundError, CocoError, ValueError: See the class.
         """
         folder = Path(self.data_prefix['img'])
         infos = self._infos_of_file() if self.ann_file else list_images(folder)

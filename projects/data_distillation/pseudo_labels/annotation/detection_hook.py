@@ -97,6 +97,7 @@ class DetectionHook(Hook):
 
         Raises:
             CocoError: If the labeled file cannot be used.
+            FileNotFoundError: If the labeled file does not exist.
         """
         return LabeledSet.read(self.labeled['ann_file'])
 
@@ -116,6 +117,8 @@ class DetectionHook(Hook):
         Raises:
             CocoError: If the classes are not the labeled file's categories, or
                 images to annotate are in a set that `check_images` knows.
+            FileNotFoundError: If the labeled file, or one of such a set, does
+                not exist.
         """
         check_classes(
             dataset.metainfo['classes'],
@@ -133,7 +136,9 @@ class DetectionHook(Hook):
             paths: The images to annotate, see `resolve_paths`.
 
         Raises:
-            CocoError: With the number of shared images and the first of them.
+            CocoError: If images are shared, with their number and the first of
+                them; or if the labeled file cannot be used.
+            FileNotFoundError: If the labeled file does not exist.
         """
         if names := self.labeled_set.file_names:
             check_disjoint(paths, names, self.labeled)
@@ -148,9 +153,10 @@ class DetectionHook(Hook):
 
         Raises:
             TypeError: If the model is not a `MultiViewTTA`.
-            CheckpointError: If weights are missing or have another shape, or
-                a class of the labeled file is missing, see `ClassNames.map`.
+            CheckpointError: If weights are missing or have another shape, or a
+                class of the labeled file is missing, see `ClassNames.map`.
             CocoError: If the labeled file cannot be used.
+            FileNotFoundError: If the labeled file does not exist.
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
@@ -174,6 +180,8 @@ class DetectionHook(Hook):
                 `check_data`.
             StoreError: If there are detections of another teacher.
             OSError: If detections cannot be written.
+            FileNotFoundError: If the labeled file, or one of another set, does
+                not exist.
         """
         self._check_teacher(runner)
         loader = runner.test_dataloader
@@ -227,6 +235,7 @@ class DetectionHook(Hook):
 
         Raises:
             StoreError: If there are detections of another teacher.
+            ShardError: If a shard with detections of moved images is damaged.
         """
         dataset = runner.test_dataloader.dataset
         folder = Path(runner.work_dir) / 'detections'

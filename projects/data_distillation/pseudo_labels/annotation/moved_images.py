@@ -75,6 +75,7 @@ def take_over_moved_images(
 
     Raises:
         OSError: If they cannot be written.
+        ShardError: If a shard to take them from is damaged.
     """
     changed: frozenset[str] = frozenset()
     if get_rank() == 0:

@@ -168,6 +168,9 @@ def begin_run(
 
     Returns:
         The run, which has begun.
+
+    Raises:
+        StoreError: If a shard has another provenance.
     """
     loader = runner.test_dataloader
     sampler, batch_size = loader.sampler, loader.batch_size or 1
@@ -210,6 +213,9 @@ def find_done(
 
     Returns:
         The indices of these images. It is the same set in every process.
+
+    Raises:
+        StoreError: If a shard has another provenance.
     """
     done: list[set[int]] = [set()]
     # The others would see shards that were written since then, and deal out

@@ -95,6 +95,7 @@ class DetectionStore:
 
         Raises:
             OSError: If an earlier shard could not be written.
+            StoreError: If the store had no provenance to write it with.
         """
         self._rows += rows
         seconds = time.monotonic() - self._last_write
@@ -110,6 +111,7 @@ class DetectionStore:
 
         Raises:
             OSError: If this or an earlier shard could not be written.
+            StoreError: If there are images, and the store has no provenance.
         """
         self._wait()
         # A process that is ending has no writer thread any more.
@@ -180,8 +182,9 @@ class DetectionStore:
             shards does not matter.
 
         Raises:
-            StoreError: If a wanted image is missing; or, with None, if a file
-                is not a whole shard, because images may be missing.
+            StoreError: If a wanted image is missing, or a shard has another
+                provenance; or, with None, if a file is not a whole shard,
+                because images may be missing.
         """
         tables = self._from_shards(self._read)
         if image_ids is None and self._broken:
@@ -225,8 +228,8 @@ class DetectionStore:
             Few of them fit into memory together.
 
         Raises:
-            StoreError: If there is no shard, or one of them is not whole or
-                has no boxes of views.
+            StoreError: If there is no shard, or one of them is not whole, has
+                no boxes of views, or has another provenance.
         """
         self._wait()
         if not self.shards():

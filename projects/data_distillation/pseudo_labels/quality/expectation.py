@@ -137,7 +137,12 @@ def expect_quality(
 
     Raises:
         StoreError: If the detections are missing, or made in another way.
-        CocoError: If the truth cannot be used, or lacks an image.
+        CocoError: If the labels or the truth cannot be used, or the truth
+            lacks an image.
+        FileNotFoundError: If the labels or the truth do not exist.
+        ValueError: If no image could be read, or a rule of the labels cannot
+            be used.
+        KeyError: If a type in these rules is not registered.
     """
     origin = read_origin(labels)
     store = DetectionStore(detections)
@@ -186,6 +191,9 @@ def estimate_shares(matches: ImageMatches, names: list[str]) -> Expectation:
     Returns:
         The estimates; of a class without a label or an object None, and
         without any label or object the totals are 0.
+
+    Raises:
+        ValueError: If there is no image.
     """
     num_images = len(matches.num_truth)
     right, labels = np.zeros((2, *matches.num_truth.shape))

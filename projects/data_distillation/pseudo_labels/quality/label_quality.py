@@ -207,6 +207,8 @@ def measure_stored(
         StoreError: If masks are compared and the detections have none.
         CocoError: If masks are compared and an object has none; and see
             `measure_quality`.
+        FileNotFoundError: If there is no such file.
+        ValueError: If `iou` is out of range.
     """
     if by_masks and 'masks' not in table.column_names:
         raise StoreError(
@@ -269,8 +271,9 @@ def place_images(
         The number of each row's image, the numbers of all, and the objects.
 
     Raises:
-        CocoError: If the truth has other classes, lacks an image, or has an
-            object without a mask that is needed.
+        CocoError: If the truth cannot be used, has other classes, lacks an
+            image, or has an object without a mask that is needed.
+        FileNotFoundError: If there is no such file.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     check_classes(list(min_scores), truth['categories'], truth_file)

@@ -68,6 +68,7 @@ def measure_others(
         StoreError: If there are none, if they are of other images, or if masks
             are compared and they have none.
         CocoError: If the truth has other classes, or lacks an image.
+        FileNotFoundError: If the truth does not exist.
     """
     store = DetectionStore(folder)
     own, _ = read_readable(store)

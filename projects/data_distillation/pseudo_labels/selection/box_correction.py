@@ -179,7 +179,8 @@ def fit_box_correction(
         The correction.
 
     Raises:
-        CocoError: If the truth lacks an image.
+        CocoError: If the truth cannot be used, or lacks an image.
+        FileNotFoundError: If there is no such file.
     """
     truth = read_coco(truth_file, 'images', 'annotations', 'categories')
     ids = find_named(names, truth, truth_file)

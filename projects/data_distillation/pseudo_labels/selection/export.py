@@ -246,7 +246,9 @@ def learn_box_correction(
         The correction; None if the rules want none.
 
     Raises:
-        CocoError: If the truth lacks an image.
+        CocoError: If the truth cannot be used, or lacks an image.
+        FileNotFoundError, StoreError: If detections or truth are missing.
+        ValueError: If a filter needs masks, and there are none.
     """
     if not (rules.calibrates_boxes and rules.validation):
         return None

@@ -234,7 +234,7 @@ class SelectionRules:
 
         Raises:
             CocoError: If there are detections of more classes than labeled.
-            ValueError: If a selector cannot choose.
+            ValueError: If a selector cannot choose, or a filter lacks masks.
         """
         check_labels(detections, labeled)
         is_thick, is_valid = find_valid(detections)
@@ -328,8 +328,9 @@ class SelectionRules:
         Raises:
             FileNotFoundError: If the file of the truth is missing.
             CocoError: If the truth has other classes, or lacks an image.
-            StoreError: If there are no detections, or another teacher or
-                other views made them.
+            StoreError: If there are no detections, or another teacher or other
+                views made them.
+            ValueError: If a filter needs masks, and there are none.
         """
         if not self.validation:
             return None
@@ -348,8 +349,10 @@ class SelectionRules:
             table: The rows of images that were read, with `shards.SCHEMA`.
 
         Returns:
-            Shape (n,), bool, in the order of the rows and of the detections in
-            each.
+            Shape (number of detections,), bool, in the order of the rows.
+
+        Raises:
+            ValueError: If a filter needs masks, and there are none.
         """
         detections = flatten_table(table)
         return self._filter(detections, find_valid(detections)[1])[-1]
@@ -363,6 +366,9 @@ class SelectionRules:
         Yields:
             Each row as a dict, without the detections that are thin, have no
             mask though others have one, or that a filter stops.
+
+        Raises:
+            ValueError: If a filter needs masks, and there are none.
         """
         if not len(table):
             return

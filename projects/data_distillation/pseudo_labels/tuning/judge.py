@@ -79,7 +79,9 @@ class Judge:
 
     Raises:
         StoreError: If the store has no boxes of views.
-        CocoError: If the truth lacks an image of the store.
+        CocoError: If the truth cannot be used.
+        FileNotFoundError: If there is no such file.
+        KeyError: If the type of a merger is not registered.
     """
 
     def __init__(
@@ -111,6 +113,9 @@ class Judge:
 
         Returns:
             The trial, with its cost and its matches with the truth.
+
+        Raises:
+            CocoError: If the truth lacks an image or the class of a detection.
         """
         if choice not in self._tried:
             self._tried[choice] = Trial(

@@ -106,6 +106,9 @@ def search_trials(
     Returns:
         The trials, each once, in the order of the search; none if each view
         costs too much.
+
+    Raises:
+        CocoError: If the truth lacks an image or the class of a detection.
     """
     first, *others = judge.mergers
     mean_aps: dict[Choice, float] = {}
@@ -215,6 +218,9 @@ def compare_trials(
 
     Returns:
         The verdict on each trial, in order.
+
+    Raises:
+        ValueError: If there is no image to look at.
     """
     weights = weigh_images(images, NUM_DRAWS)
     mean_aps = np.stack([trial.mean_ap(weights) for trial in trials])

@@ -96,6 +96,7 @@ class TuneHook(DetectionHook):
         Raises:
             CocoError: If a file has other classes, or the truth lacks an
                 image; and see `DetectionHook.check_data`.
+            FileNotFoundError: If a file does not exist.
         """
         super().check_data(dataset, file_names)
         truth = read_coco(self.ann_file, 'images', 'categories', 'annotations')
@@ -127,6 +128,15 @@ class TuneHook(DetectionHook):
 
         Args:
             runner: The runner.
+
+        Raises:
+            FileNotFoundError: If the file of the validation images does not
+                exist.
+            StoreError: If the store has no boxes of views, or a damaged file.
+            CocoError: If that file cannot be used, or lacks an image of the
+                store.
+            ValueError: If no image could be read.
+            KeyError: If the type of a merger is not registered.
         """
         super().after_all_images(runner)
         result = tune_on_detections(
@@ -175,8 +185,11 @@ def tune_on_detections(
         The result.
 
     Raises:
-        StoreError: If the store has no boxes of views.
-        CocoError: If the file lacks an image of the store.
+        StoreError: If the store has no boxes of views, or a damaged file.
+        CocoError: If that file cannot be used, or lacks an image of the store.
+        FileNotFoundError: If the file of the validation images does not exist.
+        ValueError: If no image could be read.
+        KeyError: If the type of a merger is not registered.
     """
     own = as_json(annotate.model.merger)
     all_mergers = [*mergers, *([] if own in mergers else [own])]
