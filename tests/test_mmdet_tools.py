@@ -158,9 +158,16 @@ def test_workers_end_before_their_loader_is_collected(of_slurm, request):
             left.append(multiprocessing.active_children())
 
     with cpu_processes('slurm'):
+        # Loaders of other tests may not be collected yet.
+        others = multiprocessing.active_children()
         loader = DataLoader([1, 2], num_workers=2, persistent_workers=True)
-        next(iter(loader))
-        workers = multiprocessing.active_children()
+        # Both batches, so that both workers have started.
+        assert len(list(loader)) == 2
+        workers = [
+            child
+            for child in multiprocessing.active_children()
+            if child not in others
+        ]
         assert len(workers) == 2
         # It dies as a part of a cycle, as the runner does.
         loader.dataset.append(loader)

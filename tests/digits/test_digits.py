@@ -22,6 +22,7 @@ from projects.data_distillation.digits.drawing import (
     Style,
     draw_image,
     draw_pose,
+    draw_stroke,
 )
 from projects.data_distillation.digits.scans import (
     CLASSES,
@@ -149,6 +150,17 @@ def test_scan_is_drawn_upright_and_where_asked():
 
     assert alpha[40 - 14, 60 - 14] == alpha[40 + 14, 60 + 14] == 1
     assert alpha[40 - 14, 60 + 14] == alpha[40 + 14, 60 - 14] == 0
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_each_stroke_leaves_ink(seed):
+    """Lines and arcs, each of about half of the seeds."""
+    ink = draw_stroke(np.random.default_rng(seed), 96)
+
+    assert ink.shape == (96, 96)
+    assert 0.4 < ink.max() <= 1
+    # A stroke is thin, and not all over the image.
+    assert 5 < ink.sum() < 300
 
 
 def test_label_is_that_of_the_scan():
