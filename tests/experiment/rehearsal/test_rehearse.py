@@ -240,8 +240,8 @@ def test_weights_do_not_depend_on_a_rehearsal(
     assert all(torch.equal(one[key], other[key]) for key in one)
     # What is finished is not tried again.
     stages = list_stages_to_try(run)
-    assert [p.stage for p in stages] == ['validate', 'annotate', 'student']
-    assert {p.teacher for p in stages[:2]} == {str(trained)}
+    assert [s.name for s in stages] == ['validate', 'annotate', 'student']
+    assert {s.teacher for s in stages[:2]} == {str(trained)}
     assert stages[2].values == {'randomness.seed': 3}
     assert stages[2].labels_key.endswith('.ann_file')
 
