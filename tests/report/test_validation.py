@@ -132,6 +132,18 @@ def test_changed_truth_leaves_no_model(work_dir, truth):
     assert len(validation.notes) == 2
 
 
+def test_truth_that_was_never_read_leaves_no_model(work_dir, truth):
+    for file in work_dir.glob('*/test/settings.json'):
+        settings = json.loads(file.read_text())
+        file.write_text(json.dumps(dict(settings, files={})))
+    truth.unlink()
+
+    validation = read(work_dir)
+
+    assert validation.models == []
+    assert 'it has changed since' in validation.notes[0]
+
+
 def test_models_of_different_truths_are_not_compared(work_dir, truth):
     other = write_coco(truth.with_name('other.json'), TRUTH[:1], ids=(9, 2))
     write_evaluation(work_dir / 'round2/student', other, FOUND, Path())

@@ -10,7 +10,7 @@ from ..label_files.coco.matching import (
     match_images,
 )
 from ..pseudo_labels.quality.label_quality import Quality
-from .labels import GRID, MAX_EVALUATED, StoredLabels
+from .labels import GRID, StoredLabels, choose_judged
 
 
 def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
@@ -23,13 +23,12 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
 
     Returns:
         Shape (number of images,), float. It is NaN where nothing is wrong, and
-        for images after the first `MAX_EVALUATED` of a random order.
+        for images that `choose_judged` leaves out.
 
     Raises:
         CocoError: If the truth lacks an image or the class of a label.
     """
-    order = np.random.default_rng(0).permutation(len(labels.table))
-    chosen = np.sort(order[:MAX_EVALUATED])
+    chosen = choose_judged(len(labels.table))
     rows = list(labels.rules.filter_rows(labels.table.take(pa.array(chosen))))
     image_ids = find_image_ids(rows, truth, source)
     lowest = {

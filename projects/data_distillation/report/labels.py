@@ -232,6 +232,20 @@ def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     )
 
 
+def choose_judged(num_images: int) -> np.ndarray:
+    """Choose the images whose labels are compared with the truth.
+
+    Args:
+        num_images: The number of images.
+
+    Returns:
+        Shape (m,), ascending: all of them, or `MAX_EVALUATED` at random, the
+        same in each call.
+    """
+    order = np.random.default_rng(0).permutation(num_images)
+    return np.sort(order[:MAX_EVALUATED])
+
+
 def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
     """Compare the labels of all images, or of a sample, with the truth.
 
@@ -241,18 +255,14 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
         source: The file of the truth, for messages.
 
     Returns:
-        The counts by class, on up to `MAX_EVALUATED` images that are chosen
-        at random. There are no metrics of the detections.
+        The counts by class, on the images of `choose_judged`. There are no
+        metrics of the detections.
 
     Raises:
         CocoError: If the truth lacks an image, or has other classes.
     """
     check_classes(list(labels.min_scores), truth['categories'], source)
-    table = labels.table
-    if len(table) > MAX_EVALUATED:
-        random = np.random.default_rng(0)
-        chosen = random.choice(len(table), MAX_EVALUATED, replace=False)
-        table = table.take(pa.array(np.sort(chosen)))
+    table = labels.table.take(pa.array(choose_judged(len(labels.table))))
     rows = list(labels.rules.filter_rows(table))
     numbering = Numbering.of(
         find_image_ids(rows, truth, source), truth['categories']

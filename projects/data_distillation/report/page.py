@@ -84,8 +84,7 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is no work folder.
-        CocoError: If the file of the validation images cannot be used, or the
-            truth lacks one of more than `MAX_EVALUATED` images.
+        CocoError: If the file of the validation images cannot be used.
     """
     if not work_dir.is_dir():
         raise FileNotFoundError(
@@ -125,9 +124,6 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     Args:
         file: The file to write.
         source: The files of the detections and the pseudo labels.
-
-    Raises:
-        CocoError: If the truth lacks one of more than `MAX_EVALUATED` images.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
     write_page(file, source.pseudo_labels.name, facts, [], source)
@@ -157,9 +153,6 @@ def write_page(
         trained_on: The name of each model -> the data on which it was trained.
         validation: What the models found on the validation images; None for a
             selection alone.
-
-    Raises:
-        CocoError: If the truth lacks one of more than `MAX_EVALUATED` images.
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))

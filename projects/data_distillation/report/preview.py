@@ -29,9 +29,6 @@ def write_preview(annotate: Config, folder: Path) -> Path:
 
     Returns:
         The file.
-
-    Raises:
-        CocoError: If the truth lacks one of more than `MAX_EVALUATED` images.
     """
     file = folder / REPORT
     write_selection_report(file, find_labels(annotate, folder))
@@ -136,9 +133,5 @@ class Preview:
 
         Returns:
             The file of the page.
-
-        Raises:
-            CocoError: If the truth lacks one of more than `MAX_EVALUATED`
-                images.
         """
         return write_preview(self.config, self.folder)

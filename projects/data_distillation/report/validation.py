@@ -277,7 +277,8 @@ def check_evaluation(folder: Path) -> dict:
         )
     truth = find_truth(Config(settings))
     digests = settings.get('files', {})
-    if truth is None or digests.get(str(Path(truth))) != sha256_of(truth):
+    digest = digests.get(str(Path(truth))) if truth else None
+    if truth is None or digest is None or digest != sha256_of(truth):
         raise ValueError(
             f'{truth} must be the truth that the evaluation read, and it has '
             f'changed since; {RUN_AGAIN}'

@@ -76,3 +76,25 @@ def test_changes_of_one_setting_must_agree():
         join_changes(first, dict(a=dict(c=5)))
     with pytest.raises(ValueError, match='^a must be changed in one way'):
         join_changes(first, dict(a=1))
+
+
+def test_changes_of_one_list_are_joined_by_element():
+    classes = [Expression('h[0]', dict(n=3)), Expression('h[1]')]
+    norms = [Expression('h[0]', dict(m='BN')), Expression('h[1]', dict(m=1))]
+
+    both = join_changes(dict(h=classes), dict(h=norms))
+
+    assert both == dict(
+        h=[
+            Expression('h[0]', dict(n=3, m='BN')),
+            Expression('h[1]', dict(m=1)),
+        ]
+    )
+    for other in (norms[:1], [norms[0], Expression('g[1]')]):
+        with pytest.raises(ValueError, match=r'^h(\[1\])? must be changed'):
+            join_changes(dict(h=classes), dict(h=other))
+    with pytest.raises(ValueError, match=r'^n must be changed in one way'):
+        join_changes(
+            dict(h=classes),
+            dict(h=[Expression('h[0]', dict(n=4)), classes[1]]),
+        )

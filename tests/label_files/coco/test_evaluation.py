@@ -1,5 +1,7 @@
 """Quality of pseudo labels, against cases with a known answer."""
 
+import json
+
 import pytest
 from builders import found_row, mark_as_crowd
 from builders import write_coco as write
@@ -48,6 +50,24 @@ def test_precision_and_recall(tmp_path, pseudo, precision, recall):
     assert quality == dict(
         images=2, instances=len(pseudo), precision=precision, recall=recall
     )
+
+
+def test_labels_that_a_person_added_need_no_score(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    pseudo = write(tmp_path / 'pseudo.json', [(1, 7, [0, 0, 10, 9], 0.8)])
+    content = json.loads(pseudo.read_text())
+    added = dict(content['annotations'][0], id=9, bbox=[0, 0, 10, 8])
+    del added['score']
+    content['annotations'].append(added)
+    pseudo.write_text(json.dumps(content))
+
+    # The added one takes the object, and the other one finds none.
+    quality = pseudo_label_quality(pseudo, truth, iou=0.75)
+    assert (quality['precision'], quality['recall']) == (0.5, 0.25)
+
+    del content['annotations']
+    pseudo.write_text(json.dumps(content))
+    assert pseudo_label_quality(pseudo, truth)['instances'] == 0
 
 
 def test_labels_on_a_crowd_count_neither_way(tmp_path):

@@ -218,7 +218,9 @@ def find_changes_of_dict(
 
 
 def join_changes(first: Mapping, second: Mapping) -> dict:
-    """Join two sets of changes, dicts key by key at any depth.
+    """Join two sets of changes, as `find_changes` makes them.
+
+    Dicts are joined key by key, at any depth, and lists element by element.
 
     Args:
         first: The changes of one part, by key.
@@ -230,13 +232,40 @@ def join_changes(first: Mapping, second: Mapping) -> dict:
     Raises:
         ValueError: If both change the same setting in different ways.
     """
-    both = {}
-    for key in {**first, **second}:
-        values = [part[key] for part in (first, second) if key in part]
-        if len(values) == 2 and all(isinstance(v, Mapping) for v in values):
-            both[key] = join_changes(*values)
-        elif len(values) == 2 and values[0] != values[1]:
-            raise ValueError(f'{key} must be changed in one way, got {values}')
-        else:
-            both[key] = values[0]
+    both = {**first, **second}
+    for key in both:
+        if key in first and key in second:
+            both[key] = join_values(key, first[key], second[key])
     return both
+
+
+def join_values(key: str, first: object, second: object) -> object:
+    """Join two changes of one setting, see `join_changes`.
+
+    Args:
+        key: The name of the setting, for the message.
+        first: The one change.
+        second: The other one.
+
+    Returns:
+        The change that makes both.
+
+    Raises:
+        ValueError: If they differ in a value, or a list has another length.
+    """
+    match first, second:
+        case Mapping(), Mapping():
+            return join_changes(first, second)
+        case list(), list() if len(first) == len(second):
+            return [
+                join_values(f'{key}[{place}]', *values)
+                for place, values in enumerate(zip(first, second, strict=True))
+            ]
+        case Expression(), Expression() if first.text == second.text:
+            changes = join_changes(first.changes or {}, second.changes or {})
+            return Expression(first.text, changes or None)
+    if first != second:
+        raise ValueError(
+            f'{key} must be changed in one way, got {[first, second]}'
+        )
+    return first

@@ -35,7 +35,8 @@ def pseudo_label_quality(
     nowhere.
 
     Args:
-        pseudo_file: The COCO file of the pseudo labels, with scores.
+        pseudo_file: The COCO file of the pseudo labels. A label without a
+            score, which a person may have added, comes first.
         truth_file: A COCO file with the same category ids and with the same
             images by file name. Objects on other images count as not found.
         iou: The least IoU at which a pseudo label is right, in (0, 1].
@@ -54,13 +55,16 @@ def pseudo_label_quality(
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = read_truth(truth_file)
     pseudo = read_coco(pseudo_file, 'images')
+    every = pseudo.setdefault('annotations', [])
     numbering = Numbering(adopt_images(images, pseudo), labels)
-    chosen = [a for a in pseudo['annotations'] if not a.get('iscrowd', 0)]
+    chosen = [a for a in every if not a.get('iscrowd', 0)]
+    for label in chosen:
+        label.setdefault('score', 1.0)
     num_images, num_labels = len(pseudo['images']), len(chosen)
     compares_masks = objects.masks is not None and have_masks(chosen)
     sizes_hw = find_sizes(pseudo) if compares_masks else None
     found = numbering.collect_found(chosen, sizes_hw)
-    del pseudo, chosen
+    del pseudo, every, chosen
     quality = dict(
         images=num_images,
         instances=num_labels,
