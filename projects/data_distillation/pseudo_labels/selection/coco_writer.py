@@ -33,7 +33,7 @@ ANNOTATIONS_AT_ONCE = 200_000
 # A mask may have thousands of letters.
 MASKS_AT_ONCE = 20_000
 Texts: TypeAlias = pa.Array
-# The first bytes of a file; `hash_labels` finds the line of `info` by them.
+# The first bytes of a file; `is_info` finds the line of `info` by them.
 INFO = '{"info": '
 
 
@@ -216,11 +216,22 @@ def read_origin(path: str | Path) -> dict:
     check_is_file(path)
     with Path(path).open('rb') as file:
         first = file.readline()
-    if first.startswith(INFO.encode()) and first.endswith(b',\n'):
+    if is_info(first):
         # In a file of another writer, `info` may continue on the next line.
         with suppress(ValueError, RecursionError):
             return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
     return origin_of(read_coco(path))
+
+
+def is_info(line: bytes) -> bool:
+    """Return whether the first line of a file has its `info` and no more.
+
+    A file of another writer may have all of its content on this line.
+
+    Args:
+        line: The line with its end.
+    """
+    return line.startswith(INFO.encode()) and line.endswith(b',\n')
 
 
 def hash_labels(path: Path) -> str:
@@ -239,7 +250,7 @@ def hash_labels(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open('rb') as file:
         first = file.readline()
-        if not first.startswith(INFO.encode()):
+        if not is_info(first):
             digest.update(first)
         while block := file.read(1 << 20):
             digest.update(block)
