@@ -32,18 +32,20 @@ class ImageDetections:
     """The merged detections of an image.
 
     Args:
-        width: The width of the decoded image, in pixels.
-        height: The height of the decoded image, in pixels.
-        unreadable: Why the image could not be read; None if it was. It then
-            has no detections.
+        width: The width of the decoded image, in pixels; it means nothing if
+            the image could not be read.
+        height: The height of the decoded image, in pixels, as before.
+        unreadable: Why the image could not be read; then it has no detections.
+            None if it was read.
         bboxes_xyxy: Shape (n, 4), float32, pixels of the original image, by
             descending score.
         scores: Shape (n,), float32.
         labels: Shape (n,), int32, the indices of the classes.
         num_views: Shape (n,), int32, how many views support each detection.
         corner_spread: Shape (n,), float32, see `merging.boxes.corner_spread`.
-        masks: n masks as COCO's RLE, dicts with `size` and `counts`, of which
-            those without a mask are empty; None if only boxes were annotated.
+        masks: n masks as COCO's RLE, dicts with `size` (height, width) and
+            `counts`, which is empty for a detection without a mask; None if
+            only boxes were annotated.
         mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as
             before.
     """
@@ -67,6 +69,11 @@ class Annotation:
         folder: The folder with `detections/`, as `tools/test.py` and
             `annotate` write it.
 
+    Attributes:
+        folder: The same folder.
+        store: The store of the detections.
+        provenance: What made them, such as the teacher and its classes.
+
     Raises:
         FileNotFoundError: If the folder holds no detections.
         StoreError: If they cannot be read.
@@ -79,17 +86,19 @@ class Annotation:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes, which `labels` count."""
+        """The names of the classes; `labels` are indices into them."""
         return list(self.provenance['classes'])
 
     @property
     def pseudo_labels(self) -> Path:
-        """The COCO file of pseudo labels."""
+        """The path of the COCO file of pseudo labels, which need not exist."""
         return self.folder / PSEUDO_LABELS
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The file names of the images, relative to their folder.
+
+        They are in the order of image ids, and then of names.
 
         Raises:
             StoreError: If a file of detections is damaged.
@@ -151,11 +160,14 @@ class Annotation:
     def view_boxes(self, name: str) -> ViewBoxes:
         """Return what was found on each view of an image, not merged.
 
+        The first call reads the boxes of all images, and keeps them.
+
         Args:
             name: The file name of the image, relative to its folder.
 
         Returns:
-            The boxes of all views, in pixels of the original image.
+            The boxes of all views, xyxy in pixels of the original image; none
+            for an image that could not be read.
 
         Raises:
             StoreError: If the boxes of views were not kept, or a file is
@@ -176,7 +188,8 @@ class Annotation:
         Args:
             out: The folder of the new annotation.
             merger: The config of the merger; None for the same.
-            views: The numbers of the views; None for all.
+            views: The numbers of the views, counted from 0 in the order of the
+                config; None for all.
 
         Returns:
             The new annotation. It has no pseudo labels yet.
@@ -184,7 +197,8 @@ class Annotation:
         Raises:
             StoreError: If there are no boxes of views, `out` holds other
                 detections, or masks would be lost.
-            ValueError: If a number is out of range or given twice.
+            ValueError: If a number is out of range or given twice, if there is
+                none, or if `out` is the folder of this annotation.
             KeyError: If the type of the merger is not registered.
         """
         merge_again(self.store.folder, Path(out) / 'detections', merger, views)
@@ -223,10 +237,13 @@ class Annotation:
             truth: The COCO file of the true objects.
 
         Returns:
-            `images`, `instances`, and `precision` and `recall` at IoU 0.5.
+            `images`, `instances`, and `precision` and `recall` at IoU 0.5,
+            from 0 to 1; None if there is nothing to divide by. If all labels
+            and all true objects have masks, also `mask_precision` and
+            `mask_recall`.
 
         Raises:
-            FileNotFoundError: If there is no such file, or nothing was
+            FileNotFoundError: If there is no such file, or if nothing was
                 selected yet.
             CocoError: If a file cannot be used, or the truth lacks an image.
         """
@@ -237,10 +254,10 @@ def read_masks(row: Mapping) -> dict:
     """Make the arguments of `ImageDetections` that describe masks.
 
     Args:
-        row: A row of a store; without masks there are no arguments.
+        row: A row of a store, with or without masks.
 
     Returns:
-        `masks` and `mask_agreement`; empty without masks.
+        `masks` and `mask_agreement`, see there; empty without masks.
     """
     if 'masks' not in row:
         return {}
@@ -267,7 +284,8 @@ def annotate(
         config: An annotation config, such as `EXPERIMENT/annotate.py`.
         checkpoint: The weights of the teacher.
         out: The work folder, with `detections/` and `pseudo_labels.json`.
-        images: A folder of images; None for the images of the config.
+        images: A folder of images, which is searched at any depth; None for
+            the images of the config.
         options: Changes of the config, key with dots -> value, such as
             `{'model.keep_views': True}`.
 

@@ -101,6 +101,9 @@ def is_number(value: object) -> TypeGuard[float]:
 
     Args:
         value: The value, of any type.
+
+    Returns:
+        True for an integer or float in this range, both ends included.
     """
     if type(value) is int or type(value) is float:
         return -LARGEST <= value <= LARGEST

@@ -15,7 +15,8 @@ def replaced(holder: object, name: str, value: object) -> Iterator[None]:
             without `self`.
 
     Yields:
-        Nothing. After the context, the attribute is what it was before.
+        Nothing. After the context, also after an error, the attribute is what
+        it was before.
 
     Raises:
         KeyError: If the holder does not define such an attribute.

@@ -19,9 +19,9 @@ def make_parser(
     """Make a parser whose help shows a text as it is, with its examples.
 
     Args:
-        description: The docstring of the tool.
-        argument_default: The value of options that are not given;
-            `argparse.SUPPRESS` leaves them out.
+        description: The docstring of the tool; None for a help without text.
+        argument_default: The value of options that are not given and have no
+            default of their own; `argparse.SUPPRESS` leaves them out.
 
     Returns:
         The parser, without an argument but `--help`.
@@ -37,8 +37,8 @@ def find_own_modules() -> None:
     """Let configs import the modules of the folder where a command is run.
 
     It is the repository of the user, with parts of a detector in
-    `custom_imports`. It comes last, so that its files hide nothing that is
-    installed.
+    `custom_imports`. It comes last in `sys.path`, so that its files hide
+    nothing that is installed. If it is there already, nothing changes.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -52,11 +52,11 @@ def check_not_read(
 
     Args:
         written: The files that it writes; None is left out.
-        read: The files that it reads; None is left out.
+        read: The files that it reads; None and `''` are left out.
 
     Raises:
         ValueError: If a file is among both, also by another path or a link;
-            or if two that are written are the same.
+            or if two that are written have the same path, with links resolved.
     """
     sources = {os.path.realpath(file): file for file in read if file}
     # A hard link has another path.
@@ -79,7 +79,7 @@ def find_node(path: str) -> tuple[int, int] | None:
 
     Returns:
         The numbers of the device and of the file on it; None if there is no
-        such file.
+        such file, or if it cannot be looked up.
     """
     try:
         status = os.stat(path)
@@ -106,7 +106,8 @@ def find_experiment(text: str) -> Path:
         text: The folder, or a stage config such as `EXPERIMENT/teacher.py`.
 
     Returns:
-        The folder. It need not exist.
+        The folder of a config if the text is the path of a `.py` file that
+        exists; otherwise the text as a path. The folder need not exist.
     """
     path = Path(text)
     return path.parent if path.suffix == '.py' and path.is_file() else path
@@ -116,7 +117,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     """Add the folder of an experiment, and `--work-dir`.
 
     Args:
-        parser: The parser of a tool.
+        parser: The parser of a tool. It is changed in place.
     """
     parser.add_argument(
         'experiment',
@@ -137,7 +138,7 @@ def add_image_counts(parser: argparse.ArgumentParser, default: int) -> None:
     """Add `--images`, the numbers of images that a benchmark measures with.
 
     Args:
-        parser: The parser of a benchmark.
+        parser: The parser of a benchmark. It is changed in place.
         default: The only number, if none is given.
     """
     parser.add_argument(
@@ -160,7 +161,7 @@ def measure_each(
         counts: The numbers of images.
 
     Yields:
-        What `measure` returns for each.
+        What `measure` returns for each, in order.
     """
     for num_images in counts:
         with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +172,7 @@ def add_custom_imports(parser: argparse.ArgumentParser) -> None:
     """Add `--custom-imports`, an empty list if it is not given.
 
     Args:
-        parser: The parser of a tool.
+        parser: The parser of a tool. It is changed in place.
     """
     parser.add_argument(
         '--custom-imports',
@@ -186,7 +187,8 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add `--trust-checkpoint`.
 
     Args:
-        parser: The parser of a tool that loads checkpoints.
+        parser: The parser of a tool that loads checkpoints. It is changed in
+            place.
     """
     parser.add_argument(
         TRUST_FLAG,

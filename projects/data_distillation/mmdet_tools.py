@@ -136,7 +136,7 @@ def take_flag(flag: str) -> bool:
         flag: The flag.
 
     Returns:
-        Whether it was there.
+        Whether it was there. If it was there twice, one is left.
     """
     is_there = flag in sys.argv
     if is_there:
@@ -156,7 +156,7 @@ def take_values(argv: list[str]) -> dict[str, object]:
             place.
 
     Returns:
-        Key with dots -> value.
+        Key with dots -> value; empty without the flag.
 
     Raises:
         ValueError: If the text after the flag is no JSON, or no JSON object.
@@ -288,9 +288,9 @@ def check_annotates(config: str) -> None:
 def cpu_processes(launcher: str) -> Iterator[None]:
     """Join processes on CPUs into a gloo group; MMEngine's own way needs GPUs.
 
-    The group ends before the interpreter does. Otherwise, threads of gloo may
-    still hold tensors at that time and abort the process
-    (github.com/pytorch/pytorch/pull/179291).
+    The group ends with the context, but not after an error. If it ended with
+    the interpreter, threads of gloo might still hold tensors and abort the
+    process (github.com/pytorch/pytorch/pull/179291).
 
     Args:
         launcher: `'pytorch'`, if torchrun has set the environment, or
@@ -300,7 +300,7 @@ def cpu_processes(launcher: str) -> Iterator[None]:
         Nothing.
 
     Raises:
-        ValueError: If the launcher is another.
+        KeyError, ValueError: See `init_cpu_processes`.
     """
     init_cpu_processes(launcher)
     try:
@@ -317,13 +317,13 @@ def cpu_processes(launcher: str) -> Iterator[None]:
 
 
 def init_cpu_processes(launcher: str) -> None:
-    """Start the process group of `cpu_processes`.
+    """Start the process group of `cpu_processes`; `os.environ` may change.
 
     Args:
         launcher: `'pytorch'` or `'slurm'`.
 
     Raises:
-        ValueError: If the launcher is another.
+        KeyError, ValueError: If it is another, or has not set its variables.
     """
     if launcher not in ('pytorch', 'slurm'):
         raise ValueError(

@@ -61,7 +61,7 @@ WARNINGS = (
 
 
 class Screen:
-    """A stream that leaves out the lines of `PRINTED`.
+    """A stream that leaves out the texts that begin as one of `PRINTED`.
 
     Args:
         stream: The stream that the other text goes to. The attributes of this
@@ -76,10 +76,11 @@ class Screen:
         """Write a text unless it begins as one of `PRINTED`.
 
         Args:
-            text: The text. `print` writes the end of a line on its own.
+            text: The text. `print` writes the end of a line on its own. After
+                a text that is left out, this end is left out too.
 
         Returns:
-            The number of characters.
+            The number of characters in the text, also if it is left out.
         """
         is_left_out = text.startswith(PRINTED)
         if not (is_left_out or (self._drops_newline and text == '\n')):
@@ -96,12 +97,19 @@ def is_for_screen(record: logging.LogRecord) -> bool:
 
     Args:
         record: The record.
+
+    Returns:
+        False if its text begins as one of `LOGGED`. Line breaks and hyphens
+        before the text do not count.
     """
     return not record.getMessage().lstrip('\n-').startswith(LOGGED)
 
 
 class QuietRunner(Runner):
-    """A runner whose log file alone has the environment and the config."""
+    """A runner whose log file alone has the environment and the config.
+
+    The arguments are those of `Runner`.
+    """
 
     def build_logger(
         self,
@@ -113,7 +121,8 @@ class QuietRunner(Runner):
 
         Args:
             log_level: The lowest level of the records that are kept.
-            log_file: The log file; None for one in the work folder.
+            log_file: The log file; None for one in a new folder of the work
+                folder, named by the time.
             **kwargs: The other arguments of `MMLogger`.
 
         Returns:
@@ -138,7 +147,8 @@ def quiet_screen(stream: TextIO | None = None) -> Iterator[None]:
         stream: Where the other lines are printed; None for standard output.
 
     Yields:
-        Nothing. After the context, everything is printed as before.
+        Nothing. After the context, also after an error, everything is printed
+        as before.
     """
     screen: TextIO = Screen(stream or sys.stdout)  # type: ignore[assignment]
     with warnings.catch_warnings(), redirect_stdout(screen):

@@ -14,7 +14,7 @@ def format_duration(seconds: float) -> str:
     """Write a number of seconds as hours, minutes and seconds.
 
     Args:
-        seconds: The number, at least 0; it is rounded.
+        seconds: The number, at least 0; it is rounded to whole seconds.
 
     Returns:
         Such as `1:02:03`; from a day on, `1 day, 2:03:04`.
@@ -29,7 +29,8 @@ def format_roughly(seconds: float) -> str:
         seconds: The number, at least 0.
 
     Returns:
-        Such as `1 min`, `45 min` (in steps of 5 from 20 on) or `3.5 h`.
+        Such as `1 min` (the least), `45 min` (in steps of 5 from 20 on) or
+        `3.5 h`. Hours begin at 100 minutes; from 10 h on, they are whole.
     """
     minutes = max(round(seconds / 60), 1)
     if minutes < 20:
@@ -50,7 +51,7 @@ def format_megabytes(num_bytes: float) -> str:
         num_bytes: The number of bytes.
 
     Returns:
-        Such as `1,234 MB`, rounded.
+        Such as `1,234 MB`, rounded to whole megabytes.
     """
     return f'{num_bytes / 1e6:,.0f} MB'
 
@@ -60,11 +61,11 @@ def format_checkpoint(file: object, sha256: object) -> str:
 
     Args:
         file: Its path or URL.
-        sha256: The SHA-256 of its bytes, 64 hexadecimal digits; anything else
-            if it is not known, such as the URL again.
+        sha256: The SHA-256 of its bytes, 64 hexadecimal digits in lower case;
+            anything else if it is not known, such as the URL again.
 
     Returns:
-        The name, and the first 12 digits of the SHA-256 if it is known.
+        The path or URL, and the first 12 digits of the SHA-256 if it is known.
     """
     if not re.fullmatch('[0-9a-f]{64}', str(sha256)):
         return str(file)
@@ -125,7 +126,9 @@ def format_value(value: object) -> str:
         value: The value.
 
     Returns:
-        The text; a long value is shortened.
+        The text, as Python writes the value. Long texts and lists, and what is
+        nested more than 3 deep, are shortened. After `MAX_VALUE` characters
+        the text is cut, and `...` follows.
     """
     text = _repr.repr(value)
     return text if len(text) <= MAX_VALUE else f'{text[:MAX_VALUE]}...'
@@ -138,7 +141,8 @@ def format_error(error: Exception) -> str:
         error: Any exception.
 
     Returns:
-        The line; the name of the error's class if it has no text.
+        The line; the name of the error's class if there is no text, or if its
+        first line is empty.
     """
     text = next(iter(str(error).splitlines()), '') or type(error).__name__
     return re.sub(r' at 0x[0-9a-fA-F]+', '', text)
@@ -151,7 +155,8 @@ def format_table(table: Table) -> str:
         table: The table.
 
     Returns:
-        Lines without a line break at the end.
+        The lines, each at most 80 columns wide, without a line break at the
+        end.
     """
     # A class may be called 'cell [left]' or ':smile:'.
     console = Console(width=80, color_system=None, markup=False, emoji=False)

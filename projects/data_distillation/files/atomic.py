@@ -18,7 +18,9 @@ def write_json(path: Path, content: dict) -> None:
         content: The object to write.
 
     Raises:
-        TypeError: If JSON cannot hold the content. The old file stays.
+        TypeError, ValueError: If JSON cannot hold the content.
+        OSError: If the file cannot be written. After any error, the old file
+            stays.
     """
     with replacing(path) as file:
         file.write(json.dumps(content).encode())
@@ -32,6 +34,9 @@ def read_json(path: Path) -> object:
 
     Returns:
         The content; None if it cannot be read, or is no JSON.
+
+    Raises:
+        RecursionError: If it is nested too deeply.
     """
     try:
         return json.loads(path.read_bytes())
@@ -49,6 +54,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Yields:
         The new file, open for writing bytes.
+
+    Raises:
+        OSError: If the file or its folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
@@ -69,6 +77,9 @@ def sync_file(file: Path) -> None:
 
     Args:
         file: The file, which another function has written.
+
+    Raises:
+        OSError: If the file cannot be opened, or its disk fails.
     """
     with file.open('rb') as opened:
         os.fsync(opened.fileno())
@@ -102,9 +113,14 @@ def replacing_folder(folder: Path) -> Iterator[None]:
         folder: The folder, which may exist. It does not while this runs, until
             it is made anew.
 
+    Yields:
+        Nothing. After the context, the former folder is removed. After an
+        error, it takes the place of the new one.
+
     Raises:
         FileExistsError: If there is still a former folder of a process that
             was killed.
+        OSError: If the folder cannot be renamed.
     """
     former = folder.with_name(f'{folder.name}.former')
     if former.exists():
@@ -132,7 +148,11 @@ def whole_or_nothing(folder: Path) -> Iterator[None]:
     Half a folder would look like a whole one.
 
     Args:
-        folder: The folder. It need not be there yet.
+        folder: The folder. It need not be there yet. What was in it before is
+            removed too.
+
+    Yields:
+        Nothing.
     """
     try:
         yield

@@ -25,7 +25,9 @@ def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
             are no copies.
 
     Returns:
-        Path -> the first known path with the same content.
+        Path -> the first known path with the same content, in the order of
+        `paths`. Files without a copy are left out. A path that is known itself
+        has one.
     """
     by_size: dict[int, list[tuple]] = defaultdict(list)
     for path in known:
@@ -53,7 +55,8 @@ def group_by_end(files: Iterable[tuple]) -> dict[bytes | None, list[tuple]]:
         files: Files as `stat_file` describes them.
 
     Returns:
-        Hash -> files, in order; None is the hash of those that cannot be read.
+        SHA-256 of the end -> files, in order; None is the hash of those that
+        cannot be read.
     """
     groups: dict[bytes | None, list[tuple]] = defaultdict(list)
     for file in files:
@@ -69,7 +72,7 @@ def stat_file(path: str) -> tuple[str, int, int] | None:
 
     Returns:
         The path, the size in bytes and the time of the last change in ns; None
-        if there is no such file, or it is empty.
+        if it is empty, or cannot be looked up.
     """
     try:
         status = os.stat(path)
@@ -87,7 +90,8 @@ def are_same(one: tuple, other: tuple) -> bool:
         other: Another file of the same size, whose `hash_end` is equal.
 
     Returns:
-        Whether they are; False if one cannot be read.
+        Whether they are: True if they have the same path, otherwise False if
+        one cannot be read.
     """
     if one[0] == other[0]:
         return True
@@ -104,10 +108,11 @@ def hash_end(path: str, size: int, time: int) -> bytes | None:
     Args:
         path: The path.
         size: The size in bytes.
-        time: The time of the last change, so that a changed file is read anew.
+        time: The time of the last change in ns, so that a changed file is read
+            anew.
 
     Returns:
-        The SHA-256; None if the file cannot be read.
+        The SHA-256, 32 bytes; None if the file cannot be read.
     """
     return hash_from(path, max(size - TAIL, 0))
 
@@ -119,10 +124,11 @@ def hash_whole(path: str, size: int, time: int) -> bytes | None:
     Args:
         path: The path.
         size: The size in bytes.
-        time: The time of the last change, so that a changed file is read anew.
+        time: The time of the last change in ns, so that a changed file is read
+            anew.
 
     Returns:
-        The SHA-256; None if the file cannot be read.
+        The SHA-256, 32 bytes; None if the file cannot be read.
     """
     return hash_from(path, 0)
 
@@ -132,10 +138,10 @@ def hash_from(path: str, start: int) -> bytes | None:
 
     Args:
         path: The path.
-        start: The place of the first byte that counts.
+        start: The place of the first byte that counts, from 0.
 
     Returns:
-        The SHA-256; None if the file cannot be read.
+        The SHA-256, 32 bytes; None if the file cannot be read.
     """
     try:
         return hash_bytes(path, start)

@@ -22,6 +22,9 @@ def sha256_of(file: str | Path) -> str | None:
     Returns:
         64 hexadecimal digits; None if there is no such file on this machine,
         as for a URL.
+
+    Raises:
+        OSError: If the file cannot be read.
     """
     if not Path(file).is_file():
         return None
@@ -56,10 +59,11 @@ def hash_bytes(file: str | Path, start: int = 0) -> bytes:
 
     Args:
         file: The path of the file.
-        start: The place of the first byte that counts.
+        start: The place of the first byte that counts, from 0.
 
     Returns:
-        The SHA-256, 32 bytes; that of no bytes if `start` is at the end.
+        The SHA-256, 32 bytes; that of no bytes if `start` is at the end, or
+        beyond it.
 
     Raises:
         OSError: If the file cannot be read.

@@ -63,6 +63,7 @@ def read_image_file(path: str) -> bytes:
 
     Raises:
         ImageError: If the file cannot be used.
+        ValueError: If the path has a null byte.
     """
     try:
         check_kind(os.stat(path))
@@ -101,7 +102,8 @@ def check_whole(content: bytes) -> None:
     """Check the size of an image, and then that all its data is there.
 
     Args:
-        content: The content of the file.
+        content: The content of the file. Of `SIZED_FORMATS`, only the size is
+            checked; what is of no known format passes.
 
     Raises:
         ImageError: If there are too many pixels, or data is missing or broken.
@@ -181,7 +183,8 @@ def decode_image(content: bytes) -> np.ndarray:
         content: The content of the file.
 
     Returns:
-        Shape (height, width, 3), BGR, uint8, with EXIF rotation applied.
+        Shape (height, width, 3), BGR, uint8. EXIF rotation is applied in the
+        formats for which OpenCV does so, such as JPEG, but not WebP.
 
     Raises:
         ImageError: If OpenCV cannot decode it.
@@ -199,6 +202,8 @@ def decode_image(content: bytes) -> np.ndarray:
 def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
     """Yield the files below a folder, also those in linked folders.
 
+    What is no folder counts as a file, also a pipe or a broken link.
+
     Args:
         folder: The folder to search, which may be hidden itself. A folder that
             is reached twice (by a link that points upward, for example) is
@@ -208,7 +213,8 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
             `.ipynb_checkpoints/`), not data.
 
     Yields:
-        The paths of the files, in no particular order.
+        The paths of the files, in no particular order; none if there is no
+        such folder.
     """
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -229,6 +235,9 @@ def is_hidden(name: str) -> bool:
 
     Args:
         name: The name alone, without its folders.
+
+    Returns:
+        True if it begins with a dot, or is `__MACOSX`.
     """
     return name.startswith('.') or name == MACOS_FOLDER
 
@@ -241,7 +250,7 @@ def glob_shown(folder: Path, pattern: str) -> list[Path]:
         pattern: The pattern, such as `*.txt`; `**/*.txt` for any depth.
 
     Returns:
-        Their paths, sorted.
+        Their paths, sorted; empty if there are none, or no such folder.
     """
     return sorted(
         file
@@ -251,7 +260,7 @@ def glob_shown(folder: Path, pattern: str) -> list[Path]:
 
 
 def list_image_names(folder: Path) -> list[str]:
-    """List the images below a folder.
+    """List the images below a folder, by `IMAGE_SUFFIXES` in any case.
 
     Hidden files and folders are left out, see `walk_files`.
 

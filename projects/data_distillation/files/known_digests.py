@@ -38,8 +38,8 @@ def state_of(path: str) -> str:
 
     Returns:
         Its size, times and number on the disk; empty if there is no such
-        file, or if it has changed so lately that it may change again and keep
-        its times.
+        file, or if it has changed so lately (`TICK`) that it may change again
+        and keep its times.
     """
     try:
         status = os.stat(path)
@@ -56,11 +56,12 @@ def hash_image(path: str) -> str | None:
     """Return the SHA-256 of an image; None if its file cannot be read.
 
     Args:
-        path: The path, which may also be that of a pipe.
+        path: The path. It may also be that of a pipe, which is not opened.
 
     Returns:
         64 hexadecimal digits; None if there is no such file, if it is no
-        regular file, or if it cannot be read.
+        regular file, is empty or larger than `MAX_BYTES`, or if it cannot be
+        read.
     """
     try:
         check_kind(os.stat(path))
@@ -75,6 +76,9 @@ class KnownDigests:
     Args:
         file: The file that keeps them, which need not exist. If it is damaged
             in any way, all is computed again.
+
+    Attributes:
+        file: The same file.
     """
 
     def __init__(self, file: Path) -> None:
@@ -94,7 +98,7 @@ class KnownDigests:
                 kept in the file.
 
         Returns:
-            Path -> 64 hexadecimal digits; None for what cannot be read.
+            Path -> what `hash_image` returns, in the order of `paths`.
         """
         every = list(paths)
         parts = [
@@ -136,7 +140,7 @@ class KnownDigests:
         """Return the files that had other content before, each only once.
 
         Returns:
-            Their paths, sorted.
+            Their paths, sorted; empty if there are none since the last call.
         """
         exchanged, self._exchanged = self._exchanged, set()
         return sorted(exchanged)
@@ -164,7 +168,8 @@ def open_digests(file: Path) -> KnownDigests:
         file: The file that keeps it.
 
     Returns:
-        The same object for the same file.
+        The same object for the same file, as long as at most 16 files are in
+        use.
     """
     return KnownDigests(file)
 

@@ -45,6 +45,7 @@ def locked(folder: Path) -> Iterator[bool]:
     Raises:
         LockedError: If another process uses the folder, or one that it has
             started.
+        OSError: If the folder or the file cannot be made or locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder.absolute() / LOCK
@@ -91,7 +92,8 @@ def name_locks() -> dict[str, str]:
     """Return the variable that tells a child which locks to share.
 
     Returns:
-        What to add to the environment of the child.
+        What to add to the environment of the child: `VARIABLE` and a JSON list
+        of the files, which is empty if this process has no lock.
     """
     return {VARIABLE: json.dumps([str(file) for file in HELD.values()])}
 
@@ -101,10 +103,14 @@ def sharing_locks() -> Iterator[None]:
     """Share the locks of the process that has started this one.
 
     The child of a process inherits its locks, but processes that torchrun or
-    Slurm start do not.
+    Slurm start do not. Without `VARIABLE` in the environment, nothing is
+    shared. If another process is just entering, this one waits.
 
     Yields:
         Nothing.
+
+    Raises:
+        OSError: If a lock cannot be opened or shared.
     """
     with ExitStack() as opened:
         for name in json.loads(os.environ.get(VARIABLE, '[]')):
@@ -116,6 +122,8 @@ def sharing_locks() -> Iterator[None]:
 
 def share_lock(lock: BinaryIO) -> None:
     """Share a lock, if its file system knows locks.
+
+    While another process holds it alone, this one waits.
 
     Args:
         lock: The open file of the lock.
@@ -179,6 +187,9 @@ def explain_lock(folder: Path) -> str:
 
     Returns:
         A message for `LockedError`.
+
+    Raises:
+        OSError: If the file of the lock cannot be read.
     """
     file = folder / LOCK
     with open(file, 'rb') as lock:

@@ -88,8 +88,8 @@ class ImageFinder:
 
         Returns:
             The names of the images, relative to the folder, with `/`: one if
-            it is clear which is meant, several if it is not, and none if there
-            is no such image.
+            it is clear which is meant, several if it is not (sorted, if those
+            of the finder are), and none if there is no such image.
         """
         readings = list(read_name(name))
         # From the surest way to the least sure.
@@ -125,7 +125,7 @@ def make_index(
         list_keys: Returns the keys of the last part of a name.
 
     Returns:
-        Key -> the names that have it, in order.
+        Key -> the names that have it, in order; empty without names.
     """
     index: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -141,7 +141,8 @@ def read_name(name: str) -> Iterator[list[str]]:
         name: A path with `/` or `\`, or a URL.
 
     Yields:
-        The parts of the path, the likeliest reading first; none is empty.
+        The parts of the path without empty ones, the likeliest reading first;
+        nothing if the name has no part.
     """
     for path in dict.fromkeys((name, *read_url(name), unquote(name))):
         parts = [p for p in path.replace('\\', '/').split('/') if p.strip()]
@@ -155,11 +156,12 @@ def read_url(name: str) -> Iterator[str]:
     """Yield the paths in a URL: those in its query, and its own.
 
     Args:
-        name: The URL, or another text, which has none.
+        name: The URL, or another text.
 
     Yields:
-        Each path, without escapes; first those of the query, if they end like
-        an image.
+        Each path, without escapes: first those of the query that end like an
+        image, then the one before the query or the fragment. Nothing for a
+        text without query and fragment.
     """
     try:
         url = urlsplit(name)
@@ -176,8 +178,8 @@ def prefer_same_folders(names: list[str], parts: list[str]) -> list[str]:
     """Keep the names that share most of their last folders with a path.
 
     Args:
-        names: Names of images, relative to a folder, with `/`.
-        parts: The parts of the path.
+        names: Names of images, relative to a folder, with `/`; at least one.
+        parts: The parts of the path, the last of which is a file name.
 
     Returns:
         Those names, in order; all of them if none shares a folder.

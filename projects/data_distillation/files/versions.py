@@ -40,6 +40,10 @@ def cut_suffix(name: str) -> str:
 
     Args:
         name: The last part of a path.
+
+    Returns:
+        The name without a suffix of `SUFFIXES`, in any case; the name itself
+        if it has none, or if nothing else would be left.
     """
     stem, dot, suffix = name.rpartition('.')
     return stem if stem and dot + suffix.lower() in SUFFIXES else name
@@ -52,7 +56,8 @@ def list_stems(name: str) -> Iterator[str]:
         name: The last part of a path.
 
     Yields:
-        The key of the name as it is, and that of the name without its suffix.
+        The key of the name as it is, and that of the name without its suffix;
+        in no particular order, and only once if they are equal.
     """
     yield from {make_key(name), make_key(cut_suffix(name))}
 
@@ -62,6 +67,9 @@ def is_marked(name: str) -> bool:
 
     Args:
         name: The last part of a path.
+
+    Returns:
+        Whether Roboflow or Label Studio has.
     """
     return bool(ROBOFLOW_MARK.search(name) or UPLOAD_MARK.search(name))
 
@@ -73,8 +81,9 @@ def make_source_key(name: str) -> str:
         name: The last part of a path, with or without a mark.
 
     Returns:
-        The key, which is equal for all names that tools make of one name; it
-        has no suffix, and `-` in place of all signs.
+        The key, which is equal for all names that tools make of one name. It
+        has no suffix. Each run of other characters than letters and digits is
+        one `-`, and there is none at the ends.
     """
     plain = UPLOAD_MARK.sub('', name)
     if mark := ROBOFLOW_MARK.search(plain):
@@ -91,7 +100,8 @@ def find_version(name: str) -> str:
         name: A path or a name.
 
     Returns:
-        The mark; `''` if there is none.
+        The mark, which stands between `.rf.` and the suffix; `''` if there is
+        none.
     """
     mark = ROBOFLOW_MARK.search(name)
     return mark[1] if mark else ''
@@ -106,5 +116,8 @@ def is_other_version(name: str, other: str) -> bool:
     Args:
         name: The path or the name of a file.
         other: The path or the name of another file.
+
+    Returns:
+        True if both have a mark of Roboflow, and the marks differ.
     """
     return len({find_version(name), find_version(other)} - {''}) > 1

@@ -59,9 +59,11 @@ class FileBoxes:
 
     Args:
         indices: Shape (n,), the indices of their annotations, ascending.
-        xywh: Shape (n, 4), float64, pixels.
-        sizes_wh: Shape (n, 2), width and height of each box's image, pixels;
-            NaN if the image is not known, so that no comparison holds.
+        xywh: Shape (n, 4), float64, the numbers in the file: xywh in pixels of
+            the image, if they are as COCO has them.
+        sizes_wh: Shape (n, 2), float64, width and height of each box's image
+            in the file, pixels; NaN if they are not known, so that no
+            comparison holds.
     """
 
     indices: np.ndarray
@@ -76,8 +78,7 @@ class FileBoxes:
             file: The file.
 
         Returns:
-            The boxes in the file's order; the size of an image that is not
-            known is NaN.
+            The boxes in the file's order; NaN for sizes that are not known.
         """
         bboxes = file.annotations.column('bbox')
         image_ids = file.annotations.column('image_id')
@@ -113,8 +114,7 @@ class FileBoxes:
         """Put the same boxes into images of other sizes.
 
         Args:
-            sizes_wh: The width and height of the image of each of the n boxes,
-                in pixels.
+            sizes_wh: Width and height of the n images of the boxes, pixels.
 
         Returns:
             New boxes; the numbers are the same.
@@ -127,19 +127,25 @@ class FileBoxes:
     def overshoot(self) -> np.ndarray:
         """How far each box reaches outside its image; shape (n,), pixels.
 
-        It is negative for a box that lies inside.
+        It is 0 or less for a box inside, and NaN for one of unknown size.
         """
         ends = self.xywh[:, :2] + self.xywh[:, 2:]
         return np.maximum(-self.xywh[:, :2], ends - self.sizes_wh).max(1)
 
     @property
     def visible_wh(self) -> np.ndarray:
-        """Width and height of each box's part inside the image; (n, 2)."""
+        """Width and height of each box's part inside its image, pixels.
+
+        Shape (n, 2); 0 or less if nothing is inside, NaN without a size.
+        """
         ends = self.xywh[:, :2] + self.xywh[:, 2:]
         return np.minimum(ends, self.sizes_wh) - self.xywh[:, :2].clip(0)
 
     def share_inside(self, box_format: BoxFormat) -> float:
         """Compute the share that, in a format, are boxes inside their image.
+
+        A box inside has a width and height above 0, and reaches at most
+        `TOLERANCE` pixels outside. One of an unknown image is not inside.
 
         Args:
             box_format: What the four numbers are taken for.
@@ -162,7 +168,7 @@ def map_image_sizes(file: CocoFile) -> dict[int, tuple[float, float]]:
         file: The file.
 
     Returns:
-        Image id -> width and height in pixels.
+        Image id -> width and height in pixels; of equal ids, the last one.
     """
     columns = map(file.images.column, ('id', 'width', 'height'))
     rows = zip(*columns, strict=True)
@@ -218,7 +224,7 @@ def check_boxes(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        A problem for each, in the file's order.
+        A problem for each, the first of `BOX_PROBLEMS`, in the file's order.
     """
     boxes = FileBoxes.of(file)
     formats = [] if file.has_known_boxes else recognize_formats(boxes)
@@ -275,6 +281,10 @@ def has_parts(boxes: FileBoxes, whole: float) -> bool:
     Args:
         boxes: The boxes, at least one.
         whole: The number that stands for the whole side, such as 1 or 100.
+
+    Returns:
+        Whether, of at least the share `SHARE_INSIDE`, all four numbers are
+        from 0 to `whole`, give or take 1/200.
     """
     slack = (ENDS_AT[1] - 1) * whole
     parts = (boxes.xywh >= -slack) & (boxes.xywh <= whole + slack)
@@ -305,6 +315,10 @@ def ends_at_unit(boxes: FileBoxes, box_format: BoxFormat) -> bool:
     Args:
         boxes: The boxes, at least one.
         box_format: The format, whose unit is a part of the side.
+
+    Returns:
+        Whether the largest right end and the largest lower end are both within
+        `ENDS_AT` of the whole; False for less than `FEWEST_IN_UNIT` boxes.
     """
     whole = UNITS[box_format.unit]
     xywh = box_format.arrange(boxes.xywh)
@@ -321,6 +335,9 @@ def are_larger(boxes: FileBoxes, box_format: BoxFormat) -> bool:
     Args:
         boxes: The boxes, at least one, with the sizes of their images.
         box_format: The format, whose unit is a part of the side.
+
+    Returns:
+        Whether each side is at least `LARGER_BY` times as long.
     """
     smallest = boxes.sizes_wh.min()
     return bool(smallest >= LARGER_BY * UNITS[box_format.unit])

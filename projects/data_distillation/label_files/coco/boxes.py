@@ -13,8 +13,9 @@ def xyxy_to_xywh(bboxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
         sizes_wh: Shape (n, 2), width and height of each box's image, pixels.
 
     Returns:
-        Shape (n, 4), float64: left, top, width and height in pixels, rounded
-        to 1/100 pixel, in the same order.
+        Shape (n, 4), float64: left, top, width and height in pixels of the
+        original image, rounded to 1/100 pixel, in the same order. A box
+        outside its image has a width or height of 0.
     """
     corners = bboxes_xyxy.astype(np.float64).round(2)
     corners = np.clip(corners, 0, np.tile(sizes_wh, 2))
@@ -44,8 +45,8 @@ class BoxFormat:
     """A way of writing boxes.
 
     Args:
-        layout: One of `LAYOUTS`.
-        unit: One of `UNITS`.
+        layout: A key of `LAYOUTS`: what the four numbers are.
+        unit: A key of `UNITS`: what they are counted in.
     """
 
     layout: str = 'xywh'
@@ -84,7 +85,8 @@ class BoxFormat:
                 pixels.
 
         Returns:
-            Shape (n, 4): left, top, width and height in pixels.
+            Shape (n, 4): left, top, width and height in pixels, neither
+            clipped nor rounded; the array itself if it is in COCO's format.
         """
         xywh = self.arrange(bboxes)
         if self.unit == 'pixel':

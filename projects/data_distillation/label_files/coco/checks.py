@@ -103,8 +103,10 @@ def is_same(entry: dict, other: dict) -> bool:
 
     Args:
         entry: An entry.
-        other: Another entry; if both are nested too deeply, they are not
-            equal.
+        other: Another entry.
+
+    Returns:
+        Whether they are; False if both are nested too deeply.
     """
     known = dict(segmentation=None)
     try:
@@ -141,7 +143,8 @@ def check_repeated_names(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        A problem for each later entry, first of images and then of categories.
+        A problem for each later entry, first of images and then of categories;
+        none for one that repeats the earlier entry as a whole.
     """
     names = normalize_names(file)
     yield from check_names(file, file.images, 'file_name', names)
@@ -233,8 +236,9 @@ def check_references(
         names: The lists to look in.
 
     Yields:
-        The problems; none for a list that has no right id, since that is a
-        problem by itself.
+        A problem for each, list by list, also for a number that the list has
+        as a text. Of a list without a right id no other id is unknown, since
+        that is a problem by itself.
     """
     for table in map(file.table, names):
         known = set(table.column('id')) - {None}
@@ -302,6 +306,8 @@ def make_unknown_problem(
 def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
     """Find objects that occur again: same image, class, box and `iscrowd`.
 
+    A missing `iscrowd` counts as 0.
+
     Args:
         file: The file.
 
@@ -339,6 +345,9 @@ def is_finite(bbox: list | None) -> bool:
 
     Args:
         bbox: Four numbers; None if there is no valid bbox.
+
+    Returns:
+        Whether it has; False for None.
     """
     return bbox is not None and all(map(is_number, bbox))
 
@@ -371,7 +380,8 @@ def check_file(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        The problems, check by check, in the order of `FILE_CHECKS`.
+        The problems: first that of categories in another form, then check by
+        check, in the order of `FILE_CHECKS`.
     """
     yield from check_categories(file)
     # What is wrong in one way is named once.

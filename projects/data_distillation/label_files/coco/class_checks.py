@@ -16,8 +16,7 @@ NOTED_SHARE = 0.1
 NO_OBJECT_AT_ALL = 'no object at all'
 # Where an annotation has the name of its class.
 SURE_NAME_KEYS = ('category_name', 'class_name')
-# Where it may have it instead of an id. Beside an id, the others may mean
-# something else, such as a label of the image.
+# Where else, if it has no id. Beside an id, these may mean something else.
 NAME_KEYS = (*SURE_NAME_KEYS, 'category', 'label')
 
 
@@ -43,7 +42,7 @@ def find_ids(file: CocoFile, name: str) -> list:
         name: The name.
 
     Returns:
-        The ids, as they are written.
+        The ids, as they are written, in order; empty if there are none.
     """
     categories = file.categories
     known = zip(
@@ -82,8 +81,7 @@ def read_categories(file: CocoFile) -> list[dict]:
     """Read categories that are not written as COCO has them.
 
     They may be names, or objects without ids, in a list, or values of an
-    object whose keys are the ids or the names. Without any, they are those
-    that all annotations name.
+    object with ids or names as keys. Without any, all annotations name them.
 
     Args:
         file: The file.
@@ -115,6 +113,9 @@ def are_clear(entries: Sequence[dict]) -> bool:
 
     Args:
         entries: The categories.
+
+    Returns:
+        Whether all names and all ids are right, each only once.
     """
     names = [entry.get('name') for entry in entries]
     ids = [entry['id'] for entry in entries if 'id' in entry]
@@ -135,8 +136,9 @@ def number_categories(file: CocoFile, entries: Sequence[dict]) -> list[dict]:
         entries: The result of `read_categories`.
 
     Returns:
-        The categories with ids. Empty if there are none, or if the
-        annotations do not show whether their ids count from 0 or from 1.
+        The categories with ids, from 1 if no annotation has one. Empty without
+        categories, or if the ids of the annotations fit neither 0 nor 1 as the
+        first id, or both.
     """
     if not entries or 'id' in entries[0]:
         return list(entries)
@@ -200,10 +202,9 @@ def check_categories(file: CocoFile) -> Iterator[Problem]:
 def find_equal_categories(file: CocoFile) -> dict[int, int]:
     """Find categories that differ from an earlier one in nothing but the id.
 
-    Tools that merge files write them. A category whose id another one has too
-    is not among them, unless the two are the same: it is not clear which one
-    is meant by the id. One that is nested too deeply to be compared is not
-    among them either.
+    Tools that merge files write them. One whose id another one has too is not
+    among them, unless the two are the same: the id may mean either. Nor is one
+    that is nested too deeply to be compared.
 
     Args:
         file: The file.
@@ -276,8 +277,8 @@ def check_class_names(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        A problem for each name that only other categories have, in the file's
-        order. Names that no category has are none.
+        A problem for each name that only other categories have, key by key.
+        Names that no category has are none.
     """
     columns = map(file.categories.column, ('id', 'name'))
     names = dict(zip(*columns, strict=True))
@@ -351,8 +352,8 @@ def describe_objects(file: CocoFile) -> Iterator[str]:
         file: The file.
 
     Yields:
-        A sentence about the classes without objects, and one about the images
-        without annotations.
+        At most a sentence about the classes without objects, and one about the
+        images without annotations.
     """
     file = with_categories(file)
     yield from describe_classes(file)

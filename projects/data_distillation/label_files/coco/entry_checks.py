@@ -22,7 +22,7 @@ def check_lists(
     names: Iterable[str] = tuple(SCHEMA),
     may_be_empty: Iterable[str] = ('annotations',),
 ) -> Iterator[Problem]:
-    """Find lists that are missing or empty.
+    """Find lists that are missing, empty, or no lists.
 
     Args:
         file: The file.
@@ -307,8 +307,8 @@ def find_rotations(file: CocoFile) -> dict[int, float]:
         file: The file.
 
     Returns:
-        Index of an annotation -> degrees; boxes that look the same afterwards
-        are left out.
+        Index of an annotation -> degrees. Boxes that look the same afterwards
+        (multiples of 180) are left out, and those that are not finite.
     """
     bboxes = file.annotations.column('bbox')
     found: dict[int, float] = {}

@@ -36,7 +36,7 @@ def pseudo_label_quality(
 
     Args:
         pseudo_file: The COCO file of the pseudo labels. A label without a
-            score, which a person may have added, comes first.
+            score, which a person may have added, has the score 1.
         truth_file: A COCO file with the same category ids and with the same
             images by file name. Objects on other images count as not found.
         iou: The least IoU at which a pseudo label is right, in (0, 1].
@@ -49,7 +49,8 @@ def pseudo_label_quality(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        CocoError: If the truth lacks an image of the pseudo labels.
+        CocoError: If a file cannot be used, the truth lacks an image of the
+            pseudo labels, or a label is of no image of its file.
         ValueError: If `iou` is out of range.
     """
     # One file at a time: as Python objects, both may not fit into memory.
@@ -109,6 +110,9 @@ def have_masks(annotations: Sequence[Mapping]) -> bool:
 
     Args:
         annotations: COCO annotations; an empty `segmentation` is no mask.
+
+    Returns:
+        Whether all have one; False without annotations.
     """
     masks = [one.get('segmentation') for one in annotations]
     return bool(masks) and all(masks)
@@ -138,8 +142,9 @@ def read_truth(
         truth_file: The COCO file of the true objects.
 
     Returns:
-        File name -> number of the image, category id -> label, and the
-        objects, with masks if all have one.
+        File name -> number of the image (from 0, by ascending id), category id
+        -> label, and the objects, with masks if all have one and all images
+        have a size.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -227,6 +232,8 @@ def detection_metrics(
 ) -> dict[str, float]:
     """Evaluate detections, before any selection, by COCO's rules.
 
+    Of each image and class, the 100 best detections count, as in pycocotools.
+
     Args:
         rows: One row for each image to evaluate, with the names and values of
             `shards.SCHEMA`; labels number the truth's categories.
@@ -238,7 +245,8 @@ def detection_metrics(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the truth lacks an image or the class of a label.
+        CocoError: If the truth cannot be used, or lacks an image or the class
+            of a label.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     rows = list(rows)
@@ -259,7 +267,7 @@ def coco_metrics(
     Args:
         objects: The true objects.
         found: The detections.
-        category_ids: The id of each class.
+        category_ids: The id of each class, in the order of the labels.
 
     Returns:
         See `detection_metrics`; all 0 if there are objects and no detection.
@@ -309,12 +317,12 @@ def read_precision(
         scores: Shape (n,), in the order of `Matched`.
         is_matched: Shape (n, t), bool.
         is_ignored: Shape (n, t), bool.
-        num_truth: The number of objects.
+        num_truth: The number of objects, at least 1.
         recalls: Shape (r,), where the precision is read off.
 
     Returns:
-        Shape (t, r), the highest precision at each recall or a higher one; 0
-        if that recall is not reached.
+        Shape (t, r), float64, the highest precision at each recall or a higher
+        one; 0 if that recall is not reached.
     """
     order = np.argsort(-scores, kind='stable')
     rows = []
@@ -340,7 +348,7 @@ def read_highest(
         recalls: Shape (r,), where the precision is read off.
 
     Returns:
-        Shape (r,); 0 where the recall is not reached.
+        Shape (r,), float64; 0 where the recall is not reached.
     """
     highest = np.maximum.accumulate(precision[::-1])[::-1]
     return np.append(highest, 0)[np.searchsorted(recall, recalls)]

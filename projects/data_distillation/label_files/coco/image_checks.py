@@ -42,10 +42,12 @@ def check_images(
 
     Args:
         places: Where the images of each file are.
-        known: Path -> what is known of an image already.
+        known: Path -> what is known of an image already; what is read is added
+            to it. None if nothing is known.
 
     Yields:
-        The problems of each file, then those of each pair of files.
+        The problems of names, file by file, then those of unreadable images
+        and of sizes, file by file, then those of each pair of files.
     """
     for place in places:
         yield from check_places(place)
@@ -125,7 +127,8 @@ def judge_sizes(part: FileImages) -> dict[int, str]:
     """Find what the boxes of images of a wrong size were drawn on.
 
     All images with swapped sides are judged together, and all others too: one
-    tool has written them. An image that is off by one pixel needs no verdict.
+    tool has written them. An image that is off by at most `TOLERANCE` pixels
+    is `DECODED`.
 
     Args:
         part: The file with what is known of its images.
@@ -154,7 +157,9 @@ def judge_group(part: FileImages, group: Sequence[int]) -> str:
         group: The indices of the entries.
 
     Returns:
-        `DECODED`, also without boxes, `WRITTEN` or `UNCLEAR`.
+        `DECODED` or `WRITTEN`, if some boxes fit only this size, and at most
+        the share `SHARE_AGAINST` fits only the other; otherwise `UNCLEAR`.
+        `DECODED` without boxes.
     """
     ids = part.file.images.column('id')
     index_of = {ids[index]: index for index in group if ids[index] is not None}
@@ -232,7 +237,7 @@ def check_leaks(first: FileImages, second: FileImages) -> Iterator[Problem]:
     Yields:
         At most one problem for each image of the second file: its exact copy
         if there is one, else the image that looks most like it, if the two
-        look alike enough.
+        look alike enough. First come all copies, each in the file's order.
     """
     digests = {f.digest: i for i, f in first.facts.items() if not f.error}
     others = {}
@@ -283,7 +288,7 @@ def make_near_problem(
         second: The file that has the other one.
         known: The index of the known image in the first file.
         index: The index of the other one in the second file.
-        distance: The number of bits that differ.
+        distance: The number of bits of their hashes that differ.
 
     Returns:
         A problem of the other one.
@@ -324,8 +329,9 @@ def find_nearest(
         asked: The indices and the hashes of the images to find something for.
 
     Yields:
-        The index of the known image, the index of the other one, and the
-        number of bits that differ, which is at most `MAX_DISTANCE`.
+        The index of the known image (the first one of those that are equally
+        similar), the index of the other one, and the number of bits that
+        differ, which is at most `MAX_DISTANCE`; in the order of `asked`.
     """
     if not known[0]:
         return
@@ -351,10 +357,12 @@ def find_problems(
         files: The files; all others are compared with the first one.
         folders: The image folders: one for all files, or one for each file.
             None leaves the images unchecked.
-        known: Path -> what is known of an image already.
+        known: Path -> what is known of an image already; what is read is added
+            to it. None if nothing is known.
 
     Yields:
-        The problems of each file, then those of all files together.
+        The problems of the entries, file by file, then those of all files
+        together, then those of images, see `check_images`.
     """
     folders = list(folders or ())
     if len(folders) == 1:

@@ -47,7 +47,7 @@ class ImageFacts:
         error: Why the file cannot be read; `''` if it can.
         size_wh: Width and height in pixels as it is decoded for training, with
             EXIF rotation applied.
-        digest: The SHA-256 of its bytes.
+        digest: The SHA-256 of its bytes, 32 bytes.
         bits: Its perceptual hash, shape (`HASH_SIDE` ** 2,), +1 or -1,
             float32; None if its contrast is too low for one.
     """
@@ -65,7 +65,7 @@ def read_facts(path: str) -> ImageFacts:
         path: The path of the image file.
 
     Returns:
-        Size, hash and perceptual hash; only the error if it cannot be read.
+        Size, SHA-256 and perceptual hash; only the error if it cannot be read.
     """
     try:
         content = read_image_file(path)
@@ -80,11 +80,13 @@ def read_facts(path: str) -> ImageFacts:
 def hash_pixels(pixels: np.ndarray) -> np.ndarray | None:
     """Compute the perceptual hash of an image.
 
+    It is the `phash` of imagehash, of a thumbnail in gray.
+
     Args:
         pixels: Shape (height, width, 3), BGR, uint8.
 
     Returns:
-        See `ImageFacts.bits`.
+        See `ImageFacts.bits`; None if the contrast is below `MIN_CONTRAST`.
     """
     gray = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     side = THUMBNAIL_SIDE
@@ -102,7 +104,7 @@ def read_all_facts(paths: Iterable[str]) -> dict[str, ImageFacts]:
         paths: The paths. One that occurs more than once is read once.
 
     Returns:
-        Path -> what was found out.
+        Path -> what was found out, in the order of `paths`.
     """
     paths = list(dict.fromkeys(paths))
     console = Console(stderr=True)
@@ -125,10 +127,12 @@ class Places:
         file: The file.
         folder: The image folder.
         names: Index of the entry -> the name of its image, relative to the
-            folder: the file name, or that of the image that it means. It lacks
-            the entries whose file name must not be opened.
-        found: Index of an entry whose file name leads nowhere -> the images
-            of the folder that it may mean, see `ImageFinder.find`.
+            folder: the file name, or that of the image that it clearly means.
+            It lacks the entries without a file name, and those whose file name
+            must not be opened and means no image clearly.
+        found: Index of an entry whose file name leads nowhere, or must not be
+            opened -> the images of the folder that it may mean, at least one,
+            see `ImageFinder.find`.
         rivals: Index of an entry -> the place of another one that means the
             same image. Only one of the two can have it.
     """
@@ -151,7 +155,7 @@ class Places:
 
     @property
     def paths(self) -> dict[int, str]:
-        """Index of the entry -> the path of its image."""
+        """Index of the entry -> the path of its image; see `names`."""
         return {
             index: os.path.join(self.folder, name)
             for index, name in self.names.items()
@@ -161,15 +165,15 @@ class Places:
 def locate_images(file: CocoFile, folder: Path) -> Places:
     """Find the images of a file by their names, as tools write them.
 
-    The folder is searched only if a file name leads nowhere.
+    The folder is searched only if a file name leads nowhere, or must not be
+    opened.
 
     Args:
         file: The file.
         folder: The image folder.
 
     Returns:
-        Where each image is. Entries without a name or with one that is not
-        allowed are left out.
+        Where each image is.
     """
     column = enumerate(file.images.column('file_name'))
     written = {index: name for index, name in column if name is not None}
@@ -216,6 +220,9 @@ def exists(path: str) -> bool:
 
     Args:
         path: The path; it may be a text that cannot be a path.
+
+    Returns:
+        Whether it does; False if the text cannot be a path.
     """
     try:
         return os.path.lexists(path)
@@ -291,7 +298,7 @@ class FileImages:
     Args:
         file: The file.
         facts: Index of the entry -> what was found out about its image. It
-            lacks the entries whose file name must not be opened.
+            lacks the entries that `Places.names` lacks.
     """
 
     file: CocoFile

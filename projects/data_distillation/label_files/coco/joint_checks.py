@@ -84,7 +84,8 @@ def check_shared_names(files: Sequence[CocoFile]) -> Iterator[Problem]:
         files: The files.
 
     Yields:
-        A problem for each such image of the later file of a pair, in order.
+        A problem for each such image of the later file of a pair, pair by pair
+        and in the file's order.
     """
     for first, second in itertools.combinations(files, 2):
         known = set(normalize_names(first)) - {None}
@@ -110,7 +111,7 @@ def check_together(
             that equal file names say nothing.
 
     Yields:
-        The problems.
+        The problems of categories, then those of file names.
     """
     yield from check_categories(files)
     # The contents of images say more: see `check_leaks`.

@@ -182,11 +182,11 @@ def match_classes(
     Args:
         objects: The true objects.
         found: The detections.
-        num_classes: The number of classes.
+        num_classes: The number of classes; every label is below it.
         iou: The least IoU at which a detection is right, in (0, 1].
 
     Returns:
-        The matches of each class.
+        The matches of each class, in the order of the labels.
 
     Raises:
         ValueError: If `iou` is out of range.
@@ -216,8 +216,8 @@ def match_images(
         truth: A COCO object with the true objects.
         found: The detections as COCO annotations with scores.
         image_ids: The ids of the images to look at.
-        ious: The IoUs from which on a detection is right, each in (0, 1],
-            ascending.
+        ious: The IoUs from which on a detection is right, at least one, each
+            in (0, 1], ascending.
 
     Returns:
         The matches. Their images are those of `image_ids`, by ascending id.
@@ -303,7 +303,7 @@ def find_named(
     """Find images of the truth by their names; see `find_image_ids`.
 
     Args:
-        names: The file names of the images.
+        names: The file names of the images, relative to their folder.
         truth: The content of the file with the true objects.
         source: The path of that file, for the message.
 
@@ -334,8 +334,9 @@ def make_results(
         source: The file of the truth, for the message.
 
     Returns:
-        `image_id`, `category_id`, `bbox` and `score` of each detection, in the
-        order of the rows.
+        `image_id`, `category_id`, `bbox` (xywh in pixels, clipped to the image
+        and rounded to 1/100) and `score` of each detection, in the order of
+        the rows.
 
     Raises:
         CocoError: If the truth lacks an image or the class of a label.
@@ -385,8 +386,8 @@ def iter_boxes(row: Mapping) -> Iterator[tuple]:
         row: The detections of an image; see `match_detections`.
 
     Yields:
-        Box (left, top, width and height in pixels, clipped to the image),
-        score and label of each detection, in the order of the row.
+        Box (left, top, width and height in pixels, clipped to the image and
+        rounded to 1/100), score and label of each, in the order of the row.
     """
     bboxes_xyxy = np.asarray(row['bboxes_xyxy'], np.float64).reshape(-1, 4)
     sizes_wh = np.tile([row['width'], row['height']], (len(bboxes_xyxy), 1))

@@ -39,7 +39,7 @@ def check_entries(
         keys: List -> keys.
 
     Yields:
-        The problems.
+        The problems: first the entries that are no objects, then the values.
     """
     yield from check_objects(file, keys)
     yield from check_values(file, keys)
@@ -55,11 +55,12 @@ def check_required(
         required: The names of the lists, such as `'images'`. Of their entries
             the keys in `KEYS` are checked. File names must stay inside the
             image folder, and ids of categories must occur once: categories of
-            the same id would have the same instances. If both lists are
-            required, annotations must be of categories of the file.
+            the same id would have the same instances. If annotations and
+            categories are required, annotations must be of categories of the
+            file.
 
     Yields:
-        The problems.
+        The problems, check by check.
     """
     if 'categories' in required:
         yield from check_categories(file)
@@ -80,7 +81,7 @@ def check_trainable(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        The problems.
+        The problems, check by check.
     """
     yield from check_required(file, ('images', 'categories'))
     yield from check_lists(file, ['annotations'])
@@ -102,7 +103,7 @@ def check_convertible(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        The problems.
+        The problems, check by check.
     """
     yield from check_required(file, ('images', 'categories'))
     if 'annotations' in file.content:
@@ -132,11 +133,13 @@ SPLIT_SCHEMA: Schema = {
 def check_splittable(file: CocoFile) -> Iterator[Problem]:
     """Check what splits need of a file with the rules of `SPLIT_SCHEMA`.
 
+    No list may be empty.
+
     Args:
         file: The file, read with the rules of `SPLIT_SCHEMA`.
 
     Yields:
-        The problems.
+        The problems, check by check.
     """
     yield from check_categories(file)
     yield from check_lists(file, may_be_empty=())

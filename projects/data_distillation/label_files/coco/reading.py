@@ -64,8 +64,8 @@ def read_labeled(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it has no categories, only one of the two lists, an empty
-            one, or a broken entry.
+        CocoError: If it is no JSON object in UTF-8, has no categories, only
+            one of the two lists, an empty one, or a broken entry.
     """
     required = ('images', 'annotations', 'categories')
 
@@ -105,7 +105,8 @@ def read_convertible(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If a list is missing or an entry is broken.
+        CocoError: If it is no JSON object in UTF-8, a list is missing, or an
+            entry is broken.
     """
     return read_checked(path, check_convertible)
 
@@ -121,8 +122,8 @@ def read_splittable(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If images, annotations or categories are missing, empty or
-            broken.
+        CocoError: If it is no JSON object in UTF-8, or images, annotations or
+            categories are missing, empty or broken.
     """
     return read_checked(path, check_splittable, SPLIT_SCHEMA)
 
@@ -138,11 +139,12 @@ def read_checked(
         schema: The rules that its values must follow.
 
     Returns:
-        The object in the file.
+        The object in the file, with its polygons.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: With the first problem, if there is one.
+        CocoError: If it is no JSON object in UTF-8; otherwise with the first
+            problem, if there is one.
     """
     check_is_file(path)
     file = read_file(path, polygons=True, schema=schema)
@@ -304,7 +306,8 @@ def check_disjoint(
         known: The other set, `dict(ann_file=..., img_prefix=...)`.
 
     Raises:
-        CocoError: With the number of shared images and the first five.
+        CocoError: If one is. The message has the number of shared images and
+            the first five names.
     """
     others = resolve_paths(file_names, known['img_prefix'])
     paths = unlabeled.keys() & others | find_copies(unlabeled, others).keys()
@@ -329,7 +332,8 @@ def take_images(coco: dict, image_ids: set) -> dict:
         image_ids: The ids of the images; unknown ones have no effect.
 
     Returns:
-        A new object, with everything else of the file, in its order.
+        A new object, with everything else of the file, in its order. Its
+        entries are those of the file, not copies.
     """
     taken = dict(
         coco, images=[i for i in coco['images'] if i['id'] in image_ids]

@@ -27,6 +27,9 @@ def is_id(value: object) -> TypeGuard[int]:
 
     Args:
         value: The value, of any type.
+
+    Returns:
+        True for an integer from -`LARGEST_ID` to `LARGEST_ID`.
     """
     return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
 
@@ -36,6 +39,9 @@ def is_text(value: object) -> TypeGuard[str]:
 
     Args:
         value: The value, of any type.
+
+    Returns:
+        True for such a string, also for one of spaces.
     """
     return type(value) is str and value != ''
 
@@ -44,8 +50,10 @@ def is_side(value: object) -> TypeGuard[float]:
     """Return whether a JSON value can be the width or height of an image.
 
     Args:
-        value: The value, of any type; a whole number of at least 1 can, also
-            as a float.
+        value: The value, of any type.
+
+    Returns:
+        True for a whole number of at least 1, also as a float.
     """
     return is_number(value) and value >= 1 and value == int(value)
 
@@ -55,6 +63,9 @@ def is_bbox(value: object) -> TypeGuard[list[float]]:
 
     Args:
         value: The value, of any type.
+
+    Returns:
+        True for such a list; `true` and `false` are no numbers.
     """
     return (
         type(value) is list
@@ -74,8 +85,9 @@ def as_number(value: object) -> float | None:
         value: The value, of any type.
 
     Returns:
-        The number, an integer if it is whole; None if there is none, or no
-        text.
+        The number, an integer if it is whole. None if the value is no text, or
+        the text is no number of JSON, longer than 40 characters, or beyond
+        `LARGEST`.
     """
     if not is_text(value) or not NUMBER.fullmatch(value) or len(value) > 40:
         return None
@@ -89,7 +101,8 @@ def as_id(value: object) -> int | None:
     """Return the integer that an id stands for.
 
     Args:
-        value: A text such as `'3'`, or a number such as 3.0 or 3.
+        value: A text such as `'3'` or `'3.0'`, or a number such as 3.0 or 3;
+            any other value is no id.
 
     Returns:
         The integer; None if the value is not written as a whole number, or
@@ -244,7 +257,8 @@ def advise_on_text(content: bytes) -> str:
         content: The bytes in the file.
 
     Returns:
-        The advice; it names the tool if each line has an object of one.
+        The advice; it names the tool if the first two lines have an object of
+        one each.
     """
     lines = content.splitlines()[:2]
     try:

@@ -31,8 +31,7 @@ SINGULAR = dict(
 REFERENCES = dict(
     image_id=('images', 'file_name'), category_id=('categories', 'name')
 )
-# Stands for a value that is not an object, so that all others keep their
-# places.
+# Stands for a value that is no object, so that all others keep their places.
 NO_OBJECT: dict = {}
 
 
@@ -75,7 +74,7 @@ class Table:
 
     @property
     def singular(self) -> str:
-        """What one entry is called, such as `'image'`."""
+        """What one entry is called: `'image'`, for example."""
         return SINGULAR[self.name]
 
     def column(self, key: str) -> list:
@@ -102,9 +101,7 @@ class Table:
         return set(filter(is_text, self.values('id')))
 
     def values(self, key: str) -> Iterator[object]:
-        """Look up the value of any key in each entry.
-
-        The values are as they are in the file, whether right or wrong.
+        """Look up the value of any key in each entry, right or wrong.
 
         Args:
             key: The key.
@@ -196,8 +193,8 @@ class CocoFile:
     def named(self) -> dict[str, dict[str, list]]:
         """What texts stand for that are names where an id must be.
 
-        Key of an annotation -> text -> the ids that it may mean, see
-        `find_named`.
+        Key of an annotation -> text -> the ids that it may mean (one or two),
+        see `find_named`.
         """
         return {
             key: find_named(
@@ -267,9 +264,9 @@ def find_named(texts: set[str], table: Table, key: str) -> dict[str, list]:
         key: The key of their names.
 
     Returns:
-        Text -> the id of the entry of this name, as it is written. A number
-        that is an id, too, has both ids, first its own, unless other texts
-        show which is meant.
+        Text -> a list with the id of the one entry of this name, as written.
+        A number that is an id, too, has both ids, first its own, unless other
+        texts show which is meant.
     """
     names = [(name or '').strip().casefold() for name in table.column(key)]
     by_name = dict(zip(names, table.values('id'), strict=True))
@@ -307,8 +304,8 @@ def read_file(
         polygons: Whether to keep `segmentation`, which is most of a large
             file. Only the checks of masks need it.
         schema: The rules that its values must follow.
-        summarize: A function that takes each object in the file and returns
-            what takes its place, instead of removing `segmentation`.
+        summarize: Takes each object in the file and returns what takes its
+            place, instead of removing `segmentation`. Not with `polygons`.
 
     Returns:
         The file; a problem if it cannot be read or is not a JSON object.
@@ -380,6 +377,9 @@ def is_readable(content: bytes) -> bool:
 
     Args:
         content: The bytes of the file.
+
+    Returns:
+        Whether it is; False if it is nested too deeply.
     """
     try:
         return isinstance(json.loads(decode_text(content)), dict)
