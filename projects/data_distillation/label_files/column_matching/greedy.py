@@ -26,9 +26,10 @@ class Objects:
     """True objects as columns.
 
     Args:
-        image_index: Shape (n,), int64, the number of the image of each object.
-        labels: Shape (n,), int64, its class.
-        bbox_xywh: Shape (n, 4), float64, pixels.
+        image_index: Shape (n,), int64, the number of the image of each object,
+            from 0.
+        labels: Shape (n,), int64, its class, from 0.
+        bbox_xywh: Shape (n, 4), float64, pixels of the image.
         is_crowd: Shape (n,), bool.
         masks: Shape (n,), compressed RLE; None to compare boxes.
     """
@@ -50,9 +51,9 @@ class DetectionColumns:
 
     Args:
         image_index: Shape (n,), int64, the number of the image of each
-            detection.
-        labels: Shape (n,), int64, its class.
-        bbox_xywh: Shape (n, 4), float64, pixels.
+            detection, from 0.
+        labels: Shape (n,), int64, its class, from 0.
+        bbox_xywh: Shape (n, 4), float64, pixels of the image.
         scores: Shape (n,), float32 or float64.
         masks: Shape (n,), compressed RLE; None to compare boxes.
     """
@@ -145,8 +146,8 @@ class Matched:
     """What n detections took at t IoUs.
 
     Args:
-        order: Shape (n,), which detections these are: by class, then by image
-            and then by descending score.
+        order: Shape (n,), int64, which detections these are: by class, then by
+            image and then by descending score.
         is_matched: Shape (n, t), bool, whether each took an object or a
             region that is ignored.
         is_ignored: Shape (n, t), bool, whether each is neither right nor
@@ -169,15 +170,19 @@ def match_columns(
 ) -> Matched:
     """Match all detections with the objects of their image and class.
 
+    The rules are those of `COCOeval.evaluateImg`. An object that is ignored is
+    taken only if no other is left that overlaps enough. Detections may share a
+    crowd.
+
     Args:
         objects: The objects. Of equal overlaps the later one is taken.
         found: The detections. Of equal scores the earlier one is first.
-        ious: The t least IoUs, ascending.
+        ious: The t least IoUs, at least one, ascending.
         limits: What does not count.
 
     Returns:
         The detections that count, by class, then image, then descending score,
-        and what each took at each IoU.
+        and what each took at each IoU; shape (0,) without detections.
     """
     num_images = 1 + max(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
@@ -311,12 +316,13 @@ def measure_overlaps(
     results are equal to the last bit.
 
     Args:
-        found_xywh: Shape (n, 4), float64.
-        true_xywh: Shape (n, 4), float64.
-        is_crowd: Shape (n,), whether the object is a crowd.
+        found_xywh: Shape (n, 4), float64, pixels.
+        true_xywh: Shape (n, 4), float64, pixels.
+        is_crowd: Shape (n,), bool, whether the object is a crowd.
 
     Returns:
-        Shape (n,), the IoU; for a crowd, the share of the detection on it.
+        Shape (n,), float64, the IoU; for a crowd, the share of the detection
+        on it. It is 0 for boxes that only touch.
     """
     found, true = found_xywh.T, true_xywh.T
     width = np.fmin(found[2] + found[0], true[2] + true[0])
@@ -335,7 +341,7 @@ def rank_in_groups(keys: np.ndarray) -> np.ndarray:
     """Number the elements among those with the same key.
 
     Args:
-        keys: Shape (n,), ascending.
+        keys: Shape (n,), int64, 0 or more, ascending.
 
     Returns:
         Shape (n,), int64, from 0 in each group.
@@ -353,7 +359,8 @@ def split_groups(keys: np.ndarray, counts: np.ndarray) -> Iterator[slice]:
         counts: Shape (n,), the number of pairs that each is in.
 
     Yields:
-        Consecutive parts. The detections of one image and class stay together.
+        Consecutive parts; none without detections. The detections of one image
+        and class stay together.
     """
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
     part = counts.cumsum()[firsts] // PAIRS_AT_ONCE

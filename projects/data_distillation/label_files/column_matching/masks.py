@@ -20,7 +20,9 @@ def read_mask(segmentation: list | dict, size_hw: Iterable[int]) -> Rle:
         RLE with `size` and `counts`; compressed RLE is returned as it is.
 
     Raises:
-        TypeError, ValueError: If it is none of these.
+        KeyError, TypeError, ValueError: If it is none of these.
+        IndexError: If it is an empty list.
+        Exception: If pycocotools takes no such list.
     """
     if isinstance(segmentation, list):
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size_hw))
@@ -61,7 +63,8 @@ def measure_mask_overlaps(
         is_crowd: Shape (m,), whether each object is a crowd.
 
     Returns:
-        Shape (k,), the IoU; for a crowd, the share of the detection on it.
+        Shape (k,), float64, the IoU; for a crowd, the share of the detection
+        on it.
     """
     overlaps = np.zeros(len(owners))
     firsts = np.flatnonzero(np.diff(owners, prepend=-1))

@@ -16,8 +16,8 @@ class Numbering:
     """The numbers of the images and of the classes.
 
     Args:
-        images: Image id -> number, by ascending id.
-        labels: Category id -> number, in the order of the categories.
+        images: Image id -> number from 0; several ids may have one number.
+        labels: Category id -> number, from 0, in the order of the categories.
     """
 
     images: dict
@@ -61,6 +61,9 @@ class Numbering:
         Returns:
             The objects of known images and categories, in order; shape (0,) if
             there are none.
+
+        Raises:
+            KeyError: If an annotation lacks a key.
         """
         kept = self._keep(annotations)
         is_crowd = [bool(a.get('iscrowd', 0)) for a in kept]
@@ -82,8 +85,11 @@ class Numbering:
                 results then have; None to compare boxes.
 
         Returns:
-            The detections of known images and categories, in order; shape (0,)
-            if there are none.
+            The detections of known images and categories, in order, with
+            scores as float64; shape (0,) if there are none.
+
+        Raises:
+            KeyError: If a result lacks a key.
         """
         kept = self._keep(results)
         scores = np.array([one['score'] for one in kept], np.float64)
@@ -123,7 +129,10 @@ def collect_masks(
         sizes_hw: Image id -> height and width; None if boxes are compared.
 
     Returns:
-        Shape (n,), compressed RLE; None if boxes are compared.
+        Shape (n,), compressed RLE, in order; None if boxes are compared.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError: See `read_mask`.
     """
     if sizes_hw is None:
         return None

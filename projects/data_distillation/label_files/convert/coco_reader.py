@@ -32,14 +32,16 @@ def read_coco_labels(
         boxes_only: Whether segmentations are left out, and counted.
 
     Returns:
-        The images and the categories, in the file's order.
+        The images and the categories, in the file's order. Boxes are xywh in
+        pixels of the image, clipped to it and rounded to 1/100.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If an entry is broken.
-        FormatError: If two images would have the same label file, a name
-            cannot be written, an image is missing, or a segmentation is
-            broken.
+        CocoError: If it is no JSON object in UTF-8, a list is missing, or an
+            entry is broken.
+        FormatError: If two images would have the same label file, a name of a
+            class occurs twice, a name cannot be written, an image is missing,
+            or a segmentation is broken.
     """
     coco = dict(annotations=[]) | read_convertible(path)
     check_exportable(coco, folder, path)
@@ -70,7 +72,8 @@ def read_polygons(
         source: The file, for the messages.
 
     Returns:
-        Index of the annotation -> what `read_polygon` returns.
+        Index of the annotation -> what `read_polygon` returns. Crowds, and
+        annotations of images that are not in `sizes`, are left out.
 
     Raises:
         FormatError: If a segmentation is broken.
@@ -113,7 +116,8 @@ def collect_boxes(
             the file, and the scores that are not numbers.
 
     Returns:
-        Image id -> its boxes, in the file's order.
+        Image id -> its boxes, in the file's order, xywh as they are written;
+        empty for an image without any.
     """
     names = {c['id']: c['name'] for c in coco['categories']}
     boxes: dict[int, list[Box]] = {i['id']: [] for i in coco['images']}

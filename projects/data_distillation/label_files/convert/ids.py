@@ -16,12 +16,14 @@ class KnownIds:
             same experiment.
 
     Attributes:
+        file: The same file.
         categories: Its categories, as they are.
-        images: The file name of each image -> its id.
+        images: The file name of each image -> its id. Images that
+            `give_images` gives new ids to are added.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it cannot be used.
+        CocoError: If it cannot be used, see `read_convertible`.
         FormatError: If two of its categories have the same name.
     """
 
@@ -68,7 +70,7 @@ class KnownIds:
             issues: Counts them.
 
         Returns:
-            Former id -> id.
+            Former id -> id, in the order of `infos`.
         """
         given = {}
         last = max(self.images.values(), default=0)

@@ -152,7 +152,8 @@ def fit_to_image(
             CocoDataset would drop without a message.
 
     Yields:
-        The boxes, rounded to 1/100 pixel, in the same order.
+        The boxes, xywh rounded to 1/100 pixel, in the same order. Polygons
+        stay as they are.
     """
     for box in boxes:
         x, y, w, h = box.xywh
@@ -190,13 +191,13 @@ def make_coco(
     """Make a COCO object.
 
     Args:
-        images: The images, each with boxes. Their ids count from 1.
+        images: The images. One whose `boxes` is None has no annotation.
         classes: The categories, in this order. Their ids count from 1.
         issues: Counts the boxes of other classes, which are left out.
 
     Returns:
-        `images`, `annotations` (with `score` if the box has one) and
-        `categories`. The ids of the annotations count from 1.
+        `images`, `annotations` (see `describe_box`) and `categories`, in
+        order. All ids count from 1.
 
     Raises:
         FormatError: If a class occurs twice.
@@ -237,11 +238,12 @@ def describe_box(box: Box, size_wh: tuple[int, int]) -> dict:
 
     Args:
         box: The box.
-        size_wh: The width and height of its image.
+        size_wh: The width and height of its image, pixels.
 
     Returns:
-        `bbox`, `area`, `iscrowd`, and `score` and `segmentation` if the box
-        has them. The area is that of the mask, otherwise w * h.
+        `bbox` (xywh in pixels), `area`, `iscrowd`, and `score` and
+        `segmentation` if the box has them. The area is the number of pixels of
+        the mask; without one it is w * h, rounded to 1/100.
     """
     described = dict(
         bbox=list(box.xywh),
@@ -283,6 +285,6 @@ def strip_suffix(file_name: str) -> str:
         file_name: The name, with `/`.
 
     Returns:
-        The name before its last dot.
+        The name without its suffix; the name itself if it has none.
     """
     return posixpath.splitext(file_name)[0]

@@ -16,15 +16,15 @@ def read_polygon(
 
     Args:
         segmentation: The value, of any type; None if there is none.
-        size_wh: The width and height of the image.
+        size_wh: The width and height of the image, pixels.
         where: The file and the place in it, for the message.
 
     Returns:
-        See `as_one_polygon`; None if there is none, or it has no pixel inside
-        the image.
+        x1, y1, x2, y2, ... in pixels, see `as_one_polygon`; None if there is
+        no segmentation, or it has no pixel inside the image.
 
     Raises:
-        FormatError: If it is broken.
+        FormatError: If it is broken, or a mask of another size.
     """
     facts = Facts.of(segmentation) if segmentation else Facts('empty')
     if facts.fault == 'empty':
@@ -56,7 +56,7 @@ def check_masks(
         source: Where they come from, for the message.
 
     Returns:
-        Whether there are masks.
+        Whether there are masks; False without objects.
 
     Raises:
         FormatError: If some objects have one, and others not.

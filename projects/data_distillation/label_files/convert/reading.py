@@ -46,7 +46,7 @@ def read_size(path: Path) -> tuple[int, int]:
         Width and height in pixels.
 
     Raises:
-        ImageError: If the file cannot be read.
+        ImageError: If the file cannot be read, or is in none of `FORMATS`.
     """
     try:
         check_kind(path.stat())
@@ -85,7 +85,7 @@ def read_labeled_image(
             fit (see `fit_to_image`).
 
     Returns:
-        The image; None if it is left out.
+        The image, with its boxes clipped to it; None if it is left out.
     """
     error = find_name_error(file_name)
     if error:
@@ -156,10 +156,13 @@ def read_folder(
 
     Returns:
         The images with boxes, and the images without a label file if they are
-        to be apart.
+        to be apart, both in the order of the reader. Otherwise the second list
+        is empty, and those images are counted: they have no boxes, or are left
+        out, as `is_background` says.
 
     Raises:
-        FormatError: If no image has a label file.
+        FormatError: If no image has a label file that can be used, or if the
+            reader raises it.
     """
     images = list(reader.read_images())
     unlabeled = [image for image in images if image.boxes is None]
@@ -188,6 +191,7 @@ def read_lines(file: Path) -> list[str]:
 
     Raises:
         FormatError: If the file is not in UTF-8.
+        OSError: If it cannot be read.
     """
     try:
         # `splitlines` ends a line at other characters too.

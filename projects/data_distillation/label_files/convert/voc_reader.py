@@ -73,12 +73,12 @@ class VocReader:
 
     @property
     def annotations(self) -> Path:
-        """The folder of the XML files."""
+        """The folder of the XML files, see `find_folder`."""
         return find_folder(self.folder, ANNOTATIONS, has_labels)
 
     @property
     def image_folder(self) -> Path:
-        """The folder that file names are relative to."""
+        """The folder that file names are relative to, see `find_folder`."""
         return find_folder(self.folder, IMAGES, list_image_names)
 
     @property
@@ -209,7 +209,7 @@ class VocReader:
 
         Returns:
             The file name of the image; None if there is none, or if several
-            images have the name.
+            images have the name and the XML file does not say which it is.
         """
         names = by_stem.get(stem, ())
         if len(names) == 1:
@@ -248,10 +248,11 @@ class VocReader:
             size_wh: The width and height of the image, pixels.
 
         Returns:
-            The boxes, in the file's order; None if there is no XML file.
+            The boxes, in the file's order, xywh in pixels from 0, not clipped;
+            None if there is no XML file.
 
         Raises:
-            LabelError: If the file is broken.
+            LabelError: If the file is broken, or for an image of another size.
         """
         if stem is None or not self.xml_file(stem).is_file():
             return None
@@ -288,7 +289,7 @@ class VocReader:
 
         Raises:
             LabelError: If it has no name, neither a box nor a polygon, or a
-                corner is not a number.
+                corner or the score is not a number.
         """
         corners = element.findall('bndbox')
         if len(corners) > 1:
@@ -320,7 +321,8 @@ class VocReader:
             The box, xywh in pixels from 0.
 
         Raises:
-            LabelError: If it has no name, or a corner is not a number.
+            LabelError: If it has no name, or a corner or the score is not a
+                number.
         """
         name = element.findtext('name', '').strip()
         if not name:
@@ -361,8 +363,10 @@ def find_folder(
         holds: Returns whether a folder holds it.
 
     Returns:
-        The folder; the first one that exists if none holds it. The last one
-        must exist.
+        The folder; the first one that exists if none holds it.
+
+    Raises:
+        IndexError: If none of them exists.
     """
     there = [folder / name for name in names if (folder / name).is_dir()]
     return next(filter(holds, there), there[0])
@@ -373,6 +377,9 @@ def has_labels(folder: Path) -> bool:
 
     Args:
         folder: The folder.
+
+    Returns:
+        Whether there is one; hidden files do not count.
     """
     return bool(glob_shown(folder, '**/*.xml'))
 

@@ -21,8 +21,8 @@ def write_voc(
     """Write a Pascal VOC folder whose images are links.
 
     Crowds become `difficult`. Scores are written to `<score>`, which readers
-    of VOC skip. `classes.txt` keeps the order of the classes, for which VOC
-    has no place.
+    of VOC skip. Polygons are left out. `classes.txt` keeps the order of the
+    classes, for which VOC has no place.
 
     Args:
         folder: An empty folder.
@@ -53,7 +53,7 @@ def make_xml(image: LabeledImage) -> ET.Element:
 
     Returns:
         The element. Its corners count pixels from 1 and include the last one,
-        and `difficult` is 1 for regions to leave out.
+        and `difficult` is 1 for regions to leave out. It has no polygons.
     """
     width, height = image.size_wh
     root = ET.Element('annotation')

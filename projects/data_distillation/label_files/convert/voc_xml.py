@@ -22,7 +22,7 @@ def parse_xml(file: Path) -> ET.Element:
         The element `<annotation>`.
 
     Raises:
-        LabelError: If it is not one.
+        LabelError: If the file cannot be read, or holds something else.
     """
     try:
         root = read_root(file.read_bytes())
@@ -48,7 +48,7 @@ def read_root(content: bytes) -> ET.Element:
 
     Raises:
         ET.ParseError: If it is no XML.
-        EncodingError: If the encoding is not clear.
+        ValueError, LookupError: If the encoding is not clear, or not known.
     """
     try:
         return ET.fromstring(content)
@@ -74,8 +74,8 @@ def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
         file: The path of the XML file, for the message.
 
     Raises:
-        LabelError: If the file says another size. A side that is missing or 0
-            says nothing.
+        LabelError: If the file says another size, or a side is not a number. A
+            side that is missing or 0 says nothing.
     """
     said = tuple(
         int(read_number(root, f'size/{side}', str(file)))
@@ -98,7 +98,8 @@ def bound_polygon(element: ET.Element, where: str) -> ET.Element | None:
         where: The file and the number of the object, for the messages.
 
     Returns:
-        The box; None if there is no polygon.
+        The box, `<xmin>`, `<xmax>`, `<ymin>` and `<ymax>` in the unit of the
+        polygon; None if there is no polygon.
 
     Raises:
         LabelError: If a coordinate is not a number.

@@ -51,7 +51,10 @@ def link_image(source: Path, path: Path) -> None:
 
     Args:
         source: The path of the image.
-        path: The path of the link.
+        path: The path of the link, which leads to the real path of the image.
+
+    Raises:
+        FileExistsError: If something is there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(source.resolve())

@@ -38,7 +38,8 @@ def find_yaml(source: Path) -> Path | None:
         source: The file, or the folder of the set.
 
     Returns:
-        The file; None for a folder without one.
+        The file, which need not exist if it is `source`; None for a folder
+        without one.
     """
     if not source.is_dir():
         return source
@@ -55,10 +56,12 @@ def describe_folder(folder: Path, split: str) -> dict:
             images are those of `train`.
 
     Returns:
-        `names`, and the folder of each split that is found.
+        `names`, and for each split that is found its folder, or the list of
+        its images, relative to `folder`.
 
     Raises:
-        FormatError: If the names of the classes, or the split, are missing.
+        FormatError: If the names of the classes, or the split, are missing, or
+            the file of the names is broken.
     """
     content: dict = dict(names=read_names(folder))
     for name in SPLIT_NAMES:
@@ -126,7 +129,9 @@ def read_notes(file: Path) -> list[str]:
         The names, by the number of their class.
 
     Raises:
-        FormatError: If it does not number its categories from 0.
+        FormatError: If it is no such file, or does not number its categories
+            from 0.
+        OSError: If it cannot be read.
     """
     try:
         content = json.loads(decode_text(file.read_bytes()))
@@ -148,7 +153,8 @@ def list_tails(name: str, fewest: int) -> list[str]:
         fewest: The least number of parts that is left of a longer path.
 
     Returns:
-        The path without its first parts, the longest first.
+        The path without its first 0, 1, ... parts, with `/`. `..` and the root
+        are no parts.
     """
     parts = PurePosixPath(name.replace('\\', '/')).parts
     parts = tuple(p for p in parts if p not in ('..', '/'))

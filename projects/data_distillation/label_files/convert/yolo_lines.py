@@ -39,7 +39,7 @@ def read_line(
     """Read a line: a box or a polygon, perhaps with a score.
 
     Args:
-        words: The columns of the line.
+        words: The columns of the line, at least one.
         names: The names of the classes.
         where: The file and the number of the line, for the messages.
         may_have_score: Whether a polygon may have a score: one with an even
@@ -50,7 +50,9 @@ def read_line(
         box, at least six of a polygon), and the score; None without one.
 
     Raises:
-        LabelError: If it is none of them.
+        LabelError: If it is none of them, a column is not a number, the class
+            is not one of `names`, or a coordinate is more than `SLACK` outside
+            of 0 to 1.
     """
     label, *numbers = parse_numbers(words, where)
     if label not in range(len(names)):
@@ -85,7 +87,7 @@ def scale_to_pixels(
         size_wh: The width and height of the image, pixels.
 
     Returns:
-        Left, top, width and height in pixels.
+        Left, top, width and height in pixels, neither clipped nor rounded.
     """
     (x, y, w, h), (width, height) = center_box, size_wh
     return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
@@ -101,6 +103,6 @@ def scale_polygon(
         size_wh: The width and height of the image, pixels.
 
     Returns:
-        The same in pixels.
+        The same in pixels, neither clipped nor rounded.
     """
     return [n * size_wh[i % 2] for i, n in enumerate(polygon)]

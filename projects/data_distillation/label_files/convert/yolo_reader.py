@@ -97,8 +97,8 @@ class YoloReader:
         """The classes, in order.
 
         Raises:
-            FormatError: If they are missing, not numbered from 0, not strings,
-                or one occurs twice.
+            FormatError: If they are missing, not numbered from 0, neither
+                texts nor integers, or one occurs twice.
         """
         names = self.content.get('names')
         if isinstance(names, dict) and sorted(map(str, names)) == sorted(
@@ -121,7 +121,7 @@ class YoloReader:
         return [str(name) for name in names]
 
     def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
-        """Return the names of the classes in `data.yaml`.
+        """Return the names of the classes in `data.yaml`; see `names`.
 
         Args:
             images: They are not used.
@@ -200,7 +200,7 @@ class YoloReader:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The image files: of a folder sorted by name, of a list in order."""
+        """The images, each once: of a folder by name, of a list in order."""
         files: list[Path] = []
         for source in self.sources:
             if source.is_dir():
@@ -245,7 +245,7 @@ class YoloReader:
             Each image; `boxes` is None if it has no label file.
 
         Raises:
-            FormatError: If `data.yaml` is broken, or the images do not exist.
+            FormatError: If `data.yaml`, a list or a source cannot be used.
         """
         for file in self.files:
             labels = self.find_labels(file)
@@ -300,7 +300,7 @@ class YoloReader:
             size_wh: The width and height of the image, pixels.
 
         Returns:
-            The boxes, in the file's order; None if there is no label file.
+            The boxes, in the file's order, not clipped; None without the file.
 
         Raises:
             LabelError: If a line is broken.

@@ -56,13 +56,14 @@ def make_lines(
     Args:
         image: The image.
         labels: Name of a class -> its number.
-        issues: Counts the crowds and the scores that are left out.
+        issues: Counts the crowds and the scores that are left out, and the
+            boxes that are not those around their polygons.
         with_scores: Whether to write scores, as a sixth column.
 
     Yields:
         A line for each box but crowds, in order: class, center x, center y,
         width and height as parts of the image, or the polygon if there is one,
-        and perhaps the score.
+        and perhaps the score. All but the class have 8 decimals.
     """
     for box in image.boxes or ():
         if box.is_crowd:
@@ -120,7 +121,8 @@ def count_other_box(box: Box, where: str, issues: IssueCounter) -> None:
     Args:
         box: The box, with a polygon.
         where: The name of the image.
-        issues: Counts it if a side is more than `TOLERANCE` pixels away.
+        issues: Counts it if left, top, width or height differs by more than
+            `TOLERANCE` pixels.
     """
     edges = zip(box.xywh, bound_polygon(box.polygon or ()), strict=True)
     x, y, w, h = (abs(one - other) for one, other in edges)

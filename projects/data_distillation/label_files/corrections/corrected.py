@@ -44,7 +44,7 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
             files of X-AnyLabeling.
 
     Returns:
-        The images, in the order of the file.
+        The images, in the order of the file, or of the names of the files.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -109,6 +109,8 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
     Raises:
         CocoError: If the file cannot be used, see `read_coco`.
         FileNotFoundError: If there is no such file.
+        KeyError, TypeError, ValueError: If an annotation lacks a key, is of no
+            image or category of the file, or has no box of numbers.
     """
     coco = read_coco(path, 'images', 'categories')
     names = {c['id']: c['name'] for c in coco['categories']}
@@ -151,7 +153,8 @@ def find_original_name(image: dict) -> str:
 def read_task(task: object, path: Path) -> CorrectedImage:
     """Read a task of Label Studio.
 
-    Of several annotations, the last one counts that was not cancelled.
+    Of several annotations, the last one counts that was not cancelled. Only
+    its rectangles are read.
 
     Args:
         task: The task, as JSON has it.
@@ -159,9 +162,13 @@ def read_task(task: object, path: Path) -> CorrectedImage:
 
     Returns:
         The image with boxes xywh in pixels; without an annotation it has none.
+        Its size is None if it has no box.
 
     Raises:
-        CocoError: If it is no task with an image, or a box is rotated.
+        CocoError: If it is no task with an image, or a box is rotated or has
+            not one class.
+        AttributeError, KeyError, TypeError: If a part is missing, or has
+            another type.
     """
     task = task if isinstance(task, dict) else {}
     url = find_url(task.get('data'))
@@ -223,6 +230,7 @@ def read_rectangle(
 
     Raises:
         CocoError: If it is rotated or has not one class.
+        KeyError, TypeError: If a number is missing, or has another type.
     """
     if value.get('rotation'):
         raise CocoError(
@@ -244,13 +252,14 @@ def read_folder(folder: Path) -> Iterator[CorrectedImage]:
     """Read the JSON files of X-AnyLabeling (or LabelMe) in a folder.
 
     Args:
-        folder: The folder; folders in it are not read.
+        folder: The folder; folders in it, and hidden files, are not read.
 
     Yields:
         The image of each file, sorted by the name of the file.
 
     Raises:
         CocoError: If there is none, or one of them is something else.
+        AttributeError, KeyError, TypeError, ValueError: See `read_shapes`.
     """
     files = glob_shown(folder, '*.json')
     if not files:
@@ -276,11 +285,12 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
         file: The file, for the message.
 
     Returns:
-        The image with boxes xywh in pixels.
+        The image with boxes xywh in pixels. Without a path of the image, its
+        name is that of the file with `.jpg`.
 
     Raises:
-        KeyError, TypeError, ValueError: If a part is missing, or has another
-            type or length.
+        AttributeError, KeyError, TypeError, ValueError: If a part is missing,
+            or has another type or length.
         CocoError: If a shape is no rectangle.
     """
     image = CorrectedImage(

@@ -100,7 +100,8 @@ def describe_update(
         num_new: The number of these that were not labeled before.
 
     Returns:
-        A line on what was taken over, and one on images that stay, if any do.
+        A line on what was taken over, then one on images of which only labels
+        were checked, and one on images that stay, if there are any.
     """
     labels = [label for of_image in done.values() for label in of_image]
     num_rests = sum(UNCHECKED in label for label in labels)
@@ -130,6 +131,10 @@ def is_done(image: CorrectedImage, empty_is_checked: bool) -> bool:
         image: The corrected image.
         empty_is_checked: Whether one without a box counts, if its tool says
             nothing.
+
+    Returns:
+        What its tool says; if that is nothing, whether it has a box, or need
+        not have one.
     """
     if image.is_annotated is not None:
         return image.is_annotated
@@ -214,7 +219,9 @@ def make_labels(
         ids: Name of a class -> id.
 
     Returns:
-        The annotations in order, clipped to the image and rounded to 1/100.
+        The annotations in order, with boxes (xywh in pixels) that are rounded
+        to 1/100, and clipped to the image as far as its size is known. Other
+        keys to keep are in them as they are.
 
     Raises:
         CocoError: If a class is unknown, or a box lies outside the image or is
@@ -256,8 +263,9 @@ def make_unchecked(image: CorrectedImage, known: dict, labeled: dict) -> dict:
         labeled: The COCO object of the labeled set.
 
     Returns:
-        A crowd of the size of the image, with the key `UNCHECKED`. Its class
-        is the first one, and means nothing. It has a mask if labels have.
+        A crowd of the size of the image, without ids, with the key
+        `UNCHECKED`. Its class is the first one, and means nothing. It has a
+        mask if labels have.
 
     Raises:
         CocoError: If the size of the image is not known.
@@ -294,7 +302,8 @@ def renew_labels(
         done: Name -> its new labels.
 
     Returns:
-        The old ones in order, then the new ones, image by image.
+        The old ones in order, then the new ones, image by image, as copies
+        with ids above all old ones.
     """
     next_id = 1 + max((label['id'] for label in labels), default=0)
     kept = [one for one in labels if one['image_id'] not in targets]

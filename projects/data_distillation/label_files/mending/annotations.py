@@ -96,7 +96,8 @@ def clip_side(start: float, length: float, size: float) -> tuple[float, float]:
         size: The width or height of the image, pixels.
 
     Returns:
-        The new start and length; unchanged if the side lies in the image.
+        The new start, and the new length, rounded to 1/100 pixel; both are
+        unchanged if the side lies in the image.
     """
     if start >= 0 and start + length <= size:
         return start, length
@@ -255,8 +256,8 @@ def find_mendable(
         file: The file.
 
     Returns:
-        Index of an annotation -> the kinds of its problems, for those that
-        have any, and the indices of repeated images.
+        Index of an annotation -> the kinds of its problems, of which there may
+        be none, and the indices of repeated images.
     """
     kinds: dict[int, set[str]] = defaultdict(set)
     images, wrong_mendings = set(), set()

@@ -36,7 +36,8 @@ def renumber_categories(file: CocoFile, numbers: dict[int, int]) -> dict:
 
     Args:
         file: The file. It is not changed.
-        numbers: Id of a category -> the id that takes its place.
+        numbers: Id of a category -> the id that takes its place. All change at
+            once.
 
     Returns:
         The new content; categories without a new id stay.

@@ -27,7 +27,7 @@ class Choices:
         box_format: What the boxes are; None if they are those of COCO, as far
             as they seem to be.
         are_resized: Whether images were resized after the boxes were drawn.
-        like: The file whose categories are to be taken.
+        like: The file whose categories are to be taken; None for none.
         drop_others: Whether to leave out objects of categories that `like`
             does not have.
         drop_unreadable: Whether to leave out images that cannot be read.

@@ -110,7 +110,11 @@ def is_written_id(value: object) -> bool:
     """Return whether a value can stand for an id: a text or a number.
 
     Args:
-        value: The value, of any type; `true` and `false` cannot.
+        value: The value, of any type.
+
+    Returns:
+        True for a text that is not empty, an integer or a float; False for
+        `true` and `false`.
     """
     return is_text(value) or type(value) in (int, float)
 
@@ -123,8 +127,9 @@ def map_ids(file: CocoFile, table: Table) -> dict:
         table: The table of the list.
 
     Returns:
-        Id -> integer, in the file's order; each integer is new in the list. A
-        number that has a fraction is left out.
+        Id -> integer. A float gets its own number, also if another entry has
+        it. A text gets its own number if no entry has it, and otherwise one
+        that is free. A number that has a fraction is left out.
     """
     written = [v for v in table.values('id') if is_written_id(v)]
     others = dict.fromkeys(v for v in written if not is_id(v))

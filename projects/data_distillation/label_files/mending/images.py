@@ -24,7 +24,8 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
 
     Args:
         file: The file. It is not changed.
-        choices: Without `folder`, nothing is done.
+        choices: Without `folder`, nothing is done. What is read is added to
+            `known`.
 
     Returns:
         The new content, and how often each mending was done.
@@ -101,7 +102,8 @@ def find_copies(part: FileImages, choices: Choices) -> set[int]:
 
     Args:
         part: The file with what is known of its images.
-        choices: `apart_from` has the other files.
+        choices: `apart_from` has the other files. What is read is added to
+            `known`.
 
     Returns:
         The indices of the entries whose files are the same, byte for byte.
@@ -122,7 +124,9 @@ def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
             resized.
 
     Returns:
-        Index of an entry -> whether its boxes are scaled to that size.
+        Index of an entry -> whether its boxes are scaled to that size. Boxes
+        stay if the size is missing, if they fit the decoded one, or if the
+        user has named their format.
     """
     missing = find_missing_sizes(part)
     chosen = dict.fromkeys(missing, False)
@@ -207,8 +211,9 @@ def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
         factor: Shape (2,): the new width and height, divided by the old ones.
 
     Returns:
-        A copy with box and polygons in pixels of the new size, rounded to
-        1/100. The area is scaled too, or w * h if there is none.
+        A copy with box (xywh) and polygons in pixels of the new size, rounded
+        to 1/100. The area is scaled too, or w * h if there is none. What is no
+        polygon of finite numbers is left out.
     """
     bbox = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
     area = entry.get('area')
@@ -235,7 +240,8 @@ def drop_images(
     Args:
         file: The file. It is not changed.
         unwanted: The indices of the images.
-        counts: The number of dropped annotations is added to it.
+        counts: The number of dropped annotations is added to it, if an image
+            is unwanted.
 
     Returns:
         The new content. Annotations of an id that another image keeps stay.

@@ -23,7 +23,8 @@ def check_share(
         choices: With `drop_many`, anything may be dropped.
 
     Raises:
-        MendingError: If it is more than a small share.
+        MendingError: If it is at least `FEWEST` entries, and more than the
+            share `LARGEST_SHARE` of all.
     """
     num_lost = sum(counts.values())
     if choices.drop_many or num_lost < FEWEST:

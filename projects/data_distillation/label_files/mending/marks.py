@@ -62,7 +62,7 @@ def turn_box(bbox_xywh: list[float], degrees: float) -> list[float]:
 
     Args:
         bbox_xywh: The box, pixels.
-        degrees: The angle.
+        degrees: The angle, in either direction.
 
     Returns:
         The box around it, xywh, rounded to 1/100 pixel.

@@ -78,7 +78,7 @@ def check_segmentations(file: CocoFile) -> Iterator[Problem]:
         file: The file as `read_for_masks` reads it, or with its polygons.
 
     Yields:
-        At most one problem for each annotation.
+        At most one problem for each annotation, in the file's order.
     """
     every = [
         value if isinstance(value, Facts | None) else Facts.of(value)
@@ -113,8 +113,9 @@ class Place:
 
     Args:
         facts: What the segmentation is.
-        size_wh: Width and height of the image; None if they are not known.
-        bbox: The box; None if there is none.
+        size_wh: Width and height of the image in pixels; None if they are not
+            known.
+        bbox: The box, xywh in pixels; None if there is none.
     """
 
     facts: Facts
@@ -195,7 +196,8 @@ def find_turn(place: Place) -> str | None:
 
     Returns:
         One of `TURNS`: only the `size` is wrong, or what is to be done to the
-        pixels. None if not exactly one of them fits.
+        pixels. None if not exactly one of them fits, up to `SLACK` pixels, or
+        if there is no box.
     """
     facts, bbox = place.facts, place.bbox
     if not (facts.bounds and facts.size_hw and bbox):
@@ -269,6 +271,9 @@ def fits_box(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
         bbox: Left, top, width and height, in pixels.
         share: How far a side may be off, as a share of the longer of the two
             widths or heights. It may always be `SLACK` pixels off.
+
+    Returns:
+        Whether none of the four sides is further off.
     """
     left, top, right, bottom = bounds
     x, y, w, h = bbox
@@ -287,7 +292,7 @@ def find_whole(facts: Facts) -> Description | None:
         facts: The facts of the segmentation.
 
     Returns:
-        The description; None if every polygon has a float.
+        The description; None if every polygon has a float, or for a mask.
     """
     if not facts.is_whole:
         return None

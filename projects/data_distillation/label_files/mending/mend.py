@@ -34,7 +34,7 @@ def mend_file(file: CocoFile, choices: Choices | None = None) -> Mended:
 
     Args:
         file: The file, read with its polygons. It is not changed.
-        choices: What the user has decided.
+        choices: What the user has decided; None for nothing.
 
     Returns:
         The content of the mended file, and how often each mending was done.
@@ -56,15 +56,17 @@ def mend_file(file: CocoFile, choices: Choices | None = None) -> Mended:
 def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
     """Convert the boxes from the format that the user has named.
 
-    Areas that are not those of objects in the boxes become w * h.
+    Areas that are not those of objects in the boxes become w * h. If the boxes
+    are not in pixels, all areas do.
 
     Args:
         file: The file. It is not changed.
         choices: `box_format` is what the boxes are; None if it is not known.
 
     Returns:
-        The new content, and how many boxes were converted. Boxes of images
-        without a size stay.
+        The new content, with boxes xywh in pixels, rounded to 1/100, and how
+        many were converted. Boxes that are not finite, or of images without a
+        size, stay.
 
     Raises:
         MendingError: If the user has named none, and they seem to be of
@@ -123,7 +125,11 @@ def is_area(value: object, largest: float) -> bool:
 
     Args:
         value: The value, of any type.
-        largest: The area of the box; 1 more is allowed, for rounding.
+        largest: The area of the box, in the same unit.
+
+    Returns:
+        True for a number above 0 that is at most 1 more than `largest`, for
+        rounding.
     """
     return is_number(value) and 0 < value <= largest + 1
 

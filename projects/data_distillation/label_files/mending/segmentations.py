@@ -98,7 +98,7 @@ def swap_sides(value: dict, place: Place) -> dict:
             `find_turn`.
 
     Returns:
-        The mask as compressed RLE, with only its `size` changed or with its
+        The mask with only its `size` changed, or as compressed RLE with its
         pixels transposed or turned.
     """
     turn = find_turn(place)

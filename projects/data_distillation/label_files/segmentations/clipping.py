@@ -13,12 +13,12 @@ def clip_polygon(
 
     Args:
         polygon: x1, y1, x2, y2, ... in pixels of the image.
-        size_wh: Width and height of the image.
+        size_wh: Width and height of the image, pixels.
 
     Returns:
         The part inside the image in the same format. If nothing lies inside,
-        it has no number, or less than six: points on the border. A polygon
-        that is not convex can have edges on the border of the image.
+        it is empty, or only points on the border. A polygon that is not convex
+        can have edges on the border of the image.
 
     Source:
         Sutherland and Hodgman, Reentrant polygon clipping, 1974.
@@ -39,10 +39,11 @@ def clip_at(
         points: Shape (n, 2).
         axis: 0 for a vertical line, 1 for a horizontal one.
         limit: Where the line is.
-        sign: 1 to keep what lies beyond it, -1 for what lies before it.
+        sign: 1 to keep what lies beyond it, -1 for what lies before it. Points
+            on it are kept too.
 
     Returns:
-        Shape (m, 2).
+        Shape (m, 2), float64, in order; (0, 2) if nothing is kept.
     """
     kept: list[np.ndarray] = []
     closed = [*points, *points[:1]]

@@ -25,10 +25,11 @@ class Facts:
             nothing is.
         detail: More about the fault.
         is_fixable: Whether the fault can be mended in one way.
-        bounds: Left, top, right and bottom of what is in it; None if it has a
-            fault.
-        size_hw: The size of a mask; None for polygons.
-        swapped: The bounds if the sides in `size` are swapped.
+        bounds: Left, top, right and bottom of what is in it, pixels; None if
+            it has a fault.
+        size_hw: The height and width of a mask, pixels; None for polygons.
+        swapped: The bounds if the sides in `size` are swapped; None for
+            polygons.
         is_whole: Whether a polygon has only integers.
     """
 
@@ -49,7 +50,7 @@ class Facts:
 
         Returns:
             The facts. A value of another type than dict or list is `wrong`,
-            and a list of nothing is `empty`.
+            and a list of nothing, such as `[]` or `[[]]`, is `empty`.
         """
         if isinstance(value, dict):
             return look_at_mask(value)
@@ -94,7 +95,8 @@ def nest_polygons(value: list) -> list[list] | None:
         value: Polygons, or a single one, each as numbers or as points (x, y).
 
     Returns:
-        A list of lists of numbers; None if it is anything else.
+        A list of lists of numbers, which is `value` itself if that is one;
+        `[[]]` for an empty list. None if it is anything else.
     """
     if all(map(is_number, value)):
         return [value]
@@ -126,7 +128,10 @@ def is_point(value: object) -> bool:
     """Return whether a value is a list of two numbers.
 
     Args:
-        value: The value, of any type; `true` and NaN are no numbers.
+        value: The value, of any type.
+
+    Returns:
+        True for such a list; `true` and NaN are no numbers.
     """
     return (
         isinstance(value, list)
@@ -143,7 +148,7 @@ def find_bounds(polygons: Sequence[Sequence[float]]) -> Bounds:
             least one point in all.
 
     Returns:
-        Left, top, right and bottom.
+        Left, top, right and bottom in pixels, not rounded.
     """
     xs = [number for polygon in polygons for number in polygon[::2]]
     ys = [number for polygon in polygons for number in polygon[1::2]]
@@ -200,9 +205,10 @@ def read_rle(value: dict) -> dict | None:
             list of numbers of pixels.
 
     Returns:
-        A dict with the `size` and compressed `counts`. The counts stay a list
-        if they are not as many pixels as the size has. None if `value` is no
-        RLE.
+        A dict with the `size` and compressed `counts`, a text as it is or the
+        bytes that a list becomes. The counts stay a list if they are not as
+        many pixels as the size has. None if `value` is no RLE, or a side is
+        not from 1 to below `MAX_SIDE`.
     """
     size, counts = value.get('size'), value.get('counts')
     if not isinstance(size, list) or len(size) != 2:
@@ -245,10 +251,11 @@ def read_counts(text: str) -> Iterator[int]:
 
     Args:
         text: The text: 5 bits of a number in each character, and from the
-            third number on the difference to the number before the last one.
+            fourth number on the difference to the number two places before.
 
     Yields:
-        The lengths; -1 at last if the text is broken, or ends within a number.
+        The lengths in pixels; -1 at last if the text is broken, or ends within
+        a number. A length may be negative in a broken text.
     """
     # As `rleFrString` of pycocotools, which does not check what it reads. A
     # character is 48 more than 6 bits: one that says whether more follow (32),

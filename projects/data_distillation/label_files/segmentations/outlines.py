@@ -15,13 +15,14 @@ def outline_mask(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
 
     Args:
         counts: The `counts` of its RLE; the mask has a pixel.
-        size_hw: The height and width of its image.
+        size_hw: The height and width of its image, pixels.
 
     Returns:
         COCO's polygons, each as x1, y1, x2, y2, ... in pixels, one for each
-        connected part of the mask. A hole is joined to the outline by a slit
-        without width, because COCO adds polygons up. No number is whole:
-        MMDetection computes with whole numbers where all of them are.
+        part of the mask; pixels that touch at a corner are connected. A hole
+        is joined to the outline by a slit without width, because COCO adds
+        polygons up. No number is whole: MMDetection computes with whole
+        numbers where all of them are.
     """
     rle = dict(size=list(size_hw), counts=counts)
     left, top, width, height = coco_mask.toBbox(rle).astype(int)
@@ -53,7 +54,8 @@ def join_rings(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     Returns:
         Shape (n + m + 2, 2): along the line to the point that is nearest to
-        the other, around the other, and back.
+        the other (by |dx| + |dy|, the first of equal ones), around the other,
+        and back.
     """
     distances = np.abs(ring[:, None] - other[None]).sum(axis=2)
     at, start = np.unravel_index(distances.argmin(), distances.shape)

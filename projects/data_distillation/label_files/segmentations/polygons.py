@@ -27,7 +27,7 @@ def as_one_polygon(
     Args:
         segmentation: COCO's polygons or RLE, in which `Facts` finds no fault;
             RLE of the image's size.
-        size_wh: The width and height of the image.
+        size_wh: The width and height of the image, pixels.
 
     Returns:
         x1, y1, x2, y2, ... in pixels, rounded to 1/1000 and inside the image;
@@ -59,11 +59,11 @@ def clip_polygons(
 
     Args:
         polygons: x1, y1, x2, y2, ... of each, in pixels.
-        size_wh: The width and height of the image.
+        size_wh: The width and height of the image, pixels.
 
     Returns:
-        The parts inside the image. A polygon is left out if nothing of it
-        lies inside.
+        The parts inside the image, in order. A polygon is left out if less
+        than three points of it are left.
     """
     clipped = (clip_polygon(polygon, size_wh) for polygon in polygons)
     return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
@@ -76,7 +76,7 @@ def draw_polygons(
 
     Args:
         polygons: x1, y1, x2, y2, ... of each, in pixels.
-        size_hw: The height and width of the image.
+        size_hw: The height and width of the image, pixels.
 
     Returns:
         The mask of all together, as compressed RLE; without a pixel if there
@@ -135,6 +135,9 @@ def is_equal(one: dict, other: dict) -> bool:
     Args:
         one: A mask as compressed RLE.
         other: Another of the same size.
+
+    Returns:
+        Whether they have.
     """
     shared = coco_mask.area(coco_mask.merge([one, other], intersect=True))
     return bool(coco_mask.area(one) == coco_mask.area(other) == shared)

@@ -64,7 +64,8 @@ class Permutation:
         order). The first image in the random order that has the class, if
         possible one that is in no fold, takes the place of the first image of
         the fold whose loss costs no fold a class. The result is random, and
-        the same for the same order.
+        the same for the same order. Each swap changes `order`, and is made
+        when its sentence is asked for.
 
         Args:
             coco: The content of the file.
@@ -98,7 +99,7 @@ class Permutation:
         """Swap an image of a class into a fold.
 
         Args:
-            category: The category.
+            category: The category, as the file has it.
             number: The number of the fold, counted from 0.
             images: The images of the file.
 
@@ -151,6 +152,9 @@ class Permutation:
             one: A place.
             other: Another place.
             counts: The result of `count_classes`.
+
+        Returns:
+            Whether each class that a fold has is still there afterwards.
         """
         for leaving, coming in ((one, other), (other, one)):
             number = leaving // self.num_labeled

@@ -68,7 +68,8 @@ def split_coco(
         coco: The content of the file; see `reading.read_splittable`.
         num_labeled: The number of labeled images in each fold, from 1 to one
             less than all images.
-        seed: The seed of the random choice.
+        seed: The seed of the random choice by NumPy's `default_rng`, at least
+            0.
         num_folds: The number of folds, at least 1.
         keep_classes: Whether to swap images so that each labeled part has an
             instance of each class of the file; see `Permutation.keep_classes`.
@@ -134,7 +135,7 @@ def make_notes(
         num_folds: The number of folds.
 
     Yields:
-        Sentences for the user.
+        Sentences for the user; none if nothing is special.
     """
     ids = {image['id'] for image in coco['images']}
     num_lost = sum(a['image_id'] not in ids for a in coco['annotations'])
@@ -155,7 +156,7 @@ def check_folds(folds: Sequence[list[int]]) -> None:
     """Check that no two folds are the same, which can be if they overlap.
 
     Args:
-        folds: The ids of the labeled images of each fold.
+        folds: The indices of the labeled images of each fold.
 
     Raises:
         ValueError: If two folds hold the same images.
