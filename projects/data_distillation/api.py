@@ -294,6 +294,7 @@ def annotate(
 
     Raises:
         FileNotFoundError: If a file is missing.
+        ImportError: If the config imports a module that is not there.
         CheckpointError: If the checkpoint could run code, or does not fit.
         StoreError: If `out` holds detections of another teacher.
         CocoError, ValueError: If the data or the config cannot be used.

@@ -37,8 +37,7 @@ CPU_OPTIONS = [
     'model_wrapper_cfg.broadcast_buffers=False',
 ]
 
-# These flags and `TRUST_FLAG` are added here: MMDetection's tools do not know
-# them.
+# MMDetection's tools know neither these flags nor `TRUST_FLAG`.
 DRY_RUN = '--dry-run'
 CFG_JSON = '--cfg-json'
 # What is added to the config of each tool. It is not in the configs, so that
@@ -78,7 +77,8 @@ def run_mmdet_tool(name: str) -> None:
         name: The file name of the tool, such as `'train.py'`.
 
     Raises:
-        SystemExit: With exit code 143, if SIGTERM has stopped an annotation.
+        SystemExit: With exit code 143, if SIGTERM has stopped an annotation;
+            with 2, if the tool does not know an argument.
         CheckpointError: If a checkpoint could run code.
         ValueError: If an argument or the config cannot be used, or `--dry-run`
             is given for a config that does not annotate.

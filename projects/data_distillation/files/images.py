@@ -184,7 +184,7 @@ def decode_image(content: bytes) -> np.ndarray:
 
     Returns:
         Shape (height, width, 3), BGR, uint8. EXIF rotation is applied in the
-        formats for which OpenCV does so, such as JPEG, but not WebP.
+        formats for which OpenCV does so, such as JPEG.
 
     Raises:
         ImageError: If OpenCV cannot decode it.

@@ -80,7 +80,8 @@ def make_repeat_problem(
         index: The index of the later entry.
 
     Returns:
-        A problem of the later entry.
+        A problem of the later entry. It can be mended for annotations, and for
+        equal entries; equal categories need a name.
     """
     kind = f'repeated {table.singular}'
     places = f'{table.name}[{first}] and {table.name}[{index}]'

@@ -45,8 +45,8 @@ class ImageFacts:
 
     Args:
         error: Why the file cannot be read; `''` if it can.
-        size_wh: Width and height in pixels as it is decoded for training, with
-            EXIF rotation applied.
+        size_wh: Width and height in pixels as it is decoded for training, see
+            `decode_image`; (0, 0) if it cannot be read.
         digest: The SHA-256 of its bytes, 32 bytes.
         bits: Its perceptual hash, shape (`HASH_SIDE` ** 2,), +1 or -1,
             float32; None if its contrast is too low for one.

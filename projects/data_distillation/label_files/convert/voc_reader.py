@@ -130,8 +130,9 @@ class VocReader:
         """Pair each image with its XML file.
 
         Returns:
-            File name of an image -> name of its XML file without suffix. If
-            all images are read, those without an XML file are there with None.
+            File name of an image -> name of its XML file without suffix, in
+            the order of the list. If all images are read, they are sorted, and
+            those without an XML file are there with None.
 
         Raises:
             FormatError: If there is no such list, or it is not in UTF-8.
