@@ -267,7 +267,7 @@ def test_images_are_by_ascending_id_and_matched_at_each_iou(tmp_path):
     assert [one.is_right.tolist() for one in of_red] == [[True], [False]]
 
 
-def test_crowds_are_found_by_the_lowest_iou(tmp_path):
+def test_crowd_counts_only_at_ious_that_it_reaches(tmp_path):
     file = write_coco(tmp_path / 'truth.json', [(1, 7, [0, 0, 16, 90])])
     truth = json.loads(mark_as_crowd(file, 0).read_text())
     # A share of 0.6 lies on the crowd.
@@ -275,7 +275,11 @@ def test_crowds_are_found_by_the_lowest_iou(tmp_path):
 
     matches = match_images(truth, [found], [1], [0.5, 0.75])
 
-    assert matches.is_right.shape == (0, 2)
+    # As for pycocotools, the detection is wrong from the higher IoU on.
+    assert matches.is_right.tolist() == [[False, False]]
+    assert matches.is_counted.tolist() == [[False, True]]
+    assert [len(matches.by_class(n)[0].scores) for n in (0, 1)] == [0, 1]
+    assert match_images(truth, [found], [1], [0.5]).is_right.shape == (0, 1)
 
 
 def test_truth_that_does_not_say_crowd_or_area_has_objects(tmp_path):

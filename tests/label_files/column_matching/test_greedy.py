@@ -126,11 +126,13 @@ def slow_matches(truth: dict, found: list[dict]) -> list[tuple]:
             images.index(one['image_id']),
             CATEGORY_IDS.index(one['category_id']),
             np.float32(score),
-            (one['dtMatches'][:, n] > 0).tolist(),
+            ((one['dtMatches'] > 0) & ~ignored)[:, n].tolist(),
+            (~ignored[:, n]).tolist(),
         )
         for one in filter(None, evaluation.evalImgs)
+        for ignored in [one['dtIgnore'].astype(bool)]
         for n, score in enumerate(one['dtScores'])
-        if not one['dtIgnore'][0, n]
+        if not ignored[:, n].all()
     ]
 
 
@@ -152,6 +154,7 @@ def test_each_match_is_that_of_pycocotools(monkeypatch, seed):
                 matches.labels.tolist(),
                 matches.scores,
                 matches.is_right.tolist(),
+                matches.is_counted.tolist(),
                 strict=True,
             )
         )

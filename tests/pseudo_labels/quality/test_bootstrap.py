@@ -69,12 +69,15 @@ def evaluate(truth: dict, found: list[dict]) -> float:
     return float(precision[precision > -1].mean())
 
 
+@pytest.mark.parametrize('num_crowds', [0, 12])
 @pytest.mark.parametrize('seed', range(5))
-def test_map_is_that_of_coco(seed):
+def test_map_is_that_of_coco(seed, num_crowds):
     random = np.random.default_rng(seed)
-    truth = make_truth(
-        draw_boxes(random, 60, with_scores=False), range(NUM_IMAGES)
-    )
+    objects = draw_boxes(random, 60, with_scores=False)
+    # A detection may take an object at 0.5, and at 0.75 lie on a crowd.
+    for one in objects[:num_crowds]:
+        one.update(iscrowd=1)
+    truth = make_truth(objects, range(NUM_IMAGES))
     found = [
         # Some are equal.
         dict(one, score=round(one['score'], 1))
@@ -120,6 +123,7 @@ def make_matches(is_right: list[bool], num_truth: list[list[int]]):
         np.zeros(num, int),
         np.linspace(0.9, 0.1, num, dtype=np.float32),
         np.array(is_right)[:, None],
+        np.ones((num, 1), bool),
         np.array(num_truth),
     )
 
@@ -200,6 +204,7 @@ def test_all_draws_at_once_are_as_each_alone(seed):
         random.integers(0, 3, num),
         random.random(num).astype(np.float32).round(1),
         random.random((num, 2)) < 0.2,
+        np.ones((num, 2), bool),
         random.integers(0, 3, (5, 3)),
     )
     weights = weigh_images(np.array([True] * 4 + [False]), 6)

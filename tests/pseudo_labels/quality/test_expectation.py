@@ -27,6 +27,7 @@ def make_matches(rows: list[tuple[int, int, bool]], num_truth: list):
         np.array(labels),
         np.ones(len(rows), np.float32),
         np.array(is_right)[:, None],
+        np.ones((len(rows), 1), bool),
         np.array(num_truth),
     )
 

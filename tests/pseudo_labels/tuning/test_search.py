@@ -184,7 +184,7 @@ def make_trial(wrong: int, num_images: int = NUM_FOLDS) -> Trial:
         images,
         np.zeros(num, int),
         np.ones(num, np.float32),
-        np.ones((num, 1), bool),
+        *np.ones((2, num, 1), bool),
         np.ones((num_images, 1), int),
     )
     return Trial(Choice((wrong,), 'nms'), 1, matches)
@@ -275,7 +275,7 @@ def make_matches(num_images: int) -> ImageMatches:
         nothing,
         nothing,
         np.zeros(0, np.float32),
-        np.zeros((0, 1), bool),
+        *np.zeros((2, 0, 1), bool),
         np.ones((num_images, 1), int),
     )
 

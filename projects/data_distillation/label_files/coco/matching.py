@@ -85,14 +85,16 @@ class ClassMatches:
 class ImageMatches:
     """The detections on m images of c classes, matched at t IoUs.
 
-    Detections on crowd regions, by the lowest IoU, are left out. They are
-    ordered by class, then by image, and then by descending score.
+    They are ordered by class, then by image, and then by descending score.
+    Detections that lie on a crowd region at every IoU are left out.
 
     Args:
         image_index: Shape (n,), int, the image of each detection.
         labels: Shape (n,), int, its class.
         scores: Shape (n,), float32.
         is_right: Shape (n, t), bool, whether it took an object.
+        is_counted: Shape (n, t), bool, whether it is right or wrong, and not
+            on a crowd region.
         num_truth: Shape (m, c), int, the number of objects, without crowds.
     """
 
@@ -100,6 +102,7 @@ class ImageMatches:
     labels: np.ndarray
     scores: np.ndarray
     is_right: np.ndarray
+    is_counted: np.ndarray
     num_truth: np.ndarray
 
     def by_class(self, iou_index: int = 0) -> list[ClassMatches]:
@@ -111,10 +114,11 @@ class ImageMatches:
         Returns:
             The matches of each class, by descending score.
         """
+        counted = self.is_counted[:, iou_index]
         return split_classes(
-            self.labels,
-            self.scores,
-            self.is_right[:, iou_index],
+            self.labels[counted],
+            self.scores[counted],
+            self.is_right[counted, iou_index],
             self.num_truth.sum(axis=0),
         )
 
@@ -231,7 +235,8 @@ def match_images(
     objects = numbering.collect_objects(truth.get('annotations', ()))
     columns = numbering.collect_found(found)
     matched = match_columns(objects, columns, ious)
-    counts = ~matched.is_ignored[:, 0]
+    counted = ~matched.is_ignored
+    counts = counted.any(axis=1)
     order = matched.order[counts]
     num_truth = np.zeros(numbering.shape, int)
     is_to_find = ~objects.is_crowd
@@ -244,7 +249,8 @@ def match_images(
         columns.image_index[order],
         columns.labels[order],
         columns.scores[order].astype(np.float32),
-        matched.is_matched[counts],
+        (matched.is_matched & counted)[counts],
+        counted[counts],
         num_truth,
     )
 

@@ -54,15 +54,18 @@ def average_precision(
     best_first = of_class[order]
     found = weights[:, matches.image_index[best_first]]
     is_right = matches.is_right[best_first].T
-    num_found = np.cumsum(found, axis=1)
+    is_counted = matches.is_counted[best_first].T
+    num_all = np.cumsum(found, axis=1)
     num_truth = weights @ matches.num_truth[:, label]
-    return np.mean(
-        [
-            read_precision(found[:, one], num_found[:, one], num_truth)
-            for one in is_right
-        ],
-        axis=0,
-    )
+    precisions = []
+    for right, counted in zip(is_right, is_counted, strict=True):
+        # Nearly always all of them count.
+        all_count = counted.all()
+        num = num_all if all_count else np.cumsum(found * counted, axis=1)
+        precisions.append(
+            read_precision(found[:, right], num[:, right], num_truth)
+        )
+    return np.mean(precisions, axis=0)
 
 
 def read_precision(
