@@ -39,9 +39,9 @@ def prepare_detector(
 ) -> None:
     """Rearrange a detector for inference.
 
-    Each change of backbone and neck is tried on an image of noise. If the
-    changed part fails or moves the features, it stays as it was, and the log
-    says so.
+    Each change of backbone and neck, apart from compiling, is tried on an
+    image of noise. If the changed part fails or moves the features, it stays
+    as it was, and the log says so.
 
     Args:
         detector: Any MMDetection detector in evaluation mode, with its weights
@@ -51,7 +51,8 @@ def prepare_detector(
             convolutions in TF32). Boxes differ by rounding only. `'fast'`
             computes convolutions and linear layers in half precision, and
             priors, boxes and scores in fp32.
-        compiled: Whether to compile the backbone with `torch.compile`.
+        compiled: Whether to compile the backbone with `torch.compile`, when it
+            first runs.
         with_masks: Whether masks are computed too.
     """
     if with_masks:
@@ -180,7 +181,7 @@ def halve_precision(part: nn.Module) -> nn.Module:
     On CPUs, mmcv's deformable convolutions have no half precision.
 
     Args:
-        part: A backbone or a neck. It is changed in place.
+        part: A backbone or a neck, which has weights. It is changed in place.
 
     Returns:
         The part.
@@ -219,7 +220,7 @@ def extract_features(
         image: Shape (1, 3, h, w), float32.
 
     Returns:
-        The feature maps; None if a part fails.
+        The feature maps, each of shape (1, c, h', w'); None if a part fails.
     """
     try:
         return list(detector.extract_feat(image))
@@ -240,7 +241,8 @@ def are_close(
             largest number of each feature map in `some`.
 
     Returns:
-        False if one of the two is None.
+        Whether no number differs by more than is allowed; False if one of the
+        two is None, or if a number is NaN.
     """
     if some is None or others is None:
         return False
@@ -318,7 +320,8 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
         device: The kind of device that the tensors are on, a key of `HALF`.
 
     Returns:
-        A function with the same arguments.
+        A function with the same arguments, which returns what `to_fp32` makes
+        of the result.
     """
 
     @functools.wraps(forward)

@@ -37,7 +37,8 @@ def without_orders(content: object, folder: Path | None) -> None:
         folder: The folder of the file; None if it has none.
 
     Raises:
-        CheckpointError: If a value has a type that MMEngine does not write.
+        CheckpointError: If a value has a type that MMEngine does not write, or
+            a count is negative.
     """
     changes: dict[str, Callable[[object], object]] = {
         'meta': checked_meta,
@@ -98,7 +99,7 @@ def checked_meta(value: object) -> dict:
 
     Raises:
         CheckpointError: If it is no dictionary, or a number that MMEngine
-            counts with is no integer.
+            counts with is no integer of at least 0.
     """
     meta = plain_dict(value, 'meta')
     check_integers(meta, 'meta')
@@ -125,8 +126,9 @@ def checked_hub(value: object, folder: Path | None) -> dict:
         checkpoints that do not lie in `folder`.
 
     Raises:
-        CheckpointError: If a part is no dictionary, or a value is no number
-            where MMEngine needs one.
+        CheckpointError: If it or a part is no dictionary, a value is no number
+            where MMEngine needs one, or the seed of the sampler is no integer
+            of at least 0.
     """
     hub = plain_dict(value, 'message_hub')
     for part in HUB_PARTS:
@@ -158,6 +160,9 @@ def is_named(key: object, name: str) -> bool:
     Args:
         key: The key; of any type, but only a string can be named.
         name: The name, such as `best_ckpt`.
+
+    Returns:
+        True for `best_ckpt` and `best_ckpt_mAP`, False for `best_ckpts`.
     """
     return isinstance(key, str) and (key == name or key.startswith(f'{name}_'))
 
@@ -166,8 +171,9 @@ def keep_own(info: dict, key: str, value: object) -> None:
     """Keep the files that a training may delete, or say that they stay.
 
     Args:
-        info: The information of the message hub. It is changed in place.
-        key: The name of the files.
+        info: The information of the message hub. It is changed in place: the
+            key gets the value, or goes if the value is None.
+        key: The name of the files, which `info` has.
         value: The files that are of this training; None if some are not.
     """
     if value is None and info[key]:
@@ -188,6 +194,9 @@ def is_work_folder(folder: Path | None) -> bool:
 
     Args:
         folder: The folder; None, which is never one, if it is not known.
+
+    Returns:
+        True if the folder has the file `last_checkpoint`.
     """
     return folder is not None and (folder / 'last_checkpoint').is_file()
 
@@ -201,7 +210,8 @@ def own_best(path: object, folder: Path | None) -> str | None:
 
     Returns:
         The path in this folder, because it may have been moved since; None
-        if there is no such file, or it has no name of a best checkpoint.
+        if there is no such file, it has no name of a best checkpoint, or
+        MMEngine has not trained in this folder.
     """
     if not isinstance(path, str) or not is_work_folder(folder):
         return None
@@ -218,8 +228,8 @@ def own_numbers(values: object, folder: Path | None) -> list[int] | None:
         folder: The folder of the checkpoint; None if it has none.
 
     Returns:
-        The numbers; None if they are none, or the checkpoint is not in the
-        work folder of its training.
+        The list itself; None if it is no list of integers of at least 0, or
+        the checkpoint is not in the work folder of its training.
     """
     if not isinstance(values, list) or not is_work_folder(folder):
         return None
@@ -231,6 +241,9 @@ def is_integer(value: object) -> bool:
 
     Args:
         value: The value, of any type; `True` and `False` are no integers.
+
+    Returns:
+        True for an integer of at least 0, also one of numpy.
     """
     return (
         isinstance(value, numbers.Integral)
@@ -244,7 +257,7 @@ def check_integers(values: Mapping, part: str) -> None:
 
     Args:
         values: The values by name. A name may be missing or None.
-        part: The name of the part.
+        part: The name of the part, a key of `INTEGERS`.
 
     Raises:
         CheckpointError: If one is not an integer, or negative.
@@ -283,7 +296,8 @@ def plain_states(value: object) -> object:
         value: A list of states, or several by the name of the optimizer.
 
     Returns:
-        The same list or dictionary, with new states, see `plain_state`.
+        A new list or dictionary, with new states in the same order, see
+        `plain_state`.
 
     Raises:
         CheckpointError: If it is neither a list nor a dictionary of lists, or

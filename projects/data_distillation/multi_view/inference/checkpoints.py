@@ -44,7 +44,7 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: With the number of weights that are missing or have
             another shape, and the first of them; or with the name of a weight
-            that is no number.
+            that has a NaN.
     """
     # The prefix is of a model that several processes have trained.
     weights = {name.removeprefix('module.'): w for name, w in weights.items()}
@@ -76,7 +76,7 @@ def check_numbers(weights: Mapping[str, Tensor]) -> None:
     """Check that no weight is NaN; a mask may be infinite.
 
     Args:
-        weights: Name -> weight.
+        weights: Name -> weight, of any shapes. Integers pass.
 
     Raises:
         CheckpointError: With the first weight that has a NaN.
@@ -101,13 +101,16 @@ def load_teacher(module: dict, file: str) -> nn.Module:
         file: The path or the URL of the checkpoint.
 
     Returns:
-        The detector. Its attribute `checkpoint_meta` is the `meta` of the
-        checkpoint.
+        The detector, on the CPU. Its attribute `checkpoint_meta` is the `meta`
+        of the checkpoint; it is empty if the checkpoint has none.
 
     Raises:
         TypeError: If `module` is not a config.
+        KeyError: If a type in `module` is not registered.
         CheckpointError: If the weights do not fit the detector, or the file
-            could run code.
+            could run code, or is no checkpoint.
+        OSError: If the file cannot be read or downloaded.
+        RuntimeError: If the file is cut short, or holds no dictionary.
     """
     if not isinstance(module, dict):
         raise TypeError(

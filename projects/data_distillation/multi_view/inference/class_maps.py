@@ -40,14 +40,15 @@ class ClassMap:
         """Map the labels of boxes, and leave out classes not wanted.
 
         Args:
-            found: `bboxes`, `scores` and `labels` of one view or image, as a
-                detector gives them, and more fields.
-            iou_threshold: Where several classes of the teacher are one, the
-                overlap above which only the box with the best score is kept.
-                Otherwise one object would have several boxes of one class.
+            found: `bboxes` (shape (n, 4), xyxy in pixels), `scores` and
+                `labels` (shape (n,)) of one view or image, as a detector gives
+                them, and more fields. They are not changed.
+            iou_threshold: The overlap above which only the best of two boxes
+                of one class is kept, if this map joins classes. Otherwise one
+                object would have several boxes of one class.
 
         Returns:
-            The boxes that are left, in order.
+            The boxes that are left, in order; none if all are left out.
         """
         labels = self.labels.to(found.labels.device)[found.labels]
         mapped = found[labels != UNWANTED]
@@ -83,7 +84,8 @@ class ClassNames:
         """Read the names that the config of a teacher has.
 
         Args:
-            teacher: The config; both keys may be missing.
+            teacher: The config; its keys `classes` and `class_map` may be
+                missing.
 
         Returns:
             The names.
@@ -166,7 +168,7 @@ def read_classes(meta: Mapping) -> list[str] | None:
         meta: The `meta`, of MMDetection 3.x or 2.x.
 
     Returns:
-        The names, in their order; None if it names none.
+        The names, in the order of their labels; None if it names none.
     """
     dataset_meta = meta.get('dataset_meta') or {}
     found = (
@@ -191,7 +193,8 @@ def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
         what: Where they are, for the message.
 
     Raises:
-        CheckpointError: With the names that are most like the first wrong one.
+        CheckpointError: If a name is not there; with the names that are most
+            like the first wrong one.
     """
     wrong = [name for name in names if name not in known]
     if wrong:
@@ -230,7 +233,8 @@ def suggest_names(name: str, known: Sequence[str]) -> str:
         known: The names in the checkpoint.
 
     Returns:
-        At most three, in brackets; empty if none is near.
+        At most three, the nearest first, as a text in brackets; an empty text
+        if none is near.
     """
     by_lower = {str(one).lower(): str(one) for one in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)

@@ -23,9 +23,10 @@ class MeanMask:
 
     Args:
         is_set: Where the mean reaches `MAJORITY`, shape (h, w), bool.
-        left: The column of the image where the rectangle starts.
-        top: The row of the image where it starts.
-        agreement: How much the views agree, shape (), see `MaskMerger.merge`.
+        left: The column of the image where the rectangle starts, in pixels.
+        top: The row of the image where it starts, in pixels.
+        agreement: How much the views agree, shape (), float32, see
+            `MaskMerger.merge`.
     """
 
     is_set: Tensor
@@ -54,10 +55,11 @@ class HostMask:
         """Encode the mask as COCO's RLE.
 
         Args:
-            size_hw: The height and width of the original image.
+            size_hw: The height and width of the original image, in pixels.
 
         Returns:
-            `size` (height and width) and `counts` (bytes).
+            `size` (height and width) and `counts` (bytes). The mask may have
+            no pixel.
         """
         counts = encode_rle(self.is_set, self.left, self.top, size_hw)
         return dict(size=list(size_hw), counts=counts)
@@ -88,10 +90,15 @@ def average_masks(
     Args:
         masks: The masks in the original image, at least one. They are taken
             one by one, so that a generator saves memory.
-        weights: The weight of each mask, 0 or more.
+        weights: The weight of each mask, 0 or more. If all are 0, they count
+            alike.
 
     Returns:
-        The mean, cut at `MAJORITY`.
+        The mean, cut at `MAJORITY`; a mean that is less by `ROUNDING` or less
+        is set too.
+
+    Raises:
+        ValueError: If there are not as many weights as masks.
     """
     # The weights are above 0, so that boxes of score 0 have a mean.
     positive = np.maximum(weights, np.finfo(np.float64).tiny)
@@ -123,7 +130,7 @@ def widen_mask(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
 
     Returns:
         The mask in the wider rectangle, 0 where it was not before; the same
-        one if the other has no pixels.
+        one if only the other has no pixels.
     """
     if not mask.values.numel():
         nothing = torch.zeros_like(other.values, dtype=torch.float32)
@@ -181,7 +188,7 @@ def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
         means: The masks, of any sizes and on one device.
 
     Returns:
-        One mask for each, in order. Empty if there is none.
+        One mask for each, in order; an empty list if there is none.
     """
     if not means:
         return []

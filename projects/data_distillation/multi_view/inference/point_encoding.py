@@ -33,10 +33,11 @@ def take_former_encoding(
 
     Args:
         head: The layers that take the encoding.
-        inputs: The encoding, shape (..., numbers).
+        inputs: The encoding, shape (..., numbers), as the only item.
 
     Returns:
-        The encoding that the head takes; None if it is that already.
+        The encoding that the head takes, shape (..., numbers / 2), as the only
+        item; None if `inputs` has it already.
     """
     (encoding,) = inputs
     if encoding.shape[-1] != 2 * head.layers[0].in_features:

@@ -144,7 +144,7 @@ class Unpickler(PythonUnpickler):
         """Set the state of an object.
 
         Raises:
-            CodeError: If the object is none that has a state to set.
+            CodeError: If the object is of no class of `WITH_STATE`.
         """
         owner = self.stack[-2]
         if not isinstance(owner, WITH_STATE):
@@ -158,7 +158,7 @@ def load(file: BinaryIO, **kwargs: object) -> object:
     """Read one pickle of a file.
 
     Args:
-        file: The file.
+        file: The file, open for reading bytes.
         **kwargs: The other arguments of `pickle.Unpickler`.
 
     Returns:
@@ -166,5 +166,8 @@ def load(file: BinaryIO, **kwargs: object) -> object:
 
     Raises:
         CodeError: If the pickle asks for code.
+        EOFError: If the file is empty, or ends within the pickle.
+        UnpicklingError: If the bytes are no pickle. Such bytes may also raise
+            other errors, as they do with `pickle.load`.
     """
     return Unpickler(file, **kwargs).load()

@@ -80,7 +80,8 @@ def load_mapped(file: Path) -> object:
         Its content, with tensors that are read when they are used.
 
     Raises:
-        CheckpointError: If it could run code.
+        CheckpointError: If it could run code, or has a value that MMEngine
+            does not write.
         OSError: If it cannot be read.
         RuntimeError: If it is no whole checkpoint.
     """
@@ -137,8 +138,8 @@ def load_data(
 
     Args:
         load: PyTorch's own function.
-        f: The file.
-        map_location: Where the weights go.
+        f: The file: a path, or a file that is open.
+        map_location: Where the weights go; None for where they were.
         pickle_module: It is not used.
         weights_only: It is not used.
         **kwargs: The other arguments of `torch.load`.
@@ -147,7 +148,9 @@ def load_data(
         The content, without what MMEngine would act on.
 
     Raises:
-        CheckpointError: If the file could run code, or is no checkpoint.
+        CheckpointError: If the file could run code, is no checkpoint, or has
+            a value that MMEngine does not write.
+        OSError: If the file cannot be read.
         RuntimeError: If PyTorch says itself what is wrong with the file, such
             as one that is cut short.
     """
@@ -168,7 +171,7 @@ def load_data(
 
 
 def load_with_torch(load: Load, f: File, **kwargs: object) -> object:
-    """Load a file within PyTorch's own limit.
+    """Load a file within PyTorch's own limit, which needs PyTorch 2.6.
 
     What PyTorch raises is passed on.
 
@@ -206,6 +209,8 @@ def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
 
     Returns:
         The content of the file.
+
+    What else PyTorch or `pickle` raises for a file is passed on.
 
     Raises:
         CodeError: If it could run code.
@@ -285,6 +290,9 @@ def is_advice(error: Exception) -> bool:
 
     Args:
         error: What `torch.load` raised.
+
+    Returns:
+        True also for an error about TorchScript, which needs no limit.
     """
     return 'TorchScript' in str(error) or 'weights_only' in str(error)
 

@@ -91,7 +91,10 @@ class MultiViewTTA(WrappedDetector):
     Raises:
         ValueError: If there is no view, an argument is out of range, or a
             transform cannot take masks back.
+        TypeError: If a config has a wrong argument, or a teacher has none.
+        KeyError: If a type is not registered, or a teacher no `checkpoint`.
         CheckpointError: If a checkpoint of `other_teachers` does not fit.
+        OSError: If such a checkpoint cannot be read.
 
     Source:
         Paper, section 3: multi-transform inference.
@@ -168,12 +171,13 @@ class MultiViewTTA(WrappedDetector):
 
         Returns:
             One sample per image, in order, with the metainfo of the original
-            image, and with `pred_instances` as `merge_preds` returns them.
-            They are empty for an image that could not be read.
+            image, and with `pred_instances` as `merge_preds` returns them
+            (with masks: and `MaskMerger.merge` completes them). They are empty
+            for an image that could not be read.
 
         Raises:
             ValueError: If both this model and the pipeline make views, or
-                neither does.
+                neither does; or if an image or a mask has a wrong size.
         """
         self._prepare()
         try:
@@ -379,7 +383,7 @@ def check_arguments(
 
     Args:
         views: The views; None for those of the test pipeline.
-        mode: How views are put into forward passes, one of `MODES`.
+        mode: How exactly detectors compute, one of `MODES`.
         max_pixels: The most pixels of one forward pass, with their padding.
 
     Raises:

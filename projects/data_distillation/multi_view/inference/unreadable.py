@@ -26,6 +26,9 @@ def is_unreadable(sample: DetDataSample) -> bool:
 
     Args:
         sample: A sample; `make_unreadable` and `mark_unreadable` mark it.
+
+    Returns:
+        True if the sample carries a reason.
     """
     return 'unreadable' in sample.metainfo
 
@@ -39,7 +42,7 @@ def mark_unreadable(data: dict, reason: str) -> dict:
         reason: The reason why the images could not be read.
 
     Returns:
-        The batch.
+        The batch that was given.
     """
     for samples in data['data_samples']:
         one_view = isinstance(samples, DetDataSample)

@@ -94,7 +94,7 @@ class MadeView:
 
     @property
     def frame_hw(self) -> Size:
-        """The size of the image in whose pixels the detector answers."""
+        """Height and width of the image in whose pixels boxes are found."""
         return self.size_hw
 
     def invert_mask(self, mask: MaskPatch) -> MaskPatch:
@@ -195,7 +195,7 @@ class LoadedView:
 
     @property
     def frame_hw(self) -> Size:
-        """The size of the image in whose pixels the detector answers."""
+        """Height and width of the image in whose pixels boxes are found."""
         height, width = self.original.ori_shape[:2]
         return height, width
 

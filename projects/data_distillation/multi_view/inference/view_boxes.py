@@ -48,11 +48,16 @@ class ViewBoxes:
         """Choose views, and return their boxes as a merger takes them.
 
         Args:
-            numbers: The numbers of the views in the config, at least one.
+            numbers: The numbers of the views in the config, counted from 0; at
+                least one.
 
         Returns:
             The arguments of `Merger.__call__`, as if only these views had been
             run, in the order of the config and by all teachers.
+
+        Raises:
+            IndexError: If there is no view of such a number, as for an image
+                that could not be read.
         """
         num_run = int(self.run_index.max(initial=-1)) + 1
         is_run = np.zeros(num_run, bool)
@@ -97,7 +102,7 @@ class FoundBoxes:
 
     @property
     def columns(self) -> dict[str, Tensor]:
-        """The boxes, as a merger takes them."""
+        """The boxes, as a merger takes them; `num_views` is not there."""
         return dict(
             bboxes_xyxy=self.bboxes_xyxy,
             scores=self.scores,
@@ -127,7 +132,7 @@ def take_back(
             them.
 
     Returns:
-        The boxes of each image.
+        The boxes of each image, in order; none for an image without views.
     """
     of_views = [one for image in found for one in image]
     counts = [len(one.scores) for _, one in of_views]
@@ -178,7 +183,8 @@ def invert_boxes(
 
     Returns:
         The boxes of all views, in order, shape (sum of `counts`, 4), float32,
-        and whether each is that of an object that the view shows whole.
+        pixels of the original images; and whether each is that of an object
+        that the view shows whole, shape (sum of `counts`,), bool.
     """
     alike: dict[Hashable, list[int]] = {}
     for number, (view, _) in enumerate(of_views):
@@ -204,7 +210,7 @@ def concatenate_parts(
     """Concatenate tensors, of which there may be none, as one type.
 
     Args:
-        parts: Tensors that differ in their first dimension only.
+        parts: Tensors that differ in their first dimension, and in type, only.
         dtype: The type of the result.
         device: The device of the result if there are none.
 
@@ -224,8 +230,9 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
             least one image.
 
     Returns:
-        The same detections on the host. All columns travel as float32, so
-        whole numbers are exact up to 2^24.
+        The same detections on the host: `bboxes` and the fields of
+        `VIEW_COLUMNS`. All columns travel as float32, so whole numbers are
+        exact up to 2^24.
     """
     rows = [
         torch.cat(
@@ -258,7 +265,7 @@ def keep_boxes(
         ran: The views of the image that were run, in order.
 
     Returns:
-        The boxes. There are none if no view was run.
+        The boxes, without a box if no view was run.
     """
     columns = [found.scores, found.labels, found.view_ids]
     table = torch.cat([found.bboxes_xyxy, torch.stack(columns, 1)], 1).cpu()

@@ -86,7 +86,9 @@ class MaskMerger:
             scores: Shape (n,).
 
         Returns:
-            The indices of at most `max_per_img` of them, by descending score.
+            Shape (number chosen,), int64: the indices of at most `max_per_img`
+            with a score of at least `min_score`, by descending score. Equal
+            scores keep their order.
         """
         best = scores.argsort(descending=True, stable=True)[: self.max_per_img]
         return best[scores[best] >= self.min_score]
@@ -99,19 +101,19 @@ class MaskMerger:
         Args:
             view: The view.
             found: What the detector gives: `bboxes` (shape (n, 4), xyxy in
-                pixels of the view), `scores`, `labels` and `masks` (shape
-                (n, h, w), bool, or uint8 if 255 stands for a probability
-                of 1).
+                the pixels of `view.frame_hw`), `scores`, `labels` and `masks`
+                (shape (n, h, w), bool, or uint8 if 255 stands for a
+                probability of 1). It is not changed.
 
         Returns:
             The same `bboxes`, `scores` and `labels`, and `masks`, a list of n:
             a `ViewMask`, or None for an object that may not become a label. A
-            box without area (SOLO gives no others) becomes the box around its
-            mask.
+            box that has a mask, but no area (SOLO gives no others), becomes
+            the box around its mask.
 
         Raises:
-            ValueError: If there are no masks, or they have another size than
-                the view.
+            ValueError: If an object may become a label, but there are no
+                masks, or they have another size than `view.frame_hw`.
         """
         masks: list[ViewMask | None] = [None] * len(found)
         bboxes = found.bboxes.float().clone()
@@ -154,7 +156,8 @@ class MaskMerger:
                 - `mask_areas`: shape (k,), int64, the number of pixels.
                 - `mask_agreement`: shape (k,), float32, the mean IoU of the
                   supporters' masks with the merged one, weighted by score; 1
-                  if only one view supports the detection, 0 without a mask.
+                  if only one view supports the detection, 0 if no masks were
+                  merged.
 
                 `bboxes` are the boxes around the masks if `bbox_from` is
                 'masks' and there is a mask.
@@ -209,10 +212,10 @@ def take_masks(found: InstanceData) -> Tensor:
     """Return the masks that a detector gives.
 
     Args:
-        found: What it found on one view.
+        found: What it found on one view, n objects.
 
     Returns:
-        Shape (n, h, w), bool, or uint8 if they are probabilities.
+        Shape (n, h, w), bool, or uint8 if they are probabilities times 255.
 
     Raises:
         ValueError: If it gives none.
@@ -231,15 +234,15 @@ def fit_masks(masks: Tensor, size_hw: Size) -> Tensor:
 
     Args:
         masks: Shape (n, h, w).
-        size_hw: The height and width of the image.
+        size_hw: The height and width of the image, in pixels.
 
     Returns:
         Shape (n, h', w'), where h' and w' are at most those of the image; it
         shares the memory.
 
     Raises:
-        ValueError: If they differ by more than `SLACK`, because the masks
-            would be in the wrong place.
+        ValueError: If a side differs by more than `SLACK` pixels, because the
+            masks would be in the wrong place.
     """
     height, width = size_hw
     found_hw = tuple(masks.shape[-2:])

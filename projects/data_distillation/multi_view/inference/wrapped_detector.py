@@ -15,7 +15,7 @@ class WrappedDetector(BaseTTAModel):
     Args:
         module: The detector, or its config.
         data_preprocessor: The data preprocessor of the detector, if `module`
-            is a config that has none.
+            is a config that has none; otherwise None.
     """
 
     def __init__(

@@ -25,9 +25,9 @@ class Boxes:
     Args:
         bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
         scores: Shape (n,).
-        labels: Shape (n,).
-        view_ids: Shape (n,).
-        counts: The number of boxes of each image.
+        labels: Shape (n,), the class of each box.
+        view_ids: Shape (n,), the number of the view that found each box.
+        counts: The number of boxes of each image, n in all.
     """
 
     bboxes_xyxy: Tensor
@@ -37,7 +37,12 @@ class Boxes:
     counts: list[int]
 
     def by_image(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the columns of each image, in the order of `COLUMNS`."""
+        """Yield the columns of each image.
+
+        Yields:
+            For each image, in order, its part of each column, in the order of
+            `COLUMNS`; n is 0 for an image without boxes.
+        """
         parts = (getattr(self, name).split(self.counts) for name in COLUMNS)
         yield from zip(*parts, strict=True)
 
@@ -50,11 +55,11 @@ def put_together(images: Sequence[dict]) -> Boxes:
             one.
 
     Returns:
-        The boxes.
+        The boxes that have an area, in the order in which they are given.
 
     Raises:
-        ValueError: If `num_views` is below 1, or an id in `view_ids` is out of
-            range.
+        ValueError: If `num_views` is below 1, or an id in `view_ids` is not in
+            [0, num_views).
     """
     for image in images:
         check_at_least_1('num_views', image['num_views'])
@@ -78,8 +83,8 @@ def repeat_numbers(
     """Repeat the number of each image for each of its boxes.
 
     Args:
-        numbers: A number for each image.
-        counts: How often it is repeated.
+        numbers: An integer for each image; at least one.
+        counts: The number of boxes of each image, as many as `numbers`.
         device: The device of the result.
 
     Returns:
@@ -118,12 +123,13 @@ def rank_detections(
 
     Args:
         scores: Shape (k,), those of the first image first.
-        counts: The number of detections of each image.
+        counts: The number of detections of each image; at least one image.
         most: The most detections to keep of an image.
 
     Returns:
-        The numbers of those that are kept, image by image and by descending
-        score. Equal scores keep their order.
+        Shape (number kept,), int64, the indices in `scores` of those that are
+        kept, image by image and by descending score. Equal scores keep their
+        order.
     """
     images = repeat_numbers(range(len(counts)), counts, scores.device)
     ends = list(accumulate(counts, initial=0))
@@ -166,7 +172,7 @@ def count_views(
             box that supports it.
         num_kept: The number of detections, k.
         view_ids: Shape (n,), int64, the view of each box, in [0, num_views).
-        num_views: The number of views of an image.
+        num_views: The largest number of views of an image.
 
     Returns:
         Shape (k,), int64, the number of different views of each detection.
@@ -193,8 +199,8 @@ def corner_spread(
         bboxes_xyxy: Shape (n, 4), pixels.
 
     Returns:
-        Shape (k,), without a unit and never NaN; 0 for a detection that one
-        box or no box supports.
+        Shape (k,), of the type of `kept_xyxy`, without a unit and never NaN;
+        0 for a detection that one box or no box supports.
     """
     kept, boxes = supports.unbind(dim=1)
     counts = kept.bincount(minlength=len(kept_xyxy)).clamp(min=1)[:, None]

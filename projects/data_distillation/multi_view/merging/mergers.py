@@ -112,9 +112,10 @@ class Merger(ABC):
             images: The arguments of `__call__` for each image.
 
         Returns:
-            For each image, what `__call__` returns for it, equal to the last
-            bit. Images take less time together than one after another, since
-            they share all steps but `merge` and `overlaps`.
+            For each image, in order, what `__call__` returns for it, equal to
+            the last bit; an empty list without images. Images take less time
+            together than one after another, since they share all steps but
+            `merge` and `overlaps`.
 
         Raises:
             ValueError: As in `__call__`.
@@ -171,20 +172,21 @@ class Merger(ABC):
             bboxes_xyxy: Shape (n, 4), pixels; n is at least 1, and every box
                 has an area.
             scores: Shape (n,).
-            labels: Shape (n,).
-            num_views: The number of views of the image.
+            labels: Shape (n,), integers.
+            num_views: The number of views of the image, at least 1.
 
         Returns:
-            Boxes (shape (k, 4)), scores and labels (shape (k,)), in any order
-            and not yet cut to `max_per_img`. `__call__` sorts them by score
-            and keeps the order of equal scores.
+            Boxes (shape (k, 4), xyxy in pixels), scores and labels (shape
+            (k,)), in any order. There may be more than `max_per_img`.
+            `__call__` sorts them by score, keeps the order of equal scores,
+            and cuts them to `max_per_img`.
         """
 
     def groups(self, labels: Tensor) -> Tensor:
         """Number the boxes so that only boxes of one number can be merged.
 
         Args:
-            labels: Shape (n,).
+            labels: Shape (n,), int64.
 
         Returns:
             Shape (n,), int64. With `class_agnostic`, the number is 0 for all
@@ -205,14 +207,14 @@ class Merger(ABC):
         """Compute the overlap of each detection with each box.
 
         Args:
-            kept_xyxy: Shape (k, 4), the detections.
+            kept_xyxy: Shape (k, 4), the detections, in pixels.
             kept_labels: Shape (k,).
-            bboxes_xyxy: Shape (n, 4).
+            bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
             labels: Shape (n,).
 
         Returns:
-            Shape (k, n), intersection over union; 0 where the classes differ,
-            unless `class_agnostic`.
+            Shape (k, n), float, intersection over union; 0 where the classes
+            differ, unless `class_agnostic`.
         """
         overlaps = pairwise_ious_xyxy(kept_xyxy, bboxes_xyxy)
         if self.class_agnostic:
@@ -232,15 +234,17 @@ class Merger(ABC):
 
         Of the boxes of a view that support a detection, it is the one that
         overlaps it most. A mean of boxes may have moved away from all of them;
-        then the box that overlaps it most is its only supporter.
+        then the box that overlaps it most, if any does, is its only supporter.
+        Of equal overlaps, that of the first view, and in a view that of the
+        first box, counts.
 
         Args:
-            kept_xyxy: Shape (k, 4), the detections.
+            kept_xyxy: Shape (k, 4), the detections, in pixels.
             kept_labels: Shape (k,).
-            bboxes_xyxy: Shape (n, 4).
+            bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
             labels: Shape (n,).
             view_ids: Shape (n,), int64, in [0, num_views).
-            num_views: The number of views of the image.
+            num_views: The number of views of the image, at least 1.
 
         Returns:
             Shape (k, num_views), int64, the index of a box; -1 where no box of

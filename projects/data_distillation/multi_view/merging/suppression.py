@@ -52,7 +52,7 @@ class NMSMerger(Merger):
         Returns:
             The boxes that are kept (shape (k, 4)), which are among those
             given; their scores, which are those of the NMS operation; and
-            their labels (shape (k,)).
+            their labels (both of shape (k,)); by descending score.
         """
         kept_scores, kept = suppress_boxes(
             bboxes_xyxy,
@@ -225,7 +225,7 @@ def suppress_boxes(
 
     Returns:
         The scores (shape (k,)), in descending order, and the indices (shape
-        (k,)) of the boxes that they belong to.
+        (k,), int64) of the boxes that they belong to.
     """
     # mmcv takes 0 for the smallest coordinate: boxes that reach out of the
     # image at the left would get into another group.

@@ -102,7 +102,7 @@ class Gamma(ViewTransform):
 
 
 def to_gray_levels(pixels: Tensor) -> Tensor:
-    """Round pixels to the nearest gray level.
+    """Round pixels to the nearest gray level, halves to the even one.
 
     Args:
         pixels: Any shape, float32.
@@ -121,7 +121,7 @@ def check_positive(transform: ViewTransform, value: float) -> None:
         value: The argument.
 
     Raises:
-        ValueError: If the argument is 0 or less.
+        ValueError: If the argument is 0 or less, or NaN.
     """
     if not value > 0:
         raise ValueError(f'the argument must be above 0, got {transform}')

@@ -22,8 +22,8 @@ class MaskPatch:
     Args:
         values: Shape (h, w): bool, or uint8 with 255 for a probability of 1,
             or float32 from 0 to 1.
-        left: The column of the image where the rectangle starts.
-        top: The row of the image where it starts.
+        left: The column of the image where the rectangle starts, in pixels.
+        top: The row of the image where it starts, in pixels.
     """
 
     values: Tensor
@@ -32,7 +32,7 @@ class MaskPatch:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """The height and width of the rectangle."""
+        """The height and width of the rectangle, in pixels."""
         height, width = self.values.shape
         return height, width
 
@@ -49,8 +49,8 @@ class MaskPatch:
         """Return the part that lies in an image of some size.
 
         Args:
-            size_hw: The height and width of the image, whose corner is that
-                of the patch's own image.
+            size_hw: The height and width of the image in pixels. Its top left
+                corner is that of the patch's own image.
 
         Returns:
             The patch without the rows below and the columns right of the
@@ -71,7 +71,8 @@ def find_extents(masks: Sequence[Tensor] | Tensor) -> Tensor:
     Returns:
         Shape (n, 4), int64, on the device of the masks: left, top, right and
         bottom in pixels, each right and bottom one past the last pixel. They
-        are 0 for a mask without a pixel.
+        are 0 for a mask without a pixel. Without a mask, the result is on the
+        CPU.
     """
     if not len(masks):
         return torch.zeros(0, 4, dtype=torch.long)
@@ -97,8 +98,9 @@ def cut_masks(masks: Sequence[Tensor] | Tensor) -> list[MaskPatch]:
         masks: n masks of shape (h, w), bool or uint8, see `MaskPatch`.
 
     Returns:
-        The patches, in order. They do not keep the memory of `masks`. A mask
-        without a pixel gives a patch without one.
+        The patches, in order and with the type of the masks. They do not keep
+        the memory of `masks`. A mask without a pixel gives a patch of shape
+        (0, 0) at (0, 0).
     """
     return [
         # A copy: a slice would keep the whole mask in memory.
@@ -115,16 +117,17 @@ def resize_mask(
     """Resize the image of a mask.
 
     The interpolation is bilinear. Where the image becomes smaller, each pixel
-    is the mean of the pixels that it covers (antialiasing). The result is that
-    of `torch.nn.functional.interpolate` on the whole image.
+    is a weighted mean of the pixels around it (antialiasing). Up to rounding,
+    the result is that of `torch.nn.functional.interpolate` on the whole image,
+    with `mode='bilinear'` and `antialias=True`.
 
     Args:
         mask: The mask.
-        size_hw: The height and width of its image.
-        new_hw: The new height and width of the image.
+        size_hw: The height and width of its image, in pixels.
+        new_hw: The new height and width of the image, in pixels.
 
     Returns:
-        The mask in the new image, with values of float32.
+        The mask in the new image, with probabilities as float32.
     """
     height, width = mask.size_hw
     device = mask.values.device
@@ -141,16 +144,16 @@ def weigh_pixels(
     """Return how much some pixels of a line count in its resized pixels.
 
     Args:
-        start: The first of the pixels.
+        start: The index of the first of the pixels.
         length: The number of pixels.
-        size: The length of the line.
-        new_size: The length of the resized line.
+        size: The length of the line, in pixels.
+        new_size: The length of the resized line, in pixels.
         device: The device of the weights.
 
     Returns:
-        The first resized pixel to which they count, and the weights, shape
-        (number of resized pixels, length), float32. The weights of all pixels
-        of the line would add up to 1.
+        The index of the first resized pixel to which they count, and the
+        weights, shape (number of resized pixels, length), float32. For each
+        resized pixel, the weights of all pixels of the line would add up to 1.
     """
     scale = size / new_size
     # As with antialiasing: the smaller the new image, the more pixels count to
@@ -181,10 +184,11 @@ def encode_rle(
     the rectangle alone.
 
     Args:
-        is_set: The rectangle of the mask, shape (h, w), bool.
+        is_set: The rectangle of the mask, shape (h, w), bool. It lies in the
+            image.
         left: The column of the image where the rectangle starts.
         top: The row of the image where it starts.
-        size_hw: The height and width of the image.
+        size_hw: The height and width of the image, in pixels.
 
     Returns:
         The `counts` of the encoding, equal to those of `pycocotools`.

@@ -26,8 +26,9 @@ def put_on_device(image: Tensor, device: torch.device) -> Tensor:
         device: The device.
 
     Returns:
-        The image. On a CPU, it lies in memory as OpenCV wants it. Otherwise
-        each view would rearrange it again.
+        The image, which shares the memory of the given one if that is already
+        right. On a CPU, it lies in memory as OpenCV wants it (the channels of
+        a pixel together). Otherwise each view would rearrange it again.
     """
     if device.type == 'cpu':
         pixels = image.permute(1, 2, 0).contiguous()
@@ -96,8 +97,9 @@ def find_taps(
 
     Returns:
         Four tensors of shape (new,): the index of the first and of the second
-        pixel (int64; beyond the border, the index of the last pixel), and the
-        weight of the first and of the second (int32, in units of `1 / ONE`).
+        pixel (int64; beyond a border, the index of the pixel at this border),
+        and the weight of the first and of the second (int32, in units of
+        `1 / ONE`). They are shared, so they must not be changed.
     """
     centers = (np.arange(new) + 0.5) * (old / new) - 0.5
     centers = centers.astype(np.float32)

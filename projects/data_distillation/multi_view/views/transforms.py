@@ -144,8 +144,8 @@ def for_corners(x: float, y: float, device: torch.device) -> Tensor:
     """Put what applies to both corners of a box on a device.
 
     Args:
-        x: The number for x1 and x2.
-        y: The number for y1 and y2.
+        x: The number for x1 and x2, in any unit.
+        y: The number for y1 and y2, in any unit.
         device: The device of the result.
 
     Returns:
@@ -166,7 +166,7 @@ class Resize(ViewTransform):
             most detectors' configs, not that of MMDetection's transform.
 
     Raises:
-        ValueError: If a side is not positive.
+        ValueError: If there are not two sides, or one is not positive.
 
     Source:
         Paper, section 4, data transformations: scales from 400 to 1200.

@@ -17,8 +17,9 @@ class View:
             are applied. Without any, the view is the image itself.
 
     Raises:
-        ValueError: If a transform has a wrong argument.
-        KeyError: If a transform is not registered.
+        ValueError: If an argument of a transform is out of range.
+        TypeError: If an argument of a transform is unknown or missing.
+        KeyError: If a transform has no `type`, or it is not registered.
     """
 
     def __init__(self, transforms: Sequence[dict]) -> None:
@@ -61,7 +62,8 @@ class View:
                 Those of this view are added.
 
         Returns:
-            Shape (3, *size_hw), uint8, on the device of the image.
+            Shape (3, *size_hw), uint8, on the device of the image; the image
+            itself if the view has no transforms.
         """
         key = self.key(size_hw_of(image))
         for n, transform in enumerate(self.transforms, 1):

@@ -32,8 +32,8 @@ class Window(ViewTransform):
         """Return the window as fractions of the image.
 
         Returns:
-            Left and right as fractions of the width, and top and bottom of the
-            height, as (left, top, right, bottom) from 0 to 1.
+            (left, top, right, bottom), each from 0 to 1: left and right as
+            fractions of the width, top and bottom as fractions of the height.
 
         Raises:
             NotImplementedError: Always; each subclass writes its own.
@@ -80,8 +80,8 @@ class Window(ViewTransform):
             image: Shape (3, h, w), uint8.
 
         Returns:
-            Shape (3, *size_hw), with the size of `size_hw`; it shares the
-            memory of the image.
+            Shape (3, *size_hw), uint8, with the size of `size_hw`; it shares
+            the memory of the image.
         """
         x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
         return image[:, y1:y2, x1:x2]
@@ -121,8 +121,8 @@ class Window(ViewTransform):
             size_hw: The height and width of the whole image.
 
         Returns:
-            Shape (n,), bool. A box that ends within `EDGE` of an inner edge is
-            not whole.
+            Shape (n,), bool. A box is not whole if it ends less than `EDGE`
+            (times the window's side) before an inner edge, or beyond it.
         """
         x1, y1, x2, y2 = self.window_xyxy(size_hw)
         height, width = y2 - y1, x2 - x1
