@@ -24,8 +24,8 @@ class Recipe:
     """All that decides the bytes of the data set.
 
     Attributes:
-        seed: The seed of every random choice.
-        images: Split -> its number of images.
+        seed: The seed of every random choice, at least 0.
+        images: Split -> its number of images, for each split of `POOLS`.
         style: The style of every image.
     """
 
@@ -107,10 +107,11 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
         recipe: The recipe of the data set.
 
     Returns:
-        The COCO object of the split, with annotations and categories.
+        The COCO object of the split, with annotations and categories. Ids
+        count from 1.
 
     Raises:
-        KeyError: If there is no such split.
+        KeyError: If there is no such split, or the recipe lacks it.
         FileExistsError: If the folder of the images exists.
     """
     scans = cycle_scans(split_scans(recipe.seed)[split])
@@ -151,7 +152,10 @@ def without_labels(coco: Mapping[str, Any]) -> dict[str, Any]:
         coco: The content of a COCO file; it stays as it is.
 
     Returns:
-        A new dictionary with only `info` and `images`.
+        A new dictionary with only `info` and `images`, which are not copied.
+
+    Raises:
+        KeyError: If the content lacks one of the two.
     """
     return dict(info=coco['info'], images=coco['images'])
 
@@ -163,7 +167,11 @@ def read_info(out_dir: Path) -> dict[str, Any] | None:
         out_dir: The folder of the data set; it need not exist.
 
     Returns:
-        The `info`; None if the folder has no data set, or its file no `info`.
+        The `info` of `labeled.json`; None if there is no such file, or it has
+        no `info`.
+
+    Raises:
+        ValueError: If the file is no JSON.
     """
     path = out_dir / 'annotations' / 'labeled.json'
     return json.loads(path.read_text()).get('info') if path.exists() else None
@@ -175,6 +183,13 @@ def is_complete(out_dir: Path, recipe: Recipe) -> bool:
     Args:
         out_dir: The folder of the data set; it need not exist.
         recipe: The recipe of the data set.
+
+    Returns:
+        True if the `info` is that of the recipe and all images exist.
+
+    Raises:
+        ValueError: If `labeled.json` is no JSON.
+        KeyError: If the recipe lacks a split.
     """
     names = (
         f'images/{split}/{number:04d}.png'
@@ -194,6 +209,8 @@ def remove_digits(out_dir: Path) -> None:
 
     Raises:
         FileExistsError: If the folder holds anything else; nothing is removed.
+        NotADirectoryError: If it is a file.
+        ValueError: If its `labeled.json` is no JSON.
     """
     if not out_dir.exists():
         return
@@ -213,6 +230,10 @@ def write_files(folder: Path, recipe: Recipe) -> None:
     Args:
         folder: An empty folder.
         recipe: What to draw; the same recipe gives the same files.
+
+    Raises:
+        FileExistsError: If the folder already has annotations or images.
+        KeyError: If the recipe lacks a split.
     """
     annotations = folder / 'annotations'
     annotations.mkdir()
@@ -239,6 +260,9 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
 
     Raises:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
+        NotADirectoryError: If `out_dir` is a file.
+        ValueError: If its `labeled.json` is no JSON.
+        KeyError: If the recipe lacks a split.
     """
     recipe = recipe or Recipe()
     remove_digits(out_dir)

@@ -15,14 +15,15 @@ class Style:
 
     Attributes:
         side: The width and height of an image, in pixels.
-        digits: The least and the greatest number of digits that are tried.
+        digits: The least and the greatest number of digits that are tried,
+            both included, as in `strokes` and `blobs`.
         digit_side: The range of the side of a scan on the image, in pixels.
         angle: The greatest rotation in either direction, in degrees. It is
             well below 90, because a six turned by 180 degrees is a nine.
         stretch: The greatest relative change of the width, and the greatest
             shear.
-        overlap: The greatest part of a digit's box, 0 to 1, that the box of
-            another digit may cover.
+        overlap: The greatest part, 0 to 1, of the smaller of two digits' boxes
+            that may lie in the other.
         contrast: The range of the gray levels from the mean background down to
             a digit.
         strokes: The least and the greatest number of pen strokes, which are
@@ -72,8 +73,8 @@ def draw_pose(
         style: The style of the image, which gives the ranges.
 
     Returns:
-        `linear` and `center` of `lay_ink`. The upright scan would lie wholly
-        inside the image.
+        `linear` (shape (2, 2)) and `center` (shape (2,), in pixels) of
+        `lay_ink`. The upright scan would lie wholly inside the image.
     """
     size = rng.uniform(*style.digit_side)
     angle = np.deg2rad(rng.uniform(-style.angle, style.angle))
@@ -144,7 +145,8 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
         style: The style of the image.
 
     Returns:
-        Shape (H, W), float32, gray levels that are not clipped to 0..255.
+        Shape (side, side), float32, gray levels that are not clipped to
+        0..255.
     """
     # No measurement is behind these ranges and those of `draw_stroke`. The
     # paper (140 to 220) is light enough for ink that is darker by the greatest
@@ -169,7 +171,7 @@ def draw_stroke(rng: np.random.Generator, side: int) -> np.ndarray:
         side: The width and height of the image, in pixels.
 
     Returns:
-        Shape (H, W), float32, the ink of each pixel from 0 to 1.
+        Shape (side, side), float32, the ink of each pixel from 0 to 1.
     """
     ink = np.zeros((side, side), np.float32)
     start = rng.integers(0, side, 2)
@@ -199,7 +201,7 @@ def paint(
         style: The style of the image, which gives the contrast.
 
     Returns:
-        Shape (H, W), gray levels.
+        Shape (H, W), float, a new array of gray levels, which are not clipped.
     """
     tone = image.mean() - rng.uniform(*style.contrast)
     return image * (1 - alpha) + np.clip(tone, 0, 255) * alpha
@@ -219,8 +221,8 @@ def draw_image(
         style: The style of the image.
 
     Returns:
-        The gray levels, shape (H, W), uint8, and the digits in the order in
-        which they are painted: a later one lies on top.
+        The gray levels, shape (side, side), uint8, and the digits in the order
+        in which they are painted: a later one lies on top.
     """
     digits: list[Digit] = []
     for _ in range(rng.integers(*style.digits, endpoint=True)):

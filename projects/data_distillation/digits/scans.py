@@ -21,7 +21,7 @@ def split_scans(seed: int) -> dict[str, list[int]]:
     """Deal the scans of each class out to the splits.
 
     Args:
-        seed: The seed of the shuffling.
+        seed: The seed of the shuffling, at least 0.
 
     Returns:
         Split -> the numbers of its scans in `load_digits`; no number is in two
@@ -93,7 +93,8 @@ def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
     """Yield these scans in order, again and again without end.
 
     Args:
-        numbers: The numbers of the scans in `load_digits`.
+        numbers: The numbers of the scans in `load_digits`; without any,
+            nothing is yielded.
 
     Yields:
         The ink, shape (8, 8), from 0 to 1, and the label, 0 to 9.
