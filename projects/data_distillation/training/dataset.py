@@ -60,8 +60,9 @@ class CheckedCocoDataset(CocoDataset):
         Raises:
             FileNotFoundError: If there is no such file.
             CocoError: If a list is missing, an entry is broken, a file name
-                leads outside of the image folder, or the categories are not
-                the `metainfo.classes` of the config.
+                leads outside of the image folder, the categories are not the
+                `metainfo.classes` of the config, or the number of ignored
+                regions is no integer.
         """
         coco = CheckedCOCO(annotation_file)
         check_classes(

@@ -65,6 +65,7 @@ class SwitchPipelineHook(Hook):
 
         Raises:
             TypeError: If there is no `ResumeHook`.
+            KeyError: If a transform of the pipeline is not registered.
         """
         dataset = runner.train_dataloader.dataset
         batches = getattr(dataset, '__getitems__', None)
@@ -115,8 +116,8 @@ class EpochHook(Hook):
     if the training counts iterations.
 
     Args:
-        max_epochs: The number of epochs in the detector's own config; they are
-            spread evenly over the whole training.
+        max_epochs: The number of epochs in the detector's own config, at least
+            1; they are spread evenly over the whole training.
     """
 
     def __init__(self, max_epochs: int) -> None:

@@ -19,7 +19,8 @@ class Ending:
     Args:
         checkpoint: The checkpoint of the last iteration; None if the training
             has not ended, or if this file is not what the training wrote.
-        fault: What is wrong with the checkpoint of a training that has ended.
+        fault: What is wrong with the checkpoint of a training that has ended;
+            empty if nothing is, or the training has not ended.
     """
 
     checkpoint: Path | None = None
@@ -32,6 +33,9 @@ def mark_finished(folder: Path, checkpoint: Path) -> None:
     Args:
         folder: The work folder of the training.
         checkpoint: The checkpoint of its last iteration, in this folder.
+
+    Raises:
+        OSError: If the checkpoint cannot be read.
     """
     # Otherwise a crash could leave the record of a checkpoint that is gone.
     sync_file(checkpoint)
@@ -86,7 +90,8 @@ def find_unrecorded_ending(folder: Path) -> Ending:
         folder: The work folder, with a `finished` that holds no record.
 
     Returns:
-        The last checkpoint, or what is wrong with it.
+        The last checkpoint, or what is wrong with it, such as that there is
+        none.
     """
     note = folder / 'last_checkpoint'
     name = Path(note.read_text().strip()).name if note.is_file() else ''

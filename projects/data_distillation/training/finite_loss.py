@@ -73,11 +73,13 @@ class FiniteLossHook(Hook):
             runner: The runner of the training.
             batch_idx: The number of the batch; it is not used.
             data_batch: The batch; it is not used.
-            outputs: The name and the value of each loss.
+            outputs: The name and the value of each loss; None for none.
+                Values whose name has no 'loss' are not checked.
 
         Raises:
-            TrainingDivergedError: If the weights are no numbers any more, or
-                the losses have not been for too long.
+            TrainingDivergedError: If a loss is NaN or infinite, and so is a
+                weight, or so was a loss in each of the last `max_skipped`
+                iterations.
         """
         losses = {
             name: float(torch.as_tensor(value).detach())
@@ -142,10 +144,11 @@ def find_infinite(checkpoint: Mapping) -> str | None:
     """Find the first weight that is NaN or infinite.
 
     Args:
-        checkpoint: The content of a checkpoint.
+        checkpoint: The content of a checkpoint, which may lack `WEIGHTS`.
 
     Returns:
-        Its name; None if all weights are numbers.
+        Its name; None if all weights are numbers, or there are none. The
+        weights of the model come before their averages.
     """
     for part in WEIGHTS:
         for name, value in (checkpoint.get(part) or {}).items():

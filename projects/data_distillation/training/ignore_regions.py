@@ -48,10 +48,12 @@ class IgnoreRegionsHook(Hook):
         self.ignore_iof_thr = ignore_iof_thr
 
     def before_train(self, runner: Runner) -> None:
-        """Set the threshold of all assigners.
+        """Make all assigners ignore the regions, if there are any.
+
+        Of several such hooks, only the last one does so.
 
         Args:
-            runner: The runner of the training.
+            runner: The runner of the training, whose model is changed.
 
         Raises:
             ValueError: If there are regions, but the assigners of the
@@ -103,11 +105,12 @@ def ignore_background(
 
     Args:
         assign: The `assign` method of the assigner.
-        ignore_iof_thr: The share of an anchor or proposal that may lie in a
-            region before it is ignored, above 0.
+        ignore_iof_thr: The share of an anchor or proposal (0 to 1) that may
+            lie in a region; if more of it does, it is ignored.
 
     Returns:
-        The function that takes the place of `assign`.
+        The function that takes the place of `assign`. It changes the result of
+        `assign` in place: an ignored anchor gets -1 in `gt_inds`.
     """
     signature = inspect.signature(assign)
 
@@ -162,5 +165,8 @@ def can_ignore(assigner: BaseAssigner) -> bool:
 
     Args:
         assigner: The assigner; only some have `ignore_iof_thr`.
+
+    Returns:
+        True if it has this attribute.
     """
     return hasattr(assigner, 'ignore_iof_thr')

@@ -24,6 +24,7 @@ class LateIterator:
         self.batches: Iterator | None = None
 
     def __iter__(self) -> 'LateIterator':
+        """Return this iterator itself."""
         return self
 
     def __next__(self) -> Any:  # noqa: ANN401 - what the loader collates
@@ -31,6 +32,9 @@ class LateIterator:
 
         Returns:
             The batch.
+
+        Raises:
+            StopIteration: If the loader has no more.
         """
         if self.batches is None:
             self.batches = self.start(self.loader)
@@ -46,7 +50,8 @@ def start_late(runner: Runner) -> bool:
     in the sampler.
 
     Args:
-        runner: The runner of the training, in `before_train`.
+        runner: The runner of the training, in `before_train`. Its loop and its
+            sampler are changed in place.
 
     Returns:
         Whether the loop loads all batches from the first one, also if it

@@ -21,13 +21,14 @@ def resize(
     """Resize masks; see `BitmapMasks.resize`.
 
     Args:
-        self: The masks.
-        out_shape: The new height and width.
+        self: The masks, n of them.
+        out_shape: The new height and width, in pixels.
         interpolation: The way of interpolation; others than 'nearest' are
             MMDetection's own.
 
     Returns:
-        The resized masks, with the pixel that is nearest to each new one.
+        New masks, n of them, as uint8, with the pixel that is nearest to each
+        new one.
     """
     if interpolation != 'nearest':
         return STOCK_RESIZE(self, out_shape, interpolation)
@@ -49,11 +50,16 @@ def rescale(
 
     Args:
         self: The masks.
-        scale: The factor, or the largest sides; see `mmcv.imrescale`.
+        scale: The factor, or the limits for the longest and the shortest side
+            in pixels, in any order; see `mmcv.imrescale`.
         interpolation: See `resize`.
 
     Returns:
         New masks of the new size.
+
+    Raises:
+        ValueError: If the factor is not above 0.
+        TypeError: If `scale` is neither a number nor a tuple.
     """
     new_w, new_h = rescale_size((self.width, self.height), scale)
     return resize(self, (new_h, new_w), interpolation)

@@ -77,7 +77,11 @@ class SourceRatioSampler(Sampler[int]):
         self.position = 0
 
     def __iter__(self) -> Iterator[int]:
-        """Yield indices into the concatenated dataset, without end."""
+        """Draw from the position that `skip` has set.
+
+        Yields:
+            Indices into the concatenated dataset, without end.
+        """
         # Each process starts elsewhere on the circle. Otherwise all would draw
         # from one source at the same time.
         phase = self._random(0, self.rank).random()
@@ -97,7 +101,11 @@ class SourceRatioSampler(Sampler[int]):
             position += 1
 
     def __len__(self) -> int:
-        """Return the size of the dataset; the iteration itself is endless."""
+        """Return the size of the dataset; the iteration itself is endless.
+
+        Returns:
+            The number of samples in all sources, for all processes.
+        """
         return int(self.sizes.sum())
 
     def skip(self, num_samples: int) -> None:
@@ -151,7 +159,7 @@ def check_ratio(ratio: Sequence[float], sizes: np.ndarray) -> None:
     """Check that a ratio fits sources of these sizes.
 
     Args:
-        ratio: One number per source.
+        ratio: One number per source, not scaled to any sum.
         sizes: The number of samples in each source, shape (number of
             sources,), int.
 

@@ -103,8 +103,10 @@ class SeededBatches:
 
     Args:
         dataset: The dataset.
-        seed: The part of the seed that all batches share.
-        next_batch: The number of the batch that is loaded next.
+        seed: The part of the seed that all batches share, integers of at
+            least 0.
+        next_batch: The number of the batch that is loaded next, counted from
+            0.
         first_wanted: The number of the first batch that is trained on. For
             each one before it, one sample is given.
     """
@@ -138,10 +140,11 @@ class SeededBatches:
         """Load the next batch of this worker, or of this process.
 
         Args:
-            indices: The indices of the samples.
+            indices: The indices of the samples, at least one.
 
         Returns:
-            The samples, in this order.
+            The samples, in this order; only one sample for a batch before
+            `first_wanted`.
         """
         batch = self._count()
         if batch < self.first_wanted:
@@ -169,6 +172,9 @@ def set_seeds(*key: int) -> None:
 
     Args:
         *key: Integers of at least 0; the same ones give the same seed.
+
+    Raises:
+        ValueError: If an integer is negative.
     """
     (seed,) = map(int, np.random.SeedSequence(key).generate_state(1))
     random.seed(seed)
@@ -242,9 +248,10 @@ def find_weights_fault(file: Path) -> str:
         file: The checkpoint.
 
     Returns:
-        The name of a weight that is not finite; empty if there is none, or if
-        the checkpoint is refused because it could run code. Then the training
-        says so.
+        What is wrong, to follow the name of the file: it cannot be read, or a
+        weight is not finite. It is empty if nothing is wrong, or if the
+        checkpoint is refused because it could run code. Then the training says
+        so.
     """
     try:
         content = load_mapped(file)
@@ -266,6 +273,9 @@ def count_done(folder: Path) -> int:
         The number in the checkpoint, since a person may have renamed its
         file; that of the file name if the checkpoint has none, or is refused
         because it could run code. It is 0 without a sound checkpoint.
+
+    Raises:
+        ValueError: If the name of the file is not `iter_N.pth`.
     """
     checkpoint = find_sound_checkpoint(folder)
     if checkpoint is None:
@@ -296,7 +306,7 @@ def find_last_checkpoint(folder: Path) -> Path | None:
 
     This is the checkpoint that the file `last_checkpoint` names. It may be
     missing, or cut short because the process was killed while it saved. Then
-    it is the newest checkpoint that is whole, and a warning says so.
+    it is the whole checkpoint with the highest number, and a warning says so.
 
     Args:
         folder: The work folder of the training.
@@ -322,13 +332,14 @@ def find_last_checkpoint(folder: Path) -> Path | None:
 
 
 def find_whole(folder: Path) -> list[Path]:
-    """Find the checkpoints that are not cut short.
+    """Find the checkpoints `iter_N.pth` and `epoch_N.pth` that are whole.
 
     Args:
-        folder: The folder of the checkpoints.
+        folder: The folder of the checkpoints; it need not exist.
 
     Returns:
-        Their files, the one with the highest number first.
+        Their files, the one with the highest number first; one for each
+        number. Empty if there is none.
     """
     numbered = {
         int(match[1]): file

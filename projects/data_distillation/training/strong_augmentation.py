@@ -29,7 +29,7 @@ class StrongAugmentation(BaseTransform):
     pipeline of the pseudo-labeled images, before `PackDetInputs`. Boxes and
     regions to ignore follow the pixels. The new box is the upright box around
     the moved corners, so it is looser if the image was rotated. A box is
-    dropped if more than 90 % of it is covered, or if it is out of the image.
+    dropped if 90 % of it or more are covered, or if it is out of the image.
     An image may be left without boxes.
 
     Args:
@@ -58,11 +58,13 @@ class StrongAugmentation(BaseTransform):
         """Augment an image.
 
         Args:
-            results: The results of the transforms before; the pixels may be
-                floats.
+            results: The results of the transforms before: `img`, shape (h, w,
+                3), whose pixels may be floats, and the boxes and regions. It
+                is changed in place.
 
         Returns:
-            The same results, with new pixels (uint8) and new boxes.
+            The same results, with new pixels (uint8, of the same shape) and
+            new boxes, of which there may be none.
         """
         # PhotoMetricDistortion leaves floats, some of them out of [0, 255].
         pixels = np.rint(results['img'].astype(np.float32)).clip(0, 255)

@@ -17,8 +17,8 @@ class TimeLimitHook(Hook):
     other. They train to their last iteration.
 
     Args:
-        max_seconds: The time after which no iteration is begun; the first one
-            always is.
+        max_seconds: The time, counted from the first iteration, after which no
+            iteration is begun; the first one always is.
     """
 
     # What averages weights or times the iteration comes before.
@@ -61,7 +61,10 @@ class TimeLimitHook(Hook):
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:
-        """Save the weights, as a training of full length does.
+        """Save the weights and name them, as a training of full length does.
+
+        The files are `iter_N.pth`, without the optimizer, and
+        `last_checkpoint` in the work folder.
 
         Args:
             runner: The runner of the training.

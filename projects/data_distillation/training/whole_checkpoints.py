@@ -36,7 +36,7 @@ def put_whole(
 
     Args:
         backend: The backend of MMEngine; it is not used.
-        obj: The content.
+        obj: The content, in bytes.
         filepath: The path of the file; missing folders are made.
 
     Raises:
