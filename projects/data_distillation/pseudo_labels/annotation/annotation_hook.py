@@ -34,6 +34,10 @@ class AnnotationHook(DetectionHook):
         selection: The arguments of `SelectionRules`.
         **kwargs: The other arguments of `DetectionHook`.
 
+    Raises:
+        ValueError: If an argument is out of range, see `SelectionRules`.
+        KeyError: If the type of a rule is not registered.
+
     Source:
         Paper, section 3: generating labels on unlabeled data.
     """
@@ -79,6 +83,7 @@ class AnnotationHook(DetectionHook):
 
         Raises:
             StoreError: If there are detections of another teacher.
+            ShardError: If a shard with detections of moved images is damaged.
             ValueError, FileNotFoundError: If a selector cannot choose, or the
                 validation detections cannot be used.
             TypeError: If the rules of selection cannot be written as JSON.
@@ -98,8 +103,7 @@ class AnnotationHook(DetectionHook):
             runner: The runner.
 
         Raises:
-            StoreError: If the shards are of another teacher, or cannot be
-                read.
+            StoreError: If the shards are of another teacher, or lack an image.
             ValueError: If no image could be read, no image is left, or the
                 rules need something that is missing.
             CocoError: If the detections or the validation are of other

@@ -47,7 +47,8 @@ class UnlabeledDataset(BaseDetDataset):
     Raises:
         FileNotFoundError: If the file or the folder does not exist.
         CocoError: If the file has no images, the same id or name twice, or a
-            name that leads outside the folder.
+            name that leads outside the folder; or if two images of a folder
+            have the same name, see `as_utf8`.
         ValueError: If the folder has no images.
     """
 
@@ -70,6 +71,8 @@ class UnlabeledDataset(BaseDetDataset):
             - `img_id`: the same, but in a folder the number of the image,
               starting with 1.
             - `name_error`: what is wrong with the name; `''` if nothing is.
+            - `text`, `caption_prompt` and `custom_entities`: the prompt, only
+              with `return_classes`.
 
         Raises:
             FileNotFoundError, CocoError, ValueError: See the class.
@@ -102,7 +105,8 @@ class UnlabeledDataset(BaseDetDataset):
         """Map the file name of every image to its id.
 
         Returns:
-            The ids of the COCO file, in order; None for images of a folder.
+            File name -> id in the COCO file, in order; None for images of a
+            folder.
         """
         infos = map(self.get_data_info, range(len(self)))
         return {info['file_name']: info['image_id'] for info in infos}
@@ -252,7 +256,8 @@ def spread_indices(total: int, num: int) -> list[int]:
         num: The number of images to choose; all if there are fewer.
 
     Returns:
-        Their indices, ascending and counted from 0.
+        Their indices, ascending and counted from 0; the first one is 0. None
+        are there if `num` or `total` is 0.
     """
     num = min(num, total)
     return [n * total // num for n in range(num)]

@@ -179,6 +179,7 @@ class DetectionHook(Hook):
             CocoError: If the images or the labeled file cannot be used, see
                 `check_data`.
             StoreError: If there are detections of another teacher.
+            ShardError: If a shard with detections of moved images is damaged.
             OSError: If detections cannot be written.
             FileNotFoundError: If the labeled file, or one of another set, does
                 not exist.
@@ -236,6 +237,7 @@ class DetectionHook(Hook):
         Raises:
             StoreError: If there are detections of another teacher.
             ShardError: If a shard with detections of moved images is damaged.
+            OSError: If detections of moved images cannot be written.
         """
         dataset = runner.test_dataloader.dataset
         folder = Path(runner.work_dir) / 'detections'
@@ -281,7 +283,7 @@ class DetectionHook(Hook):
             runner: The runner.
             batch_idx: The number of the batch, which is not used.
             data_batch: The batch, which is not used.
-            outputs: The merged samples of the batch.
+            outputs: The merged samples of the batch; None for none.
 
         Raises:
             OSError: If detections cannot be written.
@@ -298,6 +300,7 @@ class DetectionHook(Hook):
 
         Raises:
             OSError: If the detections cannot be written.
+            StoreError: If a shard has another provenance.
             ValueError: If too many images cannot be read.
         """
         run = self._run

@@ -26,8 +26,8 @@ class DryRun:
 
     Args:
         model: The model. Its `views` are changed until the dry run has ended.
-        max_seconds: The time after which no batch is begun; infinite to run
-            all views of all batches.
+        max_seconds: The time in seconds, counted from the first batch, after
+            which no batch is begun; infinite to run all views of all batches.
     """
 
     def __init__(self, model: MultiViewTTA, max_seconds: float) -> None:
@@ -67,19 +67,26 @@ class DryRun:
 
     @property
     def share(self) -> float:
-        """The share of the views that the model runs at present."""
+        """The share of the views that the model runs at present, 0 to 1.
+
+        It is 1 if the pipeline makes the views.
+        """
         if not (self.views and self.model.views):
             return 1.0
         return len(self.model.views) / len(self.views)
 
     def limit(self, loader: DataLoader) -> Iterator:
-        """Yield batches until the time is up; at least one.
+        """Yield batches until the time is up; at least one if there is one.
+
+        The `views` of the model change between two batches. At the end they
+        are those of the beginning.
 
         Args:
             loader: The data loader.
 
         Yields:
-            Its batches.
+            Its batches, in order. The first one comes twice if the time is
+            limited and the model makes the views.
         """
         end = math.inf
         try:
@@ -116,9 +123,19 @@ class LimitedBatches:
         self.loader, self.dry_run = loader, dry_run
 
     def __iter__(self) -> Iterator:
+        """Begin the dry run.
+
+        Yields:
+            The batches, see `DryRun.limit`.
+        """
         yield from self.dry_run.limit(self.loader)
 
     def __len__(self) -> int:
+        """Return the number of batches.
+
+        Returns:
+            That of the data loader, without regard to the time.
+        """
         return len(self.loader)
 
     def __getattr__(self, name: str) -> object:

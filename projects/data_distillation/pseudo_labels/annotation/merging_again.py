@@ -43,8 +43,8 @@ def merge_again(
         detections: The folder of a store that was made with `keep_views`.
         out: The folder of the other store.
         merger: The config of a merger; None for the one of the store.
-        numbers: The numbers of the views to merge, counted from 0 in the order
-            of the config; None for all.
+        numbers: The numbers of the views to merge, counted from 0 and in any
+            order; None for all.
         boxes_only: Whether detections that have masks lose them. Those of the
             views are not stored, so that they cannot be merged again.
 
@@ -56,7 +56,11 @@ def merge_again(
             detections, or masks would be lost without `boxes_only`.
         ValueError: If a number is out of range or given twice, or there is
             none, or `out` is the folder to read.
-        KeyError: If the type of the merger is not registered.
+        IndexError: If the pipeline made the views, and there is no view of a
+            number.
+        KeyError, TypeError: If the type of the merger is not registered, or an
+            argument is unknown.
+        OSError: If the other store cannot be written.
     """
     # Otherwise the advice would be to delete what is to be read.
     if os.path.realpath(out) == os.path.realpath(detections):
@@ -90,10 +94,15 @@ def merge_views(
     Args:
         boxes: The boxes of all views.
         merger: The merger.
-        numbers: The numbers of the views to merge; None for all.
+        numbers: The numbers of the views to merge, counted from 0; None for
+            all.
 
     Returns:
-        The columns of `shards.SCHEMA` that describe boxes.
+        The columns of `shards.SCHEMA` that describe boxes; without a detection
+        if no view was run, as for an image that could not be read.
+
+    Raises:
+        IndexError: If views were run, but none has such a number.
     """
     if numbers is None or not len(boxes.run_index):
         numbers = range(len(boxes.run_index))
@@ -121,7 +130,7 @@ def describe_merge(
     Raises:
         StoreError: If there are no detections, or masks would be lost.
         ValueError: If a number is out of range or given twice, or there is
-            none.
+            none; see `choose_views`.
     """
     if store.provenance is None:
         raise StoreError(f'no detections (*.parquet) in {store.folder}')
@@ -155,11 +164,12 @@ def choose_views(
     Returns:
         The views in the order of the config, as the config of a run with only
         these would have them. Of the pipeline's views only the numbers are
-        known.
+        known: `dict(of_pipeline=NUMBERS)`, ascending.
 
     Raises:
-        ValueError: If a number is out of range or given twice, or there is
-            none.
+        ValueError: If a number is given twice, there is none, or one is out of
+            range. How many views the pipeline made is not known here, so their
+            range is not checked.
     """
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(
@@ -200,10 +210,10 @@ def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
     """Yield each image of a table with the boxes of its views.
 
     Args:
-        table: A table with the columns of `VIEW_SCHEMA`.
+        table: A table with the columns of `VIEW_SCHEMA`, and at least one row.
 
     Yields:
-        The columns that describe the image, and the boxes.
+        `IMAGE_COLUMNS` by name, and the boxes, in the order of the rows.
     """
     images = table.select(IMAGE_COLUMNS).to_pylist()
     scores = table['view_scores']
@@ -226,10 +236,10 @@ def split_column(
 
     Args:
         values: Shape (n, ...), the elements of all rows.
-        lists: Lists with n elements in all.
+        lists: Lists with n elements in all, at least one list.
 
     Returns:
-        The elements of each row.
+        The elements of each row, shape (length of its list, ...), in order.
     """
     lengths = pc.list_value_length(lists).to_numpy()
     return np.split(values, np.cumsum(lengths)[:-1])

@@ -29,14 +29,16 @@ def find_moved_images(
             is beside it.
         provenance: What would make the detections now.
         dataset: The images.
-        names: The names of those to look for; None for all.
+        names: The names of those to look for, all of them in the data set;
+            None for all.
         saves: Whether to keep what was found out about the files.
 
     Returns:
-        What was found, see `find_moved`.
+        What was found, see `find_moved`; nothing if there is no such folder.
 
     Raises:
         OSError: If it cannot be kept.
+        KeyError: If the data set lacks one of the names.
     """
     if not folder.is_dir():
         return MovedImages(folder)
@@ -76,6 +78,7 @@ def take_over_moved_images(
     Raises:
         OSError: If they cannot be written.
         ShardError: If a shard to take them from is damaged.
+        KeyError: If the data set lacks one of the names.
     """
     changed: frozenset[str] = frozenset()
     if get_rank() == 0:
@@ -98,7 +101,7 @@ def describe_moved(moved: MovedImages) -> list[str]:
         moved: What was found.
 
     Returns:
-        The lines for the log.
+        The lines for the log, at most two; empty if nothing has changed.
     """
     lines = []
     if moved.changed:
@@ -119,6 +122,9 @@ def describe_changed(names: Collection[str]) -> str:
 
     Args:
         names: Their names, at least one.
+
+    Returns:
+        The words, with the first name in alphabetical order.
     """
     first = min(names)
     if len(names) == 1:

@@ -63,9 +63,10 @@ class Progress:
 
         Args:
             rows: The rows of the batch, as the store gets them.
-            share: The share of the views that were run. The time of all views
-                is judged by the batches with the largest share. Batches of
-                which not all views were run do not count otherwise.
+            share: The share of the views that were run, above 0 and up to 1.
+                The time of all views is judged by the batches with the largest
+                share. Batches of which not all views were run do not count
+                otherwise.
         """
         if share == 1:
             unreadable = sum(bool(row['unreadable']) for row in rows)
@@ -124,8 +125,8 @@ class Progress:
         """Say what the images of this run will take, judged by the first.
 
         Returns:
-            A line with the time and the disk space. The first batch counts
-            only if there is no other.
+            A line with the time and the disk space; another one if no image
+            was run. The first batch counts only if there is no other.
         """
         measured = self._measured[1:] or self._measured
         rows = [row for batch, _ in measured for row in batch]
@@ -185,7 +186,7 @@ def measure_size_on_disk(rows: list[dict]) -> int:
     """Measure how many bytes rows add to a shard.
 
     Args:
-        rows: Rows as `write_rows` takes them.
+        rows: Rows as `write_rows` takes them; none take 0 bytes.
 
     Returns:
         The number of bytes, compressed.

@@ -20,7 +20,10 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         dataset: The images to annotate.
 
     Returns:
-        A dict, as it comes back from JSON.
+        A new dict, as it comes back from JSON: with lists for tuples.
+
+    Raises:
+        TypeError: If JSON cannot hold a part, such as the views.
     """
     detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
     provenance = dict(
@@ -65,7 +68,8 @@ def find_names(teacher: Mapping) -> dict:
         teacher: The config of the teacher.
 
     Returns:
-        `class_names`, the names and the class map; empty if it says neither.
+        `class_names`, a list of the names and the class map, of which one may
+        be None; empty if it says neither.
     """
     names = [teacher.get('classes'), teacher.get('class_map')]
     return dict(class_names=names) if any(names) else {}
@@ -79,6 +83,9 @@ def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
 
     Returns:
         A deep copy.
+
+    Raises:
+        TypeError: If JSON cannot hold it.
     """
     return json.loads(json.dumps(config))
 
@@ -91,6 +98,9 @@ def reads_only_polygons(part: object) -> bool:
 
     Args:
         part: The config of a data loader, or what is in it.
+
+    Returns:
+        True if at least one transform, at any depth, does so; False for None.
     """
     if isinstance(part, Mapping):
         is_loader = part.get('with_mask') and part.get('poly2mask') is False

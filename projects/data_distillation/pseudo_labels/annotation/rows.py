@@ -31,7 +31,8 @@ def make_box_columns(found: InstanceData) -> dict:
     """Collect what a row says of boxes.
 
     Args:
-        found: The k boxes of an image, on the host, in xyxy pixels.
+        found: The k boxes of an image, on the host, xyxy in pixels of the
+            original image.
 
     Returns:
         `bboxes_xyxy`, `scores` and `labels`, see `make_boxes_row`.

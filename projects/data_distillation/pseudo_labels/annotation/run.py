@@ -74,7 +74,7 @@ class AnnotationRun:
             rows: One row per image, see `shards.SCHEMA`.
 
         Raises:
-            OSError: If an earlier shard could not be written.
+            OSError: If a shard could not be written.
             ValueError: If too many images cannot be read.
             AnnotationStopped: If the process was asked to stop.
         """

@@ -70,7 +70,7 @@ class PendingSampler(Sampler[int]):
         Args:
             done: The indices of the images to leave out.
             block_size: The number of consecutive images that go to one
-                process.
+                process, at least 1.
         """
         self.done, self.block_size = done, block_size
         blocks = defaultdict(list)
@@ -108,9 +108,18 @@ class PendingSampler(Sampler[int]):
         self.indices = self.indices[:num_images]
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the indices of this process, whole blocks first, ascending."""
+        """Go through the images of this process.
+
+        Yields:
+            Their indices, block by block: the blocks of which most is pending
+            first, those of equal length ascending.
+        """
         yield from self.indices
 
     def __len__(self) -> int:
-        """Return the number of images that this process goes through."""
+        """Return the number of images that this process goes through.
+
+        Returns:
+            The number of indices that the iteration gives.
+        """
         return len(self.indices)

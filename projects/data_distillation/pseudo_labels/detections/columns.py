@@ -46,7 +46,15 @@ class Detections:
     masks: pa.LargeBinaryArray | None = None
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Detections':
-        """Return the detections that a mask, indices or a slice choose."""
+        """Choose some detections.
+
+        Args:
+            chosen: A mask of shape (n,), bool, or indices, or a slice.
+
+        Returns:
+            The chosen ones, in this order. A slice shares the memory of the
+            columns, apart from the masks.
+        """
         columns = {
             name: column[chosen]
             for name, column in vars(self).items()
@@ -68,7 +76,11 @@ class Detections:
         return self.mask_areas > 0
 
     def __len__(self) -> int:
-        """Return the number of detections."""
+        """Return the number of detections.
+
+        Returns:
+            The number n.
+        """
         return len(self.scores)
 
 
@@ -93,7 +105,8 @@ def flatten_table(table: pa.Table) -> Detections:
             `shards.MASK_SCHEMA`.
 
     Returns:
-        The detections, ordered by image and then as stored.
+        The detections, ordered by image and then as stored; `image_index`
+        numbers the rows. An unreadable image has none.
     """
     lengths = pc.list_value_length(table['scores']).to_numpy()
     image_index = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
@@ -169,11 +182,11 @@ def convert_boxes(
 
     Args:
         table: A table with the columns of `SCHEMA`.
-        image_index: Shape (n,), the row of each box.
+        image_index: Shape (n,), int, the row of each box.
         dtype: The precision of the result.
 
     Returns:
-        Shape (n, 4), of this type.
+        Shape (n, 4), of this type: xywh in pixels, clipped and rounded.
     """
     sizes_wh = np.stack(
         [table['width'].to_numpy(), table['height'].to_numpy()], axis=1
@@ -214,8 +227,9 @@ def choose_rows(table: pa.Table) -> pa.Array:
         table: A table with the columns of `SCHEMA`.
 
     Returns:
-        The index of one row for each file name: a row that was read or, if
-        there is none, any row.
+        The index of one row for each file name, int64, in the order in which
+        the names first occur: the last row that was read or, if there is none,
+        the last row.
     """
     names = table['file_name'].combine_chunks().dictionary_encode()
     is_read = pc.is_null(table['unreadable']).to_numpy()

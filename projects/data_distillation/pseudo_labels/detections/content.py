@@ -22,6 +22,10 @@ def is_provenance(value: object) -> bool:
 
     Args:
         value: What JSON may hold.
+
+    Returns:
+        True for a dictionary whose `classes`, if it has them, are a list of
+        strings and whose `image_folder` is a string.
     """
     if not isinstance(value, dict):
         return False
@@ -65,7 +69,8 @@ def find_list_error(table: pa.Table, names: Sequence[str]) -> str:
 
     Args:
         table: The table.
-        names: The columns of lists.
+        names: The columns of lists. Those whose names begin with `view_` have
+            lengths of their own.
 
     Returns:
         What is wrong with the first such column; empty if nothing is.
@@ -94,6 +99,9 @@ def as_one(column: pa.ChunkedArray) -> pa.ListArray:
 
     Args:
         column: The column, as it was read, with at least one row.
+
+    Returns:
+        The array, of one chunk; without a copy if the column has only one.
     """
     if column.num_chunks == 1:
         return column.chunk(0)

@@ -63,7 +63,8 @@ class MovedImages:
     ) -> None:
         """Give the detections to the images; what was there is kept.
 
-        Nothing is moved or written if `rows` is empty.
+        Nothing is written if `rows` is empty. Then only outdated shards are
+        moved away.
 
         At no moment the store has shards of two image folders. If this is
         interrupted, it can be done again.
@@ -74,8 +75,9 @@ class MovedImages:
                 if they have none.
 
         Raises:
-            OSError: If a shard cannot be written.
+            OSError: If a shard cannot be moved or written.
             ShardError: If a shard of `rows` is damaged.
+            KeyError: If `image_ids` lacks an image of `rows`.
         """
         away = {*self.outdated, *(self.elsewhere if self.rows else ())}
         for shard in away:
@@ -109,8 +111,8 @@ def find_moved(
         paths: The path of each image to look for, by name.
         wanted: The names of all images of the data set, of which `paths` may
             have a part.
-        known: What is known of the files of the images, to which is added
-            what is found.
+        known: What is known of the files of the images. It is changed in
+            place: what is found is added.
 
     Returns:
         What was found; nothing if the store holds other detections too.
@@ -233,7 +235,8 @@ def find_rows(
 
     Returns:
         The name of each image that was found: the shard, and the number of its
-        row. No file is read if there is nothing to find.
+        row; of several rows with this content, the last one. No image file is
+        read if no shard tells the content of its images.
     """
     places = {
         content.digest: (shard, number)
@@ -259,7 +262,8 @@ def read_indices(folder: Path) -> Iterator[Indexed]:
         folder: The folder of the store.
 
     Yields:
-        Each shard, also those that were moved away, and its images.
+        Each shard, also those that were moved away, and its images; sorted by
+        name, the ones that were moved away last. Damaged ones are left out.
     """
     for place in (folder, folder / MOVED):
         for shard in list_shards(place):

@@ -24,5 +24,8 @@ def name_shard(folder: Path) -> Path:
 
     Args:
         folder: The folder of a store.
+
+    Returns:
+        The path; the name is random.
     """
     return folder / f'{uuid.uuid4().hex}{SUFFIX}'

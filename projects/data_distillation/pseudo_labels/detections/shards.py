@@ -90,14 +90,16 @@ def write_shard(path: Path, rows: Sequence[dict], provenance: dict) -> None:
 
     Args:
         path: The file. Missing folders are made.
-        rows: One dict per image, with the columns of `SCHEMA`, or all of them
-            with those of `MASK_SCHEMA`, of `VIEW_SCHEMA` or of both; `sha256`
-            and `state` may tell the content of the image file, see `Content`.
+        rows: One dict per image, at least one, with the columns of `SCHEMA`,
+            or all of them with those of `MASK_SCHEMA`, of `VIEW_SCHEMA` or of
+            both; `sha256` and `state` may tell the content of the image file,
+            see `Content`.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
 
     Raises:
         OSError: If the file cannot be written. Then nothing is left of it.
+        TypeError: If JSON cannot hold the provenance.
     """
     with replacing(path) as file:
         write_rows(file, rows, provenance)
@@ -110,9 +112,12 @@ def write_rows(
 
     Args:
         file: The file, opened for writing.
-        rows: One dict per image, see `write_shard`.
+        rows: One dict per image, see `write_shard`; there may be none.
         provenance: The provenance of the detections, a dict that JSON can
             hold.
+
+    Raises:
+        TypeError: If JSON cannot hold the provenance.
     """
     has_masks = any('masks' in row for row in rows)
     has_views = any('view_counts' in row for row in rows)
@@ -134,6 +139,9 @@ def write_table(
         table: A table with the columns of one of `SCHEMAS`.
         provenance: The provenance of the detections.
         contents: What is known of the image file of each row.
+
+    Raises:
+        TypeError: If JSON cannot hold the provenance.
     """
     metadata = {
         PROVENANCE: json.dumps(provenance),
@@ -158,9 +166,9 @@ def read_shard(
         detections.
 
     Raises:
-        ShardError: If the file is cut off, damaged, empty, not a shard, lacks
-            the boxes of the views that `VIEW_SCHEMA` asks for, or its values
-            do not fit together, see `find_content_error`.
+        ShardError: If the file is missing, cut off, damaged, empty, not a
+            shard, lacks the boxes of the views that `VIEW_SCHEMA` asks for, or
+            its values do not fit together, see `find_content_error`.
     """
     with naming_damage():
         file = open_shard(path)
@@ -221,7 +229,8 @@ def read_index(path: Path) -> ShardIndex:
         path: The file.
 
     Returns:
-        The names of its images, and the content of their files.
+        The names of its images, the content of their files, and the
+        provenance.
 
     Raises:
         ShardError: If the file is damaged or not a shard.
@@ -256,6 +265,7 @@ def copy_rows(
 
     Raises:
         ShardError: If the source is damaged or not a shard.
+        IndexError: If the source has no row of such a number.
         OSError: If the target cannot be written.
     """
     with naming_damage():
@@ -306,8 +316,8 @@ def count_bytes(path: Path) -> tuple[int, int]:
             says of its columns can end the process.
 
     Returns:
-        The size of the file, and the size of the columns that only
-        `VIEW_SCHEMA` has.
+        The size of the file, and the compressed size of the columns that only
+        `VIEW_SCHEMA` has, both in bytes.
 
     Raises:
         ShardError: If the file is damaged or not a shard.

@@ -178,10 +178,11 @@ class DetectionStore:
         Returns:
             A table with the columns of `SCHEMA`, or with those of
             `MASK_SCHEMA` if the detections have masks. Each image is there
-            once, sorted by image id and then by file name. The order of the
-            shards does not matter.
+            once, sorted by image id (images without one last) and then by file
+            name. There is no row if there is no shard.
 
         Raises:
+            OSError: If an earlier shard could not be written.
             StoreError: If a wanted image is missing, or a shard has another
                 provenance; or, with None, if a file is not a whole shard,
                 because images may be missing.
@@ -228,6 +229,7 @@ class DetectionStore:
             Few of them fit into memory together.
 
         Raises:
+            OSError: If an earlier shard could not be written.
             StoreError: If there is no shard, or one of them is not whole, has
                 no boxes of views, or has another provenance.
         """
@@ -249,6 +251,9 @@ class DetectionStore:
 
         Returns:
             The sums of `shards.count_bytes` over the whole shards.
+
+        Raises:
+            OSError: If an earlier shard could not be written.
         """
         sizes = self._from_shards(lambda one: (one, *count_bytes(one)))
         whole = [size[1:] for size in sizes if size[0] not in self._broken]
@@ -260,7 +265,10 @@ class DetectionStore:
         Unlike `images`, this reads only the ends of the shards.
 
         Returns:
-            The number; 0 if there is no shard.
+            The number, of the whole shards; 0 if there is none.
+
+        Raises:
+            OSError: If an earlier shard could not be written.
         """
         return sum(num_rows for num_rows, _ in self._from_shards(count_rows))
 
@@ -332,7 +340,7 @@ class DetectionStore:
 
         Raises:
             StoreError: If there are no detections here, or if another teacher,
-                other views or another merger made them.
+                other views or another merger made them, see `TEACHER_KEYS`.
         """
         if self.provenance is None:
             raise StoreError(

@@ -24,8 +24,9 @@ def hash_images(loaders: object, folder: Path) -> dict[str, str | None]:
 
     Returns:
         Path of the COCO file -> digest of the names of its images and of their
-        files, in any order; None if one of them cannot be read. Other
-        annotation files are left out.
+        files, whose order does not matter; None if one of them cannot be read.
+        Annotation files without images, or that are no COCO files, are left
+        out.
     """
     found: dict[str, str | None] = {}
     for ann_file, images in find_image_folders(loaders):
@@ -79,7 +80,8 @@ def take_exchanged(folder: Path) -> list[str]:
         folder: The folder that `hash_images` was given.
 
     Returns:
-        Their paths, sorted.
+        Their paths, sorted; empty if there is none, and when this is called
+        again.
     """
     return open_digests(folder / IMAGE_DIGESTS).take_exchanged()
 
@@ -140,7 +142,8 @@ def join_digests(digests: Mapping[str, str | None]) -> str | None:
         digests: Name -> SHA-256 of each file.
 
     Returns:
-        The SHA-256 of them all, in any order; None if one is not known.
+        The SHA-256 of them all, 64 hexadecimal digits, whatever their order;
+        None if one is not known.
     """
     if None in digests.values():
         return None

@@ -19,8 +19,8 @@ def hash_weights(cfg: Mapping, folder: Path) -> dict[str, str]:
             `image_files.hash_images`.
 
     Returns:
-        Path -> digest. What is no file on this machine, such as a URL, is
-        left out.
+        Path -> digest, 64 hexadecimal digits. What is no file on this machine,
+        such as a URL, is left out, and so is a file that cannot be read.
     """
     paths = {path for path in find_weights(cfg) if Path(path).is_file()}
     found = open_digests(folder / IMAGE_DIGESTS).find(sorted(paths))
@@ -34,7 +34,7 @@ def find_weights(value: object) -> Iterator[str]:
         value: The part.
 
     Yields:
-        Each path or URL, in the order of the config.
+        Each path or URL, in the order of the config; one may come again.
     """
     for part in list_mappings(value):
         for key in WEIGHT_KEYS:

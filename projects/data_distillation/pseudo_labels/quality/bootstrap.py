@@ -103,7 +103,8 @@ def find_recalls(recall: np.ndarray) -> np.ndarray:
         recall: Shape (k, n), ascending in each row.
 
     Returns:
-        Shape (k, number of `RECALLS`), int; n where it is not reached.
+        Shape (k, number of `RECALLS`), int, indices from 0; n where the recall
+        is not reached.
     """
     num_rows, num_recalls = len(recall), len(RECALLS)
     # How many of `RECALLS` each detection has reached; the numbers of each
@@ -125,8 +126,8 @@ def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
         num_draws: The number of draws.
 
     Returns:
-        Shape (num_draws, num_images), how often each image was drawn. It is
-        the same at each call, so that estimates are paired.
+        Shape (num_draws, num_images), int64, how often each image was drawn.
+        It is the same at each call, so that estimates are paired.
 
     Source:
         Efron, "Bootstrap methods: another look at the jackknife", 1979.
@@ -145,8 +146,9 @@ def weigh_images(is_seen: np.ndarray, num_draws: int) -> np.ndarray:
         num_draws: The number k of draws.
 
     Returns:
-        Shape (1 + k, m): first each of these images once, then how often it is
-        in each draw of `draw_images`. Other images have the weight 0.
+        Shape (1 + k, m), float64: first each of these images once, then how
+        often it is in each draw of `draw_images`. Other images have the weight
+        0.
 
     Raises:
         ValueError: If there is no image to look at.

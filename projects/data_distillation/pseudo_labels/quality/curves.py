@@ -89,8 +89,11 @@ class LabelReport:
             CocoError: If the truth has other classes or lacks images, or the
                 file of pseudo labels does not name its `min_score` values.
             StoreError: If there are no detections, if another teacher or other
-                views made them, or if those beside are of other images.
-            ValueError: If `iou` is out of range.
+                views made them, if those beside are of other images, or if
+                masks are compared and there are none.
+            ValueError: If `iou` is out of range, or a rule of the labels
+                cannot be used.
+            KeyError: If the type of such a rule is not registered.
         """
         min_scores = read_min_scores(self.pseudo_labels)
         rules = SelectionRules(**read_rules(self.pseudo_labels))
@@ -338,8 +341,8 @@ def compute_curve(
 
     Returns:
         The recall, the precision and the number of detections at each
-        score, in three arrays of the same length; empty without
-        detections.
+        score, in three arrays of shape (number of different scores,); empty
+        without detections. The recall is NaN if there is no object.
     """
     # Equal scores are selected together.
     last_of_equals = np.diff(matches.scores, append=-np.inf) != 0

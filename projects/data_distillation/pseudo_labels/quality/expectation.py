@@ -102,7 +102,7 @@ class Expectation:
 
         Returns:
             The lines of the table; a class without a label or an object has
-            dashes.
+        dashes.
         """
         table = Table(
             'class',
@@ -136,7 +136,8 @@ def expect_quality(
         must be like the unlabeled ones.
 
     Raises:
-        StoreError: If the detections are missing, or made in another way.
+        StoreError: If the detections are missing or damaged, or were made in
+            another way.
         CocoError: If the labels or the truth cannot be used, or the truth
             lacks an image.
         FileNotFoundError: If the labels or the truth do not exist.
@@ -171,7 +172,7 @@ def keep_labels(row: dict, min_scores: np.ndarray) -> dict:
     Args:
         row: A row with the columns of `shards.SCHEMA`.
         min_scores: Shape (number of classes,), float32, the lowest score of a
-            label.
+            label; infinite for no label.
 
     Returns:
         A new row; of its columns, those that are lists are shortened.

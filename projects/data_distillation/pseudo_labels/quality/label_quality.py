@@ -159,7 +159,8 @@ def measure_quality(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the truth has other classes, or lacks an image.
+        CocoError: If the truth has other classes, or lacks an image or the
+            class of a detection.
         ValueError: If `iou` is out of range.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
@@ -240,7 +241,7 @@ def read_readable(store: DetectionStore) -> tuple[pa.Table, int]:
         Their rows, and the number of images that could not be read.
 
     Raises:
-        StoreError: If no image could be read.
+        StoreError: If no image could be read, or a shard is damaged.
     """
     rows = store.read()
     readable = keep_readable(rows)
@@ -268,7 +269,8 @@ def place_images(
         by_masks: Whether the objects have masks.
 
     Returns:
-        The number of each row's image, the numbers of all, and the objects.
+        The number of each row's image, shape (number of rows,), int64; the
+        numbering of all images and classes; and the objects.
 
     Raises:
         CocoError: If the truth cannot be used, has other classes, lacks an

@@ -117,7 +117,12 @@ class PseudoLabelQuality(BaseMetric):
             results: The rows of all processes.
 
         Returns:
-            The metrics that the docstring of the class names.
+            The metrics that the docstring of the class names, from 0 to 1, or
+            -1.
+
+        Raises:
+            CocoError: If the truth lacks the class of a detection.
+            FileNotFoundError: If the truth is gone.
         """
         quality = measure_quality(
             results, self.ann_file, self.min_scores, self.iou

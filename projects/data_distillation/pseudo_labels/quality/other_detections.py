@@ -31,10 +31,14 @@ class OtherDetections:
         """Format these figures, and how far they are from others.
 
         Args:
-            others: The metrics of the others, by the same names.
+            others: The metrics of the others, by the same names, from 0 to 1.
 
         Returns:
-            A line that names these detections, and one for each metric.
+            A line that names these detections, and one for each metric, in
+            points (times 100).
+
+        Raises:
+            KeyError: If the others lack a metric.
         """
         return [
             f'beside: {self.folder} ({self.made_by})',
@@ -46,7 +50,11 @@ class OtherDetections:
         ]
 
     def to_dict(self) -> dict:
-        """Collect all figures for JSON."""
+        """Collect all figures for JSON.
+
+        Returns:
+            The fields by name, with the folder as text.
+        """
         return dict(vars(self), folder=str(self.folder))
 
 
@@ -137,7 +145,7 @@ def format_difference(points: float) -> str:
         points: The difference, in points.
 
     Returns:
-        Words, with one digit behind the point.
+        Such as `1.2 higher` or `0.3 lower`; `the same` if it rounds to 0.0.
     """
     number = f'{abs(points):.1f}'
     if number == '0.0':

@@ -32,7 +32,8 @@ class Appearance:
             other: The other images, m of them.
 
         Returns:
-            Shape (m,), bool.
+            Shape (m,), bool: whether at most `MAX_DISTANCE` bits of the hashes
+            differ. It is False where one of the two has no hash.
         """
         mine = self.bits[index]
         return np.array(
@@ -52,7 +53,7 @@ class Appearance:
             index: The number of the one image.
 
         Returns:
-            Shape (n,), 0 to 1.
+            Shape (n,), 0 to 1, see `measure_distances`.
         """
         return measure_distances(self.vectors, self.vectors[index][None])
 
@@ -61,12 +62,13 @@ def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the distance of each vector from the nearest of others.
 
     Args:
-        one: Shape (n, k), vectors of length 1.
-        other: Shape (m, k), the others.
+        one: Shape (n, k), vectors of length 1, or zeros for an image that
+            cannot be read.
+        other: Shape (m, k), the others, in the same form.
 
     Returns:
         Shape (n,), half of 1 minus the cosine, from 0 to 1; 1 if there is no
-        other, or none of them could be read.
+        other, or none of them could be read. The cosine with zeros is 0.
     """
     if not other.any():
         return np.ones(len(one))
@@ -82,7 +84,8 @@ def find_appearance(paths: Sequence[str], describe: Describe) -> Appearance:
             `describe_colors`.
 
     Returns:
-        A row for each image, in order; zeros for one that cannot be read.
+        A row for each image, in order; zeros and no hash for one that cannot
+        be read.
     """
     vectors: list[np.ndarray | None] = []
     bits: list[np.ndarray | None] = []

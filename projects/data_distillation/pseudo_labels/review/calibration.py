@@ -42,7 +42,14 @@ class Calibration:
     num_images: int
 
     def __call__(self, signals: Signals) -> np.ndarray:
-        """Return how likely each detection is right, shape (n,)."""
+        """Compute how likely each detection is right.
+
+        Args:
+            signals: The signals of n detections.
+
+        Returns:
+            Shape (n,), float64, from 0 to 1.
+        """
         return sigmoid(self._columns(signals) @ self.weights)
 
     def _columns(self, signals: Signals) -> np.ndarray:
@@ -62,7 +69,8 @@ def fit_calibration(
         num_images: The number of images that they are on.
 
     Returns:
-        The calibration; without a detection, every chance is 1 in 2.
+        The calibration; fitted on no detection, it gives every one the chance
+        0.5.
     """
     features = signals.features()
     mean = features.mean(axis=0) if len(features) else np.zeros(5)
@@ -96,7 +104,7 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Fit a logistic regression by Newton's method.
 
     Args:
-        columns: Shape (n, k). The first column is not penalized.
+        columns: Shape (n, k). The first column, of ones, is hardly penalized.
         target: Shape (n,), 0 or 1.
 
     Returns:

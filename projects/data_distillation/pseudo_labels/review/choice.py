@@ -54,8 +54,9 @@ def choose_images(
     Each time, the image is taken for which the value times the distance from
     the labeled and the chosen images is the largest. The distance counts only
     up to that of the median image from the labeled ones, and as its root, so
-    that an outlier without errors is not taken. Near-duplicates of labeled or
-    chosen images are left out.
+    that an outlier without errors is not taken. Of images that are equal in
+    this, the first is taken. Near-duplicates of labeled or chosen images are
+    left out.
 
     Args:
         values: Shape (n,), the value of each candidate, 0 or more.
@@ -65,7 +66,7 @@ def choose_images(
             candidates do not suffice.
 
     Returns:
-        The choice, in numbers of the candidates.
+        The choice, in numbers of the candidates; empty if there is none.
     """
     distances = measure_distances(appearance.vectors, labeled.vectors)
     # In proportion to the usual distance, which is another one for each

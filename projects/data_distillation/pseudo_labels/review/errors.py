@@ -192,7 +192,8 @@ class Judged:
         """Choose the score from which on the detections have the best F1.
 
         Args:
-            min_scores: Shape (k,), the scores to choose from, ascending.
+            min_scores: Shape (k,), the scores to choose from, ascending; at
+                least one.
 
         Returns:
             One of them; of equally good ones, the highest.
@@ -269,8 +270,9 @@ def judge_wrong(
         found: The n detections that are not right, at least one.
 
     Returns:
-        The number of the kind of each, and of the object to which it is
-        nearest, -1 for none; both of shape (n,).
+        The number of the kind of each, and that of the object to which it is
+        nearest, -1 for the background; both of shape (n,), int. Of objects
+        that are equally near, it is the first.
     """
     num_found, num_objects = len(found.labels), len(objects.labels)
     overlaps = measure_overlaps(

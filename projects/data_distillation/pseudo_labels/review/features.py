@@ -25,7 +25,7 @@ def normalize_vector(vector: np.ndarray) -> np.ndarray:
         vector: Shape (d,).
 
     Returns:
-        A vector of length 1; zeros stay zeros.
+        Shape (d,), a vector of length 1; zeros stay zeros.
     """
     length = float(np.linalg.norm(vector))
     return vector / length if length else vector
@@ -35,10 +35,10 @@ def describe_colors(pixels: np.ndarray) -> np.ndarray:
     """Describe an image by a thumbnail, for models without a backbone.
 
     Args:
-        pixels: Shape (height, width, 3), uint8.
+        pixels: Shape (height, width, 3), BGR, uint8.
 
     Returns:
-        Shape (3 * COLOR_SIDE ** 2,), float32.
+        Shape (3 * COLOR_SIDE ** 2,), float32, from -127.5 to 127.5.
     """
     size_wh = (COLOR_SIDE, COLOR_SIDE)
     small = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)
@@ -50,7 +50,11 @@ class BackboneDescription:
     """Describes an image by the pooled features of a detector.
 
     Args:
-        detector: A detector with `extract_feat`.
+        detector: A detector with `extract_feat`. It is set to evaluation mode.
+
+    Raises:
+        AttributeError: If the detector has no `extract_feat` or no
+            `data_preprocessor`.
     """
 
     def __init__(self, detector: nn.Module) -> None:
@@ -63,9 +67,16 @@ class BackboneDescription:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Describe an image, see `describe_colors`.
 
+        Args:
+            pixels: Shape (height, width, 3), BGR, uint8. If the longer side is
+                above `FEATURE_SIDE`, a smaller copy is looked at.
+
         Returns:
             Shape (k,), float32: mean and standard deviation of each channel,
             where the features of each level have the length 1.
+
+        Raises:
+            ValueError: If the detector gives no feature map.
         """
         scale = min(FEATURE_SIDE / max(pixels.shape[:2]), 1)
         size_wh = [max(round(n * scale), 1) for n in pixels.shape[1::-1]]
@@ -117,7 +128,8 @@ def choose_description(detector: nn.Module | None) -> tuple[Describe, str]:
         detector: The teacher; None if it is not at hand.
 
     Returns:
-        The function, and in words what it looks at.
+        The function, and in words what it looks at: the detector's backbone if
+        it takes an image alone, otherwise the colors.
     """
     if detector is not None:
         try:

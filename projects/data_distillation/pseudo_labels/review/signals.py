@@ -43,9 +43,9 @@ class Signals:
         """Compute what a calibration looks at.
 
         Returns:
-            Shape (n, 5): the logit of the score, the share of the views, the
-            spread (at most 1), the rival's score as a part of the own, and the
-            overlap with better ones.
+            Shape (n, 5), float64: the logit of the score, the share of the
+            views, the spread (at most 1), the rival's score as a part of the
+            own, and the overlap with better ones.
         """
         clipped = np.clip(self.scores, MARGIN, 1 - MARGIN)
         return np.column_stack(
@@ -63,7 +63,7 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
     """Compute the signals of detections.
 
     Args:
-        detections: The detections.
+        detections: The detections, of each image by descending score.
         num_views: The number of views of the annotation; None if it is not
             known. Then the most views that support a detection count as all.
 
@@ -117,7 +117,7 @@ def pairwise_ious_xywh(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Measure the IoU of each box with each other box.
 
     Args:
-        one: Shape (n, 4), left, top, width and height.
+        one: Shape (n, 4), left, top, width and height in pixels.
         other: Shape (m, 4), in the same form.
 
     Returns:

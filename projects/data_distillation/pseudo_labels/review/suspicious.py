@@ -56,8 +56,9 @@ class BoxColumns:
     """Labels or detections as columns, ordered by image.
 
     Args:
-        image_index: Shape (n,), int.
-        bbox_xywh: Shape (n, 4).
+        image_index: Shape (n,), int, the number of the image of each,
+            ascending.
+        bbox_xywh: Shape (n, 4), pixels.
         labels: Shape (n,), int, the classes.
         chances: Shape (n,), how likely each is right; detections only.
     """
@@ -124,13 +125,17 @@ def support_labels(
 ) -> tuple[Supports, np.ndarray]:
     """Let each detection support the free label that it overlaps most.
 
+    Both are of one class, and their IoU is at least `SAME_PLACE`. In an image,
+    the first detection chooses first.
+
     Args:
         labels: The labels.
-        found: The detections.
+        found: The detections, by descending score within an image.
         num_images: The number of images.
 
     Returns:
-        The supports, and whether each detection supports a label.
+        The supports, and whether each detection supports a label, shape
+        (number of detections,), bool.
     """
     detection = np.full(len(labels.labels), -1)
     chance, iou = np.zeros((2, len(labels.labels)))
@@ -265,7 +270,7 @@ def measure_share_not_higher(
         groups: Shape (n,), the group of each value.
 
     Returns:
-        Shape (n,), above 0 and up to 1.
+        Shape (n,), above 0 and up to 1; the share counts the value itself.
     """
     shares = np.ones(len(values))
     for group in np.unique(groups):

@@ -101,8 +101,9 @@ def weigh_classes(num_instances: np.ndarray) -> np.ndarray:
             each has.
 
     Returns:
-        Shape (number of classes,): 1 for a class with as many instances as
-        the mean class, 2 for one with a quarter of them, and so on.
+        Shape (number of classes,), float64: 1 for a class with as many
+        instances as the mean class, 2 for one with a quarter of them, and so
+        on. A class without instances counts as one with a single instance.
     """
     counts = np.maximum(num_instances, 1).astype(np.float64)
     return np.sqrt(counts.mean() / counts)

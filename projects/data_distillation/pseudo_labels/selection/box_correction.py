@@ -69,7 +69,8 @@ class BoxCorrection:
         Args:
             found: The detections that would be labels, of images with truth.
             objects: The true objects of these images. Crowds are left out.
-            num_classes: The number of classes; every label is below it.
+            num_classes: The number of classes, at least 1; every label is
+                below it.
 
         Returns:
             The correction. A class with less than `MIN_OBJECTS` detections
@@ -95,12 +96,13 @@ class BoxCorrection:
         Args:
             bbox_xywh: Shape (n, 4), pixels; width and height are positive.
             labels: Shape (n,), the class of each box.
-            sizes_wh: Shape (n, 2), width and height of the image of each.
+            sizes_wh: Shape (n, 2), width and height of the image of each, in
+                pixels.
 
         Returns:
-            Shape (n, 4), float32, clipped to the image and rounded to 1/100
-            like stored boxes. A box of which less than a pixel would be left
-            within its image stays as it is.
+            Shape (n, 4), float32, a new array of xywh in pixels, clipped to
+            the image and rounded to 1/100 like stored boxes. A box of which
+            less than a pixel would be left within its image stays as it is.
         """
         boxes = bbox_xywh.astype(np.float64)
         sides = boxes[:, 2:]
@@ -207,7 +209,8 @@ def correct_chosen(
         correction: The correction.
 
     Returns:
-        The detections with other boxes, in the same order.
+        New detections with other boxes, in the same order; the other columns
+        are shared.
     """
     sizes = [table[name].to_numpy() for name in ('width', 'height')]
     sizes_wh = np.column_stack(sizes)[detections.image_index]
@@ -290,7 +293,8 @@ def measure_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Measure how boxes differ from the true ones.
 
     Args:
-        boxes: Shape (n, 4), left, top, width and height in pixels.
+        boxes: Shape (n, 4), left, top, width and height in pixels; every box
+            has an area.
         truth: The same of the true boxes.
 
     Returns:
@@ -307,7 +311,7 @@ def fit_class(
     """Learn the correction of one class.
 
     Args:
-        log_sizes: Shape (n, 2), the logarithms of width and height.
+        log_sizes: Shape (n, 2), the logarithms of width and height in pixels.
         errors: Shape (n, 4), see `measure_errors`.
 
     Returns:

@@ -66,6 +66,7 @@ def write_pseudo_labels(
 
     Raises:
         OSError: If the file cannot be written.
+        TypeError: If JSON cannot hold `info` or the categories.
     """
     image_ids = images['id'].cast(pa.string()).combine_chunks()
     category_ids = pa.array([json.dumps(c['id']) for c in categories])
@@ -173,7 +174,8 @@ def format_segmentations(
         segmentation: 'rle' or 'polygon'.
 
     Returns:
-        The `segmentation` of each annotation; None if they have no masks.
+        The `segmentation` of each annotation, in order; None if they have no
+        masks.
     """
     if annotations.masks is None:
         return None
@@ -331,7 +333,8 @@ def format_numbers(values: np.ndarray) -> Texts:
         values: Shape (n,), integers or floats.
 
     Returns:
-        Column of n texts, such as `0.1` for the float32 that is nearest to it.
+        A column of n texts, such as `0.1` for the float32 that is nearest to
+        it.
     """
     return pa.array(np.ascontiguousarray(values)).cast(pa.string())
 
@@ -340,10 +343,11 @@ def compute_areas(bbox_xywh: np.ndarray) -> np.ndarray:
     """Return the areas of boxes, rounded to 1/100.
 
     Args:
-        bbox_xywh: The boxes, shape (n, 4), float32, rounded to 1/100.
+        bbox_xywh: The boxes, shape (n, 4), float32, pixels rounded to 1/100.
 
     Returns:
-        Shape (n,), float64: width times height, in double precision.
+        Shape (n,), float64, pixels squared: width times height, in double
+        precision.
     """
     # Of the sides as they are written.
     sides = bbox_xywh[:, 2:].astype(np.float64).round(2)

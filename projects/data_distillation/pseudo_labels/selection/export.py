@@ -54,11 +54,11 @@ def select_labels(
     Raises:
         FileNotFoundError: If a file is missing, or the folder holds no
             detections.
-        StoreError: If the detections are those of validation images.
+        StoreError: If they are of validation images, damaged or incomplete.
         CocoError: If the labeled file cannot be used, or its classes are not
             those of the teacher.
-        ValueError: If no image could be read, no image is left, or the rules
-            need something that is missing.
+        ValueError, KeyError: If no image could be read, none is left, a rule
+            is wrong, or the rules need something that is missing.
     """
     rules = SelectionRules(**selection)
     labeled = read_labeled(labeled_file)

@@ -51,7 +51,14 @@ class MinSide:
         self.pixels = pixels
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """Return whether both sides of each box are long enough."""
+        """Decide which boxes are long enough on both sides.
+
+        Args:
+            detections: The n detections.
+
+        Returns:
+            Shape (n,), bool; a side of just `pixels` is enough.
+        """
         return detections.bbox_xywh[:, 2:].min(axis=1) >= self.pixels
 
 
@@ -60,9 +67,9 @@ class MinArea:
     """Stops small detections.
 
     Args:
-        area: The least area of a detection that passes, in pixels of the
-            original image, above 0. It is the area of the mask if detections
-            have masks, otherwise that of the box.
+        area: The least area of a detection that passes, in pixels squared of
+            the original image, above 0. It is the area of the mask if
+            detections have masks, otherwise that of the box.
 
     Raises:
         ValueError: If `area` is not above 0.
@@ -73,7 +80,15 @@ class MinArea:
         self.area = area
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """Return whether the area of each detection is large enough."""
+        """Decide which detections have a large enough area.
+
+        Args:
+            detections: The n detections.
+
+        Returns:
+            Shape (n,), bool; an area of just `area` is enough. With masks, a
+            detection without one has an area of 0.
+        """
         areas = detections.mask_areas
         if areas is None:
             areas = detections.bbox_xywh[:, 2:].prod(axis=1)
@@ -97,7 +112,14 @@ class MinViews:
         self.num_views = num_views
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """Return whether enough views support each detection."""
+        """Decide which detections enough views support.
+
+        Args:
+            detections: The n detections.
+
+        Returns:
+            Shape (n,), bool; just `num_views` are enough.
+        """
         return detections.num_views >= self.num_views
 
 
@@ -120,7 +142,14 @@ class MaxCornerSpread:
         self.spread = spread
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """Return whether the corner spread of each detection is small."""
+        """Decide which detections have a small corner spread.
+
+        Args:
+            detections: The n detections.
+
+        Returns:
+            Shape (n,), bool; a spread of just `spread` passes.
+        """
         return detections.corner_spread <= self.spread
 
 
@@ -144,7 +173,13 @@ class MinMaskAgreement:
         self.agreement = agreement
 
     def __call__(self, detections: Detections) -> np.ndarray:
-        """Return whether the views agree on the mask of each detection.
+        """Decide on the masks of which detections the views agree.
+
+        Args:
+            detections: The n detections.
+
+        Returns:
+            Shape (n,), bool; an agreement of just `agreement` passes.
 
         Raises:
             ValueError: If detections have no masks.
@@ -164,8 +199,9 @@ def find_valid(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
         detections: The n detections.
 
     Returns:
-        Whether each detection is thick enough, and whether it also has a mask
-        if detections have masks; both of shape (n,), bool.
+        Whether both sides of each detection have at least `MIN_SIDE` pixels,
+        and whether it also has a mask if detections have masks; both of shape
+        (n,), bool.
     """
     is_thick = MinSide(MIN_SIDE)(detections)
     return is_thick, is_thick & detections.has_mask
@@ -235,8 +271,9 @@ def pair_up(
     """Pair each i with starts[i], ..., ends[i] - 1.
 
     Args:
-        starts: The first partner of each i, shape (n,).
-        ends: One more than the last partner of each i, shape (n,).
+        starts: The first partner of each i, shape (n,), int.
+        ends: One more than the last partner of each i, shape (n,), int; equal
+            to the start if it has none.
 
     Returns:
         Two arrays of the same length: the i of each pair, ascending, and its
@@ -255,8 +292,8 @@ def compute_covered_share(
     """Return the share of each box that its region covers.
 
     Args:
-        regions_xywh: The regions, shape (n, 4).
-        bbox_xywh: The boxes, shape (n, 4), with areas above 0.
+        regions_xywh: The regions, shape (n, 4), pixels.
+        bbox_xywh: The boxes, shape (n, 4), pixels, with areas above 0.
 
     Returns:
         The shares, shape (n,), in [0, 1].

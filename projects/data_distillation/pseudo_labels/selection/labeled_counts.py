@@ -84,6 +84,9 @@ class LabeledCounts:
 
         Args:
             other: The counts of other images, with the same classes.
+
+        Returns:
+            New counts, with the name of the first ones.
         """
         return LabeledCounts(
             self.num_images + other.num_images,

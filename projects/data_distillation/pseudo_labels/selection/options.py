@@ -52,7 +52,8 @@ def make_rules(args: argparse.Namespace) -> dict:
         Keyword arguments; those of options that are not given are left out.
 
     Raises:
-        ValueError: If an option does not go with the method, or is missing.
+        ValueError: If an option does not go with the method or is missing, or
+            its value cannot be read.
     """
     given = vars(args)
     rules = dict(selector=make_selector(given), filters=make_filters(given))
@@ -116,10 +117,13 @@ def make_selector(given: Mapping) -> dict:
         given: Argument -> the value that is given on the command line.
 
     Returns:
-        The config, with `type`; only options that are given are in it.
+        The config, with `type`; only options that are given are in it. Without
+        a method, it is 'matched'.
 
     Raises:
-        ValueError: If an option does not go with the method, or is missing.
+        ValueError: If an option does not go with the method or is missing, or
+            its value cannot be read.
+        KeyError: If the method is not one of `METHODS`.
     """
     method = given.get('method', 'matched')
     kind = METHODS[method]
@@ -225,8 +229,8 @@ def list_options(rules: Mapping) -> tuple[list, list[str]]:
         rules: The arguments of `SelectionRules`.
 
     Returns:
-        The words of the options, and the names of the rules that no option
-        gives.
+        The words of the options, which may be numbers, and the names of the
+        rules that no option gives.
     """
     words, unsaid = [], []
     options = {option.types[0]: option for option in FILTER_OPTIONS}

@@ -121,7 +121,7 @@ class SelectionRules:
     Raises:
         ValueError: If a number is out of range, `segmentation` is unknown, or
             there is no validation to calibrate boxes by.
-        KeyError: If a type is not registered.
+        KeyError, TypeError: If a type or one of its arguments is unknown.
     """
 
     def __init__(

@@ -86,8 +86,8 @@ class MatchedSelector:
             False, those of all classes together are matched, with one
             `min_score` for all classes.
         floor: The lowest score that a label may have, in [0, 1].
-        ceiling: A score that is always enough for a label, even if more than
-            k detections have it, in [floor, 1]. 1 has no effect.
+        ceiling: A score that is enough for a label even if more than k
+            detections have it, unless k is 0; in [floor, 1]. 1 has no effect.
         smoothing: The weight of the rate of all classes, in labeled instances
             of the class, at least 0; see `smooth_counts`. It helps classes of
             which few instances are labeled. 0 leaves the counts as they are.
@@ -197,7 +197,8 @@ def smooth_counts(
 
     Args:
         num_instances: The labeled instances of each class, shape (c,).
-        num_found: The detections of each class on as many images, shape (c,).
+        num_found: The detections of each class, scaled to as many images,
+            shape (c,).
         strength: The weight of the prior, in instances, above 0.
 
     Returns:
@@ -313,7 +314,8 @@ class PrecisionSelector:
                 images.
 
         Returns:
-            Shape (number of classes,), float32.
+            Shape (number of classes,), float32; infinite where no score
+            reaches the target.
 
         Raises:
             ValueError: If `validation` is missing.

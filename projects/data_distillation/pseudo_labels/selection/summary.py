@@ -42,7 +42,8 @@ def summarize_selection(
             that could not be read.
 
     Returns:
-        A table with a line per class, the warnings, and what was left out.
+        A table with a line per class, the warnings, what was left out, and the
+        number of pseudo labels; lines without a line break at the end.
     """
     kept = count_by_class(detections, selection.is_selected, labeled)
     ignored = count_by_class(detections, selection.is_ignored, labeled)
@@ -91,7 +92,7 @@ def count_by_class(
         labeled: The counts of the labeled file, which has the classes.
 
     Returns:
-        The counts, shape (number of classes,).
+        The counts, shape (number of classes,), int64.
     """
     return np.bincount(
         detections.labels[chosen], minlength=len(labeled.classes)

@@ -116,6 +116,8 @@ class Judge:
 
         Raises:
             CocoError: If the truth lacks an image or the class of a detection.
+            IndexError: If there is no view of a number of the choice.
+            KeyError: If there is no merger of its name.
         """
         if choice not in self._tried:
             self._tried[choice] = Trial(
@@ -131,8 +133,12 @@ class Judge:
 
         Returns:
             The number of pixels that an image has in all views together, on
-            average. Views that look the same count once. If the pipeline makes
-            the views, it is the number of views.
+            average over the images that were read; NaN if there is none. Views
+            that look the same count once. If the pipeline makes the views, it
+            is the number of views.
+
+        Raises:
+            IndexError: If there is no view of such a number.
         """
         pixels = []
         for (_, boxes), of_view in zip(self.rows, self._pixels, strict=True):
@@ -164,6 +170,7 @@ class Judge:
 
         Raises:
             StoreError: If the store has no provenance.
+            ValueError: If the pipeline made the views, and no image was read.
         """
         if views := self.store.require_provenance()['views']:
             return views

@@ -178,7 +178,8 @@ class TuningResult:
 
         Returns:
             Figures and configs by name; None for the reference and for
-            `unseen` if there is no reference.
+            `unseen` if there is no reference, and for `unseen` if there is
+            only one image.
         """
         return dict(
             num_images=len(self.judge.rows),
@@ -199,7 +200,7 @@ def name_views(numbers: Sequence[int], views: Sequence) -> str:
         views: The configs of the transforms of each, in the same order.
 
     Returns:
-        Such as `view 0 is 192x144, view 5 is 224x168 flipped`.
+        Such as `view 0 is 192x144, view 5 is 224x168 flipped (horizontal)`.
     """
     return ', '.join(
         f'view {number} is {" ".join(map(name_step, view)) or "the image"}'
@@ -214,8 +215,8 @@ def name_step(step: Mapping) -> str:
         step: The config of the transform.
 
     Returns:
-        The scale of a resizing, the direction of a flip, and all other
-        transforms as a call.
+        Such as `1333x800` (the scale of a resizing, as in the config) or
+        `flipped (horizontal)`; all other transforms as a call.
     """
     if step['type'] == 'Resize' and 'scale' in step:
         return 'x'.join(map(str, step['scale']))
@@ -282,7 +283,7 @@ def choose_shown(
         named: Those that have a name.
 
     Returns:
-        The best trials and those with a name, in the same order.
+        The best `NUM_SHOWN` trials and those with a name, in the same order.
     """
     return [
         trial

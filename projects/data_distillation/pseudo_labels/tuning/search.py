@@ -33,7 +33,7 @@ class Verdict:
     Args:
         trial: The trial.
         mean_ap: The mAP of the trial, 0 to 1.
-        deficit: How much the mAP of the best trial is higher.
+        deficit: How much the mAP of the best trial is higher, 0 to 1.
         error: The standard error of the deficit, by paired bootstrap over the
             images.
     """
@@ -45,7 +45,7 @@ class Verdict:
 
     @property
     def is_as_good(self) -> bool:
-        """Whether the deficit is not above its standard error."""
+        """Whether the deficit is at most its standard error."""
         return self.deficit <= self.error
 
 
@@ -78,7 +78,8 @@ def group_views(views: Sequence[Sequence[dict]]) -> list[tuple[int, ...]]:
         views: The configs of the views.
 
     Returns:
-        The numbers of the views of each block, in the order of the views.
+        The numbers of the views of each block, ascending; the blocks in the
+        order of their first views.
     """
     blocks: dict[str, list[int]] = {}
     for number, view in enumerate(views):
@@ -189,11 +190,12 @@ def add_blocks(
     Args:
         blocks: The blocks, at least one.
         quality: The function that judges several blocks together; more is
-            better, and 0 is the least.
+            better, 0 is the least, and -1 is for blocks that must not be
+            added.
 
     Returns:
         The blocks of each step, in the order in which they were added: one,
-        two, and so on.
+        two, and so on. Empty if no block may be added.
     """
     left, best = list(blocks), -1.0
     path: list[list[tuple[int, ...]]] = []
@@ -237,10 +239,11 @@ def choose_trial(verdicts: Sequence[Verdict]) -> Trial:
     """Choose the cheapest trial that is as good as the best.
 
     Args:
-        verdicts: The verdicts on all trials.
+        verdicts: The verdicts on all trials, at least one.
 
     Returns:
-        The trial; of equally cheap ones, the one with the highest mAP.
+        The trial; of equally cheap ones, the one with the highest mAP, and of
+        these the first.
 
     Source:
         The one-standard-error rule: Breiman et al., Classification and
@@ -263,8 +266,8 @@ def choose_or_keep(
         reference: The trial that is kept then; None to choose in any case.
 
     Returns:
-        The trial, and what `cross_validate` has measured; None without a
-        reference.
+        The trial, and what `cross_validate` has measured: None without a
+        reference, or with less than two images.
     """
     chosen = choose_trial(verdicts)
     if reference is None:

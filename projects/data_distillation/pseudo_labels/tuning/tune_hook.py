@@ -112,8 +112,10 @@ class TuneHook(DetectionHook):
             runner: The runner.
 
         Raises:
-            ValueError: If the model does not keep them.
-            FileNotFoundError: If there is no `annotate.py` beside the config.
+            ValueError: If the model does not keep them; and see
+                `DetectionHook.before_test`, also for other errors.
+            FileNotFoundError: If there is no `annotate.py` beside the config,
+                or a file that `DetectionHook.before_test` reads is missing.
         """
         if not runner.cfg.model.get('keep_views'):
             raise ValueError(
@@ -182,7 +184,7 @@ def tune_on_detections(
             `annotate.py`; None for no limit.
 
     Returns:
-        The result.
+        The result; nothing is written.
 
     Raises:
         StoreError: If the store has no boxes of views, or a damaged file.
