@@ -33,10 +33,10 @@ class FiniteLossHook(Hook):
 
     A loss that is no number makes weights that are none, and nothing mends
     them. The training ends at that iteration. If the weights are still
-    numbers, as in mixed precision, which skips such a step, it goes on until
-    `max_skipped` losses in a row were none. A checkpoint is never saved with
-    weights that are no numbers, so that a training that is resumed begins with
-    numbers.
+    numbers, as in mixed precision, which skips such a step, it goes on while
+    at most `max_skipped` losses in a row are none. A checkpoint is never saved
+    with weights that are no numbers, so that a training that is resumed begins
+    with numbers.
 
     `tools/train.py` adds this hook to every training, as
     `default_hooks.finite_loss`.
@@ -78,8 +78,8 @@ class FiniteLossHook(Hook):
 
         Raises:
             TrainingDivergedError: If a loss is NaN or infinite, and so is a
-                weight, or so was a loss in each of the last `max_skipped`
-                iterations.
+                weight, or so was a loss in each of the `max_skipped`
+                iterations before.
         """
         losses = {
             name: float(torch.as_tensor(value).detach())

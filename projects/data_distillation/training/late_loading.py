@@ -24,7 +24,11 @@ class LateIterator:
         self.batches: Iterator | None = None
 
     def __iter__(self) -> 'LateIterator':
-        """Return this iterator itself."""
+        """Return this iterator itself.
+
+        Returns:
+            This object; it yields each batch once.
+        """
         return self
 
     def __next__(self) -> Any:  # noqa: ANN401 - what the loader collates

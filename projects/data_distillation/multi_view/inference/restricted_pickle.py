@@ -167,7 +167,7 @@ def load(file: BinaryIO, **kwargs: object) -> object:
     Raises:
         CodeError: If the pickle asks for code.
         EOFError: If the file is empty, or ends within the pickle.
-        UnpicklingError: If the bytes are no pickle. Such bytes may also raise
-            other errors, as they do with `pickle.load`.
+        KeyError, UnpicklingError: If the bytes are no pickle. Such bytes may
+            also raise other errors.
     """
     return Unpickler(file, **kwargs).load()

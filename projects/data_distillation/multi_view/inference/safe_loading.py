@@ -292,7 +292,7 @@ def is_advice(error: Exception) -> bool:
         error: What `torch.load` raised.
 
     Returns:
-        True also for an error about TorchScript, which needs no limit.
+        True if the message names `weights_only` or TorchScript.
     """
     return 'TorchScript' in str(error) or 'weights_only' in str(error)
 

@@ -91,7 +91,7 @@ class MultiViewTTA(WrappedDetector):
     Raises:
         ValueError: If there is no view, an argument is out of range, or a
             transform cannot take masks back.
-        TypeError: If a config has a wrong argument, or a teacher has none.
+        TypeError: If an argument is unknown, or a teacher has no config.
         KeyError: If a type is not registered, or a teacher no `checkpoint`.
         CheckpointError: If a checkpoint of `other_teachers` does not fit.
         OSError: If such a checkpoint cannot be read.

@@ -144,8 +144,8 @@ def for_corners(x: float, y: float, device: torch.device) -> Tensor:
     """Put what applies to both corners of a box on a device.
 
     Args:
-        x: The number for x1 and x2, in any unit.
-        y: The number for y1 and y2, in any unit.
+        x: The number for x1 and x2.
+        y: The number for y1 and y2.
         device: The device of the result.
 
     Returns:
