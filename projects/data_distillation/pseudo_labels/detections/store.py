@@ -262,7 +262,7 @@ class DetectionStore:
     def count_rows(self) -> int:
         """Count the rows on disk, of which an image may have several.
 
-        Unlike `images`, this reads only the ends of the shards.
+        Unlike `images`, this reads only one column of the shards.
 
         Returns:
             The number, of the whole shards; 0 if there is none.

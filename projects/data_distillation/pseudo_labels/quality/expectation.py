@@ -59,7 +59,11 @@ class Estimate:
         return cls(value, float(low), float(high))
 
     def __str__(self) -> str:
-        """Return the number and its interval as text."""
+        """Return the number and its interval as text.
+
+        Returns:
+            Such as `0.91 (0.88 to 0.94)`.
+        """
         return f'{self.value:.2f} ({self.low:.2f} to {self.high:.2f})'
 
 

@@ -109,7 +109,7 @@ def find_suspicions(
 
     Returns:
         The suspicions, the most likely first: at most one for each label, and
-        one for each place without a label.
+        one for each detection of an object without a label.
     """
     supports, is_taken = support_labels(labels, found, num_images)
     suspicions = [
@@ -220,7 +220,8 @@ def judge_detections(
 
     A detection on a label of another class speaks against the class of the
     label, as far as nothing supports that class. One that is near a label of
-    its class speaks against the box. Any other is an object without a label.
+    its class, and likelier right than what supports the label, speaks against
+    the box. Any other is an object without a label.
 
     Args:
         labels: The labels.

@@ -240,8 +240,9 @@ def hash_labels(path: Path) -> str:
     """Hash a file of pseudo labels without its `info`, which has the date.
 
     Args:
-        path: A file of pseudo labels. If `write_pseudo_labels` did not write
-            it, the whole file is hashed.
+        path: A file of pseudo labels, as `write_pseudo_labels` writes it. All
+            bytes of another file count, unless it begins like these: then its
+            first line does not.
 
     Returns:
         The SHA-256, 64 hexadecimal digits.
