@@ -235,8 +235,10 @@ def are_close(
     """Return whether two sets of features differ by no more than rounding.
 
     Args:
-        some: The features to compare with, see `extract_features`.
-        others: The other features, as many and of the same shapes.
+        some: The features to compare with, see `extract_features`; None if
+            there are none.
+        others: The other features, as many and of the same shapes; None if
+            there are none.
         tolerance: The largest difference that is allowed, as a fraction of the
             largest number of each feature map in `some`.
 

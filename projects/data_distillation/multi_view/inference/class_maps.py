@@ -73,7 +73,8 @@ class ClassNames:
         classes: The classes of the teacher, in the order of its labels; None
             if the `meta` of its checkpoint says them.
         renamed: The name that the teacher has for a class -> the name in the
-            labeled file. Names that are equal need not be in it.
+            labeled file. Names that are equal need not be in it. None if all
+            are equal.
     """
 
     classes: Sequence[str] | None = None

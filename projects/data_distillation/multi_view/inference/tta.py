@@ -77,15 +77,15 @@ class MultiViewTTA(WrappedDetector):
             config of the first detector. It may have `classes` and
             `class_map` of its own.
         data_preprocessor: The data preprocessor of the detector, if `module`
-            has none. MMEngine hands it to the model if it is at the top level
-            of the config.
+            has none; otherwise None. MMEngine hands it to the model if it is
+            at the top level of the config.
         keep_views: Whether each sample also has `view_boxes`, a `ViewBoxes`
             with what was found on each view.
         masks: The arguments of `MaskMerger`; `dict()` for the defaults. Then
             detections have masks too, for a detector that segments instances.
             None for boxes only.
-        classes: The classes of `module`, see `ClassNames`.
-        class_map: The names of its classes in the labeled file, see
+        classes: The classes of `module`, or None, see `ClassNames`.
+        class_map: The names of its classes in the labeled file, or None, see
             `ClassNames`.
 
     Raises:

@@ -163,7 +163,7 @@ class MaskMerger:
                 'masks' and there is a mask.
             boxes: What was found on all views, with their masks.
             find_supporters: The method of the merger of boxes.
-            size_hw: The height and width of the image.
+            size_hw: The height and width of the image, in pixels.
         """
         every = boxes.masks
         kept = [i for i, mask in enumerate(every) if mask is not None]

@@ -26,9 +26,10 @@ def put_on_device(image: Tensor, device: torch.device) -> Tensor:
         device: The device.
 
     Returns:
-        The image, which shares the memory of the given one if that is already
-        right. On a CPU, it lies in memory as OpenCV wants it (the channels of
-        a pixel together). Otherwise each view would rearrange it again.
+        The image, of the same shape. It shares the memory of the given one if
+        that is already right. On a CPU, it lies in memory as OpenCV wants it
+        (the channels of a pixel together). Otherwise each view would rearrange
+        it again.
     """
     if device.type == 'cpu':
         pixels = image.permute(1, 2, 0).contiguous()

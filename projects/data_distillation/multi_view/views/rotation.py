@@ -33,10 +33,10 @@ class Rotate(ViewTransform):
         """Compute the size after turning, which may swap the sides.
 
         Args:
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
-            The height and width after it.
+            The height and width after it, in pixels.
         """
         return size_hw if self.degrees == 180 else size_hw[::-1]
 
@@ -56,7 +56,7 @@ class Rotate(ViewTransform):
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the turned image.
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             Shape (n, 4), pixels of the image before this step, in order.
@@ -75,7 +75,7 @@ class Rotate(ViewTransform):
 
         Args:
             mask: The mask in the turned image.
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             The mask in the image before this step.

@@ -81,7 +81,7 @@ class ViewTransform:
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the transformed image.
-            size_hw: The size of the image before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             Shape (n, 4), pixels of the image before this step, in order.
@@ -93,7 +93,7 @@ class ViewTransform:
 
         Args:
             mask: The mask in the transformed image.
-            size_hw: The size of the image before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             The mask in the image before this step.
@@ -118,7 +118,7 @@ class ViewTransform:
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the transformed image.
-            size_hw: The size of the image before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             Shape (n,), bool, whether the object of each box is whole.
@@ -129,7 +129,7 @@ class ViewTransform:
         """Return what is equal for two steps that do the same to an image.
 
         Args:
-            size_hw: The size of the image before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             A value to compare with those of other steps; by default the step
@@ -215,7 +215,7 @@ class Resize(ViewTransform):
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the resized image.
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             Shape (n, 4), pixels of the image before this step, in order.
@@ -229,7 +229,7 @@ class Resize(ViewTransform):
 
         Args:
             mask: The mask in the resized image.
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             The mask in the image before this step; the given one if the size
@@ -244,7 +244,7 @@ class Resize(ViewTransform):
         """Return the new size: scales that give the same size are equal.
 
         Args:
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             The class and the height and width after the step.
@@ -293,7 +293,7 @@ class Flip(ViewTransform):
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the flipped image.
-            size_hw: The height and width of the image.
+            size_hw: The height and width of the image, in pixels.
 
         Returns:
             Shape (n, 4), pixels of the image before this step, in order.
@@ -305,7 +305,7 @@ class Flip(ViewTransform):
 
         Args:
             mask: The mask in the flipped image.
-            size_hw: The height and width of the image.
+            size_hw: The height and width of the image, in pixels.
 
         Returns:
             The mask in the image before this step.
@@ -345,7 +345,7 @@ class Pad(ViewTransform):
         """Compute the padded size.
 
         Args:
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             The height and width, each the next multiple of `size_divisor`.
@@ -372,7 +372,7 @@ class Pad(ViewTransform):
 
         Args:
             mask: The mask in the padded image.
-            size_hw: The height and width before this step.
+            size_hw: The height and width before this step, in pixels.
 
         Returns:
             The mask in the image before this step.
@@ -385,7 +385,7 @@ def flip_mask(mask: MaskPatch, size_hw: Size, direction: str) -> MaskPatch:
 
     Args:
         mask: The mask.
-        size_hw: The size of its image.
+        size_hw: The height and width of its image, in pixels.
         direction: A key of `FLIPS`.
 
     Returns:

@@ -46,7 +46,7 @@ class Window(ViewTransform):
         """Compute the window in pixels.
 
         Args:
-            size_hw: The height and width of the image.
+            size_hw: The height and width of the image, in pixels.
 
         Returns:
             The corners (x1, y1, x2, y2), rounded to whole pixels; each side
@@ -65,7 +65,7 @@ class Window(ViewTransform):
         """Compute the size of the window.
 
         Args:
-            size_hw: The height and width of the image.
+            size_hw: The height and width of the image, in pixels.
 
         Returns:
             The height and width of the window in pixels, each at least 1.
@@ -91,7 +91,7 @@ class Window(ViewTransform):
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the window.
-            size_hw: The height and width of the whole image.
+            size_hw: The height and width of the whole image, in pixels.
 
         Returns:
             Shape (n, 4), pixels of the whole image, in order.
@@ -105,7 +105,7 @@ class Window(ViewTransform):
 
         Args:
             mask: The mask in the window.
-            size_hw: The height and width of the whole image.
+            size_hw: The height and width of the whole image, in pixels.
 
         Returns:
             The mask in the whole image; it shares the values.
@@ -118,7 +118,7 @@ class Window(ViewTransform):
 
         Args:
             bboxes_xyxy: Shape (n, 4), pixels of the window.
-            size_hw: The height and width of the whole image.
+            size_hw: The height and width of the whole image, in pixels.
 
         Returns:
             Shape (n,), bool. A box is not whole if it ends less than `EDGE`
