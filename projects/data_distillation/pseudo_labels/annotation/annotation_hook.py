@@ -31,7 +31,7 @@ class AnnotationHook(DetectionHook):
             `MatchedSelector`, its number of instances per image.
         held_out: The sets that no pseudo label may come from, such as the
             validation and the test set, in the same form as `labeled`.
-        selection: The arguments of `SelectionRules`.
+        selection: The arguments of `SelectionRules`; None for its defaults.
         **kwargs: The other arguments of `DetectionHook`.
 
     Raises:

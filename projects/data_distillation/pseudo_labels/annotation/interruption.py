@@ -82,7 +82,8 @@ def init_worker(
     then.
 
     Args:
-        init: The loader's own `worker_init_fn`, which runs afterwards.
+        init: The loader's own `worker_init_fn`, which runs afterwards; None if
+            it has none.
         is_leaving: Whether the run is over or its process is about to end, in
             memory that both processes share.
         worker_id: The number of the worker.

@@ -193,7 +193,8 @@ def find_numbers(
     Args:
         candidates: All views, as JSON has them; None if the pipeline made
             them.
-        views: The views to find, in the same form.
+        views: The views to find, in the same form; None if the pipeline makes
+            them.
 
     Returns:
         The numbers, ascending and each once; None if the pipeline makes views

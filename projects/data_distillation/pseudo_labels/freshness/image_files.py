@@ -122,7 +122,8 @@ def list_file_names(ann_file: str, sha256: str | None) -> tuple[str, ...]:
 
     Args:
         ann_file: The path of the file.
-        sha256: What is different after the file has changed.
+        sha256: What is different after the file has changed; None if it is
+            not there.
 
     Returns:
         Their names, each once, sorted; none if it is no COCO file, which
@@ -139,7 +140,7 @@ def join_digests(digests: Mapping[str, str | None]) -> str | None:
     """Compute one digest of many files.
 
     Args:
-        digests: Name -> SHA-256 of each file.
+        digests: Name -> SHA-256 of each file; None if it is not known.
 
     Returns:
         The SHA-256 of them all, 64 hexadecimal digits, whatever their order;

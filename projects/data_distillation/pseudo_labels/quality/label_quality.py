@@ -67,7 +67,7 @@ class Quality:
 
     Args:
         num_images: The number of images that were compared.
-        iou: The least overlap at which a label is right.
+        iou: The least overlap at which a label is right, in (0, 1].
         classes: Class name -> quality, in the order of the truth's categories.
         detections: `bbox_mAP`, `bbox_mAP_50` and `bbox_mAP_75` of all
             detections, whatever their score; -1 if there is no object. If
@@ -197,7 +197,7 @@ def measure_stored(
         is_candidate: Shape (number of detections,), bool, whether each may
             become a label.
         truth_file: The COCO file of the true objects.
-        min_scores: Class name -> `min_score`, see `measure_quality`.
+        min_scores: Class name -> `min_score` or None, see `measure_quality`.
         iou: The least overlap at which a label is right, in (0, 1].
         by_masks: Whether masks are compared instead of boxes.
 
@@ -265,7 +265,8 @@ def place_images(
     Args:
         table: The rows of the images.
         truth_file: The COCO file of the true objects.
-        min_scores: Class name -> `min_score`, to check the classes.
+        min_scores: Class name -> `min_score`, of which only the names count:
+            they must be the classes.
         by_masks: Whether the objects have masks.
 
     Returns:

@@ -25,9 +25,10 @@ class PseudoLabelQuality(BaseMetric):
 
     Args:
         ann_file: The COCO file of the true objects.
-        pseudo_labels: A `pseudo_labels.json` whose `min_score` is used.
-        min_score: One score for all classes, in [0, 1], instead of
-            `pseudo_labels`.
+        pseudo_labels: A `pseudo_labels.json` whose `min_score` values are
+            used; None if `min_score` is given.
+        min_score: One score for all classes, in [0, 1]; None if
+            `pseudo_labels` is given.
         iou: The least overlap at which a label is right, in (0, 1].
         collect_device: The device on which processes exchange their results,
             'cpu' or 'gpu'.

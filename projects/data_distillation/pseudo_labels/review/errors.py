@@ -247,7 +247,8 @@ def pair_images(
         true: Shape (m,), int, the image of each object.
 
     Yields:
-        The numbers of the detections and of the objects on each, ascending.
+        For each image, ascending, the indices of its detections and those of
+        its objects, two arrays of int in ascending order.
     """
     images = np.intersect1d(found, true)
     parts = []

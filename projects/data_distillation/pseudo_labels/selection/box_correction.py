@@ -315,8 +315,9 @@ def fit_class(
         errors: Shape (n, 4), see `measure_errors`.
 
     Returns:
-        The fields of `BoxCorrection` from `log_sizes` on, of this class; all
-        zeros with too few objects.
+        The fields of `BoxCorrection` from `log_sizes` on, of this class, of
+        the shapes (2,), (2, 2), (4,) and (2, 4); all zeros with too few
+        objects.
     """
     num_objects = len(errors)
     if num_objects < MIN_OBJECTS:

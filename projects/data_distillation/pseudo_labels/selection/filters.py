@@ -276,8 +276,8 @@ def pair_up(
             to the start if it has none.
 
     Returns:
-        Two arrays of the same length: the i of each pair, ascending, and its
-        partner.
+        Two arrays of shape (number of pairs,), int: the i of each pair,
+        ascending, and its partner.
     """
     counts = ends - starts
     first = np.repeat(np.arange(len(counts)), counts)

@@ -101,7 +101,7 @@ class SelectionRules:
         validation: Labeled images that went through the same teacher, views
             and merger, as `dict(detections=FOLDER, ann_file=TRUTH)`.
             `PrecisionSelector` needs them. With any selector, a warning tells
-            if the scores there differ.
+            if the scores there differ. None if there are no such images.
         counted: The COCO files of other images with labels, such as the
             validation images. Their instances count like those of the labeled
             file. The more images are counted, the better the rates are known
@@ -227,7 +227,7 @@ class SelectionRules:
             is_read: Whether each of the m images could be read, shape (m,),
                 bool.
             labeled: The counts of the labeled file.
-            validation: The result of `match_validation`.
+            validation: The result of `match_validation`, which may be None.
 
         Returns:
             The decision on each detection and each image.

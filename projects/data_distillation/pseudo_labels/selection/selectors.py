@@ -38,8 +38,8 @@ class Candidates:
             num_classes: The number of classes; every label is below it.
 
         Returns:
-            For each class its scores, in their order; empty for a class
-            without any.
+            For each class its scores, shape (number of them,), float32, in
+            their order; empty for a class without any.
         """
         in_order = self.scores[np.argsort(self.labels, kind='stable')]
         counts = np.bincount(self.labels, minlength=num_classes)
@@ -311,7 +311,7 @@ class PrecisionSelector:
             found: It is not used.
             labeled: It is not used.
             validation: The matched detections of each class on validation
-                images.
+                images; None is refused.
 
         Returns:
             Shape (number of classes,), float32; infinite where no score

@@ -280,7 +280,7 @@ def choose_shown(
 
     Args:
         best_first: All trials, by descending mAP.
-        named: Those that have a name.
+        named: Those that have a name; None is none of them.
 
     Returns:
         The best `NUM_SHOWN` trials and those with a name, in the same order.
