@@ -35,7 +35,11 @@ def list_directions(transform: Mapping) -> Iterator[str]:
         transform: The config of the transform.
 
     Yields:
-        Each direction, in the order of the config.
+        Each direction, in the order of the config; `horizontal` if the config
+        names none.
+
+    Raises:
+        KeyError: If the transform has no `type`.
     """
     if get_type(transform) != 'RandomFlip':
         return
@@ -50,8 +54,11 @@ def list_flips(transform: Mapping) -> list[str]:
         transform: The config of the transform.
 
     Returns:
-        The directions; empty for other transforms, and for a flip that never
-        happens.
+        The directions, in the order of the config; empty for other transforms,
+        and for a flip with a `prob` of 0, which never happens.
+
+    Raises:
+        KeyError: If the transform has no `type`, unless its `prob` is 0.
     """
     if transform.get('prob') == 0:
         return []
@@ -65,7 +72,12 @@ def describe_augmentation(dataset: Dataset) -> Iterator[str]:
         dataset: The dataset of the training, with its pipelines.
 
     Yields:
-        A line with all, and perhaps more with a warning and what to write.
+        A line with the names of all, in the order in which they act; `none` if
+        there are none. If images are flipped vertically or diagonally, a
+        warning follows, and then the lines of `list_mended`.
+
+    Raises:
+        KeyError: If a transform has no `type`.
     """
     names, flips = [], []
     for transform in dataset.transforms():
@@ -89,7 +101,11 @@ def list_mended(dataset: Dataset) -> Iterator[str]:
         dataset: The dataset of the training.
 
     Yields:
-        A line of Python for each pipeline with unusual flips.
+        A line of Python for each pipeline with unusual flips: first that of
+        the dataset, then that of the `MultiImageMixDataset` around it.
+
+    Raises:
+        KeyError: If a transform has no `type`.
     """
     inside = 'labeled' + "['dataset']" * dataset.num_wrappers
     pipelines = [

@@ -15,7 +15,7 @@ FormatCode = Callable[..., tuple[str, bool]]
 
 @contextmanager
 def formatted_by(format_code: FormatCode) -> Iterator[None]:
-    """Let another function format configs.
+    """Let another function format configs until the context ends.
 
     Args:
         format_code: The function. It takes the text of a config, and the
@@ -33,10 +33,10 @@ def formatted_by(format_code: FormatCode) -> Iterator[None]:
 
 @contextmanager
 def formatted_once() -> Iterator[None]:
-    """Format each config once.
+    """Format each config once until the context ends.
 
     MMEngine formats that of a run four times before it begins, and again for
-    each checkpoint.
+    each checkpoint. The results are kept in memory.
 
     Yields:
         Nothing.

@@ -9,16 +9,18 @@ from .reading import DetectorError
 
 
 def unfreeze(part: Mapping) -> dict:
-    """Find what to replace so that a part of a model trains in full.
+    """Find what to replace so that a part trains in full, from random weights.
 
     Args:
         part: The config of the part.
 
     Returns:
-        Key -> new value; empty if all of it trains.
+        Key -> new value; empty if the part loads no weights and all of it
+        trains. `init_cfg` and `pretrained` become None if they load weights.
 
     Raises:
         DetectorError: If a model with `frozen_stages` has no such argument.
+        KeyError: If a part with `frozen_stages` has no `type`.
     """
     changes: dict[str, object] = {}
     init = part.get('init_cfg')
@@ -49,7 +51,9 @@ def find_default(kind: str | type, name: str) -> object:
         name: The name of the argument.
 
     Returns:
-        The default.
+        The default, of the first class that has the argument in the order in
+        which Python looks for methods; `inspect.Parameter.empty` if there the
+        argument has none.
 
     Raises:
         DetectorError: If the model has no such argument.

@@ -12,7 +12,8 @@ def set_num_classes(part: Mapping, num_classes: int) -> dict:
         num_classes: The number of classes.
 
     Returns:
-        Key -> new value; empty for a part without classes.
+        Key -> new value; empty for a part without classes. `class_weight` of
+        `loss_cls` is among them if all classes have the same weight.
     """
     changes: dict[str, object] = {
         key: num_classes

@@ -35,14 +35,16 @@ class KnownConfigs:
         with `read_base()`, are read each time.
 
         Args:
-            file: The path of the config.
+            file: The path of the config. A relative one starts at the current
+                folder.
 
         Returns:
-            The config, which is the caller's own.
+            The config. The caller may change it.
 
         Raises:
             FileNotFoundError: If a file of it does not exist.
             ImportError: If it imports a module that is not there.
+            Exception: Whatever else its code raises.
         """
         # MMEngine notes the path as it is given.
         key = os.getcwd(), str(file)
@@ -61,7 +63,8 @@ def noting_files() -> Iterator[Contents]:
     """Note the files that MMEngine reads for a config.
 
     Yields:
-        What they hold; empty for a config that is written with `read_base()`.
+        Path -> bytes, of each file that was read in the context so far. It
+        stays empty for a config that is written with `read_base()`.
     """
     contents: Contents = {}
     read = Config._file2dict
@@ -79,7 +82,10 @@ def is_current(contents: Contents) -> bool:
     """Return whether files hold what they held before.
 
     Args:
-        contents: What they held.
+        contents: Path of each file -> the bytes that it held.
+
+    Returns:
+        Whether all of them are the same; True if there are no files.
 
     Raises:
         FileNotFoundError: If one is gone.

@@ -11,7 +11,7 @@ from ..attributes import replaced
 
 @contextmanager
 def metafiles_read_once() -> Iterator[None]:
-    """Read what MMDetection says of its configs only once.
+    """Read what MMDetection says of its configs only once in a context.
 
     MMEngine reads the hundred metafiles of MMDetection for every base config
     that is named `mmdet::`. A command reads such configs many times.

@@ -22,10 +22,11 @@ def find_own_data(cfg: Config, replaced: Sequence[str] = ()) -> list[str]:
 
     Args:
         cfg: The config.
-        replaced: The names of variables that get other values anyhow.
+        replaced: The names of variables that get other values anyhow. They
+            are left out.
 
     Returns:
-        The names, in the order of the config.
+        The names, in the order of the config; see `names_data`.
     """
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     used = {
@@ -71,6 +72,11 @@ def names_data(name: str, value: object, used: tuple[str, ...]) -> bool:
         name: The name of the variable.
         value: The value of the variable.
         used: The files and folders that the loaders of the config name.
+
+    Returns:
+        True for a text with the name of a place or of the truth, for a text
+        that begins with one of `used`, and for a value that holds a path below
+        a key of `PLACES`. An empty text names no data.
     """
     if isinstance(value, str):
         return bool(value) and (

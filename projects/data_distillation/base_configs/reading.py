@@ -37,8 +37,9 @@ def read_config(name: str) -> Config:
         texts, as in other configs.
 
     Raises:
-        FileNotFoundError: If there is no such config; the message names the
-            configs of MMDetection with a similar name.
+        FileNotFoundError: If there is no such config; the message names
+            configs with a similar name. Also if it inherits from a config that
+            does not exist.
         DetectorError: If the config cannot be read, or is one of MMDetection
             2.x.
     """
@@ -99,6 +100,15 @@ def is_lazy(name: str) -> bool:
 
     Args:
         name: The path of the config, or `mmdet::family/name.py`.
+
+    Returns:
+        Whether it is such a config; False for names with `::`, for files of
+        another kind than `.py`, and for paths without a file.
+
+    Raises:
+        SyntaxError: If the file is no Python.
+        ConfigParsingError: If it has a `with` of something else than
+            `read_base()`.
     """
     file = Path(name)
     is_own = '::' not in name and file.suffix == '.py' and file.is_file()
@@ -116,7 +126,9 @@ def list_shipped() -> dict[str, str]:
     """List the configs that MMDetection ships.
 
     Returns:
-        File name without suffix -> name, such as `mmdet::family/name.py`.
+        File name without suffix -> name, such as `mmdet::family/name.py`, in
+        the order of the paths. Of two files with the same name, the last is
+        there. It is empty if MMDetection is installed without its configs.
     """
     root = Path(mmdet.__file__).parent / '.mim' / 'configs'
     return {
@@ -126,13 +138,14 @@ def list_shipped() -> dict[str, str]:
 
 
 def list_near_files(name: str) -> list[str]:
-    """Return the configs in `configs/` and beside a path with similar paths.
+    """Find configs in `configs/` and beside a path that have a similar path.
 
     Args:
-        name: The path, at which there is no config.
+        name: The path, at which there is no config. It and `configs/` start at
+            the current folder.
 
     Returns:
-        Their paths, the most similar first; none if none is similar.
+        At most three paths, the most similar first; empty if none is similar.
     """
     files = {*Path('configs').glob('**/*.py'), *Path(name).parent.glob('*.py')}
     known = sorted(map(str, files))
@@ -163,6 +176,8 @@ def _suggest(name: str) -> str:
 
 def check_version(name: str, cfg: Mapping) -> None:
     """Check that a config is not one of MMDetection 2.x.
+
+    Such a config has one of `OLD_SETTINGS`, and no `train_dataloader`.
 
     Args:
         name: The name of the config.
@@ -204,7 +219,8 @@ def list_mappings(value: object) -> Iterator[Mapping]:
         value: The part.
 
     Yields:
-        The mappings in the order of the config, the outer before the inner.
+        The mappings in the order of the config, the outer before the inner;
+        none for a part that is no mapping, list or tuple.
     """
     if isinstance(value, Mapping):
         yield value

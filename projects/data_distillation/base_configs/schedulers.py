@@ -37,11 +37,11 @@ class Lengths:
     """How the length of a training changes.
 
     Args:
-        total: The length in the config of the detector.
+        total: The length in the config of the detector, at least 1.
         is_in_epochs: Whether `total` counts epochs, not iterations.
         max_iters: The new length in iterations.
-        learning_rate: The highest learning rate, if it is to be scaled with
-            the batch size; None if it stays.
+        learning_rate: The highest learning rate in the config of the detector,
+            if it is to be scaled with the batch size; None if it stays.
         rate_factor: The factor by which the learning rate is scaled.
     """
 
@@ -69,6 +69,7 @@ def split_type(scheduler: Mapping) -> tuple[str, str]:
 
     Raises:
         DetectorError: If nobody knows how to scale such a scheduler.
+        KeyError: If it has no `type`.
     """
     name = get_type(scheduler)
     parts = re.fullmatch(r'(\w+?)(LR|Momentum|ParamScheduler)', name)
@@ -94,10 +95,11 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
     Everything else stays at the same fractions of the training. If the
     learning rate is scaled with the batch size, `eta_min` and `eta_max` are
     scaled too. The cosine ones get `eta_min_ratio`, the share of the highest
-    rate, in place of `eta_min`.
+    rate, in place of `eta_min`. A `Step` one becomes a `MultiStep` one, since
+    steps of a rounded length would drift.
 
     Args:
-        scheduler: The config of the scheduler.
+        scheduler: The config of the scheduler. It is not changed.
         lengths: The lengths of both trainings.
 
     Returns:
@@ -107,6 +109,7 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
 
     Raises:
         DetectorError: If it cannot be fitted.
+        KeyError: If it has no `type`, or lacks a setting that its kind needs.
     """
     kind, target = split_type(scheduler)
     factor = find_factor(scheduler, lengths)
@@ -140,14 +143,15 @@ def replace_kind(scheduler: Mapping, kind: str) -> str:
     """Write the type of a scheduler of another kind, in the same scope.
 
     Args:
-        scheduler: The config of the scheduler.
+        scheduler: The config of the scheduler, whose `type` is a text.
         kind: The other kind, such as `MultiStep`.
 
     Returns:
-        Such as `mmdet.MultiStepLR`.
+        The type, such as `mmdet.MultiStepLR`.
 
     Raises:
         DetectorError: If its type is not known, see `split_type`.
+        KeyError: If it has no `type`.
     """
     name, target = get_type(scheduler), split_type(scheduler)[1]
     return f'{scheduler["type"]!s}'.removesuffix(name) + f'{kind}{target}'
@@ -161,11 +165,13 @@ def find_factor(scheduler: Mapping, lengths: Lengths) -> float:
         lengths: The lengths of both trainings.
 
     Returns:
-        The factor, above 0; at most 1 for a warm-up in iterations.
+        The factor, above 0: at most 1 for a warm-up in iterations, and 1 for a
+        scheduler in another unit than the training that counts nothing.
 
     Raises:
         DetectorError: If the scheduler counts iterations, and the training
-            epochs, or the other way round.
+            epochs, or the other way round; or if its type is not known.
+        KeyError: If the scheduler has no `type`.
     """
     name, by_epoch = get_type(scheduler), scheduler.get('by_epoch', True)
     # The weights take as long to settle in a longer training.
@@ -198,8 +204,14 @@ def is_warm_up(scheduler: Mapping, lengths: Lengths) -> bool:
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings.
 
+    Returns:
+        True for `Constant`, `QuadraticWarmup` and a `Linear` one that rises,
+        if it begins at 0 and has an `end`. In a training that counts
+        iterations, this `end` must be less than the whole length.
+
     Raises:
         DetectorError: If its type is not known, see `split_type`.
+        KeyError: If it has no `type`.
     """
     kind, _ = split_type(scheduler)
     if scheduler.get('begin') or 'end' not in scheduler:
@@ -220,10 +232,16 @@ def scale_steps(
         kind: The kind of the scheduler, such as `Step`.
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings.
-        factor: The factor by which counts are multiplied.
+        factor: The factor by which counts are multiplied, above 0.
 
     Returns:
-        The new settings; empty for kinds without steps.
+        The new settings: `gamma` of `Exponential`, `periods` of
+        `CosineRestart`, `end` of `OneCycle` with `total_steps`, and
+        `milestones`, counted from its `begin`, in place of the `step_size` of
+        `Step`. Other kinds have none.
+
+    Raises:
+        KeyError: If the scheduler lacks `gamma`, `periods` or `step_size`.
     """
     if kind == 'Exponential':
         # All steps together change as much as before.
@@ -252,12 +270,14 @@ def scale_values(kind: str, scheduler: Mapping, lengths: Lengths) -> dict:
     """Fit the learning rates of a scheduler to the batch size.
 
     Args:
-        kind: What the scheduler does.
+        kind: What the scheduler does, see `split_type`.
         scheduler: The config of the scheduler.
         lengths: The lengths of both trainings, and how the rate is scaled.
 
     Returns:
-        The new settings; empty if the rate is not scaled.
+        The new settings: `eta_min_ratio` of a cosine kind with `eta_min`;
+        otherwise those of `eta_min` and `eta_max` that are not 0. Empty if the
+        rate is not scaled, or there are none.
     """
     if not lengths.learning_rate:
         return {}
@@ -296,6 +316,6 @@ def scale_count(count: float, factor: float) -> int:
         factor: The factor, above 0.
 
     Returns:
-        The rounded count.
+        The rounded count; halves go to the even number.
     """
     return max(round(count * factor), 1 if count else 0)

@@ -19,15 +19,15 @@ def read_stage_config(file: str | Path, advice: str = 'correct it') -> Config:
 
     Args:
         file: The path of the config.
-        advice: What to do if it cannot be used.
+        advice: What to do if it cannot be used, the end of the message.
 
     Returns:
-        The config, which has settings.
+        The config, which has at least one setting. The caller may change it.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If it imports a module that is not there.
-        StageConfigError: If it cannot be read, or is empty.
+        StageConfigError: If it or a base of it cannot be read, or it is empty.
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f'config not found: {file}')

@@ -45,6 +45,9 @@ def find_transform(
 
     Returns:
         Its config; None if there is none.
+
+    Raises:
+        KeyError: If a transform before it has no `type`.
     """
     found = (step for step in pipeline if get_type(step) in types)
     return next(found, None)
@@ -61,7 +64,11 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
         pipeline: The configs of the transforms.
 
     Returns:
-        The configs of these transforms, in order; empty if views can have all.
+        The configs of these transforms, in order; empty if views can have all,
+        or if there are none.
+
+    Raises:
+        KeyError: If a transform has no `type`.
     """
     unmade = [step for step in pipeline[:1] if not is_plain_load(step)]
     made = set()
@@ -82,6 +89,12 @@ def is_plain_load(step: Mapping) -> bool:
 
     Args:
         step: The config of the transform.
+
+    Returns:
+        True for `LoadImageFromFile` in color, with OpenCV.
+
+    Raises:
+        KeyError: If the transform has no `type`.
     """
     # The defaults are those of mmcv. Nobody sets another backend for all.
     return (
@@ -96,15 +109,27 @@ def is_never(step: Mapping) -> bool:
 
     Args:
         step: The config of the transform.
+
+    Returns:
+        True for a `RandomFlip` whose `prob` is 0 or is left out.
+
+    Raises:
+        KeyError: If the transform has no `type`.
     """
     return get_type(step) == 'RandomFlip' and not step.get('prob')
 
 
 def is_view_transform(step: Mapping) -> bool:
-    """Return whether a view can have a transform, given its place.
+    """Return whether a view can have a transform, if it is in its place.
 
     Args:
         step: The config of the transform.
+
+    Returns:
+        True for `Pad`, and for a resize that is bilinear, with OpenCV.
+
+    Raises:
+        KeyError: If the transform has no `type`.
     """
     if get_type(step) in RESIZES:
         # The defaults are those of mmcv.
@@ -125,7 +150,12 @@ def find_unmovable(pipeline: Sequence[Mapping]) -> list[str]:
         pipeline: The configs of the transforms of test images.
 
     Returns:
-        The names of their types.
+        The names of their types without a scope, in order; empty if it can
+        have all. The first transform and the first resize are never among
+        them.
+
+    Raises:
+        KeyError: If a transform has no `type`.
     """
     first = find_transform(pipeline, *RESIZES)
     return [
@@ -144,7 +174,8 @@ def list_types(value: object) -> Iterator[str]:
         value: The pipeline, or a part of it.
 
     Yields:
-        Names without a scope, the outer before the inner.
+        Names without a scope, the outer before the inner. What has no `type`
+        is passed over.
     """
     for part in list_mappings(value):
         if 'type' in part:

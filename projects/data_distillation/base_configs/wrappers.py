@@ -23,12 +23,14 @@ class Dataset:
         config: The config of the dataset.
         mix_path: The path of the `MultiImageMixDataset` around it; None if
             there is none.
-        mix_config: The config of the `MultiImageMixDataset`; empty if there is
+        mix_config: The config of the `MultiImageMixDataset`; None if there is
             none.
         times: How often an epoch goes through the dataset.
-        num_parts: The number of datasets that are trained on together.
-        oversample_thr: The share of images below which a class is rare, so
-            that `ClassBalancedDataset` repeats its images; None without it.
+        num_parts: The number of datasets that are trained on together. The
+            others are like this one, which is the first.
+        oversample_thr: The share of images, 0 to 1, below which a class is
+            rare, so that `ClassBalancedDataset` repeats its images; None
+            without it.
     """
 
     path: str
@@ -52,7 +54,10 @@ class Dataset:
 
         Raises:
             DetectorError: If a wrapper cannot be kept and cannot be left out
-                either, because the training would be another one.
+                either, because the training would be another one; or if
+                datasets that are trained on together differ.
+            KeyError: If a wrapper lacks its `type` or a setting.
+            IndexError: If a `ConcatDataset` has no datasets.
         """
         if 'dataset' not in config and 'datasets' not in config:
             return cls(path, config)
@@ -116,7 +121,8 @@ class Dataset:
             other: The other dataset.
 
         Returns:
-            What differs first, in words; None if nothing does.
+            The name of the first setting that differs, in words: the wrappers
+            before the pipeline and the filter. None if none does.
         """
         settings = {
             '`times`': (self.times, other.times),
@@ -134,15 +140,16 @@ class Dataset:
 
     @property
     def num_wrappers(self) -> int:
-        """The number of wrappers that an experiment keeps."""
+        """The number of wrappers that an experiment keeps, 0 to 2."""
         return bool(self.mix_path) + (self.oversample_thr is not None)
 
     def wrap(self, config: dict, take_pipeline: Callable) -> dict:
         """Put the wrappers that an experiment keeps around a dataset.
 
         Args:
-            config: The dataset.
+            config: The dataset. It is not changed.
             take_pipeline: Returns the pipeline of the `MultiImageMixDataset`.
+                It is called only if there is one.
 
         Returns:
             The config of the outermost wrapper, or the dataset itself.
@@ -163,7 +170,10 @@ class Dataset:
 
     @property
     def mix_settings(self) -> dict:
-        """The settings of the `MultiImageMixDataset`, but for its dataset."""
+        """The settings of the `MultiImageMixDataset`; empty without one.
+
+        Its `type` and its `dataset` are left out.
+        """
         return {
             key: value
             for key, value in (self.mix_config or {}).items()
@@ -172,7 +182,7 @@ class Dataset:
 
     @property
     def filter_settings(self) -> Mapping:
-        """Which images are left out of the training; empty if none are."""
+        """The `filter_cfg` that leaves out images; empty if there is none."""
         return self.config.get('filter_cfg') or {}
 
     def transforms(self) -> Iterator[Mapping]:
@@ -188,7 +198,11 @@ class Dataset:
         """Say which settings an experiment leaves out.
 
         Yields:
-            A text for each.
+            A text for each: other datasets, the type of the dataset, and then
+            its settings in their order.
+
+        Raises:
+            KeyError: If the dataset has no `type`.
         """
         if self.num_parts > 1:
             yield (
