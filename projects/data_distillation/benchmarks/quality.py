@@ -39,8 +39,8 @@ def write_truth(path: Path, table: pa.Table) -> None:
     One object in 100 is a crowd.
 
     Args:
-        path: The file to write.
-        table: The rows of a detection store.
+        path: The file to write, in a folder that exists.
+        table: The rows of a detection store, one for each image.
     """
     found = flatten_table(table)
     annotations = [
@@ -73,14 +73,14 @@ def write_truth(path: Path, table: pa.Table) -> None:
 def make_objects(
     found: Detections, table: pa.Table
 ) -> tuple[list, list, list]:
-    """Make objects of the first detections on each image.
+    """Make objects of the first `OBJECTS_PER_IMAGE` detections on each image.
 
-    Each number of a box grows by 0 to `MAX_SHIFT`. The random numbers have the
-    seed 0.
+    Each number of a box grows by 0 to `MAX_SHIFT` pixels. The random numbers
+    have the seed 0.
 
     Args:
-        found: All detections.
-        table: Their rows.
+        found: All detections, in the order of the rows.
+        table: Their rows in the detection store, one for each image.
 
     Returns:
         The image id, label and box of each object, in the order of the
@@ -103,6 +103,9 @@ def write_report(work_dir: Path, truth: Path) -> None:
     Args:
         work_dir: The folder with the detections and the pseudo labels.
         truth: The COCO file of the true objects.
+
+    Raises:
+        FileNotFoundError, ValueError: See `LabelReport.write`.
     """
     LabelReport(work_dir, truth).write(work_dir / 'quality')
 
@@ -118,6 +121,9 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
         `num_images`, `labels` (how many were selected), `report` (what
         `tools/label_quality.py` takes) and `comparison` (what the comparison
         of `tools/distill.py` takes); see `measure_in_process`.
+
+    Raises:
+        FileExistsError: If the folder has detections already.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     truth, pseudo = folder / 'truth.json', folder / PSEUDO_LABELS

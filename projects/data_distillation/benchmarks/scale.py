@@ -26,12 +26,18 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
 
     Args:
         folder: An empty folder for the shards.
-        num_images: The number of images of all jobs, all of them done.
+        num_images: The number of images of all jobs. The shards have all of
+            them; where the rest is shared out, every other one counts as done.
         num_jobs: The number of jobs.
 
     Returns:
-        `images`, `files` and `bytes` (those of the shards), `peak_mib`, and
-        `seconds`, with the wall time and the CPU time of each step.
+        `images`, `files` and `bytes` (those of the shards), `peak_mib` (that
+        of this process, in whole MiB), and `seconds`: each step -> its wall
+        time and its CPU time, in the order of the steps.
+
+    Raises:
+        FileExistsError: If the folder has detections already.
+        FileNotFoundError: If the system is not Linux.
     """
     write_store(folder / 'detections', num_images)
     seconds: dict[str, tuple[float, float]] = {}
@@ -71,10 +77,13 @@ def format_jobs(reports: list[dict]) -> str:
     """Format reports of `measure_job` as a table for the user.
 
     Args:
-        reports: The reports, at least one.
+        reports: The reports, at least one. Each becomes a column.
 
     Returns:
         The lines of the table.
+
+    Raises:
+        IndexError: If there are no reports.
     """
     table = Table('step: wall / CPU seconds')
     for report in reports:

@@ -42,12 +42,18 @@ GRID = np.linspace(0.1, 1, 91)
 
 
 def write_store(folder: Path, num_images: int, per_image: int = 10) -> None:
-    """Write a detection store of made-up detections.
+    """Write a detection store of made-up detections, the same each time.
+
+    A bar on the screen shows the progress.
 
     Args:
-        folder: The folder of the store, which must not exist yet.
-        num_images: The number of images.
+        folder: The folder of the store, which must not exist yet. The folders
+            around it are made too.
+        num_images: The number of images. Their ids count from 1.
         per_image: The number of detections on each image.
+
+    Raises:
+        FileExistsError: If the folder exists.
     """
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -67,7 +73,8 @@ def make_up_rows(
 ) -> pa.Table:
     """Make up rows of a detection store.
 
-    The first classes are more frequent.
+    The first classes are more frequent, and low scores are. Boxes lie inside
+    of their images. On each image, the scores fall.
 
     Args:
         ids: The ids of the images, shape (n,).
@@ -110,8 +117,10 @@ def make_up_rows(
 def write_labeled(path: Path) -> None:
     """Write a COCO file with as many instances per image as COCO has.
 
+    It has `NUM_LABELED` images. The instances have a class and no box.
+
     Args:
-        path: The file to write.
+        path: The file to write, in a folder that exists.
     """
     annotations = [
         dict(
@@ -136,7 +145,9 @@ def write_pickle(store: Path, path: Path) -> None:
     """Write the detections of a store in the format of MMDetection 2.
 
     The format is a list over the images. Each entry is a list over the classes
-    of arrays of shape (n, 5), with the boxes (xyxy) and the scores.
+    of float32 arrays of shape (n, 5), with the boxes (xyxy, in pixels of the
+    original image) and the scores. An image has an empty array for a class
+    that it lacks.
 
     Args:
         store: The folder of the store.
@@ -165,13 +176,17 @@ def select_with_a_grid(
 ) -> None:
     """Select as the earlier projects do, with lists and 91 trials.
 
+    A class takes the score of `GRID` with which the number of its labels per
+    image is nearest to that on the labeled images; the lowest of equals.
+    Detections above this score become labels.
+
     Args:
         results: The pickle file that `write_pickle` writes.
         labeled_file: The COCO file of the labeled images.
         out_file: The COCO file to write.
 
     Raises:
-        FileNotFoundError: If there is no labeled file.
+        FileNotFoundError: If there is no labeled file or no pickle file.
         CocoError: If the labeled file cannot be used.
     """
     labeled = read_coco(labeled_file)
@@ -216,12 +231,17 @@ def measure_in_process(function: Callable, *arguments: object) -> dict:
     """Run a function in a process of its own, and measure it.
 
     Args:
-        function: The function to run.
+        function: The function to run. Like the arguments, it must be one that
+            `pickle` can send to the process.
         *arguments: The arguments of the function.
 
     Returns:
         `seconds`, the time of the function without the start of the process,
-        and `peak_mib`, the peak memory of the whole process.
+        and `peak_mib`, the peak memory of the whole process; see `time_call`.
+
+    Raises:
+        Exception: Whatever the function raises.
+        FileNotFoundError: If the system is not Linux.
     """
     with multiprocessing.get_context('spawn').Pool(1) as pool:
         return pool.apply(time_call, (function, *arguments))
@@ -235,7 +255,12 @@ def time_call(function: Callable, *arguments: object) -> dict:
         *arguments: The arguments of the function.
 
     Returns:
-        `seconds`, and `peak_mib` of this process since it began.
+        `seconds`, rounded to 1/100, and `peak_mib`, the peak memory of this
+        process since it began, in whole MiB.
+
+    Raises:
+        Exception: Whatever the function raises.
+        FileNotFoundError: If the system is not Linux.
     """
     start = time.perf_counter()
     function(*arguments)
@@ -256,6 +281,10 @@ def compare_selections(folder: Path, num_images: int, with_grid: bool) -> dict:
 
     Returns:
         `num_images`, `ours` and, if wanted, `grid`; see `measure_in_process`.
+
+    Raises:
+        FileExistsError: If the folder has detections already.
+        FileNotFoundError: If the system is not Linux.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     write_store(store, num_images)

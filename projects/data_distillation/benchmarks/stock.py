@@ -19,8 +19,11 @@ META_KEYS = (
 def make_stock_config(cfg: Config) -> Config:
     """Make the config with which MMDetection runs the same views.
 
+    `DetTTAModel` joins the boxes of all views with NMS. It gets the threshold,
+    0.5 by default, and the number of boxes, 100 by default, of our merger.
+
     Args:
-        cfg: The config of an annotation.
+        cfg: The config of an annotation, with `views` and a `merger`.
 
     Returns:
         A new config; the given one stays as it is.
@@ -49,13 +52,16 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
     """Make the `TestTimeAug` that makes the same views.
 
     Args:
-        views: The views of the annotation, each a list of transforms.
+        views: The views of the annotation, each a list of transforms, at least
+            one.
 
     Returns:
-        The config of the transform.
+        The config of the transform. It has the scales and the flips in the
+        order in which they come up first.
 
     Raises:
         ValueError: If the views are not all flips of all scales.
+        IndexError: If a view has no transforms.
     """
     scales = drop_repeats(view[0] for view in views)
     flips = drop_repeats(list(view[1:]) for view in views)
@@ -86,7 +92,7 @@ def make_stock_flip(flip: dict | None = None) -> dict:
     """Make MMDetection's transform for one of our flips.
 
     Args:
-        flip: The config of the flip; None for no flip.
+        flip: The config of the flip, horizontal by default; None for no flip.
 
     Returns:
         The config of a `RandomFlip` that always or never flips.

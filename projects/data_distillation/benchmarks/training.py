@@ -23,15 +23,19 @@ def compare_training(
     """Train in turns, after a first turn that does not count.
 
     Args:
-        cfg: The config of a student, whose data set concatenates others.
-        work_dir: The folder to which both write.
-        num_turns: The number of turns of each.
-        iterations: The number of iterations in a turn.
+        cfg: The config of a student, whose data set concatenates others. It is
+            not changed.
+        work_dir: The folder to which both write, into `ours` and `stock`.
+        num_turns: The number of turns of each that count, at least 1.
+        iterations: The number of iterations in a turn, at least 1.
 
     Returns:
         `wall` and `cpu`: the time of an iteration with our parts, as a
-        multiple of that with MMDetection's, in each turn; and `seconds`, that
-        of an iteration of ours.
+        multiple of that with MMDetection's, in each turn; and `seconds`, the
+        wall time of an iteration of ours, the median of all turns.
+
+    Raises:
+        ValueError: If `num_turns` is less than 1.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     ours = Config(cfg.to_dict())
@@ -57,11 +61,12 @@ def make_stock(cfg: Config) -> Config:
     """Make the same training of parts that MMDetection has.
 
     Args:
-        cfg: The config of a student.
+        cfg: The config of a student, whose sampler has a `ratio`. It is not
+            changed.
 
     Returns:
-        A config with MMDetection's sampler and data set, and without the hooks
-        that are ours.
+        A new config with MMDetection's sampler and data sets. It has no custom
+        hooks, and no hook that resumes.
     """
     stock = Config(cfg.to_dict())
     loader = stock.train_dataloader
@@ -83,10 +88,10 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
 
     Args:
         cfg: The config of the training. It is changed in place.
-        work_dir: The folder that it writes to.
+        work_dir: The folder that it writes to. The experiment has its name.
 
     Returns:
-        A function that runs one iteration.
+        A function that runs one iteration. The first one has no warm-up.
     """
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = work_dir.name
@@ -114,7 +119,8 @@ def time_iterations(step: Callable[[], None], num: int) -> tuple[float, float]:
         num: How often it runs.
 
     Returns:
-        The wall time and the CPU time of this process, in seconds.
+        The wall time and the CPU time of this process, in seconds, of all
+        runs together.
     """
     start = time.perf_counter(), time.process_time()
     for _ in range(num):
