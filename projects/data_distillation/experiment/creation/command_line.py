@@ -23,13 +23,15 @@ OF_LABELED = {
 
 
 def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
-    """Write the folder of a new experiment.
+    """Write the folder of a new experiment, and check it.
+
+    If this fails, nothing is left of the folder.
 
     Args:
         out: The folder, which must not exist yet.
         detector: The path of the config of the detector, or
             `mmdet::family/name.py`.
-        args: The other arguments of `tools/init_experiment.py`.
+        args: The other arguments of `tools/init_experiment.py`, by name.
 
     Returns:
         Lines for the user: what was chosen and why, and what to do next.
@@ -38,6 +40,8 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
         ValueError: If the arguments do not fit together, or cannot be used.
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
+        ImportError: If a config imports a module that is not there.
+        KeyError: If an argument is missing.
     """
     check_labeled(args)
     selector = choose_selector(args['min_score'], args['per_image'])
@@ -61,10 +65,13 @@ def take_fields(kind: type, args: Mapping) -> dict:
 
     Args:
         kind: The dataclass.
-        args: All arguments.
+        args: All arguments, by name.
 
     Returns:
         Name of each field -> value.
+
+    Raises:
+        KeyError: If there is no argument for a field.
     """
     return {field.name: args[field.name] for field in fields(kind)}
 
@@ -73,10 +80,11 @@ def check_labeled(args: Mapping) -> None:
     """Check that the options about labeled images go together.
 
     Args:
-        args: The arguments.
+        args: The arguments of `tools/init_experiment.py`, by name.
 
     Raises:
-        ValueError: If one is missing, or would have no effect.
+        ValueError: If an option is missing, or would have no effect.
+        KeyError: If an argument about labeled images is not there.
     """
     if not args['labeled']:
         for name, flag in OF_LABELED.items():

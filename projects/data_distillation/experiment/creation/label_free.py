@@ -48,6 +48,7 @@ def init_label_free(
             not fit.
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
+        ImportError: If a config imports a module that is not there.
     """
     check_options(sources, options, teacher_options)
     detector = DetectorConfig.read(detector_name)

@@ -38,6 +38,7 @@ class LabelFreeExperiment(GivenExperiment):
     ```
 
     There is no control: without pseudo labels, there is nothing to train on.
+    The arguments are those of `GivenExperiment`.
     """
 
     cards = {**GIVEN_CARDS, 'student': STUDENT, 'oracle': ORACLE}
@@ -68,7 +69,11 @@ class LabelFreeExperiment(GivenExperiment):
         return stages
 
     def student(self) -> dict:
-        """Return the settings of `student.py`, the data among them."""
+        """Make the settings of `student.py`, the data among them.
+
+        Returns:
+            Name of the setting -> value.
+        """
         settings = self.supervised_long()
         hooks = [*settings.get('custom_hooks', ())]
         hooks.append(dict(type='IgnoreRegionsHook'))
@@ -76,7 +81,11 @@ class LabelFreeExperiment(GivenExperiment):
         return {**settings, note: None, 'custom_hooks': hooks}
 
     def oracle(self) -> dict:
-        """Return the settings of `oracle.py`."""
+        """Make the settings of `oracle.py`, which change those of the student.
+
+        Returns:
+            Name of the setting -> value: the images with their true labels.
+        """
         depth = self.detector.train_dataset.num_wrappers
         truth: dict[str, object] = dict(ann_file=self.data.truth_file)
         if filters := self.detector.train_dataset.filter_settings:
@@ -129,7 +138,8 @@ class UnjudgedExperiment(LabelFreeExperiment):
     """The stage configs of an experiment without any image with labels.
 
     No model is evaluated. `student.py` is tested on the unlabeled images,
-    which shows what it finds there.
+    which shows what it finds there. The arguments are those of
+    `GivenExperiment`.
     """
 
     cards = {**LabelFreeExperiment.cards, 'teacher': UNJUDGED}
@@ -169,7 +179,11 @@ class UnjudgedExperiment(LabelFreeExperiment):
         }
 
     def annotate(self) -> dict:
-        """Return the settings of `annotate.py`."""
+        """Make the settings of `annotate.py`.
+
+        Returns:
+            Name of the setting -> value; no validation images are among them.
+        """
         settings = super().annotate()
         (hook,) = settings['custom_hooks']
         del hook['held_out']

@@ -67,7 +67,9 @@ class LabelFreeSources:
             teachers: The teachers.
 
         Returns:
-            The data.
+            The data. The file of labeled images is the one with the
+            categories, and has no images. Without validation images, a note
+            for the user says what is left out.
 
         Raises:
             FileNotFoundError: If a file or folder does not exist.
@@ -132,7 +134,7 @@ def list_classes(teachers: Sequence[GivenTeacher]) -> list[str]:
     Returns:
         The classes of the first teacher that has some, under the names that
         the user has given them; otherwise those for which the user has given
-        texts.
+        texts. Each is there once, in its order.
 
     Raises:
         ValueError: If there are none.

@@ -48,11 +48,16 @@ class GivenDetector(WrappedDetector):
     def test_step(self, data: dict) -> list[DetDataSample]:
         """Detect, and map the classes.
 
+        If a class of the labeled file stands for several of the detector,
+        boxes of it are merged that overlap by more than `IOU_THRESHOLD`.
+
         Args:
             data: The batch, as the detector takes it.
 
         Returns:
-            The samples of the detector, with boxes of wanted classes only.
+            The samples of the detector, in order. Their boxes (xyxy, in pixels
+            of the original images) are of wanted classes only, as soon as
+            `GivenDetectorHook` has mapped the classes.
         """
         samples = self.module.test_step(data)
         for sample in samples:

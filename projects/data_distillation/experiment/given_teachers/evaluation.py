@@ -88,10 +88,11 @@ def change_evaluation(cfg: Config, number: int, experiment: HasStages) -> dict:
         experiment: The experiment.
 
     Returns:
-        Key with dots -> value; empty if nothing is to be changed.
+        Key -> value, as JSON has them; empty if nothing is to be changed.
 
     Raises:
         FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
+        IndexError: If `annotate.py` has fewer teachers.
     """
     is_for_first = cfg.model.type == 'GivenDetector'
     if is_for_first and not number:
@@ -113,13 +114,17 @@ def change_evaluation(cfg: Config, number: int, experiment: HasStages) -> dict:
 def check_teachers(experiment: HasStages, num_rounds: int) -> None:
     """Check the checkpoints of given teachers before anything runs.
 
+    All must be there, and the weights and classes of all must fit.
+
     Args:
-        experiment: The experiment.
+        experiment: The experiment, with at least one given teacher.
         num_rounds: The largest number of rounds.
 
     Raises:
         FileNotFoundError: If a checkpoint or a config does not exist.
-        CheckpointError: If one is of another model, or lacks a class.
+        CheckpointError: If one is of another model, lacks a class, or could
+            run code.
+        RuntimeError: If one is cut short.
         ValueError: If the student could not be the next teacher, or a config
             or an option cannot be used.
         ImportError: If a config imports a module that is not there.
@@ -161,15 +166,17 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
 
     Args:
         experiment: The experiment.
-        folder: The work folder of the teacher.
+        folder: The work folder of the teacher, which gets the file `RECORD`.
 
     Returns:
         `teachers`, each with `name`, `checkpoint`, `sha256` and `parameters`;
-        `student` with `parameters`; and `is_label_free`.
+        `student` with `parameters`; and `is_label_free`. `sha256` is in
+        hexadecimal, and `parameters` is a number, see `count_parameters`.
 
     Raises:
         FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
-        CheckpointError: If a checkpoint that a model loads could run code.
+        CheckpointError: If a checkpoint that a model loads could run code, or
+            one of a later teacher is of another model.
     """
     cfg = experiment.load('annotate')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -214,7 +221,7 @@ def read_record(work_dir: Path) -> dict:
         work_dir: The work folder of a run.
 
     Returns:
-        The record; empty if no teacher is given.
+        The record; empty if no teacher is given, or the file is damaged.
     """
     record = read_json(work_dir / 'teacher' / RECORD)
     return record if isinstance(record, dict) else {}
@@ -237,6 +244,9 @@ def read_speed(folder: Path) -> float | None:
 
     Returns:
         Images per second of one process, without loading; None if unknown.
+
+    Raises:
+        ValueError: If the file with the metrics is no JSON.
     """
     # MMEngine names them by the time, so that the last is the newest.
     files = sorted((folder / 'test').glob('*/[0-9]*.json'))
@@ -259,8 +269,11 @@ def add_speeds(record: Mapping, work_dir: Path) -> dict:
         work_dir: The work folder of the run.
 
     Returns:
-        The record, with the speed of each model as `images_per_second`, see
-        `read_speed`.
+        A new record, with the speed of each model as `images_per_second`, see
+        `read_speed`; empty if `record` is.
+
+    Raises:
+        ValueError: If a file with metrics is no JSON.
     """
     if not record:
         return {}
@@ -298,6 +311,9 @@ def is_label_free(trained_on: Mapping[str, str]) -> bool:
 
     Args:
         trained_on: Name of a model -> what it is trained on, see `name_data`.
+
+    Returns:
+        Whether `name_data` says so; False without a student.
     """
     return trained_on.get('student') == LABEL_FREE['student']
 
@@ -309,7 +325,7 @@ def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:
         given: What `add_speeds` returns; empty if no teacher is given.
 
     Yields:
-        The name, and the size and speed, of each.
+        The name, and the size and speed, of each, the student last.
     """
     for one in given.get('teachers', ()):
         file = format_checkpoint(one['checkpoint'], one['sha256'])

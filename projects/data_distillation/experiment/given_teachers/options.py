@@ -53,7 +53,8 @@ class TeacherOptions:
         """Read the teachers.
 
         Returns:
-            The teachers, in the order in which they are given.
+            The teachers, in the order in which they are given; empty if there
+            are none.
 
         Raises:
             FileNotFoundError: If a file does not exist.
@@ -111,7 +112,7 @@ def spread_values(values: Sequence, number: int) -> list:
         number: The number of teachers.
 
     Returns:
-        A list of `number` items.
+        A new list of `number` items.
     """
     if len(values) == number:
         return list(values)
@@ -123,15 +124,15 @@ def rename_classes(
 ) -> Iterator[GivenTeacher]:
     """Give teachers those names of a class map that they know.
 
+    The last teacher also gets the names that nobody knows, so that
+    `ClassNames.map` refuses them.
+
     Args:
-        teachers: The teachers.
+        teachers: The teachers. They are not changed.
         class_map: The name in a checkpoint -> the name in the labeled file.
 
     Yields:
-        Each teacher, in order.
-
-    Raises:
-        CheckpointError: If no teacher knows a name.
+        A copy of each teacher with its names, in order.
     """
     left = dict(class_map)
     for number, teacher in enumerate(teachers, 1):
@@ -173,7 +174,8 @@ def read_names(file: Path) -> list[str]:
     """Read the names of classes from a COCO file or a list (`.txt`).
 
     Args:
-        file: The file. A list has one name on each line.
+        file: The file. A list has one name on each line; spaces around it and
+            empty lines do not count.
 
     Returns:
         The names, in the order of the file.

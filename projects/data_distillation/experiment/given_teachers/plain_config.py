@@ -33,7 +33,8 @@ def parse_config(text: str) -> dict:
         text: The text of the config, as MMEngine writes it into checkpoints.
 
     Returns:
-        The name and the value of each setting.
+        The name and the value of each setting, in order; of two assignments to
+        one name, the last counts.
 
     Raises:
         CheckpointError: If the text is no config, or a value is not plain.
@@ -112,6 +113,9 @@ def is_dict_call(node: ast.Call) -> bool:
 
     Args:
         node: The call.
+
+    Returns:
+        Whether it has this form, with any number of keywords, and no `**`.
     """
     return (
         isinstance(node.func, ast.Name)
@@ -170,8 +174,12 @@ def is_known(name: object, known: Mapping[str, object]) -> bool:
     """Return whether a type is a registered one, however it is written.
 
     Args:
-        name: The type.
-        known: The registered types.
+        name: The type: its name alone, with a scope, or with its module.
+        known: The registered types: name -> class.
+
+    Returns:
+        Whether it is one of them. It is False for what is no text and for
+        types of `REFUSED`; those of `FUNCTIONS` are known without a scope.
     """
     if not isinstance(name, str):
         return False
@@ -209,7 +217,7 @@ def find_dicts(value: object) -> Iterator[Mapping]:
         value: The value.
 
     Yields:
-        Each dict, the outer ones first.
+        Each dict, an outer one before those in it.
     """
     children: Iterable = ()
     if isinstance(value, Mapping):

@@ -23,7 +23,8 @@ def choose_texts(
         prompts: What the user says: texts `CLASS=TEXT`.
 
     Returns:
-        Name of the class -> text, in the order of the classes.
+        Name of the class -> text without spaces around it, in the order of the
+        classes.
 
     Raises:
         ValueError: If a prompt has another form, names no class, or names a
@@ -58,7 +59,9 @@ def split_prompt(prompt: str, classes: Sequence[str]) -> tuple[str, str, str]:
         classes: The names of the classes.
 
     Returns:
-        The name, the equals sign (empty if there is none), and the text.
+        The name, the equals sign (empty if there is none), and the text. Of
+        several names that fit, the longest is taken. If none fits, the first
+        equals sign divides.
     """
     for name in sorted(classes, key=len, reverse=True):
         if prompt.startswith(f'{name}='):

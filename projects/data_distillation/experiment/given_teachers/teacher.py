@@ -65,12 +65,15 @@ class GivenTeacher:
 
     @property
     def classes(self) -> list[str] | None:
-        """The names of its classes in the order of its labels, if known."""
+        """The names of its classes in the order of its labels.
+
+        They are None if neither the user nor the checkpoint says them.
+        """
         return list(self.names.classes or ()) or read_classes(self.meta)
 
     @property
     def imports(self) -> list[str]:
-        """The modules that its config imports."""
+        """The modules that its config imports; empty if there are none."""
         imports = (self.cfg.get('custom_imports') or {}).get('imports', [])
         return [imports] if isinstance(imports, str) else list(imports)
 
@@ -192,7 +195,8 @@ def find_config(checkpoint: Path, meta: Mapping) -> Config:
         meta: The `meta` of the checkpoint.
 
     Returns:
-        The config, with only what tests need.
+        The config, with the keys of `KEPT` only. Without a `default_scope`, it
+        is `mmdet`.
 
     Raises:
         CheckpointError: If it has none, or one that could run code.
@@ -229,7 +233,7 @@ def list_pipelines(value: object) -> list:
         value: The config of the data loader.
 
     Returns:
-        The pipelines, the outer ones first.
+        The pipelines, an outer one before those in it; empty if there is none.
     """
     return [
         config['pipeline']
@@ -239,7 +243,7 @@ def list_pipelines(value: object) -> list:
 
 
 def build_detector(module: dict, source: str) -> nn.Module:
-    """Build a detector.
+    """Build a detector. MMEngine's default scope is `mmdet` afterwards.
 
     Args:
         module: The config of the detector.

@@ -46,12 +46,14 @@ def explain_failure(code: int, output: str) -> str:
     """Explain why a command has failed.
 
     Args:
-        code: The exit code of the command; negative if a signal ended it.
+        code: The exit code of the command, not 0; negative if a signal ended
+            it.
         output: What the command has printed.
 
     Returns:
-        The exception with its place, the message or the signal that ended it.
-        If none is found: the exit code, and the end of the output.
+        What is found first: the exception with its place, the message, or the
+        signal that ended it. If none is found: the exit code, and the last
+        `MAX_LINES` lines of the output.
     """
     lines = [PREFIX.sub('', line) for line in output.splitlines()]
     if cause := find_exception(lines) or find_message(lines):
@@ -146,8 +148,8 @@ def take_message(lines: Sequence[str]) -> list[str]:
         lines: The lines after its first one.
 
     Returns:
-        At most `MAX_LINES` lines, up to an empty line, a line of a log, or
-        another traceback.
+        At most `MAX_LINES` lines, before the first empty line, line of a log,
+        or other traceback.
     """
     taken: list[str] = []
     for line in lines[:MAX_LINES]:
@@ -165,7 +167,8 @@ def shorten_place(file: str, line: str) -> str:
         line: The number of the line.
 
     Returns:
-        The path relative to this folder or to `site-packages`, and the line.
+        The path relative to this folder or to `site-packages`, and the line. A
+        path elsewhere stays whole.
     """
     _, sign, inside = file.rpartition('/site-packages/')
     path = inside if sign else file.removeprefix(f'{Path.cwd()}/')

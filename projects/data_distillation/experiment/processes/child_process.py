@@ -48,6 +48,8 @@ class ChildProcess:
             SystemExit: If this process has received a signal to stop and the
                 command has stopped too. The exit code is 128 plus the number
                 of the signal.
+            FileNotFoundError: If there is no such program.
+            ValueError: If another thread calls it.
         """
         with handling_stop_signals(self._stop):
             self.process = subprocess.Popen(

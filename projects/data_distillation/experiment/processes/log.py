@@ -10,9 +10,14 @@ LOG = logging.getLogger('distill')
 def log_to(file: Path | None) -> None:
     """Print what is logged, and append it to a file with the time.
 
+    This takes the place of what an earlier call has set.
+
     Args:
         file: The file, whose folder is made if it does not exist; None to
             print only.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     LOG.handlers = [logging.StreamHandler(sys.stdout)]
     if file:

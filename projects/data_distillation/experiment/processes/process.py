@@ -31,19 +31,21 @@ def run_stage(
 ) -> None:
     """Print the command of a stage and run it.
 
-    The output of the command goes to `console.log` in the work folder. On a
-    terminal, a bar shows the progress.
+    The output of the command is appended to `console.log` in the work folder.
+    On a terminal, a bar shows the progress; elsewhere, lines of the log do.
 
     Args:
         stage: The name of the stage in messages.
         command: The words of the command. `python` means this Python.
-        folder: The work folder of the stage.
+        folder: The work folder of the stage; it is made if it does not exist.
         counter: The progress of the stage; None if nothing measures it.
-        variables: What the environment of the command has besides.
+        variables: What the environment of the command has besides; None for
+            nothing.
 
     Raises:
         StageError: If the command fails, with the reason.
         SystemExit: If a signal stops this process, see `ChildProcess.run`.
+        FileNotFoundError: If there is no such program.
     """
     begin = time.monotonic()
     text = shlex.join(
@@ -77,7 +79,11 @@ def read_from(file: Path, start: int) -> str:
         start: The place of the first byte, counted from 0.
 
     Returns:
-        The text; bytes that are not UTF-8 are replaced.
+        The text; bytes that are not UTF-8 are replaced. It is empty if the
+        file has no such byte.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
     """
     with file.open('rb') as opened:
         opened.seek(start)
@@ -91,6 +97,9 @@ def make_environment() -> dict[str, str]:
         The variables of this process, with another `PATH`, and with the locks
         that the stage shares. Threads of OpenMP sleep while they wait, unless
         `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT` is set.
+
+    Raises:
+        KeyError: If this process has no `PATH`.
     """
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     variables = dict(os.environ, PATH=path)
@@ -114,6 +123,7 @@ def capture_output(command: Sequence[str]) -> str:
     Raises:
         StageError: If the command fails, with the reason.
         SystemExit: If a signal stops this process.
+        FileNotFoundError: If there is no such program.
     """
     with tempfile.TemporaryFile() as file:
         code = ChildProcess(command, make_environment(), file).run()

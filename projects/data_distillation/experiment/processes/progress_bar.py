@@ -99,6 +99,9 @@ class Counter:
 def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
     """Show a bar while a stage runs; elsewhere than on a terminal, some lines.
 
+    A line is logged every `SECONDS_BETWEEN_LINES`, if the total is known and
+    something was done since the beginning.
+
     Args:
         stage: The name of the stage.
         counter: The progress of the stage; None if nothing measures it.
@@ -143,7 +146,7 @@ def describe_progress(stage: str, done: int, total: int, rate: float) -> str:
     Args:
         stage: The name of the stage.
         done: The number of iterations or images that are done.
-        total: The number of all.
+        total: The number of all, at least 1.
         rate: How many of them are done in a second; above 0.
 
     Returns:

@@ -15,10 +15,17 @@ def handling_stop_signals(
 ) -> Iterator[None]:
     """Handle the signals to stop, and afterwards as before.
 
-    Only the main thread may call this.
+    Only the main thread may call this. A signal that is ignored, as `nohup`
+    wants it, stays ignored.
 
     Args:
-        handler: What Python calls on a signal.
+        handler: What Python calls on a signal, with its number and the frame.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: If another thread calls it.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     for number in STOP_SIGNALS:

@@ -17,9 +17,13 @@ def leaving_on_signals() -> Iterator[None]:
     Without a handler, SIGTERM ends Python before it can put anything in order.
     Only the main thread may call this.
 
+    Yields:
+        Nothing.
+
     Raises:
         SystemExit: If this process has received a signal to stop. The exit
             code is 128 plus the number of the signal.
+        ValueError: If another thread calls it.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -40,6 +44,7 @@ def temporary_folder() -> Iterator[Path]:
     Raises:
         SystemExit: If this process has received a signal to stop, see
             `leaving_on_signals`.
+        ValueError: If another thread than the main one calls it.
     """
     with (
         leaving_on_signals(),

@@ -55,7 +55,8 @@ def find_remedy(result: RehearsalResult) -> str:
         result: What has failed.
 
     Returns:
-        A sentence without a full stop; empty if no remedy is known.
+        A sentence without a full stop, the first of `REMEDIES` that fits;
+        empty if no remedy is known.
     """
     text = f'{result.error}: {result.text}'.lower()
     for signs, remedy in REMEDIES.items():
@@ -69,7 +70,7 @@ def describe_failure(result: RehearsalResult, config: str) -> str:
 
     Args:
         result: What has failed.
-        config: The config of the stage.
+        config: The path of the config of the stage.
 
     Returns:
         Sentences for the user.
@@ -94,7 +95,8 @@ def shorten_text(text: str, max_length: int = 600) -> str:
         max_length: The number of letters to keep.
 
     Returns:
-        The beginning of the text, without the dot at its end.
+        The text without dots at its end. If it is longer than `max_length`, it
+        is its beginning, followed by ` ...`.
     """
     text = ' '.join(text.split()).rstrip('.')
     return text if len(text) <= max_length else f'{text[:max_length]} ...'

@@ -49,7 +49,8 @@ def check_fit(module: torch.nn.Module, weights: Mapping) -> None:
 
     Raises:
         CheckpointError: If fewer than `MIN_SHARE` of the weights that could
-            fit do.
+            fit (the smaller of both numbers) have the same name and shape, or
+            if there are none.
     """
     own = {name: value.shape for name, value in module.state_dict().items()}
     given = {

@@ -10,6 +10,10 @@ from pycocotools import mask as coco_mask
 def add_detection(sample: DetDataSample) -> None:
     """Give a sample without detections one; a mask if there would be masks.
 
+    The detection is that of `make_box`, in pixels of the original image. The
+    mask covers the whole image. A sample with detections, or without
+    `pred_instances` or `bboxes`, stays as it is.
+
     Args:
         sample: What a detector returns. It is changed in place.
     """
@@ -28,6 +32,10 @@ def add_detection(sample: DetDataSample) -> None:
 
 def add_label(sample: DetDataSample) -> None:
     """Give a merged sample a detection that becomes a pseudo label.
+
+    It comes before those that the sample has. It is that of `make_box`, in
+    pixels of the original image, with a mask of the same shape if there are
+    masks.
 
     Args:
         sample: What `MultiViewTTA` returns. It is changed in place.
@@ -57,7 +65,8 @@ def make_box(height: int, width: int) -> dict[str, torch.Tensor]:
         width: The width of the image in pixels.
 
     Returns:
-        `bboxes` (shape (1, 4), xyxy), `scores` and `labels` (shape (1,)).
+        `bboxes` (float32 of shape (1, 4), xyxy in whole pixels of this image),
+        `scores` (1.0) and `labels` (0), both of shape (1,).
     """
     corners = [width // 4, height // 4, 3 * width // 4, 3 * height // 4]
     return dict(
@@ -71,12 +80,14 @@ def encode_box(box: list[int], height: int, width: int) -> dict:
     """Encode the mask of a box as COCO's RLE.
 
     Args:
-        box: The box, xyxy in whole pixels.
-        height: The height of the image.
-        width: The width of the image.
+        box: The box, xyxy in whole pixels. Its right and its lower edge are
+            the first pixels that are not in the mask.
+        height: The height of the image in pixels.
+        width: The width of the image in pixels.
 
     Returns:
-        `size` and `counts` (bytes).
+        `size` (height and width) and `counts` (bytes), as pycocotools has
+        them.
     """
     mask = np.zeros((height, width), np.uint8, order='F')
     mask[box[1] : box[3], box[0] : box[2]] = 1

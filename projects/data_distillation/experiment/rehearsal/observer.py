@@ -22,7 +22,7 @@ class Observer(Hook):
 
     Args:
         say: Takes what the run does, as the end of a sentence.
-        num_iterations: The number of iterations to train.
+        num_iterations: The number of iterations to train; 0 for an evaluation.
     """
 
     priority = 'VERY_HIGH'
@@ -56,7 +56,7 @@ class Observer(Hook):
 
         Args:
             runner: The runner of the training.
-            batch_idx: The number of the batch.
+            batch_idx: The number of the batch, from 0.
             data_batch: The batch; it is not used.
         """
         later = ', which has its later pipeline' if batch_idx else ''
@@ -124,11 +124,12 @@ class Observer(Hook):
 def check_heads(model: torch.nn.Module, classes: Sequence[str]) -> None:
     """Check that the heads of a model have the classes of the images.
 
-    With too many classes, nothing fails: the training is only worse.
+    With too many classes, nothing fails: the training is only worse. Heads of
+    an RPN and semantic heads are left out.
 
     Args:
         model: The model.
-        classes: The names of the classes.
+        classes: The names of the classes; empty if nothing is to be checked.
 
     Raises:
         ValueError: With the first head that has others.
@@ -155,7 +156,7 @@ def shorten_loop(loop: BaseLoop) -> None:
     and then there are no metrics.
 
     Args:
-        loop: The loop of a validation or of a test.
+        loop: The loop of a validation or of a test. It is changed in place.
     """
     loop.dataloader = FirstBatches(loop.dataloader, 1)
     evaluator = loop.evaluator
@@ -185,7 +186,7 @@ class FirstBatches:
 
     Args:
         loader: The loader.
-        number: The number of batches.
+        number: The number of batches; all if the loader has fewer.
     """
 
     def __init__(self, loader: DataLoader, number: int) -> None:

@@ -26,5 +26,8 @@ def leave_as_it_is(text: str, **options: object) -> tuple[str, bool]:
     Args:
         text: The text of a config.
         **options: The options of yapf; they are not used.
+
+    Returns:
+        The same text, and that it has not changed (False).
     """
     return text, False

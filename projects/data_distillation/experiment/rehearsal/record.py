@@ -36,6 +36,7 @@ def note_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> None:
 
     Raises:
         FileNotFoundError: If a config does not exist.
+        ImportError: If a config imports a module that is not there.
         ValueError: If an option is not `KEY=VALUE`.
     """
     found = {stage.name: compute_digest(stage) for stage in stages}
@@ -50,8 +51,13 @@ def were_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> bool:
         folder: The folder of the experiment.
         stages: The stages to try.
 
+    Returns:
+        Whether the note in the folder says so of all of them. It is False
+        without a note, and if a config imports modules of the user.
+
     Raises:
         FileNotFoundError: If a config does not exist.
+        ImportError: If a config imports a module that is not there.
         ValueError: If an option is not `KEY=VALUE`.
     """
     noted = read_json(folder / NOTE)
@@ -71,12 +77,14 @@ def compute_digest(stage: StageToTry) -> str:
         stage: The stage.
 
     Returns:
-        The SHA-256 of the config, of the dates of the files that it names, of
-        the versions and of the machine. It is empty if the config imports
-        modules of the user, which may have changed.
+        The SHA-256 of the config without its seed, of the sizes and dates of
+        the files that it names and of the teacher, of the versions and of the
+        machine, in hexadecimal. It is empty if the config imports modules of
+        the user, which may have changed.
 
     Raises:
         FileNotFoundError: If the config does not exist.
+        ImportError: If the config imports a module that is not there.
         ValueError: If an option is not `KEY=VALUE`.
     """
     values = {k: v for k, v in stage.values.items() if k != SEED}
@@ -103,7 +111,7 @@ def find_texts(value: object) -> Iterator[str]:
         value: The part.
 
     Yields:
-        Each text that is a value.
+        Each text that is a value, in the order of the config.
     """
     if isinstance(value, str):
         yield value
@@ -122,8 +130,8 @@ def read_dates(path: str) -> list[int] | None:
         path: The path of the file or folder.
 
     Returns:
-        The number of bytes and the date of the last change; None if there is
-        no such file.
+        The number of bytes and the date of the last change (in nanoseconds
+        since 1970); None if there is no such file.
     """
     try:
         status = os.stat(path)
@@ -134,7 +142,12 @@ def read_dates(path: str) -> list[int] | None:
 
 
 def describe_here() -> list[str]:
-    """Describe the machine, and the versions of the packages."""
+    """Describe the machine, and the versions of the packages.
+
+    Returns:
+        The names of the machine and of its GPU, and the versions of Python,
+        PyTorch, MMEngine, MMCV and MMDetection.
+    """
     has_gpu = torch.cuda.is_available()
     return [
         platform.node(),

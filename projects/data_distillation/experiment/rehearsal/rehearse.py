@@ -44,8 +44,8 @@ def rehearse(runs: Sequence[Distillation]) -> None:
     is not tried again, unless something of it has changed.
 
     Args:
-        runs: The runs, all of one experiment. The first one with something
-            left to do is tried.
+        runs: The runs, at least one, and all of one experiment. The first one
+            with something left to do is tried.
 
     Raises:
         RehearsalError: If a stage fails.
@@ -135,10 +135,10 @@ def try_stages(
         stages: The stages.
         name: The name of the work folder. Its results have the same, since
             some names are not what a stage expects.
-        seconds: The time that it may take; 0 for no limit.
+        seconds: The time in seconds that it may take; 0 for no limit.
 
     Returns:
-        What became of it.
+        How far it has come, and the error that has ended it, if any.
 
     Raises:
         SystemExit: If a signal stops this process.
@@ -170,10 +170,13 @@ def explain_death(
     Args:
         result: How far it has come.
         code: The exit code of its process; negative if a signal ended it.
-        console: What it has printed.
+        console: The file with what it has printed.
 
     Returns:
-        The result, with the end as its error.
+        The same stage, with the error `killed` and a text about the end.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
     """
     lines = console.read_text(errors='replace').strip().splitlines()
     text = f'the process ended with exit code {code}: {" ".join(lines[-3:])}'
@@ -194,7 +197,7 @@ def describe_result(
         stages: The stages that were tried.
 
     Returns:
-        Sentences for the user.
+        Sentences for the user, see `describe_failure`.
     """
     configs = {stage.name: stage.config for stage in stages}
     return describe_failure(result, configs.get(result.stage, 'no stage'))

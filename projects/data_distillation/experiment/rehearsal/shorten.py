@@ -15,6 +15,8 @@ LATER_PIPELINE = 'SwitchPipelineHook'
 def keep_apart(cfg: Config, name: str, folder: Path) -> None:
     """Let a run write into its folder only, in this process alone.
 
+    It begins anew, and loads its data without workers.
+
     Args:
         cfg: The config. It is changed in place.
         name: The name of the run; no two of a process have the same.
@@ -40,7 +42,7 @@ def redirect_outputs(part: object, folder: Path) -> None:
 
     Args:
         part: The part. It is changed in place.
-        folder: The folder that takes their place.
+        folder: The folder that takes the place of theirs; names of files stay.
     """
     if isinstance(part, MutableMapping):
         for key, value in part.items():
@@ -63,7 +65,8 @@ def shorten_training(cfg: Config) -> int:
         cfg: The config. It is changed in place.
 
     Returns:
-        The number of iterations: one for each pipeline of the training.
+        The number of iterations, one for each pipeline of the training: 2 if
+        a hook switches to a later one, otherwise 1.
     """
     number = 1
     for hook in cfg.get('custom_hooks') or ():

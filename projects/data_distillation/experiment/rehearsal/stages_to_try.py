@@ -21,8 +21,10 @@ class StageToTry:
         name: The name of the stage.
         config: The path of its config.
         is_training: Whether it trains a model; otherwise a teacher detects.
-        values: The values of its config that are those of this run.
-        options: The changes of its config that the user wants.
+        values: The values of its config that are those of this run: key with
+            dots -> value.
+        options: The changes of its config that the user wants, as
+            `--cfg-options` takes them.
         teacher: The checkpoint of the teacher; empty for that of this
             rehearsal, and for stages without one.
         labels_key: Where its config names the pseudo labels, if those of this

@@ -75,7 +75,7 @@ def run_trials(folder: Path) -> int:
             stages go there.
 
     Returns:
-        The exit code: 1 if a stage has failed.
+        The exit code: 1 if a stage has failed, otherwise 0.
     """
     request: Any = read_json(folder / STAGES)
     trials = Trials(folder)
@@ -97,13 +97,14 @@ def limit_time(seconds: int) -> Iterator[None]:
     """Raise `TimeUpError` when the time is up.
 
     Args:
-        seconds: The time; 0 for no limit.
+        seconds: The time in seconds; 0 for no limit.
 
     Yields:
         Nothing. The limit ends with the context.
 
     Raises:
         TimeUpError: If the time is up.
+        ValueError: If another thread than the main one calls it.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -193,7 +194,7 @@ class Trials:
 
         Raises:
             StageError: If the training has left no whole checkpoint.
-            FileNotFoundError, ValueError: See `load_config`.
+            FileNotFoundError, ImportError, ValueError: See `load_config`.
             CheckpointError: If it begins with weights of another model.
         """
         cfg = self.load_labeled(stage, ADDED['train.py'])
@@ -222,7 +223,7 @@ class Trials:
             checkpoint: The weights of the model.
 
         Raises:
-            FileNotFoundError, ValueError: See `load_config`.
+            FileNotFoundError, ImportError, ValueError: See `load_config`.
         """
         cfg = self.load_labeled(stage)
         if key := find_results_key(cfg):
@@ -241,13 +242,14 @@ class Trials:
 
         Args:
             stage: The model.
-            added: What the tool of the stage adds to its config.
+            added: What the tool of the stage adds to its config; None for
+                nothing.
 
         Returns:
             The config.
 
         Raises:
-            FileNotFoundError, ValueError: See `load_config`.
+            FileNotFoundError, ImportError, ValueError: See `load_config`.
         """
         cfg = load_config(stage, added)
         if stage.labels_key:
@@ -263,6 +265,7 @@ class Trials:
 
         Raises:
             FileNotFoundError: If the config does not exist.
+            ImportError: If the config imports a module that is not there.
             ValueError: If an option cannot be used, or no image can, see
                 `find_readable`.
         """
@@ -290,13 +293,16 @@ def load_config(
 
     Args:
         stage: The stage.
-        added: What the tool of the stage adds to its config.
+        added: What the tool of the stage adds to its config: key with dots ->
+            value; None for nothing.
 
     Returns:
-        The config, with the values of the run and the options.
+        The config, with the values of the run and the options; the options
+        come last.
 
     Raises:
         FileNotFoundError: If the config does not exist.
+        ImportError: If the config imports a module that is not there.
         ValueError: If an option is not `KEY=VALUE`.
     """
     cfg = Config.fromfile(stage.config)
@@ -326,7 +332,9 @@ def find_readable(cfg: Config) -> list[int]:
         cfg: The config of a stage that detects.
 
     Returns:
-        The indices of the images, at least one.
+        The indices of the images, in order: at least one, and at most as many
+        as a batch has. They count the images of the data set before its own
+        `indices` choose some.
 
     Raises:
         ValueError: If the pipeline fails on an image that can be decoded, or
@@ -358,6 +366,9 @@ def is_decodable(path: str) -> bool:
 
     Args:
         path: The path of the file.
+
+    Returns:
+        Whether it can be decoded; False if there is no such file.
     """
     try:
         decode_image(read_image_file(path))
@@ -373,7 +384,8 @@ def find_place(error: Exception) -> str:
         error: The error, with its traceback.
 
     Returns:
-        The end of the path, and the line; empty if it is not known.
+        The last three parts of the path, and the line; empty if it is not
+        known.
     """
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):

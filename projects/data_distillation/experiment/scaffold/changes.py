@@ -26,8 +26,7 @@ from .plan import (
 )
 from .schedule import Schedule
 
-# The number of classes whose names are shown.
-MAX_NAMES = 8
+MAX_NAMES = 8  # The number of classes whose names are shown.
 SYNCED = {'SyncBN', 'MMSyncBN'}
 PLAIN_LOOPS = {'EpochBasedTrainLoop', 'IterBasedTrainLoop'}
 # Hooks whose settings fit a training of any length, or are fitted to it.
@@ -180,6 +179,9 @@ def is_rate_scaled(scheduler: Mapping, schedule: Schedule) -> bool:
     Args:
         scheduler: The config of the scheduler, which can be fitted.
         schedule: The schedule of the detector.
+
+    Returns:
+        True for a rate, if `schedule` says for which batch size it is meant.
     """
     is_rate = split_type(scheduler)[1] == 'LR'
     is_rate |= scheduler.get('param_name') == 'lr'
@@ -379,8 +381,7 @@ def explain_teacher_length(
         options: The options of the user.
 
     Returns:
-        A text for the user. A length that is given is compared with the one
-        that would be chosen.
+        A text for the user. It warns of a given length below the default.
     """
     step = plan.batch_size * plan.num_processes
     epochs = schedule.count_epochs(step, plan.balance)

@@ -31,8 +31,8 @@ def format_as_python(value: object) -> str:
     """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
-        value: A number, a text, None or an `Expression`, or a list, tuple or
-            dict of these.
+        value: A number, a text, a bool, None or an `Expression`, or a list,
+            tuple or dict of these.
 
     Returns:
         The text, on one line.
@@ -73,7 +73,8 @@ def format_arguments(values: Mapping[str, object]) -> str:
         values: Key -> value.
 
     Returns:
-        The text; if a key is no name, all are in `**{...}`.
+        The text, in order; if a key is no name, all are in `**{...}`. It is
+        empty if there are no items.
     """
     # Keys with dots, as in `paramwise_cfg`, cannot be keywords.
     if all(key.isidentifier() for key in values):
@@ -150,7 +151,9 @@ def find_changes(
         is_merged: Whether MMEngine merges dicts at this path.
 
     Returns:
-        The changes; None if nothing changes.
+        The changes; None if nothing changes. They are the items to replace in
+        a dict that is merged, a changed copy of one that is not, or all
+        elements of a list.
     """
     if isinstance(value, Mapping):
         changes = find_changes_of_dict(value, path, change, is_merged)

@@ -70,15 +70,19 @@ class Sources:
 
         Args:
             folder: The folder for the files that are written.
-            filters: The `filter_cfg` of the detector's training images.
+            filters: The `filter_cfg` of the detector's training images; None
+                for no filter.
 
         Returns:
-            The data.
+            The data. The number of labeled images is that of those that pass
+            the filter.
 
         Raises:
             FileNotFoundError: If a file or folder does not exist.
-            CocoError: If a COCO file cannot be used.
-            ValueError: If the share or a list cannot be used.
+            CocoError: If a COCO file cannot be used, or no labeled image
+                passes the filter.
+            ValueError: If the share or a list cannot be used, no unlabeled
+                image is left, or an option would have no effect.
         """
         content = read_coco(
             self.labeled, 'images', 'annotations', 'categories'
@@ -229,13 +233,14 @@ def find_unlabeled(
         truth: The COCO file of their true labels; None if they are unknown.
 
     Returns:
-        The images.
+        The images, with the number of their names.
 
     Raises:
         FileNotFoundError: If a file or folder does not exist, or no image is
             there.
-        CocoError: If a COCO file cannot be used.
-        ValueError: If a list cannot be used.
+        CocoError: If a COCO file cannot be used, or the true labels are those
+            of other images.
+        ValueError: If a list cannot be used, or a folder has no image.
     """
     source = Path(given)
     file: Path | str
@@ -327,7 +332,8 @@ def check_any_is_there(names: Sequence[str], folder: Path) -> None:
     """Check that at least one image exists; otherwise the folder is wrong.
 
     Args:
-        names: The file names of the images, relative to the folder.
+        names: The file names of the images, at least one, relative to the
+            folder.
         folder: The folder of the images.
 
     Raises:

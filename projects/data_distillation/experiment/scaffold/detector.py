@@ -34,7 +34,6 @@ from .image_size import STRIDE, find_strides, resize_transform
 
 # The copy of a detector's config, beside the stage configs.
 COPY = 'detector.py'
-
 # Transforms that need more than boxes, and what they need.
 UNUSABLE_TRANSFORMS = dict(
     LoadProposals='proposals',
@@ -219,7 +218,7 @@ class DetectorConfig:
 
     @property
     def test_resize(self) -> Mapping | None:
-        """The transform that resizes test images; None if none does."""
+        """The transform that resizes test images to a `scale`, or None."""
         resize = find_transform(self._pipeline, *RESIZES)
         return resize if resize and resize.get('scale') else None
 
@@ -254,7 +253,6 @@ class DetectorConfig:
             return None
         value = pad.get('pad_val', 0)
         value = value.get('img', 0) if isinstance(value, Mapping) else value
-        # A view has one value for all channels.
         value = value[0] if isinstance(value, (list, tuple)) else value
         divisor = pad.get('size_divisor') or max(
             STRIDE, *find_strides(self.cfg.model)
@@ -270,15 +268,14 @@ class DetectorConfig:
         """Find the changes of `model` that set the number of classes.
 
         They set it in every head, at any depth, but not in the backbone, where
-        `num_classes` may mean something else.
+        `num_classes` may be that of its pre-training.
 
         Args:
             num_classes: The number of classes.
 
         Returns:
-            Key -> new value.
+            Key -> new value; empty if no head has classes.
         """
-        # The `num_classes` of a backbone is that of its pre-training.
         heads = {k: v for k, v in self.cfg.model.items() if k != 'backbone'}
 
         def change(part: Mapping) -> dict:
@@ -352,6 +349,9 @@ def holds_key(value: object, key: str) -> bool:
     Args:
         value: A part of a config.
         key: The key.
+
+    Returns:
+        Whether it has; lists are searched too.
     """
     if isinstance(value, Mapping):
         return key in value or any(holds_key(v, key) for v in value.values())

@@ -98,8 +98,9 @@ class GivenExperiment(NewExperiment):
     for texts that cannot be used, see `choose_texts`.
 
     Args:
+        name, detector, data, plan: See `NewExperiment`.
         teachers: The teachers. All annotate the views of the first one.
-        recipe: How the views are chosen and merged.
+        recipe: How the views are chosen and merged; None for that of `plan`.
     """
 
     teachers: Sequence[GivenTeacher] = ()
@@ -125,9 +126,12 @@ class GivenExperiment(NewExperiment):
             The experiment.
 
         Raises:
-            DetectorError: If the detector of a teacher cannot be built.
+            DetectorError: If the detector of a teacher cannot be built, or
+                gives no masks to a student that learns them.
             CheckpointError: If the weights of one are those of another model,
                 or it lacks a class.
+            ValueError: If a teacher cannot read the text of a class.
+            FileNotFoundError: If a checkpoint does not exist.
         """
         for teacher in teachers:
             if experiment.detector.has_masks:
@@ -167,14 +171,7 @@ class GivenExperiment(NewExperiment):
         return Views(self.annotator, plan, self._keys)
 
     def _roots(self, base: str) -> Mapping[str, tuple]:
-        """Return the stages from which the others inherit.
-
-        Args:
-            base: The config of the student's detector.
-
-        Returns:
-            Stage -> what it inherits from, and its settings.
-        """
+        """Return what the first stages inherit from, and their settings."""
         return {
             'supervised_long': (base, self.supervised_long()),
             'given_teacher': (None, self.given_teacher()),
@@ -185,7 +182,11 @@ class GivenExperiment(NewExperiment):
         }
 
     def supervised_long(self) -> dict:
-        """Return the settings of `supervised_long.py`, the data among them."""
+        """Make the settings of `supervised_long.py`, the data among them.
+
+        Returns:
+            Name -> value.
+        """
         long = replace(self.plan, iterations=self.plan.student_iterations)
         settings = NewExperiment.teacher(replace(self, plan=long))
         # teacher.py has them, with what the given teacher must know.
@@ -194,7 +195,11 @@ class GivenExperiment(NewExperiment):
         return settings
 
     def given_teacher(self) -> dict:
-        """Return the settings of `given_teacher.py`."""
+        """Make the settings of `given_teacher.py`.
+
+        Returns:
+            Name -> value, with comments as keys, see `format_config`.
+        """
         first, *others = self.teachers
         annotator = self.annotator
         settings: dict[str, object] = {
@@ -227,7 +232,11 @@ class GivenExperiment(NewExperiment):
         return settings
 
     def teacher(self) -> dict:
-        """Return the settings of `teacher.py`, which evaluates the teacher."""
+        """Make the settings of `teacher.py`, which evaluates the teacher.
+
+        Returns:
+            Name -> value, with comments as keys, see `format_config`.
+        """
         pipeline = Expression('_base_.teacher_dataset.pipeline')
         texts: dict[str, object] = {}
         if self._texts:
@@ -268,7 +277,11 @@ class GivenExperiment(NewExperiment):
         ]
 
     def annotate(self) -> dict:
-        """Return the settings of `annotate.py`."""
+        """Make the settings of `annotate.py`.
+
+        Returns:
+            Name -> value, with comments as keys, see `format_config`.
+        """
         settings = super().annotate()
         model = dict(settings['model'])
         model['module'] = Expression('_base_.teacher_model')
@@ -284,7 +297,7 @@ class GivenExperiment(NewExperiment):
             lines: The lines for an experiment in which a teacher is trained.
 
         Yields:
-            Lines for the user.
+            Lines for the user; given teachers replace the line `teacher`.
         """
         for line in lines:
             if line.startswith('teacher '):
@@ -341,7 +354,8 @@ def require_masks(teacher: GivenTeacher) -> None:
         teacher: The teacher.
 
     Raises:
-        DetectorError: If it was trained on boxes alone.
+        DetectorError: If its config trains on boxes alone or on nothing, or
+            if views of images cannot be made for it.
     """
     if not TeacherConfig.of(teacher).has_masks:
         raise DetectorError(

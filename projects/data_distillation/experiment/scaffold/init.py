@@ -67,9 +67,11 @@ def init_experiment(
         Lines for the user: what was chosen and why, and what to do next.
 
     Raises:
-        ValueError: If the detector, the data or the options do not fit.
+        ValueError: If the detector, the teachers, the data or the options do
+            not fit.
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
+        ImportError: If a config imports a module that is not there.
     """
     detector = DetectorConfig.read(detector_name)
     if out.exists():
@@ -108,7 +110,8 @@ def check_detector(
 
     Raises:
         CocoError: If it learns masks, and an object has none.
-        DetectorError: If its config is for other classes, or lacks weights.
+        DetectorError: If its config is for other classes, lacks weights, or
+            has a hook that watches what is not measured.
         FileNotFoundError: If it learns masks, and a file of the data is
             missing.
     """
@@ -136,7 +139,9 @@ def make_plan(
 
     Raises:
         ValueError: If the user wants another image size, but the detector is
-            made for one size.
+            made for one size, or if its schedule cannot be read.
+        CocoError, FileNotFoundError: See `measure_balance`.
+        KeyError: If there is no such recipe.
     """
     batch_size = (
         options.batch_size or detector.cfg.train_dataloader['batch_size']
@@ -183,6 +188,9 @@ def make_recipe(
     Returns:
         The recipe, with the scales of the user if there are any. A detector of
         one image size gets the scale 1 alone.
+
+    Raises:
+        KeyError: If there is no such recipe.
     """
     recipe = RECIPES[options.recipe]
     if options.scales:
@@ -228,9 +236,13 @@ def check_stages(folder: Path) -> None:
         folder: The folder of the experiment.
 
     Raises:
-        DetectorError: If the detector cannot be built, or its pipeline fails.
+        DetectorError: If the detector cannot be built, its pipeline fails, or
+            the data cannot be read.
         CheckpointError: If a checkpoint that it loads could run code.
-        ValueError, FileNotFoundError: If the data cannot be used.
+        CocoError: If a COCO file cannot be used.
+        FileNotFoundError: If the folder has no `student.py`, or a base of it
+            does not exist.
+        ImportError: If `student.py` imports a module that is not there.
     """
     cfg = Config.fromfile(folder / 'student.py')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -269,6 +281,7 @@ def build_model(cfg: Config) -> None:
         DetectorError: If such a file is not there or cannot be downloaded,
             or a setting does not exist.
         CheckpointError: If a checkpoint that it loads could run code.
+        Exception: Whatever else building it raises.
     """
     try:
         with refusing_code():

@@ -42,6 +42,10 @@ def is_measured(
         key: The name of the metric.
         classes: The names of the classes.
         metrics: What is measured, see `DetectorConfig.metrics`.
+
+    Returns:
+        True for a mean average precision of `CocoMetric`, and for the
+        precision of one of the classes, if its kind is measured.
     """
     if found := MEASURED.fullmatch(key):
         return found[1] in metrics
@@ -191,7 +195,7 @@ def drop_own_data(
         settings: The settings of a stage config.
 
     Returns:
-        A copy of the settings; such variables are None in it.
+        A copy of the settings; such variables are None in it, after a comment.
     """
     names = find_own_data(detector.cfg, list(settings))
     if not names:
@@ -227,6 +231,8 @@ def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:
 def check_weights(detector: DetectorConfig, from_scratch: bool) -> None:
     """Check that the weights with which training starts are there.
 
+    A URL is not checked.
+
     Args:
         detector: The detector.
         from_scratch: Whether it starts without any.
@@ -245,6 +251,8 @@ def check_weights(detector: DetectorConfig, from_scratch: bool) -> None:
 
 def check_class_weights(detector: DetectorConfig, num_classes: int) -> None:
     """Check that every list of class weights has one for each class.
+
+    It may have one more, for the background.
 
     Args:
         detector: The detector.
@@ -277,6 +285,12 @@ def is_own_list(loss: Mapping, old: int, num_classes: int) -> bool:
         loss: The config of the loss.
         old: The number of classes in the config of the detector.
         num_classes: The number of classes of the labeled images.
+
+    Returns:
+        Whether a length other than that of the base is that for these classes.
+        For a length that may be that of the base: whether the loss says
+        `use_sigmoid`, and the length fits these classes (with one more for the
+        background without a sigmoid).
     """
     number = len(loss['class_weight'])
     has_background = loss.get('use_sigmoid') is False
@@ -289,7 +303,7 @@ def is_own_list(loss: Mapping, old: int, num_classes: int) -> bool:
 def find_class_weights(
     part: object, path: str, num_classes: int = 0
 ) -> Iterator[tuple[str, Mapping, int]]:
-    """Yield the lists of class weights in a model, at any depth.
+    """Find the lists of class weights in a model, at any depth.
 
     Args:
         part: A part of the model's config.
@@ -298,7 +312,8 @@ def find_class_weights(
 
     Yields:
         The path of a list, the loss with this `class_weight`, and the number
-        of classes of its head.
+        of classes of its head, in the order of the config. Lists outside of a
+        head with classes are left out.
     """
     if isinstance(part, (list, tuple)):
         for number, child in enumerate(part):

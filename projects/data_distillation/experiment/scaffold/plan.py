@@ -52,7 +52,7 @@ class ViewRecipe:
                 calibrated.
 
         Returns:
-            The arguments.
+            The arguments; empty if the validation images do not help.
         """
         if not self.uses_val:
             return {}
@@ -90,7 +90,8 @@ class Images:
     Args:
         ann_file: The COCO file; `''` for all images of the folder.
         folder: The folder of the images.
-        count: The number of images.
+        count: The number of images; of the labeled ones, those that are
+            trained on.
     """
 
     ann_file: str
@@ -242,7 +243,7 @@ def compute_iterations(
             each time.
 
     Returns:
-        The number of iterations, at least 1.
+        The rounded number of iterations, at least 1.
     """
     seen = max(epochs * num_images, min_images)
     return max(round(seen / images_per_step), 1)

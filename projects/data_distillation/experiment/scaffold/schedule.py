@@ -33,12 +33,13 @@ class Schedule:
     """The schedule of training in the config of a detector.
 
     Args:
-        total: The length of the training.
+        total: The length of the training, at least 1.
         is_in_epochs: Whether `total` counts epochs, not iterations.
         schedulers: The configs of the parameter schedulers.
         hooks: The `custom_hooks` of the config.
-        images_per_iteration: The batch size for which the learning rate is
-            meant; None if the config does not name it.
+        images_per_iteration: The batch size of all processes together for
+            which the learning rate is meant; None if the config does not name
+            it.
         learning_rate: The highest learning rate; None for the default of the
             optimizer.
         times: How often an epoch goes through the images.
@@ -68,7 +69,7 @@ class Schedule:
         Raises:
             DetectorError: If the config does not say how long the training
                 is, has several optimizers with schedulers of their own, or
-                has a hook that counts epochs.
+                has a hook that counts epochs; or see `Dataset.of`.
         """
         schedulers = cfg.get('param_scheduler') or []
         if isinstance(schedulers, Mapping):
@@ -106,6 +107,9 @@ class Schedule:
 
     def count_epochs(self, batch_size: int, balance: float = 1.0) -> float:
         """Count how often the training goes through its images.
+
+        A training that counts iterations, or whose epochs have a fixed number
+        of them, is taken for one on COCO's `COCO_IMAGES` images.
 
         Args:
             batch_size: The number of images in a step; it is used if the
@@ -148,7 +152,8 @@ class Schedule:
             images: The number of images in a step of all processes.
 
         Returns:
-            The settings by their keys in a config.
+            The settings by their keys in a config: with 4 validations and 10
+            checkpoints, if there are as many iterations.
 
         Raises:
             DetectorError: If a scheduler cannot be fitted.
@@ -213,6 +218,7 @@ class Schedule:
 
         Raises:
             DetectorError: If another hook counts epochs.
+            KeyError: If a hook that switches lacks what it must say.
         """
         return [
             self._scale_hook(
@@ -251,6 +257,7 @@ class Schedule:
 
         Raises:
             DetectorError: If a hook counts epochs in a way that is not known.
+            KeyError: If a hook that switches does not say when.
         """
         return [
             Expression(

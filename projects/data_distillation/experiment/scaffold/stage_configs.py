@@ -32,8 +32,10 @@ from .views import Views, choose_tuning_images, find_flips
 class NewExperiment:
     """The stage configs of an experiment.
 
-    What makes settings raises a ValueError, mostly `DetectorError`, if those
-    of the detector cannot be fitted.
+    The methods with the name of a stage return its settings as `format_config`
+    takes them: name -> value, with comments among the names. What makes
+    settings raises a ValueError, mostly `DetectorError`, if those of the
+    detector cannot be fitted.
 
     Args:
         name: The name of the folder.
@@ -48,7 +50,7 @@ class NewExperiment:
     plan: Plan
 
     def write(self, folder: Path) -> None:
-        """Write the files.
+        """Write the files, in place of those with these names.
 
         Args:
             folder: The folder to write to; it is made if it does not exist.
@@ -97,7 +99,7 @@ class NewExperiment:
         return self.detector
 
     def teacher(self) -> dict:
-        """Return the settings of `teacher.py`."""
+        """Return the settings of `teacher.py`, name -> value."""
         settings = {
             '# The categories, in the order of their COCO file.': None,
             'metainfo': dict(classes=self.data.classes),
@@ -264,7 +266,7 @@ class NewExperiment:
         return settings
 
     def annotate(self) -> dict:
-        """Return the settings of `annotate.py`."""
+        """Return the settings of `annotate.py`, name -> value."""
         model = dict(
             _delete_=True,
             type='MultiViewTTA',
@@ -322,7 +324,7 @@ class NewExperiment:
         return '_base_.labeled' + depth * '.dataset'
 
     def tune(self) -> dict:
-        """Return the settings of `tune.py`."""
+        """Return the settings of `tune.py`, name -> value."""
         flips = find_flips(self.annotator) if self.plan.flip else []
         settings = self._made_views.settings(
             self._made_views.recipe.candidates
@@ -341,7 +343,7 @@ class NewExperiment:
         return dict(settings, model=model, custom_hooks=[hook])
 
     def validate(self) -> dict:
-        """Return the settings of `validate.py`."""
+        """Return the settings of `validate.py`, name -> value."""
         hook = Expression('_base_.custom_hooks[0].labeled')
         return dict(
             test_dataloader=dict(dataset=self.data.val.source),
@@ -349,7 +351,7 @@ class NewExperiment:
         )
 
     def supervised_long(self) -> dict:
-        """Return the settings of `supervised_long.py`."""
+        """Return the settings of `supervised_long.py`, name -> value."""
         max_iters = self.plan.student_iterations
         settings = self._length(max_iters)
         if self._detector_schedule.hooks:
@@ -358,7 +360,7 @@ class NewExperiment:
         return settings
 
     def student(self) -> dict:
-        """Return the settings of `student.py`."""
+        """Return the settings of `student.py`, name -> value."""
         labels = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
         # An image without a pseudo label has been looked at, unlike a labeled
         # one without an object: `max_empty_share` decides about it.
@@ -375,13 +377,7 @@ class NewExperiment:
         return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
 
     def _union(self, ann_file: str, keeps_empty: bool = False) -> dict:
-        """Return a loader of the labeled images and of others with labels.
-
-        Args:
-            ann_file: The COCO file of the others.
-            keeps_empty: Whether the others are trained on even without an
-                object.
-        """
+        """Return a loader of the labeled images and of those of a file."""
         source: dict[str, object] = dict(
             ann_file=ann_file, data_prefix=dict(img=self.data.unlabeled.folder)
         )

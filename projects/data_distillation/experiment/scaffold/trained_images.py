@@ -105,7 +105,12 @@ def measure_balance(dataset: Dataset, data: Data) -> float:
         data: The data of the experiment.
 
     Returns:
-        A number above 1 if `ClassBalancedDataset` repeats images.
+        The mean, above 1 if `ClassBalancedDataset` repeats images; 1 without
+        it, and if there are no labeled images.
+
+    Raises:
+        FileNotFoundError: If the labeled file does not exist.
+        CocoError: If the labeled file cannot be used.
     """
     # Of pseudo labels, nobody knows how many there will be.
     if dataset.oversample_thr is None or not data.labeled.count:
@@ -248,7 +253,8 @@ def list_problems(
         masks: Whether masks are checked.
 
     Returns:
-        A line for each problem; none if nothing is wrong.
+        The lines of `format_problems`, with at most `MAX_SHOWN` problems of
+        one kind in one file; empty if nothing is wrong.
     """
     found = [] if unread else find_problems(files, folders)
     if masks and not unread:

@@ -111,6 +111,9 @@ def is_share(text: str) -> bool:
 
     Args:
         text: What the user has written.
+
+    Returns:
+        Whether it ends with `%`.
     """
     return text.endswith('%')
 
@@ -125,7 +128,7 @@ def parse_share(text: str) -> float:
         The fraction, above 0 and below 1.
 
     Raises:
-        ValueError: If the share is not between 0% and 100%.
+        ValueError: If the text is no share, or not between 0% and 100%.
     """
     match = re.fullmatch(r'(\d+(?:\.\d+)?)%', text)
     if not match or not 0 < float(match[1]) < 100:

@@ -30,7 +30,7 @@ class Views:
     Args:
         detector: The detector.
         plan: The numbers of the experiment.
-        keys: What else the detector must know of an image.
+        keys: What else the detector must know of an image: more `meta_keys`.
     """
 
     detector: DetectorConfig
@@ -55,7 +55,11 @@ class Views:
             factors: The sizes, as multiples of the detector's test scale.
 
         Returns:
-            The two sides of each view in pixels, in the order of the factors.
+            The two sides of each view in whole pixels, in the order of the
+            factors, for the size of images that the user wants.
+
+        Raises:
+            KeyError: If the test pipeline resizes to no `scale`.
         """
         sides = get_sides(self.detector.test_resize or {})
         exact = [f * self.plan.size_factor for f in factors]
@@ -69,6 +73,9 @@ class Views:
 
         Returns:
             Two items: the comment as a key without a value, and `scales`.
+
+        Raises:
+            KeyError: If the test pipeline resizes to no `scale`.
         """
         multiples = ', '.join(f'{f:g}' for f in factors)
         return {
@@ -83,7 +90,8 @@ class Views:
             flips: The directions of the flipped views at each scale.
 
         Returns:
-            Python text that lists the views, scale by scale.
+            Python text that lists the views, scale by scale, each time first
+            the one that is not flipped. It names the scales `scales`.
         """
         resize = self.detector.test_resize or {}
         scaled = "type='Resize', scale=scale"
@@ -173,7 +181,8 @@ def find_flips(detector: DetectorConfig) -> list[str]:
 
     Returns:
         The directions of the flips that it sees in training, and
-        `'horizontal'`, in which most objects look natural.
+        `'horizontal'`, in which most objects look natural; in the order of
+        `DIRECTIONS`.
     """
     seen = {'horizontal'}
     for transform in detector.train_dataset.transforms():
@@ -203,7 +212,8 @@ def choose_tuning_images(number: int) -> dict:
         number: The number of validation images.
 
     Returns:
-        Settings of `tune.py`, with images spread evenly; empty for all images.
+        Settings of `tune.py` for at most `MAX_TUNING_IMAGES` images, spread
+        evenly; empty for all images.
     """
     if number <= MAX_TUNING_IMAGES:
         return {}

@@ -27,10 +27,12 @@ def describe_teacher(teacher: Mapping) -> str:
     """Describe the box mAP of a teacher, and that of each class.
 
     Args:
-        teacher: The metrics of the teacher on the validation images, 0 to 1.
+        teacher: The metrics of the teacher on the validation images, 0 to 1,
+            see `comparison.read_newest_metrics`.
 
     Returns:
-        One or more lines; a class without an object has a dash.
+        One or more lines, in points of mAP (0 to 100), with the classes in the
+        order of the metrics. A class without an object has a dash.
     """
     text = f'teacher: {100 * teacher["bbox_mAP"]:.1f} mAP'
     by_class = {
@@ -61,7 +63,7 @@ def warn_of_teacher(teacher: Mapping) -> Iterator[str]:
         teacher: The metrics of the teacher on the validation images, 0 to 1.
 
     Yields:
-        At most one line.
+        At most one line; none for a box mAP of `WEAK_MEAN_AP` or more.
     """
     mean_ap = teacher['bbox_mAP']
     if mean_ap < MIN_MEAN_AP:
@@ -87,7 +89,7 @@ def warn_of_labels(expected: Mapping) -> Iterator[str]:
         expected: The expected quality, see `Expectation.to_dict`.
 
     Yields:
-        At most one line.
+        At most one line; none for a precision of `MIN_PRECISION` or more.
     """
     precision = expected['precision']
     if precision['value'] < MIN_PRECISION:
@@ -107,10 +109,10 @@ def give_verdict(
     """Say in a sentence what the pseudo labels have gained.
 
     Args:
-        mean_aps: The box mAP of each model, among them `student` and
+        mean_aps: The box mAP of each model, 0 to 1, among them `student` and
             `teacher`.
-        interval: The 95 % interval of student minus control, with `low` and
-            `high`; None if it is not known.
+        interval: The 95 % interval of student minus control in box mAP (-1 to
+            1), with `low` and `high`; None if it is not known.
         is_label_free: Whether no image is labeled, so that there can be no
             control.
 
@@ -150,8 +152,8 @@ def divide_gain(gain: float, of_schedule: float) -> str:
     """Say how much of a gain is that of the longer schedule.
 
     Args:
-        gain: The box mAP of the student minus that of the teacher.
-        of_schedule: The box mAP of the control minus that of the teacher.
+        gain: The box mAP of the student minus that of the teacher, -1 to 1.
+        of_schedule: The same difference between the control and the teacher.
 
     Returns:
         A clause, in points of mAP. It names a part of the gain only if the
@@ -172,12 +174,15 @@ def divide_gain(gain: float, of_schedule: float) -> str:
 def advise_on_gain(summary: Mapping) -> Iterator[str]:
     """Say what to try next if the student has not gained.
 
+    Its rivals are the control and the teacher; beside a control, a teacher
+    that is given is none.
+
     Args:
         summary: The summary of a run, see `comparison.summarize_models`.
 
     Yields:
         Lines for the user: a warning if the oracle is not above the control,
-        and what to try unless the student is above its rivals.
+        and what to try unless the student is above all its rivals.
     """
     mean_aps = {
         name: summary[name]['bbox_mAP']

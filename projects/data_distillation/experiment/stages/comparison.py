@@ -27,10 +27,13 @@ def read_newest_metrics(folder: Path) -> dict | None:
 
     Returns:
         COCO's metrics from 0 to 1 without their prefix, `bbox_mAP` and so on,
-        and `segm_mAP` and so on of an instance segmentor.
-        If they were evaluated by class, there is `CLASS_precision` too; it is
-        None for a class without objects. The result is None if there is no
-        evaluation.
+        and `segm_mAP` and so on of an instance segmentor. Those of boxes are 0
+        for a model that detects nothing. If they were evaluated by class,
+        there is `CLASS_precision` too; it is None for a class without objects.
+        The result is None if there is no evaluation.
+
+    Raises:
+        ValueError: If the file of the metrics is no JSON.
     """
     file = find_newest_metrics(folder)
     if file is None:
@@ -54,7 +57,8 @@ def find_newest_metrics(folder: Path) -> Path | None:
         folder: The work folder of the evaluation.
 
     Returns:
-        The file; None if there is none.
+        The file whose path comes last, since MMEngine names its folder by the
+        time; None if there is none.
     """
     return max(folder.glob('*/[0-9]*.json'), default=None)
 
@@ -68,6 +72,7 @@ def summarize_models(
         models: The metrics of each model except the student, by its name.
         rounds: The result of each round, in order: the metrics of its student
             as `student`, and the quality of its labels as `pseudo_labels`.
+            There is at least one.
 
     Returns:
         The metrics of each model, `gap_closed`, `gain_over_control` (in box
@@ -100,7 +105,7 @@ def find_best_round(rounds: Sequence[dict]) -> int:
     """Find the best round by the box mAP of its student.
 
     Args:
-        rounds: The result of each round, see `summarize_models`.
+        rounds: The result of each round, at least one, see `summarize_models`.
 
     Returns:
         Its index; of equal ones, the first, as of those that nobody could
@@ -115,6 +120,9 @@ def has_masks(summary: Mapping) -> bool:
 
     Args:
         summary: The summary of a run, see `summarize_models`.
+
+    Returns:
+        Whether a model of `TRAINED` has `MASK_METRIC`.
     """
     models = [summary[model] for model in TRAINED if model in summary]
     return any(MASK_METRIC in metrics for metrics in models)
@@ -177,10 +185,14 @@ def summarize_seeds(summaries: Mapping[int, dict]) -> dict:
         summaries: The summary of each seed; two or more.
 
     Returns:
-        The means, in the shape of a summary. `std` holds the standard
-        deviations of the sample in the same shape, and `seeds` the summaries.
-        If a summary lacks a figure, mean and deviation of this figure are
-        None.
+        The means of what is in `AVERAGED` and of all teachers, in the shape of
+        a summary. `std` holds the standard deviations of the sample in the
+        same shape, `seeds` the summaries, and `given` the teachers of the
+        first. If a later summary lacks a figure of the first, its mean and its
+        deviation are None; other figures are left out.
+
+    Raises:
+        StatisticsError: If there is only one summary.
     """
     alone = [
         {
@@ -208,11 +220,12 @@ def combine_dicts(
     """Combine dicts of numbers, or of such dicts, that have the same keys.
 
     Args:
-        dicts: The dicts.
+        dicts: The dicts, at least one.
         how: The function that makes one number of several.
 
     Returns:
-        A dict of numbers of the same shape. It is None where a value is None.
+        A dict of numbers in the shape of the first. A number is None where a
+        value is None or is missing.
     """
 
     def combine(values: Sequence) -> dict | float | None:
@@ -231,8 +244,9 @@ def format_comparison(summary: Mapping) -> str:
         summary: The summary of an experiment, or of several seeds.
 
     Returns:
-        The table, and one line each about the rounds, the pseudo labels and
-        the gap, as far as the summary has them.
+        The table, and lines about the given teachers, the rounds, the pseudo
+        labels, the gains, the best model, the verdict and the gap, as far as
+        the summary has them.
     """
     title = 'Comparison on the validation set'
     if not summary['student']:
@@ -298,7 +312,7 @@ def format_gap(summary: Mapping, key: str, what: str = '') -> list[str]:
     Args:
         summary: The summary of a run, or of several seeds.
         key: The key of the share in the summary.
-        what: What the gap is of, such as ` (masks)`.
+        what: What the gap is of, such as ` in masks`.
 
     Returns:
         One line; none if the share is not known.
@@ -332,8 +346,8 @@ def format_cell(summary: Mapping, model: str, metric: str) -> str:
         metric: The name of the metric.
 
     Returns:
-        The value, with several seeds with its deviation; a dash if there is
-        none.
+        The value with one decimal; with several seeds, also its deviation. A
+        dash if there is no value.
     """
     value = summary[model].get(metric)
     if value is None:

@@ -35,8 +35,7 @@ class Experiment:
         folder: The folder with `teacher.py`, `annotate.py`, `student.py` and
             the configs of the other models.
         models: The names of the models to train, out of `TRAINED`.
-        options: The changes of all stage configs, as `--cfg-options` takes
-            them.
+        options: The changes of all stage configs, as `--cfg-options` has them.
         tuned: The folder with the `annotate.py` and the `validate.py` that
             replace those of the experiment, see `TuneHook`; None to use those
             of the experiment.
@@ -125,7 +124,7 @@ class Experiment:
             stage: The name of the stage.
 
         Returns:
-            Key with dots -> value, for `--cfg-json`.
+            Key with dots -> value, for `--cfg-json`; empty if nothing changes.
         """
         if not self.given or stage not in ANNOTATING:
             return {}
@@ -389,9 +388,11 @@ def naming(what: str) -> Iterator[None]:
     Args:
         what: The part and its file, for the error.
 
+    Yields:
+        Nothing.
+
     Raises:
-        ValueError: If there is no such part or type, or it does not take
-            these arguments.
+        ValueError: If the type is unknown, or does not take these arguments.
     """
     try:
         yield

@@ -78,10 +78,12 @@ class DetectionStage:
         """Run the teacher on all images that have no detections yet.
 
         Args:
-            **values: Values of the config that are those of this run.
+            **values: Values of the config that are those of this run: key with
+                dots -> value.
 
         Raises:
             StageError: If the stage fails, or ends without its outcome.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config or an option cannot be used.
@@ -131,6 +133,10 @@ class DetectionStage:
     def is_done(self) -> bool:
         """Return whether nothing is left to do; nothing is changed.
 
+        Returns:
+            Whether the stage is finished, and nothing it depends on has
+            changed since.
+
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
@@ -143,6 +149,10 @@ class DetectionStage:
 
     def is_finished(self) -> bool:
         """Return whether the stage has ended, and its outcome is there.
+
+        Returns:
+            Whether it is so; for a stage without an outcome, all images must
+            have detections.
 
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
@@ -307,6 +317,7 @@ class DetectionStage:
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config, an option or the images cannot be used.
+            StoreError: If shards in the folder differ in what made them.
         """
         moved = self._find_moved()
         return {*moved.rows, *moved.in_place}

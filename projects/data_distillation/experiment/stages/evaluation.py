@@ -56,10 +56,11 @@ class Evaluation:
         """Evaluate the model, unless that was done.
 
         Returns:
-            COCO's box metrics, see `comparison.read_newest_metrics`.
+            COCO's metrics, see `comparison.read_newest_metrics`.
 
         Raises:
             StageError: If the evaluation fails.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If there is no such config.
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used, or the
@@ -82,7 +83,8 @@ class Evaluation:
         """Find out why the model must be evaluated.
 
         Returns:
-            Reasons for a user; empty if it is evaluated.
+            Reasons for a user; empty if it is evaluated, and nothing that its
+            metrics depend on has changed.
 
         Raises:
             FileNotFoundError: If there is no such config.
@@ -100,7 +102,11 @@ class Evaluation:
         return []
 
     def collect_settings(self) -> dict:
-        """Return the settings that the metrics depend on.
+        """Collect the settings that the metrics depend on.
+
+        Returns:
+            Settings by name, see `collect_evaluation_settings`, and a digest
+            of the images of each COCO file.
 
         Raises:
             FileNotFoundError: If there is no such config.
@@ -164,7 +170,8 @@ def describe_results(folder: Path) -> dict:
         folder: The work folder of the evaluation, with its detections.
 
     Returns:
-        The SHA-256 of the metrics (None without any) and of the detections.
+        `metrics_sha256` and `results_sha256`, the SHA-256 of the metrics and
+        of the detections; None for what is not there.
     """
     metrics = find_newest_metrics(folder)
     return dict(

@@ -209,7 +209,8 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
 
     Returns:
         A text for each difference, those first that explain others. There is
-        none if nothing differs or the folder has no results.
+        none if nothing differs or the folder has no results. What an earlier
+        version did not write counts as the same.
     """
     written = read_settings(folder)
     if written is None:
@@ -297,6 +298,9 @@ def set_aside(folder: Path) -> Path:
 
     Returns:
         The new folder of the results, in `replaced/` beside the old one.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
     """
     place = find_place(folder)
     place.parent.mkdir(exist_ok=True)
@@ -310,7 +314,7 @@ def find_place(folder: Path) -> Path:
         folder: The work folder of the stage.
 
     Returns:
-        The folder's name with the next larger number; nothing is made.
+        The folder's name with the next larger number, from 1; nothing is made.
     """
     places = folder.parent / 'replaced'
     # A person may have deleted any of them.

@@ -56,6 +56,9 @@ def find_truth(cfg: Config) -> str | None:
 
     Returns:
         The path as the config has it; None if it has no `CocoMetric`.
+
+    Raises:
+        KeyError: If the `CocoMetric` has no `ann_file`.
     """
     found = find_coco_metric(cfg)
     return found and found[1]['ann_file']
@@ -63,9 +66,6 @@ def find_truth(cfg: Config) -> str | None:
 
 def find_results_key(cfg: Config) -> str | None:
     """Find where the evaluator takes the name of the file of detections.
-
-    It is a key for `--cfg-options`; None if the model is not evaluated by
-    `CocoMetric`.
 
     Args:
         cfg: The config of a model.
@@ -88,11 +88,12 @@ def measure_gains(
         truth_file: The COCO file of the validation images.
 
     Returns:
-        The name of each other model, and the difference in box mAP, from -1 to
-        1; above 0 if the student is better. The intervals are by paired
-        bootstrap over the images: the same images are drawn for both models. A
-        model whose detections are not there is left out; without those of the
-        student, the result is empty.
+        The name of each other model, in order, and the difference in box mAP
+        (as COCO computes it), from -1 to 1; above 0 if the student is better.
+        The 95 % intervals are by paired bootstrap over the images: the same
+        images are drawn for both models, `NUM_DRAWS` times. A model whose
+        detections are not there is left out; without those of the student, the
+        result is empty.
 
     Raises:
         FileNotFoundError: If the file of the truth does not exist.
@@ -168,15 +169,19 @@ def format_gain(name: str, gain: Estimate) -> str:
 def link_best_model(
     work_dir: Path, mean_aps: Mapping[str, float], checkpoints: Mapping
 ) -> str:
-    """Link the best model as `best_model.pth`.
+    """Link the best model as `best_model.pth`, in place of an older link.
 
     Args:
-        work_dir: The folder of the link.
-        mean_aps: The box mAP of each model on the validation images.
+        work_dir: The folder of the link, which must exist.
+        mean_aps: The box mAP of each model on the validation images; at least
+            one.
         checkpoints: The checkpoint of each model.
 
     Returns:
         The name of the best model; of equally good ones, the first.
+
+    Raises:
+        ValueError: If there are no models.
     """
     best = max(mean_aps, key=lambda name: mean_aps[name])
     link = work_dir / BEST_MODEL

@@ -21,10 +21,10 @@ def parse_options(options: Sequence[str]) -> dict:
     """Parse options as `--cfg-options` does.
 
     Args:
-        options: The options, `model.bbox_head.num_classes=3`.
+        options: The options, such as `model.bbox_head.num_classes=3`.
 
     Returns:
-        Key with dots -> value.
+        Key with dots -> value; empty if there are none.
 
     Raises:
         ValueError: If an option is not `KEY=VALUE`.
@@ -121,7 +121,8 @@ def check_options(
 
     Args:
         options: The options, as `--cfg-options` takes them.
-        configs: The config of each stage, without these options.
+        configs: The config of each stage, without these options. They get the
+            options, so they are changed in place.
 
     Yields:
         A text about each option that does not reach all stages.

@@ -71,6 +71,7 @@ class Distillation:
         Raises:
             StageError: If a stage fails, or its folder holds results of
                 another seed. The next call goes on with this stage.
+            SystemExit: If a signal stops this process.
             ValueError: If the data of a later stage cannot be used; before the
                 first training.
             FileNotFoundError: If a file of a later stage does not exist;
@@ -117,6 +118,7 @@ class Distillation:
 
         Raises:
             StageError: If a stage fails, or has results of another seed.
+            SystemExit: If a signal stops this process.
             ValueError: If the data of a stage cannot be used.
             FileNotFoundError: If a file of a stage does not exist.
             ImportError: If a config imports a module that is not there.
@@ -286,6 +288,9 @@ def is_better(teacher: dict, student: dict) -> bool:
     Args:
         teacher: The metrics of the teacher.
         student: The metrics of the student.
+
+    Returns:
+        Whether the box mAP of the student is above that of the teacher.
     """
     before, after = (model['bbox_mAP'] for model in (teacher, student))
     if after <= before:
@@ -344,6 +349,8 @@ def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
 
     Raises:
         StageError: If a stage fails, or has results of another seed.
+        SystemExit: If a signal stops this process.
+        StatisticsError: If there is only one run, after it.
         ValueError: If the data of a stage cannot be used.
         FileNotFoundError: If a file of a stage does not exist.
         ImportError: If a config imports a module that is not there.

@@ -45,7 +45,8 @@ def require_own_checkpoint(
     Args:
         folder: The work folder of the training.
         run: The name of the run.
-        resumed: The checkpoint from which the run went on.
+        resumed: The checkpoint from which the run went on; None if it began
+            anew.
 
     Returns:
         The checkpoint, which is whole.
@@ -72,10 +73,11 @@ def require_metrics(folder: Path) -> dict:
         folder: The work folder of the evaluation.
 
     Returns:
-        The metrics by name, 0 to 1.
+        The metrics by name, 0 to 1, see `comparison.read_newest_metrics`.
 
     Raises:
         StageError: If the folder holds no metrics.
+        ValueError: If the file of the metrics is no JSON.
     """
     metrics = read_newest_metrics(folder)
     if metrics is None:
@@ -128,8 +130,12 @@ def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
 
     Args:
         stage: The name of the stage, for the log.
-        folder: The work folder of the stage, which is moved aside.
+        folder: The work folder of the stage, which is moved aside, see
+            `set_aside`.
         reasons: Why it runs again, at least one.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
     """
     place = set_aside(folder)
     why = join_reasons(reasons)
@@ -144,6 +150,9 @@ def replace_file(file: Path) -> Path:
 
     Returns:
         The new path, in a folder in `replaced/` beside the work folder.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
     """
     place = find_place(file.parent)
     place.mkdir(parents=True)

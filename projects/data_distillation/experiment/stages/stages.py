@@ -164,6 +164,10 @@ class Stages:
         Args:
             says: Whether to log why if they cannot.
 
+        Returns:
+            Whether this is wanted, there is a `tune.py`, and there are at
+            least `MIN_TUNING_IMAGES` images that can be used.
+
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
@@ -183,6 +187,9 @@ class Stages:
 
     def can_validate(self) -> bool:
         """Return whether detections on validation images can be made.
+
+        Returns:
+            Whether there is a `validate.py` whose images can be used.
 
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
@@ -215,8 +222,8 @@ class Stages:
         """Make stages that annotate only some of the unlabeled images.
 
         Args:
-            num_images: The number of images. They are spread evenly over the
-                list of all images.
+            num_images: The number of images; all if there are fewer. They are
+                spread evenly over the list of all images.
 
         Returns:
             Other stages; these stay as they are.
@@ -325,10 +332,11 @@ class Stages:
             stage: The name of the model, one of `TRAINED`.
             folder: The work folder of its training.
             checkpoint: The checkpoint of the model.
-            labels: The pseudo labels of its training, as `train` gets them.
+            labels: The pseudo labels of its training, as `train` gets them;
+                None for other models than the student.
 
         Returns:
-            COCO's box metrics, see `comparison.read_newest_metrics`.
+            COCO's metrics, see `comparison.read_newest_metrics`.
 
         Raises:
             StageError: If the evaluation fails.
@@ -348,13 +356,14 @@ class Stages:
             work_dir: The work folder of the run.
 
         Returns:
-            COCO's box metrics, see `comparison.read_newest_metrics`.
+            COCO's metrics, see `comparison.read_newest_metrics`.
 
         Raises:
             StageError: If the evaluation fails.
             FileNotFoundError: If there is no such config.
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used.
+            IndexError: If there is no such teacher.
         """
         cfg = self.experiment.load('teacher')
         changes = change_evaluation(cfg, number, self.experiment)

@@ -71,6 +71,7 @@ class Training:
         Raises:
             StageError: If training fails, or if the folder holds results of
                 another seed.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If the config or the file of pseudo labels is
                 missing.
             ImportError: If the config imports a module that is not there.

@@ -32,9 +32,9 @@ class Work:
     """What an experiment computes.
 
     Args:
-        num_trained: The number of images that teacher, control and student
+        num_trained: The number of images that the models of the experiment
             see in their trainings, counted each time.
-        num_views: The number of views of the unlabeled images.
+        num_views: The number of views of all unlabeled images together.
     """
 
     num_trained: int
@@ -48,7 +48,8 @@ class Work:
             experiment: The experiment, whose trainings count iterations.
 
         Returns:
-            The work; an annotation without `views` counts as one view.
+            The work; an annotation without `views` counts as one view. A
+            teacher that is given is not trained.
 
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
@@ -92,6 +93,8 @@ def measure_stage(experiment: Experiment, stage: str) -> tuple[float, int]:
         experiment: The experiment.
         stage: The name of the stage; its first test image is taken.
 
+    The weights are random, or those that its config loads.
+
     Returns:
         Seconds, see `measure_forward`, and the number of weights.
 
@@ -115,7 +118,8 @@ def measure_forward(model: BaseModel, sample: dict) -> float:
         sample: An image, as the test pipeline gives it.
 
     Returns:
-        Seconds, the least of several passes.
+        Seconds, the least of at least `MIN_PASSES` passes, which go on for at
+        least `MIN_SECONDS`.
     """
     model.eval()
     seconds: list[float] = []
@@ -129,14 +133,15 @@ def measure_forward(model: BaseModel, sample: dict) -> float:
 
 
 def describe_time(folder: Path) -> Iterator[str]:
-    """Yield what an experiment will take on this CPU, if that is needed.
+    """Say how long an experiment will take on this CPU, if that is needed.
 
     Args:
         folder: The folder of the experiment.
 
     Yields:
         Nothing if there is a GPU. Otherwise a line with the time; if it is
-        long, another one with what takes less.
+        more than `LONG` seconds, another one with what takes less. If a model
+        cannot test its first image, a line that says why.
 
     Raises:
         FileNotFoundError: If the folder lacks `annotate.py`, or a file that it

@@ -10,6 +10,9 @@ BUSY = 1.25
 def describe_load() -> str:
     """Say when something is measured, and on what load.
 
+    The load is that of the last minute, and the cores are those that this
+    process may use.
+
     Returns:
         A few words, such as `measured now (load 1.2 on 2 cores)`.
     """

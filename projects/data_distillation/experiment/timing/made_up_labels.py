@@ -18,7 +18,7 @@ def let_student_train(experiment: Experiment, folder: Path) -> dict[str, str]:
 
     Args:
         experiment: The stage configs.
-        folder: The folder to write the labels to.
+        folder: The folder to write the labels to, as `pseudo_labels.json`.
 
     Returns:
         What lets the student train on them: key with dots -> value.
@@ -45,9 +45,10 @@ def make_up_labels(
     the same shape. Images that cannot be read are left out.
 
     Args:
-        images: The images.
-        categories: The categories; the labels are of the first one.
-        file: The COCO file to write.
+        images: The images, of which the first `MAX_IMAGES` are read.
+        categories: The categories, at least one; the labels are of the first.
+        file: The COCO file to write. The ids of its images are their places
+            in `images`, from 0.
 
     Raises:
         ValueError: If none of the first images can be read.
@@ -90,7 +91,9 @@ def make_up_object(height: int, width: int) -> dict:
         width: The width of the image in pixels.
 
     Returns:
-        `bbox`, `area`, `iscrowd` and `segmentation` (a polygon).
+        `bbox` (xywh in pixels), `area` (in square pixels), `iscrowd` and
+        `segmentation` (one polygon, the corners as x and y from the top left
+        one on).
     """
     x, y, w, h = width / 4, height / 4, width / 2, height / 2
     corners = [x, y, x + w, y, x + w, y + h, x, y + h]

@@ -22,7 +22,8 @@ def make_plan(runs: Sequence[Distillation]) -> str:
     deleted, and the work folders stay as they are.
 
     Args:
-        runs: The runs, which would follow one another; all of one experiment.
+        runs: The runs, which would follow one another; at least one, and all
+            of one experiment.
 
     Returns:
         A table of the stages for each run, and the time of all runs.
@@ -32,6 +33,7 @@ def make_plan(runs: Sequence[Distillation]) -> str:
         ValueError: If a stage cannot be used, or its config counts epochs.
         FileNotFoundError: If a file of a stage does not exist.
         ImportError: If a config imports a module that is not there.
+        SystemExit: If a signal stops this process.
     """
     stages = runs[0].stages
     runs[0].check()
@@ -74,7 +76,9 @@ def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
         distillation: The run.
 
     Yields:
-        Each stage, also those that are done.
+        Each stage, also those that are done: the teacher, then those of each
+        round (tuning if there is any, annotation, student), then the other
+        models.
 
     Raises:
         FileNotFoundError: If a config or a file that it names is missing.
@@ -196,7 +200,8 @@ def plan_annotation(
         teacher: The checkpoint of the teacher; None if it is not there yet.
 
     Returns:
-        The stage; `done` if nothing is left.
+        The stage; `done` if nothing is left. All images are left if the
+        teacher is not there yet.
 
     Raises:
         FileNotFoundError: If a config or a file that it names is missing.
@@ -230,7 +235,8 @@ def plan_tuning(
         teacher: The checkpoint of the teacher; None if it is not there yet.
 
     Returns:
-        The stage; `done` if nothing is left.
+        The stage; `done` if nothing is left, otherwise all images. Its
+        `images` are as many as annotation would make of as many views.
 
     Raises:
         FileNotFoundError: If a config or a file that it names is missing.

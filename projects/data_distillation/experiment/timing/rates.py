@@ -31,8 +31,9 @@ class PlannedStage:
     Args:
         name: The name of the stage in the table.
         text: What is left to do, or `done`.
-        iterations: The number of iterations left to train.
-        images: The number of images left to annotate.
+        iterations: The number of iterations left to train; 0 for a stage that
+            detects.
+        images: The number of images left to annotate; 0 for a training.
     """
 
     name: str
@@ -87,10 +88,13 @@ class Rates:
         return cls(iteration[0], image[0], (iteration[1], image[1]))
 
     def estimate(self, stage: PlannedStage) -> float:
-        """Return how many seconds a stage takes, by these rates.
+        """Estimate how long a stage takes, by these rates.
 
         Args:
             stage: The stage.
+
+        Returns:
+            Seconds; 0 if nothing is left to do.
         """
         return stage.iterations * self.iteration + stage.images * self.image
 
@@ -119,10 +123,11 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
 
     Returns:
         The median of the seconds of an iteration, and what it was measured
-        on.
+        on, such as `10 iterations`.
 
     Raises:
         StageError: If the training fails.
+        SystemExit: If a signal stops this process.
         FileNotFoundError: If a config or a file that it names is missing.
         ImportError: If a config imports a module that is not there.
         ValueError: If a config, an option or the unlabeled images cannot be
@@ -184,6 +189,7 @@ def measure_image(
 
     Raises:
         StageError: If the annotation fails.
+        SystemExit: If a signal stops this process.
         FileNotFoundError: If there is no such config.
         ImportError: If the config imports a module that is not there.
         ValueError: If the config or an option cannot be used.
@@ -204,7 +210,7 @@ def measure_image(
 
 
 def parse_speed(output: str) -> tuple[float, str]:
-    """Return the speed that a trial of annotation has measured.
+    """Find the speed that a trial of annotation has measured.
 
     Args:
         output: What `tools/test.py --dry-run` has printed.
