@@ -18,15 +18,18 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
 
     Args:
         labels: The detections and their `min_score` values.
-        truth: A COCO object with the true objects of these images.
+        truth: A COCO object with the true objects of these images, and with
+            the classes of the labels in the same order.
         source: The file of the truth, for messages.
 
     Returns:
         Shape (number of images,), float. It is NaN where nothing is wrong, and
-        for images that `choose_judged` leaves out.
+        for images that `choose_judged` leaves out. A label is right at an IoU
+        of `RIGHT_IOU`, as pycocotools matches.
 
     Raises:
         CocoError: If the truth lacks an image or the class of a label.
+        ValueError: If the truth has another number of classes.
     """
     chosen = choose_judged(len(labels.table))
     rows = list(labels.rules.filter_rows(labels.table.take(pa.array(chosen))))
@@ -62,8 +65,9 @@ def count_right_on_grid(quality: Quality) -> list[dict]:
         quality: The labels, matched with the truth.
 
     Returns:
-        For each class `truth` (the number of objects), `right` and `found`
-        (the numbers from each score on), and `chosen` (both at `min_score`).
+        For each class, in order, `truth` (the number of objects), `right` and
+        `found` (the numbers of right labels and of all labels from each score
+        on), and `chosen` (both numbers at `min_score`).
     """
     counted = []
     for one in quality.classes.values():

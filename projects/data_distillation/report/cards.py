@@ -16,7 +16,7 @@ class Mark:
     """A box in a picture.
 
     Args:
-        bbox_xywh: Left, top, width and height in pixels.
+        bbox_xywh: Left, top, width and height in pixels of the original image.
         text: What the box is, for example its class and score.
         kind: 'label', 'found' (what a detector says) or 'doubt' (the label
             that is in doubt), which have different looks.
@@ -44,6 +44,10 @@ class Mark:
 
         Args:
             size_wh: The width and height of the image in pixels.
+
+        Returns:
+            Whether less than a tenth of the height of the image is left above
+            the box; for a label in doubt, below it.
         """
         _, top, _, height = self.bbox_xywh
         # That of a label in doubt is below, so that it hides no other.
@@ -58,9 +62,9 @@ class Card:
     Args:
         name: The name of the image.
         path: The image file.
-        size_wh: Width and height in pixels.
+        size_wh: Width and height of the original image in pixels.
         reason: Why to look at it.
-        marks: The boxes.
+        marks: The boxes, drawn in this order.
     """
 
     name: str
@@ -75,8 +79,10 @@ def write_cards(
 ) -> None:
     """Write the page.
 
+    An image that cannot be read is replaced by the reason.
+
     Args:
-        file: The HTML file.
+        file: The HTML file, in place of an older one.
         title: The title.
         notes: What a reader must know.
         cards: The pictures, the most important first.

@@ -30,8 +30,9 @@ class Groups:
 
     Args:
         names: The name of each of the g groups.
-        of_objects: Shape (m,), int, the group of each object.
-        of_found: For each model the group of each detection.
+        of_objects: Shape (m,), int, the group of each of the m objects.
+        of_found: For each model, shape (n,), int, the group of each of its n
+            detections.
     """
 
     names: list[str]
@@ -74,11 +75,12 @@ def make_kind_rows(models: Sequence[JudgedModel]) -> list[dict]:
     """Make the table of the kinds of errors.
 
     Args:
-        models: The models.
+        models: The models, at least one.
 
     Returns:
         For each kind its `name`, its `text`, and as `bars` the number of
-        errors of each model, with the share of the largest.
+        errors of each model as text, and its share (0 to 1) of the largest
+        number in the table.
     """
     numbers = np.concatenate(
         [
@@ -106,7 +108,7 @@ def make_tables(validation: Validation) -> list[list[list[str]]]:
     """Make the tables of errors by class and by size.
 
     Args:
-        validation: The models, and what each has found.
+        validation: The models, at least one, and what each has found.
 
     Returns:
         The rows of all boxes together, by class and by size; see `make_rows`.
@@ -141,12 +143,12 @@ def make_rows(
 
     Args:
         groups: The groups.
-        models: The models.
+        models: The models, at least one.
 
     Yields:
-        For each group its name, the number of objects, the errors of each
-        kind, precision and recall. Where there are several models, a cell has
-        the figures of each.
+        For each group its name, the number of objects without crowds, the
+        errors of each kind, precision and recall. Where there are several
+        models, a cell has the figures of each.
     """
     num_groups = len(groups.names)
     cells = [
@@ -177,7 +179,8 @@ def count_cells(
         num_groups: The number of groups.
 
     Yields:
-        For each group the errors of each kind, precision and recall.
+        For each group, as texts, the errors of each kind, precision and
+        recall.
     """
     judged = model.judged
     errors = judged.count_errors(
@@ -204,9 +207,10 @@ def make_matrix(model: JudgedModel, classes: Sequence[str]) -> dict:
 
     Returns:
         The `name` of the model, the `header`, and `rows` with the name of the
-        true class and for each cell its number and its share of the row. Of
-        more than `MAX_NAMED` classes, those that are confused most often are
-        named, and the others are one row and one column.
+        true class and for each cell its number and its share (0 to 1) of the
+        row. The last row and column are the background. Of more than
+        `MAX_NAMED` classes, those that are confused most often are named, and
+        the others are one row and one column.
     """
     counts = model.judged.confuse(model.is_shown, len(classes))
     counts, named = group_rare(counts, MAX_NAMED)
@@ -234,7 +238,7 @@ def make_data(validation: Validation) -> dict:
     """Make what the script of the gallery needs.
 
     Args:
-        validation: The models, and what each has found.
+        validation: The models, at least one, and what each has found.
 
     Returns:
         A dict that can be written as JSON: the classes and kinds; the models
@@ -277,12 +281,13 @@ def sample_groups(validation: Validation) -> Iterator[Tab]:
     """Sort the images into groups.
 
     Args:
-        validation: The models, and what each has found.
+        validation: The models, at least one, and what each has found.
 
     Yields:
-        The first `GROUP_SIZE` images of each group, without reasons. Ties keep
-        the order of the images. The last model is compared with the one before
-        it.
+        The first `GROUP_SIZE` images of each group, without reasons: better
+        and worse than the model before the last one, if there is one; those
+        with the most errors of the last model; and random ones. Ties keep the
+        order of the images. A group may be empty.
     """
     groups = {}
     if len(validation.models) > 1:
@@ -310,8 +315,13 @@ def make_image(validation: Validation, index: int, lowest: float) -> dict:
         lowest: The score from which on boxes are kept.
 
     Returns:
-        The name, the size and the picture; the `objects` as x, y, width,
-        height, label and whether it is a crowd; and for each model the boxes.
+        The name, the size and the picture (see `make_picture`); the `objects`
+        as x, y, width, height, label and whether it is a crowd; and as `boxes`
+        for each model those of `list_boxes`. Boxes are in pixels of the
+        original image, rounded to 1/10.
+
+    Raises:
+        KeyError: If the image has no `width` or `height`.
     """
     image = validation.images[index]
     objects = validation.models[0].judged.objects
@@ -349,9 +359,10 @@ def list_boxes(
         lowest: The score from which on boxes are kept.
 
     Returns:
-        x, y, width, height, label, score, kind of error and object (its place
-        among those of the image, -1 for none) of each box. Small boxes are
-        drawn last, so that no large one covers them.
+        x, y, width, height (in pixels of the original image, rounded to 1/10),
+        label, score, kind of error and object (its place among those of the
+        image, -1 for none) of each box. Small boxes are drawn last, so that no
+        large one covers them; equal ones keep their order.
     """
     judged = model.judged
     kept = judged.find_shown(lowest) & (judged.found.image_index == index)

@@ -42,10 +42,12 @@ class Tab:
     Args:
         name: The name of the group.
         images: The numbers of the images, the first to look at first.
-        reasons: Why each was chosen, in words.
+        reasons: Why each was chosen, in words; empty if all are for the same.
         marks: For each image the boxes to look at: x, y, width and height in
-            pixels, and what is said of it; empty if all boxes count alike.
-        total: How many there are, if not all are shown.
+            pixels of the original image, and what is said of it; empty if all
+            boxes count alike.
+        total: How many images there are, of which some may not be shown; None
+            if that is not said.
     """
 
     name: str
@@ -77,7 +79,7 @@ def make_gallery(
         that selects with other scores.
 
     Raises:
-        CocoError: If the truth lacks an image or the class of a label.
+        CocoError, ValueError: If the truth does not fit, see `count_wrong`.
     """
     groups = sample_images(labels)
     if truth and source.truth:
@@ -184,7 +186,7 @@ def make_images(
 
     Args:
         labels: The detections and their `min_score` values.
-        chosen: The indices of the images.
+        chosen: The indices of the images, shape (n,).
         truth: A COCO object with the true objects; None if they are unknown.
 
     Returns:
@@ -213,11 +215,12 @@ def list_boxes(row: Mapping) -> list[list]:
     be pointed at.
 
     Args:
-        row: A row with the columns of `shards.SCHEMA`; boxes in pixels.
+        row: A row with the columns of `shards.SCHEMA`.
 
     Returns:
-        x, y, width, height, label, score and number of views of each
-        detection, and the path around its mask if detections have masks.
+        x, y, width, height (in pixels of the original image), label, score and
+        number of views of each detection, and the path around its mask if
+        detections have masks. Equally large ones keep their order.
     """
     scores = shorten_scores(np.array(row['scores'], np.float32))
     boxes = [
@@ -244,9 +247,13 @@ def collect_true_boxes(
         names: The file names of the images.
 
     Returns:
-        File name -> x, y, width, height and label of each object, whether it
-        is a crowd, and the path around its mask if it has one; None if `truth`
-        is None.
+        File name -> x, y, width, height (in pixels) and label of each object,
+        whether it is a crowd, and the path around its mask if it has one, in
+        the order of the truth. Asked for another name, it gives an empty list.
+        It is None if `truth` is None.
+
+    Raises:
+        KeyError: If an object has a category that the truth lacks.
     """
     if truth is None:
         return None
@@ -289,10 +296,11 @@ def make_path(rle: dict) -> str:
     """Draw the outline of a mask as an SVG path, in pixels of the image.
 
     Args:
-        rle: The mask as compressed RLE.
+        rle: The mask of the original image as compressed RLE.
 
     Returns:
-        The path, with a closed line for each part; empty for an empty mask.
+        The path, with a closed line for each part; empty for an empty mask. It
+        may be off by `TOLERANCE` pixels of the thumbnail.
     """
     if not rle['counts'] or not coco_mask.area(rle):
         return ''

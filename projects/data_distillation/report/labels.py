@@ -69,6 +69,9 @@ def find_labels(annotate: Config, folder: Path) -> LabelSource:
 
     Returns:
         The files, of which some may not exist yet.
+
+    Raises:
+        StopIteration, KeyError: See `find_labeled_file`.
     """
     return LabelSource(
         folder / 'detections',
@@ -86,6 +89,10 @@ def find_labeled_file(annotate: Config) -> str:
 
     Returns:
         The path, as the config has it.
+
+    Raises:
+        StopIteration: If no hook names labeled images.
+        KeyError: If the first that does names no `ann_file`.
     """
     hooks = annotate.get('custom_hooks', ())
     return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
@@ -130,7 +137,8 @@ class StoredLabels:
         """Divide the scores of what may become a label by class.
 
         Returns:
-            For each class its scores, float32; empty for a class without any.
+            For each class its scores, shape (n,), float32; empty for a class
+            without any.
         """
         return self.selection.found.by_class(len(self.min_scores))
 
@@ -138,7 +146,8 @@ class StoredLabels:
         """Count the labels of each class from each score of `GRID`.
 
         Returns:
-            For each class a number for each score of the grid, descending.
+            For each class a number for each score of the grid. The scores
+            ascend, so the numbers do not grow.
         """
         # As the scores are: 0.3 in double precision is another number.
         grid = GRID.astype(np.float32)
@@ -239,8 +248,8 @@ def choose_judged(num_images: int) -> np.ndarray:
         num_images: The number of images.
 
     Returns:
-        Shape (m,), ascending: all of them, or `MAX_EVALUATED` at random, the
-        same in each call.
+        Their indices, shape (m,), ascending: all of them, or `MAX_EVALUATED`
+        at random, the same in each call.
     """
     order = np.random.default_rng(0).permutation(num_images)
     return np.sort(order[:MAX_EVALUATED])
@@ -255,8 +264,8 @@ def evaluate_labels(labels: StoredLabels, truth: dict, source: str) -> Quality:
         source: The file of the truth, for messages.
 
     Returns:
-        The counts by class, on the images of `choose_judged`. There are no
-        metrics of the detections.
+        The counts by class at an IoU of `RIGHT_IOU`, on the images of
+        `choose_judged`. There are no metrics of the detections.
 
     Raises:
         CocoError: If the truth lacks an image, or has other classes.

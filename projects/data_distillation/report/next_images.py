@@ -46,7 +46,7 @@ class NextImage:
 
     Args:
         row: The row of the image in the table of the labels.
-        errors: The number of errors to expect in its labels.
+        errors: The number of errors to expect in its labels, not weighted.
         reason: Why it was chosen, in words.
     """
 
@@ -76,7 +76,7 @@ class Proposal:
             out: The folder.
 
         Returns:
-            The files.
+            The files, in the order COCO file, list (CSV), page (HTML).
 
         Raises:
             FileNotFoundError, CocoError: See `make_coco`.
@@ -269,8 +269,8 @@ def compare_candidates(
 
     Args:
         source: The work folder.
-        values: Shape (number of images,), what each image is worth.
-        candidates: Shape (number of candidates,), the numbers of their images.
+        values: What each image is worth, shape (number of images,).
+        candidates: The row of each candidate, shape (number of candidates,).
         count: The number of images that are wanted.
         detector: See `choose_next_images`.
 
@@ -310,7 +310,8 @@ def sample_paths(paths: list[str]) -> list[str]:
         paths: The paths.
 
     Returns:
-        Paths in their order, the same ones each time; all if there are few.
+        Paths in their order, the same ones each time; all (the same list) if
+        there are few.
     """
     if len(paths) <= MAX_LABELED:
         return paths
@@ -367,7 +368,7 @@ def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
     Args:
         values: The values of all images.
         row: The number of the image.
-        classes: The names of the classes.
+        classes: The names of the classes, at least one.
 
     Returns:
         Reasons on one line, without a full stop.

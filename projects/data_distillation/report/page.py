@@ -85,6 +85,8 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
     Raises:
         FileNotFoundError: If there is no work folder.
         CocoError: If the file of the validation images cannot be used.
+        ValueError: If a file with metrics or with trials is no JSON.
+        StopIteration: If no hook in `annotate` names labeled images.
     """
     if not work_dir.is_dir():
         raise FileNotFoundError(
@@ -121,8 +123,10 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
 def write_selection_report(file: Path, source: LabelSource) -> None:
     """Write the report of a selection alone, without stages.
 
+    The page names what is missing.
+
     Args:
-        file: The file to write.
+        file: The file to write, in a folder that exists.
         source: The files of the detections and the pseudo labels.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
@@ -139,7 +143,7 @@ def write_page(
     trained_on: Mapping[str, str] = TRAINED,
     validation: Validation | None = None,
 ) -> None:
-    """Write a page.
+    """Write a page. It names what is missing of the labels and of the truth.
 
     Args:
         file: The file to write.
@@ -195,7 +199,10 @@ def read_or_note(notes: list[str], read: Callable[[], Found]) -> Found | None:
         read: The function that reads something.
 
     Returns:
-        What was read; None if it is missing.
+        What was read; None if `read` raises one of the errors of `MISSING`.
+
+    Raises:
+        Exception: Whatever else `read` raises.
     """
     try:
         return read()
@@ -230,7 +237,12 @@ def describe_stages(
         trained_on: Name of a model -> what it is trained on.
 
     Returns:
-        What the template needs, by name; empty lists without stages.
+        What the template needs: `times`, the name and the time of each stage
+        with a log; `metrics`, the headings; and `comparison`, the rows.
+        Without stages, `times` and `comparison` are empty.
+
+    Raises:
+        KeyError: If `trained_on` lacks an evaluated model.
     """
     return dict(
         times=[
@@ -312,7 +324,7 @@ def describe_losses(stages: Sequence[StageRecord]) -> str:
     """Describe in words how the losses changed.
 
     Args:
-        stages: The stages, each with losses.
+        stages: The stages, each with at least one loss.
 
     Returns:
         One sentence, for those who do not see the picture.
@@ -348,7 +360,10 @@ def render_page(content: dict) -> str:
         content: The values that the template shows.
 
     Returns:
-        The page as HTML, with its style and its script.
+        The page as HTML, with its style, its script and the present date.
+
+    Raises:
+        jinja2.UndefinedError: If a value is missing.
     """
     content = dict(by_class=None, gallery=None, errors=None) | content
     names = [name for name in ('gallery', 'errors') if content[name]]

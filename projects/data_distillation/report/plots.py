@@ -101,7 +101,10 @@ def draw_maps(stages: Sequence[StageRecord]) -> Figure:
             have a validation or an evaluation.
 
     Returns:
-        A figure that `pyplot` does not know.
+        A figure that `pyplot` does not know; the mAP is in percent.
+
+    Raises:
+        ValueError: If there is no validation and no evaluation.
     """
     figure, axes = make_plot('iteration', 'box mAP in percent')
     for number, stage in enumerate(stages):
@@ -140,8 +143,10 @@ def draw_curve(
     """Draw a curve with the color and the dashes of its number.
 
     Args:
-        axes: The plot.
-        points: The x and y of each point; nothing is drawn without points.
+        axes: The plot, which is changed.
+        points: The x and y of each point, of which about `MAX_POINTS` are
+            drawn, among them the first and the last; nothing is drawn without
+            points.
         number: The number of the curve, counted from 0.
         **style: More arguments of `Axes.plot`.
     """
@@ -159,7 +164,7 @@ def add_legend(figure: Figure) -> None:
     """Name the lines below the plot.
 
     Args:
-        figure: The figure; its lines have labels.
+        figure: The figure, which is changed; its lines have labels.
     """
     figure.legend(loc='outside lower center', ncols=4, frameon=False)
 
@@ -173,12 +178,17 @@ def draw_scores(
     The labels are drawn in a stronger color, and a line marks `min_score`.
 
     Args:
-        scores_by_class: The scores of each class.
-        min_scores: Class name -> `min_score`; None if the class has no label.
+        scores_by_class: The scores of each class, each of shape (n,); at least
+            one class.
+        min_scores: Class name -> `min_score`, in the same order; None if the
+            class has no label.
 
     Returns:
         The figure and its number of classes. It shows up to `MAX_NAMED`
-        classes, those with the most detections.
+        classes, those with the most detections, in the order of the classes.
+
+    Raises:
+        ValueError: If there are no classes.
     """
     order = sorted(
         range(len(scores_by_class)), key=lambda c: -len(scores_by_class[c])
@@ -205,7 +215,7 @@ def draw_histogram(
     """Draw the scores of one class, on a logarithmic scale.
 
     Args:
-        axes: The axes to draw on.
+        axes: The axes to draw on, which are changed.
         scores: Shape (n,), float32, from 0 to 1; n may be 0.
         min_score: The lowest score of a label; None if nothing is one.
     """
@@ -228,7 +238,7 @@ def set_log_scale(axes: Axes, text: str) -> None:
     switches the parsing of formulas off.
 
     Args:
-        axes: The plot.
+        axes: The plot, which is changed.
         text: The format of the numbers, in which `x` is the number.
     """
     axes.set_yscale('log')

@@ -28,7 +28,10 @@ def write_preview(annotate: Config, folder: Path) -> Path:
         folder: The work folder of the preview.
 
     Returns:
-        The file.
+        The file, `report.html` in this folder.
+
+    Raises:
+        StopIteration, KeyError: See `find_labeled_file`.
     """
     file = folder / REPORT
     write_selection_report(file, find_labels(annotate, folder))
@@ -66,6 +69,7 @@ class Preview:
                 number is below 1, or a launcher starts several processes.
             FileNotFoundError: If there is no such config.
             ImportError: If the config imports a module that is not there.
+            SystemExit: If the arguments cannot be parsed.
         """
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         parser.add_argument(PREVIEW, type=int, default=None)
@@ -93,6 +97,7 @@ class Preview:
                 config cannot be read or does not annotate.
             FileNotFoundError: If there is no such config.
             ImportError: If the config imports a module that is not there.
+            SystemExit: If the arguments cannot be parsed.
         """
         args = load_mmdet_tool('test.py').parse_args()
         if num_images < 1 or args.launcher != 'none':
@@ -132,6 +137,9 @@ class Preview:
         """Write the page.
 
         Returns:
-            The file of the page.
+            The file of the page, see `write_preview`.
+
+        Raises:
+            StopIteration, KeyError: See `find_labeled_file`.
         """
         return write_preview(self.config, self.folder)

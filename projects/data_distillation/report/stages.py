@@ -57,7 +57,8 @@ class StageRecord:
             name: The name of the class.
 
         Returns:
-            From 0 to 1; None if it was not measured.
+            The AP from 0 to 1; None if it was not measured, or if the
+            validation images have no object of the class.
         """
         return (self.metrics or {}).get(f'{name}_precision')
 
@@ -68,7 +69,8 @@ class StageRecord:
         at the same iteration.
 
         Returns:
-            Pairs of iteration and box mAP, ascending; empty without any.
+            Pairs of iteration and box mAP (0 to 1), ascending; empty without
+            any.
         """
         points = dict(self.validation)
         if self.metrics:
@@ -84,11 +86,15 @@ def read_stages(
 
     Args:
         work_dir: The work folder of the experiment.
-        given: The names of the teachers that are given.
+        given: The names of the teachers that are given; empty if one is
+            trained.
 
     Returns:
         The stages that have a folder: first those of the first round, then
         those of the later rounds in order.
+
+    Raises:
+        ValueError: If a file with metrics is no JSON.
     """
     first, *others = TRAINED
     names = [*(given or [first]), 'annotate', *others]
@@ -128,7 +134,7 @@ def parse_round(folder: Path) -> int:
         folder: The folder, such as `round2`.
 
     Returns:
-        The number; 0 if it has none.
+        The number; 0 if something else follows `round`, or nothing.
     """
     number = folder.name.removeprefix('round')
     return int(number) if number.isdecimal() else 0
@@ -144,6 +150,9 @@ def read_stage(work_dir: Path, name: str) -> StageRecord:
     Returns:
         The stage; what is not there yet is empty or None. Only a model has
         losses and metrics.
+
+    Raises:
+        ValueError: If the file with its metrics is no JSON.
     """
     folder = work_dir / name
     seconds = sum_logged_seconds(folder)
@@ -180,7 +189,8 @@ def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
         scalars: The records, from old to new.
 
     Returns:
-        The loss and the box mAP at each iteration, both ascending.
+        The loss and the box mAP (0 to 1) at each iteration that has one, both
+        by ascending iteration.
     """
     losses: dict[int, float] = {}
     validation: dict[int, float] = {}
@@ -216,8 +226,6 @@ def sum_logged_seconds(folder: Path) -> float | None:
 
 def measure_logged_span(log: str) -> float | None:
     """Measure the time from the first to the last line of a log.
-
-    Lines without a time do not count; None if no line has one.
 
     Args:
         log: The text; lines without a time do not count.
@@ -271,8 +279,9 @@ def give_verdicts(
             the gain, if there is one.
 
     Returns:
-        The gain over the control and the gap that is closed, as far as the
-        models that they need have been evaluated.
+        The verdict of `give_verdict` and the gap that is closed, as far as the
+        models that they need have been evaluated; empty without a teacher or
+        a student.
     """
     mean_aps = find_mean_aps(stages)
     if not {'teacher', 'student'} <= mean_aps.keys():
@@ -314,7 +323,7 @@ def read_summary(work_dir: Path, mean_aps: Mapping[str, float]) -> dict:
 
     Returns:
         The summary; empty if there is none, if it is of several seeds, or if
-        the student or the control has another mAP now.
+        the teacher, the student or the control has another mAP now.
     """
     summary = read_json(work_dir / SUMMARY)
     if not isinstance(summary, dict) or 'seeds' in summary:

@@ -62,7 +62,7 @@ class LabelReview:
 
     Args:
         coco: The content of the file.
-        rows: The detections of its images, see `shards.SCHEMA`.
+        rows: The detections of its images, one row each, see `shards.SCHEMA`.
         annotations: The labels that were looked at, ordered by image.
         detections: The detections, as columns.
         suspicions: What looks wrong, the most likely first.
@@ -96,10 +96,11 @@ class LabelReview:
 
         Args:
             out: The folder.
-            count: The number of suspicions that are written.
+            count: The number of suspicions that are written, the most likely
+                first; all if there are fewer.
 
         Returns:
-            The files.
+            The files, see `list_files`.
         """
         shown = self.suspicions[:count]
         files = self.list_files(out)
@@ -117,7 +118,8 @@ class LabelReview:
             shown: The suspicions, in the order to write.
 
         Returns:
-            The text with a heading; what a suspicion lacks is empty.
+            The text with a heading; what a suspicion lacks is empty. Boxes are
+            xywh in pixels of the original image.
         """
         text = io.StringIO()
         lines = csv.writer(text, lineterminator='\n')
@@ -213,7 +215,7 @@ class LabelReview:
             one: The suspicion.
 
         Yields:
-            One box or two.
+            One box or two: the label if there is one, and then what was found.
         """
         if one.label is not None:
             box = tuple(self.annotations[one.label]['bbox'])
@@ -268,6 +270,7 @@ def review_labels(
         StoreError: If the detections cannot be read.
         CocoError: If the labels cannot be used, have other classes, or none of
             their images has detections.
+        KeyError: If the provenance of the detections names no classes.
     """
     store = open_store(detections)
     made_by = store.require_provenance()
@@ -312,8 +315,12 @@ def make_tab(
             the report.
 
     Returns:
-        The most likely suspicions, each with its image; None if there are no
-        detections of these images.
+        The most likely suspicions, at most `NUM_SHOWN`, each with its image;
+        None if there are no detections of these images, or a file cannot be
+        used.
+
+    Raises:
+        KeyError: If `names` lacks an image, or see `review_labels`.
     """
     try:
         review = review_labels(detections, ann_file)
@@ -346,14 +353,15 @@ def compare_labels(
     of them are wrong, and the regression is too simple to learn those.
 
     Args:
-        coco: The labels.
-        rows: The detections of their images.
+        coco: The labels, of which those of crowds are not looked at.
+        rows: The detections of their images, one row for each image.
         found: The detections of `rows` as columns.
         num_views: The number of views; None if it is not known.
         source: The file of the labels, for messages.
 
     Returns:
-        The labels that were looked at, ordered by image, and the suspicions.
+        The labels that were looked at, ordered by image, and the suspicions,
+        see `find_suspicions`.
 
     Raises:
         CocoError: If the labels lack an image.

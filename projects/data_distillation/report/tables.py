@@ -58,7 +58,8 @@ def format_teacher(made: Mapping) -> str:
         made: The provenance of the detections.
 
     Returns:
-        One line, with the first 12 digits of the SHA-256.
+        One line, with the first 12 digits of the SHA-256 if it is known, and
+        the number of other teachers if there are any.
     """
     others = len(made.get('other_teachers', ()))
     text = format_checkpoint(
@@ -76,6 +77,9 @@ def describe_origin(origin: Mapping) -> Iterator[Row]:
 
     Yields:
         Pairs of a term and its description.
+
+    Raises:
+        KeyError: If it does not say how the labels were selected.
     """
     selection = origin['selection']
     yield 'Selection', format_call_or_dash(selection['selector'])
@@ -112,7 +116,7 @@ def format_views(views: Sequence | None) -> str:
         views: The transforms of each view; None if the pipeline makes them.
 
     Returns:
-        One line.
+        One line; views are in the order in which they were made.
     """
     if not views:
         return "as in the detector's own test pipeline"
@@ -194,8 +198,11 @@ def make_comparison(
         trained_on: Model name -> the data on which it was trained.
 
     Returns:
-        A row of cells for each, in the order of the stages; metrics in
-        percent.
+        A row of cells for each, in the order of the stages; metrics in percent
+        with one decimal, and a dash for one that was not measured.
+
+    Raises:
+        KeyError: If `trained_on` lacks an evaluated model.
     """
     metrics = find_metrics(stages)
     return [
@@ -216,7 +223,7 @@ def find_metrics(stages: Sequence[StageRecord]) -> list[str]:
         stages: The stages of the experiment.
 
     Returns:
-        Names of metrics.
+        Names of metrics, without the prefix `coco/`.
     """
     has_masks = any(MASK_METRICS[0] in (one.metrics or {}) for one in stages)
     return [*METRICS, *(MASK_METRICS if has_masks else ())]
@@ -237,9 +244,13 @@ def make_class_table(
 
     Returns:
         `header`, of which the first is the name of what is counted as labeled,
-        and `rows`. A row has the `name` of the class, the `bars` (the
-        labeled and the pseudo instances per image, each as text and as a share
-        of the largest), and the other `cells`.
+        and `rows`, in the order of the classes. A row has the `name` of the
+        class, the `bars` (the labeled and the pseudo instances per image, each
+        as text and as a share, 0 to 1, of the largest in the table), and the
+        `cells` below the header.
+
+    Raises:
+        KeyError: If `quality` lacks a class.
     """
     judged = [
         stage
@@ -288,7 +299,8 @@ def count_instances(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
         labels: The detections and the selection.
 
     Returns:
-        The numbers and those per image, both of shape (number of classes, 2).
+        The numbers and those per image, both of shape (number of classes, 2),
+        labeled before pseudo.
     """
     numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
     num_images = max(labels.labeled.num_images, 1), len(labels.table)
@@ -304,6 +316,9 @@ def format_quality(name: str, quality: Quality | None) -> list[str]:
 
     Returns:
         Two cells; none without the truth.
+
+    Raises:
+        KeyError: If there is no such class.
     """
     if quality is None:
         return []

@@ -29,6 +29,10 @@ def make_tuning_table(folder: Path) -> dict | None:
         and as sentences or `''` what the chosen views are (`views`), and how
         choices do on images that they were not made on (`unseen`). It is None
         if nothing was tuned.
+
+    Raises:
+        ValueError: If `tune.json` is no JSON.
+        KeyError: If `tune.json` lacks a part.
     """
     file = folder / 'tune.json'
     if not file.is_file():
@@ -58,10 +62,11 @@ def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
     Args:
         trial: The trial.
         named: Name -> the trial that has it, or None.
-        unit: The cost that counts as 1.
+        unit: The cost that counts as 1, above 0.
 
     Returns:
-        One text for each column; mAP is in percent.
+        One text for each column; mAP is in percent. A trial without a name has
+        an empty one.
     """
     return [
         ' '.join(map(str, trial['views'])),

@@ -34,7 +34,7 @@ class JudgedModel:
     Args:
         name: The name of its stage.
         judged: Its detections on the validation images.
-        min_score: The score from which on they count.
+        min_score: The score from which on they count, itself included.
     """
 
     name: str
@@ -77,6 +77,9 @@ class Validation:
 
         Returns:
             Shape (number of models, number of images, number of `KINDS`), int.
+
+        Raises:
+            ValueError: If there are no models.
         """
         return np.stack(
             [
@@ -95,6 +98,9 @@ class Validation:
 
         Returns:
             Shape (number of models, number of images), int.
+
+        Raises:
+            ValueError: If there are no models.
         """
         return np.stack(
             [
@@ -114,7 +120,8 @@ class Validation:
         boxes.
 
         Args:
-            other: The number of the other model.
+            other: The number of the other model, from 0; -2 for the one before
+                the last.
 
         Returns:
             Shape (number of images,), int: how many right boxes it has more
@@ -131,10 +138,14 @@ def compare_images(validation: Validation) -> list[str]:
     """Say what the models find, and on how many images the last is better.
 
     Args:
-        validation: The models, and what each has found.
+        validation: The models, at least one, and what each has found.
 
     Returns:
-        Sentences; none if there is only one model.
+        Sentences, on the others from the last to the first; none if there is
+        only one model.
+
+    Raises:
+        ValueError: If there are no models.
     """
     *others, last = [model.name for model in validation.models]
     if not others:
@@ -168,8 +179,9 @@ def choose_models(stages: Sequence[StageRecord]) -> list[str]:
 
     Returns:
         The names of the first teacher, of the control if there is a student,
-        and of the student with the best box mAP, as far as they have been
-        evaluated. The student is compared with the others.
+        and of the student with the best box mAP (of equal ones, the first), as
+        far as they have been evaluated. The student is compared with the
+        others.
     """
     evaluated = [(one, one.metrics) for one in stages if one.metrics]
     chosen = [
@@ -199,7 +211,8 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
 
     Returns:
         The models whose detections are there and were evaluated with the same
-        truth as those of the last model. The notes say why others are missing.
+        truth as those of the last model, in the order of `names`. The notes
+        say why others are missing. Without any, all but the notes is empty.
 
     Raises:
         CocoError: If the truth cannot be used.
@@ -294,6 +307,9 @@ def find_image_folder(settings: Mapping) -> Path:
 
     Returns:
         The folder; that of the process if the settings name none.
+
+    Raises:
+        KeyError: If the settings have no data set of a test.
     """
     dataset = settings['test_dataloader']['dataset']
     prefix = (dataset.get('data_prefix') or {}).get('img') or ''
@@ -313,7 +329,11 @@ def judge_model(
     Returns:
         The judgment, and the number of detections whose image or class the
         truth does not have. The score from which on detections count is the
-        one with the best F1 over all classes, on these images.
+        one of `GRID` with the best F1 over all classes, on these images.
+
+    Raises:
+        FileNotFoundError: If there are no detections.
+        ValueError: If the file of the detections is no JSON.
     """
     results = json.loads((folder / RESULTS).read_bytes())
     ids = [image['id'] for image in truth['images']]

@@ -43,7 +43,9 @@ class WorkFolder:
             Its newest annotation, with the config.
 
         Raises:
-            FileNotFoundError: If it has no annotation.
+            FileNotFoundError: If it has no annotation, or that has no labels
+                or no config.
+            ValueError: If a file with metrics is no JSON.
         """
         stage = find_newest_annotation(work_dir, read_stages(work_dir))
         return cls.of_stage(stage)
@@ -56,7 +58,8 @@ class WorkFolder:
 
         Args:
             stage: The folder.
-            known: Its labels, if they have been read.
+            known: Its labels, if they have been read; None to read them when
+                they are needed.
 
         Returns:
             The annotation, with its config.
@@ -75,7 +78,11 @@ class WorkFolder:
 
     @property
     def labeled(self) -> dict:
-        """The labeled set, `dict(ann_file=..., img_prefix=...)`."""
+        """The labeled set, `dict(ann_file=..., img_prefix=...)`.
+
+        Raises:
+            StopIteration: If no hook names labeled images.
+        """
         hooks = self.config.get('custom_hooks', ())
         return next(h['labeled'] for h in hooks if 'labeled' in h)
 
@@ -112,7 +119,7 @@ class WorkFolder:
         """Calibrate on the validation images of the experiment, if it can.
 
         Returns:
-            The calibration, and '' or in words why there is none.
+            The calibration, and ''; or None, and in words why there is none.
 
         Raises:
             FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
@@ -134,7 +141,7 @@ class WorkFolder:
         """Load the teacher, if it is still what made the detections.
 
         Returns:
-            The teacher, and '' or in words why it is not at hand.
+            The teacher, and ''; or None, and in words why it is not at hand.
 
         Raises:
             FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See

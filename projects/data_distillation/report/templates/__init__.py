@@ -15,6 +15,9 @@ def get_template(name: str) -> jinja2.Template:
 
     Returns:
         The template. It raises an error for a value that it is not given.
+
+    Raises:
+        jinja2.TemplateNotFound: If there is no such template.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
