@@ -12,8 +12,9 @@ def set_num_classes(part: Mapping, num_classes: int) -> dict:
         num_classes: The number of classes.
 
     Returns:
-        Key -> new value; empty for a part without classes. `class_weight` of
-        `loss_cls` is among them if all classes have the same weight.
+        Key -> new value; empty for a part without classes. For a head of
+        things and stuff, `loss_cls` is among them if its `class_weight` is the
+        same for all classes, with one more for the background.
     """
     changes: dict[str, object] = {
         key: num_classes

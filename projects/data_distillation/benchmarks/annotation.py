@@ -4,10 +4,8 @@ Several contenders run the same teacher on the same views of the same images.
 They take turns, a few images at a time, so that other load on the machine
 affects all of them alike:
 
-- exact, fast: `MultiViewTTA` in this mode, with store and selection, as
-  `tools/test.py` runs it;
-- bare exact, bare fast: only the forward passes of the same batches, which are
-  the limit;
+- exact, fast: `MultiViewTTA` in this mode, as `tools/test.py` runs it;
+- bare exact, bare fast: only the same forward passes, which are the limit;
 - stock: `DetTTAModel` with mmcv's `TestTimeAug`, without an evaluator.
 
 Stock cannot keep masks. If the config keeps them, the same annotation and its
@@ -142,7 +140,7 @@ class Comparison:
     """Lets the contenders take turns, and compares them.
 
     Args:
-        cfg: The config of an annotation whose views are scales and flips.
+        cfg: The config of an annotation of scales and flips. It is changed.
         checkpoint: The checkpoint of the teacher.
         modes: The modes of `MultiViewTTA` to run.
         work_dir: The folder to which the runs write.
@@ -350,11 +348,14 @@ def compute_median_ratio(
     """Compute the median of the ratios of all turns.
 
     Args:
-        some: The numerator of each turn.
+        some: The numerator of each turn, at least one.
         others: The denominator of each turn.
 
     Returns:
         The median, which one slow turn hardly changes.
+
+    Raises:
+        ValueError: If there are no turns, or not as many of both.
     """
     ratios = [one / other for one, other in zip(some, others, strict=True)]
     return statistics.median(ratios)
@@ -369,13 +370,13 @@ def compare_boxes(
     by more than `SAME_BOX`.
 
     Args:
-        ours: File name -> detections.
+        ours: File name -> detections (xyxy, in pixels of the original image).
         stock: File name -> detections, of the same images.
 
     Returns:
-        `matched`, the share of stock's boxes that are matched; and over the
-        matched boxes `pixels`, the largest difference of a coordinate, and
-        `score`, the largest difference of the score.
+        `matched`, the share (0 to 1) of stock's boxes that are matched; and
+        over these `pixels`, the largest difference of a coordinate, and
+        `score`, that of the score. All are 0 if no box is matched.
     """
     num_boxes, matched = 0, []
     for name, sample in stock.items():
@@ -390,8 +391,7 @@ def compare_boxes(
         pixels = expected.bboxes[same] - found.bboxes[nearest]
         score = expected.scores[same] - found.scores[nearest]
         matched.append(torch.cat([pixels, score[:, None]], dim=1).abs())
-    # `torch.cat` needs a tensor.
-    differences = torch.cat([*matched, torch.zeros(0, 5)])
+    differences = torch.cat([*matched, torch.zeros(0, 5)])  # One at least.
     largest = differences.amax(dim=0) if len(differences) else torch.zeros(5)
     return dict(
         matched=len(differences) / max(num_boxes, 1),

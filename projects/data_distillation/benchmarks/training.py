@@ -91,7 +91,7 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
         work_dir: The folder that it writes to. The experiment has its name.
 
     Returns:
-        A function that runs one iteration. The first one has no warm-up.
+        A function that runs one iteration.
     """
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = work_dir.name

@@ -62,6 +62,9 @@ class HasStages(Protocol):
 
         Returns:
             The config.
+
+        Raises:
+            FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
         """
         ...
 

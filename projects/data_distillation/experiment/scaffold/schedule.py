@@ -152,8 +152,9 @@ class Schedule:
             images: The number of images in a step of all processes.
 
         Returns:
-            The settings by their keys in a config: with 4 validations and 10
-            checkpoints, if there are as many iterations.
+            The settings by their keys in a config: it validates after each
+            quarter of the training and saves after each tenth, rounded down to
+            iterations, at least one.
 
         Raises:
             DetectorError: If a scheduler cannot be fitted.

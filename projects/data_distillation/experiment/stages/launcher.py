@@ -72,7 +72,7 @@ class Launcher:
         faster; training on a CPU gains nothing from several processes.
 
         Returns:
-            A launcher with more processes, or this one on a GPU and with
+            A launcher with these processes, or this one on a GPU and with
             Slurm.
         """
         if self.name == 'slurm' or torch.cuda.is_available():

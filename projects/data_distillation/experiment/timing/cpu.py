@@ -89,11 +89,11 @@ class Work:
 def measure_stage(experiment: Experiment, stage: str) -> tuple[float, int]:
     """Measure how long the model of a stage needs for one image.
 
+    The weights are random, or those that the model loads when it is built.
+
     Args:
         experiment: The experiment.
         stage: The name of the stage; its first test image is taken.
-
-    The weights are random, or those that its config loads.
 
     Returns:
         Seconds, see `measure_forward`, and the number of weights.
