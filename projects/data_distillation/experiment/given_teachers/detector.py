@@ -48,16 +48,18 @@ class GivenDetector(WrappedDetector):
     def test_step(self, data: dict) -> list[DetDataSample]:
         """Detect, and map the classes.
 
-        If a class of the labeled file stands for several of the detector,
-        boxes of it are merged that overlap by more than `IOU_THRESHOLD`.
+        If several classes of the detector are one of the labeled file, boxes
+        of one class with an IoU above `IOU_THRESHOLD` compete: only the one
+        with the best score is kept.
 
         Args:
             data: The batch, as the detector takes it.
 
         Returns:
-            The samples of the detector, in order. Their boxes (xyxy, in pixels
-            of the original images) are of wanted classes only, as soon as
-            `GivenDetectorHook` has mapped the classes.
+            The samples of the detector, in order, changed in place. Their
+            boxes (xyxy, in pixels of the original images) are of wanted
+            classes only, as soon as `GivenDetectorHook` has mapped the
+            classes.
         """
         samples = self.module.test_step(data)
         for sample in samples:
