@@ -3,6 +3,12 @@
 import pytest
 
 from projects.data_distillation.base_configs.freezing import unfreeze
+from projects.data_distillation.base_configs.reading import DetectorError
+
+
+def test_model_that_is_not_registered_is_refused():
+    with pytest.raises(DetectorError, match='^Nix is no registered model'):
+        unfreeze(dict(type='Nix', frozen_stages=1))
 
 
 @pytest.mark.parametrize(

@@ -298,10 +298,13 @@ def test_older_data_set_is_replaced_wholly(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['digits']
 
 
-def test_another_data_set_stays(tmp_path):
+@pytest.mark.parametrize(
+    'text', ['{"info": {"description": "cells"}}', '{"info": 1}', '[1]', '{']
+)
+def test_another_data_set_stays(tmp_path, text):
     file = tmp_path / 'annotations' / 'labeled.json'
     file.parent.mkdir()
-    file.write_text(json.dumps(dict(info=dict(description='cells'))))
+    file.write_text(text)
 
     with pytest.raises(FileExistsError, match='must be absent, empty or'):
         write_digits(tmp_path, recipe=Recipe(images=COUNTS))

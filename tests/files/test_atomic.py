@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from projects.data_distillation.files.atomic import (
+    read_json,
     replacing_folder,
     whole_or_nothing,
 )
@@ -14,6 +15,15 @@ def fail_inside(folder: Path) -> None:
     with replacing_folder(folder):
         folder.mkdir()
         raise KeyError('x')
+
+
+@pytest.mark.parametrize('text', ['{', '[' * 100_000, None])
+def test_json_that_cannot_be_read_is_none(tmp_path, text):
+    file = tmp_path / 'a.json'
+    if text is not None:
+        file.write_text(text)
+
+    assert read_json(file) is None
 
 
 def test_folder_is_replaced(tmp_path):

@@ -17,6 +17,7 @@ from projects.data_distillation.files.images import (
     check_whole,
     decode_image,
     list_image_names,
+    read_image_file,
     walk_files,
 )
 
@@ -164,6 +165,11 @@ def test_file_that_does_not_fit_into_memory_is_refused(tmp_path):
     done = run('python', '-c', READ_WITH_LITTLE_MEMORY, file)
 
     assert done.stderr.endswith('ImageError: cannot be opened: MemoryError\n')
+
+
+def test_path_with_a_null_byte_is_refused():
+    with pytest.raises(ImageError, match='cannot be opened: .*null byte'):
+        read_image_file('a\0.png')
 
 
 @pytest.mark.parametrize('name', ['huge.jp2', 'huge.jpg', 'huge.ppm'])

@@ -153,6 +153,16 @@ def test_truth_is_that_of_the_image(tmp_path):
             assert not is_crowd
 
 
+def test_image_without_objects_has_none(tmp_path):
+    source = write_selection(tmp_path)
+    truth = json.loads(Path(source.truth).read_text())
+    truth['annotations'] = []
+
+    images = make_gallery(read_labels(source), source, truth)['images']
+
+    assert [image['truth'] for image in images] == [[]] * len(images)
+
+
 def test_lost_image_says_so(tmp_path):
     source = write_selection(tmp_path)
     labels = read_labels(source)

@@ -24,6 +24,7 @@ from projects.data_distillation.experiment.processes.process import (
 )
 from projects.data_distillation.training.resume import (
     ResumeHook,
+    count_done,
     find_last_checkpoint,
     find_sound_checkpoint,
     mend_last_checkpoint,
@@ -276,6 +277,25 @@ def test_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
     saved(tmp_path, 5, 10)
 
     assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+
+
+@pytest.mark.parametrize(
+    ('name', 'meta', 'done'),
+    [
+        ('iter_7.pth', dict(iter=5), 5),
+        ('mine.pth', dict(iter=5), 5),
+        ('iter_7.pth', {}, 7),
+        ('mine.pth', {}, 0),
+    ],
+)
+def test_iterations_that_are_done_are_those_of_the_checkpoint(
+    tmp_path, name, meta, done
+):
+    assert count_done(tmp_path) == 0
+    torch.save(dict(meta=meta, state_dict={}), tmp_path / name)
+    (tmp_path / 'last_checkpoint').write_text(name)
+
+    assert count_done(tmp_path) == done
 
 
 @pytest.mark.parametrize('name', ['iter_10.pth', 'iter_20.pth', '', None])

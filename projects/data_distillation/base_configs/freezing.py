@@ -19,7 +19,8 @@ def unfreeze(part: Mapping) -> dict:
         trains. `init_cfg` and `pretrained` become None if they load weights.
 
     Raises:
-        DetectorError: If a model with `frozen_stages` has no such argument.
+        DetectorError: If a model with `frozen_stages` has no such argument, or
+            is not registered.
         KeyError: If a part with `frozen_stages` has no `type`.
     """
     changes: dict[str, object] = {}
@@ -56,9 +57,14 @@ def find_default(kind: str | type, name: str) -> object:
         argument has none.
 
     Raises:
-        DetectorError: If the model has no such argument.
+        DetectorError: If the model has no such argument, or no model is
+            registered by this name.
     """
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if cls is None:
+        raise DetectorError(
+            f'{kind} is no registered model: add its module to custom_imports'
+        )
     for parent in cls.__mro__:
         # Only the signature is read; nothing is called.
         init = parent.__init__  # type: ignore[misc]

@@ -168,13 +168,14 @@ def read_info(out_dir: Path) -> dict[str, Any] | None:
 
     Returns:
         The `info` of `labeled.json`; None if there is no such file, or it has
-        no `info`.
-
-    Raises:
-        ValueError: If the file is no JSON.
+        no `info` that is an object.
     """
     path = out_dir / 'annotations' / 'labeled.json'
-    return json.loads(path.read_text()).get('info') if path.exists() else None
+    try:
+        info = json.loads(path.read_bytes())['info']
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return info if isinstance(info, dict) else None
 
 
 def is_complete(out_dir: Path, recipe: Recipe) -> bool:
@@ -188,7 +189,6 @@ def is_complete(out_dir: Path, recipe: Recipe) -> bool:
         True if the `info` is that of the recipe and all images exist.
 
     Raises:
-        ValueError: If `labeled.json` is no JSON.
         KeyError: If the recipe lacks a split.
     """
     names = (
@@ -210,7 +210,6 @@ def remove_digits(out_dir: Path) -> None:
     Raises:
         FileExistsError: If the folder holds anything else; nothing is removed.
         NotADirectoryError: If it is a file.
-        ValueError: If its `labeled.json` is no JSON.
     """
     if not out_dir.exists():
         return
@@ -261,7 +260,6 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     Raises:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
         NotADirectoryError: If `out_dir` is a file.
-        ValueError: If its `labeled.json` is no JSON.
         KeyError: If the recipe lacks a split.
     """
     recipe = recipe or Recipe()

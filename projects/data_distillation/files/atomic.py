@@ -33,14 +33,12 @@ def read_json(path: Path) -> object:
         path: The file.
 
     Returns:
-        The content; None if it cannot be read, or is no JSON.
-
-    Raises:
-        RecursionError: If it is nested too deeply.
+        The content; None if it cannot be read, is no JSON, or is nested too
+        deeply.
     """
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -62,15 +62,16 @@ def read_image_file(path: str) -> bytes:
         been checked, and only `decode_image` shows whether it is an image.
 
     Raises:
-        ImageError: If the file cannot be used.
-        ValueError: If the path has a null byte.
+        ImageError: If the file cannot be used, or the path has a null byte.
     """
     try:
         check_kind(os.stat(path))
         with open(path, 'rb') as file:
             content = file.read()
-    except (OSError, MemoryError) as error:
-        reason = getattr(error, 'strerror', None) or type(error).__name__
+    except ImageError:
+        raise
+    except (OSError, MemoryError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or format_error(error)
         raise ImageError(f'cannot be opened: {reason}') from None
     check_whole(content)
     return content

@@ -201,7 +201,7 @@ def make_images(
             width=row['width'],
             height=row['height'],
             boxes=list_boxes(row),
-            truth=objects and objects[row['file_name']],
+            truth=None if objects is None else objects[row['file_name']],
             **make_picture(folder / row['file_name']),
         )
         for row in labels.rules.filter_rows(table)

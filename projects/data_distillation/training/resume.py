@@ -272,16 +272,14 @@ def count_done(folder: Path) -> int:
     Returns:
         The number in the checkpoint, since a person may have renamed its
         file; that of the file name if the checkpoint has none, or is refused
-        because it could run code. It is 0 without a sound checkpoint.
-
-    Raises:
-        ValueError: If the name of the file is not `iter_N.pth`.
+        because it could run code. It is 0 without a sound checkpoint, or if
+        neither has a number.
     """
     checkpoint = find_sound_checkpoint(folder)
     if checkpoint is None:
         return 0
-    named = int(checkpoint.stem.removeprefix('iter_'))
-    return read_meta(checkpoint).get('iter', named)
+    named = re.fullmatch(r'iter_(\d+)', checkpoint.stem)
+    return read_meta(checkpoint).get('iter', int(named[1]) if named else 0)
 
 
 def read_meta(file: Path) -> dict:

@@ -70,6 +70,38 @@ def test_labels_that_a_person_added_need_no_score(tmp_path):
     assert pseudo_label_quality(pseudo, truth)['instances'] == 0
 
 
+def test_masks_of_labels_need_the_sizes_of_their_images(tmp_path):
+    files = []
+    for name in ('pseudo.json', 'truth.json'):
+        file = write(tmp_path / name, [(1, 7, [0, 0, 9, 9], 0.9)])
+        content = json.loads(file.read_text())
+        content['annotations'][0]['segmentation'] = [[0, 0, 9, 0, 9, 9]]
+        for image in content['images']:
+            image.update(width=20, height=10)
+        file.write_text(json.dumps(content))
+        files.append(file)
+    assert pseudo_label_quality(*files)['mask_precision'] == 1.0
+
+    content = json.loads(files[0].read_text())
+    del content['images'][1]['width']
+    files[0].write_text(json.dumps(content))
+    with pytest.raises(CocoError, match=r'pseudo\.json has images without'):
+        pseudo_label_quality(*files)
+
+
+@pytest.mark.parametrize('name', ['pseudo', 'truth'])
+def test_annotation_without_a_box_is_refused(tmp_path, name):
+    for one in ('pseudo', 'truth'):
+        write(tmp_path / f'{one}.json', [(1, 7, [0, 0, 9, 9], 0.9)])
+    file = tmp_path / f'{name}.json'
+    content = json.loads(file.read_text())
+    del content['annotations'][0]['bbox']
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match=rf'{name}\.json.*`bbox`'):
+        pseudo_label_quality(tmp_path / 'pseudo.json', tmp_path / 'truth.json')
+
+
 def test_labels_on_a_crowd_count_neither_way(tmp_path):
     truth = mark_as_crowd(write(tmp_path / 'truth.json', TRUTH), 0)
     pseudo = write(

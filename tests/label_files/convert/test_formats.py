@@ -1127,6 +1127,7 @@ def test_yolo_names(yolo, from_yolo, lines, names):
         ('train: images/train\nnames: {0: a, x: b}', 'with 0, got'),
         ('train: images/train\nnames: [a, no]', 'got False: write it in quo'),
         ('train: images/train\nnames: [a, a]', "got 'a': write it in quotes"),
+        ("train: images/train\nnames: [1, '1']", 'got 1: write it in quotes'),
         ('train: images/train\nnames: [a]\nkpt_shape: [17, 3]', 'of poses'),
     ],
 )

@@ -214,6 +214,9 @@ def test_yolo_folder_without_names_or_split_says_where_it_looked(
         tmp_path / 'set/notes.json', '{"categories": [{"id": 1, "name": "y"}]}'
     )
     assert 'numbered from 0' in convert('from-yolo', '--split', 'val')[1]
+    mixed = '{"categories": [{"id": 0, "name": "y"}, {"id": "1", "name": ""}]}'
+    put(tmp_path / 'set/notes.json', mixed)
+    assert 'numbered from 0' in convert('from-yolo', '--split', 'val')[1]
     put(tmp_path / 'set/notes.json', '{}')
     assert 'cannot be read' in convert('from-yolo', '--split', 'val')[1]
     put(tmp_path / 'set/classes.txt', 'x\ny\n')

@@ -34,6 +34,26 @@ def test_part_that_cannot_be_changed_stays_as_it_was():
     assert isinstance(detector.backbone[1], nn.BatchNorm2d)
 
 
+def test_neck_that_cannot_be_changed_stays_as_it_was():
+    class WithNeck(Features):
+        def extract_feat(self, images):
+            (features,) = super().extract_feat(images)
+            # As in MMDetection, a neck is used if there is one.
+            return (self.neck(features) if self.neck else features,)
+
+    detector = WithNeck()
+    norm = nn.BatchNorm2d(9, affine=False)
+    detector.neck = nn.Sequential(nn.Conv2d(4, 9, 1), norm)
+    detector.eval()
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        expected = detector.extract_feat(image)[0]
+        prepare_detector(detector, 'exact', compiled=False)
+
+        torch.testing.assert_close(detector.extract_feat(image)[0], expected)
+    assert isinstance(detector.neck[1], nn.BatchNorm2d)
+
+
 @pytest.mark.slow
 def test_compiled_backbone_makes_the_same_features_of_every_size():
     torch.manual_seed(0)

@@ -313,7 +313,7 @@ def test_deformable_convolutions_stay_as_they_were(detectors, caplog):
         label(tta, image_of(128, 96))
 
     # mmcv has them neither for channels last nor for half precision on CPUs.
-    for change in ('put_channels_last', 'halve'):
+    for change in ('put_channels_last', 'halve_precision'):
         assert f'{change} was not applied to the backbone' in caplog.text
 
 

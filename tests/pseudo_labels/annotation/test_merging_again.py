@@ -119,6 +119,13 @@ def test_views_of_the_pipeline_are_kept(drawn, checkpoint, tmp_path):
 
     assert again.provenance['views'] == dict(of_pipeline=[1])
     assert set(np.concatenate(again.read()['num_views'].to_pylist())) == {1}
+    for number in (-1, 2):
+        with pytest.raises(ValueError, match=r'must be from 0 to 1, got \['):
+            merge_again(
+                tmp_path / 'kept' / 'detections',
+                tmp_path / f'{number}',
+                numbers=[number],
+            )
 
 
 def test_images_that_are_done_are_left_out(kept, tmp_path):

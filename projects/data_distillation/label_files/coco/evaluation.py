@@ -1,7 +1,6 @@
 """How good are detections and pseudo labels, where the truth is known?
 
-The functions give one figure for all classes. Those of each class come from
-`pseudo_labels/quality/label_quality.py`.
+`pseudo_labels/quality/label_quality.py` has the figures of each class.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from ..column_matching.greedy import (
 )
 from ..column_matching.numbering import Numbering
 from .matching import find_image_ids, make_results, match_classes
-from .reading import CocoError, read_coco
+from .reading import CocoError, read_boxes, read_coco
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 MASK_METRICS = ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
@@ -55,17 +54,15 @@ def pseudo_label_quality(
     """
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = read_truth(truth_file)
-    pseudo = read_coco(pseudo_file, 'images')
-    every = pseudo.setdefault('annotations', [])
+    pseudo = dict(annotations=[]) | read_coco(pseudo_file, 'images')
     numbering = Numbering(adopt_images(images, pseudo), labels)
-    chosen = [a for a in every if not a.get('iscrowd', 0)]
-    for label in chosen:
-        label.setdefault('score', 1.0)
+    chosen = collect_labels(pseudo['annotations'], pseudo_file)
     num_images, num_labels = len(pseudo['images']), len(chosen)
     compares_masks = objects.masks is not None and have_masks(chosen)
     sizes_hw = find_sizes(pseudo) if compares_masks else None
+    check_sizes(sizes_hw or {}, pseudo_file)
     found = numbering.collect_found(chosen, sizes_hw)
-    del pseudo, every, chosen
+    del pseudo, chosen
     quality = dict(
         images=num_images,
         instances=num_labels,
@@ -75,6 +72,31 @@ def pseudo_label_quality(
         shares = measure_shares(objects, found, labels, iou)
         quality |= {f'mask_{name}': value for name, value in shares.items()}
     return quality
+
+
+def collect_labels(
+    annotations: Sequence[dict], source: str | Path
+) -> list[dict]:
+    """Collect the annotations that are labels.
+
+    Args:
+        annotations: COCO annotations. Without a score, one gets the score 1.
+        source: Their file, for the message.
+
+    Returns:
+        Those that are no crowd.
+
+    Raises:
+        CocoError: If one has no `bbox`.
+    """
+    if bare := [one for one in annotations if 'bbox' not in one]:
+        raise CocoError(
+            f'{source} has {len(bare):,} annotations without `bbox`: '
+            'tools/check_coco.py lists them'
+        )
+    for one in annotations:
+        one.setdefault('score', 1.0)
+    return [one for one in annotations if not one.get('iscrowd', 0)]
 
 
 def measure_shares(
@@ -148,20 +170,19 @@ def read_truth(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        CocoError: If the file lacks images or categories.
+        CocoError: If the file cannot be used, see `read_boxes`.
     """
-    truth = read_coco(truth_file, 'images', 'categories')
-    ids = {image['file_name']: image['id'] for image in truth['images']}
-    numbering = Numbering.of(
-        (image['id'] for image in truth['images']), truth['categories']
-    )
-    objects = truth.get('annotations', ())
+    truth = read_boxes(truth_file)
+    ids = [image['id'] for image in truth['images']]
+    numbering = Numbering.of(ids, truth['categories'])
+    objects = truth['annotations']
     sizes_hw = find_sizes(truth)
     has_masks = have_masks(objects) and None not in sum(sizes_hw.values(), ())
     columns = numbering.collect_objects(
         objects, sizes_hw if has_masks else None
     )
-    images = {name: numbering.images[id] for name, id in ids.items()}
+    names = (image['file_name'] for image in truth['images'])
+    images = dict(zip(names, map(numbering.images.get, ids), strict=True))
     return images, numbering.labels, columns
 
 
@@ -186,12 +207,25 @@ def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
             'compared: compare boxes'
         )
     sizes = find_sizes(truth)
+    check_sizes(sizes, source)
+    return sizes
+
+
+def check_sizes(sizes: Mapping[int, tuple], source: str | Path) -> None:
+    """Check that images have sizes, which masks need.
+
+    Args:
+        sizes: The sizes, see `find_sizes`.
+        source: The file of the images, for the message.
+
+    Raises:
+        CocoError: If an image has none.
+    """
     if any(None in size for size in sizes.values()):
         raise CocoError(
             f'{source} has images without `width` and `height`, which masks '
             'need: tools/check_coco.py --fix writes them'
         )
-    return sizes
 
 
 def adopt_images(images: dict[str, int], pseudo: dict) -> dict[int, int]:
@@ -245,8 +279,7 @@ def detection_metrics(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the truth cannot be used, or lacks an image or the class
-            of a label.
+        CocoError: If the truth cannot be used, or lacks an image or a class.
     """
     truth = read_coco(truth_file, 'images', 'categories', 'annotations')
     rows = list(rows)

@@ -340,9 +340,8 @@ def make_results(
         source: The file of the truth, for the message.
 
     Returns:
-        `image_id`, `category_id`, `bbox` (xywh in pixels, clipped to the image
-        and rounded to 1/100) and `score` of each detection, in the order of
-        the rows.
+        `image_id`, `category_id`, `bbox` (see `iter_boxes`) and `score` of
+        each detection, in the order of the rows.
 
     Raises:
         CocoError: If the truth lacks an image or the class of a label.
@@ -386,7 +385,7 @@ def check_labels(
 
 
 def iter_boxes(row: Mapping) -> Iterator[tuple]:
-    """Yield the detections of one row, with boxes in COCO's format.
+    """Yield the detections of a row with boxes in COCO's format.
 
     Args:
         row: The detections of an image; see `match_detections`.

@@ -11,8 +11,10 @@ import numpy as np
 from ...files.copies import find_copies
 from .problems import Problem
 from .purposes import (
+    KEYS,
     SPLIT_SCHEMA,
     check_convertible,
+    check_entries,
     check_required,
     check_splittable,
     check_trainable,
@@ -76,6 +78,31 @@ def read_labeled(path: str | Path) -> dict:
 
     content = read_checked(path, check)
     return dict(images=[], annotations=[]) | content
+
+
+def read_boxes(path: str | Path) -> dict:
+    """Read a COCO file whose boxes are compared with others.
+
+    Args:
+        path: The path of the file. It may have no annotations.
+
+    Returns:
+        The content of the file; `annotations` is empty if it has none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file is no JSON object in UTF-8, has no images or
+            categories, or an annotation lacks its image, its class or a box.
+    """
+
+    def check(file: CocoFile) -> Iterator[Problem]:
+        """Require images and categories, and whole annotations."""
+        yield from check_required(file, ('images', 'categories'))
+        if file.content.get('annotations'):
+            keys = (*KEYS['annotations'], 'bbox')
+            yield from check_entries(file, dict(annotations=keys))
+
+    return dict(annotations=[]) | read_checked(path, check)
 
 
 def read_trainable(path: str | Path) -> dict:

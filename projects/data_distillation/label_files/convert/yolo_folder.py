@@ -138,7 +138,7 @@ def read_notes(file: Path) -> list[str]:
         names = {c['id']: c['name'] for c in content['categories']}
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f'{file} cannot be read: {error!r}') from None
-    if sorted(names) != list(range(len(names))):
+    if names.keys() != set(range(len(names))):
         raise FormatError(
             f'{file}: `categories` must be numbered from 0, got {names}'
         )

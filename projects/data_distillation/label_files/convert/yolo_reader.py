@@ -108,17 +108,17 @@ class YoloReader:
         if not isinstance(names, list) or not names:
             raise FormatError(
                 f'{self.file}: `names` must be a list of the classes, or '
-                'number the classes starting with 0, got '
-                f'{format_value(names)}'
+                f'number them starting with 0, got {format_value(names)}'
             )
+        texts = [str(name) for name in names if type(name) in (str, int)]
         for name in names:
             # 1 is meant as a text; `yes` and `no` are true and false in YAML.
-            if type(name) not in (str, int) or names.count(name) > 1:
+            if type(name) not in (str, int) or texts.count(str(name)) > 1:
                 raise FormatError(
                     f'{self.file}: `names` must be different texts, got '
                     f'{format_value(name)}: write it in quotes, once'
                 )
-        return [str(name) for name in names]
+        return texts
 
     def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
         """Return the names of the classes in `data.yaml`; see `names`.

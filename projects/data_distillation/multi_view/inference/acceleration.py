@@ -117,11 +117,13 @@ def rearrange_detector(detector: BaseDetector, mode: str) -> None:
     for change, tolerance in changes:
         for name in names:
             part = getattr(detector, name)
-            setattr(detector, name, try_change(part, change))
-            after = extract_features(detector, noise)
-            if not are_close(before, after, tolerance):
+            if changed := try_change(part, change):
+                setattr(detector, name, changed)
+                after = extract_features(detector, noise)
+                if are_close(before, after, tolerance):
+                    continue
                 setattr(detector, name, part)
-                warn_of_slow_part(change, detector, name)
+            warn_of_slow_part(change, detector, name)
     # Heads need contiguous features: mmcv's RoIAlign takes channels-last ones
     # for contiguous, and some heads use `view`.
     detector.extract_feat = with_contiguous_features(detector.extract_feat)

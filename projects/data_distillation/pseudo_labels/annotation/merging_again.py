@@ -56,8 +56,6 @@ def merge_again(
             detections, or masks would be lost without `boxes_only`.
         ValueError: If a number is out of range or given twice, or there is
             none, or `out` is the folder to read.
-        IndexError: If the pipeline made the views, and there is no view of a
-            number.
         KeyError, TypeError: If the type of the merger is not registered, or an
             argument is unknown.
         OSError: If the other store cannot be written.
@@ -102,10 +100,12 @@ def merge_views(
         if no view was run, as for an image that could not be read.
 
     Raises:
-        IndexError: If views were run, but none has such a number.
+        ValueError: If views were run, but none has such a number.
     """
-    if numbers is None or not len(boxes.run_index):
-        numbers = range(len(boxes.run_index))
+    num_views = len(boxes.run_index)
+    if numbers is None or not num_views:
+        numbers = range(num_views)
+    check_numbers(numbers, num_views)
     return make_merged_columns(merger(**boxes.choose(numbers)))
 
 
@@ -168,8 +168,8 @@ def choose_views(
 
     Raises:
         ValueError: If a number is given twice, there is none, or one is out of
-            range. How many views the pipeline made is not known here, so their
-            range is not checked.
+            range. How many views the pipeline made is not known here;
+            `merge_views` checks the range of theirs.
     """
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(
@@ -177,12 +177,25 @@ def choose_views(
         )
     if views is None:
         return dict(of_pipeline=sorted(numbers))
-    if min(numbers) < 0 or max(numbers) >= len(views):
-        raise ValueError(
-            f'numbers of views must be from 0 to {len(views) - 1}, got '
-            f'{numbers}'
-        )
+    check_numbers(numbers, len(views))
     return [views[number] for number in sorted(numbers)]
+
+
+def check_numbers(numbers: Sequence[int], num_views: int) -> None:
+    """Check that there are views of some numbers.
+
+    Args:
+        numbers: The numbers, counted from 0; there may be none.
+        num_views: The number of views.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+    if numbers and (min(numbers) < 0 or max(numbers) >= num_views):
+        raise ValueError(
+            f'numbers of views must be from 0 to {num_views - 1}, got '
+            f'{list(numbers)}'
+        )
 
 
 def find_numbers(
