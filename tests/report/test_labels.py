@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from report_files import HOSTILE, write_selection
 
 from projects.data_distillation import DetectionStore
@@ -20,6 +21,7 @@ from projects.data_distillation.report.labels import (
     GRID,
     START_SCORE,
     evaluate_labels,
+    find_labels,
     read_labels,
 )
 
@@ -70,6 +72,13 @@ def test_without_pseudo_labels_the_labeled_file_is_counted(tmp_path):
     assert labels.labeled.num_instances.tolist() == [1, 1, 1]
     assert labels.origin == {}
     assert labels.labeled.name == 'labeled'
+
+
+def test_config_without_labeled_images_is_refused(tmp_path):
+    cfg = Config(dict(custom_hooks=[dict(type='DetectionHook')]))
+
+    with pytest.raises(ValueError, match='must name the labeled images'):
+        find_labels(cfg, tmp_path)
 
 
 def test_empty_folder_is_refused(tmp_path):

@@ -71,31 +71,36 @@ def find_labels(annotate: Config, folder: Path) -> LabelSource:
         The files, of which some may not exist yet.
 
     Raises:
-        StopIteration, KeyError: See `find_labeled_file`.
+        ValueError: If no hook names labeled images.
+        KeyError: If the first that does names no `ann_file`.
     """
     return LabelSource(
         folder / 'detections',
         folder / PSEUDO_LABELS,
-        find_labeled_file(annotate),
+        find_labeled_set(annotate)['ann_file'],
         annotate.get('unlabeled_truth'),
     )
 
 
-def find_labeled_file(annotate: Config) -> str:
-    """Find the labeled file that the annotation hook names.
+def find_labeled_set(annotate: Config) -> dict:
+    """Find the labeled set that the annotation hook names.
 
     Args:
-        annotate: The config of the annotation, which has such a hook.
+        annotate: The config of the annotation.
 
     Returns:
-        The path, as the config has it.
+        The set of the first such hook, `dict(ann_file=..., img_prefix=...)`.
 
     Raises:
-        StopIteration: If no hook names labeled images.
-        KeyError: If the first that does names no `ann_file`.
+        ValueError: If no hook names labeled images.
     """
-    hooks = annotate.get('custom_hooks', ())
-    return next(h['labeled']['ann_file'] for h in hooks if 'labeled' in h)
+    for hook in annotate.get('custom_hooks', ()):
+        if 'labeled' in hook:
+            return hook['labeled']
+    raise ValueError(
+        f'a hook in custom_hooks of {annotate.filename} must name the labeled '
+        'images (`labeled`), as AnnotationHook does; none does'
+    )
 
 
 @dataclass(frozen=True)

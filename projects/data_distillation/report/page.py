@@ -85,8 +85,8 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
     Raises:
         FileNotFoundError: If there is no work folder.
         CocoError: If the file of the validation images cannot be used.
-        ValueError: If a file with metrics or with trials is no JSON.
-        StopIteration: If no hook in `annotate` names labeled images.
+        ValueError: If a file with metrics or with trials is no JSON, or no
+            hook in `annotate` names labeled images.
     """
     if not work_dir.is_dir():
         raise FileNotFoundError(

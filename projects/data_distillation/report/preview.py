@@ -31,7 +31,7 @@ def write_preview(annotate: Config, folder: Path) -> Path:
         The file, `report.html` in this folder.
 
     Raises:
-        StopIteration, KeyError: See `find_labeled_file`.
+        ValueError, KeyError: See `find_labels`.
     """
     file = folder / REPORT
     write_selection_report(file, find_labels(annotate, folder))
@@ -140,6 +140,6 @@ class Preview:
             The file of the page, see `write_preview`.
 
         Raises:
-            StopIteration, KeyError: See `find_labeled_file`.
+            ValueError, KeyError: See `find_labels`.
         """
         return write_preview(self.config, self.folder)

@@ -13,7 +13,7 @@ from ..multi_view.inference.checkpoints import CheckpointError, load_teacher
 from ..pseudo_labels.detections.store import StoreError
 from ..pseudo_labels.review.calibration import Calibration, calibrate_scores
 from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
-from .labels import LabelSource, StoredLabels, find_labeled_file, read_labels
+from .labels import LabelSource, StoredLabels, find_labeled_set, read_labels
 from .stages import find_newest_annotation, read_stages
 
 
@@ -81,10 +81,9 @@ class WorkFolder:
         """The labeled set, `dict(ann_file=..., img_prefix=...)`.
 
         Raises:
-            StopIteration: If no hook names labeled images.
+            ValueError: If no hook names labeled images.
         """
-        hooks = self.config.get('custom_hooks', ())
-        return next(h['labeled'] for h in hooks if 'labeled' in h)
+        return find_labeled_set(self.config)
 
     @cached_property
     def labels(self) -> StoredLabels:
@@ -101,7 +100,7 @@ class WorkFolder:
             LabelSource(
                 self.stage / 'detections',
                 self.stage / PSEUDO_LABELS,
-                find_labeled_file(self.config),
+                self.labeled['ann_file'],
             )
         )
 
