@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from mmcv.cnn import ConvAWS2d
 from torch import nn
 
 from projects.data_distillation.multi_view.inference.acceleration import (
+    halve_precision,
     prepare_detector,
 )
 
@@ -52,6 +54,28 @@ def test_neck_that_cannot_be_changed_stays_as_it_was():
 
         torch.testing.assert_close(detector.extract_feat(image)[0], expected)
     assert isinstance(detector.neck[1], nn.BatchNorm2d)
+
+
+def test_rounded_weights_give_what_autocast_gives():
+    torch.manual_seed(0)
+    layers = (
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        ConvAWS2d(8, 4, 3),
+        nn.Conv2d(4, 4, 1),
+    )
+    part = nn.Sequential(*layers).eval()
+    image = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        with torch.autocast('cpu', torch.bfloat16):
+            expected = part(image).float()
+        found = halve_precision(part)(image)
+
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+    # Its weights are standardized before they are rounded.
+    kinds = [layer.weight.dtype for layer in (part[0], part[2], part[3])]
+    assert kinds == [torch.bfloat16, torch.float32, torch.bfloat16]
 
 
 @pytest.mark.slow

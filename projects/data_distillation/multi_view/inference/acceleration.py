@@ -18,6 +18,8 @@ EXTRACTORS = ('backbone', 'neck')
 # half precision in hardware (AVX-512, AMX) have bf16. On GPUs, fp16 rounds
 # eight times finer than bf16.
 HALF = {'cpu': torch.bfloat16, 'cuda': torch.float16}
+# The layers whose weights autocast rounds, if nothing is derived from them.
+ROUNDED = {nn.Conv2d.forward, nn.Linear.forward}
 # How far features may move, as a fraction of the largest one. In fp32 they
 # move by rounding. In half precision, rounding adds up through a hundred
 # layers when the image is noise, so ROUGH only finds an overflow.
@@ -180,7 +182,9 @@ def put_channels_last(part: nn.Module) -> nn.Module:
 def halve_precision(part: nn.Module) -> nn.Module:
     """Run a part as a whole under autocast.
 
-    On CPUs, mmcv's deformable convolutions have no half precision.
+    The weights of convolutions and linear layers are rounded here, once;
+    autocast would round them to the same numbers in each batch. On CPUs,
+    mmcv's deformable convolutions have no half precision.
 
     Args:
         part: A backbone or a neck, which has weights. It is changed in place.
@@ -189,6 +193,9 @@ def halve_precision(part: nn.Module) -> nn.Module:
         The part.
     """
     device = next(part.parameters()).device.type
+    for module in part.modules():
+        if type(module).forward in ROUNDED:
+            module.to(HALF[device])
     part.forward = in_half_precision(part.forward, device)
     return part
 
