@@ -137,6 +137,31 @@ def test_no_module_is_long():
     assert [file for file, n in lengths.items() if n > 400] == []
 
 
+def count_code_lines(function: ast.FunctionDef, lines: list[str]) -> int:
+    """Count the lines that are neither docstring nor comment nor empty."""
+    has_docstring = ast.get_docstring(function) is not None
+    first = function.body[has_docstring] if function.body[1:] else None
+    head = range(function.lineno - 1, function.body[0].lineno - 1)
+    start = first.lineno - 1 if first else function.body[0].lineno - 1
+    body = range(start, function.end_lineno)
+    code = (lines[number].strip() for number in (*head, *body))
+    return sum(bool(line) and not line.startswith('#') for line in code)
+
+
+def test_no_function_is_long():
+    lengths = {}
+    for folder in (PACKAGE, ROOT / 'tools'):
+        for file in folder.rglob('*.py'):
+            text = file.read_text()
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    lines = count_code_lines(node, text.split('\n'))
+                    lengths[f'{file.name}: {node.name}'] = lines
+
+    assert len(lengths) > 1500
+    assert [name for name, n in lengths.items() if n > 40] == []
+
+
 @pytest.mark.slow
 def test_public_functions_describe_their_arguments():
     functions = [
@@ -254,10 +279,11 @@ def test_range_of_python_is_the_same_everywhere():
 
 
 def test_tests_that_are_named_exist():
-    files = [ROOT / 'requirements.txt', ROOT / '.ci/run']
+    names = 'requirements.txt', '.ci/run', 'CONTRIBUTING.md'
+    files = [*(ROOT / name for name in names), *ROOT.glob('docs/*.md')]
     named = re.findall(
-        r'tests/[\w/]+\.py', ''.join(map(Path.read_text, files))
+        r'tests/[\w/]+(?:\.py)?', ''.join(map(Path.read_text, files))
     )
 
-    assert len(named) >= 3
-    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert len(named) >= 10
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -43,6 +43,16 @@ def test_other_encoding_must_be_named(text, encoding):
     assert decode_text(text.encode(encoding), encoding) == text
 
 
+def test_text_around_the_first_other_letter_is_quoted():
+    # One of Central Europe too, so that it is not clear which is meant.
+    for text, quoted in (
+        ('ř is the first letter', 'ř is the fir'),
+        ('not in the first 12, but here ř', '2, but here ř'),
+    ):
+        with pytest.raises(EncodingError, match=f"cp1250: '{quoted}'"):
+            decode_text(text.encode('cp1250'))
+
+
 @pytest.mark.parametrize('encoding', ['ascii', 'nonsense'])
 def test_wrong_encoding_is_refused(encoding):
     with pytest.raises(EncodingError, match=f'is not in {encoding}'):

@@ -357,13 +357,15 @@ def render_page(content: dict) -> str:
     """Render the page.
 
     Args:
-        content: The values that the template shows.
+        content: The values that `report.html.j2` shows, see `write_page`. Of
+            them `by_class`, `gallery` and `errors` may be missing, as their
+            sections then are.
 
     Returns:
         The page as HTML, with its style, its script and the present date.
 
     Raises:
-        jinja2.UndefinedError: If a value is missing.
+        jinja2.UndefinedError: If another value is missing.
     """
     content = dict(by_class=None, gallery=None, errors=None) | content
     names = [name for name in ('gallery', 'errors') if content[name]]

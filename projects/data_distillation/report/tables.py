@@ -1,6 +1,6 @@
 """Makes the texts and the tables of a report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -252,21 +252,10 @@ def make_class_table(
     Raises:
         KeyError: If `quality` lacks a class.
     """
-    judged = [
-        stage
-        for stage in stages
-        if any(stage.class_ap(name) is not None for name in labels.min_scores)
-    ]
+    columns = find_ap_columns(stages, labels.min_scores)
     header = [labels.labeled.name, 'pseudo', 'min_score']
     header += ['precision', 'recall'] if quality else []
-    header += [f'AP {stage.name}' for stage in judged]
-    # As `CocoMetric` calls them.
-    segmenting = [
-        stage
-        for stage in judged
-        if any(stage.class_ap(f'{n}_segm') for n in labels.min_scores)
-    ]
-    header += [f'mask AP {stage.name}' for stage in segmenting]
+    header += [title for title, _, _ in columns]
     numbers, rates = count_instances(labels)
     highest = rates.max() or 1
     rows = [
@@ -278,10 +267,9 @@ def make_class_table(
                 f'{num_pseudo:,}',
                 format_share(min_score),
                 *format_quality(name, quality),
-                *(format_percent(stage.class_ap(name)) for stage in judged),
                 *(
-                    format_percent(stage.class_ap(f'{name}_segm'))
-                    for stage in segmenting
+                    format_percent(stage.class_ap(name + suffix))
+                    for _, stage, suffix in columns
                 ),
             ],
         )
@@ -290,6 +278,28 @@ def make_class_table(
         )
     ]
     return dict(header=header, rows=rows)
+
+
+def find_ap_columns(
+    stages: Sequence[StageRecord], classes: Collection[str]
+) -> list[tuple[str, StageRecord, str]]:
+    """Find the stages that have an AP of a class, by boxes and by masks.
+
+    Args:
+        stages: The stages of the experiment.
+        classes: The names of the classes.
+
+    Returns:
+        The title of a column, its stage, and what `CocoMetric` appends to the
+        name of a class there: those by boxes, then those by masks, each in the
+        order of the stages.
+    """
+    return [
+        (f'{title} {stage.name}', stage, suffix)
+        for title, suffix in (('AP', ''), ('mask AP', '_segm'))
+        for stage in stages
+        if any(stage.class_ap(name + suffix) is not None for name in classes)
+    ]
 
 
 def count_instances(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:

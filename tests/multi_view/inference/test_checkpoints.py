@@ -24,6 +24,13 @@ def test_weights_of_the_model_pass_also_from_a_wrapped_model():
         assert check_weights(model, passing) is None
 
 
+def test_weights_without_a_number_pass():
+    model = nn.Module()
+    model.nothing = nn.Parameter(torch.zeros(0, 4))
+
+    check_weights(model, dict(nothing=torch.zeros(0, 4)))
+
+
 def test_missing_and_misshapen_weights_are_counted():
     model = nn.Linear(2, 3)
 

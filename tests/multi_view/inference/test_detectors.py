@@ -306,6 +306,20 @@ def test_half_precision_finds_nearly_the_same(detectors, name):
     assert moved.quantile(0.25) < unrelated.quantile(0.25) / 2
 
 
+def test_detector_is_prepared_once(detectors):
+    tta = wrapper(detectors('RetinaNet'), views=[[]])
+    before = tta.module.backbone
+    image = image_of(64, 64)
+
+    parts = []
+    for _ in range(2):
+        label(tta, image)
+        parts.append(tta.module.backbone)
+
+    assert parts[0] is not before
+    assert parts[1] is parts[0]
+
+
 def test_deformable_convolutions_stay_as_they_were(detectors, caplog):
     tta = wrapper(detectors('Faster R-CNN with DCN'), views=[[]], mode='fast')
 

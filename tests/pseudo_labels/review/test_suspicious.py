@@ -104,6 +104,21 @@ def test_a_label_that_is_supported_does_not_lose_its_class():
     assert chances.get('class', 0) < 0.05
 
 
+def test_a_label_that_a_surer_detection_supports_has_the_right_box():
+    labels = as_boxes([0], [[0, 0, SIDE, SIDE]], [0])
+    boxes = [[0, 0, SIDE, SIDE], [10, 0, SIDE, SIDE]]
+    kinds = {}
+    for chance in (0.3, 0.99):
+        found = as_boxes([0, 0], boxes, [0, 0], [0.9, chance])
+        kinds[chance] = {
+            one.kind
+            for one in find_suspicions(labels, found, 1)
+            if one.detection == 1
+        }
+
+    assert kinds == {0.3: {'missing'}, 0.99: {'box'}}
+
+
 def test_nothing_is_suspected_where_there_is_nothing():
     nothing = as_boxes([], [], [])
 

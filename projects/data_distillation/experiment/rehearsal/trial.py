@@ -337,11 +337,13 @@ def find_readable(cfg: Config) -> list[int]:
         `indices` choose some.
 
     Raises:
-        ValueError: If the pipeline fails on an image that can be decoded, or
-            if the first images cannot be.
+        ValueError: If the pipeline fails on an image that can be decoded, if
+            the first images cannot be, or if there is none.
     """
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     indices = cfg.test_dataloader.dataset.get('indices')
+    if not len(dataset):
+        raise ValueError('there is no image to detect on')
     found: list[int] = []
     for number in range(min(len(dataset), MAX_LOOKED_AT)):
         samples = dataset[number]['data_samples']

@@ -115,12 +115,12 @@ class Place:
         facts: What the segmentation is.
         size_wh: Width and height of the image in pixels; None if they are not
             known.
-        bbox: The box, xywh in pixels; None if there is none.
+        bbox_xywh: The box, xywh in pixels; None if there is none.
     """
 
     facts: Facts
     size_wh: tuple[float, float] | None
-    bbox: list | None
+    bbox_xywh: list | None
 
 
 Description = tuple[str, str, str, bool]
@@ -199,8 +199,8 @@ def find_turn(place: Place) -> str | None:
         pixels. None if not exactly one of them fits, up to `SLACK` pixels, or
         if there is no box.
     """
-    facts, bbox = place.facts, place.bbox
-    if not (facts.bounds and facts.size_hw and bbox):
+    facts, bbox_xywh = place.facts, place.bbox_xywh
+    if not (facts.bounds and facts.size_hw and bbox_xywh):
         return None
     left, top, right, bottom = facts.bounds
     height, width = facts.size_hw
@@ -213,7 +213,7 @@ def find_turn(place: Place) -> str | None:
     found = [
         turn
         for turn, bounds in zip(TURNS, turned, strict=True)
-        if bounds and fits_box(bounds, bbox, share=0)
+        if bounds and fits_box(bounds, bbox_xywh, share=0)
     ]
     return found[0] if len(found) == 1 else None
 
@@ -252,23 +252,25 @@ def find_misfit(place: Place) -> Description | None:
         The description; None if the box fits as in `fits_box`, or if there
         is none.
     """
-    facts, bbox = place.facts, place.bbox
-    if facts.bounds is None or bbox is None:
+    facts, bbox_xywh = place.facts, place.bbox_xywh
+    if facts.bounds is None or bbox_xywh is None:
         return None
-    if fits_box(facts.bounds, bbox):
+    if fits_box(facts.bounds, bbox_xywh):
         return None
     left, top, right, bottom = facts.bounds
     around = [left, top, round(right - left, 2), round(bottom - top, 2)]
-    what = f'lies in the box {around}, but `bbox` is {bbox}'
+    what = f'lies in the box {around}, but `bbox` is {bbox_xywh}'
     return 'elsewhere', what, 'correct the one that is wrong', False
 
 
-def fits_box(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
+def fits_box(
+    bounds: Bounds, bbox_xywh: list, share: float = SLACK_SHARE
+) -> bool:
     """Return whether a box is about that of a mask.
 
     Args:
         bounds: Left, top, right and bottom of the mask, in pixels.
-        bbox: Left, top, width and height, in pixels.
+        bbox_xywh: Left, top, width and height, in pixels.
         share: How far a side may be off, as a share of the longer of the two
             widths or heights. It may always be `SLACK` pixels off.
 
@@ -276,7 +278,7 @@ def fits_box(bounds: Bounds, bbox: list, share: float = SLACK_SHARE) -> bool:
         Whether none of the four sides is further off.
     """
     left, top, right, bottom = bounds
-    x, y, w, h = bbox
+    x, y, w, h = bbox_xywh
     by_x = max(SLACK, share * max(w, right - left))
     by_y = max(SLACK, share * max(h, bottom - top))
     return (

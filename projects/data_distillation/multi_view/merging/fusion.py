@@ -129,12 +129,12 @@ def fuse_boxes(
         bboxes_xyxy: Shape (m, 4), float64, pixels, by descending score; every
             box has an area.
         scores: Shape (m,), float64, 0 or more.
-        iou_threshold: The overlap above which a box joins a mean.
+        iou_threshold: The overlap above which a box joins a mean, from 0 to 1.
 
     Returns:
         The means, shape (c, 4), float64, xyxy in pixels, in the order in which
         the clusters began; and the number of the cluster of each box, shape
-        (m,), int64.
+        (m,), int64. Both are empty without boxes.
     """
     # Each column is a cluster: its mean as (x1, y1, -x2, -y2), so that one
     # maximum gives all corners of its intersections. The column after the last

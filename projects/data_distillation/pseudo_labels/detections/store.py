@@ -364,8 +364,8 @@ class DetectionStore:
         if differing:
             raise StoreError(
                 f'{self.folder} holds detections that this run would not '
-                f'make: {shard.name} differs in {differing}. Use another '
-                '--work-dir, or delete the folder to start over'
+                f'make: {shard.name} differs in {differing}. To annotate, use '
+                'another --work-dir, or delete the folder to start over'
             )
 
 

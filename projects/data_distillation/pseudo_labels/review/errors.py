@@ -339,6 +339,6 @@ def group_rare(
     place = np.full(num_classes + 1, num_named)
     place[named] = np.arange(num_named)
     place[-1] = num_named + 1
-    merged = np.zeros((num_named + 2, num_named + 2), int)
-    np.add.at(merged, (place[:, None], place[None]), counts)
-    return merged, named.tolist()
+    joined = np.zeros((num_named + 2, num_named + 2), int)
+    np.add.at(joined, (place[:, None], place[None]), counts)
+    return joined, named.tolist()

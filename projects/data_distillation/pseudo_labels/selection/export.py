@@ -94,7 +94,7 @@ def open_store(folder: Path) -> DetectionStore:
 
     Raises:
         FileNotFoundError: If there are no detections in the folder.
-        StoreError: If the detections cannot be read.
+        StoreError: If no shard can be read, or they differ in provenance.
     """
     store = DetectionStore(folder)
     if store.provenance is None and store.shards():

@@ -5,6 +5,7 @@ report.
 """
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 
 from .option_table import (
@@ -156,12 +157,12 @@ def parse_scores(texts: Sequence[str]) -> float | dict[str, float | None]:
     Raises:
         ValueError: If it is neither.
     """
-    if len(texts) == 1 and '=' not in texts[0]:
-        return float(texts[0])
     rule = '--min-score takes one score or CLASS=S for each'
+    if len(texts) == 1 and '=' not in texts[0]:
+        return parse_number(rule, texts[0])
     scores = split_classes(rule, texts)
     return {
-        name: None if score == 'none' else float(score)
+        name: None if score == 'none' else parse_number(rule, score)
         for name, score in scores.items()
     }
 
@@ -178,11 +179,33 @@ def parse_numbers(texts: Sequence[str]) -> float | dict[str, float]:
     Raises:
         ValueError: If it is neither.
     """
-    if len(texts) == 1 and '=' not in texts[0]:
-        return float(texts[0])
     rule = '--per-image takes one number or CLASS=N for each'
+    if len(texts) == 1 and '=' not in texts[0]:
+        return parse_number(rule, texts[0])
     numbers = split_classes(rule, texts)
-    return {name: float(number) for name, number in numbers.items()}
+    return {name: parse_number(rule, n) for name, n in numbers.items()}
+
+
+def parse_number(rule: str, text: str) -> float:
+    """Read a number.
+
+    Args:
+        rule: What the option takes, for the message.
+        text: The number as a text.
+
+    Returns:
+        The number, which is finite.
+
+    Raises:
+        ValueError: If the text is no number, or it is infinite or NaN.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f'{rule}, got {text!r} for a number')
+    return number
 
 
 def split_classes(rule: str, texts: Sequence[str]) -> dict[str, str]:
