@@ -6,6 +6,7 @@ import pytest
 
 from projects.data_distillation.files.atomic import (
     read_json,
+    replacing,
     replacing_folder,
     whole_or_nothing,
 )
@@ -14,7 +15,25 @@ from projects.data_distillation.files.atomic import (
 def fail_inside(folder: Path) -> None:
     with replacing_folder(folder):
         folder.mkdir()
+        (folder / 'half').touch()
         raise KeyError('x')
+
+
+def write_half(file: Path) -> None:
+    with replacing(file) as new:
+        new.write(b'half')
+        raise KeyError('x')
+
+
+def test_file_that_could_not_be_written_leaves_nothing(tmp_path):
+    file = tmp_path / 'a.json'
+    file.write_text('old')
+
+    with pytest.raises(KeyError, match='x'):
+        write_half(file)
+
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_text() == 'old'
 
 
 @pytest.mark.parametrize('text', ['{', '[' * 100_000, None])

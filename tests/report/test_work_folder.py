@@ -1,5 +1,7 @@
 """What a page is made of: the newest annotation of a work folder."""
 
+import os
+
 import pytest
 
 from projects.data_distillation.report.work_folder import WorkFolder
@@ -22,7 +24,10 @@ def test_newest_config_of_the_annotation_is_opened(tmp_path):
     stage = tmp_path / 'annotate'
     stage.mkdir()
     (stage / 'pseudo_labels.json').touch()
-    (stage / 'a.py').write_text('number = 1')
+    # The newest comes first by its name.
+    for number, name in ((1, 'a.py'), (2, 'b.py')):
+        (stage / name).write_text(f'number = {number}')
+        os.utime(stage / name, (0, 10 - number))
 
     found = WorkFolder.open(tmp_path)
 

@@ -253,6 +253,14 @@ def test_detections_on_crowds_are_left_out(tmp_path):
     assert (len(red.scores), len(red.is_right), red.num_truth) == (0, 0, 0)
 
 
+@pytest.mark.parametrize('iou', [0, 1.5])
+def test_iou_out_of_range_is_refused_for_images_too(tmp_path, iou):
+    file = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
+
+    with pytest.raises(ValueError, match='must be'):
+        match_images(json.loads(file.read_text()), [], [1], [0.5, iou])
+
+
 def test_images_are_by_ascending_id_and_matched_at_each_iou(tmp_path):
     file = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
     truth = json.loads(file.read_text())

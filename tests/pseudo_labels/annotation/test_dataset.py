@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from builders import CLASSES, annotate_cfg
+from mmdet.registry import DATASETS
 from mmengine.logging import MMLogger
 
 from projects.data_distillation import UnlabeledDataset
+from projects.data_distillation.files.digest import sha256_of
+from projects.data_distillation.files.known_digests import state_of
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.annotation.provenance import (
     make_provenance,
@@ -84,6 +87,17 @@ def test_failing_pipeline_is_the_reason_where_the_image_is_whole(drawn):
     assert whole.unreadable == 'KeyError: <object object>'
     assert broken.unreadable == 'OpenCV cannot decode it'
     assert (broken.file_name, broken.image_id) == ('1.png', None)
+
+
+def test_sample_says_which_file_it_was(drawn):
+    cfg = annotate_cfg(drawn, None, drawn.folder)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    file = dataset.get_data_info(0)['img_path']
+
+    sample = dataset[0]['data_samples']
+
+    assert sample.state == state_of(file)
+    assert sample.sha256 == sha256_of(file)
 
 
 def test_missing_folder_is_refused(tmp_path):
