@@ -152,7 +152,7 @@ def try_without(root: Path, line: Line) -> str:
 
 
 def main() -> None:
-    """Delete a random line of each package that has tests of its own."""
+    """Delete a random line of each package."""
     parser = make_parser(__doc__)
     parser.add_argument('--seed', type=int, default=0, help='of the choice')
     chosen = random.Random(parser.parse_args().seed)

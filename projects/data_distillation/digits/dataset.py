@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..files.atomic import read_json
 from .drawing import Digit, Style, draw_image
 from .scans import CLASSES, INK, POOLS, cycle_scans, split_scans
 
@@ -170,11 +171,8 @@ def read_info(out_dir: Path) -> dict[str, Any] | None:
         The `info` of `labeled.json`; None if there is no such file, or it has
         no `info` that is an object.
     """
-    path = out_dir / 'annotations' / 'labeled.json'
-    try:
-        info = json.loads(path.read_bytes())['info']
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    content = read_json(out_dir / 'annotations' / 'labeled.json')
+    info = content.get('info') if isinstance(content, dict) else None
     return info if isinstance(info, dict) else None
 
 

@@ -177,10 +177,9 @@ def read_truth(
     numbering = Numbering.of(ids, truth['categories'])
     objects = truth['annotations']
     sizes_hw = find_sizes(truth)
-    has_masks = have_masks(objects) and None not in sum(sizes_hw.values(), ())
-    columns = numbering.collect_objects(
-        objects, sizes_hw if has_masks else None
-    )
+    is_sized = not any(None in size for size in sizes_hw.values())
+    known_hw = sizes_hw if have_masks(objects) and is_sized else None
+    columns = numbering.collect_objects(objects, known_hw)
     names = (image['file_name'] for image in truth['images'])
     images = dict(zip(names, map(numbering.images.get, ids), strict=True))
     return images, numbering.labels, columns
