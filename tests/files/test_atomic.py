@@ -1,5 +1,6 @@
 """Files and folders that are replaced as a whole."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ def test_file_that_could_not_be_written_leaves_nothing(tmp_path):
 
     assert list(tmp_path.iterdir()) == [file]
     assert file.read_text() == 'old'
+
+
+def test_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """And then its name is: what a crash would lose cannot be tried here."""
+    file, synced, sync = tmp_path / 'a.json', [], os.fsync
+
+    def note(descriptor: int) -> None:
+        sync(descriptor)
+        state = os.fstat(descriptor)
+        synced.append((state.st_ino, file.exists(), state.st_size))
+
+    monkeypatch.setattr(os, 'fsync', note)
+    with replacing(file) as new:
+        new.write(b'whole')
+
+    assert synced[0] == (file.stat().st_ino, False, 5)
+    assert synced[1][:2] == (tmp_path.stat().st_ino, True)
 
 
 @pytest.mark.parametrize('text', ['{', '[' * 100_000, None])

@@ -6,6 +6,7 @@ import pytest
 from builders import load_tool
 
 from projects.data_distillation.experiment.creation.command_line import (
+    check_written,
     write_experiment,
 )
 
@@ -59,3 +60,14 @@ def test_options_that_go_together_come_as_far_as_the_detector(
 ):
     with pytest.raises(FileNotFoundError, match=r'd\.py'):
         write(options, monkeypatch)
+
+
+def test_nothing_is_left_of_an_experiment_that_cannot_be_run(tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'teacher.py').touch()
+
+    with pytest.raises(FileNotFoundError, match='is no experiment with'):
+        check_written(out)
+
+    assert not out.exists()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
@@ -81,11 +80,13 @@ def try_stage(
     """Tries a teacher with a config that is changed by some lines."""
     monkeypatch.chdir(tiny_experiment.parent)
 
-    def call(text: str, *options: str) -> RehearsalResult:
+    def call(
+        text: str, *options: str, name: str = 'teacher'
+    ) -> RehearsalResult:
         config = tmp_path / 'teacher.py'
         base = tiny_experiment / 'teacher.py'
         config.write_text(f'_base_ = {str(base)!r}\n{text}')
-        stage = StageToTry('teacher', str(config), True, options=list(options))
+        stage = StageToTry(name, str(config), True, options=list(options))
         folder = tmp_path / 'tried'
         folder.mkdir()
         request = dict(stages=[asdict(stage)], seconds=0)
@@ -172,14 +173,17 @@ def test_fault_is_found_with_its_place_and_a_remedy(
 
 
 @pytest.mark.slow
-def test_training_that_will_be_long_is_tried_as_it_is(try_stage):
+def test_training_that_will_be_long_is_tried_as_it_is(try_stage, tmp_path):
     hook = "custom_hooks = [dict(type='EMAHook', begin_iter=50)]\n"
 
     result = try_stage(
-        f'{hook}train_cfg = dict(max_iters=100, val_interval=100)'
+        f'{hook}train_cfg = dict(max_iters=100, val_interval=100)',
+        name='student',
     )
 
     assert (result.text, result.is_complete) == ('', True)
+    # No later stage needs its checkpoint.
+    assert not (tmp_path / 'tried' / 'student').exists()
 
 
 @pytest.mark.slow
@@ -442,36 +446,3 @@ def test_files_are_written_into_the_folder(tmp_path):
 
     results = str(tmp_path / 'results')
     assert stage == [dict(out_dir=None, inner=dict(outfile_prefix=results))]
-
-
-def test_made_up_label_is_stored_with_its_mask():
-    from mmdet.structures import DetDataSample
-    from mmengine.structures import InstanceData
-
-    from projects.data_distillation.experiment.rehearsal.made_up import (
-        add_label,
-    )
-    from projects.data_distillation.pseudo_labels.annotation.rows import (
-        make_merged_columns,
-    )
-
-    found = InstanceData(
-        bboxes=torch.zeros(0, 4),
-        scores=torch.zeros(0),
-        labels=torch.zeros(0, dtype=torch.long),
-        num_views=torch.zeros(0, dtype=torch.long),
-        corner_spread=torch.zeros(0),
-        masks=[],
-        mask_areas=torch.zeros(0, dtype=torch.long),
-        mask_agreement=torch.zeros(0),
-    )
-    sample = DetDataSample(
-        metainfo=dict(ori_shape=(8, 16)), pred_instances=found
-    )
-
-    add_label(sample)
-
-    row = make_merged_columns(sample.pred_instances)
-    assert row['bboxes_xyxy'] == [[4.0, 2.0, 12.0, 6.0]]
-    assert row['mask_areas'].tolist() == [32]
-    assert np.all(row['scores'] == 1)

@@ -938,6 +938,13 @@ def test_measured_recipe_counts_the_validation_images(tmp_path):
     assert len(configs['annotate'].model.views) == 6
 
 
+def test_boxes_of_masks_are_not_calibrated():
+    recipe = RECIPES['measured']
+
+    assert recipe.select('val', has_masks=False)['calibrates_boxes']
+    assert recipe.select('val', has_masks=True).keys() == {'counted'}
+
+
 def test_candidates_of_tuning_include_the_views_of_annotation(tmp_path):
     configs = written(tmp_path / 'cells', DetectorConfig.read(RETINANET))
 

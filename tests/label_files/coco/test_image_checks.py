@@ -92,6 +92,16 @@ def test_images_that_cannot_be_read_are_found(tmp_path):
     ]
 
 
+def test_image_of_another_name_that_cannot_be_read_is_found(tmp_path):
+    (tmp_path / 'sub').mkdir()
+    (tmp_path / 'sub' / 'a.jpg').write_text('no image')
+
+    lines = lines_of([coco_file('a.json', a=(9, 9))], tmp_path)
+
+    assert "'a.jpg' is not in" in lines[0]
+    assert "'a.jpg' cannot be read (OpenCV cannot decode it)" in lines[1]
+
+
 @pytest.mark.parametrize('name', ['../out', 'nul\0', '\ud800'])
 def test_name_that_must_not_be_opened_is_not_opened(tmp_path, name):
     save(tmp_path / 'out.jpg', TEMPLE)

@@ -55,9 +55,23 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
     else:
         unlabeled = LabelFreeSources(**take_fields(LabelFreeSources, args))
         lines = init_label_free(out, detector, unlabeled, options, teacher)
+    check_written(out)
+    return lines
+
+
+def check_written(out: Path) -> None:
+    """Check a new experiment, and remove it if it cannot be run.
+
+    Args:
+        out: The folder of the experiment. It is gone after an error.
+
+    Raises:
+        ValueError: If a stage cannot be run.
+        FileNotFoundError: If a config is missing.
+        ImportError: If a config imports a module that is not there.
+    """
     with whole_or_nothing(out):
         Experiment(out).check()
-    return lines
 
 
 def take_fields(kind: type, args: Mapping) -> dict:

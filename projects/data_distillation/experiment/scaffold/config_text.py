@@ -135,11 +135,11 @@ def find_changes(
     value: object,
     path: str,
     change: Callable[[Mapping], dict],
-    is_merged: bool = True,
+    is_joined: bool = True,
 ) -> dict | list | Expression | None:
     """Find what to write so that a rule holds for every dict in a value.
 
-    MMEngine merges dicts into those of the base config, but it replaces lists.
+    MMEngine joins dicts with those of the base config, but it replaces lists.
     In a list, the elements that do not change are therefore written as
     expressions that name them in the base config.
 
@@ -148,20 +148,20 @@ def find_changes(
         path: The path of the value there, such as `_base_.model`.
         change: The rule: a function that takes a dict and returns the items
             to replace in it.
-        is_merged: Whether MMEngine merges dicts at this path.
+        is_joined: Whether MMEngine joins a dict at this path with the base's.
 
     Returns:
         The changes; None if nothing changes. They are the items to replace in
-        a dict that is merged, a changed copy of one that is not, or all
+        a dict that is joined, a changed copy of one that is not, or all
         elements of a list.
     """
     if isinstance(value, Mapping):
-        changes = find_changes_of_dict(value, path, change, is_merged)
+        changes = find_changes_of_dict(value, path, change, is_joined)
         if not changes:
             return None
-        # MMEngine merges dicts, but a list replaces the whole list of the
+        # MMEngine joins dicts, but a list replaces the whole list of the
         # base. So a dict in a list is written as a changed copy.
-        return changes if is_merged else Expression(path, changes)
+        return changes if is_joined else Expression(path, changes)
     if isinstance(value, (list, tuple)):
         return find_changes_of_list(value, path, change)
     return None
@@ -182,7 +182,7 @@ def find_changes_of_list(
     """
     paths = [f'{path}[{i}]' for i in range(len(values))]
     changed = [
-        find_changes(child, place, change, is_merged=False)
+        find_changes(child, place, change, is_joined=False)
         for child, place in zip(values, paths, strict=True)
     ]
     if all(child is None for child in changed):
@@ -197,7 +197,7 @@ def find_changes_of_dict(
     value: Mapping,
     path: str,
     change: Callable[[Mapping], dict],
-    is_merged: bool = True,
+    is_joined: bool = True,
 ) -> dict:
     """Find the items to replace in a dict, see `find_changes`.
 
@@ -205,7 +205,7 @@ def find_changes_of_dict(
         value: The dict.
         path: The Python text that names the dict.
         change: Returns the items to replace in a dict.
-        is_merged: Whether MMEngine merges the result with the dict.
+        is_joined: Whether MMEngine joins the result with the dict.
 
     Returns:
         The items; empty if nothing changes.
@@ -214,7 +214,7 @@ def find_changes_of_dict(
     for key, child in value.items():
         if key in changes:
             continue
-        inner = find_changes(child, f'{path}.{key}', change, is_merged)
+        inner = find_changes(child, f'{path}.{key}', change, is_joined)
         if inner is not None:
             changes[key] = inner
     return changes

@@ -318,7 +318,7 @@ def find_sizes(bbox_xywh: np.ndarray) -> np.ndarray:
 def group_rare(
     counts: np.ndarray, num_named: int
 ) -> tuple[np.ndarray, list[int]]:
-    """Merge the classes of a confusion matrix that are seldom confused.
+    """Join the classes of a confusion matrix that are seldom confused.
 
     Args:
         counts: Shape (c + 1, c + 1), the matrix with the background, see

@@ -21,7 +21,11 @@ from ...label_files.coco.reading import (
 )
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore, StoreError
-from .box_correction import BoxCorrection, correct_chosen, fit_box_correction
+from .box_calibration import (
+    BoxCalibration,
+    calibrate_chosen,
+    fit_box_calibration,
+)
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
@@ -194,16 +198,16 @@ def export_pseudo_labels(
     validation = rules.match_validation(provenance, labeled)
     selection = rules.apply(detections, is_read, labeled, validation)
     check_image_is_left(selection, rules)
-    correction = learn_box_correction(rules, selection.min_scores)
+    calibration = learn_box_calibration(rules, selection.min_scores)
     unreadable = table.select(['file_name', 'unreadable'])
     unreadable = unreadable.filter(pa.array(~is_read)).to_pylist()
     described = describe_selection(selection, rules, labeled)
     summary = summarize_selection(
         detections, selection, labeled, validation, unreadable
     )
-    if correction:
-        detections = correct_chosen(detections, table, correction)
-        summary = f'{correction.describe(labeled.classes)}\n{summary}'
+    if calibration:
+        detections = calibrate_chosen(detections, table, calibration)
+        summary = f'{calibration.describe(labeled.classes)}\n{summary}'
     origin = dict(
         provenance, **described, unreadable=unreadable, summary=summary
     )
@@ -232,10 +236,10 @@ def check_image_is_left(selection: Selection, rules: SelectionRules) -> None:
         )
 
 
-def learn_box_correction(
+def learn_box_calibration(
     rules: SelectionRules, min_scores: np.ndarray
-) -> BoxCorrection | None:
-    """Learn from the validation images how to correct the boxes.
+) -> BoxCalibration | None:
+    """Learn from the validation images how to calibrate the boxes.
 
     Args:
         rules: The rules of the selection.
@@ -243,7 +247,7 @@ def learn_box_correction(
             label.
 
     Returns:
-        The correction; None if the rules want none.
+        The calibration; None if the rules want none.
 
     Raises:
         CocoError: If the truth cannot be used, or lacks an image.
@@ -257,7 +261,7 @@ def learn_box_correction(
     detections = flatten_table(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)
-    return fit_box_correction(
+    return fit_box_calibration(
         table['file_name'].to_pylist(),
         detections[is_label],
         rules.validation['ann_file'],

@@ -240,7 +240,7 @@ RULE_OPTIONS = (
         'calibrates_boxes',
         settings=dict(
             action='store_true',
-            help='correct the boxes by the true ones of --validation',
+            help='calibrate the boxes by the true ones of --validation',
         ),
     ),
     Option(

@@ -273,10 +273,10 @@ def list_options(rules: Mapping) -> tuple[list, list[str]]:
         words.append('--skip-empty')
     if rules.get('segmentation'):
         words += ['--segmentation', rules['segmentation']]
-    return words + list_box_correction(rules), unsaid
+    return words + list_box_calibration(rules), unsaid
 
 
-def list_box_correction(rules: Mapping) -> list:
+def list_box_calibration(rules: Mapping) -> list:
     """List the words of the command line that calibrate boxes.
 
     Args:

@@ -19,7 +19,7 @@ from ...label_files.coco.reading import CocoError, check_classes, read_coco
 from ...text import format_call
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore
-from .box_correction import check_box_correction
+from .box_calibration import check_box_calibration
 from .filters import Filter, choose_regions, find_valid
 from .labeled_counts import name_counted
 from .option_table import SEGMENTATIONS
@@ -114,8 +114,8 @@ class SelectionRules:
             'polygon' for a student whose pipeline has `poly2mask=False`, with
             which MMDetection ignores RLE and says nothing. None for what the
             training pipeline of the annotation's config reads.
-        calibrates_boxes: Whether the boxes are corrected by the true boxes of
-            the `validation` images, see `BoxCorrection`. Boxes of masks
+        calibrates_boxes: Whether the boxes are calibrated by the true boxes of
+            the `validation` images, see `BoxCalibration`. Boxes of masks
             cannot be.
 
     Raises:
@@ -136,7 +136,7 @@ class SelectionRules:
         segmentation: str | None = None,
         calibrates_boxes: bool = False,
     ) -> None:
-        check_box_correction(calibrates_boxes, validation)
+        check_box_calibration(calibrates_boxes, validation)
         check_score('max_empty_share', max_empty_share)
         if segmentation is not None:
             check_is_one_of('segmentation', segmentation, SEGMENTATIONS)
@@ -203,7 +203,7 @@ class SelectionRules:
         json.dumps(self.config)
         if self.calibrates_boxes and 'segmentation' in provenance:
             raise ValueError(
-                'calibrates_boxes corrects boxes alone, but these detections '
+                'calibrates_boxes concerns boxes alone, but these detections '
                 'have masks, whose boxes follow from them: set it to False'
             )
         # What a selector lacks, it lacks without a detection, too.

@@ -1,4 +1,4 @@
-"""Corrects what a teacher gets wrong of all boxes of a class alike.
+"""Calibrates boxes: mends what is wrong alike with all boxes of a class.
 
 A teacher that has seen few objects of a class draws their boxes too wide, for
 example, or too low. Views and fusion cannot help there, because the mistake is
@@ -22,10 +22,10 @@ from ...label_files.column_matching.greedy import (
 from ...label_files.column_matching.numbering import Numbering
 from ..detections.columns import Detections
 
-# The correction is as if so many more objects had been right as they were, so
-# that a few objects correct little. 5 and 20 were as good (docs/results.md).
+# The calibration is as if so many more objects had been right as they were, so
+# that a few objects change little. 5 and 20 were as good (docs/results.md).
 NUM_PRIOR = 10
-# With fewer objects of a class, more of the correction would be guessed than
+# With fewer objects of a class, more of the calibration would be guessed than
 # measured: they would weigh less than those of the prior.
 MIN_OBJECTS = NUM_PRIOR
 # As many classes as fit a line of the log.
@@ -33,8 +33,8 @@ MAX_NAMED = 6
 
 
 @dataclass(frozen=True)
-class BoxCorrection:
-    """The correction of the boxes of c classes.
+class BoxCalibration:
+    """The calibration of the boxes of c classes.
 
     The error of a box is relative to its size: the shift of its center in
     widths and heights, and the logarithm of the ratios of width and height.
@@ -44,11 +44,11 @@ class BoxCorrection:
     Args:
         num_objects: Shape (c,), int64, the number of objects that show how far
             the boxes are off; with less than `MIN_OBJECTS`, there is no
-            correction.
+            calibration.
         log_sizes: Shape (c, 2), float64, the mean logarithms of width and
             height of these detections, in pixels.
         ranges: Shape (c, 2, 2), their lowest and highest ones. Other boxes are
-            corrected like those at the end of the range.
+            calibrated like those at the end of the range.
         errors: Shape (c, 4), the error at the mean size: center x, center y,
             width, height.
         slopes: Shape (c, 2, 4), how it changes with the size.
@@ -63,8 +63,8 @@ class BoxCorrection:
     @classmethod
     def fit(
         cls, found: DetectionColumns, objects: Objects, num_classes: int
-    ) -> 'BoxCorrection':
-        """Learn the correction.
+    ) -> 'BoxCalibration':
+        """Learn how to calibrate boxes.
 
         Args:
             found: The detections that would be labels, of images with truth.
@@ -73,13 +73,14 @@ class BoxCorrection:
                 below it.
 
         Returns:
-            The correction. A class with less than `MIN_OBJECTS` detections
+            The calibration. A class with less than `MIN_OBJECTS` detections
             that show an object stays as it is.
         """
         owners, targets = pair_boxes(found, objects)
-        boxes, truth = found.bbox_xywh[owners], objects.bbox_xywh[targets]
-        errors = measure_errors(boxes, truth)
-        log_sizes = np.log(boxes[:, 2:])
+        bbox_xywh = found.bbox_xywh[owners]
+        true_xywh = objects.bbox_xywh[targets]
+        errors = measure_errors(bbox_xywh, true_xywh)
+        log_sizes = np.log(bbox_xywh[:, 2:])
         labels = found.labels[owners]
         parts = [
             fit_class(log_sizes[labels == label], errors[labels == label])
@@ -106,7 +107,7 @@ class BoxCorrection:
         """
         boxes = bbox_xywh.astype(np.float64)
         sides = boxes[:, 2:]
-        # Beyond the sizes that were seen, the correction is that of the
+        # Beyond the sizes that were seen, the calibration is that of the
         # nearest.
         low, high = self.ranges[labels, 0], self.ranges[labels, 1]
         offsets = np.clip(np.log(sides), low, high) - self.log_sizes[labels]
@@ -119,8 +120,8 @@ class BoxCorrection:
         start, stop = np.round(start, 2), np.round(stop, 2)
         # A box that would become too thin for a label stays as it was.
         fits = ((stop - start) >= 1).all(axis=1, keepdims=True)
-        corrected = np.hstack([start, np.round(stop - start, 2)])
-        return np.where(fits, corrected, boxes).astype(np.float32)
+        calibrated = np.hstack([start, np.round(stop - start, 2)])
+        return np.where(fits, calibrated, boxes).astype(np.float32)
 
     def describe(self, classes: Sequence[str]) -> str:
         """Say how much the boxes of each class change, for the user.
@@ -166,10 +167,10 @@ class BoxCorrection:
         )
 
 
-def fit_box_correction(
+def fit_box_calibration(
     names: Sequence[str], detections: Detections, truth_file: str
-) -> BoxCorrection:
-    """Learn a correction from images with truth.
+) -> BoxCalibration:
+    """Learn a calibration from images with truth.
 
     Args:
         names: The file names of the m images.
@@ -178,7 +179,7 @@ def fit_box_correction(
         truth_file: The COCO file of the images; labels number its categories.
 
     Returns:
-        The correction.
+        The calibration.
 
     Raises:
         CocoError: If the truth cannot be used, or lacks an image.
@@ -195,18 +196,18 @@ def fit_box_correction(
         detections.scores,
     )
     objects = numbering.collect_objects(truth['annotations'])
-    return BoxCorrection.fit(found, objects, len(numbering.labels))
+    return BoxCalibration.fit(found, objects, len(numbering.labels))
 
 
-def correct_chosen(
-    detections: Detections, table: pa.Table, correction: BoxCorrection
+def calibrate_chosen(
+    detections: Detections, table: pa.Table, calibration: BoxCalibration
 ) -> Detections:
-    """Correct the boxes of detections.
+    """Calibrate the boxes of detections.
 
     Args:
         detections: The detections of all rows.
         table: The rows of the detection store.
-        correction: The correction.
+        calibration: The calibration.
 
     Returns:
         New detections with other boxes, in the same order; the other columns
@@ -214,7 +215,7 @@ def correct_chosen(
     """
     sizes = [table[name].to_numpy() for name in ('width', 'height')]
     sizes_wh = np.column_stack(sizes)[detections.image_index]
-    bbox_xywh = correction.apply(
+    bbox_xywh = calibration.apply(
         detections.bbox_xywh, detections.labels, sizes_wh
     )
     return replace(detections, bbox_xywh=bbox_xywh)
@@ -289,33 +290,37 @@ def find_candidates(
     return owners, order[places]
 
 
-def measure_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def measure_errors(bbox_xywh: np.ndarray, true_xywh: np.ndarray) -> np.ndarray:
     """Measure how boxes differ from the true ones.
 
     Args:
-        boxes: Shape (n, 4), left, top, width and height in pixels; every box
-            has an area.
-        truth: The same of the true boxes.
+        bbox_xywh: Shape (n, 4), pixels of the image; every box has an area.
+        true_xywh: Shape (n, 4), the true boxes in the same order and frame;
+            every one has an area.
 
     Returns:
-        Shape (n, 4), what has to be added to each box, see `BoxCorrection`.
+        Shape (n, 4), float64: the shift of the center to the true one, x in
+        widths and y in heights of the box, and the logarithms of true by found
+        width and height; see `BoxCalibration`. 0 where the boxes are equal.
     """
-    centers, true_centers = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, truth))
-    shifts = (true_centers - centers) / boxes[:, 2:]
-    return np.hstack([shifts, np.log(truth[:, 2:] / boxes[:, 2:])])
+    sides, true_sides = bbox_xywh[:, 2:], true_xywh[:, 2:]
+    centers = bbox_xywh[:, :2] + sides / 2
+    true_centers = true_xywh[:, :2] + true_sides / 2
+    shifts = (true_centers - centers) / sides
+    return np.hstack([shifts, np.log(true_sides / sides)])
 
 
 def fit_class(
     log_sizes: np.ndarray, errors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Learn the correction of one class.
+    """Learn the calibration of one class.
 
     Args:
         log_sizes: Shape (n, 2), the logarithms of width and height in pixels.
         errors: Shape (n, 4), see `measure_errors`.
 
     Returns:
-        The fields of `BoxCorrection` from `log_sizes` on, of this class, of
+        The fields of `BoxCalibration` from `log_sizes` on, of this class, of
         the shapes (2,), (2, 2), (4,) and (2, 4); all zeros with too few
         objects.
     """
@@ -336,7 +341,7 @@ def fit_class(
     return mean, ends, at_mean, slopes
 
 
-def check_box_correction(is_wanted: bool, validation: dict | None) -> None:
+def check_box_calibration(is_wanted: bool, validation: dict | None) -> None:
     """Check that there is something to calibrate boxes by.
 
     Args:

@@ -1,4 +1,4 @@
-"""Boxes are corrected by the true boxes of validation images."""
+"""Boxes are calibrated by the true boxes of validation images."""
 
 import json
 
@@ -12,12 +12,7 @@ from projects.data_distillation.label_files.column_matching.greedy import (
 from projects.data_distillation.pseudo_labels.detections.store import (
     DetectionStore,
 )
-from projects.data_distillation.pseudo_labels.selection.box_correction import (
-    MIN_OBJECTS,
-    NUM_PRIOR,
-    BoxCorrection,
-    pair_boxes,
-)
+from projects.data_distillation.pseudo_labels.selection import box_calibration
 from projects.data_distillation.pseudo_labels.selection.export import (
     select_labels,
 )
@@ -25,6 +20,9 @@ from projects.data_distillation.pseudo_labels.selection.rules import (
     SelectionRules,
 )
 
+MIN_OBJECTS = box_calibration.MIN_OBJECTS
+NUM_PRIOR = box_calibration.NUM_PRIOR
+BoxCalibration = box_calibration.BoxCalibration
 SIZE = np.array([[1000, 800]])
 
 
@@ -54,15 +52,15 @@ def grid(count: int, width: float = 20, height: float = 30) -> np.ndarray:
     return np.array([(x, y, width, height) for x, y in starts], float)
 
 
-def fit(boxes, truth) -> BoxCorrection:
-    return BoxCorrection.fit(found(boxes), objects(truth), 1)
+def fit(boxes, truth) -> BoxCalibration:
+    return BoxCalibration.fit(found(boxes), objects(truth), 1)
 
 
-def correct(correction: BoxCorrection, *boxes) -> list:
+def calibrate(calibration: BoxCalibration, *boxes) -> list:
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     labels = np.zeros(len(boxes), int)
     sizes_wh = np.repeat(SIZE, len(boxes), axis=0)
-    return correction.apply(boxes, labels, sizes_wh).tolist()
+    return calibration.apply(boxes, labels, sizes_wh).tolist()
 
 
 @pytest.mark.parametrize('count', [MIN_OBJECTS, 40])
@@ -70,11 +68,11 @@ def test_boxes_that_are_all_too_narrow_get_wider(count):
     truth = grid(count)
     boxes = np.add(truth * [1, 1, 0.8, 1], [2, 0, 0, 0])  # Same centers.
 
-    correction = fit(boxes, truth)
+    calibration = fit(boxes, truth)
 
-    ((x, y, width, height),) = correct(correction, [102, 100, 16, 30])
+    ((x, y, width, height),) = calibrate(calibration, [102, 100, 16, 30])
     factor = (1 / 0.8) ** (count / (count + NUM_PRIOR))
-    assert correction.num_objects.tolist() == [count]
+    assert calibration.num_objects.tolist() == [count]
     assert width == pytest.approx(16 * factor, abs=0.02)
     assert x + width / 2 == pytest.approx(110, abs=0.02)
     assert (y, height) == (100, 30)
@@ -83,9 +81,9 @@ def test_boxes_that_are_all_too_narrow_get_wider(count):
 def test_boxes_that_are_all_too_low_go_up():
     truth = grid(60)
 
-    correction = fit(np.add(truth, [0, 6, 0, 0]), truth)
+    calibration = fit(np.add(truth, [0, 6, 0, 0]), truth)
 
-    ((x, y, width, height),) = correct(correction, [100, 106, 20, 30])
+    ((x, y, width, height),) = calibrate(calibration, [100, 106, 20, 30])
     assert (x, width, height) == (100, 20, 30)
     assert y == pytest.approx(106 - 6 * 60 / 70, abs=0.01)
 
@@ -99,9 +97,9 @@ def test_large_and_small_boxes_are_corrected_differently():
     boxes = truth.copy()
     boxes[:, 2:] *= (sides / 32)[:, None] ** -0.2  # Drawn towards 32.
 
-    correction = fit(boxes, truth)
+    calibration = fit(boxes, truth)
 
-    (small, large) = correct(correction, [0, 0, 20, 20], [0, 0, 60, 60])
+    (small, large) = calibrate(calibration, [0, 0, 20, 20], [0, 0, 60, 60])
     assert small[2] < 20
     assert large[2] > 60
 
@@ -111,53 +109,53 @@ def test_boxes_beyond_those_seen_change_like_the_largest_one():
     truth = np.c_[grid(60)[:, :2], sides, sides]
     boxes = truth.copy()
     boxes[:, 2:] *= (sides / 32)[:, None] ** -0.2
-    correction = fit(boxes, truth)
+    calibration = fit(boxes, truth)
     largest = boxes[:, 2].max()
 
-    (at_end, beyond) = correct(
-        correction, [0, 0, largest, largest], [0, 0, 400, 400]
+    (at_end, beyond) = calibrate(
+        calibration, [0, 0, largest, largest], [0, 0, 400, 400]
     )
 
     assert beyond[2] / 400 == pytest.approx(at_end[2] / largest, rel=1e-3)
 
 
 def test_class_without_an_object_stays_as_it_is():
-    correction = BoxCorrection.fit(
+    calibration = BoxCalibration.fit(
         found(grid(20) * [1, 1, 0.8, 1]), objects(grid(20)), 2
     )
     box = np.array([[10.25, 20.5, 30.75, 40]], np.float32)
 
-    other = correction.apply(box, np.array([1]), SIZE)
+    other = calibration.apply(box, np.array([1]), SIZE)
 
     assert other.dtype == np.float32
     assert other.tolist() == box.tolist()
-    assert correction.num_objects.tolist() == [20, 0]
+    assert calibration.num_objects.tolist() == [20, 0]
 
 
 def test_few_objects_correct_nothing():
     few = MIN_OBJECTS - 1
-    correction = fit(grid(few) * [1, 1, 0.8, 1], grid(few))
+    calibration = fit(grid(few) * [1, 1, 0.8, 1], grid(few))
 
-    assert correct(correction, [1, 2, 30, 40]) == [[1, 2, 30, 40]]
-    assert correction.describe(['a']) == (
+    assert calibrate(calibration, [1, 2, 30, 40]) == [[1, 2, 30, 40]]
+    assert calibration.describe(['a']) == (
         f'boxes not calibrated, since fewer than {MIN_OBJECTS} objects were '
         f'found: a {few}'
     )
 
 
 def test_nothing_is_learned_from_nothing():
-    correction = fit(grid(0), grid(3))
+    calibration = fit(grid(0), grid(3))
 
-    assert correct(correction, [1, 2, 3, 4]) == [[1, 2, 3, 4]]
-    assert correct(correction) == []
+    assert calibrate(calibration, [1, 2, 3, 4]) == [[1, 2, 3, 4]]
+    assert calibrate(calibration) == []
 
 
 def test_corrected_boxes_stay_within_their_image():
     truth = grid(60)
-    correction = fit(truth * [1, 1, 0.7, 0.7], truth)
+    calibration = fit(truth * [1, 1, 0.7, 0.7], truth)
 
-    for x, y, width, height in correct(
-        correction, [0, 0, 30, 30], [960, 770, 40, 30]
+    for x, y, width, height in calibrate(
+        calibration, [0, 0, 30, 30], [960, 770, 40, 30]
     ):
         assert min(x, y) >= 0
         assert x + width <= 1000
@@ -166,10 +164,10 @@ def test_corrected_boxes_stay_within_their_image():
 
 def test_box_that_would_be_thin_stays():
     truth = grid(60, 10, 10)
-    correction = fit(truth * [1, 1, 1.6, 1.6], truth)
+    calibration = fit(truth * [1, 1, 1.6, 1.6], truth)
     thin = [500, 400, 1.05, 1.05]
 
-    assert correct(correction, thin) == [pytest.approx(thin)]
+    assert calibrate(calibration, thin) == [pytest.approx(thin)]
 
 
 @pytest.mark.slow
@@ -181,7 +179,7 @@ def test_pairs_are_those_of_a_slow_loop():
     names = dict(images=keys[0], labels=keys[1])
     true_names = dict(images=keys[0][:120], labels=keys[1][:120])
 
-    owners, targets = pair_boxes(
+    owners, targets = box_calibration.pair_boxes(
         found(boxes, **names), objects(truth, **true_names)
     )
 
@@ -210,20 +208,22 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 def test_crowds_teach_nothing():
     truth = grid(20)
 
-    owners, _ = pair_boxes(found(truth), objects(truth, is_crowd=True))
+    owners, _ = box_calibration.pair_boxes(
+        found(truth), objects(truth, is_crowd=True)
+    )
 
     assert len(owners) == 0
 
 
 def test_user_sees_what_changes_most_first():
     truth = grid(40)
-    correction = BoxCorrection.fit(
+    calibration = BoxCalibration.fit(
         found([*truth, *truth * [1, 1, 0.8, 1]], labels=[0] * 40 + [1] * 40),
         objects([*truth, *truth], labels=[0] * 40 + [1] * 40),
         3,
     )
 
-    assert correction.describe(['a', 'b', 'c']) == (
+    assert calibration.describe(['a', 'b', 'c']) == (
         'boxes calibrated by 80 objects of the validation images '
         '(width x height): b 1.20 x 1.00, a 1.00 x 1.00\n'
         'boxes not calibrated, since fewer than 10 objects were found: c 0'
@@ -231,7 +231,7 @@ def test_user_sees_what_changes_most_first():
 
 
 def test_many_classes_are_cut():
-    nothing = BoxCorrection.fit(found(grid(0)), objects(grid(0)), 9)
+    nothing = BoxCalibration.fit(found(grid(0)), objects(grid(0)), 9)
 
     assert nothing.describe('abcdefghi').endswith(
         ': a 0, b 0, c 0, d 0, e 0, f 0 and 3 more'
