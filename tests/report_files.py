@@ -10,14 +10,14 @@ from builders import stored_row
 from pycocotools import mask as coco_mask
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.experiment.stages.evaluation import (
-    mark_evaluated,
-)
 from projects.data_distillation.experiment.stages.fingerprint import (
     compute_digests,
     write_settings,
 )
 from projects.data_distillation.experiment.stages.gains import RESULTS
+from projects.data_distillation.experiment.stages.model_evaluation import (
+    mark_evaluated,
+)
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.label_files.column_matching.numbering import (
     Numbering,
@@ -26,7 +26,7 @@ from projects.data_distillation.pseudo_labels.review.errors import Judged
 from projects.data_distillation.pseudo_labels.selection.export import (
     select_labels,
 )
-from projects.data_distillation.report.labels import LabelSource
+from projects.data_distillation.report.shown_labels import LabelSource
 from projects.data_distillation.report.validation import (
     JudgedModel,
     Validation,

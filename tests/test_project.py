@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,17 @@ def test_no_module_is_long():
     }
 
     assert [file for file, n in lengths.items() if n > 400] == []
+
+
+def test_no_two_modules_have_the_same_name():
+    """A traceback, a search or an open tab names a module without folder."""
+    counts = Counter(
+        file.name
+        for file in PACKAGE.rglob('*.py')
+        if not file.name.startswith('__')
+    )
+
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def count_code_lines(function: ast.FunctionDef, lines: list[str]) -> int:

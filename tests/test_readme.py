@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projects.data_distillation.experiment.stages.names import TRAINED
+from projects.data_distillation.experiment.stages.model_names import TRAINED
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / 'README.md').read_text()

@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.config import Config, DictAction
 
-from projects.data_distillation.benchmarks.training import compare_training
+from projects.data_distillation.benchmarks.training_cost import (
+    compare_training,
+)
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.quiet import quiet_screen
 

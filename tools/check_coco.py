@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import escape_output, make_parser
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.label_files.coco.boxes import (
+from projects.data_distillation.label_files.coco.box_formats import (
     LAYOUTS,
     UNITS,
     BoxFormat,

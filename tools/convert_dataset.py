@@ -27,15 +27,19 @@ from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.label_files.convert.coco_reader import (
     read_coco_labels,
 )
-from projects.data_distillation.label_files.convert.ids import KnownIds
+from projects.data_distillation.label_files.convert.folder_reading import (
+    read_folder,
+)
 from projects.data_distillation.label_files.convert.labels import (
     FormatError,
     IssueCounter,
     make_coco,
     make_image_infos,
 )
-from projects.data_distillation.label_files.convert.masks import check_masks
-from projects.data_distillation.label_files.convert.reading import read_folder
+from projects.data_distillation.label_files.convert.new_ids import KnownIds
+from projects.data_distillation.label_files.convert.polygon_masks import (
+    check_masks,
+)
 from projects.data_distillation.label_files.convert.voc_reader import (
     DIFFICULT,
     VocReader,

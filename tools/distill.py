@@ -43,7 +43,7 @@ from projects.data_distillation.experiment.stages.run import (
     run_seeds,
 )
 from projects.data_distillation.experiment.stages.stages import Stages
-from projects.data_distillation.experiment.timing.plan import make_plan
+from projects.data_distillation.experiment.timing.time_plan import make_plan
 from projects.data_distillation.files.lock import LockedError, locked
 from projects.data_distillation.mmdet_tools import default_work_dir
 from projects.data_distillation.multi_view.inference.safe_loading import (

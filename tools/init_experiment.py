@@ -23,7 +23,7 @@ from projects.data_distillation.base_configs.metafiles import (
     metafiles_read_once,
 )
 from projects.data_distillation.command_line import add_trust, make_parser
-from projects.data_distillation.experiment.creation.command_line import (
+from projects.data_distillation.experiment.creation.new_experiment import (
     write_experiment,
 )
 from projects.data_distillation.experiment.processes.process import StageError
@@ -39,7 +39,7 @@ from projects.data_distillation.files.atomic import replacing_folder
 from projects.data_distillation.multi_view.inference.safe_loading import (
     refusing_code,
 )
-from projects.data_distillation.pseudo_labels.selection.options import (
+from projects.data_distillation.pseudo_labels.selection.rule_options import (
     add_choice,
 )
 from projects.data_distillation.quiet import quiet_screen

@@ -29,14 +29,14 @@ from projects.data_distillation.pseudo_labels.selection.export import (
     read_rules,
     select_labels,
 )
-from projects.data_distillation.pseudo_labels.selection.options import (
+from projects.data_distillation.pseudo_labels.selection.rule_options import (
     add_options,
     find_given,
     make_rules,
 )
 from projects.data_distillation.quiet import quiet_screen
-from projects.data_distillation.report.labels import LabelSource
 from projects.data_distillation.report.page import write_selection_report
+from projects.data_distillation.report.shown_labels import LabelSource
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,7 +17,7 @@ layers in `pyproject.toml` say which of its packages may import which.
 from . import quiet  # noqa: F401 - imports mmdet, before others do
 
 # isort: split
-from .experiment.given_teachers.detector import (
+from .experiment.given_teachers.given_model import (
     GivenDetector,
     GivenDetectorHook,
 )
@@ -36,9 +36,9 @@ from .multi_view.views import (  # noqa: F401 - registers them
 from .multi_view.views.transforms import VIEW_TRANSFORMS, ViewTransform
 from .multi_view.views.view import View
 from .pseudo_labels.annotation.annotation_hook import AnnotationHook
-from .pseudo_labels.annotation.dataset import UnlabeledDataset
 from .pseudo_labels.annotation.detection_hook import DetectionHook
 from .pseudo_labels.annotation.sampler import PendingSampler
+from .pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from .pseudo_labels.detections.store import DetectionStore
 from .pseudo_labels.quality.class_metric import MendedCocoMetric
 from .pseudo_labels.quality.metric import PseudoLabelQuality
@@ -58,7 +58,7 @@ from .pseudo_labels.selection.selectors import (
 )
 from .pseudo_labels.tuning.tune_hook import TuneHook
 from .training import mask_resizing  # noqa: F401 - resizes masks exactly
-from .training.dataset import CheckedCocoDataset
+from .training.checked_dataset import CheckedCocoDataset
 from .training.epoch_hooks import EpochHook, SwitchPipelineHook
 from .training.finite_loss import FiniteLossHook
 from .training.ignore_regions import IgnoreRegionsHook

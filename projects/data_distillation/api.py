@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from mmengine.config import Config
 
-from .label_files.coco.evaluation import pseudo_label_quality
+from .label_files.coco.measures import pseudo_label_quality
 from .multi_view.inference.safe_loading import refusing_code
 from .multi_view.inference.view_boxes import ViewBoxes
 from .pseudo_labels.annotation.merging_again import iter_rows, merge_again

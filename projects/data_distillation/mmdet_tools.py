@@ -20,7 +20,7 @@ from torch import distributed
 
 from .base_configs.formatting import formatted_once
 from .base_configs.metafiles import metafiles_read_once
-from .base_configs.stages import read_stage_config
+from .base_configs.stage_config import read_stage_config
 from .command_line import TRUST_FLAG, find_own_modules
 from .files.lock import sharing_locks
 from .multi_view.inference.safe_loading import refusing_code

@@ -2,8 +2,10 @@
 
 import pytest
 
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.base_configs.freezing import unfreeze
-from projects.data_distillation.base_configs.reading import DetectorError
 
 
 def test_model_that_is_not_registered_is_refused():

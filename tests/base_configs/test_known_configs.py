@@ -6,7 +6,9 @@ import pytest
 from mmengine.config import Config
 
 from projects.data_distillation.base_configs.known_configs import KnownConfigs
-from projects.data_distillation.base_configs.stages import read_stage_config
+from projects.data_distillation.base_configs.stage_config import (
+    read_stage_config,
+)
 
 COUNTING = "_base_ = 'base.py'\ntimes = open('times', 'a').write('x')\n"
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from mmengine.registry import PARAM_SCHEDULERS
 
-from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.base_configs.schedulers import (
     Lengths,
     scale_scheduler,

@@ -2,7 +2,9 @@
 
 import pytest
 
-from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.base_configs.wrappers import Dataset
 
 COCO = dict(

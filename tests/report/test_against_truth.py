@@ -10,12 +10,12 @@ from report_files import write_selection
 from projects.data_distillation.label_files.coco.matching import (
     match_detections,
 )
-from projects.data_distillation.report import labels as report_labels
+from projects.data_distillation.report import shown_labels as report_labels
 from projects.data_distillation.report.against_truth import (
     count_right_on_grid,
     count_wrong,
 )
-from projects.data_distillation.report.labels import (
+from projects.data_distillation.report.shown_labels import (
     GRID,
     choose_judged,
     evaluate_labels,

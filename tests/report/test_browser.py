@@ -14,14 +14,18 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.experiment.stages.names import TRAINED
-from projects.data_distillation.report.cards import Card, Mark, write_cards
+from projects.data_distillation.experiment.stages.model_names import TRAINED
 from projects.data_distillation.report.gallery import GROUP_SIZE
 from projects.data_distillation.report.page import (
     write_page,
     write_selection_report,
 )
-from projects.data_distillation.report.stages import StageRecord
+from projects.data_distillation.report.picture_page import (
+    Card,
+    Mark,
+    write_cards,
+)
+from projects.data_distillation.report.stage_history import StageRecord
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from projects.data_distillation.pseudo_labels.review.errors import (
     MISSED,
     RIGHT,
 )
-from projects.data_distillation.report.errors import GROUP_SIZE
+from projects.data_distillation.report.error_tab import GROUP_SIZE
 from projects.data_distillation.report.gallery import Tab
 from projects.data_distillation.report.page import write_page
 from projects.data_distillation.report.validation import Validation

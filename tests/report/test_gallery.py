@@ -21,7 +21,7 @@ from projects.data_distillation.report.gallery import (
     make_thumbnail,
     sample_images,
 )
-from projects.data_distillation.report.labels import read_labels
+from projects.data_distillation.report.shown_labels import read_labels
 
 
 def made(tmp_path, **selection) -> tuple:

@@ -21,14 +21,16 @@ from report_files import (
     write_selection,
 )
 
-from projects.data_distillation.experiment.stages.advice import advise_on_gain
+from projects.data_distillation.experiment.stages.next_steps import (
+    advise_on_gain,
+)
 from projects.data_distillation.report.page import (
     describe_stages,
     write_page,
     write_report,
     write_selection_report,
 )
-from projects.data_distillation.report.stages import (
+from projects.data_distillation.report.stage_history import (
     StageRecord,
     conclude_from_stages,
     give_verdicts,

@@ -15,7 +15,7 @@ from projects.data_distillation.report.plots import (
     draw_scores,
     render_svg,
 )
-from projects.data_distillation.report.stages import StageRecord
+from projects.data_distillation.report.stage_history import StageRecord
 
 SVG = '{http://www.w3.org/2000/svg}'
 

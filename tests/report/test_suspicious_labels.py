@@ -13,7 +13,7 @@ from projects.data_distillation.label_files.coco.reading import (
     CocoError,
 )
 from projects.data_distillation.report import suspicious_labels
-from projects.data_distillation.report.cards import Mark
+from projects.data_distillation.report.picture_page import Mark
 from projects.data_distillation.report.suspicious_labels import (
     make_tab,
     review_labels,

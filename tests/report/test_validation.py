@@ -10,7 +10,7 @@ from report_files import write_evaluation
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.experiment.stages.gains import RESULTS
-from projects.data_distillation.report.stages import StageRecord
+from projects.data_distillation.report.stage_history import StageRecord
 from projects.data_distillation.report.validation import (
     Validation,
     choose_models,

@@ -47,7 +47,7 @@ from projects.data_distillation.experiment.rehearsal.quick_configs import (
 )
 from projects.data_distillation.experiment.stages import gains
 from projects.data_distillation.experiment.stages.launcher import Launcher
-from projects.data_distillation.experiment.timing.plan import (
+from projects.data_distillation.experiment.timing.time_plan import (
     list_planned_stages,
 )
 from projects.data_distillation.pseudo_labels.quality import expectation

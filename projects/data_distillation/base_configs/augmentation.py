@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from .reading import get_type
+from .config_reading import get_type
 from .wrappers import Dataset
 
 # Transforms that show every image in one way only.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from mmdet.registry import MODELS
 
-from .reading import DetectorError
+from .config_reading import DetectorError
 
 
 def unfreeze(part: Mapping) -> dict:

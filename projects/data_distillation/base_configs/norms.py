@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .reading import DetectorError, get_type
+from .config_reading import DetectorError, get_type
 
 # These settings change what MMSyncBN computes; SyncBN has none of them.
 OF_MMCV = {'group', 'group_size', 'stats_mode'}

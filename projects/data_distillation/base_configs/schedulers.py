@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .reading import DetectorError, get_type
+from .config_reading import DetectorError, get_type
 
 # The settings of a scheduler that count epochs or iterations.
 COUNTS = ('begin', 'end', 'T_max', 'total_steps')

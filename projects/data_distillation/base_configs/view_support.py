@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .reading import get_type, list_mappings
+from .config_reading import get_type, list_mappings
 
 RESIZES = ('Resize', 'FixScaleResize')
 # Transforms that leave the pixels of a test image as they are.

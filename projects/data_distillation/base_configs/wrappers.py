@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..text import format_value
-from .reading import DetectorError, get_type
+from .config_reading import DetectorError, get_type
 
 MIX = 'MultiImageMixDataset'
 BALANCED = 'ClassBalancedDataset'

@@ -28,7 +28,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from ..label_files.coco.evaluation import detection_metrics
+from ..label_files.coco.measures import detection_metrics
 from ..multi_view.inference.tta import MultiViewTTA
 from ..multi_view.inference.view_batches import (
     MadeView,
@@ -36,8 +36,8 @@ from ..multi_view.inference.view_batches import (
     make_pixels,
     size_divisor_of,
 )
-from ..pseudo_labels.annotation.dataset import UnlabeledDataset
 from ..pseudo_labels.annotation.rows import make_boxes_row
+from ..pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from .memory import read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..label_files.coco.evaluation import pseudo_label_quality
+from ..label_files.coco.measures import pseudo_label_quality
 from ..pseudo_labels.detections.columns import Detections, flatten_table
 from ..pseudo_labels.detections.store import DetectionStore
 from ..pseudo_labels.quality.curves import LabelReport

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .atomic import replacing
+from .decoding import ImageError, check_kind
 from .digest import TICK, hash_bytes
-from .images import ImageError, check_kind
 
 # The file in a work folder that keeps what was computed.
 IMAGE_DIGESTS = 'image_digests'

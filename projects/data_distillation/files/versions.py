@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from .images import IMAGE_SUFFIXES
+from .decoding import IMAGE_SUFFIXES
 
 # Label Studio puts 8 hexadecimal digits before the name of an uploaded file.
 UPLOAD_MARK = re.compile('^[0-9a-f]{8}-(?=.)')

@@ -10,7 +10,7 @@ from ..label_files.coco.matching import (
     match_images,
 )
 from ..pseudo_labels.quality.label_quality import Quality
-from .labels import GRID, StoredLabels, choose_judged
+from .shown_labels import GRID, StoredLabels, choose_judged
 
 
 def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:

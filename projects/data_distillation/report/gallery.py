@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 from pycocotools import mask as coco_mask
 
-from ..files.images import ImageError, decode_image, read_image_file
+from ..files.decoding import ImageError, decode_image, read_image_file
 from ..label_files.coco.matching import iter_boxes
-from ..label_files.column_matching.masks import read_mask
+from ..label_files.column_matching.mask_ious import read_mask
 from ..label_files.segmentations.outlines import outline_mask
 from ..pseudo_labels.quality.label_quality import Quality
 from ..pseudo_labels.selection.export import shorten_scores
-from ..pseudo_labels.selection.options import list_options
+from ..pseudo_labels.selection.rule_options import list_options
 from .against_truth import count_right_on_grid, count_wrong
-from .labels import LabelSource, StoredLabels
+from .shown_labels import LabelSource, StoredLabels
 
 # The number of images in each group; the first five groups have 200.
 GROUP_SIZE = 40

@@ -27,9 +27,9 @@ from ..pseudo_labels.review.value import (
 )
 from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ..text import isolate
-from .cards import Card, Mark, write_cards
 from .gallery import Tab
-from .labels import StoredLabels
+from .picture_page import Card, Mark, write_cards
+from .shown_labels import StoredLabels
 from .work_folder import WorkFolder
 
 # Only so many labeled images are compared with the candidates.

@@ -24,30 +24,17 @@ from ..experiment.given_teachers.evaluation import (
     read_record,
 )
 from ..experiment.stages.comparison import name_metric
-from ..experiment.stages.names import TRAINED
+from ..experiment.stages.model_names import TRAINED
 from ..files.atomic import replacing
 from ..label_files.coco.reading import read_coco
 from ..pseudo_labels.quality.curves import draw_curves
 from ..pseudo_labels.quality.label_quality import Quality
 from ..text import format_duration
-from .errors import make_errors
+from .error_tab import make_errors
 from .gallery import make_gallery
-from .labels import (
-    LabelSource,
-    StoredLabels,
-    evaluate_labels,
-    find_labels,
-    read_labels,
-)
 from .next_images import make_tab
 from .plots import STYLE, draw_losses, draw_maps, draw_scores, render_svg
-from .stages import (
-    StageRecord,
-    conclude_from_stages,
-    find_newest_annotation,
-    read_stages,
-)
-from .tables import (
+from .report_tables import (
     Row,
     collect_notes,
     describe_labels,
@@ -55,6 +42,19 @@ from .tables import (
     find_unevaluated,
     make_class_table,
     make_comparison,
+)
+from .shown_labels import (
+    LabelSource,
+    StoredLabels,
+    evaluate_labels,
+    find_labels,
+    read_labels,
+)
+from .stage_history import (
+    StageRecord,
+    conclude_from_stages,
+    find_newest_annotation,
+    read_stages,
 )
 from .templates import TEMPLATES, get_template
 from .tuning import make_tuning_table

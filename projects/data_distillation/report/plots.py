@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..pseudo_labels.quality.curves import MAX_NAMED
-from .stages import StageRecord
+from .stage_history import StageRecord
 
 # The page's own colors (report.css) take the place of these, because they
 # differ between the light and the dark scheme.

@@ -13,9 +13,9 @@ from ..mmdet_tools import (
     default_work_dir,
     load_mmdet_tool,
 )
-from ..pseudo_labels.annotation.dataset import spread_indices
-from .labels import find_labels
+from ..pseudo_labels.annotation.unlabeled import spread_indices
 from .page import REPORT, write_selection_report
+from .shown_labels import find_labels
 
 PREVIEW = '--preview'
 

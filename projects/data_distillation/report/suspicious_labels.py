@@ -38,8 +38,8 @@ from ..pseudo_labels.review.suspicious import (
 )
 from ..pseudo_labels.selection.export import open_store
 from ..text import isolate
-from .cards import Card, Mark, write_cards
 from .gallery import Tab
+from .picture_page import Card, Mark, write_cards
 
 # A report shows so many suspicions at most.
 NUM_SHOWN = 20

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from ..experiment.stages.evaluation import describe_results
 from ..experiment.stages.fingerprint import read_settings
 from ..experiment.stages.gains import RESULTS, find_truth
+from ..experiment.stages.model_evaluation import describe_results
 from ..files.atomic import read_json
 from ..files.digest import sha256_of
 from ..label_files.coco.reading import read_coco
@@ -19,8 +19,8 @@ from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.review.errors import RIGHT, Judged
 from ..training.finished import FINISHED
 from .gallery import Tab
-from .labels import GRID
-from .stages import StageRecord
+from .shown_labels import GRID
+from .stage_history import StageRecord
 from .suspicious_labels import make_tab
 
 CONTROL = 'supervised_long'

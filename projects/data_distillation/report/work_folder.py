@@ -13,8 +13,13 @@ from ..multi_view.inference.checkpoints import CheckpointError, load_teacher
 from ..pseudo_labels.detections.store import StoreError
 from ..pseudo_labels.review.calibration import Calibration, calibrate_scores
 from ..pseudo_labels.selection.coco_writer import PSEUDO_LABELS
-from .labels import LabelSource, StoredLabels, find_labeled_set, read_labels
-from .stages import find_newest_annotation, read_stages
+from .shown_labels import (
+    LabelSource,
+    StoredLabels,
+    find_labeled_set,
+    read_labels,
+)
+from .stage_history import find_newest_annotation, read_stages
 
 
 @dataclass(frozen=True)

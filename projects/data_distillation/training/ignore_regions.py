@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..arguments import check_above_0
-from .dataset import walk_parts
+from .checked_dataset import walk_parts
 
 
 @HOOKS.register_module()

@@ -26,7 +26,7 @@ from projects.data_distillation.experiment.stages.definition import Experiment
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.stages import Stages
 from projects.data_distillation.files.digest import sha256_of
-from projects.data_distillation.multi_view.inference.errors import (
+from projects.data_distillation.multi_view.inference.checkpoint_error import (
     CheckpointError,
 )
 

@@ -16,7 +16,9 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 
-from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.experiment.creation.label_free import (
     init_label_free,
 )

@@ -6,7 +6,7 @@ from projects.data_distillation.experiment.given_teachers.plain_config import (
     check_types,
     parse_config,
 )
-from projects.data_distillation.multi_view.inference.errors import (
+from projects.data_distillation.multi_view.inference.checkpoint_error import (
     CheckpointError,
 )
 

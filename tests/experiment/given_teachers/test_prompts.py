@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from projects.data_distillation.base_configs.reading import (
+from projects.data_distillation.base_configs.config_reading import (
     DetectorError,
     read_config,
 )

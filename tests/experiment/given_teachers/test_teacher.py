@@ -8,14 +8,16 @@ import torch
 from builders import Call
 from given_teachers import KNOWN, write_teacher
 
-from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.experiment.given_teachers.options import (
     TeacherOptions,
 )
 from projects.data_distillation.experiment.given_teachers.teacher import (
     read_teacher,
 )
-from projects.data_distillation.multi_view.inference.errors import (
+from projects.data_distillation.multi_view.inference.checkpoint_error import (
     CheckpointError,
 )
 

@@ -16,11 +16,6 @@ from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.processes.temporary import (
     temporary_folder,
 )
-from projects.data_distillation.experiment.rehearsal.advice import (
-    describe_failure,
-    find_excuse,
-    find_remedy,
-)
 from projects.data_distillation.experiment.rehearsal.loads import (
     check_fit,
     refusing_other_weights,
@@ -34,6 +29,11 @@ from projects.data_distillation.experiment.rehearsal.rehearse import (
     explain_death,
     rehearse,
     rehearse_new,
+)
+from projects.data_distillation.experiment.rehearsal.remedies import (
+    describe_failure,
+    find_excuse,
+    find_remedy,
 )
 from projects.data_distillation.experiment.rehearsal.shorten import (
     redirect_outputs,

@@ -11,7 +11,9 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.experiment.scaffold.changes import list_changes
 from projects.data_distillation.experiment.scaffold.detector import (
     DetectorConfig,

@@ -6,7 +6,9 @@ import pytest
 from given_teachers import write_detector
 from mmengine.config import Config
 
-from projects.data_distillation.base_configs.reading import DetectorError
+from projects.data_distillation.base_configs.config_reading import (
+    DetectorError,
+)
 from projects.data_distillation.experiment.given_teachers.teacher import (
     GivenTeacher,
 )

@@ -9,7 +9,9 @@ from projects.data_distillation.experiment.scaffold.trained_images import (
     TrainedImages,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
-from projects.data_distillation.training.dataset import CheckedCocoDataset
+from projects.data_distillation.training.checked_dataset import (
+    CheckedCocoDataset,
+)
 
 
 def half_annotated() -> dict:

@@ -18,7 +18,9 @@ from projects.data_distillation.experiment.stages.detection import (
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.stages import Stages
-from projects.data_distillation.experiment.timing.plan import plan_annotation
+from projects.data_distillation.experiment.timing.time_plan import (
+    plan_annotation,
+)
 from projects.data_distillation.files import known_digests
 from projects.data_distillation.files.known_digests import IMAGE_DIGESTS
 

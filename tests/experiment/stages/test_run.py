@@ -17,7 +17,7 @@ from projects.data_distillation.experiment.processes.child_process import (
     ChildProcess,
 )
 from projects.data_distillation.experiment.stages.definition import Experiment
-from projects.data_distillation.experiment.stages.evaluation import (
+from projects.data_distillation.experiment.stages.model_evaluation import (
     mark_evaluated,
 )
 from projects.data_distillation.files.digest import sha256_of

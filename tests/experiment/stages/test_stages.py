@@ -26,7 +26,7 @@ from projects.data_distillation.experiment.stages.stages import (
     MIN_TUNING_IMAGES,
     Stages,
 )
-from projects.data_distillation.experiment.timing.plan import (
+from projects.data_distillation.experiment.timing.time_plan import (
     PlannedStage,
     plan_annotation,
     plan_training,

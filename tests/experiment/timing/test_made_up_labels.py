@@ -7,7 +7,7 @@ from projects.data_distillation.experiment.timing.made_up_labels import (
 )
 from projects.data_distillation.files.atomic import read_json
 from projects.data_distillation.label_files.coco.reading import read_coco
-from projects.data_distillation.pseudo_labels.annotation.dataset import (
+from projects.data_distillation.pseudo_labels.annotation.unlabeled import (
     UnlabeledDataset,
 )
 

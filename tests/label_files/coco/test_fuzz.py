@@ -55,7 +55,7 @@ from projects.data_distillation.pseudo_labels.selection.coco_writer import (
 from projects.data_distillation.pseudo_labels.selection.selectors import (
     LabeledCounts,
 )
-from projects.data_distillation.training.dataset import CheckedCOCO
+from projects.data_distillation.training.checked_dataset import CheckedCOCO
 
 # As many seconds as it takes if many examples are asked for.
 pytestmark = [

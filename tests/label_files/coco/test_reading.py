@@ -9,7 +9,9 @@ from builders import CATEGORIES
 from pycocotools.coco import COCO
 
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.label_files.coco.boxes import xyxy_to_xywh
+from projects.data_distillation.label_files.coco.box_formats import (
+    xyxy_to_xywh,
+)
 from projects.data_distillation.label_files.coco.reading import (
     CocoError,
     check_classes,

@@ -9,13 +9,13 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from projects.data_distillation.label_files.coco.evaluation import (
+from projects.data_distillation.label_files.coco.matching import match_images
+from projects.data_distillation.label_files.coco.measures import (
     MASK_METRICS,
     coco_metrics,
 )
-from projects.data_distillation.label_files.coco.matching import match_images
 from projects.data_distillation.label_files.column_matching import greedy
-from projects.data_distillation.label_files.column_matching.masks import (
+from projects.data_distillation.label_files.column_matching.mask_ious import (
     read_mask,
 )
 from projects.data_distillation.label_files.column_matching.numbering import (

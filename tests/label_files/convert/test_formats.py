@@ -9,7 +9,7 @@ import pytest
 from builders import CATEGORIES, ROOT, DrawnImages
 from PIL import Image
 
-from projects.data_distillation.files.images import (
+from projects.data_distillation.files.decoding import (
     ImageError,
     decode_image,
     read_image_file,
@@ -19,8 +19,10 @@ from projects.data_distillation.label_files.coco.tables import (
     CocoFile,
     read_file,
 )
+from projects.data_distillation.label_files.convert.folder_reading import (
+    read_size,
+)
 from projects.data_distillation.label_files.convert.labels import IssueCounter
-from projects.data_distillation.label_files.convert.reading import read_size
 from projects.data_distillation.label_files.convert.voc_writer import to_pixels
 from projects.data_distillation.label_files.convert.yolo_reader import (
     label_path,

@@ -12,7 +12,7 @@ from mmdet.datasets.transforms import LoadAnnotations
 from pycocotools import mask as coco_mask
 
 from projects.data_distillation.label_files.coco.tables import CocoFile
-from projects.data_distillation.label_files.column_matching.masks import (
+from projects.data_distillation.label_files.column_matching.mask_ious import (
     read_mask,
 )
 from projects.data_distillation.label_files.mending.mask_checks import (

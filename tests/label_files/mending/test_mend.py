@@ -10,7 +10,7 @@ import pytest
 from builders import CATEGORIES
 from pycocotools import mask as masks
 
-from projects.data_distillation.label_files.coco.boxes import BoxFormat
+from projects.data_distillation.label_files.coco.box_formats import BoxFormat
 from projects.data_distillation.label_files.coco.checks import check_file
 from projects.data_distillation.label_files.coco.class_checks import (
     find_equal_categories,

@@ -7,11 +7,11 @@ import torch
 from mmengine.structures import InstanceData
 from torch import nn
 
+from projects.data_distillation.multi_view.inference.checkpoint_error import (
+    CheckpointError,
+)
 from projects.data_distillation.multi_view.inference.class_maps import (
     ClassNames,
-)
-from projects.data_distillation.multi_view.inference.errors import (
-    CheckpointError,
 )
 
 WANTED = ('car', 'bus')

@@ -21,7 +21,7 @@ from pycocotools.coco import COCO
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.pseudo_labels.annotation import progress
-from projects.data_distillation.pseudo_labels.annotation.checks import (
+from projects.data_distillation.pseudo_labels.annotation.config_checks import (
     warn_of_other_transforms,
 )
 from projects.data_distillation.pseudo_labels.selection.export import (

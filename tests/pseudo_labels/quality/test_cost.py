@@ -15,7 +15,7 @@ from projects.data_distillation.benchmarks.selection import (
     NUM_CLASSES,
     write_store,
 )
-from projects.data_distillation.label_files.coco.evaluation import (
+from projects.data_distillation.label_files.coco.measures import (
     pseudo_label_quality,
 )
 from projects.data_distillation.pseudo_labels.detections.columns import (

@@ -11,7 +11,7 @@ from builders import stored_row, write_coco
 
 from projects.data_distillation import DetectionStore, SelectionRules
 from projects.data_distillation.label_files.coco.matching import ClassMatches
-from projects.data_distillation.pseudo_labels.detections.provenance import (
+from projects.data_distillation.pseudo_labels.detections.differences import (
     TEACHER_KEYS,
 )
 from projects.data_distillation.pseudo_labels.detections.store import (

@@ -14,10 +14,10 @@ from builders import (
 )
 from pycocotools import mask as coco_mask
 
-from projects.data_distillation.label_files.coco.evaluation import (
+from projects.data_distillation.label_files.coco.matching import iter_boxes
+from projects.data_distillation.label_files.coco.measures import (
     pseudo_label_quality,
 )
-from projects.data_distillation.label_files.coco.matching import iter_boxes
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.columns import (
     collect_stored,

@@ -6,10 +6,10 @@ import pytest
 from builders import CLASSES, give_masks, stored_row, write_coco
 
 from projects.data_distillation.label_files.coco.reading import CocoError
-from projects.data_distillation.label_files.column_matching.masks import (
+from projects.data_distillation.label_files.column_matching.mask_ious import (
     read_mask,
 )
-from projects.data_distillation.pseudo_labels.detections.provenance import (
+from projects.data_distillation.pseudo_labels.detections.differences import (
     TEACHER_KEYS,
 )
 from projects.data_distillation.pseudo_labels.detections.store import (

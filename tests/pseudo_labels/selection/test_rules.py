@@ -16,7 +16,7 @@ from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.columns import (
     Detections,
 )
-from projects.data_distillation.pseudo_labels.detections.provenance import (
+from projects.data_distillation.pseudo_labels.detections.differences import (
     TEACHER_KEYS,
 )
 from projects.data_distillation.pseudo_labels.detections.shards import SCHEMA

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from ...base_configs.reading import get_type
+from ...base_configs.config_reading import get_type
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
-from ..scaffold.cards import GIVEN_CARDS
+from ..scaffold.config_cards import GIVEN_CARDS
 from ..scaffold.config_text import Expression, change_inside
 from ..scaffold.detector import take_pipeline
 from ..scaffold.given import LABELS, GivenExperiment

@@ -12,8 +12,8 @@ from mmengine.registry import init_default_scope
 
 from ...files.atomic import read_json, write_json
 from ...files.digest import sha256_of
+from ...multi_view.inference.checkpoint_error import CheckpointError
 from ...multi_view.inference.checkpoints import check_weights
-from ...multi_view.inference.errors import CheckpointError
 from ...multi_view.inference.safe_loading import refusing_code
 from ...text import format_checkpoint
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...base_configs.reading import DetectorError
+from ...base_configs.config_reading import DetectorError
 from ...label_files.coco.reading import read_coco
 from ...multi_view.inference.class_maps import ClassNames
 from .teacher import GivenTeacher, read_teacher

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS, TASK_UTILS, TRANSFORMS
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 
-from ...multi_view.inference.errors import CheckpointError
+from ...multi_view.inference.checkpoint_error import CheckpointError
 from ...text import format_value
 
 WAY_OUT = 'Give the config of the teacher as a file (--teacher-config)'

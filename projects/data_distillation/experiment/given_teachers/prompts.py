@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mmdet.models import BaseDetector
 from mmdet.models.detectors.glip import clean_label_name
 
-from ...base_configs.reading import DetectorError
+from ...base_configs.config_reading import DetectorError
 
 # The detectors end a text at these characters.
 ENDS = '.?'

@@ -10,10 +10,14 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from ...base_configs.reading import DetectorError, check_version, read_config
+from ...base_configs.config_reading import (
+    DetectorError,
+    check_version,
+    read_config,
+)
+from ...multi_view.inference.checkpoint_error import CheckpointError
 from ...multi_view.inference.checkpoints import check_weights
 from ...multi_view.inference.class_maps import ClassNames, read_classes
-from ...multi_view.inference.errors import CheckpointError
 from ...multi_view.inference.safe_loading import refusing_code
 from ...text import format_error
 from .plain_config import WAY_OUT, check_types, find_dicts, parse_config

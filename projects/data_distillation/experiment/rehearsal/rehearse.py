@@ -16,12 +16,12 @@ from ..processes.process import StageError, make_environment
 from ..processes.temporary import temporary_folder
 from ..stages.definition import Experiment
 from ..stages.launcher import Launcher
-from ..stages.names import TRAINED
+from ..stages.model_names import TRAINED
 from ..stages.run import Distillation
 from ..stages.stages import Stages
-from .advice import describe_failure, find_excuse
 from .quick_configs import quick_configs
 from .record import note_rehearsed, were_rehearsed
+from .remedies import describe_failure, find_excuse
 from .stages_to_try import StageToTry, list_stages_to_try
 from .trial import RESULT, STAGES, RehearsalResult
 

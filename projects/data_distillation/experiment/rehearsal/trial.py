@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ...files.atomic import read_json, write_json
-from ...files.images import ImageError, decode_image, read_image_file
+from ...files.decoding import ImageError, decode_image, read_image_file
 from ...mmdet_tools import ADDED
 from ...multi_view.inference.safe_loading import refusing_code
 from ...multi_view.inference.unreadable import is_unreadable
@@ -27,7 +27,7 @@ from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ...text import format_error
 from ...training.own_checkpoint import TrainingRunner
 from ..stages.gains import find_results_key
-from ..stages.options import parse_options
+from ..stages.stage_options import parse_options
 from ..stages.stage_results import require_checkpoint
 from .loads import refusing_other_weights
 from .observer import Observer

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ...base_configs.config_reading import get_type
 from ...base_configs.own_data import find_own_data
-from ...base_configs.reading import get_type
 from ...base_configs.schedulers import split_type
 from ...base_configs.view_support import list_types
 from ...text import format_call

@@ -13,9 +13,12 @@ from ...label_files.coco.reading import (
     take_images,
 )
 from ...label_files.coco.schema import find_name_error
-from ...label_files.convert.reading import read_lines
+from ...label_files.convert.folder_reading import read_lines
 from ...label_files.splits.splits import split_coco
-from ...pseudo_labels.annotation.dataset import check_unique, list_images
+from ...pseudo_labels.annotation.unlabeled import (
+    check_unique,
+    list_images,
+)
 from .plan import Data, Images
 from .trained_images import TrainedImages
 from .unlisted_images import (

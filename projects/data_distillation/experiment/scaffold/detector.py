@@ -7,15 +7,15 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...base_configs.freezing import unfreeze
-from ...base_configs.heads import set_num_classes
-from ...base_configs.norms import replace_mm_sync
-from ...base_configs.reading import (
+from ...base_configs.config_reading import (
     DetectorError,
     get_type,
     is_lazy,
     read_config,
 )
+from ...base_configs.freezing import unfreeze
+from ...base_configs.heads import set_num_classes
+from ...base_configs.norms import replace_mm_sync
 from ...base_configs.view_support import (
     RESIZES,
     find_transform,

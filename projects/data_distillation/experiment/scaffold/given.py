@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...base_configs.reading import DetectorError, get_type
+from ...base_configs.config_reading import DetectorError, get_type
 from ...base_configs.wrappers import Dataset
 from ..given_teachers.prompts import TEXT_KEYS, as_caption_prompt, choose_texts
 from ..given_teachers.teacher import GivenTeacher
-from .cards import GIVEN_CARDS
+from .config_cards import GIVEN_CARDS
 from .config_text import Expression
 from .detector import DetectorConfig
 from .overrides import override_variables

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ...base_configs.config_reading import DetectorError, get_type
 from ...base_configs.own_data import find_own_data
-from ...base_configs.reading import DetectorError, get_type
 from .detector import DetectorConfig
 
 # What `CocoMetric` measures.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 
-from ...base_configs.reading import DetectorError, get_type
+from ...base_configs.config_reading import DetectorError, get_type
 from ...base_configs.schedulers import Lengths, scale_scheduler
 from ...base_configs.wrappers import Dataset
 from .config_text import Expression

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
-from .cards import CARDS
+from .config_cards import CARDS
 from .config_text import (
     Expression,
     change_inside,

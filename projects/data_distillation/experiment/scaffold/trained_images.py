@@ -26,7 +26,7 @@ from ...label_files.mending.mask_checks import (
     check_segmentations,
     read_for_masks,
 )
-from ...training.dataset import CheckedCocoDataset
+from ...training.checked_dataset import CheckedCocoDataset
 from .plan import Data
 
 # Enough to see what is wrong; tools/check_coco.py lists all.

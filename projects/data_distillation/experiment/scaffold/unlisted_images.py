@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...files.copies import find_copies
 from ...label_files.coco.reading import find_annotated, read_coco
-from ...pseudo_labels.annotation.dataset import list_images
+from ...pseudo_labels.annotation.unlabeled import list_images
 
 # The value of `--unlabeled` for the images that no file lists.
 REST = 'rest'

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...base_configs.augmentation import list_directions
-from ...base_configs.reading import get_type
+from ...base_configs.config_reading import get_type
 from ...base_configs.view_support import (
     RESIZES,
     WITHOUT_PIXELS,

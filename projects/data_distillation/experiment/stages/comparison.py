@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ...label_files.coco.evaluation import MASK_METRICS, METRICS
+from ...label_files.coco.measures import MASK_METRICS, METRICS
 from ...pseudo_labels.quality.expectation import Estimate
 from ...text import format_table
 from ..given_teachers.evaluation import describe_models, name_data
-from .advice import give_verdict
 from .gains import format_gain
-from .names import TRAINED
+from .model_names import TRAINED
+from .next_steps import give_verdict
 
 # Of a model whose masks were evaluated too. The table has room for one.
 MASK_METRIC = MASK_METRICS[0]

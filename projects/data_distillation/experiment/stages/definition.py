@@ -9,17 +9,17 @@ from mmdet.registry import DATASETS, HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ...base_configs.stages import read_stage_config
+from ...base_configs.stage_config import read_stage_config
 from ...label_files.coco.reading import CocoError, read_coco
 from ...multi_view.inference.checkpoints import CheckpointError, check_weights
 from ...multi_view.inference.safe_loading import refusing_code
 from ...pseudo_labels.annotation.annotation_hook import AnnotationHook
-from ...pseudo_labels.annotation.dataset import UnlabeledDataset
 from ...pseudo_labels.annotation.detection_hook import DetectionHook
+from ...pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ..processes.log import say
 from .fingerprint import find_annotation_files
-from .options import check_options, fit_options, parse_options
+from .stage_options import check_options, fit_options, parse_options
 
 # The stages in which teachers run on views.
 ANNOTATING = ('annotate', 'validate', 'tune')

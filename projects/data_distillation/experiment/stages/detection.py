@@ -7,20 +7,20 @@ from pathlib import Path
 
 from ...files.atomic import read_json, write_json
 from ...files.digest import sha256_of
-from ...pseudo_labels.annotation.dataset import UnlabeledDataset
 from ...pseudo_labels.annotation.moved_images import (
     describe_changed,
     find_moved_images,
 )
 from ...pseudo_labels.annotation.provenance import make_provenance
-from ...pseudo_labels.detections.moved import MovedImages
-from ...pseudo_labels.detections.provenance import (
+from ...pseudo_labels.annotation.unlabeled import UnlabeledDataset
+from ...pseudo_labels.detections.differences import (
     IMAGE_FOLDER,
     find_differing_keys,
 )
+from ...pseudo_labels.detections.moved import MovedImages
 from ...pseudo_labels.detections.shard_files import list_shards
 from ...pseudo_labels.detections.store import DetectionStore
-from ...pseudo_labels.freshness.image_files import (
+from ...pseudo_labels.freshness.image_states import (
     hash_detected,
     hash_named,
     save_digests,

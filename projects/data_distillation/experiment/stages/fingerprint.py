@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...base_configs.reading import list_mappings
+from ...base_configs.config_reading import list_mappings
 from ...files.atomic import write_json
 from ...files.digest import sha256_of
 

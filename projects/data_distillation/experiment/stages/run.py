@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...files.atomic import write_json
-from ...label_files.coco.evaluation import pseudo_label_quality
+from ...label_files.coco.measures import pseudo_label_quality
 from ..given_teachers.evaluation import (
     add_speeds,
     check_teachers,
@@ -17,14 +17,14 @@ from ..given_teachers.evaluation import (
     record_models,
 )
 from ..processes.log import say
-from .advice import (
+from .comparison import find_best_round, summarize_models, summarize_seeds
+from .gains import find_truth, link_best_model, measure_gains
+from .next_steps import (
     advise_on_gain,
     describe_teacher,
     warn_of_labels,
     warn_of_teacher,
 )
-from .comparison import find_best_round, summarize_models, summarize_seeds
-from .gains import find_truth, link_best_model, measure_gains
 from .stage_results import require_checkpoint
 from .stages import Stages
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...pseudo_labels.freshness.image_files import hash_images, take_exchanged
+from ...pseudo_labels.freshness.image_states import hash_images, take_exchanged
 from ...training.own_checkpoint import find_own_checkpoint
 from ...training.resume import find_last_checkpoint
 from ..processes.log import say

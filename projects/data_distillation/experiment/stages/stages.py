@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...label_files.coco.reading import CocoError
-from ...pseudo_labels.annotation.dataset import (
+from ...pseudo_labels.annotation.merging_again import find_numbers, merge_again
+from ...pseudo_labels.annotation.provenance import as_json
+from ...pseudo_labels.annotation.unlabeled import (
     UnlabeledDataset,
     spread_indices,
 )
-from ...pseudo_labels.annotation.merging_again import find_numbers, merge_again
-from ...pseudo_labels.annotation.provenance import as_json
 from ...pseudo_labels.detections.store import DetectionStore
 from ...pseudo_labels.quality.expectation import Expectation, expect_quality
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS, read_origin
@@ -17,8 +17,8 @@ from ..given_teachers.evaluation import change_evaluation, name_teacher
 from ..processes.log import say
 from .definition import Experiment
 from .detection import DetectionStage
-from .evaluation import Evaluation
 from .launcher import Launcher
+from .model_evaluation import Evaluation
 from .training import Training
 
 # What the stages make of their detections.

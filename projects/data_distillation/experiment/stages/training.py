@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...pseudo_labels.freshness.image_files import save_digests
+from ...pseudo_labels.freshness.image_states import save_digests
 from ...pseudo_labels.freshness.weights import hash_weights
 from ...pseudo_labels.selection.coco_writer import hash_labels
 from ...training.finished import (

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ...files.atomic import write_json
-from ...files.images import ImageError, decode_image, read_image_file
+from ...files.decoding import ImageError, decode_image, read_image_file
 from ...label_files.coco.reading import Categories
-from ...pseudo_labels.annotation.dataset import UnlabeledDataset
+from ...pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ..stages.definition import Experiment, find_pseudo_label_key
 

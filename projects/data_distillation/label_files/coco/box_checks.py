@@ -7,7 +7,7 @@ import numpy as np
 
 from ...arguments import is_number
 from ...text import format_value
-from .boxes import LAYOUTS, UNITS, BoxFormat
+from .box_formats import LAYOUTS, UNITS, BoxFormat
 from .problems import Problem
 from .schema import MIN_SIDE, TOLERANCE
 from .tables import CocoFile

@@ -16,8 +16,8 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from ...files.images import ImageError, decode_image, read_image_file
-from ...files.names import ImageFinder
+from ...files.decoding import ImageError, decode_image, read_image_file
+from ...files.image_names import ImageFinder
 from ...files.versions import is_other_version
 from ...text import format_value
 from .problems import Problem

@@ -24,7 +24,7 @@ from ..column_matching.greedy import (
     match_columns,
 )
 from ..column_matching.numbering import Numbering
-from .boxes import xyxy_to_xywh
+from .box_formats import xyxy_to_xywh
 from .reading import CocoError, read_coco
 
 # A detection is right from this IoU with an object on, unless a user wants

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .masks import measure_mask_overlaps
+from .mask_ious import measure_mask_overlaps
 
 # So many pairs of a detection and an object are compared at once, at least.
 PAIRS_AT_ONCE = 1_000_000

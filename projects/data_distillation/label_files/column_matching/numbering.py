@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .greedy import DetectionColumns, Objects
-from .masks import as_column, read_mask
+from .mask_ious import as_column, read_mask
 
 Sizes = Mapping[int, Sequence[int]]
 

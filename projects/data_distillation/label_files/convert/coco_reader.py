@@ -16,7 +16,7 @@ from .labels import (
     fit_to_image,
     strip_suffix,
 )
-from .masks import read_polygon
+from .polygon_masks import read_polygon
 
 
 def read_coco_labels(

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from ...files.images import IMAGE_SUFFIXES, glob_shown, list_image_names
+from ...files.decoding import IMAGE_SUFFIXES, glob_shown, list_image_names
+from .folder_reading import read_labeled_image, read_lines
 from .labels import (
     Box,
     FormatError,
@@ -25,7 +26,6 @@ from .labels import (
     LabelError,
     strip_suffix,
 )
-from .reading import read_labeled_image, read_lines
 from .voc_xml import (
     bound_polygon,
     check_size,

@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from ...files.decoding import glob_shown
 from ...files.encoding import decode_text
-from ...files.images import glob_shown
+from .folder_reading import read_lines
 from .labels import FormatError
-from .reading import read_lines
 
 YAML_FILES = ('data.yaml', 'data.yml', 'dataset.yaml')
 NAME_FILES = ('classes.txt', 'obj.names', '*.names', 'notes.json')

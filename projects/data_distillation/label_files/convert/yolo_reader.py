@@ -14,10 +14,11 @@ from typing import ClassVar
 
 import yaml
 
-from ...files.images import glob_shown, list_image_names
+from ...files.decoding import glob_shown, list_image_names
 from ...text import format_error, format_value
 from ..coco.schema import MIN_SIDE
 from ..segmentations.polygons import as_one_polygon, bound_pixels
+from .folder_reading import read_labeled_image, read_lines
 from .labels import (
     Box,
     FormatError,
@@ -25,8 +26,7 @@ from .labels import (
     LabeledImage,
     LabelError,
 )
-from .masks import bound_polygon
-from .reading import read_labeled_image, read_lines
+from .polygon_masks import bound_polygon
 from .yolo_folder import (
     SPLIT_NAMES,
     describe_folder,

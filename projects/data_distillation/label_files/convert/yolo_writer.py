@@ -8,7 +8,7 @@ import yaml
 from ..coco.reading import Categories
 from ..coco.schema import TOLERANCE
 from .labels import Box, IssueCounter, LabeledImage
-from .masks import bound_polygon
+from .polygon_masks import bound_polygon
 from .writing import link_image, write_text
 from .yolo_reader import label_path
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...files.images import glob_shown
+from ...files.decoding import glob_shown
 from ..coco.reading import CocoError, read_coco
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...files.names import ImageFinder
+from ...files.image_names import ImageFinder
 from ...files.versions import find_version
 from ..coco.reading import UNCHECKED, CocoError, take_images
 from ..coco.schema import MIN_SIDE

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..coco.boxes import BoxFormat
+from ..coco.box_formats import BoxFormat
 from ..coco.image_files import ImageFacts, Places
 from ..coco.tables import CocoFile
 

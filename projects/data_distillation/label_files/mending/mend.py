@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arguments import is_number
 from ..coco.box_checks import ANOTHER_FORMAT, FileBoxes, check_boxes
-from ..coco.boxes import BoxFormat
+from ..coco.box_formats import BoxFormat
 from ..coco.tables import CocoFile
 from .annotations import MENDINGS, mend_annotations
 from .categories import join_categories, take_categories

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 
-from .errors import CheckpointError
+from .checkpoint_error import CheckpointError
 
 # What a training that resumes counts with, by the part of the checkpoint.
 INTEGERS = {

@@ -10,7 +10,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
-from .errors import CheckpointError
+from .checkpoint_error import CheckpointError
 from .point_encoding import mend_point_encoding
 from .safe_loading import refusing_code
 

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from .errors import CheckpointError
+from .checkpoint_error import CheckpointError
 
 # The number of classes that a message names.
 NUM_NAMED = 8

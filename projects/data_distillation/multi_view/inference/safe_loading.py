@@ -21,8 +21,8 @@ from mmengine.utils import digit_version
 from ...attributes import replaced
 from ...command_line import TRUST_FLAG
 from . import restricted_pickle
+from .checkpoint_error import CheckpointError
 from .checkpoint_fields import without_orders
-from .errors import CheckpointError
 from .restricted_pickle import CodeError, mmengine_globals
 
 # If this environment variable is 0, checkpoints are loaded unchecked. PyTorch

@@ -13,8 +13,8 @@ from ..detections.store import DetectionStore
 from ..selection.coco_writer import PSEUDO_LABELS
 from ..selection.export import export_pseudo_labels
 from ..selection.rules import SelectionRules
+from .annotation_log import log_from_any_rank
 from .detection_hook import DetectionHook
-from .log import log_from_any_rank
 
 
 @HOOKS.register_module()

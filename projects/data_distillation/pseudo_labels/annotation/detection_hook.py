@@ -22,15 +22,15 @@ from ...multi_view.inference.checkpoints import check_weights
 from ...multi_view.inference.tta import MultiViewTTA
 from ...text import format_megabytes
 from ..detections.store import DetectionStore
-from .checks import check_type, check_writable, warn_of_other_transforms
-from .dataset import UnlabeledDataset
+from .annotation_log import log_from_any_rank, silence_batch_lines
+from .annotation_run import AnnotationRun, begin_run
+from .config_checks import check_type, check_writable, warn_of_other_transforms
 from .labeled_set import LabeledSet
-from .log import log_from_any_rank, silence_batch_lines
 from .moved_images import take_over_moved_images
 from .provenance import make_provenance
 from .rows import make_detection_row
-from .run import AnnotationRun, begin_run
 from .sampler import PendingSampler
+from .unlabeled import UnlabeledDataset
 
 
 @HOOKS.register_module()

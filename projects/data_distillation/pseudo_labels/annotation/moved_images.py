@@ -11,8 +11,8 @@ from mmengine.dist import barrier, get_rank
 
 from ...files.known_digests import IMAGE_DIGESTS, open_digests
 from ..detections.moved import MovedImages, find_moved
-from .dataset import UnlabeledDataset
-from .log import log_from_any_rank
+from .annotation_log import log_from_any_rank
+from .unlabeled import UnlabeledDataset
 
 
 def find_moved_images(

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ...files.digest import sha256_of
-from .dataset import UnlabeledDataset
+from .unlabeled import UnlabeledDataset
 
 
 def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...label_files.coco.boxes import xyxy_to_xywh
+from ...label_files.coco.box_formats import xyxy_to_xywh
 from ...label_files.column_matching.greedy import DetectionColumns
-from ...label_files.column_matching.masks import as_column
+from ...label_files.column_matching.mask_ious import as_column
 
 # The number of boxes that are converted at once, in double precision.
 BOXES_AT_ONCE = 1_000_000

@@ -20,8 +20,8 @@ from itertools import groupby
 from pathlib import Path
 
 from ...files.known_digests import KnownDigests
+from .differences import IMAGE_FOLDER, find_differing_keys
 from .image_contents import Content, ShardIndex
-from .provenance import IMAGE_FOLDER, find_differing_keys
 from .shard_files import list_shards, name_shard
 from .shards import ShardError, copy_rows, read_index
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from mmengine.logging import print_log
 
 from .columns import choose_rows, list_images
-from .provenance import TEACHER_KEYS, find_differing_keys
+from .differences import TEACHER_KEYS, find_differing_keys
 from .shard_files import list_shards, name_shard
 from .shards import (
     SCHEMA,

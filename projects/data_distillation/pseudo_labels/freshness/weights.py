@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ...base_configs.reading import list_mappings
+from ...base_configs.config_reading import list_mappings
 from ...files.known_digests import IMAGE_DIGESTS, open_digests
 
 # The keys of a config whose values are paths of weights.

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
-from ...label_files.coco.evaluation import coco_metrics, require_masks
 from ...label_files.coco.matching import (
     ClassMatches,
     check_labels,
@@ -18,6 +17,7 @@ from ...label_files.coco.matching import (
     make_results,
     match_classes,
 )
+from ...label_files.coco.measures import coco_metrics, require_masks
 from ...label_files.coco.reading import CocoError, check_classes, read_coco
 from ...label_files.coco.schema import MIN_SIDE
 from ...label_files.column_matching.greedy import DetectionColumns, Objects

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...files.images import ImageError, decode_image, read_image_file
+from ...files.decoding import ImageError, decode_image, read_image_file
 from ...label_files.coco.image_files import MAX_DISTANCE, hash_pixels
 from .features import Describe, normalize_vector
 

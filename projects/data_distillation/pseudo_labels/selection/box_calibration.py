@@ -167,7 +167,7 @@ class BoxCalibration:
         )
 
 
-def fit_box_calibration(
+def fit_calibration(
     names: Sequence[str], detections: Detections, truth_file: str
 ) -> BoxCalibration:
     """Learn a calibration from images with truth.

@@ -21,11 +21,7 @@ from ...label_files.coco.reading import (
 )
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore, StoreError
-from .box_calibration import (
-    BoxCalibration,
-    calibrate_chosen,
-    fit_box_calibration,
-)
+from .box_calibration import BoxCalibration, calibrate_chosen, fit_calibration
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
@@ -261,7 +257,7 @@ def learn_box_calibration(
     detections = flatten_table(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)
-    return fit_box_calibration(
+    return fit_calibration(
         table['file_name'].to_pylist(),
         detections[is_label],
         rules.validation['ann_file'],

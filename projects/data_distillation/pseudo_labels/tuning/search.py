@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..annotation.log import log_from_any_rank
+from ..annotation.annotation_log import log_from_any_rank
 from ..quality.bootstrap import weigh_images
 from .judge import Choice, Judge, Trial
 

@@ -12,10 +12,10 @@ from mmengine.runner import Runner
 from ...label_files.coco.matching import find_image_ids
 from ...label_files.coco.reading import check_classes, read_coco
 from ...text import format_call
-from ..annotation.dataset import UnlabeledDataset
+from ..annotation.annotation_log import log_from_any_rank
 from ..annotation.detection_hook import DetectionHook
-from ..annotation.log import log_from_any_rank
 from ..annotation.provenance import as_json
+from ..annotation.unlabeled import UnlabeledDataset
 from .judge import Judge
 from .result import TuningResult, find_choice
 from .search import (

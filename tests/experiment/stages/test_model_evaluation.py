@@ -6,14 +6,14 @@ import pytest
 
 from projects.data_distillation.experiment.processes.process import StageError
 from projects.data_distillation.experiment.stages.definition import Experiment
-from projects.data_distillation.experiment.stages.evaluation import (
-    Evaluation,
-    mark_evaluated,
-)
 from projects.data_distillation.experiment.stages.fingerprint import (
     write_settings,
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
+from projects.data_distillation.experiment.stages.model_evaluation import (
+    Evaluation,
+    mark_evaluated,
+)
 from projects.data_distillation.experiment.stages.stages import Stages
 
 METRICS, RESULTS = '20200101_000000/20200101_000000.json', 'results.bbox.json'

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ...files.atomic import read_json, write_json
 from ...files.digest import sha256_of
-from ...pseudo_labels.freshness.image_files import save_digests
+from ...pseudo_labels.freshness.image_states import save_digests
 from ...training.finished import FINISHED
 from ..processes.process import run_stage
 from .comparison import find_newest_metrics

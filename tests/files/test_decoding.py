@@ -9,7 +9,7 @@ from bad_images import encoded, photo
 from builders import run
 from mmengine.utils import digit_version
 
-from projects.data_distillation.files.images import (
+from projects.data_distillation.files.decoding import (
     IMAGE_SUFFIXES,
     MAX_BYTES,
     ImageError,
@@ -148,7 +148,7 @@ def try_to_encode(suffix: str, image: np.ndarray) -> tuple:
 # With 1 GB more than what is in use.
 READ_WITH_LITTLE_MEMORY = """
 import resource, sys
-from projects.data_distillation.files.images import read_image_file
+from projects.data_distillation.files.decoding import read_image_file
 with open('/proc/self/statm') as file:
     used = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 10**9,) * 2)

@@ -6,7 +6,7 @@ import pytest
 from builders import found_row, mark_as_crowd
 from builders import write_coco as write
 
-from projects.data_distillation.label_files.coco.evaluation import (
+from projects.data_distillation.label_files.coco.measures import (
     detection_metrics,
     pseudo_label_quality,
     require_masks,

@@ -21,18 +21,18 @@ from projects.data_distillation.experiment.stages.fingerprint import (
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.run import Distillation
-from projects.data_distillation.experiment.timing.plan import (
-    list_planned_stages,
-    make_plan,
-    plan_student,
-    plan_training,
-)
 from projects.data_distillation.experiment.timing.rates import (
     PlannedStage,
     Rates,
     choose_warm,
     measure_iteration,
     parse_speed,
+)
+from projects.data_distillation.experiment.timing.time_plan import (
+    list_planned_stages,
+    make_plan,
+    plan_student,
+    plan_training,
 )
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.pseudo_labels.selection.coco_writer import (

@@ -11,7 +11,7 @@ from ..pseudo_labels.quality.label_quality import format_share
 from ..pseudo_labels.review.errors import KINDS, MISSED, SIZES, group_rare
 from ..pseudo_labels.selection.export import shorten_scores
 from .gallery import Tab, make_picture
-from .labels import GRID
+from .shown_labels import GRID
 from .validation import JudgedModel, Validation, compare_images
 
 # The number of images in each group. There are up to five groups, and the

@@ -3,7 +3,7 @@
 import pytest
 from report_files import write_metrics, write_scalars
 
-from projects.data_distillation.report.stages import read_stages
+from projects.data_distillation.report.stage_history import read_stages
 
 
 def test_stages_are_in_order_and_later_rounds_come_last(tmp_path):

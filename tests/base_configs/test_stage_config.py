@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.data_distillation.base_configs.stages import (
+from projects.data_distillation.base_configs.stage_config import (
     StageConfigError,
     read_stage_config,
 )

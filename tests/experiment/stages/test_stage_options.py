@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from projects.data_distillation.experiment.stages.definition import Experiment
-from projects.data_distillation.experiment.stages.options import (
+from projects.data_distillation.experiment.stages.stage_options import (
     check_options,
     fit_options,
     parse_options,

@@ -9,7 +9,7 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ...files.images import (
+from ...files.decoding import (
     IMAGE_SUFFIXES,
     ImageError,
     as_utf8,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from projects.data_distillation.base_configs.reading import (
+from projects.data_distillation.base_configs.config_reading import (
     DetectorError,
     check_version,
     get_type,

@@ -10,23 +10,23 @@ import pytest
 
 from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.definition import Experiment
-from projects.data_distillation.experiment.stages.evaluation import (
-    Evaluation,
-    mark_evaluated,
-)
 from projects.data_distillation.experiment.stages.fingerprint import (
     IMAGE_FILES,
     find_changes,
     write_settings,
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
+from projects.data_distillation.experiment.stages.model_evaluation import (
+    Evaluation,
+    mark_evaluated,
+)
 from projects.data_distillation.experiment.stages.stage_results import (
     hash_read_images,
 )
 from projects.data_distillation.experiment.stages.stages import Stages
 from projects.data_distillation.files import known_digests
 from projects.data_distillation.files.known_digests import IMAGE_DIGESTS
-from projects.data_distillation.pseudo_labels.freshness.image_files import (
+from projects.data_distillation.pseudo_labels.freshness.image_states import (
     hash_images,
     save_digests,
 )

@@ -9,15 +9,15 @@ from mmengine.config import Config
 from report_files import HOSTILE, write_selection
 
 from projects.data_distillation import DetectionStore
-from projects.data_distillation.label_files.coco.evaluation import (
+from projects.data_distillation.label_files.coco.measures import (
     pseudo_label_quality,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
 )
-from projects.data_distillation.report import labels as report_labels
-from projects.data_distillation.report.labels import (
+from projects.data_distillation.report import shown_labels as report_labels
+from projects.data_distillation.report.shown_labels import (
     GRID,
     START_SCORE,
     evaluate_labels,

@@ -4,7 +4,7 @@ import pytest
 from builders import ROOT, write_scores
 from mmengine.config import Config
 
-from projects.data_distillation.benchmarks.training import (
+from projects.data_distillation.benchmarks.training_cost import (
     compare_training,
     make_stock,
 )

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ...files.atomic import whole_or_nothing
-from ...pseudo_labels.selection.options import choose_selector
+from ...pseudo_labels.selection.rule_options import choose_selector
 from ..given_teachers.options import TeacherOptions
 from ..scaffold.data import Sources
 from ..scaffold.init import init_experiment

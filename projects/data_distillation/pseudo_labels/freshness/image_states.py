@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
-from ...base_configs.reading import list_mappings
+from ...base_configs.config_reading import list_mappings
 from ...files.digest import sha256_of
 from ...files.known_digests import IMAGE_DIGESTS, open_digests
 from ..detections.moved import read_indices

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projects.data_distillation.files.names import ImageFinder
+from projects.data_distillation.files.image_names import ImageFinder
 
 NAMES = [
     'cat 1.jpg', 'dog.JPG', 'Zoë.png', 'sub/bird.jpg', 'a/both.jpg',

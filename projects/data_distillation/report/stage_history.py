@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..experiment.stages.advice import advise_on_gain, give_verdict
 from ..experiment.stages.comparison import (
     compute_gap_closed,
     read_newest_metrics,
 )
-from ..experiment.stages.names import TRAINED
+from ..experiment.stages.model_names import TRAINED
+from ..experiment.stages.next_steps import advise_on_gain, give_verdict
 from ..files.atomic import read_json
 from ..pseudo_labels.detections.shard_files import list_shards
 

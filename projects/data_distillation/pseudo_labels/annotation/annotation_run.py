@@ -16,9 +16,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..detections.store import DetectionStore
+from .annotation_log import log_from_any_rank, warn_of_unreadable
 from .dry_run import DryRun
 from .interruption import AnnotationStopped, StopRequest
-from .log import log_from_any_rank, warn_of_unreadable
 from .progress import Progress
 
 

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..label_files.coco.evaluation import MASK_METRICS, METRICS
+from ..label_files.coco.measures import MASK_METRICS, METRICS
 from ..pseudo_labels.quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
-from .labels import START_SCORE, LabelSource, StoredLabels
-from .stages import StageRecord
+from .shown_labels import START_SCORE, LabelSource, StoredLabels
+from .stage_history import StageRecord
 
 Row = tuple[str, ...]
 DASH = '-'

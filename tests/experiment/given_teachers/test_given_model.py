@@ -6,7 +6,7 @@ import pytest
 from builders import toy_detector_cfg
 from mmdet.registry import MODELS
 
-from projects.data_distillation.experiment.given_teachers.detector import (
+from projects.data_distillation.experiment.given_teachers.given_model import (
     GivenDetector,
     GivenDetectorHook,
 )

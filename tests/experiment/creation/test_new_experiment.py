@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from builders import load_tool
 
-from projects.data_distillation.experiment.creation.command_line import (
+from projects.data_distillation.experiment.creation.new_experiment import (
     check_written,
     write_experiment,
 )

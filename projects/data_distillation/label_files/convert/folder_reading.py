@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 from PIL import Image
 
-from ...files.images import (
+from ...files.decoding import (
     FORMATS,
     ImageError,
     check_kind,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .images import IMAGE_SUFFIXES, list_image_names
+from .decoding import IMAGE_SUFFIXES, list_image_names
 from .versions import (
     UPLOAD_MARK,
     is_marked,

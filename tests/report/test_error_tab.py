@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from report_files import encoded, make_validation
 
-from projects.data_distillation.report import errors as report_errors
-from projects.data_distillation.report.errors import (
+from projects.data_distillation.report import error_tab
+from projects.data_distillation.report.error_tab import (
     LOWEST,
     make_errors,
     sample_groups,
@@ -242,7 +242,7 @@ def test_gallery_has_the_objects_and_boxes_of_its_images(tmp_path):
 
 
 def test_group_says_how_many_images_are_left_out(monkeypatch):
-    monkeypatch.setattr(report_errors, 'GROUP_SIZE', 2)
+    monkeypatch.setattr(error_tab, 'GROUP_SIZE', 2)
 
     validation = make_validation(OBJECTS, FOUND, CLASSES)
     data = make_errors(validation)['data']

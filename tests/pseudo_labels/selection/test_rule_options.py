@@ -5,7 +5,7 @@ import argparse
 import pytest
 from mmdet.registry import TASK_UTILS
 
-from projects.data_distillation.pseudo_labels.selection.options import (
+from projects.data_distillation.pseudo_labels.selection.rule_options import (
     FILTER_OPTIONS,
     METHODS,
     OPTIONS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.data_distillation.experiment.stages.advice import (
+from projects.data_distillation.experiment.stages.next_steps import (
     advise_on_gain,
     describe_teacher,
     give_verdict,
