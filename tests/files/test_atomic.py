@@ -54,7 +54,9 @@ def test_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert synced[1][:2] == (tmp_path.stat().st_ino, True)
 
 
-@pytest.mark.parametrize('text', ['{', '[' * 100_000, None])
+@pytest.mark.parametrize(
+    'text', ['{', pytest.param('[' * 100_000, id='too deep'), None]
+)
 def test_json_that_cannot_be_read_is_none(tmp_path, text):
     file = tmp_path / 'a.json'
     if text is not None:

@@ -16,7 +16,7 @@ from ..label_files.coco.reading import (
     UNCHECKED,
     CocoError,
     check_classes,
-    read_coco,
+    read_truth,
 )
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.detections.columns import (
@@ -274,7 +274,7 @@ def review_labels(
     """
     store = open_store(detections)
     made_by = store.require_provenance()
-    coco = read_coco(ann_file, 'images', 'annotations', 'categories')
+    coco = read_truth(ann_file)
     check_classes(made_by['classes'], coco['categories'], ann_file)
     table = store.read()
     names = pa.array([image['file_name'] for image in coco['images']])

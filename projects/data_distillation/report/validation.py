@@ -14,7 +14,7 @@ from ..experiment.stages.gains import RESULTS, find_truth
 from ..experiment.stages.model_evaluation import describe_results
 from ..files.atomic import read_json
 from ..files.digest import sha256_of
-from ..label_files.coco.reading import read_coco
+from ..label_files.coco.reading import read_boxes
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.review.errors import RIGHT, Judged
 from ..training.finished import FINISHED
@@ -227,7 +227,7 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
         return Validation([], [], Path(), [], notes)
     truths = {n: find_truth(Config(one)) for n, one in settings.items()}
     *_, (last, truth_file) = truths.items()
-    truth = read_coco(str(truth_file), 'images', 'categories')
+    truth = read_boxes(str(truth_file))
     models = []
     for name, file in truths.items():
         if file != truth_file:

@@ -18,11 +18,13 @@ from projects.data_distillation.label_files.coco.reading import (
     check_disjoint,
     count_instances,
     origin_of,
+    read_boxes,
     read_coco,
     read_convertible,
     read_labeled,
     read_splittable,
     read_trainable,
+    read_truth,
     resolve_paths,
 )
 from projects.data_distillation.label_files.coco.schema import find_name_error
@@ -41,7 +43,9 @@ from projects.data_distillation.label_files.coco.tables import (
         ('{"images": []}', 'bad.json: `images` is empty'),
         ('{"images": {}}', 'bad.json: `images` is not a list'),
         ('{"images": null}', 'bad.json: `images` is missing'),
-        ('[' * 100_000, 'bad.json: is nested too deeply'),
+        pytest.param(
+            '[' * 100_000, 'bad.json: is nested too deeply', id='too deep'
+        ),
     ],
 )
 def test_bad_file_is_refused(tmp_path, text, match):
@@ -50,6 +54,24 @@ def test_bad_file_is_refused(tmp_path, text, match):
 
     with pytest.raises(CocoError, match=match):
         read_coco(file, 'images')
+
+
+@pytest.mark.parametrize('read', [read_boxes, read_truth])
+@pytest.mark.parametrize('key', ['bbox', 'image_id', 'category_id'])
+def test_objects_to_compare_are_whole(tmp_path, drawn, read, key):
+    del drawn.labeled['annotations'][1][key]
+    file = drawn.write('truth.json', drawn.labeled)
+
+    with pytest.raises(CocoError, match=f'truth.json.*`{key}` is missing'):
+        read(file)
+
+
+def test_truth_has_an_object(drawn):
+    file = drawn.write('t.json', dict(drawn.labeled, annotations=[]))
+
+    assert read_boxes(file)['annotations'] == []
+    with pytest.raises(CocoError, match='`annotations` is empty'):
+        read_truth(file)
 
 
 IMAGES = dict(images=[dict(id=1, file_name='ü.jpg')])

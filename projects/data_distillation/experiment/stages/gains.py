@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ...label_files.coco.matching import ImageMatches, match_images
-from ...label_files.coco.reading import read_coco
+from ...label_files.coco.reading import read_truth
 from ...pseudo_labels.quality.bootstrap import (
     mean_average_precision,
     weigh_images,
@@ -97,10 +97,10 @@ def measure_gains(
 
     Raises:
         FileNotFoundError: If the file of the truth does not exist.
-        CocoError: If the truth cannot be used, see `read_coco`.
+        CocoError: If the truth cannot be used, see `read_truth`.
         ValueError: If a file of detections is no JSON.
     """
-    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    truth = read_truth(truth_file)
     weights = weigh_images(np.ones(len(truth['images']), bool), NUM_DRAWS)
     folders = {'student': student, **others}
     mean_aps = {

@@ -25,7 +25,7 @@ from ..column_matching.greedy import (
 )
 from ..column_matching.numbering import Numbering
 from .box_formats import xyxy_to_xywh
-from .reading import CocoError, read_coco
+from .reading import CocoError, read_boxes
 
 # A detection is right from this IoU with an object on, unless a user wants
 # another: the lowest of COCO's IoUs, at which it is at the right object.
@@ -145,7 +145,7 @@ def match_detections(
             of a label.
         ValueError: If `iou` is out of range.
     """
-    content = read_coco(truth, 'images', 'categories')
+    content = read_boxes(truth)
     rows = list(rows)
     image_ids = find_image_ids(rows, content, truth)
     results = make_results(rows, content, truth)

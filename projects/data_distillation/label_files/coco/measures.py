@@ -18,7 +18,7 @@ from ..column_matching.greedy import (
 )
 from ..column_matching.numbering import Numbering
 from .matching import find_image_ids, make_results, match_classes
-from .reading import CocoError, read_boxes, read_coco
+from .reading import CocoError, read_boxes, read_coco, read_truth
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 MASK_METRICS = ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
@@ -53,7 +53,7 @@ def pseudo_label_quality(
         ValueError: If `iou` is out of range.
     """
     # One file at a time: as Python objects, both may not fit into memory.
-    images, labels, objects = read_truth(truth_file)
+    images, labels, objects = collect_truth(truth_file)
     pseudo = dict(annotations=[]) | read_coco(pseudo_file, 'images')
     numbering = Numbering(adopt_images(images, pseudo), labels)
     chosen = collect_labels(pseudo['annotations'], pseudo_file)
@@ -155,7 +155,7 @@ def find_sizes(content: Mapping) -> dict[int, tuple]:
     }
 
 
-def read_truth(
+def collect_truth(
     truth_file: str | Path,
 ) -> tuple[dict[str, int], dict[int, int], Objects]:
     """Read true objects as columns.
@@ -280,7 +280,7 @@ def detection_metrics(
         FileNotFoundError: If there is no such file.
         CocoError: If the truth cannot be used, or lacks an image or a class.
     """
-    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    truth = read_truth(truth_file)
     rows = list(rows)
     image_ids = find_image_ids(rows, truth, truth_file)
     numbering = Numbering.of(image_ids, truth['categories'])

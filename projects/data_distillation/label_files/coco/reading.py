@@ -105,6 +105,32 @@ def read_boxes(path: str | Path) -> dict:
     return dict(annotations=[]) | read_checked(path, check)
 
 
+def read_truth(path: str | Path) -> dict:
+    """Read a COCO file of true objects, with which others are compared.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The content of the file, which has an annotation at least.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file is no JSON object in UTF-8; has no images,
+            annotations or categories; or an annotation lacks its image, its
+            class or a box.
+    """
+
+    def check(file: CocoFile) -> Iterator[Problem]:
+        """Require the three lists, and whole annotations."""
+        yield from check_required(
+            file, ('images', 'annotations', 'categories')
+        )
+        yield from check_entries(file, dict(annotations=['bbox']))
+
+    return read_checked(path, check)
+
+
 def read_trainable(path: str | Path) -> dict:
     """Read a COCO file that CocoDataset can load; see `check_trainable`.
 

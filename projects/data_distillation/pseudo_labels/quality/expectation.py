@@ -13,7 +13,7 @@ from ...label_files.coco.matching import (
     make_results,
     match_images,
 )
-from ...label_files.coco.reading import read_coco
+from ...label_files.coco.reading import read_truth
 from ...text import format_table
 from ..detections.columns import keep_readable
 from ..detections.store import DetectionStore
@@ -152,7 +152,7 @@ def expect_quality(
     origin = read_origin(labels)
     store = DetectionStore(detections)
     store.check_same_teacher(origin)
-    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    truth = read_truth(truth_file)
     table = keep_readable(store.read())
     rules = SelectionRules(**origin['selection'])
     min_scores = np.array(

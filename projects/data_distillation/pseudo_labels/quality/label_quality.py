@@ -18,7 +18,7 @@ from ...label_files.coco.matching import (
     match_classes,
 )
 from ...label_files.coco.measures import coco_metrics, require_masks
-from ...label_files.coco.reading import CocoError, check_classes, read_coco
+from ...label_files.coco.reading import CocoError, check_classes, read_truth
 from ...label_files.coco.schema import MIN_SIDE
 from ...label_files.column_matching.greedy import DetectionColumns, Objects
 from ...label_files.column_matching.numbering import Numbering
@@ -163,7 +163,7 @@ def measure_quality(
             class of a detection.
         ValueError: If `iou` is out of range.
     """
-    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    truth = read_truth(truth_file)
     check_classes(list(min_scores), truth['categories'], truth_file)
     rows = list(rows)
     image_ids = find_image_ids(rows, truth, truth_file)
@@ -278,7 +278,7 @@ def place_images(
             image, or has an object without a mask that is needed.
         FileNotFoundError: If there is no such file.
     """
-    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    truth = read_truth(truth_file)
     check_classes(list(min_scores), truth['categories'], truth_file)
     names = table['file_name'].to_pylist()
     image_ids = find_named(names, truth, truth_file)

@@ -7,7 +7,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from ...arguments import check_iou, check_score
-from ...label_files.coco.reading import CocoError, check_classes, read_coco
+from ...label_files.coco.reading import CocoError, check_classes, read_truth
 from .counts import Counts
 from .label_quality import measure_quality, read_min_scores
 
@@ -61,7 +61,7 @@ class PseudoLabelQuality(BaseMetric):
                 f'got pseudo_labels={pseudo_labels} and min_score={min_score}'
             )
         check_iou(iou)
-        truth = read_coco(ann_file, 'images', 'categories', 'annotations')
+        truth = read_truth(ann_file)
         self.ann_file = ann_file
         self.iou = iou
         self._categories = truth['categories']

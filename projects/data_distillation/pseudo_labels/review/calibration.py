@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ...label_files.coco.matching import find_image_ids, make_results
-from ...label_files.coco.reading import read_coco
+from ...label_files.coco.reading import read_truth
 from ...label_files.column_matching.greedy import match_columns
 from ...label_files.column_matching.numbering import Numbering
 from ..detections.columns import flatten_table, keep_readable
@@ -160,7 +160,7 @@ def calibrate_scores(
     store = DetectionStore(detections)
     store.check_same_teacher(provenance)
     table = keep_readable(store.read())
-    truth = read_coco(truth_file, 'images', 'categories', 'annotations')
+    truth = read_truth(truth_file)
     signals = read_signals(flatten_table(table), count_views(provenance))
     is_right = judge_rows(table.to_pylist(), truth, truth_file)
     num_classes = len(truth['categories'])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...label_files.coco.matching import RIGHT_IOU, find_named
-from ...label_files.coco.reading import read_coco
+from ...label_files.coco.reading import read_truth
 from ...label_files.column_matching.greedy import (
     DetectionColumns,
     Objects,
@@ -185,7 +185,7 @@ def fit_calibration(
         CocoError: If the truth cannot be used, or lacks an image.
         FileNotFoundError: If there is no such file.
     """
-    truth = read_coco(truth_file, 'images', 'annotations', 'categories')
+    truth = read_truth(truth_file)
     ids = find_named(names, truth, truth_file)
     numbering = Numbering.of(ids, truth['categories'])
     numbers = np.array([numbering.images[id] for id in ids], int)

@@ -15,7 +15,7 @@ from ...label_files.coco.matching import (
     make_results,
     match_images,
 )
-from ...label_files.coco.reading import read_coco
+from ...label_files.coco.reading import read_truth
 from ...multi_view.inference.view_boxes import ViewBoxes
 from ...multi_view.merging.mergers import Merger
 from ...multi_view.views.view import View
@@ -92,7 +92,7 @@ class Judge:
     ) -> None:
         self.store = DetectionStore(detections)
         self.truth_file = truth
-        self.truth = read_coco(truth, 'images', 'categories', 'annotations')
+        self.truth = read_truth(truth)
         self.rows: list[tuple[dict, ViewBoxes]] = [
             row
             for table in self.store.iter_views()

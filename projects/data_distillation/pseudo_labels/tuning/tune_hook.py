@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ...label_files.coco.matching import find_image_ids
-from ...label_files.coco.reading import check_classes, read_coco
+from ...label_files.coco.reading import check_classes, read_truth
 from ...text import format_call
 from ..annotation.annotation_log import log_from_any_rank
 from ..annotation.detection_hook import DetectionHook
@@ -99,7 +99,7 @@ class TuneHook(DetectionHook):
             FileNotFoundError: If a file does not exist.
         """
         super().check_data(dataset, file_names)
-        truth = read_coco(self.ann_file, 'images', 'categories', 'annotations')
+        truth = read_truth(self.ann_file)
         classes = dataset.metainfo['classes']
         check_classes(classes, truth['categories'], self.ann_file)
         rows = [dict(file_name=name) for name in dataset.image_ids()]
