@@ -112,6 +112,7 @@ def rearrange_detector(detector: BaseDetector, mode: str) -> None:
     if not names:
         return
     noise = make_noise(detector)
+    # If this fails, it is None, and every change below is undone.
     before = extract_features(detector, noise)
     changes = [(fold_norms, EXACT), (put_channels_last, EXACT)]
     if mode == 'fast':
@@ -192,8 +193,12 @@ def halve_precision(part: nn.Module) -> nn.Module:
     Returns:
         The part.
     """
+    # A neck without weights raises StopIteration here, which `try_change`
+    # catches.
     device = next(part.parameters()).device.type
     for module in part.modules():
+        # By function, not by class: mmcv's ConvWS2d is a Conv2d too, but its
+        # `forward` derives other weights from its own.
         if type(module).forward in ROUNDED:
             module.to(HALF[device])
     part.forward = in_half_precision(part.forward, device)

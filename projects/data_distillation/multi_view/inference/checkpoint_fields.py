@@ -137,6 +137,7 @@ def checked_hub(value: object, folder: Path | None) -> dict:
     check_integers(info, 'runtime_info')
     for key in SET_ANEW:
         info.pop(key, None)
+    # A list, because `keep_own` may delete the key during the loop.
     for key in list(info):
         if is_named(key, 'best_score'):
             check_number(key, info[key])
@@ -215,6 +216,8 @@ def own_best(path: object, folder: Path | None) -> str | None:
     """
     if not isinstance(path, str) or not is_work_folder(folder):
         return None
+    # The name alone, so that no path leads out of the folder. None was ruled
+    # out above, which a type checker cannot see.
     file = Path(folder or '') / Path(path).name
     is_best = file.name.startswith('best_') and file.suffix == '.pth'
     return str(file) if is_best and file.is_file() else None

@@ -82,6 +82,7 @@ def check_numbers(weights: Mapping[str, Tensor]) -> None:
         CheckpointError: With the first weight that has a NaN.
     """
     for name, weight in weights.items():
+        # `max` of a weight without elements would fail.
         is_real = weight.is_floating_point() and weight.numel()
         # A maximum of NaN is NaN, and needs no memory.
         if is_real and weight.max().isnan():
@@ -123,6 +124,7 @@ def load_teacher(module: dict, file: str) -> nn.Module:
         checkpoint = load_checkpoint(teacher, file, map_location='cpu')
     mend_point_encoding(teacher)
     revert_sync_batchnorm(teacher)  # As `WrappedDetector` does.
+    # A file of weights alone is a `state_dict` itself.
     check_weights(teacher, checkpoint.get('state_dict', checkpoint))
     teacher.checkpoint_meta = checkpoint.get('meta', {})
     return teacher

@@ -50,7 +50,8 @@ class ClassMap:
         Returns:
             The boxes that are left, in order; none if all are left out.
         """
-        labels = self.labels.to(found.labels.device)[found.labels]
+        labels = self.labels.to(found.labels.device)[found.labels]  # (n,)
+        # Indexing makes a new InstanceData, so `found` stays as it is.
         mapped = found[labels != UNWANTED]
         mapped.labels = labels[labels != UNWANTED]
         if not self.joins_classes or not len(mapped):
@@ -62,6 +63,8 @@ class ClassMap:
             mapped.labels,
             dict(type='nms', iou_threshold=iou_threshold),
         )
+        # `batched_nms` gives indices by descending score. Sorted, the boxes
+        # keep the order that the detector gave them.
         return mapped[kept.sort().values]
 
 
@@ -239,6 +242,8 @@ def suggest_names(name: str, known: Sequence[str]) -> str:
     """
     by_lower = {str(one).lower(): str(one) for one in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    # A short name in a long one, such as `car` in `sports car`, is below the
+    # cutoff.
     inside = [
         one for one in by_lower if name.lower() in one and one not in found
     ]
@@ -271,6 +276,7 @@ def check_number(detector: nn.Module, number: int) -> None:
     Raises:
         CheckpointError: If no head has so many classes.
     """
+    # All heads, since some know fewer classes: a proposal head has one.
     numbers = (getattr(one, 'num_classes', None) for one in detector.modules())
     found = {one for one in numbers if isinstance(one, int)}
     if found and number not in found:

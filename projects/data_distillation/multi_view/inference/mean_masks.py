@@ -71,6 +71,7 @@ class HostMask:
             (x1, y1, x2, y2) in pixels of the original image; the last pixel is
             inside.
         """
+        # Rows that have a pixel (columns are reduced), then columns.
         rows, columns = (
             np.flatnonzero(self.is_set.any(axis=1 - i)) for i in (0, 1)
         )
@@ -104,13 +105,17 @@ def average_masks(
     positive = np.maximum(weights, np.finfo(np.float64).tiny)
     shares = (positive / positive.sum()).tolist()
     votes = []
+    # No rectangle yet: the first mask gives it one.
     total = MaskPatch(torch.zeros(0, 0), 0, 0)
     for mask, share in zip(masks, shares, strict=True):
         values = mask.probabilities()
         total = widen_mask(total, mask)
+        # `window_of` shares the memory of `total`, so this adds in place.
         window_of(total, mask).add_(values, alpha=share)
         votes.append(MaskPatch(values >= MAJORITY, mask.left, mask.top))
     is_set = total.values >= MAJORITY - ROUNDING
+    # By now `total` holds the rectangles of all votes that have pixels, on
+    # which `measure_mask_iou` relies.
     ious = [
         measure_mask_iou(vote, MaskPatch(is_set, total.left, total.top))
         for vote in votes
@@ -142,6 +147,8 @@ def widen_mask(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
     left, top = min(mask.left, other.left), min(mask.top, other.top)
     right = max(mask.left + own_width, other.left + width)
     bottom = max(mask.top + own_height, other.top + height)
+    # `functional.pad` counts from the last dimension: left, right, top,
+    # bottom.
     padding = (
         mask.left - left,
         right - mask.left - own_width,
@@ -178,6 +185,8 @@ def measure_mask_iou(mask: MaskPatch, whole: MaskPatch) -> Tensor:
     """
     shared = (mask.values & window_of(whole, mask)).sum()
     union = mask.values.sum() + whole.values.sum() - shared
+    # `where` and not `if`, for which the host would wait for the device. Both
+    # sides are computed, hence the clamp.
     return torch.where(union > 0, shared / union.clamp(min=1), 1.0).float()
 
 
@@ -192,6 +201,7 @@ def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
     """
     if not means:
         return []
+    # Flat, because masks of different sizes cannot be stacked.
     flat = torch.cat([mean.is_set.flatten() for mean in means]).cpu().numpy()
     agreements = torch.stack([mean.agreement for mean in means]).tolist()
     ends = np.cumsum([mean.is_set.numel() for mean in means])

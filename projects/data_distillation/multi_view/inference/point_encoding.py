@@ -20,6 +20,7 @@ def mend_point_encoding(detector: nn.Module) -> None:
     for module in detector.modules():
         head = getattr(module, 'ref_point_head', None)
         if isinstance(head, MLP):
+            # A hook leaves the names of the weights as checkpoints have them.
             head.register_forward_pre_hook(take_former_encoding)
 
 
@@ -42,5 +43,5 @@ def take_former_encoding(
     (encoding,) = inputs
     if encoding.shape[-1] != 2 * head.layers[0].in_features:
         return None
-    pairs = encoding.unflatten(-1, (-1, 2))
+    pairs = encoding.unflatten(-1, (-1, 2))  # (..., numbers / 2, 2)
     return (pairs[..., ::2, :].flatten(-2),)

@@ -119,6 +119,7 @@ PythonUnpickler: Any = pickle._Unpickler
 class Unpickler(PythonUnpickler):
     """Reads a pickle that asks for nothing but `ALLOWED`."""
 
+    # A copy: the unpickler of the standard library keeps its own table.
     dispatch = dict(PythonUnpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> object:
@@ -134,6 +135,7 @@ class Unpickler(PythonUnpickler):
         Raises:
             CodeError: If it is not allowed.
         """
+        # Protocol 2, in which PyTorch writes, has the name of Python 2.
         module = {'__builtin__': 'builtins'}.get(module, module)
         full_name = f'{module}.{name}'
         if full_name not in ALLOWED:
@@ -146,11 +148,13 @@ class Unpickler(PythonUnpickler):
         Raises:
             CodeError: If the object is of no class of `WITH_STATE`.
         """
+        # The state is on top of the stack, and the object below it.
         owner = self.stack[-2]
         if not isinstance(owner, WITH_STATE):
             raise CodeError(f'it changes `{owner!r}`')
         super().load_build()
 
+    # `_Unpickler.load` looks methods up in this table, not by their names.
     dispatch[pickle.BUILD[0]] = load_build
 
 

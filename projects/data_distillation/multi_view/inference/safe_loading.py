@@ -98,6 +98,8 @@ def checked_loading() -> Iterator[None]:
         Nothing. After the context, `torch.load` is what it was before.
     """
     load = torch.load
+    # A `partial` has its function as `func`: in nested contexts, only the
+    # outer one wraps.
     if getattr(load, 'func', None) is not load_data:
         load = partial(load_data, load)
     with replaced(torch, 'load', load):
@@ -155,6 +157,7 @@ def load_data(
             as one that is cut short.
     """
     limited = load_with_torch if KNOWS_GLOBALS else load_with_pickle
+    # From here, a file that is refused is read again to find out why.
     start = tell(f)
     try:
         content = limited(load, f, map_location=map_location, **kwargs)
@@ -163,8 +166,11 @@ def load_data(
         if isinstance(error, RuntimeError) and not is_advice(error):
             raise
         seek(f, start)
+        # `from None` keeps PyTorch's own advice, to load without the limit,
+        # out of the traceback.
         raise CheckpointError(explain_refusal(f, load, error)) from None
     is_file = isinstance(f, str | os.PathLike)
+    # A link counts as the file in the work folder that it leads to.
     folder = Path(cast(str, f)).resolve().parent if is_file else None
     without_orders(content, folder)
     return content
@@ -216,6 +222,8 @@ def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
         CodeError: If it could run code.
         RuntimeError: If it is a program of TorchScript, or cut short.
     """
+    # With the variable, PyTorch would insist on `weights_only`, and refuse any
+    # `pickle_module`.
     with environment_variable(None), pickles_alone():
         return load(
             f, pickle_module=restricted_pickle, weights_only=False, **kwargs

@@ -195,7 +195,7 @@ class MultiViewTTA(WrappedDetector):
 
     def _annotate_alone(self, data: dict) -> DetDataSample:
         """Annotate a batch of one image, which may need too much memory."""
-        torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # what the failed try held
         try:
             return self._annotate(data)[0]
         except OutOfMemoryError as error:

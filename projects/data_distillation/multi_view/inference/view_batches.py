@@ -348,7 +348,7 @@ def make_batches(
 
     for (height, width), group in groupby(sorted(views, key=place), padded_hw):
         same_size = list(group)
-        count = max(max_pixels // (height * width) // 2 * 2, 2)
+        count = max(max_pixels // (height * width) // 2 * 2, 2)  # even
         for start in range(0, len(same_size), count):
             yield same_size[start : start + count]
 

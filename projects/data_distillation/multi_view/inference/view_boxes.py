@@ -59,9 +59,11 @@ class ViewBoxes:
             IndexError: If there is no view of such a number, as for an image
                 that could not be read.
         """
+        # An image that could not be read has no views: -1 + 1 is 0.
         num_run = int(self.run_index.max(initial=-1)) + 1
         is_run = np.zeros(num_run, bool)
         is_run[self.run_index[list(numbers)]] = True
+        # `counts` has all views of the first teacher, then all of the next.
         is_kept = np.tile(is_run, len(self.counts) // max(num_run, 1))
         counts = self.counts[is_kept]
         rows = np.repeat(is_kept, self.counts)
@@ -139,8 +141,11 @@ def take_back(
     bboxes_xyxy, is_whole = invert_boxes(of_views, counts, device)
     # One copy for all views: the host waits for the device at each.
     is_kept = is_whole.cpu().numpy()
-    number = np.repeat(np.arange(len(of_views)), counts)[is_kept]
+    number = np.repeat(np.arange(len(of_views)), counts)[is_kept]  # (kept,)
+    # Indices and not a mask, for which the device would have to tell how many
+    # rows are left.
     rows = torch.from_numpy(np.flatnonzero(is_kept)).to(device)
+    # Each image counts from 0, through the views of all teachers.
     index_in_image = [i for image in found for i in range(len(image))]
     view_ids = np.array(index_in_image, np.int64)[number]
     ones = [one for _, one in of_views]
@@ -152,6 +157,7 @@ def take_back(
     ids = torch.from_numpy(view_ids).to(device)
     masks = chain.from_iterable(one.masks for one in ones if with_masks)
     kept_masks = list(compress(masks, is_kept))
+    # `number` ascends, so the boxes of an image are a slice.
     first_views = np.cumsum([0, *map(len, found)])
     bounds = np.searchsorted(number, first_views).tolist()
     return [
@@ -199,6 +205,7 @@ def invert_boxes(
         for i, of_view, whole in zip(numbers, *parts, strict=True):
             bboxes[i], is_whole[i] = of_view, whole
     in_order = concatenate_parts(bboxes, torch.float32, device)
+    # Without views, `concatenate_parts` gives the shape (0,).
     return in_order.reshape(-1, 4), concatenate_parts(
         is_whole, torch.bool, device
     )
@@ -268,6 +275,8 @@ def keep_boxes(
         The boxes, without a box if no view was run.
     """
     columns = [found.scores, found.labels, found.view_ids]
+    # (n, 7): box, score, class and view, in one copy to the host. float32 has
+    # whole numbers exactly up to 2**24.
     table = torch.cat([found.bboxes_xyxy, torch.stack(columns, 1)], 1).cpu()
     run_index = {
         number: index

@@ -90,6 +90,7 @@ class MaskMerger:
             with a score of at least `min_score`, by descending score. Equal
             scores keep their order.
         """
+        # Not `topk`, which leaves open the order of equal scores.
         best = scores.argsort(descending=True, stable=True)[: self.max_per_img]
         return best[scores[best] >= self.min_score]
 
@@ -116,6 +117,7 @@ class MaskMerger:
                 masks, or they have another size than `view.frame_hw`.
         """
         masks: list[ViewMask | None] = [None] * len(found)
+        # `float` alone would share the memory, and boxes are replaced below.
         bboxes = found.bboxes.float().clone()
         chosen = self.choose(found.scores)
         if len(chosen):
@@ -167,6 +169,7 @@ class MaskMerger:
         """
         every = boxes.masks
         kept = [i for i, mask in enumerate(every) if mask is not None]
+        # On the host, where `merged` is already.
         columns = {key: one[kept].cpu() for key, one in boxes.columns.items()}
         scores = columns.pop('scores')
         supporters = find_supporters(
@@ -177,6 +180,7 @@ class MaskMerger:
         )
         means = {}
         for row in self.choose(merged.scores).tolist():
+            # -1 stands for a view without a supporter.
             members = [i for i in supporters[row].tolist() if i >= 0]
             if members:
                 means[row] = average_masks(
@@ -205,6 +209,7 @@ class MaskMerger:
         if self.bbox_from == 'masks':
             has_mask = merged.mask_areas > 0
             around = [mask.bbox_xyxy() for mask in masks if mask.is_set.any()]
+            # Without a mask, the tensor has the shape (0,).
             merged.bboxes[has_mask] = torch.tensor(around).reshape(-1, 4)
 
 

@@ -22,6 +22,7 @@ class WrappedDetector(BaseTTAModel):
         self, module: dict | nn.Module, data_preprocessor: dict | None
     ) -> None:
         if isinstance(module, dict) and data_preprocessor:
+            # The own preprocessor of the module comes last, and wins.
             module = {'data_preprocessor': data_preprocessor, **module}
         super().__init__(module)
         mend_point_encoding(self.module)

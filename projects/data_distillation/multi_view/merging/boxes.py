@@ -69,6 +69,7 @@ def put_together(images: Sequence[dict]) -> Boxes:
     check_views(
         columns[3], repeat_numbers(num_views, counts, columns[3].device)
     )
+    # This also drops boxes with NaN, for which each comparison is False.
     has_area = (columns[0][:, 2:] > columns[0][:, :2]).all(dim=1)
     if not has_area.all():
         counts = [int(part.sum()) for part in has_area.split(counts)]
@@ -90,6 +91,8 @@ def repeat_numbers(
     Returns:
         Shape (sum of `counts`,), int64.
     """
+    # On the host first: on a GPU, the host would wait to learn the size of the
+    # result.
     return (
         torch.tensor(numbers)
         .repeat_interleave(torch.tensor(counts))
@@ -134,8 +137,12 @@ def rank_detections(
     images = repeat_numbers(range(len(counts)), counts, scores.device)
     ends = list(accumulate(counts, initial=0))
     first = repeat_numbers(ends[:-1], counts, scores.device)
+    # By image and then by score, in two stable sorts: the last one decides
+    # first.
     order = scores.argsort(descending=True, stable=True)
     order = order[images[order].argsort(stable=True)]
+    # An image has the same places before and after sorting, since the images
+    # stay in order. So `first` fits here too.
     places = torch.arange(len(scores), device=scores.device)
     return order[places - first < most]
 
@@ -153,8 +160,10 @@ def pairwise_ious_xyxy(some_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
     Returns:
         Shape (k, n), intersection over union.
     """
-    some = some_xyxy.T.contiguous()[:, :, None]
-    others = others_xyxy.T.contiguous()[:, None]
+    some = some_xyxy.T.contiguous()[:, :, None]  # (4, k, 1)
+    others = others_xyxy.T.contiguous()[:, None]  # (4, 1, n)
+    # (2, k, n), the width and height of each intersection. It is changed in
+    # place, to save memory.
     sides = torch.minimum(some[2:], others[2:])
     sides -= torch.maximum(some[:2], others[:2])
     intersections = sides.clamp_(min=0).prod(dim=0)
@@ -178,6 +187,7 @@ def count_views(
         Shape (k,), int64, the number of different views of each detection.
     """
     is_seen = view_ids.new_zeros(num_kept, num_views)
+    # Set and not added: several boxes of one view count once.
     is_seen[supports[:, 0], view_ids[supports[:, 1]]] = 1
     return is_seen.sum(dim=1)
 
@@ -203,6 +213,7 @@ def corner_spread(
         0 for a detection that one box or no box supports.
     """
     kept, boxes = supports.unbind(dim=1)
+    # At least 1, for detections that no box supports.
     counts = kept.bincount(minlength=len(kept_xyxy)).clamp(min=1)[:, None]
 
     def means_of(values: Tensor) -> Tensor:

@@ -82,10 +82,14 @@ class WBFMerger(Merger):
             labels (shape (c,)), group by group, and in a group the older
             clusters first.
         """
+        # As columns of a float32 table, groups and labels are exact up to
+        # 2**24.
         columns = (scores, self.groups(labels), labels)
         table = torch.cat([bboxes_xyxy, torch.stack(columns, dim=1)], dim=1)
         # Boxes join clusters one after another, for which a GPU is too slow.
-        rows = table.cpu().double().numpy()
+        rows = table.cpu().double().numpy()  # (n, 7)
+        # A reversed sort would turn equal scores around; a negated one does
+        # not.
         rows = rows[np.argsort(-rows[:, 4], kind='stable')]
         fused = [
             self._fuse_group(rows[rows[:, 5] == group], num_views)
@@ -109,6 +113,8 @@ class WBFMerger(Merger):
         fused_xyxy, cluster_ids = fuse_boxes(
             rows[:, :4], scores, self.iou_threshold
         )
+        # Rows come by descending score, so the first one of a cluster is its
+        # best box.
         _, first, sizes = np.unique(
             cluster_ids, return_index=True, return_counts=True
         )
@@ -150,12 +156,16 @@ def fuse_boxes(
     for i, (box, weight) in enumerate(zip(boxes, weights, strict=True)):
         last = num_clusters + 1
         overlaps = overlaps_with(means[:, :last], areas[:last], box)
+        # `argmax` takes the first of equal overlaps, which is the older
+        # cluster. If there is no overlap at all, the next lines start a new
+        # one.
         cluster = int(overlaps.argmax())
         if overlaps[cluster] <= iou_threshold:
             cluster = num_clusters
             num_clusters += 1
         totals[cluster] += weight
         share = weight / totals[cluster]
+        # The running mean. A new cluster has the share 1, and becomes the box.
         means[:, cluster] += (box - means[:, cluster]) * share
         areas[cluster] = area_of(means[:, cluster])
         cluster_ids[i] = cluster
@@ -182,6 +192,7 @@ def overlaps_with(
     # Negative where there is an intersection.
     sides = np.minimum(corners[:2] + corners[2:], 0)
     intersections = sides[0] * sides[1]
+    # Never 0 / 0, because `box` has an area.
     return intersections / (areas + area_of(box) - intersections)
 
 

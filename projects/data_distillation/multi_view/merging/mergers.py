@@ -154,6 +154,7 @@ class Merger(ABC):
         for kept_xyxy, kept_labels, one in zip(*parts, strict=True):
             overlaps = self.overlaps(kept_xyxy, kept_labels, one[0], one[2])
             pairs = (overlaps > self.iou_threshold).nonzero()
+            # Numbers within the image, moved by the counts of those before it.
             supports.append(pairs + first.to(pairs))
             first += torch.tensor(overlaps.shape)
         return torch.cat(supports)
@@ -219,6 +220,7 @@ class Merger(ABC):
         overlaps = pairwise_ious_xyxy(kept_xyxy, bboxes_xyxy)
         if self.class_agnostic:
             return overlaps
+        # (k, 1) against (1, n)
         return overlaps * (kept_labels[:, None] == labels[None])
 
     def find_supporters(
@@ -255,6 +257,7 @@ class Merger(ABC):
             (len(kept_xyxy), num_views), -1, device=kept_xyxy.device
         )
         most = torch.zeros(supporters.shape).to(overlaps)
+        # Only views that have a box: `max` over no columns would fail.
         for view in view_ids.unique().tolist():
             boxes = (view_ids == view).nonzero().flatten()
             most[:, view], best = overlaps[:, boxes].max(dim=1)
@@ -262,5 +265,6 @@ class Merger(ABC):
         supports = most > self.iou_threshold
         alone = ~supports.any(dim=1)
         best_view = most.argmax(dim=1)[alone]
+        # A mask and numbers as indices: one cell in each of these rows.
         supports[alone, best_view] = most[alone, best_view] > 0
         return supporters.where(supports, supporters.new_tensor(-1))

@@ -200,8 +200,9 @@ class BoxVotingMerger(NMSMerger):
         overlaps = self.overlaps(kept_xyxy, kept_labels, bboxes_xyxy, labels)
         votes = scores * (overlaps >= self.voting_iou_threshold)
         # A matrix product in TF32 would round pixels to 10 bits.
-        offsets = bboxes_xyxy[None] - kept_xyxy[:, None]
+        offsets = bboxes_xyxy[None] - kept_xyxy[:, None]  # (k, n, 4)
         shift = (votes[..., None] * offsets).sum(dim=1)
+        # A kept box votes for itself, but its score may be 0.
         shift /= votes.sum(dim=1, keepdim=True).clamp(
             min=smallest_positive(votes)
         )
@@ -233,4 +234,5 @@ def suppress_boxes(
     # mmcv ignores its flag `class_agnostic` for 10,000 boxes or more. One
     # group for all boxes has the same effect.
     bboxes_and_scores, kept = batched_nms(moved, scores, groups, nms)
+    # Not `scores[kept]`: soft-NMS has lowered them.
     return bboxes_and_scores[:, 4], kept

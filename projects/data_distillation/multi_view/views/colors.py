@@ -68,6 +68,7 @@ class Contrast(ViewTransform):
         """
         # The sum of integers is exact, whatever the number of threads.
         mean = image.sum() / image.numel()
+        # `mean` is a float, so the difference of bytes does not wrap around.
         return to_gray_levels((image - mean) * self.factor + mean)
 
 
@@ -110,6 +111,7 @@ def to_gray_levels(pixels: Tensor) -> Tensor:
     Returns:
         The same shape, uint8; values outside [0, 255] are clipped.
     """
+    # `to` alone would drop fractions, and it does not clip.
     return pixels.round().clamp(0, 255).to(torch.uint8)
 
 
@@ -123,5 +125,6 @@ def check_positive(transform: ViewTransform, value: float) -> None:
     Raises:
         ValueError: If the argument is 0 or less, or NaN.
     """
+    # Not `<= 0`, which is False for NaN.
     if not value > 0:
         raise ValueError(f'the argument must be above 0, got {transform}')

@@ -83,6 +83,7 @@ def find_extents(masks: Sequence[Tensor] | Tensor) -> Tensor:
     ]
     edges = []
     for axis in (0, 1):
+        # Axis 0, the rows, is reduced first: columns remain, left and right.
         along = torch.stack([mask.amax(dim=axis) for mask in numbers]) > 0
         first = along.int().argmax(dim=1)
         last = along.shape[1] - along.flip(1).int().argmax(dim=1)
@@ -135,6 +136,7 @@ def resize_mask(
     left, columns = weigh_pixels(
         mask.left, width, size_hw[1], new_hw[1], device
     )
+    # Separable: (h', h) @ (h, w) @ (w, w').
     return MaskPatch(rows @ mask.probabilities() @ columns.T, left, top)
 
 
@@ -159,6 +161,7 @@ def weigh_pixels(
     # As with antialiasing: the smaller the new image, the more pixels count to
     # one of its pixels.
     reach = max(scale, 1.0)
+    # `first` and `end` are rounded outwards: a pixel too many has weight 0.
     first = math.floor((start + 0.5 - reach) / scale - 0.5)
     first = min(max(first, 0), new_size)
     end = math.ceil((start + length - 0.5 + reach) / scale - 0.5) + 1
@@ -168,6 +171,7 @@ def weigh_pixels(
     high = min(math.ceil((end - 0.5) * scale + reach), size)
     centers = (torch.arange(first, end, device=device) + 0.5).double() * scale
     pixels = (torch.arange(low, high, device=device) + 0.5).double()
+    # The triangle filter, (number of resized pixels, high - low).
     weights = 1 - (pixels[None] - centers[:, None]).abs() / reach
     weights = weights.clamp(min=0)
     weights = weights / weights.sum(dim=1, keepdim=True)
@@ -203,6 +207,7 @@ def encode_rle(
     edges = (edges // num_rows + left) * height + edges % num_rows + top
     starts, ends = edges[::2], edges[1::2]
     # A run to the lower border goes on in the next column.
+    # Without a run, the slice drops the True.
     is_new = np.append(True, starts[1:] != ends[:-1])[: len(starts)]
     is_last = np.append(is_new[1:], True)[: len(starts)]
     runs = np.stack([starts[is_new], ends[is_last]], axis=1).ravel()

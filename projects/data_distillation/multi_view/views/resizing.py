@@ -52,8 +52,9 @@ def resize_image(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size_hw):
         return image
     if image.device.type == 'cpu':
+        # After `put_on_device`, the pixels lie like this already: no copy.
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        resized = cv2.resize(pixels, size_hw[::-1])
+        resized = cv2.resize(pixels, size_hw[::-1])  # (width, height)
         return torch.from_numpy(resized).permute(2, 0, 1)
     return resize_in_fixed_point(image, size_hw)
 
@@ -76,6 +77,7 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
         height, size_hw[0], image.device
     )
     pixels = image.int()
+    # Both (3, h, new width): horizontally first, as OpenCV does.
     wide = pixels[..., left] * left_weight + pixels[..., right] * right_weight
     wide = wide >> 4
     total = (wide[:, upper] * upper_weight[:, None] >> 16) + (
@@ -103,6 +105,7 @@ def find_taps(
         `1 / ONE`). They are shared, so they must not be changed.
     """
     centers = (np.arange(new) + 0.5) * (old / new) - 0.5
+    # Like OpenCV: computed in double precision, kept as float32.
     centers = centers.astype(np.float32)
     first = np.floor(centers)
     share = centers - first

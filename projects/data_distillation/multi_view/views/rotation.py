@@ -64,6 +64,7 @@ class Rotate(ViewTransform):
         turns = self.degrees // 90
         for turn in reversed(range(turns)):
             width = size_hw[1 - turn % 2]  # before this quarter turn
+            # A point (x, y) of the turned image was at (width - y, x).
             left, top, right, bottom = bboxes_xyxy.unbind(-1)
             bboxes_xyxy = torch.stack(
                 [width - bottom, left, width - top, right], dim=-1
@@ -84,7 +85,7 @@ class Rotate(ViewTransform):
         for turn in reversed(range(turns)):
             width = size_hw[1 - turn % 2]  # before this quarter turn
             mask = MaskPatch(
-                mask.values.rot90(-1),
+                mask.values.rot90(-1),  # clockwise
                 left=width - mask.top - mask.size_hw[0],
                 top=mask.left,
             )

@@ -176,7 +176,7 @@ class Resize(ViewTransform):
     keep_ratio: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'scale', tuple(self.scale))
+        object.__setattr__(self, 'scale', tuple(self.scale))  # it is frozen
         if len(self.scale) != 2 or min(self.scale) < 1:
             raise ValueError(
                 'Resize needs scale=(longest side, shortest side), both '

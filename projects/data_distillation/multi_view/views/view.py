@@ -90,6 +90,7 @@ class View:
         """
         is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
         for transform, size_hw in reversed(self._steps(original_hw)):
+            # Asked before `invert`, in the frame that the step has cut.
             is_whole &= transform.is_whole(bboxes_xyxy, size_hw)
             bboxes_xyxy = transform.invert(bboxes_xyxy, size_hw)
         return bboxes_xyxy, is_whole

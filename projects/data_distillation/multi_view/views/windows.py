@@ -224,4 +224,5 @@ class Tile(Window):
         # `count` sides, less what neighbors share, make up the whole.
         side = 1 / (count - (count - 1) * self.overlap)
         start = index * side * (1 - self.overlap)
+        # Rounding may lead a little beyond the image.
         return start, min(start + side, 1.0)

@@ -113,6 +113,8 @@ class AnnotationHook(DetectionHook):
         super().after_all_images(runner)
         store = self._run.store
         text = export_pseudo_labels(
+            # Only what the data set has now: the store keeps images that were
+            # taken out of it since.
             store.read(self._run.image_ids),
             self.labeled_set.categories,
             self.labeled_set.counts,

@@ -17,6 +17,8 @@ def silence_batch_lines(runner: Runner) -> None:
     """
     for hook in runner.hooks:
         if isinstance(hook, LoggerHook):
+            # It writes a line after every `interval` batches: never, if there
+            # are fewer.
             hook.interval = len(runner.test_dataloader) + 1
 
 
@@ -44,5 +46,6 @@ def log_from_any_rank(text: str, level: int = logging.INFO) -> None:
         text: The text. A line break is put before several lines.
         level: The level in the log of rank 0.
     """
+    # Without a logger, `print_log` prints.
     logger = 'current' if get_rank() == 0 else None
     print_log(f'\n{text}' if '\n' in text else text, logger, level)

@@ -116,6 +116,8 @@ class AnnotationRun:
                 was found is written first.
         """
         num_images = len(self.image_ids)
+        # Of all images, not of those that ran so far: a run may begin with a
+        # broken one.
         if num_unreadable <= self.max_unreadable_share * num_images:
             return
         self._leave()
@@ -143,6 +145,8 @@ class AnnotationRun:
     def _leave(self) -> None:
         """Write what is left, and leave the process as it was before."""
         self.store.flush()
+        # Each access makes a new bound method, but `unregister` goes by
+        # equality, for which they are the same.
         atexit.unregister(self.store.flush)
         self._stop.forget()
 

@@ -159,6 +159,7 @@ class DetectionHook(Hook):
             FileNotFoundError: If the labeled file does not exist.
         """
         model = runner.model
+        # With several processes, MMEngine wraps the model in another one.
         model = model.module if is_model_wrapper(model) else model
         check_type('model', model, MultiViewTTA)
         check_weights(model.module, checkpoint.get('state_dict', checkpoint))
@@ -203,6 +204,7 @@ class DetectionHook(Hook):
             return []
         loader = runner.test_dataloader
         names = list(loader.dataset.image_ids())
+        # A loader with a sampler of batches has no size of them.
         block_size = loader.batch_size or 1
         return [names[i] for i in loader.sampler.part_of(block_size)]
 
@@ -318,6 +320,7 @@ class DetectionHook(Hook):
         if num_open := is_read.count(None):
             self._say_open(num_open)
             return
+        # Of all processes, some of which this one may not have counted.
         run.check_unreadable(is_read.count(False))
         self.after_all_images(runner)
 

@@ -98,6 +98,7 @@ class DryRun:
                 now = time.monotonic()
                 if now >= end:
                     return
+                # With all views, a batch takes 1 / share times as long.
                 if now + (now - begin) / self.share <= end:
                     self.model.views = self.views
         finally:
@@ -139,4 +140,5 @@ class LimitedBatches:
         return len(self.loader)
 
     def __getattr__(self, name: str) -> object:
+        # The runner gives this as its `test_dataloader` from now on.
         return getattr(self.loader, name)

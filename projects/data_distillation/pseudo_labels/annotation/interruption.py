@@ -25,6 +25,7 @@ class AnnotationStopped(BaseException):
     go on after this. `run_mmdet_tool` ends the process with `exit_code`.
     """
 
+    # What a shell says of a process that this signal has ended.
     exit_code = 128 + signal.SIGTERM
 
 
@@ -92,6 +93,7 @@ def init_worker(
     def end_if_leaving(number: int, frame: FrameType | None) -> None:
         """End the worker if its run is over."""
         if is_leaving.value:
+            # At once: `SystemExit` would be raised inside whatever line runs.
             os._exit(0)
 
     signal.signal(signal.SIGTERM, end_if_leaving)

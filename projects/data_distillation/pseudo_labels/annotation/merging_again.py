@@ -80,6 +80,7 @@ def merge_again(
                 merged = merge_views(boxes, build, numbers)
                 row |= dict(sha256=image.digest, state=image.state)
                 other.add(dict(row, **merged))
+        # A shard for each that was read, so that a kill costs one at most.
         other.flush()
     return other
 
@@ -231,6 +232,7 @@ def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
     """
     images = table.select(IMAGE_COLUMNS).to_pylist()
     scores = table['view_scores']
+    # Lists of lists of 4: flattened twice, they are one run of numbers.
     corners = pc.list_flatten(pc.list_flatten(table['view_bboxes_xyxy']))
     columns = [
         split_column(corners.to_numpy().reshape(-1, 4), scores),
@@ -256,4 +258,5 @@ def split_column(
         The elements of each row, shape (length of its list, ...), in order.
     """
     lengths = pc.list_value_length(lists).to_numpy()
+    # `np.split` takes the inner bounds only.
     return np.split(values, np.cumsum(lengths)[:-1])

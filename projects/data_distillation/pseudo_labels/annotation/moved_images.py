@@ -46,6 +46,7 @@ def find_moved_images(
     paths = {info['file_name']: info['img_path'] for info in infos}
     some = paths if names is None else {name: paths[name] for name in names}
     known = open_digests(folder.parent / IMAGE_DIGESTS)
+    # All names, also of other jobs: their images are wanted too.
     found = find_moved(folder, provenance, some, paths.keys(), known)
     if saves:
         known.save()
@@ -90,6 +91,7 @@ def take_over_moved_images(
             moved.take_over(provenance, dataset.image_ids())
         for line in describe_moved(moved):
             log_from_any_rank(line)
+    # The others must not list shards that rank 0 is about to move.
     barrier()
     return changed
 
@@ -109,6 +111,7 @@ def describe_moved(moved: MovedImages) -> list[str]:
             f'{describe_changed(moved.changed)}: what was detected before '
             'counts no more, and is kept in detections/moved/'
         )
+    # Images that stayed are copied too, but under the same name.
     if num_found := len(moved.rows.keys() - moved.stayed):
         lines.append(
             f'{num_found:,} images have another name or folder than before, '

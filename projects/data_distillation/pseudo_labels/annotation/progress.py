@@ -76,7 +76,9 @@ class Progress:
         if share > self._share:
             self._share = share
             self._measured.clear()
+        # One batch more than is measured, because the first one warms up.
         if len(self._measured) <= NUM_MEASURED and share == self._share:
+            # As if all views had been run.
             self._measured.append((rows, (now - self._last_batch) / share))
         self._last_batch = now
 
@@ -134,6 +136,7 @@ class Progress:
             return 'nothing is left to do'
         seconds = sum(s for _, s in measured)
         rate = self.num_processes * len(rows) / max(seconds, 1e-9)
+        # The folder of the store is made with its first shard.
         free = shutil.disk_usage(find_nearest_existing(self.store.folder)).free
         needed = self.num_pending * measure_size_on_disk(rows) / len(rows)
         noun = 'image' if len(rows) == 1 else 'images'
@@ -158,6 +161,7 @@ class Progress:
         """Count the shards of other processes that are new since last time."""
         for shard in set(self.store.shards()) - self._known:
             self._known.add(shard)
+            # `add` has counted the images of this process.
             if shard in self.store.written:
                 continue
             try:

@@ -25,6 +25,7 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
     Raises:
         TypeError: If JSON cannot hold a part, such as the views.
     """
+    # With sorted keys, since their order changes no detector.
     detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
     provenance = dict(
         teacher_config=cfg.filename,
@@ -50,6 +51,8 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         merger=cfg.model.merger,
         **find_names(cfg.model),
     )
+    # Only if it is so: a key that is missing counts as None, from which False
+    # would differ.
     if cfg.model.get('keep_views'):
         provenance['keep_views'] = True
     if cfg.model.get('masks') is not None:

@@ -61,6 +61,7 @@ def make_merged_columns(found: InstanceData) -> dict:
     )
     if 'masks' in found:
         columns |= dict(
+            # The size of each RLE is that of the image, which the row has.
             masks=[mask['counts'] for mask in found.masks],
             mask_areas=found.mask_areas.numpy(),
             mask_agreement=found.mask_agreement.numpy(),

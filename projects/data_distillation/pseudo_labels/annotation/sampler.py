@@ -59,6 +59,7 @@ class PendingSampler(Sampler[int]):
         here = get_dist_info()
         self.rank = here[0] if rank is None else rank
         self.world_size = here[1] if world_size is None else world_size
+        # Until the hook knows what is done, nothing is.
         self.share_out(done=set(), block_size=1)
 
     def share_out(self, done: Set[int], block_size: int) -> None:
@@ -81,6 +82,7 @@ class PendingSampler(Sampler[int]):
         # whole batches.
         in_order = sorted(blocks.values(), key=len, reverse=True)
         self.num_pending = sum(map(len, in_order))
+        # In turns, so that no process has more than one block more.
         mine = in_order[self.rank :: self.world_size]
         # Listed once: the timer of MMEngine asks for `len` at every batch.
         self.indices = list(chain.from_iterable(mine))

@@ -132,7 +132,9 @@ class UnlabeledDataset(BaseDetDataset):
         known['state'] = state_of(info['img_path'])
         data, known['sha256'] = self._load(info)
         samples = data['data_samples']
+        # `TestTimeAug` gives a list, with a sample for each view.
         for sample in samples if isinstance(samples, list) else [samples]:
+            # Only now: `PackDetInputs` keeps nothing but its `meta_keys`.
             sample.set_metainfo(known)
         return data
 
@@ -140,6 +142,8 @@ class UnlabeledDataset(BaseDetDataset):
         try:
             if info['name_error']:
                 raise ImageError(f'its name {info["name_error"]}: rename it')
+            # Read for the digest; the pipeline reads the file again by its
+            # path.
             content = read_image_file(info['img_path'])
         except ImageError as error:
             # Whoever mends the file makes it another one.
@@ -260,4 +264,5 @@ def spread_indices(total: int, num: int) -> list[int]:
         are there if `num` or `total` is 0.
     """
     num = min(num, total)
+    # All different, because `num` is at most `total`.
     return [n * total // num for n in range(num)]

@@ -43,7 +43,7 @@ class Detections:
     corner_spread: np.ndarray
     mask_areas: np.ndarray | None = None
     mask_agreement: np.ndarray | None = None
-    masks: pa.LargeBinaryArray | None = None
+    masks: pa.LargeBinaryArray | None = None  # 64-bit offsets
 
     def __getitem__(self, chosen: np.ndarray | slice) -> 'Detections':
         """Choose some detections.
@@ -62,6 +62,7 @@ class Detections:
         }
         if self.masks is not None:
             rows = np.arange(len(self))[chosen]
+            # `take` needs indices, also for a mask or a slice.
             columns['masks'] = self.masks.take(pa.array(rows))
         return Detections(**columns)
 
@@ -149,7 +150,7 @@ def collect_stored(
     return DetectionColumns(
         image_index[rows],
         labels.astype(np.int64),
-        convert_boxes(table, rows, np.float64),
+        convert_boxes(table, rows, np.float64),  # as JSON has them
         scores,
         collect_stored_masks(table) if by_masks else None,
     )
@@ -231,10 +232,12 @@ def choose_rows(table: pa.Table) -> pa.Array:
         the names first occur: the last row that was read or, if there is none,
         the last row.
     """
+    # Numbers the names in the order in which they first occur.
     names = table['file_name'].combine_chunks().dictionary_encode()
     is_read = pc.is_null(table['unreadable']).to_numpy()
     chosen = np.zeros(len(names.dictionary), np.int64)
     # NumPy keeps the last of several values for one place.
+    # False sorts first: a row that was read is written last, and stays.
     in_order = np.argsort(is_read, kind='stable')
     chosen[names.indices.to_numpy()[in_order]] = in_order
     return pa.array(chosen)

@@ -72,6 +72,7 @@ def decode_contents(schema: pa.Schema, num: int) -> list[Content]:
         The content for each row, with None for what is not known.
     """
     digests, states = (
+        # `metadata` is None if a file has none.
         decode_texts((schema.metadata or {}).get(key, b''), num)
         for key in (DIGESTS, STATES)
     )
@@ -90,6 +91,7 @@ def decode_texts(value: bytes, num: int) -> list[str | None]:
     """
     try:
         texts = json.loads(value)
+    # JSON may be nested too deeply, or be empty bytes.
     except (ValueError, RecursionError):
         texts = None
     if not isinstance(texts, list) or len(texts) != num:

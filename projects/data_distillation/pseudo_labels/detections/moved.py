@@ -85,6 +85,7 @@ class MovedImages:
             # Another job may do the same.
             with suppress(FileNotFoundError):
                 shard.rename(self.folder / MOVED / shard.name)
+        # `groupby` joins neighbors, so the rows of a shard must be together.
         in_order = sorted(self.rows, key=self.rows.__getitem__)
         for shard, names in groupby(in_order, lambda n: self.rows[n][0]):
             copy_rows(
@@ -198,6 +199,7 @@ def find_changed(
         paths[name]: (content.state or '', content.digest or '')
         for (_, name), content in contents.items()
     }
+    # The keys are the paths, and the values what the files were then.
     found = known.find(others, others)
     return {
         key

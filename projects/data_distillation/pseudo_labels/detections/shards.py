@@ -347,6 +347,7 @@ def naming_damage() -> Iterator[None]:
     try:
         yield
     except MemoryError:
+        # A lack of memory says nothing about the file.
         raise
     except Exception as error:
         raise ShardError(f'damaged: {format_error(error)}') from error

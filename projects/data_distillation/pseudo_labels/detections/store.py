@@ -196,11 +196,13 @@ class DetectionStore:
                 'move these files away'
             )
         schema = tables[0].schema if tables else SCHEMA
+        # `concat_tables` fails without a table.
         table = pa.concat_tables([schema.empty_table(), *tables])
         del tables
         rows = choose_rows(table)
         names, ids = (table[k].take(rows) for k in ('file_name', 'image_id'))
         if image_ids is not None:
+            # Null for an image that is not wanted.
             known = pc.index_in(names, pa.array([*image_ids], pa.string()))
             rows, names = (x.filter(pc.is_valid(known)) for x in (rows, names))
             if missing := len(image_ids) - len(rows):
@@ -210,6 +212,7 @@ class DetectionStore:
                 )
             new_ids = pa.array([*image_ids.values()], pa.int64())
             ids = new_ids.take(known.drop_null())
+        # Arrow sorts null, which is an image without an id, to the end.
         order = pc.sort_indices(
             pa.table([ids, names], ['id', 'name']),
             [('id', 'ascending'), ('name', 'ascending')],

@@ -51,6 +51,7 @@ def hash_detected(detections: Path, names: Set[str]) -> str | None:
     digests = {
         name: content.digest
         for shard, index in read_indices(detections)
+        # `read_indices` also gives the shards that were moved away.
         if shard.parent == detections
         for name, content in zip(index.names, index.contents, strict=True)
         if name in names
@@ -132,6 +133,7 @@ def list_file_names(ann_file: str, sha256: str | None) -> tuple[str, ...]:
     try:
         images = json.loads(Path(ann_file).read_bytes())['images']
         return tuple(sorted({image['file_name'] for image in images}))
+    # JSON of another form, or nested too deeply, is no COCO file either.
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return ()
 
@@ -148,5 +150,6 @@ def join_digests(digests: Mapping[str, str | None]) -> str | None:
     """
     if None in digests.values():
         return None
+    # In JSON, names and digests stay apart whatever letters a name has.
     text = json.dumps(sorted(digests.items()))
     return hashlib.sha256(text.encode()).hexdigest()

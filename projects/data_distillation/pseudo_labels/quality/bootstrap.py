@@ -52,8 +52,8 @@ def average_precision(
     of_class = np.flatnonzero(matches.labels == label)
     order = np.argsort(-matches.scores[of_class], kind='stable')
     best_first = of_class[order]
-    found = weights[:, matches.image_index[best_first]]
-    is_right = matches.is_right[best_first].T
+    found = weights[:, matches.image_index[best_first]]  # (k, n)
+    is_right = matches.is_right[best_first].T  # (t, n)
     is_counted = matches.is_counted[best_first].T
     num_all = np.cumsum(found, axis=1)
     num_truth = weights @ matches.num_truth[:, label]
@@ -90,7 +90,9 @@ def read_precision(
     # A draw may lack the image of the best detection, or have no object.
     precision = num_right / np.maximum(num_found, 1)
     recall = num_right / np.maximum(num_truth, 1)[:, None]
+    # A running maximum from the right: at this or a higher recall.
     highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # The last column is for recalls that are not reached.
     highest = np.pad(highest, [(0, 0), (0, 1)])
     read = np.take_along_axis(highest, find_recalls(recall), axis=1)
     return np.where(num_truth > 0, read.mean(axis=1), 0.0)
@@ -135,6 +137,7 @@ def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
     # The same draws for all: what differs between two models is not the draw.
     random = np.random.default_rng(0)
     shares = np.full(num_images, 1 / num_images)
+    # How often each image comes in a draw with replacement is multinomial.
     return random.multinomial(num_images, shares, num_draws)
 
 

@@ -91,7 +91,7 @@ def add_boxes(result: dict) -> dict:
     if masks is None or not is_flat.any():
         return result
     around = coco_mask.toBbox([masks[i] for i in np.flatnonzero(is_flat)])
-    around[:, 2:] += around[:, :2]
+    around[:, 2:] += around[:, :2]  # xywh to xyxy
     bboxes = bboxes.copy()
     bboxes[is_flat] = around
     return dict(result, bboxes=bboxes)

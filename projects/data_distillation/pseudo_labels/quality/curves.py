@@ -293,6 +293,7 @@ def draw_class(axes: Axes, of_class: ClassQuality, **style: Any) -> None:
     """
     recall, precision, num_found = compute_curve(of_class.matches)
     num_labels = of_class.counts.num_labels
+    # None if there is no label: a curve begins at one detection.
     chosen = np.flatnonzero(num_found == num_labels).tolist()
     marker = 'o' if chosen else ''
     axes.plot(recall, precision, marker=marker, markevery=chosen, **style)
@@ -345,6 +346,7 @@ def compute_curve(
         without detections. The recall is NaN if there is no object.
     """
     # Equal scores are selected together.
+    # Scores descend, so of equal ones only the last differs from the next.
     last_of_equals = np.diff(matches.scores, append=-np.inf) != 0
     chosen = np.flatnonzero(last_of_equals)
     return matches.recall()[chosen], matches.precision()[chosen], chosen + 1

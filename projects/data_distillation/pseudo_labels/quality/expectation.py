@@ -160,6 +160,8 @@ def expect_quality(
             np.inf if score is None else score
             for score in read_min_scores(labels).values()
         ],
+        # As scores are stored. As a float64, the least score of a label may be
+        # higher than the label's own.
         np.float32,
     )
     rows = [keep_labels(row, min_scores) for row in rules.filter_rows(table)]
@@ -201,12 +203,14 @@ def estimate_shares(matches: ImageMatches, names: list[str]) -> Expectation:
         ValueError: If there is no image.
     """
     num_images = len(matches.num_truth)
-    right, labels = np.zeros((2, *matches.num_truth.shape))
+    right, labels = np.zeros((2, *matches.num_truth.shape))  # (m, c) each
     places = matches.image_index, matches.labels
+    # `right[places] += ...` would count a repeated place once.
     np.add.at(right, places, matches.is_right[:, 0])
     np.add.at(labels, places, 1)
     # Whole images are drawn, not boxes: the boxes of an image are alike.
     weights = weigh_images(np.ones(num_images, bool), NUM_DRAWS)
+    # The product of (1 + k, m) and (m, c).
     counts = [weights @ part for part in (right, labels, matches.num_truth)]
     classes = {
         name: make_estimates(*(part[:, n] for part in counts))
@@ -234,6 +238,8 @@ def make_estimates(
     """
     if not (labels[0] and truth[0]):
         return None
+    # 0 / 0 where a draw has no label or no object. `Estimate.of` leaves such
+    # draws out.
     with np.errstate(divide='ignore', invalid='ignore'):
         shares = right / labels, right / truth
     # The first draw has each image once.

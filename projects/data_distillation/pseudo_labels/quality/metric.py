@@ -88,6 +88,7 @@ class PseudoLabelQuality(BaseMetric):
             CocoError: If the dataset has other classes than `ann_file`, so
                 that boxes would count for another class, or other images.
         """
+        # The evaluator sets `dataset_meta` only after `__init__`.
         classes = self.dataset_meta['classes']
         check_classes(classes, self._categories, self.ann_file)
         self.results += map(self._row, data_samples)

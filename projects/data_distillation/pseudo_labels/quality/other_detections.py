@@ -83,6 +83,8 @@ def measure_others(
     names = (one['file_name'].to_pylist() for one in (own, table))
     check_same_images(folder, *names)
     made_by = store.require_provenance()
+    # No class has a `min_score`, and all detections are candidates: of the
+    # result only the mAP is used, which does not depend on them.
     quality = measure_stored(
         own,
         np.ones(pc.sum(pc.list_value_length(own['scores'])).as_py(), bool),
@@ -147,6 +149,7 @@ def format_difference(points: float) -> str:
     Returns:
         Such as `1.2 higher` or `0.3 lower`; `the same` if it rounds to 0.0.
     """
+    # Rounded first: what is shown as 0.0 is neither higher nor lower.
     number = f'{abs(points):.1f}'
     if number == '0.0':
         return 'the same'

@@ -72,6 +72,8 @@ def measure_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """
     if not other.any():
         return np.ones(len(one))
+    # (n, m), the cosines: vectors have the length 1. Rounding may lead out of
+    # the range.
     return np.clip((1 - (one @ other.T).max(axis=1)) / 2, 0, 1)
 
 
@@ -100,4 +102,5 @@ def find_appearance(paths: Sequence[str], describe: Describe) -> Appearance:
         bits.append(hash_pixels(pixels))
     size = next((len(v) for v in vectors if v is not None), 1)
     filled = [np.zeros(size, np.float32) if v is None else v for v in vectors]
+    # Without images, the array has one dimension.
     return Appearance(np.array(filled, np.float32).reshape(-1, size), bits)

@@ -75,6 +75,7 @@ def fit_calibration(
     features = signals.features()
     mean = features.mean(axis=0) if len(features) else np.zeros(5)
     scale = features.std(axis=0) if len(features) else np.ones(5)
+    # A feature that never varies would be divided by 0.
     scale = np.where(scale > 0, scale, 1)
     columns = make_columns(signals, mean, scale, num_classes)
     weights = fit_logistic(columns, is_right.astype(np.float64))
@@ -96,7 +97,7 @@ def make_columns(
         Shape (n, 6 + c): 1, the features, and 1 for the class.
     """
     features = (signals.features() - mean) / scale
-    classes = signals.labels[:, None] == np.arange(num_classes)
+    classes = signals.labels[:, None] == np.arange(num_classes)  # (n, c)
     return np.column_stack([np.ones(len(features)), features, classes])
 
 
@@ -117,6 +118,7 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     for _ in range(MAX_STEPS):
         chance = sigmoid(columns @ weights)
         gradient = columns.T @ (target - chance) - penalty * weights
+        # Rows are scaled, for which no (n, n) matrix of weights is needed.
         curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns
         step = np.linalg.solve(curvature + np.diag(penalty), gradient)
         # A full step from far away may overshoot.

@@ -100,6 +100,7 @@ class Judged:
         ):
             chosen, near = wrong[mine], to_find[true]
             kinds[chosen], nearest = judge_wrong(objects[near], found[chosen])
+            # Where `nearest` is -1, `near[-1]` is computed but not used.
             targets[chosen] = np.where(nearest >= 0, near[nearest], -1)
         return cls(objects, found, kinds, targets)
 
@@ -184,6 +185,7 @@ class Judged:
             for chosen in (self.kinds == RIGHT, self.kinds != ON_CROWD)
         ]
         lowest = np.asarray(min_scores, np.float32)
+        # Sorted once, each count is a binary search.
         return np.stack(
             [len(one) - np.searchsorted(one, lowest) for one in columns], 1
         )
@@ -228,6 +230,7 @@ class Judged:
         order = order[is_shown[order] & (self.kinds[order] != ON_CROWD)]
         # False sorts before True, so the right ones are first.
         order = order[np.argsort(self.kinds[order] != RIGHT, kind='stable')]
+        # One after another, since each may take an object away.
         for one in order:
             row, target = num_classes, self.targets[one]
             if self.kinds[one] in (RIGHT, CLASS) and is_free[target]:
@@ -253,6 +256,7 @@ def pair_images(
     images = np.intersect1d(found, true)
     parts = []
     for column in (found, true):
+        # Sorted, the detections or objects of an image are a slice.
         order = np.argsort(column, kind='stable')
         starts = np.searchsorted(column[order], images)
         stops = np.searchsorted(column[order], images, 'right')
@@ -277,6 +281,7 @@ def judge_wrong(
     """
     num_found, num_objects = len(found.labels), len(objects.labels)
     overlaps = measure_overlaps(
+        # Each detection with all objects, then the next: row by row.
         np.repeat(found.bbox_xywh, num_objects, axis=0),
         np.tile(objects.bbox_xywh, (num_found, 1)),
         np.zeros(num_found * num_objects, bool),
@@ -284,6 +289,7 @@ def judge_wrong(
     is_same = found.labels[:, None] == objects.labels
     nearest, ious = [], []
     for allowed in (is_same, ~is_same):
+        # -1 is below any threshold, for a detection without such an object.
         theirs = np.where(allowed, overlaps, -1)
         nearest.append(theirs.argmax(axis=1))
         ious.append(theirs.max(axis=1))
@@ -296,6 +302,7 @@ def judge_wrong(
         same >= NEAR,
         other >= NEAR,
     ]
+    # `select` takes the first that fits.
     kinds = np.select(fits, [DUPLICATE, CLASS, BOX, BOTH], BACKGROUND)
     targets = np.select(fits, [nearest[0], nearest[1]] * 2, -1)
     return kinds, targets
@@ -312,6 +319,7 @@ def find_sizes(bbox_xywh: np.ndarray) -> np.ndarray:
     """
     ends = [end for end, _ in SIZES.values()]
     areas = bbox_xywh[:, 2] * bbox_xywh[:, 3]
+    # An area of exactly 32² is medium, as `SIZES` says.
     return np.searchsorted(ends, areas, 'right')
 
 

@@ -80,6 +80,7 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
             detections.bbox_xywh[part], detections.bbox_xywh[part]
         )
         same = labels[part][:, None] == labels[part]
+        # (d, d): for each detection, a row with the scores of its rivals.
         rivals = np.where(~same & (ious >= SAME_PLACE), scores[part], 0)
         best = rivals.argmax(axis=1)
         rival_scores[part] = rivals.max(axis=1)
@@ -108,6 +109,7 @@ def iter_images(image_index: np.ndarray) -> Iterator[slice]:
     Yields:
         A slice for each such image, in order; nothing without elements.
     """
+    # -1 is no image, so that the first detection starts one too.
     starts = np.flatnonzero(np.diff(image_index, prepend=-1))
     for start, stop in pairwise([*starts.tolist(), len(image_index)]):
         yield slice(start, stop)
@@ -123,10 +125,12 @@ def pairwise_ious_xywh(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     Returns:
         Shape (n, m), float64, in [0, 1]; 0 where both boxes have no area.
     """
+    # (n, 1, 4) against (1, m, 4)
     a, b = one[:, None].astype(np.float64), other[None].astype(np.float64)
     sides = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     sides = np.maximum(sides - np.maximum(a[..., :2], b[..., :2]), 0)
     common = sides.prod(axis=-1)
     areas = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1)
     whole = areas - common
+    # `where` leaves out 0 / 0, and `out` fills these places.
     return np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)

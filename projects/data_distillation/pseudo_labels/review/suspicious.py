@@ -145,9 +145,11 @@ def support_labels(
         ious = pairwise_ious_xywh(
             found.bbox_xywh[theirs], labels.bbox_xywh[mine]
         )
+        # (detections, labels): 0 where the classes differ.
         ious *= found.labels[theirs][:, None] == labels.labels[mine]
         for row, number in enumerate(theirs):
             free = np.where(detection[mine] < 0, ious[row], 0)
+            # An image may have no label: `max` of nothing is 0.
             if free.max(initial=0) >= SAME_PLACE:
                 label = mine[free.argmax()]
                 detection[label], is_taken[number] = number, True
@@ -291,6 +293,7 @@ def weigh_shares(shares: np.ndarray) -> np.ndarray:
     Returns:
         Shape (n,), from `SHARE_WRONG` to 1.
     """
+    # Bayes: all wrong labels look so bad, of the right ones only a share.
     return SHARE_WRONG / (SHARE_WRONG + (1 - SHARE_WRONG) * shares)
 
 
@@ -304,6 +307,7 @@ def reduce_odds(chance: float) -> float:
         The lower chance.
     """
     odds = ODDS_UNCONFIRMED * chance
+    # This does not divide by 1 - chance, which may be 0.
     return odds / (odds + 1 - chance)
 
 

@@ -79,9 +79,11 @@ def value_images(
     shape = num_images, len(weights)
     wrong, missed = np.zeros((2, *shape))
     places = image_index, signals.labels
+    # An image may have several of a class, which `+=` would count once.
     np.add.at(wrong, places, np.where(is_label, 1 - chances, 0))
     np.add.at(missed, places, np.where(is_label, 0, chances))
     rivaled = is_label & (signals.rival_scores >= CONFUSED * signals.scores)
+    # Of score 0, a label without a rival has passed the line above.
     rivaled &= signals.rival_labels >= 0
     pairs = image_index, signals.labels, signals.rival_labels
     # With many images and classes, a matrix of all would not fit in memory.

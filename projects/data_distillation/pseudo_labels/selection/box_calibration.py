@@ -112,6 +112,7 @@ class BoxCalibration:
         low, high = self.ranges[labels, 0], self.ranges[labels, 1]
         offsets = np.clip(np.log(sides), low, high) - self.log_sizes[labels]
         errors = self.errors[labels]
+        # (n, 2) times (n, 2, 4): each box has the slopes of its class.
         errors = errors + np.einsum('ni,nij->nj', offsets, self.slopes[labels])
         centers = boxes[:, :2] + sides / 2 + errors[:, :2] * sides
         halves = sides * np.exp(errors[:, 2:]) / 2

@@ -221,6 +221,8 @@ def read_origin(path: str | Path) -> dict:
     if is_info(first):
         # In a file of another writer, `info` may continue on the next line.
         with suppress(ValueError, RecursionError):
+            # The line is `{"info": ...,`: without the comma and closed, it is
+            # an object of its own.
             return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
     return origin_of(read_coco(path))
 
@@ -309,6 +311,7 @@ def join_texts(*pieces: str | Texts) -> Texts:
     Returns:
         A column of that length.
     """
+    # The last argument is the separator.
     return pc.binary_join_element_wise(*pieces, '')
 
 

@@ -285,7 +285,7 @@ def write_selection(
         segmentation: 'rle' or 'polygon', how masks are written.
     """
     chosen = np.flatnonzero(selection.is_selected | selection.is_ignored)
-    annotations = detections[chosen]
+    annotations = detections[chosen]  # a copy, changed below
     new_index = np.cumsum(selection.keeps_image) - 1
     annotations.image_index[:] = new_index[annotations.image_index]
     write_pseudo_labels(

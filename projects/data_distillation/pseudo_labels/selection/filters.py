@@ -247,11 +247,13 @@ def covers_a_label(
         (d,), bool.
     """
     images = detections.image_index
+    # Labels are ordered by image: those of an image are a slice.
     starts = np.searchsorted(images[selected], images[doubtful], 'left')
     ends = np.searchsorted(images[selected], images[doubtful], 'right')
     covers = np.zeros(len(doubtful), bool)
     num_pairs = np.cumsum(ends - starts)
     # All pairs at once would not fit into memory: a crowded image has many.
+    # `[-1:].sum()` is the last number, or 0 if there is none.
     parts = np.arange(PAIRS_AT_ONCE, num_pairs[-1:].sum(), PAIRS_AT_ONCE)
     borders = [0, *np.searchsorted(num_pairs, parts), len(doubtful)]
     for first, last in pairwise(borders):
@@ -261,6 +263,7 @@ def covers_a_label(
             detections.bbox_xywh[doubtful[part][of_doubtful]],
             detections.bbox_xywh[selected[of_label]],
         )
+        # A slice is a view, so this writes into `covers`.
         covers[part][of_doubtful[share > 0.5]] = True
     return covers
 
@@ -282,6 +285,7 @@ def pair_up(
     counts = ends - starts
     first = np.repeat(np.arange(len(counts)), counts)
     before = np.cumsum(counts) - counts
+    # The running number, less that of the first pair of this i.
     second = np.arange(len(first)) - (before - starts)[first]
     return first, second
 

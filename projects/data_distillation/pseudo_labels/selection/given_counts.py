@@ -79,5 +79,6 @@ class CountSelector:
                     'unknown'
                 )
             numbers[:] = [self.per_image[name] for name in classes]
+        # As if one image were labeled: then counts are rates.
         wanted = replace(labeled, num_images=1, num_instances=numbers)
         return self.selector.choose(found, wanted)

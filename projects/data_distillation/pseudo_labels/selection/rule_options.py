@@ -81,6 +81,7 @@ def add_choice(group: argparse._ActionsContainer) -> None:
     for option in SELECTOR_OPTIONS:
         if option.argument in ('min_score', 'per_image'):
             settings = dict(option.settings)
+            # Without the method, with which the help begins.
             settings['help'] = settings['help'].partition(': ')[2]
             group.add_argument(option.flag, **settings)
 
@@ -203,6 +204,7 @@ def parse_number(rule: str, text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
+    # `float` also reads "nan" and "inf".
     if not math.isfinite(number):
         raise ValueError(f'{rule}, got {text!r} for a number')
     return number
@@ -221,6 +223,7 @@ def split_classes(rule: str, texts: Sequence[str]) -> dict[str, str]:
     Raises:
         ValueError: If a text has another form, or a class comes twice.
     """
+    # From the right, because the name of a class may have a `=`.
     pairs = [text.rpartition('=') for text in texts]
     names = {name for name, _, _ in pairs}
     if '' in names or len(names) < len(pairs):

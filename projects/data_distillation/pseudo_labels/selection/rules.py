@@ -289,7 +289,7 @@ class SelectionRules:
         for name, each in self.filters.items():
             passes_this = each(detections)
             num_stopped[name] = int((is_valid & ~passes_this).sum())
-            passes = passes & passes_this
+            passes = passes & passes_this  # `&=` would change `is_valid`
         return num_stopped, passes
 
     def _find_surplus(

@@ -124,6 +124,8 @@ class MatchedSelector:
                 f'per_class, got smoothing={smoothing}, per_class={per_class}'
             )
         self.per_class = per_class
+        # Like the scores: 0.1 as a float32 is another number than as a
+        # float64.
         self.floor, self.ceiling = np.float32(floor), np.float32(ceiling)
         self.smoothing = smoothing
 
@@ -164,7 +166,7 @@ class MatchedSelector:
             usable = [(scores >= self.floor).sum() for scores in by_class]
             wanted = per_image * smooth_counts(
                 labeled.num_instances,
-                np.array(usable) / per_image,
+                np.array(usable) / per_image,  # on as many images
                 self.smoothing,
             )
         return np.array(
@@ -337,6 +339,7 @@ class PrecisionSelector:
         # in floating point.
         wanted = self.target * num_found - 1e-9
         is_enough = np.cumsum(matches.is_right) >= wanted
+        # Without a detection, `append` gives one element too many.
         is_allowed = is_last_of_score[: len(scores)] & (scores >= self.floor)
         ends = np.flatnonzero(is_enough & is_allowed)
         return scores[ends[-1]] if len(ends) else math.inf

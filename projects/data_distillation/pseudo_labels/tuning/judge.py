@@ -103,6 +103,8 @@ class Judge:
         self.mergers: dict[str, Merger] = {
             name: TASK_UTILS.build(config) for name, config in mergers.items()
         }
+        # A choice is matched once on all images. Draws and parts of the images
+        # only weigh the matches.
         self._tried: dict[Choice, Trial] = {}
 
     def trial(self, choice: Choice) -> Trial:
@@ -153,6 +155,7 @@ class Judge:
         views = self.store.require_provenance()['views']
         if views is None:
             # Of views that the pipeline made, only the number is known.
+            # One list, shared by all images: nothing changes it.
             return [[1] * len(self.list_views())] * len(self.rows)
         made = [View(view) for view in views]
         originals_hw = [(row['height'], row['width']) for row, _ in self.rows]

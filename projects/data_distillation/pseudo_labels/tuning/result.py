@@ -110,6 +110,8 @@ class TuningResult:
 
     def _format_row(self, verdict: Verdict) -> list[str]:
         choice = verdict.trial.choice
+        # Different trials have different choices, at which the comparison ends
+        # before it comes to arrays.
         names = [name for name, one in self._named() if one == verdict]
         return [
             ' '.join(map(str, choice.numbers)),
@@ -157,6 +159,7 @@ class TuningResult:
                 the configs inherit from.
         """
         write_json(folder / 'tune.json', self.to_dict())
+        # Otherwise MMEngine would keep arguments of the inherited merger.
         merger = dict(_delete_=True, **self.merger)
         lines = [f'    merger={format_dict(merger)},']
         if self.views is not None:
@@ -264,6 +267,7 @@ def format_dict(config: Mapping) -> str:
     Returns:
         A call of `dict`, as Python code.
     """
+    # False sorts before True.
     in_order = sorted(config.items(), key=lambda item: item[0] != 'type')
     arguments = ', '.join(
         # A list of JSON was a tuple.

@@ -225,6 +225,7 @@ def compare_trials(
         ValueError: If there is no image to look at.
     """
     weights = weigh_images(images, NUM_DRAWS)
+    # (number of trials, 1 + number of draws)
     mean_aps = np.stack([trial.mean_ap(weights) for trial in trials])
     # Both trials have the same draws. So what makes images hard for both does
     # not count as an error.
@@ -294,6 +295,7 @@ def cross_validate(trials: Sequence[Trial], reference: Trial) -> Unseen | None:
         return None
     # A part without images would count as one with an mAP of 0.
     num_folds = min(NUM_FOLDS, num_images)
+    # The sizes of the parts differ by one image at most.
     folds = np.random.default_rng(0).permutation(num_images) % num_folds
     log_from_any_rank(
         f'choosing again without each of {num_folds} parts of the images, to '
@@ -305,6 +307,7 @@ def cross_validate(trials: Sequence[Trial], reference: Trial) -> Unseen | None:
         chosen = choose_trial(compare_trials(trials, is_seen))
         weights = weigh_images(~is_seen, NUM_DRAWS)
         mean_aps.append([one.mean_ap(weights) for one in (chosen, reference)])
+    # (folds, 2, 1 + k) to (2, folds, 1 + k)
     of_choices, of_reference = np.swapaxes(mean_aps, 0, 1)
     # The images of each part are drawn apart from those of the others.
     errors = (of_reference - of_choices)[:, 1:].std(axis=1)

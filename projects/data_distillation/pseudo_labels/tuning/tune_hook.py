@@ -122,6 +122,7 @@ class TuneHook(DetectionHook):
                 'TuneHook needs the boxes of each view: set '
                 'model.keep_views=True, got False'
             )
+        # Before hours of inference, so that its errors come first.
         self._annotate = Config.fromfile(find_annotate(runner))
         super().before_test(runner)
 
@@ -194,6 +195,7 @@ def tune_on_detections(
         KeyError: If the type of a merger is not registered.
     """
     own = as_json(annotate.model.merger)
+    # The own one comes last: the first is used while views are searched.
     all_mergers = [*mergers, *([] if own in mergers else [own])]
     judge = Judge(
         detections, ann_file, {format_call(m): m for m in all_mergers}
