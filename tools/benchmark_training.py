@@ -70,6 +70,7 @@ def main() -> None:
     print(f'{report["seconds"]:.3f} s an iteration')
     for name in ('wall', 'cpu'):
         ratios = report[name]
+        # A single turn of a busy machine may be far off, so no mean.
         quarters = statistics.quantiles(ratios, n=4)
         print(
             f'{name} time, ours / stock: median '

@@ -293,6 +293,7 @@ def read_choices(
         MendingError: If one of these files cannot be read.
     """
     folders = args.images or [None]
+    # A single folder is that of all files.
     folders = [*folders, *[folders[0]] * len(args.apart_from)]
     if len(args.images or ()) > 1:
         folders = args.images

@@ -31,6 +31,7 @@ def summarize(file: Path) -> str:
     Returns:
         The line, without quotes.
     """
+    # Read as text: to import the tools would import torch.
     return file.read_text().split('\n', 1)[0].lstrip('r').strip('"')
 
 
@@ -48,6 +49,7 @@ def main() -> None:
             print(text)
             return
         sys.exit(f'{text}\n\nerror: no such command: {name}')
+    # The tool finds its own arguments, as if it had been started alone.
     sys.argv[:2] = [str(file)]
     # The doctor also runs where this project cannot be imported.
     if file.stem != 'doctor':

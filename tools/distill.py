@@ -287,6 +287,7 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
         log_to(None)
         print(make_plan(runs))
         return
+    # All folders are locked before anything runs in one of them.
     with ExitStack() as during:
         are_locked = [
             during.enter_context(locked(one.work_dir)) for one in runs

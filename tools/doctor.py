@@ -178,6 +178,7 @@ def load_ops() -> str:
     Raises:
         ImportError: If mmcv has no ops, or they do not fit torch.
     """
+    # Imported here: the checks before must work even if this one fails.
     torch = importlib.import_module('torch')
     ops = importlib.import_module('mmcv.ops')
     boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0]])

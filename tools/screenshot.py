@@ -34,9 +34,9 @@ def open_browser() -> Chrome:
     for argument in (
         '--headless=new',
         '--no-sandbox',  # Chromium has none for root, as in a container.
-        '--disable-dev-shm-usage',
+        '--disable-dev-shm-usage',  # Containers have a small /dev/shm.
         '--hide-scrollbars',
-        '--proxy-server=127.0.0.1:9',
+        '--proxy-server=127.0.0.1:9',  # Nothing listens there.
     ):
         options.add_argument(argument)
     options.set_capability(
@@ -57,6 +57,7 @@ def open_page(
         height: The height of that area, in CSS pixels.
         scheme: The color scheme, `light` or `dark`.
     """
+    # Unlike the size of the window, this is that of the page itself.
     browser.execute_cdp_cmd(
         'Emulation.setDeviceMetricsOverride',
         dict(width=width, height=height, deviceScaleFactor=1, mobile=False),

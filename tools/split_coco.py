@@ -168,6 +168,7 @@ def list_amounts(args: argparse.Namespace, num_images: int) -> dict[str, int]:
     if args.count is not None:
         return {f'count{args.count}': args.count}
     return {
+        # A fraction would be written as 1/2.
         f'percent{float(percent):g}': percent_of(num_images, percent)
         for percent in args.percent
     }

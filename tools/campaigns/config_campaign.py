@@ -152,6 +152,7 @@ def read_results(file: Path) -> dict[str, str]:
         Name -> the line about it.
     """
     lines = file.read_text().splitlines() if file.is_file() else []
+    # The kind takes 8 columns, see `main`.
     return {line[8:].partition(': ')[0]: line for line in lines}
 
 
@@ -163,6 +164,8 @@ def main() -> None:
     results = args.work_dir / 'results.txt'
     known = read_results(results)
     counts: collections.Counter[str] = collections.Counter()
+    # MMEngine collects garbage for each dataset, which takes long among all
+    # these modules.
     gc.freeze()
     with quick_configs():
         for name in list_configs(args):

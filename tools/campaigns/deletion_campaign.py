@@ -87,6 +87,7 @@ def find_lines(root: Path, file: Path) -> Iterator[Line]:
     for function in ast.walk(ast.parse((root / file).read_text())):
         if not isinstance(function, ast.FunctionDef):
             continue
+        # A statement of a nested function comes twice, once for each function.
         for one in ast.walk(function):
             if not isinstance(one, ast.stmt) or not is_deleted(one):
                 continue

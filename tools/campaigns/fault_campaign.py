@@ -66,6 +66,7 @@ class RunLog(Hook):
     priority = 'VERY_HIGH'
 
     def __init__(self, file: str) -> None:
+        # Appended in one call, so that lines of several processes do not mix.
         self.file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def after_test_iter(
@@ -219,6 +220,7 @@ def kill_all(process: subprocess.Popen) -> None:
     Args:
         process: The process; it has ended afterwards.
     """
+    # Listed before: orphans are no longer the children of this process.
     victims = psutil.Process(process.pid).children(recursive=True)
     for victim in [*victims, process]:
         victim.kill()
@@ -375,6 +377,7 @@ def find_workers(process: subprocess.Popen) -> list[psutil.Process]:
     """
     children = psutil.Process(process.pid).children(recursive=True)
     sizes = {child: child.memory_info().rss for child in children}
+    # Launchers load no detector, and need less.
     large = [child for child, size in sizes.items() if size > 400 * 2**20]
     return sorted(large, key=sizes.__getitem__, reverse=True)
 

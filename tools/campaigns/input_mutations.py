@@ -87,6 +87,7 @@ def apply_edit(site: Path, name: str) -> None:
     base = line.split('[')[0].split(' =')[0]
     is_inherited = f'\n{base} = ' not in before
     is_changed = '[' in line.split(' =')[0]
+    # A config must name anew what it inherits before it can change an item.
     known = f'{base} = _base_.{base}\n' if is_inherited and is_changed else ''
     file.write_text(f'{before}\n{known}{line}\n')
 

@@ -97,6 +97,7 @@ def run_apart(moments: Moments, note: Path) -> bool:
     Returns:
         Whether it has ended by itself.
     """
+    # A fork has the replaced parts and the imports of this process.
     child = os.fork()
     if not child:
         with ExitStack() as during:
@@ -104,6 +105,7 @@ def run_apart(moments: Moments, note: Path) -> bool:
             result = run_here(OPTIONS)
         found = dict(count=moments.count, results=result.results)
         note.write_text(json.dumps(dict(found, error=result.error)))
+        # Without the contexts and buffers that it shares with its parent.
         os._exit(0)
     return not os.WIFSIGNALED(os.waitpid(child, 0)[1])
 

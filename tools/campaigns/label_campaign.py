@@ -185,6 +185,8 @@ def number_views(eighths: Sequence[int], num_flips: int) -> tuple[int, ...]:
         The numbers, ascending.
     """
     numbers = []
+    # `KEPT` has 9 scales in 2 flips each (0 to 17), and then the scales 7/8 to
+    # 9/8 in the 2 other flips (18 to 23).
     for eighth in eighths:
         numbers += [2 * (eighth - 4), 2 * (eighth - 4) + 1][:num_flips]
         if num_flips == 4:

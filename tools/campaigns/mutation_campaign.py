@@ -64,6 +64,7 @@ class Stage(StageHere):
         """Run the command."""
         if self.command[0] == 'python':
             return super().run()
+        # Past `StageHere`: it is run as a command.
         return super(StageHere, self).run()
 
 

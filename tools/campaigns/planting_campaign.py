@@ -96,6 +96,7 @@ def count_hits(
             hits += label in changed
             continue
         for one in left:
+            # Unpacked below to two arrays of shape (1, 4).
             boxes = np.array([one['bbox'], box], float)
             if (
                 one['image_id'] == image
@@ -155,6 +156,7 @@ def convert(review: LabelReview) -> tuple[list, list[dict], list[np.ndarray]]:
         xyxy = np.array(row['bboxes_xyxy'], float).reshape(-1, 4)
         found = np.column_stack([xyxy, row['scores']])
         is_kept = found[:, 4] >= LOWEST
+        # np.array would join arrays of equal shapes to one.
         by_class = np.empty(len(numbers), object)
         for n in range(len(numbers)):
             by_class[n] = found[is_kept & (np.array(row['labels']) == n)]

@@ -156,6 +156,7 @@ def find_best_score(
     Returns:
         The score.
     """
+    # F1 of the first k detections, for each k: 2 * right / (k + objects).
     f1 = 2 * is_right.cumsum() / (np.arange(1, len(scores) + 1) + num_truth)
     return float(scores[f1.argmax()])
 
@@ -184,6 +185,7 @@ def find_calibrated_score(
     """
     if not len(new_scores):
         return np.inf
+    # By ascending score, as `regress` and np.interp need them.
     probabilities = regress(is_right[::-1])
     expected = np.interp(new_scores, scores[::-1], probabilities)
     num_labels = np.arange(1, len(new_scores) + 1)

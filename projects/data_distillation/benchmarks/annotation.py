@@ -222,7 +222,7 @@ class Comparison:
         """Add the test run of a config; return its runner."""
         cfg.work_dir = str(work_dir / name)
         cfg.experiment_name = name
-        cfg.default_hooks = dict(logger=None)
+        cfg.default_hooks = dict(logger=None)  # None leaves it out.
         cfg.log_level = 'ERROR'
         runner = Runner.from_cfg(cfg)
         collector = Collector()
@@ -384,7 +384,7 @@ def compare_boxes(
         num_boxes += len(expected)
         if not (len(found) and len(expected)):
             continue
-        overlaps = bbox_overlaps(expected.bboxes, found.bboxes)
+        overlaps = bbox_overlaps(expected.bboxes, found.bboxes)  # (n, m)
         overlaps[expected.labels[:, None] != found.labels] = 0
         overlap, nearest = overlaps.max(dim=1)
         same, nearest = overlap > SAME_BOX, nearest[overlap > SAME_BOX]

@@ -48,4 +48,5 @@ def read_process_peak_mib() -> float:
         FileNotFoundError: If the system is not Linux.
     """
     status = Path('/proc/self/status').read_text()
+    # The kernel writes `kB` and means KiB.
     return int(status.partition('VmHWM:')[2].split()[0]) / 2**10

@@ -88,10 +88,13 @@ def make_objects(
         1/100; it may reach outside its image.
     """
     counts = pc.list_value_length(table['scores']).to_numpy()
+    # The place of each detection on its image: its number in the table, less
+    # that of the first one of its image.
     place = np.arange(len(found)) - np.repeat(counts.cumsum() - counts, counts)
     chosen = found[place < OBJECTS_PER_IMAGE]
     random = np.random.default_rng(0)
     shift = random.uniform(0, MAX_SHIFT, (len(chosen), 4))
+    # Float32 that is rounded to 1/100 has more digits in JSON.
     bboxes = (chosen.bbox_xywh.astype(np.float64) + shift).round(2)
     image_ids = table['image_id'].to_numpy()[chosen.image_index]
     return image_ids.tolist(), chosen.labels.tolist(), bboxes.tolist()

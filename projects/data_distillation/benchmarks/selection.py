@@ -98,6 +98,7 @@ def make_up_rows(
         num_views=random.integers(1, 19, num, np.int32),
         corner_spread=random.random(num, np.float32),
     )
+    # The offsets of Arrow's plain lists have 32 bits.
     offsets = pa.array(np.arange(len(ids) + 1) * per_image, pa.int32())
     size = pa.array(np.full(len(ids), SIDE, np.int32))
     arrays = [
@@ -157,7 +158,9 @@ def write_pickle(store: Path, path: Path) -> None:
         StoreError: If a shard is damaged, or shards differ in what made them.
     """
     table = DetectionStore(store).read()
+    # np.split wants the bounds between parts; the last would add an empty one.
     bounds = np.cumsum(pc.list_value_length(table['scores']).to_numpy())[:-1]
+    # Twice: each image has a list of boxes, and each box one of 4 numbers.
     corners = pc.list_flatten(pc.list_flatten(table['bboxes_xyxy']))
     scores = pc.list_flatten(table['scores']).to_numpy()
     found = np.hstack([corners.to_numpy().reshape(-1, 4), scores[:, None]])
@@ -243,6 +246,8 @@ def measure_in_process(function: Callable, *arguments: object) -> dict:
         Exception: Whatever the function raises.
         FileNotFoundError: If the system is not Linux.
     """
+    # A forked process would inherit the memory of this one, and with it the
+    # peak.
     with multiprocessing.get_context('spawn').Pool(1) as pool:
         return pool.apply(time_call, (function, *arguments))
 

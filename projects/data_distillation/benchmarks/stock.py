@@ -66,6 +66,7 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
     scales = drop_repeats(view[0] for view in views)
     flips = drop_repeats(list(view[1:]) for view in views)
     kinds = {step['type'] for flip in flips for step in flip}
+    # TestTimeAug makes every combination of its steps, no fewer.
     is_grid = len(views) == len(scales) * len(flips)
     is_grid &= all(scale['type'] == 'Resize' for scale in scales)
     is_grid &= kinds <= {'Flip'} and all(len(flip) < 2 for flip in flips)
@@ -74,6 +75,7 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
             'to compare with TestTimeAug, `views` must be every flip of every '
             f'scale, as [Resize] or [Resize, Flip], got {views}'
         )
+    # MMDetection's default is False, and that of a view is True.
     resizes = [
         dict(scale, keep_ratio=scale.get('keep_ratio', True))
         for scale in scales
@@ -114,6 +116,7 @@ def drop_repeats(values: Iterable) -> list:
     """
     different: list = []
     for value in values:
+        # A search in a list: dicts cannot be hashed, and there are few.
         if value not in different:
             different.append(value)
     return different

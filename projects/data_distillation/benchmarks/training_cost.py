@@ -105,6 +105,8 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
         runner.call_hook('before_train_epoch')
         runner.model.train()
 
+    # `Runner.train` prepares all that a training needs, and then calls this in
+    # place of the loop's own `run`.
     loop.run = run
     runner._train_loop = loop
     runner.train()

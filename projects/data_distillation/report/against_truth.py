@@ -34,6 +34,8 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
     chosen = choose_judged(len(labels.table))
     rows = list(labels.rules.filter_rows(labels.table.take(pa.array(chosen))))
     image_ids = find_image_ids(rows, truth, source)
+    # A class without a `min_score` has no labels. Others are compared as they
+    # are stored, in single precision, in which 0.3 is another number.
     lowest = {
         category['id']: np.inf if score is None else np.float32(score)
         for category, score in zip(
@@ -50,10 +52,13 @@ def count_wrong(labels: StoredLabels, truth: dict, source: str) -> np.ndarray:
     is_right = matches.is_right[:, 0]
     num_right = np.bincount(matches.image_index[is_right], minlength=num)
     num_labels = np.bincount(matches.image_index, minlength=num)
+    # Labels that are not right, plus objects that no label has found: a right
+    # label is one of each.
     by_id = num_labels + matches.num_truth.sum(axis=1) - 2 * num_right
     wrong = np.full(len(labels.table), np.nan)
     # The matches are ordered by the ids of the images.
     wrong[chosen[np.argsort(image_ids)]] = by_id
+    # NaN keeps an image out of the group of the gallery.
     wrong[wrong == 0] = np.nan
     return wrong
 

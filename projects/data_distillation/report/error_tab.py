@@ -82,6 +82,7 @@ def make_kind_rows(models: Sequence[JudgedModel]) -> list[dict]:
         errors of each model as text, and its share (0 to 1) of the largest
         number in the table.
     """
+    # Shape (number of models, number of kinds): all are in the one group 0.
     numbers = np.concatenate(
         [
             model.judged.count_errors(
@@ -114,6 +115,7 @@ def make_tables(validation: Validation) -> list[list[list[str]]]:
         The rows of all boxes together, by class and by size; see `make_rows`.
     """
     models = validation.models
+    # All models of a page were evaluated with the same truth.
     objects = models[0].judged.objects
     sizes = [model.judged.find_sizes() for model in models]
     tables = (
@@ -192,6 +194,7 @@ def count_cells(
     for of_group, num_right, num_objects in zip(
         errors.tolist(), right.tolist(), objects.tolist(), strict=True
     ):
+        # MISSED is the last kind, and the only one that is no detection.
         num_found = num_right + sum(of_group[:MISSED])
         counts = Counts(num_objects, num_found, num_right)
         shares = counts.precision, counts.recall
@@ -218,6 +221,7 @@ def make_matrix(model: JudgedModel, classes: Sequence[str]) -> dict:
     if len(named) < len(classes):
         names.append(f'{len(classes) - len(named)} other classes')
     names.append('background')
+    # A class without objects has a row of zeros, not of NaN.
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return dict(
         name=model.name,
@@ -249,6 +253,7 @@ def make_data(validation: Validation) -> dict:
     if validation.suspicious:
         groups.append(validation.suspicious)
     chosen = np.unique(np.concatenate([one.images for one in groups]))
+    # An empty group makes numpy concatenate all of them to floats.
     chosen = chosen.astype(int)
     lowest = min(LOWEST, *(one.min_score for one in validation.models))
     objects = validation.models[0].judged.objects
@@ -265,6 +270,8 @@ def make_data(validation: Validation) -> dict:
             )
             for one in validation.models
         ],
+        # `chosen` is sorted and has all of these images, so that the place at
+        # which one would be inserted is its own.
         groups=[
             dict(
                 asdict(group),
@@ -368,6 +375,7 @@ def list_boxes(
     kept = judged.find_shown(lowest) & (judged.found.image_index == index)
     found = judged.found[kept]
     targets = judged.targets[kept]
+    # `objects` ascends and has all targets but -1, which is replaced below.
     places = np.searchsorted(objects, targets)
     columns = zip(
         found.bbox_xywh.round(1).tolist(),

@@ -158,6 +158,7 @@ def find_lowest(values: np.ndarray) -> np.ndarray:
         The indices of up to `GROUP_SIZE` of them, in ascending order of value;
         ties keep their order, and NaN is left out.
     """
+    # NaN comes last, so cutting before dropping it loses no value.
     order = np.argsort(values, kind='stable')[:GROUP_SIZE]
     return order[~np.isnan(values[order])]
 
@@ -310,6 +311,7 @@ def make_path(rle: dict) -> str:
     )
     lines = []
     for polygon in outline_mask(rle['counts'], (height, width)):
+        # A contour as OpenCV takes it; of floats, approxPolyDP wants float32.
         points = np.array(polygon, np.float32).reshape(-1, 1, 2)
         simple = cv2.approxPolyDP(points, tolerance, closed=True)
         numbers = ' '.join(f'{number:.1f}' for number in simple.ravel())

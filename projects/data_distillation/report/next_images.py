@@ -147,6 +147,7 @@ class Proposal:
         """Yield each image with its row of the table of the labels."""
         table = self.source.labels.table
         for one in self.images:
+            # A slice: the whole table as Python objects needs far more memory.
             yield one, table.slice(one.row, 1).to_pylist()[0]
 
     def _make_cards(self) -> Iterator[Card]:
@@ -383,6 +384,7 @@ def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
         parts.append(f'few views found {few} of the labels')
     if far := values.far_apart[row]:
         parts.append(f'views disagree on the box of {far}')
+    # Its columns are the image, a class and the other class.
     confused = values.confused[values.confused[:, 0] == row]
     if len(confused):
         pairs = (f'{classes[a]} or {classes[b]}' for _, a, b in confused[:3])

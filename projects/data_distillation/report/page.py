@@ -178,6 +178,7 @@ def write_page(
         content['by_class'] = make_class_table(labels, stages, quality)
         # A selection alone has no labeled images to compare with.
         tab = make_tab(source.pseudo_labels.parent, labels) if stages else None
+        # A truth that could not be compared is of other images or classes.
         content['gallery'] = make_gallery(
             labels, source, truth if quality else None, quality, tab
         )
@@ -185,6 +186,8 @@ def write_page(
     if validation:
         notes += validation.notes
         content['errors'] = make_errors(validation)
+    # matplotlib reads these settings when it saves too. `list` makes the
+    # generator do all of its work inside.
     with matplotlib.rc_context(STYLE):
         content['plots'] = list(make_plots(stages, labels, quality))
     with replacing(file) as out:
@@ -367,10 +370,12 @@ def render_page(content: dict) -> str:
     Raises:
         jinja2.UndefinedError: If another value is missing.
     """
+    # The template is strict: a name that it is not given raises an error.
     content = dict(by_class=None, gallery=None, errors=None) | content
     names = [name for name in ('gallery', 'errors') if content[name]]
     script = ''.join(
         (TEMPLATES / f'{name}.js').read_text()
+        # Both scripts call functions of drawing.js.
         for name in (names and ['drawing', *names])
     )
     # The policy of the page lets the browser run this script and no other.

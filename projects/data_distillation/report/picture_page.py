@@ -36,6 +36,8 @@ class Mark:
             Left, top, width and height in percent of the image.
         """
         names = ('left', 'top', 'width', 'height')
+        # Repeated to (w, h, w, h), one side for each of x, y, width and
+        # height.
         values = zip(names, self.bbox_xywh, size_wh * 2, strict=True)
         return ';'.join(f'{n}:{100 * v / side:.2f}%' for n, v, side in values)
 

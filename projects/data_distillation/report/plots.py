@@ -198,6 +198,7 @@ def draw_scores(
     figure = Figure(figsize=(9, 0.6 + 2 * rows), layout='constrained')
     panels = figure.subplots(rows, COLUMNS, squeeze=False)
     names = list(min_scores)
+    # The last row may have more panels than classes; see below.
     for axes, label in zip(panels.flat, shown, strict=False):
         name = names[label]
         draw_histogram(axes, scores_by_class[label], min_scores[name])
@@ -227,6 +228,8 @@ def draw_histogram(
         axes.stairs(*labels, fill=True, color=SERIES[0])
         axes.axvline(min_score, color=SERIES[1], lw=1.8)
     # Without limits, matplotlib warns of a class that has no detections.
+    # The lower limit is below 1, or a bar of one detection would have no
+    # height.
     axes.set(xlim=(0, 1), ylim=(0.7, max(2 * counts.max(), 10)))
     set_log_scale(axes, '{x:,.0f}')
 

@@ -71,6 +71,7 @@ class Preview:
             ImportError: If the config imports a module that is not there.
             SystemExit: If the arguments cannot be parsed.
         """
+        # An abbreviation could be one of a flag that MMDetection's parser has.
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         parser.add_argument(PREVIEW, type=int, default=None)
         asked, rest = parser.parse_known_args(argv[1:])

@@ -298,6 +298,7 @@ def find_ap_columns(
         (f'{title} {stage.name}', stage, suffix)
         for title, suffix in (('AP', ''), ('mask AP', '_segm'))
         for stage in stages
+        # A class without objects has no AP even where the others have one.
         if any(stage.class_ap(name + suffix) is not None for name in classes)
     ]
 
@@ -313,6 +314,8 @@ def count_instances(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
         labeled before pseudo.
     """
     numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
+    # Without labeled images, their column is 0. The division is (number of
+    # classes, 2) by (2,): each column by its own images.
     num_images = max(labels.labeled.num_images, 1), len(labels.table)
     return numbers, numbers / num_images
 

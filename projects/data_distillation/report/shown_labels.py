@@ -156,6 +156,8 @@ class StoredLabels:
         """
         # As the scores are: 0.3 in double precision is another number.
         grid = GRID.astype(np.float32)
+        # It counts scores below each step, in O(n log n): a class may have
+        # millions of scores. A score that equals a step is a label.
         return [
             (len(scores) - np.searchsorted(np.sort(scores), grid)).tolist()
             for scores in self.scores_by_class()
@@ -257,6 +259,7 @@ def choose_judged(num_images: int) -> np.ndarray:
         at random, the same in each call.
     """
     order = np.random.default_rng(0).permutation(num_images)
+    # Sorted, so that the rows stay in the order of the store.
     return np.sort(order[:MAX_EVALUATED])
 
 

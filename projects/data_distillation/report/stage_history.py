@@ -74,6 +74,7 @@ class StageRecord:
         """
         points = dict(self.validation)
         if self.metrics:
+            # The slice has one pair, or none if nothing was logged yet.
             last = max([*points, *(x for x, _ in self.losses[-1:])], default=0)
             points[last] = self.metrics['bbox_mAP']
         return sorted(points.items())
@@ -218,6 +219,7 @@ def sum_logged_seconds(folder: Path) -> float | None:
     spans = [
         span
         for file in folder.glob(f'{RUN}/*.log')
+        # A killed run may have left half a letter at the end.
         if (span := measure_logged_span(file.read_text(errors='replace')))
         is not None
     ]
@@ -332,5 +334,7 @@ def read_summary(work_dir: Path, mean_aps: Mapping[str, float]) -> dict:
         name: summary.get(name, {}).get('bbox_mAP')
         for name in ('teacher', 'student', 'supervised_long')
     }
+    # Exactly: JSON keeps each bit of a float. A model that neither has is None
+    # on both sides.
     is_theirs = all(mean_aps.get(name) == it for name, it in models.items())
     return summary if is_theirs and 'student' in mean_aps else {}

@@ -179,6 +179,7 @@ class LabelReview:
     def _found_box(self, one: Suspicion) -> list[float] | None:
         if one.detection is None:
             return None
+        # As float32, a rounded 0.1 would be written as 0.10000000149.
         box = self.detections.bbox_xywh[one.detection].astype(np.float64)
         return box.round(2).tolist()
 
@@ -369,6 +370,7 @@ def compare_labels(
     signals = read_signals(found, num_views)
     is_right = judge_rows(rows, coco, source)
     objects = [a for a in coco['annotations'] if not a.get('iscrowd', 0)]
+    # Right with the crowds, and not without them.
     on_crowd = is_right & ~judge_rows(
         rows, dict(coco, annotations=objects), source
     )
@@ -387,6 +389,7 @@ def compare_labels(
     )
     labels = BoxColumns(
         np.array([place[a['image_id']] for a in kept], int),
+        # Without a label, the shape would be (0,).
         np.array([a['bbox'] for a in kept], float).reshape(-1, 4),
         np.array([label_of[a['category_id']] for a in kept], int),
         np.ones(len(kept)),

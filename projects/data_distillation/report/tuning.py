@@ -71,6 +71,8 @@ def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
     return [
         ' '.join(map(str, trial['views'])),
         trial['merger'],
+        # By value: in the file, the named trials are copies of those in the
+        # list.
         ', '.join(name for name, one in named.items() if one == trial),
         f'{trial["cost"] / unit:.2f}',
         f'{100 * trial["mAP"]:.1f}',

@@ -131,6 +131,7 @@ class Validation:
         right = self.count_right_by_image()
         errors = self.count_by_image().sum(axis=2)
         more, fewer = right[-1] - right[other], errors[other] - errors[-1]
+        # Signs that differ: better in one way, and worse in the other.
         return np.where(more * fewer < 0, 0, more + fewer)
 
 
@@ -226,6 +227,7 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
     if not settings:
         return Validation([], [], Path(), [], notes)
     truths = {n: find_truth(Config(one)) for n, one in settings.items()}
+    # The last one is compared with the others, so its truth counts.
     *_, (last, truth_file) = truths.items()
     truth = read_boxes(str(truth_file))
     models = []
@@ -243,6 +245,7 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
                 f'{num_unknown:,} detections of {name} are left out: '
                 f'{truth_file} does not have their image or class'
             )
+    # All arrays of `Judged` number the images by ascending id.
     images = sorted(truth['images'], key=lambda image: image['id'])
     return Validation(
         images,

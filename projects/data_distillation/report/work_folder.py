@@ -185,5 +185,6 @@ def find_config(stage: Path) -> Path | None:
     Returns:
         The file that was changed last; None if there is none.
     """
+    # MMEngine names it like the config of the run, which may differ each time.
     files = sorted(stage.glob('*.py'), key=lambda file: file.stat().st_mtime)
     return files[-1] if files else None

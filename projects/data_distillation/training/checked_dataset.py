@@ -30,6 +30,7 @@ class CheckedCOCO(COCO):
     """
 
     def __init__(self, annotation_file: str) -> None:
+        # Without the file, which pycocotools would read without a check.
         super().__init__()
         self.dataset = read_trainable(annotation_file)
         self.createIndex()
@@ -72,6 +73,7 @@ class CheckedCocoDataset(CocoDataset):
         # their files have a count.
         self.num_unchecked = len(find_unchecked(coco.dataset['annotations']))
         self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
+        # `isinstance` would let true and false of JSON pass as 1 and 0.
         if type(self.num_ignored) is not int:
             raise CocoError(
                 f'{annotation_file}: `info.data_distillation.num_ignored` '

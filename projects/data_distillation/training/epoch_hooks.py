@@ -68,6 +68,8 @@ class SwitchPipelineHook(Hook):
             KeyError: If a transform of the pipeline is not registered.
         """
         dataset = runner.train_dataloader.dataset
+        # The ResumeHook has put its object there, where torch looks for a
+        # method.
         batches = getattr(dataset, '__getitems__', None)
         if not isinstance(batches, SeededBatches):
             raise TypeError(

@@ -75,6 +75,7 @@ def find_ending(folder: Path) -> Ending:
         return Ending()
     if not (record := read_record(folder)):
         return find_unrecorded_ending(folder)
+    # Only a file in this folder, whatever a changed record names.
     file = folder / Path(record['checkpoint']).name
     if not file.is_file():
         return Ending(fault=f'{file.name} is missing')

@@ -82,6 +82,8 @@ class FiniteLossHook(Hook):
                 iterations before.
         """
         losses = {
+            # A detector may log plain numbers too. Each `float` waits for the
+            # GPU.
             name: float(torch.as_tensor(value).detach())
             for name, value in (outputs or {}).items()
             # What else is logged, such as an accuracy, may lack a value.
@@ -104,6 +106,8 @@ class FiniteLossHook(Hook):
         if name is None:
             cause = f'so were the {self.max_skipped} iterations before'
         found = ', '.join(f'{n} is {v}' for n, v in wrong.items())
+        # MMEngine counts an iteration after its hooks: the first is number 0
+        # here.
         raise TrainingDivergedError(
             f'the training has diverged at iteration {runner.iter + 1}: '
             f'{found}, and {cause}. {advise_on_divergence(runner)}'
@@ -152,6 +156,7 @@ def find_infinite(checkpoint: Mapping) -> str | None:
     """
     for part in WEIGHTS:
         for name, value in (checkpoint.get(part) or {}).items():
+            # BatchNorm also keeps a count of batches, which is an integer.
             if (
                 isinstance(value, torch.Tensor)
                 and value.is_floating_point()

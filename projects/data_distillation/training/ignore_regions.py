@@ -83,6 +83,7 @@ class IgnoreRegionsHook(Hook):
         for assigner in found:
             if not unchecked:
                 assigner.ignore_iof_thr = self.ignore_iof_thr
+            # An attribute hides the method, for this one assigner alone.
             assigner.assign = ignore_background(
                 assigner.assign, self.ignore_iof_thr
             )
@@ -118,12 +119,17 @@ def ignore_background(
     def wrapped(*args: object, **kwargs: object) -> AssignResult:
         """Assign, and then ignore the background in regions."""
         result = assign(*args, **kwargs)
+        # Heads pass these by position or by name: binding gives all a name.
         given = signature.bind(*args, **kwargs).arguments
         regions = given.get('gt_instances_ignore')
         if regions is not None and len(regions):
+            # As ATSSAssigner does: only xyxy. All (n, 4) against (r, 4) below.
             priors = given['pred_instances'].priors[:, :4]
+            # Over the area of the anchor, since a region may be far larger.
             shares = bbox_overlaps(priors, regions.bboxes, mode='iof')
             in_region = (shares > ignore_iof_thr).any(dim=1)
+            # In `gt_inds`, 0 is background, k > 0 is object k - 1, -1 is
+            # neither.
             result.gt_inds[in_region & (result.gt_inds == 0)] = -1
         return result
 

@@ -33,8 +33,11 @@ def resize(
     if interpolation != 'nearest':
         return STOCK_RESIZE(self, out_shape, interpolation)
     masks = np.empty((len(self.masks), *out_shape), np.uint8)
+    # OpenCV resizes no bool arrays, which masks may be.
     given = self.masks.astype(np.uint8)
     for mask, new in zip(given, masks, strict=True):
+        # OpenCV takes (width, height), and writes into `new`, a part of
+        # `masks`.
         cv2.resize(
             mask, out_shape[::-1], new, interpolation=cv2.INTER_NEAREST_EXACT
         )
@@ -65,6 +68,7 @@ def rescale(
     return resize(self, (new_h, new_w), interpolation)
 
 
+# Kept before it is replaced below: other interpolations still need it.
 STOCK_RESIZE = BitmapMasks.resize
 # All pipelines have it, also those of configs that were written before.
 BitmapMasks.resize = resize

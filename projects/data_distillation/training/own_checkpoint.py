@@ -75,6 +75,7 @@ def find_own_checkpoint(
         return last
     if others and read_run(others[0]) == run:
         return others[0]
+    # A training that is resumed at its last iteration saves nothing anew.
     is_untouched = not any(read_run(file) == run for file in others)
     return last if is_untouched and last == resumed else None
 

@@ -86,6 +86,8 @@ class SourceRatioSampler(Sampler[int]):
         # from one source at the same time.
         phase = self._random(0, self.rank).random()
         # The number of samples that this process has drawn from each source.
+        # Counted anew from the position, so that a checkpoint need not have
+        # it.
         drawn = np.bincount(
             self._sources(phase, np.arange(self.position)),
             minlength=len(self.sizes),
@@ -130,10 +132,14 @@ class SourceRatioSampler(Sampler[int]):
         """
 
     def _random(self, *key: int) -> np.random.Generator:
+        # numpy hashes the whole key, so that seeds side by side have nothing
+        # in common. The first number of the key tells phases (0) from orders
+        # (1).
         return np.random.default_rng((self.seed, *key))
 
     def _sources(self, phase: float, positions: np.ndarray) -> np.ndarray:
         points = (phase + positions * STEP) % 1.0
+        # `right`, since slices are half open: a bound belongs to the next one.
         sources = np.searchsorted(self.bounds, points, side='right')
         # Because of rounding, the last bound may be a little below 1.
         return sources.clip(max=len(self.bounds) - 1)
@@ -147,6 +153,8 @@ class SourceRatioSampler(Sampler[int]):
         shuffled_round = -1
         order: np.ndarray = np.empty(0, int)
         while True:
+            # With more processes than images, a step may jump over whole
+            # rounds.
             if place // size != shuffled_round:
                 shuffled_round = place // size
                 random = self._random(1, source, shuffled_round)

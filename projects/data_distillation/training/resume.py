@@ -54,6 +54,8 @@ class ResumeHook(Hook):
         Args:
             runner: The runner of the training.
         """
+        # With `load_from`, MMEngine resumes from that file and not the last
+        # one.
         if not runner.cfg.get('resume') or runner.cfg.get('load_from'):
             return
         if is_main_process():
@@ -176,6 +178,8 @@ def set_seeds(*key: int) -> None:
     Raises:
         ValueError: If an integer is negative.
     """
+    # All of the key goes into 32 bits, as many as an integer may have in
+    # numpy.random.seed.
     (seed,) = map(int, np.random.SeedSequence(key).generate_state(1))
     random.seed(seed)
     np.random.seed(seed)
@@ -212,6 +216,7 @@ def find_sound_checkpoint(folder: Path) -> Path | None:
     """
     last = find_last_checkpoint(folder)
     others = find_whole(folder)
+    # The last one comes first, and is not read again as one of the others.
     for file in dict.fromkeys([last, *others] if last else others):
         fault = find_checksum_fault(file) or find_weights_fault(file)
         if not fault:
@@ -236,6 +241,7 @@ def find_checksum_fault(file: Path) -> str:
     try:
         with zipfile.ZipFile(file) as records:
             damaged = records.testzip()
+    # RuntimeError: a damaged flag can make a record look encrypted.
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:
         return f'cannot be read ({error})'
     return f'is damaged ({damaged})' if damaged else ''
@@ -315,6 +321,7 @@ def find_last_checkpoint(folder: Path) -> Path | None:
     note = folder / 'last_checkpoint'
     # Only the name counts, because the folder may have been moved since.
     name = Path(note.read_text().strip()).name if note.is_file() else ''
+    # Without a name this is the folder itself, which is no zip file.
     if zipfile.is_zipfile(folder / name):
         return folder / name
     found = next(iter(find_whole(folder)), None)

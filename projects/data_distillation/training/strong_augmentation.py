@@ -81,5 +81,6 @@ def choose_one(names: tuple[str, ...]) -> dict:
     Returns:
         The config of MMDetection's `RandAugment`.
     """
+    # RandAugment draws among lists, and applies all transforms of a list.
     space = [[dict(type=name)] for name in names]
     return dict(type='RandAugment', aug_space=space, aug_num=1)

@@ -47,6 +47,8 @@ def put_whole(
         with replacing(path) as file:
             file.write(obj)
     except OSError as error:
+        # `len` of a memoryview counts elements, which may be larger than
+        # bytes.
         size = format_megabytes(memoryview(obj).nbytes)
         raise SaveError(
             f'{path.name} of {size} cannot be saved: '

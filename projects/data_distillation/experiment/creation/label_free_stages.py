@@ -91,6 +91,7 @@ class LabelFreeExperiment(GivenExperiment):
         if filters := self.detector.train_dataset.filter_settings:
             truth['filter_cfg'] = dict(filters)
         images = change_inside('_base_.teacher_labeled', depth, truth)
+        # Otherwise MMEngine would merge these into the images of the student.
         changes = {**(images.changes or {}), '_delete_': True}
         dataset = Expression(images.text, changes)
         return dict(train_dataloader=dict(dataset=dataset))
@@ -172,6 +173,8 @@ class UnjudgedExperiment(LabelFreeExperiment):
 
     def _evaluation(self) -> dict:
         return {
+            # MMEngine wants all three `val_...` or none of them. A test needs
+            # an evaluator too, which an empty list is.
             '# There are no validation images.': None,
             'val_cfg': None,
             'val_evaluator': None,

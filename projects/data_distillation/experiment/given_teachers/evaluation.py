@@ -109,6 +109,8 @@ def change_evaluation(cfg: Config, number: int, experiment: HasStages) -> dict:
         model = dict(module=other.get('module', model['module']), **names)
     given = dict(_delete_=True, type='GivenDetector', **model)
     hooks = [*(cfg.get('custom_hooks') or []), dict(type='GivenDetectorHook')]
+    # As `--cfg-json` passes them: what JSON lacks becomes a text, and a tuple
+    # a list.
     return json.loads(
         json.dumps(dict(model=given, custom_hooks=hooks), default=str)
     )

@@ -107,6 +107,7 @@ class GivenDetectorHook(Hook):
                 'GivenDetectorHook is for model=dict(type=GivenDetector), got '
                 f'{type(model).__name__}'
             )
+        # A file of weights alone has no `state_dict` around them.
         weights = checkpoint.get('state_dict', checkpoint)
         check_weights(model.module, weights)
         wanted = runner.test_dataloader.dataset.metainfo['classes']

@@ -77,6 +77,7 @@ class TeacherOptions:
             self._check_kinds(teachers)
         by_name = [one for one in teachers if not one.reads_texts]
         renamed = rename_classes(by_name, parse_class_map(self.class_map))
+        # `renamed` yields the teachers that read no texts, in this order.
         return [
             replace(one, names=ClassNames(), prompt=self.prompt)
             if one.reads_texts

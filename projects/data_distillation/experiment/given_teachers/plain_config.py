@@ -43,6 +43,7 @@ def parse_config(text: str) -> dict:
         return dict(read_settings(ast.parse(text)))
     except CheckpointError:
         raise
+    # Deep nesting can raise the last two.
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(
             'the config in the checkpoint cannot be read: '
@@ -90,6 +91,7 @@ def read_value(node: ast.expr) -> object:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name) and node.id in NUMBERS:
+        # `repr` writes these floats as names, which no literal is.
         return NUMBERS[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         value = read_value(node.operand)
@@ -100,6 +102,7 @@ def read_value(node: ast.expr) -> object:
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             kinds = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
             return kinds[type(node)](map(read_value, node.elts))
+        # `{**other}` has the key None.
         if isinstance(node, ast.Dict) and None not in node.keys:
             keys = map(read_value, [key for key in node.keys if key])
             return dict(zip(keys, map(read_value, node.values), strict=True))

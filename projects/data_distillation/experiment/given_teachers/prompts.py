@@ -47,6 +47,7 @@ def choose_texts(
     for name, text in texts.items():
         check_text(name, text)
     check_differ(texts)
+    # The detector finds the text of a class by this name, see below.
     check_differ({name: clean_label_name(name) for name in classes})
     return texts
 
@@ -148,6 +149,7 @@ def check_reads(detector: BaseDetector, texts: Mapping[str, str]) -> None:
                 f'{text!r}: give the class another text '
                 f'(--prompt {name!r}=TEXT)'
             )
+    # The separators between the texts are tokens too.
     caption, _ = detector.to_plain_text_prompts(list(texts.values()))
     number = len(tokenizer(caption)['input_ids'])
     limit = detector.language_model.max_tokens

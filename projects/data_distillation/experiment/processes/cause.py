@@ -130,6 +130,7 @@ def list_exceptions(lines: Sequence[str]) -> Iterator[Raised]:
             before = line or before
             continue
         place = ''
+        # Frames, their code and the marks below it are indented.
         while number < len(lines) and lines[number].startswith(' '):
             if frame := FRAME.match(lines[number]):
                 place = shorten_place(frame['file'], frame['line'])

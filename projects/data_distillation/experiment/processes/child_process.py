@@ -64,6 +64,7 @@ class ChildProcess:
             if self.received:  # There was no process to stop yet.
                 self._terminate()
             code = self.process.wait()
+        # The command was told to stop, so its own exit code says nothing.
         if self.received:
             name = signal.Signals(self.received).name
             print(f'stopped by {name}: run the same command again to go on')
@@ -71,6 +72,7 @@ class ChildProcess:
         return code
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        # Of several signals, the first is reported.
         self.received = self.received or number
         self._terminate()
 

@@ -28,6 +28,7 @@ def log_to(file: Path | None) -> None:
         )
         LOG.addHandler(kept)
     LOG.setLevel(logging.INFO)
+    # A library may give the root logger a handler that would print it twice.
     LOG.propagate = False
 
 

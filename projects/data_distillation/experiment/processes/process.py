@@ -58,6 +58,7 @@ def run_stage(
         say(f'{stage}: runs; its output goes to {console}')
     with console.open('ab') as output, show_bar(stage, counter):
         # What is there before is of earlier runs, and so are the errors in it.
+        # A file that is opened to append begins at its end.
         start = output.tell()
         environment = make_environment() | dict(variables or {})
         code = ChildProcess(command, environment, output).run()

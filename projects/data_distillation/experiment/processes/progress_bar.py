@@ -52,6 +52,8 @@ class TrainedIterations:
 
     def __call__(self) -> int:
         """Return the last iteration that is logged; 0 if there is none."""
+        # MMEngine names the folder of a run by its time: the last is the
+        # newest.
         logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
         lines = logs[-1].read_text().splitlines() if logs else []
         for line in reversed(lines):
@@ -74,6 +76,7 @@ class StoredImages:
 
     def __call__(self) -> int:
         """Return the number of images that all processes have stored."""
+        # Nobody writes to a shard again, so each is read once.
         for shard in set(list_shards(self.folder)) - self._rows.keys():
             try:
                 self._rows[shard], _ = count_rows(shard)
@@ -109,6 +112,7 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
     Yields:
         Nothing. The bar moves in a thread until the context ends.
     """
+    # `int()` is 0. Without a total, the bar moves and shows no share.
     counter = counter or Counter(int, None)
     is_over = threading.Event()
     with Progress(
@@ -123,6 +127,7 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
             """Move the bar, or log lines, until the stage is over."""
             begin = time.monotonic()
             waits = SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES
+            # A bool as index: seconds on a terminal, minutes in a log.
             while not is_over.wait(waits[bar.disable]):
                 done = counter.count()
                 bar.update(task, completed=done)
@@ -136,6 +141,7 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
             yield
         finally:
             is_over.set()
+            # Otherwise the thread could set an older number after this.
             looker.join()
             bar.update(task, completed=counter.count())
 

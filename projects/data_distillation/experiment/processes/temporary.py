@@ -47,6 +47,7 @@ def temporary_folder() -> Iterator[Path]:
         ValueError: If another thread than the main one calls it.
     """
     with (
+        # It ends last, so that signals are handled until the folder is gone.
         leaving_on_signals(),
         tempfile.TemporaryDirectory(prefix='data_distillation_') as name,
     ):

@@ -59,6 +59,7 @@ def check_fit(module: torch.nn.Module, weights: Mapping) -> None:
         if isinstance(value, torch.Tensor)
     }
     fitting = sum(own.get(name) == shape for name, shape in given.items())
+    # A file may have less than a model, or a part of a model less than a file.
     possible = min(len(own), len(given))
     if possible and fitting >= MIN_SHARE * possible:
         return

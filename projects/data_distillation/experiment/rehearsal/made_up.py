@@ -89,6 +89,7 @@ def encode_box(box: list[int], height: int, width: int) -> dict:
         `size` (height and width) and `counts` (bytes), as pycocotools has
         them.
     """
+    # COCO's RLE goes by columns, and pycocotools refuses the order of C.
     mask = np.zeros((height, width), np.uint8, order='F')
     mask[box[1] : box[3], box[0] : box[2]] = 1
     return coco_mask.encode(mask)

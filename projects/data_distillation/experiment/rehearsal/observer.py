@@ -77,6 +77,7 @@ class Observer(Hook):
             data_batch: The batch; it is not used.
             outputs: The losses; they are not used.
         """
+        # The loop counts an iteration after its hooks.
         if runner.iter + 1 >= self.num_iterations:
             runner.train_loop.stop_training = True
             self.say('after its training iteration')
@@ -164,6 +165,7 @@ def shorten_loop(loop: BaseLoop) -> None:
     of_coco = [
         metric
         for metric in evaluator.metrics
+        # Without an `ann_file`, the metric takes the truth from the samples.
         if isinstance(metric, CocoMetric) and metric._coco_api is not None
     ]
 
@@ -178,6 +180,7 @@ def shorten_loop(loop: BaseLoop) -> None:
             add_detection(sample)
         process(data_samples=data_samples, data_batch=data_batch)
 
+    # An attribute of this object hides the method of its class.
     vars(evaluator).update(process=process_some)
 
 
@@ -199,4 +202,5 @@ class FirstBatches:
         return min(len(self.loader), self.number)
 
     def __getattr__(self, name: str) -> object:
+        # Python calls this only for what is missing here, such as `dataset`.
         return getattr(self.loader, name)

@@ -40,6 +40,7 @@ def note_rehearsed(folder: Path, stages: Sequence[StageToTry]) -> None:
         ValueError: If an option is not `KEY=VALUE`.
     """
     found = {stage.name: compute_digest(stage) for stage in stages}
+    # Where the folder is read-only, the stages are tried again next time.
     with suppress(OSError):
         write_json(folder / NOTE, found)
 

@@ -55,6 +55,8 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         ImportError: If a config imports a module that is not there.
     """
     with quick_configs():
+        # A generator: no run after the first that has stages left is looked
+        # at.
         found = ((run, list_stages_to_try(run)) for run in runs)
         run, stages = next(((r, s) for r, s in found if s), (runs[0], []))
     if not stages:
@@ -148,6 +150,7 @@ def try_stages(
         request = dict(stages=[asdict(p) for p in stages], seconds=seconds)
         write_json(folder / STAGES, request)
         with (temporary / CONSOLE).open('wb') as console:
+            # `make_environment` puts this interpreter first.
             command = ['python', str(PROGRAM), str(folder)]
             # Its output is that of several stages; the result has the cause.
             code = process.ChildProcess(

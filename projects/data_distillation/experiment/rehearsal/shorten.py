@@ -34,6 +34,7 @@ def keep_apart(cfg: Config, name: str, folder: Path) -> None:
         if loader := cfg.get(key):
             # For one batch, no process is worth its start.
             loader.num_workers, loader.persistent_workers = 0, False
+            # torch refuses it without workers.
             loader.pop('prefetch_factor', None)
 
 
@@ -71,6 +72,7 @@ def shorten_training(cfg: Config) -> int:
     number = 1
     for hook in cfg.get('custom_hooks') or ():
         if hook.get('type') == LATER_PIPELINE and hook.get('iteration', 0) > 1:
+            # One iteration before the switch, and one after it.
             hook.iteration, number = 1, 2
     loop = cfg.train_cfg
     number = min(number, loop.get('max_iters') or number)

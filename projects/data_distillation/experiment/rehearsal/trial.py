@@ -113,7 +113,7 @@ def limit_time(seconds: int) -> Iterator[None]:
 
     # A signal, because no thread could end what runs.
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    signal.alarm(seconds)  # 0 seconds set none.
     try:
         yield
     finally:
@@ -352,6 +352,7 @@ def find_readable(cfg: Config) -> list[int]:
             is_list = isinstance(indices, list)
             found.append(indices[number] if is_list else number)
         elif is_decodable(sample.img_path):
+            # The file is sound, so others would fail in the same way.
             raise ValueError(f'its pipeline fails: {sample.unreadable}')
         if len(found) == (cfg.test_dataloader.get('batch_size') or 1):
             break

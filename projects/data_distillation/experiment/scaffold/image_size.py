@@ -72,8 +72,10 @@ def resize_value(value: object, factor: float, stride: int) -> object:
     """
     if isinstance(value, (list, tuple)):
         return type(value)(resize_value(v, factor, stride) for v in value)
+    # Factors and shares stay, and so do bools, which are integers too.
     if not isinstance(value, (int, float)) or 0 <= value <= 1:
         return value
     unit = 1 if value % stride else stride
     size = round(value * factor / unit) * unit
+    # Rounding must leave no 0. The border of a mosaic is negative.
     return size or (unit if value > 0 else -unit)

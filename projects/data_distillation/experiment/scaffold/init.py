@@ -158,6 +158,7 @@ def make_plan(
     # proportion to them.
     if not options.iterations:
         num_images = num_labeled + data.unlabeled.count
+        # 0: the least number of images is in the other length already.
         student_iterations = max(
             compute_iterations(num_images, epochs, step, 0), student_iterations
         )
@@ -250,6 +251,7 @@ def check_stages(folder: Path) -> None:
     others = ('supervised_long', 'oracle')
     try:
         build_model(cfg)
+        # The first sample goes through the whole pipeline.
         DATASETS.build(cfg.test_dataloader.dataset)[0]
         for file in (folder / f'{model}.py' for model in others):
             if file.is_file():

@@ -175,6 +175,8 @@ def override_variables(
             changed[name] = dict(_delete_=True, **value)
         elif isinstance(old, Mapping):
             # Other stages copy it, so that no `_delete_` may be in it.
+            # MMEngine merges the two dicts, so None takes the place of the
+            # rest.
             others = dict.fromkeys(old.keys() - value.keys())
             changed[name] = {**value, **others}
         else:

@@ -298,6 +298,7 @@ class Schedule:
         return {
             key: iteration(value)
             for key, value in hook.items()
+            # `isinstance` would take True for the iteration 1.
             if COUNTS_ITERATIONS.search(key) and type(value) is int
         }
 

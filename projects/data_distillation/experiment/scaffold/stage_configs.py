@@ -228,8 +228,10 @@ class NewExperiment:
 
     def _schedule(self) -> dict:
         settings = self._length(self.plan.iterations)
+        # Merged, the `max_epochs` of the base would stay beside `max_iters`.
         settings['train_cfg'].update(_delete_=True, type='IterBasedTrainLoop')
         hooks = settings['default_hooks']
+        # Of 2 checkpoints, one is left if the last is cut short.
         hooks['checkpoint'].update(
             by_epoch=False,
             max_keep_ckpts=2,

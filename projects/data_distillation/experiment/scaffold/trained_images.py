@@ -77,6 +77,7 @@ class TrainedImages:
                 )
         smallest = filters.get('min_size', 0)
         sides = [
+            # An image whose size is not known counts as large enough.
             min(image.get(key, smallest) for key in ('width', 'height'))
             for image in content['images']
         ]
@@ -115,6 +116,7 @@ def measure_balance(dataset: Dataset, data: Data) -> float:
     # Of pseudo labels, nobody knows how many there will be.
     if dataset.oversample_thr is None or not data.labeled.count:
         return 1.0
+    # Only its labels are read: without transforms, no image is loaded.
     labeled = CheckedCocoDataset(
         ann_file=data.labeled.ann_file,
         data_prefix=dict(img=data.labeled.folder),

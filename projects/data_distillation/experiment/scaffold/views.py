@@ -217,6 +217,7 @@ def choose_tuning_images(number: int) -> dict:
     """
     if number <= MAX_TUNING_IMAGES:
         return {}
+    # Rounded up, so that no more than the most are left.
     step = -(-number // MAX_TUNING_IMAGES)
     indices = Expression(f'list(range(0, {number}, {step}))')
     return {

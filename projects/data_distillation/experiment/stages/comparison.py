@@ -86,7 +86,7 @@ def summarize_models(
     # Given teachers after the first have names that no other model has.
     more = [model for model in found if model not in TRAINED]
     names = list(TRAINED)
-    names[1:1] = more
+    names[1:1] = more  # After the first teacher.
     summary = {model: found[model] for model in names if model in found}
     summary['gap_closed'] = compute_gap_closed(summary)
     if has_masks(summary):

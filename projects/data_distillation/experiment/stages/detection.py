@@ -104,6 +104,8 @@ class DetectionStage:
         self._keep_changed_outcome()
         # From here on, a run that is stopped is not finished.
         (self.folder / FINISHED).unlink(missing_ok=True)
+        # Before the command: what changes while it runs must count as a
+        # change.
         settings = self.collect_settings()
         write_settings(self.folder, settings)
         values = {**self.experiment.values_for(self.stage), **values}

@@ -217,6 +217,7 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
         return []
     if not written:
         return [f'{SETTINGS} is damaged']
+    # The difference comes first: `-` binds more tightly than `&`.
     for key in ADDED_LATER & settings.keys() - written.keys():
         written[key] = settings[key]
     before, now = dict(walk_leaves(written)), dict(walk_leaves(settings))

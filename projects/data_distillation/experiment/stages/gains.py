@@ -114,6 +114,7 @@ def measure_gains(
     gains = {
         name: of_student - of_other for name, of_other in mean_aps.items()
     }
+    # The first weights are those of all images once, the others the draws.
     return {
         name: Estimate.of(float(gain[0]), gain[1:])
         for name, gain in gains.items()
@@ -185,6 +186,7 @@ def link_best_model(
     """
     best = max(mean_aps, key=lambda name: mean_aps[name])
     link = work_dir / BEST_MODEL
+    # `exists` would be False for a link that leads nowhere.
     with suppress(FileNotFoundError):
         link.unlink()
     # A relative link, so that the work folder can be moved.

@@ -140,6 +140,7 @@ class Launcher:
         ]
         script = TOOLS / f'slurm_{tool}.sh'
         job = config.stem
+        # The scripts of Slurm read both from their environment.
         command = ['env', *environment, script, self.partition, job, config]
         return to_texts([*command, *rest])
 

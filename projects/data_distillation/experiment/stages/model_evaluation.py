@@ -126,6 +126,8 @@ class Evaluation:
     def _load(self) -> Config:
         """Return the config of the model, with the changes."""
         cfg = self.training.experiment.load(self.training.stage)
+        # MMEngine takes `_delete_` out of what it merges, and the command
+        # needs it.
         cfg.merge_from_dict(copy.deepcopy(dict(self.changes)))
         return cfg
 

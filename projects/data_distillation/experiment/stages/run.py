@@ -93,6 +93,7 @@ class Distillation:
         }
         models |= self._evaluate_others()
         summary = summarize_models(models, rounds)
+        # Added only now: the rounds have evaluated the students.
         checkpoints['student'] = self._find_student(rounds)
         if given := read_record(self.work_dir):
             # Rounds train the same detector.

@@ -149,6 +149,7 @@ def check_options(
         try:
             cfg.merge_from_dict(parse_options(fit_options(options, cfg)))
             is_changed = any(key.startswith('model.') for key in options)
+            # Several stages have the same model, and each is built once.
             if is_changed and cfg.model not in built:
                 built.append(cfg.model)
                 init_default_scope(cfg.get('default_scope', 'mmdet'))

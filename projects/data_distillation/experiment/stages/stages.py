@@ -259,6 +259,7 @@ class Stages:
         """
         values = {}
         if key := self.experiment.find_validation_key():
+            # Selection reads these detections, so they must be there before.
             validation = folder.with_name('validate')
             self.detection('validate', validation, teacher).run()
             values[key] = str(validation / 'detections')

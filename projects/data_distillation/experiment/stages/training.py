@@ -176,6 +176,7 @@ class Training:
             cfg.merge_from_dict({key: str(self.labels)})
         images = hash_read_images(cfg.train_dataloader, self.folder.parent)
         if self.labels and (labels := str(self.labels)) in images:
+            # By name, so that another work folder makes no difference.
             images[self.labels.name] = images.pop(labels)
         return images
 
@@ -200,6 +201,7 @@ class Training:
         """Let a training go on that has lost its last checkpoint."""
         say(f'{self.stage}: trains to its end again, since {fault}')
         name = read_record(self.folder).get('checkpoint', '')
+        # Only a file in this folder, whatever a changed record names.
         file = self.folder / Path(name).name
         if name and file.is_file():
             say(f'{file.name}: moved to {replace_file(file)}')

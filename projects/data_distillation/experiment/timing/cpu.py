@@ -129,6 +129,7 @@ def measure_forward(model: BaseModel, sample: dict) -> float:
         with torch.no_grad():
             model.test_step(pseudo_collate([sample]))
         seconds.append(time.perf_counter() - begin)
+    # Other load on the machine only makes a pass longer.
     return min(seconds)
 
 

@@ -152,6 +152,7 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
     )
     config, flags = experiment.config(stage), make_flags(values, options)
     capture_output(stages.launcher.train(config, folder, *flags))
+    # The folder is a new one, so it has one run.
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
     times = [line['time'] for line in lines if 'loss' in line]
