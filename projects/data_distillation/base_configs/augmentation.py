@@ -85,6 +85,7 @@ def describe_augmentation(dataset: Dataset) -> Iterator[str]:
         found = list_flips(transform)
         flips += found
         if name == 'RandomFlip':
+            # No name for a flip that never happens.
             names += [f'RandomFlip ({", ".join(found)})'] * bool(found)
         elif name not in PLAIN:
             names.append(name)

@@ -89,6 +89,8 @@ def _load(name: str) -> Config:
             content['default_scope'] = 'mmdet'
         return Config(content)
     # MMEngine knows `mmdet::` only as a `_base_`.
+    # MMEngine writes the text below to a temporary folder, where a relative
+    # path would begin.
     base = name if '::' in name else str(Path(name).resolve())
     return Config.fromstring(f'_base_ = {base!r}', file_format='.py')
 

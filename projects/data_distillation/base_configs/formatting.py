@@ -41,10 +41,12 @@ def formatted_once() -> Iterator[None]:
     Yields:
         Nothing.
     """
+    # Before it is replaced below: the new one calls it.
     format_code, known = yapf_api.FormatCode, {}
 
     def format_unknown(text: str, **options: object) -> tuple[str, bool]:
         """Format a text, or take what became of it before."""
+        # MMEngine gives the style as a dict, which cannot be a key.
         key = text, repr(options)
         if key not in known:
             known[key] = format_code(text, **options)

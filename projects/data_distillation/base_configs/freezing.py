@@ -34,6 +34,7 @@ def unfreeze(part: Mapping) -> dict:
         unfrozen_value = find_default(part['type'], 'frozen_stages')
         if part['frozen_stages'] > unfrozen_value:
             changes['frozen_stages'] = unfrozen_value
+    # Otherwise the layers would keep the statistics that they begin with.
     if part.get('norm_eval'):
         changes['norm_eval'] = False
     if part.get('requires_grad') is False:
@@ -65,6 +66,7 @@ def find_default(kind: str | type, name: str) -> object:
         raise DetectorError(
             f'{kind} is no registered model: add its module to custom_imports'
         )
+    # A class that takes `**kwargs` names the argument only in its base.
     for parent in cls.__mro__:
         # Only the signature is read; nothing is called.
         init = parent.__init__  # type: ignore[misc]

@@ -71,9 +71,11 @@ def noting_files() -> Iterator[Contents]:
 
     def note(filename: str, *args: object, **kwargs: object) -> tuple:
         """Note a file, and read it."""
+        # Before it is run: a change in between is noticed the next time.
         contents[str(filename)] = Path(filename).read_bytes()
         return read(filename, *args, **kwargs)
 
+    # MMEngine calls it for each base, too: so all files are noted.
     with replaced(Config, '_file2dict', staticmethod(note)):
         yield contents
 

@@ -19,5 +19,6 @@ def metafiles_read_once() -> Iterator[None]:
     Yields:
         Nothing.
     """
+    # All callers share what is read; MMEngine changes none of it.
     with replaced(utils, 'load', functools.cache(utils.load)):
         yield

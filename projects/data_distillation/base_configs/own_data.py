@@ -33,7 +33,7 @@ def find_own_data(cfg: Config, replaced: Sequence[str] = ()) -> list[str]:
         place
         for loader in loaders
         for place in list_places(cfg.get(loader))
-        if place
+        if place  # Each text begins with an empty one.
     }
     return [
         name

@@ -154,6 +154,7 @@ def replace_kind(scheduler: Mapping, kind: str) -> str:
         KeyError: If it has no `type`.
     """
     name, target = get_type(scheduler), split_type(scheduler)[1]
+    # Without the name, the scope is left: `mmdet.`, or nothing.
     return f'{scheduler["type"]!s}'.removesuffix(name) + f'{kind}{target}'
 
 
@@ -183,6 +184,7 @@ def find_factor(scheduler: Mapping, lengths: Lengths) -> float:
         return lengths.factor
     kind, _ = split_type(scheduler)
     counts = {*COUNTS, 'milestones', 'step_size', 'periods'} & scheduler.keys()
+    # A `begin` of 0 is the same time in either unit.
     if not any(map(scheduler.get, counts)) and kind != 'Exponential':
         return 1
     if by_epoch:

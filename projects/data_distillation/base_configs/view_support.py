@@ -75,6 +75,7 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
     for step in pipeline[1:]:
         name = get_type(step)
         role = 'Resize' if name in RESIZES else name
+        # A view resizes first: what comes before a resize cannot be kept.
         is_in_order = role == 'Resize' or 'Resize' in made
         if name in WITHOUT_PIXELS or is_never(step):
             continue
@@ -161,6 +162,7 @@ def find_unmovable(pipeline: Sequence[Mapping]) -> list[str]:
     return [
         get_type(step)
         for step in find_unmade(pipeline)
+        # By identity: a second resize may have the same settings.
         if step is not first
         and step is not pipeline[0]
         and get_type(step) not in PIXELWISE

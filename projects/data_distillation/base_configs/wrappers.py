@@ -89,6 +89,7 @@ class Dataset:
     def _of_balanced(cls, config: Mapping, path: str) -> 'Dataset':
         """Return a dataset of which images with rare classes are repeated."""
         inner = cls.of(config['dataset'], f'{path}.dataset')
+        # Without a wrapper in between, `of` returns this very object.
         if inner.config is not config['dataset']:
             raise DetectorError(
                 f'{without_base(path)} is a {BALANCED} around another '

@@ -92,8 +92,9 @@ def describe_mask(digit: Digit) -> dict[str, Any]:
         `segmentation` (compressed RLE, `counts` as text) and `area` (pixels).
     """
     mask = digit.alpha >= INK
+    # pycocotools reads masks column by column (Fortran order).
     rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    size, counts = rle['size'], rle['counts'].decode()
+    size, counts = rle['size'], rle['counts'].decode()  # JSON holds no bytes.
     return dict(
         segmentation=dict(size=size, counts=counts), area=int(mask.sum())
     )
@@ -125,6 +126,7 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
     for number in range(1, recipe.images[split] + 1):
         image, found = draw_image(scans, rng, recipe.style)
         name = f'{number:04d}.png'
+        # `cv2.imwrite` raises no error where it cannot write.
         (images_dir / name).write_bytes(
             cv2.imencode('.png', image)[1].tobytes()
         )
@@ -266,6 +268,7 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     # Beside its place, so that it is moved in one step: a run that is stopped
     # leaves no half of a data set.
     with tempfile.TemporaryDirectory(dir=out_dir.parent) as temporary:
+        # A folder in it: only its owner may read the temporary one itself.
         folder = Path(temporary, out_dir.name)
         folder.mkdir()
         write_files(folder, recipe)

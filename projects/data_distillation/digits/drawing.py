@@ -83,6 +83,7 @@ def draw_pose(
         [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     )
     # The scans have 8 x 8 pixels.
+    # First stretched and sheared, then turned.
     linear = size / 8 * turn @ np.array([[1 + wide, shear], [0, 1]])
     return linear, rng.uniform(size / 2, style.side - size / 2, 2)
 
@@ -102,6 +103,7 @@ def measure_covered_part(
     w = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
     h = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
     smaller = min(box[2] * box[3], other[2] * other[3])
+    # Areas are in whole pixels: only that of an empty box is below 1.
     return max(w, 0) * max(h, 0) / max(smaller, 1)
 
 
@@ -159,6 +161,7 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
         spot = np.zeros_like(image)
         center = rng.integers(0, style.side, 2).tolist()
         cv2.circle(spot, center, int(rng.integers(6, 20)), 1.0, -1)
+        # OpenCV derives the size of a kernel of (0, 0) from sigma.
         image += rng.uniform(-50, 50) * cv2.GaussianBlur(spot, (0, 0), 3)
     return image.astype(np.float32)
 
@@ -177,6 +180,7 @@ def draw_stroke(rng: np.random.Generator, side: int) -> np.ndarray:
     start = rng.integers(0, side, 2)
     width = int(rng.integers(1, 5))
     if rng.random() < 0.5:
+        # Three random steps, x and y: (3, 2).
         path = start + np.cumsum(rng.integers(-20, 21, (3, 2)), axis=0)
         cv2.polylines(ink, [path.astype(np.int32)], False, 1.0, width)
     else:
@@ -228,6 +232,7 @@ def draw_image(
     for _ in range(rng.integers(*style.digits, endpoint=True)):
         digit = place_digit(*next(scans), digits, rng, style)
         digits += [digit] if digit else []
+    # Drawn in this order: another one would give other images for a seed.
     strokes = [
         draw_stroke(rng, style.side)
         for _ in range(rng.integers(*style.strokes, endpoint=True))

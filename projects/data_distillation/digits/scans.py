@@ -37,6 +37,7 @@ def split_scans(seed: int) -> dict[str, list[int]]:
     for label in range(10):
         numbers = rng.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum([round(len(numbers) * p) for p in POOLS.values()])
+        # The last split takes what rounding leaves over.
         parts = np.split(numbers, ends[:-1])
         for name, part in zip(POOLS, parts, strict=True):
             # Sorted by turns below: the first scans of a split have all
@@ -69,6 +70,8 @@ def lay_ink(
     # The middle of 8 pixels, counted from 0.
     shift = center - linear @ np.full(2, 3.5)
     matrix = np.column_stack([linear, shift])
+    # OpenCV takes what is outside of the scan for 0, no ink. Between pixels,
+    # cubic interpolation reaches a little below 0 and above 1.
     ink = cv2.warpAffine(
         scan.astype(np.float32), matrix, (side, side), flags=cv2.INTER_CUBIC
     )
@@ -101,4 +104,5 @@ def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
     """
     scans = read_scans()
     for number in itertools.cycle(numbers):
+        # scikit-learn counts ink from 0 to 16.
         yield scans.images[number] / 16, int(scans.target[number])

@@ -38,6 +38,7 @@ def read_json(path: Path) -> object:
     """
     try:
         return json.loads(path.read_bytes())
+    # A ValueError: broken JSON, or bytes that are not UTF-8.
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -57,16 +58,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         OSError: If the file or its folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder: a rename works only within a file system. The name
+    # is random, since two processes may write the same file at once.
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
     try:
         with temporary.open('wb') as file:
             yield file
+            # Python's own buffer comes first: `fsync` knows nothing of it.
             file.flush()
             # Otherwise a crash could leave the new name with nothing in it.
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
     finally:
+        # After the rename, nothing has this name any more.
         temporary.unlink(missing_ok=True)
 
 
@@ -79,6 +84,7 @@ def sync_file(file: Path) -> None:
     Raises:
         OSError: If the file cannot be opened, or its disk fails.
     """
+    # Opened only to read: Linux writes out what any process has written.
     with file.open('rb') as opened:
         os.fsync(opened.fileno())
     sync_folder(file.parent)
@@ -93,6 +99,7 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: If the folder cannot be opened, or its disk fails.
     """
+    # `open` of Python refuses folders.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -132,6 +139,7 @@ def replacing_folder(folder: Path) -> Iterator[None]:
     folder.rename(former)
     try:
         yield
+    # Also after Ctrl-C: the former folder is the only whole one.
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         former.rename(folder)

@@ -33,6 +33,8 @@ def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     for path in known:
         if (key := stat_file(path)) is not None:
             by_size[key[1]].append(key)
+    # Filled only for sizes that occur in `paths`: most of the known files
+    # are never opened.
     by_end: dict[int, dict[bytes | None, list[tuple]]] = {}
     found = {}
     for path in paths:
@@ -41,6 +43,8 @@ def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
             continue
         if key[1] not in by_end:
             by_end[key[1]] = group_by_end(by_size[key[1]])
+        # Under None are the files that cannot be read: of these, only the path
+        # itself is the same.
         alike = by_end[key[1]].get(hash_end(*key), [])
         copies = (other[0] for other in alike if are_same(key, other))
         if (copy := next(copies, None)) is not None:
@@ -76,7 +80,7 @@ def stat_file(path: str) -> tuple[str, int, int] | None:
     """
     try:
         status = os.stat(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ValueError: the path has a null byte.
         return None
     size = status.st_size
     return (path, size, status.st_mtime_ns) if size else None
@@ -95,6 +99,7 @@ def are_same(one: tuple, other: tuple) -> bool:
     """
     if one[0] == other[0]:
         return True
+    # The end of a file that is not longer than `TAIL` is all of it.
     whole = hash_end(*one) if one[1] <= TAIL else hash_whole(*one)
     if whole is None:  # It cannot be read.
         return False

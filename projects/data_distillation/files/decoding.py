@@ -65,9 +65,11 @@ def read_image_file(path: str) -> bytes:
         ImageError: If the file cannot be used, or the path has a null byte.
     """
     try:
+        # Before it is opened: `open` waits at a pipe until somebody writes.
         check_kind(os.stat(path))
         with open(path, 'rb') as file:
             content = file.read()
+    # It is a ValueError, which the next clause would catch.
     except ImageError:
         raise
     except (OSError, MemoryError, ValueError) as error:
@@ -112,6 +114,7 @@ def check_whole(content: bytes) -> None:
     try:
         # Opening reads only the header.
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            # Pillow calls a JPEG file with several images MPO.
             is_jpeg = image.format in ('JPEG', 'MPO')
             if not (is_jpeg and is_checked_jpeg(content)):
                 image.load()
@@ -191,6 +194,7 @@ def decode_image(content: bytes) -> np.ndarray:
         ImageError: If OpenCV cannot decode it.
     """
     try:
+        # The backend is named: mmcv's `use_backend` changes the default.
         pixels = mmcv.imfrombytes(content, backend='cv2')
     # A broken file may make a decoder raise anything.
     except Exception:
@@ -226,6 +230,7 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
             continue
         seen.add(real)
         if not with_hidden:
+            # In place: `os.walk` goes on into what is left in its own list.
             folders[:] = [name for name in folders if not is_hidden(name)]
             names = [name for name in names if not is_hidden(name)]
         yield from (Path(parent, name) for name in names)

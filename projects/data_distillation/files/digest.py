@@ -33,6 +33,8 @@ def sha256_of(file: str | Path) -> str | None:
     # back makes it lie in the future.
     if time.time_ns() - status.st_ctime_ns <= TICK:
         return hash_bytes(file).hex()
+    # The inode is another one if a file was moved to this path, even if it
+    # has the size and the time of the former one.
     state = status.st_dev, status.st_ino, status.st_size
     return hash_once(str(file), *state, status.st_mtime_ns, status.st_ctime_ns)
 
@@ -71,6 +73,7 @@ def hash_bytes(file: str | Path, start: int = 0) -> bytes:
     digest = hashlib.sha256()
     with open(file, 'rb') as content:
         content.seek(start)
+        # In parts: a checkpoint need not fit into memory.
         while block := content.read(1 << 20):
             digest.update(block)
     return digest.digest()

@@ -30,16 +30,21 @@ def decode_text(content: bytes, encoding: str = '') -> str:
         EncodingError: If the encoding is not clear, or not the right one.
     """
     try:
+        # As `json.loads` does with bytes: null bytes beside ASCII characters
+        # tell UTF-16 and UTF-32.
         return content.decode(encoding or json.detect_encoding(content))
+    # LookupError: Python knows no encoding of this name.
     except (UnicodeDecodeError, LookupError) as error:
         if encoding:
             raise EncodingError(f'is not in {encoding} ({error})') from None
     candidates = {name: content.decode(name, 'replace') for name in CANDIDATES}
+    # Below 0xc0, Western encodings have mostly signs, not letters.
     is_alone = not re.search(b'[\x80-\xbf]|[\x80-\xff]{2}', content)
     if is_alone and candidates['cp1252'] == candidates['cp1250']:
         return candidates['cp1252']
     first = re.search(b'[\x80-\xff]', content)
     place = first.start() if first else 0
+    # The cut may go through a character: hence 'replace' below.
     around = content[max(place - 12, 0) : place + 12]
     read = ', '.join(
         f'{name}: {around.decode(name, "replace")!r}' for name in CANDIDATES

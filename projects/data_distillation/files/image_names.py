@@ -101,6 +101,7 @@ class ImageFinder:
 
     def _find_same(self, last: str) -> list[str]:
         found = self.by_key.get(make_key(last), [])
+        # `A.jpg` and `a.jpg` may both be there: the exact name wins.
         same = [n for n in found if n.rpartition('/')[2] == last]
         return same or found
 
@@ -110,6 +111,8 @@ class ImageFinder:
 
     def _find_source(self, last: str) -> list[str]:
         found = self.by_source.get(make_source_key(last), [])
+        # One of the two must have a mark: without one, `a b.jpg` and `a_b.jpg`
+        # are two images, which no tool has renamed.
         if is_marked(last):
             return found
         return [n for n in found if is_marked(n.rpartition('/')[2])]
@@ -144,10 +147,12 @@ def read_name(name: str) -> Iterator[list[str]]:
         The parts of the path without empty ones, the likeliest reading first;
         nothing if the name has no part.
     """
+    # Each reading once: most names are neither URLs nor escaped.
     for path in dict.fromkeys((name, *read_url(name), unquote(name))):
         parts = [p for p in path.replace('\\', '/').split('/') if p.strip()]
         if parts:
             yield parts
+            # Second: the name of an image may itself begin with such digits.
             if UPLOAD_MARK.search(parts[-1]):
                 yield [*parts[:-1], UPLOAD_MARK.sub('', parts[-1])]
 

@@ -105,6 +105,8 @@ class KnownDigests:
             every[start : start + FILES_AT_ONCE]
             for start in range(0, len(every), FILES_AT_ONCE)
         ]
+        # Threads are enough: files are read, and large blocks hashed, without
+        # the lock of the interpreter.
         with ThreadPoolExecutor() as pool:
             found = pool.map(lambda part: self._find_part(part, others), parts)
             return dict(chain.from_iterable(found))
@@ -117,12 +119,15 @@ class KnownDigests:
     def _find_one(self, path: str, others: Known) -> str | None:
         state = state_of(path)
         for known_state, digest in self._list_known(path, others):
+            # Without a state, the file may still change: it is read anew.
             if state and state == known_state:
                 return digest
         found = hash_image(path)
         before = {digest for _, digest in self._list_known(path, others)}
         if found and before and found not in before:
             self._exchanged.add(path)
+        # In place of another digest it is kept even without a state: otherwise
+        # the next call would report the same exchange again.
         is_worth_it = state or before
         if found and is_worth_it and self._kept.get(path) != (state, found):
             self._kept[path] = state, found
@@ -202,4 +207,5 @@ def read_kept(file: Path) -> dict[str, tuple[str, str]]:
         return {}
     if head + b'\n' != hash_line(content):
         return {}
+    # The hash has shown that `save` wrote this, so that nothing is checked.
     return {key: (one[0], one[1]) for key, one in json.loads(content).items()}

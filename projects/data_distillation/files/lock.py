@@ -48,14 +48,18 @@ def locked(folder: Path) -> Iterator[bool]:
         OSError: If the folder or the file cannot be made or locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Absolute, since the processes that share the lock may run elsewhere.
     file = folder.absolute() / LOCK
+    # Not truncated: whoever is refused reads in it who was first. NFS locks
+    # exclusively only what is open for writing.
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         is_locked = enter_folder(folder, descriptor)
         HELD[descriptor] = file
         yield is_locked
     finally:
-        HELD.pop(descriptor, None)
+        HELD.pop(descriptor, None)  # It is not there if the lock was refused.
+        # Not LOCK_UN, which would take the lock from the children, too.
         os.close(descriptor)
 
 
@@ -78,6 +82,8 @@ def enter_folder(folder: Path, descriptor: int) -> bool:
         # keep it if this process is killed.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         write_owner(descriptor, describe_process())
+        # Linux gives the old lock up before it takes the new one. If another
+        # process comes in between, this one is refused.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         raise LockedError(explain_lock(folder)) from None
@@ -174,7 +180,7 @@ def read_owner(descriptor: int) -> dict:
     """
     try:
         owner = json.loads(os.pread(descriptor, 1 << 16, 0))
-    except ValueError:
+    except ValueError:  # Empty between the two steps of `write_owner`.
         return {}
     return owner if isinstance(owner, dict) else {}
 
@@ -199,6 +205,7 @@ def explain_lock(folder: Path) -> str:
     pid, host, since = (owner.get(key) for key in ('pid', 'host', 'since'))
     text = f'{folder} is in use by process {pid} on {host}, since {since}'
     holders = find_holders(file)
+    # Numbers of processes mean something only on their own machine.
     if host == socket.gethostname() and holders and pid not in holders:
         numbers = ' '.join(map(str, holders))
         return (
@@ -225,6 +232,7 @@ def find_holders(file: Path) -> list[int]:
     target = os.path.realpath(file)
     holders = set()
     for link in Path('/proc').glob('[0-9]*/fd/*'):
+        # A process may end meanwhile, or belong to somebody else.
         with suppress(OSError):
             if os.readlink(link) == target:
                 holders.add(int(link.parts[2]))

@@ -32,6 +32,7 @@ def make_key(name: str) -> str:
     Returns:
         The key, which is equal for such names.
     """
+    # Names from macOS may be decomposed (NFD): an `e` and its accent.
     return unicodedata.normalize('NFC', name).casefold()
 
 
@@ -89,7 +90,9 @@ def make_source_key(name: str) -> str:
     if mark := ROBOFLOW_MARK.search(plain):
         # Roboflow writes `_jpg` for `.jpg`.
         stem, _, suffix = plain[: mark.start()].rpartition('_')
+        # Without `_`, `rpartition` leaves the whole name in `suffix`.
         plain = f'{stem}.{suffix}' if stem else suffix
+    # `\w` includes `_`, which tools write for a space.
     return re.sub(r'[\W_]+', '-', make_key(cut_suffix(plain))).strip('-')
 
 

@@ -92,7 +92,7 @@ class FileBoxes:
         sizes = [sizes_wh.get(image_ids[i], unknown) for i in indices]
         return cls(
             np.array(indices, np.int64),
-            np.array(xywh, np.float64).reshape(-1, 4),
+            np.array(xywh, np.float64).reshape(-1, 4),  # (0, 4) without boxes.
             np.array(sizes, np.float64).reshape(-1, 2),
         )
 
@@ -202,7 +202,7 @@ def judge_boxes(boxes: FileBoxes) -> np.ndarray:
         Shape (n,), int: the number of the kind in `BOX_PROBLEMS`, counted from
         1; 0 for a box that is right.
     """
-    is_outside = boxes.overshoot > TOLERANCE
+    is_outside = boxes.overshoot > TOLERANCE  # False for NaN.
     sides, visible = boxes.xywh[:, 2:].min(1), boxes.visible_wh.min(1)
     holds = (
         sides <= 0,
@@ -211,7 +211,7 @@ def judge_boxes(boxes: FileBoxes) -> np.ndarray:
         is_outside & (visible < MIN_SIDE),
         is_outside,
     )
-    return np.select(holds, range(1, len(holds) + 1), 0)
+    return np.select(holds, range(1, len(holds) + 1), 0)  # First that holds.
 
 
 def check_boxes(file: CocoFile) -> Iterator[Problem]:
@@ -287,7 +287,7 @@ def has_parts(boxes: FileBoxes, whole: float) -> bool:
         from 0 to `whole`, give or take 1/200.
     """
     slack = (ENDS_AT[1] - 1) * whole
-    parts = (boxes.xywh >= -slack) & (boxes.xywh <= whole + slack)
+    parts = (boxes.xywh >= -slack) & (boxes.xywh <= whole + slack)  # (n, 4)
     return bool(parts.all(axis=1).mean() >= SHARE_INSIDE)
 
 
@@ -322,7 +322,7 @@ def ends_at_unit(boxes: FileBoxes, box_format: BoxFormat) -> bool:
     """
     whole = UNITS[box_format.unit]
     xywh = box_format.arrange(boxes.xywh)
-    ends = (xywh[:, :2] + xywh[:, 2:]).max(0) / whole
+    ends = (xywh[:, :2] + xywh[:, 2:]).max(0) / whole  # (2,)
     return bool(
         len(xywh) >= FEWEST_IN_UNIT
         and np.all((ends >= ENDS_AT[0]) & (ends <= ENDS_AT[1]))

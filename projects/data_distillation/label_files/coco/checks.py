@@ -47,6 +47,7 @@ def find_repeats(values: Iterable) -> Iterator[tuple[int, int]]:
     """
     first: dict = {}
     for index, value in enumerate(values):
+        # `setdefault` returns the index of the first equal value.
         if value is not None and first.setdefault(value, index) != index:
             yield first[value], index
 
@@ -165,7 +166,7 @@ def normalize_names(file: CocoFile) -> list[str | None]:
         `a/../b.jpg`; None where there is no name.
     """
     return [
-        name and posixpath.normpath(name)
+        name and posixpath.normpath(name)  # None stays None.
         for name in file.images.column('file_name')
     ]
 
@@ -321,6 +322,7 @@ def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
         annotations.column, ('image_id', 'category_id', 'bbox', 'iscrowd')
     )
     keys = [
+        # 5 and 5.0 are one key, as they are one box.
         (image_id, category_id, *bbox, bool(iscrowd))
         if None not in (image_id, category_id) and is_finite(bbox)
         else None

@@ -148,7 +148,7 @@ def number_categories(file: CocoFile, entries: Sequence[dict]) -> list[dict]:
     used -= {None}
     fits = [
         first
-        for first in (1, 0)
+        for first in (1, 0)  # 1 comes first: it is taken if no id is used.
         if used <= set(range(first, first + len(entries)))
     ]
     if not fits or (used and len(fits) > 1):

@@ -143,6 +143,7 @@ def judge_sizes(part: FileImages) -> dict[int, str]:
         if max(abs(np.subtract(size, decoded))) <= TOLERANCE:
             verdicts[index] = DECODED
         else:
+            # The key: whether the sides are swapped.
             groups[size == decoded[::-1]].append(index)
     for group in groups.values():
         verdicts |= dict.fromkeys(group, judge_group(part, group))
@@ -315,7 +316,7 @@ def stack_hashes(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
     """
     bits = {i: f.bits for i, f in facts.items() if f.bits is not None}
     rows = np.array(list(bits.values()), np.float32)
-    return list(bits), rows.reshape(-1, HASH_SIDE**2)
+    return list(bits), rows.reshape(-1, HASH_SIDE**2)  # (0, 256) without any.
 
 
 def find_nearest(
@@ -337,6 +338,7 @@ def find_nearest(
         return
     for start in range(0, len(asked[0]), CHUNK):
         # The number of bits that agree minus the number of bits that differ.
+        # float32 is exact: these are whole numbers from -256 to 256.
         products = asked[1][start : start + CHUNK] @ known[1].T
         best = products.argmax(1)
         agreement = np.take_along_axis(products, best[:, None], 1)[:, 0]

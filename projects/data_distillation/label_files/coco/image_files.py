@@ -90,10 +90,12 @@ def hash_pixels(pixels: np.ndarray) -> np.ndarray | None:
     """
     gray = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
     side = THUMBNAIL_SIDE
+    # `phash` would do it too, but does not tell the contrast.
     thumbnail = gray.resize((side, side), Image.Resampling.LANCZOS)
     if np.asarray(thumbnail).std() < MIN_CONTRAST:
         return None
     bits = imagehash.phash(thumbnail, HASH_SIDE).hash.ravel()
+    # With +1 and -1, a matrix product compares all pairs of hashes.
     return np.where(bits, 1, -1).astype(np.float32)
 
 
@@ -108,6 +110,8 @@ def read_all_facts(paths: Iterable[str]) -> dict[str, ImageFacts]:
     """
     paths = list(dict.fromkeys(paths))
     console = Console(stderr=True)
+    # Threads: OpenCV and hashlib release the lock of the interpreter. A job
+    # may have fewer cores than `cpu_count` counts.
     with ThreadPool(len(os.sched_getaffinity(0))) as pool:
         facts = track(
             pool.imap(read_facts, paths, chunksize=8),
@@ -188,6 +192,7 @@ def locate_images(file: CocoFile, folder: Path) -> Places:
         if index not in there and (images := finder.find(name))
     }
     clear = find_clear(found, written)
+    # In the form of the finder, where `./a.jpg` is `a.jpg`.
     taken = {posixpath.normpath(names[index]): index for index in there}
     rivals = find_rivals(file, clear, taken)
     names |= {i: name for i, name in clear.items() if i not in rivals}
@@ -249,6 +254,7 @@ def find_rivals(
         other = first.setdefault(name, index)
         if other != index:
             rivals[index] = file.images.describe_place(other)
+            # The other one only means the image as well: neither gets it.
             if other in clear:
                 rivals[other] = file.images.describe_place(index)
     return rivals

@@ -67,9 +67,11 @@ def describe_difference(expected: list[tuple], found: list[tuple]) -> str:
         )
         return f'missing: {missing}, only here: {extra}'
     if names[0] != names[1]:
+        # Names may occur twice: lists of equal sets may differ in length.
         pairs = itertools.zip_longest(*names, fillvalue='nothing')
         number, pair = next(p for p in enumerate(pairs, 1) if len({*p[1]}) > 1)
         return f'number {number} is {pair[1]!r} instead of {pair[0]!r}'
+    # The names are the same here, so that an id differs.
     both = zip(expected, found, strict=True)
     (expected_id, name), (found_id, _) = next(p for p in both if p[0] != p[1])
     return f'{name!r} has id {found_id} instead of {expected_id}'

@@ -236,11 +236,11 @@ def match_images(
     columns = numbering.collect_found(found)
     matched = match_columns(objects, columns, ious)
     counted = ~matched.is_ignored
-    counts = counted.any(axis=1)
+    counts = counted.any(axis=1)  # (n, t) -> (n,)
     order = matched.order[counts]
     num_truth = np.zeros(numbering.shape, int)
     is_to_find = ~objects.is_crowd
-    np.add.at(
+    np.add.at(  # Unlike `+=`, it counts an index as often as it occurs.
         num_truth,
         (objects.image_index[is_to_find], objects.labels[is_to_find]),
         1,

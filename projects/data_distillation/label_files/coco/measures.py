@@ -62,7 +62,7 @@ def pseudo_label_quality(
     sizes_hw = find_sizes(pseudo) if compares_masks else None
     check_sizes(sizes_hw or {}, pseudo_file)
     found = numbering.collect_found(chosen, sizes_hw)
-    del pseudo, chosen
+    del pseudo, chosen  # From here on, only the columns are needed.
     quality = dict(
         images=num_images,
         instances=num_labels,
@@ -310,7 +310,7 @@ def coco_metrics(
     limits = Limits(params.maxDets[-1], params.areaRng[0][1])
     matched = match_columns(objects, found, params.iouThrs, limits)
     num_truth = limits.count(objects, len(category_ids))
-    bounds = np.searchsorted(
+    bounds = np.searchsorted(  # Ordered by class, see `Matched`.
         found.labels[matched.order], np.arange(len(category_ids) + 1)
     )
     precision = np.full(
@@ -356,7 +356,7 @@ def read_precision(
         Shape (t, r), float64, the highest precision at each recall or a higher
         one; 0 if that recall is not reached.
     """
-    order = np.argsort(-scores, kind='stable')
+    order = np.argsort(-scores, kind='stable')  # As in pycocotools.
     rows = []
     for took, ignored in zip(is_matched.T, is_ignored.T, strict=True):
         is_right = took[order] & ~ignored[order]
@@ -382,7 +382,8 @@ def read_highest(
     Returns:
         Shape (r,), float64; 0 where the recall is not reached.
     """
-    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    highest = np.maximum.accumulate(precision[::-1])[::-1]  # From the right.
+    # The index past the end, for a recall that is not reached, reads the 0.
     return np.append(highest, 0)[np.searchsorted(recall, recalls)]
 
 

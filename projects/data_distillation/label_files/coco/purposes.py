@@ -62,6 +62,7 @@ def check_required(
     Yields:
         The problems, check by check.
     """
+    # Before `check_lists`, which would say less of them.
     if 'categories' in required:
         yield from check_categories(file)
     yield from check_lists(file, required, may_be_empty=())
@@ -90,6 +91,7 @@ def check_trainable(file: CocoFile) -> Iterator[Problem]:
         annotations=('id', 'image_id', 'category_id', 'bbox', 'area'),
     )
     yield from check_entries(file, keys)
+    # The rule of `bbox` lets NaN and infinity pass.
     yield from check_finite(file)
     yield from check_repeated_ids(file, ['annotations'])
 
@@ -123,6 +125,7 @@ ANY_ID = Rule(
 )
 SPLIT_SCHEMA: Schema = {
     name: {
+        # By the function: the id of annotations has a rule of its own.
         key: ANY_ID if rule.holds is ID.holds else rule
         for key, rule in rules.items()
     }

@@ -203,6 +203,7 @@ def read_checked(
     file = read_file(path, polygons=True, schema=schema)
     if isinstance(file, Problem):
         raise CocoError(file.explain())
+    # The first one only: checks are generators, and go no further.
     for problem in check(file):
         raise CocoError(problem.explain())
     return file.content
@@ -336,6 +337,7 @@ def resolve_paths(
     def resolve(path: str) -> str:
         """Return the real path of one image."""
         folder, name = os.path.split(path)
+        # A link may lead elsewhere; any other name stays as it is.
         if name in ('', os.curdir, os.pardir) or os.path.islink(path):
             return os.path.realpath(path)
         return os.path.join(real_folder(folder), name)
@@ -363,6 +365,7 @@ def check_disjoint(
             the first five names.
     """
     others = resolve_paths(file_names, known['img_prefix'])
+    # By path, too: files that are missing or empty have no copies.
     paths = unlabeled.keys() & others | find_copies(unlabeled, others).keys()
     shared = sorted(unlabeled[path] for path in paths)
     if shared:

@@ -55,6 +55,7 @@ def is_side(value: object) -> TypeGuard[float]:
     Returns:
         True for a whole number of at least 1, also as a float.
     """
+    # `int` fails at NaN and infinity, which `is_number` excludes.
     return is_number(value) and value >= 1 and value == int(value)
 
 
@@ -110,6 +111,8 @@ def as_id(value: object) -> int | None:
     """
     if is_id(value):
         return value
+    # Not by way of a float, which holds integers only up to 2**53. The
+    # largest id has 19 digits.
     if is_text(value) and re.fullmatch(r'\s*-?[0-9]{1,19}\s*', value):
         number = int(value)
         return number if is_id(number) else None
@@ -190,9 +193,11 @@ def find_name_error(name: str) -> str:
     """
     if '\0' in name:
         return 'holds a null byte'
+    # JSON can write half a surrogate pair, which UTF-8 cannot.
     if re.search('[\ud800-\udfff]', name):
         return 'is not valid Unicode'
     path = name.replace('\\', '/')
+    # After `normpath`, each `..` that leads out stands at the front.
     top = posixpath.normpath(path).split('/')[0]
     if path.startswith('/') or re.match('[A-Za-z]:', path) or top == '..':
         return 'leads outside the folder of the images'

@@ -358,7 +358,7 @@ def read_object(
         what, advice = f'{error.strerror}', 'correct the path'
     except EncodingError as error:
         what, advice = str(error), 'say which one, with --encoding'
-    except ValueError as error:
+    except ValueError as error:  # Also UnicodeDecodeError.
         what = f'is not valid JSON in UTF-8 ({error})'
         advice = advise_on_text(written)
         is_fixable = is_readable(written)

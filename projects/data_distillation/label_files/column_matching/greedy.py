@@ -192,12 +192,14 @@ def match_columns(
     in_groups = np.argsort(true_keys, kind='stable')
     true_keys, objects = true_keys[in_groups], objects[in_groups]
     keys = found.labels * num_images + found.image_index
+    # The last key counts first. It is stable: equal scores keep their order.
     order = np.lexsort((-found.scores, keys))
     ranks = rank_in_groups(keys[order])
     if limits.max_dets is not None:
         order = order[ranks < limits.max_dets]
         ranks = ranks[ranks < limits.max_dets]
     keys = keys[order]
+    # The objects of a group are those from `starts` on, `counts` of them.
     starts = np.searchsorted(true_keys, keys)
     counts = np.searchsorted(true_keys, keys, 'right') - starts
     is_matched = np.zeros((len(order), len(ious)), bool)
@@ -208,6 +210,7 @@ def match_columns(
     )
     passive = limits.ignores(objects)
     thresholds = np.minimum(ious, 1 - ROUNDING)
+    # The others have no object in their group, and take none.
     with_objects = np.flatnonzero(counts)
     for part in split_groups(keys[with_objects], counts[with_objects]):
         chosen = with_objects[part]
@@ -259,10 +262,12 @@ class Offers:
         rounds = np.flatnonzero(np.diff(ranks[owners], prepend=-1))
         for start, stop in pairwise([*rounds, len(owners)]):
             owner, target = owners[start:stop], targets[start:stop]
+            # (pairs, t); a crowd is never used up.
             fits = is_free[target] | self.objects.is_crowd[target][:, None]
             fits &= overlaps[start:stop, None] >= self.thresholds
             # The pairs of a detection are ordered: the first that fits counts.
             places = np.where(fits, np.arange(len(owner))[:, None], len(owner))
+            # Where the pairs of another detection begin.
             firsts = np.flatnonzero(np.diff(owner, prepend=-1))
             best = np.minimum.reduceat(places, firsts, axis=0)
             row, column = np.nonzero(best < len(owner))
@@ -281,14 +286,18 @@ class Offers:
             detections first, and for each the objects that it would rather
             take first.
         """
+        # Every detection with every object of its group, one after the other.
         owners = np.repeat(np.arange(len(counts)), counts)
         firsts = counts.cumsum() - counts
         targets = np.arange(len(owners)) + np.repeat(starts - firsts, counts)
         overlaps = self._measure(owners, targets)
+        # Below the lowest threshold, a pair fits at none.
         enough = np.flatnonzero(overlaps >= self.thresholds[0])
         owners, targets, overlaps = (
             column[enough] for column in (owners, targets, overlaps)
         )
+        # `lexsort` takes the last key first. Of equal overlaps, the later one
+        # wins: pycocotools passes over an object only if it is worse.
         preference = (-targets, -overlaps, self.passive[targets])
         order = np.lexsort((*preference, owners, ranks[owners]))
         return owners[order], targets[order], overlaps[order]
@@ -333,6 +342,7 @@ def measure_overlaps(
     area = found[2] * found[3]
     whole = np.where(is_crowd, area, area + true[2] * true[3] - common)
     overlaps = np.zeros(len(common))
+    # Of boxes apart in both directions, width * height is above 0.
     is_there = (width > 0) & (height > 0)
     return np.divide(common, whole, out=overlaps, where=is_there)
 
@@ -346,6 +356,7 @@ def rank_in_groups(keys: np.ndarray) -> np.ndarray:
     Returns:
         Shape (n,), int64, from 0 in each group.
     """
+    # No key is -1, so that the first element begins a group.
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
     sizes = np.diff(firsts, append=len(keys))
     return np.arange(len(keys)) - np.repeat(firsts, sizes)
@@ -363,6 +374,7 @@ def split_groups(keys: np.ndarray, counts: np.ndarray) -> Iterator[slice]:
         and class stay together.
     """
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    # Ascending: a part begins at the group where the number goes up.
     part = counts.cumsum()[firsts] // PAIRS_AT_ONCE
     cuts = firsts[np.flatnonzero(np.diff(part, prepend=-1))]
     for start, stop in pairwise([*cuts, len(keys)]):

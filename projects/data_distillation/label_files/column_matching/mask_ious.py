@@ -25,6 +25,7 @@ def read_mask(segmentation: list | dict, size_hw: Iterable[int]) -> Rle:
         Exception: If pycocotools takes no such list.
     """
     if isinstance(segmentation, list):
+        # An object is all of its polygons together: the union.
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size_hw))
     if isinstance(segmentation['counts'], list):
         return coco_mask.frPyObjects(segmentation, *size_hw)
@@ -69,10 +70,11 @@ def measure_mask_overlaps(
     overlaps = np.zeros(len(owners))
     firsts = np.flatnonzero(np.diff(owners, prepend=-1))
     for start, stop in pairwise([*firsts, len(owners)]):
+        # One call for each detection: pycocotools compares all with all.
         chosen = targets[start:stop]
         overlaps[start:stop] = coco_mask.iou(
             [found[owners[start]]],
             true[chosen].tolist(),
             is_crowd[chosen].astype(np.uint8),
-        )[0]
+        )[0]  # (1, k) -> (k,)
     return overlaps

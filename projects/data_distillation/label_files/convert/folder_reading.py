@@ -53,6 +53,7 @@ def read_size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as image:
             orientation = image.getexif().get(EXIF_ORIENTATION)
             size = image.size
+    # The clause below would catch it, too.
     except ImageError:
         raise
     # A broken file may make Pillow raise anything.

@@ -45,6 +45,7 @@ def parse_finite(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
+    # `float` takes "nan" and "inf", too.
     return number if math.isfinite(number) else None
 
 
@@ -159,6 +160,7 @@ def fit_to_image(
         x, y, w, h = box.xywh
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + w, size_wh[0]), min(y + h, size_wh[1])
+        # Of a box outside the image, a side is negative: too thin as well.
         xywh = round_to_hundredths((left, top, right - left, bottom - top))
         where = f'{file_name}: {round_to_hundredths(box.xywh)}'
         # CocoDataset would drop it without a word.

@@ -29,6 +29,7 @@ def read_polygon(
     facts = Facts.of(segmentation) if segmentation else Facts('empty')
     if facts.fault == 'empty':
         return None
+    # Polygons have no size of their own: None.
     is_of_image = facts.size_hw in (None, size_wh[::-1])
     if facts.fault or not is_of_image:
         fault = facts.fault or f'size {facts.size_hw} of {size_wh[::-1]}'

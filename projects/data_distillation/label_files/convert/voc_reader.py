@@ -154,7 +154,7 @@ class VocReader:
         if self.split is not None:
             return pairs
         everything = dict.fromkeys(itertools.chain(*by_stem.values()))
-        return dict(sorted((everything | pairs).items()))
+        return dict(sorted((everything | pairs).items()))  # Pairs win.
 
     def list_stems(self) -> list[str]:
         """List the names in the list, or of all XML files without suffix.
@@ -300,7 +300,7 @@ class VocReader:
             corners = [bounds]
         if not corners and element.findtext('name', '').strip():
             raise LabelError(f'{where} has neither <bndbox> nor <polygon>')
-        for bndbox in corners or [ET.Element('bndbox')]:
+        for bndbox in corners or [ET.Element('bndbox')]:  # `read_box` raises.
             yield self.read_box(element, bndbox, is_crowd, where)
 
     def read_box(

@@ -101,6 +101,7 @@ def to_pixels(start: float, length: float, size: int) -> tuple[int, int]:
         The first and the last pixel, counted from 1. Edges are rounded to
         whole pixels, halves up; the side has at least one pixel.
     """
+    # Not `round`, which takes halves to the even number.
     first = min(math.floor(start + 0.5), size - 1)
     last = max(math.floor(start + length + 0.5), first + 1)
     # Pascal VOC counts pixels from 1, and the last one is a part of the box.

@@ -52,6 +52,7 @@ def read_root(content: bytes) -> ET.Element:
     """
     try:
         return ET.fromstring(content)
+    # ValueError: an encoding of several bytes. LookupError: an unknown one.
     except (ET.ParseError, ValueError, LookupError):
         declaration = DECLARATION.search(content)
         if declaration is None:
@@ -59,6 +60,7 @@ def read_root(content: bytes) -> ET.Element:
     rest = content[declaration.end() :]
     declared = ENCODING.search(declaration.group())
     try:
+        # No encoding has an empty name: a LookupError leads on as well.
         text = rest.decode(declared.group(1).decode() if declared else '')
     except (UnicodeDecodeError, LookupError):
         text = decode_text(rest)
@@ -104,6 +106,7 @@ def bound_polygon(element: ET.Element, where: str) -> ET.Element | None:
     Raises:
         LabelError: If a coordinate is not a number.
     """
+    # The leaves: in both forms, only these hold numbers.
     points = [p for p in element.iterfind('polygon//*') if not len(p)]
     sides: dict[str, float] = {}
     for axis in 'xy':

@@ -26,10 +26,12 @@ def new_folder(path: Path) -> Iterator[Path]:
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FormatError(f'{path} exists already: delete it, or take another')
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, where renaming takes one step.
     temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}')
     temporary.mkdir()
     try:
         yield temporary
+        # It can take the place of an empty folder.
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -57,4 +59,5 @@ def link_image(source: Path, path: Path) -> None:
         FileExistsError: If something is there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Absolute: a relative link would begin at its own folder.
     path.symlink_to(source.resolve())

@@ -177,6 +177,7 @@ def find_tail(
     """
     for tail in list_tails(name, fewest):
         for folder in folders:
+            # An empty tail would be the folder itself.
             if tail and os.path.exists(folder / tail):
                 return folder / tail
     return None

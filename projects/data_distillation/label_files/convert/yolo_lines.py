@@ -55,11 +55,13 @@ def read_line(
             of 0 to 1.
     """
     label, *numbers = parse_numbers(words, where)
+    # `in` takes 1.0 for 1, and finds no 1.5.
     if label not in range(len(names)):
         raise LabelError(
             f'{where}: the class must be from 0 to {len(names) - 1}, got '
             f'{words[0]}'
         )
+    # Coordinates come in pairs: one more number is a score.
     has_score = len(numbers) % 2 == 1
     too_many = has_score and len(numbers) > 5 and not may_have_score
     if len(numbers) < 4 or too_many:

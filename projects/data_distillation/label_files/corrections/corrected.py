@@ -52,6 +52,7 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
     """
     try:
         return read_any(path)
+    # It is a ValueError, which the next clause would catch.
     except CocoError:
         raise
     # None of the formats has a schema to check against, so that what is
@@ -244,6 +245,7 @@ def read_rectangle(
         )
     keys = ('x', 'y', 'width', 'height')
     sides = (value[key] for key in keys)
+    # Percent of (w, h, w, h).
     box = [v * n / 100 for v, n in zip(sides, size_wh * 2, strict=True)]
     return box, classes[0], {}
 

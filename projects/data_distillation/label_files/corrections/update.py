@@ -62,6 +62,7 @@ def update_sets(
     pairs = list(zip(images, known, strict=True))
     done = {}
     for one, image in pairs:
+        # With `partly`, only a box shows that somebody has looked.
         if one.boxes if partly else is_done(one, empty_is_checked):
             labels = make_labels(one, image, ids)
             rest = [make_unchecked(one, image, labeled)] if partly else []
@@ -163,6 +164,7 @@ def find_images(
     """
     by_name = {i['file_name']: i for i in unlabeled['images']}
     by_name |= {i['file_name']: i for i in labeled['images']}
+    # The finder knows only `/` between folders.
     known = {name.replace('\\', '/'): name for name in by_name}
     finder = ImageFinder.of_names(known)
     found: dict[str, str] = {}
@@ -185,6 +187,7 @@ def find_images(
             )
         found[names[0]] = image.name
         check_size(image, by_name[names[0]])
+    # In the order of `images`: `found` was filled in this order.
     return [by_name[name] for name in found]
 
 
@@ -250,6 +253,7 @@ def make_labels(
         box = [round(v, 2) for v in box]
         area = round(box[2] * box[3], 2)
         label = dict(category_id=ids[name], bbox=box, area=area, iscrowd=0)
+        # `extra` last: its `iscrowd` replaces this one.
         labels.append(label | extra)
     return labels
 

@@ -295,5 +295,6 @@ def mend_each(
             counts[MENDINGS[kind].done] += mended is not before
             if mended is None:
                 break
+        # Not reached after `break`: a dropped one is not yielded.
         else:
             yield mended

@@ -77,6 +77,7 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
     # By name: ids of two exports of one project may differ.
     numbers = {n: i for i, n in list_clean(choices.like)}
     names = dict(list_clean(file))
+    # After `list_clean`, which refuses broken ones even if they are equal.
     if list_categories(file) == list_categories(choices.like):
         return file.content, Counter()
     ids = file.annotations.column('category_id')

@@ -27,6 +27,7 @@ def write_classes(file: CocoFile) -> Mended:
         name = find_class_name(entry)
         if name is None:
             return entry
+        # Once for each name: many objects are of few classes.
         if name not in found:
             found[name] = find_ids(mended, name)
         if len(found[name]) != 1:

@@ -26,6 +26,7 @@ def change_entries(
     """
     changed = []
     for index, value in enumerate(values):
+        # By identity: an object without keys is equal to it.
         if table.entries[index] is NO_OBJECT:
             changed.append(value)
         elif (entry := change(index, value)) is not None:
@@ -65,6 +66,7 @@ def iterate_free_ids(taken: Iterable[int]) -> Iterator[int]:
     """
     ids = {0, *taken}
     yield from range(max(ids) + 1, LARGEST_ID + 1)
+    # Only where the largest id is taken: the gaps, from 1 on.
     number = 0
     while True:
         number += 1

@@ -22,6 +22,7 @@ def mend_ids(file: CocoFile) -> Mended:
         The new content, and how many ids were written as integers.
     """
     counts: Counter = Counter()
+    # All at first: references are to the ids as they are written.
     maps = {table.name: map_ids(file, table) for table in file.tables}
     content = file.content
     for name, numbers in maps.items():
@@ -96,6 +97,7 @@ def replace_ids(
             new['id'] = numbers.get(entry['id'], entry['id'])
         for key, targets in references.items():
             new[key] = find_target(entry.get(key), targets)
+        # By identity: 3.0 equals 3, but is to be replaced.
         new = {k: v for k, v in new.items() if v is not entry.get(k)}
         counts['ids written as integers'] += len(new)
         return entry | new if new else entry
@@ -189,6 +191,7 @@ def find_target(value: object, targets: Targets) -> object:
     if is_text(value) and value in targets.named:
         named = targets.named[value]
         return numbers.get(named[0], named[0]) if len(named) == 1 else value
+    # The id may be a text and the reference a number: "3" and 3.
     for key in (value, str(value)):
         if key in numbers:
             return numbers[key]

@@ -112,6 +112,7 @@ def find_copies(part: FileImages, choices: Choices) -> set[int]:
     digests = {
         f.digest for o in others for f in o.facts.values() if not f.error
     }
+    # Of what cannot be read, the digest is empty, and not among these.
     return {i for i, f in part.facts.items() if f.digest in digests}
 
 
@@ -182,6 +183,7 @@ def write_sizes(
         width, height = part.facts[index].size_wh
         if sizes[index]:
             said = entry['width'], entry['height']
+            # (2,), for x and y.
             factors[entry.get('id')] = np.divide((width, height), said)
         counts['sizes of images corrected'] += 1
         return dict(entry, width=width, height=height)
@@ -195,6 +197,7 @@ def write_sizes(
         return scale_annotation(entry, factor)
 
     image_ids = file.annotations.column('image_id')
+    # First the images: this fills `factors`, which `scale` reads.
     content = replace_entries(file, 'images', change)
     if not factors:
         return content

@@ -23,6 +23,7 @@ def drop_deleted(file: CocoFile) -> Mended:
     unwanted = {index for index, mark in enumerate(marks) if mark is True}
     counts['images dropped that are marked as deleted'] = len(unwanted)
     file = file.with_content(drop_images(file, unwanted, counts))
+    # Read from the new file: dropped annotations have moved the others.
     marks = list(file.annotations.values('deleted'))
     counts['annotations dropped that are marked as deleted'] = sum(
         mark is True for mark in marks
@@ -68,6 +69,7 @@ def turn_box(bbox_xywh: list[float], degrees: float) -> list[float]:
         The box around it, xywh, rounded to 1/100 pixel.
     """
     x, y, w, h = bbox_xywh
+    # Turned either way, the box around it is the same.
     cos = abs(math.cos(math.radians(degrees)))
     sin = abs(math.sin(math.radians(degrees)))
     new_w, new_h = w * cos + h * sin, w * sin + h * cos

@@ -148,6 +148,7 @@ def describe_segmentation(place: Place) -> Description | None:
     facts = place.facts
     if facts.fault:
         what, advice = FAULTS[facts.fault]
+        # For `wrong`, the detail alone says it.
         what = what.format(facts.detail) or facts.detail
         return facts.fault, what, advice, facts.is_fixable
     return (
@@ -204,6 +205,7 @@ def find_turn(place: Place) -> str | None:
         return None
     left, top, right, bottom = facts.bounds
     height, width = facts.size_hw
+    # In the order of `TURNS`, each as (left, top, right, bottom).
     turned = (
         facts.swapped,
         (top, left, bottom, right),

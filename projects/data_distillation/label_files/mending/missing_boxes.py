@@ -30,7 +30,7 @@ def fill_bboxes(file: CocoFile) -> Mended:
     def change(index: int, entry: dict) -> dict:
         """Return an annotation with a box."""
         bbox = entry.get('bbox')
-        if bbox not in (None, [], [0, 0, 0, 0]):
+        if bbox not in (None, [], [0, 0, 0, 0]):  # Zeros as floats, too.
             return entry
         bounds = bound_segmentation(entry.get('segmentation'))
         if bounds is None:

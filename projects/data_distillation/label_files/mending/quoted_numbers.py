@@ -24,6 +24,7 @@ def mend_quotes(file: CocoFile) -> Mended:
     def change(index: int, entry: dict) -> dict:
         """Return an entry with its numbers as such."""
         new: dict = {}
+        # `name` is that of the loop below, in which this is called.
         for key in NUMBERS[name]:
             number = as_number(entry.get(key))
             if number is not None and SCHEMA[name][key].holds(number):

@@ -37,6 +37,7 @@ def mend_segmentations(file: CocoFile) -> Mended:
     def change(index: int, entry: dict) -> dict:
         """Return an annotation with a segmentation that can be used."""
         image_id, bbox = known[index]
+        # One fault may hide another: after each mending, look again.
         while value := entry.get('segmentation'):
             place = Place(Facts.of(value), sizes.get(image_id), bbox)
             found = describe_segmentation(place)
@@ -109,7 +110,8 @@ def swap_sides(value: dict, place: Place) -> dict:
         'transposed': mask.T,
         'turned right': np.rot90(mask, -1),
         'turned left': np.rot90(mask),
-    }[turn or 'transposed']
+    }[turn or 'transposed']  # Never None here.
+    # pycocotools reads only Fortran order, which turned views do not have.
     rle = coco_mask.encode(np.asfortranarray(turned))
     return dict(value, size=rle['size'], counts=rle['counts'].decode())
 

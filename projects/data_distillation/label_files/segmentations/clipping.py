@@ -48,9 +48,11 @@ def clip_at(
     kept: list[np.ndarray] = []
     closed = [*points, *points[:1]]
     for one, other in pairwise(closed):
+        # How far inside both ends are.
         depths = sign * (one[axis] - limit), sign * (other[axis] - limit)
         if depths[0] >= 0:
             kept.append(one)
+        # A point on the line is kept already, and is no crossing: not <=.
         if depths[0] * depths[1] < 0:
             share = depths[0] / (depths[0] - depths[1])
             kept.append(one + share * (other - one))

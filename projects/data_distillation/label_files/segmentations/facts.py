@@ -56,6 +56,7 @@ class Facts:
             return look_at_mask(value)
         if not isinstance(value, list):
             return cls('wrong', f'is {type(value).__name__}')
+        # `any` takes zeros for nothing, but [0, 0] has numbers.
         if not any(value) and 0 not in value:
             return cls('empty')
         return look_at_polygons(value)
@@ -98,6 +99,7 @@ def nest_polygons(value: list) -> list[list] | None:
         A list of lists of numbers, which is `value` itself if that is one;
         `[[]]` for an empty list. None if it is anything else.
     """
+    # Also an empty list, of which `all` is True.
     if all(map(is_number, value)):
         return [value]
     if not all(isinstance(part, list) and part for part in value):

@@ -26,8 +26,11 @@ def outline_mask(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
     """
     rle = dict(size=list(size_hw), counts=counts)
     left, top, width, height = coco_mask.toBbox(rle).astype(int)
+    # Only where pixels are: enlarging takes 16 times the memory.
     mask = coco_mask.decode(rle)[top : top + height, left : left + width]
     large = mask.repeat(ENLARGEMENT, axis=0).repeat(ENLARGEMENT, axis=1)
+    # Two levels: each row of `nesting` ends with the outline around a hole,
+    # or with -1 for an outline.
     found, nesting = cv2.findContours(
         large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )
@@ -40,6 +43,7 @@ def outline_mask(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
             polygons[outer] = join_rings(polygons[outer], rings[i])
     corner = np.array([left, top])
     return [
+        # From centers of enlarged pixels to pixels of the image.
         ((ring + 0.5) / ENLARGEMENT + corner).ravel().tolist()
         for ring in polygons.values()
     ]
@@ -57,7 +61,9 @@ def join_rings(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
         the other (by |dx| + |dy|, the first of equal ones), around the other,
         and back.
     """
+    # (n, 1, 2) against (1, m, 2): all pairs.
     distances = np.abs(ring[:, None] - other[None]).sum(axis=2)
     at, start = np.unravel_index(distances.argmin(), distances.shape)
+    # From the nearest point all around, and to it again.
     around = np.concatenate([other[start:], other[: start + 1]])
     return np.concatenate([ring[: at + 1], around, ring[at:]])

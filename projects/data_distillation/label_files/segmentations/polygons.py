@@ -82,8 +82,11 @@ def draw_polygons(
         The mask of all together, as compressed RLE; without a pixel if there
         is no polygon.
     """
+    # pycocotools fails at an empty list.
     if not polygons:
         return coco_mask.encode(np.zeros(size_hw, np.uint8, order='F'))
+    # pycocotools takes no tuple. Four numbers are a box for it, but
+    # polygons have six or more.
     return coco_mask.merge(coco_mask.frPyObjects(list(polygons), *size_hw))
 
 
@@ -140,6 +143,7 @@ def is_equal(one: dict, other: dict) -> bool:
         Whether they have.
     """
     shared = coco_mask.area(coco_mask.merge([one, other], intersect=True))
+    # All pixels of both are shared.
     return bool(coco_mask.area(one) == coco_mask.area(other) == shared)
 
 

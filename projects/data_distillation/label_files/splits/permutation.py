@@ -81,6 +81,7 @@ class Permutation:
         # Rare classes first: they have the fewest images to choose from.
         for category in sorted(known, key=lambda c: num_images[c['id']]):
             for number in range(self.num_folds):
+                # Counted anew: each swap may change several folds.
                 if not self.count_classes()[number][category['id']]:
                     yield self.swap_in(category, number, coco['images'])
 
@@ -162,6 +163,7 @@ class Permutation:
                 self.classes[self.order[leaving]]
                 - self.classes[self.order[coming]]
             )
+            # Places after the last fold are in none.
             if number < self.num_folds and any(
                 counts[number][category_id] == 1 for category_id in lost
             ):

@@ -41,6 +41,7 @@ def percent_of(num_images: int, percent: Fraction) -> int:
     Raises:
         ValueError: If it is less than one image.
     """
+    # Exact for a `Fraction`; as floats, 0.29 * 100 is below 29.
     count = int(num_images * percent / 100)
     if not count:
         raise ValueError(
