@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.label_files.coco.reading import (
+from projects.data_distillation.label_files.coco.contents import (
     find_annotated,
-    read_splittable,
     take_images,
 )
+from projects.data_distillation.label_files.coco.reading import read_splittable
 from projects.data_distillation.label_files.splits.splits import (
     list_annotated,
     percent_of,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..label_files.coco.reading import resolve_paths
+from ..label_files.coco.contents import resolve_paths
 from ..pseudo_labels.annotation.sampler import PendingSampler
 from ..pseudo_labels.detections.store import DetectionStore
 from ..text import format_table

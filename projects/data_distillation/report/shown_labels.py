@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from mmengine.config import Config
 
+from ..label_files.coco.contents import check_classes
 from ..label_files.coco.matching import RIGHT_IOU, find_image_ids, make_results
-from ..label_files.coco.reading import check_classes, read_labeled
+from ..label_files.coco.reading import read_labeled
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.detections.columns import (
     Detections,

@@ -11,13 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..files.atomic import replacing, write_json
+from ..label_files.coco.contents import check_classes
 from ..label_files.coco.matching import find_image_ids
-from ..label_files.coco.reading import (
-    UNCHECKED,
-    CocoError,
-    check_classes,
-    read_truth,
-)
+from ..label_files.coco.reading import UNCHECKED, CocoError, read_truth
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.detections.columns import (
     Detections,

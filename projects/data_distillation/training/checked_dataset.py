@@ -7,13 +7,8 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..label_files.coco.reading import (
-    CocoError,
-    check_classes,
-    find_unchecked,
-    origin_of,
-    read_trainable,
-)
+from ..label_files.coco.contents import check_classes, find_unchecked
+from ..label_files.coco.reading import CocoError, origin_of, read_trainable
 from ..text import format_value
 
 

@@ -27,17 +27,19 @@ from projects.data_distillation.label_files.coco.checks import check_file
 from projects.data_distillation.label_files.coco.class_checks import (
     NO_OBJECT_AT_ALL,
 )
+from projects.data_distillation.label_files.coco.contents import (
+    check_classes,
+    check_disjoint,
+    resolve_paths,
+)
 from projects.data_distillation.label_files.coco.joint_checks import (
     check_together,
 )
 from projects.data_distillation.label_files.coco.reading import (
     CocoError,
-    check_classes,
-    check_disjoint,
     origin_of,
     read_coco,
     read_splittable,
-    resolve_paths,
 )
 from projects.data_distillation.label_files.coco.tables import (
     CocoFile,

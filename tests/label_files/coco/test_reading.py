@@ -12,11 +12,14 @@ from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.label_files.coco.box_formats import (
     xyxy_to_xywh,
 )
-from projects.data_distillation.label_files.coco.reading import (
-    CocoError,
+from projects.data_distillation.label_files.coco.contents import (
     check_classes,
     check_disjoint,
     count_instances,
+    resolve_paths,
+)
+from projects.data_distillation.label_files.coco.reading import (
+    CocoError,
     origin_of,
     read_boxes,
     read_coco,
@@ -25,7 +28,6 @@ from projects.data_distillation.label_files.coco.reading import (
     read_splittable,
     read_trainable,
     read_truth,
-    resolve_paths,
 )
 from projects.data_distillation.label_files.coco.schema import find_name_error
 from projects.data_distillation.label_files.coco.tables import (

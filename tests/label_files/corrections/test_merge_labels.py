@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from projects.data_distillation.label_files.coco.contents import find_unchecked
 from projects.data_distillation.label_files.coco.reading import (
     UNCHECKED,
     CocoError,
-    find_unchecked,
 )
 from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...files.atomic import write_json
-from ...label_files.coco.reading import (
-    CocoError,
-    find_annotated,
-    read_coco,
-    take_images,
-)
+from ...label_files.coco.contents import find_annotated, take_images
+from ...label_files.coco.reading import CocoError, read_coco
 from ...label_files.coco.schema import find_name_error
 from ...label_files.convert.folder_reading import read_lines
 from ...label_files.splits.splits import split_coco

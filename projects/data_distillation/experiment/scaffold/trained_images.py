@@ -13,14 +13,10 @@ from ...label_files.coco.class_checks import (
     describe_bare_images,
     describe_classes,
 )
+from ...label_files.coco.contents import find_annotated, take_images
 from ...label_files.coco.image_checks import find_problems
 from ...label_files.coco.problems import Problem, format_problems
-from ...label_files.coco.reading import (
-    CocoError,
-    find_annotated,
-    read_coco,
-    take_images,
-)
+from ...label_files.coco.reading import CocoError, read_coco
 from ...label_files.coco.tables import CocoFile
 from ...label_files.mending.mask_checks import (
     check_segmentations,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...files.copies import find_copies
-from ...label_files.coco.reading import find_annotated, read_coco
+from ...label_files.coco.contents import find_annotated
+from ...label_files.coco.reading import read_coco
 from ...pseudo_labels.annotation.unlabeled import list_images
 
 # The value of `--unlabeled` for the images that no file lists.

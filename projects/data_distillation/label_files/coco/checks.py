@@ -2,7 +2,7 @@
 
 A check is a generator of problems. tools/check_coco.py runs all checks and
 lists every problem. Code that reads a file for a purpose runs the checks in
-`purposes.py` and refuses the file with the first problem.
+`reading.py` and refuses the file with the first problem.
 """
 
 import posixpath

@@ -1,31 +1,38 @@
-"""COCO files are read for a purpose, counted, and compared."""
+"""Reads COCO files, each for a purpose that says what must be in it.
+
+Each purpose yields only the problems that make a file useless for it: a box
+that reaches outside its image does not keep a file from being loaded, and
+images without labels need no annotations. The checks run one after the other,
+and only as far as problems are asked for: to get the first problem costs no
+more than the checks before it.
+"""
 
 import functools
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ...files.copies import find_copies
-from .problems import Problem
-from .purposes import (
-    KEYS,
-    SPLIT_SCHEMA,
-    check_convertible,
-    check_entries,
-    check_required,
-    check_splittable,
-    check_trainable,
+from .box_checks import check_finite
+from .checks import (
+    check_file_names,
+    check_references,
+    check_repeated_ids,
 )
-from .schema import SCHEMA, Schema
+from .class_checks import check_categories
+from .entry_checks import check_lists, check_objects, check_values
+from .problems import Problem
+from .schema import ID, SCHEMA, Rule, Schema
 from .tables import CocoFile, read_file
 
 Categories = list[dict]
 # Of an image of which a person has checked only some objects, the crowd with
 # this key covers the rest. Other readers do not know it.
 UNCHECKED = 'unchecked'
+# The keys of the entries that are needed for every purpose.
+KEYS = dict(
+    images=('id', 'file_name'),
+    annotations=('image_id', 'category_id'),
+    categories=('id', 'name'),
+)
 Check = Callable[[CocoFile], Iterator[Problem]]
 
 
@@ -39,7 +46,7 @@ def read_coco(path: str | Path, *required: str) -> dict:
     Args:
         path: The path of the file.
         required: The lists that the file must hold and that must not be empty,
-            such as `'images'`; see `purposes.check_required`.
+            such as `'images'`; see `check_required`.
 
     Returns:
         The object in the file.
@@ -236,166 +243,123 @@ def origin_of(content: dict) -> dict:
     return origin if isinstance(origin, dict) else {}
 
 
-def check_classes(
-    classes: Sequence[str], categories: Categories, source: str | Path
-) -> None:
-    """Check that the classes are the categories of a file, in the same order.
-
-    CocoDataset numbers the classes by the order in the file, whatever the
-    order in the config is: other orders would swap classes without a message.
+def check_entries(
+    file: CocoFile, keys: Mapping[str, Sequence[str]]
+) -> Iterator[Problem]:
+    """Check that entries are objects with right values of these keys.
 
     Args:
-        classes: `metainfo.classes` of the config, or the classes of a
-            checkpoint.
-        categories: The categories of the file.
-        source: The file, for the message.
+        file: The file.
+        keys: List -> keys.
 
-    Raises:
-        CocoError: If the names or their order differ.
+    Yields:
+        The problems: first the entries that are no objects, then the values.
     """
-    names = [category['name'] for category in categories]
-    if list(classes) == names:
-        return
-    missing = [name for name in classes if name not in names]
-    extra = [name for name in names if name not in classes]
-    if missing or extra:
-        what = f'classes not in the file: {missing}, in the file only: {extra}'
-    else:
-        what = f'the order differs, the file has {names}'
-    raise CocoError(
-        f'the classes must be the categories of {source}, in its order, got '
-        f'{list(classes)}: {what}'
+    yield from check_objects(file, keys)
+    yield from check_values(file, keys)
+
+
+def check_required(
+    file: CocoFile, required: Sequence[str]
+) -> Iterator[Problem]:
+    """Check lists that are needed and must not be empty.
+
+    Args:
+        file: The file.
+        required: The names of the lists, such as `'images'`. Of their entries
+            the keys in `KEYS` are checked. File names must stay inside the
+            image folder, and ids of categories must occur once: categories of
+            the same id would have the same instances. If annotations and
+            categories are required, annotations must be of categories of the
+            file.
+
+    Yields:
+        The problems, check by check.
+    """
+    # Before `check_lists`, which would say less of them.
+    if 'categories' in required:
+        yield from check_categories(file)
+    yield from check_lists(file, required, may_be_empty=())
+    yield from check_entries(file, {name: KEYS[name] for name in required})
+    if 'images' in required:
+        yield from check_file_names(file)
+    if 'categories' in required:
+        yield from check_repeated_ids(file, ['categories'])
+    if {'annotations', 'categories'} <= set(required):
+        yield from check_references(file, ['categories'])
+
+
+def check_trainable(file: CocoFile) -> Iterator[Problem]:
+    """Check all that CocoDataset reads; there may be no annotation.
+
+    Args:
+        file: The file.
+
+    Yields:
+        The problems, check by check.
+    """
+    yield from check_required(file, ('images', 'categories'))
+    yield from check_lists(file, ['annotations'])
+    keys = dict(
+        images=('width', 'height'),
+        annotations=('id', 'image_id', 'category_id', 'bbox', 'area'),
     )
+    yield from check_entries(file, keys)
+    # The rule of `bbox` lets NaN and infinity pass.
+    yield from check_finite(file)
+    yield from check_repeated_ids(file, ['annotations'])
 
 
-def count_instances(
-    annotations: Iterable[dict], categories: Categories
-) -> np.ndarray:
-    """Count the instances of each category that a training learns from.
+def check_convertible(file: CocoFile) -> Iterator[Problem]:
+    """Check what other formats can hold; `annotations` may be missing.
 
-    Crowds do not count, nor do annotations with `ignore`, which CocoDataset
-    drops.
+    Boxes need not be finite: those that are not are left out and counted.
 
     Args:
-        annotations: COCO annotations.
-        categories: The categories.
+        file: The file.
 
-    Returns:
-        Shape (number of categories,), int64, in the order of `categories`.
+    Yields:
+        The problems, check by check.
     """
-    ids = Counter(
-        annotation['category_id']
-        for annotation in annotations
-        if not (annotation.get('iscrowd', 0) or annotation.get('ignore'))
+    yield from check_required(file, ('images', 'categories'))
+    if 'annotations' in file.content:
+        yield from check_lists(file, ['annotations'])
+    keys = dict(
+        images=('width', 'height'),
+        annotations=('image_id', 'category_id', 'bbox'),
     )
-    return np.array([ids[c['id']] for c in categories], np.int64)
+    yield from check_entries(file, keys)
+    yield from check_references(file, ['categories'])
 
 
-def find_unchecked(annotations: Iterable[dict]) -> set:
-    """Find the images of which a person has checked only some objects.
-
-    Args:
-        annotations: COCO annotations. Such an image has one with the key
-            `UNCHECKED`, a crowd of its size.
-
-    Returns:
-        The ids of these images.
-    """
-    return {one['image_id'] for one in annotations if one.get(UNCHECKED)}
-
-
-def find_annotated(coco: dict) -> set:
-    """Find the images with an annotation, be it a crowd.
-
-    With `filter_empty_gt`, MMDetection trains on these alone.
-
-    Args:
-        coco: The content of a COCO file.
-
-    Returns:
-        The ids of these images; those that only annotations have are left out.
-    """
-    ids = {annotation['image_id'] for annotation in coco['annotations']}
-    return ids & {image['id'] for image in coco['images']}
-
-
-def resolve_paths(
-    file_names: Iterable[str], img_prefix: str | Path
-) -> dict[str, str]:
-    """Map the real path of each image, with links resolved, to its file name.
-
-    Args:
-        file_names: The names, relative to `img_prefix`.
-        img_prefix: The folder of the images.
-
-    Returns:
-        Real path -> file name; the last one of those that lead to one file.
-    """
-    # Of millions of images, few folders are different.
-    real_folder = functools.lru_cache(10_000)(os.path.realpath)
-
-    def resolve(path: str) -> str:
-        """Return the real path of one image."""
-        folder, name = os.path.split(path)
-        # A link may lead elsewhere; any other name stays as it is.
-        if name in ('', os.curdir, os.pardir) or os.path.islink(path):
-            return os.path.realpath(path)
-        return os.path.join(real_folder(folder), name)
-
-    return {
-        resolve(os.path.join(img_prefix, name)): name for name in file_names
+# Splits copy and compare ids and do nothing else with them: strings are as
+# good as numbers, though training refuses them.
+ANY_ID = Rule(
+    lambda value: isinstance(value, (int, float, str)), 'a number or a string'
+)
+SPLIT_SCHEMA: Schema = {
+    name: {
+        # By the function: the id of annotations has a rule of its own.
+        key: ANY_ID if rule.holds is ID.holds else rule
+        for key, rule in rules.items()
     }
+    for name, rules in SCHEMA.items()
+}
 
 
-def check_disjoint(
-    unlabeled: Mapping[str, str], file_names: Iterable[str], known: dict
-) -> None:
-    """Check that no unlabeled image is in a labeled or validation set.
+def check_splittable(file: CocoFile) -> Iterator[Problem]:
+    """Check what splits need of a file with the rules of `SPLIT_SCHEMA`.
 
-    The contents of the files are compared: tools rename what they export.
-
-    Args:
-        unlabeled: Real path -> file name of the unlabeled images; see
-            `resolve_paths`.
-        file_names: The file names of the images in the other set.
-        known: The other set, `dict(ann_file=..., img_prefix=...)`.
-
-    Raises:
-        CocoError: If one is. The message has the number of shared images and
-            the first five names.
-    """
-    others = resolve_paths(file_names, known['img_prefix'])
-    # By path, too: files that are missing or empty have no copies.
-    paths = unlabeled.keys() & others | find_copies(unlabeled, others).keys()
-    shared = sorted(unlabeled[path] for path in paths)
-    if shared:
-        raise CocoError(
-            f'{len(shared)} of {len(unlabeled)} unlabeled images are in '
-            f'{known["ann_file"]} too: {", ".join(shared[:5])}'
-            f'{", ..." if len(shared) > 5 else ""}. Take them out of the '
-            'unlabeled images: a student must not be trained on pseudo labels '
-            'of images that are labeled or that validate it. If all are in '
-            'one folder, init_experiment.py --unlabeled rest takes the others'
-        )
-
-
-def take_images(coco: dict, image_ids: set) -> dict:
-    """Take some images and their annotations out of a file.
+    No list may be empty.
 
     Args:
-        coco: The content of the file; it is not changed. It may have no
-            annotations.
-        image_ids: The ids of the images; unknown ones have no effect.
+        file: The file, read with the rules of `SPLIT_SCHEMA`.
 
-    Returns:
-        A new object, with everything else of the file, in its order. Its
-        entries are those of the file, not copies.
+    Yields:
+        The problems, check by check.
     """
-    taken = dict(
-        coco, images=[i for i in coco['images'] if i['id'] in image_ids]
-    )
-    if 'annotations' in coco:
-        taken['annotations'] = [
-            a for a in coco['annotations'] if a['image_id'] in image_ids
-        ]
-    return taken
+    yield from check_categories(file)
+    yield from check_lists(file, may_be_empty=())
+    yield from check_entries(file, KEYS)
+    yield from check_file_names(file)
+    yield from check_references(file, ['categories'])

@@ -67,7 +67,7 @@ def read_polygons(
     """Read the segmentations of a COCO object, but not those of crowds.
 
     Args:
-        coco: The object, after the checks of `purposes.check_convertible`.
+        coco: The object, after the checks of `reading.check_convertible`.
         sizes: Image id -> the width and height of the image.
         source: The file, for the messages.
 
@@ -110,7 +110,7 @@ def collect_boxes(
     """Collect the boxes of each image of a COCO object.
 
     Args:
-        coco: The object, after the checks of `purposes.check_convertible`.
+        coco: The object, after the checks of `reading.check_convertible`.
         polygons: Index of the annotation -> its polygon, if it has one.
         issues: Counts the boxes that are not finite or whose image is not in
             the file, and the scores that are not numbers.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ...files.image_names import ImageFinder
 from ...files.versions import find_version
-from ..coco.reading import UNCHECKED, CocoError, take_images
+from ..coco.contents import take_images
+from ..coco.reading import UNCHECKED, CocoError
 from ..coco.schema import MIN_SIDE
 from .corrected import CorrectedImage
 

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..coco.reading import CocoError, find_annotated, take_images
+from ..coco.contents import find_annotated, take_images
+from ..coco.reading import CocoError
 from .permutation import Permutation, collect_classes
 
 

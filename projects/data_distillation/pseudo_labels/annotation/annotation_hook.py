@@ -8,7 +8,8 @@ from mmdet.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
-from ...label_files.coco.reading import check_disjoint, read_coco
+from ...label_files.coco.contents import check_disjoint
+from ...label_files.coco.reading import read_coco
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import PSEUDO_LABELS
 from ..selection.export import export_pseudo_labels

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ...label_files.coco.reading import (
+from ...label_files.coco.contents import (
     check_classes,
     check_disjoint,
     resolve_paths,

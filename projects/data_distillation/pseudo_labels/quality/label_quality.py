@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
+from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import (
     ClassMatches,
     check_labels,
@@ -18,7 +19,7 @@ from ...label_files.coco.matching import (
     match_classes,
 )
 from ...label_files.coco.measures import coco_metrics, require_masks
-from ...label_files.coco.reading import CocoError, check_classes, read_truth
+from ...label_files.coco.reading import CocoError, read_truth
 from ...label_files.coco.schema import MIN_SIDE
 from ...label_files.column_matching.greedy import DetectionColumns, Objects
 from ...label_files.column_matching.numbering import Numbering

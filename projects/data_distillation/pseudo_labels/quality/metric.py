@@ -7,7 +7,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from ...arguments import check_iou, check_score
-from ...label_files.coco.reading import CocoError, check_classes, read_truth
+from ...label_files.coco.contents import check_classes
+from ...label_files.coco.reading import CocoError, read_truth
 from .counts import Counts
 from .label_quality import measure_quality, read_min_scores
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from ...label_files.coco.contents import check_classes
 from ...label_files.coco.reading import (
     Categories,
     CocoError,
-    check_classes,
     read_coco,
     read_labeled,
 )

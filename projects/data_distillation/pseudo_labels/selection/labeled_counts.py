@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...label_files.coco.reading import (
+from ...label_files.coco.contents import (
     count_instances,
     find_annotated,
     find_unchecked,

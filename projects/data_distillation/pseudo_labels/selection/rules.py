@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from mmdet.registry import TASK_UTILS
 
 from ...arguments import check_is_one_of, check_score
+from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import (
     RIGHT_IOU,
     ClassMatches,
     match_detections,
 )
-from ...label_files.coco.reading import CocoError, check_classes, read_coco
+from ...label_files.coco.reading import CocoError, read_coco
 from ...text import format_call
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore
@@ -108,8 +109,7 @@ class SelectionRules:
             that `MatchedSelector` matches.
         counts_empty: Whether images of the labeled file without any annotation
             count. They do not if training leaves them out
-            (`filter_empty_gt`), for example because nobody has annotated them
-            yet.
+            (`filter_empty_gt`), since nobody may have annotated them yet.
         segmentation: How masks are written, if there are any: 'rle', or
             'polygon' for a student whose pipeline has `poly2mask=False`, with
             which MMDetection ignores RLE and says nothing. None for what the

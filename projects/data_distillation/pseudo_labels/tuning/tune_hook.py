@@ -9,8 +9,9 @@ from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import find_image_ids
-from ...label_files.coco.reading import check_classes, read_truth
+from ...label_files.coco.reading import read_truth
 from ...text import format_call
 from ..annotation.annotation_log import log_from_any_rank
 from ..annotation.detection_hook import DetectionHook

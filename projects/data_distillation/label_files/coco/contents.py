@@ -1,0 +1,177 @@
+"""What COCO files hold that were read: counted, compared and taken apart."""
+
+import functools
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...files.copies import find_copies
+from .reading import UNCHECKED, Categories, CocoError
+
+
+def check_classes(
+    classes: Sequence[str], categories: Categories, source: str | Path
+) -> None:
+    """Check that the classes are the categories of a file, in the same order.
+
+    CocoDataset numbers the classes by the order in the file, whatever the
+    order in the config is: other orders would swap classes without a message.
+
+    Args:
+        classes: `metainfo.classes` of the config, or the classes of a
+            checkpoint.
+        categories: The categories of the file.
+        source: The file, for the message.
+
+    Raises:
+        CocoError: If the names or their order differ.
+    """
+    names = [category['name'] for category in categories]
+    if list(classes) == names:
+        return
+    missing = [name for name in classes if name not in names]
+    extra = [name for name in names if name not in classes]
+    if missing or extra:
+        what = f'classes not in the file: {missing}, in the file only: {extra}'
+    else:
+        what = f'the order differs, the file has {names}'
+    raise CocoError(
+        f'the classes must be the categories of {source}, in its order, got '
+        f'{list(classes)}: {what}'
+    )
+
+
+def count_instances(
+    annotations: Iterable[dict], categories: Categories
+) -> np.ndarray:
+    """Count the instances of each category that a training learns from.
+
+    Crowds do not count, nor do annotations with `ignore`, which CocoDataset
+    drops.
+
+    Args:
+        annotations: COCO annotations.
+        categories: The categories.
+
+    Returns:
+        Shape (number of categories,), int64, in the order of `categories`.
+    """
+    ids = Counter(
+        annotation['category_id']
+        for annotation in annotations
+        if not (annotation.get('iscrowd', 0) or annotation.get('ignore'))
+    )
+    return np.array([ids[c['id']] for c in categories], np.int64)
+
+
+def find_unchecked(annotations: Iterable[dict]) -> set:
+    """Find the images of which a person has checked only some objects.
+
+    Args:
+        annotations: COCO annotations. Such an image has one with the key
+            `UNCHECKED`, a crowd of its size.
+
+    Returns:
+        The ids of these images.
+    """
+    return {one['image_id'] for one in annotations if one.get(UNCHECKED)}
+
+
+def find_annotated(coco: dict) -> set:
+    """Find the images with an annotation, be it a crowd.
+
+    With `filter_empty_gt`, MMDetection trains on these alone.
+
+    Args:
+        coco: The content of a COCO file.
+
+    Returns:
+        The ids of these images; those that only annotations have are left out.
+    """
+    ids = {annotation['image_id'] for annotation in coco['annotations']}
+    return ids & {image['id'] for image in coco['images']}
+
+
+def resolve_paths(
+    file_names: Iterable[str], img_prefix: str | Path
+) -> dict[str, str]:
+    """Map the real path of each image, with links resolved, to its file name.
+
+    Args:
+        file_names: The names, relative to `img_prefix`.
+        img_prefix: The folder of the images.
+
+    Returns:
+        Real path -> file name; the last one of those that lead to one file.
+    """
+    # Of millions of images, few folders are different.
+    real_folder = functools.lru_cache(10_000)(os.path.realpath)
+
+    def resolve(path: str) -> str:
+        """Return the real path of one image."""
+        folder, name = os.path.split(path)
+        # A link may lead elsewhere; any other name stays as it is.
+        if name in ('', os.curdir, os.pardir) or os.path.islink(path):
+            return os.path.realpath(path)
+        return os.path.join(real_folder(folder), name)
+
+    return {
+        resolve(os.path.join(img_prefix, name)): name for name in file_names
+    }
+
+
+def check_disjoint(
+    unlabeled: Mapping[str, str], file_names: Iterable[str], known: dict
+) -> None:
+    """Check that no unlabeled image is in a labeled or validation set.
+
+    The contents of the files are compared: tools rename what they export.
+
+    Args:
+        unlabeled: Real path -> file name of the unlabeled images; see
+            `resolve_paths`.
+        file_names: The file names of the images in the other set.
+        known: The other set, `dict(ann_file=..., img_prefix=...)`.
+
+    Raises:
+        CocoError: If one is. The message has the number of shared images and
+            the first five names.
+    """
+    others = resolve_paths(file_names, known['img_prefix'])
+    # By path, too: files that are missing or empty have no copies.
+    paths = unlabeled.keys() & others | find_copies(unlabeled, others).keys()
+    shared = sorted(unlabeled[path] for path in paths)
+    if shared:
+        raise CocoError(
+            f'{len(shared)} of {len(unlabeled)} unlabeled images are in '
+            f'{known["ann_file"]} too: {", ".join(shared[:5])}'
+            f'{", ..." if len(shared) > 5 else ""}. Take them out of the '
+            'unlabeled images: a student must not be trained on pseudo labels '
+            'of images that are labeled or that validate it. If all are in '
+            'one folder, init_experiment.py --unlabeled rest takes the others'
+        )
+
+
+def take_images(coco: dict, image_ids: set) -> dict:
+    """Take some images and their annotations out of a file.
+
+    Args:
+        coco: The content of the file; it is not changed. It may have no
+            annotations.
+        image_ids: The ids of the images; unknown ones have no effect.
+
+    Returns:
+        A new object, with everything else of the file, in its order. Its
+        entries are those of the file, not copies.
+    """
+    taken = dict(
+        coco, images=[i for i in coco['images'] if i['id'] in image_ids]
+    )
+    if 'annotations' in coco:
+        taken['annotations'] = [
+            a for a in coco['annotations'] if a['image_id'] in image_ids
+        ]
+    return taken
