@@ -2,12 +2,11 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from builders import ROOT, run, written_cfg
+from builders import ROOT, DrawnImages, run, written_cfg
 
 pytestmark = pytest.mark.slow
 # What no screen has.
@@ -19,8 +18,29 @@ NOISE = re.compile(
 KEPT = 'System environment:', "default_scope = 'mmdet'", 'RuntimeInfoHook'
 
 
-def check_screen(done: subprocess.CompletedProcess) -> None:
-    lines = f'{done.stdout}\n{done.stderr}'.splitlines()
+# All in one process: each takes seconds to start.
+RUN_ALL = """
+import runpy
+import sys
+
+for sys.argv in {commands!r}:
+    for stream in (sys.stdout, sys.stderr):
+        print({mark!r}, file=stream, flush=True)
+    try:
+        runpy.run_path(sys.argv[0], run_name='__main__')
+    except SystemExit:
+        pass
+"""
+MARK = '=== the next command ==='
+
+
+class Screen(NamedTuple):
+    stdout: str
+    stderr: str
+
+
+def check_screen(screen: Screen) -> None:
+    lines = f'{screen.stdout}\n{screen.stderr}'.splitlines()
     assert [line for line in lines if NOISE.search(line)] == []
 
 
@@ -36,31 +56,89 @@ def folder(tiny_experiment) -> Path:
 
 
 @pytest.fixture(scope='module')
-def trained(folder) -> subprocess.CompletedProcess:
-    return run(
-        'python', ROOT / 'tools/train.py', 'experiment/teacher.py',
-        '--work-dir', 'teacher', cwd=folder,
+def images(tmp_path_factory) -> DrawnImages:
+    return DrawnImages(tmp_path_factory.mktemp('drawn'))
+
+
+def write_labels(images: DrawnImages) -> tuple[Path, Path]:
+    """Labels with a name that is not ASCII, and such that are broken."""
+    content = json.loads((images.folder / 'labeled.json').read_text())
+    content['categories'][0]['name'] = '\u00e4'
+    labels = images.write('labels.json', content)
+    content['images'][0].pop('file_name')
+    return labels, images.write('\u00fc.json', content)
+
+
+@pytest.fixture(scope='module')
+def screens(folder, images) -> dict[str, Screen]:
+    """Command -> its screen; the last one fails."""
+    sound = images.folder / 'labeled.json'
+    labels, broken = write_labels(images)
+    no_classes = folder / 'data/digits/annotations/broken.json'
+    labeled = json.loads(no_classes.with_name('labeled.json').read_text())
+    no_classes.write_text(json.dumps(dict(labeled, categories=[])))
+    train = 'tools/train.py', 'experiment/teacher.py', '--work-dir'
+    commands = dict(
+        check=('tools/check_coco.py', sound),
+        convert=(
+            'tools/convert_dataset.py', 'to-yolo', labels,
+            images.folder / 'yolo', '--images', images.folder / 'labeled',
+        ),
+        check_broken=('tools/check_coco.py', broken),
+        train=(*train, 'teacher'),
+        test=(
+            'tools/test.py', 'experiment/teacher.py', 'teacher/iter_2.pth',
+            '--work-dir', 'tested',
+        ),
+        train_broken=(
+            *train, 'broken', '--cfg-options',
+            f'train_dataloader.dataset.ann_file={no_classes}',
+        ),
     )  # fmt: skip
+    words = [
+        [str(ROOT / tool), *map(str, o)] for tool, *o in commands.values()
+    ]
+
+    done = run(
+        *('env', 'PYTHONIOENCODING=ascii', 'python', '-c'),
+        RUN_ALL.format(commands=words, mark=MARK),
+        cwd=folder,
+    )
+
+    assert done.returncode == 1
+    # Before the first mark is what the imports of the packages say.
+    outputs = [text.split(f'{MARK}\n') for text in (done.stdout, done.stderr)]
+    screens = map(Screen, *outputs)
+    return dict(zip(['start', *commands], screens, strict=True))
 
 
-def test_screen_of_a_training_has_its_progress(trained, folder):
-    assert trained.returncode == 0, trained.stderr
-    check_screen(trained)
-    assert 'Iter(train) [1/2]' in trained.stdout
-    assert len(trained.stdout.splitlines()) < 20
+def test_screen_of_a_training_has_its_progress(screens, folder):
+    check_screen(screens['train'])
+    assert 'Iter(train) [1/2]' in screens['train'].stdout
+    assert len(screens['train'].stdout.splitlines()) < 20
     check_log(folder / 'teacher')
 
 
-def test_screen_of_an_evaluation_has_its_result(trained, folder):
-    done = run(
-        'python', ROOT / 'tools/test.py', 'experiment/teacher.py',
-        'teacher/iter_2.pth', '--work-dir', 'tested', cwd=folder,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr
-    check_screen(done)
-    assert 'Iter(test) [1/1]' in done.stdout
+def test_screen_of_an_evaluation_has_its_result(screens, folder):
+    check_screen(screens['test'])
+    assert 'Iter(test) [1/1]' in screens['test'].stdout
     check_log(folder / 'tested')
+
+
+def test_check_prints_its_problems_only_and_escapes_names(screens, images):
+    (line,) = screens['check'].stdout.splitlines()
+    assert line.startswith(f'{images.folder / "labeled.json"}: 2 images, ')
+    assert '(\\xe4: 2, green: 2)' in screens['convert'].stdout
+    assert '/\\xfc.json: ' in screens['check_broken'].stdout
+    # The import of the packages says nothing either.
+    for name in ('start', 'check', 'convert', 'check_broken'):
+        assert not screens[name].stderr
+
+
+def test_error_is_shown_with_its_stack(screens):
+    assert 'Traceback' in screens['train_broken'].stderr
+    last = screens['train_broken'].stderr.splitlines()[-1]
+    assert 'broken.json' in last
 
 
 def test_processes_print_no_noise(drawn, checkpoint, tmp_path):
@@ -81,61 +159,3 @@ def test_processes_print_no_noise(drawn, checkpoint, tmp_path):
     check_log(tmp_path / 'work')
     assert len(list((tmp_path / 'work/detections').glob('*.parquet'))) == 2
     assert (tmp_path / 'work/pseudo_labels.json').is_file()
-
-
-# One process: each takes seconds to start.
-RUN_ALL = """
-import runpy
-import sys
-
-for sys.argv in {commands!r}:
-    try:
-        runpy.run_path(sys.argv[0], run_name='__main__')
-    except SystemExit:
-        pass
-"""
-
-
-def test_check_prints_its_problems_only_and_escapes_names(drawn):
-    content = json.loads((drawn.folder / 'labeled.json').read_text())
-    content['categories'][0]['name'] = '\u00e4'
-    labels = drawn.write('labels.json', content)
-    content['images'][0].pop('file_name')
-    broken = drawn.write('\u00fc.json', content)
-    sound = drawn.folder / 'labeled.json'
-
-    to_yolo = ['tools/convert_dataset.py', 'to-yolo', str(labels)]
-    images = ['--images', str(drawn.folder / 'labeled')]
-    commands = [
-        ['tools/check_coco.py', str(sound)],
-        [*to_yolo, str(drawn.folder / 'yolo'), *images],
-        ['tools/check_coco.py', str(broken)],
-    ]
-    done = run(
-        *('env', 'PYTHONIOENCODING=ascii', 'python', '-c'),
-        RUN_ALL.format(commands=commands),
-    )
-
-    first, *others = done.stdout.splitlines()
-    assert first.startswith(f'{sound}: 2 images, ')
-    assert '(\\xe4: 2, green: 2)' in others[0]
-    assert '/\\xfc.json: ' in done.stdout
-    # The import of the packages says nothing either.
-    assert not done.stderr
-
-
-def test_error_is_shown_with_its_stack(folder):
-    file = folder / 'data/digits/annotations/broken.json'
-    labeled = json.loads(file.with_name('labeled.json').read_text())
-    file.write_text(json.dumps(dict(labeled, categories=[])))
-
-    done = run(
-        'python', ROOT / 'tools/train.py', 'experiment/teacher.py',
-        '--work-dir', 'broken', '--cfg-options',
-        f'train_dataloader.dataset.ann_file={file}', cwd=folder,
-    )  # fmt: skip
-    shutil.rmtree(folder / 'broken')
-
-    assert done.returncode == 1
-    assert 'Traceback' in done.stderr
-    assert 'broken.json' in done.stderr.splitlines()[-1]
