@@ -1,23 +1,13 @@
 """The screens of the tools, as real processes."""
 
 import json
-import re
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from builders import ROOT, DrawnImages, run, written_cfg
+from builders import ROOT, DrawnImages, run
+from screens import Screen, check_log, check_screen
 
 pytestmark = pytest.mark.slow
-# What no screen has.
-NOISE = re.compile(
-    r'OneDL|index|[Dd]eprecat|Warning|environment:|Config:|default_scope'
-    r'|RuntimeInfoHook|loading ann|Done \(|DONE \(|NUM_THREADS'
-)
-# What the log file has, although no screen does.
-KEPT = 'System environment:', "default_scope = 'mmdet'", 'RuntimeInfoHook'
-
-
 # All in one process: each takes seconds to start.
 RUN_ALL = """
 import runpy
@@ -32,22 +22,6 @@ for sys.argv in {commands!r}:
         pass
 """
 MARK = '=== the next command ==='
-
-
-class Screen(NamedTuple):
-    stdout: str
-    stderr: str
-
-
-def check_screen(screen: Screen) -> None:
-    lines = f'{screen.stdout}\n{screen.stderr}'.splitlines()
-    assert [line for line in lines if NOISE.search(line)] == []
-
-
-def check_log(work_dir: Path) -> None:
-    (log,) = work_dir.glob('*/*.log')
-    text = log.read_text()
-    assert [part for part in KEPT if part not in text] == []
 
 
 @pytest.fixture(scope='module')
@@ -139,23 +113,3 @@ def test_error_is_shown_with_its_stack(screens):
     assert 'Traceback' in screens['train_broken'].stderr
     last = screens['train_broken'].stderr.splitlines()[-1]
     assert 'broken.json' in last
-
-
-def test_processes_print_no_noise(drawn, checkpoint, tmp_path):
-    config = written_cfg(drawn, checkpoint, tmp_path / 'work')
-
-    done = run(
-        # torch warns only if the environment does not say it.
-        'env', '-u', 'OMP_NUM_THREADS', '-u', 'MKL_NUM_THREADS',
-        ROOT / 'tools/dist_test.sh', config, checkpoint, 2,
-        '--cfg-options', 'log_level=INFO',
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr
-    check_screen(done)
-    # torchrun of PyTorch 2.1 says what `master_addr` is for.
-    lines = done.stderr.splitlines()
-    assert not [line for line in lines if 'master_addr' not in line]
-    check_log(tmp_path / 'work')
-    assert len(list((tmp_path / 'work/detections').glob('*.parquet'))) == 2
-    assert (tmp_path / 'work/pseudo_labels.json').is_file()

@@ -20,6 +20,7 @@ from builders import (
     wait_until,
     written_cfg,
 )
+from screens import Screen, check_log, check_screen
 
 from projects.data_distillation import DetectionStore
 
@@ -45,10 +46,14 @@ def test_many_processes_continue_what_one_began(
 
     with listener(29500):  # Another run, with the default port.
         done = run(
-            'tools/dist_test.sh', config, checkpoint, 2, '--work-dir', many
-        )
+            # torch warns only if the environment does not say it.
+            'env', '-u', 'OMP_NUM_THREADS', '-u', 'MKL_NUM_THREADS',
+            'tools/dist_test.sh', config, checkpoint, 2, '--work-dir', many,
+            '--cfg-options', 'log_level=INFO',
+        )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
+    check_quiet(done, many)
     # The second process says so too, whatever the level of the log.
     assert 'images are in' in done.stdout
     files = [folder / 'pseudo_labels.json' for folder in (one, many)]
@@ -58,6 +63,14 @@ def test_many_processes_continue_what_one_began(
     assert len(found['annotations']) == 10
     shards = {*many.glob('detections/*.parquet')}
     assert shards > {*kept} and len(shards) == len(kept) + 2
+
+
+def check_quiet(done: subprocess.CompletedProcess, work_dir: Path) -> None:
+    check_screen(Screen(done.stdout, done.stderr))
+    # torchrun of PyTorch 2.1 says what `master_addr` is for.
+    lines = done.stderr.splitlines()
+    assert not [line for line in lines if 'master_addr' not in line]
+    check_log(work_dir)
 
 
 @contextmanager
