@@ -197,6 +197,19 @@ def test_boxes_without_area_are_those_of_their_masks(drawn):
     assert 0 < found['coco/green_precision'] <= 0.2
 
 
+def test_boxes_of_the_samples_stay_as_they_are(drawn):
+    """Other metrics and hooks read the same samples."""
+    evaluator = build_evaluator(drawn, ['bbox', 'segm'])
+    samples = find_masks(drawn, False)
+
+    evaluator.process({}, samples)
+    found = evaluator.evaluate(len(samples))
+
+    assert found['coco/red_precision'] == 1
+    for sample in samples:
+        assert not sample['pred_instances']['bboxes'].any()
+
+
 # As in validation while a model trains, it may evaluate more than once.
 @pytest.mark.parametrize('times', [1, 2])
 @pytest.mark.parametrize(
