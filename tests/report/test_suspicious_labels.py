@@ -204,5 +204,8 @@ def test_numbers_beside_names_of_another_direction_stay(drawn):
     assert 'no label of \u2068a\u202eb\u2069,' in review.explain(
         review.suspicions[0]
     )
-    page = review.write(drawn.folder / 'review', 1)[-1].read_text()
+    page = review.write(drawn.folder / 'review', 99)[-1].read_text()
     assert 'found: \u2068a\u202eb\u2069 0.90' in page
+    # Also as the name of a label that is not in doubt.
+    assert 'title="\u2068a\u202eb\u2069"' in page
+    assert page.count('a\u202eb') == page.count('\u2068a\u202eb\u2069')

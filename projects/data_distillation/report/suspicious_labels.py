@@ -180,7 +180,7 @@ class LabelReview:
         return box.round(2).tolist()
 
     def _make_cards(self, shown: Sequence[Suspicion]) -> list[Card]:
-        names = {c['id']: c['name'] for c in self.coco['categories']}
+        names = {c['id']: isolate(c['name']) for c in self.coco['categories']}
         labels: dict[str, list[dict]] = {}
         ids = {i['id']: i['file_name'] for i in self.coco['images']}
         for label in self.annotations:

@@ -97,6 +97,17 @@ def test_object_of_two_joined_classes_has_one_box():
     assert len(one.apply(boxes[:0], 0.5)) == 0
 
 
+def test_box_left_of_the_image_hides_no_box_of_another_class():
+    meta = dict(dataset_meta=dict(classes=('car', 'bus', 'van')))
+    one = ClassNames(None, dict(van='car')).map(Detector(3), meta, WANTED)
+    boxes = found(0, 1)
+    # mmcv moves class 1 by 1,001 pixels, to where the car is.
+    boxes.bboxes[0] = torch.tensor([900.0, 900, 1000, 1000])
+    boxes.bboxes[1] = torch.tensor([-101.0, -101, -1, -1])
+
+    assert one.apply(boxes, 0.5).labels.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ('known', 'renamed', 'message'),
     [

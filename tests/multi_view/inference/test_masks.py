@@ -15,6 +15,10 @@ from projects.data_distillation import (
     MultiViewTTA,
     ViewTransform,
 )
+from projects.data_distillation.multi_view.inference.mean_masks import (
+    average_masks,
+    to_host,
+)
 from projects.data_distillation.multi_view.inference.view_batches import (
     LoadedView,
     MadeView,
@@ -25,6 +29,7 @@ from projects.data_distillation.multi_view.inference.view_boxes import (
 from projects.data_distillation.multi_view.inference.view_masks import (
     MaskMerger,
 )
+from projects.data_distillation.multi_view.views.masks import cut_masks
 from projects.data_distillation.multi_view.views.view import View
 
 NMS = dict(type='NMSMerger')
@@ -290,6 +295,24 @@ def test_views_without_the_object_do_not_vote():
     nothing[1].bboxes += 40  # elsewhere
 
     assert merged_rows([*views_of(slice(1, 3)), nothing, nothing]) == [1, 2]
+
+
+@pytest.mark.parametrize('order', [(0, 1), (1, 0)], ids=['first', 'second'])
+@pytest.mark.parametrize('turned', [False, True], ids=['right', 'below'])
+def test_mask_in_the_padding_adds_no_pixel(order, turned):
+    padding, inside = torch.zeros(2, 64, 64, dtype=torch.bool)
+    padding[10:30, 60:64], inside[20:40, 30:60] = True, True
+    size_hw = (60, 64) if turned else (64, 60)
+    view = View([dict(type='Pad')])
+    masks = [padding.T, inside.T] if turned else [padding, inside]
+    patches = [view.invert_mask(one, size_hw) for one in cut_masks(masks)]
+
+    mean = average_masks([patches[i] for i in order], [0.5, 0.5])
+
+    rle = to_host([mean])[0].encode(size_hw)
+    expected = masks[1][: size_hw[0], : size_hw[1]].numpy()
+    assert np.array_equal(coco_mask.decode(rle), expected)
+    assert mean.agreement == 0.5
 
 
 def test_only_the_best_have_masks():

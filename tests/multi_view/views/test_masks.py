@@ -104,6 +104,25 @@ def test_encoding_is_that_of_pycocotools(size_hw, share):
         assert counts == expected['counts']
 
 
+@pytest.mark.parametrize(
+    ('left', 'top'), [(10, 2), (2, 20), (11, 21)], ids=['right', 'below', '-']
+)
+def test_patch_outside_of_an_image_has_no_rectangle(left, top):
+    mask = MaskPatch(torch.ones(3, 4, dtype=torch.bool), left, top)
+
+    found = mask.cut((20, 10))
+
+    assert (*found.size_hw, found.left, found.top) == (0, 0, 0, 0)
+
+
+def test_patch_that_ends_at_the_border_of_an_image_stays():
+    mask = MaskPatch(torch.ones(5, 4, dtype=torch.bool), 7, 16)
+
+    found = mask.cut((20, 10))
+
+    assert (*found.size_hw, found.left, found.top) == (4, 3, 7, 16)
+
+
 def test_soft_patch_gives_probabilities():
     values = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
 

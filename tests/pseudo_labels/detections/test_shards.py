@@ -16,10 +16,23 @@ from projects.data_distillation.pseudo_labels.detections.shards import (
     count_bytes,
     count_rows,
     naming_damage,
+    read_index,
     read_provenance,
     read_shard,
     write_shard,
 )
+
+
+def test_shard_tells_of_no_contents_if_none_is_known(tmp_path):
+    file = tmp_path / 'shard.parquet'
+
+    write_shard(file, [stored_row('a'), stored_row('b')], {})
+    unknown = pq.read_schema(file).metadata
+    write_shard(file, [stored_row('a'), stored_row('b', sha256='1')], {})
+
+    assert unknown.keys() == {PROVENANCE}
+    contents = read_index(file).contents
+    assert [one.digest for one in contents] == [None, '1']
 
 
 @pytest.mark.parametrize('error', [AssertionError(), ValueError('a\nb')])

@@ -96,18 +96,24 @@ def test_it_is_the_coco_metric_of_configs():
     assert METRICS.get('mmdet.CocoMetric') is MendedCocoMetric
 
 
-def evaluate_masks(drawn, boxes_of_view: bool, metric) -> dict:
-    """Find all rectangles, but half of the masks of the green ones."""
-    truth = give_masks(drawn.truth)
+def build_evaluator(drawn, metric):
+    """The metric for the rectangles that are drawn, as masks."""
+    file = drawn.write('masks.json', give_masks(drawn.truth))
     evaluator = METRICS.build(
         dict(
             type='CocoMetric',
-            ann_file=str(drawn.write('masks.json', truth)),
+            ann_file=str(file),
             metric=metric,
             classwise=True,
         )
     )
     evaluator.dataset_meta = dict(classes=CLASSES)
+    return evaluator
+
+
+def find_masks(drawn, boxes_of_view: bool) -> list[dict]:
+    """Find all rectangles, but half of the masks of the green ones."""
+    truth = drawn.truth
     ids = [category['id'] for category in truth['categories']]
     samples = []
     for image in truth['images']:
@@ -133,6 +139,13 @@ def evaluate_masks(drawn, boxes_of_view: bool, metric) -> dict:
             img_id=image['id'], ori_shape=size_hw, pred_instances=found
         )
         samples.append(sample)
+    return samples
+
+
+def evaluate_masks(drawn, boxes_of_view: bool, metric) -> dict:
+    """Evaluate what `find_masks` finds."""
+    evaluator = build_evaluator(drawn, metric)
+    samples = find_masks(drawn, boxes_of_view)
     # As in validation while a model trains, more than once.
     for _ in range(2):
         evaluator.process({}, copy.deepcopy(samples))
@@ -153,6 +166,23 @@ def test_classes_have_a_value_for_boxes_and_one_for_masks(drawn):
     )
 
 
+def test_metric_is_the_same_after_an_error(drawn):
+    evaluator = build_evaluator(drawn, ['bbox', 'segm'])
+    samples = find_masks(drawn, True)
+    maskless = copy.deepcopy(samples)
+    for sample in maskless:
+        del sample['pred_instances']['masks']
+    evaluator.process({}, maskless)
+    with pytest.raises(KeyError, match='segm is not in results'):
+        evaluator.evaluate(len(samples))
+    evaluator.results.clear()
+
+    evaluator.process({}, samples)
+    found = evaluator.evaluate(len(samples))
+
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= found.keys()
+
+
 def test_masks_alone_have_the_names_of_mmdetection(drawn):
     found = evaluate_masks(drawn, True, 'segm')
 
@@ -165,6 +195,19 @@ def test_boxes_without_area_are_those_of_their_masks(drawn):
 
     assert found['coco/red_precision'] == 1
     assert 0 < found['coco/green_precision'] <= 0.2
+
+
+def test_boxes_of_the_samples_stay_as_they_are(drawn):
+    """Other metrics and hooks read the same samples."""
+    evaluator = build_evaluator(drawn, ['bbox', 'segm'])
+    samples = find_masks(drawn, False)
+
+    evaluator.process({}, samples)
+    found = evaluator.evaluate(len(samples))
+
+    assert found['coco/red_precision'] == 1
+    for sample in samples:
+        assert not sample['pred_instances']['bboxes'].any()
 
 
 # As in validation while a model trains, it may evaluate more than once.

@@ -133,6 +133,12 @@ def test_rules_give_the_options_they_were_made_of(words):
     assert list_options(make_rules(read(*words))) == (words, [])
 
 
+def test_whole_score_of_a_config_is_an_option_too():
+    ignore = dict(type='FixedSelector', min_score=1)
+
+    assert list_options(dict(ignore=ignore)) == (['--ignore-from', 1], [])
+
+
 @pytest.mark.parametrize(
     ('rules', 'unsaid'),
     [

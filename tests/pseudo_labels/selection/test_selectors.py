@@ -139,10 +139,14 @@ def test_score_below_the_floor_is_never_enough():
     assert found.tolist() == [np.float32(0.1)]
 
 
-def test_no_detection_and_no_image_give_no_error():
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('smoothing', [0, 2])
+def test_no_detection_and_no_image_give_no_error(smoothing):
     nothing = np.zeros(0, np.float32), np.zeros(0, int)
 
-    found = MatchedSelector().choose(Candidates(*nothing, 0), LABELED)
+    found = MatchedSelector(smoothing=smoothing).choose(
+        Candidates(*nothing, 0), LABELED
+    )
 
     assert found.tolist() == [math.inf] * 4
 

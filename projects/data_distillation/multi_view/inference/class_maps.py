@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from mmcv.ops import batched_nms
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ..merging.suppression import suppress_boxes
 from .checkpoint_error import CheckpointError
 
 # The number of classes that a message names.
@@ -57,13 +57,13 @@ class ClassMap:
         if not self.joins_classes or not len(mapped):
             return mapped
         # Two classes of the teacher that are one here may both find an object.
-        _, kept = batched_nms(
+        _, kept = suppress_boxes(
             mapped.bboxes.float(),
             mapped.scores.float(),
             mapped.labels,
             dict(type='nms', iou_threshold=iou_threshold),
         )
-        # `batched_nms` gives indices by descending score. Sorted, the boxes
+        # `suppress_boxes` gives indices by descending score. Sorted, the boxes
         # keep the order that the detector gave them.
         return mapped[kept.sort().values]
 

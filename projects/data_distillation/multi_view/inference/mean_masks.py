@@ -201,13 +201,21 @@ def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
     """
     if not means:
         return []
-    # Flat, because masks of different sizes cannot be stacked.
-    flat = torch.cat([mean.is_set.flatten() for mean in means]).cpu().numpy()
-    agreements = torch.stack([mean.agreement for mean in means]).tolist()
-    ends = np.cumsum([mean.is_set.numel() for mean in means])
+    agreements = torch.stack([mean.agreement for mean in means])
+    # Flat, because masks of different sizes cannot be stacked; as bytes, so
+    # that numbers and pixels travel together.
+    columns = [agreements, *(mean.is_set.flatten() for mean in means)]
+    flat = torch.cat([one.view(torch.uint8) for one in columns]).cpu().numpy()
+    ends = np.cumsum([one.nbytes for one in columns])
+    shares, *parts = np.split(flat, ends[:-1])
     return [
-        HostMask(part.reshape(mean.is_set.shape), mean.left, mean.top, share)
+        HostMask(
+            part.view(bool).reshape(mean.is_set.shape),
+            mean.left,
+            mean.top,
+            share,
+        )
         for mean, part, share in zip(
-            means, np.split(flat, ends[:-1]), agreements, strict=True
+            means, parts, shares.view(np.float32).tolist(), strict=True
         )
     ]

@@ -54,11 +54,14 @@ class MaskPatch:
 
         Returns:
             The patch without the rows below and the columns right of the
-            image; its values have no pixel if it lies outside. The memory is
-            shared.
+            image, whose memory is shared; one of shape (0, 0) at (0, 0) if it
+            lies outside.
         """
         height, width = size_hw
         rows, columns = max(height - self.top, 0), max(width - self.left, 0)
+        if not rows * columns:
+            # Rows without columns would still reach out of the image.
+            return MaskPatch(self.values[:0, :0], 0, 0)
         return replace(self, values=self.values[:rows, :columns])
 
 

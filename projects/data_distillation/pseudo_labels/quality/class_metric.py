@@ -40,13 +40,15 @@ class MendedCocoMetric(CocoMetric):
         if not (self.classwise and {'bbox', 'segm'} <= set(every)):
             return self._compute(results)
         values = {}
-        for metric in every:
-            self.metrics = [metric]
-            for name, value in self._compute(results).items():
-                values[
-                    rename_mask_metric(name) if metric == 'segm' else name
-                ] = value
-        self.metrics = every
+        try:
+            for metric in every:
+                self.metrics = [metric]
+                for name, value in self._compute(results).items():
+                    values[
+                        rename_mask_metric(name) if metric == 'segm' else name
+                    ] = value
+        finally:
+            self.metrics = every
         return values
 
     def _compute(self, results: list) -> dict[str, float]:

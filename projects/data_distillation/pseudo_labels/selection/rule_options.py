@@ -266,7 +266,7 @@ def list_options(rules: Mapping) -> tuple[list, list[str]]:
         else:
             unsaid.append(rule['type'])
     ignore = rules.get('ignore')
-    if ignore and isinstance(ignore.get('min_score'), float):
+    if ignore and isinstance(ignore.get('min_score'), int | float):
         words += ['--ignore-from', ignore['min_score']]
     elif ignore:
         unsaid.append(f'ignore={ignore["type"]}')

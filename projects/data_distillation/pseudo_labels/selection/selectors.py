@@ -162,7 +162,8 @@ class MatchedSelector:
             one = self._choose_one(found.scores, wanted.sum())
             return np.full(num_classes, one, np.float32)
         by_class = found.by_class(num_classes)
-        if self.smoothing:
+        # Without an image, nothing is wanted, and there is no rate.
+        if self.smoothing and per_image:
             usable = [(scores >= self.floor).sum() for scores in by_class]
             wanted = per_image * smooth_counts(
                 labeled.num_instances,
