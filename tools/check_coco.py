@@ -246,8 +246,30 @@ def check_decisions(
             parser.error(f'{option} needs --images DIR')
     if args.drop_others and not args.like:
         parser.error('--drop-others needs --like FILE')
-    if args.unit == RESIZED and not (args.images and args.boxes != 'cxcywh'):
+    if args.unit == RESIZED:
+        check_resized(parser, args)
+
+
+def check_resized(
+    parser: argparse.ArgumentParser, args: argparse.Namespace
+) -> None:
+    """End with an error if boxes of resized images cannot be scaled.
+
+    Args:
+        parser: The parser, which prints the error.
+        args: The arguments that it has read, with the unit `RESIZED`.
+
+    Raises:
+        SystemExit: If they cannot, with exit code 2.
+    """
+    if not args.images:
         parser.error('--unit resized needs --images DIR')
+    if args.boxes not in (None, 'xywh'):
+        parser.error(
+            f'--unit resized scales boxes {LAYOUTS["xywh"]}, got --boxes '
+            f'{args.boxes}: convert them first, with --fix and --boxes, but '
+            'without --images, and then give the new file'
+        )
 
 
 def write_mended(
@@ -298,7 +320,8 @@ def read_choices(
     if len(args.images or ()) > 1:
         folders = args.images
     others = [read_other(path) for path in args.apart_from]
-    given = args.boxes or (args.unit != RESIZED and args.unit)
+    # With a format, boxes are taken to fit the images as they are now.
+    given = args.unit != RESIZED and (args.boxes or args.unit)
     return Choices(
         folder=folders[0],
         box_format=get_format(args) if given else None,

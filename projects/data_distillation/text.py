@@ -134,7 +134,7 @@ def format_value(value: object) -> str:
     return text if len(text) <= MAX_VALUE else f'{text[:MAX_VALUE]}...'
 
 
-def format_error(error: Exception) -> str:
+def format_error(error: BaseException) -> str:
     """Return the first line of an error's text, without memory addresses.
 
     Args:

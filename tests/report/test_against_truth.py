@@ -15,6 +15,9 @@ from projects.data_distillation.report.against_truth import (
     count_right_on_grid,
     count_wrong,
 )
+from projects.data_distillation.report.report_tables import (
+    collect_notes,
+)
 from projects.data_distillation.report.shown_labels import (
     GRID,
     choose_judged,
@@ -74,6 +77,11 @@ def test_many_images_are_compared_in_part(source, monkeypatch):
     assert np.nansum(wrong) == (
         total.num_labels + total.num_truth - 2 * total.num_right
     )
+    # A reader must know it.
+    (note,) = [
+        note for note in collect_notes(labels, quality) if 'Precision' in note
+    ]
+    assert 'are those of 3 randomly chosen images' in note
 
 
 def test_right_labels_are_counted_at_all_scores(source):

@@ -3,12 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from builders import CLASSES
 from mmdet.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from projects.data_distillation import (
     EpochHook,
@@ -106,6 +107,32 @@ def test_pipeline_is_that_of_the_iteration_if_classes_are_balanced(drawn):
     )
 
     assert flips(balanced, hook, 0) == [True] * 3 + [False] * 2
+
+
+@pytest.mark.parametrize('make', [dataset_of, mixed])
+def test_repeated_images_have_the_pipeline_of_their_iteration(drawn, make):
+    hook = SwitchPipelineHook(
+        3, pipeline=[LOAD, NO_FLIP, PACK], skip_types=['RandomFlip']
+    )
+    inner = mixed(drawn) if make is mixed else make(drawn, [LOAD, FLIP, PACK])
+    repeated = dict(type='RepeatDataset', times=2, dataset=inner)
+
+    assert flips(repeated, hook, 0) == [True] * 3 + [False] * 2
+
+
+def test_data_set_without_a_pipeline_is_refused(drawn):
+    dataset = TensorDataset(torch.zeros(4, 1))
+    runner = SimpleNamespace(
+        train_dataloader=DataLoader(dataset),
+        train_loop=None,
+        iter=0,
+        seed=0,
+        message_hub=MessageHub.get_instance('switching'),
+    )
+    ResumeHook().before_train(runner)
+
+    with pytest.raises(TypeError, match='got a TensorDataset'):
+        SwitchPipelineHook(3, pipeline=[]).before_train(runner)
 
 
 def test_mosaics_are_left_out_and_the_l1_loss_is_added(drawn):

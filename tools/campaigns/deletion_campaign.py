@@ -82,18 +82,21 @@ def find_lines(root: Path, file: Path) -> Iterator[Line]:
         file: The file, relative to it.
 
     Yields:
-        Each statement that can be deleted, in any order.
+        Each statement that can be deleted, once, in any order.
     """
-    for function in ast.walk(ast.parse((root / file).read_text())):
-        if not isinstance(function, ast.FunctionDef):
+    nodes = [
+        node
+        for function in ast.walk(ast.parse((root / file).read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+    ]
+    # A statement of a nested function is in both functions.
+    for one in dict.fromkeys(nodes):
+        if not isinstance(one, ast.stmt) or not is_deleted(one):
             continue
-        # A statement of a nested function comes twice, once for each function.
-        for one in ast.walk(function):
-            if not isinstance(one, ast.stmt) or not is_deleted(one):
-                continue
-            first, end = one.lineno - 1, one.end_lineno or one.lineno
-            if end - first <= MAX_LINES:
-                yield Line(file, first, end, one.col_offset)
+        first, end = one.lineno - 1, one.end_lineno or one.lineno
+        if end - first <= MAX_LINES:
+            yield Line(file, first, end, one.col_offset)
 
 
 def run_tests(root: Path, options: list[str]) -> str:
@@ -120,13 +123,33 @@ def run_tests(root: Path, options: list[str]) -> str:
     return failed[0] if failed else ''
 
 
-def find_tests(package: Path) -> str:
-    """Return the folder of the tests of a package.
+def find_packages(root: Path) -> list[Path]:
+    """Find the folders of all packages.
 
     Args:
-        package: The folder of the package, relative to the clone.
+        root: The clone.
+
+    Returns:
+        The folders, the outermost one first; some may have no module.
     """
-    return str('tests' / package.relative_to(CODE))
+    return [root / CODE, *sorted((root / CODE).rglob('*/'))]
+
+
+def find_tests(root: Path, package: Path) -> list[str]:
+    """Return the tests of a package, as pytest takes them.
+
+    Args:
+        root: The clone.
+        package: The folder of the package, relative to the clone.
+
+    Returns:
+        The folder of the tests. For the outermost package these are files, as
+        its folder has the tests of all others too.
+    """
+    if package != CODE:
+        return [str('tests' / package.relative_to(CODE))]
+    files = sorted((root / 'tests').glob('test_*.py'))
+    return [str(file.relative_to(root)) for file in files]
 
 
 def try_without(root: Path, line: Line) -> str:
@@ -139,13 +162,14 @@ def try_without(root: Path, line: Line) -> str:
     Returns:
         Which tests have failed, and the first of them.
     """
-    file, tests = root / line.file, find_tests(line.file.parent)
+    file, tests = root / line.file, find_tests(root, line.file.parent)
     text = file.read_text()
     file.write_text(line.delete(text))
     try:
         for name, options in SUITES.items():
-            options = [tests if one == 'PACKAGE' else one for one in options]
-            if failed := run_tests(root, options):
+            wanted = tests if options[-1] == 'PACKAGE' else []
+            given = [one for one in options if one != 'PACKAGE']
+            if failed := run_tests(root, [*given, *wanted]):
                 return f'{name} | {failed[:100]}'
     finally:
         file.write_text(text)
@@ -160,7 +184,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'clone')
         subprocess.run(['git', 'clone', '-q', ROOT, root], check=True)
-        for package in sorted((root / CODE).rglob('*/')):
+        for package in find_packages(root):
             files = sorted(package.glob('*.py'))
             lines = [
                 line

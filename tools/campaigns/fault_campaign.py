@@ -260,9 +260,10 @@ def measure_start(run: Run) -> float:
     begin = time.monotonic()
     process = run.start()
     wait_for_first_image(run, process)
+    seconds = time.monotonic() - begin
     kill_all(process)
     shutil.rmtree(run.work_dir)
-    return time.monotonic() - begin
+    return seconds
 
 
 def wait_for_first_image(run: Run, process: subprocess.Popen) -> None:

@@ -116,7 +116,8 @@ def run_here(options: tuple[str, ...]) -> MutationResult:
             result.planned = dict(refused=str(error))
         except Exception:
             result.crashes.append('plan: ' + traceback.format_exc())
-        screen.truncate(0)
+        screen.seek(0)  # Else what follows begins after as many zeros.
+        screen.truncate()
         try:
             tool.main()
         except SystemExit as end:

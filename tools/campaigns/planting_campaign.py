@@ -46,12 +46,20 @@ def plant(coco: dict, seed: int) -> tuple[dict, dict, list[dict]]:
     Returns:
         The changed object, the id of each changed label -> what was done, and
         the labels that were removed.
+
+    Raises:
+        ValueError: If there are too few labels to plant an error of each kind.
     """
     random = np.random.default_rng(seed)
     coco = copy.deepcopy(coco)
     labels = [one for one in coco['annotations'] if not one.get('iscrowd')]
     ids = [category['id'] for category in coco['categories']]
     number = round(SHARE * len(labels))
+    if not number:
+        raise ValueError(
+            f'planting needs at least 11 labels, got {len(labels)}: take a '
+            'file with more'
+        )
     kinds = KINDS if len(ids) > 1 else KINDS[:2]
     chosen = random.permutation(len(labels))[: number * len(kinds)]
     changed, removed = {}, []

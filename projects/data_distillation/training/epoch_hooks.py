@@ -2,11 +2,10 @@
 
 import copy
 from collections.abc import Sequence
-from typing import cast
 
 from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import HOOKS
-from mmengine.dataset import BaseDataset, ClassBalancedDataset, Compose
+from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -22,8 +21,9 @@ class SwitchPipelineHook(Hook):
     MMDetection's `PipelineSwitchHook` and `YOLOXModeSwitchHook` count epochs;
     this hook is for training that counts iterations. Each batch is made with
     the pipeline of its own iteration, no matter how far ahead it is loaded.
-    This also holds after resuming, and for all parts of a `ConcatDataset`. The
-    hook needs the `ResumeHook`, which knows the iteration of each batch.
+    This also holds after resuming, for all parts of a `ConcatDataset`, and
+    inside wrappers that keep a data set as `dataset`. The hook needs the
+    `ResumeHook`, which knows the iteration of each batch.
 
     Args:
         iteration: The first iteration with the other pipeline, counted from
@@ -64,7 +64,8 @@ class SwitchPipelineHook(Hook):
             runner: The runner of the training.
 
         Raises:
-            TypeError: If there is no `ResumeHook`.
+            TypeError: If there is no `ResumeHook`, or a data set has no
+                pipeline.
             KeyError: If a transform of the pipeline is not registered.
         """
         dataset = runner.train_dataloader.dataset
@@ -102,11 +103,32 @@ class SwitchPipelineHook(Hook):
             dataset.datasets = [self._switched(d) for d in dataset.datasets]
         elif isinstance(dataset, MultiImageMixDataset):
             dataset._skip_type_keys = self.skip_types
-        elif isinstance(dataset, ClassBalancedDataset):
+        elif hasattr(dataset, 'dataset'):  # RepeatDataset and others.
             dataset.dataset = self._switched(dataset.dataset)
         elif self.pipeline is not None:
-            cast(BaseDataset, dataset).pipeline = Compose(self.pipeline)
+            replace_pipeline(dataset, self.pipeline)
         return dataset
+
+
+def replace_pipeline(dataset: Dataset, pipeline: Sequence[dict]) -> None:
+    """Give a data set another pipeline.
+
+    Args:
+        dataset: The data set; it is changed in place.
+        pipeline: The transforms of the other pipeline.
+
+    Raises:
+        TypeError: If the data set has no pipeline.
+        KeyError: If a transform is not registered.
+    """
+    if not hasattr(dataset, 'pipeline'):
+        raise TypeError(
+            'SwitchPipelineHook needs data sets with a `pipeline`, or '
+            'wrappers with a `dataset` or `datasets`, got a '
+            f'{type(dataset).__name__}: leave the hook out, or wrap the data '
+            'set in another way'
+        )
+    dataset.pipeline = Compose(pipeline)
 
 
 @HOOKS.register_module()

@@ -239,3 +239,19 @@ def test_experiment_says_which_teachers_are_given(experiment, folder, sources):
     control = Config.fromfile(experiment / 'supervised_long.py')
     assert control.train_cfg.max_iters == 2
     assert control.train_dataloader.dataset.ann_file == str(sources['labeled'])
+
+
+def test_class_that_is_a_word_of_python_needs_another_name(
+    folder, sources, tmp_path
+):
+    teacher = write_teacher(tmp_path / 'teacher.pth', ('green', 'class'))
+    class_map = ['class=red']
+
+    with pytest.raises(ValueError, match="got 'class': .* --classes-from"):
+        init(folder, sources, 'words', teacher=[teacher], class_map=class_map)
+    assert not (folder / 'words').exists()
+
+    names = tmp_path / 'names.txt'
+    names.write_text('green\nred\n')
+    init(folder, sources, 'words', teacher=[teacher], classes_from=[names])
+    assert Config.fromfile(folder / 'words/annotate.py').pretty_text

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from builders import toy_detector_cfg
+from builders import CLASSES, toy_detector_cfg
 from mmdet.registry import MODELS
 
 from projects.data_distillation.experiment.given_teachers.given_model import (
@@ -17,6 +17,21 @@ def test_given_detector_has_no_views_to_merge():
 
     with pytest.raises(NotImplementedError, match='runs on plain images'):
         detector.merge_preds([])
+
+
+def test_checkpoint_without_meta_has_the_classes_that_are_wanted():
+    model = GivenDetector(toy_detector_cfg())
+    dataset = SimpleNamespace(metainfo=dict(classes=CLASSES))
+    runner = SimpleNamespace(
+        model=model, test_dataloader=SimpleNamespace(dataset=dataset)
+    )
+    weights = model.module.state_dict()
+
+    GivenDetectorHook().after_load_checkpoint(
+        runner, dict(state_dict=weights, meta=None)
+    )
+
+    assert model.class_map is None
 
 
 def test_hook_of_given_detectors_refuses_another_model():

@@ -2,21 +2,33 @@
 
 import signal
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from builders import ToyDetector, annotate_cfg, written_cfg
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from projects.data_distillation.experiment.rehearsal.remedies import (
+    find_excuse,
+)
 from projects.data_distillation.experiment.rehearsal.stages_to_try import (
     StageToTry,
 )
 from projects.data_distillation.experiment.rehearsal.trial import (
+    RESULT,
+    STAGES,
+    RehearsalResult,
     TimeUpError,
     Trials,
     find_readable,
     limit_time,
+    run_trials,
 )
+from projects.data_distillation.files.atomic import read_json, write_json
 
 
 def spoil(drawn, *numbers: int) -> None:
@@ -33,6 +45,42 @@ def test_trial_ends_when_its_time_is_up():
 
     assert signal.alarm(0) == 0
     assert signal.getsignal(signal.SIGALRM) == before
+
+
+@TRANSFORMS.register_module()
+class TimeRunsOut(BaseTransform):
+    """A step of a pipeline during which the time is up."""
+
+    def transform(self, results: dict) -> dict:
+        signal.raise_signal(signal.SIGALRM)
+        return results
+
+
+def test_time_that_is_up_in_a_pipeline_is_not_taken_for_its_fault(
+    drawn, tmp_path
+):
+    cfg = annotate_cfg(drawn, None, tmp_path)
+    steps = cfg.test_dataloader.dataset.pipeline
+    steps.insert(1, dict(type='TimeRunsOut'))
+
+    with pytest.raises(TimeUpError, match='it has taken 60 s'), limit_time(60):
+        find_readable(cfg)
+
+
+def test_stage_that_takes_too_long_is_named(drawn, checkpoint, tmp_path):
+    config = written_cfg(drawn, checkpoint, tmp_path)
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='TimeRunsOut'))
+    cfg.dump(config)
+    stage = StageToTry('tune', str(config), False, teacher=str(checkpoint))
+    request = dict(seconds=60, stages=[asdict(stage)])
+    write_json(tmp_path / STAGES, request)
+
+    assert run_trials(tmp_path) == 1
+
+    result = RehearsalResult(**read_json(tmp_path / RESULT))
+    assert (result.stage, result.error) == ('tune', 'TimeUpError')
+    assert 'takes too long' in find_excuse(result, has_gpu=True)
 
 
 def test_images_that_cannot_be_read_are_left_out(drawn, tmp_path):

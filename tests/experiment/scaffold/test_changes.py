@@ -6,6 +6,7 @@ from mmengine.config import Config
 from projects.data_distillation.experiment.scaffold.changes import (
     describe_label_kind,
     explain_lengths,
+    list_changes,
 )
 from projects.data_distillation.experiment.scaffold.detector import (
     DetectorConfig,
@@ -38,6 +39,22 @@ def test_labels_are_what_the_training_reads(load, words):
 
     assert text.startswith(words)
     assert load or text == words
+
+
+def test_variables_with_data_of_the_detector_are_named():
+    cfg = DetectorConfig.read(RETINANET).cfg
+    # MMDetection's own configs have `data_root`, which nobody expects here.
+    cfg.merge_from_dict(dict(data_root='data/a/', extra_file='data/a/b.json'))
+    cfg.train_dataloader.dataset.data_root = 'data/a/'
+    detector = DetectorConfig('a.py', cfg)
+    images = Images('labeled.json', 'images/', 400)
+    data = Data(('a',), images, Images('', 'more/', 100), images)
+    plan = make_plan(detector, data, ExperimentOptions(ratio=(6, 4)))
+
+    *_, last = list_changes(detector, plan, ('a',))
+
+    assert last.startswith('not taken over, since they name the detector')
+    assert last.endswith(': extra_file')
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,17 @@ def test_value_is_written_as_people_do(value, text):
     assert format_as_python(value) == text
 
 
+def test_keys_that_mmengine_cannot_write_are_refused():
+    for key in ('class', 'pass', 'None'):
+        with pytest.raises(ValueError, match=f'word of Python, got {key!r}'):
+            format_as_python(dict(class_map={key: 'cell'}))
+
+    # With another key that is no name, MMEngine writes all as a mapping.
+    value = {'class': 'cell', 'a class': 'cell'}
+    assert eval(format_as_python(value)) == value
+    assert 'a class' in Config(dict(class_map=value)).pretty_text
+
+
 def test_rule_holds_at_any_depth_and_nothing_else_changes(tmp_path, formatted):
     base = tmp_path / 'base.py'
     base.write_text(BASE)

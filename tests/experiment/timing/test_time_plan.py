@@ -165,6 +165,42 @@ def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
     assert [step.text for step in steps] == ['1 of 2 iterations', '4 images']
 
 
+@pytest.mark.slow
+def test_second_round_waits_for_a_student_that_is_trained_again(
+    distillation, tmp_path
+):
+    work = tmp_path / 'work'
+    for folder in (work / 'teacher', work / 'student'):
+        folder.mkdir(parents=True)
+        torch.save(dict(meta=dict(iter=2)), folder / 'iter_2.pth')
+        (folder / FINISHED).write_text('iter_2.pth')
+    of_stages = distillation.stages
+    for teacher, folder in (
+        (work / 'teacher', work / 'annotate'),
+        (work / 'student', work / 'round2/annotate'),
+    ):
+        stage = of_stages.detection('annotate', folder, teacher / 'iter_2.pth')
+        finish(stage, folder)
+
+    def plan() -> dict[str, str]:
+        return {
+            step.name: step.text for step in list_planned_stages(distillation)
+        }
+
+    assert plan()['round 2: annotate'] == 'done'
+
+    # Somebody has changed the labels of the first round.
+    training = of_stages.training(
+        'student', work / 'student', work / 'annotate' / PSEUDO_LABELS
+    )
+    write_settings(work / 'student', training.collect_settings())
+    (work / 'annotate' / PSEUDO_LABELS).write_text('{"images": []}')
+    steps = plan()
+    assert steps['round 1: student'].startswith('2 iterations, again: ')
+    assert steps['round 2: annotate'] == '4 images'
+    assert steps['round 2: student'] == '2 iterations'
+
+
 def test_plan_checks_first_what_the_run_would(distillation, tmp_path):
     none = tmp_path / 'none.pth'
     experiment = replace(distillation.stages.experiment, given=(none,))

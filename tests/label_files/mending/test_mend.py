@@ -493,6 +493,33 @@ def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
     assert result == right()
 
 
+@pytest.mark.parametrize('layout', ['xywh', 'cxcywh'])
+def test_tool_scales_boxes_of_resized_images(tmp_path, call_tool, layout):
+    write_images(tmp_path / 'images', right())
+    content = right()
+    for image in content['images']:
+        image |= dict(width=2 * WIDTH, height=2 * HEIGHT)
+    for annotation in content['annotations']:
+        x, y, w, h = (2 * value for value in annotation['bbox'])
+        centered = [x + w / 2, y + h / 2, w, h]
+        annotation['bbox'] = centered if layout == 'cxcywh' else [x, y, w, h]
+        annotation['area'] *= 4
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+
+    # As the message about other boxes says.
+    call_tool(
+        'check_coco', 'a.json', '--fix', 'b.json', '--boxes', layout,
+        cwd=tmp_path,
+    )  # fmt: skip
+    done = call_tool(
+        'check_coco', 'b.json', '--fix', 'c.json', '--boxes', 'xywh',
+        '--unit', 'resized', '--images', 'images', cwd=tmp_path,
+    )  # fmt: skip
+
+    assert '32 boxes scaled to their resized image' in done.stdout
+    assert json.loads((tmp_path / 'c.json').read_text()) == right()
+
+
 def test_boxes_of_turned_images_are_not_scaled(tmp_path):
     """Which way an image was turned is not known."""
     folder = write_images(tmp_path, right(), SIZE[::-1])
@@ -732,6 +759,11 @@ TOOL_CASES = [
     (['--fix', 'o.json', '--drop-others'], 2, ['needs --like FILE']),
     (['--boxes', 'xyxy'], 2, ['--boxes needs --fix OUT']),
     (['--unit', 'percent'], 2, ['--unit needs --fix OUT']),
+    (
+        ['--fix', 'out.json', '--unit', 'resized', '--boxes', 'xyxy'],
+        2,
+        ['--unit resized scales boxes [x, y, w, h], got --boxes xyxy: '],
+    ),
     (
         ['--fix', 'out.json', '--like', 'none.json'],
         1,

@@ -111,5 +111,5 @@ class GivenDetectorHook(Hook):
         weights = checkpoint.get('state_dict', checkpoint)
         check_weights(model.module, weights)
         wanted = runner.test_dataloader.dataset.metainfo['classes']
-        meta = checkpoint.get('meta', {})
+        meta = checkpoint.get('meta') or {}
         model.class_map = model.names.map(model.module, meta, wanted)

@@ -41,7 +41,8 @@ STAGES, RESULT = 'stages.json', 'result.json'
 MAX_LOOKED_AT = 20
 
 
-class TimeUpError(RuntimeError):
+# No `Exception`: data sets would take it for the fault of an image.
+class TimeUpError(BaseException):
     """The rehearsal has taken longer than it may."""
 
 
@@ -84,7 +85,7 @@ def run_trials(folder: Path) -> int:
             for stage in request['stages']:
                 trials.run(StageToTry(**stage))
     # A stage may raise anything.
-    except Exception as error:
+    except (Exception, TimeUpError) as error:
         traceback.print_exc()
         trials.fail(error)
         return 1
@@ -171,7 +172,7 @@ class Trials:
         """
         self.write(replace(self.result, doing=doing))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Write which error has ended the rehearsal.
 
         Args:
@@ -380,7 +381,7 @@ def is_decodable(path: str) -> bool:
     return True
 
 
-def find_place(error: Exception) -> str:
+def find_place(error: BaseException) -> str:
     """Find where an error was raised, outside of PyTorch.
 
     Args:

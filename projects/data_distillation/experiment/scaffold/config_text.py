@@ -1,6 +1,7 @@
 """Writes MMEngine's text configs in the style in which people write them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import keyword
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,14 @@ def format_arguments(values: Mapping[str, object]) -> str:
     Returns:
         The text, in order; if a key is no name, all are in `**{...}`. It is
         empty if there are no items.
+
+    Raises:
+        ValueError: If all keys are names, and one is a word of Python:
+            MMEngine could not write the config of a run.
     """
     # Keys with dots, as in `paramwise_cfg`, cannot be keywords.
     if all(key.isidentifier() for key in values):
+        check_keys(values)
         return ', '.join(
             f'{k}={format_as_python(v)}' for k, v in values.items()
         )
@@ -85,6 +91,25 @@ def format_arguments(values: Mapping[str, object]) -> str:
         f'{k!r}: {format_as_python(v)}' for k, v in values.items()
     )
     return '**{' + items + '}'
+
+
+def check_keys(keys: Iterable[str]) -> None:
+    """Check that keys can be those of `dict(key=...)`.
+
+    Args:
+        keys: The keys, of which each is a name.
+
+    Raises:
+        ValueError: If one is a word of Python, such as `class`.
+    """
+    # MMEngine takes them for names too: the run would end with a SyntaxError.
+    if words := [key for key in keys if keyword.iskeyword(key)]:
+        raise ValueError(
+            f'a key of a config must be no word of Python, got {words[0]!r}: '
+            'if it is a class of the labeled file, rename it there; if it is '
+            'one of the teacher, name all its classes as the labeled file '
+            'does, in its order, with --classes-from'
+        )
 
 
 def change_inside(

@@ -96,7 +96,7 @@ def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
     yield stage
     folder = work_dir / 'teacher'
     for number in range(1, distillation.num_rounds + 1):
-        # A training that goes on will have another checkpoint.
+        # A training that goes on, or runs again, will have another checkpoint.
         teacher = None if stage.iterations else find_last_checkpoint(folder)
         if given and number == 1:
             teacher = given[0]
@@ -117,7 +117,9 @@ def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
             teacher,
         )
         yield annotation
-        yield plan_student(stages, f'{name}student', folder, annotation)
+        # It is the teacher of the next round.
+        stage = plan_student(stages, f'{name}student', folder, annotation)
+        yield stage
     for model in stages.experiment.models:
         if model not in ('teacher', 'student'):
             yield plan_training(stages, model, work_dir / model)
