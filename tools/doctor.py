@@ -31,6 +31,7 @@ TRIED = {
     'pycocotools': (['pycocotools'], '2.0.8', '2.0.11'),
     'pyarrow': (['pyarrow'], '23.0.1', '23.0.1'),
 }
+# Supported, as in pyproject.toml; 3.11 alone was tried.
 PYTHONS = '3.10', '3.13'
 # Older ones read neither GIF nor animated WebP.
 OPENCV_WITH_GIF = '4.12'
@@ -61,7 +62,9 @@ def examine() -> Iterator[Finding]:
     """
     python = platform.python_version()
     yield Finding(
-        'Python', f'{python} ({sys.executable})', compare(python, *PYTHONS)
+        'Python',
+        f'{python} ({sys.executable})',
+        compare(python, *PYTHONS, 'supported'),
     )
     for name, (distributions, lowest, highest) in TRIED.items():
         yield examine_package(name, distributions, lowest, highest)
@@ -119,13 +122,16 @@ def find_version(distribution: str) -> str | None:
         return None
 
 
-def compare(version: str, lowest: str, highest: str) -> str:
-    """Say if a version is outside the range that was tried.
+def compare(
+    version: str, lowest: str, highest: str, what: str = 'tried'
+) -> str:
+    """Say if a version is outside the range that was tried or is supported.
 
     Args:
         version: The version that is installed.
-        lowest: The lowest version that was tried.
-        highest: The highest version that was tried.
+        lowest: The lowest version of the range.
+        highest: The highest version of the range.
+        what: What the range is: tried or supported.
 
     Returns:
         What to say; empty if it is inside.
@@ -134,8 +140,8 @@ def compare(version: str, lowest: str, highest: str) -> str:
     end = parse(version)[: len(parse(highest))]
     if parse(lowest) <= parse(version) and end <= parse(highest):
         return ''
-    tried = lowest if lowest == highest else f'{lowest} to {highest}'
-    return f'not tried; tried: {tried}'
+    known = lowest if lowest == highest else f'{lowest} to {highest}'
+    return f'not {what}; {what}: {known}'
 
 
 def parse(version: str) -> tuple[int, ...]:

@@ -30,6 +30,8 @@ def test_patches_of_the_last_python_are_in_the_range():
     assert doctor.compare('3.13.5', '3.10', '3.13') == ''
     assert doctor.compare('3.14.0', '3.10', '3.13') != ''
     assert doctor.compare('1.0', '2.0', '2.0') == 'not tried; tried: 2.0'
+    python = doctor.compare('3.9', *doctor.PYTHONS, 'supported')
+    assert python == 'not supported; supported: 3.10 to 3.13'
 
 
 def test_missing_package_is_broken():
