@@ -102,6 +102,24 @@ def test_annotation_without_a_box_is_refused(tmp_path, name):
         pseudo_label_quality(tmp_path / 'pseudo.json', tmp_path / 'truth.json')
 
 
+@pytest.mark.parametrize(
+    ('annotations', 'match'),
+    [
+        (None, 'is missing'),
+        ({}, 'is not a list'),
+        ([dict(category_id=7, bbox=[0, 0, 9, 9])], '`image_id` is missing'),
+    ],
+)
+def test_labels_that_are_broken_are_refused(tmp_path, annotations, match):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    pseudo = write(tmp_path / 'pseudo.json', [])
+    content = dict(json.loads(pseudo.read_text()), annotations=annotations)
+    pseudo.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match=rf'pseudo\.json: .*{match}'):
+        pseudo_label_quality(pseudo, truth)
+
+
 def test_labels_on_a_crowd_count_neither_way(tmp_path):
     truth = mark_as_crowd(write(tmp_path / 'truth.json', TRUTH), 0)
     pseudo = write(

@@ -389,6 +389,11 @@ def resize(coco):
         (resize, 'export it without resizing'),
         (set_box([500, 3, 10, 10]), 'outside the image'),
         (set_box([3, 3, 10, 0.4]), 'thinner than a pixel'),
+        *(
+            (set_box([*[1.0] * place, number, *[5.0] * (3 - place)]), 'finite')
+            for place in range(4)
+            for number in (float('nan'), float('inf'))
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(drawn, tmp_path, change, message):

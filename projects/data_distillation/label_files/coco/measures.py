@@ -18,7 +18,7 @@ from ..column_matching.greedy import (
 )
 from ..column_matching.numbering import Numbering
 from .matching import find_image_ids, make_results, match_classes
-from .reading import CocoError, read_boxes, read_coco, read_truth
+from .reading import CocoError, read_boxes, read_truth
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 MASK_METRICS = ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
@@ -54,9 +54,9 @@ def pseudo_label_quality(
     """
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = collect_truth(truth_file)
-    pseudo = dict(annotations=[]) | read_coco(pseudo_file, 'images')
+    pseudo = read_boxes(pseudo_file, ['images'])
     numbering = Numbering(adopt_images(images, pseudo), labels)
-    chosen = collect_labels(pseudo['annotations'], pseudo_file)
+    chosen = collect_labels(pseudo['annotations'])
     num_images, num_labels = len(pseudo['images']), len(chosen)
     compares_masks = objects.masks is not None and have_masks(chosen)
     sizes_hw = find_sizes(pseudo) if compares_masks else None
@@ -74,26 +74,15 @@ def pseudo_label_quality(
     return quality
 
 
-def collect_labels(
-    annotations: Sequence[dict], source: str | Path
-) -> list[dict]:
+def collect_labels(annotations: Sequence[dict]) -> list[dict]:
     """Collect the annotations that are labels.
 
     Args:
         annotations: COCO annotations. Without a score, one gets the score 1.
-        source: Their file, for the message.
 
     Returns:
         Those that are no crowd.
-
-    Raises:
-        CocoError: If one has no `bbox`.
     """
-    if bare := [one for one in annotations if 'bbox' not in one]:
-        raise CocoError(
-            f'{source} has {len(bare):,} annotations without `bbox`: '
-            'tools/check_coco.py lists them'
-        )
     for one in annotations:
         one.setdefault('score', 1.0)
     return [one for one in annotations if not one.get('iscrowd', 0)]
