@@ -105,9 +105,12 @@ def test_annotation_without_a_box_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ('annotations', 'match'),
     [
-        (None, 'is missing'),
-        ({}, 'is not a list'),
-        ([dict(category_id=7, bbox=[0, 0, 9, 9])], '`image_id` is missing'),
+        (None, 'must be a list, got None'),
+        ({}, 'must be a list, got {}'),
+        ([5], r'1 lack one of them, the first is annotations\[0\]'),
+        ([dict(category_id=7, bbox=[0, 0, 9, 9])], 'must have `image_id`'),
+        ([dict(image_id=1, bbox=[0, 0, 9, 9])], '1 lack'),
+        ([dict(image_id=1, category_id=7, bbox=None)], '1 lack'),
     ],
 )
 def test_labels_that_are_broken_are_refused(tmp_path, annotations, match):

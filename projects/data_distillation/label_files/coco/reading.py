@@ -87,27 +87,24 @@ def read_labeled(path: str | Path) -> dict:
     return dict(images=[], annotations=[]) | content
 
 
-def read_boxes(
-    path: str | Path, required: Sequence[str] = ('images', 'categories')
-) -> dict:
+def read_boxes(path: str | Path) -> dict:
     """Read a COCO file whose boxes are compared with others.
 
     Args:
         path: The path of the file. It may have no annotations.
-        required: The other lists that the file must hold.
 
     Returns:
         The content of the file; `annotations` is empty if it has none.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is no JSON object in UTF-8, lacks a required
-            list, or an annotation lacks its image, its class or a box.
+        CocoError: If the file is no JSON object in UTF-8, has no images or
+            categories, or an annotation lacks its image, its class or a box.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
-        """Require the lists, and whole annotations."""
-        yield from check_required(file, required)
+        """Require images and categories, and whole annotations."""
+        yield from check_required(file, ('images', 'categories'))
         yield from check_labels(file, (*KEYS['annotations'], 'bbox'))
 
     return dict(annotations=[]) | read_checked(path, check)
