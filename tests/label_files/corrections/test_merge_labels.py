@@ -11,11 +11,15 @@ from projects.data_distillation.label_files.coco.reading import (
     UNCHECKED,
     CocoError,
 )
+from projects.data_distillation.label_files.coco.tables import CocoFile
 from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,
 )
 from projects.data_distillation.label_files.corrections.update import (
     update_sets,
+)
+from projects.data_distillation.label_files.mending.mask_checks import (
+    check_segmentations,
 )
 
 # What the packages of annotation tools wrote, see record_exports.py.
@@ -529,6 +533,9 @@ def test_masks_of_a_partly_checked_image_cover_its_rest(drawn, tmp_path):
     assert updated.labeled['annotations'][-1]['segmentation'] == [
         [0, 0, width, 0, width, height, 0, height]
     ]
+    rest = updated.labeled['annotations'][-1]
+    file = CocoFile.of('a.json', dict(updated.labeled, annotations=[rest]))
+    assert list(check_segmentations(file)) == []
 
 
 def test_all_objects_of_a_partly_checked_image_can_be_checked_later(

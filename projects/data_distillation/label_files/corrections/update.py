@@ -298,7 +298,8 @@ def make_unchecked(image: CorrectedImage, known: dict, labeled: dict) -> dict:
     )
     if any(one.get('segmentation') for one in labeled['annotations']):
         polygon = [0, 0, width, 0, width, height, 0, height]
-        rest['segmentation'] = [polygon]
+        # Training on masks needs a number with a decimal point.
+        rest['segmentation'] = [list(map(float, polygon))]
     return rest | {UNCHECKED: 1}
 
 
