@@ -18,7 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.label_files.coco.reading import read_coco
+from projects.data_distillation.label_files.coco.reading import (
+    read_coco,
+    read_unlabeled,
+)
 from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,
 )
@@ -121,7 +124,7 @@ def main() -> None:
     try:
         updated = update_sets(
             read_coco(args.labeled, 'images', 'annotations', 'categories'),
-            read_coco(args.unlabeled, 'images'),
+            read_unlabeled(args.unlabeled),
             [one for path in args.corrected for one in read_corrected(path)],
             args.empty_is_checked,
             args.partly,

@@ -13,6 +13,22 @@ def test_model_that_is_not_registered_is_refused():
         unfreeze(dict(type='Nix', frozen_stages=1))
 
 
+class WithoutDefault:
+    def __init__(self, frozen_stages) -> None:
+        pass
+
+
+class NoneByDefault:
+    def __init__(self, frozen_stages=None) -> None:
+        pass
+
+
+@pytest.mark.parametrize('kind', [WithoutDefault, NoneByDefault])
+def test_value_that_freezes_nothing_must_be_known(kind):
+    with pytest.raises(DetectorError, match=rf'^{kind.__name__} .* got'):
+        unfreeze(dict(type=kind, frozen_stages=1))
+
+
 @pytest.mark.parametrize(
     ('init', 'changes'),
     [

@@ -21,6 +21,7 @@ IN_EPOCHS = Lengths(EPOCHS, True, EPOCHS * FACTOR)
 SCHEDULERS = [
     dict(type='ConstantLR', factor=0.1, end=3),
     dict(type='CosineAnnealingLR', T_max=12, eta_min=0.01),
+    dict(type='CosineAnnealingLR', T_max=None, end=12, eta_min=0.01),
     dict(type='CosineAnnealingLR', T_max=8, eta_min_ratio=0.1, begin=4),
     dict(type='CosineAnnealingMomentum', T_max=12, eta_min=0.5),
     dict(
@@ -42,6 +43,7 @@ SCHEDULERS = [
     dict(type='mmengine.LinearLR', start_factor=0.1, end=4),
     dict(type='MultiStepLR', milestones=[8, 11]),
     dict(type='OneCycleLR', eta_max=0.2, total_steps=12),
+    dict(type='OneCycleLR', eta_max=0.2, total_steps=None, end=12),
     dict(type='PolyLR', power=0.9, eta_min=0.001, end=12),
     dict(type='mmdet.QuadraticWarmupLR', end=5),
     dict(type='StepLR', step_size=3),
@@ -192,6 +194,16 @@ def test_rates_follow_the_batch_size():
     assert momentum['eta_min'] == 0.5
 
 
+@pytest.mark.parametrize('key', ['T_max', 'total_steps'])
+def test_count_of_none_is_the_default_of_mmengine(key):
+    kind = 'CosineAnnealing' if key == 'T_max' else 'OneCycle'
+    left_out = dict(type=f'{kind}LR', end=EPOCHS)
+
+    scaled = scale_scheduler({**left_out, key: None}, IN_EPOCHS)
+
+    assert scaled == scale_scheduler(left_out, IN_EPOCHS)
+
+
 def test_setting_without_counts_needs_no_unit():
     same = dict(type='ConstantLR', factor=1.0, by_epoch=False)
 
@@ -204,6 +216,12 @@ def test_setting_without_counts_needs_no_unit():
         (dict(type='ReduceOnPlateauLR'), IN_EPOCHS, 'waits for validations'),
         (dict(type='ReduceOnPlateauMomentum'), IN_EPOCHS, 'waits for valid'),
         (dict(type='mine.WarmRestarts'), IN_EPOCHS, '^WarmRestarts cannot'),
+        (
+            dict(type='LinearLR', end=None),
+            IN_EPOCHS,
+            'LinearLR needs a number as `end`, got None: leave it out',
+        ),
+        (dict(type='PolyLR', begin=None), IN_EPOCHS, 'number as `begin`'),
         (dict(type='MyLR'), IN_EPOCHS, 'MyLR cannot be fitted .* StepLR'),
         (
             dict(type='MultiStepLR', milestones=[8]),

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,28 @@ def test_stage_of_a_killed_process_keeps_the_folder(tmp_path):
     os.kill(stage, signal.SIGKILL)
 
     wait_until(lambda: is_free(tmp_path), 20)
+
+
+def test_process_that_ends_while_it_is_looked_at_is_no_holder(
+    tmp_path, monkeypatch
+):
+    def end_first(list_folder, path):
+        """The process ends just before its files are listed."""
+        if str(path) == f'/proc/{process.pid}/fd':
+            process.kill()
+            process.join()
+        return list_folder(path)
+
+    with locked(tmp_path):
+        process = fork(signal.pause)
+        assert find_holders(tmp_path / LOCK) == [process.pid]
+        for name in ('listdir', 'scandir'):
+            spy = partial(end_first, getattr(os, name))
+            monkeypatch.setattr(os, name, spy)
+        holders = find_holders(tmp_path / LOCK)
+
+    assert not process.is_alive()
+    assert holders == []
 
 
 def test_worker_that_inherits_nothing_keeps_the_folder(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ def unfreeze(part: Mapping) -> dict:
 
     Raises:
         DetectorError: If a model with `frozen_stages` has no such argument, or
-            is not registered.
+            none with a number as its default, or is not registered.
         KeyError: If a part with `frozen_stages` has no `type`.
     """
     changes: dict[str, object] = {}
@@ -32,6 +32,13 @@ def unfreeze(part: Mapping) -> dict:
         changes['pretrained'] = None
     if 'frozen_stages' in part:
         unfrozen_value = find_default(part['type'], 'frozen_stages')
+        if not isinstance(unfrozen_value, int):
+            kind = getattr(part['type'], '__name__', part['type'])
+            raise DetectorError(
+                f'{kind} needs a default of `frozen_stages` that freezes '
+                f'nothing, got {unfrozen_value!r}: give it one, or leave '
+                '`frozen_stages` out of the config'
+            )
         if part['frozen_stages'] > unfrozen_value:
             changes['frozen_stages'] = unfrozen_value
     # Otherwise the layers would keep the statistics that they begin with.

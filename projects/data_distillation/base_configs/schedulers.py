@@ -112,6 +112,7 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
         KeyError: If it has no `type`, or lacks a setting that its kind needs.
     """
     kind, target = split_type(scheduler)
+    scheduler = drop_defaults(scheduler)
     factor = find_factor(scheduler, lengths)
     kept = {k: v for k, v in scheduler.items() if k not in REPLACED}
     changed: dict = {
@@ -137,6 +138,32 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
         if 'eta_min_ratio' in kept:
             kept.pop('eta_min', None)
     return {**kept, 'by_epoch': False, **changed}
+
+
+def drop_defaults(scheduler: Mapping) -> dict:
+    """Drop the counts that are None, for which MMEngine takes its defaults.
+
+    Args:
+        scheduler: The config of the scheduler. It is not changed.
+
+    Returns:
+        The config without them. `T_max` and `total_steps` are then the whole
+        length, from `begin` to `end`.
+
+    Raises:
+        DetectorError: If `begin` or `end` is None, which MMEngine refuses.
+        KeyError: If it has no `type`.
+    """
+    for key in ('begin', 'end'):
+        if scheduler.get(key, 0) is None:
+            raise DetectorError(
+                f'{get_type(scheduler)} needs a number as `{key}`, got None: '
+                'leave it out'
+            )
+    lengths = ('T_max', 'total_steps')
+    return {
+        k: v for k, v in scheduler.items() if v is not None or k not in lengths
+    }
 
 
 def replace_kind(scheduler: Mapping, kind: str) -> str:

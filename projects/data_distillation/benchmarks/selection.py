@@ -192,7 +192,7 @@ def select_with_a_grid(
         FileNotFoundError: If there is no labeled file or no pickle file.
         CocoError: If the labeled file cannot be used.
     """
-    labeled = read_coco(labeled_file)
+    labeled = read_coco(labeled_file, 'images', 'annotations')
     num_instances: dict = defaultdict(int)
     for annotation in labeled['annotations']:
         num_instances[annotation['category_id']] += 1

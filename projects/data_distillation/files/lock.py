@@ -231,9 +231,24 @@ def find_holders(file: Path) -> list[int]:
     """
     target = os.path.realpath(file)
     holders = set()
-    for link in Path('/proc').glob('[0-9]*/fd/*'):
-        # A process may end meanwhile, or belong to somebody else.
+    for link in list_open_files():
+        # It may have been closed meanwhile.
         with suppress(OSError):
             if os.readlink(link) == target:
                 holders.add(int(link.parts[2]))
     return sorted(holders - {os.getpid()})
+
+
+def list_open_files() -> Iterator[Path]:
+    """List the open files of all processes of this machine.
+
+    Yields:
+        Links `/proc/NUMBER/fd/DESCRIPTOR`; none where there is no `/proc`.
+    """
+    # A process may end meanwhile, or belong to somebody else. A glob raises
+    # an error if one ends between two of its steps.
+    with suppress(OSError):
+        for number in filter(str.isdigit, os.listdir('/proc')):
+            with suppress(OSError):
+                folder = Path('/proc', number, 'fd')
+                yield from [folder / name for name in os.listdir(folder)]

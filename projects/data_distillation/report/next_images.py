@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from ..files.atomic import replacing, write_json
-from ..label_files.coco.reading import read_coco
+from ..label_files.coco.reading import read_boxes
 from ..pseudo_labels.review.appearance import find_appearance
 from ..pseudo_labels.review.calibration import count_views
 from ..pseudo_labels.review.choice import (
@@ -102,7 +102,7 @@ class Proposal:
             CocoError: If the file cannot be used.
         """
         file = self.source.stage / PSEUDO_LABELS
-        coco = read_coco(file, 'images', 'categories')
+        coco = read_boxes(file)
         known = {image['file_name']: image for image in coco['images']}
         images, new_ids = [], {}
         for number, (_, row) in enumerate(self._iter_rows(), 1):

@@ -102,6 +102,27 @@ def test_annotation_without_a_box_is_refused(tmp_path, name):
         pseudo_label_quality(tmp_path / 'pseudo.json', tmp_path / 'truth.json')
 
 
+@pytest.mark.parametrize(
+    ('annotations', 'match'),
+    [
+        (None, 'must be a list, got None'),
+        ({}, 'must be a list, got {}'),
+        ([5], r'1 lack one of them, the first is annotations\[0\]'),
+        ([dict(category_id=7, bbox=[0, 0, 9, 9])], 'must have `image_id`'),
+        ([dict(image_id=1, bbox=[0, 0, 9, 9])], '1 lack'),
+        ([dict(image_id=1, category_id=7, bbox=None)], '1 lack'),
+    ],
+)
+def test_labels_that_are_broken_are_refused(tmp_path, annotations, match):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    pseudo = write(tmp_path / 'pseudo.json', [])
+    content = dict(json.loads(pseudo.read_text()), annotations=annotations)
+    pseudo.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match=rf'pseudo\.json: .*{match}'):
+        pseudo_label_quality(pseudo, truth)
+
+
 def test_labels_on_a_crowd_count_neither_way(tmp_path):
     truth = mark_as_crowd(write(tmp_path / 'truth.json', TRUTH), 0)
     pseudo = write(

@@ -28,6 +28,7 @@ from projects.data_distillation.label_files.coco.reading import (
     read_splittable,
     read_trainable,
     read_truth,
+    read_unlabeled,
 )
 from projects.data_distillation.label_files.coco.schema import find_name_error
 from projects.data_distillation.label_files.coco.tables import (
@@ -66,6 +67,24 @@ def test_objects_to_compare_are_whole(tmp_path, drawn, read, key):
 
     with pytest.raises(CocoError, match=f'truth.json.*`{key}` is missing'):
         read(file)
+
+
+@pytest.mark.parametrize('read', [read_boxes, read_truth, read_unlabeled])
+@pytest.mark.parametrize('value', [None, {}, 'x'])
+def test_objects_are_a_list(drawn, read, value):
+    file = drawn.write('a.json', dict(drawn.truth, annotations=value))
+
+    with pytest.raises(CocoError, match='`annotations` is (missing|not)'):
+        read(file)
+
+
+def test_unlabeled_images_need_no_annotations_but_no_broken_ones(drawn):
+    images = dict(images=drawn.truth['images'])
+    assert read_unlabeled(drawn.write('a.json', images)) == images
+
+    broken = dict(images, annotations=[dict(category_id=3)])
+    with pytest.raises(CocoError, match='`image_id` is missing'):
+        read_unlabeled(drawn.write('b.json', broken))
 
 
 def test_truth_has_an_object(drawn):
@@ -147,6 +166,18 @@ def test_two_categories_of_one_id_are_refused(tmp_path):
     match = r'category 7: categories\[0\] and .*\[2\] are the same'
     with pytest.raises(CocoError, match=f'a.json: {match}'):
         read_coco(file, 'categories')
+
+
+def test_two_images_of_one_id_are_refused(tmp_path):
+    file = tmp_path / 'a.json'
+    coco = coco_of(3)
+    coco['images'][2]['id'] = 0
+    write_json(file, coco)
+
+    read_coco(file, 'annotations')
+    match = r'image 0: images\[0\] and .*\[2\] have the same id'
+    with pytest.raises(CocoError, match=f'a.json: {match}'):
+        read_coco(file, 'images')
 
 
 def test_annotation_of_an_unknown_category_is_refused(tmp_path):
@@ -335,7 +366,7 @@ FATAL = [
     (dict(images=None), 'coco train convert split'),
     (dict(images=dict(width=0)), 'train convert'),
     (dict(images=dict(id='0')), 'coco train convert'),
-    (dict(images=dict(id=5)), ''),
+    (dict(images=dict(id=5)), 'coco train convert split'),
     (dict(images=dict(file_name='1.jpg')), ''),
     (dict(images=dict(file_name='../1.jpg')), 'coco train convert split'),
     (dict(categories=dict(id=3)), 'coco train convert'),

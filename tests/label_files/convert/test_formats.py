@@ -343,6 +343,7 @@ def test_images_are_links_to_the_originals(
         (dict(file_name='none.png'), '1 of 6 images .* first is none.png'),
         (dict(file_name='../a.png'), 'leads outside'),
         (dict(width=None), '`width` is missing'),
+        (dict(id=10), 'have the same id'),
     ],
 )
 def test_images_that_cannot_be_written_are_refused(

@@ -1,11 +1,19 @@
 """Folders of VOC and YOLO as tools write them, and what is read from them."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from projects.data_distillation.label_files.convert.labels import IssueCounter
+from projects.data_distillation.label_files.convert.voc_reader import VocReader
+from projects.data_distillation.label_files.convert.yolo_reader import (
+    YoloReader,
+)
 
 XML = """{head}<annotation><filename>{name}.jpg</filename>
 <object><name>{label}</name>
@@ -343,3 +351,57 @@ def test_copies_of_macos_change_nothing(tmp_path, convert, kind):
     if kind == 'voc':
         _, text = convert('from-voc', '--split', 'none')
         assert "there are ['train']" in text
+
+
+def count_calls(function) -> int:
+    """How many functions of Python a function calls, itself included."""
+    num_calls = 0
+
+    def count(frame, event, argument) -> None:
+        nonlocal num_calls
+        num_calls += event == 'call'
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return num_calls
+
+
+@pytest.mark.parametrize(
+    ('labels', 'images', 'reads_voc'),
+    [
+        ('Annotations/{}.xml', 'JPEGImages/{}.jpg', True),
+        ('Annotations/train/{}.xml', 'JPEGImages/{}.jpg', True),
+        ('labels/{}.txt', 'images/{}.jpg', False),
+    ],
+)
+def test_work_grows_as_the_images_do(tmp_path, labels, images, reads_voc):
+    """Reading each of more images must take no longer than it did."""
+
+    def count_work(num_images: int) -> int:
+        folder = tmp_path / f'{num_images}'
+        put(folder / 'classes.txt', 'x\ny\n')
+        draw(tmp_path / 'one.jpg')
+        for number in range(num_images):
+            image = folder / images.format(number)
+            image.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(tmp_path / 'one.jpg', image)
+            if reads_voc:
+                put_xml(folder / labels.format(number))
+            else:
+                put(folder / labels.format(number), LINE)
+        reader = (
+            VocReader(folder, IssueCounter())
+            if reads_voc
+            else YoloReader(folder, IssueCounter(), 'train')
+        )
+        return count_calls(lambda: list(reader.read_images()))
+
+    count_work(1)  # What is imported or cached once does not count.
+    few, more, most = map(count_work, (10, 20, 40))
+
+    # A search of the folders for each image would make it four times as much.
+    assert (most - more) / (more - few) < 2.2

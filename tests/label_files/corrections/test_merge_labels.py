@@ -11,11 +11,15 @@ from projects.data_distillation.label_files.coco.reading import (
     UNCHECKED,
     CocoError,
 )
+from projects.data_distillation.label_files.coco.tables import CocoFile
 from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,
 )
 from projects.data_distillation.label_files.corrections.update import (
     update_sets,
+)
+from projects.data_distillation.label_files.mending.mask_checks import (
+    check_segmentations,
 )
 
 # What the packages of annotation tools wrote, see record_exports.py.
@@ -389,6 +393,11 @@ def resize(coco):
         (resize, 'export it without resizing'),
         (set_box([500, 3, 10, 10]), 'outside the image'),
         (set_box([3, 3, 10, 0.4]), 'thinner than a pixel'),
+        *(
+            (set_box([*[1.0] * place, number, *[5.0] * (3 - place)]), 'finite')
+            for place in range(4)
+            for number in (float('nan'), float('inf'))
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(drawn, tmp_path, change, message):
@@ -524,6 +533,9 @@ def test_masks_of_a_partly_checked_image_cover_its_rest(drawn, tmp_path):
     assert updated.labeled['annotations'][-1]['segmentation'] == [
         [0, 0, width, 0, width, height, 0, height]
     ]
+    rest = updated.labeled['annotations'][-1]
+    file = CocoFile.of('a.json', dict(updated.labeled, annotations=[rest]))
+    assert list(check_segmentations(file)) == []
 
 
 def test_all_objects_of_a_partly_checked_image_can_be_checked_later(

@@ -520,6 +520,28 @@ def test_tool_scales_boxes_of_resized_images(tmp_path, call_tool, layout):
     assert json.loads((tmp_path / 'c.json').read_text()) == right()
 
 
+def test_masks_that_cannot_be_scaled_are_counted(tmp_path):
+    folder = write_images(tmp_path, right())
+    content = right()
+    for image in content['images']:
+        image |= dict(width=2 * WIDTH, height=2 * HEIGHT)
+    for annotation in content['annotations']:
+        annotation['bbox'] = [2 * v for v in annotation['bbox']]
+    polygon, broken = [2, 2, 8, 2, 8, 8], [2, 2, float('nan'), 2, 8, 8]
+    rle = dict(size=[2 * HEIGHT, 2 * WIDTH], counts=[9, 4])
+    outlines = [rle, rle, [polygon, broken], [polygon], [], None]
+    for annotation, outline in zip(content['annotations'], outlines):
+        annotation['segmentation'] = outline
+
+    _, counts = mend_file(
+        CocoFile.of('a.json', content),
+        Choices(folder=folder, are_resized=True),
+    )
+
+    assert counts['masks dropped that have the size before the resizing'] == 2
+    assert counts['polygons dropped that are no finite numbers'] == 1
+
+
 def test_boxes_of_turned_images_are_not_scaled(tmp_path):
     """Which way an image was turned is not known."""
     folder = write_images(tmp_path, right(), SIZE[::-1])

@@ -220,7 +220,7 @@ class Experiment:
                 f'{where} not found: {truth}, relative to the current folder '
                 f'{Path.cwd()}; set it to None if the truth is not known'
             )
-        known = {one['file_name'] for one in read_coco(truth)['images']}
+        known = {i['file_name'] for i in read_coco(truth, 'images')['images']}
         if missing := [n for n in images.image_ids() if n not in known]:
             raise CocoError(
                 f'{where} must have all unlabeled images: {truth} lacks '

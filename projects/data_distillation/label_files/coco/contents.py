@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...files.copies import find_copies
+from ...text import format_value
 from .reading import UNCHECKED, Categories, CocoError
 
 
@@ -78,6 +79,44 @@ def find_unchecked(annotations: Iterable[dict]) -> set:
         The ids of these images.
     """
     return {one['image_id'] for one in annotations if one.get(UNCHECKED)}
+
+
+def collect_labels(annotations: object, source: str | Path) -> list[dict]:
+    """Collect the annotations that are labels.
+
+    Args:
+        annotations: The COCO annotations, or whatever the file has there.
+            Without a score, one gets the score 1.
+        source: Their file, for the message.
+
+    Returns:
+        Those that are no crowd.
+
+    Raises:
+        CocoError: If they are no list, or one has no image, class or box.
+    """
+    if not isinstance(annotations, list):
+        raise CocoError(
+            f'{source}: `annotations` must be a list, got '
+            f'{format_value(annotations)}: select the labels again'
+        )
+    # Of millions of labels, a call of a function for each would take long.
+    broken = [
+        number
+        for number, one in enumerate(annotations)
+        if not (type(one) is dict and 'image_id' in one)
+        or not ('category_id' in one and 'bbox' in one)
+        or type(one['bbox']) is not list
+    ]
+    if broken:
+        raise CocoError(
+            f'{source}: annotations must have `image_id`, `category_id` and '
+            f'`bbox`, but {len(broken):,} lack one of them, the first is '
+            f'annotations[{broken[0]}]: tools/check_coco.py lists them'
+        )
+    for one in annotations:
+        one.setdefault('score', 1.0)
+    return [one for one in annotations if not one.get('iscrowd', 0)]
 
 
 def find_annotated(coco: dict) -> set:

@@ -17,6 +17,7 @@ from ..column_matching.greedy import (
     match_columns,
 )
 from ..column_matching.numbering import Numbering
+from .contents import collect_labels
 from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_boxes, read_coco, read_truth
 
@@ -55,8 +56,8 @@ def pseudo_label_quality(
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = collect_truth(truth_file)
     pseudo = dict(annotations=[]) | read_coco(pseudo_file, 'images')
-    numbering = Numbering(adopt_images(images, pseudo), labels)
     chosen = collect_labels(pseudo['annotations'], pseudo_file)
+    numbering = Numbering(adopt_images(images, pseudo), labels)
     num_images, num_labels = len(pseudo['images']), len(chosen)
     compares_masks = objects.masks is not None and have_masks(chosen)
     sizes_hw = find_sizes(pseudo) if compares_masks else None
@@ -72,31 +73,6 @@ def pseudo_label_quality(
         shares = measure_shares(objects, found, labels, iou)
         quality |= {f'mask_{name}': value for name, value in shares.items()}
     return quality
-
-
-def collect_labels(
-    annotations: Sequence[dict], source: str | Path
-) -> list[dict]:
-    """Collect the annotations that are labels.
-
-    Args:
-        annotations: COCO annotations. Without a score, one gets the score 1.
-        source: Their file, for the message.
-
-    Returns:
-        Those that are no crowd.
-
-    Raises:
-        CocoError: If one has no `bbox`.
-    """
-    if bare := [one for one in annotations if 'bbox' not in one]:
-        raise CocoError(
-            f'{source} has {len(bare):,} annotations without `bbox`: '
-            'tools/check_coco.py lists them'
-        )
-    for one in annotations:
-        one.setdefault('score', 1.0)
-    return [one for one in annotations if not one.get('iscrowd', 0)]
 
 
 def measure_shares(

@@ -105,11 +105,32 @@ def read_boxes(path: str | Path) -> dict:
     def check(file: CocoFile) -> Iterator[Problem]:
         """Require images and categories, and whole annotations."""
         yield from check_required(file, ('images', 'categories'))
-        if file.content.get('annotations'):
-            keys = (*KEYS['annotations'], 'bbox')
-            yield from check_entries(file, dict(annotations=keys))
+        yield from check_labels(file, (*KEYS['annotations'], 'bbox'))
 
     return dict(annotations=[]) | read_checked(path, check)
+
+
+def read_unlabeled(path: str | Path) -> dict:
+    """Read a COCO file of images whose annotations are only kept or left out.
+
+    Args:
+        path: The path of the file. It may have no annotations.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file is no JSON object in UTF-8, has no images, or an
+            annotation lacks its image.
+    """
+
+    def check(file: CocoFile) -> Iterator[Problem]:
+        """Require images, and the images of annotations."""
+        yield from check_required(file, ['images'])
+        yield from check_labels(file, ['image_id'])
+
+    return read_checked(path, check)
 
 
 def read_truth(path: str | Path) -> dict:
@@ -259,6 +280,21 @@ def check_entries(
     yield from check_values(file, keys)
 
 
+def check_labels(file: CocoFile, keys: Sequence[str]) -> Iterator[Problem]:
+    """Check the annotations of a file that may have none.
+
+    Args:
+        file: The file.
+        keys: The keys that each annotation needs.
+
+    Yields:
+        The problems; none if the file has no `annotations`.
+    """
+    if 'annotations' in file.content:
+        yield from check_lists(file, ['annotations'])
+        yield from check_entries(file, dict(annotations=keys))
+
+
 def check_required(
     file: CocoFile, required: Sequence[str]
 ) -> Iterator[Problem]:
@@ -268,10 +304,10 @@ def check_required(
         file: The file.
         required: The names of the lists, such as `'images'`. Of their entries
             the keys in `KEYS` are checked. File names must stay inside the
-            image folder, and ids of categories must occur once: categories of
-            the same id would have the same instances. If annotations and
-            categories are required, annotations must be of categories of the
-            file.
+            image folder, and ids of images and categories must occur once:
+            those of the same id would have the same annotations. If
+            annotations and categories are required, annotations must be of
+            categories of the file.
 
     Yields:
         The problems, check by check.
@@ -283,8 +319,8 @@ def check_required(
     yield from check_entries(file, {name: KEYS[name] for name in required})
     if 'images' in required:
         yield from check_file_names(file)
-    if 'categories' in required:
-        yield from check_repeated_ids(file, ['categories'])
+    once = [name for name in ('images', 'categories') if name in required]
+    yield from check_repeated_ids(file, once)
     if {'annotations', 'categories'} <= set(required):
         yield from check_references(file, ['categories'])
 
@@ -322,13 +358,8 @@ def check_convertible(file: CocoFile) -> Iterator[Problem]:
         The problems, check by check.
     """
     yield from check_required(file, ('images', 'categories'))
-    if 'annotations' in file.content:
-        yield from check_lists(file, ['annotations'])
-    keys = dict(
-        images=('width', 'height'),
-        annotations=('image_id', 'category_id', 'bbox'),
-    )
-    yield from check_entries(file, keys)
+    yield from check_entries(file, dict(images=('width', 'height')))
+    yield from check_labels(file, (*KEYS['annotations'], 'bbox'))
     yield from check_references(file, ['categories'])
 
 
@@ -362,4 +393,5 @@ def check_splittable(file: CocoFile) -> Iterator[Problem]:
     yield from check_lists(file, may_be_empty=())
     yield from check_entries(file, KEYS)
     yield from check_file_names(file)
+    yield from check_repeated_ids(file, ['images'])
     yield from check_references(file, ['categories'])

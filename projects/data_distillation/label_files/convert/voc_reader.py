@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -71,12 +71,12 @@ class VocReader:
     missing: ClassVar[str] = 'images left out: no annotation file'
     is_background: ClassVar[bool] = False
 
-    @property
+    @cached_property  # It is read for each image, and searches the folder.
     def annotations(self) -> Path:
         """The folder of the XML files, see `find_folder`."""
         return find_folder(self.folder, ANNOTATIONS, has_labels)
 
-    @property
+    @cached_property
     def image_folder(self) -> Path:
         """The folder that file names are relative to, see `find_folder`."""
         return find_folder(self.folder, IMAGES, list_image_names)
@@ -137,12 +137,13 @@ class VocReader:
         Raises:
             FormatError: If there is no such list, or it is not in UTF-8.
         """
-        by_stem = defaultdict(list)
+        by_stem, by_last = defaultdict(list), defaultdict(list)
         for name in list_image_names(self.image_folder):
             by_stem[strip_suffix(name)].append(name)
+            by_last[strip_suffix(posixpath.basename(name))].append(name)
         pairs: dict[str, str | None] = {}
         for stem in self.list_stems():
-            found = self.find_image(stem, by_stem)
+            found = self.find_image(stem, by_stem, by_last)
             if found is None:
                 kind = 'names left out: no image of that name, or several'
                 self.issues.add(kind, stem)
@@ -200,26 +201,26 @@ class VocReader:
         return strip_suffix(name) if is_image else name
 
     def find_image(
-        self, stem: str, by_stem: dict[str, list[str]]
+        self,
+        stem: str,
+        by_stem: dict[str, list[str]],
+        by_last: dict[str, list[str]],
     ) -> str | None:
         """Find the image of an XML file by its name, or by what it says.
 
         Args:
             stem: The name of the XML file, without suffix.
             by_stem: Name without suffix -> the file names of its images.
+            by_last: The same, but without folders, too.
 
         Returns:
             The file name of the image; None if there is none, or if several
             images have the name and the XML file does not say which it is.
         """
-        names = by_stem.get(stem, ())
+        # The two folders may be divided in other ways.
+        names = by_stem.get(stem) or by_last.get(posixpath.basename(stem), [])
         if len(names) == 1:
             return names[0]
-        if not names:  # The two folders may be divided in other ways.
-            last = posixpath.basename(stem)
-            names = [n for n in by_stem if posixpath.basename(n) == last]
-            if len(names) == 1 and len(by_stem[names[0]]) == 1:
-                return by_stem[names[0]][0]
         try:
             root = parse_xml(self.xml_file(stem))
         except LabelError:

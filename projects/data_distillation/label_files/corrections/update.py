@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...arguments import is_number
 from ...files.image_names import ImageFinder
 from ...files.versions import find_version
 from ..coco.contents import take_images
@@ -55,8 +56,8 @@ def update_sets(
     Raises:
         CocoError: If an image is in neither set, may be any of several, came
             back twice or in another size, if a class is unknown, if a box is
-            outside its image or thinner than `MIN_SIDE`, or if the size of an
-            image is unknown whose rest is to be ignored.
+            not finite, outside its image or thinner than `MIN_SIDE`, or if the
+            size of an image is unknown whose rest is to be ignored.
     """
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
@@ -228,8 +229,8 @@ def make_labels(
         keys to keep are in them as they are.
 
     Raises:
-        CocoError: If a class is unknown, or a box lies outside the image or is
-            thinner than `MIN_SIDE`.
+        CocoError: If a class is unknown, or a box is not finite, lies outside
+            the image or is thinner than `MIN_SIDE`.
     """
     width = known.get('width') or (image.size_wh or (None, None))[0]
     height = known.get('height') or (image.size_wh or (None, None))[1]
@@ -239,6 +240,11 @@ def make_labels(
             raise CocoError(
                 f'{image.name!r} has a box of class {name!r}, which the '
                 f'labeled set does not have; it has {list(ids)}'
+            )
+        if not all(map(is_number, (x, y, w, h))):
+            raise CocoError(
+                f'{image.name!r} has a box of {name!r} whose numbers must be '
+                f'finite, got {[x, y, w, h]}. Delete it'
             )
         left, top = max(x, 0.0), max(y, 0.0)
         right, bottom = (
@@ -292,7 +298,8 @@ def make_unchecked(image: CorrectedImage, known: dict, labeled: dict) -> dict:
     )
     if any(one.get('segmentation') for one in labeled['annotations']):
         polygon = [0, 0, width, 0, width, height, 0, height]
-        rest['segmentation'] = [polygon]
+        # Training on masks needs a number with a decimal point.
+        rest['segmentation'] = [list(map(float, polygon))]
     return rest | {UNCHECKED: 1}
 
 

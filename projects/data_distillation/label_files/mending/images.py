@@ -194,7 +194,9 @@ def write_sizes(
         if factor is None or not is_bbox(bbox):
             return entry
         counts['boxes scaled to their resized image'] += 1
-        return scale_annotation(entry, factor)
+        new = scale_annotation(entry, factor)
+        count_lost(entry, new, counts)
+        return new
 
     image_ids = file.annotations.column('image_id')
     # First the images: this fills `factors`, which `scale` reads.
@@ -233,6 +235,23 @@ def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
             if isinstance(polygon, list) and all(map(is_number, polygon))
         ]
     return new
+
+
+def count_lost(entry: dict, new: dict, counts: Counter) -> None:
+    """Count what is left out of an annotation that is scaled.
+
+    Args:
+        entry: The annotation before.
+        new: The annotation after, see `scale_annotation`.
+        counts: The masks and polygons that are gone are added to it.
+    """
+    before = entry.get('segmentation')
+    if isinstance(before, list):
+        num_lost = len(before) - len(new['segmentation'])
+        counts['polygons dropped that are no finite numbers'] += num_lost
+    else:
+        kind = 'masks dropped that have the size before the resizing'
+        counts[kind] += bool(before)
 
 
 def drop_images(

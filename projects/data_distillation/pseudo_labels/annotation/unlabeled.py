@@ -167,8 +167,8 @@ class UnlabeledDataset(BaseDetDataset):
 
     def _infos_of_file(self) -> list[dict]:
         infos = read_coco(self.ann_file, 'images')['images']
-        for key in ('id', 'file_name'):
-            check_unique([info[key] for info in infos], key, self.ann_file)
+        names = [info['file_name'] for info in infos]
+        check_unique(names, 'file_name', self.ann_file)
         return infos
 
 
