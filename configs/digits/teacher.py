@@ -14,3 +14,6 @@ _base_ = [
     '../_base_/schedules/from_scratch_600.py',
     '../_base_/default_runtime.py',
 ]
+
+# A third of a training's time on CPUs (docs/benchmarks.md).
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

@@ -58,6 +58,7 @@ from .pseudo_labels.selection.selectors import (
 )
 from .pseudo_labels.tuning.tune_hook import TuneHook
 from .training import mask_resizing  # noqa: F401 - resizes masks exactly
+from .training.channels_last import ChannelsLastHook
 from .training.checked_dataset import CheckedCocoDataset
 from .training.epoch_hooks import EpochHook, SwitchPipelineHook
 from .training.finite_loss import FiniteLossHook
@@ -72,6 +73,7 @@ __all__ = [
     'VIEW_TRANSFORMS',
     'AnnotationHook',
     'BoxVotingMerger',
+    'ChannelsLastHook',
     'CheckedCocoDataset',
     'CountSelector',
     'DetectionHook',
