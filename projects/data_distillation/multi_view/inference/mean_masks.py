@@ -201,7 +201,7 @@ def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
     """
     if not means:
         return []
-    agreements = torch.stack([mean.agreement for mean in means])
+    agreements = torch.stack([mean.agreement for mean in means]).float()
     # Flat, because masks of different sizes cannot be stacked; as bytes, so
     # that numbers and pixels travel together.
     columns = [agreements, *(mean.is_set.flatten() for mean in means)]
