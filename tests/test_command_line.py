@@ -37,6 +37,10 @@ def test_what_is_read_is_not_overwritten(tmp_path, name):
         check_not_read([tmp_path / name], [str(read)])
 
 
+def test_file_that_is_not_there_yet_is_not_overwritten(tmp_path):
+    check_not_read([tmp_path / 'new.json'], [tmp_path / 'absent.json'])
+
+
 def test_two_files_are_not_written_to_one(tmp_path):
     with pytest.raises(ValueError, match='a.json would be overwritten'):
         check_not_read([tmp_path / 'a.json'] * 2, [])

@@ -28,7 +28,8 @@ def test_weights_without_a_number_pass():
     model = nn.Module()
     model.nothing = nn.Parameter(torch.zeros(0, 4))
 
-    check_weights(model, dict(nothing=torch.zeros(0, 4)))
+    weights = dict(nothing=torch.zeros(0, 4))
+    assert check_weights(model, weights) is None
 
 
 def test_missing_and_misshapen_weights_are_counted():

@@ -119,6 +119,20 @@ def test_a_label_that_a_surer_detection_supports_has_the_right_box():
     assert kinds == {0.3: {'missing'}, 0.99: {'box'}}
 
 
+def test_a_supported_label_is_no_longer_free():
+    """The second detection of one place shows an object without a label."""
+    labels = as_boxes([0], [[0, 0, SIDE, SIDE]], [0])
+    place = [[0, 0, SIDE, SIDE]] * 2
+    found = as_boxes([0, 0], place, [0, 0], [0.9, 0.3])
+
+    kinds = [
+        (one.kind, one.label, one.detection)
+        for one in find_suspicions(labels, found, 1)
+    ]
+
+    assert sorted(kinds) == [('box', 0, 0), ('missing', None, 1)]
+
+
 def test_nothing_is_suspected_where_there_is_nothing():
     nothing = as_boxes([], [], [])
 
