@@ -33,7 +33,7 @@ def make_parser(
     )
 
 
-def find_own_modules() -> None:
+def add_own_modules() -> None:
     """Let configs import the modules of the folder where a command is run.
 
     It is the repository of the user, with parts of a detector in
