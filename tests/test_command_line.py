@@ -7,11 +7,9 @@ import pytest
 
 from projects.data_distillation.command_line import (
     add_experiment,
-    add_image_counts,
     check_not_read,
     escape_output,
     make_parser,
-    measure_each,
 )
 
 
@@ -74,25 +72,3 @@ def test_config_of_an_experiment_stands_for_its_folder(tmp_path):
         assert parser.parse_args([str(given)]).experiment == tmp_path
     lost = tmp_path / 'lost.py'
     assert parser.parse_args([str(lost)]).experiment == lost
-
-
-def test_benchmark_measures_with_several_numbers_of_images():
-    parser = make_parser('Measure.')
-    add_image_counts(parser, default=20_000)
-
-    assert parser.parse_args([]).images == [20_000]
-    assert parser.parse_args(['--images', '10', '30']).images == [10, 30]
-    assert '(default: 20,000)' in parser.format_help()
-
-
-def test_each_number_of_images_is_measured_in_a_folder_of_its_own():
-    def measure(folder, num_images):
-        assert list(folder.iterdir()) == []
-        (folder / 'shard').touch()
-        return folder, num_images
-
-    (one, first), (other, second) = measure_each(measure, [10, 30])
-
-    assert (first, second) == (10, 30)
-    assert not one.exists()
-    assert not other.exists()

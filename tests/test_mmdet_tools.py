@@ -23,13 +23,13 @@ from projects.data_distillation.files.lock import (
     name_locks,
 )
 from projects.data_distillation.mmdet_tools import (
-    cpu_processes,
     default_work_dir,
     first_host,
     load_mmdet_tool,
+    read_work_dir_flag,
     run_mmdet_tool,
     set_slurm_master,
-    work_dir_flag,
+    start_cpu_processes,
 )
 from projects.data_distillation.multi_view.inference.checkpoints import (
     CheckpointError,
@@ -140,7 +140,7 @@ def test_process_group_ends_after_the_models_in_it(of_slurm, end):
 
     with (
         pytest.raises(end, match='it') if end else contextlib.nullcontext(),
-        cpu_processes('slurm'),
+        start_cpu_processes('slurm'),
     ):
         assert distributed.get_world_size() == 1
         run_a_model(died, end)
@@ -157,7 +157,7 @@ def test_workers_end_before_their_loader_is_collected(of_slurm, request):
         if phase == 'start' and info['generation'] == 2:
             left.append(multiprocessing.active_children())
 
-    with cpu_processes('slurm'):
+    with start_cpu_processes('slurm'):
         # Loaders of other tests may not be collected yet.
         others = multiprocessing.active_children()
         loader = DataLoader([1, 2], num_workers=2, persistent_workers=True)
@@ -181,7 +181,10 @@ def test_workers_end_before_their_loader_is_collected(of_slurm, request):
 
 
 def test_error_ends_a_process_that_others_may_wait_for(of_slurm):
-    with pytest.raises(RuntimeError, match='of one'), cpu_processes('slurm'):
+    with (
+        pytest.raises(RuntimeError, match='of one'),
+        start_cpu_processes('slurm'),
+    ):
         raise RuntimeError('of one')
 
     # Without a word to the others, who may be in the middle of something.
@@ -192,7 +195,7 @@ def test_error_ends_a_process_that_others_may_wait_for(of_slurm):
 def test_other_launcher_is_refused_without_a_gpu():
     with (
         pytest.raises(ValueError, match="must be 'none', .* got 'mpi'"),
-        cpu_processes('mpi'),
+        start_cpu_processes('mpi'),
     ):
         pass
 
@@ -278,7 +281,7 @@ def flag(monkeypatch, tool: str, *arguments: object) -> list[str]:
     monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
     # The tools set it.
     monkeypatch.setenv('LOCAL_RANK', '0')
-    return work_dir_flag(load_mmdet_tool(tool).parse_args())
+    return read_work_dir_flag(load_mmdet_tool(tool).parse_args())
 
 
 def test_stage_without_a_work_folder_gets_that_of_distill(

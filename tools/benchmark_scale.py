@@ -15,15 +15,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from projects.data_distillation.benchmarks.image_counts import (
+    add_image_counts,
+    measure_each,
+)
 from projects.data_distillation.benchmarks.scale import (
     format_jobs,
     measure_job,
 )
-from projects.data_distillation.command_line import (
-    add_image_counts,
-    make_parser,
-    measure_each,
-)
+from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.quiet import quiet_screen
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.benchmarks.selection import compare_selections
-from projects.data_distillation.command_line import (
+from projects.data_distillation.benchmarks.image_counts import (
     add_image_counts,
-    make_parser,
     measure_each,
 )
+from projects.data_distillation.benchmarks.selection import compare_selections
+from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.quiet import quiet_screen
 
 

@@ -53,9 +53,9 @@ def main() -> None:
     sys.argv[:2] = [str(file)]
     # The doctor also runs where this project cannot be imported.
     if file.stem != 'doctor':
-        from projects.data_distillation.command_line import find_own_modules
+        from projects.data_distillation.command_line import add_own_modules
 
-        find_own_modules()
+        add_own_modules()
     runpy.run_path(str(file), run_name='__main__')
 
 

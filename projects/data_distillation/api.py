@@ -128,12 +128,12 @@ class Annotation:
             StoreError: If a file of detections is damaged.
         """
         row = self._table.slice(self._find(name), 1).to_pylist()[0]
-        bboxes = np.array(row['bboxes_xyxy'], np.float32)
+        bboxes_xyxy = np.array(row['bboxes_xyxy'], np.float32)
         return ImageDetections(
             row['width'],
             row['height'],
             row['unreadable'],
-            bboxes.reshape(-1, 4),
+            bboxes_xyxy.reshape(-1, 4),
             np.array(row['scores'], np.float32),
             np.array(row['labels'], np.int32),
             np.array(row['num_views'], np.int32),

@@ -3,12 +3,9 @@
 import argparse
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
-Measured = TypeVar('Measured')
 # Loads checkpoints without looking for code in them.
 TRUST_FLAG = '--trust-checkpoint'
 
@@ -33,7 +30,7 @@ def make_parser(
     )
 
 
-def find_own_modules() -> None:
+def add_own_modules() -> None:
     """Let configs import the modules of the folder where a command is run.
 
     It is the repository of the user, with parts of a detector in
@@ -132,40 +129,6 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         help='the folder of the results (default: work_dirs/ and the path of '
         'EXPERIMENT below configs/)',
     )
-
-
-def add_image_counts(parser: argparse.ArgumentParser, default: int) -> None:
-    """Add `--images`, the numbers of images that a benchmark measures with.
-
-    Args:
-        parser: The parser of a benchmark. It is changed in place.
-        default: The only number, if none is given.
-    """
-    parser.add_argument(
-        '--images',
-        type=int,
-        nargs='+',
-        default=[default],
-        metavar='N',
-        help=f'the numbers of images to measure with (default: {default:,})',
-    )
-
-
-def measure_each(
-    measure: Callable[[Path, int], Measured], counts: Iterable[int]
-) -> Iterator[Measured]:
-    """Measure with each number of images, in a folder that is gone afterwards.
-
-    Args:
-        measure: Takes an empty folder and the number of images.
-        counts: The numbers of images.
-
-    Yields:
-        What `measure` returns for each, in order.
-    """
-    for num_images in counts:
-        with tempfile.TemporaryDirectory() as folder:
-            yield measure(Path(folder), num_images)
 
 
 def add_custom_imports(parser: argparse.ArgumentParser) -> None:

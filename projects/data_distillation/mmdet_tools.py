@@ -21,7 +21,7 @@ from torch import distributed
 from .base_configs.formatting import formatted_once
 from .base_configs.metafiles import metafiles_read_once
 from .base_configs.stage_config import read_stage_config
-from .command_line import TRUST_FLAG, find_own_modules
+from .command_line import TRUST_FLAG, add_own_modules
 from .files.lock import sharing_locks
 from .multi_view.inference.safe_loading import refusing_code
 from .pseudo_labels.annotation.interruption import AnnotationStopped
@@ -85,7 +85,7 @@ def run_mmdet_tool(name: str) -> None:
         FileNotFoundError: If there is no such tool or config.
         ImportError: If the config imports a module that is not there.
     """
-    find_own_modules()
+    add_own_modules()
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args()[0].launcher
@@ -98,7 +98,7 @@ def run_mmdet_tool(name: str) -> None:
             during.enter_context(metafiles_read_once())
             during.enter_context(formatted_once())
             if launcher != 'none' and not torch.cuda.is_available():
-                during.enter_context(cpu_processes(launcher))
+                during.enter_context(start_cpu_processes(launcher))
                 sys.argv += CPU_OPTIONS
             during.enter_context(refusing_code(take_flag(TRUST_FLAG)))
             call_tool(load_mmdet_tool(name), ADDED.get(name, {}))
@@ -122,7 +122,7 @@ def call_tool(tool: ModuleType, values: dict[str, object]) -> None:
     is_dry_run = take_flag(DRY_RUN)
     add_values(tool, values | take_values(sys.argv))
     args = tool.parse_args()
-    sys.argv += work_dir_flag(args)
+    sys.argv += read_work_dir_flag(args)
     if is_dry_run:
         check_annotates(args.config)
         sys.argv += ['--cfg-options', 'dry_run=True']
@@ -218,8 +218,8 @@ def load_mmdet_tool(name: str) -> ModuleType:
     return tool
 
 
-def work_dir_flag(args: argparse.Namespace) -> list[str]:
-    """Return the flag for the default work folder of a stage.
+def read_work_dir_flag(args: argparse.Namespace) -> list[str]:
+    """Read a stage's config; return the flag for its default work folder.
 
     MMDetection names the folder after the config file alone, and every
     experiment has a `teacher.py`.
@@ -285,8 +285,8 @@ def check_annotates(config: str) -> None:
 
 
 @contextmanager
-def cpu_processes(launcher: str) -> Iterator[None]:
-    """Join processes on CPUs into a gloo group; MMEngine's own way needs GPUs.
+def start_cpu_processes(launcher: str) -> Iterator[None]:
+    """Start a gloo group of CPU processes; MMEngine's own way needs GPUs.
 
     The group ends with the context, but not after an error. If it ended with
     the interpreter, threads of gloo might still hold tensors and abort the
@@ -317,7 +317,7 @@ def cpu_processes(launcher: str) -> Iterator[None]:
 
 
 def init_cpu_processes(launcher: str) -> None:
-    """Start the process group of `cpu_processes`; `os.environ` may change.
+    """Start the group of `start_cpu_processes`; `os.environ` may change.
 
     Args:
         launcher: `'pytorch'` or `'slurm'`.

@@ -9,7 +9,7 @@ from builders import ROOT, load_tool
 from given_teachers import write_detector
 from mmdet.registry import TRANSFORMS
 
-from projects.data_distillation.command_line import find_own_modules
+from projects.data_distillation.command_line import add_own_modules
 
 PART = """
 from mmcv.transforms import BaseTransform
@@ -72,8 +72,8 @@ def test_modules_of_this_folder_are_found_and_hide_nothing(repository):
     with pytest.raises(ModuleNotFoundError, match=name):
         importlib.import_module(name)
 
-    find_own_modules()
-    find_own_modules()
+    add_own_modules()
+    add_own_modules()
 
     importlib.import_module(name)
     assert sys.path[-1] == str(repository)

@@ -48,11 +48,11 @@ def write_truth(path: Path, table: pa.Table) -> None:
             id=number,
             image_id=image_id,
             category_id=label + 1,
-            bbox=bbox,
-            area=bbox[2] * bbox[3],
+            bbox=bbox_xywh,
+            area=bbox_xywh[2] * bbox_xywh[3],
             iscrowd=int(number % 100 == 0),
         )
-        for number, (image_id, label, bbox) in enumerate(
+        for number, (image_id, label, bbox_xywh) in enumerate(
             zip(*make_objects(found, table), strict=True), 1
         )
     ]
@@ -95,9 +95,9 @@ def make_objects(
     random = np.random.default_rng(0)
     shift = random.uniform(0, MAX_SHIFT, (len(chosen), 4))
     # Float32 that is rounded to 1/100 has more digits in JSON.
-    bboxes = (chosen.bbox_xywh.astype(np.float64) + shift).round(2)
+    bboxes_xywh = (chosen.bbox_xywh.astype(np.float64) + shift).round(2)
     image_ids = table['image_id'].to_numpy()[chosen.image_index]
-    return image_ids.tolist(), chosen.labels.tolist(), bboxes.tolist()
+    return image_ids.tolist(), chosen.labels.tolist(), bboxes_xywh.tolist()
 
 
 def write_report(work_dir: Path, truth: Path) -> None:

@@ -166,8 +166,8 @@ def write_pickle(store: Path, path: Path) -> None:
     found = np.hstack([corners.to_numpy().reshape(-1, 4), scores[:, None]])
     labels = pc.list_flatten(table['labels']).to_numpy()
     results = [
-        [boxes[of == label] for label in range(NUM_CLASSES)]
-        for boxes, of in zip(
+        [rows[of == label] for label in range(NUM_CLASSES)]
+        for rows, of in zip(
             np.split(found, bounds), np.split(labels, bounds), strict=True
         )
     ]
@@ -199,8 +199,8 @@ def select_with_a_grid(
     images = pickle.loads(results.read_bytes())
     by_class = defaultdict(list)
     for image_id, classes in enumerate(images, 1):
-        for category_id, boxes in enumerate(classes, 1):
-            for x1, y1, x2, y2, score in boxes.tolist():
+        for category_id, rows in enumerate(classes, 1):
+            for x1, y1, x2, y2, score in rows.tolist():
                 by_class[category_id].append(
                     dict(
                         image_id=image_id,

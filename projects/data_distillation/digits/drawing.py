@@ -89,22 +89,24 @@ def draw_pose(
 
 
 def measure_covered_part(
-    box: tuple[int, int, int, int], other: tuple[int, int, int, int]
+    bbox_xywh: tuple[int, int, int, int], other_xywh: tuple[int, int, int, int]
 ) -> float:
     """Return the part of the smaller of two boxes that lies in the other.
 
     Args:
-        box: A box xywh in pixels.
-        other: Another box xywh in pixels.
+        bbox_xywh: A box, pixels.
+        other_xywh: Another box, pixels.
 
     Returns:
         The part, from 0 to 1; 0 for an empty box.
     """
-    w = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
-    h = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
-    smaller = min(box[2] * box[3], other[2] * other[3])
+    x, y, w, h = bbox_xywh
+    other_x, other_y, other_w, other_h = other_xywh
+    shared_w = min(x + w, other_x + other_w) - max(x, other_x)
+    shared_h = min(y + h, other_y + other_h) - max(y, other_y)
+    smaller = min(w * h, other_w * other_h)
     # Areas are in whole pixels: only that of an empty box is below 1.
-    return max(w, 0) * max(h, 0) / max(smaller, 1)
+    return max(shared_w, 0) * max(shared_h, 0) / max(smaller, 1)
 
 
 def place_digit(
@@ -130,12 +132,13 @@ def place_digit(
     # A crowded image may have no place left. Then it gets a digit less.
     for _ in range(20):
         alpha = lay_ink(scan, *draw_pose(rng, style), style.side)
-        box = find_ink_box(alpha)
+        bbox_xywh = find_ink_box(alpha)
         overlaps = [
-            measure_covered_part(box, other.bbox_xywh) for other in others
+            measure_covered_part(bbox_xywh, other.bbox_xywh)
+            for other in others
         ]
         if max(overlaps, default=0) <= style.overlap:
-            return Digit(label, alpha, box)
+            return Digit(label, alpha, bbox_xywh)
     return None
 
 

@@ -338,8 +338,8 @@ def make_image(validation: Validation, index: int, lowest: float) -> dict:
         width=image['width'],
         height=image['height'],
         objects=[
-            [*bbox, label, crowd]
-            for bbox, label, crowd in zip(
+            [*bbox_xywh, label, crowd]
+            for bbox_xywh, label, crowd in zip(
                 objects.bbox_xywh[mine].round(1).tolist(),
                 objects.labels[mine].tolist(),
                 objects.is_crowd[mine].tolist(),
@@ -385,5 +385,5 @@ def list_boxes(
         np.where(targets >= 0, places, -1).tolist(),
         strict=True,
     )
-    boxes = [[*bbox, *others] for bbox, *others in columns]
+    boxes = [[*bbox_xywh, *others] for bbox_xywh, *others in columns]
     return sorted(boxes, key=lambda box: -box[2] * box[3])

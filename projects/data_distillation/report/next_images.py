@@ -159,8 +159,8 @@ class Proposal:
             mine = labels.detections[selected & is_mine]
             columns = mine.bbox_xywh.tolist(), mine.labels, mine.scores
             marks = [
-                Mark(tuple(box), f'{isolate(classes[label])} {score:.2f}')
-                for box, label, score in zip(*columns, strict=True)
+                Mark(tuple(xywh), f'{isolate(classes[label])} {score:.2f}')
+                for xywh, label, score in zip(*columns, strict=True)
             ]
             name = row['file_name']
             yield Card(

@@ -176,8 +176,8 @@ class LabelReview:
         if one.detection is None:
             return None
         # As float32, a rounded 0.1 would be written as 0.10000000149.
-        box = self.detections.bbox_xywh[one.detection].astype(np.float64)
-        return box.round(2).tolist()
+        bbox_xywh = self.detections.bbox_xywh[one.detection].astype(np.float64)
+        return bbox_xywh.round(2).tolist()
 
     def _make_cards(self, shown: Sequence[Suspicion]) -> list[Card]:
         names = {c['id']: isolate(c['name']) for c in self.coco['categories']}
@@ -215,9 +215,9 @@ class LabelReview:
             One box or two: the label if there is one, and then what was found.
         """
         if one.label is not None:
-            box = tuple(self.annotations[one.label]['bbox'])
+            bbox_xywh = tuple(self.annotations[one.label]['bbox'])
             name = isolate(self._name_label(one) or '')
-            yield Mark(box, f'label: {name}', 'doubt')
+            yield Mark(bbox_xywh, f'label: {name}', 'doubt')
         if found := self._found_box(one):
             score = self.detections.scores[one.detection]
             name = isolate(self._name_found(one) or '')

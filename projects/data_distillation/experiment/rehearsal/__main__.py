@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parents[3]), *(p for p in sys.path if p != str(HERE))]
 
 from projects.data_distillation.command_line import (  # noqa: E402
-    find_own_modules,
+    add_own_modules,
 )
 from projects.data_distillation.experiment.rehearsal.trial import (  # noqa: E402
     run_trials,
@@ -20,7 +20,7 @@ from projects.data_distillation.quiet import quiet_screen  # noqa: E402
 @quiet_screen()
 def main() -> None:
     """Try the stages that the folder lists."""
-    find_own_modules()
+    add_own_modules()
     # MMEngine collects garbage for each dataset. Among the objects of torch
     # and MMDetection, that takes longer than anything else here.
     gc.freeze()

@@ -50,9 +50,10 @@ def add_label(sample: DetDataSample) -> None:
         corner_spread=torch.zeros(1, dtype=found.corner_spread.dtype),
     )
     if 'masks' in found:
-        box = values['bboxes'][0].int().tolist()
-        made.masks = [encode_box(box, height, width)]
-        made.mask_areas = torch.tensor([(box[2] - box[0]) * (box[3] - box[1])])
+        bbox_xyxy = values['bboxes'][0].int().tolist()
+        made.masks = [encode_box(bbox_xyxy, height, width)]
+        x1, y1, x2, y2 = bbox_xyxy
+        made.mask_areas = torch.tensor([(x2 - x1) * (y2 - y1)])
         made.mask_agreement = torch.ones(1)
     sample.pred_instances = InstanceData.cat([made, found])
 
@@ -76,12 +77,12 @@ def make_box(height: int, width: int) -> dict[str, torch.Tensor]:
     )
 
 
-def encode_box(box: list[int], height: int, width: int) -> dict:
+def encode_box(bbox_xyxy: list[int], height: int, width: int) -> dict:
     """Encode the mask of a box as COCO's RLE.
 
     Args:
-        box: The box, xyxy in whole pixels. Its right and its lower edge are
-            the first pixels that are not in the mask.
+        bbox_xyxy: The box, whole pixels. Its right and its lower edge are the
+            first pixels that are not in the mask.
         height: The height of the image in pixels.
         width: The width of the image in pixels.
 
@@ -91,5 +92,6 @@ def encode_box(box: list[int], height: int, width: int) -> dict:
     """
     # COCO's RLE goes by columns, and pycocotools refuses the order of C.
     mask = np.zeros((height, width), np.uint8, order='F')
-    mask[box[1] : box[3], box[0] : box[2]] = 1
+    x1, y1, x2, y2 = bbox_xyxy
+    mask[y1:y2, x1:x2] = 1
     return coco_mask.encode(mask)

@@ -347,7 +347,7 @@ def is_finite(bbox: list | None) -> bool:
     """Return whether a bbox is there, and has finite numbers only.
 
     Args:
-        bbox: Four numbers; None if there is no valid bbox.
+        bbox: Four numbers, of any format; None if there is no valid bbox.
 
     Returns:
         Whether it has; False for None.

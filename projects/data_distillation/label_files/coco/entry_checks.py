@@ -220,10 +220,12 @@ def check_areas(file: CocoFile) -> Iterator[Problem]:
         A problem for each, in the file's order.
     """
     annotations = file.annotations
-    areas, bboxes = annotations.column('area'), annotations.column('bbox')
-    for index, (area, bbox) in enumerate(zip(areas, bboxes, strict=True)):
+    columns = annotations.column('area'), annotations.column('bbox')
+    for index, (area, bbox_xywh) in enumerate(zip(*columns, strict=True)):
+        if area is None or not bbox_xywh:
+            continue
         # A box without width or height is dropped for that, whatever its area.
-        if area is not None and area <= 0 and bbox and min(bbox[2:]) > 0:
+        if area <= 0 < min(bbox_xywh[2:]):
             yield file.make_problem(
                 'area not positive',
                 annotations,

@@ -128,9 +128,9 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         extra = {'iscrowd': 1} if one.get('iscrowd') else {}
         if one.get('segmentation'):
             extra['segmentation'] = one['segmentation']
-        box = list(map(float, one['bbox']))
+        bbox_xywh = list(map(float, one['bbox']))
         images[one['image_id']].boxes.append(
-            (box, names[one['category_id']], extra)
+            (bbox_xywh, names[one['category_id']], extra)
         )
     return list(images.values())
 
@@ -246,8 +246,8 @@ def read_rectangle(
     keys = ('x', 'y', 'width', 'height')
     sides = (value[key] for key in keys)
     # Percent of (w, h, w, h).
-    box = [v * n / 100 for v, n in zip(sides, size_wh * 2, strict=True)]
-    return box, classes[0], {}
+    bbox_xywh = [v * n / 100 for v, n in zip(sides, size_wh * 2, strict=True)]
+    return bbox_xywh, classes[0], {}
 
 
 def read_folder(folder: Path) -> Iterator[CorrectedImage]:
@@ -309,6 +309,6 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
             )
         # LabelMe writes two corners, X-AnyLabeling four, and any may be first.
         xs, ys = zip(*shape['points'], strict=True)
-        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-        image.boxes.append((list(map(float, box)), shape['label'], {}))
+        bbox_xywh = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        image.boxes.append((list(map(float, bbox_xywh)), shape['label'], {}))
     return image

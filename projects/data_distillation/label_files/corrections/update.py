@@ -251,15 +251,19 @@ def make_labels(
             v if side is None else min(v, side)
             for v, side in ((x + w, width), (y + h, height))
         )
-        box = [left, top, right - left, bottom - top]
-        if min(box[2:]) < MIN_SIDE:
+        clipped_xywh = left, top, right - left, bottom - top
+        if min(clipped_xywh[2:]) < MIN_SIDE:
             raise CocoError(
                 f'{image.name!r} has a box of {name!r} that is thinner than a '
                 f'pixel or outside the image: {[x, y, w, h]}. Delete it'
             )
-        box = [round(v, 2) for v in box]
-        area = round(box[2] * box[3], 2)
-        label = dict(category_id=ids[name], bbox=box, area=area, iscrowd=0)
+        bbox_xywh = [round(v, 2) for v in clipped_xywh]
+        label = dict(
+            category_id=ids[name],
+            bbox=bbox_xywh,
+            area=round(bbox_xywh[2] * bbox_xywh[3], 2),
+            iscrowd=0,
+        )
         # `extra` last: its `iscrowd` replaces this one.
         labels.append(label | extra)
     return labels

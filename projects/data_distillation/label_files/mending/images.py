@@ -220,10 +220,10 @@ def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
         to 1/100. The area is scaled too, or w * h if there is none. What is no
         polygon of finite numbers is left out.
     """
-    bbox = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
+    bbox_xywh = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
     area = entry.get('area')
-    area = area * factor.prod() if is_number(area) else bbox[2] * bbox[3]
-    new = dict(entry, bbox=bbox.tolist(), area=round(float(area), 2))
+    area = area * factor.prod() if is_number(area) else bbox_xywh[2:].prod()
+    new = dict(entry, bbox=bbox_xywh.tolist(), area=round(float(area), 2))
     polygons = new.pop('segmentation', None)
     if isinstance(polygons, list):
         new['segmentation'] = [

@@ -51,8 +51,8 @@ def straighten_boxes(file: CocoFile) -> Mended:
         if index not in turns:
             return entry
         attributes = dict(entry['attributes'], rotation=0.0)
-        box = turn_box(entry['bbox'], turns[index])
-        return dict(entry, bbox=box, attributes=attributes)
+        bbox_xywh = turn_box(entry['bbox'], turns[index])
+        return dict(entry, bbox=bbox_xywh, attributes=attributes)
 
     content = replace_entries(file, 'annotations', change)
     return content, Counter({'rotated boxes made upright': len(turns)})

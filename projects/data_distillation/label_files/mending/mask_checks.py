@@ -88,12 +88,14 @@ def check_segmentations(file: CocoFile) -> Iterator[Problem]:
     if 2 * num_bare > len(every) or not every:
         return
     sizes = map_image_sizes(file)
-    bboxes = file.annotations.column('bbox')
+    bboxes_xywh = file.annotations.column('bbox')
     image_ids = file.annotations.column('image_id')
     for index, facts in enumerate(every):
         found = MISSING
         if facts:
-            place = Place(facts, sizes.get(image_ids[index]), bboxes[index])
+            place = Place(
+                facts, sizes.get(image_ids[index]), bboxes_xywh[index]
+            )
             found = describe_segmentation(place)
         if found:
             kind, what, advice, is_fixable = found

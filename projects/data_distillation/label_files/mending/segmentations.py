@@ -36,10 +36,10 @@ def mend_segmentations(file: CocoFile) -> Mended:
 
     def change(index: int, entry: dict) -> dict:
         """Return an annotation with a segmentation that can be used."""
-        image_id, bbox = known[index]
+        image_id, bbox_xywh = known[index]
         # One fault may hide another: after each mending, look again.
         while value := entry.get('segmentation'):
-            place = Place(Facts.of(value), sizes.get(image_id), bbox)
+            place = Place(Facts.of(value), sizes.get(image_id), bbox_xywh)
             found = describe_segmentation(place)
             if not (found and found[-1]):
                 break

@@ -151,7 +151,7 @@ def take_back(
     ones = [one for _, one in of_views]
     all_scores = [one.scores for one in ones]
     all_labels = [one.labels for one in ones]
-    bboxes = bboxes_xyxy[rows]
+    kept_xyxy = bboxes_xyxy[rows]
     scores = concatenate_parts(all_scores, torch.float32, device)[rows]
     labels = concatenate_parts(all_labels, torch.int64, device)[rows]
     ids = torch.from_numpy(view_ids).to(device)
@@ -162,7 +162,7 @@ def take_back(
     bounds = np.searchsorted(number, first_views).tolist()
     return [
         FoundBoxes(
-            bboxes[start:end],
+            kept_xyxy[start:end],
             scores[start:end],
             labels[start:end],
             ids[start:end],
@@ -195,7 +195,7 @@ def invert_boxes(
     alike: dict[Hashable, list[int]] = {}
     for number, (view, _) in enumerate(of_views):
         alike.setdefault(view.way_back, []).append(number)
-    bboxes = [torch.zeros(0, 4)] * len(of_views)
+    bboxes_xyxy = [torch.zeros(0, 4)] * len(of_views)
     is_whole = [torch.zeros(0, dtype=torch.bool)] * len(of_views)
     for numbers in alike.values():
         view = of_views[numbers[0]][0]
@@ -203,8 +203,8 @@ def invert_boxes(
         sizes = [counts[i] for i in numbers]
         parts = (part.split(sizes) for part in view.invert(in_views.float()))
         for i, of_view, whole in zip(numbers, *parts, strict=True):
-            bboxes[i], is_whole[i] = of_view, whole
-    in_order = concatenate_parts(bboxes, torch.float32, device)
+            bboxes_xyxy[i], is_whole[i] = of_view, whole
+    in_order = concatenate_parts(bboxes_xyxy, torch.float32, device)
     # Without views, `concatenate_parts` gives the shape (0,).
     return in_order.reshape(-1, 4), concatenate_parts(
         is_whole, torch.bool, device

@@ -118,7 +118,7 @@ class MaskMerger:
         """
         masks: list[ViewMask | None] = [None] * len(found)
         # `float` alone would share the memory, and boxes are replaced below.
-        bboxes = found.bboxes.float().clone()
+        bboxes_xyxy = found.bboxes.float().clone()
         chosen = self.choose(found.scores)
         if len(chosen):
             every = fit_masks(take_masks(found), view.frame_hw)
@@ -129,12 +129,14 @@ class MaskMerger:
             ):
                 masks[index] = ViewMask(patch, view)
             # SOLO and its relatives give boxes of zeros beside their masks.
-            has_area = (bboxes[:, 2:] > bboxes[:, :2]).all(dim=1)[chosen]
+            starts, ends = bboxes_xyxy.split(2, dim=1)
+            has_area = (ends > starts).all(dim=1)[chosen]
             if not has_area.all():
                 around = find_extents([cut_at_half(mask) for mask in pixels])
-                bboxes[chosen[~has_area]] = around[~has_area].to(bboxes)
+                flat = chosen[~has_area]
+                bboxes_xyxy[flat] = around[~has_area].to(bboxes_xyxy)
         return InstanceData(
-            bboxes=bboxes,
+            bboxes=bboxes_xyxy,
             scores=found.scores,
             labels=found.labels,
             masks=masks,

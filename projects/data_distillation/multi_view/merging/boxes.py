@@ -212,7 +212,7 @@ def corner_spread(
         Shape (k,), of the type of `kept_xyxy`, without a unit and never NaN;
         0 for a detection that one box or no box supports.
     """
-    kept, boxes = supports.unbind(dim=1)
+    kept, supporting = supports.unbind(dim=1)
     # At least 1, for detections that no box supports.
     counts = kept.bincount(minlength=len(kept_xyxy)).clamp(min=1)[:, None]
 
@@ -226,7 +226,7 @@ def corner_spread(
 
     # Measured from the detection and not from 0, so that the spread of equal
     # boxes is exactly 0. In float64, no digit depends on the order of boxes.
-    offsets = bboxes_xyxy[boxes].double() - kept_xyxy[kept]
+    offsets = bboxes_xyxy[supporting].double() - kept_xyxy[kept]
     variances = means_of((offsets - means_of(offsets)[kept]) ** 2)
     sides = kept_xyxy[:, 2:] - kept_xyxy[:, :2]
     size = sides.prod(dim=1).sqrt().clamp(min=smallest_positive(sides))

@@ -152,10 +152,11 @@ def fuse_boxes(
     num_clusters = 0
     # The weights are above 0, so that boxes of score 0 have a mean.
     weights = np.maximum(scores, np.finfo(np.float64).tiny)
-    boxes = bboxes_xyxy * [1, 1, -1, -1]
-    for i, (box, weight) in enumerate(zip(boxes, weights, strict=True)):
+    signed_boxes = bboxes_xyxy * [1, 1, -1, -1]  # As the columns of `means`.
+    pairs = zip(signed_boxes, weights, strict=True)
+    for i, (signed_box, weight) in enumerate(pairs):
         last = num_clusters + 1
-        overlaps = overlaps_with(means[:, :last], areas[:last], box)
+        overlaps = overlaps_with(means[:, :last], areas[:last], signed_box)
         # `argmax` takes the first of equal overlaps, which is the older
         # cluster. If there is no overlap at all, the next lines start a new
         # one.
@@ -166,14 +167,14 @@ def fuse_boxes(
         totals[cluster] += weight
         share = weight / totals[cluster]
         # The running mean. A new cluster has the share 1, and becomes the box.
-        means[:, cluster] += (box - means[:, cluster]) * share
+        means[:, cluster] += (signed_box - means[:, cluster]) * share
         areas[cluster] = area_of(means[:, cluster])
         cluster_ids[i] = cluster
     return means[:, :num_clusters].T * [1, 1, -1, -1], cluster_ids
 
 
 def overlaps_with(
-    means: np.ndarray, areas: np.ndarray, box: np.ndarray
+    means: np.ndarray, areas: np.ndarray, signed_box: np.ndarray
 ) -> np.ndarray:
     """Compute the intersection over union of many boxes with one box.
 
@@ -183,27 +184,27 @@ def overlaps_with(
         means: Shape (4, c): each column is a box (x1, y1, -x2, -y2), which may
             have no area.
         areas: Shape (c,), the areas of these boxes.
-        box: Shape (4,), a box with an area, in the same form.
+        signed_box: Shape (4,), a box with an area, in the same form.
 
     Returns:
         Shape (c,), in [0, 1].
     """
-    corners = np.maximum(means, box[:, None])
+    corners = np.maximum(means, signed_box[:, None])
     # Negative where there is an intersection.
     sides = np.minimum(corners[:2] + corners[2:], 0)
     intersections = sides[0] * sides[1]
-    # Never 0 / 0, because `box` has an area.
-    return intersections / (areas + area_of(box) - intersections)
+    # Never 0 / 0, because `signed_box` has an area.
+    return intersections / (areas + area_of(signed_box) - intersections)
 
 
-def area_of(box: np.ndarray) -> float:
+def area_of(signed_box: np.ndarray) -> float:
     """Return the area of a box.
 
     Args:
-        box: Shape (4,), (x1, y1, -x2, -y2).
+        signed_box: Shape (4,), (x1, y1, -x2, -y2).
 
     Returns:
         Pixels squared; 0 if the box has no width or no height.
     """
-    x1, y1, minus_x2, minus_y2 = box.tolist()
+    x1, y1, minus_x2, minus_y2 = signed_box.tolist()
     return (minus_x2 + x1) * (minus_y2 + y1)

@@ -259,9 +259,9 @@ class Merger(ABC):
         most = torch.zeros(supporters.shape).to(overlaps)
         # Only views that have a box: `max` over no columns would fail.
         for view in view_ids.unique().tolist():
-            boxes = (view_ids == view).nonzero().flatten()
-            most[:, view], best = overlaps[:, boxes].max(dim=1)
-            supporters[:, view] = boxes[best]
+            in_view = (view_ids == view).nonzero().flatten()
+            most[:, view], best = overlaps[:, in_view].max(dim=1)
+            supporters[:, view] = in_view[best]
         supports = most > self.iou_threshold
         alone = ~supports.any(dim=1)
         best_view = most.argmax(dim=1)[alone]

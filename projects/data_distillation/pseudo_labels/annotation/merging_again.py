@@ -241,8 +241,8 @@ def iter_rows(table: pa.Table) -> Iterator[tuple[dict, ViewBoxes]]:
             for column in table.select(VIEW_COLUMNS).columns
         ),
     ]
-    for image, *boxes in zip(images, *columns, strict=True):
-        yield image, ViewBoxes(*boxes)
+    for image, *parts in zip(images, *columns, strict=True):
+        yield image, ViewBoxes(*parts)
 
 
 def split_column(

@@ -88,15 +88,15 @@ def add_boxes(result: dict) -> dict:
         The same result if no box lacks an area or there are no masks;
         otherwise a copy with other boxes, in xyxy pixels.
     """
-    bboxes, masks = np.asarray(result['bboxes']), result.get('masks')
-    is_flat = (bboxes[:, 2:] <= bboxes[:, :2]).any(axis=1)
+    bboxes_xyxy, masks = np.asarray(result['bboxes']), result.get('masks')
+    is_flat = (bboxes_xyxy[:, 2:] <= bboxes_xyxy[:, :2]).any(axis=1)
     if masks is None or not is_flat.any():
         return result
     around = coco_mask.toBbox([masks[i] for i in np.flatnonzero(is_flat)])
     around[:, 2:] += around[:, :2]  # xywh to xyxy
-    bboxes = bboxes.copy()
-    bboxes[is_flat] = around
-    return dict(result, bboxes=bboxes)
+    bboxes_xyxy = bboxes_xyxy.copy()
+    bboxes_xyxy[is_flat] = around
+    return dict(result, bboxes=bboxes_xyxy)
 
 
 def rename_mask_metric(name: str) -> str:

@@ -105,8 +105,8 @@ class BoxCalibration:
             the image and rounded to 1/100 like stored boxes. A box of which
             less than a pixel would be left within its image stays as it is.
         """
-        boxes = bbox_xywh.astype(np.float64)
-        sides = boxes[:, 2:]
+        bbox_xywh = bbox_xywh.astype(np.float64)
+        sides = bbox_xywh[:, 2:]
         # Beyond the sizes that were seen, the calibration is that of the
         # nearest.
         low, high = self.ranges[labels, 0], self.ranges[labels, 1]
@@ -114,7 +114,7 @@ class BoxCalibration:
         errors = self.errors[labels]
         # (n, 2) times (n, 2, 4): each box has the slopes of its class.
         errors = errors + np.einsum('ni,nij->nj', offsets, self.slopes[labels])
-        centers = boxes[:, :2] + sides / 2 + errors[:, :2] * sides
+        centers = bbox_xywh[:, :2] + sides / 2 + errors[:, :2] * sides
         halves = sides * np.exp(errors[:, 2:]) / 2
         start = np.clip(centers - halves, 0, sizes_wh)
         stop = np.clip(centers + halves, 0, sizes_wh)
@@ -122,7 +122,7 @@ class BoxCalibration:
         # A box that would become too thin for a label stays as it was.
         fits = ((stop - start) >= 1).all(axis=1, keepdims=True)
         calibrated = np.hstack([start, np.round(stop - start, 2)])
-        return np.where(fits, calibrated, boxes).astype(np.float32)
+        return np.where(fits, calibrated, bbox_xywh).astype(np.float32)
 
     def describe(self, classes: Sequence[str]) -> str:
         """Say how much the boxes of each class change, for the user.

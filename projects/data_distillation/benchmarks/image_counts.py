@@ -1,0 +1,43 @@
+"""The numbers of images that benchmarks measure with."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+Measured = TypeVar('Measured')
+
+
+def add_image_counts(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add `--images`, the numbers of images that a benchmark measures with.
+
+    Args:
+        parser: The parser of a benchmark. It is changed in place.
+        default: The only number, if none is given.
+    """
+    parser.add_argument(
+        '--images',
+        type=int,
+        nargs='+',
+        default=[default],
+        metavar='N',
+        help=f'the numbers of images to measure with (default: {default:,})',
+    )
+
+
+def measure_each(
+    measure: Callable[[Path, int], Measured], counts: Iterable[int]
+) -> Iterator[Measured]:
+    """Measure with each number of images, in a folder that is gone afterwards.
+
+    Args:
+        measure: Takes an empty folder and the number of images.
+        counts: The numbers of images.
+
+    Yields:
+        What `measure` returns for each, in order.
+    """
+    for num_images in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            yield measure(Path(folder), num_images)
