@@ -285,6 +285,7 @@ def write_mended(
 
     Raises:
         MendingError: If a user has to decide first.
+        OSError: If the mended file cannot be written.
     """
     path = args.files[0]
     file = read_file_to_mend(path, args.encoding)

@@ -221,6 +221,7 @@ def convert_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
         FormatError: If there is nothing to write, a file exists already, or
             only some objects have masks.
         ValueError: If both files are the same.
+        OSError: If a file cannot be written.
     """
     check_not_read((args.out, args.unlabeled), [args.like])
     for file in filter(None, (args.out, args.unlabeled)):
@@ -266,6 +267,7 @@ def write_folder(args: argparse.Namespace, issues: IssueCounter) -> None:
     Raises:
         FormatError: If `read_coco_labels`, `check_masks` or `new_folder`
             refuses.
+        OSError: If the folder cannot be written.
     """
     boxes_only = args.command == 'to-voc' or args.boxes_only
     images, categories = read_coco_labels(

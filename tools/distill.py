@@ -265,6 +265,9 @@ def show_preview(distillation: Distillation, num_images: int) -> None:
     Args:
         distillation: The distillation.
         num_images: The number of images.
+
+    Raises:
+        OSError: If a file in the work folder cannot be written.
     """
     folder = distillation.preview(num_images)
     annotate = distillation.stages.experiment.load('annotate')
@@ -279,6 +282,9 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
     Args:
         distillation: The distillation.
         args: The arguments of the command line.
+
+    Raises:
+        OSError: If a file in a work folder cannot be written.
     """
     seeds = make_seed_runs(distillation, args.seeds or ())
     runs = [*seeds.values()] or [distillation]
@@ -316,6 +322,9 @@ def run_all(
     Args:
         distillation: The distillation.
         seeds: The run for each seed; empty to run it only once.
+
+    Raises:
+        OSError: If a file in a work folder cannot be written.
     """
     if seeds:
         summary = run_seeds(seeds, distillation.work_dir)

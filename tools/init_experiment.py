@@ -355,6 +355,7 @@ def try_stages(out: Path) -> str:
         RehearsalError: If a stage fails for a reason that does not lie in
             this machine.
         SystemExit: If a signal stops this process.
+        OSError: If the folder of the results cannot be written.
     """
     print(f'{out}: trying each stage on one batch ...', file=sys.stderr)
     try:

@@ -200,6 +200,7 @@ class Annotation:
             ValueError: If a number is out of range or given twice, if there is
                 none, or if `out` is the folder of this annotation.
             KeyError: If the type of the merger is not registered.
+            OSError: If the new store cannot be written.
         """
         merge_again(self.store.folder, Path(out) / 'detections', merger, views)
         return Annotation(out)
@@ -224,6 +225,7 @@ class Annotation:
         Raises:
             FileNotFoundError, StoreError, CocoError, ValueError: See
                 `select_labels`.
+            OSError: If the file cannot be written.
         """
         file = Path(out) if out else self.pseudo_labels
         return select_labels(
@@ -298,6 +300,7 @@ def annotate(
         CheckpointError: If the checkpoint could run code, or does not fit.
         StoreError: If `out` holds detections of another teacher.
         CocoError, ValueError: If the data or the config cannot be used.
+        OSError: If the results cannot be written.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(options or {}))

@@ -84,6 +84,7 @@ def run_mmdet_tool(name: str) -> None:
             is given for a config that does not annotate.
         FileNotFoundError: If there is no such tool or config.
         ImportError: If the config imports a module that is not there.
+        OSError: If a lock cannot be shared, or a result not be written.
     """
     add_own_modules()
     parser = argparse.ArgumentParser(add_help=False)
@@ -225,8 +226,7 @@ def read_work_dir_flag(args: argparse.Namespace) -> list[str]:
     experiment has a `teacher.py`.
 
     Args:
-        args: The arguments of the tool: `config`, `work_dir` and
-            `cfg_options`.
+        args: The tool's arguments: `config`, `work_dir` and `cfg_options`.
 
     Returns:
         `--work-dir` and the folder. It is empty if the arguments or the

@@ -101,6 +101,9 @@ def make_sources(folder: Path) -> Sources:
 
     Returns:
         Where the images and their labels are.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
     if not folder.is_dir():
         write_digits(folder, recipe=Recipe(images=COUNTS))

@@ -161,6 +161,9 @@ def try_without(root: Path, line: Line) -> str:
 
     Returns:
         Which tests have failed, and the first of them.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     file, tests = root / line.file, find_tests(root, line.file.parent)
     text = file.read_text()

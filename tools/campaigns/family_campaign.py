@@ -212,6 +212,9 @@ def write_data(work_dir: Path, bccd: Path) -> list[str]:
 
     Returns:
         The options of init_experiment.py that name the files.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
     folder = work_dir / 'data'
     shutil.rmtree(folder, ignore_errors=True)
@@ -259,6 +262,9 @@ def run_family(family: Family, folder: Path, data: Sequence[str]) -> str:
 
     Returns:
         `ok ...`, or where it failed and with which error.
+
+    Raises:
+        OSError: If a file in the folder cannot be written.
     """
     log = folder / 'init_experiment.txt'
     detector = folder / 'own_detector.py'
@@ -284,6 +290,9 @@ def run_stages(folder: Path) -> str:
 
     Returns:
         `ok ...`, or where it failed and with which error.
+
+    Raises:
+        OSError: If the file of the output cannot be written.
     """
     log, work_dir = folder / 'distill.txt', folder / 'work_dir'
     tool = ('distill', folder / 'cells', '--work-dir', work_dir)
@@ -308,6 +317,9 @@ def run_tool(log: Path, tool: str, *arguments: object) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        OSError: If the file of the output cannot be written.
     """
     command = [sys.executable, ROOT / f'tools/{tool}.py', *arguments]
     # The user's own module is there.

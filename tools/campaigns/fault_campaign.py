@@ -128,6 +128,9 @@ class Run:
 
         Args:
             folder: The folder of the images.
+
+        Raises:
+            OSError: If the config cannot be written.
         """
         with self.file.open('a') as config:
             config.write(
@@ -140,6 +143,9 @@ class Run:
 
         Returns:
             The process, which runs.
+
+        Raises:
+            OSError: If `output.txt` cannot be written.
         """
         command = [
             'tools/dist_test.sh', self.file, self.teacher,
@@ -159,6 +165,9 @@ class Run:
 
         Returns:
             The exit code.
+
+        Raises:
+            OSError: If `output.txt` cannot be written.
         """
         return self.start().wait()
 
@@ -256,6 +265,10 @@ def measure_start(run: Run) -> float:
 
     Returns:
         Seconds.
+
+    Raises:
+        OSError: If a file of the run cannot be written, or its folder not
+            deleted.
     """
     begin = time.monotonic()
     process = run.start()
@@ -287,6 +300,9 @@ def kills(args: argparse.Namespace) -> None:
 
     Args:
         args: The arguments of the command line.
+
+    Raises:
+        OSError: If a file of a run cannot be written.
     """
     expected = new_run(args, 'uninterrupted')
     expected.finish()
@@ -323,6 +339,9 @@ def start_and_kill(
         count: The counts so far; `kills`, the images `lost` with open shards,
             and the images that ran `again` although they were on disk are
             increased.
+
+    Raises:
+        OSError: If `output.txt` cannot be written.
     """
     before, stored = len(run.images_run()), run.stored()
     process = run.start()
@@ -346,6 +365,9 @@ def stops(args: argparse.Namespace) -> None:
 
     Args:
         args: The arguments of the command line.
+
+    Raises:
+        OSError: If a file of a run cannot be written.
     """
     expected, run = new_run(args, 'uninterrupted'), new_run(args, 'stopped')
     expected.finish()
@@ -388,6 +410,10 @@ def disks(args: argparse.Namespace) -> None:
 
     Args:
         args: The arguments of the command line.
+
+    Raises:
+        OSError: If a folder cannot be made, or a file of the good disk not
+            written.
     """
     expected = new_run(args, 'uninterrupted')
     expected.finish()
@@ -417,6 +443,9 @@ def report(run: Run, fault: str) -> None:
     Args:
         run: The run.
         fault: What is wrong, for the line.
+
+    Raises:
+        OSError: If `output.txt` cannot be written.
     """
     begin = time.monotonic()
     code = run.finish()
@@ -461,6 +490,9 @@ def files(args: argparse.Namespace) -> None:
 
     Args:
         args: The arguments of the command line.
+
+    Raises:
+        OSError: If a photograph cannot be copied, or a file not be written.
     """
     folder = args.work_dir / 'files_and_photographs'
     write_all(folder)
@@ -509,6 +541,9 @@ def memory(args: argparse.Namespace) -> None:
 
     Args:
         args: The arguments of the command line.
+
+    Raises:
+        OSError: If a file of the run cannot be written.
     """
     run = new_run(args, 'memory', images_per_shard=100)
     run.read_folder(args.images.resolve())
@@ -535,6 +570,9 @@ def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
 
     Returns:
         The run; nothing has run yet.
+
+    Raises:
+        OSError: If the folder or the config of the run cannot be written.
     """
     return Run(
         args.config,

@@ -67,6 +67,9 @@ def edit_config(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the config cannot be written.
     """
     name = chance.choice(list(EDITS))
     apply_edit(site, name)
@@ -80,6 +83,9 @@ def apply_edit(site: Path, name: str) -> None:
         site: The folder that holds `experiment/`, `data/`, `work/` and
             `other_seed/`.
         name: The name of the change in `EDITS`.
+
+    Raises:
+        OSError: If the config cannot be written.
     """
     stage, line = EDITS[name]
     file = site / 'experiment' / f'{stage}.py'
@@ -105,6 +111,9 @@ def edit_data(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     name = chance.choice(DATA)
     what = 'images' if name == 'unlabeled' else 'annotations'
@@ -120,6 +129,9 @@ def apply_data(site: Path, name: str) -> None:
             `other_seed/`.
         name: The name of the file in `DATA`. The unlabeled images lose an
             image, the others an object.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     file = site / 'data' / f'{name}.json'
     content = json.loads(file.read_text())
@@ -142,6 +154,9 @@ def add_image(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the image or the COCO file cannot be written.
     """
     apply_image(site)
     return Change('another unlabeled image', 'image')
@@ -153,6 +168,9 @@ def apply_image(site: Path) -> None:
     Args:
         site: The folder that holds `experiment/`, `data/`, `work/` and
             `other_seed/`.
+
+    Raises:
+        OSError: If the image or the COCO file cannot be written.
     """
     file = site / 'data/unlabeled.json'
     content = json.loads(file.read_text())
@@ -175,6 +193,9 @@ def exchange_image(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the image cannot be written.
     """
     name = chance.choice(DATA)
     apply_exchange(site, name)
@@ -188,6 +209,9 @@ def apply_exchange(site: Path, name: str) -> None:
         site: The folder that holds `experiment/`, `data/`, `work/` and
             `other_seed/`.
         name: The name of the file in `DATA`.
+
+    Raises:
+        OSError: If the image cannot be written.
     """
     first = json.loads((site / 'data' / f'{name}.json').read_text())['images'][
         0
@@ -209,6 +233,9 @@ def touch_images(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the time of an image cannot be set.
     """
     when = chance.choice([0, 10**9, 4 * 10**9])
     for file in (site / 'data').rglob('*.png'):
@@ -274,6 +301,9 @@ def apply_change(site: Path, name: str) -> None:
         site: The folder that holds `experiment/`, `data/`, `work/` and
             `other_seed/`.
         name: The name of the change. One of the options changes no file.
+
+    Raises:
+        OSError: If a file cannot be written.
     """
     kind, _, name = name.partition(' ')
     if kind == 'edit':

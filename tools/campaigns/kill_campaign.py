@@ -96,6 +96,9 @@ def run_apart(moments: Moments, note: Path) -> bool:
 
     Returns:
         Whether it has ended by itself.
+
+    Raises:
+        OSError: If `note` cannot be written.
     """
     # A fork has the replaced parts and the imports of this process.
     child = os.fork()
@@ -135,6 +138,9 @@ def make_unfinished(campaign: Campaign) -> None:
 
     Args:
         campaign: The campaign, prepared.
+
+    Raises:
+        OSError: If a file cannot be deleted.
     """
     campaign.restore()
     os.chdir(campaign.site)
@@ -151,6 +157,9 @@ def try_kill(campaign: Campaign, moments: Moments) -> str:
 
     Returns:
         The verdict. It begins with `BAD` if anything is other than it must be.
+
+    Raises:
+        OSError: If a file cannot be written or deleted.
     """
     make_unfinished(campaign)
     note = campaign.folder / 'note.json'

@@ -141,6 +141,9 @@ class Split:
 
         Returns:
             The folder of the store.
+
+        Raises:
+            OSError: If a file in the folder of the split cannot be written.
         """
         experiment = Experiment(self.folder / 'experiment')
         stages = Stages(experiment, Launcher(), seed=0)
@@ -160,7 +163,11 @@ class Split:
         return work_dir / 'detections'
 
     def measure(self) -> None:
-        """Print a line for each set of views and each merger."""
+        """Print a line for each set of views and each merger.
+
+        Raises:
+            OSError: If a file in the folder of the split cannot be written.
+        """
         self.prepare()
         judge = Judge(self.detect(), self.truth, MERGERS)
         counts = count(self.folder / 'labeled.json') + count(self.val)

@@ -209,6 +209,7 @@ class Campaign:
 
         Raises:
             RuntimeError: If one of these runs fails.
+            OSError: If a folder cannot be made, renamed or removed.
         """
         if self.finished.is_dir():
             return
@@ -236,7 +237,11 @@ class Campaign:
         file.write_text(json.dumps(known, indent=1))
 
     def restore(self) -> None:
-        """Put the finished folder back to where it was made."""
+        """Put the finished folder back to where it was made.
+
+        Raises:
+            OSError: If the folder cannot be copied.
+        """
         os.chdir(self.folder)
         shutil.rmtree(self.site, ignore_errors=True)
         shutil.copytree(self.finished, self.site, symlinks=True)
@@ -250,6 +255,9 @@ class Campaign:
 
         Returns:
             The result of the fresh run. It is run once for each change.
+
+        Raises:
+            OSError: If a folder cannot be copied or removed.
         """
         known = json.loads((self.folder / 'fresh.json').read_text())
         if change.name not in known:
@@ -270,6 +278,9 @@ class Campaign:
             A line of `outcomes.jsonl`: number, kind and text of the change,
             the verdict of `judge`, seconds, and the result without its
             results.
+
+        Raises:
+            OSError: If the folder cannot be copied.
         """
         chance = random.Random(number)
         kind = choose_kind(number, chance)
@@ -298,6 +309,9 @@ class Campaign:
         Returns:
             The verdict. It begins with `BAD` if the run has ended as it must
             not.
+
+        Raises:
+            OSError: If a folder cannot be copied or removed.
         """
         if result.crashes:
             return f'BAD: traceback {result.crashes[0][-300:]}'
@@ -330,6 +344,9 @@ class Campaign:
 
         Returns:
             The result to expect.
+
+        Raises:
+            OSError: If a folder cannot be copied or removed.
         """
         expected = self.expect(change) if change.name else None
         expected = expected or self.expect(Change(''))

@@ -75,6 +75,9 @@ def delete(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file cannot be deleted.
     """
     file = choose_file(site, chance)
     file.unlink()
@@ -91,6 +94,9 @@ def truncate(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     file = choose_file(site, chance)
     size = file.stat().st_size
@@ -109,6 +115,9 @@ def change_bytes(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     file = choose_file(site, chance)
     content = bytearray(file.read_bytes())
@@ -129,6 +138,9 @@ def append_bytes(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     file = choose_file(site, chance)
     with file.open('ab') as opened:
@@ -146,6 +158,9 @@ def swap(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If a file cannot be renamed.
     """
     file = choose_file(site, chance)
     others = [
@@ -166,6 +181,9 @@ def exchange(one: Path, other: Path) -> None:
     Args:
         one: The path of one, beside which there must be no `aside`.
         other: The path of the other one. Neither is in the other.
+
+    Raises:
+        OSError: If one cannot be renamed.
     """
     aside = one.with_name('aside')
     one.rename(aside)
@@ -183,6 +201,9 @@ def rename(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file cannot be renamed.
     """
     file = choose_file(site, chance)
     name = chance.choice([f'{file.name}.old', f'x{file.name}', 'iter_9.pth'])
@@ -200,6 +221,9 @@ def touch(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the time of the file cannot be set.
     """
     file = choose_file(site, chance)
     days = chance.choice([-3000, -1, 0, 3000])
@@ -217,6 +241,9 @@ def list_stages(site: Path) -> list[Path]:
 
     Returns:
         The folders in the work folder, in the order of their names.
+
+    Raises:
+        OSError: If the work folder cannot be listed.
     """
     return sorted(p for p in (site / 'work').iterdir() if p.is_dir())
 
@@ -231,6 +258,9 @@ def delete_folder(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the folder cannot be listed or removed.
     """
     stage = chance.choice(list_stages(site))
     folder = chance.choice(
@@ -250,6 +280,9 @@ def swap_folders(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If a folder cannot be listed or renamed.
     """
     one, other = chance.sample(list_stages(site), 2)
     exchange(one, other)
@@ -266,6 +299,9 @@ def take_from_other_seed(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If the file or the folder cannot be removed or copied.
     """
     other = site / 'other_seed'
     files = [
@@ -294,6 +330,9 @@ def jump_clock(site: Path, chance: random.Random) -> Change:
 
     Returns:
         What was changed.
+
+    Raises:
+        OSError: If a file or a folder cannot be renamed or deleted.
     """
     folders = [p for p in (site / 'work').rglob('2[0-9]*_*') if p.is_dir()]
     folder = chance.choice(folders)

@@ -46,6 +46,9 @@ def measure(split: Split) -> None:
 
     Args:
         split: The data set and the split.
+
+    Raises:
+        OSError: If a file in the folder of the split cannot be written.
     """
     split.prepare()
     choice = Choice(number_views(*VIEWS[VIEWS_OF_NEW]), MERGER_OF_NEW)

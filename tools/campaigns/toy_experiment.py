@@ -179,6 +179,9 @@ def write_experiment(folder: Path) -> None:
 
     Args:
         folder: The folder, which must not have these two.
+
+    Raises:
+        OSError: If a file or a folder cannot be written.
     """
     drawn = DrawnImages(folder / 'data', NUM_VALIDATION + NUM_UNLABELED)
     images = drawn.truth['images']
@@ -207,6 +210,9 @@ def write_part(drawn: DrawnImages, name: str, images: list[dict]) -> None:
         drawn: All images and their truth.
         name: The name of the file in their folder, without `.json`.
         images: The COCO images of the file.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     ids = {image['id'] for image in images}
     truth = drawn.truth['annotations']

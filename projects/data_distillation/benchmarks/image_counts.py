@@ -37,6 +37,9 @@ def measure_each(
 
     Yields:
         What `measure` returns for each, in order.
+
+    Raises:
+        OSError: If the folder cannot be made or removed.
     """
     for num_images in counts:
         with tempfile.TemporaryDirectory() as folder:

@@ -41,6 +41,9 @@ def write_truth(path: Path, table: pa.Table) -> None:
     Args:
         path: The file to write, in a folder that exists.
         table: The rows of a detection store, one for each image.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     found = flatten_table(table)
     annotations = [
@@ -109,6 +112,7 @@ def write_report(work_dir: Path, truth: Path) -> None:
 
     Raises:
         FileNotFoundError, ValueError: See `LabelReport.write`.
+        OSError: If the report cannot be written.
     """
     LabelReport(work_dir, truth).write(work_dir / 'quality')
 
@@ -127,6 +131,7 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
 
     Raises:
         FileExistsError: If the folder has detections already.
+        OSError: If a file cannot be written.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     truth, pseudo = folder / 'truth.json', folder / PSEUDO_LABELS

@@ -38,6 +38,7 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
     Raises:
         FileExistsError: If the folder has detections already.
         FileNotFoundError: If the system is not Linux.
+        OSError: If a shard cannot be written.
     """
     write_store(folder / 'detections', num_images)
     seconds: dict[str, tuple[float, float]] = {}

@@ -54,6 +54,7 @@ def write_store(folder: Path, num_images: int, per_image: int = 10) -> None:
 
     Raises:
         FileExistsError: If the folder exists.
+        OSError: If a shard cannot be written.
     """
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -122,6 +123,9 @@ def write_labeled(path: Path) -> None:
 
     Args:
         path: The file to write, in a folder that exists.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     annotations = [
         dict(
@@ -156,6 +160,7 @@ def write_pickle(store: Path, path: Path) -> None:
 
     Raises:
         StoreError: If a shard is damaged, or shards differ in what made them.
+        OSError: If the pickle file cannot be written.
     """
     table = DetectionStore(store).read()
     # np.split wants the bounds between parts; the last would add an empty one.
@@ -191,6 +196,7 @@ def select_with_a_grid(
     Raises:
         FileNotFoundError: If there is no labeled file or no pickle file.
         CocoError: If the labeled file cannot be used.
+        OSError: If `out_file` cannot be written.
     """
     labeled = read_coco(labeled_file, 'images', 'annotations')
     num_instances: dict = defaultdict(int)
@@ -290,6 +296,7 @@ def compare_selections(folder: Path, num_images: int, with_grid: bool) -> dict:
     Raises:
         FileExistsError: If the folder has detections already.
         FileNotFoundError: If the system is not Linux.
+        OSError: If a file cannot be written.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'
     write_store(store, num_images)

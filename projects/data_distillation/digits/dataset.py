@@ -115,6 +115,7 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
     Raises:
         KeyError: If there is no such split, or the recipe lacks it.
         FileExistsError: If the folder of the images exists.
+        OSError: If an image cannot be written.
     """
     scans = cycle_scans(split_scans(recipe.seed)[split])
     # Each split has random numbers of its own, so that more images in one
@@ -210,6 +211,7 @@ def remove_digits(out_dir: Path) -> None:
     Raises:
         FileExistsError: If the folder holds anything else; nothing is removed.
         NotADirectoryError: If it is a file.
+        OSError: If the folder cannot be listed or removed.
     """
     if not out_dir.exists():
         return
@@ -233,6 +235,7 @@ def write_files(folder: Path, recipe: Recipe) -> None:
     Raises:
         FileExistsError: If the folder already has annotations or images.
         KeyError: If the recipe lacks a split.
+        OSError: If a file cannot be written.
     """
     annotations = folder / 'annotations'
     annotations.mkdir()
@@ -261,6 +264,7 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
         NotADirectoryError: If `out_dir` is a file.
         KeyError: If the recipe lacks a split.
+        OSError: If the folder cannot be written, or an older one not removed.
     """
     recipe = recipe or Recipe()
     remove_digits(out_dir)

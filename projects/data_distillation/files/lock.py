@@ -163,6 +163,9 @@ def write_owner(descriptor: int, owner: Mapping) -> None:
     Args:
         descriptor: The open file; what it holds is replaced.
         owner: What `describe_process` returns.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(owner).encode(), 0)

@@ -80,6 +80,7 @@ class Proposal:
 
         Raises:
             FileNotFoundError, CocoError: See `make_coco`.
+            OSError: If one of the files cannot be written.
         """
         files = [out / f'next_images.{kind}' for kind in ('json', 'csv')]
         write_json(files[0], self.make_coco())

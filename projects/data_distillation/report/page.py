@@ -87,6 +87,7 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
         CocoError: If the file of the validation images cannot be used.
         ValueError: If a file with metrics or with trials is no JSON, or no
             hook in `annotate` names labeled images.
+        OSError: If the file cannot be written.
     """
     if not work_dir.is_dir():
         raise FileNotFoundError(
@@ -128,6 +129,9 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
     Args:
         file: The file to write, in a folder that exists.
         source: The files of the detections and the pseudo labels.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
     write_page(file, source.pseudo_labels.name, facts, [], source)
@@ -157,6 +161,9 @@ def write_page(
         trained_on: The name of each model -> the data on which it was trained.
         validation: What the models found on the validation images; None for a
             selection alone.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     notes: list[str] = []
     labels = read_or_note(notes, partial(read_labels, source))

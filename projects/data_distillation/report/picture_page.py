@@ -88,6 +88,9 @@ def write_cards(
         title: The title.
         notes: What a reader must know.
         cards: The pictures, the most important first.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     style = (TEMPLATES / 'report.css').read_text()
     style += (TEMPLATES / 'cards.css').read_text()

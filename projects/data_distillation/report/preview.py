@@ -32,6 +32,7 @@ def write_preview(annotate: Config, folder: Path) -> Path:
 
     Raises:
         ValueError, KeyError: See `find_labels`.
+        OSError: If the file cannot be written.
     """
     file = folder / REPORT
     write_selection_report(file, find_labels(annotate, folder))
@@ -142,5 +143,6 @@ class Preview:
 
         Raises:
             ValueError, KeyError: See `find_labels`.
+            OSError: If the file cannot be written.
         """
         return write_preview(self.config, self.folder)

@@ -97,6 +97,9 @@ class LabelReview:
 
         Returns:
             The files, see `list_files`.
+
+        Raises:
+            OSError: If one of the files cannot be written.
         """
         shown = self.suspicions[:count]
         files = self.list_files(out)

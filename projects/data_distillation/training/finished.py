@@ -35,7 +35,7 @@ def mark_finished(folder: Path, checkpoint: Path) -> None:
         checkpoint: The checkpoint of its last iteration, in this folder.
 
     Raises:
-        OSError: If the checkpoint cannot be read.
+        OSError: If the checkpoint cannot be read, or the record not written.
     """
     # Otherwise a crash could leave the record of a checkpoint that is gone.
     sync_file(checkpoint)

@@ -41,6 +41,9 @@ class TrainingRunner(QuietRunner):
             meta: What the checkpoint says of itself, besides the run; None for
                 nothing. It is not changed.
             **kwargs: Other arguments of `Runner.save_checkpoint`.
+
+        Raises:
+            OSError: If the checkpoint cannot be written.
         """
         if run := os.environ.get(RUN_VARIABLE):
             meta = {**(meta or {}), RUN_KEY: run}

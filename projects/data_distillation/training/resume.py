@@ -53,6 +53,9 @@ class ResumeHook(Hook):
 
         Args:
             runner: The runner of the training.
+
+        Raises:
+            OSError: If the file `last_checkpoint` cannot be written.
         """
         # With `load_from`, MMEngine resumes from that file and not the last
         # one.
@@ -193,6 +196,9 @@ def mend_last_checkpoint(folder: Path) -> None:
 
     Args:
         folder: The work folder of a training.
+
+    Raises:
+        OSError: If the file cannot be written or removed.
     """
     note = folder / 'last_checkpoint'
     if found := find_sound_checkpoint(folder):

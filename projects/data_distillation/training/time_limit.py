@@ -68,6 +68,9 @@ class TimeLimitHook(Hook):
 
         Args:
             runner: The runner of the training.
+
+        Raises:
+            OSError: If one of the files cannot be written.
         """
         name = f'iter_{runner.iter}.pth'
         runner.save_checkpoint(

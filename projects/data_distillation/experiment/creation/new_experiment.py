@@ -42,6 +42,7 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
         KeyError: If an argument is missing.
+        OSError: If a file of the experiment cannot be written.
     """
     check_labeled(args)
     selector = choose_selector(args['min_score'], args['per_image'])

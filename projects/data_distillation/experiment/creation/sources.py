@@ -76,6 +76,7 @@ class LabelFreeSources:
             CocoError: If a COCO file cannot be used.
             ValueError: If a list cannot be used, or it is not known which
                 classes are wanted.
+            OSError: If the file cannot be written.
         """
         categories, val = self._read_val()
         notes = []

@@ -182,6 +182,7 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
         FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
         CheckpointError: If a checkpoint that a model loads could run code, or
             one of a later teacher is of another model.
+        OSError: If the record cannot be written, or a checkpoint not be read.
     """
     cfg = experiment.load('annotate')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -237,6 +238,9 @@ def forget_record(folder: Path) -> None:
 
     Args:
         folder: The work folder of the teacher.
+
+    Raises:
+        OSError: If it cannot be deleted.
     """
     (folder / RECORD).unlink(missing_ok=True)
 

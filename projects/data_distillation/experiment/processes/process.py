@@ -46,6 +46,7 @@ def run_stage(
         StageError: If the command fails, with the reason.
         SystemExit: If a signal stops this process, see `ChildProcess.run`.
         FileNotFoundError: If there is no such program.
+        OSError: If the work folder or `console.log` cannot be written.
     """
     begin = time.monotonic()
     text = shlex.join(

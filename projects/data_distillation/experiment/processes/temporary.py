@@ -45,6 +45,7 @@ def temporary_folder() -> Iterator[Path]:
         SystemExit: If this process has received a signal to stop, see
             `leaving_on_signals`.
         ValueError: If another thread than the main one calls it.
+        OSError: If the folder cannot be made or removed.
     """
     with (
         # It ends last, so that signals are handled until the folder is gone.

@@ -53,6 +53,7 @@ def rehearse(runs: Sequence[Distillation]) -> None:
         FileNotFoundError: If a file of a stage does not exist.
         SystemExit: If a signal stops this process.
         ImportError: If a config imports a module that is not there.
+        OSError: If the folder that is deleted cannot be written.
     """
     with quick_configs():
         # A generator: no run after the first that has stages left is looked
@@ -95,6 +96,7 @@ def rehearse_new(folder: Path) -> str:
             one names is missing.
         ImportError: If a config imports a module that is not there.
         ValueError: If a config or the data of a stage cannot be used.
+        OSError: If the folder of the results cannot be written.
     """
     models = [m for m in TRAINED if (folder / f'{m}.py').is_file()]
     all_stages = Stages(Experiment(folder, tuple(models)), Launcher())
@@ -144,6 +146,7 @@ def try_stages(
 
     Raises:
         SystemExit: If a signal stops this process.
+        OSError: If the folder of the results cannot be written.
     """
     with temporary_folder() as temporary:
         folder = temporary / (name or 'work')

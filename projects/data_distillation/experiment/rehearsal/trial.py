@@ -73,7 +73,7 @@ def run_trials(folder: Path) -> int:
 
     Args:
         folder: The folder with `STAGES`. `RESULT` and the results of the
-            stages go there.
+            stages go there. If `RESULT` cannot, an OSError is raised.
 
     Returns:
         The exit code: 1 if a stage has failed, otherwise 0.
@@ -126,7 +126,8 @@ class Trials:
     """Runs stages of which the later ones need the results of the earlier.
 
     Args:
-        folder: The folder of the results.
+        folder: The folder of the results. All methods but `load_labeled`
+            raise an OSError if something cannot be written there.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -82,6 +82,7 @@ class Sources:
                 passes the filter.
             ValueError: If the share or a list cannot be used, no unlabeled
                 image is left, or an option would have no effect.
+            OSError: If a file cannot be written.
         """
         content = read_coco(
             self.labeled, 'images', 'annotations', 'categories'
@@ -240,6 +241,7 @@ def find_unlabeled(
         CocoError: If a COCO file cannot be used, or the true labels are those
             of other images.
         ValueError: If a list cannot be used, or a folder has no image.
+        OSError: If the COCO file cannot be written.
     """
     source = Path(given)
     file: Path | str
@@ -355,6 +357,9 @@ def write_names(folder: Path, names: Sequence[str]) -> str:
 
     Returns:
         The path of the file.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     file = folder / 'unlabeled.json'
     infos = [dict(id=i, file_name=n) for i, n in enumerate(names, 1)]

@@ -101,7 +101,7 @@ class DetectorConfig:
         """Copy the config if the stage configs cannot inherit from it.
 
         Args:
-            folder: The folder of the stage configs.
+            folder: The folder of the stage configs (OSError if not writable).
         """
         if is_lazy(self.name):
             self.cfg.dump(folder / COPY)

@@ -72,6 +72,7 @@ def init_experiment(
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
+        OSError: If a file of the experiment cannot be written.
     """
     detector = DetectorConfig.read(detector_name)
     if out.exists():

@@ -32,10 +32,9 @@ from .views import Views, choose_tuning_images, find_flips
 class NewExperiment:
     """The stage configs of an experiment.
 
-    The methods with the name of a stage return its settings as `format_config`
-    takes them: name -> value, with comments among the names. What makes
-    settings raises a ValueError, mostly `DetectorError`, if those of the
-    detector cannot be fitted.
+    Methods named as a stage return its settings as `format_config` takes them:
+    name -> value, with comments among the names. What makes settings raises a
+    ValueError, mostly `DetectorError`, if the detector's cannot be fitted.
 
     Args:
         name: The name of the folder.
@@ -54,6 +53,9 @@ class NewExperiment:
 
         Args:
             folder: The folder to write to; it is made if it does not exist.
+
+        Raises:
+            OSError: If the folder or a file cannot be written.
         """
         stages = self._stages(self.detector.base_for(folder))
         folder.mkdir(parents=True, exist_ok=True)

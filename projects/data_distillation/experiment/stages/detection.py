@@ -89,6 +89,7 @@ class DetectionStage:
             ValueError: If a config or an option cannot be used.
             StoreError: If shards in the folder differ in what made them.
             CocoError: If the images or the pseudo labels there cannot be used.
+            OSError: If a file in the work folder cannot be written.
         """
         if outdated := self.find_outdated():
             replace_results(self.stage, self.folder, outdated)

@@ -176,6 +176,9 @@ def write_settings(folder: Path, settings: dict) -> None:
     Args:
         folder: The work folder of the stage.
         settings: The settings, as JSON has them.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     write_json(folder / SETTINGS, settings)
 
@@ -302,6 +305,7 @@ def set_aside(folder: Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is no such folder.
+        OSError: If it cannot be moved.
     """
     place = find_place(folder)
     place.parent.mkdir(exist_ok=True)

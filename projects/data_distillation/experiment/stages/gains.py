@@ -183,6 +183,7 @@ def link_best_model(
 
     Raises:
         ValueError: If there are no models.
+        OSError: If the link cannot be made.
     """
     best = max(mean_aps, key=lambda name: mean_aps[name])
     link = work_dir / BEST_MODEL

@@ -65,6 +65,7 @@ class Evaluation:
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used, or the
                 config of a student does not name one file of pseudo labels.
+            OSError: If a file in its folder cannot be written.
         """
         stage = self.training.stage
         if reasons := self.find_reasons():
@@ -160,6 +161,7 @@ def mark_evaluated(folder: Path) -> None:
 
     Raises:
         StageError: If there are no metrics.
+        OSError: If the record cannot be written.
     """
     require_metrics(folder)
     write_json(folder / FINISHED, describe_results(folder))

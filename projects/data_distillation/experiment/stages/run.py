@@ -77,6 +77,7 @@ class Distillation:
             FileNotFoundError: If a file of a later stage does not exist;
                 before the first training.
             ImportError: If a config imports a module that is not there.
+            OSError: If a file in the work folder cannot be written.
         """
         self.check()
         teacher = self._get_teacher()
@@ -123,6 +124,7 @@ class Distillation:
             ValueError: If the data of a stage cannot be used.
             FileNotFoundError: If a file of a stage does not exist.
             ImportError: If a config imports a module that is not there.
+            OSError: If a file in the work folder cannot be written.
         """
         self.check()
         teacher = self._get_teacher()
@@ -355,6 +357,7 @@ def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
         ValueError: If the data of a stage cannot be used.
         FileNotFoundError: If a file of a stage does not exist.
         ImportError: If a config imports a module that is not there.
+        OSError: If a file in a work folder cannot be written.
     """
     summaries = {}
     for seed, one in runs.items():

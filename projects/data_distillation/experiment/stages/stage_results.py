@@ -136,6 +136,7 @@ def replace_results(stage: str, folder: Path, reasons: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: If there is no such folder.
+        OSError: If it cannot be moved.
     """
     place = set_aside(folder)
     why = join_reasons(reasons)
@@ -153,6 +154,7 @@ def replace_file(file: Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        OSError: If it cannot be moved.
     """
     place = find_place(file.parent)
     place.mkdir(parents=True)

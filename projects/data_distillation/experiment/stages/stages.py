@@ -73,6 +73,7 @@ class Stages:
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used, or the
                 config of a student does not name one file of pseudo labels.
+            OSError: If a file in the work folder cannot be written.
         """
         return self.training(stage, folder, labels).run()
 
@@ -137,6 +138,7 @@ class Stages:
             ImportError: If a config imports a module that is not there.
             ValueError: If a config or an option cannot be used.
             StoreError: If shards in the folder differ in what made them.
+            OSError: If a file in the work folder cannot be written.
         """
         if not self.can_tune():
             return self
@@ -256,6 +258,7 @@ class Stages:
             ValueError: If a config or an option cannot be used.
             StoreError: If shards in the folder differ in what made them.
             CocoError: If a file of labels or images cannot be used.
+            OSError: If a file in the work folder cannot be written.
         """
         values = {}
         if key := self.experiment.find_validation_key():
@@ -293,6 +296,7 @@ class Stages:
             StoreError: If the boxes of tuning, or the detections on the
                 validation images, cannot be used.
             CocoError: If a file of labels or images cannot be used.
+            OSError: If a file in the work folder cannot be written.
         """
         if not self.experiment.config('validate').is_file():
             return None
@@ -345,6 +349,8 @@ class Stages:
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used, or the
                 config of a student does not name one file of pseudo labels.
+            OSError: If a file in the folder of the evaluation cannot be
+                written.
         """
         training = self.training(stage, folder, labels)
         return Evaluation(training, checkpoint).run()
@@ -365,6 +371,8 @@ class Stages:
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used.
             IndexError: If there is no such teacher.
+            OSError: If a file in the folder of the evaluation cannot be
+                written.
         """
         cfg = self.experiment.load('teacher')
         changes = change_evaluation(cfg, number, self.experiment)

@@ -77,6 +77,7 @@ class Training:
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used, or the
                 config of a student does not name one file of pseudo labels.
+            OSError: If a file in the work folder cannot be written.
         """
         self.check_seed()
         if reasons := self.find_changes():

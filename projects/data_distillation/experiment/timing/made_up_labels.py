@@ -28,6 +28,7 @@ def let_student_train(experiment: Experiment, folder: Path) -> dict[str, str]:
             first unlabeled images can be read.
         FileNotFoundError: If a config or a file that it names is missing.
         ImportError: If a config imports a module that is not there.
+        OSError: If the file of labels cannot be written.
     """
     file = folder / PSEUDO_LABELS
     hook = experiment.build_detection_hook('annotate')
@@ -52,6 +53,7 @@ def make_up_labels(
 
     Raises:
         ValueError: If none of the first images can be read.
+        OSError: If the file cannot be written.
     """
     infos, objects = [], []
     for number in range(min(len(images), MAX_IMAGES)):

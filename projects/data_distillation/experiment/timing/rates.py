@@ -74,6 +74,7 @@ class Rates:
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config or an option cannot be used.
+            OSError: If the folder of the results cannot be written.
         """
         iteration = image = (0.0, '')
         with temporary_folder() as folder:
@@ -132,6 +133,7 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
         ImportError: If a config imports a module that is not there.
         ValueError: If a config, an option or the unlabeled images cannot be
             used.
+        OSError: If a file in the folder cannot be written.
     """
     experiment, num = stages.experiment, NUM_WARM_UP + NUM_MEASURED
     stage = 'supervised_long' if experiment.teachers else 'teacher'

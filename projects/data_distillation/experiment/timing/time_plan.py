@@ -34,6 +34,7 @@ def make_plan(runs: Sequence[Distillation]) -> str:
         FileNotFoundError: If a file of a stage does not exist.
         ImportError: If a config imports a module that is not there.
         SystemExit: If a signal stops this process.
+        OSError: If the folder that is deleted cannot be written.
     """
     stages = runs[0].stages
     runs[0].check()

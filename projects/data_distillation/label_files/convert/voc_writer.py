@@ -29,6 +29,9 @@ def write_voc(
         images: The images; see `read_coco_labels`.
         categories: The classes, in order.
         image_folder: The folder of the images.
+
+    Raises:
+        OSError: If a file or a link cannot be written.
     """
     write_text(folder / CLASSES, (c['name'] for c in categories))
     stems = [strip_suffix(image.file_name) for image in images]

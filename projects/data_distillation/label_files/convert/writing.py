@@ -22,6 +22,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         FormatError: If something is there.
+        OSError: If the folder cannot be made or renamed.
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FormatError(f'{path} exists already: delete it, or take another')
@@ -43,6 +44,9 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
     Args:
         path: The file; what it held is replaced.
         lines: The lines, without line breaks.
+
+    Raises:
+        OSError: If the file or its folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
@@ -57,6 +61,7 @@ def link_image(source: Path, path: Path) -> None:
 
     Raises:
         FileExistsError: If something is there.
+        OSError: If the link or its folder cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Absolute: a relative link would begin at its own folder.

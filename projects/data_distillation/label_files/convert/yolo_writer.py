@@ -32,6 +32,9 @@ def write_yolo(
         issues: Counts the crowds, which are left out, the scores that are left
             out, and the boxes that are not those around their polygons.
         with_scores: Whether to write scores, as a sixth column.
+
+    Raises:
+        OSError: If a file or a link cannot be written.
     """
     classes = [category['name'] for category in categories]
     content = dict(train='images', names=dict(enumerate(classes)))

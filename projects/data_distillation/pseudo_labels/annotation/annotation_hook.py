@@ -88,6 +88,7 @@ class AnnotationHook(DetectionHook):
             ValueError, FileNotFoundError: If a selector cannot choose, or the
                 validation detections cannot be used.
             TypeError: If the rules of selection cannot be written as JSON.
+            OSError: If detections of moved images cannot be written.
         """
         store = super().open_store(runner)
         # A dry run selects nothing, and may come before the detections on the
@@ -110,6 +111,7 @@ class AnnotationHook(DetectionHook):
             CocoError: If the detections or the validation are of other
                 classes.
             FileNotFoundError: If a file that the rules name is missing.
+            OSError: If the file of pseudo labels cannot be written.
         """
         super().after_all_images(runner)
         store = self._run.store

@@ -114,6 +114,7 @@ class AnnotationRun:
         Raises:
             ValueError: If their share is above `max_unreadable_share`. What
                 was found is written first.
+            OSError: If what was found cannot be written.
         """
         num_images = len(self.image_ids)
         # Of all images, not of those that ran so far: a run may begin with a

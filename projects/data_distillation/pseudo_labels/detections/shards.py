@@ -118,6 +118,7 @@ def write_rows(
 
     Raises:
         TypeError: If JSON cannot hold the provenance.
+        OSError: If the file cannot be written.
     """
     has_masks = any('masks' in row for row in rows)
     has_views = any('view_counts' in row for row in rows)
@@ -142,6 +143,7 @@ def write_table(
 
     Raises:
         TypeError: If JSON cannot hold the provenance.
+        OSError: If the file cannot be written.
     """
     metadata = {
         PROVENANCE: json.dumps(provenance),

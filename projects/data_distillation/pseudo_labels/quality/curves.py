@@ -94,6 +94,7 @@ class LabelReport:
             ValueError: If `iou` is out of range, or a rule of the labels
                 cannot be used.
             KeyError: If the type of such a rule is not registered.
+            OSError: If one of the files cannot be written.
         """
         min_scores = read_min_scores(self.pseudo_labels)
         rules = SelectionRules(**read_rules(self.pseudo_labels))

@@ -52,8 +52,8 @@ def select_labels(
         A summary for the user: a table, warnings and what was left out.
 
     Raises:
-        FileNotFoundError: If a file is missing, or the folder holds no
-            detections.
+        FileNotFoundError, OSError: If a file is missing or cannot be written,
+            or the folder holds no detections.
         StoreError: If they are of validation images, damaged or incomplete.
         CocoError: If the labeled file cannot be used, or its classes are not
             those of the teacher.
@@ -178,8 +178,8 @@ def export_pseudo_labels(
         ValueError: If no image could be read, no image is left, or the rules
             need something that is missing.
         CocoError: If the detections are of other classes.
-        StoreError, FileNotFoundError: If the validation of the rules cannot
-            be used.
+        StoreError, FileNotFoundError: If the rules' validation cannot be used.
+        OSError: If the file cannot be written.
     """
     # An image that cannot be read is no image without objects: it counts for
     # nothing, and the summary names it.
@@ -276,7 +276,7 @@ def write_selection(
     """Write the selected detections and the regions to ignore.
 
     Args:
-        out_file: The COCO file to write.
+        out_file: The COCO file to write; if this fails, an OSError is raised.
         table: The rows of the detection store.
         detections: The detections of all rows.
         selection: The decision on each detection and each image.

@@ -157,6 +157,9 @@ class TuningResult:
             folder: The folder to write to.
             experiment: The folder of `annotate.py` and `validate.py`, which
                 the configs inherit from.
+
+        Raises:
+            OSError: If one of the files cannot be written.
         """
         write_json(folder / 'tune.json', self.to_dict())
         # Otherwise MMEngine would keep arguments of the inherited merger.

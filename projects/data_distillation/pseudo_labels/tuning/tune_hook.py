@@ -117,6 +117,7 @@ class TuneHook(DetectionHook):
                 `DetectionHook.before_test`, also for other errors.
             FileNotFoundError: If there is no `annotate.py` beside the config,
                 or a file that `DetectionHook.before_test` reads is missing.
+            OSError: If a file in the work folder cannot be written.
         """
         if not runner.cfg.model.get('keep_views'):
             raise ValueError(
@@ -141,6 +142,7 @@ class TuneHook(DetectionHook):
                 store.
             ValueError: If no image could be read.
             KeyError: If the type of a merger is not registered.
+            OSError: If one of the files cannot be written.
         """
         super().after_all_images(runner)
         result = tune_on_detections(
