@@ -87,6 +87,14 @@ def test_unlabeled_images_need_no_annotations_but_no_broken_ones(drawn):
         read_unlabeled(drawn.write('b.json', broken))
 
 
+def test_truth_has_finite_boxes(drawn):
+    drawn.labeled['annotations'][1]['bbox'][2] = float('nan')
+    file = drawn.write('truth.json', drawn.labeled)
+
+    with pytest.raises(CocoError, match='truth.json.*nan'):
+        read_truth(file)
+
+
 def test_truth_has_an_object(drawn):
     file = drawn.write('t.json', dict(drawn.labeled, annotations=[]))
 

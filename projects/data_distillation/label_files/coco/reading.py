@@ -146,7 +146,7 @@ def read_truth(path: str | Path) -> dict:
         FileNotFoundError: If there is no such file.
         CocoError: If the file is no JSON object in UTF-8; has no images,
             annotations or categories; or an annotation lacks its image, its
-            class or a box.
+            class or a box of finite numbers.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
@@ -155,6 +155,7 @@ def read_truth(path: str | Path) -> dict:
             file, ('images', 'annotations', 'categories')
         )
         yield from check_entries(file, dict(annotations=['bbox']))
+        yield from check_finite(file)
 
     return read_checked(path, check)
 
