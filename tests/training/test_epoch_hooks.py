@@ -120,6 +120,15 @@ def test_repeated_images_have_the_pipeline_of_their_iteration(drawn, make):
     assert flips(repeated, hook, 0) == [True] * 3 + [False] * 2
 
 
+def test_mixed_images_skip_what_they_skipped_before(drawn):
+    hook = SwitchPipelineHook(3, pipeline=[LOAD, NO_FLIP, PACK])
+    images = mixed(drawn)
+    for part in images['datasets']:
+        part['skip_type_keys'] = ['RandomFlip']
+
+    assert flips(images, hook, 0) == [False] * 5
+
+
 def test_data_set_without_a_pipeline_is_refused(drawn):
     dataset = TensorDataset(torch.zeros(4, 1))
     runner = SimpleNamespace(

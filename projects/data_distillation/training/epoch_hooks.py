@@ -31,7 +31,8 @@ class SwitchPipelineHook(Hook):
         pipeline: The other pipeline, for datasets that are not wrapped in a
             `MultiImageMixDataset`; None to keep the pipeline.
         skip_types: The types of the transforms that every
-            `MultiImageMixDataset` skips from this iteration.
+            `MultiImageMixDataset` skips from this iteration; without any, it
+            goes on to skip what its config says.
         use_l1: Whether the head adds its L1 loss from this iteration, as in
             YOLOX.
 
@@ -102,7 +103,8 @@ class SwitchPipelineHook(Hook):
         if isinstance(dataset, ConcatDataset):
             dataset.datasets = [self._switched(d) for d in dataset.datasets]
         elif isinstance(dataset, MultiImageMixDataset):
-            dataset._skip_type_keys = self.skip_types
+            if self.skip_types:
+                dataset._skip_type_keys = self.skip_types
         elif hasattr(dataset, 'dataset'):  # RepeatDataset and others.
             dataset.dataset = self._switched(dataset.dataset)
         elif self.pipeline is not None:
