@@ -6,7 +6,7 @@ student's schedule.
 Paper: table 1a (unverified).
 Command: python tools/train.py configs/digits/oracle.py
 Time: 2.5 min on two cores.
-Result: 76.0 mAP on val (seed 0).
+Result: 76.4 mAP on val (seed 0).
 """
 
 _base_ = './supervised_long.py'
