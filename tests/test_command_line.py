@@ -35,8 +35,10 @@ def test_what_is_read_is_not_overwritten(tmp_path, name):
         check_not_read([tmp_path / name], [str(read)])
 
 
-def test_file_that_is_not_there_yet_is_not_overwritten(tmp_path):
-    check_not_read([tmp_path / 'new.json'], [tmp_path / 'absent.json'])
+def test_new_file_is_written_though_an_input_is_missing(tmp_path):
+    new, absent = tmp_path / 'new.json', tmp_path / 'absent.json'
+
+    assert check_not_read([new], [absent]) is None
 
 
 def test_two_files_are_not_written_to_one(tmp_path):

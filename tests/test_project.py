@@ -138,6 +138,41 @@ def test_no_module_is_long():
     assert [file for file, n in lengths.items() if n > 400] == []
 
 
+# Attributes of what is called as a module is.
+ATTRIBUTES = {
+    'annotations.image_index', 'attributes.rotation', 'detector.test_step',
+    'masks.min_score', 'view.frame_hw',
+}  # fmt: skip
+SUFFIXES = {'html', 'json', 'txt', 'yaml'}
+# What tools write, and files of other projects.
+OTHER_FILES = {'given_teacher.py', 'semi_coco_detection.py', 'filter_pl.py'}
+
+
+def names_of(tree: ast.Module) -> set[str]:
+    """Return all names that a module defines somewhere."""
+    found = {getattr(node, 'name', '') for node in ast.walk(tree)}
+    return found | {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name)
+    }
+
+
+def test_modules_are_quoted_by_their_present_names():
+    modules = [f for f in PACKAGE.rglob('*.py') if f.stem[0] != '_']
+    known = {f.stem: names_of(ast.parse(f.read_text())) for f in modules}
+    for file in modules:
+        known.setdefault(file.parent.name, set()).add(file.stem)
+    files = {f.name for f in ROOT.glob('[cpt]*/**/*.py')} | OTHER_FILES
+
+    for file in modules:
+        quoted = re.findall(r'`(?:\w+/)*(\w+)\.(\w+)`', file.read_text())
+        for module, name in quoted:
+            text = f'{module}.{name}'
+            if name == 'py':
+                assert text in files | {'tune.py'}, file
+            elif module in known and name not in SUFFIXES:
+                assert name in known[module] or text in ATTRIBUTES, file
+
+
 def test_no_two_modules_have_the_same_name():
     """A traceback, a search or an open tab names a module without folder."""
     counts = Counter(

@@ -15,5 +15,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# A third of a training's time on CPUs (docs/benchmarks.md).
+# A fifth less time on one core, as docs/benchmarks.md has it.
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

@@ -20,7 +20,7 @@ class ChannelsLastHook(Hook):
     Example:
         Add it to a config::
 
-            custom_hooks = [dict(type='ChannelsLastHook')]
+            default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))
     """
 
     def before_train(self, runner: Runner) -> None:

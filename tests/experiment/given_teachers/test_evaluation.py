@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from projects.data_distillation.experiment.given_teachers.evaluation import (
-    change_evaluation,
+    find_evaluation_changes,
 )
 
 GIVEN = dict(type='GivenDetector', module=dict(type='ATSS'))
@@ -22,14 +22,14 @@ class Stages:
 def test_first_given_teacher_is_evaluated_as_its_config_says():
     cfg = Config(dict(model=GIVEN, custom_hooks=[dict(type='Own')]))
 
-    assert change_evaluation(cfg, 0, Stages()) == {}
+    assert find_evaluation_changes(cfg, 0, Stages()) == {}
 
 
 @pytest.mark.parametrize('model', [GIVEN, dict(type='ATSS')])
 def test_second_teacher_takes_the_place_of_the_first(model):
     cfg = Config(dict(model=model, custom_hooks=[dict(type='Own')]))
 
-    changes = change_evaluation(cfg, 1, Stages())
+    changes = find_evaluation_changes(cfg, 1, Stages())
 
     assert changes == dict(
         model=dict(
@@ -46,7 +46,7 @@ def test_second_teacher_takes_the_place_of_the_first(model):
 def test_teacher_that_would_be_trained_is_evaluated_as_given():
     cfg = Config(dict(model=dict(type='ATSS', neck=None)))
 
-    changes = change_evaluation(cfg, 0, Stages())
+    changes = find_evaluation_changes(cfg, 0, Stages())
 
     assert changes['model'] == dict(
         _delete_=True,

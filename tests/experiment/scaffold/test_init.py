@@ -941,8 +941,8 @@ def test_measured_recipe_counts_the_validation_images(tmp_path):
 def test_boxes_of_masks_are_not_calibrated():
     recipe = RECIPES['measured']
 
-    assert recipe.select('val', has_masks=False)['calibrates_boxes']
-    assert recipe.select('val', has_masks=True).keys() == {'counted'}
+    assert recipe.make_selection('val', has_masks=False)['calibrates_boxes']
+    assert recipe.make_selection('val', has_masks=True).keys() == {'counted'}
 
 
 def test_candidates_of_tuning_include_the_views_of_annotation(tmp_path):

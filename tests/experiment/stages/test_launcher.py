@@ -15,11 +15,11 @@ CONFIG, WEIGHTS, WORK_DIR = Path('e/annotate.py'), Path('t.pth'), Path('w')
 def test_one_process_is_python():
     launcher = Launcher()
 
-    assert launcher.train(CONFIG, WORK_DIR, '--resume', WEIGHTS) == [
+    assert launcher.make_training(CONFIG, WORK_DIR, '--resume', WEIGHTS) == [
         'python', f'{TOOLS}/train.py', 'e/annotate.py',
         '--work-dir', 'w', '--resume', 't.pth',
     ]  # fmt: skip
-    assert launcher.test(CONFIG, WEIGHTS, WORK_DIR) == [
+    assert launcher.make_test(CONFIG, WEIGHTS, WORK_DIR) == [
         'python', f'{TOOLS}/test.py', 'e/annotate.py', 't.pth',
         '--work-dir', 'w',
     ]  # fmt: skip
@@ -28,10 +28,10 @@ def test_one_process_is_python():
 def test_processes_of_this_machine_are_the_last_argument_by_position():
     launcher = Launcher('pytorch', 3)
 
-    assert launcher.train(CONFIG, WORK_DIR) == [
+    assert launcher.make_training(CONFIG, WORK_DIR) == [
         f'{TOOLS}/dist_train.sh', 'e/annotate.py', '3', '--work-dir', 'w',
     ]  # fmt: skip
-    assert launcher.test(CONFIG, WEIGHTS, WORK_DIR) == [
+    assert launcher.make_test(CONFIG, WEIGHTS, WORK_DIR) == [
         f'{TOOLS}/dist_test.sh', 'e/annotate.py', 't.pth', '3',
         '--work-dir', 'w',
     ]  # fmt: skip
@@ -47,11 +47,11 @@ def test_tasks_of_slurm(monkeypatch, environ, num, per_node):
     launcher = Launcher('slurm', num, 'gpu')
     environment = ['env', f'GPUS={num}', f'GPUS_PER_NODE={per_node}']
 
-    assert launcher.train(CONFIG, WORK_DIR, '--resume') == [
+    assert launcher.make_training(CONFIG, WORK_DIR, '--resume') == [
         *environment, f'{TOOLS}/slurm_train.sh', 'gpu', 'annotate',
         'e/annotate.py', 'w', '--resume',
     ]  # fmt: skip
-    assert launcher.test(CONFIG, WEIGHTS, WORK_DIR) == [
+    assert launcher.make_test(CONFIG, WEIGHTS, WORK_DIR) == [
         *environment, f'{TOOLS}/slurm_test.sh', 'gpu', 'annotate',
         'e/annotate.py', 't.pth', '--work-dir', 'w',
     ]  # fmt: skip

@@ -33,7 +33,10 @@ from projects.data_distillation.label_files.mending.choices import (
     Choices,
     MendingError,
 )
-from projects.data_distillation.label_files.mending.mend import mend_file
+from projects.data_distillation.label_files.mending.mend import (
+    convert_boxes,
+    mend_file,
+)
 from projects.data_distillation.label_files.mending.missing_boxes import (
     bound_segmentation,
 )
@@ -398,6 +401,24 @@ def test_format_of_all_boxes_is_recognized_and_converted_on_demand(box_format):
     for one, other in zip(result['annotations'], right()['annotations']):
         assert one['bbox'] == pytest.approx(other['bbox'], abs=0.02)
         assert one['area'] == pytest.approx(other['area'], rel=0.01)
+
+
+def test_boxes_of_images_without_a_size_stay():
+    box_format = BoxFormat('xywh', 'fraction')
+    content = numbers_of(box_format)
+    image = content['images'][0]
+    del image['width'], image['height']
+    file = CocoFile.of('a.json', content)
+
+    result, counts = convert_boxes(file, Choices(box_format=box_format))
+
+    boxes = zip(content['annotations'], result['annotations'], strict=True)
+    stayed = [new['bbox'] == old['bbox'] for old, new in boxes]
+    of_image = [
+        one['image_id'] == image['id'] for one in content['annotations']
+    ]
+    assert stayed == of_image
+    assert list(counts.values()) == [of_image.count(False)]
 
 
 def test_boxes_are_what_the_user_says():

@@ -46,41 +46,41 @@ class LabelFreeExperiment(GivenExperiment):
 
     def _stages(self, base: str) -> dict[str, tuple]:
         stages: dict[str, tuple] = {
-            'student': (base, self.student()),
+            'student': (base, self.make_student()),
             'given_teacher': (None, self.given_teacher()),
             'teacher': (
                 ['./student.py', './given_teacher.py'],
-                self.teacher(),
+                self.make_teacher(),
             ),
-            'annotate': ('./teacher.py', self.annotate()),
+            'annotate': ('./teacher.py', self.make_annotate()),
             **self._judging(),
         }
         if self.data.truth_file:
-            stages['oracle'] = './student.py', self.oracle()
+            stages['oracle'] = './student.py', self.make_oracle()
         return stages
 
     def _judging(self) -> dict[str, tuple]:
         """Return the stages that need validation images."""
         stages: dict[str, tuple] = {
-            'validate': ('./annotate.py', self.validate())
+            'validate': ('./annotate.py', self.make_validate())
         }
         if self._made_views.may_be_tuned:
-            stages['tune'] = './validate.py', self.tune()
+            stages['tune'] = './validate.py', self.make_tune()
         return stages
 
-    def student(self) -> dict:
+    def make_student(self) -> dict:
         """Make the settings of `student.py`, the data among them.
 
         Returns:
             Name of the setting -> value.
         """
-        settings = self.supervised_long()
+        settings = self.make_control()
         hooks = [*settings.get('custom_hooks', ())]
         hooks.append(dict(type='IgnoreRegionsHook'))
         note = '# The last acts only if annotate.py marks regions to ignore.'
         return {**settings, note: None, 'custom_hooks': hooks}
 
-    def oracle(self) -> dict:
+    def make_oracle(self) -> dict:
         """Make the settings of `oracle.py`, which change those of the student.
 
         Returns:
@@ -181,13 +181,13 @@ class UnjudgedExperiment(LabelFreeExperiment):
             'test_evaluator': Expression('[]'),
         }
 
-    def annotate(self) -> dict:
+    def make_annotate(self) -> dict:
         """Make the settings of `annotate.py`.
 
         Returns:
             Name of the setting -> value; no validation images are among them.
         """
-        settings = super().annotate()
+        settings = super().make_annotate()
         (hook,) = settings['custom_hooks']
         del hook['held_out']
         return settings

@@ -26,7 +26,7 @@ LABEL_FREE = dict(
 
 
 class HasStages(Protocol):
-    """What is needed here of an experiment, see `experiment.definition`."""
+    """What is needed here of an experiment, see `stages.definition`."""
 
     @property
     def folder(self) -> Path:
@@ -81,7 +81,9 @@ def name_teacher(number: int) -> str:
     return f'teacher{number + 1}' if number else 'teacher'
 
 
-def change_evaluation(cfg: Config, number: int, experiment: HasStages) -> dict:
+def find_evaluation_changes(
+    cfg: Config, number: int, experiment: HasStages
+) -> dict:
     """Return what to change so that `teacher.py` evaluates a given teacher.
 
     Args:

@@ -173,22 +173,22 @@ class GivenExperiment(NewExperiment):
     def _roots(self, base: str) -> Mapping[str, tuple]:
         """Return what the first stages inherit from, and their settings."""
         return {
-            'supervised_long': (base, self.supervised_long()),
+            'supervised_long': (base, self.make_control()),
             'given_teacher': (None, self.given_teacher()),
             'teacher': (
                 ['./supervised_long.py', './given_teacher.py'],
-                self.teacher(),
+                self.make_teacher(),
             ),
         }
 
-    def supervised_long(self) -> dict:
+    def make_control(self) -> dict:
         """Make the settings of `supervised_long.py`, the data among them.
 
         Returns:
             Name -> value.
         """
         long = replace(self.plan, iterations=self.plan.student_iterations)
-        settings = NewExperiment.teacher(replace(self, plan=long))
+        settings = NewExperiment.make_teacher(replace(self, plan=long))
         # teacher.py has them, with what the given teacher must know.
         for key in ('# The images to annotate.', 'unlabeled'):
             settings.pop(key, None)
@@ -231,7 +231,7 @@ class GivenExperiment(NewExperiment):
             ]
         return settings
 
-    def teacher(self) -> dict:
+    def make_teacher(self) -> dict:
         """Make the settings of `teacher.py`, which evaluates the teacher.
 
         Returns:
@@ -276,13 +276,13 @@ class GivenExperiment(NewExperiment):
             if name not in known
         ]
 
-    def annotate(self) -> dict:
+    def make_annotate(self) -> dict:
         """Make the settings of `annotate.py`.
 
         Returns:
             Name -> value, with comments as keys, see `format_config`.
         """
-        settings = super().annotate()
+        settings = super().make_annotate()
         model = dict(settings['model'])
         model['module'] = Expression('_base_.teacher_model')
         model |= name_classes(self.teachers[0])

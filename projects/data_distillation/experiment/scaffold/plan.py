@@ -42,7 +42,7 @@ class ViewRecipe:
     candidates: Sequence[float] = ()
     uses_val: bool = False
 
-    def select(self, validation: str, has_masks: bool) -> dict:
+    def make_selection(self, validation: str, has_masks: bool) -> dict:
         """Return the arguments of `SelectionRules`.
 
         Args:

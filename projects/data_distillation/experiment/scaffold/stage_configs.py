@@ -77,12 +77,12 @@ class NewExperiment:
         """Return what each stage inherits from, and its settings."""
         stages: dict[str, tuple] = {
             **self._roots(base),
-            'annotate': ('./teacher.py', self.annotate()),
-            'validate': ('./annotate.py', self.validate()),
-            'student': ('./supervised_long.py', self.student()),
+            'annotate': ('./teacher.py', self.make_annotate()),
+            'validate': ('./annotate.py', self.make_validate()),
+            'student': ('./supervised_long.py', self.make_student()),
         }
         if self._made_views.may_be_tuned:
-            stages['tune'] = './validate.py', self.tune()
+            stages['tune'] = './validate.py', self.make_tune()
         if truth := self.data.truth_file:
             oracle = dict(train_dataloader=self._union(truth))
             stages['oracle'] = './supervised_long.py', oracle
@@ -91,8 +91,8 @@ class NewExperiment:
     def _roots(self, base: str) -> Mapping[str, tuple]:
         """Return the base and the settings of the first stages."""
         return {
-            'teacher': (base, self.teacher()),
-            'supervised_long': ('./teacher.py', self.supervised_long()),
+            'teacher': (base, self.make_teacher()),
+            'supervised_long': ('./teacher.py', self.make_control()),
         }
 
     @property
@@ -100,7 +100,7 @@ class NewExperiment:
         """The detector that annotates."""
         return self.detector
 
-    def teacher(self) -> dict:
+    def make_teacher(self) -> dict:
         """Return the settings of `teacher.py`, name -> value."""
         settings = {
             '# The categories, in the order of their COCO file.': None,
@@ -269,7 +269,7 @@ class NewExperiment:
             settings['auto_scale_lr'] = dict(enable=True)
         return settings
 
-    def annotate(self) -> dict:
+    def make_annotate(self) -> dict:
         """Return the settings of `annotate.py`, name -> value."""
         model = dict(
             _delete_=True,
@@ -306,8 +306,9 @@ class NewExperiment:
 
     def _selection(self) -> dict:
         """Return the arguments of `SelectionRules`."""
-        folder = f'work_dirs/{self.name}/validate/detections'
-        selection = self.plan.recipe.select(folder, self.detector.has_masks)
+        found = f'work_dirs/{self.name}/validate/detections'
+        recipe, has_masks = self.plan.recipe, self.detector.has_masks
+        selection = recipe.make_selection(found, has_masks)
         if self._filters_empty:
             path = f'{self._labeled_path}.filter_cfg.filter_empty_gt'
             selection['counts_empty'] = Expression(f'not {path}')
@@ -327,7 +328,7 @@ class NewExperiment:
         depth = self.detector.train_dataset.num_wrappers
         return '_base_.labeled' + depth * '.dataset'
 
-    def tune(self) -> dict:
+    def make_tune(self) -> dict:
         """Return the settings of `tune.py`, name -> value."""
         flips = find_flips(self.annotator) if self.plan.flip else []
         settings = self._made_views.settings(
@@ -346,7 +347,7 @@ class NewExperiment:
             model['masks'] = None
         return dict(settings, model=model, custom_hooks=[hook])
 
-    def validate(self) -> dict:
+    def make_validate(self) -> dict:
         """Return the settings of `validate.py`, name -> value."""
         hook = Expression('_base_.custom_hooks[0].labeled')
         return dict(
@@ -354,16 +355,15 @@ class NewExperiment:
             custom_hooks=[dict(type='DetectionHook', labeled=hook)],
         )
 
-    def supervised_long(self) -> dict:
+    def make_control(self) -> dict:
         """Return the settings of `supervised_long.py`, name -> value."""
         max_iters = self.plan.student_iterations
-        settings = self._length(max_iters)
-        if self._detector_schedule.hooks:
-            hooks = self._detector_schedule.lengthen_hooks(max_iters)
-            settings['custom_hooks'] = hooks
+        settings, schedule = self._length(max_iters), self._detector_schedule
+        if schedule.hooks:
+            settings['custom_hooks'] = schedule.lengthen_hooks(max_iters)
         return settings
 
-    def student(self) -> dict:
+    def make_student(self) -> dict:
         """Return the settings of `student.py`, name -> value."""
         labels = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
         # An image without a pseudo label has been looked at, unlike a labeled

@@ -48,7 +48,7 @@ class Views:
         is_made_here = not self.detector.pipeline_makes_views
         return bool(self.recipe.candidates) and is_made_here
 
-    def scale(self, factors: Sequence[float]) -> list[tuple[int, int]]:
+    def list_scales(self, factors: Sequence[float]) -> list[tuple[int, int]]:
         """Compute the sizes of the views.
 
         Args:
@@ -80,7 +80,7 @@ class Views:
         multiples = ', '.join(f'{f:g}' for f in factors)
         return {
             f'# The test scale, times {multiples}.': None,
-            'scales': self.scale(factors),
+            'scales': self.list_scales(factors),
         }
 
     def on_device(self, flips: Sequence[str]) -> Expression:
@@ -149,7 +149,7 @@ class Views:
         for number, step in enumerate(pipeline[1:], 1):
             path = self._path(number)
             if step is resize:
-                scales = self.scale(self.plan.recipe.scales)
+                scales = self.list_scales(self.plan.recipe.scales)
                 steps.append([Expression(path, dict(scale=s)) for s in scales])
                 probs = (0.0, 1.0) if self.plan.flip else (0.0,)
                 steps.append([dict(type='RandomFlip', prob=p) for p in probs])

@@ -113,7 +113,7 @@ class DetectionStage:
         flags = make_flags(values, self.experiment.options_for(self.stage))
         config = self.experiment.config(self.stage)
         launcher = self.launcher.for_annotation()
-        command = launcher.test(config, self.teacher, self.folder, *flags)
+        command = launcher.make_test(config, self.teacher, self.folder, *flags)
         images = self.experiment.build_images(self.stage)
         counter = Counter(StoredImages(self.folder / DETECTIONS), len(images))
         run_stage(self.stage, command, self.folder, counter)

@@ -39,7 +39,7 @@ NO_EFFECT = {
     'checkpoint',
     'visualization',
 }
-# The images of each COCO file, see `image_files.hash_images`.
+# The images of each COCO file, see `image_states.hash_images`.
 IMAGE_FILES = 'image_files'
 # The files of weights that a training begins with, see `hash_weights`.
 WEIGHTS = 'weights'

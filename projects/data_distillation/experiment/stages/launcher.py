@@ -82,7 +82,7 @@ class Launcher:
         num = max(self.num_processes, min(num_cores, MAX_CPU_PROCESSES))
         return replace(self, name='pytorch', num_processes=num)
 
-    def train(
+    def make_training(
         self, config: Path, work_dir: Path, *flags: str | Path
     ) -> list[str]:
         """Make the command that trains.
@@ -99,7 +99,7 @@ class Launcher:
             return self._slurm('train', config, work_dir, *flags)
         return self._local('train', [config], work_dir, flags)
 
-    def test(
+    def make_test(
         self, config: Path, checkpoint: Path, work_dir: Path, *flags: str
     ) -> list[str]:
         """Make the command that annotates or evaluates.

@@ -144,7 +144,7 @@ class Evaluation:
         if 'model' in self.changes:
             # The changes have those of the model.
             options = [o for o in options if not o.startswith('model.')]
-        command = training.launcher.test(
+        command = training.launcher.make_test(
             experiment.config(stage),
             self.checkpoint,
             self.folder,

@@ -13,7 +13,7 @@ from ...pseudo_labels.annotation.unlabeled import (
 from ...pseudo_labels.detections.store import DetectionStore
 from ...pseudo_labels.quality.expectation import Expectation, expect_quality
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS, read_origin
-from ..given_teachers.evaluation import change_evaluation, name_teacher
+from ..given_teachers.evaluation import find_evaluation_changes, name_teacher
 from ..processes.log import say
 from .definition import Experiment
 from .detection import DetectionStage
@@ -375,7 +375,7 @@ class Stages:
                 written.
         """
         cfg = self.experiment.load('teacher')
-        changes = change_evaluation(cfg, number, self.experiment)
+        changes = find_evaluation_changes(cfg, number, self.experiment)
         folder = work_dir / name_teacher(number)
         checkpoint = self.experiment.teachers[number]
         training = self.training('teacher', folder)

@@ -220,7 +220,7 @@ class Training:
         options = self.experiment.options_for(self.stage)
         flags += make_flags(self.make_values(), options)
         config = self.experiment.config(self.stage)
-        command = self.launcher.train(config, self.folder, *flags)
+        command = self.launcher.make_training(config, self.folder, *flags)
         total = self.experiment.load(self.stage).train_cfg.get('max_iters')
         counter = Counter(TrainedIterations(self.folder), total)
         # Another run in the same folder could write a checkpoint too: see

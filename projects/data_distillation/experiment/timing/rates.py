@@ -153,7 +153,7 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
         *experiment.options_for(stage),
     )
     config, flags = experiment.config(stage), make_flags(values, options)
-    capture_output(stages.launcher.train(config, folder, *flags))
+    capture_output(stages.launcher.make_training(config, folder, *flags))
     # The folder is a new one, so it has one run.
     (log,) = folder.glob('*/vis_data/scalars.json')
     lines = map(json.loads, log.read_text().splitlines())
@@ -201,7 +201,7 @@ def measure_image(
         stages.experiment.values_for('annotate'),
         stages.experiment.options_for('annotate'),
     )
-    command = stages.launcher.for_annotation().test(
+    command = stages.launcher.for_annotation().make_test(
         stages.experiment.config('annotate'),
         teacher,
         folder / 'annotate',

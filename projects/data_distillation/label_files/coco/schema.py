@@ -182,10 +182,11 @@ def find_name_error(name: str) -> str:
     A name must be relative, and must not lead out of the image folder on any
     operating system. `/a.jpg`, `C:a.jpg`, `..\a.jpg` and `a/../../b.jpg` break
     this rule, `a/../b.jpg` follows it. Links inside the folder may point
-    anywhere.
+    anywhere. A name must not hold a null byte or half of a surrogate pair.
 
     Args:
-        name: The file name, with `/` or `\`.
+        name: The file name, with `/` or `\`. An empty one leads nowhere else,
+            so it is fine here.
 
     Returns:
         What is wrong with the name, such as `'holds a null byte'`; `''` if

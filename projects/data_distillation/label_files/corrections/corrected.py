@@ -143,7 +143,7 @@ def find_original_name(image: dict) -> str:
 
     Returns:
         The name that Roboflow tells; that of the entry if it tells none, see
-        `files.names`.
+        `files.image_names`.
     """
     extra = image.get('extra')
     if isinstance(extra, dict) and isinstance(extra.get('name'), str):

@@ -149,7 +149,7 @@ def find_images(
 ) -> list[dict]:
     """Find which images of the two sets came back.
 
-    Tools rename images; see `files.names`.
+    Tools rename images; see `files.image_names`.
 
     Args:
         labeled: The COCO object of the labeled set.
@@ -196,10 +196,11 @@ def find_images(
 def check_size(image: CorrectedImage, known: dict) -> None:
     """Check that a tool did not resize an image.
 
+    Nothing is compared if either size is not known.
+
     Args:
-        image: The corrected image.
-        known: The entry of the image in its set; a size that is missing is not
-            compared.
+        image: The corrected image; `size_wh` is None if its tool gave no size.
+        known: The entry of the image in its set.
 
     Raises:
         CocoError: If it did: the boxes would be wrong.

@@ -16,7 +16,7 @@ def hash_weights(cfg: Mapping, folder: Path) -> dict[str, str]:
     Args:
         cfg: The config of a training, or a part of it.
         folder: The folder that keeps what is known of files, see
-            `image_files.hash_images`.
+            `image_states.hash_images`.
 
     Returns:
         Path -> digest, 64 hexadecimal digits. What is no file on this machine,

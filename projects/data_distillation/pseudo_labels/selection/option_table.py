@@ -1,6 +1,6 @@
 """The options that say by which rules pseudo labels are selected, as a table.
 
-`options.py` makes rules of options, and options of rules.
+`rule_options.py` makes rules of options, and options of rules.
 """
 
 from collections.abc import Mapping, Sequence
