@@ -137,7 +137,8 @@ def rules_of_the_guide() -> set[str]:
 def test_guide_names_the_rules_that_are_written_by_default():
     recipe = RECIPES[ExperimentOptions(ratio=RATIO).recipe]
 
-    assert recipe.select('detections', False).keys() == rules_of_the_guide()
+    rules = recipe.make_selection('detections', False)
+    assert rules.keys() == rules_of_the_guide()
 
 
 def write_cells(folder: Path, call_tool) -> Path:
