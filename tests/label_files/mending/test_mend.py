@@ -494,11 +494,17 @@ def test_sizes_are_mended_before_the_boxes(tmp_path, size):
     assert mended(content, folder=folder) == right()
 
 
-def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
-    folder = write_images(tmp_path, right())
+def before_resizing() -> dict:
+    """The right file, but images were twice as large when it was written."""
     content = right()
     for image in content['images']:
         image |= dict(width=2 * WIDTH, height=2 * HEIGHT)
+    return content
+
+
+def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
+    folder = write_images(tmp_path, right())
+    content = before_resizing()
     for annotation in content['annotations']:
         annotation['bbox'] = [2 * v for v in annotation['bbox']]
         annotation['area'] *= 4
@@ -517,9 +523,7 @@ def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
 @pytest.mark.parametrize('layout', ['xywh', 'cxcywh'])
 def test_tool_scales_boxes_of_resized_images(tmp_path, call_tool, layout):
     write_images(tmp_path / 'images', right())
-    content = right()
-    for image in content['images']:
-        image |= dict(width=2 * WIDTH, height=2 * HEIGHT)
+    content = before_resizing()
     for annotation in content['annotations']:
         x, y, w, h = (2 * value for value in annotation['bbox'])
         centered = [x + w / 2, y + h / 2, w, h]
@@ -543,9 +547,7 @@ def test_tool_scales_boxes_of_resized_images(tmp_path, call_tool, layout):
 
 def test_masks_that_cannot_be_scaled_are_counted(tmp_path):
     folder = write_images(tmp_path, right())
-    content = right()
-    for image in content['images']:
-        image |= dict(width=2 * WIDTH, height=2 * HEIGHT)
+    content = before_resizing()
     for annotation in content['annotations']:
         annotation['bbox'] = [2 * v for v in annotation['bbox']]
     polygon, broken = [2, 2, 8, 2, 8, 8], [2, 2, float('nan'), 2, 8, 8]

@@ -32,7 +32,7 @@ from .views import Views, choose_tuning_images, find_flips
 class NewExperiment:
     """The stage configs of an experiment.
 
-    Methods named as a stage return its settings as `format_config` takes them:
+    `make_STAGE` returns the settings of a stage as `format_config` takes them:
     name -> value, with comments among the names. What makes settings raises a
     ValueError, mostly `DetectorError`, if the detector's cannot be fitted.
 
