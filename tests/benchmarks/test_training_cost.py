@@ -1,13 +1,23 @@
 """The training that ours is compared with has MMDetection's parts alone."""
 
+import time
+
 import pytest
 from builders import ROOT, write_scores
 from mmengine.config import Config
 
+from projects.data_distillation.benchmarks.stopwatch import Stopwatch
 from projects.data_distillation.benchmarks.training_cost import (
     compare_training,
     make_stock,
 )
+
+
+def test_stopwatch_adds_up_the_calls_of_a_function():
+    watch = Stopwatch(lambda seconds, *, found: time.sleep(seconds) or found)
+
+    assert [watch(0.01, found='a'), watch(0.02, found='b')] == ['a', 'b']
+    assert 0.03 <= watch.seconds < 1
 
 
 def test_stock_training_has_no_part_of_ours():
@@ -44,7 +54,10 @@ def test_trainings_take_turns_after_one_that_does_not_count(
 
     found = compare_training(cfg, tmp_path, num_turns=2, iterations=1)
 
-    assert found.keys() == {'wall', 'cpu', 'seconds'}
+    assert found.keys() == {'wall', 'cpu', 'seconds', 'ours', 'stock'}
     assert len(found['wall']) == len(found['cpu']) == 2
     assert min(*found['wall'], *found['cpu'], found['seconds']) > 0
+    # Loading and hooks are a part of an iteration, and the model is the rest.
+    assert len(found['ours']) == len(found['stock']) == 2
+    assert 0 < min(found['ours']) < 2 * found['seconds']
     assert {path.name for path in tmp_path.iterdir()} == {'ours', 'stock'}

@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from builders import ROOT, process_environ, wait_until, write_scores
@@ -367,6 +369,22 @@ def test_seeds_differ_by_each_number():
         drawn.add(torch.rand(1).item())
 
     assert len(drawn) == 5
+
+
+def test_seeds_are_those_of_each_library():
+    (seed,) = np.random.SeedSequence((3, 4)).generate_state(1)
+    random.seed(int(seed))
+    np.random.seed(seed)
+    torch.manual_seed(int(seed))
+    expected = random.random(), np.random.rand(), torch.rand(1).item()
+
+    set_seeds(3, 4)
+
+    assert (
+        random.random(),
+        np.random.rand(),
+        torch.rand(1).item(),
+    ) == expected
 
 
 def processes_with(text: str) -> list[str]:

@@ -14,7 +14,6 @@ bare passes without masks (`exact boxes`) take its place.
 
 import shutil
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,20 +39,10 @@ from ..pseudo_labels.annotation.rows import make_boxes_row
 from ..pseudo_labels.annotation.unlabeled import UnlabeledDataset
 from .memory import read_peak_memory_mib, reset_peak_memory
 from .stock import make_stock_config
+from .stopwatch import read_clock
 
 # Boxes of one class that overlap more than this count as the same box.
 SAME_BOX = 0.95
-
-
-def read_clock() -> float:
-    """Read the clock, after the GPU has finished its work.
-
-    Returns:
-        Seconds, of which only differences mean something.
-    """
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 @dataclass

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from .annotation import read_clock
+from .stopwatch import Stopwatch, read_clock
 
 # The hooks that `tools/train.py` adds.
 OUR_HOOKS = dict(finite_loss=dict(type='mmdet.FiniteLossHook'))
@@ -33,8 +33,9 @@ def compare_training(
 
     Returns:
         `wall` and `cpu`: the time of an iteration with our parts, as a
-        multiple of that with MMDetection's, in each turn; and `seconds`, the
-        wall time of an iteration of ours, the median of all turns.
+        multiple of that with MMDetection's, in each turn; `seconds`: the wall
+        time of an iteration of ours, the median of all turns; and `ours` and
+        `stock`: the part of it that is not spent in the model, in each turn.
 
     Raises:
         ValueError: If `num_turns` is less than 1.
@@ -50,12 +51,14 @@ def compare_training(
     for number in range(num_turns + 1):
         # Whoever comes second finds the caches warm, so they change places.
         order = trainings if number % 2 else trainings[::-1]
-        times = [time_iterations(one, iterations) for one in order]
+        times = [time_iterations(*one, iterations) for one in order]
         turns.append(times if number % 2 else times[::-1])
     return dict(
         wall=[one[0] / other[0] for one, other in turns[1:]],
         cpu=[one[1] / other[1] for one, other in turns[1:]],
         seconds=statistics.median(one[0] for one, _ in turns[1:]) / iterations,
+        ours=[one[2] / iterations for one, _ in turns[1:]],
+        stock=[other[2] / iterations for _, other in turns[1:]],
     )
 
 
@@ -85,7 +88,9 @@ def make_stock(cfg: Config) -> Config:
     return stock
 
 
-def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
+def begin_training(
+    cfg: Config, work_dir: Path
+) -> tuple[Callable[[], None], Stopwatch]:
     """Begin a training.
 
     Args:
@@ -93,7 +98,8 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
         work_dir: The folder that it writes to. The experiment has its name.
 
     Returns:
-        A function that runs one iteration.
+        A function that runs one iteration, and the stopwatch of its model:
+        forward and backward passes, and the step of the optimizer.
     """
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = work_dir.name
@@ -112,23 +118,31 @@ def begin_training(cfg: Config, work_dir: Path) -> Callable[[], None]:
     loop.run = run
     runner._train_loop = loop
     runner.train()
-    return lambda: loop.run_iter(next(loop.dataloader_iterator))
+    model = Stopwatch(runner.model.train_step)
+    runner.model.train_step = model
+    return lambda: loop.run_iter(next(loop.dataloader_iterator)), model
 
 
-def time_iterations(step: Callable[[], None], num: int) -> tuple[float, float]:
-    """Run a function some times, and measure its time.
+def time_iterations(
+    step: Callable[[], None], model: Stopwatch, num: int
+) -> tuple[float, float, float]:
+    """Run iterations, and measure their time.
 
     Args:
-        step: The function.
-        num: How often it runs.
+        step: The function that runs one.
+        model: The stopwatch of its model.
+        num: The number of iterations.
 
     Returns:
-        The wall time, to the end of the work on a GPU, and the CPU time of
-        this process, in seconds, of all runs together.
+        The wall time, to the end of the work on a GPU, the CPU time of this
+        process, and the wall time outside of the model, in seconds, of all
+        iterations together.
     """
+    before = model.seconds
     start = read_clock(), time.process_time()
     for _ in range(num):
         step()
     # First the CPU time: waiting for a GPU may keep a core busy.
-    seconds = time.process_time() - start[1]
-    return read_clock() - start[0], seconds
+    cpu = time.process_time() - start[1]
+    wall = read_clock() - start[0]
+    return wall, cpu, wall - (model.seconds - before)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmdet.registry import HOOKS
+from mmengine.device import get_device
 from mmengine.dist import barrier, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -186,7 +187,12 @@ def set_seeds(*key: int) -> None:
     (seed,) = map(int, np.random.SeedSequence(key).generate_state(1))
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    if get_device() == 'cpu':
+        # `torch.manual_seed` formats the stack for each kind of device that is
+        # missing, which takes a millisecond.
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def mend_last_checkpoint(folder: Path) -> None:
