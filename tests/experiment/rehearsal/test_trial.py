@@ -147,3 +147,21 @@ def test_evaluation_tries_the_weights_of_the_training(
 
     trials.evaluate(stage, checkpoint)
     assert passes
+
+
+@pytest.mark.slow
+def test_trainings_are_tried_after_one_whose_folder_is_gone(
+    tiny_experiment, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny_experiment.parent)
+    # As MMDetection's default runtime names it for all configs.
+    named = [
+        'visualizer.type=DetLocalVisualizer',
+        'visualizer.name=visualizer',
+    ]
+    config = str(tiny_experiment / 'teacher.py')
+    trials = Trials(tmp_path)
+
+    for name in ('supervised_long', 'oracle'):
+        trials.train(StageToTry(name, config, is_training=True, options=named))
+        assert not (tmp_path / name).exists()

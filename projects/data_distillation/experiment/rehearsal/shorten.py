@@ -27,7 +27,9 @@ def keep_apart(cfg: Config, name: str, folder: Path) -> None:
     # Others may send what they are told to a server.
     cfg.vis_backends = [dict(type='LocalVisBackend')]
     if cfg.get('visualizer'):
-        cfg.visualizer.vis_backends = cfg.vis_backends
+        # Runs whose visualizers have one name share the first of them, which
+        # writes to a folder that may be gone.
+        cfg.visualizer.update(vis_backends=cfg.vis_backends, name=name)
     for key in WRITERS:
         redirect_outputs(cfg.get(key), folder)
     for key in LOADERS:
