@@ -23,9 +23,9 @@ from projects.data_distillation.files.lock import (
     name_locks,
 )
 from projects.data_distillation.mmdet_tools import (
-    default_work_dir,
-    first_host,
+    find_first_host,
     load_mmdet_tool,
+    name_work_dir,
     read_work_dir_flag,
     run_mmdet_tool,
     set_slurm_master,
@@ -67,7 +67,7 @@ def master(**changes: str) -> tuple[str, int]:
     ],
 )
 def test_first_host_of_a_list(hosts, first):
-    assert first_host(hosts) == first
+    assert find_first_host(hosts) == first
 
 
 def test_tasks_meet_at_the_first_host_of_their_step():
@@ -266,14 +266,14 @@ def test_tool_formats_a_config_once(monkeypatch):
     ],
 )
 def test_experiment_has_a_work_folder_of_its_own(experiment, work_dir):
-    assert default_work_dir(Path(experiment)) == Path(work_dir)
+    assert name_work_dir(Path(experiment)) == Path(work_dir)
 
 
 def test_relative_path_of_an_experiment_is_the_same_experiment(monkeypatch):
     monkeypatch.chdir(ROOT / 'configs/bccd')
 
-    assert default_work_dir(Path()) == Path('work_dirs/bccd')
-    assert default_work_dir(Path('../digits')) == Path('work_dirs/digits')
+    assert name_work_dir(Path()) == Path('work_dirs/bccd')
+    assert name_work_dir(Path('../digits')) == Path('work_dirs/digits')
 
 
 def flag(monkeypatch, tool: str, *arguments: object) -> list[str]:

@@ -45,7 +45,7 @@ from projects.data_distillation.experiment.stages.run import (
 from projects.data_distillation.experiment.stages.stages import Stages
 from projects.data_distillation.experiment.timing.time_plan import make_plan
 from projects.data_distillation.files.lock import LockedError, locked
-from projects.data_distillation.mmdet_tools import default_work_dir
+from projects.data_distillation.mmdet_tools import name_work_dir
 from projects.data_distillation.multi_view.inference.safe_loading import (
     refusing_code,
 )
@@ -233,7 +233,7 @@ def make_distillation(args: argparse.Namespace) -> Distillation:
         given=tuple(args.teacher),
     )
     launcher = Launcher(args.launcher, args.gpus, args.partition)
-    work_dir = args.work_dir or default_work_dir(args.experiment)
+    work_dir = args.work_dir or name_work_dir(args.experiment)
     seed = args.seed
     if seed is None:
         seed = choose_seed(experiment, work_dir / 'teacher')

@@ -19,7 +19,7 @@ from projects.data_distillation.command_line import (
     add_experiment,
     make_parser,
 )
-from projects.data_distillation.mmdet_tools import default_work_dir
+from projects.data_distillation.mmdet_tools import name_work_dir
 from projects.data_distillation.quiet import quiet_screen
 from projects.data_distillation.report.page import write_report
 
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the page, and print where it is."""
     args = parse_args()
-    work_dir = args.work_dir or default_work_dir(args.experiment)
+    work_dir = args.work_dir or name_work_dir(args.experiment)
     try:
         annotate = Config.fromfile(args.experiment / 'annotate.py')
         annotate.merge_from_dict(args.cfg_options)

@@ -26,8 +26,8 @@ from projects.data_distillation.label_files.coco.contents import (
 )
 from projects.data_distillation.label_files.coco.reading import read_splittable
 from projects.data_distillation.label_files.splits.splits import (
+    compute_percent,
     list_annotated,
-    percent_of,
     split_coco,
     take_parts,
 )
@@ -169,7 +169,7 @@ def list_amounts(args: argparse.Namespace, num_images: int) -> dict[str, int]:
         return {f'count{args.count}': args.count}
     return {
         # A fraction would be written as 1/2.
-        f'percent{float(percent):g}': percent_of(num_images, percent)
+        f'percent{float(percent):g}': compute_percent(num_images, percent)
         for percent in args.percent
     }
 

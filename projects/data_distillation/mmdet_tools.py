@@ -71,7 +71,7 @@ def run_mmdet_tool(name: str) -> None:
     """Run a tool that MMDetection ships, with the arguments of this process.
 
     If neither the arguments nor the config name a work folder, it is that of
-    the stage within its experiment (see `default_work_dir`).
+    the stage within its experiment (see `name_work_dir`).
 
     Args:
         name: The file name of the tool, such as `'train.py'`.
@@ -243,10 +243,10 @@ def read_work_dir_flag(args: argparse.Namespace) -> list[str]:
     if cfg.get('work_dir') is not None:
         return []
     config = Path(args.config)
-    return ['--work-dir', str(default_work_dir(config.parent) / config.stem)]
+    return ['--work-dir', str(name_work_dir(config.parent) / config.stem)]
 
 
-def default_work_dir(experiment: Path) -> Path:
+def name_work_dir(experiment: Path) -> Path:
     """Return the default work folder of an experiment, below `work_dirs/`.
 
     Args:
@@ -383,11 +383,11 @@ def set_slurm_master(environ: MutableMapping[str, str]) -> None:
     job, step = (int(environ[name]) for name in SLURM_VARIABLES[:2])
     # Each job has 31 ports, for as many of its steps at the same time.
     port = SLURM_PORTS[(31 * job + step) % len(SLURM_PORTS)]
-    environ.setdefault('MASTER_ADDR', first_host(hosts))
+    environ.setdefault('MASTER_ADDR', find_first_host(hosts))
     environ.setdefault('MASTER_PORT', str(port))
 
 
-def first_host(hosts: str) -> str:
+def find_first_host(hosts: str) -> str:
     """Find the first host of a list in Slurm's notation.
 
     Args:

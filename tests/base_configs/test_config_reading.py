@@ -71,7 +71,7 @@ def test_stages_inherit_from_a_copy_of_it(lazy, tmp_path):
 
     detector.copy_to(tmp_path)
 
-    assert detector.base_for(tmp_path) == './detector.py'
+    assert detector.find_base(tmp_path) == './detector.py'
     copy = Config.fromfile(tmp_path / 'detector.py')
     assert copy.to_dict() == detector.cfg.to_dict()
 

@@ -15,7 +15,7 @@ from projects.data_distillation.files.known_digests import (
     hash_image,
     hash_line,
     open_digests,
-    state_of,
+    read_state,
 )
 
 
@@ -49,7 +49,7 @@ def write(path: str, text: str, replaces: bool) -> None:
 
 def keep(file: Path, paths: list[str], digest: str) -> None:
     """Keep a digest that no file has, to see whether it is read again."""
-    content = json.dumps({p: [state_of(p), digest] for p in paths}).encode()
+    content = json.dumps({p: [read_state(p), digest] for p in paths}).encode()
     file.write_bytes(hash_line(content) + content)
 
 
@@ -76,7 +76,7 @@ def test_what_was_computed_is_kept_for_the_next_run(images, tmp_path):
     again.save()  # There is nothing new.
     assert file.read_bytes() == whole
     kept = json.loads(whole.split(b'\n', 1)[1])
-    assert kept == {one: [state_of(one), found[one]] for one in images}
+    assert kept == {one: [read_state(one), found[one]] for one in images}
 
 
 @pytest.mark.parametrize('replaces', [True, False])
@@ -110,7 +110,7 @@ def test_file_with_another_time_alone_has_the_same_digest(images, tmp_path):
 
 def test_what_others_know_is_not_read(images, tmp_path):
     one, other = images[:2]
-    others = {one: (state_of(one), 'known'), other: ('', 'lost')}
+    others = {one: (read_state(one), 'known'), other: ('', 'lost')}
     known = KnownDigests(tmp_path / IMAGE_DIGESTS)
 
     found = known.find([one, other], others)
@@ -142,7 +142,7 @@ def test_image_that_has_just_changed_has_no_state(
         found = known.find(images[:1], {images[0]: ('', 'lost')})
         assert found == {images[0]: digest_of(text)}
 
-    assert state_of(images[0]) == ''
+    assert read_state(images[0]) == ''
     assert known.find(images[1:]) == KnownDigests(tmp_path).find(images[1:])
 
 

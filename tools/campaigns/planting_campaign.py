@@ -23,7 +23,7 @@ import numpy as np
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.pseudo_labels.review.signals import (
-    pairwise_ious_xywh,
+    compute_pairwise_ious_xywh,
 )
 from projects.data_distillation.report.suspicious_labels import (
     LabelReview,
@@ -108,7 +108,7 @@ def count_hits(
             boxes = np.array([one['bbox'], box], float)
             if (
                 one['image_id'] == image
-                and pairwise_ious_xywh(*boxes[:, None]) >= 0.5
+                and compute_pairwise_ious_xywh(*boxes[:, None]) >= 0.5
             ):
                 hits += 1
                 left.remove(one)

@@ -27,7 +27,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from ..label_files.coco.measures import detection_metrics
+from ..label_files.coco.measures import compute_detection_metrics
 from ..multi_view.inference.tta import MultiViewTTA
 from ..multi_view.inference.view_batches import (
     MadeView,
@@ -266,7 +266,7 @@ class Comparison:
         if not (self.truth and contender.found):
             return None
         rows = map(make_boxes_row, contender.found.values())
-        return detection_metrics(rows, self.truth)['bbox_mAP']
+        return compute_detection_metrics(rows, self.truth)['bbox_mAP']
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
     sampler = PendingSampler(
         range(num_images), num_parts=num_jobs, rank=0, world_size=1
     )
-    names = [f'{i:012}.jpg' for i in sampler.part_of(BLOCK)]
+    names = [f'{i:012}.jpg' for i in sampler.draw_part(BLOCK)]
     take('look for its own images', lambda: resolve_paths(names, folder))
     take('open the shards', lambda: DetectionStore(folder / 'detections'))
     take('list what is done', store.images)

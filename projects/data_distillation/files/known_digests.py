@@ -30,7 +30,7 @@ Known = Mapping[str, tuple[str, str]]
 NOTHING: Known = MappingProxyType({})
 
 
-def state_of(path: str) -> str:
+def read_state(path: str) -> str:
     """Return what is different after a file was written or replaced.
 
     Args:
@@ -117,7 +117,7 @@ class KnownDigests:
         return [(path, self._find_one(path, others)) for path in paths]
 
     def _find_one(self, path: str, others: Known) -> str | None:
-        state = state_of(path)
+        state = read_state(path)
         for known_state, digest in self._list_known(path, others):
             # Without a state, the file may still change: it is read anew.
             if state and state == known_state:

@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 
 from ..mmdet_tools import (
     check_annotates,
-    default_work_dir,
     load_mmdet_tool,
+    name_work_dir,
 )
 from ..pseudo_labels.annotation.unlabeled import spread_indices
 from .page import REPORT, write_selection_report
@@ -111,7 +111,7 @@ class Preview:
         config = Config.fromfile(args.config)
         config.merge_from_dict(args.cfg_options or {})
         path = Path(args.config)
-        work_dir = default_work_dir(path.parent) / path.stem
+        work_dir = name_work_dir(path.parent) / path.stem
         folder = Path(args.work_dir or config.get('work_dir') or work_dir)
         return cls(config, folder / 'preview', num_images)
 

@@ -470,7 +470,7 @@ def test_experiment_can_be_moved_with_its_detector(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name', ['mmdet::a/b.py', '/absolute/detector.py'])
 def test_other_detectors_are_named_as_they_are(name, tmp_path):
-    assert DetectorConfig(name, Config()).base_for(tmp_path) == name
+    assert DetectorConfig(name, Config()).find_base(tmp_path) == name
 
 
 @pytest.mark.slow

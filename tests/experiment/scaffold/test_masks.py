@@ -91,7 +91,9 @@ def test_stages_of_a_segmentor_have_masks(
 
 
 def test_classes_of_mask2former_are_those_of_the_data():
-    changes = DetectorConfig.read(MASK2FORMER).num_class_changes(len(CLASSES))
+    changes = DetectorConfig.read(MASK2FORMER).make_num_class_changes(
+        len(CLASSES)
+    )
 
     heads = changes['panoptic_head'], changes['panoptic_fusion_head']
     assert [head['num_things_classes'] for head in heads] == [2, 2]

@@ -7,7 +7,7 @@ from builders import found_row, mark_as_crowd
 from builders import write_coco as write
 
 from projects.data_distillation.label_files.coco.measures import (
-    detection_metrics,
+    compute_detection_metrics,
     pseudo_label_quality,
     require_masks,
 )
@@ -214,11 +214,11 @@ def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):
     right = [([0, 0, 10, 10], 0.9, 0), ([50, 50, 60, 60], 0.8, 1)]
 
     # The second image, whose objects nobody looked for, does not count.
-    perfect = detection_metrics([found_row('0', *right)], truth)
-    swapped = detection_metrics(
+    perfect = compute_detection_metrics([found_row('0', *right)], truth)
+    swapped = compute_detection_metrics(
         [found_row('0', *((b, s, 1 - label) for b, s, label in right))], truth
     )
-    both = detection_metrics(
+    both = compute_detection_metrics(
         iter([found_row('0', *right), found_row('1')]), truth
     )
 
@@ -233,7 +233,7 @@ def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):
 def test_boxes_are_evaluated_as_they_are_written_clipped(tmp_path):
     truth = write(tmp_path / 'truth.json', [(1, 7, [90, 90, 10, 10])])
 
-    found = detection_metrics(
+    found = compute_detection_metrics(
         [found_row('0', ([90, 90, 130, 130], 0.9, 0))], truth
     )
 
@@ -243,7 +243,7 @@ def test_boxes_are_evaluated_as_they_are_written_clipped(tmp_path):
 def test_no_detection_is_worth_nothing(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH)
 
-    assert detection_metrics([found_row('0')], truth)['bbox_mAP'] == 0
+    assert compute_detection_metrics([found_row('0')], truth)['bbox_mAP'] == 0
 
 
 def test_images_without_objects_have_no_metric(tmp_path):
@@ -251,14 +251,14 @@ def test_images_without_objects_have_no_metric(tmp_path):
     found = [([0, 0, 10, 10], 0.9, 0)]
 
     for row in (found_row('1'), found_row('1', *found)):
-        assert set(detection_metrics([row], truth).values()) == {-1}
+        assert set(compute_detection_metrics([row], truth).values()) == {-1}
 
 
 def test_detection_of_the_object_with_id_0_is_right(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH[:1], first_id=0)
     right = ([0, 0, 10, 10], 0.9, 0)
 
-    metrics = detection_metrics([found_row('0', right)], truth)
+    metrics = compute_detection_metrics([found_row('0', right)], truth)
 
     assert metrics['bbox_mAP'] == pytest.approx(1)
 
@@ -267,14 +267,16 @@ def test_detections_on_unknown_images_are_refused(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH)
 
     with pytest.raises(ValueError, match='lacks 1 of 2 images.*is 7'):
-        detection_metrics([found_row('0'), found_row('7')], truth)
+        compute_detection_metrics([found_row('0'), found_row('7')], truth)
 
 
 def test_detections_of_classes_that_the_truth_lacks_are_refused(tmp_path):
     truth = write(tmp_path / 'truth.json', TRUTH)
 
     with pytest.raises(ValueError, match='has 2 categor.* 0 to 1, got 2'):
-        detection_metrics([found_row('0', ([0, 0, 9, 9], 0.9, 2))], truth)
+        compute_detection_metrics(
+            [found_row('0', ([0, 0, 9, 9], 0.9, 2))], truth
+        )
 
 
 def test_masks_need_the_sizes_of_their_images():

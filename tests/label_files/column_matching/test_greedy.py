@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from projects.data_distillation.label_files.coco.matching import match_images
 from projects.data_distillation.label_files.coco.measures import (
     MASK_METRICS,
-    coco_metrics,
+    compute_coco_metrics,
 )
 from projects.data_distillation.label_files.column_matching import greedy
 from projects.data_distillation.label_files.column_matching.mask_ious import (
@@ -215,7 +215,7 @@ def test_masks_are_matched_as_by_pycocotools(seed):
     sizes_hw = dict.fromkeys([*IMAGE_IDS, 1], (100, 120))
     numbering = Numbering.of(IMAGE_IDS, truth['categories'])
 
-    metrics = coco_metrics(
+    metrics = compute_coco_metrics(
         numbering.collect_objects(truth['annotations'], sizes_hw),
         numbering.collect_found(found, sizes_hw),
         CATEGORY_IDS,
@@ -324,7 +324,7 @@ def test_only_as_many_detections_as_coco_evaluates_have_a_metric():
     def measure(num_wrong: int) -> float:
         found = [dict(place, bbox=[50, 50, 9, 9], score=0.9)] * num_wrong
         found.append(dict(place, bbox=[0, 0, 9, 9], score=0.5))
-        return coco_metrics(
+        return compute_coco_metrics(
             numbering.collect_objects(truth['annotations']),
             numbering.collect_found(found),
             CATEGORY_IDS,
@@ -347,7 +347,7 @@ def test_metrics_are_those_of_pycocotools_to_the_last_bit(
     truth, found = make_task(seed, per_image, side)
     numbering = Numbering.of(IMAGE_IDS, truth['categories'])
 
-    metrics = coco_metrics(
+    metrics = compute_coco_metrics(
         numbering.collect_objects(truth['annotations']),
         numbering.collect_found(found),
         CATEGORY_IDS,

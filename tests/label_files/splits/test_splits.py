@@ -14,7 +14,7 @@ from projects.data_distillation.label_files.coco.reading import (
     read_splittable,
 )
 from projects.data_distillation.label_files.splits.splits import (
-    percent_of,
+    compute_percent,
     split_coco,
 )
 
@@ -129,11 +129,11 @@ def test_folds_that_are_the_same_are_refused():
 
 
 def test_percentages_are_exact_and_rounded_down():
-    assert percent_of(100, Fraction('29')) == 29
-    assert percent_of(10_000, Fraction('0.57')) == 57
-    assert percent_of(118_287, Fraction('1')) == 1182
+    assert compute_percent(100, Fraction('29')) == 29
+    assert compute_percent(10_000, Fraction('0.57')) == 57
+    assert compute_percent(118_287, Fraction('1')) == 1182
     with pytest.raises(ValueError, match=r'0.5 % of 199 images is less than'):
-        percent_of(199, Fraction('0.5'))
+        compute_percent(199, Fraction('0.5'))
 
 
 RARE = ['r'] * 30 + ['g', 'rg']

@@ -16,8 +16,8 @@ from projects.data_distillation import (
     WBFMerger,
 )
 from projects.data_distillation.multi_view.merging.boxes import (
+    compute_pairwise_ious_xyxy,
     corner_spread,
-    pairwise_ious_xyxy,
 )
 
 SEEDS = range(5)
@@ -505,7 +505,7 @@ def test_nms_is_that_of_mmcv_bit_for_bit(seed, class_agnostic):
 def test_overlaps_are_those_of_mmcv_bit_for_bit():
     some, others = (random_boxes(n)['bboxes_xyxy'] for n in (0, 1))
 
-    overlaps = pairwise_ious_xyxy(some[:70], others)
+    overlaps = compute_pairwise_ious_xyxy(some[:70], others)
 
     assert torch.equal(overlaps, bbox_overlaps(some[:70], others))
     assert (overlaps > 0.5).any()

@@ -115,6 +115,6 @@ def test_part_of_a_job_has_its_images_done_or_not():
     samplers = [PendingSampler(range(7), part=n, num_parts=2) for n in (0, 1)]
     samplers[1].share_out({2, 3}, 2)
 
-    parts = [list(sampler.part_of(2)) for sampler in samplers]
+    parts = [list(sampler.draw_part(2)) for sampler in samplers]
 
     assert parts == [[0, 1, 4, 5], [2, 3, 6]]

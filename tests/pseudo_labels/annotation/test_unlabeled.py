@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 
 from projects.data_distillation import UnlabeledDataset
 from projects.data_distillation.files.digest import sha256_of
-from projects.data_distillation.files.known_digests import state_of
+from projects.data_distillation.files.known_digests import read_state
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.annotation.provenance import (
     make_provenance,
@@ -100,7 +100,7 @@ def test_sample_says_which_file_it_was(drawn):
 
     sample = dataset[0]['data_samples']
 
-    assert sample.state == state_of(file)
+    assert sample.state == read_state(file)
     assert sample.sha256 == sha256_of(file)
 
 

@@ -13,7 +13,7 @@ from projects.data_distillation.files.known_digests import (
     IMAGE_DIGESTS,
     KnownDigests,
     hash_image,
-    state_of,
+    read_state,
 )
 from projects.data_distillation.pseudo_labels.detections.moved import (
     MOVED,
@@ -38,7 +38,7 @@ class Moves:
             (self.images / name).write_text(f'content of {name}')
             box = [0, 0, 5 + number, 9], 0.5, 0
             path = str(self.images / name)
-            content = dict(sha256=hash_image(path), state=state_of(path))
+            content = dict(sha256=hash_image(path), state=read_state(path))
             store.add(stored_row(name, box, **content))
             if number != 1:  # One shard has two images.
                 store.flush()

@@ -15,8 +15,8 @@ from projects.data_distillation.label_files.coco.matching import (
 )
 from projects.data_distillation.pseudo_labels.quality.bootstrap import (
     average_precision,
+    compute_mean_ap,
     draw_images,
-    mean_average_precision,
     weigh_images,
 )
 
@@ -85,7 +85,7 @@ def test_map_is_that_of_coco(seed, num_crowds):
     ]
 
     matches = match_images(truth, found, range(NUM_IMAGES), IOUS)
-    (mean_ap,) = mean_average_precision(matches, np.ones((1, NUM_IMAGES)))
+    (mean_ap,) = compute_mean_ap(matches, np.ones((1, NUM_IMAGES)))
 
     assert mean_ap == pytest.approx(evaluate(truth, found))
     assert mean_ap > 0.1
@@ -111,8 +111,8 @@ def test_an_image_that_is_drawn_twice_counts_like_two_images():
     drawn = match_images(truth, found, range(NUM_IMAGES), IOUS)
     twice = match_images(doubled, copies[1], [0, 2, 5, 6], IOUS)
 
-    (expected,) = mean_average_precision(twice, np.ones((1, 4)))
-    assert mean_average_precision(drawn, weights)[0] == pytest.approx(expected)
+    (expected,) = compute_mean_ap(twice, np.ones((1, 4)))
+    assert compute_mean_ap(drawn, weights)[0] == pytest.approx(expected)
 
 
 def make_matches(is_right: list[bool], num_truth: list[list[int]]):
@@ -131,7 +131,7 @@ def make_matches(is_right: list[bool], num_truth: list[list[int]]):
 def test_known_answer():
     matches = make_matches([True, False, True], [[1], [1], [1]])
 
-    (mean_ap,) = mean_average_precision(matches, np.ones((1, 3)))
+    (mean_ap,) = compute_mean_ap(matches, np.ones((1, 3)))
 
     # Precision 1 up to recall 1/3 (34 of 101 points), then 2/3 up to 2/3.
     assert mean_ap == pytest.approx((34 + 33 * 2 / 3) / 101)
@@ -140,7 +140,7 @@ def test_known_answer():
 def test_classes_without_an_object_in_a_draw_do_not_count():
     matches = make_matches([True, False], [[1, 0], [0, 1]])
 
-    first, second, neither = mean_average_precision(
+    first, second, neither = compute_mean_ap(
         matches, np.array([[1.0, 0], [1, 1], [0, 0]])
     )
 

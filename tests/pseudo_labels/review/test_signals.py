@@ -11,7 +11,7 @@ from projects.data_distillation.pseudo_labels.detections.columns import (
 )
 from projects.data_distillation.pseudo_labels.detections.shards import SCHEMA
 from projects.data_distillation.pseudo_labels.review.signals import (
-    pairwise_ious_xywh,
+    compute_pairwise_ious_xywh,
     read_signals,
 )
 
@@ -25,7 +25,7 @@ def test_overlaps_are_those_of_pycocotools():
     one, other = random.integers(0, 20, (2, 30, 4)).astype(float)
     one[0, 2:] = other[0, 2:] = 0
 
-    found = pairwise_ious_xywh(one, other)
+    found = compute_pairwise_ious_xywh(one, other)
 
     expected = masks.iou(one, other, [0] * len(other))
     there = ~np.isnan(expected)

@@ -75,7 +75,7 @@ def list_changes(
             f'views: the test pipeline has {detector.unmade}, so that the '
             'pipeline makes them, which is slower; there is no tune.py'
         )
-    if detector.norm_changes():
+    if detector.make_norm_changes():
         yield 'MMSyncBN: SyncBN, which also trains in one process'
     if plan.num_processes > 1 and SYNCED & set(list_types(detector.cfg.model)):
         yield 'SyncBN is kept: several processes need GPUs, or BN in norm_cfg'

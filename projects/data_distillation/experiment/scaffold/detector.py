@@ -78,7 +78,7 @@ class DetectorConfig:
         detector.check()
         return detector
 
-    def base_for(self, folder: Path) -> str:
+    def find_base(self, folder: Path) -> str:
         """Write the name of this config as the `_base_` of another config.
 
         If the path of the detector is relative, the result is relative too,
@@ -139,7 +139,7 @@ class DetectorConfig:
                 'labels are boxes and masks: take a detector that needs '
                 'nothing else'
             )
-        if not self.num_class_changes(1):
+        if not self.make_num_class_changes(1):
             raise DetectorError(
                 f'{self.name} has no `num_classes` in any head of `model`: '
                 'take a detector that predicts classes'
@@ -264,7 +264,7 @@ class DetectorConfig:
         """Whether the model is made for one size of images, such as SSD."""
         return holds_key(self.cfg.model, 'input_size')
 
-    def num_class_changes(self, num_classes: int) -> dict:
+    def make_num_class_changes(self, num_classes: int) -> dict:
         """Find the changes of `model` that set the number of classes.
 
         They set it in every head, at any depth, but not in the backbone, where
@@ -294,7 +294,7 @@ class DetectorConfig:
         """
         return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
-    def norm_changes(self) -> dict:
+    def make_norm_changes(self) -> dict:
         """Find the changes of `model` so that it trains in one process too.
 
         Returns:
@@ -303,7 +303,7 @@ class DetectorConfig:
         model = self.cfg.model
         return find_changes_of_dict(model, '_base_.model', replace_mm_sync)
 
-    def image_size_changes(self, factor: float) -> dict:
+    def make_image_size_changes(self, factor: float) -> dict:
         """Find the changes of `model` for images of another size.
 
         Args:

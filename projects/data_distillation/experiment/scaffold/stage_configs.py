@@ -57,7 +57,7 @@ class NewExperiment:
         Raises:
             OSError: If the folder or a file cannot be written.
         """
-        stages = self._stages(self.detector.base_for(folder))
+        stages = self._stages(self.detector.find_base(folder))
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.copy_to(folder)
         for stage, (base, settings) in stages.items():
@@ -166,14 +166,14 @@ class NewExperiment:
     def _model(self) -> dict:
         detector, factor = self.detector, self.plan.size_factor
         changes = join_changes(
-            detector.num_class_changes(len(self.data.classes)),
-            detector.norm_changes(),
+            detector.make_num_class_changes(len(self.data.classes)),
+            detector.make_norm_changes(),
         )
         if self.plan.from_scratch:
             changes = join_changes(changes, detector.from_scratch_changes())
         if factor != 1:
             changes = join_changes(
-                changes, detector.image_size_changes(factor)
+                changes, detector.make_image_size_changes(factor)
             )
         settings: dict[str, object] = dict(model=changes)
         if self.plan.from_scratch and detector.cfg.get('load_from'):

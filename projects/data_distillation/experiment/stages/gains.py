@@ -12,7 +12,7 @@ from mmengine.config import Config
 from ...label_files.coco.matching import ImageMatches, match_images
 from ...label_files.coco.reading import read_truth
 from ...pseudo_labels.quality.bootstrap import (
-    mean_average_precision,
+    compute_mean_ap,
     weigh_images,
 )
 from ...pseudo_labels.quality.expectation import Estimate
@@ -104,7 +104,7 @@ def measure_gains(
     weights = weigh_images(np.ones(len(truth['images']), bool), NUM_DRAWS)
     folders = {'student': student, **others}
     mean_aps = {
-        name: mean_average_precision(read_matches(folder, truth), weights)
+        name: compute_mean_ap(read_matches(folder, truth), weights)
         for name, folder in folders.items()
         if (folder / RESULTS).is_file()
     }

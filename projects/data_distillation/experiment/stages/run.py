@@ -161,7 +161,7 @@ class Distillation:
     def _find_student(self, rounds: Sequence[dict]) -> Path:
         """Return the checkpoint of the student in the summary."""
         number = 1 + find_best_round(rounds)
-        folder = round_dir(self.work_dir, number) / 'student'
+        folder = name_round_dir(self.work_dir, number) / 'student'
         return require_checkpoint(folder)
 
     def _judge(self, summary: dict, checkpoints: dict[str, Path]) -> dict:
@@ -218,7 +218,7 @@ class Distillation:
         rounds: list[dict] = []
         before = self._warn_of_teacher(teacher)
         for number in range(1, self.num_rounds + 1):
-            folder = round_dir(self.work_dir, number)
+            folder = name_round_dir(self.work_dir, number)
             stages = self.stages.tune(folder / 'tune', teacher)
             labels = stages.annotate(folder / 'annotate', teacher)
             quality = self._measure_labels(labels)
@@ -304,7 +304,7 @@ def is_better(teacher: dict, student: dict) -> bool:
     return after > before
 
 
-def round_dir(work_dir: Path, number: int) -> Path:
+def name_round_dir(work_dir: Path, number: int) -> Path:
     """Return the folder of the results of a round.
 
     Args:

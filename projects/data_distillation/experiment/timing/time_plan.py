@@ -10,7 +10,7 @@ from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS
 from ...text import format_duration, format_roughly, format_table
 from ...training.finished import find_ending
 from ...training.resume import count_done, find_last_checkpoint
-from ..stages.run import Distillation, round_dir
+from ..stages.run import Distillation, name_round_dir
 from ..stages.stages import Stages
 from .rates import PlannedStage, Rates
 
@@ -101,7 +101,7 @@ def list_planned_stages(distillation: Distillation) -> Iterator[PlannedStage]:
         teacher = None if stage.iterations else find_last_checkpoint(folder)
         if given and number == 1:
             teacher = given[0]
-        folder = round_dir(work_dir, number) / 'student'
+        folder = name_round_dir(work_dir, number) / 'student'
         name = f'round {number}: ' if distillation.num_rounds > 1 else ''
         annotating = stages
         if stages.can_tune():

@@ -236,7 +236,7 @@ def adopt_images(images: dict[str, int], pseudo: dict) -> dict[int, int]:
     return {id: images[name] for id, name in names.items()}
 
 
-def detection_metrics(
+def compute_detection_metrics(
     rows: Iterable[Mapping], truth_file: str | Path
 ) -> dict[str, float]:
     """Evaluate detections, before any selection, by COCO's rules.
@@ -260,14 +260,14 @@ def detection_metrics(
     rows = list(rows)
     image_ids = find_image_ids(rows, truth, truth_file)
     numbering = Numbering.of(image_ids, truth['categories'])
-    return coco_metrics(
+    return compute_coco_metrics(
         numbering.collect_objects(truth['annotations']),
         numbering.collect_found(make_results(rows, truth, truth_file)),
         list(numbering.labels),
     )
 
 
-def coco_metrics(
+def compute_coco_metrics(
     objects: Objects, found: DetectionColumns, category_ids: Sequence[int]
 ) -> dict[str, float]:
     """Evaluate detections as pycocotools does with its own settings.
@@ -278,8 +278,8 @@ def coco_metrics(
         category_ids: The id of each class, in the order of the labels.
 
     Returns:
-        See `detection_metrics`; all 0 if there are objects and no detection.
-        If objects and detections have masks, `segm_mAP` and so on.
+        See `compute_detection_metrics`; all 0 if there are objects and no
+        detection. If objects and detections have masks, `segm_mAP` and so on.
     """
     params = Params('bbox')
     # Its first range of areas is that of all objects.
@@ -309,7 +309,7 @@ def coco_metrics(
     ]
     has_masks = objects.masks is not None and found.masks is not None
     names = MASK_METRICS if has_masks else METRICS
-    return dict(zip(names, map(mean_of_known, chosen), strict=True))
+    return dict(zip(names, map(compute_mean_of_known, chosen), strict=True))
 
 
 def read_precision(
@@ -363,7 +363,7 @@ def read_highest(
     return np.append(highest, 0)[np.searchsorted(recall, recalls)]
 
 
-def mean_of_known(precision: np.ndarray) -> float:
+def compute_mean_of_known(precision: np.ndarray) -> float:
     """Average the precisions that are defined.
 
     Args:

@@ -26,7 +26,7 @@ class Splits:
     notes: list[str]
 
 
-def percent_of(num_images: int, percent: Fraction) -> int:
+def compute_percent(num_images: int, percent: Fraction) -> int:
     """Compute a percentage of a number of images, rounded down.
 
     Since it is rounded down, folds that add up to 100 % or less never share an

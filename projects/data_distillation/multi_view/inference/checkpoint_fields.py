@@ -41,9 +41,9 @@ def without_orders(content: object, folder: Path | None) -> None:
             a count is negative.
     """
     changes: dict[str, Callable[[object], object]] = {
-        'meta': checked_meta,
-        'message_hub': lambda hub: checked_hub(hub, folder),
-        'param_schedulers': plain_states,
+        'meta': check_meta,
+        'message_hub': lambda hub: check_hub(hub, folder),
+        'param_schedulers': make_plain_states,
     }
     if not isinstance(content, dict):
         return
@@ -53,7 +53,7 @@ def without_orders(content: object, folder: Path | None) -> None:
             content[name] = change(content[name])
 
 
-def items_of(content: dict) -> list[tuple]:
+def list_items(content: dict) -> list[tuple]:
     """List the items of a dictionary without calling a method of it.
 
     A pickle can replace the methods of a subclass.
@@ -67,7 +67,7 @@ def items_of(content: dict) -> list[tuple]:
     return [(key, content[key]) for key in content]
 
 
-def plain_dict(value: object, name: str) -> dict:
+def make_plain_dict(value: object, name: str) -> dict:
     """Return a copy of a dictionary, with the methods of its class.
 
     Args:
@@ -85,10 +85,10 @@ def plain_dict(value: object, name: str) -> dict:
             f'`{name}` of the checkpoint must be a dictionary, got '
             f'{type(value).__name__}: {CHANGED}'
         )
-    return dict(items_of(value))
+    return dict(list_items(value))
 
 
-def checked_meta(value: object) -> dict:
+def check_meta(value: object) -> dict:
     """Check the `meta` of a checkpoint, and leave out the config to run.
 
     Args:
@@ -101,7 +101,7 @@ def checked_meta(value: object) -> dict:
         CheckpointError: If it is no dictionary, or a number that MMEngine
             counts with is no integer of at least 0.
     """
-    meta = plain_dict(value, 'meta')
+    meta = make_plain_dict(value, 'meta')
     check_integers(meta, 'meta')
     if 'config' in meta:
         # MMEngine compares its `gpu_ids`, which no config of 3.x has.
@@ -114,7 +114,7 @@ def checked_meta(value: object) -> dict:
     return meta
 
 
-def checked_hub(value: object, folder: Path | None) -> dict:
+def check_hub(value: object, folder: Path | None) -> dict:
     """Check the message hub of a checkpoint, and leave out files of others.
 
     Args:
@@ -130,9 +130,9 @@ def checked_hub(value: object, folder: Path | None) -> dict:
             where MMEngine needs one, or the seed of the sampler is no integer
             of at least 0.
     """
-    hub = plain_dict(value, 'message_hub')
+    hub = make_plain_dict(value, 'message_hub')
     for part in HUB_PARTS:
-        hub[part] = plain_dict(hub.get(part, {}), f'message_hub.{part}')
+        hub[part] = make_plain_dict(hub.get(part, {}), f'message_hub.{part}')
     info = hub['runtime_info']
     check_integers(info, 'runtime_info')
     for key in SET_ANEW:
@@ -292,7 +292,7 @@ def check_number(name: str, value: object) -> None:
         )
 
 
-def plain_states(value: object) -> object:
+def make_plain_states(value: object) -> object:
     """Reduce the states of all schedulers to plain values.
 
     Args:
@@ -300,23 +300,25 @@ def plain_states(value: object) -> object:
 
     Returns:
         A new list or dictionary, with new states in the same order, see
-        `plain_state`.
+        `make_plain_state`.
 
     Raises:
         CheckpointError: If it is neither a list nor a dictionary of lists, or
             a state is no dictionary.
     """
     if isinstance(value, dict):
-        return {name: plain_states(each) for name, each in items_of(value)}
+        return {
+            name: make_plain_states(each) for name, each in list_items(value)
+        }
     if not isinstance(value, list):
         raise CheckpointError(
             '`param_schedulers` of the checkpoint must be a list, got '
             f'{type(value).__name__}: {CHANGED}'
         )
-    return [plain_state(state) for state in value]
+    return [make_plain_state(state) for state in value]
 
 
-def plain_state(state: object) -> dict:
+def make_plain_state(state: object) -> dict:
     """Reduce the state of a scheduler to plain values.
 
     MMEngine makes each value an attribute of the scheduler. Functions stay
@@ -334,6 +336,6 @@ def plain_state(state: object) -> dict:
     """
     return {
         name: value
-        for name, value in plain_dict(state, 'param_schedulers').items()
+        for name, value in make_plain_dict(state, 'param_schedulers').items()
         if name != 'optimizer' and not callable(value)
     }

@@ -110,8 +110,8 @@ def average_masks(
     for mask, share in zip(masks, shares, strict=True):
         values = mask.probabilities()
         total = widen_mask(total, mask)
-        # `window_of` shares the memory of `total`, so this adds in place.
-        window_of(total, mask).add_(values, alpha=share)
+        # `find_window` shares the memory of `total`, so this adds in place.
+        find_window(total, mask).add_(values, alpha=share)
         votes.append(MaskPatch(values >= MAJORITY, mask.left, mask.top))
     is_set = total.values >= MAJORITY - ROUNDING
     # By now `total` holds the rectangles of all votes that have pixels, on
@@ -158,7 +158,7 @@ def widen_mask(mask: MaskPatch, other: MaskPatch) -> MaskPatch:
     return MaskPatch(functional.pad(mask.values, padding), left, top)
 
 
-def window_of(mask: MaskPatch, other: MaskPatch) -> Tensor:
+def find_window(mask: MaskPatch, other: MaskPatch) -> Tensor:
     """Return the part of a mask that lies in the rectangle of another.
 
     Args:
@@ -183,7 +183,7 @@ def measure_mask_iou(mask: MaskPatch, whole: MaskPatch) -> Tensor:
     Returns:
         Shape (), float32; 1 if neither has a pixel.
     """
-    shared = (mask.values & window_of(whole, mask)).sum()
+    shared = (mask.values & find_window(whole, mask)).sum()
     union = mask.values.sum() + whole.values.sum() - shared
     # `where` and not `if`, for which the host would wait for the device. Both
     # sides are computed, hence the clamp.

@@ -57,7 +57,7 @@ def look_up_attribute(owner: object, name: str) -> Callable:
     return getattr(owner, name)
 
 
-def mmengine_globals() -> dict[str, Callable]:
+def list_mmengine_globals() -> dict[str, Callable]:
     """List what MMEngine's checkpoints call besides what PyTorch allows.
 
     Returns:
@@ -85,7 +85,7 @@ def mmengine_globals() -> dict[str, Callable]:
     }
 
 
-def torch_globals() -> dict[str, object]:
+def list_torch_globals() -> dict[str, object]:
     """List what checkpoints of weights and plain values ask a pickle for.
 
     Returns:
@@ -111,7 +111,10 @@ def torch_globals() -> dict[str, object]:
 
 
 # All that a pickle may look up, by name.
-ALLOWED: Mapping[str, object] = {**torch_globals(), **mmengine_globals()}
+ALLOWED: Mapping[str, object] = {
+    **list_torch_globals(),
+    **list_mmengine_globals(),
+}
 # The implementation in C calls no method that could check a state.
 PythonUnpickler: Any = pickle._Unpickler
 

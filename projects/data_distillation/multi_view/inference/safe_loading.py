@@ -23,7 +23,7 @@ from ...command_line import TRUST_FLAG
 from . import restricted_pickle
 from .checkpoint_error import CheckpointError
 from .checkpoint_fields import without_orders
-from .restricted_pickle import CodeError, mmengine_globals
+from .restricted_pickle import CodeError, list_mmengine_globals
 
 # If this environment variable is 0, checkpoints are loaded unchecked. PyTorch
 # has the variable too: if it is true, PyTorch reads nothing but weights.
@@ -196,7 +196,10 @@ def load_with_torch(load: Load, f: File, **kwargs: object) -> object:
         torch.serialization.add_safe_globals(
             [
                 *(each for each in known if each is not getattr),
-                *((each, name) for name, each in mmengine_globals().items()),
+                *(
+                    (each, name)
+                    for name, each in list_mmengine_globals().items()
+                ),
             ]
         )
         return load(f, weights_only=True, **kwargs)

@@ -147,7 +147,9 @@ def rank_detections(
     return order[places - first < most]
 
 
-def pairwise_ious_xyxy(some_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
+def compute_pairwise_ious_xyxy(
+    some_xyxy: Tensor, others_xyxy: Tensor
+) -> Tensor:
     """Compute the overlap of each box with each of some others.
 
     The numbers are those of mmcv's `bbox_overlaps`, bit for bit. Here each
@@ -229,11 +231,11 @@ def corner_spread(
     offsets = bboxes_xyxy[supporting].double() - kept_xyxy[kept]
     variances = means_of((offsets - means_of(offsets)[kept]) ** 2)
     sides = kept_xyxy[:, 2:] - kept_xyxy[:, :2]
-    size = sides.prod(dim=1).sqrt().clamp(min=smallest_positive(sides))
+    size = sides.prod(dim=1).sqrt().clamp(min=find_smallest_positive(sides))
     return variances.mean(dim=1).sqrt().to(kept_xyxy) / size
 
 
-def smallest_positive(like: Tensor) -> float:
+def find_smallest_positive(like: Tensor) -> float:
     """Find the smallest positive number, to divide by instead of 0.
 
     Args:

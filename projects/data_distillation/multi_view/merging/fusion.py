@@ -156,7 +156,7 @@ def fuse_boxes(
     pairs = zip(signed_boxes, weights, strict=True)
     for i, (signed_box, weight) in enumerate(pairs):
         last = num_clusters + 1
-        overlaps = overlaps_with(means[:, :last], areas[:last], signed_box)
+        overlaps = compute_overlaps(means[:, :last], areas[:last], signed_box)
         # `argmax` takes the first of equal overlaps, which is the older
         # cluster. If there is no overlap at all, the next lines start a new
         # one.
@@ -168,12 +168,12 @@ def fuse_boxes(
         share = weight / totals[cluster]
         # The running mean. A new cluster has the share 1, and becomes the box.
         means[:, cluster] += (signed_box - means[:, cluster]) * share
-        areas[cluster] = area_of(means[:, cluster])
+        areas[cluster] = compute_area(means[:, cluster])
         cluster_ids[i] = cluster
     return means[:, :num_clusters].T * [1, 1, -1, -1], cluster_ids
 
 
-def overlaps_with(
+def compute_overlaps(
     means: np.ndarray, areas: np.ndarray, signed_box: np.ndarray
 ) -> np.ndarray:
     """Compute the intersection over union of many boxes with one box.
@@ -194,10 +194,10 @@ def overlaps_with(
     sides = np.minimum(corners[:2] + corners[2:], 0)
     intersections = sides[0] * sides[1]
     # Never 0 / 0, because `signed_box` has an area.
-    return intersections / (areas + area_of(signed_box) - intersections)
+    return intersections / (areas + compute_area(signed_box) - intersections)
 
 
-def area_of(signed_box: np.ndarray) -> float:
+def compute_area(signed_box: np.ndarray) -> float:
     """Return the area of a box.
 
     Args:

@@ -20,9 +20,9 @@ from ...arguments import check_at_least_1, check_is_fraction
 from .boxes import (
     FIELDS,
     Boxes,
+    compute_pairwise_ious_xyxy,
     corner_spread,
     count_views,
-    pairwise_ious_xyxy,
     put_together,
     rank_detections,
 )
@@ -217,7 +217,7 @@ class Merger(ABC):
             Shape (k, n), float, intersection over union; 0 where the classes
             differ, unless `class_agnostic`.
         """
-        overlaps = pairwise_ious_xyxy(kept_xyxy, bboxes_xyxy)
+        overlaps = compute_pairwise_ious_xyxy(kept_xyxy, bboxes_xyxy)
         if self.class_agnostic:
             return overlaps
         # (k, 1) against (1, n)

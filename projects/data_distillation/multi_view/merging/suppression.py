@@ -5,7 +5,7 @@ from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from ...arguments import check_is_fraction, check_is_one_of
-from .boxes import smallest_positive
+from .boxes import find_smallest_positive
 from .mergers import Merger
 
 SOFT_NMS_METHODS = ('linear', 'gaussian')
@@ -204,7 +204,7 @@ class BoxVotingMerger(NMSMerger):
         shift = (votes[..., None] * offsets).sum(dim=1)
         # A kept box votes for itself, but its score may be 0.
         shift /= votes.sum(dim=1, keepdim=True).clamp(
-            min=smallest_positive(votes)
+            min=find_smallest_positive(votes)
         )
         return kept_xyxy + shift, kept_scores, kept_labels
 

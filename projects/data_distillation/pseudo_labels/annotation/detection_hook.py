@@ -206,7 +206,7 @@ class DetectionHook(Hook):
         names = list(loader.dataset.image_ids())
         # A loader with a sampler of batches has no size of them.
         block_size = loader.batch_size or 1
-        return [names[i] for i in loader.sampler.part_of(block_size)]
+        return [names[i] for i in loader.sampler.draw_part(block_size)]
 
     def _check_teacher(self, runner: Runner) -> None:
         """Check that a trained teacher runs, and in the right precision."""

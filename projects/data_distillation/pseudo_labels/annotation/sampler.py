@@ -75,7 +75,7 @@ class PendingSampler(Sampler[int]):
         """
         self.done, self.block_size = done, block_size
         blocks = defaultdict(list)
-        for i in self.part_of(block_size):
+        for i in self.draw_part(block_size):
             if i not in done:
                 blocks[i // block_size].append(i)
         # Blocks of which a part is done come last, so that whole blocks stay
@@ -87,7 +87,7 @@ class PendingSampler(Sampler[int]):
         # Listed once: the timer of MMEngine asks for `len` at every batch.
         self.indices = list(chain.from_iterable(mine))
 
-    def part_of(self, block_size: int) -> Iterator[int]:
+    def draw_part(self, block_size: int) -> Iterator[int]:
         """Find the images of this job, done or not.
 
         Args:

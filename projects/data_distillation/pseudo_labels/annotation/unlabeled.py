@@ -18,7 +18,7 @@ from ...files.decoding import (
     read_image_file,
     walk_files,
 )
-from ...files.known_digests import hash_image, state_of
+from ...files.known_digests import hash_image, read_state
 from ...label_files.coco.reading import CocoError, read_coco
 from ...label_files.coco.schema import find_name_error, find_repeated
 from ...multi_view.inference.unreadable import make_unreadable
@@ -120,8 +120,8 @@ class UnlabeledDataset(BaseDetDataset):
         Returns:
             `inputs` and `data_samples` as the pipeline packs them, with
             `file_name`, `image_id`, `img_path`, `sha256` (of the file; empty
-            if it cannot be read) and `state` (see `state_of`) in the metainfo
-            of the samples. An image that cannot be used gives what
+            if it cannot be read) and `state` (see `read_state`) in the
+            metainfo of the samples. An image that cannot be used gives what
             `make_unreadable` returns.
         """
         info = self.get_data_info(idx)
@@ -129,7 +129,7 @@ class UnlabeledDataset(BaseDetDataset):
             key: info[key] for key in ('file_name', 'image_id', 'img_path')
         }
         # Before it is read: what is written meanwhile is then noticed.
-        known['state'] = state_of(info['img_path'])
+        known['state'] = read_state(info['img_path'])
         data, known['sha256'] = self._load(info)
         samples = data['data_samples']
         # `TestTimeAug` gives a list, with a sample for each view.

@@ -22,7 +22,7 @@ class Content(NamedTuple):
         digest: Its SHA-256, 64 hexadecimal digits; empty if there was no file
             that could be read, None if it is not known.
         state: What tells whether the file has changed since then, see
-            `files.known_digests.state_of`; None or empty if it is not known.
+            `files.known_digests.read_state`; None or empty if it is not known.
     """
 
     digest: str | None = None

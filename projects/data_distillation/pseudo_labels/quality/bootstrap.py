@@ -8,9 +8,7 @@ from ...label_files.coco.matching import ImageMatches
 RECALLS = np.linspace(0, 1, 101)
 
 
-def mean_average_precision(
-    matches: ImageMatches, weights: np.ndarray
-) -> np.ndarray:
+def compute_mean_ap(matches: ImageMatches, weights: np.ndarray) -> np.ndarray:
     """Compute COCO's mAP of detections for one or more draws of their images.
 
     The mean is over the classes and the IoUs of the matches.

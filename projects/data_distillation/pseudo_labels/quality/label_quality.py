@@ -18,7 +18,7 @@ from ...label_files.coco.matching import (
     make_results,
     match_classes,
 )
-from ...label_files.coco.measures import coco_metrics, require_masks
+from ...label_files.coco.measures import compute_coco_metrics, require_masks
 from ...label_files.coco.reading import CocoError, read_truth
 from ...label_files.coco.schema import MIN_SIDE
 from ...label_files.column_matching.greedy import DetectionColumns, Objects
@@ -177,7 +177,7 @@ def measure_quality(
         len(rows),
         iou,
         judge_classes(objects, found[is_thick], min_scores, iou),
-        coco_metrics(objects, found, list(numbering.labels)),
+        compute_coco_metrics(objects, found, list(numbering.labels)),
     )
 
 
@@ -227,7 +227,7 @@ def measure_stored(
         len(table),
         iou,
         judge_classes(objects, found[is_candidate], min_scores, iou),
-        coco_metrics(objects, found, list(numbering.labels)),
+        compute_coco_metrics(objects, found, list(numbering.labels)),
         by_masks,
     )
 

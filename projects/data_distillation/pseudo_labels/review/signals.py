@@ -76,7 +76,7 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
     scores = detections.scores.astype(np.float64)
     labels = detections.labels.astype(np.int64)
     for part in iter_images(detections.image_index):
-        ious = pairwise_ious_xywh(
+        ious = compute_pairwise_ious_xywh(
             detections.bbox_xywh[part], detections.bbox_xywh[part]
         )
         same = labels[part][:, None] == labels[part]
@@ -115,7 +115,9 @@ def iter_images(image_index: np.ndarray) -> Iterator[slice]:
         yield slice(start, stop)
 
 
-def pairwise_ious_xywh(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def compute_pairwise_ious_xywh(
+    one: np.ndarray, other: np.ndarray
+) -> np.ndarray:
     """Measure the IoU of each box with each other box.
 
     Args:

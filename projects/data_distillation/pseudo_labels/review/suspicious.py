@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .signals import SAME_PLACE, pairwise_ious_xywh
+from .signals import SAME_PLACE, compute_pairwise_ious_xywh
 
 # From this overlap on, a detection may mean the object of a label whose box is
 # off.
@@ -142,7 +142,7 @@ def support_labels(
     is_taken = np.zeros(len(found.labels), bool)
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
-        ious = pairwise_ious_xywh(
+        ious = compute_pairwise_ious_xywh(
             found.bbox_xywh[theirs], labels.bbox_xywh[mine]
         )
         # (detections, labels): 0 where the classes differ.
@@ -198,7 +198,7 @@ def judge_extra_labels(
     best = np.zeros(len(labels.labels))
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
-        ious = pairwise_ious_xywh(
+        ious = compute_pairwise_ious_xywh(
             labels.bbox_xywh[mine], found.bbox_xywh[theirs]
         )
         there = np.where(ious >= SAME_PLACE, found.chances[theirs], 0)
@@ -238,7 +238,7 @@ def judge_detections(
     """
     for image in range(num_images):
         mine, theirs = labels.of_image(image), found.of_image(image)
-        ious = pairwise_ious_xywh(
+        ious = compute_pairwise_ious_xywh(
             found.bbox_xywh[theirs], labels.bbox_xywh[mine]
         )
         for row, number in enumerate(theirs.tolist()):

@@ -21,7 +21,7 @@ from ...multi_view.merging.mergers import Merger
 from ...multi_view.views.view import View
 from ..annotation.merging_again import iter_rows, merge_views
 from ..detections.store import DetectionStore
-from ..quality.bootstrap import mean_average_precision
+from ..quality.bootstrap import compute_mean_ap
 
 # Half of the IoUs of COCO's mAP, which takes half the time.
 IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -56,7 +56,7 @@ class Trial:
     matches: ImageMatches
 
     def mean_ap(self, weights: np.ndarray) -> np.ndarray:
-        """Compute the mAP for draws of images; see `mean_average_precision`.
+        """Compute the mAP for draws of images; see `compute_mean_ap`.
 
         Args:
             weights: Shape (k, m), how often each draw has each of the m
@@ -65,7 +65,7 @@ class Trial:
         Returns:
             Shape (k,), from 0 to 1.
         """
-        return mean_average_precision(self.matches, weights)
+        return compute_mean_ap(self.matches, weights)
 
 
 class Judge:
