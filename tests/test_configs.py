@@ -12,10 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from builders import load_tool
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATA_SAMPLERS, DATASETS, HOOKS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
 from projects.data_distillation import MultiViewTTA, View
 
@@ -36,8 +39,15 @@ LEAVES = [
     for file in CONFIGS
     if file.stem in STAGES and '_base_' not in file.parts
 ]
-# What there is only to annotate with has no student.
-EXPERIMENTS = sorted(leaf.parent for leaf in LEAVES if leaf.stem == 'student')
+# Soft Teacher has one stage, which is none of ours.
+SOFT_TEACHERS = sorted(ROOT.glob('configs/peers/*_soft_teacher/*.py'))
+# What there is only to annotate with has no student. The peers differ from
+# configs/bccd in more than their data.
+EXPERIMENTS = sorted(
+    leaf.parent
+    for leaf in LEAVES
+    if leaf.stem == 'student' and 'peers' not in leaf.parts
+)
 
 
 @functools.cache
@@ -108,7 +118,9 @@ def test_there_are_configs_to_check():
         'digits_masks',
     ]
     # Not all experiments have an oracle; bccd_gfl is a teacher to annotate.
-    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2 + 3 * 6
+    # Plain self-training has three stages.
+    assert len(LEAVES) == 5 * 3 + 4 * 3 + 2 + 3 * 6 + 3
+    assert len(SOFT_TEACHERS) == 2
 
 
 @pytest.mark.slow
@@ -142,7 +154,7 @@ def test_config_starts_with_what_it_is(config):
     assert ast.get_docstring(ast.parse(config.read_text()))
 
 
-@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+@pytest.mark.parametrize('leaf', [*LEAVES, *SOFT_TEACHERS], ids=name)
 def test_leaf_is_short_and_starts_with_its_card(leaf):
     card = ast.get_docstring(ast.parse(leaf.read_text()))
 
@@ -227,7 +239,7 @@ def test_classes_of_coco_are_those_of_mmdetection():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('leaf', LEAVES, ids=name)
+@pytest.mark.parametrize('leaf', [*LEAVES, *SOFT_TEACHERS], ids=name)
 def test_rate_drops_at_70_and_90_percent(leaf):
     cfg = load(leaf)
 
@@ -306,6 +318,78 @@ def test_student_trains_on_the_labels_that_annotate_writes(experiment):
     assert pseudo.pipeline == labeled.pipeline
     student = load(experiment / 'student.py')
     assert student.custom_hooks == [dict(type='IgnoreRegionsHook')]
+
+
+def count_trained(cfg: Config) -> int:
+    """Count the images that go forward and backward in a training."""
+    return cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
+
+
+def test_peers_train_on_as_many_images_as_ours():
+    ours = ROOT / 'configs/bccd'
+    teacher, student = (
+        count_trained(load(ours / f'{stage}.py'))
+        for stage in ('teacher', 'student')
+    )
+    from_teacher, from_scratch = map(count_trained, map(load, SOFT_TEACHERS))
+    plain = load(ROOT / 'configs/peers/bccd_self_training/student.py')
+
+    assert (from_teacher, from_scratch) == (student, teacher + student)
+    assert count_trained(plain) == student
+
+
+def test_plain_self_training_has_one_view_and_a_fixed_score():
+    folder = ROOT / 'configs/peers/bccd_self_training'
+    annotate, student = (
+        load(folder / f'{stage}.py') for stage in ('annotate', 'student')
+    )
+
+    (view,) = annotate.model.views
+    # The view of an evaluation.
+    assert view[0] in annotate.val_dataloader.dataset.pipeline
+    (hook,) = annotate.custom_hooks
+    assert hook.selection.selector == dict(type='FixedSelector', min_score=0.9)
+    labeled, pseudo = student.train_dataloader.dataset.datasets
+    assert [
+        step.type for step in pseudo.pipeline if step not in labeled.pipeline
+    ] == ['StrongAugmentation']
+    assert pseudo.ann_file.startswith('work_dirs/peers/bccd_self_training/')
+    assert (
+        'known_images' in annotate
+        and hook.labeled == annotate.known_images.labeled
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', SOFT_TEACHERS, ids=name)
+def test_soft_teacher_trains_and_validates_both_models(
+    config, tmp_path, monkeypatch
+):
+    cfg = load(config)
+    init_default_scope(cfg.default_scope)
+    monkeypatch.chdir(tmp_path)
+    write_data(cfg)
+    cfg.work_dir = str(tmp_path / 'work')
+    # Otherwise a visualizer of this process, with a folder of its own, is it.
+    cfg.visualizer.name = name(config)
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    detector = cfg.model.detector
+    first = MODELS.build(dict(detector, init_cfg=None))
+    torch.save(dict(state_dict=first.state_dict()), tmp_path / 'first.pth')
+    if detector.init_cfg:
+        detector.init_cfg.checkpoint = str(tmp_path / 'first.pth')
+    runner = Runner.from_cfg(cfg)
+
+    runner.train()
+
+    monkeypatch.syspath_prepend(ROOT / 'tools/campaigns')
+    campaign = load_tool('campaigns/peer_campaign')
+    assert 0 <= campaign.read_last_map(tmp_path / 'work') <= 1
+    moved = runner.model.teacher.rpn_head.rpn_cls.weight
+    begun = first.rpn_head.rpn_cls.weight
+    is_first = torch.allclose(moved, begun, atol=1e-3)
+    assert is_first == bool(detector.init_cfg)
+    assert not torch.equal(moved, begun)
 
 
 def test_paper_views_never_coincide():

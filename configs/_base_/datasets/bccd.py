@@ -25,14 +25,14 @@ random_resize = dict(
 # MMDetection's, for COCO.
 random_flip = dict(type='RandomFlip', prob=0.5)
 distort = dict(type='PhotoMetricDistortion')
-train_pipeline = [
+augmented = [
     _base_.load,
     _base_.load_labels,
     random_resize,
     random_flip,
     distort,
-    _base_.pack,
 ]
+train_pipeline = [*augmented, _base_.pack]
 test_pipeline = [_base_.load, resize, _base_.pack_for_test]
 
 of_all = dict(

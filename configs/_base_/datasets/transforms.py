@@ -19,3 +19,8 @@ pack_unlabeled = dict(
     type='PackDetInputs',
     meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
 )
+# For Soft Teacher, which brings boxes from one version of an image to another.
+moves = ('flip', 'flip_direction', 'homography_matrix')
+pack_with_homography = dict(
+    pack_for_test, meta_keys=(*pack_for_test['meta_keys'], *moves)
+)
