@@ -69,3 +69,44 @@ def test_planting_needs_enough_labels():
     _, changed, removed = plant(11)
     assert sorted(changed.values()) == ['box', 'class']
     assert len(removed) == 1
+
+
+@pytest.fixture
+def peers(monkeypatch, tmp_path):
+    """The campaign of the peers, which keeps its rows in a new folder."""
+    monkeypatch.syspath_prepend(CAMPAIGNS)
+    campaign = load_tool('campaigns/peer_campaign')
+    monkeypatch.setattr(campaign, 'ROWS', tmp_path / 'peers.json')
+    return campaign
+
+
+def test_row_of_a_peer_is_measured_once(peers, tmp_path):
+    runs = []
+
+    def run() -> dict[str, float]:
+        runs.append(1)
+        return {'control': 0.25, 'oracle': 0.5}
+
+    for number in (0, 0, 1):
+        split = peers.Split(tmp_path, number, tmp_path)
+        peers.measure(split, 'oracle', run)
+
+    assert len(runs) == 2
+    rows = peers.read_rows()
+    assert [row['split'] for row in rows] == [0, 0, 1, 1]
+    assert all(row['commit'] and row['machine'] for row in rows)
+
+
+def test_table_of_peers_has_a_column_for_each_split(peers):
+    rows = [
+        dict(method='student', split=1, bbox_mAP=0.361),
+        dict(method='student', split=0, bbox_mAP=0.4),
+        dict(method='Soft Teacher', split=1, bbox_mAP=0.102),
+    ]
+
+    assert peers.format_table(rows).splitlines() == [
+        '| method | split 0 | split 1 |',
+        '| --- | --- | --- |',
+        '| student | 40.0 | 36.1 |',
+        '| Soft Teacher | - | 10.2 |',
+    ]
