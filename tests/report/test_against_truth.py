@@ -11,16 +11,14 @@ from projects.data_distillation.label_files.coco.matching import (
     match_detections,
 )
 from projects.data_distillation.report import shown_labels as report_labels
-from projects.data_distillation.report.against_truth import (
-    count_right_on_grid,
-    count_wrong,
-)
 from projects.data_distillation.report.report_tables import (
     collect_notes,
 )
 from projects.data_distillation.report.shown_labels import (
     GRID,
     choose_judged,
+    count_right_on_grid,
+    count_wrong,
     evaluate_labels,
     read_labels,
 )

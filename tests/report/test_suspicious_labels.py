@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import CLASSES, DrawnImages, stored_row
+from builders import DrawnImages, store_truth
 
-from projects.data_distillation import DetectionStore
 from projects.data_distillation.label_files.coco.reading import (
     UNCHECKED,
     CocoError,
@@ -18,32 +17,6 @@ from projects.data_distillation.report.suspicious_labels import (
     make_tab,
     review_labels,
 )
-
-
-def detect(
-    drawn: DrawnImages, number: int = 5, classes: tuple[str, ...] = CLASSES
-) -> Path:
-    """A store of detections that find everything, with noise of low score."""
-    ids = [category['id'] for category in drawn.truth['categories']]
-    folder = drawn.folder / 'work' / 'detections'
-    provenance = dict(
-        classes=list(classes),
-        image_folder=str(drawn.folder / 'unlabeled'),
-        views=[[], []],
-    )
-    store = DetectionStore(folder, provenance)
-    for image in drawn.truth['images'][:number]:
-        boxes = [([1, 1, 12, 9], 0.1, 0)]
-        for one in drawn.truth['annotations']:
-            if one['image_id'] == image['id']:
-                x, y, w, h = one['bbox']
-                label = ids.index(one['category_id'])
-                boxes.append(([x, y, x + w, y + h], 0.9, label))
-        boxes.sort(key=lambda box: -box[1])
-        size = dict(width=image['width'], height=image['height'])
-        store.add(stored_row(image['file_name'], *boxes, **size))
-    store.flush()
-    return folder
 
 
 def write_labels(drawn: DrawnImages, change) -> Path:
@@ -60,7 +33,9 @@ def test_a_wrong_class_is_listed_and_shown(drawn, call_tool):
 
     labels = write_labels(drawn, swap)
 
-    done = call_tool('suspicious_labels', detect(drawn), labels, '--count', 2)
+    done = call_tool(
+        'suspicious_labels', store_truth(drawn), labels, '--count', 2
+    )
 
     assert done.returncode == 0, done.stderr
     out = drawn.folder / 'work' / 'review'
@@ -85,7 +60,7 @@ def test_a_missing_label_is_where_the_detector_finds_it(drawn):
     gone = drawn.truth['annotations'][3]
     labels = write_labels(drawn, lambda annotations: annotations.pop(3))
 
-    review = review_labels(detect(drawn), labels)
+    review = review_labels(store_truth(drawn), labels)
 
     first = review.suspicions[0]
     assert (first.kind, first.label) == ('missing', None)
@@ -101,7 +76,7 @@ def test_detections_in_a_crowd_need_no_label(drawn):
 
     labels = write_labels(drawn, make_crowd)
 
-    review = review_labels(detect(drawn), labels)
+    review = review_labels(store_truth(drawn), labels)
 
     assert len(review.annotations) == len(drawn.truth['annotations']) - 1
     crowd = drawn.truth['annotations'][3]['bbox']
@@ -119,7 +94,9 @@ def test_the_rest_of_a_partly_checked_image_is_no_box_to_correct(drawn):
         rest = dict(annotations[0], id=99, bbox=[0, 0, *size], iscrowd=1)
         annotations[:2] = [annotations[0], rest | {UNCHECKED: 1}]
 
-    review = review_labels(detect(drawn), write_labels(drawn, check_partly))
+    review = review_labels(
+        store_truth(drawn), write_labels(drawn, check_partly)
+    )
 
     coco = review.make_coco(review.suspicions)
     ids = [one['id'] for one in coco['annotations']]
@@ -134,7 +111,7 @@ def test_tab_of_a_report_has_the_most_suspicious_labels(drawn, monkeypatch):
     labels = write_labels(drawn, lambda annotations: annotations.pop(3))
     names = [image['file_name'] for image in drawn.truth['images']]
 
-    tab = make_tab(detect(drawn), labels, names)
+    tab = make_tab(store_truth(drawn), labels, names)
 
     assert (tab.images[0], tab.total) == (1, 4)
     assert 'no label of green' in tab.reasons[0]
@@ -147,7 +124,7 @@ def test_tab_of_a_report_has_the_most_suspicious_labels(drawn, monkeypatch):
 def test_images_without_detections_are_counted(drawn):
     labels = write_labels(drawn, lambda annotations: None)
 
-    review = review_labels(detect(drawn, 3), labels)
+    review = review_labels(store_truth(drawn, 3), labels)
 
     assert review.notes == [
         '2 of the 5 images have no detections, so their labels were not '
@@ -163,7 +140,7 @@ def test_detections_of_other_images_are_refused(drawn):
     labels = drawn.write('labels.json', coco)
 
     with pytest.raises(CocoError, match='no image of .* has detections'):
-        review_labels(detect(drawn), labels)
+        review_labels(store_truth(drawn), labels)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +161,7 @@ def test_labels_that_are_read_are_not_overwritten(drawn, call_tool):
     labels = review / 'suspicious_labels.json'
     labels.write_text(json.dumps(drawn.truth))
 
-    done = call_tool('suspicious_labels', detect(drawn), labels)
+    done = call_tool('suspicious_labels', store_truth(drawn), labels)
 
     assert done.returncode
     assert f'error: {labels} would be overwritten' in done.stderr
@@ -199,7 +176,7 @@ def test_numbers_beside_names_of_another_direction_stay(drawn):
         for one, name in zip(drawn.truth['categories'], names)
     ]
     labels = write_labels(drawn, lambda annotations: annotations.pop(2))
-    review = review_labels(detect(drawn, classes=names), labels)
+    review = review_labels(store_truth(drawn, classes=names), labels)
 
     assert 'no label of \u2068a\u202eb\u2069,' in review.explain(
         review.suspicions[0]

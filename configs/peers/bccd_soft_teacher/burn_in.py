@@ -35,10 +35,11 @@ both = dict(
     unsup_student=[*moved, _base_.strong, _base_.pack_with_homography],
 )
 unlabeled_pipeline = [_base_.load, dict(type='LoadEmptyAnnotations'), both]
+# CocoDataset wants categories, which unlabeled.json lacks. No object is read.
 unlabeled = dict(
     _base_.labeled,
     type='CocoDataset',
-    ann_file=_base_.unlabeled['ann_file'],
+    ann_file=_base_.truth['ann_file'],
     pipeline=unlabeled_pipeline,
 )
 sources = [dict(_base_.labeled, pipeline=labeled_pipeline), unlabeled]

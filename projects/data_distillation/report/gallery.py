@@ -19,14 +19,17 @@ from ..label_files.segmentations.outlines import outline_mask
 from ..pseudo_labels.quality.label_quality import Quality
 from ..pseudo_labels.selection.export import shorten_scores
 from ..pseudo_labels.selection.rule_options import list_options
-from .against_truth import count_right_on_grid, count_wrong
-from .shown_labels import LabelSource, StoredLabels
+from .shown_labels import (
+    LabelSource,
+    StoredLabels,
+    count_right_on_grid,
+    count_wrong,
+)
 
 # The number of images in each group; the first five groups have 200.
 GROUP_SIZE = 40
-# The longer side of a thumbnail, in pixels. It is halved until the file is
-# small enough: Base64 has 4 characters for 3 bytes, so that 200 thumbnails
-# take at most 200 * 56,000 * 4 / 3 = 15 MB.
+# The longer side of a thumbnail, in pixels, halved until the file is small
+# enough: in Base64, 200 of them take at most 200 * 56,000 * 4 / 3 = 15 MB.
 THUMBNAIL_SIDE = 512
 MAX_THUMBNAIL_BYTES = 56_000
 # Half a pixel of the thumbnail, which nobody sees in the outline of a mask.
@@ -43,11 +46,9 @@ class Tab:
         name: The name of the group.
         images: The numbers of the images, the first to look at first.
         reasons: Why each was chosen, in words; empty if all are for the same.
-        marks: For each image the boxes to look at: x, y, width and height in
-            pixels of the original image, and what is said of it; empty if all
-            boxes count alike.
-        total: How many images there are, of which some may not be shown; None
-            if that is not said.
+        marks: For each image the boxes to look at, xywh in pixels of the
+            original image, and what is said of each; empty if all count alike.
+        total: The number of images, also of those not shown; None if unsaid.
     """
 
     name: str

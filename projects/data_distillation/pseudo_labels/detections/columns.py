@@ -1,5 +1,6 @@
 """Turns the detections of a store into NumPy columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,35 @@ class Detections:
             The number n.
         """
         return len(self.scores)
+
+
+def join_detections(
+    parts: Sequence[tuple[Detections, int]],
+) -> Detections:
+    """Join the detections of different images.
+
+    Args:
+        parts: The detections, and the number of images that they are of; at
+            least one part. Either all of them have masks, or none has.
+
+    Returns:
+        The detections of all images, whose numbers go on from part to part.
+    """
+    starts = np.cumsum([0, *(number for _, number in parts)])
+    columns = {}
+    for name in vars(parts[0][0]):
+        values = [getattr(found, name) for found, _ in parts]
+        if name == 'image_index':
+            # Both stay 32 bits wide.
+            values = [
+                value + value.dtype.type(start)
+                for value, start in zip(values, starts, strict=False)
+            ]
+        if name == 'masks' and values[0] is not None:
+            columns[name] = pa.concat_arrays(values)
+        elif values[0] is not None:
+            columns[name] = np.concatenate(values)
+    return Detections(**columns)
 
 
 def keep_readable(table: pa.Table) -> pa.Table:
