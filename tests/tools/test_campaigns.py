@@ -107,6 +107,16 @@ def test_table_of_peers_has_a_column_for_each_split(peers):
     assert peers.format_table(rows).splitlines() == [
         '| method | split 0 | split 1 |',
         '| --- | --- | --- |',
-        '| student | 40.0 | 36.1 |',
         '| Soft Teacher | - | 10.2 |',
+        '| student | 40.0 | 36.1 |',
     ]
+
+
+def test_results_have_the_table_of_the_measured_peers(monkeypatch):
+    monkeypatch.syspath_prepend(CAMPAIGNS)
+    campaign = load_tool('campaigns/peer_campaign')
+
+    table = campaign.format_table(campaign.read_rows())
+
+    assert table.count('\n') >= 3
+    assert table in (ROOT / 'docs/results.md').read_text()

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -211,19 +212,23 @@ def format_table(rows: list[dict]) -> str:
         rows: The rows.
 
     Returns:
-        A table in Markdown with a line for each method, in the order of its
-        first row, and a column for each split; `-` where nothing was measured.
+        A table in Markdown with a line for each method, from the lowest mean
+        mAP to the highest, and a column for each split; `-` where nothing was
+        measured.
     """
     splits = sorted({row['split'] for row in rows})
     found = {
         (row['method'], row['split']): f'{100 * row["bbox_mAP"]:.1f}'
         for row in rows
     }
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row['method'], []).append(row['bbox_mAP'])
     cells = [['method', *(f'split {n}' for n in splits)]]
     cells.append(['---'] * len(cells[0]))
     cells += [
         [method, *(found.get((method, n), '-') for n in splits)]
-        for method in dict.fromkeys(row['method'] for row in rows)
+        for method in sorted(values, key=lambda one: fmean(values[one]))
     ]
     return '\n'.join(f'| {" | ".join(line)} |' for line in cells)
 
