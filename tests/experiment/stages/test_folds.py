@@ -89,7 +89,7 @@ def folds(tiny_experiment, tmp_path, stages_here, monkeypatch):
     """Runs the folds of the tiny experiment, which has 3 labeled images."""
     monkeypatch.chdir(tiny_experiment.parent)
     stages = Stages(Experiment(tiny_experiment, ('teacher',)), Launcher(), 0)
-    return lambda: detect_by_folds(stages, tmp_path / 'folds', 3)
+    return lambda: detect_by_folds(stages, tmp_path / 'folds', 2)
 
 
 @pytest.mark.slow
@@ -108,11 +108,11 @@ def test_teacher_of_a_fold_has_seen_all_other_images(folds, tiny_experiment):
         others = {
             i['file_name'] for i in json.loads(trained.read_text())['images']
         }
-        assert len(others) == 2 and not others & names
+        assert len(others) + len(names) == 3 and not others & names
         own = Config.fromfile(fold.labels.parent / 'configs/teacher.py')
         assert find_labeled(own)['ann_file'] == str(trained)
         images |= names
-    assert len(images) == len(found) == 3
+    assert (len(images), len(found)) == (3, 2)
     # What is finished is not run again.
     before = {p: p.stat().st_mtime_ns for p in found[0].detections.rglob('*')}
     assert folds() == found

@@ -71,11 +71,12 @@ def test_iterations_and_images_are_measured(distillation, stages_here):
     text = make_plan([distillation])
 
     last = text.splitlines()[-1]
+    # Fewer than 10 iterations if the machine is so slow that its time is up.
     assert re.fullmatch(
         r'in all about 1 min; measured .* \(load .* cores.*\): '
         r'\d+\.\d\d s an iteration '
-        r'\(10 iterations\), \d+\.\d\d s an image \(4 images\); starting and '
-        'evaluating take extra time',
+        r'\(([2-9]|10) iterations\), \d+\.\d\d s an image \(4 images\); '
+        'starting and evaluating take extra time',
         last,
     )
     assert text.count('round 2: student') == 1
