@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from mmengine.config import Config
 
-from .label_files.coco.measures import pseudo_label_quality
+from .label_files.coco.measures import measure_pseudo_labels
 from .multi_view.inference.safe_loading import refusing_code
 from .multi_view.inference.view_boxes import ViewBoxes
 from .pseudo_labels.annotation.merging_again import iter_rows, merge_again
@@ -249,7 +249,7 @@ class Annotation:
                 selected yet.
             CocoError: If a file cannot be used, or the truth lacks an image.
         """
-        return pseudo_label_quality(self.pseudo_labels, str(truth))
+        return measure_pseudo_labels(self.pseudo_labels, str(truth))
 
 
 def read_masks(row: Mapping) -> dict:

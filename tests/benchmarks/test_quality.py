@@ -1,5 +1,7 @@
 """The benchmark of the quality of labels, on a few images."""
 
+import json
+
 import pytest
 
 from projects.data_distillation.benchmarks import quality
@@ -16,6 +18,9 @@ def test_few_images_are_measured(tmp_path, monkeypatch):
 
     assert figures['num_images'] == 20
     assert figures['labels'] > 0
+    truth = json.loads(next(tmp_path.rglob('truth*.json')).read_text())
+    crowds = sum(one['iscrowd'] for one in truth['annotations'])
+    assert crowds == len(truth['annotations']) // 100 > 0
     compared = figures['comparison']['result']
     assert compared['instances'] >= figures['labels']
     assert 0 < compared['precision'] < 1

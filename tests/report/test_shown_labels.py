@@ -10,7 +10,7 @@ from report_files import HOSTILE, write_selection
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.label_files.coco.measures import (
-    pseudo_label_quality,
+    measure_pseudo_labels,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.store import (
@@ -110,7 +110,7 @@ def test_precision_and_recall_are_those_of_the_labels(tmp_path):
 
     quality = evaluate_labels(read_labels(source), truth, source.truth)
 
-    expected = pseudo_label_quality(source.pseudo_labels, source.truth)
+    expected = measure_pseudo_labels(source.pseudo_labels, source.truth)
     assert quality.total.precision == expected['precision']
     assert quality.total.recall == expected['recall']
     assert 0 < quality.total.precision < 1

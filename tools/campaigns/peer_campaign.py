@@ -178,7 +178,13 @@ def measure(split: Split, name: str, run: Callable[[], dict]) -> None:
         ['git', 'rev-parse', '--short', 'HEAD'],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
-    rows = read_rows() + [
+    # Rows of stages that run together take the place of earlier ones.
+    rows = [
+        row
+        for row in read_rows()
+        if row['split'] != split.number or row['method'] not in found
+    ]
+    rows += [
         dict(
             data='bccd',
             split=split.number,

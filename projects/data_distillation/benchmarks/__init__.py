@@ -1,1 +1,1 @@
-"""Measuring the speed and memory of annotation, selection and training."""
+"""Measuring the cost of annotation, selection, training, quality and scale."""

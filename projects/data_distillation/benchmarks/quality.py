@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..label_files.coco.measures import pseudo_label_quality
+from ..label_files.coco.measures import measure_pseudo_labels
 from ..pseudo_labels.detections.columns import Detections, flatten_table
 from ..pseudo_labels.detections.store import DetectionStore
 from ..pseudo_labels.quality.curves import LabelReport
@@ -140,7 +140,7 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
     write_truth(truth, DetectionStore(store).read())
     select_labels(store, str(labeled), {}, pseudo)
     report = measure_in_process(write_report, folder, truth)
-    comparison = measure_in_process(pseudo_label_quality, pseudo, truth)
+    comparison = measure_in_process(measure_pseudo_labels, pseudo, truth)
     written = json.loads((folder / 'quality/label_quality.json').read_bytes())
     return dict(
         num_images=num_images,

@@ -839,7 +839,7 @@ def test_no_weights_are_loaded_from_scratch():
         'swin/retinanet_swin-t-p4-w7_fpn',
     ):
         detector = DetectorConfig.read(f'mmdet::{name}_1x_coco.py')
-        changes = detector.from_scratch_changes()
+        changes = detector.make_scratch_changes()
         assert changes['backbone']['init_cfg'] is None
 
 
@@ -849,10 +849,10 @@ def test_each_backbone_has_its_own_word_for_not_frozen(tmp_path):
     for name, value in ((efficientnet, 0), (regnet, -1)):
         frozen = f'model = dict(backbone=dict(frozen_stages={value + 1}))'
         detector = own_detector(tmp_path, frozen, f'mmdet::{name}')
-        backbone = detector.from_scratch_changes()['backbone']
+        backbone = detector.make_scratch_changes()['backbone']
         assert backbone['frozen_stages'] == value
     detector = DetectorConfig.read(f'mmdet::{efficientnet}')
-    assert 'frozen_stages' not in detector.from_scratch_changes()['backbone']
+    assert 'frozen_stages' not in detector.make_scratch_changes()['backbone']
 
 
 def test_part_of_an_image_stays_one():
@@ -865,7 +865,7 @@ def test_nothing_stays_frozen_from_scratch():
         'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'
     )
 
-    assert detector.from_scratch_changes() == dict(
+    assert detector.make_scratch_changes() == dict(
         backbone=dict(
             init_cfg=None,
             frozen_stages=-1,

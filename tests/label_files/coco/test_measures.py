@@ -8,7 +8,7 @@ from builders import write_coco as write
 
 from projects.data_distillation.label_files.coco.measures import (
     compute_detection_metrics,
-    pseudo_label_quality,
+    measure_pseudo_labels,
     require_masks,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
@@ -42,7 +42,7 @@ CASES = [
 
 @pytest.mark.parametrize(('pseudo', 'precision', 'recall'), CASES)
 def test_precision_and_recall(tmp_path, pseudo, precision, recall):
-    quality = pseudo_label_quality(
+    quality = measure_pseudo_labels(
         write(tmp_path / 'pseudo.json', pseudo),
         write(tmp_path / 'truth.json', TRUTH),
     )
@@ -62,12 +62,12 @@ def test_labels_that_a_person_added_need_no_score(tmp_path):
     pseudo.write_text(json.dumps(content))
 
     # The added one takes the object, and the other one finds none.
-    quality = pseudo_label_quality(pseudo, truth, iou=0.75)
+    quality = measure_pseudo_labels(pseudo, truth, iou=0.75)
     assert (quality['precision'], quality['recall']) == (0.5, 0.25)
 
     del content['annotations']
     pseudo.write_text(json.dumps(content))
-    assert pseudo_label_quality(pseudo, truth)['instances'] == 0
+    assert measure_pseudo_labels(pseudo, truth)['instances'] == 0
 
 
 def test_masks_of_labels_need_the_sizes_of_their_images(tmp_path):
@@ -80,13 +80,13 @@ def test_masks_of_labels_need_the_sizes_of_their_images(tmp_path):
             image.update(width=20, height=10)
         file.write_text(json.dumps(content))
         files.append(file)
-    assert pseudo_label_quality(*files)['mask_precision'] == 1.0
+    assert measure_pseudo_labels(*files)['mask_precision'] == 1.0
 
     content = json.loads(files[0].read_text())
     del content['images'][1]['width']
     files[0].write_text(json.dumps(content))
     with pytest.raises(CocoError, match=r'pseudo\.json has images without'):
-        pseudo_label_quality(*files)
+        measure_pseudo_labels(*files)
 
 
 @pytest.mark.parametrize('name', ['pseudo', 'truth'])
@@ -99,7 +99,9 @@ def test_annotation_without_a_box_is_refused(tmp_path, name):
     file.write_text(json.dumps(content))
 
     with pytest.raises(CocoError, match=rf'{name}\.json.*`bbox`'):
-        pseudo_label_quality(tmp_path / 'pseudo.json', tmp_path / 'truth.json')
+        measure_pseudo_labels(
+            tmp_path / 'pseudo.json', tmp_path / 'truth.json'
+        )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_labels_that_are_broken_are_refused(tmp_path, annotations, match):
     pseudo.write_text(json.dumps(content))
 
     with pytest.raises(CocoError, match=rf'pseudo\.json: .*{match}'):
-        pseudo_label_quality(pseudo, truth)
+        measure_pseudo_labels(pseudo, truth)
 
 
 def test_labels_on_a_crowd_count_neither_way(tmp_path):
@@ -129,7 +131,7 @@ def test_labels_on_a_crowd_count_neither_way(tmp_path):
         tmp_path / 'pseudo.json', [(1, 7, [1, 1, 5, 5], 0.9), (*TRUTH[1], 0.8)]
     )
 
-    quality = pseudo_label_quality(pseudo, truth)
+    quality = measure_pseudo_labels(pseudo, truth)
 
     assert quality['precision'] == 1.0
     assert quality['recall'] == pytest.approx(1 / 3)
@@ -140,7 +142,7 @@ def test_doubtful_regions_of_the_pseudo_labels_are_no_labels(tmp_path):
     doubtful = [(*TRUTH[0], 0.9), (1, 3, [0, 0, 9, 9], 0.9)]
     pseudo = write(tmp_path / 'pseudo.json', [*doubtful, (*TRUTH[1], 0.8)])
 
-    quality = pseudo_label_quality(mark_as_crowd(pseudo, 0, 1), truth)
+    quality = measure_pseudo_labels(mark_as_crowd(pseudo, 0, 1), truth)
 
     assert quality == dict(images=2, instances=1, precision=1.0, recall=0.25)
 
@@ -150,7 +152,7 @@ def test_overlap_out_of_range_is_refused(tmp_path, iou):
     truth = write(tmp_path / 'truth.json', TRUTH)
 
     with pytest.raises(ValueError, match=f'above 0 and at most 1, got {iou}'):
-        pseudo_label_quality(truth, truth, iou)
+        measure_pseudo_labels(truth, truth, iou)
 
 
 def test_overlap_that_counts_can_be_chosen(tmp_path):
@@ -158,7 +160,7 @@ def test_overlap_that_counts_can_be_chosen(tmp_path):
     pseudo = write(tmp_path / 'pseudo.json', [(1, 7, [0, 0, 10, 7.4], 0.9)])
 
     right = [
-        pseudo_label_quality(pseudo, truth, iou)['precision']
+        measure_pseudo_labels(pseudo, truth, iou)['precision']
         for iou in (0.5, 0.74, 0.75)
     ]
 
@@ -175,7 +177,7 @@ def test_more_labels_than_coco_evaluates_count_all(tmp_path):
         (1, 7, [0, 500, 300, 300], 0.5)
     ]
 
-    quality = pseudo_label_quality(
+    quality = measure_pseudo_labels(
         write(tmp_path / 'pseudo.json', labels), truth
     )
 
@@ -187,7 +189,7 @@ def test_images_are_matched_by_name_and_ids_may_start_at_0(tmp_path):
     swapped = [(3 - t[0], *t[1:], 0.9) for t in TRUTH]
     pseudo = write(tmp_path / 'pseudo.json', swapped, ids=(2, 1))
 
-    quality = pseudo_label_quality(pseudo, truth)
+    quality = measure_pseudo_labels(pseudo, truth)
 
     assert quality['precision'] == quality['recall'] == 1.0
 
@@ -197,7 +199,7 @@ def test_image_that_the_truth_lacks_is_refused(tmp_path):
     pseudo = write(tmp_path / 'pseudo.json', [], ids=(1, 2, 3))
 
     with pytest.raises(ValueError, match='1 pseudo-labeled .*truth.* is 2'):
-        pseudo_label_quality(pseudo, truth)
+        measure_pseudo_labels(pseudo, truth)
 
 
 def test_label_of_an_image_that_is_not_listed_is_refused(tmp_path):
@@ -206,7 +208,7 @@ def test_label_of_an_image_that_is_not_listed_is_refused(tmp_path):
     pseudo = write(tmp_path / 'pseudo.json', labels)
 
     with pytest.raises(ValueError, match='1 pseudo labels are .* image 9: '):
-        pseudo_label_quality(pseudo, truth)
+        measure_pseudo_labels(pseudo, truth)
 
 
 def test_detections_are_evaluated_on_the_images_that_were_run(tmp_path):

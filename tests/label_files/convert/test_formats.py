@@ -25,7 +25,7 @@ from projects.data_distillation.label_files.convert.folder_reading import (
 from projects.data_distillation.label_files.convert.labels import IssueCounter
 from projects.data_distillation.label_files.convert.voc_writer import to_pixels
 from projects.data_distillation.label_files.convert.yolo_reader import (
-    label_path,
+    find_label_path,
 )
 
 
@@ -329,7 +329,7 @@ def test_images_are_links_to_the_originals(
         original = labeled.folder / 'unlabeled' / name
         assert link.read_bytes() == original.read_bytes()
     # Sees through the link, as label paths must not.
-    assert label_path(link).name == '0.txt'
+    assert find_label_path(link).name == '0.txt'
 
 
 @pytest.mark.parametrize(
@@ -1289,7 +1289,7 @@ def test_yolo_list_of_images_that_are_gone_is_an_error(yolo, from_yolo):
     ],
 )
 def test_label_file_is_where_ultralytics_looks(image, labels):
-    assert label_path(Path(image)) == Path(labels)
+    assert find_label_path(Path(image)) == Path(labels)
 
 
 def test_files_and_classes_have_names_in_any_language(

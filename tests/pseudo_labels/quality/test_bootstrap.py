@@ -14,7 +14,7 @@ from projects.data_distillation.label_files.coco.matching import (
     match_images,
 )
 from projects.data_distillation.pseudo_labels.quality.bootstrap import (
-    average_precision,
+    compute_average_precision,
     compute_mean_ap,
     draw_images,
     weigh_images,
@@ -210,6 +210,8 @@ def test_all_draws_at_once_are_as_each_alone(seed):
     weights = weigh_images(np.array([True] * 4 + [False]), 6)
 
     for label in range(3):
-        assert average_precision(matches, label, weights) == pytest.approx(
+        assert compute_average_precision(
+            matches, label, weights
+        ) == pytest.approx(
             [average_slowly(matches, label, drawn) for drawn in weights]
         )

@@ -16,7 +16,7 @@ from projects.data_distillation.benchmarks.selection import (
     write_store,
 )
 from projects.data_distillation.label_files.coco.measures import (
-    pseudo_label_quality,
+    measure_pseudo_labels,
 )
 from projects.data_distillation.pseudo_labels.detections.columns import (
     flatten_table,
@@ -63,7 +63,7 @@ class Site:
 
     def compare(self) -> None:
         """Do what the comparison of `tools/distill.py` does with labels."""
-        pseudo_label_quality(self.pseudo, self.truth)
+        measure_pseudo_labels(self.pseudo, self.truth)
 
 
 @pytest.fixture(scope='module')

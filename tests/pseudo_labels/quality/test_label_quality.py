@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from projects.data_distillation.label_files.coco.matching import iter_boxes
 from projects.data_distillation.label_files.coco.measures import (
-    pseudo_label_quality,
+    measure_pseudo_labels,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.columns import (
@@ -164,7 +164,7 @@ def test_labels_are_those_of_the_file_of_pseudo_labels(tmp_path, seed):
     quality = measure_quality(readable, truth, read_min_scores(file))
 
     # Image 0, which could not be read, has no object.
-    assert pseudo_label_quality(file, truth) == dict(
+    assert measure_pseudo_labels(file, truth) == dict(
         images=quality.num_images,
         instances=quality.total.num_labels,
         precision=quality.total.precision,
@@ -445,11 +445,33 @@ def test_pseudo_labels_with_masks_are_judged_by_both(tmp_path, height):
     file = tmp_path / 'pseudo.json'
     file.write_text(json.dumps(pseudo))
 
-    quality = pseudo_label_quality(file, truth)
+    quality = measure_pseudo_labels(file, truth)
 
     assert (quality['precision'], quality['recall']) == (1, 1)
     share = float(height == 10)
     assert (quality['mask_precision'], quality['mask_recall']) == (share,) * 2
     pseudo['annotations'][0].pop('segmentation')
     file.write_text(json.dumps(pseudo))
-    assert 'mask_precision' not in pseudo_label_quality(file, truth)
+    assert 'mask_precision' not in measure_pseudo_labels(file, truth)
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'fault'),
+    [
+        ([[1, 2, 3]], 'odd'),
+        ([[1, 2, 3, 4]], 'short'),
+        (dict(size=[10, 10], counts='zz'), 'wrong'),
+        (dict(size=[10, 10], counts=[5]), 'counts'),
+    ],
+)
+def test_broken_mask_of_the_truth_is_refused(tmp_path, segmentation, fault):
+    truth, table = write_masks(tmp_path, [box_mask(0, 0, 5, 5)] * 2)
+    content = json.loads(truth.read_text())
+    content['annotations'][1]['segmentation'] = segmentation
+    truth.write_text(json.dumps(content))
+    given = table, np.ones(2, bool), truth, dict(red=0.5, green=None)
+
+    with pytest.raises(
+        CocoError, match=f'polygons or RLE, got what is {fault}'
+    ):
+        measure_stored(*given, by_masks=True)

@@ -64,7 +64,7 @@ def list_changes(
         classes: The names of the classes.
 
     Yields:
-        A line for each setting.
+        Lines of one setting or several alike, from data to variables, if any.
     """
     yield from detector.train_dataset.list_left_out()
     yield from list_loader_changes(detector)
@@ -306,7 +306,7 @@ def describe_weights(detector: DetectorConfig, plan: Plan) -> str:
         return (
             f"those of the detector's `load_from`, for every model: {source}"
         )
-    if detector.from_scratch_changes():
+    if detector.make_scratch_changes():
         return "pretrained, as in the detector's config"
     return "none: the detector's config trains from scratch"
 

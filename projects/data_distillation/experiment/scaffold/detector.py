@@ -284,7 +284,7 @@ class DetectorConfig:
 
         return find_changes_of_dict(heads, '_base_.model', change)
 
-    def from_scratch_changes(self) -> dict:
+    def make_scratch_changes(self) -> dict:
         """Find the changes of `model` that make it train from scratch.
 
         It loads no pretrained weights, and no layer stays frozen.

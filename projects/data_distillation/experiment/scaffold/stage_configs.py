@@ -170,7 +170,7 @@ class NewExperiment:
             detector.make_norm_changes(),
         )
         if self.plan.from_scratch:
-            changes = join_changes(changes, detector.from_scratch_changes())
+            changes = join_changes(changes, detector.make_scratch_changes())
         if factor != 1:
             changes = join_changes(
                 changes, detector.make_image_size_changes(factor)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...files.atomic import write_json
-from ...label_files.coco.measures import pseudo_label_quality
+from ...label_files.coco.measures import measure_pseudo_labels
 from ..given_teachers.evaluation import (
     add_speeds,
     check_teachers,
@@ -262,7 +262,7 @@ class Distillation:
         """Count the labels; if the truth is known, measure their quality."""
         truth = self.stages.experiment.unlabeled_truth
         if truth:
-            return pseudo_label_quality(labels, truth)
+            return measure_pseudo_labels(labels, truth)
         content = json.loads(labels.read_bytes())
         return dict(
             images=len(content['images']),

@@ -17,6 +17,7 @@ from ..column_matching.greedy import (
     match_columns,
 )
 from ..column_matching.numbering import Numbering
+from ..segmentations.facts import Facts
 from .contents import collect_labels
 from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_boxes, read_coco, read_truth
@@ -25,7 +26,7 @@ METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 MASK_METRICS = ('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')
 
 
-def pseudo_label_quality(
+def measure_pseudo_labels(
     pseudo_file: str | Path, truth_file: str | Path, iou: float = 0.5
 ) -> dict:
     """Match pseudo labels with the truth by COCO's rules and count them.
@@ -172,7 +173,8 @@ def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
         Image id -> height and width.
 
     Raises:
-        CocoError: If an object has no mask, or an image no size.
+        CocoError: If an object has no mask or a broken one, or an image no
+            size.
     """
     maskless = sum(not one.get('segmentation') for one in truth['annotations'])
     if maskless:
@@ -181,6 +183,15 @@ def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
             f'{source} have no `segmentation`, so that masks cannot be '
             'compared: compare boxes'
         )
+    for one in truth['annotations']:
+        # An object without a pixel can be compared: nothing overlaps it.
+        fault = Facts.of(one['segmentation']).fault
+        if fault not in ('', 'empty'):
+            raise CocoError(
+                f'`segmentation` of annotation {one.get("id")} in {source} '
+                f'must be polygons or RLE, got what is {fault}: '
+                'tools/check_coco.py says what to do'
+            )
     sizes = find_sizes(truth)
     check_sizes(sizes, source)
     return sizes

@@ -64,7 +64,7 @@ class Numbering:
 
         Raises:
             KeyError: If an annotation lacks a key.
-            TypeError, ValueError, IndexError: See `read_mask`.
+            TypeError, ValueError, IndexError, Exception: See `read_mask`.
         """
         kept = self._keep(annotations)
         is_crowd = [bool(a.get('iscrowd', 0)) for a in kept]
@@ -91,7 +91,7 @@ class Numbering:
 
         Raises:
             KeyError: If a result lacks a key.
-            TypeError, ValueError, IndexError: See `read_mask`.
+            TypeError, ValueError, IndexError, Exception: See `read_mask`.
         """
         kept = self._keep(results)
         scores = np.array([one['score'] for one in kept], np.float64)

@@ -271,7 +271,7 @@ class YoloReader:
         Returns:
             The path of the label file, which need not exist.
         """
-        labels, beside = label_path(image), image.with_suffix('.txt')
+        labels, beside = find_label_path(image), image.with_suffix('.txt')
         if not labels.is_file() and beside.is_file():
             self.issues.add('label files beside their image', beside)
             return beside
@@ -279,12 +279,12 @@ class YoloReader:
 
     def count_lone_labels(self) -> None:
         """Count the label files of the folders that belong to no image."""
-        known = {label_path(file) for file in self.files}
+        known = {find_label_path(file) for file in self.files}
         known |= {file.with_suffix('.txt') for file in self.files}
         for source in self.sources:
             if source.is_dir():
                 # The folder in which an image of this one has its labels.
-                labels = label_path(source / 'x.jpg').parent
+                labels = find_label_path(source / 'x.jpg').parent
                 found = glob_shown(labels, '**/*.txt')
                 for file in (one for one in found if one not in known):
                     if file.name not in NO_LABELS and file not in self.sources:
@@ -383,7 +383,7 @@ def rename_split(entry: str, split: str) -> Iterator[str]:
                 yield '/'.join(renamed)
 
 
-def label_path(image: Path) -> Path:
+def find_label_path(image: Path) -> Path:
     """Derive the path of an image's label file, by the rule of Ultralytics.
 
     The last folder `images` in the path becomes `labels`; if there is none,

@@ -10,7 +10,7 @@ from ..coco.schema import TOLERANCE
 from .labels import Box, IssueCounter, LabeledImage
 from .polygon_masks import bound_polygon
 from .writing import link_image, write_text
-from .yolo_reader import label_path
+from .yolo_reader import find_label_path
 
 
 def write_yolo(
@@ -44,7 +44,7 @@ def write_yolo(
     for image in images:
         path = folder / 'images' / image.file_name
         lines = make_lines(image, labels, issues, with_scores)
-        write_text(label_path(path), lines)
+        write_text(find_label_path(path), lines)
         link_image(image_folder / image.file_name, path)
 
 

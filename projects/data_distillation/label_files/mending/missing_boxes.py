@@ -32,11 +32,11 @@ def fill_bboxes(file: CocoFile) -> Mended:
         bbox = entry.get('bbox')
         if bbox not in (None, [], [0, 0, 0, 0]):  # Zeros as floats, too.
             return entry
-        bounds = bound_segmentation(entry.get('segmentation'))
-        if bounds is None:
+        bbox_xywh = bound_segmentation(entry.get('segmentation'))
+        if bbox_xywh is None:
             return entry
         counts['boxes written around polygons or masks'] += 1
-        return dict(entry, bbox=bounds)
+        return dict(entry, bbox=bbox_xywh)
 
     return replace_entries(file, 'annotations', change), counts
 

@@ -24,7 +24,7 @@ def compute_mean_ap(matches: ImageMatches, weights: np.ndarray) -> np.ndarray:
     num_truth = weights @ matches.num_truth
     of_class = np.stack(
         [
-            average_precision(matches, label, weights)
+            compute_average_precision(matches, label, weights)
             for label in range(num_truth.shape[1])
         ],
         axis=1,
@@ -34,7 +34,7 @@ def compute_mean_ap(matches: ImageMatches, weights: np.ndarray) -> np.ndarray:
     return (of_class * is_there).sum(1) / np.maximum(is_there.sum(1), 1)
 
 
-def average_precision(
+def compute_average_precision(
     matches: ImageMatches, label: int, weights: np.ndarray
 ) -> np.ndarray:
     """Compute the AP of one class, the mean over the IoUs.

@@ -207,7 +207,7 @@ def measure_stored(
 
     Raises:
         StoreError: If masks are compared and the detections have none.
-        CocoError: If masks are compared and an object has none; and see
+        CocoError: If masks are compared, see `require_masks`; and see
             `measure_quality`.
         FileNotFoundError: If there is no such file.
         ValueError: If `iou` is out of range.
@@ -268,15 +268,15 @@ def place_images(
         truth_file: The COCO file of the true objects.
         min_scores: Class name -> `min_score`, of which only the names count:
             they must be the classes.
-        by_masks: Whether the objects have masks.
+        by_masks: Whether masks are compared, which the objects then need.
 
     Returns:
         The number of each row's image, shape (number of rows,), int64; the
         numbering of all images and classes; and the objects.
 
     Raises:
-        CocoError: If the truth cannot be used, has other classes, lacks an
-            image, or has an object without a mask that is needed.
+        CocoError: If the truth cannot be used, has other classes, or lacks an
+            image; and if masks are compared, see `require_masks`.
         FileNotFoundError: If there is no such file.
     """
     truth = read_truth(truth_file)
