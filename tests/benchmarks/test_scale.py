@@ -26,5 +26,5 @@ def test_each_step_of_a_job_is_measured(tmp_path):
     text = format_jobs([report, dict(report, images=1_000)])
     assert '1,000 images' in text
     assert all(step in text for step in report['seconds'])
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match='File exists'):
         measure_job(tmp_path, num_images=250, num_jobs=4)

@@ -4,13 +4,14 @@ The labeled images are dealt out to folds. For each fold, a teacher is trained
 on the images of all others, and detects on those of the fold.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 
+from ...base_configs.config_reading import list_mappings
 from ...files.atomic import replacing, write_json
 from ...label_files.coco.contents import take_images
 from ...label_files.coco.reading import CocoError, read_splittable
@@ -97,7 +98,11 @@ def find_labeled(teacher: Config) -> MutableMapping:
     Raises:
         ValueError: If it does not name exactly one `ann_file`.
     """
-    found = list(find_datasets(teacher.train_dataloader.dataset))
+    found = [
+        part
+        for part in list_mappings(teacher.train_dataloader.dataset)
+        if isinstance(part, MutableMapping) and part.get('ann_file')
+    ]
     if len(found) != 1:
         raise ValueError(
             f'train_dataloader of {teacher.filename} must name one ann_file '
@@ -105,26 +110,6 @@ def find_labeled(teacher: Config) -> MutableMapping:
             'files to one'
         )
     return found[0]
-
-
-def find_datasets(part: object) -> Iterator[MutableMapping]:
-    """Find the data sets that read an annotation file.
-
-    Args:
-        part: A part of a config.
-
-    Yields:
-        Each mapping that has an `ann_file`, in the order of the config.
-    """
-    children: list = []
-    if isinstance(part, MutableMapping):
-        if part.get('ann_file'):
-            yield part
-        children = list(part.values())
-    elif isinstance(part, (list, tuple)):
-        children = list(part)
-    for child in children:
-        yield from find_datasets(child)
 
 
 def split_folds(
