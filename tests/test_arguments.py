@@ -46,3 +46,15 @@ def test_value_that_is_not_allowed_is_refused():
         ValueError, match=r"a must be one of \('x', 'y'\), got"
     ):
         arguments.check_is_one_of('a', 'z', ('x', 'y'))
+
+
+@pytest.mark.parametrize('value', [0, -1.5, arguments.LARGEST])
+def test_number_is_a_number(value):
+    assert arguments.is_number(value) is True
+
+
+@pytest.mark.parametrize(
+    'value', [True, None, '1', [1], math.nan, math.inf, 2 * arguments.LARGEST]
+)
+def test_anything_else_is_no_number(value):
+    assert arguments.is_number(value) is False
