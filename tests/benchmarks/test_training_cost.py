@@ -9,6 +9,7 @@ from mmengine.config import Config
 from projects.data_distillation.benchmarks.stopwatch import Stopwatch
 from projects.data_distillation.benchmarks.training_cost import (
     compare_training,
+    make_ours,
     make_stock,
 )
 
@@ -21,10 +22,13 @@ def test_stopwatch_adds_up_the_calls_of_a_function():
 
 
 def test_stock_training_has_no_part_of_ours():
-    ours = Config.fromfile(ROOT / 'configs/digits/student.py')
-    ours.custom_hooks = [dict(type='AnnotationHook')]
+    cfg = Config.fromfile(ROOT / 'configs/digits/student.py')
+    ours = make_ours(cfg)
+    assert ours.default_hooks.finite_loss.type == 'mmdet.FiniteLossHook'
+    assert 'finite_loss' not in cfg.default_hooks
+    cfg.custom_hooks = [dict(type='AnnotationHook')]
 
-    stock = make_stock(ours)
+    stock = make_stock(cfg)
 
     assert ours.default_hooks.resume.type == 'ResumeHook'
     assert 'resume' not in stock.default_hooks

@@ -41,11 +41,10 @@ def compare_training(
         ValueError: If `num_turns` is less than 1.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    ours = Config(cfg.to_dict())
-    ours.default_hooks.update(OUR_HOOKS)
+    contenders = dict(ours=make_ours(cfg), stock=make_stock(cfg))
     trainings = [
         begin_training(one, work_dir / name)
-        for name, one in dict(ours=ours, stock=make_stock(cfg)).items()
+        for name, one in contenders.items()
     ]
     turns = []
     for number in range(num_turns + 1):
@@ -60,6 +59,20 @@ def compare_training(
         ours=[one[2] / iterations for one, _ in turns[1:]],
         stock=[other[2] / iterations for _, other in turns[1:]],
     )
+
+
+def make_ours(cfg: Config) -> Config:
+    """Make the training that `tools/train.py` runs.
+
+    Args:
+        cfg: The config of a student. It is not changed.
+
+    Returns:
+        A new config with the hooks that the tool adds.
+    """
+    ours = Config(cfg.to_dict())
+    ours.default_hooks.update(OUR_HOOKS)
+    return ours
 
 
 def make_stock(cfg: Config) -> Config:
