@@ -101,7 +101,8 @@ class DetectorConfig:
         """Copy the config if the stage configs cannot inherit from it.
 
         Args:
-            folder: The folder of the stage configs (OSError if not writable).
+            folder: The folder of the stage configs, which exists (OSError if
+                it is not writable).
         """
         if is_lazy(self.name):
             self.cfg.dump(folder / COPY)
@@ -291,6 +292,9 @@ class DetectorConfig:
 
         Returns:
             Key -> new value; empty if nothing must change.
+
+        Raises:
+            DetectorError, KeyError: See `unfreeze`.
         """
         return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
@@ -299,6 +303,9 @@ class DetectorConfig:
 
         Returns:
             Key -> new value; empty if nothing must change.
+
+        Raises:
+            DetectorError: See `replace_mm_sync`.
         """
         model = self.cfg.model
         return find_changes_of_dict(model, '_base_.model', replace_mm_sync)
@@ -344,15 +351,7 @@ def get_sides(resize: Mapping) -> tuple[int, int]:
 
 
 def holds_key(value: object, key: str) -> bool:
-    """Return whether a value, or a dict in it at any depth, has a key.
-
-    Args:
-        value: A part of a config.
-        key: The key.
-
-    Returns:
-        Whether it has; lists are searched too.
-    """
+    """Return whether a part of a config has a key, at any depth."""
     if isinstance(value, Mapping):
         return key in value or any(holds_key(v, key) for v in value.values())
     if isinstance(value, (list, tuple)):
