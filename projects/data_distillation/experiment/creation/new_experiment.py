@@ -41,7 +41,8 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
-        KeyError: If an argument is missing, or there is no such recipe.
+        KeyError: If an argument is missing, there is no such recipe, or a part
+            of a config lacks what it needs.
         OSError: If a file of the experiment cannot be written.
     """
     check_labeled(args)

@@ -32,8 +32,8 @@ def format_as_python(value: object) -> str:
     """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
-        value: A number, a text, a bool, None or an `Expression`, or a list,
-            tuple or dict of these.
+        value: A finite number, a text, a bool, None or an `Expression`, or a
+            list, tuple or dict of these.
 
     Returns:
         The text, on one line.

@@ -72,7 +72,8 @@ def init_experiment(
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
-        KeyError: If there is no such recipe.
+        KeyError: If there is no such recipe, or a part of a config lacks what
+            it needs.
         OSError: If a file of the experiment cannot be written.
     """
     detector = DetectorConfig.read(detector_name)

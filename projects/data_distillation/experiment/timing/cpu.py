@@ -49,7 +49,8 @@ class Work:
 
         Returns:
             The work; an annotation without `views` counts as one view. A
-            teacher that is given is not trained.
+            teacher that is given is not trained. Of a training, the batches of
+            one process count.
 
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.

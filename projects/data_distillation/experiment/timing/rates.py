@@ -30,7 +30,7 @@ class PlannedStage:
 
     Args:
         name: The name of the stage in the table.
-        text: What is left to do, or `done`.
+        text: What is left to do, `done`, or `as given`.
         iterations: The number of iterations left to train; 0 for a stage that
             detects.
         images: The number of images left to annotate; 0 for a training.
