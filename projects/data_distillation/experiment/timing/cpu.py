@@ -137,8 +137,8 @@ def measure_forward(model: BaseModel, sample: dict) -> float:
 def describe_time(folder: Path) -> Iterator[str]:
     """Say how long an experiment will take on this CPU, if that is needed.
 
-    The teacher, the control, the student and the annotation count; an oracle
-    and tuning do not.
+    The teacher, the control, the student and the annotation count; an oracle,
+    tuning and given teachers after the first do not.
 
     Args:
         folder: The folder of the experiment.
