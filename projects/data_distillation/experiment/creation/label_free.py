@@ -49,6 +49,8 @@ def init_label_free(
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
+        KeyError: If there is no such recipe, or a part of a config lacks what
+            it needs.
         OSError: If a file of the experiment cannot be written.
     """
     check_options(sources, options, teacher_options)

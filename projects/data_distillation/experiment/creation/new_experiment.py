@@ -41,7 +41,8 @@ def write_experiment(out: Path, detector: str, args: Mapping) -> list[str]:
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
-        KeyError: If an argument is missing.
+        KeyError: If an argument is missing, there is no such recipe, or a part
+            of a config lacks what it needs.
         OSError: If a file of the experiment cannot be written.
     """
     check_labeled(args)
@@ -99,7 +100,7 @@ def check_labeled(args: Mapping) -> None:
 
     Raises:
         ValueError: If an option is missing, or would have no effect.
-        KeyError: If an argument about labeled images is not there.
+        KeyError: If an argument that is looked at is not there.
     """
     if not args['labeled']:
         for name, flag in OF_LABELED.items():

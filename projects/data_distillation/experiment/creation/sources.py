@@ -60,11 +60,12 @@ class LabelFreeSources:
             )
 
     def gather(self, folder: Path, teachers: Sequence[GivenTeacher]) -> Data:
-        """Read the files, and write a COCO file with the categories.
+        """Read the files, and write COCO files of the categories and a list.
 
         Args:
-            folder: The folder for the files that are written.
-            teachers: The teachers.
+            folder: The folder for the files that are written: `classes.json`,
+                and `unlabeled.json` for a list.
+            teachers: The teachers, at least one.
 
         Returns:
             The data. The file of labeled images is the one with the
@@ -72,11 +73,13 @@ class LabelFreeSources:
             for the user says what is left out.
 
         Raises:
-            FileNotFoundError: If a file or folder does not exist.
-            CocoError: If a COCO file cannot be used.
-            ValueError: If a list cannot be used, or it is not known which
-                classes are wanted.
-            OSError: If the file cannot be written.
+            FileNotFoundError: If a file or folder does not exist, or no
+                unlabeled image is there.
+            CocoError: If a COCO file cannot be used, or the true labels are
+                those of other images.
+            ValueError: If a list cannot be used, a folder has no image, or it
+                is not known which classes are wanted.
+            OSError: If a file cannot be written.
         """
         categories, val = self._read_val()
         notes = []
@@ -133,9 +136,10 @@ def list_classes(teachers: Sequence[GivenTeacher]) -> list[str]:
         teachers: The teachers, at least one.
 
     Returns:
-        The classes of the first teacher that has some, under the names that
-        the user has given them; otherwise those for which the user has given
-        texts. Each is there once, in its order.
+        Those of the first teacher that says some: its classes, under the names
+        that the user has given them; if it has none, the classes for which
+        the user has given it texts, up to the first equals sign. Each is there
+        once, in its order.
 
     Raises:
         ValueError: If there are none.

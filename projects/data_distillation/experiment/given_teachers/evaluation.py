@@ -93,11 +93,13 @@ def find_evaluation_changes(
         experiment: The experiment.
 
     Returns:
-        Key -> value, as JSON has them; empty if nothing is to be changed.
+        The new `model` and `custom_hooks`, as JSON has them; empty if nothing
+        is to be changed.
 
     Raises:
         FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
         IndexError: If `annotate.py` has fewer teachers.
+        AttributeError: If it has only one, but `number` is not 0.
     """
     is_for_first = cfg.model.type == 'GivenDetector'
     if is_for_first and not number:
@@ -129,12 +131,13 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
 
     Raises:
         FileNotFoundError: If a checkpoint or a config does not exist.
-        CheckpointError: If one is of another model, lacks a class, or could
-            run code.
+        CheckpointError: If one is of another model, has NaN, lacks a class,
+            or could run code.
         RuntimeError: If one is cut short.
         ValueError: If the student could not be the next teacher, or a config
             or an option cannot be used.
         ImportError: If a config imports a module that is not there.
+        Exception: Whatever else building the model of `annotate.py` raises.
     """
     for file in experiment.teachers:
         if not file.is_file():
@@ -178,13 +181,16 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
     Returns:
         `teachers`, each with `name`, `checkpoint`, `sha256` and `parameters`;
         `student` with `parameters`; and `is_label_free`. `sha256` is in
-        hexadecimal, and `parameters` is a number, see `count_parameters`.
+        hexadecimal (None if there is no such file), and `parameters` is a
+        number, see `count_parameters`.
 
     Raises:
         FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
         CheckpointError: If a checkpoint that a model loads could run code, or
             one of a later teacher is of another model.
         OSError: If the record cannot be written, or a checkpoint not be read.
+        ValueError: If `annotate.py` has another number of teachers.
+        Exception: Whatever else building a model raises.
     """
     cfg = experiment.load('annotate')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -217,7 +223,8 @@ def count_parameters(model: torch.nn.Module) -> int:
         model: The model.
 
     Returns:
-        The number of weights, those that do not train among them.
+        The number of single weights, those that do not train among them. A
+        shared one counts once; statistics of norms are no weights.
     """
     return sum(one.numel() for one in model.parameters())
 
@@ -254,10 +261,12 @@ def read_speed(folder: Path) -> float | None:
         folder: The work folder of its training.
 
     Returns:
-        Images per second of one process, without loading; None if unknown.
+        Images per second of one process, without loading; None if unknown. A
+        batch has one image if `settings.json` does not say otherwise.
 
     Raises:
         ValueError: If the file with the metrics is no JSON.
+        OSError: If that file cannot be read.
     """
     # MMEngine names them by the time, so that the last is the newest.
     files = sorted((folder / 'test').glob('*/[0-9]*.json'))
@@ -284,7 +293,7 @@ def add_speeds(record: Mapping, work_dir: Path) -> dict:
         `read_speed`; empty if `record` is.
 
     Raises:
-        ValueError: If a file with metrics is no JSON.
+        ValueError, OSError: See `read_speed`.
     """
     if not record:
         return {}
@@ -336,7 +345,8 @@ def describe_models(given: Mapping) -> Iterator[tuple[str, str]]:
         given: What `add_speeds` returns; empty if no teacher is given.
 
     Yields:
-        The name, and the size and speed, of each, the student last.
+        The name, and the size and speed, of each, the student last; nothing
+        if no teacher is given.
     """
     for one in given.get('teachers', ()):
         file = format_checkpoint(one['checkpoint'], one['sha256'])
@@ -349,7 +359,8 @@ def describe_size(model: Mapping) -> str:
     """Describe the size and the speed of a model.
 
     Args:
-        model: The record of the model, with `parameters`.
+        model: The record of the model, with `parameters`, and perhaps
+            `images_per_second`.
 
     Returns:
         Such as `41.30 million parameters`; the speed if it is known.

@@ -56,10 +56,10 @@ class GivenDetector(WrappedDetector):
             data: The batch, as the detector takes it.
 
         Returns:
-            The samples of the detector, in order, changed in place. Their
-            boxes (xyxy, in pixels of the original images) are of wanted
-            classes only, as soon as `GivenDetectorHook` has mapped the
-            classes.
+            The samples of the detector, in order, changed in place. As soon as
+            `GivenDetectorHook` has mapped the classes, their boxes (xyxy, in
+            pixels of the original images) are of wanted classes only, with the
+            labels of the labeled file, in the order of the detector.
         """
         samples = self.module.test_step(data)
         for sample in samples:
@@ -97,8 +97,9 @@ class GivenDetectorHook(Hook):
 
         Raises:
             TypeError: If the model is not a `GivenDetector`.
-            CheckpointError: If weights are missing or have another shape, or
-                a class is missing.
+            CheckpointError: If weights are missing, have another shape or are
+                NaN, or a class is missing.
+            KeyError: If the data set of the test run names no classes.
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model

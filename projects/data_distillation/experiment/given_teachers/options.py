@@ -59,7 +59,8 @@ class TeacherOptions:
         Raises:
             FileNotFoundError: If a file does not exist.
             CheckpointError: If a checkpoint cannot be used.
-            DetectorError: If a config cannot be used.
+            DetectorError: If a config cannot be used, or no teacher is of the
+                kind that an option about classes is for.
             ValueError: If a teacher is a URL, a list of names is broken, or a
                 class map has another form.
             CocoError: If a COCO file with names cannot be used.
@@ -129,7 +130,8 @@ def rename_classes(
     `ClassNames.map` refuses them.
 
     Args:
-        teachers: The teachers. They are not changed.
+        teachers: The teachers, none of which reads texts. They are not
+            changed.
         class_map: The name in a checkpoint -> the name in the labeled file.
 
     Yields:
@@ -184,7 +186,8 @@ def read_names(file: Path) -> list[str]:
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the COCO file cannot be used.
-        ValueError: If the list has no names, or a name twice.
+        ValueError: If the list has no names, or a name twice, or is not in
+            UTF-8.
     """
     if file.suffix.lower() != '.txt':
         content = read_coco(file, 'categories')

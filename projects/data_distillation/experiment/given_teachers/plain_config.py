@@ -151,7 +151,7 @@ def check_types(part: object) -> None:
     imported package has registered pass too.
 
     Args:
-        part: The part, with dicts and lists at any depth.
+        part: The part, with dicts, lists, tuples and sets at any depth.
 
     Raises:
         CheckpointError: If a type is not registered, or a scope is unknown.
@@ -199,10 +199,12 @@ def is_known(name: object, known: Mapping[str, object]) -> bool:
 
 
 def list_registered() -> Iterator[tuple[str, object]]:
-    """List the parts that configs can name.
+    """List the models, task utilities and transforms that configs can name.
 
     Yields:
-        The name and the class of each; those of this scope first.
+        The name and the class of each, registry by registry; in each, those of
+        MMDetection come before those of the packages that it builds on. A name
+        may come several times.
     """
     for registry in (MODELS, TASK_UTILS, TRANSFORMS):
         parent: Registry | None = registry

@@ -95,7 +95,8 @@ def check_differ(texts: Mapping[str, str]) -> None:
         texts: Name of the class -> what the detector reads.
 
     Raises:
-        ValueError: If two are equal but for upper and lower case.
+        ValueError: If two are equal but for upper and lower case, and spaces
+            around them.
     """
     seen: dict[str, str] = {}
     for name, text in texts.items():
@@ -116,7 +117,8 @@ def as_caption_prompt(texts: Mapping[str, str]) -> dict[str, dict]:
         texts: Name of the class -> text.
 
     Returns:
-        Name of the class, as MMDetection's detectors look for it -> `name`.
+        Name of the class, as MMDetection's detectors look for it -> a dict
+        with the text as `name`.
     """
     return {
         clean_label_name(name): dict(name=text) for name, text in texts.items()

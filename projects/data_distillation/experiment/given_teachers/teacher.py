@@ -100,14 +100,18 @@ class GivenTeacher:
     def check(self, wanted: Sequence[str]) -> None:
         """Check that weights and classes fit.
 
+        MMEngine's default scope is `mmdet` afterwards.
+
         Args:
             wanted: The names of the categories of the labeled file, in order.
 
         Raises:
-            DetectorError: If the detector cannot be built.
+            DetectorError: If the detector cannot be built, or cannot read the
+                texts, see `check_reads`.
             CheckpointError: If the checkpoint cannot be loaded, its weights
-                are those of another model, or a class is missing.
-            ValueError: If it cannot read the text of a class.
+                are those of another model or NaN, or a class is missing.
+            ValueError: If a prompt or the text of a class cannot be used, see
+                `choose_texts`.
             FileNotFoundError: If the checkpoint does not exist.
         """
         detector = build_detector(self.module, self.source)

@@ -70,14 +70,16 @@ def explain_failure(code: int, output: str) -> str:
 def find_exception(lines: Sequence[str]) -> str | None:
     """Find the exception that ended a command.
 
-    Of several processes, the first that fails is the cause; the others lose
-    it. Of one process, the last exception is, for others were caught.
+    Of several processes (if the launcher reports an error), the first that
+    fails is the cause; the others lose it. Of one process, the last exception
+    is, for others were caught. Of a chain of exceptions, the last counts.
 
     Args:
-        lines: The lines of the output.
+        lines: The lines of the output, without what `PREFIX` matches.
 
     Returns:
-        Type, message and place; None if there is no traceback.
+        Type, message and place; None if there is no traceback, or only the
+        launcher's own.
     """
     chains: list[Raised] = []
     for raised in list_exceptions(lines):
@@ -99,10 +101,11 @@ def find_message(lines: Sequence[str]) -> str | None:
     """Find the last error message of a command.
 
     Args:
-        lines: The lines of the output.
+        lines: The lines of the output, without what `PREFIX` matches.
 
     Returns:
-        The message, of one or more lines; None if there is none.
+        The message without `error:`, of one or more lines; None if there is
+        none.
     """
     for number in reversed(range(len(lines))):
         if match := TOLD.match(lines[number]):
@@ -115,11 +118,11 @@ def list_exceptions(lines: Sequence[str]) -> Iterator[Raised]:
     """Find the exceptions whose tracebacks are in an output.
 
     Args:
-        lines: The lines of the output.
+        lines: The lines of the output, without what `PREFIX` matches.
 
     Yields:
-        Each exception, in order; `is_chained` if it was raised while the one
-        before was handled, or because of it.
+        Each exception, in order, without its module; `is_chained` if it was
+        raised while the one before was handled, or because of it.
     """
     before = ''
     number = 0

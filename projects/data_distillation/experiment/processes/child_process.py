@@ -41,6 +41,8 @@ class ChildProcess:
     def run(self) -> int:
         """Run the command to its end. Only the main thread may call this.
 
+        If this process receives a signal to stop, the group receives SIGTERM.
+
         Returns:
             The exit code of the command; negative if a signal ended it.
 
@@ -49,6 +51,7 @@ class ChildProcess:
                 command has stopped too. The exit code is 128 plus the number
                 of the signal.
             FileNotFoundError: If there is no such program.
+            OSError: If the program cannot be run.
             ValueError: If another thread calls it.
         """
         with handling_stop_signals(self._stop):

@@ -46,7 +46,10 @@ def run_stage(
         StageError: If the command fails, with the reason.
         SystemExit: If a signal stops this process, see `ChildProcess.run`.
         FileNotFoundError: If there is no such program.
-        OSError: If the work folder or `console.log` cannot be written.
+        OSError: If the work folder or `console.log` cannot be written, or the
+            program cannot be run.
+        ValueError: If another thread than the main one calls it.
+        KeyError: If this process has no `PATH`.
     """
     begin = time.monotonic()
     text = shlex.join(
@@ -116,7 +119,7 @@ def capture_output(command: Sequence[str]) -> str:
     """Run a command and return its output.
 
     Args:
-        command: The words of the command.
+        command: The words of the command. `python` means this Python.
 
     Returns:
         What it has printed, to both outputs; bytes that are not UTF-8 are
@@ -124,8 +127,11 @@ def capture_output(command: Sequence[str]) -> str:
 
     Raises:
         StageError: If the command fails, with the reason.
-        SystemExit: If a signal stops this process.
+        SystemExit: If a signal stops this process, see `ChildProcess.run`.
         FileNotFoundError: If there is no such program.
+        OSError: If the program cannot be run.
+        ValueError: If another thread than the main one calls it.
+        KeyError: If this process has no `PATH`.
     """
     with tempfile.TemporaryFile() as file:
         code = ChildProcess(command, make_environment(), file).run()

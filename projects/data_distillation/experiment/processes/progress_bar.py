@@ -51,7 +51,7 @@ class TrainedIterations:
     folder: Path
 
     def __call__(self) -> int:
-        """Return the last iteration that is logged; 0 if there is none."""
+        """Return the last iteration that the newest run has logged, or 0."""
         # MMEngine names the folder of a run by its time: the last is the
         # newest.
         logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
@@ -75,7 +75,10 @@ class StoredImages:
     _rows: dict[Path, int] = field(default_factory=dict)
 
     def __call__(self) -> int:
-        """Return the number of images that all processes have stored."""
+        """Return the number of images that all processes have stored.
+
+        Those of a shard that cannot be read do not count.
+        """
         # Nobody writes to a shard again, so each is read once.
         for shard in set(list_shards(self.folder)) - self._rows.keys():
             try:
@@ -110,7 +113,8 @@ def show_bar(stage: str, counter: Counter | None) -> Iterator[None]:
         counter: The progress of the stage; None if nothing measures it.
 
     Yields:
-        Nothing. The bar moves in a thread until the context ends.
+        Nothing. The bar moves in a thread until the context ends. What
+        `counter` raises at its beginning or end is passed on.
     """
     # `int()` is 0. Without a total, the bar moves and shows no share.
     counter = counter or Counter(int, None)

@@ -146,8 +146,9 @@ def describe_here() -> list[str]:
     """Describe the machine, and the versions of the packages.
 
     Returns:
-        The names of the machine and of its GPU, and the versions of Python,
-        PyTorch, MMEngine, MMCV and MMDetection.
+        In this order: the name of the machine, the version of Python, the name
+        of the GPU (`no GPU` without one), and the versions of PyTorch,
+        MMEngine, MMCV and MMDetection.
     """
     has_gpu = torch.cuda.is_available()
     return [

@@ -15,7 +15,8 @@ LATER_PIPELINE = 'SwitchPipelineHook'
 def keep_apart(cfg: Config, name: str, folder: Path) -> None:
     """Let a run write into its folder only, in this process alone.
 
-    It begins anew, and loads its data without workers.
+    It begins anew, in one process, loads its data without workers, and draws
+    into files alone.
 
     Args:
         cfg: The config. It is changed in place.
@@ -59,17 +60,19 @@ def redirect_outputs(part: object, folder: Path) -> None:
 
 
 def shorten_training(cfg: Config) -> int:
-    """Let a training validate, on one batch, after its first iterations.
+    """Let a training validate and save after its first iterations.
 
-    Its length stays, because schedules and hooks depend on it: the observer
-    ends it.
+    A hook that switches to a later pipeline does so after the first of them.
+    The length stays, because schedules and hooks depend on it: `Observer` ends
+    the training, and shortens the validation.
 
     Args:
         cfg: The config. It is changed in place.
 
     Returns:
         The number of iterations, one for each pipeline of the training: 2 if
-        a hook switches to a later one, otherwise 1.
+        a hook switches to a later one, and the training is not shorter;
+        otherwise 1.
     """
     number = 1
     for hook in cfg.get('custom_hooks') or ():

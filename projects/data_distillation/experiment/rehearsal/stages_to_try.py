@@ -44,7 +44,7 @@ class StageToTry:
 
 
 def list_stages_to_try(distillation: Distillation) -> list[StageToTry]:
-    """List the stages of a run that are not finished, in their order.
+    """List the stages of a run that are not finished.
 
     Later rounds have the same configs as the first, so they are not listed.
 
@@ -52,7 +52,8 @@ def list_stages_to_try(distillation: Distillation) -> list[StageToTry]:
         distillation: The run. Nothing of it is changed.
 
     Returns:
-        The stages; empty if all are finished.
+        The stages: the teacher, those of `list_detections`, and the other
+        models in the order of the experiment; empty if all are finished.
 
     Raises:
         FileNotFoundError: If a config or a file that it names is missing.
@@ -145,7 +146,8 @@ def list_detections(
         teacher: The checkpoint of the teacher; None if it is not there yet.
 
     Yields:
-        Each stage, in the order in which they run.
+        Each stage, in the order of a rehearsal: `validate`, `tune`,
+        `annotate`.
 
     Raises:
         FileNotFoundError: If a config or a file that it names is missing.

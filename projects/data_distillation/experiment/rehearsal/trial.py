@@ -300,7 +300,7 @@ def load_config(
 
     Returns:
         The config, with the values of the run and the options; the options
-        come last.
+        come last. MMEngine's default scope is that of this config.
 
     Raises:
         FileNotFoundError: If the config does not exist.
@@ -321,7 +321,7 @@ def make_runner(cfg: Config) -> Runner:
         cfg: The config of the stage.
 
     Returns:
-        The runner.
+        The runner. Whatever building it raises is passed on.
     """
     is_plain = 'runner_type' not in cfg
     return TrainingRunner.from_cfg(cfg) if is_plain else RUNNERS.build(cfg)

@@ -262,7 +262,7 @@ def describe_sizes(detector: DetectorConfig, plan: Plan) -> str:
         plan: The numbers of the experiment.
 
     Returns:
-        A few words for the line `image size` of what was chosen.
+        A few words for the line `size` of what was chosen.
     """
     resize = detector.test_resize
     if not resize:

@@ -32,11 +32,14 @@ def format_as_python(value: object) -> str:
     """Write a value as Python, with dicts as `dict(key=...)`.
 
     Args:
-        value: A number, a text, a bool, None or an `Expression`, or a list,
-            tuple or dict of these.
+        value: A finite number, a text, a bool, None or an `Expression`, or a
+            list, tuple or dict of these.
 
     Returns:
         The text, on one line.
+
+    Raises:
+        ValueError: If a key of a dict is a word of Python.
     """
     if isinstance(value, Expression):
         return (
@@ -63,6 +66,9 @@ def format_changed(text: str, changes: Mapping[str, object]) -> str:
 
     Returns:
         The text, on one line.
+
+    Raises:
+        ValueError: If a key is a word of Python.
     """
     return f'dict({text}, {format_arguments(changes)})'
 
@@ -78,8 +84,8 @@ def format_arguments(values: Mapping[str, object]) -> str:
         empty if there are no items.
 
     Raises:
-        ValueError: If all keys are names, and one is a word of Python:
-            MMEngine could not write the config of a run.
+        ValueError: If all keys of a dict are names, and one is a word of
+            Python: MMEngine could not write the config of a run.
     """
     # Keys with dots, as in `paramwise_cfg`, cannot be keywords.
     if all(key.isidentifier() for key in values):
@@ -145,6 +151,9 @@ def format_config(
 
     Returns:
         The text of the file, with at most 79 columns if possible.
+
+    Raises:
+        ValueError: If a key of a dict is a word of Python.
     """
     lines = [f'"""{card}"""\n', f'_base_ = {base!r}\n' if base else '']
     for name, value in settings.items():
@@ -172,7 +181,7 @@ def find_changes(
         value: The value in the base config.
         path: The path of the value there, such as `_base_.model`.
         change: The rule: a function that takes a dict and returns the items
-            to replace in it.
+            to replace in it. What it raises is passed on.
         is_joined: Whether MMEngine joins a dict at this path with the base's.
 
     Returns:

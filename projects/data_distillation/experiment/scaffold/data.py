@@ -65,7 +65,7 @@ class Sources:
     annotates_empty: bool = False
 
     def gather(self, folder: Path, filters: Mapping | None = None) -> Data:
-        """Read the files, and write COCO files for a list or a share.
+        """Read the files, and write COCO files for a list, a share or `rest`.
 
         Args:
             folder: The folder for the files that are written.
@@ -77,9 +77,11 @@ class Sources:
             the filter.
 
         Raises:
-            FileNotFoundError: If a file or folder does not exist.
-            CocoError: If a COCO file cannot be used, or no labeled image
-                passes the filter.
+            FileNotFoundError: If a file or folder does not exist, or no
+                unlabeled image is there.
+            CocoError: If a COCO file cannot be used, no labeled image passes
+                the filter, a class cannot stay among the labeled images, or
+                the true labels are those of other images.
             ValueError: If the share or a list cannot be used, no unlabeled
                 image is left, or an option would have no effect.
             OSError: If a file cannot be written.

@@ -47,7 +47,7 @@ class DetectorConfig:
     """The config of a detector, from which the stage configs inherit.
 
     Its properties are for a config that `check` accepts. Of another one, those
-    about datasets, pipelines and masks may raise a `DetectorError`.
+    about datasets, pipelines and masks may raise what `Dataset.of` raises.
 
     Args:
         name: The path of the config, or `mmdet::family/name.py`.
@@ -71,8 +71,8 @@ class DetectorConfig:
 
         Raises:
             FileNotFoundError: If there is no such config.
-            DetectorError: If the config cannot be read, or if it trains on
-                more than boxes and masks.
+            DetectorError: If it cannot be read, or distilled, see `check`.
+            KeyError, IndexError: See `Dataset.of`.
         """
         detector = cls(name, read_config(name))
         detector.check()
@@ -101,7 +101,8 @@ class DetectorConfig:
         """Copy the config if the stage configs cannot inherit from it.
 
         Args:
-            folder: The folder of the stage configs (OSError if not writable).
+            folder: The folder of the stage configs, which exists (OSError if
+                it is not writable).
         """
         if is_lazy(self.name):
             self.cfg.dump(folder / COPY)
@@ -111,6 +112,7 @@ class DetectorConfig:
 
         Raises:
             DetectorError: If the detector cannot be distilled.
+            KeyError, IndexError: See `Dataset.of`.
         """
         missing = [
             f'{part}.{key}'
@@ -291,6 +293,9 @@ class DetectorConfig:
 
         Returns:
             Key -> new value; empty if nothing must change.
+
+        Raises:
+            DetectorError, KeyError: See `unfreeze`.
         """
         return find_changes_of_dict(self.cfg.model, '_base_.model', unfreeze)
 
@@ -299,6 +304,9 @@ class DetectorConfig:
 
         Returns:
             Key -> new value; empty if nothing must change.
+
+        Raises:
+            DetectorError: See `replace_mm_sync`.
         """
         model = self.cfg.model
         return find_changes_of_dict(model, '_base_.model', replace_mm_sync)
@@ -334,7 +342,7 @@ def get_sides(resize: Mapping) -> tuple[int, int]:
     """Return the two sides to which a `Resize` with a `scale` resizes.
 
     Args:
-        resize: The config of the transform.
+        resize: The config of the transform, with a `scale`.
 
     Returns:
         The two sides in pixels, in the order of the config.
@@ -344,15 +352,7 @@ def get_sides(resize: Mapping) -> tuple[int, int]:
 
 
 def holds_key(value: object, key: str) -> bool:
-    """Return whether a value, or a dict in it at any depth, has a key.
-
-    Args:
-        value: A part of a config.
-        key: The key.
-
-    Returns:
-        Whether it has; lists are searched too.
-    """
+    """Return whether a config has a key, at any depth, also inside lists."""
     if isinstance(value, Mapping):
         return key in value or any(holds_key(v, key) for v in value.values())
     if isinstance(value, (list, tuple)):
@@ -366,7 +366,7 @@ def take_pipeline(
     """Take the pipeline of a dataset, for images of another size.
 
     Args:
-        dataset: The dataset.
+        dataset: The dataset, with a `pipeline`.
         factor: The factor of all sizes; 1 leaves the pipeline as it is.
         is_mix: Whether to take the pipeline of the `MultiImageMixDataset`
             around the dataset instead, of which there must be one.

@@ -45,9 +45,6 @@ class TeacherConfig(DetectorConfig):
             teacher: The teacher.
             keys: What else a teacher must know of an image.
 
-        Returns:
-            The config.
-
         Raises:
             DetectorError: If views of images cannot be made for it.
         """
@@ -99,7 +96,7 @@ class GivenExperiment(NewExperiment):
 
     Args:
         name, detector, data, plan: See `NewExperiment`.
-        teachers: The teachers. All annotate the views of the first one.
+        teachers: At least one. All annotate the views of the first one.
         recipe: How the views are chosen and merged; None for that of `plan`.
     """
 
@@ -119,18 +116,18 @@ class GivenExperiment(NewExperiment):
 
         Args:
             experiment: The experiment in which a teacher would be trained.
-            teachers: The teachers.
+            teachers: The teachers, at least one.
             recipe: How the views are chosen and merged.
 
         Returns:
             The experiment.
 
         Raises:
-            DetectorError: If the detector of a teacher cannot be built, or
-                gives no masks to a student that learns them.
-            CheckpointError: If the weights of one are those of another model,
-                or it lacks a class.
-            ValueError: If a teacher cannot read the text of a class.
+            DetectorError: If the detector of a teacher cannot be built or read
+                the texts, or gives no masks to a student that learns them.
+            CheckpointError: If the weights of one are NaN or those of another
+                model, or it lacks a class.
+            ValueError: If a prompt or the text of a class cannot be used.
             FileNotFoundError: If a checkpoint does not exist.
         """
         for teacher in teachers:
@@ -298,6 +295,9 @@ class GivenExperiment(NewExperiment):
 
         Yields:
             Lines for the user; given teachers replace the line `teacher`.
+
+        Raises:
+            DetectorError: If views cannot be made for one of the teachers.
         """
         for line in lines:
             if line.startswith('teacher '):

@@ -43,8 +43,8 @@ def resize_transform(part: Mapping, factor: float) -> dict:
         factor: The factor by which sizes are multiplied.
 
     Returns:
-        Key -> new value, in the order of `SIZE_KEYS`; empty if the transform
-        has no size.
+        Key -> value, in the order of `SIZE_KEYS`, also if it stays the same;
+        empty if the transform has no size.
     """
     return {
         # A border is half as long as an image.
@@ -67,8 +67,8 @@ def resize_value(value: object, factor: float, stride: int) -> object:
             becomes 0.
 
     Returns:
-        The scaled size, a whole number; a list or tuple of the same type for
-        one of sizes. What is no size stays.
+        The scaled size, a whole number (halves go to the even one); a list or
+        tuple of the same type for one of sizes. What is no size stays.
     """
     if isinstance(value, (list, tuple)):
         return type(value)(resize_value(v, factor, stride) for v in value)

@@ -72,6 +72,8 @@ def init_experiment(
         FileNotFoundError: If a file or folder does not exist.
         FileExistsError: If `out` exists.
         ImportError: If a config imports a module that is not there.
+        KeyError: If there is no such recipe, or a part of a config lacks what
+            it needs.
         OSError: If a file of the experiment cannot be written.
     """
     detector = DetectorConfig.read(detector_name)
@@ -233,6 +235,10 @@ def compute_size_factor(
 
 def check_stages(folder: Path) -> None:
     """Build the model and the datasets, so that errors show before training.
+
+    These are the model and the test images of `student.py`, and the training
+    images of the control and the oracle, if there are any. The first image of
+    each goes through its pipeline.
 
     Args:
         folder: The folder of the experiment.

@@ -162,6 +162,7 @@ def override_variables(
 
     Returns:
         A copy of the settings, with `_delete_` where a dict would be merged.
+        In `metainfo`, the other keys of the detector's are None instead.
 
     Raises:
         DetectorError: If `metainfo` of the detector's config is no dict.
@@ -310,7 +311,8 @@ def find_class_weights(
     Args:
         part: A part of the model's config.
         path: The path of the part.
-        num_classes: The number of classes of the head around the part.
+        num_classes: The number of classes of the head around the part; 0 if
+            there is none.
 
     Yields:
         The path of a list, the loss with this `class_weight`, and the number

@@ -69,7 +69,8 @@ class Schedule:
         Raises:
             DetectorError: If the config does not say how long the training
                 is, has several optimizers with schedulers of their own, or
-                has a hook that counts epochs; or see `Dataset.of`.
+                has a default hook that counts epochs; or see `Dataset.of`.
+            KeyError, IndexError: If a hook has no `type`; or see `Dataset.of`.
         """
         schedulers = cfg.get('param_scheduler') or []
         if isinstance(schedulers, Mapping):
@@ -158,6 +159,7 @@ class Schedule:
 
         Raises:
             DetectorError: If a scheduler cannot be fitted.
+            KeyError: If one lacks a setting that its kind needs.
         """
         return dict(
             train_cfg=dict(
@@ -189,6 +191,7 @@ class Schedule:
 
         Raises:
             DetectorError: If a scheduler cannot be fitted.
+            KeyError: If one lacks a setting that its kind needs.
         """
         known = self.images_per_iteration
         lengths = Lengths(

@@ -34,7 +34,7 @@ class NewExperiment:
 
     `make_STAGE` returns the settings of a stage as `format_config` takes them:
     name -> value, with comments among the names. What makes settings raises a
-    ValueError, mostly `DetectorError`, if the detector's cannot be fitted.
+    ValueError or KeyError if the detector's config cannot be fitted.
 
     Args:
         name: The name of the folder.
@@ -55,6 +55,7 @@ class NewExperiment:
             folder: The folder to write to; it is made if it does not exist.
 
         Raises:
+            ValueError, KeyError: If the detector's config cannot be fitted.
             OSError: If the folder or a file cannot be written.
         """
         stages = self._stages(self.detector.find_base(folder))
@@ -89,7 +90,6 @@ class NewExperiment:
         return stages
 
     def _roots(self, base: str) -> Mapping[str, tuple]:
-        """Return the base and the settings of the first stages."""
         return {
             'teacher': (base, self.make_teacher()),
             'supervised_long': ('./teacher.py', self.make_control()),

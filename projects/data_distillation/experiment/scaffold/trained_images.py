@@ -140,12 +140,14 @@ def check_data(
         masks: Whether masks are trained on, and checked.
 
     Returns:
-        Sentences about what is no problem, but may not be meant so.
+        Sentences about problems that are allowed, and about what is none but
+        may not be meant so.
 
     Raises:
         ValueError: If there are problems; the message names them.
         CocoError: If a file has no object to learn or to validate with.
-        FileNotFoundError: If all images of a file are missing.
+        FileNotFoundError: If all images of a file are missing, unless problems
+            are allowed.
     """
     sets = data.with_labels
     read = [read_for_masks(Path(images.ann_file)) for images in sets]

@@ -47,8 +47,9 @@ def find_unlisted(
 
     Raises:
         FileNotFoundError: If a file or the folder does not exist.
-        CocoError: If a file cannot be used.
-        ValueError: If no image is left, but one must be.
+        CocoError: If a file cannot be used, or two images have one name.
+        ValueError: If no image is left, but one must be; or if the folder has
+            no image at all.
     """
     listed = [
         str(images / image['file_name'])

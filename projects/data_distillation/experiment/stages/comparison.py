@@ -27,10 +27,11 @@ def read_newest_metrics(folder: Path) -> dict | None:
 
     Returns:
         COCO's metrics from 0 to 1 without their prefix, `bbox_mAP` and so on,
-        and `segm_mAP` and so on of an instance segmentor. Those of boxes are 0
-        for a model that detects nothing. If they were evaluated by class,
-        there is `CLASS_precision` too; it is None for a class without objects.
-        The result is None if there is no evaluation.
+        and `segm_mAP` and so on of an instance segmentor. One of a size of
+        which there is no object is -1. Those of `METRICS` are 0 for a model
+        that detects nothing. If they were evaluated by class, there is
+        `CLASS_precision` too; it is None for a class without objects. The
+        result is None if there is no evaluation.
 
     Raises:
         ValueError: If the file of the metrics is no JSON.
@@ -161,6 +162,9 @@ def compute_gain_over_control(summary: Mapping) -> float | None:
 
     Returns:
         The difference, from -1 to 1; None without a control.
+
+    Raises:
+        KeyError: If there is a control, but models were not evaluated.
     """
     if 'supervised_long' not in summary:
         return None
@@ -220,7 +224,7 @@ def combine_dicts(
     """Combine dicts of numbers, or of such dicts, that have the same keys.
 
     Args:
-        dicts: The dicts, at least one.
+        dicts: The dicts, at least one. A dict in the first is one in all.
         how: The function that makes one number of several.
 
     Returns:

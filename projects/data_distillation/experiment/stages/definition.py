@@ -197,7 +197,7 @@ class Experiment:
 
         Raises:
             ValueError: If the data or the options of a stage cannot be used.
-            FileNotFoundError: If a file of a stage does not exist.
+            FileNotFoundError, ImportError: If a file or module is missing.
             CheckpointError: If the student cannot be a teacher.
         """
         self.check_options()

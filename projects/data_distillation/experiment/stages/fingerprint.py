@@ -80,6 +80,9 @@ def collect_training_settings(
 
     Returns:
         Settings by name, as they come back from a JSON file.
+
+    Raises:
+        OSError: If an annotation file cannot be read.
     """
     return dict(
         pick_keys(cfg, TRAINING_KEYS),
@@ -98,6 +101,9 @@ def collect_evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
 
     Returns:
         Settings by name, as they come back from a JSON file.
+
+    Raises:
+        OSError: If an annotation file or the checkpoint cannot be read.
     """
     settings = pick_keys(cfg, EVALUATION_KEYS)
     files = compute_digests([cfg.test_dataloader, cfg.test_evaluator])
@@ -150,7 +156,10 @@ def compute_digests(value: object) -> dict[str, str | None]:
         value: A part of a config, for example a data loader.
 
     Returns:
-        Path -> digest; None for a file that does not exist.
+        Path -> 64 hexadecimal digits; None for a file that does not exist.
+
+    Raises:
+        OSError: If a file cannot be read.
     """
     return {file: sha256_of(file) for file in find_annotation_files(value)}
 
@@ -213,7 +222,8 @@ def find_changes(folder: Path, settings: dict) -> list[str]:
     Returns:
         A text for each difference, those first that explain others. There is
         none if nothing differs or the folder has no results. What an earlier
-        version did not write counts as the same.
+        version did not write counts as the same, and so does a file of
+        `FILES_OF_OTHERS` without a digest, before or now.
     """
     written = read_settings(folder)
     if written is None:

@@ -60,6 +60,7 @@ def detect_by_folds(
         CocoError: If the labeled file cannot be used, or has fewer images than
             there are folds.
         StageError: If a stage fails.
+        SystemExit: If a signal stops this process.
         FileNotFoundError: If a config or a file that it names is missing.
         ImportError: If a config imports a module that is not there.
         StoreError: If shards in a fold differ in what made them.
@@ -120,14 +121,15 @@ def split_folds(
     Args:
         coco: The content of the file.
         num_folds: The number of folds.
-        seed: The seed of the random order.
+        seed: The seed of the random order by NumPy's `default_rng`, at least
+            0.
 
     Returns:
         For each fold its images and all others, with their annotations, in the
         order of the file. The sizes of the folds differ by 1 at most.
 
     Raises:
-        ValueError: If there are fewer than 2 folds.
+        ValueError: If there are fewer than 2 folds, or the seed is below 0.
         CocoError: If there are fewer images than folds.
     """
     ids = [image['id'] for image in coco['images']]
@@ -158,6 +160,7 @@ def write_configs(
         trained: The COCO file of all other labeled images.
 
     Raises:
+        ValueError: See `find_labeled`.
         OSError: If a file cannot be written.
     """
     teacher, validate = (
@@ -194,6 +197,7 @@ def run_fold(stages: Stages, folder: Path, labels: Path) -> Fold:
 
     Raises:
         StageError: If a stage fails.
+        SystemExit: If a signal stops this process.
         FileNotFoundError: If a config or a file that it names is missing.
         ImportError: If a config imports a module that is not there.
         ValueError: If a config cannot be used.

@@ -37,6 +37,9 @@ def find_coco_metric(cfg: Config) -> tuple[str, dict] | None:
     Returns:
         The key of the first `CocoMetric`, with dots as for `--cfg-options`,
         and its config; None if there is none.
+
+    Raises:
+        KeyError: If an evaluator before it has no `type`.
     """
     evaluators = cfg.get('test_evaluator') or []
     keyed = [(f'test_evaluator.{n}', one) for n, one in enumerate(evaluators)]
@@ -58,7 +61,8 @@ def find_truth(cfg: Config) -> str | None:
         The path as the config has it; None if it has no `CocoMetric`.
 
     Raises:
-        KeyError: If the `CocoMetric` has no `ann_file`.
+        KeyError: If the `CocoMetric` has no `ann_file`, or an evaluator before
+            it no `type`.
     """
     found = find_coco_metric(cfg)
     return found and found[1]['ann_file']
@@ -72,6 +76,9 @@ def find_results_key(cfg: Config) -> str | None:
 
     Returns:
         A key with dots, for `--cfg-options`; None without `CocoMetric`.
+
+    Raises:
+        KeyError: If an evaluator before it has no `type`.
     """
     found = find_coco_metric(cfg)
     return found and f'{found[0]}.outfile_prefix'

@@ -161,6 +161,7 @@ def mark_evaluated(folder: Path) -> None:
 
     Raises:
         StageError: If there are no metrics.
+        ValueError: If the file of the metrics is no JSON.
         OSError: If the record cannot be written.
     """
     require_metrics(folder)

@@ -54,6 +54,7 @@ class Distillation:
                 given teacher, does not exist.
             CheckpointError: If a given teacher is of another model or lacks a
                 class, or the student cannot teach a second round.
+            RuntimeError: If the checkpoint of a given teacher is cut short.
             ImportError: If a config imports a module that is not there.
         """
         experiment = self.stages.experiment
@@ -76,6 +77,8 @@ class Distillation:
                 first training.
             FileNotFoundError: If a file of a later stage does not exist;
                 before the first training.
+            StoreError: If shards of a stage differ in what made them.
+            CheckpointError, RuntimeError: See `check`.
             ImportError: If a config imports a module that is not there.
             OSError: If a file in the work folder cannot be written.
         """
@@ -123,6 +126,8 @@ class Distillation:
             SystemExit: If a signal stops this process.
             ValueError: If the data of a stage cannot be used.
             FileNotFoundError: If a file of a stage does not exist.
+            StoreError: If shards of a stage differ in what made them.
+            CheckpointError, RuntimeError: See `check`.
             ImportError: If a config imports a module that is not there.
             OSError: If a file in the work folder cannot be written.
         """
@@ -325,7 +330,7 @@ def make_seed_runs(
     Args:
         distillation: The run to repeat. The results with seed 0 are in the
             folder `seed0/` of its work folder, and so on.
-        seeds: The seeds.
+        seeds: The seeds; one that comes again makes no other run.
 
     Returns:
         Seed -> run, in order.
@@ -354,7 +359,7 @@ def run_seeds(runs: Mapping[int, Distillation], work_dir: Path) -> dict:
         StageError: If a stage fails, or has results of another seed.
         SystemExit: If a signal stops this process.
         StatisticsError: If there is only one run, after it.
-        ValueError: If the data of a stage cannot be used.
+        ValueError, RuntimeError: See `Distillation.run`.
         FileNotFoundError: If a file of a stage does not exist.
         ImportError: If a config imports a module that is not there.
         OSError: If a file in a work folder cannot be written.

@@ -46,8 +46,10 @@ def fit_options(options: Sequence[str], cfg: Config) -> list[str]:
     In a stage that annotates, the detector is `model.module`, because `model`
     is the `MultiViewTTA` around it. So `model.KEY` becomes `model.module.KEY`
     there, unless it is an argument of `MultiViewTTA`; those reach no other
-    stage. An option also leaves out the stages that lack what it changes: the
-    part is None there, or a list without elements.
+    stage. If a teacher is given, its stages get of `model.KEY` only these
+    arguments and `model.module`, since the detector is another one. An option
+    also leaves out the stages that lack what it changes: the part is None
+    there, or a list without elements.
 
     Args:
         options: The options, as `--cfg-options` takes them.

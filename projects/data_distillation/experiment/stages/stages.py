@@ -68,6 +68,7 @@ class Stages:
         Raises:
             StageError: If training fails, or if the folder holds results of
                 another seed.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If the config or the file of pseudo labels is
                 missing.
             ImportError: If the config imports a module that is not there.
@@ -134,10 +135,12 @@ class Stages:
 
         Raises:
             StageError: If the stage fails.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config or an option cannot be used.
             StoreError: If shards in the folder differ in what made them.
+            CocoError: If the images cannot be used.
             OSError: If a file in the work folder cannot be written.
         """
         if not self.can_tune():
@@ -253,6 +256,7 @@ class Stages:
 
         Raises:
             StageError: If annotation fails.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config or an option cannot be used.
@@ -289,6 +293,7 @@ class Stages:
 
         Raises:
             StageError: If detection fails.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If a config, a file that it names, or the file
                 of labels is missing.
             ImportError: If a config imports a module that is not there.
@@ -345,6 +350,7 @@ class Stages:
 
         Raises:
             StageError: If the evaluation fails.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If there is no such config.
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used, or the
@@ -367,10 +373,11 @@ class Stages:
 
         Raises:
             StageError: If the evaluation fails.
+            SystemExit: If a signal stops this process.
             FileNotFoundError: If there is no such config.
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used.
-            IndexError: If there is no such teacher.
+            IndexError, AttributeError: If there is no such teacher.
             OSError: If a file in the folder of the evaluation cannot be
                 written.
         """

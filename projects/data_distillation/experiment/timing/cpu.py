@@ -49,7 +49,8 @@ class Work:
 
         Returns:
             The work; an annotation without `views` counts as one view. A
-            teacher that is given is not trained.
+            teacher that is given is not trained. Of a training, the batches of
+            one process count.
 
         Raises:
             FileNotFoundError: If a config or a file that it names is missing.
@@ -135,6 +136,9 @@ def measure_forward(model: BaseModel, sample: dict) -> float:
 
 def describe_time(folder: Path) -> Iterator[str]:
     """Say how long an experiment will take on this CPU, if that is needed.
+
+    The teacher, the control, the student and the annotation count; an oracle,
+    tuning and given teachers after the first do not.
 
     Args:
         folder: The folder of the experiment.

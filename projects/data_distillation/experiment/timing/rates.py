@@ -30,7 +30,7 @@ class PlannedStage:
 
     Args:
         name: The name of the stage in the table.
-        text: What is left to do, or `done`.
+        text: What is left to do, `done`, or `as given`.
         iterations: The number of iterations left to train; 0 for a stage that
             detects.
         images: The number of images left to annotate; 0 for a training.
@@ -66,14 +66,17 @@ class Rates:
             found: The stages.
 
         Returns:
-            The times; 0 for what no stage needs.
+            The times. That of an iteration is 0 if nothing is left to do; it
+            is measured before an annotation too. That of an image is 0 if none
+            is left.
 
         Raises:
             StageError: If a measurement fails.
             SystemExit: If a signal stops this process.
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
-            ValueError: If a config or an option cannot be used.
+            ValueError: If a config or an option cannot be used, or a training
+                has logged no iteration.
             OSError: If the folder of the results cannot be written.
         """
         iteration = image = (0.0, '')
@@ -120,7 +123,8 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
 
     Args:
         stages: The stages of the run.
-        folder: The folder that the checkpoint goes to.
+        folder: The folder that the checkpoint and the log go to; no training
+            was in it before.
 
     Returns:
         The median of the seconds of an iteration, and what it was measured
@@ -132,7 +136,7 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
         FileNotFoundError: If a config or a file that it names is missing.
         ImportError: If a config imports a module that is not there.
         ValueError: If a config, an option or the unlabeled images cannot be
-            used.
+            used, or the training has logged no iteration.
         OSError: If a file in the folder cannot be written.
     """
     experiment, num = stages.experiment, NUM_WARM_UP + NUM_MEASURED

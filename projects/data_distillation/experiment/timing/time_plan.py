@@ -194,7 +194,7 @@ def plan_training(
 def plan_annotation(
     stages: Stages, name: str, folder: Path, teacher: Path | None
 ) -> PlannedStage:
-    """Return what is left to annotate.
+    """Find what is left to annotate.
 
     Args:
         stages: The stages of the run.
@@ -229,7 +229,7 @@ def plan_annotation(
 def plan_tuning(
     stages: Stages, name: str, folder: Path, teacher: Path | None
 ) -> PlannedStage:
-    """Return what is left to detect on validation images.
+    """Find what is left to detect on validation images.
 
     Args:
         stages: The stages of the run.
