@@ -112,6 +112,14 @@ def test_settings_of_a_mix_are_kept():
         (concat(COCO, dict(COCO, pipeline=[])), 'differ in `pipeline`'),
         (concat(COCO, dict(COCO, filter_cfg=None)), 'differ in `filter_cfg`'),
         (concat(COCO, mix(COCO)), 'differ in their MultiImageMixDataset'),
+        (concat(), 'd has no datasets'),
+        (repeat(dict(type='CocoDataset'), 2), r'd.dataset must have a `pipe'),
+        (dict(dataset=COCO), r"d must have a `type`, got \['dataset'\]"),
+        (dict(type='RepeatDataset', dataset=COCO), 'must have a `times`'),
+        (
+            dict(type='ClassBalancedDataset', dataset=COCO),
+            'd must have a `oversample_thr`',
+        ),
     ],
 )
 def test_wrapper_that_changes_the_training_is_refused_by_name(config, message):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..text import format_value
 from .config_reading import DetectorError, get_type
@@ -54,16 +55,17 @@ class Dataset:
 
         Raises:
             DetectorError: If a wrapper cannot be kept and cannot be left out
-                either, because the training would be another one; or if
-                datasets that are trained on together differ.
-            KeyError: If a wrapper lacks its `type` or a setting.
-            IndexError: If a `ConcatDataset` has no datasets.
+                either, because the training would be another one; if datasets
+                that are trained on together differ; or if a dataset or a
+                wrapper lacks a setting.
         """
+        take_setting(config, 'type', path)
         if 'dataset' not in config and 'datasets' not in config:
+            take_setting(config, 'pipeline', path)
             return cls(path, config)
         kind = get_type(config)
         if kind == 'ConcatDataset':
-            return cls._of_parts(config['datasets'], path)
+            return cls._of_parts(take_setting(config, 'datasets', path), path)
         if kind == BALANCED:
             return cls._of_balanced(config, path)
         if kind not in ('RepeatDataset', MIX):
@@ -73,10 +75,14 @@ class Dataset:
                 'this config. Inherit from the config, and write the dataset '
                 f'in it without {kind}'
             )
-        inner = cls.of(config['dataset'], f'{path}.dataset')
+        inner = cls.of(
+            take_setting(config, 'dataset', path), f'{path}.dataset'
+        )
         # It only makes epochs longer, and the stages count iterations.
         if kind == 'RepeatDataset':
-            return replace(inner, times=inner.times * config['times'])
+            return replace(
+                inner, times=inner.times * take_setting(config, 'times', path)
+            )
         if inner.mix_path:
             raise DetectorError(
                 f'{without_base(path)} is a {MIX} around another one, of '
@@ -88,7 +94,9 @@ class Dataset:
     @classmethod
     def _of_balanced(cls, config: Mapping, path: str) -> 'Dataset':
         """Return a dataset of which images with rare classes are repeated."""
-        inner = cls.of(config['dataset'], f'{path}.dataset')
+        inner = cls.of(
+            take_setting(config, 'dataset', path), f'{path}.dataset'
+        )
         # Without a wrapper in between, `of` returns this very object.
         if inner.config is not config['dataset']:
             raise DetectorError(
@@ -97,11 +105,15 @@ class Dataset:
                 'inherit from the config, and put it around the dataset '
                 'itself'
             )
-        return replace(inner, oversample_thr=config['oversample_thr'])
+        return replace(
+            inner, oversample_thr=take_setting(config, 'oversample_thr', path)
+        )
 
     @classmethod
     def _of_parts(cls, parts: list[Mapping], path: str) -> 'Dataset':
         """Return the first of many datasets, if all train in one way."""
+        if not parts:
+            raise DetectorError(f'{without_base(path)} has no datasets')
         places = [f'{path}.datasets[{i}]' for i in range(len(parts))]
         found = list(map(cls.of, parts, places))
         first = found[0]
@@ -201,9 +213,6 @@ class Dataset:
         Yields:
             A text for each: other datasets, the type of the dataset, and then
             its settings in their order.
-
-        Raises:
-            KeyError: If the dataset has no `type`.
         """
         if self.num_parts > 1:
             yield (
@@ -217,6 +226,28 @@ class Dataset:
             is_kept = key in DATA_KEYS | {'pipeline', 'filter_cfg', '_scope_'}
             if not is_kept and value not in (None, False):
                 yield f'dataset.{key}={format_value(value)}'
+
+
+def take_setting(config: Mapping, key: str, path: str) -> Any:  # noqa: ANN401
+    """Look up a setting that a dataset or a wrapper must have.
+
+    Args:
+        config: The config of the dataset.
+        key: The key of the setting.
+        path: The path of the dataset in the config of the detector.
+
+    Returns:
+        The value.
+
+    Raises:
+        DetectorError: If it is missing or None.
+    """
+    value = config.get(key)
+    if value is None:
+        raise DetectorError(
+            f'{without_base(path)} must have a `{key}`, got {list(config)}'
+        )
+    return value
 
 
 def without_base(path: str) -> str:

@@ -1,5 +1,7 @@
 """What the stages of an experiment need to know of given teachers."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
@@ -17,6 +19,9 @@ class Stages:
     def load(self, stage: str) -> Config:
         assert stage == 'annotate'
         return Config(dict(model=dict(other_teachers=[OTHER])))
+
+    def config(self, stage: str) -> Path:
+        return Path('exp') / f'{stage}.py'
 
 
 def test_first_given_teacher_is_evaluated_as_its_config_says():
@@ -41,6 +46,15 @@ def test_second_teacher_takes_the_place_of_the_first(model):
         ),
         custom_hooks=[dict(type='Own'), dict(type='GivenDetectorHook')],
     )
+
+
+def test_teacher_that_is_not_there_is_refused():
+    cfg = Config(dict(model=GIVEN))
+
+    with pytest.raises(
+        ValueError, match='no teacher 3: exp/annotate.py has 2'
+    ):
+        find_evaluation_changes(cfg, 2, Stages())
 
 
 def test_teacher_that_would_be_trained_is_evaluated_as_given():

@@ -123,6 +123,8 @@ def test_launcher_alone_is_no_cause():
     [
         (-9, 'a line\n', 'SIGKILL ended it (is the memory full?)'),
         (-15, '', 'SIGTERM ended it'),
+        # A real-time signal has no name.
+        (-40, '', 'signal 40 ended it'),
         (
             1,
             f'W1128 Signal 9 (SIGKILL) received by PID 7\n{LAUNCHER}',

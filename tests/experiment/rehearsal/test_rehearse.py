@@ -325,7 +325,12 @@ def test_temporary_folder_is_gone_after_a_signal():
 
 @pytest.mark.parametrize(
     ('code', 'words'),
-    [(-9, 'out of memory'), (-15, 'SIGTERM'), (3, 'exit code 3: b c d')],
+    [
+        (-9, 'out of memory'),
+        (-15, 'SIGTERM'),
+        (-40, 'signal 40'),
+        (3, 'exit code 3: b c d'),
+    ],
 )
 def test_process_that_died_is_explained(tmp_path, code, words):
     console = tmp_path / 'console.txt'

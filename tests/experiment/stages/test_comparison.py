@@ -5,6 +5,7 @@ import json
 import pytest
 
 from projects.data_distillation.experiment.stages.comparison import (
+    compute_gain_over_control,
     format_comparison,
     read_newest_metrics,
     summarize_models,
@@ -44,6 +45,10 @@ def test_gain_over_the_control_is_beside_the_gap():
 
     assert found['gain_over_control'] == pytest.approx(0.05)
     assert summary(teacher=0.2, student=0.3)['gain_over_control'] is None
+    # Models that nothing has evaluated.
+    assert compute_gain_over_control({}) is None
+    alone = dict(student={}, supervised_long={})
+    assert compute_gain_over_control(alone) is None
     verdict, gap = format_comparison(found).splitlines()[-2:]
     assert 'gain +5.0 mAP (student - control)' in verdict
     assert gap.startswith('gap from teacher to oracle')

@@ -61,6 +61,7 @@ def test_tasks_of_slurm(monkeypatch, environ, num, per_node):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (('slrum',), "launcher must be one of .*'slurm'.*, got 'slrum'"),
         (('pytorch', 0), 'gpus must be at least 1, got 0'),
         (('none', 2), "2 processes need a launcher, got 'none'"),
         (('slurm', 2), 'needs a partition'),

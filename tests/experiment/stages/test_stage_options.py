@@ -83,6 +83,7 @@ def test_option_of_some_stages_is_said():
         ('train_cfg.max_iters.a=1', 'do not fit teacher.py: TypeError'),
         ('a=[1,2', 'takes KEY=VALUE, with brackets in pairs, got .*1,2'),
         ('a', 'takes KEY=VALUE'),
+        ('--a=1', 'takes KEY=VALUE.*cannot begin with a hyphen'),
     ],
 )
 def test_option_that_no_stage_can_use_is_refused(option, message):

@@ -69,8 +69,8 @@ def init_label_free(
         )
         experiment.write(out)
         check_stages(out)
-    lines = explain_choices(out, detector, data, plan, options)
-    return list(experiment.explain(lines))
+        lines = explain_choices(out, detector, data, plan, options)
+        return list(experiment.explain(lines))
 
 
 def check_options(

@@ -16,6 +16,7 @@ from ...multi_view.inference.checkpoint_error import CheckpointError
 from ...multi_view.inference.checkpoints import check_weights
 from ...multi_view.inference.safe_loading import refusing_code
 from ...text import format_checkpoint
+from .teacher import load_content
 
 # In the work folder of the teacher: what is known of models at the start.
 RECORD = 'given.json'
@@ -98,8 +99,7 @@ def find_evaluation_changes(
 
     Raises:
         FileNotFoundError, ImportError, ValueError: See `Experiment.load`.
-        IndexError: If `annotate.py` has fewer teachers.
-        AttributeError: If it has only one, but `number` is not 0.
+        ValueError: Also if `annotate.py` has fewer teachers.
     """
     is_for_first = cfg.model.type == 'GivenDetector'
     if is_for_first and not number:
@@ -108,7 +108,14 @@ def find_evaluation_changes(
     if is_for_first:
         model = {k: v for k, v in cfg.model.items() if k != 'type'}
     if number:
-        other = experiment.load('annotate').model.other_teachers[number - 1]
+        annotate = experiment.load('annotate')
+        others = annotate.model.get('other_teachers') or []
+        if number > len(others):
+            raise ValueError(
+                f'there is no teacher {number + 1}: '
+                f'{experiment.config("annotate")} has {1 + len(others)}'
+            )
+        other = others[number - 1]
         names = {key: other.get(key) for key in ('classes', 'class_map')}
         model = dict(module=other.get('module', model['module']), **names)
     given = dict(_delete_=True, type='GivenDetector', **model)
@@ -132,8 +139,7 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
     Raises:
         FileNotFoundError: If a checkpoint or a config does not exist.
         CheckpointError: If one is of another model, has NaN, lacks a class,
-            or could run code.
-        RuntimeError: If one is cut short.
+            is cut short or no checkpoint, or could run code.
         ValueError: If the student could not be the next teacher, or a config
             or an option cannot be used.
         ImportError: If a config imports a module that is not there.
@@ -157,7 +163,7 @@ def check_teachers(experiment: HasStages, num_rounds: int) -> None:
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     with refusing_code():
         model = MODELS.build(cfg.model)
-        content = torch.load(experiment.teachers[0], map_location='cpu')
+    content = load_content(experiment.teachers[0])
     try:
         check_weights(model.module, content.get('state_dict', content))
         classes = cfg.test_dataloader.dataset.metainfo.classes

@@ -60,11 +60,27 @@ def explain_failure(code: int, output: str) -> str:
         return cause
     killed = KILLED.search(output)
     if code < 0 or killed:
-        name = killed[1] if killed else signal.Signals(-code).name
+        name = killed[1] if killed else name_signal(-code)
         hint = ' (is the memory full?)' * (name == 'SIGKILL')
         return f'{name} ended it{hint}'
     end = '\n'.join(lines[-MAX_LINES:])
     return f'exit code {code}, after this output:\n{end}'
+
+
+def name_signal(number: int) -> str:
+    """Name a signal.
+
+    Args:
+        number: Its number, above 0.
+
+    Returns:
+        Its name, such as `SIGTERM`; `signal 40` for a number without a name,
+        as real-time signals have.
+    """
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f'signal {number}'
 
 
 def find_exception(lines: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ import torch
 from ...files.atomic import read_json, write_json
 from ...text import format_duration
 from ..processes import process
+from ..processes.cause import name_signal
 from ..processes.log import say
 from ..processes.process import StageError, make_environment
 from ..processes.temporary import temporary_folder
@@ -189,7 +190,7 @@ def explain_death(
     if code == -signal.SIGKILL:
         text = 'the process was killed, as Linux does if it is out of memory'
     elif code < 0:
-        text = f'the process was ended by {signal.Signals(-code).name}'
+        text = f'the process was ended by {name_signal(-code)}'
     return RehearsalResult(result.stage, result.doing, 'killed', text)
 
 

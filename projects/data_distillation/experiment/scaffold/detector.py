@@ -72,7 +72,6 @@ class DetectorConfig:
         Raises:
             FileNotFoundError: If there is no such config.
             DetectorError: If it cannot be read, or distilled, see `check`.
-            KeyError, IndexError: See `Dataset.of`.
         """
         detector = cls(name, read_config(name))
         detector.check()
@@ -112,7 +111,6 @@ class DetectorConfig:
 
         Raises:
             DetectorError: If the detector cannot be distilled.
-            KeyError, IndexError: See `Dataset.of`.
         """
         missing = [
             f'{part}.{key}'

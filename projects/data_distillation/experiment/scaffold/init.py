@@ -95,10 +95,10 @@ def init_experiment(
             experiment = GivenExperiment.of(experiment, teachers, recipe)
         experiment.write(out)
         check_stages(out)
-    lines = explain_choices(out, detector, data, plan, options)
-    if isinstance(experiment, GivenExperiment):
-        lines = experiment.explain(lines)
-    return list(lines)
+        lines = explain_choices(out, detector, data, plan, options)
+        if isinstance(experiment, GivenExperiment):
+            lines = experiment.explain(lines)
+        return list(lines)
 
 
 def check_detector(

@@ -70,7 +70,7 @@ class Schedule:
             DetectorError: If the config does not say how long the training
                 is, has several optimizers with schedulers of their own, or
                 has a default hook that counts epochs; or see `Dataset.of`.
-            KeyError, IndexError: If a hook has no `type`; or see `Dataset.of`.
+            KeyError: If a hook has no `type`.
         """
         schedulers = cfg.get('param_scheduler') or []
         if isinstance(schedulers, Mapping):

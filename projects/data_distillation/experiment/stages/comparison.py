@@ -161,15 +161,14 @@ def compute_gain_over_control(summary: Mapping) -> float | None:
         summary: The summary of a run, see `summarize_models`.
 
     Returns:
-        The difference, from -1 to 1; None without a control.
-
-    Raises:
-        KeyError: If there is a control, but models were not evaluated.
+        The difference, from -1 to 1; None without a control, or if models were
+        not evaluated.
     """
-    if 'supervised_long' not in summary:
-        return None
-    student, control = summary['student'], summary['supervised_long']
-    return student['bbox_mAP'] - control['bbox_mAP']
+    maps = [
+        summary.get(model, {}).get('bbox_mAP')
+        for model in ('student', 'supervised_long')
+    ]
+    return None if None in maps else maps[0] - maps[1]
 
 
 # What is averaged over seeds.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from ...arguments import check_is_one_of
+
 
 def find_tools() -> Path:
     """Find the command lines, in a clone or where pip has installed them.
@@ -22,6 +24,7 @@ def find_tools() -> Path:
 
 
 TOOLS = find_tools()
+LAUNCHERS = ('none', 'pytorch', 'slurm')
 # Each process needs memory for a detector, and there may be many cores.
 MAX_CPU_PROCESSES = 8
 # The number of tasks on a Slurm node, unless the environment names another.
@@ -41,7 +44,8 @@ class Launcher:
         partition: The partition of Slurm; None for other launchers.
 
     Raises:
-        ValueError: If these arguments do not fit together.
+        ValueError: If there is no such launcher, or the arguments do not fit
+            together.
     """
 
     name: str = 'none'
@@ -49,6 +53,7 @@ class Launcher:
     partition: str | None = None
 
     def __post_init__(self) -> None:
+        check_is_one_of('launcher', self.name, LAUNCHERS)
         if self.num_processes < 1:
             raise ValueError(
                 f'gpus must be at least 1, got {self.num_processes}'

@@ -32,6 +32,9 @@ def parse_options(options: Sequence[str]) -> dict:
     parser = argparse.ArgumentParser()
     parser.add_argument('--options', nargs='*', action=DictAction)
     try:
+        if any(option.startswith('-') for option in options):
+            # argparse would take it for a flag, and end Python.
+            raise ValueError('a key cannot begin with a hyphen')
         return parser.parse_args(['--options', *options]).options or {}
     except (AssertionError, ValueError) as error:
         raise ValueError(
