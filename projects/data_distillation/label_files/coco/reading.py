@@ -53,8 +53,8 @@ def read_coco(path: str | Path, *required: str) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is not a JSON object in UTF-8, lacks a required
-            list, or has a broken entry in one.
+        CocoError: If the file is not a JSON object in UTF-8, cannot be read,
+            or breaks one of the rules of `check_required`.
     """
     return read_checked(
         path, functools.partial(check_required, required=required)
@@ -74,7 +74,8 @@ def read_labeled(path: str | Path) -> dict:
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If it is no JSON object in UTF-8, has no categories, only
-            one of the two lists, an empty one, or a broken entry.
+            one of the two lists, an empty one, or breaks one of the rules of
+            `check_required`.
     """
     required = ('images', 'annotations', 'categories')
 
@@ -91,7 +92,8 @@ def read_boxes(path: str | Path) -> dict:
     """Read a COCO file whose boxes are compared with others.
 
     Args:
-        path: The path of the file. It may have no annotations.
+        path: The path of the file. It may have no annotations, or annotations
+            of images and categories that it lacks.
 
     Returns:
         The content of the file; `annotations` is empty if it has none.
@@ -145,8 +147,8 @@ def read_truth(path: str | Path) -> dict:
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the file is no JSON object in UTF-8; has no images,
-            annotations or categories; or an annotation lacks its image, its
-            class or a box of finite numbers.
+            annotations or categories; or an annotation lacks its image, a
+            class of the file or a box of finite numbers.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
