@@ -114,7 +114,7 @@ class FileBoxes:
         """Put the same boxes into images of other sizes.
 
         Args:
-            sizes_wh: Width and height of the n images of the boxes, pixels.
+            sizes_wh: Width and height of each of the n boxes' image, pixels.
 
         Returns:
             New boxes; the numbers are the same.
@@ -200,7 +200,7 @@ def judge_boxes(boxes: FileBoxes) -> np.ndarray:
 
     Returns:
         Shape (n,), int: the number of the kind in `BOX_PROBLEMS`, counted from
-        1; 0 for a box that is right.
+        1; 0 for a box that is right. One of unknown size is never outside.
     """
     is_outside = boxes.overshoot > TOLERANCE  # False for NaN.
     sides, visible = boxes.xywh[:, 2:].min(1), boxes.visible_wh.min(1)
@@ -224,7 +224,7 @@ def check_boxes(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        A problem for each, the first of `BOX_PROBLEMS`, in the file's order.
+        One problem for each, the first in `BOX_PROBLEMS`, in the file's order.
     """
     boxes = FileBoxes.of(file)
     formats = [] if file.has_known_boxes else recognize_formats(boxes)

@@ -9,13 +9,15 @@ def xyxy_to_xywh(bboxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
     """Clip boxes to their images and convert them to COCO's format.
 
     Args:
-        bboxes_xyxy: Shape (n, 4), pixels of the original image.
+        bboxes_xyxy: Shape (n, 4), pixels of the original image; integers or
+            floats.
         sizes_wh: Shape (n, 2), width and height of each box's image, pixels.
 
     Returns:
         Shape (n, 4), float64: left, top, width and height in pixels of the
         original image, rounded to 1/100 pixel, in the same order. A box
-        outside its image has a width or height of 0.
+        outside its image has a width or height of 0. NaN stays NaN. Shape
+        (0, 4) without boxes.
     """
     corners = bboxes_xyxy.astype(np.float64).round(2)
     corners = np.clip(corners, 0, np.tile(sizes_wh, 2))
@@ -67,7 +69,8 @@ class BoxFormat:
             bboxes: Shape (n, 4), in this layout.
 
         Returns:
-            Shape (n, 4); the array itself if the layout is xywh.
+            Shape (n, 4): left, top, width and height; the array itself if the
+            layout is xywh.
         """
         start, end = bboxes[:, :2], bboxes[:, 2:]
         if self.layout == 'xyxy':

@@ -43,7 +43,8 @@ def find_repeats(values: Iterable) -> Iterator[tuple[int, int]]:
 
     Yields:
         The index at which the value first occurs, and the index at which it
-        occurs again; a value that occurs n times yields n - 1 pairs.
+        occurs again, by the second; n - 1 pairs for a value that occurs n
+        times. 1 and 1.0 are one value.
     """
     first: dict = {}
     for index, value in enumerate(values):
@@ -163,7 +164,7 @@ def normalize_names(file: CocoFile) -> list[str | None]:
 
     Returns:
         One name for each entry, such as `b.jpg` for `./b.jpg` and
-        `a/../b.jpg`; None where there is no name.
+        `a/../b.jpg`, in the same case; None where there is no name.
     """
     return [
         name and posixpath.normpath(name)  # None stays None.
@@ -188,7 +189,7 @@ def check_names(
         fixable: The indices of the entries that `mending` makes one of.
 
     Yields:
-        A problem for each name that occurs again.
+        A problem for each name that occurs again, unless the whole entry does.
     """
     for first, index in find_repeats(names):
         if is_same(table.entries[first], table.entries[index]):
@@ -308,14 +309,15 @@ def make_unknown_problem(
 def check_repeated_objects(file: CocoFile) -> Iterator[Problem]:
     """Find objects that occur again: same image, class, box and `iscrowd`.
 
-    A missing `iscrowd` counts as 0.
+    An `iscrowd` that is missing or wrong counts as 0. Objects without a right
+    image, class or box of finite numbers are passed over.
 
     Args:
         file: The file.
 
     Yields:
-        A problem for each later object. Those whose ids are the same are a
-        problem of their ids.
+        A problem for each later object, in the file's order. Those whose ids
+        are the same are a problem of their ids.
     """
     annotations = file.annotations
     columns = map(

@@ -27,7 +27,7 @@ def find_class_name(annotation: dict) -> str | None:
         annotation: The annotation.
 
     Returns:
-        The name; None if it has none, or an id.
+        The first name under `NAME_KEYS`; None without one, or with an id.
     """
     if annotation.get('category_id') is not None:
         return None
@@ -59,7 +59,9 @@ def read_item(key: str, value: object) -> dict:
         value: Its value, of any type.
 
     Returns:
-        The category; empty if it is not clear what it is.
+        The category: an object or a name under a whole number, which becomes
+        its `id`; or an object or an id under a name, which becomes its `name`.
+        Empty if it is not clear what it is.
     """
     number = as_id(key)
     if isinstance(value, dict) and 'name' not in value and number is None:
@@ -87,9 +89,8 @@ def read_categories(file: CocoFile) -> list[dict]:
         file: The file.
 
     Returns:
-        Objects, each with a name of its own, and either all with an id or
-        none. Empty if they are as COCO has them, or in a form that is not
-        clear.
+        Objects, each with a name of its own, and all or none with an id, in
+        the file's order. Empty if they are as COCO has them, or not clear.
     """
     values = file.content.get('categories')
     if isinstance(values, dict) and values:
@@ -202,9 +203,8 @@ def check_categories(file: CocoFile) -> Iterator[Problem]:
 def find_equal_categories(file: CocoFile) -> dict[int, int]:
     """Find categories that differ from an earlier one in nothing but the id.
 
-    Tools that merge files write them. One whose id another one has too is not
-    among them, unless the two are the same: the id may mean either. Nor is one
-    that is nested too deeply to be compared.
+    One whose id another one has too is not among them, unless the two are the
+    same: the id may mean either. Nor is one nested too deeply to be compared.
 
     Args:
         file: The file.
@@ -255,7 +255,7 @@ def count_objects(file: CocoFile) -> Counter:
         file: The file.
 
     Returns:
-        Id of a category -> number of its objects.
+        Id of a category -> number of its objects; 0 for any other id.
     """
     annotations = file.annotations
     columns = (
@@ -307,7 +307,7 @@ def check_any_object(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        At most one problem.
+        At most one problem; none if no annotation has a right `category_id`.
     """
     num_annotations = len(file.annotations.entries)
     # Categories that are no ids are a problem of their own.
@@ -380,13 +380,13 @@ def describe_classes(file: CocoFile) -> Iterator[str]:
 
 
 def describe_bare_images(file: CocoFile) -> Iterator[str]:
-    """Count the images without annotations, if they are more than a few.
+    """Count the images without annotations, if more than `NOTED_SHARE` are so.
 
     Args:
         file: The file.
 
     Yields:
-        At most one sentence.
+        At most one sentence; none if the file has no object.
     """
     image_ids = set(file.annotations.column('image_id'))
     num_images = len(file.images.entries)

@@ -54,11 +54,15 @@ def count_instances(
     drops.
 
     Args:
-        annotations: COCO annotations.
+        annotations: COCO annotations. Those of other categories do not count.
         categories: The categories.
 
     Returns:
-        Shape (number of categories,), int64, in the order of `categories`.
+        Shape (number of categories,), int64, in the order of `categories`; 0
+        for a category without instances.
+
+    Raises:
+        KeyError: If an annotation that counts has no `category_id`.
     """
     ids = Counter(
         annotation['category_id']
@@ -76,7 +80,7 @@ def find_unchecked(annotations: Iterable[dict]) -> set:
             `UNCHECKED`, a crowd of its size.
 
     Returns:
-        The ids of these images.
+        The ids of these images; empty if there are none.
     """
     return {one['image_id'] for one in annotations if one.get(UNCHECKED)}
 
@@ -86,14 +90,15 @@ def collect_labels(annotations: object, source: str | Path) -> list[dict]:
 
     Args:
         annotations: The COCO annotations, or whatever the file has there.
-            Without a score, one gets the score 1.
+            Those without a score get the score 1, in place.
         source: Their file, for the message.
 
     Returns:
-        Those that are no crowd.
+        Those that are no crowd, in order, not copied; empty if there are none.
 
     Raises:
-        CocoError: If they are no list, or one has no image, class or box.
+        CocoError: If they are no list, one is no object, or one has no image,
+            no class or no list as its box. The values in it are not checked.
     """
     if not isinstance(annotations, list):
         raise CocoError(
@@ -125,10 +130,11 @@ def find_annotated(coco: dict) -> set:
     With `filter_empty_gt`, MMDetection trains on these alone.
 
     Args:
-        coco: The content of a COCO file.
+        coco: The content of a COCO file, with `images` and `annotations`.
 
     Returns:
         The ids of these images; those that only annotations have are left out.
+        Empty if there are none.
     """
     ids = {annotation['image_id'] for annotation in coco['annotations']}
     return ids & {image['id'] for image in coco['images']}
@@ -140,11 +146,13 @@ def resolve_paths(
     """Map the real path of each image, with links resolved, to its file name.
 
     Args:
-        file_names: The names, relative to `img_prefix`.
+        file_names: The names, relative to `img_prefix`. The files need not
+            exist.
         img_prefix: The folder of the images.
 
     Returns:
-        Real path -> file name; the last one of those that lead to one file.
+        Real path -> file name, in order; the last one of those that lead to
+        one file.
     """
     # Of millions of images, few folders are different.
     real_folder = functools.lru_cache(10_000)(os.path.realpath)
@@ -167,17 +175,19 @@ def check_disjoint(
 ) -> None:
     """Check that no unlabeled image is in a labeled or validation set.
 
-    The contents of the files are compared: tools rename what they export.
+    The contents of the files are compared: tools rename what they export. Of
+    files that are missing, empty or unreadable only the paths are.
 
     Args:
         unlabeled: Real path -> file name of the unlabeled images; see
             `resolve_paths`.
         file_names: The file names of the images in the other set.
-        known: The other set, `dict(ann_file=..., img_prefix=...)`.
+        known: The other set, `dict(ann_file=..., img_prefix=...)`: its file,
+            for the message, and the folder of its images.
 
     Raises:
         CocoError: If one is. The message has the number of shared images and
-            the first five names.
+            the first five of their unlabeled names in alphabetical order.
     """
     others = resolve_paths(file_names, known['img_prefix'])
     # By path, too: files that are missing or empty have no copies.
@@ -204,7 +214,8 @@ def take_images(coco: dict, image_ids: set) -> dict:
 
     Returns:
         A new object, with everything else of the file, in its order. Its
-        entries are those of the file, not copies.
+        entries are those of the file, not copies. It has `annotations` only if
+        the file does.
     """
     taken = dict(
         coco, images=[i for i in coco['images'] if i['id'] in image_ids]

@@ -27,10 +27,11 @@ def check_lists(
     Args:
         file: The file.
         names: The lists to check.
-        may_be_empty: The lists of which no entry is needed.
+        may_be_empty: Those of them that need no entry.
 
     Yields:
-        At most one problem for each list.
+        At most one problem for each list, in the order of `names`; `null` is a
+        missing list.
     """
     for name in names:
         values = file.content.get(name)
@@ -61,7 +62,7 @@ def check_objects(
         names: The lists to check.
 
     Yields:
-        A problem for each, list by list.
+        A problem for each, list by list and in the file's order.
     """
     for table in map(file.table, names):
         for index, entry in enumerate(table.entries):
@@ -80,10 +81,12 @@ def check_values(
 
     Args:
         file: The file.
-        keys: List -> the keys whose values are checked.
+        keys: List -> the keys whose values are checked; each must have a rule
+            in the file's schema.
 
     Yields:
-        The problems, list by list and key by key.
+        The problems, list by list and key by key; none of entries that are no
+        objects, see `check_objects`.
     """
     for name, wanted in keys.items():
         table = file.table(name)
@@ -106,7 +109,8 @@ def make_value_problem(
         key: The key of the value.
 
     Returns:
-        The problem; it can be mended if `advise_on` or the rule says so.
+        The problem; it can be mended if `advise_on` or, for a missing value,
+        the rule says so. `null` is a missing value.
     """
     value, rule = table.entries[index].get(key), table.rules[key]
     if value is None:
@@ -170,8 +174,8 @@ def advise_on(file: CocoFile, table: Table, key: str, value: object) -> str:
         value: The value, of any type.
 
     Returns:
-        The advice; it begins with `CORRECT` or `UNCLEAR` if `mending` cannot
-        do it.
+        The advice, in words that an error can end with; it begins with
+        `CORRECT` or `UNCLEAR` if `mending` cannot do it.
     """
     rule = table.rules[key]
     # An id as a text may be meant as a name; a measure cannot.
@@ -211,7 +215,7 @@ def advise_on_name(ids: list) -> str:
 
 
 def check_areas(file: CocoFile) -> Iterator[Problem]:
-    """Find areas that are not positive although the box is not empty.
+    """Find areas that are 0 or less although the box is not empty.
 
     Args:
         file: The file.
@@ -265,7 +269,7 @@ def check_deleted(file: CocoFile) -> Iterator[Problem]:
         file: The file.
 
     Yields:
-        A problem for each, list by list.
+        A problem for each, images first, in the file's order.
     """
     for table in (file.images, file.annotations):
         for index, value in enumerate(table.values('deleted')):
@@ -309,8 +313,9 @@ def find_rotations(file: CocoFile) -> dict[int, float]:
         file: The file.
 
     Returns:
-        Index of an annotation -> degrees. Boxes that look the same afterwards
-        (multiples of 180) are left out, and those that are not finite.
+        Index of an annotation -> degrees, in either direction. Boxes that look
+        the same afterwards (multiples of 180) are left out, and those that are
+        missing, wrong or not finite.
     """
     bboxes = file.annotations.column('bbox')
     found: dict[int, float] = {}

@@ -67,7 +67,8 @@ def check_readable(part: FileImages, places: Places) -> Iterator[Problem]:
         places: Where the images of the file are.
 
     Yields:
-        A problem for each that `check_places` does not tell of, in order.
+        A problem for each that `check_places` does not tell of, in the file's
+        order.
     """
     for index, facts in part.facts.items():
         is_named = index in places.found and index not in places.renamed
@@ -102,8 +103,8 @@ def find_wrong_sizes(part: FileImages) -> dict[int, tuple[float, float]]:
         part: The file with what is known of its images.
 
     Returns:
-        Index of an entry -> width and height in the file. Images that cannot
-        be read, and entries without a size, are left out.
+        Index of an entry -> width and height in the file, pixels. Images that
+        cannot be read, and entries without a size, are left out.
     """
     columns = map(part.file.images.column, ('width', 'height'))
     sizes = list(zip(*columns, strict=True))
@@ -199,7 +200,7 @@ def make_size_problem(
     Args:
         part: The file with what is known of its images.
         index: The index of the entry.
-        size_wh: The width and height in the file.
+        size_wh: The width and height in the file, pixels.
         verdict: `DECODED`, `WRITTEN` or `UNCLEAR`.
 
     Returns:
@@ -237,8 +238,10 @@ def check_leaks(first: FileImages, second: FileImages) -> Iterator[Problem]:
 
     Yields:
         At most one problem for each image of the second file: its exact copy
-        if there is one, else the image that looks most like it, if the two
-        look alike enough. First come all copies, each in the file's order.
+        (of several the last one) if there is one, else the image that looks
+        most like it (of equal ones the first), if at most `MAX_DISTANCE` bits
+        of their hashes differ. First come all copies, each in the file's
+        order. Images that cannot be read are passed over.
     """
     digests = {f.digest: i for i, f in first.facts.items() if not f.error}
     others = {}
@@ -311,8 +314,8 @@ def stack_hashes(facts: dict[int, ImageFacts]) -> tuple[list[int], np.ndarray]:
         facts: Index of an entry -> what is known of its image.
 
     Returns:
-        The n indices of the images that have a hash, and their bits, shape (n,
-        HASH_SIDE ** 2), float32, +1 or -1.
+        The n indices of the images that have a hash, in order, and their bits,
+        shape (n, `HASH_SIDE` ** 2), float32, +1 or -1.
     """
     bits = {i: f.bits for i, f in facts.items() if f.bits is not None}
     rows = np.array(list(bits.values()), np.float32)
@@ -325,9 +328,9 @@ def find_nearest(
     """Find the most similar known image for each image that is similar enough.
 
     Args:
-        known: The indices of the known images and their hashes, shape
-            (n, bits), +1 or -1.
-        asked: The indices and the hashes of the images to find something for.
+        known: The indices of the known images and their hashes; see
+            `stack_hashes`. Without any, nothing is found.
+        asked: The same of the images to find something for.
 
     Yields:
         The index of the known image (the first one of those that are equally

@@ -65,7 +65,8 @@ def read_facts(path: str) -> ImageFacts:
         path: The path of the image file.
 
     Returns:
-        Size, SHA-256 and perceptual hash; only the error if it cannot be read.
+        Size, SHA-256 and perceptual hash; only the error if it cannot be read
+        or decoded.
     """
     try:
         content = read_image_file(path)
@@ -106,7 +107,7 @@ def read_all_facts(paths: Iterable[str]) -> dict[str, ImageFacts]:
         paths: The paths. One that occurs more than once is read once.
 
     Returns:
-        Path -> what was found out, in the order of `paths`.
+        Path -> what was found out, in the order of `paths`; empty without any.
     """
     paths = list(dict.fromkeys(paths))
     console = Console(stderr=True)
@@ -174,10 +175,10 @@ def locate_images(file: CocoFile, folder: Path) -> Places:
 
     Args:
         file: The file.
-        folder: The image folder.
+        folder: The image folder. If it does not exist, no image is found.
 
     Returns:
-        Where each image is.
+        Where each image is; see `Places`.
     """
     column = enumerate(file.images.column('file_name'))
     written = {index: name for index, name in column if name is not None}
@@ -246,7 +247,9 @@ def find_rivals(
         taken: Name of an image -> index of the entry that has it.
 
     Returns:
-        Index of an entry of `clear` -> the place of the other one.
+        Index of an entry of `clear` -> the place of the other one, such as
+        `image 7`. If one has the image, only the other is in it; if both only
+        mean it, both are.
     """
     first: dict[str, int] = dict(taken)
     rivals = {}
@@ -267,7 +270,8 @@ def check_places(places: Places) -> Iterator[Problem]:
         places: Where the images of a file are.
 
     Yields:
-        A problem for each, in the file's order.
+        A problem for each, in the file's order; it can be mended for those in
+        `Places.renamed`. Images that are not in the folder at all are none.
     """
     images, folder = places.file.images, places.folder
     for index, found in places.found.items():
@@ -318,10 +322,10 @@ class FileImages:
 
         Args:
             places: Where the images of each file are.
-            known: Path -> what is known already; what is read is added.
+            known: Path -> what is known already; what is read is added to it.
 
         Returns:
-            A part for each file, in order.
+            The images of each file, in order.
         """
         wanted = itertools.chain(*(p.paths.values() for p in places))
         known |= read_all_facts(path for path in wanted if path not in known)

@@ -19,7 +19,8 @@ def check_categories(files: Sequence[CocoFile]) -> Iterator[Problem]:
         files: The files, at least one.
 
     Yields:
-        At most one problem for each file but the first.
+        At most one problem for each file but the first, in order; see
+        `describe_difference`.
     """
     for file in files[1:]:
         what = describe_difference(*map(list_categories, (files[0], file)))
@@ -39,7 +40,8 @@ def list_categories(file: CocoFile) -> list[tuple]:
         file: The file.
 
     Returns:
-        Pairs in the file's order; None where one breaks its rule.
+        Pairs in the file's order; None in place of an id or a name that is
+        missing or breaks its rule.
     """
     categories = file.categories
     ids, names = categories.column('id'), categories.column('name')
@@ -54,8 +56,9 @@ def describe_difference(expected: list[tuple], found: list[tuple]) -> str:
         found: The id and the name of each category of the other file.
 
     Returns:
-        The first difference in words; `''` if there is none, or if one of the
-        lists is empty.
+        A difference in words: the names that only one list has; if there are
+        none, the first place with another name; otherwise the first other id.
+        `''` if there is none, or if one of the lists is empty.
     """
     if expected == found or not expected or not found:
         return ''
@@ -81,6 +84,7 @@ def check_shared_names(files: Sequence[CocoFile]) -> Iterator[Problem]:
     """Find file names that two files have.
 
     They are problems only as long as the images themselves are not compared.
+    `normalize_names` says which names are the same.
 
     Args:
         files: The files.

@@ -5,9 +5,8 @@ takes the free object that it overlaps most, if their IoU is at least `iou`. A
 detection that takes no object and lies on a crowd region is neither right nor
 wrong.
 
-`column_matching/greedy.py` does the work, as pycocotools does it. What a
-detection takes depends only on the detections with higher scores, so one
-matching serves all values of `min_score`.
+`column_matching/greedy.py` does the work. What a detection takes depends only
+on those with higher scores, so one matching serves all values of `min_score`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +88,7 @@ class ImageMatches:
     Detections that lie on a crowd region at every IoU are left out.
 
     Args:
-        image_index: Shape (n,), int, the image of each detection.
+        image_index: Shape (n,), int, the number of the image, from 0.
         labels: Shape (n,), int, its class.
         scores: Shape (n,), float32.
         is_right: Shape (n, t), bool, whether it took an object.
@@ -109,7 +108,7 @@ class ImageMatches:
         """Split the matches by class.
 
         Args:
-            iou_index: The number of the IoU.
+            iou_index: The number of the IoU, from 0.
 
         Returns:
             The matches of each class, by descending score.
@@ -167,6 +166,7 @@ def match_boxes(
         The matches of each category, in the order of `truth`.
 
     Raises:
+        KeyError: If an object or a detection lacks a key.
         ValueError: If `iou` is out of range.
     """
     numbering = Numbering.of(image_ids, truth['categories'])
@@ -181,7 +181,7 @@ def match_boxes(
 def match_classes(
     objects: Objects, found: DetectionColumns, num_classes: int, iou: float
 ) -> list[ClassMatches]:
-    """Match boxes in columns.
+    """Match boxes in columns, or masks if both have them.
 
     Args:
         objects: The true objects.
@@ -220,13 +220,13 @@ def match_images(
         truth: A COCO object with the true objects.
         found: The detections as COCO annotations with scores.
         image_ids: The ids of the images to look at.
-        ious: The IoUs from which on a detection is right, at least one, each
-            in (0, 1], ascending.
+        ious: The t least IoUs, at least one, each in (0, 1], ascending.
 
     Returns:
         The matches. Their images are those of `image_ids`, by ascending id.
 
     Raises:
+        KeyError: If an object or a detection lacks a key.
         ValueError: If an IoU is out of range.
     """
     for iou in ious:

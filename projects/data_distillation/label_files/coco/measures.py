@@ -40,6 +40,7 @@ def measure_pseudo_labels(
             score, which a person may have added, has the score 1.
         truth_file: A COCO file with the same category ids and with the same
             images by file name. Objects on other images count as not found.
+            Labels of other categories count only in `instances`.
         iou: The least IoU at which a pseudo label is right, in (0, 1].
 
     Returns:
@@ -53,6 +54,9 @@ def measure_pseudo_labels(
         CocoError: If a file cannot be used, the truth lacks an image of the
             pseudo labels, or a label is of no image of its file.
         ValueError: If `iou` is out of range.
+        KeyError, TypeError, ValueError, IndexError, Exception: If a value of a
+            label or a mask is not as COCO has it; see
+            `Numbering.collect_objects`.
     """
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = collect_truth(truth_file)
@@ -80,6 +84,8 @@ def measure_shares(
     objects: Objects, found: DetectionColumns, labels: Mapping, iou: float
 ) -> dict[str, float | None]:
     """Compute the precision and the recall of labels.
+
+    Masks are compared if both have them, otherwise boxes.
 
     Args:
         objects: The true objects.
@@ -124,7 +130,7 @@ def find_sizes(content: Mapping) -> dict[int, tuple]:
         content: The content of a COCO file.
 
     Returns:
-        Image id -> height and width, each None if it is not given.
+        Image id -> height and width in pixels, each None if not given.
     """
     return {
         image['id']: (image.get('height'), image.get('width'))
@@ -148,6 +154,8 @@ def collect_truth(
     Raises:
         FileNotFoundError: If the file does not exist.
         CocoError: If the file cannot be used, see `read_boxes`.
+        KeyError, TypeError, ValueError, IndexError, Exception: If a mask is
+            not as COCO has it; see `read_mask`.
     """
     truth = read_boxes(truth_file)
     ids = [image['id'] for image in truth['images']]
@@ -166,11 +174,11 @@ def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
     """Return the sizes of images, all of whose objects have masks.
 
     Args:
-        truth: A COCO object.
+        truth: A COCO object with `images` and `annotations`.
         source: The file of the object, for the message.
 
     Returns:
-        Image id -> height and width.
+        Image id -> height and width in pixels.
 
     Raises:
         CocoError: If an object has no mask or a broken one, or an image no
@@ -290,7 +298,8 @@ def compute_coco_metrics(
 
     Returns:
         See `compute_detection_metrics`; all 0 if there are objects and no
-        detection. If objects and detections have masks, `segm_mAP` and so on.
+        detection. If objects and detections have masks, these are compared,
+        and the names are those of `MASK_METRICS`.
     """
     params = Params('bbox')
     # Its first range of areas is that of all objects.

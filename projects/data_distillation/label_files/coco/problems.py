@@ -40,7 +40,9 @@ class Problem:
         """Explain the problem to a user who has not run check_coco.py.
 
         Returns:
-            The text of the problem, and what lists and solves it.
+            The text of the problem, then that check_coco.py lists all of them
+            and whether it solves this one; only the text if the problem is of
+            the whole file and nothing solves it.
         """
         if self.index is None and not self.is_fixable:
             return self.text
@@ -61,8 +63,9 @@ def format_problems(problems: Iterable[Problem], max_shown: int) -> list[str]:
             each.
 
     Returns:
-        The lines. Files and kinds are in the order of their first problem; the
-        last line has the number of all problems. Empty if there is no problem.
+        The lines. Files and kinds are in the order of their first problem, and
+        a line after each kind says how many more there are, if any. The last
+        line has the number of all problems. Empty if there is no problem.
     """
     groups: dict[str, dict[str, list[str]]] = {}
     hidden: Counter = Counter()

@@ -53,8 +53,8 @@ def read_coco(path: str | Path, *required: str) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is not a JSON object in UTF-8, lacks a required
-            list, or has a broken entry in one.
+        CocoError: If the file is not a JSON object in UTF-8, cannot be read,
+            or breaks one of the rules of `check_required`.
     """
     return read_checked(
         path, functools.partial(check_required, required=required)
@@ -74,7 +74,8 @@ def read_labeled(path: str | Path) -> dict:
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If it is no JSON object in UTF-8, has no categories, only
-            one of the two lists, an empty one, or a broken entry.
+            one of the two lists, an empty one, or breaks one of the rules of
+            `check_required`.
     """
     required = ('images', 'annotations', 'categories')
 
@@ -91,15 +92,16 @@ def read_boxes(path: str | Path) -> dict:
     """Read a COCO file whose boxes are compared with others.
 
     Args:
-        path: The path of the file. It may have no annotations.
+        path: The path of the file. It may have no annotations, or annotations
+            of images and categories that it lacks.
 
     Returns:
         The content of the file; `annotations` is empty if it has none.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is no JSON object in UTF-8, has no images or
-            categories, or an annotation lacks its image, its class or a box.
+        CocoError: If the file is no JSON object in UTF-8, breaks a rule of
+            `check_required`, or an annotation lacks its image, class or box.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
@@ -121,8 +123,8 @@ def read_unlabeled(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is no JSON object in UTF-8, has no images, or an
-            annotation lacks its image.
+        CocoError: If the file is no JSON object in UTF-8, its images break a
+            rule of `check_required`, or an annotation lacks its image.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
@@ -144,9 +146,9 @@ def read_truth(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is no JSON object in UTF-8; has no images,
-            annotations or categories; or an annotation lacks its image, its
-            class or a box of finite numbers.
+        CocoError: If the file is no JSON object in UTF-8, breaks a rule of
+            `check_required` for the three lists (all with entries, and each
+            object of a class of the file), or a box is not finite numbers.
     """
 
     def check(file: CocoFile) -> Iterator[Problem]:
@@ -171,7 +173,7 @@ def read_trainable(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If CocoDataset could not load the file.
+        CocoError: If it cannot be read, or `check_trainable` finds a problem.
     """
     return read_checked(path, check_trainable)
 
@@ -187,8 +189,8 @@ def read_convertible(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it is no JSON object in UTF-8, a list is missing, or an
-            entry is broken.
+        CocoError: If it is no JSON object in UTF-8, or `check_convertible`
+            finds a problem.
     """
     return read_checked(path, check_convertible)
 
@@ -204,8 +206,8 @@ def read_splittable(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If it is no JSON object in UTF-8, or images, annotations or
-            categories are missing, empty or broken.
+        CocoError: If it is no JSON object in UTF-8, or `check_splittable`
+            finds a problem, such as a list that is missing or empty.
     """
     return read_checked(path, check_splittable, SPLIT_SCHEMA)
 

@@ -75,7 +75,8 @@ def is_bbox(value: object) -> TypeGuard[list[float]]:
     )
 
 
-# A number of JSON; Python takes more (`1_0`, other digits).
+# A number of JSON, also with spaces around it, zeros before it, or nothing
+# after its point; Python takes more (`1_0`, other digits).
 NUMBER = re.compile(r'\s*-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*')
 
 
@@ -87,8 +88,8 @@ def as_number(value: object) -> float | None:
 
     Returns:
         The number, an integer if it is whole. None if the value is no text, or
-        the text is no number of JSON, longer than 40 characters, or beyond
-        `LARGEST`.
+        the text is no number (see `NUMBER`), longer than 40 characters, or
+        beyond `LARGEST`.
     """
     if not is_text(value) or not NUMBER.fullmatch(value) or len(value) > 40:
         return None
@@ -107,7 +108,8 @@ def as_id(value: object) -> int | None:
 
     Returns:
         The integer; None if the value is not written as a whole number, or
-        cannot be an id.
+        cannot be an id. What has a point or an exponent is one only up to
+        `LARGEST`.
     """
     if is_id(value):
         return value
@@ -212,7 +214,8 @@ def find_repeated(values: Iterable) -> list:
         values: Any hashable values.
 
     Returns:
-        Each of them once, in the order in which they first occur.
+        Each of them once, in the order in which they first occur; empty if all
+        are different.
     """
     return [value for value, n in Counter(values).items() if n > 1]
 
@@ -239,10 +242,11 @@ def advise_on_format(content: object) -> str:
     """Say what to do about JSON that is no COCO object.
 
     Args:
-        content: What is in the file.
+        content: What is in the file, of any type.
 
     Returns:
-        The advice; it names the tool if its format is known.
+        The advice, without a full stop; it names the tool if the keys of the
+        content, or of the first value in it, are those of `OTHER_FORMATS`.
     """
     values = list(content.values()) if isinstance(content, dict) else content
     first = values[0] if isinstance(values, list) and values else None
@@ -263,8 +267,8 @@ def advise_on_text(content: bytes) -> str:
         content: The bytes in the file.
 
     Returns:
-        The advice; it names the tool if the first two lines have an object of
-        one each.
+        The advice, without a full stop. If each of the first two lines has an
+        object, it is that of `advise_on_format` for these objects.
     """
     lines = content.splitlines()[:2]
     try:

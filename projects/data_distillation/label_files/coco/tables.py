@@ -61,8 +61,7 @@ class Table:
 
         Args:
             name: The key of the list.
-            values: What the file has there; if it is no list, the table is
-                empty.
+            values: What the file has there; the table of no list is empty.
             rules: Key -> the rule that its value must follow.
 
         Returns:
@@ -154,7 +153,7 @@ class CocoFile:
         Args:
             path: The path of its file, for the messages.
             content: The object. It is not changed.
-            schema: The rules that its values must follow.
+            schema: The rules that the values of the three lists must follow.
 
         Returns:
             The file, with the values of the object.
@@ -256,7 +255,7 @@ class CocoFile:
 
 
 def find_named(texts: set[str], table: Table, key: str) -> dict[str, list]:
-    """Find which texts are names of entries, in any case, not their ids.
+    """Find which texts are names of entries, in upper or lower case, not ids.
 
     Args:
         texts: Texts that refer to an entry.
@@ -266,7 +265,8 @@ def find_named(texts: set[str], table: Table, key: str) -> dict[str, list]:
     Returns:
         Text -> a list with the id of the one entry of this name, as written.
         A number that is an id, too, has both ids, first its own, unless other
-        texts show which is meant.
+        texts show which is meant. It lacks texts that entries have as ids, and
+        those that are names of no entry, of several, or of one without an id.
     """
     names = [(name or '').strip().casefold() for name in table.column(key)]
     by_name = dict(zip(names, table.values('id'), strict=True))

@@ -15,7 +15,7 @@ import numpy as np
 
 from .mask_ious import measure_mask_overlaps
 
-# So many pairs of a detection and an object are compared at once, at least.
+# About so many pairs of a detection and an object are compared at once.
 PAIRS_AT_ONCE = 1_000_000
 # pycocotools lowers an IoU of 1 by this, because IoUs are rounded.
 ROUNDING = 1e-10
@@ -77,10 +77,12 @@ def take_rows(
     Args:
         columns: Name -> column, shape (n, ...); None for one that is not
             there.
-        chosen: A mask (shape (n,), bool), indices or a slice.
+        chosen: A mask (shape (n,), bool), indices (shape (m,), int) or a
+            slice.
 
     Returns:
-        The columns with the chosen rows; None stays None.
+        The columns with the chosen rows, in the order of indices; None stays
+        None.
     """
     return {
         name: None if column is None else column[chosen]
@@ -93,10 +95,11 @@ class Limits:
     """What COCO does not look at.
 
     Args:
-        max_dets: The best detections of an image and class that count; None
-            for all.
+        max_dets: How many of the best detections of an image and class count;
+            None for all.
         max_area: Larger objects, and larger detections that take no object,
-            are neither right nor wrong; pixels squared.
+            are neither right nor wrong; pixels squared, w * h of the box also
+            where masks are compared or COCO has another `area`.
     """
 
     max_dets: int | None = None
@@ -109,7 +112,7 @@ class Limits:
             bbox_xywh: Shape (n, 4), pixels.
 
         Returns:
-            Shape (n,), bool.
+            Shape (n,), bool, True for those.
         """
         return bbox_xywh[:, 2] * bbox_xywh[:, 3] > self.max_area
 
@@ -120,7 +123,7 @@ class Limits:
             objects: n objects.
 
         Returns:
-            Shape (n,), bool.
+            Shape (n,), bool, True for those.
         """
         return objects.is_crowd | self.exceeds(objects.bbox_xywh)
 
@@ -132,7 +135,8 @@ class Limits:
             num_classes: The number of classes; every label is below it.
 
         Returns:
-            Shape (num_classes,), int64.
+            Shape (num_classes,), int64, in the order of the labels; 0 for a
+            class without such objects.
         """
         to_find = objects.labels[~self.ignores(objects)]
         return np.bincount(to_find, minlength=num_classes)
@@ -146,14 +150,16 @@ class Matched:
     """What n detections took at t IoUs.
 
     Args:
-        order: Shape (n,), int64, which detections these are: by class, then by
-            image and then by descending score.
+        order: Shape (n,), int64, the indices of these detections among all
+            that were given: by class, then by image and then by descending
+            score.
         is_matched: Shape (n, t), bool, whether each took an object or a
             region that is ignored.
         is_ignored: Shape (n, t), bool, whether each is neither right nor
             wrong.
-        taken: Shape (n,), int32, the number of the object or region that each
-            took at the lowest IoU; -1 for none.
+        taken: Shape (n,), int32, the index (in the objects as they were given)
+            of the object or region that each took at the lowest IoU; -1 for
+            none.
     """
 
     order: np.ndarray
@@ -172,12 +178,12 @@ def match_columns(
 
     The rules are those of `COCOeval.evaluateImg`. An object that is ignored is
     taken only if no other is left that overlaps enough. Detections may share a
-    crowd.
+    crowd. Masks are compared if both have them, otherwise boxes.
 
     Args:
         objects: The objects. Of equal overlaps the later one is taken.
         found: The detections. Of equal scores the earlier one is first.
-        ious: The t least IoUs, at least one, ascending.
+        ious: The t least IoUs, at least one, each in (0, 1], ascending.
         limits: What does not count.
 
     Returns:
@@ -229,10 +235,11 @@ class Offers:
     """The objects that some detections may take.
 
     Args:
-        objects: All objects, ordered by class and image.
-        passive: Whether each object is ignored, shape (number of objects,).
-        found: The n detections.
-        thresholds: The least IoUs, shape (t,).
+        objects: All m objects, ordered by class and image.
+        passive: Shape (m,), bool, whether each object is ignored.
+        found: The n detections. If these and the objects have masks, masks are
+            compared, otherwise boxes.
+        thresholds: Shape (t,), float64, the least IoUs, ascending.
     """
 
     objects: Objects
@@ -243,16 +250,18 @@ class Offers:
     def take(
         self, ranks: np.ndarray, starts: np.ndarray, counts: np.ndarray
     ) -> np.ndarray:
-        """Let each detection take an object.
+        """Let each detection take an object, those of lower rank first.
 
         Args:
-            ranks: Shape (n,), the place of each detection in its image and
-                class.
-            starts: Shape (n,), the first object in its image and class.
-            counts: Shape (n,), the number of these objects.
+            ranks: Shape (n,), int, the place of each detection by score in its
+                image and class, from 0; no two there have the same.
+            starts: Shape (n,), int, the index of the first object in its image
+                and class.
+            counts: Shape (n,), int, the number of these objects.
 
         Returns:
-            Shape (n, t), the index of the object that was taken; -1 for none.
+            Shape (n, t), int64, the index in `objects` of the object that was
+            taken; -1 for none.
         """
         taken = np.full((len(ranks), len(self.thresholds)), -1)
         is_free = np.ones((len(self.passive), len(self.thresholds)), bool)
@@ -319,19 +328,19 @@ class Offers:
 def measure_overlaps(
     found_xywh: np.ndarray, true_xywh: np.ndarray, is_crowd: np.ndarray
 ) -> np.ndarray:
-    """Measure the overlap of each detection with one object.
+    """Measure the overlap of each detection with the object in its row.
 
     The operations are those of pycocotools, in the same order, so that the
     results are equal to the last bit.
 
     Args:
-        found_xywh: Shape (n, 4), float64, pixels.
-        true_xywh: Shape (n, 4), float64, pixels.
+        found_xywh: Shape (n, 4), float64, pixels of the image.
+        true_xywh: Shape (n, 4), float64, pixels of the image.
         is_crowd: Shape (n,), bool, whether the object is a crowd.
 
     Returns:
         Shape (n,), float64, the IoU; for a crowd, the share of the detection
-        on it. It is 0 for boxes that only touch.
+        on it. It is 0 for boxes that only touch, and for empty ones.
     """
     found, true = found_xywh.T, true_xywh.T
     width = np.fmin(found[2] + found[0], true[2] + true[0])
@@ -354,7 +363,7 @@ def rank_in_groups(keys: np.ndarray) -> np.ndarray:
         keys: Shape (n,), int64, 0 or more, ascending.
 
     Returns:
-        Shape (n,), int64, from 0 in each group.
+        Shape (n,), int64, from 0 in each group, in the order given.
     """
     # No key is -1, so that the first element begins a group.
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
@@ -366,12 +375,13 @@ def split_groups(keys: np.ndarray, counts: np.ndarray) -> Iterator[slice]:
     """Split detections into parts of about `PAIRS_AT_ONCE` pairs.
 
     Args:
-        keys: Shape (n,), the image and class of each detection, ascending.
-        counts: Shape (n,), the number of pairs that each is in.
+        keys: Shape (n,), int64, the image and class of each detection, 0 or
+            more, ascending.
+        counts: Shape (n,), int64, the number of pairs that each is in.
 
     Yields:
-        Consecutive parts; none without detections. The detections of one image
-        and class stay together.
+        The rows of consecutive parts; none without detections. The detections
+        of one image and class stay together, be they in more pairs.
     """
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
     # Ascending: a part begins at the group where the number goes up.

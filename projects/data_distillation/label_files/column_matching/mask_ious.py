@@ -13,16 +13,22 @@ def read_mask(segmentation: list | dict, size_hw: Iterable[int]) -> Rle:
     """Convert a segmentation to compressed RLE.
 
     Args:
-        segmentation: COCO's polygons, or RLE, compressed or not.
-        size_hw: The height and width of the image.
+        segmentation: COCO's polygons (x1, y1, x2, y2, ... of each in pixels of
+            the image), or RLE, compressed or not.
+        size_hw: The height and width of the image, pixels. RLE keeps the
+            `size` that it has, even if that is another.
 
     Returns:
-        RLE with `size` and `counts`; compressed RLE is returned as it is.
+        RLE with `size` and `counts`; compressed RLE is returned as it is, and
+        not checked. Of several polygons it is the union.
 
     Raises:
-        KeyError, TypeError, ValueError: If it is none of these.
+        KeyError, TypeError, ValueError: If it is none of these, or a side of
+            the size is None for polygons.
         IndexError: If it is an empty list.
-        Exception: If pycocotools takes no such list.
+        Exception: If pycocotools takes no such list (of polygons with less
+            than two points, for example), or RLE has a list of `counts` and no
+            `size`.
     """
     if isinstance(segmentation, list):
         # An object is all of its polygons together: the union.
@@ -59,13 +65,13 @@ def measure_mask_overlaps(
     Args:
         found: The masks of the detections, shape (n,), compressed RLE.
         true: The masks of the objects, shape (m,), compressed RLE.
-        owners: Shape (k,), the detection of each pair, ascending.
-        targets: Shape (k,), the object of each pair.
+        owners: Shape (k,), int, the index of each pair's detection, ascending.
+        targets: Shape (k,), int, the index of each pair's object.
         is_crowd: Shape (m,), whether each object is a crowd.
 
     Returns:
         Shape (k,), float64, the IoU; for a crowd, the share of the detection
-        on it.
+        on it. It is -1 if the two masks have different sizes.
     """
     overlaps = np.zeros(len(owners))
     firsts = np.flatnonzero(np.diff(owners, prepend=-1))

@@ -28,12 +28,18 @@ class Numbering:
         """Number images and categories.
 
         Args:
-            image_ids: The ids of the images, in any order.
-            categories: The categories.
+            image_ids: The ids of the images, in any order; an id that occurs
+                again is the same image.
+            categories: The categories of COCO, each with an id of its own.
 
         Returns:
             Images numbered from 0 by ascending id, and categories in their
             order.
+
+        Raises:
+            KeyError: If a category has no id.
+            TypeError: If the ids of images cannot be compared, as numbers with
+                texts.
         """
         # COCOeval goes through the images by their ids, which decides about
         # equal scores.
@@ -44,7 +50,7 @@ class Numbering:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The numbers of images and of classes."""
+        """How many image ids and how many classes there are."""
         return len(self.images), len(self.labels)
 
     def collect_objects(
@@ -53,18 +59,22 @@ class Numbering:
         """Collect true objects as columns.
 
         Args:
-            annotations: COCO annotations, which are crowds only if `iscrowd`
-                says so. Those of other images and categories are left out.
-            sizes_hw: Image id -> height and width, to compare masks, which all
-                annotations then have; None to compare boxes.
+            annotations: COCO annotations with `bbox` as xywh in pixels, which
+                are crowds only if `iscrowd` says so. Those of other images and
+                categories are left out.
+            sizes_hw: Image id -> height and width in pixels, to compare masks,
+                which all annotations then have; None to compare boxes.
 
         Returns:
             The objects of known images and categories, in order; shape (0,) if
             there are none.
 
         Raises:
-            KeyError: If an annotation lacks a key.
-            TypeError, ValueError, IndexError, Exception: See `read_mask`.
+            KeyError: If an annotation lacks a key, or its image a size.
+            TypeError, ValueError: If an id is a list or an object, a side of a
+                box cannot be read as a number, or sides are missing; see also
+                `read_mask`.
+            IndexError, Exception: See `read_mask`.
         """
         kept = self._keep(annotations)
         is_crowd = [bool(a.get('iscrowd', 0)) for a in kept]
@@ -80,18 +90,18 @@ class Numbering:
         """Collect detections as columns.
 
         Args:
-            results: COCO annotations with scores. Those of other images and
-                categories are left out.
-            sizes_hw: Image id -> height and width, to compare masks, which all
-                results then have; None to compare boxes.
+            results: COCO annotations with `bbox` as xywh in pixels and with
+                `score`. Those of other images and categories are left out.
+            sizes_hw: Image id -> height and width in pixels, to compare masks,
+                which all results then have; None to compare boxes.
 
         Returns:
             The detections of known images and categories, in order, with
             scores as float64; shape (0,) if there are none.
 
         Raises:
-            KeyError: If a result lacks a key.
-            TypeError, ValueError, IndexError, Exception: See `read_mask`.
+            KeyError, TypeError, ValueError, IndexError, Exception: See
+                `collect_objects`; scores are read like sides.
         """
         kept = self._keep(results)
         scores = np.array([one['score'] for one in kept], np.float64)
@@ -127,14 +137,17 @@ def collect_masks(
     """Collect the masks of annotations.
 
     Args:
-        annotations: n COCO annotations.
-        sizes_hw: Image id -> height and width; None if boxes are compared.
+        annotations: n COCO annotations, each with `segmentation`.
+        sizes_hw: Image id -> height and width in pixels; None if boxes are
+            compared.
 
     Returns:
         Shape (n,), compressed RLE, in order; None if boxes are compared.
 
     Raises:
-        KeyError, TypeError, ValueError, IndexError: See `read_mask`.
+        KeyError: If an annotation lacks a key, or its image a size; see also
+            `read_mask`.
+        TypeError, ValueError, IndexError, Exception: See `read_mask`.
     """
     if sizes_hw is None:
         return None

@@ -21,11 +21,12 @@ class CorrectedImage:
     """An image that came back.
 
     Args:
-        name: The name of its file, as the tool writes it.
+        name: The name of its file, as the tool writes it; also a path or URL.
         size_wh: Width and height in pixels, as the tool says; None if it does
             not say.
-        boxes: The boxes: left, top, width and height in pixels, the name of
-            the class, and the other keys of the annotation to keep.
+        boxes: The boxes in the tool's order: left, top, width and height in
+            pixels of an image of this size (neither clipped nor rounded), the
+            name of the class, and the other keys of the annotation to keep.
         is_annotated: Whether the tool says that somebody has looked at it;
             None if it does not say.
     """
@@ -40,14 +41,15 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
     """Read corrected labels; the content tells which tool wrote them.
 
     Args:
-        path: A COCO file, a JSON export of Label Studio, or a folder of JSON
-            files of X-AnyLabeling.
+        path: A COCO file, a JSON export of Label Studio, or a JSON file of
+            X-AnyLabeling or a folder of them.
 
     Returns:
-        The images, in the order of the file, or of the names of the files.
+        The images, in the order of the file, or of the names of the files;
+        also those without a box.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file or folder.
         CocoError: If it is none of these, or something in it cannot be read.
     """
     try:
@@ -73,13 +75,15 @@ def read_any(path: Path) -> list[CorrectedImage]:
         path: A file, or a folder with the files of X-AnyLabeling.
 
     Returns:
-        The images, in the order of the file or of the names.
+        The images, in the order of the file or of the names. A list is read as
+        one of Label Studio, an object with `shapes` as one of X-AnyLabeling,
+        and all else as COCO.
 
     Raises:
         KeyError, TypeError, AttributeError, ValueError: If a part is missing,
             or has another type or length.
         RecursionError: If it is nested too deeply.
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file or folder.
         CocoError: If it is no JSON, or holds what cannot become labels.
     """
     if path.is_dir():
@@ -104,14 +108,16 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         path: The file.
 
     Returns:
-        The images in its order, with boxes xywh in pixels; `iscrowd` and
-        `segmentation` are kept.
+        The images in its order, with boxes xywh in pixels, whose values are
+        not checked. `iscrowd` is kept as 1 if it is set, and `segmentation` if
+        it is not empty. Their size is None without a width or height.
 
     Raises:
         CocoError: If the file cannot be used, see `read_coco`.
         FileNotFoundError: If there is no such file.
-        KeyError, TypeError, ValueError: If an annotation lacks a key, is of no
-            image or category of the file, or has no box of numbers.
+        AttributeError, KeyError, TypeError, ValueError: If an annotation is no
+            object, lacks a key, is of no image or category of the file, or its
+            box is no list of numbers.
     """
     coco = read_coco(path, 'images', 'categories')
     names = {c['id']: c['name'] for c in coco['categories']}
@@ -142,8 +148,8 @@ def find_original_name(image: dict) -> str:
         image: The COCO entry of the image.
 
     Returns:
-        The name that Roboflow tells; that of the entry if it tells none, see
-        `files.image_names`.
+        The name that Roboflow tells, in `extra`; that of the entry if it tells
+        none.
     """
     extra = image.get('extra')
     if isinstance(extra, dict) and isinstance(extra.get('name'), str):
@@ -155,19 +161,20 @@ def read_task(task: object, path: Path) -> CorrectedImage:
     """Read a task of Label Studio.
 
     Of several annotations, the last one counts that was not cancelled. Only
-    its rectangles are read.
+    its rectangles are read; other shapes are left out.
 
     Args:
         task: The task, as JSON has it.
         path: The file, for the message.
 
     Returns:
-        The image with boxes xywh in pixels; without an annotation it has none.
-        Its size is None if it has no box.
+        The image with boxes xywh in pixels, in the order of the task; without
+        an annotation it has none, and `is_annotated` is False. Its name is the
+        URL or path in the task. Its size is None if it has no box.
 
     Raises:
-        CocoError: If it is no task with an image, or a box is rotated or has
-            not one class.
+        CocoError: If it is no task with an image (see `find_url`), or a box is
+            rotated or has not one class.
         AttributeError, KeyError, TypeError: If a part is missing, or has
             another type.
     """
@@ -198,15 +205,17 @@ def read_task(task: object, path: Path) -> CorrectedImage:
 
 
 def find_url(data: object) -> str | None:
-    """Find the image of a task: the value that a labeling config calls so.
+    """Find the image of a task.
 
-    A task may have other texts; `image` is the usual name.
+    The labeling config of the project says which key the image has; `image`
+    is the usual one. A task may have other texts too.
 
     Args:
         data: The `data` of the task, as JSON has it.
 
     Returns:
-        The URL or path; None if several texts could be it, or none.
+        The URL or path: the text under `image`, otherwise the only text. None
+        if there are several texts, or none, or `data` is no object.
     """
     if not isinstance(data, dict):
         return None
@@ -227,11 +236,13 @@ def read_rectangle(
         path: The file, for the message.
 
     Returns:
-        The box (xywh in pixels), the class, and nothing else to keep.
+        The box (xywh in pixels, neither clipped nor rounded), the name of the
+        class, and an empty dict: there is nothing else to keep.
 
     Raises:
         CocoError: If it is rotated or has not one class.
-        KeyError, TypeError: If a number is missing, or has another type.
+        AttributeError, KeyError, TypeError: If a part is missing, or has
+            another type.
     """
     if value.get('rotation'):
         raise CocoError(
@@ -260,8 +271,9 @@ def read_folder(folder: Path) -> Iterator[CorrectedImage]:
         The image of each file, sorted by the name of the file.
 
     Raises:
-        CocoError: If there is none, or one of them is something else.
+        CocoError: If there is no file, or one of them is something else.
         AttributeError, KeyError, TypeError, ValueError: See `read_shapes`.
+        RecursionError: If a file is nested too deeply.
     """
     files = glob_shown(folder, '*.json')
     if not files:
@@ -287,8 +299,10 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
         file: The file, for the message.
 
     Returns:
-        The image with boxes xywh in pixels. Without a path of the image, its
-        name is that of the file with `.jpg`.
+        The image with boxes xywh in pixels, in the file's order: each is the
+        box around the corners of its rectangle. Without a path of the image,
+        its name is that of the file with `.jpg`. `is_annotated` is what
+        `checked` is if that is true, otherwise None.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: If a part is missing,

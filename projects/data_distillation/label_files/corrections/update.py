@@ -17,9 +17,9 @@ class Updated:
     """Both sets with what was corrected.
 
     Args:
-        labeled: The labeled set.
-        unlabeled: The unlabeled set.
-        notes: What was done, in words.
+        labeled: The COCO object of the labeled set.
+        unlabeled: The COCO object of the unlabeled set.
+        notes: What was done, in words; see `describe_update`.
     """
 
     labeled: dict
@@ -36,13 +36,17 @@ def update_sets(
 ) -> Updated:
     """Put images that a person has corrected into the labeled set.
 
-    An unlabeled image becomes a labeled one. The labels of an image that is
-    labeled already are replaced. The ids of all other images and labels stay.
+    An unlabeled image becomes a labeled one, with a new id, after all others;
+    what labels it had in the unlabeled set are dropped. The labels of an image
+    that is labeled already are replaced. The ids of all other images and
+    labels stay.
 
     Args:
-        labeled: The COCO object of the labeled set.
-        unlabeled: The COCO object of the unlabeled set.
-        images: The corrected images.
+        labeled: The COCO object of the labeled set, in which each annotation
+            has an `id`; see `reading.read_coco`.
+        unlabeled: The COCO object of the unlabeled set; see
+            `reading.read_unlabeled`.
+        images: The corrected images, with boxes xywh in pixels.
         empty_is_checked: Whether images without a box have no object. If not,
             they stay as they are, because nobody may have looked at them. An
             image of which the tool says that it is annotated counts anyway.
@@ -56,8 +60,8 @@ def update_sets(
     Raises:
         CocoError: If an image is in neither set, may be any of several, came
             back twice or in another size, if a class is unknown, if a box is
-            not finite, outside its image or thinner than `MIN_SIDE`, or if the
-            size of an image is unknown whose rest is to be ignored.
+            not finite, outside its image or thinner than `MIN_SIDE` there, or
+            if the size of an image is unknown whose rest is to be ignored.
     """
     known = find_images(labeled, unlabeled, images)
     ids = {c['name']: c['id'] for c in labeled['categories']}
@@ -99,7 +103,8 @@ def describe_update(
 
     Args:
         num_back: The number of images that came back.
-        done: The name of each checked image -> its labels.
+        done: The name of each checked image -> its labels, and with `partly`
+            a crowd with `UNCHECKED`, which is not counted as a label.
         num_new: The number of these that were not labeled before.
 
     Returns:
@@ -136,8 +141,8 @@ def is_done(image: CorrectedImage, empty_is_checked: bool) -> bool:
             nothing.
 
     Returns:
-        What its tool says; if that is nothing, whether it has a box, or need
-        not have one.
+        What its tool says (`is_annotated`); if that is nothing, whether it has
+        a box, or need not have one.
     """
     if image.is_annotated is not None:
         return image.is_annotated
@@ -149,7 +154,8 @@ def find_images(
 ) -> list[dict]:
     """Find which images of the two sets came back.
 
-    Tools rename images; see `files.image_names`.
+    Tools rename images; see `files.image_names`. A name with a mark of
+    Roboflow is that of no image with another mark.
 
     Args:
         labeled: The COCO object of the labeled set.
@@ -161,8 +167,8 @@ def find_images(
         is in both.
 
     Raises:
-        CocoError: If an image is in neither set, is not clear, came back
-            twice, or has another size.
+        CocoError: If an image is in neither set, may be any of several, came
+            back twice, or has another size.
     """
     by_name = {i['file_name']: i for i in unlabeled['images']}
     by_name |= {i['file_name']: i for i in labeled['images']}
@@ -221,17 +227,19 @@ def make_labels(
 
     Args:
         image: The corrected image, with boxes xywh in pixels.
-        known: The entry of the image in its set.
+        known: The entry of the image in its set, whose size comes before that
+            in `image`.
         ids: Name of a class -> id.
 
     Returns:
-        The annotations in order, with boxes (xywh in pixels) that are rounded
-        to 1/100, and clipped to the image as far as its size is known. Other
-        keys to keep are in them as they are.
+        The annotations in order, without `id` and `image_id`, with boxes (xywh
+        in pixels) that are rounded to 1/100, and clipped to the image as far
+        as its size is known, and `area`, which is w * h. Other keys to keep
+        are in them as they are: a mask is not clipped.
 
     Raises:
-        CocoError: If a class is unknown, or a box is not finite, lies outside
-            the image or is thinner than `MIN_SIDE`.
+        CocoError: If a class is unknown, or a box is not finite, or after
+            clipping thinner than `MIN_SIDE`, as one outside the image is.
     """
     width = known.get('width') or (image.size_wh or (None, None))[0]
     height = known.get('height') or (image.size_wh or (None, None))[1]
@@ -279,9 +287,10 @@ def make_unchecked(image: CorrectedImage, known: dict, labeled: dict) -> dict:
         labeled: The COCO object of the labeled set.
 
     Returns:
-        A crowd of the size of the image, without ids, with the key
-        `UNCHECKED`. Its class is the first one, and means nothing. It has a
-        mask if labels have.
+        A crowd of the size of the image, without `id` and `image_id`, with the
+        key `UNCHECKED`. Its class is the first one, and means nothing. It has
+        a polygon around the image if any label of the set has a
+        `segmentation`.
 
     Raises:
         CocoError: If the size of the image is not known.
@@ -314,13 +323,17 @@ def renew_labels(
     """Keep the labels that stay, and add the new ones with ids of their own.
 
     Args:
-        labels: The labels before.
+        labels: The labels before, each with `id` and `image_id`.
         targets: Image id -> the name of an image with new labels.
-        done: Name -> its new labels.
+        done: Name -> its new labels, without these two keys.
 
     Returns:
-        The old ones in order, then the new ones, image by image, as copies
-        with ids above all old ones.
+        The old ones of all other images in order, then the new ones, image by
+        image as `targets` has them, as copies with ids above all old ones;
+        these begin at 1 if there were none.
+
+    Raises:
+        KeyError: If a label lacks `id` or `image_id`.
     """
     next_id = 1 + max((label['id'] for label in labels), default=0)
     kept = [one for one in labels if one['image_id'] not in targets]

@@ -12,13 +12,17 @@ def clip_polygon(
     """Clip a polygon to its image.
 
     Args:
-        polygon: x1, y1, x2, y2, ... in pixels of the image.
+        polygon: x1, y1, x2, y2, ... in pixels of the image; the last point is
+            joined to the first.
         size_wh: Width and height of the image, pixels.
 
     Returns:
-        The part inside the image in the same format. If nothing lies inside,
-        it is empty, or only points on the border. A polygon that is not convex
-        can have edges on the border of the image.
+        The part inside the image in the same format, not rounded. If nothing
+        lies inside, it is empty, or only points on the border. A polygon that
+        is not convex can have edges on the border of the image.
+
+    Raises:
+        ValueError: If the polygon has an odd number of numbers.
 
     Source:
         Sutherland and Hodgman, Reentrant polygon clipping, 1974.
@@ -36,11 +40,11 @@ def clip_at(
     """Clip a polygon at a line.
 
     Args:
-        points: Shape (n, 2).
+        points: Shape (n, 2), x and y; the last one is joined to the first.
         axis: 0 for a vertical line, 1 for a horizontal one.
-        limit: Where the line is.
-        sign: 1 to keep what lies beyond it, -1 for what lies before it. Points
-            on it are kept too.
+        limit: The x (or y) of the line.
+        sign: 1 to keep what has a larger x (or y) than the line, -1 for what
+            has a smaller one. Points on it are kept too.
 
     Returns:
         Shape (m, 2), float64, in order; (0, 2) if nothing is kept.

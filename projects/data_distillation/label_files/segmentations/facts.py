@@ -22,15 +22,19 @@ class Facts:
 
     Args:
         fault: The kind of what is wrong with the segmentation itself; `''` if
-            nothing is.
-        detail: More about the fault.
+            nothing is. See `look_at_polygons` and `look_at_mask`.
+        detail: More about the fault: for `wrong` the end of a sentence, for
+            `odd` the count of numbers, and for `short` the count of points, of
+            the first such polygon; otherwise `''`.
         is_fixable: Whether the fault can be mended in one way.
         bounds: Left, top, right and bottom of what is in it, pixels; None if
             it has a fault.
-        size_hw: The height and width of a mask, pixels; None for polygons.
+        size_hw: The height and width of a mask, pixels; None for polygons and
+            for what is `wrong`.
         swapped: The bounds if the sides in `size` are swapped; None for
-            polygons.
-        is_whole: Whether a polygon has only integers.
+            polygons and with a fault.
+        is_whole: Whether a polygon has only integers; False with a fault and
+            for masks.
     """
 
     fault: str = ''
@@ -50,7 +54,8 @@ class Facts:
 
         Returns:
             The facts. A value of another type than dict or list is `wrong`,
-            and a list of nothing, such as `[]` or `[[]]`, is `empty`.
+            and a list of nothing, such as `[]`, `[[]]` or `[null]`, is
+            `empty`. See `look_at_polygons` and `look_at_mask` for the others.
         """
         if isinstance(value, dict):
             return look_at_mask(value)
@@ -69,8 +74,11 @@ def look_at_polygons(value: list) -> Facts:
         value: The list, of any content.
 
     Returns:
-        The facts. If there are several faults, the first of `wrong`, `not
-        nested`, `odd`, `short` and `empty` is named.
+        The facts. If there are several faults, the first of these is named:
+        `wrong` (no polygons), `not nested` (polygons in another form), `odd`
+        (a polygon with an odd number of numbers), `short` (one of less than
+        three points, which is fixable if another is longer) and `empty` (all
+        have no width or no height together).
     """
     polygons = nest_polygons(value)
     if polygons is None:
@@ -97,7 +105,9 @@ def nest_polygons(value: list) -> list[list] | None:
 
     Returns:
         A list of lists of numbers, which is `value` itself if that is one;
-        `[[]]` for an empty list. None if it is anything else.
+        `[[]]` for an empty list. Two or more lists of two numbers are taken
+        for the points of one polygon. None if it is anything else, or has an
+        empty list in it.
     """
     # Also an empty list, of which `all` is True.
     if all(map(is_number, value)):
@@ -164,8 +174,9 @@ def look_at_mask(value: dict) -> Facts:
         value: The dict, of any content.
 
     Returns:
-        The facts. What is no RLE is `wrong`, RLE of another number of pixels
-        than its `size` has is `counts`, and RLE without a pixel is `empty`.
+        The facts. What is no RLE (see `read_rle`) is `wrong`, RLE of another
+        number of pixels than its `size` has, or with a broken text, is
+        `counts`, and RLE without a pixel that is set is `empty`.
     """
     rle = read_rle(value)
     if rle is None:
@@ -183,14 +194,15 @@ def look_at_mask(value: dict) -> Facts:
 
 
 def bound_mask(rle: dict) -> Bounds | None:
-    """Find the smallest box around the pixels of a mask.
+    """Find the smallest box around the pixels of a mask that are set.
 
     Args:
-        rle: The mask as compressed RLE.
+        rle: The mask as compressed RLE, whose counts have as many pixels as
+            its size.
 
     Returns:
         Left, top, right and bottom in pixels, where right and bottom are the
-        ends of the last pixels; None without a pixel.
+        ends of the last pixels; None if no pixel is set.
     """
     # Of runs without a pixel, `toBbox` makes a box of any size.
     if not coco_mask.area(rle):
@@ -203,14 +215,15 @@ def read_rle(value: dict) -> dict | None:
     """Read the RLE of a JSON file.
 
     Args:
-        value: A dict with `size` [height, width] and `counts`, a text or a
-            list of numbers of pixels.
+        value: A dict that should have `size` [height, width] and `counts`, a
+            text or a list of numbers of pixels.
 
     Returns:
         A dict with the `size` and compressed `counts`, a text as it is or the
         bytes that a list becomes. The counts stay a list if they are not as
-        many pixels as the size has. None if `value` is no RLE, or a side is
-        not from 1 to below `MAX_SIDE`.
+        many pixels as the size has; a text is not checked for that, see
+        `count_pixels`. None if `value` is no RLE, its counts are empty, or a
+        side is not from 1 to below `MAX_SIDE`.
     """
     size, counts = value.get('size'), value.get('counts')
     if not isinstance(size, list) or len(size) != 2:
@@ -238,7 +251,8 @@ def count_pixels(rle: dict) -> int:
         rle: What `read_rle` returns.
 
     Returns:
-        The number; -1 if a run has less than no pixel, or the text is broken.
+        The number of pixels; -1 if a run has less than no pixel, or the text
+        is broken.
     """
     counts = rle['counts']
     if isinstance(counts, list):

@@ -14,12 +14,13 @@ def outline_mask(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
     """Outline a mask.
 
     Args:
-        counts: The `counts` of its RLE; the mask has a pixel.
+        counts: The `counts` of its compressed RLE; a pixel of it is set.
         size_hw: The height and width of its image, pixels.
 
     Returns:
-        COCO's polygons, each as x1, y1, x2, y2, ... in pixels, one for each
-        part of the mask; pixels that touch at a corner are connected. A hole
+        COCO's polygons, each as x1, y1, x2, y2, ... in pixels of the image,
+        one for each part of the mask, in the order in which OpenCV finds them;
+        pixels that touch at a corner are connected. A hole
         is joined to the outline by a slit without width, because COCO adds
         polygons up. No number is whole: MMDetection computes with whole
         numbers where all of them are.
@@ -53,13 +54,14 @@ def join_rings(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Join a closed line to another by a slit without width.
 
     Args:
-        ring: The line, shape (n, 2).
-        other: The other one, shape (m, 2): a hole, or another part.
+        ring: The line, shape (n, 2), x and y; at least one point.
+        other: The other one, shape (m, 2): a hole, or another part; at least
+            one point.
 
     Returns:
         Shape (n + m + 2, 2): along the line to the point that is nearest to
-        the other (by |dx| + |dy|, the first of equal ones), around the other,
-        and back.
+        the other (by |dx| + |dy|, the first of equal ones), around the other
+        from its nearest point, and back.
     """
     # (n, 1, 2) against (1, m, 2): all pairs.
     distances = np.abs(ring[:, None] - other[None]).sum(axis=2)

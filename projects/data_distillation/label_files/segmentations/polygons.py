@@ -19,19 +19,21 @@ def as_one_polygon(
 ) -> list[float]:
     """Write a segmentation as one polygon with the same pixels.
 
-    Polygons are clipped to the image. Parts are joined by slits without width,
-    as Ultralytics does it. Polygons add up in COCO, but a polygon that
+    Polygons are clipped to the image first; where one reached outside, COCO
+    may draw its edges differently by some pixels. Rounding changes a pixel in
+    rare cases. Parts are joined by slits without width, as Ultralytics does
+    it. Polygons add up in COCO, but a polygon that
     overlaps itself has a hole there. Where that would change a pixel, the
     outline of all parts together is taken.
 
     Args:
-        segmentation: COCO's polygons or RLE, in which `Facts` finds no fault;
-            RLE of the image's size.
+        segmentation: COCO's polygons (in pixels of the image) or RLE, in which
+            `Facts` finds no fault; RLE of the image's size.
         size_wh: The width and height of the image, pixels.
 
     Returns:
-        x1, y1, x2, y2, ... in pixels, rounded to 1/1000 and inside the image;
-        empty if no pixel of the image is set.
+        x1, y1, x2, y2, ... in pixels of the image, rounded to 1/1000 and
+        inside the image; empty if no pixel of the image is set.
     """
     size_hw = size_wh[1], size_wh[0]
     if isinstance(segmentation, dict):
@@ -58,12 +60,15 @@ def clip_polygons(
     """Clip polygons to their image.
 
     Args:
-        polygons: x1, y1, x2, y2, ... of each, in pixels.
+        polygons: x1, y1, x2, y2, ... of each, in pixels of the image.
         size_wh: The width and height of the image, pixels.
 
     Returns:
-        The parts inside the image, in order. A polygon is left out if less
-        than three points of it are left.
+        The parts inside the image in the same format, in order. A polygon is
+        left out if less than three points of it are left.
+
+    Raises:
+        ValueError: If a polygon has an odd number of numbers.
     """
     clipped = (clip_polygon(polygon, size_wh) for polygon in polygons)
     return [one for one in clipped if len(one) >= FEWEST_NUMBERS]
@@ -75,11 +80,12 @@ def draw_polygons(
     """Draw polygons as COCO does.
 
     Args:
-        polygons: x1, y1, x2, y2, ... of each, in pixels.
+        polygons: x1, y1, x2, y2, ... of each, in pixels of the image; at least
+            three points each. What reaches outside the image is cut off.
         size_hw: The height and width of the image, pixels.
 
     Returns:
-        The mask of all together, as compressed RLE; without a pixel if there
+        The mask of all together, as compressed RLE; no pixel is set if there
         is no polygon.
     """
     # pycocotools fails at an empty list.
@@ -94,11 +100,13 @@ def measure_area(polygon: Polygon, size_wh: tuple[int, int]) -> int:
     """Count the pixels of a polygon.
 
     Args:
-        polygon: x1, y1, x2, y2, ... in pixels.
-        size_wh: The width and height of the image.
+        polygon: x1, y1, x2, y2, ... in pixels of the image; at least three
+            points.
+        size_wh: The width and height of the image, pixels.
 
     Returns:
-        The number of pixels that are set when COCO draws it.
+        The number of pixels that are set when COCO draws it; 0 outside the
+        image.
     """
     return int(
         coco_mask.area(draw_polygons([polygon], (size_wh[1], size_wh[0])))
@@ -109,11 +117,12 @@ def bound_pixels(polygon: Polygon, size_wh: tuple[int, int]) -> list[float]:
     """Find the box around the pixels of a polygon.
 
     Args:
-        polygon: x1, y1, x2, y2, ... in pixels, with a pixel in the image.
-        size_wh: The width and height of the image.
+        polygon: x1, y1, x2, y2, ... in pixels of the image; at least three
+            points, and with a pixel in the image.
+        size_wh: The width and height of the image, pixels.
 
     Returns:
-        Left, top, width and height in pixels.
+        Left, top, width and height in pixels, whole numbers.
     """
     mask = draw_polygons([polygon], (size_wh[1], size_wh[0]))
     return coco_mask.toBbox(mask).tolist()
@@ -123,10 +132,12 @@ def join_polygons(polygons: Sequence[Polygon]) -> np.ndarray:
     """Join polygons to one by slits without width.
 
     Args:
-        polygons: x1, y1, x2, y2, ... of each, at least one.
+        polygons: x1, y1, x2, y2, ... of each, at least one; in any unit.
 
     Returns:
-        x1, y1, x2, y2, ... of the whole.
+        Shape (n,), float64: x1, y1, x2, y2, ... of the whole, in the same
+        unit. See `join_rings`: each polygon after the first adds two points to
+        its own.
     """
     rings = [np.array(polygon, float).reshape(-1, 2) for polygon in polygons]
     return reduce(join_rings, rings).ravel()
@@ -137,7 +148,7 @@ def is_equal(one: dict, other: dict) -> bool:
 
     Args:
         one: A mask as compressed RLE.
-        other: Another of the same size.
+        other: Another of the same size, as compressed RLE.
 
     Returns:
         Whether they have.
@@ -151,9 +162,9 @@ def round_to_thousandths(polygon: Polygon) -> list[float]:
     """Round the numbers of a polygon.
 
     Args:
-        polygon: The numbers.
+        polygon: x1, y1, x2, y2, ... in any unit.
 
     Returns:
-        The same numbers, rounded to 1/1000.
+        The same numbers, rounded to 1/1000 of the unit.
     """
     return np.round(polygon, 3).tolist()

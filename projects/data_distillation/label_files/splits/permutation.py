@@ -12,7 +12,9 @@ def collect_classes(coco: dict) -> list[set]:
     """Return the ids of the categories that each image has instances of.
 
     Args:
-        coco: The content of the file. Crowds are not instances.
+        coco: The content of the file; see `reading.read_splittable`. Crowds
+            are not instances, and annotations of images that are not in the
+            file are passed over.
 
     Returns:
         One set for each image, in the file's order; empty for an image without
@@ -38,9 +40,10 @@ class Permutation:
     Args:
         order: The index of the image at each place; every image occurs once.
             Swaps change this list.
-        num_labeled: The number of images in a fold.
-        num_folds: The number of folds.
-        classes: The classes of each image; see `collect_classes`.
+        num_labeled: The number of images in a fold, at least 1.
+        num_folds: The number of folds; together they have at most all images.
+        classes: The classes of each image, in the file's order; see
+            `collect_classes`.
     """
 
     order: list[int]
@@ -52,7 +55,7 @@ class Permutation:
         """List the images of each fold.
 
         Returns:
-            The indices of the images of each fold, in random order.
+            The indices of the images of each fold, as they stand in `order`.
         """
         ends = range(0, self.num_folds * self.num_labeled, self.num_labeled)
         return [self.order[i : i + self.num_labeled] for i in ends]
@@ -60,18 +63,17 @@ class Permutation:
     def keep_classes(self, coco: dict) -> Iterator[str]:
         """Swap images until each fold has an instance of each class.
 
-        The class with the fewest images comes first (ties are in the file's
-        order). The first image in the random order that has the class, if
-        possible one that is in no fold, takes the place of the first image of
-        the fold whose loss costs no fold a class. The result is random, and
-        the same for the same order. Each swap changes `order`, and is made
-        when its sentence is asked for.
+        A class without instances in the whole file is passed over. The class
+        with the fewest images comes first (ties are in the file's order), and
+        of each class the first fold. See `swap_in` for which images are
+        swapped. The result is random, and the same for the same order. Each
+        swap changes `order`, and is made when its sentence is asked for.
 
         Args:
-            coco: The content of the file.
+            coco: The content of the file that `classes` are of.
 
         Yields:
-            A sentence about each swap.
+            A sentence about each swap; none if each fold has all classes.
 
         Raises:
             CocoError: If no two images can be swapped.
@@ -89,7 +91,8 @@ class Permutation:
         """Count the images of each class in each fold.
 
         Returns:
-            For each fold, category id -> its number of images.
+            For each fold, category id -> its number of images; 0 for a class
+            that the fold lacks.
         """
         return [
             Counter(itertools.chain(*(self.classes[i] for i in fold)))
@@ -97,15 +100,19 @@ class Permutation:
         ]
 
     def swap_in(self, category: dict, number: int, images: list[dict]) -> str:
-        """Swap an image of a class into a fold.
+        """Swap an image of a class into a fold that lacks the class.
+
+        The first image of `find_places` that can come takes the first place in
+        the fold that it can take without any fold losing a class.
 
         Args:
             category: The category, as the file has it.
             number: The number of the fold, counted from 0.
-            images: The images of the file.
+            images: The images of the file, in its order.
 
         Returns:
-            A sentence about the swap.
+            A sentence about the swap, with the number of the fold counted from
+            1.
 
         Raises:
             CocoError: If no two images can be swapped.
@@ -131,13 +138,14 @@ class Permutation:
         )
 
     def find_places(self, category_id: object) -> list[int]:
-        """Find the places of a class's images.
+        """Find the places in `order` of a class's images.
 
         Args:
             category_id: The id of the category.
 
         Returns:
-            The places, those in no fold first; ascending otherwise.
+            The places, counted from 0: those in no fold first, ascending
+            otherwise. Empty if no image has the class.
         """
         num_chosen = self.num_folds * self.num_labeled
         # Images outside the folds first: they take nothing from another fold.
@@ -150,12 +158,12 @@ class Permutation:
         """Return whether no fold loses a class if two places are swapped.
 
         Args:
-            one: A place.
-            other: Another place.
-            counts: The result of `count_classes`.
+            one: A place in `order`.
+            other: Another place, which is not in the same fold.
+            counts: The result of `count_classes` for the order as it is.
 
         Returns:
-            Whether each class that a fold has is still there afterwards.
+            Whether each fold still has all its classes afterwards.
         """
         for leaving, coming in ((one, other), (other, one)):
             number = leaving // self.num_labeled
@@ -174,8 +182,8 @@ class Permutation:
         """Swap the images of two places; `order` is changed in place.
 
         Args:
-            one: The index of an image in `order`.
-            other: The index of the image that it changes places with.
+            one: A place in `order`, counted from 0.
+            other: The place that it changes images with.
         """
         order = self.order
         order[one], order[other] = order[other], order[one]

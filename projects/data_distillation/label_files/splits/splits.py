@@ -16,10 +16,12 @@ class Splits:
     """The folds of a split.
 
     Args:
-        folds: Each fold maps `labeled`, `unlabeled` (no annotations and no
-            categories) and `unlabeled_truth` to a COCO object. Images and
-            annotations are those of the file, unchanged and in its order.
-        notes: What the user should know, one line each.
+        folds: Each fold maps `labeled`, `unlabeled` and `unlabeled_truth` to
+            a COCO object. `unlabeled` has nothing but `images`; the others
+            also have what else the file has. Images and annotations are those
+            of the file (no copies), unchanged and in its order.
+        notes: What the user should know, one line each; see `make_notes` and
+            `Permutation.keep_classes`.
     """
 
     folds: list[dict[str, dict]]
@@ -34,13 +36,13 @@ def compute_percent(num_images: int, percent: Fraction) -> int:
 
     Args:
         num_images: The number of all images.
-        percent: The percentage, above 0.
+        percent: The percentage, above 0. It may be above 100.
 
     Returns:
         The number of images, at least 1.
 
     Raises:
-        ValueError: If it is less than one image.
+        ValueError: If it is less than one image, as always without images.
     """
     # Exact for a `Fraction`; as floats, 0.29 * 100 is below 29.
     count = int(num_images * percent / 100)
@@ -64,10 +66,11 @@ def split_coco(
     Folds share no labeled image if there are enough images; otherwise each
     fold is drawn from all images. The first fold does not depend on the number
     of folds, and it is part of the first fold of a larger `num_labeled`,
-    unless images are swapped.
+    unless images are swapped. The same arguments give the same folds.
 
     Args:
-        coco: The content of the file; see `reading.read_splittable`.
+        coco: The content of the file; see `reading.read_splittable`. It is not
+            changed. Annotations of images that are not in it are left out.
         num_labeled: The number of labeled images in each fold, from 1 to one
             less than all images.
         seed: The seed of the random choice by NumPy's `default_rng`, at least
@@ -81,8 +84,8 @@ def split_coco(
 
     Raises:
         ValueError: If a number is out of range, or two folds are the same.
-        CocoError: If a labeled part lacks a class that the file has, or the
-            class cannot be swapped in.
+        CocoError: If a labeled part lacks a class that the file has instances
+            of, or, with `keep_classes`, the class cannot be swapped in.
     """
     num_images = len(coco['images'])
     check_numbers(num_images, num_labeled, num_folds)
@@ -110,11 +113,13 @@ def check_numbers(num_images: int, num_labeled: int, num_folds: int) -> None:
 
     Args:
         num_images: The number of all images.
-        num_labeled: The number of labeled images in each fold.
-        num_folds: The number of folds.
+        num_labeled: The number of labeled images in each fold, from 1 to one
+            less than `num_images`.
+        num_folds: The number of folds, at least 1. They may need more images
+            than there are.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: If one is not; also if there are fewer than two images.
     """
     if not 0 < num_labeled < num_images:
         raise ValueError(
@@ -137,7 +142,9 @@ def make_notes(
         num_folds: The number of folds.
 
     Yields:
-        Sentences for the user; none if nothing is special.
+        Sentences for the user: on annotations that are left out, on classes
+        without instances, and on folds that overlap; none if nothing is
+        special.
     """
     ids = {image['id'] for image in coco['images']}
     num_lost = sum(a['image_id'] not in ids for a in coco['annotations'])
@@ -158,10 +165,10 @@ def check_folds(folds: Sequence[list[int]]) -> None:
     """Check that no two folds are the same, which can be if they overlap.
 
     Args:
-        folds: The indices of the labeled images of each fold.
+        folds: The indices of the labeled images of each fold, in any order.
 
     Raises:
-        ValueError: If two folds hold the same images.
+        ValueError: If two folds hold the same images, in whatever order.
     """
     if len({frozenset(fold) for fold in folds}) < len(folds):
         raise ValueError(
@@ -178,11 +185,13 @@ def check_classes_occur(
     Args:
         coco: The content of the file.
         classes: The classes of each image; see `collect_classes`.
-        folds: The indices of the images of each fold.
+        folds: The indices of the labeled images of each fold.
         seed: The seed of the choice, for the message.
 
     Raises:
-        CocoError: With the classes that a labeled part has no instance of.
+        CocoError: If a fold lacks instances of a class that the file has
+            instances of. The message names the first such fold and the classes
+            that it lacks.
     """
     known = set().union(*classes)
     for number, fold in enumerate(folds, 1):
@@ -197,16 +206,17 @@ def check_classes_occur(
 
 
 def list_annotated(coco: dict) -> list[int]:
-    """Find the images that have annotations.
+    """Find the images that have annotations, be they crowds.
 
     Args:
-        coco: The content of the file.
+        coco: The content of the file, with `images` and `annotations`.
 
     Returns:
         The indices of these images, ascending.
 
     Raises:
-        ValueError: If all images have annotations, or none has.
+        ValueError: If all images have annotations, or none has; also if there
+            are no images.
     """
     known = find_annotated(coco)
     images = coco['images']
@@ -220,11 +230,11 @@ def list_annotated(coco: dict) -> list[int]:
 
 
 def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
-    """Take a file apart.
+    """Take a file apart into its labeled and its unlabeled images.
 
     Args:
         coco: The content of the file. It is not changed.
-        fold: The indices of the labeled images.
+        fold: The indices of the labeled images, in any order.
 
     Returns:
         The parts of the fold; see `Splits.folds`.
