@@ -60,8 +60,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         The new file, open for writing bytes.
 
     Raises:
-        OSError: If the file or its folder cannot be written. The new file has
-            its place already if only the disk fails at its folder.
+        OSError: If the file or its folder cannot be written. If only the
+            entry in the folder fails, the new file is in its place already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename works only within a file system. The name

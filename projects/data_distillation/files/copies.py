@@ -26,8 +26,8 @@ def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     Returns:
         Path -> the first known path with the same content, in the order of
         `paths`. Files without a copy are left out, and so are those that are
-        missing, empty or not readable. A path that is known itself has a copy,
-        unless it is missing or empty.
+        missing or empty. A path that is known itself has a copy; if it cannot
+        be read, only itself.
     """
     by_size: dict[int, list[tuple]] = defaultdict(list)
     for path in known:

@@ -13,8 +13,8 @@ def mend_ids(file: CocoFile) -> Mended:
 
     `"3"` and `3.0` become 3, and any other text becomes a number that is free.
     If 3 and `"3"` are two ids, `"3"` is such a text. What refers to an entry
-    by its name gets its id, if it is clear that this is meant. A number with a
-    fraction, or beyond 64 bits, and what is not clear stay as they are.
+    by its name gets its id, if it is clear that this is meant. A number that
+    has a fraction or is too large, and what is not clear, stay as they are.
 
     Args:
         file: The file. It is not changed.
@@ -136,7 +136,8 @@ def map_ids(file: CocoFile, table: Table) -> dict:
         Id -> integer; empty if all ids are integers. A float gets its own
         number, also if another entry has it. A text gets its own number if no
         entry has it, and otherwise one that is free. A number that has a
-        fraction, is not finite or is beyond 64 bits is left out.
+        fraction, is not finite, or is too large (64 bits; 2**53 for a float)
+        is left out.
     """
     written = [v for v in table.values('id') if is_written_id(v)]
     others = dict.fromkeys(v for v in written if not is_id(v))
