@@ -15,12 +15,14 @@ def write_json(path: Path, content: dict) -> None:
 
     Args:
         path: The path of the file; missing folders are made.
-        content: The object to write.
+        content: The object, which is written in ASCII and in one line. Of NaN
+            and infinity, Python writes what is no JSON.
 
     Raises:
         TypeError, ValueError: If JSON cannot hold the content.
+        RecursionError: If the content is nested too deeply.
         OSError: If the file cannot be written. After any error, the old file
-            stays.
+            stays, see `replacing`.
     """
     with replacing(path) as file:
         file.write(json.dumps(content).encode())
@@ -34,7 +36,7 @@ def read_json(path: Path) -> object:
 
     Returns:
         The content; None if it cannot be read, is no JSON, or is nested too
-        deeply.
+        deeply. A file that holds `null` gives None as well.
     """
     try:
         return json.loads(path.read_bytes())
@@ -47,15 +49,19 @@ def read_json(path: Path) -> object:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes its place when all is written and on disk.
 
+    After an error in the context, a file that was there before stays as it
+    was. If the process is killed, `.NAME.HEX` is left beside it.
+
     Args:
-        path: The path that the file gets; missing folders are made. If the
-            writing fails, a file that was there before stays as it was.
+        path: The path that the file gets; missing folders are made. A link
+            there is replaced itself, not what it leads to.
 
     Yields:
         The new file, open for writing bytes.
 
     Raises:
-        OSError: If the file or its folder cannot be written.
+        OSError: If the file or its folder cannot be written. If only the
+            entry in the folder fails, the new file is in its place already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename works only within a file system. The name
@@ -76,10 +82,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sync_file(file: Path) -> None:
-    """Write a file, and that its folder has it, to disk.
+    """Write a file and its entry in its folder to disk, to survive a crash.
 
     Args:
-        file: The file, which another function has written.
+        file: The file, which is closed, or flushed by whoever writes it.
 
     Raises:
         OSError: If the file cannot be opened, or its disk fails.
@@ -115,17 +121,19 @@ def replacing_folder(folder: Path) -> Iterator[None]:
     at the end of its name. If the process is killed, it stays there.
 
     Args:
-        folder: The folder, which may exist. It does not while this runs, until
-            it is made anew.
+        folder: The folder, but no link to one. If it exists, it is moved away,
+            so that the context can make it anew. If it does not, nothing is
+            done: after an error, what the context has made stays.
 
     Yields:
         Nothing. After the context, the former folder is removed. After an
-        error, it takes the place of the new one.
+        error or Ctrl-C, it takes the place of the new one, which is removed.
 
     Raises:
         FileExistsError: If there is still a former folder of a process that
             was killed.
-        OSError: If the folder cannot be renamed.
+        OSError: If the folder cannot be renamed, or the former one cannot be
+            removed.
     """
     former = folder.with_name(f'{folder.name}.former')
     if former.exists():
@@ -158,7 +166,8 @@ def whole_or_nothing(folder: Path) -> Iterator[None]:
             removed too.
 
     Yields:
-        Nothing.
+        Nothing. After an error or Ctrl-C, which is passed on, the folder is
+        removed; what cannot be removed stays without a message.
     """
     try:
         yield

@@ -16,18 +16,18 @@ def find_copies(paths: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Find files that have the content of known ones, whatever their names.
 
     Only files of the same size are read: first their ends, and whole files
-    only if these are the same. What is read is remembered as long as the size
-    and the time of the file stay.
+    only if these are the same. This process remembers what it has read as long
+    as the size and the time of the file stay. Content is compared by SHA-256.
 
     Args:
         paths: The paths of the files to look at.
-        known: The paths of the known files. Files that are missing or empty
-            are no copies.
+        known: The paths of the known files, in the order of preference.
 
     Returns:
         Path -> the first known path with the same content, in the order of
-        `paths`. Files without a copy are left out. A path that is known itself
-        has one.
+        `paths`. Files without a copy are left out, and so are those that are
+        missing or empty. A path that is known itself has a copy; if it cannot
+        be read, only itself.
     """
     by_size: dict[int, list[tuple]] = defaultdict(list)
     for path in known:
@@ -60,7 +60,7 @@ def group_by_end(files: Iterable[tuple]) -> dict[bytes | None, list[tuple]]:
 
     Returns:
         SHA-256 of the end -> files, in order; None is the hash of those that
-        cannot be read.
+        cannot be read. Empty without files.
     """
     groups: dict[bytes | None, list[tuple]] = defaultdict(list)
     for file in files:
@@ -75,8 +75,9 @@ def stat_file(path: str) -> tuple[str, int, int] | None:
         path: The path; it need not exist.
 
     Returns:
-        The path, the size in bytes and the time of the last change in ns; None
-        if it is empty, or cannot be looked up.
+        The path, the size in bytes and the time of the last change of the
+        content in ns, of what a link leads to; None if the file is empty, or
+        cannot be looked up.
     """
     try:
         status = os.stat(path)
@@ -117,7 +118,8 @@ def hash_end(path: str, size: int, time: int) -> bytes | None:
             anew.
 
     Returns:
-        The SHA-256, 32 bytes; None if the file cannot be read.
+        The SHA-256, 32 bytes; None if the file cannot be read, which is
+        remembered as well.
     """
     return hash_from(path, max(size - TAIL, 0))
 
@@ -133,7 +135,8 @@ def hash_whole(path: str, size: int, time: int) -> bytes | None:
             anew.
 
     Returns:
-        The SHA-256, 32 bytes; None if the file cannot be read.
+        The SHA-256, 32 bytes; None if the file cannot be read, which is
+        remembered as well.
     """
     return hash_from(path, 0)
 

@@ -48,8 +48,8 @@ class ImageError(ValueError):
 def read_image_file(path: str) -> bytes:
     """Read an image file and check that it is whole.
 
-    These files are refused: what is not a file (pipes are not opened), more
-    than `MAX_BYTES`, more pixels than Pillow takes (`2 *
+    These files are refused: what is not a file (pipes are not opened), no
+    bytes, more than `MAX_BYTES`, more pixels than Pillow takes (`2 *
     Image.MAX_IMAGE_PIXELS`, 178,956,970 unless changed), and missing or broken
     data. Changed bytes are found in PNG, mostly in JPEG and GIF, and hardly
     ever in the other formats, which have no checksums.
@@ -58,8 +58,9 @@ def read_image_file(path: str) -> bytes:
         path: The path of the file, or of a link to it.
 
     Returns:
-        The content of the file. If its format is not in `FORMATS`, it has not
-        been checked, and only `decode_image` shows whether it is an image.
+        The content of the file. If its format is not in `FORMATS`, its data
+        has not been checked, and only `decode_image` shows whether it is an
+        image.
 
     Raises:
         ImageError: If the file cannot be used, or the path has a null byte.
@@ -83,7 +84,7 @@ def check_kind(status: os.stat_result) -> None:
     """Check, before a file is opened, that it can be read.
 
     Args:
-        status: The status of the file.
+        status: The status of the file, or of what a link to it leads to.
 
     Raises:
         ImageError: If it is a folder, pipe, socket or device, empty, or larger
@@ -102,11 +103,11 @@ def check_kind(status: os.stat_result) -> None:
 
 
 def check_whole(content: bytes) -> None:
-    """Check the size of an image, and then that all its data is there.
+    """Check the number of pixels, and then that all data is there.
 
     Args:
-        content: The content of the file. Of `SIZED_FORMATS`, only the size is
-            checked; what is of no known format passes.
+        content: The content of an image file. Of `SIZED_FORMATS`, only the
+            number of pixels is checked; what is of no known format passes.
 
     Raises:
         ImageError: If there are too many pixels, or data is missing or broken.
@@ -187,11 +188,14 @@ def decode_image(content: bytes) -> np.ndarray:
         content: The content of the file.
 
     Returns:
-        Shape (height, width, 3), BGR, uint8. EXIF rotation is applied in the
-        formats for which OpenCV does so, such as JPEG.
+        Shape (height, width, 3), BGR, uint8, of the first frame. Gray becomes
+        three equal channels, 16 bits become 8, and alpha is dropped. EXIF
+        rotation is applied in the formats for which OpenCV does so, such as
+        JPEG.
 
     Raises:
-        ImageError: If OpenCV cannot decode it.
+        ImageError: If OpenCV cannot decode it, or makes no colors of it, as of
+            a gray PFM.
     """
     try:
         # The backend is named: mmcv's `use_backend` changes the default.
@@ -207,7 +211,8 @@ def decode_image(content: bytes) -> np.ndarray:
 def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
     """Yield the files below a folder, also those in linked folders.
 
-    What is no folder counts as a file, also a pipe or a broken link.
+    What is no folder counts as a file, also a pipe or a broken link. Folders
+    that cannot be read are skipped without a message.
 
     Args:
         folder: The folder to search, which may be hidden itself. A folder that
@@ -218,8 +223,8 @@ def walk_files(folder: Path, with_hidden: bool = False) -> Iterator[Path]:
             `.ipynb_checkpoints/`), not data.
 
     Yields:
-        The paths of the files, in no particular order; none if there is no
-        such folder.
+        The paths of the files, which begin with `folder`, in no particular
+        order; none if there is no such folder.
     """
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -253,10 +258,12 @@ def glob_shown(folder: Path, pattern: str) -> list[Path]:
 
     Args:
         folder: The folder, which may be hidden itself.
-        pattern: The pattern, such as `*.txt`; `**/*.txt` for any depth.
+        pattern: The pattern, such as `*.txt`; `**/*.txt` for any depth, but
+            not in linked folders.
 
     Returns:
-        Their paths, sorted; empty if there are none, or no such folder.
+        Their paths, which begin with `folder`, sorted; empty if there are
+        none, or no such folder. Folders that fit are among them.
     """
     return sorted(
         file
@@ -271,11 +278,11 @@ def list_image_names(folder: Path) -> list[str]:
     Hidden files and folders are left out, see `walk_files`.
 
     Args:
-        folder: The folder.
+        folder: The folder, which may be hidden itself.
 
     Returns:
         Paths relative to the folder, with `/`, sorted; empty if there are
-        none.
+        none, or no such folder. Nothing is opened: they need not be images.
     """
     return sorted(
         path.relative_to(folder).as_posix()

@@ -13,15 +13,16 @@ TICK = 2 * 10**9
 def sha256_of(file: str | Path) -> str | None:
     """Return the SHA-256 of a file's bytes.
 
-    What is read is remembered, as long as nothing has been written to the
-    file: a checkpoint may be large, and several stages depend on it.
+    This process remembers it as long as nothing has been written to the file:
+    a checkpoint may be large, and several stages depend on it. A file that was
+    changed in the last `TICK` nanoseconds is read again each time.
 
     Args:
         file: A path, or the URL of a checkpoint.
 
     Returns:
-        64 hexadecimal digits; None if there is no such file on this machine,
-        as for a URL.
+        64 hexadecimal digits in lower case; None if there is no such file on
+        this machine, as for a URL, or if it is a folder or a pipe.
 
     Raises:
         OSError: If the file cannot be read.
@@ -48,7 +49,7 @@ def hash_once(file: str, *state: int) -> str:
         *state: What is different after the file has changed.
 
     Returns:
-        The SHA-256, 64 hexadecimal digits.
+        The SHA-256, 64 hexadecimal digits in lower case.
 
     Raises:
         OSError: If the file cannot be read.

@@ -8,7 +8,10 @@ CANDIDATES = ('cp1252', 'cp1250', 'cp1251', 'gb18030', 'shift_jis', 'euc_kr')
 
 
 class EncodingError(ValueError):
-    """The encoding of a text is not clear; the message says what it may be."""
+    """A text cannot be decoded; the message says what it may be encoded in.
+
+    The message follows the name of the text: `is not in ...`.
+    """
 
 
 def decode_text(content: bytes, encoding: str = '') -> str:
@@ -20,14 +23,17 @@ def decode_text(content: bytes, encoding: str = '') -> str:
     those of other scripts mostly come in rows.
 
     Args:
-        content: The bytes of a text whose first two characters are ASCII.
-        encoding: The encoding; `''` if it is not known.
+        content: The bytes of a text whose first two characters are ASCII; it
+            may be empty.
+        encoding: The encoding, as Python names it; `''` if it is not known.
 
     Returns:
-        The text, without a byte order mark, unless `encoding` keeps one.
+        The text, without a byte order mark, unless `encoding` keeps one, as
+        `'utf-8'` does.
 
     Raises:
-        EncodingError: If the encoding is not clear, or not the right one.
+        EncodingError: If the encoding is not clear, not the right one, or one
+            that Python does not know.
     """
     try:
         # As `json.loads` does with bytes: null bytes beside ASCII characters

@@ -78,10 +78,11 @@ class ImageFinder:
     def find(self, name: str) -> list[str]:
         """Find the images that a name may mean.
 
-        The first reading of the name that leads to an image counts; only if
-        none does, other suffixes and then the marks of tools are looked at.
-        Of several images, the one is meant whose last folders are those of
-        the name.
+        The first reading of the name (see `read_name`) that leads to an image
+        counts. First, the last part must be the same but for case and Unicode
+        form, where the exact one wins. Only if none is, other suffixes and
+        then the marks of tools are looked at. Of several images, those are
+        meant that share most of their last folders with the name.
 
         Args:
             name: The name, as it is written in a file of labels.
@@ -89,7 +90,8 @@ class ImageFinder:
         Returns:
             The names of the images, relative to the folder, with `/`: one if
             it is clear which is meant, several if it is not (sorted, if those
-            of the finder are), and none if there is no such image.
+            of the finder are), and none if there is no such image, or the
+            name has no part.
         """
         readings = list(read_name(name))
         # From the surest way to the least sure.
@@ -144,8 +146,10 @@ def read_name(name: str) -> Iterator[list[str]]:
         name: A path with `/` or `\`, or a URL.
 
     Yields:
-        The parts of the path without empty ones, the likeliest reading first;
-        nothing if the name has no part.
+        The parts of the path without empty ones, the likeliest reading first:
+        the name as it is, the paths of `read_url`, the name without escapes
+        such as `%20`; each is followed by itself without the mark that Label
+        Studio puts before a name. Nothing if the name has no part.
     """
     # Each reading once: most names are neither URLs nor escaped.
     for path in dict.fromkeys((name, *read_url(name), unquote(name))):
@@ -166,7 +170,7 @@ def read_url(name: str) -> Iterator[str]:
     Yields:
         Each path, without escapes: first those of the query that end like an
         image, then the one before the query or the fragment. Nothing for a
-        text without query and fragment.
+        text without query and fragment, or one that cannot be a URL.
     """
     try:
         url = urlsplit(name)

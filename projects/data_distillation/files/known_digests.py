@@ -37,9 +37,10 @@ def read_state(path: str) -> str:
         path: The path of the file.
 
     Returns:
-        Its size, times and number on the disk; empty if there is no such
-        file, or if it has changed so lately (`TICK`) that it may change again
-        and keep its times.
+        Its size in bytes, the times of the last change of its content and of
+        its status in ns, and its number on the disk (inode), with spaces; of
+        what a link leads to. Empty if there is no such file, or if it has
+        changed so lately (`TICK`) that it may change again and keep its times.
     """
     try:
         status = os.stat(path)
@@ -53,15 +54,15 @@ def read_state(path: str) -> str:
 
 
 def hash_image(path: str) -> str | None:
-    """Return the SHA-256 of an image; None if its file cannot be read.
+    """Return the SHA-256 of an image file, which is not decoded.
 
     Args:
         path: The path. It may also be that of a pipe, which is not opened.
 
     Returns:
-        64 hexadecimal digits; None if there is no such file, if it is no
-        regular file, is empty or larger than `MAX_BYTES`, or if it cannot be
-        read.
+        64 hexadecimal digits in lower case; None if there is no such file, if
+        it is no regular file, is empty or larger than `MAX_BYTES`, or if it
+        cannot be read.
     """
     try:
         check_kind(os.stat(path))
@@ -90,15 +91,20 @@ class KnownDigests:
     def find(
         self, paths: Collection[str], others: Known = NOTHING
     ) -> dict[str, str | None]:
-        """Return the SHA-256 of files.
+        """Return the SHA-256 of files; only those that have changed are read.
+
+        What is read is kept until `save` writes it. A file that had another
+        digest before is noted for `take_exchanged`.
 
         Args:
-            paths: Their paths.
-            others: What is known of some of them from elsewhere. It is not
-                kept in the file.
+            paths: Their paths; keys are compared as they are written.
+            others: What is known of some of them from elsewhere: path -> what
+                `read_state` returned, and the SHA-256. It counts where the
+                own file does not know the state, and is not kept in it.
 
         Returns:
-            Path -> what `hash_image` returns, in the order of `paths`.
+            Path -> what `hash_image` returns, in the order of `paths`; empty
+            without paths.
         """
         every = list(paths)
         parts = [
@@ -145,13 +151,16 @@ class KnownDigests:
         """Return the files that had other content before, each only once.
 
         Returns:
-            Their paths, sorted; empty if there are none since the last call.
+            The paths that `find` has read since the last call, and of which
+            another SHA-256 was known; sorted, empty if there are none.
         """
         exchanged, self._exchanged = self._exchanged, set()
         return sorted(exchanged)
 
     def save(self) -> None:
-        """Keep what was computed, if there is something new.
+        """Write what was computed to the file, if there is something new.
+
+        The file is replaced as a whole; missing folders are made.
 
         Raises:
             OSError: If the file cannot be written.
@@ -173,8 +182,8 @@ def open_digests(file: Path) -> KnownDigests:
         file: The file that keeps it.
 
     Returns:
-        The same object for the same file, as long as at most 16 files are in
-        use.
+        The same object for the same path, as long as at most 16 files are in
+        use; otherwise one that knows only what was saved.
     """
     return KnownDigests(file)
 
@@ -198,8 +207,8 @@ def read_kept(file: Path) -> dict[str, tuple[str, str]]:
         file: The path of the file.
 
     Returns:
-        Path -> state and SHA-256 of each image; empty if the file is missing
-        or has changed since it was written.
+        Path -> state and SHA-256 of each image; empty if the file is missing,
+        cannot be read, or has changed since it was written.
     """
     try:
         head, _, content = file.read_bytes().partition(b'\n')

@@ -40,11 +40,12 @@ def locked(folder: Path) -> Iterator[bool]:
             it says who uses it, and stays there.
 
     Yields:
-        Whether the folder is locked: some file systems know no locks.
+        Whether the folder is locked: some file systems know no locks. After
+        the context it is free, unless processes that share the lock still run.
 
     Raises:
         LockedError: If another process uses the folder, or one that it has
-            started.
+            started. A process cannot lock a folder twice either.
         OSError: If the folder or the file cannot be made or locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,18 +65,19 @@ def locked(folder: Path) -> Iterator[bool]:
 
 
 def enter_folder(folder: Path, descriptor: int) -> bool:
-    """Lock a folder, see `locked`.
+    """Lock a folder and write who uses it into its file, see `locked`.
 
     Args:
-        folder: The folder.
-        descriptor: The open file of the lock.
+        folder: The folder, for the message.
+        descriptor: The file of the lock, open for reading and writing.
 
     Returns:
         Whether the folder is locked; False if its file system knows no locks.
 
     Raises:
         LockedError: If another process uses the folder.
-        OSError: If the lock fails for another reason.
+        OSError: If the lock fails for another reason, or the file cannot be
+            read or written.
     """
     try:
         # Whoever enters must be alone. Then the stages share the lock, and
@@ -113,10 +115,12 @@ def sharing_locks() -> Iterator[None]:
     shared. If another process is just entering, this one waits.
 
     Yields:
-        Nothing.
+        Nothing; the locks are shared until the context ends.
 
     Raises:
-        OSError: If a lock cannot be opened or shared.
+        OSError: If a lock cannot be opened or shared. A file that is not on
+            this machine is skipped.
+        ValueError: If `VARIABLE` is not JSON.
     """
     with ExitStack() as opened:
         for name in json.loads(os.environ.get(VARIABLE, '[]')):
@@ -180,6 +184,9 @@ def read_owner(descriptor: int) -> dict:
     Returns:
         What `describe_process` returned there; empty if the file does not
         tell.
+
+    Raises:
+        OSError: If the file cannot be read.
     """
     try:
         owner = json.loads(os.pread(descriptor, 1 << 16, 0))
@@ -224,13 +231,13 @@ def explain_lock(folder: Path) -> str:
 def find_holders(file: Path) -> list[int]:
     """Find the other processes of this machine that have opened a file.
 
-    Linux tells only those of the same user.
+    Linux tells only those of the same user, and root those of all.
 
     Args:
         file: The file; links are followed.
 
     Returns:
-        Their numbers, ascending; empty where there is no `/proc`.
+        Their numbers, ascending; empty if there are none, or no `/proc`.
     """
     target = os.path.realpath(file)
     holders = set()
@@ -243,10 +250,11 @@ def find_holders(file: Path) -> list[int]:
 
 
 def list_open_files() -> Iterator[Path]:
-    """List the open files of all processes of this machine.
+    """Yield the open files of all processes that this user may look at.
 
     Yields:
-        Links `/proc/NUMBER/fd/DESCRIPTOR`; none where there is no `/proc`.
+        Links `/proc/NUMBER/fd/DESCRIPTOR`, process by process; none where
+        there is no `/proc`. Each may be gone when it is read.
     """
     # A process may end meanwhile, or belong to somebody else. A glob raises
     # an error if one ends between two of its steps.

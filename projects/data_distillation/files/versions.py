@@ -84,7 +84,8 @@ def make_source_key(name: str) -> str:
     Returns:
         The key, which is equal for all names that tools make of one name. It
         has no suffix. Each run of other characters than letters and digits is
-        one `-`, and there is none at the ends.
+        one `-`, and there is none at the ends. Empty for a name without
+        letters and digits.
     """
     plain = UPLOAD_MARK.sub('', name)
     if mark := ROBOFLOW_MARK.search(plain):

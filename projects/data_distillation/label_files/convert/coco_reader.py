@@ -26,14 +26,18 @@ def read_coco_labels(
 
     Args:
         path: The path of the file; it may lack `annotations`.
-        folder: The image folder, in which all images must be.
+        folder: The image folder, in which all images must be. They are not
+            opened: their sizes are those in the file.
         issues: Counts the boxes that do not fit (see `fit_to_image`), that are
-            not finite, or whose image is not in the file.
+            not finite, or whose image is not in the file, and the scores that
+            are not numbers.
         boxes_only: Whether segmentations are left out, and counted.
 
     Returns:
-        The images and the categories, in the file's order. Boxes are xywh in
-        pixels of the image, clipped to it and rounded to 1/100.
+        The images and the categories, in the file's order. File names are in
+        their shortest form. Boxes are xywh in pixels of the image, clipped to
+        it and rounded to 1/100; an image without any has an empty list. Crowds
+        have no polygon.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -41,7 +45,8 @@ def read_coco_labels(
             entry is broken.
         FormatError: If two images would have the same label file, a name of a
             class occurs twice, a name cannot be written, an image is missing,
-            or a segmentation is broken.
+            or a segmentation is broken or of another size than its image.
+        OSError: If it cannot be found out whether an image is there.
     """
     coco = dict(annotations=[]) | read_convertible(path)
     check_exportable(coco, folder, path)
@@ -72,11 +77,13 @@ def read_polygons(
         source: The file, for the messages.
 
     Returns:
-        Index of the annotation -> what `read_polygon` returns. Crowds, and
-        annotations of images that are not in `sizes`, are left out.
+        Index of the annotation -> what `read_polygon` returns, in order.
+        Crowds, and annotations of images that are not in `sizes`, are left
+        out.
 
     Raises:
-        FormatError: If a segmentation is broken.
+        FormatError: If a segmentation is broken, or a mask of another size
+            than its image.
     """
     return {
         index: read_polygon(
@@ -94,7 +101,8 @@ def count_masks(annotations: Sequence[Mapping], issues: IssueCounter) -> None:
 
     Args:
         annotations: Annotations of COCO.
-        issues: Counts those that have a segmentation.
+        issues: Counts those that have a segmentation which is not empty, also
+            crowds.
     """
     for index, annotation in enumerate(annotations):
         if annotation.get('segmentation'):
@@ -113,11 +121,11 @@ def collect_boxes(
         coco: The object, after the checks of `reading.check_convertible`.
         polygons: Index of the annotation -> its polygon, if it has one.
         issues: Counts the boxes that are not finite or whose image is not in
-            the file, and the scores that are not numbers.
+            the file, and the scores that are not numbers. These are left out.
 
     Returns:
-        Image id -> its boxes, in the file's order, xywh as they are written;
-        empty for an image without any.
+        Image id -> its boxes, both in the file's order, xywh as they are
+        written; empty for an image without any.
     """
     names = {c['id']: c['name'] for c in coco['categories']}
     boxes: dict[int, list[Box]] = {i['id']: [] for i in coco['images']}
@@ -151,13 +159,15 @@ def check_exportable(coco: dict, folder: Path, source: Path) -> None:
     """Check that each image and each class can have a place of its own.
 
     Args:
-        coco: A COCO object.
+        coco: A COCO object, after the checks of `reading.check_convertible`.
         folder: The image folder.
         source: The COCO file, for the messages.
 
     Raises:
-        FormatError: If two images would have the same label file, a name
-            occurs twice or cannot be written, or an image is missing.
+        FormatError: If two images would have the same label file, a name of a
+            class occurs twice, a name has control characters or spaces around
+            it, or an image is missing.
+        OSError: If it cannot be found out whether an image is there.
     """
     classes = [category['name'] for category in coco['categories']]
     files = [posixpath.normpath(i['file_name']) for i in coco['images']]

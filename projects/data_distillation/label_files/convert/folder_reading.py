@@ -36,8 +36,9 @@ SIDEWAYS = range(5, 9)
 def read_size(path: Path) -> tuple[int, int]:
     """Read the width and height that an image has when it is decoded.
 
-    Only the header is read, unless EXIF says that the image lies on its side:
-    then it is decoded, because OpenCV rotates some formats and not others.
+    Only the header is read, so that broken data is not noticed, unless EXIF
+    says that the image lies on its side: then it is decoded, because OpenCV
+    rotates some formats and not others.
 
     Args:
         path: The path of the image file.
@@ -46,7 +47,8 @@ def read_size(path: Path) -> tuple[int, int]:
         Width and height in pixels.
 
     Raises:
-        ImageError: If the file cannot be read, or is in none of `FORMATS`.
+        ImageError: If the file is missing, empty, no file or too large, cannot
+            be read, or is in none of `FORMATS`.
     """
     try:
         check_kind(path.stat())
@@ -81,12 +83,16 @@ def read_labeled_image(
         folder: The image folder.
         file_name: The file name of the image, relative to the folder.
         read_boxes: Takes the width and height of the image and returns its
-            boxes; None if there is no label file.
+            boxes, xywh in pixels; None if there is no label file. It raises
+            `LabelError` if that is broken; other errors are passed on.
         issues: Counts the images that are left out, and the boxes that do not
             fit (see `fit_to_image`).
 
     Returns:
-        The image, with its boxes clipped to it; None if it is left out.
+        The image, with its boxes clipped to it and rounded to 1/100 pixel;
+        `boxes` is None without a label file. None if the image is left out,
+        because its name must not be opened, its size cannot be read, or its
+        labels are broken.
     """
     error = find_name_error(file_name)
     if error:
@@ -132,7 +138,12 @@ class Reader(Protocol):
         """Read the images and their labels, one by one.
 
         Yields:
-            Each image; its `boxes` is None without a label file.
+            Each image that can be used; its `boxes` is None without a label
+            file.
+
+        Raises:
+            FormatError: If the folder is not one of this format.
+            OSError: If a list cannot be read.
         """
 
     def list_classes(self, images: Sequence[LabeledImage]) -> list[str]:
@@ -143,6 +154,10 @@ class Reader(Protocol):
 
         Returns:
             The names, in the order in which categories count them.
+
+        Raises:
+            FormatError: If the list of the names cannot be used.
+            OSError: If it cannot be read.
         """
 
 
@@ -162,8 +177,9 @@ def read_folder(
         out, as `is_background` says.
 
     Raises:
-        FormatError: If no image has a label file that can be used, or if the
-            reader raises it.
+        FormatError: If there is no image, none has a label file that can be
+            used, or the reader raises it.
+        OSError: If the reader raises it.
     """
     images = list(reader.read_images())
     unlabeled = [image for image in images if image.boxes is None]
@@ -188,7 +204,8 @@ def read_lines(file: Path) -> list[str]:
         file: The path of the list.
 
     Returns:
-        The lines without spaces around them; empty lines are left out.
+        The lines, in order and without spaces around them; empty lines are
+        left out, and what occurs twice stays.
 
     Raises:
         FormatError: If the file is not in UTF-8.

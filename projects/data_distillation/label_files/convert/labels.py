@@ -36,7 +36,7 @@ def parse_finite(text: str) -> float | None:
     """Read a text as a number.
 
     Args:
-        text: The text.
+        text: The text, as `float` takes it: spaces around it do not matter.
 
     Returns:
         The number; None if it is none, or not finite.
@@ -76,8 +76,10 @@ class LabeledImage:
 
     Args:
         file_name: The file name relative to the image folder, with `/`.
-        size_wh: Width and height in pixels, as it is decoded for training.
-        boxes: The boxes; None if there is no label file.
+        size_wh: Width and height in pixels: as it is decoded for training, or
+            as the COCO file says that it was read from.
+        boxes: The boxes, in the order of their file; None if there is no label
+            file, and empty if it says that there is no object.
     """
 
     file_name: str
@@ -101,8 +103,9 @@ class IssueCounter:
         """Count one more case.
 
         Args:
-            kind: What happened, in words that follow the number of cases.
-            where: Where it happened.
+            kind: What happened, in words that follow the number of cases,
+                with a plural of `SINGULAR`.
+            where: Where it happened; the text of the first one is kept.
         """
         self.counts[kind] += 1
         self.first.setdefault(kind, str(where))
@@ -125,7 +128,8 @@ def make_singular(text: str) -> str:
     """Put the first plural of a text into the singular.
 
     Args:
-        text: The text; only the plurals of `SINGULAR` are known.
+        text: The text; only the plurals of `SINGULAR` are known, in lower
+            case, also with a colon behind.
 
     Returns:
         The text; it is unchanged if no plural is in it.
@@ -145,16 +149,17 @@ def fit_to_image(
     """Clip boxes to their image, and leave out those that are not in it.
 
     Args:
-        boxes: The boxes of one image.
+        boxes: The boxes of one image, of finite numbers.
         size_wh: The width and height of the image, pixels.
-        file_name: The file name of the image.
-        issues: Counts the boxes that reach more than `TOLERANCE` pixels
-            outside, and those thinner than `MIN_SIDE` pixels inside, which
-            CocoDataset would drop without a message.
+        file_name: The file name of the image, for the messages.
+        issues: Counts the boxes thinner than `MIN_SIDE` pixels inside, which
+            are left out, because CocoDataset would drop them without a
+            message, and the others that reach more than `TOLERANCE` pixels
+            outside.
 
     Yields:
-        The boxes, xywh rounded to 1/100 pixel, in the same order. Polygons
-        stay as they are.
+        The boxes, xywh clipped to the image and rounded to 1/100 pixel, in the
+        same order. Polygons stay as they are.
     """
     for box in boxes:
         x, y, w, h = box.xywh
@@ -194,12 +199,12 @@ def make_coco(
 
     Args:
         images: The images. One whose `boxes` is None has no annotation.
-        classes: The categories, in this order. Their ids count from 1.
+        classes: The names of the categories, in the order of their ids.
         issues: Counts the boxes of other classes, which are left out.
 
     Returns:
         `images`, `annotations` (see `describe_box`) and `categories`, in
-        order. All ids count from 1.
+        order; any of them may be empty. All ids count from 1.
 
     Raises:
         FormatError: If a class occurs twice.
@@ -239,7 +244,7 @@ def describe_box(box: Box, size_wh: tuple[int, int]) -> dict:
     """Describe a box as an annotation of COCO does, without ids.
 
     Args:
-        box: The box.
+        box: The box, which is written as it is.
         size_wh: The width and height of its image, pixels.
 
     Returns:
@@ -287,6 +292,7 @@ def strip_suffix(file_name: str) -> str:
         file_name: The name, with `/`.
 
     Returns:
-        The name without its suffix; the name itself if it has none.
+        The name without its last suffix; the name itself if it has none, as
+        `.jpg` has none.
     """
     return posixpath.splitext(file_name)[0]

@@ -18,8 +18,9 @@ class KnownIds:
     Attributes:
         file: The same file.
         categories: Its categories, as they are.
-        images: The file name of each image -> its id. Images that
-            `give_images` gives new ids to are added.
+        images: The file name of each image, as it is written there -> its id;
+            of a repeated name, the last one. Images that `give_images` gives
+            new ids to are added.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -48,8 +49,9 @@ class KnownIds:
         """Give the ids to a COCO object.
 
         Args:
-            coco: The object, with the classes in this order and ids from 1. It
-                is changed in place.
+            coco: The object as `make_coco` makes it of `classes`, with ids
+                from 1. It is changed in place: `categories` become those of
+                the file; the ids of annotations stay.
             issues: Counts the images that the file does not have.
         """
         ids = [category['id'] for category in self.categories]
@@ -66,11 +68,12 @@ class KnownIds:
 
         Args:
             infos: The images with other ids; they are changed in place. Those
-                that the file does not have get ids above all of its own.
-            issues: Counts them.
+                that the file does not have get ids above all in `images`, in
+                order, and keep them in later calls.
+            issues: Counts the images that get a new id.
 
         Returns:
-            Former id -> id, in the order of `infos`.
+            Former id -> id, in the order of `infos`; empty without images.
         """
         given = {}
         last = max(self.images.values(), default=0)

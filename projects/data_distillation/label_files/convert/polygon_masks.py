@@ -20,11 +20,12 @@ def read_polygon(
         where: The file and the place in it, for the message.
 
     Returns:
-        x1, y1, x2, y2, ... in pixels, see `as_one_polygon`; None if there is
-        no segmentation, or it has no pixel inside the image.
+        x1, y1, x2, y2, ... in pixels, inside the image and rounded to 1/1000,
+        see `as_one_polygon`; None if there is no segmentation, or it has no
+        pixel inside the image.
 
     Raises:
-        FormatError: If it is broken, or a mask of another size.
+        FormatError: If it is broken, or a mask of another size than the image.
     """
     facts = Facts.of(segmentation) if segmentation else Facts('empty')
     if facts.fault == 'empty':
@@ -85,7 +86,7 @@ def bound_polygon(polygon: Sequence[float]) -> list[float]:
         polygon: x1, y1, x2, y2, ..., at least one point.
 
     Returns:
-        Left, top, width and height in the same unit.
+        Left, top, width and height in the same unit, not rounded.
     """
     left, top, right, bottom = find_bounds([polygon])
     return [left, top, right - left, bottom - top]

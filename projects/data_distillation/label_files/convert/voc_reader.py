@@ -34,8 +34,7 @@ from .voc_xml import (
     read_number,
 )
 
-# The names of the folders, those of the devkit first; '.' is the folder
-# itself.
+# The names of the folders, the devkit's first; '.' is the folder itself.
 ANNOTATIONS = (
     'Annotations', 'annotations', 'labels', 'Labels', 'xml', 'XML', 'xmls', '.'
 )  # fmt: skip
@@ -93,11 +92,10 @@ class VocReader:
             images: All images with their boxes.
 
         Returns:
-            The names of the classes, in the order of the lines if there is
-            such a file.
+            The names of the classes; a line that occurs twice is there twice.
 
         Raises:
-            FormatError: If `classes.txt` is not in UTF-8.
+            FormatError, OSError: If `classes.txt` is not readable UTF-8.
         """
         file = self.folder / CLASSES
         if file.is_file():
@@ -108,11 +106,12 @@ class VocReader:
         """Read the images, in the order of the list or sorted by name.
 
         Yields:
-            Each image; `boxes` is None if it has no XML file.
+            Each image that can be used, see `read_labeled_image`; `boxes` is
+            None if it has no XML file. All others are counted.
 
         Raises:
-            FormatError: If there is no such folder or list, or the list is not
-                in UTF-8.
+            FormatError: If the folder or list is missing, or not in UTF-8.
+            OSError: If the list cannot be read.
         """
         if not self.folder.is_dir():
             raise FormatError(f'folder not found: {self.folder}')
@@ -127,15 +126,16 @@ class VocReader:
                 yield image
 
     def pair_files(self) -> dict[str, str | None]:
-        """Pair each image with its XML file.
+        """Pair each image with its XML file; names left over are counted.
 
         Returns:
             File name of an image -> name of its XML file without suffix, in
-            the order of the list. If all images are read, they are sorted, and
-            those without an XML file are there with None.
+            the order of the list, where this file need not exist. If all
+            images are read, they are sorted, and those without an XML file are
+            there with None.
 
         Raises:
-            FormatError: If there is no such list, or it is not in UTF-8.
+            FormatError, OSError: If the list is missing or not readable UTF-8.
         """
         by_stem, by_last = defaultdict(list), defaultdict(list)
         for name in list_image_names(self.image_folder):
@@ -161,10 +161,11 @@ class VocReader:
         """List the names in the list, or of all XML files without suffix.
 
         Returns:
-            The names, in the list's order or sorted.
+            The names, in the list's order as `find_stem` finds them. Without a
+            list they are sorted, and the lists that are there are counted.
 
         Raises:
-            FormatError: If there is no such list, or it is not in UTF-8.
+            FormatError, OSError: If the list is missing or not readable UTF-8.
         """
         if self.split is None:
             for file in glob_shown(self.lists, '*.txt'):
@@ -185,7 +186,7 @@ class VocReader:
         Some tools write the image with its suffix and its folder.
 
         Args:
-            name: A line of the list, without a flag.
+            name: A line of the list, without a flag, with `/` or a backslash.
 
         Returns:
             The path of the XML file below `annotations`, without suffix. If
@@ -206,7 +207,7 @@ class VocReader:
         by_stem: dict[str, list[str]],
         by_last: dict[str, list[str]],
     ) -> str | None:
-        """Find the image of an XML file by its name, or by what it says.
+        """Find the image of an XML file by its name, or by its `<filename>`.
 
         Args:
             stem: The name of the XML file, without suffix.
@@ -214,8 +215,8 @@ class VocReader:
             by_last: The same, but without folders, too.
 
         Returns:
-            The file name of the image; None if there is none, or if several
-            images have the name and the XML file does not say which it is.
+            The file name of the image; None if there is none, or if there are
+            several and the XML file does not say which it is.
         """
         # The two folders may be divided in other ways.
         names = by_stem.get(stem) or by_last.get(posixpath.basename(stem), [])
@@ -251,7 +252,7 @@ class VocReader:
 
         Returns:
             The boxes, in the file's order, xywh in pixels from 0, not clipped;
-            None if there is no XML file.
+            None if there is no XML file. Difficult objects are counted.
 
         Raises:
             LabelError: If the file is broken, or for an image of another size.
@@ -287,11 +288,11 @@ class VocReader:
             where: The file and the number of the object, for the messages.
 
         Yields:
-            A box for each `<bndbox>`, in order.
+            A box for each `<bndbox>`, in order; both other cases are counted.
 
         Raises:
-            LabelError: If it has no name, neither a box nor a polygon, or a
-                corner or the score is not a number.
+            LabelError: If it has no name, neither a box nor a polygon, or if a
+                corner, a point or the score is not a finite number.
         """
         corners = element.findall('bndbox')
         if len(corners) > 1:
@@ -315,16 +316,17 @@ class VocReader:
 
         Args:
             element: The element `<object>`.
-            bndbox: The element `<bndbox>` of the object, or one of several.
+            bndbox: The element `<bndbox>`. Swapped corners are put in order;
+                they are counted, like those before the first pixel.
             is_crowd: Whether it is a region to ignore.
             where: The file and the number of the object, for the messages.
 
         Returns:
-            The box, xywh in pixels from 0.
+            The box, xywh in pixels from 0, not clipped.
 
         Raises:
             LabelError: If it has no name, or a corner or the score is not a
-                number.
+                finite number.
         """
         name = element.findtext('name', '').strip()
         if not name:
@@ -362,7 +364,7 @@ def find_folder(
     Args:
         folder: The folder of the set.
         names: The names of folders in it, the likeliest first.
-        holds: Returns whether a folder holds it.
+        holds: Returns whether a folder holds it, or what it holds.
 
     Returns:
         The folder; the first one that exists if none holds it.
@@ -393,6 +395,6 @@ def strip_flag(line: str) -> str:
         line: A line of a list, such as `000012 -1`.
 
     Returns:
-        The name alone.
+        The name alone; the line as it is without such a flag.
     """
     return FLAG.sub('', line)

@@ -22,11 +22,12 @@ def write_voc(
 
     Crowds become `difficult`. Scores are written to `<score>`, which readers
     of VOC skip. Polygons are left out. `classes.txt` keeps the order of the
-    classes, for which VOC has no place.
+    classes, for which VOC has no place, and `train.txt` lists all images.
 
     Args:
-        folder: An empty folder.
-        images: The images; see `read_coco_labels`.
+        folder: An empty folder; it is made if it does not exist.
+        images: The images; see `read_coco_labels`. One without boxes gets an
+            XML file without objects.
         categories: The classes, in order.
         image_folder: The folder of the images.
 
@@ -55,8 +56,9 @@ def make_xml(image: LabeledImage) -> ET.Element:
         image: The image with its boxes; without any, it has no `<object>`.
 
     Returns:
-        The element. Its corners count pixels from 1 and include the last one,
-        and `difficult` is 1 for regions to leave out. It has no polygons.
+        The element, not indented, with objects in the order of the boxes. The
+        corners are whole pixels, count from 1 and include the last one, and
+        `difficult` is 1 for regions to leave out. It has no polygons.
     """
     width, height = image.size_wh
     root = ET.Element('annotation')
@@ -101,8 +103,9 @@ def to_pixels(start: float, length: float, size: int) -> tuple[int, int]:
         size: The width or height of the image, in which the side lies.
 
     Returns:
-        The first and the last pixel, counted from 1. Edges are rounded to
-        whole pixels, halves up; the side has at least one pixel.
+        The first and the last pixel, counted from 1 and both part of the box.
+        Edges are rounded to whole pixels, halves up; the side has at least one
+        pixel, which is in the image.
     """
     # Not `round`, which takes halves to the even number.
     first = min(math.floor(start + 0.5), size - 1)

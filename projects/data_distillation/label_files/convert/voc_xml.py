@@ -22,7 +22,8 @@ def parse_xml(file: Path) -> ET.Element:
         The element `<annotation>`.
 
     Raises:
-        LabelError: If the file cannot be read, or holds something else.
+        LabelError: If the file cannot be read, is no XML, is in an encoding
+            that is not clear, or holds another element.
     """
     try:
         root = read_root(file.read_bytes())
@@ -76,8 +77,9 @@ def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
         file: The path of the XML file, for the message.
 
     Raises:
-        LabelError: If the file says another size, or a side is not a number. A
-            side that is missing or 0 says nothing.
+        LabelError: If the file says another size, or a side is not a number.
+            If a side is missing or 0, the other one is not compared. Fractions
+            of a pixel do not count.
     """
     said = tuple(
         int(read_number(root, f'size/{side}', str(file)))
@@ -101,10 +103,10 @@ def bound_polygon(element: ET.Element, where: str) -> ET.Element | None:
 
     Returns:
         The box, `<xmin>`, `<xmax>`, `<ymin>` and `<ymax>` in the unit of the
-        polygon; None if there is no polygon.
+        polygon; None if there is no polygon, or it lacks x or y.
 
     Raises:
-        LabelError: If a coordinate is not a number.
+        LabelError: If a coordinate is not a finite number.
     """
     # The leaves: in both forms, only these hold numbers.
     points = [p for p in element.iterfind('polygon//*') if not len(p)]
@@ -130,7 +132,7 @@ def read_number(element: ET.Element, path: str, where: str) -> float:
         where: The file and the number of the object, for the message.
 
     Returns:
-        The number.
+        The number, of the first element at this path.
 
     Raises:
         LabelError: If there is no number, or it is not finite.

@@ -15,10 +15,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Args:
         path: The path that the folder gets. Nothing is there, or an empty
-            folder.
+            folder; missing folders above it are made.
 
     Yields:
-        The folder to fill. If the filling fails, nothing is left of it.
+        The folder to fill, which is beside `path` under a hidden name. If the
+        filling fails, nothing is left of it, and the error is passed on.
 
     Raises:
         FormatError: If something is there.
@@ -43,10 +44,11 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
 
     Args:
         path: The file; what it held is replaced.
-        lines: The lines, without line breaks.
+        lines: The lines, without line breaks; without any, the file is empty.
 
     Raises:
         OSError: If the file or its folder cannot be written.
+        UnicodeEncodeError: If a line has half of a surrogate pair.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
@@ -56,8 +58,9 @@ def link_image(source: Path, path: Path) -> None:
     """Make a link to an image; missing folders are made.
 
     Args:
-        source: The path of the image.
-        path: The path of the link, which leads to the real path of the image.
+        source: The path of the image, which is not looked at.
+        path: The path of the link, which leads to the absolute path of the
+            image, without links.
 
     Raises:
         FileExistsError: If something is there.

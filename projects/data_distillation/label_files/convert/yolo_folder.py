@@ -38,8 +38,8 @@ def find_yaml(source: Path) -> Path | None:
         source: The file, or the folder of the set.
 
     Returns:
-        The file, which need not exist if it is `source`; None for a folder
-        without one.
+        The file, which need not exist if it is `source`; of a folder, the
+        first of `YAML_FILES`, or None without one.
     """
     if not source.is_dir():
         return source
@@ -52,16 +52,17 @@ def describe_folder(folder: Path, split: str) -> dict:
 
     Args:
         folder: The folder.
-        split: The split to look for. If the folder has no splits at all, all
-            images are those of `train`.
+        split: The split to look for, a key of `SPLIT_NAMES`. If the folder has
+            no splits at all, all images are those of `train`.
 
     Returns:
-        `names`, and for each split that is found its folder, or the list of
-        its images, relative to `folder`.
+        `names` (see `read_names`), and for each split that is found its
+        folder, or the list of its images, as a text relative to `folder`.
 
     Raises:
         FormatError: If the names of the classes, or the split, are missing, or
             the file of the names is broken.
+        OSError: If that file cannot be read.
     """
     content: dict = dict(names=read_names(folder))
     for name in SPLIT_NAMES:
@@ -87,7 +88,7 @@ def list_places(split: str) -> Iterator[str]:
         split: A key of `SPLIT_NAMES`.
 
     Yields:
-        Paths relative to the folder, the likeliest first.
+        Paths relative to the folder, with `/`, the likeliest first.
     """
     for name in SPLIT_NAMES[split]:
         for place in SPLIT_PLACES:
@@ -98,13 +99,16 @@ def read_names(folder: Path) -> list[str]:
     """Read the names of the classes of a folder without `data.yaml`.
 
     Args:
-        folder: The folder of the set.
+        folder: The folder of the set. The first file that fits counts, in the
+            order of `NAME_FOLDERS` and then of `NAME_FILES`.
 
     Returns:
-        The names, by the number of their class.
+        The names, by the number of their class. They are not checked: there
+        may be none, or one may occur twice.
 
     Raises:
         FormatError: If there is no file with the names, or it is broken.
+        OSError: If it cannot be read.
     """
     for place in NAME_FOLDERS:
         for pattern in NAME_FILES:
@@ -126,7 +130,8 @@ def read_notes(file: Path) -> list[str]:
         file: The file.
 
     Returns:
-        The names, by the number of their class.
+        The names, by the number of their class; as the file has them, of any
+        type.
 
     Raises:
         FormatError: If it is no such file, or does not number its categories
@@ -153,8 +158,9 @@ def list_tails(name: str, fewest: int) -> list[str]:
         fewest: The least number of parts that is left of a longer path.
 
     Returns:
-        The path without its first 0, 1, ... parts, with `/`. `..` and the root
-        are no parts.
+        The path without its first 0, 1, ... parts, with `/`, so that the
+        longest is first. `.`, `..` and the root are no parts; without any
+        part, there is one text, which is empty.
     """
     parts = PurePosixPath(name.replace('\\', '/')).parts
     parts = tuple(p for p in parts if p not in ('..', '/'))
@@ -168,12 +174,13 @@ def find_tail(
     """Find what a path of another machine leads to here.
 
     Args:
-        name: The path.
+        name: The path, with `/` or a backslash.
         folders: The folders in which it may be, the likeliest first.
         fewest: The least number of parts that is left of a longer path.
 
     Returns:
-        The first path that exists, the longest tail first; None if none does.
+        The first path that exists, file or folder, the longest tail first and
+        for each tail folder by folder; None if none does.
     """
     for tail in list_tails(name, fewest):
         for folder in folders:

@@ -40,19 +40,21 @@ def read_line(
 
     Args:
         words: The columns of the line, at least one.
-        names: The names of the classes.
+        names: The names of the classes, by their number.
         where: The file and the number of the line, for the messages.
         may_have_score: Whether a polygon may have a score: one with an even
             number of columns may as well lack a number.
 
     Returns:
-        The name of the class, the coordinates as parts of the image (four of a
-        box, at least six of a polygon), and the score; None without one.
+        The name of the class, the coordinates as parts of the image (center x,
+        center y, width and height of a box, or x1, y1, x2, y2, ... of a
+        polygon, at least six), not clipped, and the score, any finite number;
+        None without one.
 
     Raises:
-        LabelError: If it is none of them, a column is not a number, the class
-            is not one of `names`, or a coordinate is more than `SLACK` outside
-            of 0 to 1.
+        LabelError: If it is none of them, a column is not a finite number, the
+            class is not the number of one of `names`, or a coordinate is more
+            than `SLACK` outside of 0 to 1.
     """
     label, *numbers = parse_numbers(words, where)
     # `in` takes 1.0 for 1, and finds no 1.5.
@@ -105,6 +107,6 @@ def scale_polygon(
         size_wh: The width and height of the image, pixels.
 
     Returns:
-        The same in pixels, neither clipped nor rounded.
+        The same in pixels, in order, neither clipped nor rounded.
     """
     return [n * size_wh[i % 2] for i, n in enumerate(polygon)]

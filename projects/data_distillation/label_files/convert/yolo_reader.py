@@ -19,13 +19,7 @@ from ...text import format_error, format_value
 from ..coco.schema import MIN_SIDE
 from ..segmentations.polygons import as_one_polygon, bound_pixels
 from .folder_reading import read_labeled_image, read_lines
-from .labels import (
-    Box,
-    FormatError,
-    IssueCounter,
-    LabeledImage,
-    LabelError,
-)
+from .labels import Box, FormatError, IssueCounter, LabeledImage, LabelError
 from .polygon_masks import bound_polygon
 from .yolo_folder import (
     SPLIT_NAMES,
@@ -45,14 +39,14 @@ SPLITS = ('train', 'val', 'test')
 class YoloReader:
     """Reads a YOLO folder.
 
-    What needs `data.yaml` or a list raises a `FormatError` if that is broken,
-    or names what does not exist.
+    What needs `data.yaml` or a list raises a `FormatError` if that is broken
+    or names what does not exist, and an `OSError` if a list cannot be read.
 
     Args:
         file: The path of `data.yaml`, or of the folder of the set, which may
             have none.
         issues: Counts what is left out or changed.
-        split: The key of `data.yaml` with the images, such as `'train'`.
+        split: One of `SPLITS`; `data.yaml` may call it by another name.
         boxes_only: Whether only the boxes of polygons are kept.
     """
 
@@ -70,7 +64,7 @@ class YoloReader:
         """The content of `data.yaml`, or what it would be for the folder.
 
         Raises:
-            FormatError: If the file is missing or broken.
+            FormatError: If the file is missing or broken, or of poses.
         """
         file = find_yaml(self.file)
         if file is None:
@@ -79,8 +73,7 @@ class YoloReader:
             content = yaml.safe_load(file.read_text('utf-8-sig'))
         except OSError as error:
             raise FormatError(f'{self.file}: {error.strerror}') from None
-        # ValueError and RecursionError come from wrong bytes and from lists
-        # that are nested too deeply.
+        # ValueError: wrong bytes. RecursionError: lists nested too deeply.
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise FormatError(f'{self.file}: {format_error(error)}') from None
         if not isinstance(content, dict):
@@ -94,7 +87,7 @@ class YoloReader:
 
     @cached_property
     def names(self) -> list[str]:
-        """The classes, in order.
+        """The classes, by their number; integers become texts.
 
         Raises:
             FormatError: If they are missing, not numbered from 0, neither
@@ -127,7 +120,7 @@ class YoloReader:
             images: They are not used.
 
         Returns:
-            The names, by the number of their class.
+            The names, by number; `names` may raise a `FormatError`.
         """
         return self.names
 
@@ -147,7 +140,7 @@ class YoloReader:
 
     @cached_property
     def sources(self) -> list[Path]:
-        """The folders and lists of the split.
+        """The folders and lists of the split, absolute and in order.
 
         Raises:
             FormatError: If the split has none, or one does not exist.
@@ -169,7 +162,7 @@ class YoloReader:
             entry: The value in `data.yaml`, of any type.
 
         Returns:
-            The absolute path, which exists.
+            The absolute path, which exists. One of another machine is counted.
 
         Raises:
             FormatError: If it is not a path, or does not exist.
@@ -200,7 +193,7 @@ class YoloReader:
 
     @cached_property
     def files(self) -> list[Path]:
-        """The images, each once: of a folder by name, of a list in order."""
+        """The images, each once: a folder's by name, a list's in order."""
         files: list[Path] = []
         for source in self.sources:
             if source.is_dir():
@@ -212,13 +205,16 @@ class YoloReader:
     def read_list(self, source: Path) -> Iterator[Path]:
         """Find the images in a list; paths are relative to it or to `root`.
 
-        Lines whose image is not found are left out and counted.
+        Other paths are found by their end. What is not found is counted.
 
         Args:
             source: The list.
 
         Yields:
-            The absolute path of each image, in order.
+            The absolute path of each image, in order and as often as listed.
+
+        Raises:
+            FormatError, OSError: If the list is not readable UTF-8.
         """
         for line in read_lines(source):
             folders = [source.parent, self.root, source.parent.parent]
@@ -242,10 +238,11 @@ class YoloReader:
         """Read the images, in the order of `files`.
 
         Yields:
-            Each image; `boxes` is None if it has no label file.
+            Each image that can be used; `boxes` is None without a label file.
+            All others are counted, and at last the labels without an image.
 
         Raises:
-            FormatError: If `data.yaml`, a list or a source cannot be used.
+            FormatError, OSError: If `data.yaml`, a list or a source is broken.
         """
         for file in self.files:
             labels = self.find_labels(file)
@@ -300,10 +297,12 @@ class YoloReader:
             size_wh: The width and height of the image, pixels.
 
         Returns:
-            The boxes, in the file's order, not clipped; None without the file.
+            The boxes, in the file's order, xywh in pixels and not clipped;
+            None without the file. Repeated lines are left out and counted.
 
         Raises:
-            LabelError: If a line is broken.
+            LabelError: If the file is not readable UTF-8, or a line is broken.
+            FormatError: As `names` does.
         """
         if not file.is_file():
             return None
@@ -341,8 +340,9 @@ class YoloReader:
             where: The file and the number of the line, for the messages.
 
         Returns:
-            The box, xywh in pixels, with the polygon unless `boxes_only`; None
-            for a polygon without a pixel, which is counted.
+            The box, xywh in pixels, not clipped; with the polygon, clipped to
+            the image, unless `boxes_only`. None for a polygon without a pixel.
+            This, a polygon's score, and one cut to its box are counted.
         """
         if len(numbers) == 4:
             return Box(name, scale_to_pixels(numbers, size_wh), score=score)
@@ -373,7 +373,7 @@ def rename_split(entry: str, split: str) -> Iterator[str]:
         split: A key of `SPLIT_NAMES`.
 
     Yields:
-        The path with `/` and each other name; nothing if it has none of them.
+        The path with `/` and each other name; nothing if no part is a name.
     """
     parts = entry.replace('\\', '/').split('/')
     for name in SPLIT_NAMES[split]:
@@ -390,7 +390,7 @@ def find_label_path(image: Path) -> Path:
     the label file is beside the image.
 
     Args:
-        image: The path of the image.
+        image: The absolute path: `images` at the start of another is no match.
 
     Returns:
         The path, with the suffix `.txt`; the file need not exist.

@@ -23,15 +23,18 @@ def write_yolo(
 ) -> None:
     """Write a YOLO folder whose images are links.
 
+    It has `data.yaml`, in which all images are of the split `train`.
+
     Args:
-        folder: An empty folder.
+        folder: An empty folder, which exists.
         images: The images; see `read_coco_labels`. One without boxes
             gets an empty label file.
-        categories: The classes, which are counted from 0 in their order.
+        categories: The classes, which are counted from 0 in their order. All
+            boxes are of one of them.
         image_folder: The folder of the images.
         issues: Counts the crowds, which are left out, the scores that are left
             out, and the boxes that are not those around their polygons.
-        with_scores: Whether to write scores, as a sixth column.
+        with_scores: Whether to write scores, as the last column.
 
     Raises:
         OSError: If a file or a link cannot be written.
@@ -58,10 +61,10 @@ def make_lines(
 
     Args:
         image: The image.
-        labels: Name of a class -> its number.
+        labels: Name of a class -> its number, from 0; each box has one.
         issues: Counts the crowds and the scores that are left out, and the
             boxes that are not those around their polygons.
-        with_scores: Whether to write scores, as a sixth column.
+        with_scores: Whether to write scores, as the last column.
 
     Yields:
         A line for each box but crowds, in order: class, center x, center y,
@@ -98,7 +101,8 @@ def scale_to_parts(
         size_wh: The width and height of the image in pixels.
 
     Returns:
-        Center x, center y, width and height as parts of the image.
+        Center x, center y, width and height as parts of the image, neither
+        clipped nor rounded.
     """
     (x, y, w, h), (width, height) = xywh, size_wh
     return [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
@@ -114,7 +118,7 @@ def cut_to_parts(
         size_wh: The width and height of the image in pixels.
 
     Returns:
-        The same as parts of the image.
+        The same as parts of the image, in order, neither clipped nor rounded.
     """
     return [n / size_wh[i % 2] for i, n in enumerate(polygon)]
 
@@ -124,7 +128,7 @@ def count_other_box(box: Box, where: str, issues: IssueCounter) -> None:
 
     Args:
         box: The box, with a polygon.
-        where: The name of the image.
+        where: The name of the image, for the message.
         issues: Counts it if left, top, width or height differs by more than
             `TOLERANCE` pixels.
     """

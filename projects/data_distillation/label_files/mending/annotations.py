@@ -18,7 +18,7 @@ class Context:
     """What a mending needs to know about the rest of the file.
 
     Args:
-        sizes_wh: Image id -> width and height, pixels.
+        sizes_wh: Image id -> width and height, pixels; see `map_image_sizes`.
         free_ids: Yields annotation ids that no annotation has, each once.
     """
 
@@ -40,7 +40,7 @@ class Context:
 
 
 def drop_annotation(annotation: dict, context: Context) -> None:
-    """Leave an annotation out, by returning None.
+    """Leave an annotation out, by returning None as `Mending.apply` may do.
 
     Args:
         annotation: It is not used.
@@ -53,7 +53,7 @@ def renumber_annotation(annotation: dict, context: Context) -> dict:
 
     Args:
         annotation: The annotation; it is not changed.
-        context: What yields free ids.
+        context: What yields free ids; the next one is taken.
 
     Returns:
         A copy with the new id.
@@ -64,14 +64,16 @@ def renumber_annotation(annotation: dict, context: Context) -> dict:
 def clip_annotation(annotation: dict, context: Context) -> dict:
     """Clip the box of an annotation to its image.
 
-    An area that is w * h of the box is that of the clipped box afterwards.
+    An area that is w * h of the box is that of the clipped box afterwards. A
+    segmentation stays.
 
     Args:
-        annotation: The annotation, with a valid `bbox`; it is not changed.
-        context: What knows the size of its image.
+        annotation: The annotation, with a valid `bbox` that is in part inside
+            the image; it is not changed.
+        context: What knows the size of its image, which must have one.
 
     Returns:
-        A copy with the clipped box, xywh in pixels.
+        A copy with the clipped box, xywh in pixels, see `clip_side`.
     """
     x, y, w, h = annotation['bbox']
     width, height = context.sizes_wh[annotation['image_id']]
@@ -97,7 +99,8 @@ def clip_side(start: float, length: float, size: float) -> tuple[float, float]:
 
     Returns:
         The new start, and the new length, rounded to 1/100 pixel; both are
-        unchanged if the side lies in the image.
+        unchanged if the side lies in the image. The length is 0 or less if
+        nothing is inside.
     """
     if start >= 0 and start + length <= size:
         return start, length
@@ -113,7 +116,8 @@ def fill_area(annotation: dict, context: Context) -> dict:
         context: It is not used.
 
     Returns:
-        A copy with the area; the annotation itself if it has no valid box.
+        A copy with the area, not rounded; the annotation itself if it has no
+        box of four numbers.
     """
     if not is_bbox(annotation.get('bbox')):
         return annotation
@@ -121,7 +125,7 @@ def fill_area(annotation: dict, context: Context) -> dict:
 
 
 def fill_iscrowd(annotation: dict, context: Context) -> dict:
-    """Make an annotation that of a single object.
+    """Make an annotation that of a single object, not of a region to ignore.
 
     Args:
         annotation: The annotation; it is not changed.
@@ -201,14 +205,16 @@ WRONG_IN_OTHER_FORMATS = {'missing area', 'area not positive'}
 def mend_annotations(file: CocoFile) -> Mended:
     """Mend every problem of annotations that can be solved in one way only.
 
-    Repeated images are dropped as well.
+    Repeated images are dropped as well. What is mended may make other problems
+    visible, so that this is done until nothing changes.
 
     Args:
         file: The file, read with its polygons. It is not changed.
 
     Returns:
         The content of the mended file, in which everything else is as it
-        was, and how often each mending was done (`Mending.done` -> number).
+        was, and how often each mending was done: `Mending.done`, or `'repeated
+        images dropped'`, -> number above 0.
     """
     counts: Counter = Counter()
     while True:
@@ -229,8 +235,8 @@ def mend_once(file: CocoFile) -> Mended:
         file: The file. It is not changed.
 
     Returns:
-        The new content, and how often each mending was done; it may make other
-        problems visible.
+        The new content, and how often each mending was done, see
+        `mend_annotations`.
     """
     kinds, repeated_images = find_mendable(file)
     counts: Counter = Counter()
@@ -256,8 +262,10 @@ def find_mendable(
         file: The file.
 
     Returns:
-        Index of an annotation -> the kinds of its problems, of which there may
-        be none, and the indices of repeated images.
+        Index of an annotation -> the kinds of its problems, keys of
+        `MENDINGS`, of which there may be none; and the indices of repeated
+        images. If the boxes seem to be of another format,
+        `WRONG_IN_OTHER_FORMATS` are left out.
     """
     kinds: dict[int, set[str]] = defaultdict(set)
     images, wrong_mendings = set(), set()
@@ -281,11 +289,13 @@ def mend_each(
 
     Args:
         file: The file.
-        kinds: Index of an annotation -> the kinds of its problems.
+        kinds: Index of an annotation -> the kinds of its problems; others stay
+            as they are.
         counts: `Mending.done` -> number; the mendings are added to it.
 
     Yields:
-        The annotations that are not dropped, in the file's order.
+        The annotations that are not dropped, in the file's order; the same
+        object if nothing is mended in it.
     """
     context = Context.of(file)
     for index, annotation in enumerate(file.content['annotations']):

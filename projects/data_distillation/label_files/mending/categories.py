@@ -13,8 +13,9 @@ from .entries import Mended, replace_entries
 def join_categories(file: CocoFile) -> Mended:
     """Make one category of those that differ in nothing but the id.
 
-    The first one stays. Two categories of the same name that differ in
-    something else, such as the supercategory, stay as they are.
+    The first one stays, and gets the annotations of the others. Two categories
+    of the same name that differ in something else, such as the supercategory,
+    stay as they are.
 
     Args:
         file: The file. It is not changed.
@@ -40,7 +41,8 @@ def renumber_categories(file: CocoFile, numbers: dict[int, int]) -> dict:
             once.
 
     Returns:
-        The new content; categories without a new id stay.
+        The new content. Annotations stay whose category has no new id, or is
+        no id; `categories` itself is not changed.
     """
 
     def change(index: int, entry: dict) -> dict:
@@ -57,20 +59,23 @@ def renumber_categories(file: CocoFile, numbers: dict[int, int]) -> dict:
 def take_categories(file: CocoFile, choices: Choices) -> Mended:
     """Take the categories of another file, with their ids and their order.
 
-    Names say which category is which. Those that only the other file has are
-    added.
+    Names say which category is which, to the letter. Those that only the other
+    file has are added. Ids that no category of the file has stay as they are.
 
     Args:
         file: The file. It is not changed.
-        choices: `like` is the other file; without it nothing is done.
+        choices: `like` is the other file; without it nothing is done. With
+            `drop_others`, objects of categories that it lacks are left out.
 
     Returns:
         The new content, and how many categories were taken and objects
-        dropped; nothing is counted if the categories are the same.
+        dropped; nothing is done or counted if both have the same ids and
+        names in the same order.
 
     Raises:
-        MendingError: If the categories of a file are broken, or if there are
-            objects of a category that the other file does not have.
+        MendingError: If the categories of a file are broken, see `list_clean`,
+            or if there are objects of a category that the other file does not
+            have, without `drop_others`.
     """
     if choices.like is None:
         return file.content, Counter()
@@ -117,7 +122,8 @@ def list_clean(file: CocoFile) -> list[tuple[int, str]]:
         Pairs, in the file's order.
 
     Raises:
-        MendingError: If there are none, one is broken, or one occurs twice.
+        MendingError: If there are none, one is broken, or an id or a name
+            occurs twice.
     """
     pairs = list_categories(file)
     for values in zip(*pairs, strict=True):

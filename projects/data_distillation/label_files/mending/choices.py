@@ -24,16 +24,19 @@ class Choices:
 
     Args:
         folder: The image folder; None leaves all that needs images as it is.
-        box_format: What the boxes are; None if they are those of COCO, as far
-            as they seem to be.
-        are_resized: Whether images were resized after the boxes were drawn.
+        box_format: What the boxes are, even if they seem to be something else;
+            None for those of COCO, which are refused if they seem to be not.
+        are_resized: Whether images were resized after the boxes were drawn, so
+            that boxes are in pixels of the size in the file.
         like: The file whose categories are to be taken; None for none.
         drop_others: Whether to leave out objects of categories that `like`
             does not have.
         drop_unreadable: Whether to leave out images that cannot be read.
         no_crowds: Whether what has iscrowd 1 is an object.
-        drop_many: Whether to drop and change also more than a small share.
-        apart_from: Where the images are that are to be left out.
+        drop_many: Whether to drop also more than a small share, see
+            `check_share`.
+        apart_from: Where the images of other files are; copies of them are to
+            be left out.
         known: Path -> what is known of an image; what is read is added.
     """
 

@@ -10,11 +10,15 @@ from .entries import Mended, replace_entries
 def write_classes(file: CocoFile) -> Mended:
     """Write categories as objects with ids, and ids for names of classes.
 
+    Categories that are as COCO has them, or not clear, stay. So do annotations
+    that have an id, or a name that not exactly one category has.
+
     Args:
         file: The file. It is not changed.
 
     Returns:
-        The new content, and how many of each were written.
+        The new content, and how many categories and ids were written. The ids
+        are as the categories have them, perhaps as texts.
     """
     counts: Counter = Counter()
     mended = with_categories(file)

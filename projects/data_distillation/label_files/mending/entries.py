@@ -22,7 +22,7 @@ def change_entries(
             one, the same object, or None to leave it out.
 
     Returns:
-        The new list; what is no object is in it as it was.
+        The new list, in order; what is no object is in it as it was.
     """
     changed = []
     for index, value in enumerate(values):
@@ -41,12 +41,13 @@ def replace_entries(
 
     Args:
         file: The file. It is not changed.
-        name: The name of the list.
+        name: `'images'`, `'annotations'` or `'categories'`.
         change: Takes the index of an entry and the entry, and returns the new
             one, the same object, or None to leave it out.
 
     Returns:
-        The new content; that of the file if it has no such list.
+        The new content, with the other lists of the file itself; what is no
+        object stays. The content of the file if it has no such list.
     """
     values = file.content.get(name)
     if not isinstance(values, list):
@@ -59,10 +60,11 @@ def iterate_free_ids(taken: Iterable[int]) -> Iterator[int]:
     """Yield ids that are not taken: the next larger ones, if there are any.
 
     Args:
-        taken: The ids that are taken, at most `LARGEST_ID`.
+        taken: The ids that are taken, integers of at most `LARGEST_ID`.
 
     Yields:
-        Ids above 0, each once, without end.
+        Ids above 0, without end: first those above all that are taken, up to
+        `LARGEST_ID`, and then the gaps, from 1 on.
     """
     ids = {0, *taken}
     yield from range(max(ids) + 1, LARGEST_ID + 1)

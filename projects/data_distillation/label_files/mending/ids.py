@@ -13,13 +13,15 @@ def mend_ids(file: CocoFile) -> Mended:
 
     `"3"` and `3.0` become 3, and any other text becomes a number that is free.
     If 3 and `"3"` are two ids, `"3"` is such a text. What refers to an entry
-    by its name gets its id, if it is clear that this is meant.
+    by its name gets its id, if it is clear that this is meant. A number that
+    has a fraction or is too large, and what is not clear, stay as they are.
 
     Args:
         file: The file. It is not changed.
 
     Returns:
-        The new content, and how many ids were written as integers.
+        The new content, and how many ids and references were written as
+        integers.
     """
     counts: Counter = Counter()
     # All at first: references are to the ids as they are written.
@@ -84,10 +86,12 @@ def replace_ids(
         name: The name of the list.
         numbers: The result of `map_ids` for it.
         references: Key of a reference -> what it can mean.
-        counts: What is done is added to it.
+        counts: The number of ids and references that are written as integers
+            is added to it.
 
     Returns:
-        The new content; the same one if it lacks the list.
+        The new content, in which only this list differs; the same one if it
+        lacks the list.
     """
 
     def change(index: int, entry: dict) -> dict:
@@ -129,9 +133,11 @@ def map_ids(file: CocoFile, table: Table) -> dict:
         table: The table of the list.
 
     Returns:
-        Id -> integer. A float gets its own number, also if another entry has
-        it. A text gets its own number if no entry has it, and otherwise one
-        that is free. A number that has a fraction is left out.
+        Id -> integer; empty if all ids are integers. A float gets its own
+        number, also if another entry has it. A text gets its own number if no
+        entry has it, and otherwise one that is free. A number that has a
+        fraction, is not finite, or is too large (64 bits; 2**53 for a float)
+        is left out.
     """
     written = [v for v in table.values('id') if is_written_id(v)]
     others = dict.fromkeys(v for v in written if not is_id(v))
@@ -166,8 +172,8 @@ def collect_references(file: CocoFile, name: str) -> set[int]:
         name: The name of the list.
 
     Returns:
-        The integers, also those written as text; empty if nothing refers to
-        the list.
+        The integers, also those written as text or as float; empty if nothing
+        refers to the list.
     """
     keys = [k for k, (target, _) in REFERENCES.items() if target == name]
     values = (v for key in keys for v in file.annotations.values(key))
@@ -179,11 +185,13 @@ def find_target(value: object, targets: Targets) -> object:
     """Find the integer for a reference.
 
     Args:
-        value: The reference.
+        value: The reference, of any type.
         targets: What it can mean.
 
     Returns:
-        The integer; the value itself if there is none, or if it is not clear.
+        The integer of the entry that has this id or, if it is clear, this
+        name; otherwise the integer that the value is written as. The value
+        itself if there is none, if it is not clear, or if it is right.
     """
     numbers, known = targets.numbers, targets.known
     if not is_written_id(value) or (is_id(value) and value in known):

@@ -22,6 +22,9 @@ from .limits import check_share
 def mend_images(file: CocoFile, choices: Choices) -> Mended:
     """Mend the names and sizes of images, and leave out what is not wanted.
 
+    Images that cannot be read are left out with `drop_unreadable`, and copies
+    of images of `apart_from` always, both with their annotations.
+
     Args:
         file: The file. It is not changed.
         choices: Without `folder`, nothing is done. What is read is added to
@@ -31,7 +34,7 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
         The new content, and how often each mending was done.
 
     Raises:
-        MendingError: If too many images would be left out.
+        MendingError: If too many images would be left out as unreadable.
     """
     if choices.folder is None:
         return file.content, Counter()
@@ -79,10 +82,13 @@ def find_unreadable(part: FileImages, choices: Choices) -> set[int]:
         choices: Without `drop_unreadable`, there are none.
 
     Returns:
-        The indices of their entries.
+        The indices of their entries. Entries whose name leads to no file are
+        among them, but not those that have no name, or one that must not be
+        opened.
 
     Raises:
-        MendingError: If these are too many: the folder may be another one.
+        MendingError: If these are too many (see `check_share`): the folder may
+            be another one.
     """
     if not choices.drop_unreadable:
         return set()
@@ -106,7 +112,8 @@ def find_copies(part: FileImages, choices: Choices) -> set[int]:
             `known`.
 
     Returns:
-        The indices of the entries whose files are the same, byte for byte.
+        The indices of the entries whose files have the same SHA-256 as one of
+        the others; empty without other files. Scaled copies are not found.
     """
     others = FileImages.read(choices.apart_from, choices.known)
     digests = {
@@ -126,8 +133,10 @@ def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
 
     Returns:
         Index of an entry -> whether its boxes are scaled to that size. Boxes
-        stay if the size is missing, if they fit the decoded one, or if the
-        user has named their format.
+        stay if the size is missing, if they fit the decoded one (see
+        `judge_sizes`), or if the user has named their format. They are scaled
+        if neither holds, and the user says that images were resized, unless
+        the sides are exchanged. All other entries keep their size.
     """
     missing = find_missing_sizes(part)
     chosen = dict.fromkeys(missing, False)
@@ -144,7 +153,7 @@ def choose_sizes(part: FileImages, choices: Choices) -> dict[int, bool]:
 
 
 def find_missing_sizes(part: FileImages) -> list[int]:
-    """Find the readable images with no size in the file.
+    """Find the readable images with no right width or height in the file.
 
     Args:
         part: The file with what is known of its images.
@@ -166,13 +175,15 @@ def write_sizes(
     """Write the decoded sizes of images into a file.
 
     Args:
-        file: The file.
+        file: The file. It is not changed.
         part: The file with what is known of its images.
         sizes: The result of `choose_sizes`.
-        counts: What is done is added to it.
+        counts: The numbers of sizes, of scaled boxes and of what
+            `scale_annotation` leaves out are added to it.
 
     Returns:
-        The new content, in which the boxes of resized images are scaled.
+        The new content, in which the annotations of resized images are scaled,
+        see `scale_annotation`; those without a box of four numbers stay.
     """
     factors = {}
 
@@ -212,13 +223,14 @@ def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
     A mask as RLE is left out: it is of the size before.
 
     Args:
-        entry: The annotation, with a right box.
+        entry: The annotation, with a box of four numbers; it is not changed.
         factor: Shape (2,): the new width and height, divided by the old ones.
 
     Returns:
         A copy with box (xywh) and polygons in pixels of the new size, rounded
-        to 1/100. The area is scaled too, or w * h if there is none. What is no
-        polygon of finite numbers is left out.
+        to 1/100. The area is scaled too, or w * h if there is none. Only lists
+        of finite numbers are kept as polygons: one that is not in a list of
+        its own is lost.
     """
     bbox_xywh = (np.array(entry['bbox'], float) * np.tile(factor, 2)).round(2)
     area = entry.get('area')
@@ -266,7 +278,8 @@ def drop_images(
             is unwanted.
 
     Returns:
-        The new content. Annotations of an id that another image keeps stay.
+        The new content, or that of the file if no image is unwanted.
+        Annotations of an id that another image keeps stay.
     """
     if not unwanted:
         return file.content

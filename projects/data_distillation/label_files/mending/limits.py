@@ -19,12 +19,13 @@ def check_share(
     Args:
         counts: What is to be done -> how often.
         total: The number of all entries.
-        advice: What these are, and what may be wrong with all of them.
+        advice: What these are, and what may be wrong with all of them, in
+            words that follow `total` in the message.
         choices: With `drop_many`, anything may be dropped.
 
     Raises:
-        MendingError: If it is at least `FEWEST` entries, and more than the
-            share `LARGEST_SHARE` of all.
+        MendingError: If the counts add up to at least `FEWEST`, and to more
+            than the share `LARGEST_SHARE` of `total`, without `drop_many`.
     """
     num_lost = sum(counts.values())
     if choices.drop_many or num_lost < FEWEST:

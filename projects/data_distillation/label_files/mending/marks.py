@@ -12,11 +12,14 @@ from .images import drop_images
 def drop_deleted(file: CocoFile) -> Mended:
     """Leave out what is marked as deleted, as COCO Annotator does.
 
+    Only `true` is such a mark. The annotations of an image go with it, see
+    `drop_images`.
+
     Args:
         file: The file. It is not changed.
 
     Returns:
-        The new content, and how many entries were left out.
+        The new content, and how many images and annotations were left out.
     """
     counts: Counter = Counter()
     marks = list(file.images.values('deleted'))
@@ -37,12 +40,15 @@ def drop_deleted(file: CocoFile) -> Mended:
 def straighten_boxes(file: CocoFile) -> Mended:
     """Write the upright box around each box that is to be turned.
 
+    The angle is `attributes.rotation`, see `find_rotations`; it becomes 0.
+
     Args:
         file: The file. It is not changed.
 
     Returns:
-        The new content, and how many boxes were replaced. An area that is
-        w * h stays that of the turned box.
+        The new content, and how many boxes were replaced; they may reach
+        outside their image. An area that is w * h stays that of the turned
+        box.
     """
     turns = find_rotations(file)
 
@@ -62,11 +68,11 @@ def turn_box(bbox_xywh: list[float], degrees: float) -> list[float]:
     """Return the upright box around a box that is turned around its center.
 
     Args:
-        bbox_xywh: The box, pixels.
+        bbox_xywh: The box before it is turned, pixels, finite.
         degrees: The angle, in either direction.
 
     Returns:
-        The box around it, xywh, rounded to 1/100 pixel.
+        The box around it, xywh in pixels, rounded to 1/100 and not clipped.
     """
     x, y, w, h = bbox_xywh
     # Turned either way, the box around it is the same.

@@ -47,7 +47,7 @@ def read_for_masks(path: str | Path) -> CocoFile | Problem:
         path: The path of the file.
 
     Returns:
-        The file; a problem if it cannot be read.
+        The file; a problem if it cannot be read, or is not a JSON object.
     """
     return read_file(path, summarize=summarize_segmentation)
 
@@ -56,11 +56,11 @@ def summarize_segmentation(entry: dict) -> dict:
     """Replace the `segmentation` of an object that was just read.
 
     Args:
-        entry: The annotation. It is changed in its place.
+        entry: Any object of the file. It is changed in its place.
 
     Returns:
-        The same annotation, with `Facts` for its segmentation. What has none,
-        or null, is left as it is.
+        The same object, with `Facts` for its segmentation. What has none, or
+        null, is left as it is.
     """
     if 'segmentation' in entry:
         value = entry['segmentation']
@@ -199,8 +199,8 @@ def find_turn(place: Place) -> str | None:
 
     Returns:
         One of `TURNS`: only the `size` is wrong, or what is to be done to the
-        pixels. None if not exactly one of them fits, up to `SLACK` pixels, or
-        if there is no box.
+        pixels. None if not exactly one of them fits, up to `SLACK` pixels, if
+        there is no box, or for polygons and a mask with a fault.
     """
     facts, bbox_xywh = place.facts, place.bbox_xywh
     if not (facts.bounds and facts.size_hw and bbox_xywh):
@@ -229,8 +229,9 @@ def find_outside(place: Place) -> Description | None:
         place: The segmentation, its image and its box.
 
     Returns:
-        The description; None if it reaches at most `TOLERANCE` pixels outside,
-        or the size of the image is not known.
+        The description: `away` if nothing of it is inside, otherwise
+        `outside`, which can be mended. None if it reaches at most `TOLERANCE`
+        pixels outside, has a fault, or the size of the image is not known.
     """
     facts, size = place.facts, place.size_wh
     if facts.bounds is None or size is None:
@@ -279,7 +280,8 @@ def fits_box(
             widths or heights. It may always be `SLACK` pixels off.
 
     Returns:
-        Whether none of the four sides is further off.
+        Whether none of the four sides is further off; a distance that is just
+        as large still fits.
     """
     left, top, right, bottom = bounds
     x, y, w, h = bbox_xywh
@@ -298,7 +300,8 @@ def find_whole(facts: Facts) -> Description | None:
         facts: The facts of the segmentation.
 
     Returns:
-        The description; None if every polygon has a float, or for a mask.
+        The description, if a polygon has only integers; None if every one has
+        a float, or for a mask.
     """
     if not facts.is_whole:
         return None

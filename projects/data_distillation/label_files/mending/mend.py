@@ -30,18 +30,22 @@ def mend_file(file: CocoFile, choices: Choices | None = None) -> Mended:
     """Mend all that can be mended in one way, or as the user has decided.
 
     First what all else is found by: ids, numbers, categories. Then the images,
-    whose sizes say which boxes are right. Then the boxes.
+    whose sizes say which boxes are right. Then the boxes, and then polygons
+    and masks.
 
     Args:
         file: The file, read with its polygons. It is not changed.
-        choices: What the user has decided; None for nothing.
+        choices: What the user has decided; None for nothing. What is read of
+            images is added to its `known`.
 
     Returns:
-        The content of the mended file, and how often each mending was done.
+        The content of the mended file, and how often each mending was done
+        (what was done -> number above 0; empty if nothing was).
 
     Raises:
         MendingError: If the file seems to be another than it should be, so
-            that a mending would drop or spoil much of it.
+            that a mending would drop or spoil much of it, or if the categories
+            of `like` do not fit.
     """
     choices = choices or Choices()
     file = replace(file, has_known_boxes=choices.box_format is not None)
@@ -64,9 +68,10 @@ def convert_boxes(file: CocoFile, choices: Choices) -> Mended:
         choices: `box_format` is what the boxes are; None if it is not known.
 
     Returns:
-        The new content, with boxes xywh in pixels, rounded to 1/100, and how
-        many were converted. Boxes that are not finite, or of images without a
-        size, stay.
+        The new content, with boxes xywh in pixels, rounded to 1/100 but not
+        clipped, and how many were converted. Boxes that are not finite, or of
+        images without a size, stay, and all boxes if they are in COCO's format
+        already.
 
     Raises:
         MendingError: If the user has named none, and they seem to be of
@@ -106,7 +111,7 @@ def free_crowds(file: CocoFile, choices: Choices) -> Mended:
         choices: Without `no_crowds`, nothing is done.
 
     Returns:
-        The new content, and how many regions became objects.
+        The new content, and how many regions (iscrowd 1) became objects.
     """
     crowds = file.annotations.column('iscrowd')
     if not choices.no_crowds:
@@ -139,13 +144,14 @@ def mend_few(file: CocoFile, choices: Choices) -> Mended:
 
     Args:
         file: The file. It is not changed.
-        choices: What share may be lost.
+        choices: With `drop_many`, any share may be lost.
 
     Returns:
         The new content, and how often each mending was done.
 
     Raises:
-        MendingError: If more would be lost.
+        MendingError: If more than a small share of all annotations would be
+            lost for one reason, a key of `ADVICE`; see `check_share`.
     """
     content, counts = mend_annotations(file)
     for what, advice in ADVICE.items():

@@ -17,13 +17,14 @@ from .entries import Mended, replace_entries
 def fill_bboxes(file: CocoFile) -> Mended:
     """Write the boxes around polygons and masks where a box is missing.
 
-    A box of zeros is taken for a missing one.
+    A box of zeros and an empty list are taken for missing ones.
 
     Args:
         file: The file, read with its polygons. It is not changed.
 
     Returns:
-        The new content, and how many boxes were written.
+        The new content, and how many boxes were written, see
+        `bound_segmentation`. Where there is nothing to bound, none is.
     """
     counts: Counter = Counter()
 
@@ -50,7 +51,8 @@ def bound_segmentation(value: object) -> list[float] | None:
 
     Returns:
         Left, top, width and height in pixels; width and height are rounded to
-        1/100. None if the value is neither, or if there is nothing in it.
+        1/100. None if the value is neither, is broken, or has no width or
+        height.
     """
     bounds = None
     if isinstance(value, dict):
@@ -69,10 +71,12 @@ def bound_polygons(value: list) -> Bounds | None:
     """Find the bounds of polygons.
 
     Args:
-        value: What should be polygons; empty ones do not count.
+        value: What should be polygons, or a single one, each as numbers or as
+            points (x, y); empty ones do not count.
 
     Returns:
-        Left, top, right and bottom; None if it is something else.
+        Left, top, right and bottom in pixels of the image; None if it is
+        something else, is empty, or a polygon has an odd number of numbers.
     """
     polygons = nest_polygons([part for part in value if part != []])
     if polygons is None or any(len(polygon) % 2 for polygon in polygons):
@@ -87,8 +91,8 @@ def bound_rle(value: dict) -> Bounds | None:
         value: What should be COCO's RLE, compressed as text or not.
 
     Returns:
-        Left, top, right and bottom in pixels; None if no pixel is set, or the
-        RLE is broken.
+        Left, top, right and bottom in pixels, the ends of the last ones; None
+        if no pixel is set, or the RLE is broken.
     """
     rle = read_rle(value)
     if rle is None or count_pixels(rle) != rle['size'][0] * rle['size'][1]:

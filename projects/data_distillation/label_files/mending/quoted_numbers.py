@@ -13,11 +13,14 @@ NUMBERS = dict(images=('width', 'height'), annotations=('area', 'iscrowd'))
 def mend_quotes(file: CocoFile) -> Mended:
     """Write sizes, boxes, areas and `iscrowd` without quotes.
 
+    What would break the rule of its key in `SCHEMA` stays.
+
     Args:
         file: The file. It is not changed.
 
     Returns:
-        The new content, and how many numbers were written without quotes.
+        The new content, and how many values were written without quotes; a box
+        counts once.
     """
     counts: Counter = Counter()
 
@@ -48,7 +51,7 @@ def unquote_bbox(value: object) -> list | None:
         value: The value of `bbox`, of any type.
 
     Returns:
-        Four numbers; None if none is in quotes, or it is no bbox.
+        Four numbers, in order; None if none is in quotes, or it is no bbox.
     """
     if not isinstance(value, list) or not any(
         isinstance(v, str) for v in value

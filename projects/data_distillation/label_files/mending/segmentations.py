@@ -22,12 +22,15 @@ from .mask_checks import Place, describe_segmentation, find_turn
 def mend_segmentations(file: CocoFile) -> Mended:
     """Mend what training on masks cannot use as it is.
 
+    What can be mended in several ways, or not at all, stays as it is; see
+    `describe_segmentation`.
+
     Args:
         file: The file, read with its polygons. It is not changed.
 
     Returns:
         The content with mended annotations, and how often each mending was
-        done.
+        done (what was done -> number; one annotation may need several).
     """
     counts: Counter = Counter()
     sizes = map_image_sizes(file)
@@ -59,7 +62,8 @@ def nest_entry(value: list, place: Place) -> list | None:
         place: It is not used.
 
     Returns:
-        A list of lists of numbers; None if `value` is anything else.
+        A list of lists of numbers, see `nest_polygons`; None if `value` is
+        anything else.
     """
     return nest_polygons(value)
 
@@ -85,7 +89,7 @@ def write_floats(value: list, place: Place) -> list:
         place: It is not used.
 
     Returns:
-        The same numbers as floats.
+        The same numbers as floats, in new lists.
     """
     return [list(map(float, polygon)) for polygon in value]
 
@@ -99,8 +103,8 @@ def swap_sides(value: dict, place: Place) -> dict:
             `find_turn`.
 
     Returns:
-        The mask with only its `size` changed, or as compressed RLE with its
-        pixels transposed or turned.
+        A new dict: the mask with only its `size` changed, or as compressed RLE
+        (`counts` is a text) with its pixels transposed or turned.
     """
     turn = find_turn(place)
     if turn == 'named':
@@ -124,8 +128,9 @@ def clip_to_image(value: list, place: Place) -> list:
         place: The segmentation, its image and its box.
 
     Returns:
-        The parts inside the image, rounded to 0.01 pixels. A polygon of which
-        less than three points are left is left out.
+        The parts inside the image, in order, in pixels rounded to 1/100. A
+        polygon of which less than three points are left is left out; the list
+        is empty if no other is left.
     """
     clipped = (clip_polygon(one, place.size_wh or (0, 0)) for one in value)
     return [
