@@ -56,7 +56,12 @@ class DetectionStore:
             shard.
         seconds_per_shard: The time after which a shard is written with fewer
             images, in seconds. What is not written yet is lost when the
-            process is killed.
+            process is killed. Time is looked at only when images are added.
+
+    Attributes:
+        provenance: The one given, or that of the shards; None if there is
+            neither.
+        written: The paths of the shards that this store has written.
 
     Raises:
         StoreError: If the folder holds detections of another provenance. The
@@ -90,12 +95,16 @@ class DetectionStore:
     def add(self, *rows: dict) -> None:
         """Add the images of a batch, all of which go into one shard.
 
+        It is written in the background. If that fails, the error is raised by
+        the next method that needs the disk.
+
         Args:
             *rows: One dict per image, see `shards.write_shard`.
 
         Raises:
             OSError: If an earlier shard could not be written.
             StoreError: If the store had no provenance to write it with.
+            TypeError: If JSON cannot hold the provenance.
         """
         self._rows += rows
         seconds = time.monotonic() - self._last_write
@@ -112,6 +121,7 @@ class DetectionStore:
         Raises:
             OSError: If this or an earlier shard could not be written.
             StoreError: If there are images, and the store has no provenance.
+            TypeError: If JSON cannot hold the provenance.
         """
         self._wait()
         # A process that is ending has no writer thread any more.
