@@ -110,6 +110,7 @@ def search_trials(
 
     Raises:
         CocoError: If the truth lacks an image or the class of a detection.
+        IndexError: If there is no view of a number in the blocks.
     """
     first, *others = judge.mergers
     mean_aps: dict[Choice, float] = {}
@@ -159,7 +160,7 @@ def mean_ap(trial: Trial, images: np.ndarray) -> float:
         images: Shape (m,), bool, which images count.
 
     Returns:
-        From 0 to 1.
+        From 0 to 1; 0 if no image counts, or none has an object.
     """
     return float(trial.mean_ap(images[None].astype(float))[0])
 
@@ -219,7 +220,8 @@ def compare_trials(
         images: Shape (m,), bool, the images to look at.
 
     Returns:
-        The verdict on each trial, in order.
+        The verdict on each trial, in order; that on the best has the deficit 0
+        and the error 0.
 
     Raises:
         ValueError: If there is no image to look at.
