@@ -42,7 +42,8 @@ def merge_again(
     Args:
         detections: The folder of a store that was made with `keep_views`.
         out: The folder of the other store.
-        merger: The config of a merger; None for the one of the store.
+        merger: The config of a merger, with what JSON can hold (so without
+            tuples); None for the one of the store.
         numbers: The numbers of the views to merge, counted from 0 and in any
             order; None for all.
         boxes_only: Whether detections that have masks lose them. Those of the

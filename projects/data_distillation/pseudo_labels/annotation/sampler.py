@@ -16,9 +16,9 @@ class PendingSampler(Sampler[int]):
 
     No image is repeated to give all processes the same number. The processes
     share out blocks of `block_size` consecutive images, and the blocks do not
-    depend on the number of processes. If a block has the size of a batch, an
-    image always meets the same images in a forward pass, and its detections
-    are the same to the last bit.
+    depend on the number of processes. If a block has the size of a batch, the
+    images of a block of which none is done always meet in a forward pass, and
+    their detections are the same to the last bit.
 
     Jobs that know nothing of each other, such as those of a job array, take a
     part each: every `num_parts`-th block, whether it is done already or not.

@@ -260,8 +260,8 @@ def spread_indices(total: int, num: int) -> list[int]:
         num: The number of images to choose; all if there are fewer.
 
     Returns:
-        Their indices, ascending and counted from 0; the first one is 0. None
-        are there if `num` or `total` is 0.
+        Their indices, ascending and counted from 0; the first one is 0. It is
+        empty if `num` or `total` is 0.
     """
     num = min(num, total)
     # All different, because `num` is at most `total`.

@@ -49,9 +49,9 @@ class DetectionStore:
         folder: The folder of the shards. It is made when the first shard is
             written.
         provenance: The provenance of the detections (what made them), a dict
-            that JSON can hold. A shard with another provenance (apart from
-            `LOCATIONS`) is refused. None to read only: then the provenance is
-            that of the shards.
+            as it comes back from JSON, without tuples. A shard with another
+            provenance (apart from `LOCATIONS`) is refused. None to read only:
+            then the provenance is that of the shards.
         images_per_shard: The number of images, at least, that go into one
             shard.
         seconds_per_shard: The time after which a shard is written with fewer
@@ -239,7 +239,8 @@ class DetectionStore:
 
         Yields:
             Tables with the columns of `VIEW_SCHEMA`, in the order of `shards`.
-            Few of them fit into memory together.
+            Few of them fit into memory together. Unlike in `read`, an image
+            may come more than once, see `choose_rows`.
 
         Raises:
             OSError: If an earlier shard could not be written.

@@ -275,7 +275,7 @@ def place_images(
 
     Returns:
         The number of each row's image, shape (number of rows,), int64; the
-        numbering of all images and classes; and the objects.
+        numbering of all images (by ascending id) and classes; and the objects.
 
     Raises:
         CocoError: If the truth cannot be used, has other classes, or lacks an

@@ -48,7 +48,8 @@ class Trial:
         choice: The views and the merger.
         cost: The number of pixels of the views of an image, on average; see
             `Judge.cost`.
-        matches: The detections, matched with the truth.
+        matches: The detections, matched with the truth at `IOUS`. The m images
+            are those of the judge, by ascending id in the truth.
     """
 
     choice: Choice
@@ -60,7 +61,7 @@ class Trial:
 
         Args:
             weights: Shape (k, m), how often each draw has each of the m
-                images.
+                images, in the order of the matches.
 
         Returns:
             Shape (k,), from 0 to 1.
