@@ -20,10 +20,10 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         dataset: The images to annotate.
 
     Returns:
-        A new dict, as it comes back from JSON: with lists for tuples. Files
-        are named by their SHA-256, URLs by themselves. The keys `class_names`,
-        `keep_views`, `masks`, `segmentation` and `prompt` are there only if
-        the config asks for such a thing.
+        A new dict, as it comes back from JSON: with lists for tuples. A
+        checkpoint is told by the SHA-256 of its file, or by its URL. The keys
+        `class_names`, `keep_views`, `masks`, `segmentation` and `prompt` are
+        there only if the config asks for such a thing.
 
     Raises:
         TypeError: If JSON cannot hold a part, such as the views.

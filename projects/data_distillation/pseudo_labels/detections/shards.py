@@ -258,7 +258,8 @@ def copy_rows(
 ) -> None:
     """Copy the detections of some images to another shard, by other names.
 
-    Its rows have the order of `images`.
+    Its rows have the order of `images`. What is known of the content of the
+    image files, and boxes of views, are copied too.
 
     Args:
         source: The shard with the detections.

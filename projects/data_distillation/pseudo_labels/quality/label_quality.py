@@ -332,7 +332,8 @@ def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
         pseudo_file: The file of pseudo labels, as annotation writes it.
 
     Returns:
-        Class name -> `min_score`; None if nothing of the class was selected.
+        Class name -> `min_score`, in the order of the classes; None if nothing
+        of the class was selected.
 
     Raises:
         FileNotFoundError: If there is no such file.

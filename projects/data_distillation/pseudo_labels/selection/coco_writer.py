@@ -235,6 +235,9 @@ def is_info(line: bytes) -> bool:
 
     Args:
         line: The line with its end.
+
+    Returns:
+        True if it begins and ends as `write_pseudo_labels` writes it.
     """
     return line.startswith(INFO.encode()) and line.endswith(b',\n')
 
