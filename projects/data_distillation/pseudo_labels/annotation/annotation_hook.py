@@ -38,6 +38,7 @@ class AnnotationHook(DetectionHook):
     Raises:
         ValueError: If an argument is out of range, see `SelectionRules`.
         KeyError: If the type of a rule is not registered.
+        TypeError: If an argument of a rule or of `SelectionRules` is unknown.
 
     Source:
         Paper, section 3: generating labels on unlabeled data.
@@ -60,11 +61,12 @@ class AnnotationHook(DetectionHook):
         """Check that no image is in the labeled set or in a held-out set.
 
         Args:
-            paths: The images to annotate, see `resolve_paths`.
+            paths: Real path -> file name of the images to annotate, see
+                `resolve_paths`.
 
         Raises:
             CocoError: If images are shared, with their number and the first of
-                them; or if such a file cannot be used.
+                them; or if such a file cannot be used, or has no images.
             FileNotFoundError: If a file of such a set does not exist.
         """
         super().check_images(paths)
@@ -76,6 +78,8 @@ class AnnotationHook(DetectionHook):
     def open_store(self, runner: Runner) -> DetectionStore:
         """Open the detection store, and check that selection can use it.
 
+        Only the process of rank 0 checks this, and not in a dry run.
+
         Args:
             runner: The runner.
 
@@ -86,9 +90,12 @@ class AnnotationHook(DetectionHook):
             StoreError: If there are detections of another teacher.
             ShardError: If a shard with detections of moved images is damaged.
             ValueError, FileNotFoundError: If a selector cannot choose, or the
-                validation detections cannot be used.
-            TypeError: If the rules of selection cannot be written as JSON.
-            OSError: If detections of moved images cannot be written.
+                labeled file, a counted file or the validation cannot be used;
+                see `SelectionRules.check`.
+            TypeError: If the rules of selection, the views or the merger
+                cannot be written as JSON.
+            OSError: If a checkpoint cannot be read, or detections of moved
+                images cannot be written.
         """
         store = super().open_store(runner)
         # A dry run selects nothing, and may come before the detections on the
@@ -108,8 +115,8 @@ class AnnotationHook(DetectionHook):
             StoreError: If the shards are of another teacher, or lack an image.
             ValueError: If no image could be read, no image is left, or the
                 rules need something that is missing.
-            CocoError: If the detections or the validation are of other
-                classes.
+            CocoError: If the detections, a counted file or the validation are
+                of other classes, or the truth lacks a validation image.
             FileNotFoundError: If a file that the rules name is missing.
             OSError: If the file of pseudo labels cannot be written.
         """

@@ -26,7 +26,8 @@ def warn_of_unreadable(rows: Sequence[dict]) -> None:
     """Log a warning for each image that could not be read, with the reason.
 
     Args:
-        rows: The rows of a batch, as the detection store gets them.
+        rows: The rows of a batch, of which `file_name` and `unreadable` (the
+            reason; None if it was read) are used.
     """
     for row in rows:
         if row['unreadable']:

@@ -57,10 +57,14 @@ class AnnotationRun:
         return self.dry_run is not None
 
     def begin(self, loader: DataLoader) -> None:
-        """Make sure that all detections are written when the process ends.
+        """Note SIGTERM from now on, and see that nothing found is lost.
+
+        After an error or Ctrl-C, what is not on disk yet is written when the
+        process ends; not in a dry run.
 
         Args:
-            loader: The data loader of the run.
+            loader: The data loader of the run, whose workers have not started
+                yet. Its `worker_init_fn` is changed, see `StopRequest.listen`.
         """
         self._stop.listen(loader)
         if not self.is_dry_run:
@@ -76,7 +80,8 @@ class AnnotationRun:
         Raises:
             OSError: If a shard could not be written.
             ValueError: If too many images cannot be read.
-            AnnotationStopped: If the process was asked to stop.
+            AnnotationStopped: If the process was asked to stop. What was found
+                is written first.
         """
         was_measured = self.progress.is_measured
         self.progress.add(rows, self.dry_run.share if self.dry_run else 1.0)
@@ -164,7 +169,8 @@ def begin_run(
     has measured some batches, see `DryRun`.
 
     Args:
-        runner: The runner. Its sampler is told which images to leave out.
+        runner: The runner. Its sampler is told which images to leave out. In
+            a dry run, its loop, evaluator and model are changed too.
         store: The store with the detections of earlier runs.
         max_unreadable_share: The largest share of images that may be
             unreadable, in [0, 1].
@@ -217,10 +223,11 @@ def find_done(
         changed: The names of images that run again.
 
     Returns:
-        The indices of these images. It is the same set in every process.
+        The indices of these images, apart from those that run again. It is the
+        same set in every process.
 
     Raises:
-        StoreError: If a shard has another provenance.
+        StoreError: If a shard has another provenance (in rank 0 alone).
     """
     done: list[set[int]] = [set()]
     # The others would see shards that were written since then, and deal out

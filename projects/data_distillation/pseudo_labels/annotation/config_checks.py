@@ -42,7 +42,7 @@ def check_writable(folder: Path) -> None:
         folder: The folder of the detections. It is made if it is missing.
 
     Raises:
-        OSError: If a file cannot be written there.
+        OSError: If the folder cannot be made, or no file be written there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):

@@ -54,7 +54,8 @@ class DetectionHook(Hook):
 
     Args:
         labeled: The labeled set, `dict(ann_file=..., img_prefix=...)`. Its
-            categories are the classes.
+            categories are the classes. No image to annotate may be in it; a
+            file of categories alone has none.
         images_per_shard: The number of images in one shard, see
             `DetectionStore`.
         seconds_per_shard: The time after which a shard is written with fewer
@@ -115,8 +116,9 @@ class DetectionHook(Hook):
                 shared disk.
 
         Raises:
-            CocoError: If the classes are not the labeled file's categories, or
-                images to annotate are in a set that `check_images` knows.
+            CocoError: If the classes are not the labeled file's categories,
+                images to annotate are in a set that `check_images` knows, or
+                the file of such a set cannot be used.
             FileNotFoundError: If the labeled file, or one of such a set, does
                 not exist.
         """
@@ -133,7 +135,8 @@ class DetectionHook(Hook):
         """Check that no image to annotate is in the labeled set.
 
         Args:
-            paths: The images to annotate, see `resolve_paths`.
+            paths: Real path -> file name of the images to annotate, see
+                `resolve_paths`.
 
         Raises:
             CocoError: If images are shared, with their number and the first of
@@ -153,8 +156,9 @@ class DetectionHook(Hook):
 
         Raises:
             TypeError: If the model is not a `MultiViewTTA`.
-            CheckpointError: If weights are missing or have another shape, or a
-                class of the labeled file is missing, see `ClassNames.map`.
+            CheckpointError: If weights are missing, have another shape or a
+                NaN, or if one of the teachers lacks a class of the labeled
+                file, see `ClassNames.map`.
             CocoError: If the labeled file cannot be used.
             FileNotFoundError: If the labeled file does not exist.
         """
@@ -174,14 +178,16 @@ class DetectionHook(Hook):
             runner: The runner.
 
         Raises:
-            TypeError: If the data set or the sampler has another type.
+            TypeError: If the data set or the sampler has another type, or JSON
+                cannot hold the views or the merger.
             ValueError: If no checkpoint was loaded, or the test loop computes
                 in half precision.
             CocoError: If the images or the labeled file cannot be used, see
                 `check_data`.
             StoreError: If there are detections of another teacher.
             ShardError: If a shard with detections of moved images is damaged.
-            OSError: If detections cannot be written.
+            OSError: If detections cannot be written, or a checkpoint cannot be
+                read.
             FileNotFoundError: If the labeled file, or one of another set, does
                 not exist.
         """
@@ -233,13 +239,16 @@ class DetectionHook(Hook):
         Returns:
             The store in the folder `detections`, which may have some already,
             also of images that had another name or were in another folder. It
-            has none of images whose files have other content now; in a dry
-            run, they are left alone.
+            has none of images whose files have other content now. In a dry
+            run, nothing on disk is changed, so that it has only those that
+            were in place, outdated ones too.
 
         Raises:
             StoreError: If there are detections of another teacher.
             ShardError: If a shard with detections of moved images is damaged.
-            OSError: If detections of moved images cannot be written.
+            OSError: If a checkpoint cannot be read, or detections of moved
+                images cannot be written.
+            TypeError: If JSON cannot hold the views or the merger.
         """
         dataset = runner.test_dataloader.dataset
         folder = Path(runner.work_dir) / 'detections'
@@ -295,7 +304,11 @@ class DetectionHook(Hook):
         self._run.add([make_detection_row(sample) for sample in outputs or ()])
 
     def after_test(self, runner: Runner) -> None:
-        """Write what is not on disk yet; the last process has more to do.
+        """Write what is not on disk yet, and go on if all images are done.
+
+        The process that finishes last calls `after_all_images`, whose errors
+        are raised too; in a dry run, none does. Any other logs how many images
+        are open.
 
         Args:
             runner: The runner.

@@ -21,8 +21,8 @@ class DryRun:
     """Chooses the views of each batch of a dry run, and ends it in time.
 
     All views of one image may take minutes. So the first batch is run with one
-    view, and again with all of them if these fit into the time. If they do
-    not, other batches are run with one view, until they would.
+    view. The same batch again and those after it have one view too, until a
+    batch with all views fits into the time that is left.
 
     Args:
         model: The model. Its `views` are changed until the dry run has ended.
@@ -40,6 +40,9 @@ class DryRun:
     @classmethod
     def begin(cls, runner: Runner) -> 'DryRun':
         """Shorten a test run to what is measured, without metrics.
+
+        It has the first `NUM_BATCHES` batches of this process, and
+        `dry_run_seconds` of the config as its time (`MAX_SECONDS` without).
 
         Args:
             runner: The runner. Its sampler, its loop, its evaluator and its
@@ -67,7 +70,7 @@ class DryRun:
 
     @property
     def share(self) -> float:
-        """The share of the views that the model runs at present, 0 to 1.
+        """The share of the views that the model runs now, above 0, up to 1.
 
         It is 1 if the pipeline makes the views.
         """
@@ -78,8 +81,8 @@ class DryRun:
     def limit(self, loader: DataLoader) -> Iterator:
         """Yield batches until the time is up; at least one if there is one.
 
-        The `views` of the model change between two batches. At the end they
-        are those of the beginning.
+        The `views` of the model change between two batches. At the end, all
+        of them are there again.
 
         Args:
             loader: The data loader.

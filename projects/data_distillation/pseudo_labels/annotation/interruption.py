@@ -34,6 +34,9 @@ class StopRequest:
 
     Slurm sends SIGTERM when the time is up, and torchrun sends it when another
     process has died. Both send SIGKILL some seconds later.
+
+    Attributes:
+        is_made: Whether SIGTERM has come since `listen`.
     """
 
     def __init__(self) -> None:
@@ -51,7 +54,8 @@ class StopRequest:
         Args:
             loader: The data loader of the run, which has not started its
                 workers yet. The signal may reach the workers too, and they
-                must stay until the batch is through.
+                must stay until the batch is through. So its `worker_init_fn`
+                is replaced by one that calls `init_worker`.
         """
         if threading.current_thread() is not threading.main_thread():
             return

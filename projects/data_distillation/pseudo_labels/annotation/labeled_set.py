@@ -28,7 +28,8 @@ class LabeledSet:
             ann_file: The path of the file.
 
         Returns:
-            What selection needs of the file, in its order.
+            What selection needs of the file, in its order; 0 images if it has
+            categories alone.
 
         Raises:
             FileNotFoundError: If there is no such file.

@@ -42,7 +42,8 @@ def merge_again(
     Args:
         detections: The folder of a store that was made with `keep_views`.
         out: The folder of the other store.
-        merger: The config of a merger; None for the one of the store.
+        merger: The config of a merger, with what JSON can hold (so without
+            tuples); None for the one of the store.
         numbers: The numbers of the views to merge, counted from 0 and in any
             order; None for all.
         boxes_only: Whether detections that have masks lose them. Those of the
@@ -52,10 +53,12 @@ def merge_again(
         The other store.
 
     Raises:
-        StoreError: If the store has no boxes of views, `out` holds other
-            detections, or masks would be lost without `boxes_only`.
+        StoreError: If the store has no detections, a damaged shard or no boxes
+            of views, `out` holds other detections, or masks would be lost
+            without `boxes_only`.
         ValueError: If a number is out of range or given twice, or there is
-            none, or `out` is the folder to read.
+            none; if an argument of the merger is out of range; or if `out` is
+            the folder to read.
         KeyError, TypeError: If the type of the merger is not registered, or an
             argument is unknown.
         OSError: If the other store cannot be written.
@@ -93,15 +96,17 @@ def merge_views(
     Args:
         boxes: The boxes of all views.
         merger: The merger.
-        numbers: The numbers of the views to merge, counted from 0; None for
-            all.
+        numbers: The numbers of the views to merge, counted from 0, in any
+            order; None for all. The merger gets the views in the order of the
+            config.
 
     Returns:
-        The columns of `shards.SCHEMA` that describe boxes; without a detection
-        if no view was run, as for an image that could not be read.
+        The columns of `shards.SCHEMA` that describe boxes, see
+        `make_merged_columns`; without a detection if no view was run, as for
+        an image that could not be read.
 
     Raises:
-        ValueError: If views were run, but none has such a number.
+        ValueError: If views were run, but one of the numbers is out of range.
     """
     num_views = len(boxes.run_index)
     if numbers is None or not num_views:

@@ -34,10 +34,11 @@ def find_moved_images(
         saves: Whether to keep what was found out about the files.
 
     Returns:
-        What was found, see `find_moved`; nothing if there is no such folder.
+        What was found, see `find_moved`; nothing if there is no such folder,
+        or if the store holds other detections too.
 
     Raises:
-        OSError: If it cannot be kept.
+        OSError: If what was found out about the files cannot be saved.
         KeyError: If the data set lacks one of the names.
     """
     if not folder.is_dir():
@@ -63,21 +64,23 @@ def take_over_moved_images(
     """Take over the detections of images that were moved or renamed.
 
     Those of images that have other content now are moved away. Only rank 0
-    looks. The other processes wait, so that all find the same.
+    looks, and logs what has changed. The other processes wait, so that all
+    find the same.
 
     Args:
         folder: The folder of the store.
         provenance: What would make the detections now.
         dataset: The images.
         names: The names of the images of this job.
-        is_dry_run: Whether to change nothing.
+        is_dry_run: Whether to look, but to change nothing on disk.
 
     Returns:
-        The names of the images that have other content now; none for the
+        Of `names`, those of images that have other content now; none for the
         other processes.
 
     Raises:
-        OSError: If they cannot be written.
+        OSError: If shards cannot be moved or written, or what was found out
+            about the files cannot be saved.
         ShardError: If a shard to take them from is damaged.
         KeyError: If the data set lacks one of the names.
     """

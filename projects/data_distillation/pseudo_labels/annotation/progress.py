@@ -107,8 +107,9 @@ class Progress:
         """Say how far all processes are, and put off the line after it.
 
         Returns:
-            A line with the number of images, the rate, and the time that is
-            left.
+            A line with the number of images that are done, the rate since the
+            run began, the time that is left, and the number of unreadable
+            images. For it, the new shards of other processes are counted.
         """
         self._last_line = time.monotonic()
         self._count_others()
@@ -128,7 +129,11 @@ class Progress:
 
         Returns:
             A line with the time and the disk space; another one if no image
-            was run. The first batch counts only if there is no other.
+            was run. The first batch counts only if there is no other, and all
+            of the run's processes count as equally fast.
+
+        Raises:
+            OSError: If the disk of the store cannot be asked for its space.
         """
         measured = self._measured[1:] or self._measured
         rows = [row for batch, _ in measured for row in batch]

@@ -20,10 +20,15 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         dataset: The images to annotate.
 
     Returns:
-        A new dict, as it comes back from JSON: with lists for tuples.
+        A new dict, as it comes back from JSON: with lists for tuples. A
+        checkpoint is told by the SHA-256 of its file, or by its URL. The keys
+        `class_names`, `keep_views`, `masks`, `segmentation` and `prompt` are
+        there only if the config asks for such a thing.
 
     Raises:
         TypeError: If JSON cannot hold a part, such as the views.
+        OSError: If a checkpoint cannot be read.
+        AttributeError: If the model has no `module` or `merger`.
     """
     # With sorted keys, since their order changes no detector.
     detector = json.dumps(cfg.model.module, sort_keys=True, default=str)
@@ -85,7 +90,7 @@ def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
         config: What JSON can hold, and tuples.
 
     Returns:
-        A deep copy.
+        A deep copy. Keys that are numbers become text.
 
     Raises:
         TypeError: If JSON cannot hold it.

@@ -15,8 +15,9 @@ def make_boxes_row(sample: DetDataSample) -> dict:
 
     Returns:
         `file_name`, `width` and `height` of the image in pixels, and for its
-        k boxes, in order, `bboxes_xyxy` (a list of k lists of 4 numbers),
-        `scores` and `labels` (shape (k,)).
+        k boxes, in order, `bboxes_xyxy` (a list of k lists of 4 numbers, in
+        pixels of the original image), `scores` and `labels` (shape (k,), of
+        the types of the sample).
     """
     height, width = sample.ori_shape[:2]
     return dict(
@@ -81,6 +82,7 @@ def make_detection_row(sample: DetDataSample) -> dict:
         the image file (see `Content`), with the columns of
         `shards.MASK_SCHEMA` if there are masks, and with those of
         `shards.VIEW_SCHEMA` if the sample has the boxes of its views.
+        `unreadable` is the reason, or None for an image that was read.
     """
     row = dict(
         make_boxes_row(sample),

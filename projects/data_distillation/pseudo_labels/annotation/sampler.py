@@ -16,9 +16,9 @@ class PendingSampler(Sampler[int]):
 
     No image is repeated to give all processes the same number. The processes
     share out blocks of `block_size` consecutive images, and the blocks do not
-    depend on the number of processes. If a block has the size of a batch, an
-    image always meets the same images in a forward pass, and its detections
-    are the same to the last bit.
+    depend on the number of processes. If a block has the size of a batch, the
+    images of a block of which none is done always meet in a forward pass, and
+    their detections are the same to the last bit.
 
     Jobs that know nothing of each other, such as those of a job array, take a
     part each: every `num_parts`-th block, whether it is done already or not.
@@ -33,8 +33,15 @@ class PendingSampler(Sampler[int]):
             to ask MMEngine.
         world_size: The number of processes of the job; None to ask MMEngine.
 
+    Attributes:
+        done: The indices of the images that are left out, of all parts.
+        num_pending: The number of images that all processes of the job have to
+            do together.
+        indices: Those of this process, in the order of the iteration.
+
     Raises:
-        ValueError: If there is no such part.
+        ValueError: If there is no such part, or `part` or `num_parts` is no
+            integer.
     """
 
     def __init__(
@@ -65,11 +72,9 @@ class PendingSampler(Sampler[int]):
     def share_out(self, done: Set[int], block_size: int) -> None:
         """Choose the images of this process.
 
-        Afterwards, `num_pending` is the number of images that all processes of
-        the job have together.
-
         Args:
-            done: The indices of the images to leave out.
+            done: The indices of the images to leave out; those of other parts
+                have no effect.
             block_size: The number of consecutive images that go to one
                 process, at least 1.
         """
@@ -92,7 +97,7 @@ class PendingSampler(Sampler[int]):
 
         Args:
             block_size: The number of consecutive images that go to one
-                process.
+                process, at least 1.
 
         Yields:
             Their indices, ascending.

@@ -37,18 +37,17 @@ class UnlabeledDataset(BaseDetDataset):
             `file_name`). With `''`, the data set has every image below
             `data_prefix['img']`, at any depth, whose suffix is one of
             `IMAGE_SUFFIXES` in upper or lower case, and that is not hidden
-            (see `walk_files`). Of these, images with a
-            name that no COCO file may have (see `find_name_error`) are
-            listed as unreadable.
+            (see `walk_files`). Of these, images with a name that no COCO file
+            may have (see `find_name_error`) are listed as unreadable.
         **kwargs: The arguments of `BaseDetDataset`: `data_prefix`, a
             `dict(img=FOLDER)`; `data_root`; `metainfo` with the classes of
             the teacher; `pipeline`.
 
     Raises:
         FileNotFoundError: If the file or the folder does not exist.
-        CocoError: If the file has no images, the same id or name twice, or a
-            name that leads outside the folder; or if two images of a folder
-            have the same name, see `as_utf8`.
+        CocoError: If the file is no JSON object, has no images, the same id or
+            name twice, or a name that leads outside the folder; or if two
+            images of a folder have the same name, see `as_utf8`.
         ValueError: If the folder has no images.
     """
 
@@ -122,7 +121,8 @@ class UnlabeledDataset(BaseDetDataset):
             `file_name`, `image_id`, `img_path`, `sha256` (of the file; empty
             if it cannot be read) and `state` (see `read_state`) in the
             metainfo of the samples. An image that cannot be used gives what
-            `make_unreadable` returns.
+            `make_unreadable` returns, whatever the pipeline raises. With
+            `TestTimeAug`, both are lists with an element for each view.
         """
         info = self.get_data_info(idx)
         known = {
@@ -260,8 +260,8 @@ def spread_indices(total: int, num: int) -> list[int]:
         num: The number of images to choose; all if there are fewer.
 
     Returns:
-        Their indices, ascending and counted from 0; the first one is 0. None
-        are there if `num` or `total` is 0.
+        Their indices, ascending and counted from 0; the first one is 0. It is
+        empty if `num` or `total` is 0.
     """
     num = min(num, total)
     # All different, because `num` is at most `total`.

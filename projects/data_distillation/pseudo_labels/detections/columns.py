@@ -53,8 +53,12 @@ class Detections:
             chosen: A mask of shape (n,), bool, or indices, or a slice.
 
         Returns:
-            The chosen ones, in this order. A slice shares the memory of the
-            columns, apart from the masks.
+            The chosen ones: by indices in the order of these, otherwise in
+            that of the columns. A slice shares the memory of the columns,
+            apart from the masks.
+
+        Raises:
+            IndexError: If an index is out of range.
         """
         columns = {
             name: column[chosen]
@@ -96,7 +100,8 @@ def join_detections(
             least one part. Either all of them have masks, or none has.
 
     Returns:
-        The detections of all images, whose numbers go on from part to part.
+        The detections, part after part. `image_index` goes on from part to
+        part.
     """
     starts = np.cumsum([0, *(number for _, number in parts)])
     columns = {}
@@ -169,7 +174,8 @@ def collect_stored(
 
     Returns:
         The detections, in the order of the rows and then as stored. Their
-        boxes are those that are written to COCO files.
+        boxes are those that are written to COCO files, in float64; scores are
+        float32.
     """
     lengths = pc.list_value_length(table['scores']).to_numpy()
     rows = np.repeat(np.arange(len(lengths)), lengths)
@@ -217,7 +223,8 @@ def convert_boxes(
         dtype: The precision of the result.
 
     Returns:
-        Shape (n, 4), of this type: xywh in pixels, clipped and rounded.
+        Shape (n, 4), of this type: xywh in pixels of the original image,
+        clipped to it and rounded to 1/100.
     """
     sizes_wh = np.stack(
         [table['width'].to_numpy(), table['height'].to_numpy()], axis=1
@@ -240,8 +247,9 @@ def list_images(table: pa.Table) -> dict[str, bool]:
         table: A table with the columns of `SCHEMA`.
 
     Returns:
-        The file name of each image, and whether it was read. Of several rows
-        of one image, the last one counts.
+        The file name of each image, and whether it was read, in the order in
+        which the names first occur. Of several rows of one image, the last one
+        counts.
     """
     is_read = pc.is_null(table['unreadable'])
     names = table['file_name'].to_pylist()

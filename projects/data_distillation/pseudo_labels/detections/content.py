@@ -68,12 +68,15 @@ def find_list_error(table: pa.Table, names: Sequence[str]) -> str:
     """Find what is wrong with the lists of a shard.
 
     Args:
-        table: The table.
-        names: The columns of lists. Those whose names begin with `view_` have
-            lengths of their own.
+        table: The table, with at least one row.
+        names: The columns of lists. The lists of a row must be of one length;
+            those of columns whose names begin with `view_` may have another
+            one, and those of `OWN_LENGTHS` any.
 
     Returns:
-        What is wrong with the first such column; empty if nothing is.
+        What is wrong with the first such column: a value that is missing, a
+        label below 0, or other lengths than those of the first column of its
+        kind. Empty if nothing is.
     """
     # Where the list of each row begins: without a copy, unlike the lengths.
     starts: dict[bool, pa.Array] = {}

@@ -51,7 +51,8 @@ def encode_contents(contents: Sequence[Content]) -> dict[bytes, str]:
         contents: The content of each image, in the order of the rows.
 
     Returns:
-        Key -> value; empty if no digest is known.
+        Key -> a list in JSON, with an element for each image; empty if no
+        digest is known.
     """
     if all(one.digest is None for one in contents):
         return {}

@@ -71,8 +71,8 @@ class MovedImages:
 
         Args:
             provenance: The provenance of the new shards.
-            image_ids: File name -> id of at least the images of `rows`; None
-                if they have none.
+            image_ids: File name -> id of at least the images of `rows`; an id
+                is None for an image of a folder.
 
         Raises:
             OSError: If a shard cannot be moved or written.
@@ -116,7 +116,8 @@ def find_moved(
             place: what is found is added.
 
     Returns:
-        What was found; nothing if the store holds other detections too.
+        What was found; nothing if the store does not exist or holds other
+        detections too. Damaged shards are left out.
     """
     found = sort_shards(folder, provenance)
     if found is None:
@@ -154,8 +155,9 @@ def sort_shards(
 
     Returns:
         The shards of images that were where they are now, of images in
-        another folder, and of those that were moved away before; None if the
-        store holds other detections too.
+        another folder, and those that were moved away before, sorted by name;
+        None if the store holds other detections too. Of what was moved away,
+        other detections are left out, and so are damaged shards.
     """
     here: list[Indexed] = []
     elsewhere: list[Indexed] = []

@@ -196,7 +196,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
         The file; its rows are not read yet.
 
     Raises:
-        OSError, ValueError: If it is damaged or not a Parquet file.
+        OSError, ValueError: If it is missing, damaged or no Parquet file.
         ValueError: If it says that it has more images than bytes. Each has a
             name of its own, and equal rows would fill the memory.
     """
@@ -217,7 +217,8 @@ def read_provenance(path: Path) -> dict:
         The provenance, see `detections/provenance.py`.
 
     Raises:
-        ShardError: If the file is damaged or not a shard.
+        ShardError: If the file is missing, damaged or not a shard. Damage to
+            the rows is not noticed.
     """
     with naming_damage():
         schema = pq.read_schema(path)
@@ -231,11 +232,12 @@ def read_index(path: Path) -> ShardIndex:
         path: The file.
 
     Returns:
-        The names of its images, the content of their files, and the
-        provenance.
+        The names of its images and the content of their files, in the order
+        of the rows, and the provenance.
 
     Raises:
-        ShardError: If the file is damaged or not a shard.
+        ShardError: If the file is missing, damaged or not a shard. Damage to
+            other columns is not noticed.
     """
     with naming_damage():
         file = open_shard(path)
@@ -256,7 +258,8 @@ def copy_rows(
 ) -> None:
     """Copy the detections of some images to another shard, by other names.
 
-    Its rows have the order of `images`.
+    Its rows have the order of `images`. What is known of the content of the
+    image files, and boxes of views, are copied too.
 
     Args:
         source: The shard with the detections.
@@ -266,7 +269,7 @@ def copy_rows(
         provenance: The provenance of the new shard.
 
     Raises:
-        ShardError: If the source is damaged or not a shard.
+        ShardError: If the source is missing, damaged or not a shard.
         IndexError: If the source has no row of such a number.
         OSError: If the target cannot be written.
     """
@@ -301,7 +304,8 @@ def count_rows(path: Path) -> tuple[int, int]:
         The number of images, and the number of those that were unreadable.
 
     Raises:
-        ShardError: If the file is damaged or not a shard.
+        ShardError: If the file is missing, damaged or not a shard. Damage to
+            other columns is not noticed.
     """
     with naming_damage():
         file = open_shard(path)
@@ -322,7 +326,7 @@ def count_bytes(path: Path) -> tuple[int, int]:
         `VIEW_SCHEMA` has, both in bytes.
 
     Raises:
-        ShardError: If the file is damaged or not a shard.
+        ShardError: If the file is missing, damaged or no Parquet file.
     """
     with naming_damage():
         metadata = pq.read_metadata(path)

@@ -49,14 +49,19 @@ class DetectionStore:
         folder: The folder of the shards. It is made when the first shard is
             written.
         provenance: The provenance of the detections (what made them), a dict
-            that JSON can hold. A shard with another provenance (apart from
-            `LOCATIONS`) is refused. None to read only: then the provenance is
-            that of the shards.
+            as it comes back from JSON, without tuples. A shard with another
+            provenance (apart from `LOCATIONS`) is refused. None to read only:
+            then the provenance is that of the shards.
         images_per_shard: The number of images, at least, that go into one
             shard.
         seconds_per_shard: The time after which a shard is written with fewer
             images, in seconds. What is not written yet is lost when the
-            process is killed.
+            process is killed. Time is looked at only when images are added.
+
+    Attributes:
+        provenance: The one given, or that of the shards; None if there is
+            neither.
+        written: The paths of the shards that this store has written.
 
     Raises:
         StoreError: If the folder holds detections of another provenance. The
@@ -90,12 +95,16 @@ class DetectionStore:
     def add(self, *rows: dict) -> None:
         """Add the images of a batch, all of which go into one shard.
 
+        It is written in the background. If that fails, the error is raised by
+        the next method that needs the disk.
+
         Args:
             *rows: One dict per image, see `shards.write_shard`.
 
         Raises:
             OSError: If an earlier shard could not be written.
             StoreError: If the store had no provenance to write it with.
+            TypeError: If JSON cannot hold the provenance.
         """
         self._rows += rows
         seconds = time.monotonic() - self._last_write
@@ -112,6 +121,7 @@ class DetectionStore:
         Raises:
             OSError: If this or an earlier shard could not be written.
             StoreError: If there are images, and the store has no provenance.
+            TypeError: If JSON cannot hold the provenance.
         """
         self._wait()
         # A process that is ending has no writer thread any more.
@@ -229,7 +239,8 @@ class DetectionStore:
 
         Yields:
             Tables with the columns of `VIEW_SCHEMA`, in the order of `shards`.
-            Few of them fit into memory together.
+            Few of them fit into memory together. Unlike in `read`, an image
+            may come more than once, see `choose_rows`.
 
         Raises:
             OSError: If an earlier shard could not be written.

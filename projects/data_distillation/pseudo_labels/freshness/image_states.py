@@ -25,8 +25,11 @@ def hash_images(loaders: object, folder: Path) -> dict[str, str | None]:
     Returns:
         Path of the COCO file -> digest of the names of its images and of their
         files, whose order does not matter; None if one of them cannot be read.
-        Annotation files without images, or that are no COCO files, are left
-        out.
+        Annotation files without images, or that are missing or no COCO files,
+        are left out. Of data sets with one COCO file, the last one counts.
+
+    Raises:
+        OSError: If a COCO file exists, but cannot be read.
     """
     found: dict[str, str | None] = {}
     for ann_file, images in find_image_folders(loaders):
@@ -45,8 +48,9 @@ def hash_detected(detections: Path, names: Set[str]) -> str | None:
         names: The names of the images, all of which have some.
 
     Returns:
-        The digest of the names of the images and of the files that ran; None
-        if one of them is not known.
+        The digest of the names of the images and of the files that ran, by
+        their last shard; None if one of them is not known. Damaged shards are
+        left out.
     """
     digests = {
         name: content.digest
@@ -100,14 +104,17 @@ def save_digests(folder: Path) -> None:
 
 
 def find_image_folders(value: object) -> Iterator[tuple[str, Path]]:
-    """Find every data set in a part of a config that has a folder of images.
+    """Find the annotation files in a part of a config, with their images.
+
+    A data set counts if it has an `ann_file` and a `data_prefix`.
 
     Args:
         value: The part.
 
     Yields:
-        The path of its annotation file and of the folder, both with the
-        `data_root` beside them, in the order of the config.
+        The path of its annotation file and of the folder (`img` of the
+        prefix), both below the `data_root` beside them, in the order of the
+        config.
     """
     for part in list_mappings(value):
         file, prefix = part.get('ann_file'), part.get('data_prefix')

@@ -19,8 +19,9 @@ def hash_weights(cfg: Mapping, folder: Path) -> dict[str, str]:
             `image_states.hash_images`.
 
     Returns:
-        Path -> digest, 64 hexadecimal digits. What is no file on this machine,
-        such as a URL, is left out, and so is a file that cannot be read.
+        Path -> digest, 64 hexadecimal digits, sorted by path. What is no file
+        on this machine, such as a URL, is left out. So is a file that cannot
+        be read, is empty, or is larger than `files.decoding.MAX_BYTES`.
     """
     paths = {path for path in find_weights(cfg) if Path(path).is_file()}
     found = open_digests(folder / IMAGE_DIGESTS).find(sorted(paths))

@@ -45,7 +45,8 @@ def compute_average_precision(
         weights: Shape (k, m), how often each image is in each draw.
 
     Returns:
-        Shape (k,), in [0, 1]; 0 for a draw without an object of the class.
+        Shape (k,), in [0, 1]; 0 for a draw without an object of the class. Of
+        equal scores, the detection that is earlier in the matches is first.
     """
     of_class = np.flatnonzero(matches.labels == label)
     order = np.argsort(-matches.scores[of_class], kind='stable')
@@ -76,9 +77,10 @@ def read_precision(
     the others are needed only in `num_found`.
 
     Args:
-        right: Shape (k, n), how often each draw has each right detection, by
-            descending score.
-        num_found: Shape (k, n), how many detections are found up to there.
+        right: Shape (k, n), how often each draw has each of n right
+            detections, by descending score.
+        num_found: Shape (k, n), how many detections, right or wrong, each draw
+            has up to there.
         num_truth: Shape (k,), the number of objects.
 
     Returns:
@@ -122,11 +124,11 @@ def draw_images(num_images: int, num_draws: int = 200) -> np.ndarray:
     """Draw images with replacement, for bootstrap estimates.
 
     Args:
-        num_images: The number of images, and of those in a draw; at least 1.
+        num_images: The number m of images, and of those in a draw, at least 1.
         num_draws: The number of draws.
 
     Returns:
-        Shape (num_draws, num_images), int64, how often each image was drawn.
+        Shape (num_draws, m), int64, how often each image was drawn.
         It is the same at each call, so that estimates are paired.
 
     Source:

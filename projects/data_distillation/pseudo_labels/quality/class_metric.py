@@ -34,7 +34,8 @@ class MendedCocoMetric(CocoMetric):
             results: Pairs of the truth and the detections of an image.
 
         Returns:
-            The metrics by name; `CLASS_precision` is that of a class.
+            The metrics by name, as MMDetection's metric gives them; with
+            `classwise`, `CLASS_precision` is that of a class.
         """
         every = list(self.metrics)  # type: ignore[has-type]
         if not (self.classwise and {'bbox', 'segm'} <= set(every)):
@@ -68,7 +69,7 @@ class MendedCocoMetric(CocoMetric):
             outfile_prefix: The beginning of the paths of the files.
 
         Returns:
-            The files by what they hold.
+            What a file holds (`bbox`, `proposal`, `segm`) -> its path.
         """
         boxed = [add_boxes(result) for result in results]
         files = super().results2json(boxed, outfile_prefix)
@@ -81,12 +82,14 @@ def add_boxes(result: dict) -> dict:
     """Replace the boxes without area by those around their masks.
 
     Args:
-        result: The detections of an image: `bboxes`, shape (n, 4), xyxy, and
-            perhaps `masks`, n times RLE. It is not changed.
+        result: The detections of an image: `bboxes`, shape (n, 4), xyxy in
+            pixels of the original image, and perhaps `masks`, n times RLE. It
+            is not changed.
 
     Returns:
         The same result if no box lacks an area or there are no masks;
-        otherwise a copy with other boxes, in xyxy pixels.
+        otherwise a copy with other boxes, in the same form. That of an empty
+        mask has no area still.
     """
     bboxes_xyxy, masks = np.asarray(result['bboxes']), result.get('masks')
     is_flat = (bboxes_xyxy[:, 2:] <= bboxes_xyxy[:, :2]).any(axis=1)

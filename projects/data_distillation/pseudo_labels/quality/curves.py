@@ -88,12 +88,13 @@ class LabelReport:
             FileNotFoundError: If a file is missing.
             CocoError: If the truth has other classes or lacks images, or the
                 file of pseudo labels does not name its `min_score` values.
-            StoreError: If there are no detections, if another teacher or other
+            StoreError: If no image could be read, if another teacher or other
                 views made them, if those beside are of other images, or if
                 masks are compared and there are none.
             ValueError: If `iou` is out of range, or a rule of the labels
                 cannot be used.
-            KeyError: If the type of such a rule is not registered.
+            KeyError, TypeError: If the type of such a rule is not registered,
+                or an argument is unknown.
             OSError: If one of the files cannot be written.
         """
         min_scores = read_min_scores(self.pseudo_labels)
@@ -240,8 +241,9 @@ def choose_named_classes(quality: Quality) -> list[str]:
 
     Returns:
         The names of all classes, in their order, if there are at most
-        `MAX_NAMED`. If there are more, those with the lowest F1, worst first,
-        without classes that have neither objects nor labels.
+        `MAX_NAMED`. If there are more, those with the lowest F1, worst first
+        and equal ones in their order, without classes that have neither
+        objects nor labels.
     """
     if len(quality.classes) <= MAX_NAMED:
         return list(quality.classes)
@@ -289,7 +291,8 @@ def draw_class(axes: Axes, of_class: ClassQuality, **style: Any) -> None:
 
     Args:
         axes: The axes of the plot.
-        of_class: The matched detections of the class.
+        of_class: The matched detections of the class. Without an object, no
+            line is seen; without a label, there is no dot.
         **style: More arguments of `Axes.plot`.
     """
     recall, precision, num_found = compute_curve(of_class.matches)

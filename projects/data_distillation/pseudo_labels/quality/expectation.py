@@ -73,8 +73,10 @@ class Expectation:
 
     Args:
         num_images: The number of validation images.
-        precision: The share of labels that are right, of all classes.
-        recall: The share of objects that a label shows, of all classes.
+        precision: The share of labels that are right, of all classes; 0
+            without any label or object.
+        recall: The share of objects that a label shows, of all classes; 0 as
+            before.
         classes: Class name -> precision and recall; None for a class without
             labels or objects there.
     """
@@ -106,7 +108,7 @@ class Expectation:
 
         Returns:
             The lines of the table; a class without a label or an object has
-        dashes.
+            dashes.
         """
         table = Table(
             'class',
@@ -127,13 +129,15 @@ def expect_quality(
     """Estimate how many pseudo labels are right.
 
     The labels of the validation images are selected with the scores and the
-    filters of the pseudo labels.
+    filters of the pseudo labels. A label is right from `RIGHT_IOU` on.
 
     Args:
-        labels: The file of pseudo labels.
+        labels: The file of pseudo labels, as annotation or
+            `tools/select_labels.py` writes it.
         detections: The folder of the store of the validation images, by the
             same teacher, views and merger.
-        truth_file: The COCO file of the validation images.
+        truth_file: The COCO file of the validation images. Its categories must
+            be the classes of the labels, in their order.
 
     Returns:
         The estimate. Its intervals are by bootstrap over the images, which
@@ -147,7 +151,8 @@ def expect_quality(
         FileNotFoundError: If the labels or the truth do not exist.
         ValueError: If no image could be read, or a rule of the labels cannot
             be used.
-        KeyError: If a type in these rules is not registered.
+        KeyError, TypeError: If a type in these rules is not registered, or an
+            argument is unknown; KeyError also if the file has no rules.
     """
     origin = read_origin(labels)
     store = DetectionStore(detections)
@@ -176,7 +181,7 @@ def keep_labels(row: dict, min_scores: np.ndarray) -> dict:
     """Keep the detections of an image that are labels.
 
     Args:
-        row: A row with the columns of `shards.SCHEMA`.
+        row: A row with the columns of `shards.SCHEMA`, as Python lists.
         min_scores: Shape (number of classes,), float32, the lowest score of a
             label; infinite for no label.
 

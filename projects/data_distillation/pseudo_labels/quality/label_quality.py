@@ -160,8 +160,8 @@ def measure_quality(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the truth has other classes, or lacks an image or the
-            class of a detection.
+        CocoError: If the truth cannot be used, has other classes, or lacks an
+            image or the class of a detection.
         ValueError: If `iou` is out of range.
     """
     truth = read_truth(truth_file)
@@ -194,9 +194,11 @@ def measure_stored(
     The detections stay columns, so that millions of them fit into memory.
 
     Args:
-        table: The rows of the images that were read, with `shards.SCHEMA`.
+        table: The rows of the images that were read, with `shards.SCHEMA`; to
+            compare masks, with `shards.MASK_SCHEMA`.
         is_candidate: Shape (number of detections,), bool, whether each may
-            become a label.
+            become a label, see `SelectionRules.find_candidates`. All of them
+            count for the metrics of detections.
         truth_file: The COCO file of the true objects.
         min_scores: Class name -> `min_score` or None, see `measure_quality`.
         iou: The least overlap at which a label is right, in (0, 1].
@@ -242,7 +244,8 @@ def read_readable(store: DetectionStore) -> tuple[pa.Table, int]:
         Their rows, and the number of images that could not be read.
 
     Raises:
-        StoreError: If no image could be read, or a shard is damaged.
+        StoreError: If there are none or no image could be read, a shard is
+            damaged, or shards have different provenance.
     """
     rows = store.read()
     readable = keep_readable(rows)
@@ -272,7 +275,7 @@ def place_images(
 
     Returns:
         The number of each row's image, shape (number of rows,), int64; the
-        numbering of all images and classes; and the objects.
+        numbering of all images (by ascending id) and classes; and the objects.
 
     Raises:
         CocoError: If the truth cannot be used, has other classes, or lacks an
@@ -329,11 +332,12 @@ def read_min_scores(pseudo_file: str | Path) -> dict[str, float | None]:
         pseudo_file: The file of pseudo labels, as annotation writes it.
 
     Returns:
-        Class name -> `min_score`; None if nothing of the class was selected.
+        Class name -> `min_score`, in the order of the classes; None if nothing
+        of the class was selected.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file does not name them.
+        CocoError: If the file is no JSON object, or does not name them.
     """
     min_scores = read_origin(pseudo_file).get('min_scores')
     if not min_scores:

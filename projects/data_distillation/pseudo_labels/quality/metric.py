@@ -40,8 +40,8 @@ class PseudoLabelQuality(BaseMetric):
         ValueError: If not exactly one of `pseudo_labels` and `min_score` is
             given, or if `min_score` or `iou` is out of range.
         FileNotFoundError: If a file is missing.
-        CocoError: If the classes of the files differ, or `pseudo_labels` has
-            no `min_score`.
+        CocoError: If a file cannot be used, the classes of the files differ,
+            or `pseudo_labels` has no `min_score`.
     """
 
     default_prefix = 'pseudo_labels'
@@ -83,7 +83,8 @@ class PseudoLabelQuality(BaseMetric):
         Args:
             data_batch: The batch; it is not used.
             data_samples: The results of the batch, with `img_id`, `ori_shape`
-                and `pred_instances`.
+                and `pred_instances` (boxes xyxy in pixels of the original
+                image).
 
         Raises:
             CocoError: If the dataset has other classes than `ann_file`, so
@@ -121,10 +122,11 @@ class PseudoLabelQuality(BaseMetric):
 
         Returns:
             The metrics that the docstring of the class names, from 0 to 1, or
-            -1.
+            -1; without `prefix`, which MMEngine adds.
 
         Raises:
-            CocoError: If the truth lacks the class of a detection.
+            CocoError: If the truth lacks the class of a detection, or cannot
+                be used any more.
             FileNotFoundError: If the truth is gone.
         """
         quality = measure_quality(

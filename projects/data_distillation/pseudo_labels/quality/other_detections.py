@@ -34,8 +34,8 @@ class OtherDetections:
             others: The metrics of the others, by the same names, from 0 to 1.
 
         Returns:
-            A line that names these detections, and one for each metric, in
-            points (times 100).
+            A line that names these detections, and one for each metric, with
+            the value and the difference in points (times 100).
 
         Raises:
             KeyError: If the others lack a metric.
@@ -73,9 +73,11 @@ def measure_others(
         Their figures.
 
     Raises:
-        StoreError: If there are none, if they are of other images, or if masks
-            are compared and they have none.
-        CocoError: If the truth has other classes, or lacks an image.
+        StoreError: If none of their images could be read, if they are of other
+            images or a shard is damaged, or if masks are compared and they
+            have none.
+        CocoError: If the truth cannot be used, has other classes than their
+            provenance, or lacks an image.
         FileNotFoundError: If the truth does not exist.
     """
     store = DetectionStore(folder)
@@ -131,7 +133,7 @@ def describe_maker(made_by: Mapping) -> str:
         made_by: Their provenance.
 
     Returns:
-        The number of views, if the config says them, and the merger.
+        The number of views, if the config says them, and the merger as a call.
     """
     views = made_by['views']
     words = 'views of the pipeline'

@@ -53,7 +53,8 @@ class Appearance:
             index: The number of the one image.
 
         Returns:
-            Shape (n,), 0 to 1, see `measure_distances`.
+            Shape (n,), 0 to 1, see `measure_distances`: about 0 for the image
+            itself; all 1 if it could not be read.
         """
         return measure_distances(self.vectors, self.vectors[index][None])
 
@@ -87,7 +88,7 @@ def find_appearance(paths: Sequence[str], describe: Describe) -> Appearance:
 
     Returns:
         A row for each image, in order; zeros and no hash for one that cannot
-        be read.
+        be read. If none can be, the vectors have one element.
     """
     vectors: list[np.ndarray | None] = []
     bits: list[np.ndarray | None] = []

@@ -45,7 +45,8 @@ class Calibration:
         """Compute how likely each detection is right.
 
         Args:
-            signals: The signals of n detections.
+            signals: The signals of n detections. A class that was not known
+                at the fit counts as none.
 
         Returns:
             Shape (n,), float64, from 0 to 1.
@@ -64,7 +65,7 @@ def fit_calibration(
 
     Args:
         signals: The signals of n detections.
-        is_right: Shape (n,), bool.
+        is_right: Shape (n,), bool, which of them are right.
         num_classes: The number of classes.
         num_images: The number of images that they are on.
 
@@ -109,7 +110,8 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
         target: Shape (n,), 0 or 1.
 
     Returns:
-        The coefficients, shape (k,).
+        The coefficients, shape (k,), after at most `MAX_STEPS` steps; zeros
+        for n = 0.
     """
     weights = np.zeros(columns.shape[1])
     penalty = np.full(len(weights), PENALTY)
@@ -148,15 +150,18 @@ def calibrate_scores(
 
     Args:
         detections: The folder of their detections.
-        truth_file: The COCO file with their objects.
+        truth_file: The COCO file with their objects. Its categories must be
+            the classes of the detections, in their order.
         provenance: The provenance of the detections to judge later.
 
     Returns:
         How likely detections of this teacher are right.
 
     Raises:
-        StoreError: If there are no detections, or others made them.
-        CocoError: If the truth cannot be used, or lacks an image.
+        StoreError: If there are no detections, or damaged ones, or another
+            teacher, other views or another merger made them.
+        CocoError: If the truth cannot be used, or lacks an image or the class
+            of a detection.
         FileNotFoundError: If there is no truth.
     """
     store = DetectionStore(detections)

@@ -19,7 +19,8 @@ class ChosenImages:
     """The images that were chosen.
 
     Args:
-        indices: Shape (k,), int, the numbers of the images, best first.
+        indices: Shape (k,), int, the numbers of the images, in the order in
+            which they were chosen, best first.
         distances: Shape (k,), how far each is from the labeled images and
             from those that were chosen before, see `measure_distances`.
         near: Number of an image that was left out -> the number of the chosen

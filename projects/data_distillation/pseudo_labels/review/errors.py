@@ -84,7 +84,9 @@ class Judged:
             found: The detections. Of equal scores, the earlier one is first.
 
         Returns:
-            The judgment, in the order of the detections.
+            The judgment, in the order of the detections. Of objects that a
+            detection overlaps equally, the later one is found, but the first
+            is nearest to a wrong detection.
         """
         matched = match_columns(objects, found, [SAME_PLACE])
         kinds = np.full(len(found.labels), BACKGROUND)
@@ -111,7 +113,7 @@ class Judged:
             min_score: The least score, compared as float32.
 
         Returns:
-            Shape (n,), bool.
+            Shape (n,), bool; an equal score is enough.
         """
         return self.found.scores.astype(np.float32) >= np.float32(min_score)
 
@@ -220,8 +222,9 @@ class Judged:
         Returns:
             Shape (c + 1, c + 1), int: rows are true classes, columns those of
             the detections, and the last of both is the background. The sum of
-            a row is the number of objects, the sum of a column that of
-            detections.
+            the row of a class is its number of objects without crowds, that of
+            its column the number of its detections that count and lie on no
+            crowd.
         """
         counts = np.zeros((num_classes + 1, num_classes + 1), int)
         true_labels = np.where(self.objects.is_crowd, -1, self.objects.labels)
@@ -334,9 +337,11 @@ def group_rare(
         num_named: The number of classes that are kept, k.
 
     Returns:
-        The matrix, and the classes that are kept, ascending. If there are more
-        than k classes, all others together follow them, and the shape is
-        (k + 2, k + 2).
+        The matrix, and the classes that are kept, ascending: those that are
+        confused with others most often, of equal ones the first. If there are
+        more than k classes, all others together follow them, then the
+        background, and the shape is (k + 2, k + 2). Otherwise it is the same
+        matrix.
     """
     num_classes = len(counts) - 1
     if num_classes <= num_named:

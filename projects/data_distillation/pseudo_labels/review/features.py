@@ -129,7 +129,8 @@ def choose_description(detector: nn.Module | None) -> tuple[Describe, str]:
 
     Returns:
         The function, and in words what it looks at: the detector's backbone if
-        it takes an image alone, otherwise the colors.
+        it takes an image alone (it is tried with a black one), otherwise the
+        colors.
     """
     if detector is not None:
         try:

@@ -21,7 +21,8 @@ class Signals:
     Args:
         scores: Shape (n,), float64, in [0, 1].
         labels: Shape (n,), int64, their classes.
-        support: Shape (n,), the share of the views that found each, in [0, 1].
+        support: Shape (n,), the share of the views that support each, in
+            [0, 1].
         spread: Shape (n,), how far the boxes of the views are apart, see
             `merging.boxes.corner_spread`.
         rival_labels: Shape (n,), int64, the class of the best detection of
@@ -63,7 +64,8 @@ def read_signals(detections: Detections, num_views: int | None) -> Signals:
     """Compute the signals of detections.
 
     Args:
-        detections: The detections, of each image by descending score.
+        detections: The detections, ordered by image, and of each image by
+            descending score.
         num_views: The number of views of the annotation; None if it is not
             known. Then the most views that support a detection count as all.
 
@@ -125,7 +127,8 @@ def compute_pairwise_ious_xywh(
         other: Shape (m, 4), in the same form.
 
     Returns:
-        Shape (n, m), float64, in [0, 1]; 0 where both boxes have no area.
+        Shape (n, m), float64, in [0, 1]; 0 where both boxes have no area, or
+        only touch.
     """
     # (n, 1, 4) against (1, m, 4)
     a, b = one[:, None].astype(np.float64), other[None].astype(np.float64)

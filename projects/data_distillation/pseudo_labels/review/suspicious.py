@@ -108,8 +108,9 @@ def find_suspicions(
         num_images: The number of images.
 
     Returns:
-        The suspicions, the most likely first: at most one for each label, and
-        one for each detection of an object without a label.
+        The suspicions, the most likely first: at most one for each label (of
+        equal ones the kind `box`, then `extra`), and one for each detection of
+        an object without a label.
     """
     supports, is_taken = support_labels(labels, found, num_images)
     suspicions = [
@@ -126,7 +127,8 @@ def support_labels(
     """Let each detection support the free label that it overlaps most.
 
     Both are of one class, and their IoU is at least `SAME_PLACE`. In an image,
-    the first detection chooses first.
+    the first detection chooses first; of equal overlaps it takes the first
+    label.
 
     Args:
         labels: The labels.
@@ -186,6 +188,9 @@ def judge_extra_labels(
     labels: BoxColumns, found: BoxColumns, num_images: int
 ) -> Iterator[Suspicion]:
     """Suspect labels where the detector finds least.
+
+    What it finds is the highest chance of a detection, of any class, whose IoU
+    with the label is at least `SAME_PLACE`.
 
     Args:
         labels: The labels.

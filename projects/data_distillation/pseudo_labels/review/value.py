@@ -19,15 +19,15 @@ class ImageValues:
     """What is expected of m images, if they are labeled as they are now.
 
     Args:
-        wrong: Shape (m, number of classes), how many labels of each class are
-            expected to be wrong.
+        wrong: Shape (m, number of classes), float64, how many labels of each
+            class are expected to be wrong.
         missed: The same, how many objects have a detection but no label.
         few_views: Shape (m,), int, the number of labels that few views found.
         far_apart: Shape (m,), int, the number of labels on whose box the views
             disagree.
         confused: Shape (k, 3), int, image, class and other class: on which
-            image a label of a class may be of another one. Ascending, each
-            once.
+            image a label of a class may be of another one. Sorted by these,
+            each once.
         weights: Shape (number of classes,), what an error of each class
             counts.
     """

@@ -95,8 +95,9 @@ class BoxCalibration:
         """Correct boxes.
 
         Args:
-            bbox_xywh: Shape (n, 4), pixels; width and height are positive.
-            labels: Shape (n,), the class of each box.
+            bbox_xywh: Shape (n, 4), pixels of the original image; width and
+                height are positive.
+            labels: Shape (n,), int, the class of each box.
             sizes_wh: Shape (n, 2), width and height of the image of each, in
                 pixels.
 
@@ -133,7 +134,8 @@ class BoxCalibration:
         Returns:
             A line with the factors of width and height at the mean size of a
             class, those that change most first, and a line with the classes
-            that have too few objects, each if there are such classes.
+            that have too few objects, each if there are such classes. Either
+            names at most `MAX_NAMED` classes, and counts the others.
         """
         factors = np.exp(self.errors[:, 2:])
         changed = np.abs(self.errors[:, 2:]).max(axis=1)
@@ -180,7 +182,7 @@ def fit_calibration(
         truth_file: The COCO file of the images; labels number its categories.
 
     Returns:
-        The calibration.
+        The calibration of all its categories.
 
     Raises:
         CocoError: If the truth cannot be used, or lacks an image.

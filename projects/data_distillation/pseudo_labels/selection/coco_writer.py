@@ -62,7 +62,8 @@ def write_pseudo_labels(
         is_crowd: The `iscrowd` of each annotation, shape (number of
             annotations,), bool.
         categories: The categories, in the order in which labels count them.
-        segmentation: 'rle' or 'polygon'.
+        segmentation: 'rle' or 'polygon', how masks are written; without masks,
+            it is not used.
 
     Raises:
         OSError: If the file cannot be written.
@@ -213,7 +214,7 @@ def read_origin(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file is not a JSON object.
+        CocoError: If the file is not a JSON object in UTF-8.
     """
     check_is_file(path)
     with Path(path).open('rb') as file:
@@ -234,6 +235,9 @@ def is_info(line: bytes) -> bool:
 
     Args:
         line: The line with its end.
+
+    Returns:
+        True if it begins and ends as `write_pseudo_labels` writes it.
     """
     return line.startswith(INFO.encode()) and line.endswith(b',\n')
 
@@ -338,7 +342,7 @@ def format_numbers(values: np.ndarray) -> Texts:
 
     Returns:
         A column of n texts, such as `0.1` for the float32 that is nearest to
-        it.
+        it. They are JSON if the numbers are finite.
     """
     return pa.array(np.ascontiguousarray(values)).cast(pa.string())
 

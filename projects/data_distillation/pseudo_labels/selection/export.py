@@ -43,22 +43,22 @@ def select_labels(
         labeled_file: The COCO file of the labeled images.
         selection: The arguments of `SelectionRules`.
         out_file: The COCO file to write.
-        only_images_of: A COCO file of the images that are wanted. They are
-            found by file name and get the ids of this file. None if all
-            stored images are wanted, even those that have been taken out of
-            the unlabeled set since.
+        only_images_of: A COCO file of the wanted images. They are found by
+            file name and get its ids. None for all stored images, even those
+            that have been taken out of the unlabeled set since.
 
     Returns:
-        A summary for the user: a table, warnings and what was left out.
+        A summary for the user, see `export_pseudo_labels`.
 
     Raises:
         FileNotFoundError, OSError: If a file is missing or cannot be written,
             or the folder holds no detections.
-        StoreError: If they are of validation images, damaged or incomplete.
-        CocoError: If the labeled file cannot be used, or its classes are not
-            those of the teacher.
-        ValueError, KeyError: If no image could be read, none is left, a rule
-            is wrong, or the rules need something that is missing.
+        StoreError: If they are of validation images, damaged or incomplete, or
+            another teacher made those of the rules' validation.
+        CocoError: If a COCO file cannot be used, or its classes are not those
+            of the teacher.
+        ValueError, KeyError, TypeError: If no image could be read, none is
+            left, a rule is wrong, or the rules need something that is missing.
     """
     rules = SelectionRules(**selection)
     labeled = read_labeled(labeled_file)
@@ -116,7 +116,7 @@ def read_wanted(file: Path | None) -> dict[str, int] | None:
         file: A COCO file of the wanted images; None if all are wanted.
 
     Returns:
-        File name -> image id; None if all images are wanted.
+        File name -> id (of several images, the last); None if all are wanted.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -139,7 +139,7 @@ def read_rules(pseudo_labels: Path) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If the file does not say how its labels were selected.
+        CocoError: If the file is no JSON object or does not say it.
     """
     selection = read_origin(pseudo_labels).get('selection')
     if not selection:
@@ -163,26 +163,24 @@ def export_pseudo_labels(
 
     Args:
         table: The rows of the detection store, in its order.
-        categories: The categories of the labeled file; they are copied as
-            they are.
+        categories: The categories of the labeled file, copied as they are.
         labeled: The counts of the labeled file.
         rules: The rules that decide on each detection.
-        provenance: The provenance of the detections, which goes into the
-            file's `info`.
+        provenance: That of the detections; it goes into the file's `info`.
         out_file: The COCO file to write.
 
     Returns:
-        A summary for the user, see `summarize_selection`.
+        A summary for the user, see `summarize_selection`; before it, how boxes
+        were calibrated, if they were, and after it, the path of the file.
 
     Raises:
         ValueError: If no image could be read, no image is left, or the rules
             need something that is missing.
-        CocoError: If the detections are of other classes.
-        StoreError, FileNotFoundError: If the rules' validation cannot be used.
+        CocoError, StoreError, FileNotFoundError: If detections are of other
+            classes, or the rules' validation or counted files cannot be used.
         OSError: If the file cannot be written.
     """
-    # An image that cannot be read is no image without objects: it counts for
-    # nothing, and the summary names it.
+    # One that cannot be read is not empty: it counts for nothing.
     is_read = pc.is_null(table['unreadable']).to_numpy()
     if not is_read.any():
         raise ValueError(
@@ -276,13 +274,17 @@ def write_selection(
     """Write the selected detections and the regions to ignore.
 
     Args:
-        out_file: The COCO file to write; if this fails, an OSError is raised.
+        out_file: The COCO file to write.
         table: The rows of the detection store.
         detections: The detections of all rows.
         selection: The decision on each detection and each image.
         origin: How the labels were made; it goes into the file's `info`.
         categories: The categories, in the order in which labels count them.
         segmentation: 'rle' or 'polygon', how masks are written.
+
+    Raises:
+        OSError: If the file cannot be written.
+        TypeError: If JSON cannot hold the origin.
     """
     chosen = np.flatnonzero(selection.is_selected | selection.is_ignored)
     annotations = detections[chosen]  # a copy, changed below
@@ -323,8 +325,7 @@ def shorten_scores(scores: np.ndarray) -> list[float | None]:
         scores: Shape (n,), float32.
 
     Returns:
-        n numbers, in order. Infinity and NaN become None, because JSON has
-        neither.
+        n numbers, in order; None for infinity and NaN, as JSON has neither.
     """
     return [float(str(s)) if np.isfinite(s) else None for s in scores]
 
@@ -389,8 +390,7 @@ def key_by_class(
 
     Args:
         classes: The names of the classes.
-        scores: Shape (number of classes,), float32, in their order; None if
-            there are no scores.
+        scores: Shape (number of classes,), float32, in their order, or None.
 
     Returns:
         Each score as `shorten_scores` writes it; None if there are no scores.

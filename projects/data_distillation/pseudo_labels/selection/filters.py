@@ -30,6 +30,9 @@ class Filter(Protocol):
 
         Returns:
             Whether each detection passes, shape (n,), bool.
+
+        Raises:
+            ValueError: If the detections lack what the filter looks at.
         """
         ...
 
@@ -131,7 +134,7 @@ class MaxCornerSpread:
         spread: The largest corner spread of a detection that passes, as a
             share of the box's size (the square root of its area), above 0.
             See `merging.boxes.corner_spread`. The spread of a detection that
-            only one view supports is 0.
+            only one box supports is 0.
 
     Raises:
         ValueError: If `spread` is not above 0.
@@ -160,8 +163,9 @@ class MinMaskAgreement:
     Args:
         agreement: The smallest agreement of a detection that passes, above 0
             and at most 1. It is the mean IoU of the masks of the views with
-            the merged mask, see `MaskMerger.merge`; that of a detection that
-            only one view supports is 1.
+            the merged mask, weighted by score, see `MaskMerger.merge`. That of
+            a detection that only one view supports is 1, that of one without a
+            mask 0.
 
     Raises:
         ValueError: If `agreement` is out of range.
@@ -219,7 +223,8 @@ def choose_regions(
         is_selected: Whether each detection is a label, shape (n,), bool.
 
     Returns:
-        Whether each detection is a region to ignore, shape (n,), bool.
+        Whether each detection is a region to ignore, shape (n,), bool; see
+        `covers_a_label`.
     """
     wanted = np.flatnonzero(is_wanted & ~is_selected)
     selected = np.flatnonzero(is_selected)

@@ -27,7 +27,7 @@ class CountSelector:
         floor: The lowest score that a label may have, in [0, 1].
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number or `floor` is out of range.
     """
 
     def __init__(

@@ -19,10 +19,10 @@ class LabeledCounts:
     Args:
         num_images: The number of images, including those without instances; 0
             if nothing is labeled.
-        num_instances: The number of instances of each class, shape (number of
-            classes,).
+        num_instances: The number of instances of each class, without crowds,
+            shape (number of classes,).
         classes: The names of the classes.
-        num_empty: The number of images without any annotation.
+        num_empty: The number of images without any annotation, be it a crowd.
         num_ignored: The number of annotations with `ignore`, which are not
             counted because CocoDataset drops them.
         name: What is counted, such as `labeled and validation`.

@@ -57,7 +57,8 @@ def find_best_scores(detections: Detections, num_images: int) -> np.ndarray:
     """Find the highest score of each image.
 
     Args:
-        detections: All detections, ordered by image and descending score.
+        detections: All detections, ordered by image and then by descending
+            score.
         num_images: The number of images.
 
     Returns:

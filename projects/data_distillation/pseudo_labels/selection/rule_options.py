@@ -152,8 +152,8 @@ def parse_scores(texts: Sequence[str]) -> float | dict[str, float | None]:
         texts: One score, or `CLASS=S` for each class.
 
     Returns:
-        The score, or class -> score; None for a class of which nothing is
-        selected (`CLASS=none`).
+        The score, which may be out of range, or class -> score; None for a
+        class of which nothing is selected (`CLASS=none`).
 
     Raises:
         ValueError: If it is neither.
@@ -175,7 +175,7 @@ def parse_numbers(texts: Sequence[str]) -> float | dict[str, float]:
         texts: One number, or `CLASS=N` for each class.
 
     Returns:
-        The number, or class -> number.
+        The number, which may be below 0, or class -> number.
 
     Raises:
         ValueError: If it is neither.
@@ -218,7 +218,7 @@ def split_classes(rule: str, texts: Sequence[str]) -> dict[str, str]:
         texts: `CLASS=VALUE` for each class.
 
     Returns:
-        Class -> value.
+        Class -> value, in order. The last `=` of a text counts.
 
     Raises:
         ValueError: If a text has another form, or a class comes twice.
@@ -251,12 +251,15 @@ def make_filters(given: Mapping) -> list[dict]:
 def list_options(rules: Mapping) -> tuple[list, list[str]]:
     """Return the options that give the same rules, whatever the method.
 
+    Those are missing that only help to choose scores: of the selector, the
+    counted files, and a validation by which no boxes are calibrated.
+
     Args:
         rules: The arguments of `SelectionRules`.
 
     Returns:
         The words of the options, which may be numbers, and the names of the
-        rules that no option gives.
+        filters that no option gives, and of such a selector for `ignore`.
     """
     words, unsaid = [], []
     options = {option.types[0]: option for option in FILTER_OPTIONS}

@@ -84,10 +84,9 @@ class SelectionRules:
     filters and whose score is at least the `min_score` of its class becomes a
     pseudo label. With `ignore`, a second selector chooses a lower score for
     each class. Detections that are not labels but have at least this score
-    become regions to ignore (`iscrowd: 1`), even if a filter stopped them. To
-    the student they are neither object nor background, see
-    `IgnoreRegionsHook`. Regions that cover more than half of a label are left
-    out.
+    become regions to ignore (`iscrowd: 1`), even if a filter stopped them, but
+    not if they cover more than half of a label. To the student they are
+    neither object nor background, see `IgnoreRegionsHook`.
 
     Args:
         selector: The config of a selector, see `selectors.py`; None for
@@ -101,12 +100,11 @@ class SelectionRules:
             most surely empty. 1 keeps all of them, 0 none.
         validation: Labeled images that went through the same teacher, views
             and merger, as `dict(detections=FOLDER, ann_file=TRUTH)`.
-            `PrecisionSelector` needs them. With any selector, a warning tells
-            if the scores there differ. None if there are no such images.
+            `PrecisionSelector` and `calibrates_boxes` need them, and a warning
+            tells if the scores there differ. None if there are no such images.
         counted: The COCO files of other images with labels, such as the
             validation images. Their instances count like those of the labeled
-            file. The more images are counted, the better the rates are known
-            that `MatchedSelector` matches.
+            file, so that the rates to match are known better.
         counts_empty: Whether images of the labeled file without any annotation
             count. They do not if training leaves them out
             (`filter_empty_gt`), since nobody may have annotated them yet.
@@ -196,8 +194,9 @@ class SelectionRules:
 
         Raises:
             TypeError: If the configs cannot be written to a JSON file.
-            ValueError, FileNotFoundError: If a selector cannot choose, or the
-                validation cannot be used.
+            ValueError, FileNotFoundError: If a selector cannot choose, boxes
+                are to be calibrated though there are masks, or a counted file
+                or the validation cannot be used.
         """
         # It goes into the file of labels, which is written hours later.
         json.dumps(self.config)
@@ -223,10 +222,10 @@ class SelectionRules:
         """Decide on all detections.
 
         Args:
-            detections: All n detections, ordered by image.
+            detections: All n detections, by image, then by descending score.
             is_read: Whether each of the m images could be read, shape (m,),
                 bool.
-            labeled: The counts of the labeled file.
+            labeled: The result of `count`.
             validation: The result of `match_validation`, which may be None.
 
         Returns:
@@ -327,9 +326,10 @@ class SelectionRules:
 
         Raises:
             FileNotFoundError: If the file of the truth is missing.
-            CocoError: If the truth has other classes, or lacks an image.
-            StoreError: If there are no detections, or another teacher or other
-                views made them.
+            CocoError: If the truth cannot be used, has other classes, or lacks
+                an image.
+            StoreError: If there are no whole detections, or another teacher,
+                other views or another merger made them.
             ValueError: If a filter needs masks, and there are none.
         """
         if not self.validation:

@@ -66,6 +66,9 @@ class Selector(Protocol):
         Returns:
             The `min_score` of each class, shape (number of classes,),
             float32; infinite for a class of which nothing shall be selected.
+
+        Raises:
+            ValueError: If the selector lacks something that it needs.
         """
         ...
 
@@ -282,8 +285,9 @@ class PrecisionSelector:
 
     The precision of each class is estimated on labeled validation images that
     went through the same teacher, views and merger: of the detections there
-    with at least the chosen score, a share of `target` is right. If no score
-    reaches the target, `min_score` is infinite, and the class gets no label.
+    with at least the chosen score, a share of `target` or more is right. If no
+    score of theirs from `floor` on reaches the target, `min_score` is
+    infinite, and the class gets no label.
     The estimate is rough for a class with few validation instances.
 
     Args:

@@ -35,7 +35,7 @@ def summarize_selection(
     Args:
         detections: All detections.
         selection: The decision on each detection and each image.
-        labeled: The counts of the labeled file.
+        labeled: What counts as labeled, see `SelectionRules.count`.
         validation: The matched detections of each class on the validation
             images; None if there are none.
         unreadable: The `file_name` and the reason (`unreadable`) of each image
@@ -178,7 +178,8 @@ def warn_of_counts(
 ) -> Iterator[str]:
     """Warn of classes with no, very few or very many labels.
 
-    Without labeled images, only classes with no label are known.
+    Few or many are those that are more than `FAR_APART` times away from the
+    labeled rate. Without labeled images, only classes with no label are known.
 
     Args:
         kept: The number of pseudo labels of each class, shape (number of
@@ -211,7 +212,8 @@ def warn_of_distributions(
     """Warn of classes that score differently in validation.
 
     The precision on the validation images then says little about the unlabeled
-    images, and the number of labeled instances says little as well.
+    images, and the number of labeled instances says little as well. Scores
+    are compared by the Kolmogorov-Smirnov test, see `MAX_DISTANCE`.
 
     Args:
         selection: The selection.

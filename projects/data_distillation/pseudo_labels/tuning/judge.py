@@ -32,7 +32,7 @@ class Choice:
     """Views and a merger.
 
     Args:
-        numbers: The numbers of the views, ascending.
+        numbers: The numbers of the views, counted from 0, ascending.
         merger: The name of the merger among those of the judge.
     """
 
@@ -48,7 +48,8 @@ class Trial:
         choice: The views and the merger.
         cost: The number of pixels of the views of an image, on average; see
             `Judge.cost`.
-        matches: The detections, matched with the truth.
+        matches: The detections, matched with the truth at `IOUS`. The m images
+            are those of the judge, by ascending id in the truth.
     """
 
     choice: Choice
@@ -60,7 +61,7 @@ class Trial:
 
         Args:
             weights: Shape (k, m), how often each draw has each of the m
-                images.
+                images, in the order of the matches.
 
         Returns:
             Shape (k,), from 0 to 1.
@@ -77,11 +78,18 @@ class Judge:
         truth: The COCO file of the validation images.
         mergers: The configs of the mergers, by name.
 
+    Attributes:
+        rows: What the store says of each image that was read, and its boxes.
+        configs: The same as `mergers`.
+
     Raises:
-        StoreError: If the store has no boxes of views.
+        StoreError: If the store has no detections, a damaged shard, or no
+            boxes of views.
         CocoError: If the truth cannot be used.
         FileNotFoundError: If there is no such file.
         KeyError: If the type of a merger is not registered.
+        ValueError, TypeError: If an argument of a merger is out of range, or
+            unknown.
     """
 
     def __init__(
@@ -131,7 +139,7 @@ class Judge:
         """Return what annotation with some views costs.
 
         Args:
-            numbers: The numbers of the views.
+            numbers: The numbers of the views, counted from 0.
 
         Returns:
             The number of pixels that an image has in all views together, on
@@ -168,8 +176,8 @@ class Judge:
         """List the configs of all views.
 
         Returns:
-            The transforms of each view; for one that the pipeline made, only
-            its number as a `type`.
+            The transforms of each view, in order; for one that the pipeline
+            made, only its number as a `type`.
 
         Raises:
             StoreError: If the store has no provenance.

@@ -83,7 +83,8 @@ class TuningResult:
         """Format a table of the best trials, and what was chosen.
 
         Returns:
-            Lines for the user; the trials by descending mAP.
+            Lines for the user; the trials of `choose_shown`, by descending
+            mAP.
         """
         table = Table('views', title=self._title())
         table.add_column('merger', min_width=29)
@@ -240,7 +241,8 @@ def explain_unseen(unseen: Unseen, num_images: int) -> str:
         num_images: The number of validation images.
 
     Returns:
-        Sentences without a full stop, the first one in lower case.
+        Sentences, the first one in lower case and the last one without a full
+        stop.
     """
     chosen, reference, error = (
         f'{100 * value:.1f}'
@@ -268,7 +270,8 @@ def format_dict(config: Mapping) -> str:
         config: A config with values of JSON.
 
     Returns:
-        A call of `dict`, as Python code.
+        A call of `dict`, as Python code. Lists become tuples, but not those
+        within other values.
     """
     # False sorts before True.
     in_order = sorted(config.items(), key=lambda item: item[0] != 'type')
@@ -307,7 +310,7 @@ def describe_verdict(verdict: Verdict) -> dict:
 
     Returns:
         Views as numbers counted from 0, the merger by its name in the judge,
-        and mAP, deficit and error from 0 to 1.
+        the cost (see `Judge.cost`), and mAP, deficit and error from 0 to 1.
     """
     choice = verdict.trial.choice
     return dict(
@@ -331,7 +334,8 @@ def find_choice(
         judge: The judge.
 
     Returns:
-        The choice; None if it is not among the candidates.
+        The choice; None if it is not among the candidates, or if the pipeline
+        makes the views.
 
     Raises:
         StoreError: If the store of the judge has no provenance.

@@ -100,8 +100,9 @@ def search_trials(
     Args:
         judge: The judge, with at least one merger. The first is used while
             views are searched.
-        blocks: The numbers of the views of each block.
-        images: Shape (m,), bool, the images to look at.
+        blocks: The numbers of the views of each block, see `group_views`.
+        images: Shape (m,), bool, the images to look at, in the order of
+            `Trial.matches`.
         max_cost: The highest cost of a choice, see `Judge.cost`.
 
     Returns:
@@ -110,6 +111,7 @@ def search_trials(
 
     Raises:
         CocoError: If the truth lacks an image or the class of a detection.
+        IndexError: If there is no view of a number in the blocks.
     """
     first, *others = judge.mergers
     mean_aps: dict[Choice, float] = {}
@@ -156,10 +158,11 @@ def mean_ap(trial: Trial, images: np.ndarray) -> float:
 
     Args:
         trial: The trial.
-        images: Shape (m,), bool, which images count.
+        images: Shape (m,), bool, which images count, in the order of
+            `Trial.matches`.
 
     Returns:
-        From 0 to 1.
+        From 0 to 1; 0 if no image counts, or none has an object.
     """
     return float(trial.mean_ap(images[None].astype(float))[0])
 
@@ -216,10 +219,12 @@ def compare_trials(
 
     Args:
         trials: The trials, at least one.
-        images: Shape (m,), bool, the images to look at.
+        images: Shape (m,), bool, the images to look at, in the order of
+            `Trial.matches`.
 
     Returns:
-        The verdict on each trial, in order.
+        The verdict on each trial, in order; that on the best has the deficit 0
+        and the error 0.
 
     Raises:
         ValueError: If there is no image to look at.

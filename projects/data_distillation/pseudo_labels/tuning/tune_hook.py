@@ -140,8 +140,10 @@ class TuneHook(DetectionHook):
             StoreError: If the store has no boxes of views, or a damaged file.
             CocoError: If that file cannot be used, or lacks an image of the
                 store.
-            ValueError: If no image could be read.
-            KeyError: If the type of a merger is not registered.
+            ValueError: If no image could be read, or an argument of a merger
+                is out of range.
+            KeyError, TypeError: If the type of a merger is not registered, or
+                an argument is unknown.
             OSError: If one of the files cannot be written.
         """
         super().after_all_images(runner)
@@ -185,7 +187,8 @@ def tune_on_detections(
         annotate: The config of `annotate.py`, whose views and merger are the
             reference.
         max_cost: The highest cost of a choice, as a multiple of that of
-            `annotate.py`; None for no limit.
+            `annotate.py`; None for no limit. There is none either if its views
+            are not among the candidates.
 
     Returns:
         The result; nothing is written.
@@ -194,8 +197,11 @@ def tune_on_detections(
         StoreError: If the store has no boxes of views, or a damaged file.
         CocoError: If that file cannot be used, or lacks an image of the store.
         FileNotFoundError: If the file of the validation images does not exist.
-        ValueError: If no image could be read.
-        KeyError: If the type of a merger is not registered.
+        ValueError: If no image could be read, or an argument of a merger is
+            out of range.
+        KeyError, TypeError: If the type of a merger is not registered, or an
+            argument is unknown.
+        AttributeError: If the model of `annotate` has no `merger`.
     """
     own = as_json(annotate.model.merger)
     # The own one comes last: the first is used while views are searched.
