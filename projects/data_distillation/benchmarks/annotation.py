@@ -79,7 +79,8 @@ class Contender:
 class Collector(Hook):
     """Collects the detections of a test run by file name, and its time.
 
-    The time does not include what a run does only once: reading annotation
+    `found` has the samples of all runs, and `seconds` the time of the last
+    one. It does not include what a run does only once: reading annotation
     files and the checkpoint at the start, and selection and export at the end.
     """
 

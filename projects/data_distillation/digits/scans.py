@@ -106,6 +106,9 @@ def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
 
     Yields:
         The ink, shape (8, 8), from 0 to 1, and the label, 0 to 9.
+
+    Raises:
+        IndexError: If there is no scan of a number.
     """
     scans = read_scans()
     for number in itertools.cycle(numbers):

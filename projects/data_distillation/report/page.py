@@ -251,8 +251,8 @@ def describe_stages(
 
     Returns:
         What the template needs: `times`, the name and the time of each stage
-        with a log; `metrics`, the headings; and `comparison`, the rows.
-        Without stages, `times` and `comparison` are empty.
+        with a log of at least 1 s; `metrics`, the headings; and `comparison`,
+        the rows. Without stages, `times` and `comparison` are empty.
 
     Raises:
         KeyError: If `trained_on` lacks an evaluated model.

@@ -146,8 +146,8 @@ def compare_images(validation: Validation) -> list[str]:
         validation: The models, at least one, and what each has found.
 
     Returns:
-        Sentences, on the others from the last to the first; none if there is
-        only one model.
+        Sentences: one with the figures of all, and then one on each other
+        model, from the last to the first; none if there is only one model.
 
     Raises:
         ValueError: If there are no models.

@@ -136,7 +136,7 @@ class SeededBatches:
         self.unwanted: list = []
 
     def switch(self, batch: int, dataset: Dataset) -> None:
-        """Load later batches from another dataset.
+        """Load later batches from another dataset; the last call counts.
 
         Args:
             batch: The number of the first batch from the other dataset.
