@@ -36,7 +36,7 @@ def list_directions(transform: Mapping) -> Iterator[str]:
 
     Yields:
         Each direction, in the order of the config; `horizontal` if the config
-        names none.
+        of a flip names none.
 
     Raises:
         KeyError: If the transform has no `type`.
@@ -73,7 +73,8 @@ def describe_augmentation(dataset: Dataset) -> Iterator[str]:
 
     Yields:
         A line with the names of all, in the order in which they act; `none` if
-        there are none. If images are flipped vertically or diagonally, a
+        there are none. Transforms of `PLAIN` and flips that never happen are
+        not among them. If images are flipped vertically or diagonally, a
         warning follows, and then the lines of `list_mended`.
 
     Raises:
@@ -103,7 +104,8 @@ def list_mended(dataset: Dataset) -> Iterator[str]:
 
     Yields:
         A line of Python for each pipeline with unusual flips: first that of
-        the dataset, then that of the `MultiImageMixDataset` around it.
+        the dataset, then that of the `MultiImageMixDataset` around it. None if
+        there are no such flips.
 
     Raises:
         KeyError: If a transform has no `type`.

@@ -109,6 +109,7 @@ def is_lazy(name: str) -> bool:
 
     Raises:
         SyntaxError: If the file is no Python.
+        UnicodeDecodeError: If the file is not in UTF-8.
         ConfigParsingError: If it has a `with` of something else than
             `read_base()`.
     """

@@ -16,7 +16,9 @@ def unfreeze(part: Mapping) -> dict:
 
     Returns:
         Key -> new value; empty if the part loads no weights and all of it
-        trains. `init_cfg` and `pretrained` become None if they load weights.
+        trains. `init_cfg` and `pretrained` become None if they load weights,
+        `frozen_stages` becomes its default if it freezes more, `norm_eval`
+        False, and `requires_grad` True.
 
     Raises:
         DetectorError: If a model with `frozen_stages` has no such argument, or

@@ -14,7 +14,8 @@ def set_num_classes(part: Mapping, num_classes: int) -> dict:
     Returns:
         Key -> new value; empty for a part without classes. For a head of
         things and stuff, `loss_cls` is among them if its `class_weight` is the
-        same for all classes, with one more for the background.
+        same for all classes, with one more for the background: its new weights
+        are those of `num_classes` things, of no stuff, and of the background.
     """
     changes: dict[str, object] = {
         key: num_classes

@@ -42,7 +42,7 @@ class KnownConfigs:
             The config. The caller may change it.
 
         Raises:
-            FileNotFoundError: If a file of it does not exist.
+            FileNotFoundError: If a file of it does not exist (any more).
             ImportError: If it imports a module that is not there.
             Exception: Whatever else its code raises.
         """

@@ -53,7 +53,8 @@ def list_places(value: object, is_place: bool = False) -> Iterator[str]:
             a key of `PLACES` are.
 
     Yields:
-        Each path, in the order of the config.
+        Each path, in the order of the config, also empty texts and repeated
+        ones.
     """
     if isinstance(value, Mapping):
         for key, child in value.items():

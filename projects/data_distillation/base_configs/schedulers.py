@@ -68,7 +68,8 @@ def split_type(scheduler: Mapping) -> tuple[str, str]:
         `Momentum` or `ParamScheduler`.
 
     Raises:
-        DetectorError: If nobody knows how to scale such a scheduler.
+        DetectorError: If it waits for validations (`ReduceOnPlateau`), or is
+            of none of `KINDS`.
         KeyError: If it has no `type`.
     """
     name = get_type(scheduler)
@@ -103,12 +104,13 @@ def scale_scheduler(scheduler: Mapping, lengths: Lengths) -> dict | None:
         lengths: The lengths of both trainings.
 
     Returns:
-        The config of the new scheduler; None for a `Linear` or `Constant` one
-        that is left out, because it would have less than two steps: MMEngine
-        would keep its first value for ever.
+        The config of the new scheduler, which counts iterations; None for a
+        `Linear` or `Constant` one that is left out, because it would have less
+        than two steps: MMEngine would keep its first value for ever.
 
     Raises:
-        DetectorError: If it cannot be fitted.
+        DetectorError: If it cannot be fitted; see `split_type`,
+            `drop_defaults` and `find_factor`.
         KeyError: If it has no `type`, or lacks a setting that its kind needs.
     """
     kind, target = split_type(scheduler)
@@ -193,8 +195,9 @@ def find_factor(scheduler: Mapping, lengths: Lengths) -> float:
         lengths: The lengths of both trainings.
 
     Returns:
-        The factor, above 0: at most 1 for a warm-up in iterations, and 1 for a
-        scheduler in another unit than the training that counts nothing.
+        The factor, above 0: at most 1 for a warm-up in iterations, 1 for a
+        scheduler in another unit than the training that counts nothing, and
+        otherwise that of `lengths`.
 
     Raises:
         DetectorError: If the scheduler counts iterations, and the training

@@ -65,7 +65,8 @@ def find_unmade(pipeline: Sequence[Mapping]) -> list[Mapping]:
 
     Returns:
         The configs of these transforms, in order; empty if views can have all,
-        or if there are none.
+        or if there are none. A flip that never happens and those of
+        `WITHOUT_PIXELS` are among them only as the first one of all.
 
     Raises:
         KeyError: If a transform has no `type`.
@@ -92,7 +93,7 @@ def is_plain_load(step: Mapping) -> bool:
         step: The config of the transform.
 
     Returns:
-        True for `LoadImageFromFile` in color, with OpenCV.
+        True for `LoadImageFromFile` in color, with OpenCV, as by default.
 
     Raises:
         KeyError: If the transform has no `type`.

@@ -51,7 +51,8 @@ class Dataset:
             path: The path of this `dataset` in the config.
 
         Returns:
-            The dataset, with what its wrappers do to it.
+            The dataset, with what its wrappers do to it. Of several that are
+            trained on together, it is the first.
 
         Raises:
             DetectorError: If a wrapper cannot be kept and cannot be left out
@@ -212,7 +213,7 @@ class Dataset:
 
         Yields:
             A text for each: other datasets, the type of the dataset, and then
-            its settings in their order.
+            its settings in their order, but for those that are None or False.
         """
         if self.num_parts > 1:
             yield (

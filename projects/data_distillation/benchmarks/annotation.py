@@ -79,7 +79,8 @@ class Contender:
 class Collector(Hook):
     """Collects the detections of a test run by file name, and its time.
 
-    The time does not include what a run does only once: reading annotation
+    `found` has the samples of all runs, and `seconds` the time of the last
+    one. It does not include what a run does only once: reading annotation
     files and the checkpoint at the start, and selection and export at the end.
     """
 
@@ -135,7 +136,10 @@ class Comparison:
         work_dir: The folder to which the runs write.
 
     Raises:
-        ValueError: If MMDetection's TTA cannot make the views.
+        ValueError: If MMDetection's TTA cannot make the views, or the folder
+            has no images.
+        FileNotFoundError, CocoError: See `UnlabeledDataset`; also if there is
+            no such checkpoint.
     """
 
     def __init__(
@@ -166,9 +170,9 @@ class Comparison:
         """Annotate in turns, after a first image that does not count.
 
         Args:
-            num_images: The number of images to annotate, starting with the
-                first one; at most all images are annotated.
-            images_per_turn: The number of images in a turn.
+            num_images: The number of images to annotate, at least 1, starting
+                with the first one; at most all images are annotated.
+            images_per_turn: The number of images in a turn, at least 1.
 
         Returns:
             The report with `images`, their number, and `contenders`. Each
@@ -182,6 +186,7 @@ class Comparison:
         Raises:
             FileNotFoundError: If the file of the truth does not exist.
             CocoError: If the truth cannot be used, or lacks an image.
+            ValueError: If `images_per_turn` is 0.
         """
         num_images = min(num_images, len(self.dataset))
         for contender in self.contenders.values():
@@ -338,7 +343,7 @@ def compute_median_ratio(
 
     Args:
         some: The numerator of each turn, at least one.
-        others: The denominator of each turn.
+        others: The denominator of each turn, which is not 0.
 
     Returns:
         The median, which one slow turn hardly changes.
@@ -356,16 +361,21 @@ def compare_boxes(
     """Compare the boxes of two contenders.
 
     A box of stock is matched if one of our boxes of the same class overlaps it
-    by more than `SAME_BOX`.
+    by an IoU of more than `SAME_BOX`; the one that overlaps it most counts, of
+    equal ones either. Several may be matched with one of ours.
 
     Args:
-        ours: File name -> detections (xyxy, in pixels of the original image).
+        ours: File name -> detections (xyxy, in pixels of the original image),
+            in the memory of the CPU.
         stock: File name -> detections, of the same images.
 
     Returns:
         `matched`, the share (0 to 1) of stock's boxes that are matched; and
         over these `pixels`, the largest difference of a coordinate, and
         `score`, that of the score. All are 0 if no box is matched.
+
+    Raises:
+        KeyError: If `ours` lacks an image of `stock`.
     """
     num_boxes, matched = 0, []
     for name, sample in stock.items():

@@ -40,6 +40,7 @@ def measure_each(
 
     Raises:
         OSError: If the folder cannot be made or removed.
+        Exception: Whatever `measure` raises.
     """
     for num_images in counts:
         with tempfile.TemporaryDirectory() as folder:

@@ -36,7 +36,8 @@ MAX_SHIFT = 30.0
 def write_truth(path: Path, table: pa.Table) -> None:
     """Write a COCO file of objects near the first detections of each image.
 
-    One object in 100 is a crowd.
+    One object in 100 is a crowd. The objects are those of `make_objects`, and
+    the category id of a label is the label + 1.
 
     Args:
         path: The file to write, in a folder that exists.
@@ -107,11 +108,13 @@ def write_report(work_dir: Path, truth: Path) -> None:
     """Do what `tools/label_quality.py` does.
 
     Args:
-        work_dir: The folder with the detections and the pseudo labels.
+        work_dir: The folder with the detections and the pseudo labels. The
+            report goes to `quality/` in it.
         truth: The COCO file of the true objects.
 
     Raises:
-        FileNotFoundError, ValueError: See `LabelReport.write`.
+        FileNotFoundError, CocoError, StoreError, ValueError, KeyError: See
+            `LabelReport.write`.
         OSError: If the report cannot be written.
     """
     LabelReport(work_dir, truth).write(work_dir / 'quality')
@@ -122,7 +125,7 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
 
     Args:
         folder: An empty folder for the detections and the files.
-        num_images: The number of images.
+        num_images: The number of images, at least 1.
 
     Returns:
         `num_images`, `labels` (how many were selected), `report` (what
@@ -131,6 +134,7 @@ def measure_quality_of(folder: Path, num_images: int) -> dict:
 
     Raises:
         FileExistsError: If the folder has detections already.
+        FileNotFoundError: If the system is not Linux, or there are no images.
         OSError: If a file cannot be written.
     """
     store, labeled = folder / 'detections', folder / 'labeled.json'

@@ -28,7 +28,7 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
         folder: An empty folder for the shards.
         num_images: The number of images of all jobs. The shards have all of
             them; where the rest is shared out, every other one counts as done.
-        num_jobs: The number of jobs.
+        num_jobs: The number of jobs, at least 1.
 
     Returns:
         `images`, `files` and `bytes` (those of the shards), `peak_mib` (that
@@ -38,6 +38,7 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
     Raises:
         FileExistsError: If the folder has detections already.
         FileNotFoundError: If the system is not Linux.
+        ValueError: If there are no jobs.
         OSError: If a shard cannot be written.
     """
     write_store(folder / 'detections', num_images)

@@ -152,10 +152,11 @@ def write_pickle(store: Path, path: Path) -> None:
     The format is a list over the images. Each entry is a list over the classes
     of float32 arrays of shape (n, 5), with the boxes (xyxy, in pixels of the
     original image) and the scores. An image has an empty array for a class
-    that it lacks.
+    that it lacks. There are `NUM_CLASSES` classes; images are in the order of
+    their ids, and the boxes of a class in that of the store.
 
     Args:
-        store: The folder of the store.
+        store: The folder of the store, with an image at least.
         path: The pickle file to write.
 
     Raises:
@@ -186,7 +187,8 @@ def select_with_a_grid(
 
     A class takes the score of `GRID` with which the number of its labels per
     image is nearest to that on the labeled images; the lowest of equals.
-    Detections above this score become labels.
+    Detections above this score become labels. Images and categories are
+    numbered from 1, in the order of the pickle file.
 
     Args:
         results: The pickle file that `write_pickle` writes.
@@ -196,6 +198,7 @@ def select_with_a_grid(
     Raises:
         FileNotFoundError: If there is no labeled file or no pickle file.
         CocoError: If the labeled file cannot be used.
+        KeyError: If the labeled file has no categories.
         OSError: If `out_file` cannot be written.
     """
     labeled = read_coco(labeled_file, 'images', 'annotations')
@@ -286,7 +289,7 @@ def compare_selections(folder: Path, num_images: int, with_grid: bool) -> dict:
 
     Args:
         folder: An empty folder for the detections and the files.
-        num_images: The number of images, with 10 detections each.
+        num_images: The number of images, at least 1, with 10 detections each.
         with_grid: Whether to measure the selection of the earlier projects as
             well, which needs about 5 GiB for 100,000 images.
 

@@ -30,6 +30,7 @@ def make_stock_config(cfg: Config) -> Config:
 
     Raises:
         ValueError: If the views are not all flips of all scales.
+        IndexError, KeyError: See `make_stock_views`.
     """
     cfg = Config(cfg.to_dict())
     merger = cfg.model.merger
@@ -52,8 +53,8 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
     """Make the `TestTimeAug` that makes the same views.
 
     Args:
-        views: The views of the annotation, each a list of transforms, at least
-            one.
+        views: The views of the annotation, each a list of one transform or
+            more: a resize, and then a flip if there is one.
 
     Returns:
         The config of the transform. It has the scales and the flips in the
@@ -62,6 +63,7 @@ def make_stock_views(views: Sequence[Sequence[ConfigDict]]) -> dict:
     Raises:
         ValueError: If the views are not all flips of all scales.
         IndexError: If a view has no transforms.
+        KeyError: If a transform has no `type`.
     """
     scales = drop_repeats(view[0] for view in views)
     flips = drop_repeats(list(view[1:]) for view in views)

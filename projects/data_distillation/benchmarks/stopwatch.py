@@ -11,7 +11,7 @@ def read_clock() -> float:
     """Read the clock, after the GPU has finished its work.
 
     Returns:
-        Seconds, of which only differences mean something.
+        Seconds of wall time, of which only differences mean something.
     """
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -19,7 +19,9 @@ def read_clock() -> float:
 
 
 class Stopwatch:
-    """Calls a function, and adds up the wall time of its calls.
+    """Calls a function, and adds up the wall time of its calls as `seconds`.
+
+    A call that raises an error does not count.
 
     Args:
         function: The function.

@@ -35,10 +35,16 @@ def compare_training(
         `wall` and `cpu`: the time of an iteration with our parts, as a
         multiple of that with MMDetection's, in each turn; `seconds`: the wall
         time of an iteration of ours, the median of all turns; and `ours` and
-        `stock`: the part of it that is not spent in the model, in each turn.
+        `stock`: the wall time of an iteration that is not spent in the model,
+        in seconds, in each turn.
 
     Raises:
-        ValueError: If `num_turns` is less than 1.
+        ValueError: If `num_turns` is less than 1; this is found out only at
+            the end.
+        AttributeError: If the config has no concatenated data set, or no
+            `ratio`.
+        FileNotFoundError, CocoError: If a file of the data is missing or
+            cannot be used.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     contenders = dict(ours=make_ours(cfg), stock=make_stock(cfg))
@@ -85,6 +91,10 @@ def make_stock(cfg: Config) -> Config:
     Returns:
         A new config with MMDetection's sampler and data sets. It has no custom
         hooks, and no hook that resumes.
+
+    Raises:
+        AttributeError: If the config has no concatenated data set, or no
+            `ratio`.
     """
     stock = Config(cfg.to_dict())
     loader = stock.train_dataloader
@@ -112,7 +122,11 @@ def begin_training(
 
     Returns:
         A function that runs one iteration, and the stopwatch of its model:
-        forward and backward passes, and the step of the optimizer.
+        forward and backward passes, and the step of the optimizer. The
+        function also loads the batch.
+
+    Raises:
+        Exception: Whatever MMEngine raises for a config that it cannot build.
     """
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = work_dir.name
@@ -148,8 +162,8 @@ def time_iterations(
 
     Returns:
         The wall time, to the end of the work on a GPU, the CPU time of this
-        process, and the wall time outside of the model, in seconds, of all
-        iterations together.
+        process without its workers, and the wall time outside of the model, in
+        seconds, of all iterations together.
     """
     before = model.seconds
     start = read_clock(), time.process_time()

@@ -40,7 +40,11 @@ class Recipe:
         """Describe the recipe as the `info` of COCO files.
 
         Returns:
-            Values of JSON, equal for equal recipes of one version.
+            `description`, `version` and `recipe`: values of JSON, equal for
+            equal recipes of one version.
+
+        Raises:
+            TypeError: If JSON cannot hold a value of the recipe.
         """
         # As it comes back from a file, with lists for tuples: `is_complete`
         # compares the two.
@@ -60,9 +64,9 @@ def make_annotations(digits: list[list[Digit]]) -> list[dict[str, Any]]:
 
     Returns:
         One annotation for each digit, in the same order, with a box xywh in
-        pixels and the digit's mask. Both are of all its ink, also of what a
-        later digit hides. Ids count from 1; the category id of digit d is
-        d + 1.
+        whole pixels and the digit's mask. Both are of all its ink, also of
+        what a later digit hides. Ids count from 1; the category id of digit d
+        is d + 1.
     """
     pairs = [
         (image_id, digit)
@@ -89,7 +93,8 @@ def describe_mask(digit: Digit) -> dict[str, Any]:
         digit: The digit, with its place in the whole image.
 
     Returns:
-        `segmentation` (compressed RLE, `counts` as text) and `area` (pixels).
+        `segmentation` (compressed RLE of the whole image, `counts` as text)
+        and `area` (pixels). Pixels with at least `INK` ink are in the mask.
     """
     mask = digit.alpha >= INK
     # pycocotools reads masks column by column (Fortran order).
@@ -110,10 +115,11 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
 
     Returns:
         The COCO object of the split, with annotations and categories. Ids
-        count from 1.
+        count from 1, and the images are `0001.png` and so on.
 
     Raises:
         KeyError: If there is no such split, or the recipe lacks it.
+        ValueError: If the seed is negative, or see `draw_image`.
         FileExistsError: If the folder of the images exists.
         OSError: If an image cannot be written.
     """
@@ -171,8 +177,8 @@ def read_info(out_dir: Path) -> dict[str, Any] | None:
         out_dir: The folder of the data set; it need not exist.
 
     Returns:
-        The `info` of `labeled.json`; None if there is no such file, or it has
-        no `info` that is an object.
+        The `info` of `annotations/labeled.json`; None if there is no such
+        file, it is no JSON, or it has no `info` that is an object.
     """
     content = read_json(out_dir / 'annotations' / 'labeled.json')
     info = content.get('info') if isinstance(content, dict) else None
@@ -187,10 +193,11 @@ def is_complete(out_dir: Path, recipe: Recipe) -> bool:
         recipe: The recipe of the data set.
 
     Returns:
-        True if the `info` is that of the recipe and all images exist.
+        True if the `info` is that of the recipe and all images exist. The
+        other annotation files, and what the images show, are not looked at.
 
     Raises:
-        KeyError: If the recipe lacks a split.
+        KeyError: If the recipe lacks a split, and the `info` is that of it.
     """
     names = (
         f'images/{split}/{number:04d}.png'
@@ -235,6 +242,7 @@ def write_files(folder: Path, recipe: Recipe) -> None:
     Raises:
         FileExistsError: If the folder already has annotations or images.
         KeyError: If the recipe lacks a split.
+        ValueError: See `write_split`.
         OSError: If a file cannot be written.
     """
     annotations = folder / 'annotations'
@@ -263,7 +271,9 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     Raises:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
         NotADirectoryError: If `out_dir` is a file.
-        KeyError: If the recipe lacks a split.
+        KeyError: If the recipe lacks a split. Like a `ValueError`, it comes
+            after an older data set was removed.
+        ValueError: If the seed is negative, or see `draw_image`.
         OSError: If the folder cannot be written, or an older one not removed.
     """
     recipe = recipe or Recipe()

@@ -74,7 +74,13 @@ def draw_pose(
 
     Returns:
         `linear` (shape (2, 2)) and `center` (shape (2,), in pixels) of
-        `lay_ink`. The upright scan would lie wholly inside the image.
+        `lay_ink`, float64. A scan that is neither turned, stretched nor
+        sheared would lie inside the image, but for half a pixel at the right
+        and below.
+
+    Raises:
+        ValueError: If a range of the style is the wrong way round, or a scan
+            is larger than the image.
     """
     size = rng.uniform(*style.digit_side)
     angle = np.deg2rad(rng.uniform(-style.angle, style.angle))
@@ -94,11 +100,12 @@ def measure_covered_part(
     """Return the part of the smaller of two boxes that lies in the other.
 
     Args:
-        bbox_xywh: A box, pixels.
-        other_xywh: Another box, pixels.
+        bbox_xywh: A box, in whole pixels.
+        other_xywh: Another box, in whole pixels.
 
     Returns:
-        The part, from 0 to 1; 0 for an empty box.
+        The part, from 0 to 1, the same either way round; 0 if one box is
+        empty.
     """
     x, y, w, h = bbox_xywh
     other_x, other_y, other_w, other_h = other_xywh
@@ -128,6 +135,9 @@ def place_digit(
 
     Returns:
         The digit; None if none of 20 poses fits.
+
+    Raises:
+        ValueError: See `draw_pose`.
     """
     # A crowded image may have no place left. Then it gets a digit less.
     for _ in range(20):
@@ -145,6 +155,8 @@ def place_digit(
 def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
     """Draw a slope of gray with soft blobs.
 
+    Without blobs (`style.blobs` up to 0), there is no slope either.
+
     Args:
         rng: The source of the random numbers, which is advanced.
         style: The style of the image.
@@ -152,6 +164,9 @@ def draw_background(rng: np.random.Generator, style: Style) -> np.ndarray:
     Returns:
         Shape (side, side), float32, gray levels that are not clipped to
         0..255.
+
+    Raises:
+        ValueError: If the range of the blobs is the wrong way round.
     """
     # No measurement is behind these ranges and those of `draw_stroke`. The
     # paper (140 to 220) is light enough for ink that is darker by the greatest
@@ -208,7 +223,11 @@ def paint(
         style: The style of the image, which gives the contrast.
 
     Returns:
-        Shape (H, W), float, a new array of gray levels, which are not clipped.
+        Shape (H, W), float, a new array of gray levels. Only that of the ink
+        is clipped to 0..255.
+
+    Raises:
+        ValueError: If the range of the contrast is the wrong way round.
     """
     tone = image.mean() - rng.uniform(*style.contrast)
     return image * (1 - alpha) + np.clip(tone, 0, 255) * alpha
@@ -229,7 +248,13 @@ def draw_image(
 
     Returns:
         The gray levels, shape (side, side), uint8, and the digits in the order
-        in which they are painted: a later one lies on top.
+        in which they are painted: a later one lies on top. A digit for which
+        there is no place is left out.
+
+    Raises:
+        ValueError: If a range of the style is the wrong way round, a scan is
+            larger than the image, or the noise is below 0.
+        StopIteration: If there are no more scans.
     """
     digits: list[Digit] = []
     for _ in range(rng.integers(*style.digits, endpoint=True)):

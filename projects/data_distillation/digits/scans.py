@@ -28,6 +28,9 @@ def split_scans(seed: int) -> dict[str, list[int]]:
         splits. As long as no class runs out, every ten numbers in a row,
         counted from the first, are of ten classes. So the splits have equal
         shares of every class, however few images they have.
+
+    Raises:
+        ValueError: If the seed is negative.
     """
     rng = np.random.default_rng(seed)
     labels = read_scans().target
@@ -62,10 +65,12 @@ def lay_ink(
         linear: The matrix, shape (2, 2), that maps an offset (x, y) in the
             scan to the offset in the image: `linear @ offset`.
         center: The place of the scan's middle, shape (2,), x and y in pixels.
+            The middle of the first pixel is at 0, here and in the scan.
         side: The width and height of the image, in pixels.
 
     Returns:
-        Shape (side, side), float32, the ink of each pixel from 0 to 1.
+        Shape (side, side), float32, the ink of each pixel from 0 to 1. What
+        lies outside the image is cut off.
     """
     # The middle of 8 pixels, counted from 0.
     shift = center - linear @ np.full(2, 3.5)
@@ -101,6 +106,9 @@ def cycle_scans(numbers: list[int]) -> Iterator[tuple[np.ndarray, int]]:
 
     Yields:
         The ink, shape (8, 8), from 0 to 1, and the label, 0 to 9.
+
+    Raises:
+        IndexError: If there is no scan of a number.
     """
     scans = read_scans()
     for number in itertools.cycle(numbers):

@@ -47,9 +47,14 @@ def make_errors(validation: Validation) -> dict | None:
         validation: The models, and what each has found.
 
     Returns:
-        The names of the models with their scores, the tables, the confusion
+        The names of the models with their scores, the number of images, of
+        objects without crowds, and of classes if they are too many to name (0
+        otherwise), the comparison in sentences, the tables, the confusion
         matrices, and as `data` what the script of the gallery needs; None
         without a model.
+
+    Raises:
+        KeyError: If an image that is shown has no `width` or `height`.
     """
     models = validation.models
     if not models:
@@ -182,7 +187,7 @@ def count_cells(
 
     Yields:
         For each group, as texts, the errors of each kind, precision and
-        recall.
+        recall; a dash for a share of nothing.
     """
     judged = model.judged
     errors = judged.count_errors(
@@ -247,7 +252,11 @@ def make_data(validation: Validation) -> dict:
     Returns:
         A dict that can be written as JSON: the classes and kinds; the models
         with the numbers of right and of all detections from each score of
-        `GRID` on; the groups; and the images with their objects and boxes.
+        `GRID` on; the groups that have images; and the images with their
+        objects and boxes.
+
+    Raises:
+        KeyError: If an image that is shown has no `width` or `height`.
     """
     groups = list(sample_groups(validation))
     if validation.suspicious:
@@ -319,7 +328,7 @@ def make_image(validation: Validation, index: int, lowest: float) -> dict:
     Args:
         validation: The models, and what each has found.
         index: The number of the image.
-        lowest: The score from which on boxes are kept.
+        lowest: The score from which on boxes are kept, itself included.
 
     Returns:
         The name, the size and the picture (see `make_picture`); the `objects`
@@ -363,7 +372,7 @@ def list_boxes(
         model: The model.
         index: The number of the image.
         objects: The numbers of the objects of the image, ascending.
-        lowest: The score from which on boxes are kept.
+        lowest: The score from which on boxes are kept, itself included.
 
     Returns:
         x, y, width, height (in pixels of the original image, rounded to 1/10),

@@ -30,6 +30,7 @@ def review_folds(
         StoreError: If detections cannot be read.
         CocoError: If labels cannot be used, see `review_labels`.
         KeyError: If the provenance of detections names no classes.
+        IndexError: If there are no folds.
     """
     return join_reviews(
         [review_labels(one.detections, one.labels, images) for one in folds]
@@ -44,8 +45,12 @@ def join_reviews(reviews: Sequence[LabelReview]) -> LabelReview:
             have ids of one file.
 
     Returns:
-        One review, whose suspicions are sorted by their chance; equal ones
-        stay in the order of the reviews.
+        One review, whose suspicions are sorted by their chance, the highest
+        first; equal ones stay in the order of the reviews. Its folder, and all
+        of the COCO file but images and annotations, are those of the first.
+
+    Raises:
+        IndexError: If there are no reviews.
     """
     rows: list[dict] = []
     annotations: list[dict] = []

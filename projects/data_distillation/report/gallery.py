@@ -192,7 +192,8 @@ def make_images(
         truth: A COCO object with the true objects; None if they are unknown.
 
     Returns:
-        A dict for each image, in order, for the script of the page.
+        A dict for each image, in order, for the script of the page. It has
+        what may become a label, see `SelectionRules.filter_rows`.
     """
     folder = Path(labels.provenance.get('image_folder', '.'))
     table = labels.table.take(pa.array(chosen))
@@ -213,16 +214,15 @@ def make_images(
 def list_boxes(row: Mapping) -> list[list]:
     """List the detections of an image, largest first.
 
-    The page draws them in this order, so that small boxes lie on top and can
-    be pointed at.
+    The page draws them in this order, so that small ones can be pointed at.
 
     Args:
         row: A row with the columns of `shards.SCHEMA`.
 
     Returns:
-        x, y, width, height (in pixels of the original image), label, score and
-        number of views of each detection, and the path around its mask if
-        detections have masks. Equally large ones keep their order.
+        x, y, width, height (in pixels of the original image, see `iter_boxes`
+        for rounding), label, score and number of views of each detection, and
+        the path around its mask if there are masks. Ties keep their order.
     """
     scores = shorten_scores(np.array(row['scores'], np.float32))
     boxes = [
@@ -251,8 +251,7 @@ def collect_true_boxes(
     Returns:
         File name -> x, y, width, height (in pixels) and label of each object,
         whether it is a crowd, and the path around its mask if it has one, in
-        the order of the truth. Asked for another name, it gives an empty list.
-        It is None if `truth` is None.
+        the order of the truth; an empty list for other names. None for None.
 
     Raises:
         KeyError: If an object has a category that the truth lacks.
@@ -286,7 +285,8 @@ def draw_true_mask(annotation: Mapping, image: Mapping) -> list[str]:
         image: The COCO image that it is on.
 
     Returns:
-        One path, see `make_path`; none without a mask or a size.
+        One path, see `make_path`; none without a mask or a size. Errors of a
+        broken mask are those of `read_mask`.
     """
     mask = annotation.get('segmentation')
     if not mask or not {'height', 'width'} <= image.keys():

@@ -73,7 +73,7 @@ class Proposal:
         """Write the COCO file, the list and the page.
 
         Args:
-            out: The folder.
+            out: The folder, which is made if it is missing.
 
         Returns:
             The files, in the order COCO file, list (CSV), page (HTML).
@@ -95,8 +95,9 @@ class Proposal:
         """Make a COCO object of the images with their pseudo labels.
 
         Returns:
-            The object, with the best image first and ids from 1. Regions to
-            ignore are left out.
+            The object, with the best image first, annotations in the order of
+            the file of pseudo labels, and ids from 1. Regions to ignore are
+            left out.
 
         Raises:
             FileNotFoundError: If there is no file of pseudo labels.
@@ -185,8 +186,8 @@ def propose_images(work_dir: Path, count: int) -> Proposal:
         The images, best first, and notes for the user.
 
     Raises:
-        ValueError: If `count` is below 1, or a rule of the pseudo labels
-            cannot be used.
+        ValueError: If `count` is below 1, a rule of the pseudo labels cannot
+            be used, or see `WorkFolder.open` and `WorkFolder.labels`.
         FileNotFoundError, StoreError, CocoError: If the work folder lacks an
             annotation, or it cannot be read.
         KeyError: If a filter of these has an unknown type.
@@ -373,7 +374,8 @@ def explain_image(values: ImageValues, row: int, classes: list[str]) -> str:
         classes: The names of the classes, at least one.
 
     Returns:
-        Reasons on one line, without a full stop.
+        Reasons on one line, without a full stop; at most three pairs of
+        classes that are in doubt.
     """
     classes = list(map(isolate, classes))
     wrong, missed = values.wrong[row].sum(), values.missed[row].sum()

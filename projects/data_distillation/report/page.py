@@ -75,9 +75,8 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
 
     Args:
         annotate: The config of the stage `annotate`.
-        work_dir: The work folder, with `teacher/`, `annotate/`, `student/` and
-            so on. If there are several rounds, the page shows the labels of
-            the last round that has some.
+        work_dir: The work folder, with `teacher/`, `annotate/` and so on. Of
+            several rounds, the page shows the labels of the last with some.
 
     Returns:
         The file, `report.html` in the work folder.
@@ -87,6 +86,8 @@ def write_report(annotate: Config, work_dir: Path) -> Path:
         CocoError: If the file of the validation images cannot be used.
         ValueError: If a file with metrics or with trials is no JSON, or no
             hook in `annotate` names labeled images.
+        KeyError: If this hook names no `ann_file`, `tune.json` lacks a part,
+            or see `write_page`.
         OSError: If the file cannot be written.
     """
     if not work_dir.is_dir():
@@ -131,7 +132,7 @@ def write_selection_report(file: Path, source: LabelSource) -> None:
         source: The files of the detections and the pseudo labels.
 
     Raises:
-        OSError: If the file cannot be written.
+        KeyError, OSError: See `write_page`.
     """
     facts = [('Pseudo labels', str(source.pseudo_labels))]
     write_page(file, source.pseudo_labels.name, facts, [], source)
@@ -163,6 +164,8 @@ def write_page(
             selection alone.
 
     Raises:
+        KeyError: If `trained_on` lacks an evaluated model, the pseudo labels
+            do not say which selector chose them, or an image has no size.
         OSError: If the file cannot be written.
     """
     notes: list[str] = []
@@ -248,8 +251,8 @@ def describe_stages(
 
     Returns:
         What the template needs: `times`, the name and the time of each stage
-        with a log; `metrics`, the headings; and `comparison`, the rows.
-        Without stages, `times` and `comparison` are empty.
+        with a log of at least 1 s; `metrics`, the headings; and `comparison`,
+        the rows. Without stages, `times` and `comparison` are empty.
 
     Raises:
         KeyError: If `trained_on` lacks an evaluated model.

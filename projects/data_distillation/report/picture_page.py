@@ -30,10 +30,11 @@ class Mark:
         """Write the place of the box as CSS.
 
         Args:
-            size_wh: The width and height of the image in pixels.
+            size_wh: The width and height of the image in pixels, above 0.
 
         Returns:
-            Left, top, width and height in percent of the image.
+            Left, top, width and height in percent of the image, rounded to
+            1/100.
         """
         names = ('left', 'top', 'width', 'height')
         # Repeated to (w, h, w, h), one side for each of x, y, width and
@@ -84,7 +85,8 @@ def write_cards(
     An image that cannot be read is replaced by the reason.
 
     Args:
-        file: The HTML file, in place of an older one.
+        file: The HTML file, in place of an older one; missing folders are
+            made.
         title: The title.
         notes: What a reader must know.
         cards: The pictures, the most important first.

@@ -44,7 +44,7 @@ def render_svg(figure: Figure, name: str, description: str) -> Markup:
     Args:
         figure: The figure, made within `matplotlib.rc_context(STYLE)`.
         name: The start of the element's ids, which must differ from plot to
-            plot.
+            plot. It is not escaped.
         description: The text that replaces the picture for those who cannot
             see it.
 
@@ -76,7 +76,7 @@ def draw_losses(stages: Sequence[StageRecord]) -> Figure:
 
     Args:
         stages: All stages, so that each keeps its color; at least one must
-            have losses.
+            have losses. Those without are left out.
 
     Returns:
         A figure that `pyplot` does not know; the losses are on a logarithmic
@@ -185,7 +185,8 @@ def draw_scores(
 
     Returns:
         The figure and its number of classes. It shows up to `MAX_NAMED`
-        classes, those with the most detections, in the order of the classes.
+        classes, those with the most detections (of equal ones, the first), in
+        the order of the classes.
 
     Raises:
         ValueError: If there are no classes.
@@ -256,6 +257,6 @@ def shorten_name(name: str) -> str:
         name: The name.
 
     Returns:
-        At most 24 letters; an ellipsis stands for what was cut.
+        At most 24 characters; an ellipsis stands for what was cut.
     """
     return name if len(name) <= 24 else f'{name[:23]}…'

@@ -59,8 +59,8 @@ class Preview:
         """Take the flag from the arguments of this process.
 
         Args:
-            argv: The arguments, changed in place: without the flag, and with
-                the flags for its work folder and its images.
+            argv: The arguments, `sys.argv`, changed in place: without the
+                flag, and with the flags for its work folder and its images.
 
         Returns:
             The preview; None if there is no such flag.
@@ -86,7 +86,9 @@ class Preview:
 
     @classmethod
     def read(cls, num_images: int) -> 'Preview':
-        """Read the other arguments of this process, see `take`.
+        """Read the other arguments of this process from `sys.argv`.
+
+        The flag `--preview` must be gone from them, see `take`.
 
         Args:
             num_images: The number of images to show.
@@ -124,6 +126,7 @@ class Preview:
 
         Raises:
             FileNotFoundError, CocoError, ValueError: See `UnlabeledDataset`.
+            KeyError: If the type of the dataset is not registered.
         """
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         images = DATASETS.build(self.config.test_dataloader.dataset)

@@ -24,7 +24,11 @@ def describe_labels(
         source: The files of the labels.
 
     Yields:
-        Pairs of a term and its description.
+        Pairs of a term and its description. Without pseudo labels, nothing is
+        said of their selection.
+
+    Raises:
+        KeyError: See `describe_origin`.
     """
     made, origin = labels.provenance, labels.origin
     labeled = labels.labeled
@@ -79,7 +83,8 @@ def describe_origin(origin: Mapping) -> Iterator[Row]:
         Pairs of a term and its description.
 
     Raises:
-        KeyError: If it does not say how the labels were selected.
+        KeyError: If it does not say how the labels were selected, or how many
+            regions are ignored where some rule ignores them.
     """
     selection = origin['selection']
     yield 'Selection', format_call_or_dash(selection['selector'])
@@ -292,7 +297,7 @@ def find_ap_columns(
     Returns:
         The title of a column, its stage, and what `CocoMetric` appends to the
         name of a class there: those by boxes, then those by masks, each in the
-        order of the stages.
+        order of the stages. Empty if no stage has an AP of a class.
     """
     return [
         (f'{title} {stage.name}', stage, suffix)
@@ -310,8 +315,9 @@ def count_instances(labels: StoredLabels) -> tuple[np.ndarray, np.ndarray]:
         labels: The detections and the selection.
 
     Returns:
-        The numbers and those per image, both of shape (number of classes, 2),
-        labeled before pseudo.
+        The numbers (int) and those per image (float), both of shape (number of
+        classes, 2), labeled before pseudo. Labeled images that are none count
+        as one.
     """
     numbers = np.stack([labels.labeled.num_instances, labels.num_labels], 1)
     # Without labeled images, their column is 0. The division is (number of

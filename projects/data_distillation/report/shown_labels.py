@@ -148,6 +148,8 @@ class StoredLabels:
     def scores_by_class(self) -> list[np.ndarray]:
         """Divide the scores of what may become a label by class.
 
+        These are detections of any score, see `SelectionRules.filter_rows`.
+
         Returns:
             For each class its scores, shape (n,), float32; empty for a class
             without any.
@@ -186,8 +188,10 @@ def read_labels(source: LabelSource) -> StoredLabels:
             labels and the labeled file are missing.
         StoreError: If the detections cannot be read, or no image could be
             read.
-        CocoError: If a file is broken or has other classes.
-        KeyError: If a filter has an unknown type.
+        CocoError: If a file is broken, has other classes, or does not say how
+            its pseudo labels were selected.
+        KeyError: If a filter has an unknown type, or the file of pseudo labels
+            lacks a number that the selection noted.
         ValueError: If a rule in the file of pseudo labels cannot be used.
     """
     store = open_store(source.detections)
@@ -242,6 +246,7 @@ def read_labeled_counts(origin: dict, labeled_file: str) -> LabeledCounts:
     Raises:
         FileNotFoundError: If the labeled file is needed and missing.
         CocoError: If the labeled file cannot be used.
+        KeyError: If the selection noted only a part.
     """
     noted = origin.get('labeled')
     if not noted:

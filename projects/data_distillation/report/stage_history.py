@@ -57,8 +57,9 @@ class StageRecord:
             name: The name of the class.
 
         Returns:
-            The AP from 0 to 1; None if it was not measured, or if the
-            validation images have no object of the class.
+            The AP of boxes from 0 to 1; None if it was not measured, or if the
+            validation images have no object of the class. For the AP of masks,
+            `_segm` follows the name.
         """
         return (self.metrics or {}).get(f'{name}_precision')
 
@@ -118,7 +119,8 @@ def find_newest_annotation(
         stages: The stages of the experiment, in the order of the rounds.
 
     Returns:
-        The folder; that of the first round if there are no detections.
+        The folder; that of the first round, which need not exist, if there are
+        no detections.
     """
     found = [
         work_dir / stage.name
@@ -173,6 +175,7 @@ def read_scalars(folder: Path) -> Iterator[dict]:
 
     Yields:
         Each record, from old to new; lines that are no JSON are left out.
+        None if there is no run.
     """
     for file in sorted(folder.glob(f'{RUN}/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
@@ -187,7 +190,7 @@ def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
     If a resumed run repeats an iteration, the newer value counts.
 
     Args:
-        scalars: The records, from old to new.
+        scalars: The records, from old to new, each with `step`.
 
     Returns:
         The loss and the box mAP (0 to 1) at each iteration that has one, both
@@ -257,7 +260,8 @@ def conclude_from_stages(
 
     Returns:
         `verdicts`, see `give_verdicts`, and `advice`, the lines that the run
-        gave at its end; none if the models were trained again since.
+        gave at its end; none if it has not ended, or if the models were
+        trained again since.
     """
     summary = read_summary(work_dir, find_mean_aps(stages))
     return dict(
@@ -305,7 +309,8 @@ def find_mean_aps(stages: Sequence[StageRecord]) -> dict[str, float]:
         stages: The stages of the experiment.
 
     Returns:
-        Model name without its round -> the box mAP, 0 to 1.
+        Model name without its round -> the box mAP, 0 to 1; models that were
+        not evaluated are not there.
     """
     mean_aps: dict[str, float] = {}
     for stage in stages:
@@ -324,8 +329,9 @@ def read_summary(work_dir: Path, mean_aps: Mapping[str, float]) -> dict:
         mean_aps: The box mAP of each model at present.
 
     Returns:
-        The summary; empty if there is none, if it is of several seeds, or if
-        the teacher, the student or the control has another mAP now.
+        The summary; empty if there is none, if it is of several seeds, if
+        there is no student, or if the teacher, the student or the control has
+        another mAP now.
     """
     summary = read_json(work_dir / SUMMARY)
     if not isinstance(summary, dict) or 'seeds' in summary:

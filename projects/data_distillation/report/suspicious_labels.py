@@ -148,8 +148,9 @@ class LabelReview:
 
         Returns:
             The labels' content with these images only, in the order of the
-            suspicions, each once. What says that the rest of an image is
-            unchecked is left out: other tools would show a box.
+            suspicions, each once; labels keep their order and ids. What says
+            that the rest of an image is unchecked is left out: other tools
+            would show a box.
         """
         names = dict.fromkeys(self.rows[s.image]['file_name'] for s in shown)
         by_name = {image['file_name']: image for image in self.coco['images']}

@@ -21,18 +21,20 @@ def make_tuning_table(folder: Path) -> dict | None:
 
     Returns:
         `rows`, the cells of each trial, all of them texts: the numbers of its
-        views, the merger, what it is, the cost relative to `annotate.py`, the
-        mAP, and the distance from the best one with its error, both mAP in
-        percent. The best trial is first; trials of equal mAP are in the order
-        of `tune.json`. After the first `NUM_SHOWN`, only trials with a name
-        are shown. Also `num_trials`, `num_images`, `metric`, which mAP it is,
-        and as sentences or `''` what the chosen views are (`views`), and how
-        choices do on images that they were not made on (`unseen`). It is None
-        if nothing was tuned.
+        views, the merger, what it is, the cost relative to `annotate.py` (to
+        the choice where that was not tried), the mAP, and the distance from
+        the best one with its error, both mAP in percent. The best trial is
+        first; trials of equal mAP are in the order of `tune.json`. After some
+        first ones (see `choose_shown`), only trials with a name are shown.
+        Also `num_trials`, `num_images`, `metric`, which mAP it is, and as
+        sentences or `''` what the chosen views are (`views`), and how choices
+        do on images that they were not made on (`unseen`). It is None if
+        nothing was tuned.
 
     Raises:
         ValueError: If `tune.json` is no JSON.
         KeyError: If `tune.json` lacks a part.
+        IndexError: If `tune.json` has no trials.
     """
     file = folder / 'tune.json'
     if not file.is_file():
@@ -65,8 +67,11 @@ def make_row(trial: Mapping, named: Mapping, unit: float) -> list[str]:
         unit: The cost that counts as 1, above 0.
 
     Returns:
-        One text for each column; mAP is in percent. A trial without a name has
-        an empty one.
+        One text for each column; mAP is in percent. A trial with several names
+        has all of them, one without has an empty text.
+
+    Raises:
+        KeyError: If the trial lacks a part.
     """
     return [
         ' '.join(map(str, trial['views'])),
@@ -88,6 +93,9 @@ def describe_views(found: Mapping) -> str:
 
     Returns:
         A sentence; empty if the pipeline makes the views.
+
+    Raises:
+        KeyError: If it lacks the views, or the chosen trial.
     """
     views = found['views']
     if views is None:
@@ -103,6 +111,10 @@ def describe_unseen(found: Mapping) -> str:
 
     Returns:
         Sentences; empty if it was not measured.
+
+    Raises:
+        KeyError: If it does not say whether it was measured, or lacks the
+            number of images.
     """
     if found['unseen'] is None:
         return ''

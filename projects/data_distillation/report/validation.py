@@ -127,6 +127,10 @@ class Validation:
             Shape (number of images,), int: how many right boxes it has more
             and errors fewer, together. Above 0 the last model is better, below
             0 the other one; 0 is neither.
+
+        Raises:
+            ValueError: If there are no models.
+            IndexError: If there is no such model.
         """
         right = self.count_right_by_image()
         errors = self.count_by_image().sum(axis=2)
@@ -142,8 +146,8 @@ def compare_images(validation: Validation) -> list[str]:
         validation: The models, at least one, and what each has found.
 
     Returns:
-        Sentences, on the others from the last to the first; none if there is
-        only one model.
+        Sentences: one with the figures of all, and then one on each other
+        model, from the last to the first; none if there is only one model.
 
     Raises:
         ValueError: If there are no models.
@@ -217,6 +221,8 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
 
     Raises:
         CocoError: If the truth cannot be used.
+        KeyError: If the `CocoMetric` of an evaluation has no `ann_file`, a
+            detection lacks a key, or see `suspicious_labels.make_tab`.
     """
     notes, settings = [], {}
     for name in names:
@@ -274,6 +280,7 @@ def check_evaluation(folder: Path) -> dict:
         FileNotFoundError: If there are no detections.
         ValueError: If they are not what the evaluation wrote, or if the truth
             has changed since.
+        KeyError: If the `CocoMetric` of the evaluation has no `ann_file`.
     """
     settings = read_settings(folder)
     if not (folder / RESULTS).is_file():
@@ -309,7 +316,7 @@ def find_image_folder(settings: Mapping) -> Path:
         settings: The settings of the evaluation.
 
     Returns:
-        The folder; that of the process if the settings name none.
+        The folder; the current one if the settings name none.
 
     Raises:
         KeyError: If the settings have no data set of a test.
@@ -332,11 +339,13 @@ def judge_model(
     Returns:
         The judgment, and the number of detections whose image or class the
         truth does not have. The score from which on detections count is the
-        one of `GRID` with the best F1 over all classes, on these images.
+        one of `GRID` with the best F1 over all classes, on these images; of
+        equally good ones, the highest.
 
     Raises:
         FileNotFoundError: If there are no detections.
         ValueError: If the file of the detections is no JSON.
+        KeyError: If a detection lacks a key.
     """
     results = json.loads((folder / RESULTS).read_bytes())
     ids = [image['id'] for image in truth['images']]

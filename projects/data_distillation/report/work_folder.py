@@ -51,6 +51,7 @@ class WorkFolder:
             FileNotFoundError: If it has no annotation, or that has no labels
                 or no config.
             ValueError: If a file with metrics is no JSON.
+            Exception: Whatever the code of the config raises.
         """
         stage = find_newest_annotation(work_dir, read_stages(work_dir))
         return cls.of_stage(stage)
@@ -71,6 +72,7 @@ class WorkFolder:
 
         Raises:
             FileNotFoundError: If it has no labels, or no config.
+            Exception: Whatever the code of the config raises.
         """
         file = find_config(stage)
         if file is None or not (stage / PSEUDO_LABELS).is_file():
@@ -98,8 +100,10 @@ class WorkFolder:
             FileNotFoundError: If detections or a file of labels are missing.
             StoreError: If the detections cannot be read.
             CocoError: If a file of labels cannot be used.
-            ValueError: If a rule of the pseudo labels cannot be used.
-            KeyError: If a filter of these has an unknown type.
+            ValueError: If a rule of the pseudo labels cannot be used, or no
+                hook names labeled images.
+            KeyError: If a filter of these has an unknown type, or the hook
+                names no `ann_file`.
         """
         return self.known or read_labels(
             LabelSource(
@@ -111,7 +115,7 @@ class WorkFolder:
 
     @cached_property
     def image_folder(self) -> Path:
-        """The folder of the unlabeled images.
+        """The folder of the unlabeled images; `.` if it was not noted.
 
         Raises:
             FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
@@ -123,11 +127,15 @@ class WorkFolder:
         """Calibrate on the validation images of the experiment, if it can.
 
         Returns:
-            The calibration, and ''; or None, and in words why there is none.
+            The calibration, and ''; or None, and in words why there is none:
+            detections, the truth or `labels` are missing or cannot be used, or
+            another teacher made the detections.
 
         Raises:
-            FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
-                `labels`.
+            ValueError, KeyError: See `labels`.
+            AttributeError: If the config of the validation has no
+                `test_dataloader`, or that no dataset with an `ann_file`.
+            Exception: Whatever the code of this config raises.
         """
         stage = self.stage.with_name('validate')
         file = find_config(stage)
@@ -149,7 +157,9 @@ class WorkFolder:
 
         Raises:
             FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
-                `labels`.
+                `labels`. A `KeyError` also if a type of the detector is not
+                registered.
+            OSError: If the checkpoint cannot be read.
         """
         made_by = self.labels.provenance
         file = made_by.get('checkpoint')
@@ -165,11 +175,14 @@ class WorkFolder:
         """List the paths of the labeled images.
 
         Returns:
-            The paths, in the order of the labeled file.
+            The paths, in the order of the labeled file. The images need not
+            exist.
 
         Raises:
             FileNotFoundError: If the labeled file is missing.
             CocoError: If the labeled file cannot be used.
+            ValueError: If no hook names labeled images.
+            KeyError: If the hook names no `ann_file`.
         """
         images = read_coco(self.labeled['ann_file'], 'images')['images']
         folder = Path(self.labeled.get('img_prefix', ''))

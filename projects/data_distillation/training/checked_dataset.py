@@ -20,8 +20,9 @@ class CheckedCOCO(COCO):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CocoError: If images, categories or annotations are missing, or an
-            entry is broken.
+        CocoError: If the file is no JSON object in UTF-8, has no images or
+            categories, lacks `annotations` (which may be empty), or has a
+            broken entry.
     """
 
     def __init__(self, annotation_file: str) -> None:
@@ -47,6 +48,10 @@ class CheckedCocoDataset(CocoDataset):
     def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802 - mmdet's
         """Read and check the file; CocoDataset calls this as its reader.
 
+        It also sets `num_unchecked`, the number of images of which a person
+        has checked only some objects, and `num_ignored`, the number of regions
+        to ignore that the file notes (0 if it notes none).
+
         Args:
             annotation_file: The COCO file.
 
@@ -55,10 +60,12 @@ class CheckedCocoDataset(CocoDataset):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            CocoError: If a list is missing, an entry is broken, a file name
-                leads outside of the image folder, the categories are not the
-                `metainfo.classes` of the config, or the number of ignored
-                regions is no integer.
+            CocoError: If the file is no JSON object in UTF-8, a list is
+                missing, there are no images or categories, an entry is broken,
+                an id occurs twice, a file name leads outside of the image
+                folder, the categories are not the `metainfo.classes` of the
+                config in this order, or the number of ignored regions is no
+                integer.
         """
         coco = CheckedCOCO(annotation_file)
         check_classes(
@@ -81,10 +88,12 @@ def walk_parts(dataset: Dataset) -> Iterator[Dataset]:
     """Yield a dataset, and then all datasets that it wraps, at any depth.
 
     Args:
-        dataset: The dataset; what it wraps is its `dataset` or its `datasets`.
+        dataset: The dataset; what it wraps is its `datasets`, or its `dataset`
+            if it has none of these.
 
     Yields:
-        Each dataset, the outer before the inner.
+        Each dataset, the outer before the inner, part by part. One that is
+        wrapped twice comes twice.
     """
     yield dataset
     inner = [getattr(dataset, 'dataset', None)]

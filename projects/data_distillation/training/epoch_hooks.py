@@ -65,8 +65,9 @@ class SwitchPipelineHook(Hook):
             runner: The runner of the training.
 
         Raises:
-            TypeError: If there is no `ResumeHook`, or a data set has no
-                pipeline.
+            TypeError: If there is no `ResumeHook`, or a data set that gets the
+                other pipeline has none, or a transform does not take its
+                arguments.
             KeyError: If a transform of the pipeline is not registered.
         """
         dataset = runner.train_dataloader.dataset
@@ -89,6 +90,10 @@ class SwitchPipelineHook(Hook):
             runner: The runner of the training.
             batch_idx: The number of the batch; it is not used.
             data_batch: The batch; it is not used.
+
+        Raises:
+            AttributeError: If `use_l1` is set and the detector has no
+                `bbox_head`.
         """
         if self.use_l1 and runner.iter >= self.iteration:
             model = runner.model
@@ -120,7 +125,8 @@ def replace_pipeline(dataset: Dataset, pipeline: Sequence[dict]) -> None:
         pipeline: The transforms of the other pipeline.
 
     Raises:
-        TypeError: If the data set has no pipeline.
+        TypeError: If the data set has no pipeline, or a transform does not
+            take its arguments.
         KeyError: If a transform is not registered.
     """
     if not hasattr(dataset, 'pipeline'):

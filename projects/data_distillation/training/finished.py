@@ -18,7 +18,8 @@ class Ending:
 
     Args:
         checkpoint: The checkpoint of the last iteration; None if the training
-            has not ended, or if this file is not what the training wrote.
+            has not ended, or if this file is missing or not what the training
+            wrote.
         fault: What is wrong with the checkpoint of a training that has ended;
             empty if nothing is, or the training has not ended.
     """
@@ -52,8 +53,8 @@ def read_record(folder: Path) -> dict:
         folder: The work folder of the training.
 
     Returns:
-        `checkpoint` (a file name) and `sha256`; empty if there is no such
-        record.
+        `checkpoint` (a file name) and `sha256`, whose values are not checked;
+        empty if the file is missing, cannot be read, or lacks one of the two.
     """
     record = read_json(folder / FINISHED)
     if isinstance(record, dict) and {'checkpoint', 'sha256'} <= set(record):
@@ -70,6 +71,9 @@ def find_ending(folder: Path) -> Ending:
     Returns:
         The checkpoint, or what is wrong with it; neither if the training has
         not ended.
+
+    Raises:
+        OSError: If the checkpoint or `last_checkpoint` cannot be read.
     """
     if not (folder / FINISHED).is_file():
         return Ending()
@@ -93,6 +97,9 @@ def find_unrecorded_ending(folder: Path) -> Ending:
     Returns:
         The last checkpoint, or what is wrong with it, such as that there is
         none.
+
+    Raises:
+        OSError: If `last_checkpoint` cannot be read.
     """
     note = folder / 'last_checkpoint'
     name = Path(note.read_text().strip()).name if note.is_file() else ''

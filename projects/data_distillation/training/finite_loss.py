@@ -73,8 +73,9 @@ class FiniteLossHook(Hook):
             runner: The runner of the training.
             batch_idx: The number of the batch; it is not used.
             data_batch: The batch; it is not used.
-            outputs: The name and the value of each loss; None for none.
-                Values whose name has no 'loss' are not checked.
+            outputs: The name and the value of each loss, a number or a tensor
+                of one element; None for none. Values whose name has no 'loss'
+                are not checked.
 
         Raises:
             TrainingDivergedError: If a loss is NaN or infinite, and so is a
@@ -118,7 +119,7 @@ class FiniteLossHook(Hook):
 
         Args:
             runner: The runner of the training.
-            checkpoint: What is to be saved.
+            checkpoint: What is to be saved, see `find_infinite`.
 
         Raises:
             TrainingDivergedError: If a weight is NaN or infinite.
@@ -138,7 +139,8 @@ def advise_on_divergence(runner: Runner) -> str:
         runner: The runner, whose config has the learning rate.
 
     Returns:
-        A text without a full stop at its end.
+        A text without a full stop at its end. It calls the rate None if the
+        config has none.
     """
     optimizer = (runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     return REMEDIES.format(rate=optimizer.get('lr'))
@@ -148,11 +150,13 @@ def find_infinite(checkpoint: Mapping) -> str | None:
     """Find the first weight that is NaN or infinite.
 
     Args:
-        checkpoint: The content of a checkpoint, which may lack `WEIGHTS`.
+        checkpoint: The content of a checkpoint, which may lack `WEIGHTS`; each
+            of these maps names to tensors. Integers and other values are not
+            checked.
 
     Returns:
-        Its name; None if all weights are numbers, or there are none. The
-        weights of the model come before their averages.
+        Its name in `state_dict`, or else in `ema_state_dict`; None if all
+        weights are numbers, or there are none.
     """
     for part in WEIGHTS:
         for name, value in (checkpoint.get(part) or {}).items():

@@ -36,8 +36,9 @@ class IgnoreRegionsHook(Hook):
 
     Args:
         ignore_iof_thr: The share of an anchor or proposal that may lie in a
-            region, above 0; if more of it does, it is ignored. MMDetection's
-            configs with crowds (WIDER FACE, Open Images) have 0.5.
+            region, above 0; if more of it does, it is ignored, so that from 1
+            on none is. MMDetection's configs with crowds (WIDER FACE, Open
+            Images) have 0.5.
 
     Raises:
         ValueError: If `ignore_iof_thr` is not above 0.
@@ -56,8 +57,8 @@ class IgnoreRegionsHook(Hook):
             runner: The runner of the training, whose model is changed.
 
         Raises:
-            ValueError: If there are regions, but the assigners of the
-                detector cannot ignore them.
+            ValueError: If there are regions, but one of the assigners of the
+                detector cannot ignore them, or it has none.
         """
         others = [h for h in runner.hooks if isinstance(h, IgnoreRegionsHook)]
         # `tools/train.py` adds one, and that of the config wins.
@@ -105,13 +106,17 @@ def ignore_background(
     the regions, others after it.
 
     Args:
-        assign: The `assign` method of the assigner.
+        assign: The `assign` method of the assigner. Of its arguments,
+            `pred_instances.priors` (xyxy in its first four columns) and
+            `gt_instances_ignore.bboxes` (xyxy) are read, both in pixels of
+            the input. The latter may be None, missing or empty.
         ignore_iof_thr: The share of an anchor or proposal (0 to 1) that may
             lie in a region; if more of it does, it is ignored.
 
     Returns:
         The function that takes the place of `assign`. It changes the result of
-        `assign` in place: an ignored anchor gets -1 in `gt_inds`.
+        `assign` in place: an ignored anchor gets -1 in `gt_inds`. Without
+        regions, the result stays as it is.
     """
     signature = inspect.signature(assign)
 
@@ -137,11 +142,12 @@ def ignore_background(
 
 
 def count_in_parts(dataset: Dataset, name: str) -> int:
-    """Count the regions to ignore in a dataset.
+    """Add up the regions to ignore of all parts of a dataset.
 
     Args:
         dataset: A `CheckedCocoDataset`, or a dataset that wraps some.
-        name: Which regions: `num_ignored` or `num_unchecked`.
+        name: Which regions: `num_ignored`, or `num_unchecked`, one for each
+            image that has such a region.
 
     Returns:
         The number; 0 if no part counts them.
@@ -156,7 +162,8 @@ def find_assigners(model: nn.Module) -> Iterator[BaseAssigner]:
         model: The detector.
 
     Yields:
-        Each assigner, module by module. A head that has several yields each.
+        What the modules have under names with 'assigner', module by module,
+        and one by one from a list. An assigner with two names comes twice.
     """
     for module in model.modules():
         for name, value in vars(module).items():

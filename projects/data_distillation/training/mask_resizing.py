@@ -27,8 +27,12 @@ def resize(
             MMDetection's own.
 
     Returns:
-        New masks, n of them, as uint8, with the pixel that is nearest to each
-        new one.
+        New masks, n of them (also 0), as uint8, with the pixel that is nearest
+        to each new one.
+
+    Raises:
+        KeyError: If there are masks, and mmcv knows no such interpolation.
+        cv2.error: If there are masks, and a side of `out_shape` is 0.
     """
     if interpolation != 'nearest':
         return STOCK_RESIZE(self, out_shape, interpolation)
@@ -51,6 +55,8 @@ def rescale(
 ) -> BitmapMasks:
     """Resize masks as images are, keeping the ratio of their sides.
 
+    The ratio holds but for rounding to whole pixels.
+
     Args:
         self: The masks.
         scale: The factor, or the limits for the longest and the shortest side
@@ -58,11 +64,13 @@ def rescale(
         interpolation: See `resize`.
 
     Returns:
-        New masks of the new size.
+        New masks of the new size, as many as before.
 
     Raises:
         ValueError: If the factor is not above 0.
         TypeError: If `scale` is neither a number nor a tuple.
+        KeyError, cv2.error: See `resize`; a side of less than half a pixel is
+            rounded to 0.
     """
     new_w, new_h = rescale_size((self.width, self.height), scale)
     return resize(self, (new_h, new_w), interpolation)

@@ -38,12 +38,14 @@ class TrainingRunner(QuietRunner):
             out_dir: The folder of the checkpoint.
             filename: The name of the file in it.
             *args: Other arguments of `Runner.save_checkpoint`.
-            meta: What the checkpoint says of itself, besides the run; None for
-                nothing. It is not changed.
+            meta: What the checkpoint says of itself, besides the run that the
+                environment names; None for nothing. It is not changed.
             **kwargs: Other arguments of `Runner.save_checkpoint`.
 
         Raises:
             OSError: If the checkpoint cannot be written.
+            TrainingDivergedError: If a weight is NaN or infinite, and the
+                training has a `FiniteLossHook`.
         """
         if run := os.environ.get(RUN_VARIABLE):
             meta = {**(meta or {}), RUN_KEY: run}
@@ -62,15 +64,19 @@ def find_own_checkpoint(
     Args:
         folder: The work folder of the training.
         run: The name of the run.
-        resumed: The checkpoint from which the run went on; None if it began
-            anew. If nothing was left to train, the run has written none of
-            its own.
+        resumed: The checkpoint from which the run went on, as a path that
+            begins with `folder` as it is given; None if it began anew. If
+            nothing was left to train, the run has written none of its own.
 
     Returns:
         The checkpoint that is named last, if the run has written it;
         otherwise the one with the highest number of all, if the run has
         written that; otherwise `resumed`, if it is the one that is named last
         and the run has written none. None if nothing of this is so.
+        `find_last_checkpoint` says which one counts as named last.
+
+    Raises:
+        OSError: If the file `last_checkpoint` cannot be read.
     """
     last = find_last_checkpoint(folder)
     others = find_whole(folder)

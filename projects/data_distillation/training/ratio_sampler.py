@@ -35,8 +35,8 @@ class SourceRatioSampler(Sampler[int]):
     Args:
         dataset: A `ConcatDataset`, or anything with `cumulative_sizes`.
         ratio: One positive number per source, such as `[6, 4]`.
-        seed: The seed, which must be the same in every process; None to let
-            the processes agree on one.
+        seed: The seed, at least 0, which must be the same in every process;
+            None to let the processes agree on one.
         rank: The number of this process, counted from 0; None to ask
             MMEngine.
         world_size: The number of processes; None to ask MMEngine.
@@ -81,6 +81,9 @@ class SourceRatioSampler(Sampler[int]):
 
         Yields:
             Indices into the concatenated dataset, without end.
+
+        Raises:
+            ValueError: If the seed is negative.
         """
         # Each process starts elsewhere on the circle. Otherwise all would draw
         # from one source at the same time.
@@ -116,6 +119,7 @@ class SourceRatioSampler(Sampler[int]):
         Args:
             num_samples: The number of samples that this process has drawn
                 since the very start, as MMEngine counts them when it resumes.
+                It replaces the position; it is not added to it.
 
         Raises:
             ValueError: If `num_samples` is negative.

@@ -56,7 +56,8 @@ class ResumeHook(Hook):
             runner: The runner of the training.
 
         Raises:
-            OSError: If the file `last_checkpoint` cannot be written.
+            OSError: If the file `last_checkpoint` cannot be read, written or
+                removed.
         """
         # With `load_from`, MMEngine resumes from that file and not the last
         # one.
@@ -68,6 +69,9 @@ class ResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Restore the seed of the sampler, and seed the batches.
+
+        A `SeededBatches` becomes the `__getitems__` of the dataset. Hooks that
+        run later find it there.
 
         Args:
             runner: The runner of the training, which has resumed already.
@@ -132,7 +136,7 @@ class SeededBatches:
         self.unwanted: list = []
 
     def switch(self, batch: int, dataset: Dataset) -> None:
-        """Load later batches from another dataset.
+        """Load later batches from another dataset; the last call counts.
 
         Args:
             batch: The number of the first batch from the other dataset.
@@ -149,8 +153,8 @@ class SeededBatches:
             indices: The indices of the samples, at least one.
 
         Returns:
-            The samples, in this order; only one sample for a batch before
-            `first_wanted`.
+            The samples, in this order; for a batch before `first_wanted` only
+            one sample, the first that was asked for, each time the same.
         """
         batch = self._count()
         if batch < self.first_wanted:
@@ -204,7 +208,7 @@ def mend_last_checkpoint(folder: Path) -> None:
         folder: The work folder of a training.
 
     Raises:
-        OSError: If the file cannot be written or removed.
+        OSError: If the file cannot be read, written or removed.
     """
     note = folder / 'last_checkpoint'
     if found := find_sound_checkpoint(folder):
@@ -217,14 +221,19 @@ def mend_last_checkpoint(folder: Path) -> None:
 def find_sound_checkpoint(folder: Path) -> Path | None:
     """Find the checkpoint from which a training goes on, and read it.
 
-    It is the last one whose bytes have their checksums and whose weights are
-    numbers. A warning says why others are left out.
+    It is the last one, or else that with the highest number, whose bytes have
+    their checksums and whose weights are numbers. One that is refused because
+    it could run code counts as sound; the training then says so. A warning
+    says why others are left out.
 
     Args:
         folder: The work folder of the training.
 
     Returns:
         The checkpoint, in this folder; None if there is none.
+
+    Raises:
+        OSError: If the file `last_checkpoint` cannot be read.
     """
     last = find_last_checkpoint(folder)
     others = find_whole(folder)
@@ -289,9 +298,12 @@ def count_done(folder: Path) -> int:
 
     Returns:
         The number in the checkpoint, since a person may have renamed its
-        file; that of the file name if the checkpoint has none, or is refused
-        because it could run code. It is 0 without a sound checkpoint, or if
-        neither has a number.
+        file; that of the file name `iter_N.pth` if the checkpoint has none, or
+        is refused because it could run code. It is 0 without a sound
+        checkpoint, or if neither has a number.
+
+    Raises:
+        OSError: If the file `last_checkpoint` cannot be read.
     """
     checkpoint = find_sound_checkpoint(folder)
     if checkpoint is None:
@@ -307,7 +319,8 @@ def read_meta(file: Path) -> dict:
         file: The checkpoint.
 
     Returns:
-        Its `meta`; empty if it has none, or cannot be read.
+        Its `meta`; empty if it has none, cannot be read, or is refused because
+        it could run code.
     """
     try:
         content = load_mapped(file)
@@ -328,7 +341,11 @@ def find_last_checkpoint(folder: Path) -> Path | None:
         folder: The work folder of the training.
 
     Returns:
-        The checkpoint, in this folder; None if there is none.
+        The checkpoint, in this folder; None if there is none. Only that it is
+        a zip file is checked, see `find_sound_checkpoint`.
+
+    Raises:
+        OSError: If the file `last_checkpoint` cannot be read.
     """
     note = folder / 'last_checkpoint'
     # Only the name counts, because the folder may have been moved since.
@@ -356,7 +373,7 @@ def find_whole(folder: Path) -> list[Path]:
 
     Returns:
         Their files, the one with the highest number first; one for each
-        number. Empty if there is none.
+        number, and of two with the same number either. Empty if there is none.
     """
     numbered = {
         int(match[1]): file

@@ -28,9 +28,11 @@ class StrongAugmentation(BaseTransform):
     MMDetection's `_base_/datasets/semi_coco_detection.py`. It belongs in the
     pipeline of the pseudo-labeled images, before `PackDetInputs`. Boxes and
     regions to ignore follow the pixels. The new box is the upright box around
-    the moved corners, so it is looser if the image was rotated. A box is
-    dropped if 90 % of it or more are covered, or if it is out of the image.
-    An image may be left without boxes.
+    the moved corners, cut off at the border of the image, so it is looser if
+    the image was rotated. A box is dropped if the patches cover 90 % of it or
+    more (what two of them cover counts twice), or if no more than a pixel of
+    its width or height is left. Masks follow in the same way, and patches are
+    cut out of them. An image may be left without boxes.
 
     Args:
         geometric: Whether to rotate (by up to 30 degrees), shear (by up to 30
@@ -59,12 +61,17 @@ class StrongAugmentation(BaseTransform):
 
         Args:
             results: The results of the transforms before: `img`, shape (h, w,
-                3), whose pixels may be floats, and the boxes and regions. It
-                is changed in place.
+                3), BGR, whose pixels may be floats, its `img_shape`, and
+                `gt_bboxes` (`HorizontalBoxes`, xyxy in pixels of `img`) with
+                `gt_bboxes_labels` and `gt_ignore_flags`; maybe also
+                `gt_masks`. It is changed in place.
 
         Returns:
             The same results, with new pixels (uint8, of the same shape) and
             new boxes, of which there may be none.
+
+        Raises:
+            AssertionError: If there are no `gt_bboxes`.
         """
         # PhotoMetricDistortion leaves floats, some of them out of [0, 255].
         pixels = np.rint(results['img'].astype(np.float32)).clip(0, 255)

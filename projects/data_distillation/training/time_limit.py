@@ -17,8 +17,8 @@ class TimeLimitHook(Hook):
     other. They train to their last iteration.
 
     Args:
-        max_seconds: The time, counted from the first iteration, after which no
-            iteration is begun; the first one always is.
+        max_seconds: The time, counted from the start of the first iteration,
+            after which no iteration is begun; the first one always is.
     """
 
     # What averages weights or times the iteration comes before.
@@ -71,6 +71,8 @@ class TimeLimitHook(Hook):
 
         Raises:
             OSError: If one of the files cannot be written.
+            TrainingDivergedError: If a weight is NaN or infinite, and the
+                training has a `FiniteLossHook`.
         """
         name = f'iter_{runner.iter}.pth'
         runner.save_checkpoint(

@@ -15,10 +15,13 @@ class ValOnTestLoop(ValLoop):
     one, so they are not used. MMEngine needs them to validate at all.
 
     Args:
-        runner: The runner, whose config has the settings.
+        runner: The runner, whose config has both settings.
         dataloader: Not used.
         evaluator: Not used.
         fp16: Whether to compute in half precision.
+
+    Raises:
+        AttributeError: If the config lacks one of the two.
     """
 
     def __init__(
