@@ -164,7 +164,8 @@ def fold_norms(part: nn.Module) -> nn.Module:
         part: A backbone or a neck in evaluation mode. It is changed in place.
 
     Returns:
-        The part.
+        The part. What mmcv raises, as for batch norms without weights, is
+        passed on.
     """
     return fuse_conv_bn(part)
 
@@ -196,6 +197,11 @@ def halve_precision(part: nn.Module) -> nn.Module:
 
     Returns:
         The part.
+
+    Raises:
+        StopIteration: If it has no weights.
+        KeyError: If it has layers to round, and its device is of no kind in
+            `HALF`.
     """
     # A neck without weights raises StopIteration here, which `try_change`
     # catches.
@@ -213,7 +219,8 @@ def make_noise(detector: BaseDetector) -> Tensor:
     """Make an image of fixed noise that is large enough for a detector.
 
     Args:
-        detector: The detector, which is tried on images of `NOISE_SIDES`.
+        detector: The detector, which has weights. It is tried on images of
+            `NOISE_SIDES`.
 
     Returns:
         Shape (1, 3, side, side), float32, on the device of the detector, with

@@ -41,9 +41,9 @@ class ClassMap:
 
         Args:
             found: `bboxes` (shape (n, 4), xyxy in pixels), `scores` and
-                `labels` (shape (n,), the classes of the teacher) of one view
-                or image, as a detector gives them, and more fields. They are
-                not changed.
+                `labels` (shape (n,), integers, all of which are classes of the
+                teacher) of one view or image, as a detector gives them, and
+                more fields. They are not changed.
             iou_threshold: The overlap above which only the best of two boxes
                 of one class is kept, if this map joins classes. Otherwise one
                 object would have several boxes of one class.
