@@ -41,11 +41,13 @@ class ImageDetections:
             descending score.
         scores: Shape (n,), float32.
         labels: Shape (n,), int32, the indices of the classes.
-        num_views: Shape (n,), int32, how many views support each detection.
+        num_views: Shape (n,), int32, how many views support each detection,
+            see `Merger.__call__`.
         corner_spread: Shape (n,), float32, see `merging.boxes.corner_spread`.
         masks: n masks as COCO's RLE, dicts with `size` (height, width) and
-            `counts`, which is empty for a detection without a mask; None if
-            only boxes were annotated.
+            `counts` (bytes). A detection without a mask has one without a
+            pixel, whose `counts` are not empty. None if only boxes were
+            annotated.
         mask_agreement: Shape (n,), float32, see `MaskMerger.merge`; None as
             before.
     """
@@ -76,7 +78,7 @@ class Annotation:
 
     Raises:
         FileNotFoundError: If the folder holds no detections.
-        StoreError: If they cannot be read.
+        StoreError: If they cannot be read, or differ in what made them.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -188,8 +190,8 @@ class Annotation:
         Args:
             out: The folder of the new annotation.
             merger: The config of the merger; None for the same.
-            views: The numbers of the views, counted from 0 in the order of the
-                config; None for all.
+            views: The numbers of the views, in any order, counted from 0 in
+                the order of the config; None for all.
 
         Returns:
             The new annotation. It has no pseudo labels yet.
@@ -198,8 +200,10 @@ class Annotation:
             StoreError: If there are no boxes of views, `out` holds other
                 detections, or masks would be lost.
             ValueError: If a number is out of range or given twice, if there is
-                none, or if `out` is the folder of this annotation.
-            KeyError: If the type of the merger is not registered.
+                none, if an argument of the merger is out of range, or if `out`
+                is the folder of this annotation.
+            KeyError, TypeError: If the type of the merger is not registered,
+                or an argument of it is unknown.
             OSError: If the new store cannot be written.
         """
         merge_again(self.store.folder, Path(out) / 'detections', merger, views)
@@ -220,11 +224,12 @@ class Annotation:
             out: The COCO file to write; None for `pseudo_labels`.
 
         Returns:
-            A summary for people.
+            A summary for people, of several lines.
 
         Raises:
-            FileNotFoundError, StoreError, CocoError, ValueError: See
+            FileNotFoundError, StoreError, CocoError, ValueError, KeyError: See
                 `select_labels`.
+            TypeError: If an argument of `selection` is unknown.
             OSError: If the file cannot be written.
         """
         file = Path(out) if out else self.pseudo_labels
@@ -239,15 +244,16 @@ class Annotation:
             truth: The COCO file of the true objects.
 
         Returns:
-            `images`, `instances`, and `precision` and `recall` at IoU 0.5,
-            from 0 to 1; None if there is nothing to divide by. If all labels
-            and all true objects have masks, also `mask_precision` and
-            `mask_recall`.
+            `images` and `instances`, the numbers of images and of labels in
+            `pseudo_labels`; and `precision` and `recall` at IoU 0.5, from 0 to
+            1; None if there is nothing to divide by. If all labels and all
+            true objects have masks, also `mask_precision` and `mask_recall`.
 
         Raises:
             FileNotFoundError: If there is no such file, or if nothing was
                 selected yet.
-            CocoError: If a file cannot be used, or the truth lacks an image.
+            CocoError: If a file cannot be used, or the truth lacks an image
+                that has been annotated.
         """
         return measure_pseudo_labels(self.pseudo_labels, str(truth))
 
@@ -256,7 +262,7 @@ def read_masks(row: Mapping) -> dict:
     """Make the arguments of `ImageDetections` that describe masks.
 
     Args:
-        row: A row of a store, with or without masks.
+        row: A row of a store, with or without masks, as `to_pylist` gives it.
 
     Returns:
         `masks` and `mask_agreement`, see there; empty without masks.
@@ -284,7 +290,7 @@ def annotate(
 
     Args:
         config: An annotation config, such as `EXPERIMENT/annotate.py`.
-        checkpoint: The weights of the teacher.
+        checkpoint: The path or the URL of the teacher's weights.
         out: The work folder, with `detections/` and `pseudo_labels.json`.
         images: A folder of images, which is searched at any depth; None for
             the images of the config.
@@ -300,7 +306,12 @@ def annotate(
         CheckpointError: If the checkpoint could run code, or does not fit.
         StoreError: If `out` holds detections of another teacher.
         CocoError, ValueError: If the data or the config cannot be used.
+        KeyError, TypeError: If a type in the config is not registered, or an
+            argument or one of the options does not fit.
+        RuntimeError: If the checkpoint is cut short.
         OSError: If the results cannot be written.
+        AnnotationStopped: If SIGTERM has stopped the run; what was annotated
+            is kept. This is no `Exception`.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(options or {}))

@@ -19,6 +19,7 @@ def check_is_fraction(name: str, value: float) -> None:
 
     Raises:
         ValueError: If the value is 0 or less, 1 or more, or NaN.
+        TypeError: If it is no number.
     """
     if not 0 < value < 1:
         raise ValueError(f'{name} must be above 0 and below 1, got {value}')
@@ -33,6 +34,7 @@ def check_at_least_1(name: str, value: int) -> None:
 
     Raises:
         ValueError: If the value is below 1.
+        TypeError: If it is no number.
     """
     if value < 1:
         raise ValueError(f'{name} must be at least 1, got {value}')
@@ -43,7 +45,7 @@ def check_is_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
     Args:
         name: The name of the argument, for the message.
-        value: The value of the argument.
+        value: The value of the argument, of any type.
         allowed: The allowed values.
 
     Raises:
@@ -61,6 +63,7 @@ def check_iou(iou: float) -> None:
 
     Raises:
         ValueError: If the value is 0 or less, above 1, or NaN.
+        TypeError: If it is no number.
     """
     if not 0 < iou <= 1:
         raise ValueError(f'iou must be above 0 and at most 1, got {iou}')
@@ -75,6 +78,7 @@ def check_above_0(name: str, value: float) -> None:
 
     Raises:
         ValueError: If the value is 0 or less, or NaN.
+        TypeError: If it is no number.
     """
     if not value > 0:
         raise ValueError(f'{name} must be above 0, got {value}')
@@ -89,6 +93,7 @@ def check_score(name: str, score: float) -> None:
 
     Raises:
         ValueError: If the value is below 0, above 1, or NaN.
+        TypeError: If it is no number.
     """
     if not 0 <= score <= 1:
         raise ValueError(f'{name} must be from 0 to 1, got {score}')

@@ -19,7 +19,8 @@ def replaced(holder: object, name: str, value: object) -> Iterator[None]:
         it was before.
 
     Raises:
-        KeyError: If the holder does not define such an attribute.
+        KeyError: If the holder does not define such an attribute itself, even
+            if it inherits one.
     """
     # Unlike `getattr`, it does not unwrap what is a static method.
     before = vars(holder)[name]

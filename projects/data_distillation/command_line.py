@@ -48,8 +48,10 @@ def check_not_read(
     """Check that a command overwrites nothing that it reads.
 
     Args:
-        written: The files that it writes; None is left out.
-        read: The files that it reads; None and `''` are left out.
+        written: The files that it writes, which need not exist; None is left
+            out.
+        read: The files that it reads, which need not exist; None and `''` are
+            left out.
 
     Raises:
         ValueError: If a file is among both, also by another path or a link;

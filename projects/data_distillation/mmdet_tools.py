@@ -78,12 +78,13 @@ def run_mmdet_tool(name: str) -> None:
 
     Raises:
         SystemExit: With exit code 143, if SIGTERM has stopped an annotation;
-            with 2, if the tool does not know an argument.
-        CheckpointError: If a checkpoint could run code.
+            with 2, if the tool does not know an argument; with 0 for `--help`.
+        CheckpointError: If a checkpoint could run code, or does not fit.
         ValueError: If an argument or the config cannot be used, or `--dry-run`
             is given for a config that does not annotate.
-        FileNotFoundError: If there is no such tool or config.
-        ImportError: If the config imports a module that is not there.
+        KeyError, TypeError: If an option, a type or its argument does not fit.
+        FileNotFoundError, ImportError: If there is no such tool or config, or
+            the config imports a module that is not there.
         OSError: If a lock cannot be shared, or a result not be written.
     """
     add_own_modules()
@@ -115,10 +116,10 @@ def call_tool(tool: ModuleType, values: dict[str, object]) -> None:
         values: What is added to its config: key with dots -> value.
 
     Raises:
+        SystemExit: If the tool does not know an argument, or for `--help`.
         ValueError: If the text after `--cfg-json` is no JSON object, or
             `--dry-run` is given for a config that does not annotate.
-        FileNotFoundError, ImportError, StageConfigError: See
-            `read_stage_config`.
+        Exception: See `read_work_dir_flag`; also what the tool raises.
     """
     is_dry_run = take_flag(DRY_RUN)
     add_values(tool, values | take_values(sys.argv))
@@ -153,13 +154,13 @@ def take_values(argv: list[str]) -> dict[str, object]:
     path may have any of these. JSON says what a value is.
 
     Args:
-        argv: The name of the tool and its arguments. They are changed in
-            place.
+        argv: The tool's name and its arguments, which are changed in place.
 
     Returns:
-        Key with dots -> value; empty without the flag.
+        Key with dots -> value, of the last such flag; empty without one.
 
     Raises:
+        SystemExit: If nothing follows the flag.
         ValueError: If the text after the flag is no JSON, or no JSON object.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -235,6 +236,7 @@ def read_work_dir_flag(args: argparse.Namespace) -> list[str]:
     Raises:
         FileNotFoundError, ImportError, StageConfigError: See
             `read_stage_config`.
+        KeyError, TypeError: If an option does not fit the config.
     """
     if args.work_dir is not None:
         return []
@@ -271,6 +273,7 @@ def check_annotates(config: str) -> None:
 
     Raises:
         ValueError: If the config has no hook that knows the flag.
+        KeyError: If a hook has no `type`.
         FileNotFoundError, ImportError, StageConfigError: See
             `read_stage_config`.
     """
@@ -288,19 +291,19 @@ def check_annotates(config: str) -> None:
 def start_cpu_processes(launcher: str) -> Iterator[None]:
     """Start a gloo group of CPU processes; MMEngine's own way needs GPUs.
 
-    The group ends with the context, but not after an error. If it ended with
-    the interpreter, threads of gloo might still hold tensors and abort the
-    process (github.com/pytorch/pytorch/pull/179291).
+    The group ends with the context, but after no error other than
+    `AnnotationStopped` and `SystemExit`. If it ended with the interpreter,
+    threads of gloo might still hold tensors and abort the process
+    (github.com/pytorch/pytorch/pull/179291).
 
     Args:
-        launcher: `'pytorch'`, if torchrun has set the environment, or
-            `'slurm'`.
+        launcher: `'pytorch'` (torchrun has set the environment) or `'slurm'`.
 
     Yields:
         Nothing.
 
     Raises:
-        KeyError, ValueError: See `init_cpu_processes`.
+        KeyError, ValueError, RuntimeError: See `init_cpu_processes`.
     """
     init_cpu_processes(launcher)
     try:
@@ -323,7 +326,9 @@ def init_cpu_processes(launcher: str) -> None:
         launcher: `'pytorch'` or `'slurm'`.
 
     Raises:
-        KeyError, ValueError: If it is another, or has not set its variables.
+        ValueError: If it is another, or torchrun has not set its variables.
+        KeyError: If srun has not set its variables.
+        RuntimeError: If the processes cannot reach each other.
     """
     if launcher not in ('pytorch', 'slurm'):
         raise ValueError(
@@ -340,10 +345,7 @@ def init_cpu_processes(launcher: str) -> None:
 
 
 def leave_processes() -> None:
-    """End the process group, after the models in it are gone.
-
-    All child processes of this process are ended too.
-    """
+    """End child processes, and the process group after its models are gone."""
     # A loader with `persistent_workers` ends its workers when it is collected.
     # Collected in a cycle, as the runner's are, it cannot wake them, and waits
     # 5 s for each.
@@ -361,9 +363,8 @@ def set_slurm_master(environ: MutableMapping[str, str]) -> None:
 
     This sets `MASTER_ADDR` to the host of the first task, and `MASTER_PORT` to
     a port that depends on job and step, so that two jobs on a host do not
-    clash. Variables that are set already stay. MMEngine respects both. Its own
-    way asks `scontrol`, which containers may lack, and uses one port for all
-    jobs.
+    clash. Variables that are set already stay. MMEngine's own way asks
+    `scontrol`, which containers may lack, and uses one port for all jobs.
 
     Args:
         environ: The environment of the process. It is changed in place.
@@ -391,10 +392,9 @@ def find_first_host(hosts: str) -> str:
     """Find the first host of a list in Slurm's notation.
 
     Args:
-        hosts: The list. For `'rack[01-04,7]x,login'`, the first host is
-            `'rack01x'`.
+        hosts: The list, such as `'rack[01-04,7]x,login'`.
 
     Returns:
-        The name of the host.
+        The name of the host, for this list `'rack01x'`.
     """
     return re.sub(r'\[(\w+)[^\]]*\]', r'\1', hosts).split(',')[0]

@@ -120,7 +120,8 @@ class QuietRunner(Runner):
         """Build the logger, and say on the screen where its file is.
 
         Args:
-            log_level: The lowest level of the records that are kept.
+            log_level: The lowest level of the records that are kept, as a name
+                or a number of `logging`.
             log_file: The log file; None for one in a new folder of the work
                 folder, named by the time.
             **kwargs: The other arguments of `MMLogger`.
@@ -148,7 +149,8 @@ def quiet_screen(stream: TextIO | None = None) -> Iterator[None]:
 
     Yields:
         Nothing. After the context, also after an error, everything is printed
-        as before.
+        as before. What is written to standard error is not changed, apart from
+        the warnings.
     """
     screen: TextIO = Screen(stream or sys.stdout)  # type: ignore[assignment]
     with warnings.catch_warnings(), redirect_stdout(screen):

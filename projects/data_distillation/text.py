@@ -29,8 +29,8 @@ def format_roughly(seconds: float) -> str:
         seconds: The number, at least 0.
 
     Returns:
-        Such as `1 min` (the least), `45 min` (in steps of 5 from 20 on) or
-        `3.5 h`. Hours begin at 100 minutes; from 10 h on, they are whole.
+        Such as `1 min` (the least), `45 min` (in steps of 5 from 20 to 100)
+        or `3.5 h`. Hours begin at 100 minutes; from 10 h on, they are whole.
     """
     minutes = max(round(seconds / 60), 1)
     if minutes < 20:
@@ -79,7 +79,11 @@ def format_call(config: Mapping) -> str:
         config: The config, with `type`.
 
     Returns:
-        The call, with the arguments in the order of the config.
+        The call, with the arguments in the order of the config. A text as an
+        argument has no quotes.
+
+    Raises:
+        KeyError: If there is no `type`.
     """
     arguments = (f'{k}={v}' for k, v in config.items() if k != 'type')
     return f'{config["type"]}({", ".join(arguments)})'
@@ -103,7 +107,7 @@ def isolate(name: str) -> str:
 
     Returns:
         The name between invisible marks (U+2068, U+2069); the name itself if
-        all of it is written from left to right.
+        nothing in it is written from right to left or changes the direction.
     """
     directions = set(map(unicodedata.bidirectional, name))
     if directions.isdisjoint(RIGHT_TO_LEFT | DIRECTION_MARKS):
@@ -126,9 +130,11 @@ def format_value(value: object) -> str:
         value: The value.
 
     Returns:
-        The text, as Python writes the value. Long texts and lists, and what is
-        nested more than 3 deep, are shortened. After `MAX_VALUE` characters
-        the text is cut, and `...` follows.
+        The text, as Python writes the value, with the keys of objects sorted.
+        Texts and numbers that are long, lists of more than 6 values, objects
+        of more than 4 keys, and what is nested more than 3 deep, are
+        shortened. After `MAX_VALUE` characters the text is cut, and `...`
+        follows.
     """
     text = _repr.repr(value)
     return text if len(text) <= MAX_VALUE else f'{text[:MAX_VALUE]}...'
@@ -156,7 +162,7 @@ def format_table(table: Table) -> str:
 
     Returns:
         The lines, each at most 80 columns wide, without a line break at the
-        end.
+        end; an empty text if the table has no columns.
     """
     # A class may be called 'cell [left]' or ':smile:'.
     console = Console(width=80, color_system=None, markup=False, emoji=False)

@@ -52,10 +52,14 @@ def prepare_detector(
             that are not wanted, in fp32 as PyTorch is set to do it (on GPUs,
             convolutions in TF32). Boxes differ by rounding only. `'fast'`
             computes convolutions and linear layers in half precision, and
-            priors, boxes and scores in fp32.
+            priors, boxes and scores in fp32. It is for the kinds of devices in
+            `HALF`.
         compiled: Whether to compile the backbone with `torch.compile`, when it
             first runs.
         with_masks: Whether masks are computed too.
+
+    Raises:
+        AttributeError: If `compiled` is true, but there is no backbone.
     """
     if with_masks:
         soften_masks(detector)
@@ -160,7 +164,8 @@ def fold_norms(part: nn.Module) -> nn.Module:
         part: A backbone or a neck in evaluation mode. It is changed in place.
 
     Returns:
-        The part.
+        The part. What mmcv raises, as for batch norms without weights, is
+        passed on.
     """
     return fuse_conv_bn(part)
 
@@ -192,6 +197,11 @@ def halve_precision(part: nn.Module) -> nn.Module:
 
     Returns:
         The part.
+
+    Raises:
+        StopIteration: If it has no weights.
+        KeyError: If it has layers to round, and its device is of no kind in
+            `HALF`.
     """
     # A neck without weights raises StopIteration here, which `try_change`
     # catches.
@@ -209,7 +219,8 @@ def make_noise(detector: BaseDetector) -> Tensor:
     """Make an image of fixed noise that is large enough for a detector.
 
     Args:
-        detector: The detector, which is tried on images of `NOISE_SIDES`.
+        detector: The detector, which has weights. It is tried on images of
+            `NOISE_SIDES`.
 
     Returns:
         Shape (1, 3, side, side), float32, on the device of the detector, with
@@ -231,7 +242,7 @@ def extract_features(
 
     Args:
         detector: The detector.
-        image: Shape (1, 3, h, w), float32.
+        image: Shape (1, 3, h, w), float32, on the device of the detector.
 
     Returns:
         The feature maps, each of shape (1, c, h', w'); None if a part fails.
@@ -310,6 +321,8 @@ def with_contiguous_features(extract_feat: Callable) -> Callable:
 def halve_heads(detector: BaseDetector) -> None:
     """Let the convolutions and linear layers of heads use half precision.
 
+    Heads are here all parts of a detector but its backbone and its neck.
+
     This changes the layers one by one, and not the heads as a whole: between
     the layers, heads compute priors and boxes, which half precision would move
     by pixels.
@@ -337,7 +350,7 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
 
     Returns:
         A function with the same arguments, which returns what `to_fp32` makes
-        of the result.
+        of the result. When called, it raises `KeyError` for another device.
     """
 
     @functools.wraps(forward)

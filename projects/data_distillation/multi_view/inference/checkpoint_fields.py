@@ -122,8 +122,10 @@ def check_hub(value: object, folder: Path | None) -> dict:
         folder: The folder of the checkpoint; None if it has none.
 
     Returns:
-        A copy without what is set anew, and without the names of best and kept
-        checkpoints that do not lie in `folder`.
+        A copy without `SET_ANEW`, and without the names of best and kept
+        checkpoints that are not of a training in `folder`, see `own_best` and
+        `own_numbers`. The path of a best one that is kept leads to `folder`.
+        Each of `HUB_PARTS` is there, empty if it was missing.
 
     Raises:
         CheckpointError: If it or a part is no dictionary, a value is no number
@@ -175,7 +177,8 @@ def keep_own(info: dict, key: str, value: object) -> None:
         info: The information of the message hub. It is changed in place: the
             key gets the value, or goes if the value is None.
         key: The name of the files, which `info` has.
-        value: The files that are of this training; None if some are not.
+        value: The files that are of this training; None if some are not, of
+            which a line in the log says that they stay.
     """
     if value is None and info[key]:
         print_log(
@@ -279,7 +282,7 @@ def check_number(name: str, value: object) -> None:
 
     Args:
         name: The key of the number, for the message.
-        value: What the checkpoint has there; numpy's numbers and tensors are
+        value: What the checkpoint has there; numpy's scalars and tensors are
             allowed.
 
     Raises:
@@ -296,15 +299,16 @@ def make_plain_states(value: object) -> object:
     """Reduce the states of all schedulers to plain values.
 
     Args:
-        value: A list of states, or several by the name of the optimizer.
+        value: A list of states, or several by the name of the optimizer, also
+            in a dictionary of dictionaries.
 
     Returns:
         A new list or dictionary, with new states in the same order, see
         `make_plain_state`.
 
     Raises:
-        CheckpointError: If it is neither a list nor a dictionary of lists, or
-            a state is no dictionary.
+        CheckpointError: If anything but a list is where one must be, or a
+            state is no dictionary.
     """
     if isinstance(value, dict):
         return {

@@ -30,7 +30,8 @@ NUM_NAMED = 5
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Check that a checkpoint has every weight of a model, in its shape.
 
-    Weights that only training uses may be missing.
+    Weights that only training uses may be missing. Buffers, such as the means
+    of a norm, count as weights.
 
     MMEngine loads with `strict=False`. A weight that is missing would keep its
     random values, and the teacher would label at random. With a weight that
@@ -39,7 +40,8 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Args:
         model: The model to load the weights into.
         weights: The `state_dict` of the checkpoint. It may have weights that
-            the model lacks, such as those of a mask head.
+            the model lacks, such as those of a mask head. Names may begin with
+            `module.`, as those of a distributed training do.
 
     Raises:
         CheckpointError: With the number of weights that are missing or have
@@ -102,14 +104,15 @@ def load_teacher(module: dict, file: str) -> nn.Module:
         file: The path or the URL of the checkpoint.
 
     Returns:
-        The detector, on the CPU. Its attribute `checkpoint_meta` is the `meta`
-        of the checkpoint; it is empty if the checkpoint has none.
+        The detector, on the CPU and in training mode. Its attribute
+        `checkpoint_meta` is the `meta` of the checkpoint; it is empty if the
+        checkpoint has none.
 
     Raises:
-        TypeError: If `module` is not a config.
+        TypeError: If `module` is not a config, or has an unknown argument.
         KeyError: If a type in `module` is not registered.
-        CheckpointError: If the weights do not fit the detector, or the file
-            could run code, or is no checkpoint.
+        CheckpointError: If the weights do not fit the detector or have a NaN,
+            or the file could run code, or is no checkpoint.
         OSError: If the file cannot be read or downloaded.
         RuntimeError: If the file is cut short, or holds no dictionary.
     """

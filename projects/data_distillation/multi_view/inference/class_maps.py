@@ -41,14 +41,17 @@ class ClassMap:
 
         Args:
             found: `bboxes` (shape (n, 4), xyxy in pixels), `scores` and
-                `labels` (shape (n,)) of one view or image, as a detector gives
-                them, and more fields. They are not changed.
+                `labels` (shape (n,), integers, all of which are classes of the
+                teacher) of one view or image, as a detector gives them, and
+                more fields. They are not changed.
             iou_threshold: The overlap above which only the best of two boxes
                 of one class is kept, if this map joins classes. Otherwise one
                 object would have several boxes of one class.
 
         Returns:
-            The boxes that are left, in order; none if all are left out.
+            The boxes that are left, in order and with all their fields;
+            `labels` are classes of the labeled file, int64. There are none if
+            all are left out.
         """
         labels = self.labels.to(found.labels.device)[found.labels]  # (n,)
         # Indexing makes a new InstanceData, so `found` stays as it is.
@@ -110,11 +113,14 @@ class ClassNames:
         Returns:
             The map; None if nothing changes. A detector that is told its
             classes by a text has those of the labeled file. If nothing says
-            what the classes are, the log has a warning.
+            what the classes are, the log has a warning, and nothing changes.
+            `classes` counts more than `meta`.
 
         Raises:
-            CheckpointError: If a class of the labeled file is missing, or the
-                names do not fit the checkpoint.
+            CheckpointError: If a class of the labeled file is missing, a name
+                in `renamed` is unknown (as all are if nothing says what the
+                classes are), or there is a map and no head of the detector has
+                as many classes as there are names.
         """
         if hasattr(detector, 'language_model'):
             return None
@@ -172,7 +178,8 @@ def read_classes(meta: Mapping) -> list[str] | None:
         meta: The `meta`, of MMDetection 3.x or 2.x.
 
     Returns:
-        The names, in the order of their labels; None if it names none.
+        The names, in the order of their labels; a list of one if there is a
+        text instead of a list; None if it names none.
     """
     dataset_meta = meta.get('dataset_meta') or {}
     found = (
@@ -230,15 +237,16 @@ def explain_missing(missing: Sequence[str], known: Sequence[str]) -> str:
 
 
 def suggest_names(name: str, known: Sequence[str]) -> str:
-    """Find the known names that are like a name.
+    """Find the known names that are like a name, whatever their case.
 
     Args:
         name: The name.
-        known: The names in the checkpoint.
+        known: The names that are known.
 
     Returns:
-        At most three, the nearest first, as a text in brackets; an empty text
-        if none is near.
+        At most three as a text in brackets, with a space before it: the
+        nearest first, and then those that contain the name. An empty text if
+        none is near.
     """
     by_lower = {str(one).lower(): str(one) for one in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
@@ -258,7 +266,8 @@ def shorten_names(names: Sequence[str]) -> str:
         names: The names.
 
     Returns:
-        Up to `NUM_NAMED` of them, and how many more there are.
+        Up to `NUM_NAMED` of them in quotes, and how many more there are, all
+        in square brackets.
     """
     shown = ', '.join(map(repr, names[:NUM_NAMED]))
     more = len(names) - NUM_NAMED
@@ -294,7 +303,8 @@ def describe_class_use(
 
     Args:
         known: The names in the checkpoint.
-        labels: What each of them becomes, a number of `wanted` or `UNWANTED`.
+        labels: What each of them becomes, in order: an index into `wanted`, or
+            `UNWANTED`.
         wanted: The names in the labeled file.
 
     Returns:

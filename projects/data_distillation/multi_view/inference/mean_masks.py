@@ -52,14 +52,14 @@ class HostMask:
     agreement: float
 
     def encode(self, size_hw: Size) -> dict:
-        """Encode the mask as COCO's RLE.
+        """Encode the mask as COCO's RLE; it may have no pixel.
 
         Args:
             size_hw: The height and width of the original image, in pixels.
 
         Returns:
-            `size` (height and width) and `counts` (bytes). The mask may have
-            no pixel.
+            `size` (a list of height and width) and `counts` (bytes, which are
+            not empty even if the mask has no pixel).
         """
         counts = encode_rle(self.is_set, self.left, self.top, size_hw)
         return dict(size=list(size_hw), counts=counts)
@@ -68,8 +68,11 @@ class HostMask:
         """Find the smallest box around the mask, which must have a pixel.
 
         Returns:
-            (x1, y1, x2, y2) in pixels of the original image; the last pixel is
-            inside.
+            (x1, y1, x2, y2) in pixels of the original image; x2 and y2 are one
+            past the last pixel.
+
+        Raises:
+            IndexError: If the mask has no pixel.
         """
         # Rows that have a pixel (columns are reduced), then columns.
         rows, columns = (
@@ -89,14 +92,15 @@ def average_masks(
     """Average the masks of one object.
 
     Args:
-        masks: The masks in the original image, at least one. They are taken
-            one by one, so that a generator saves memory.
+        masks: The masks in the original image, at least one, on one device.
+            They are taken one by one, so that a generator saves memory.
         weights: The weight of each mask, 0 or more. If all are 0, they count
             alike.
 
     Returns:
-        The mean, cut at `MAJORITY`; a mean that is less by `ROUNDING` or less
-        is set too.
+        The mean, cut at `MAJORITY`, on the device of the masks. A pixel whose
+        mean is less by at most `ROUNDING` is set too. The rectangle holds all
+        those of the masks that have pixels.
 
     Raises:
         ValueError: If there are not as many weights as masks.
@@ -197,7 +201,8 @@ def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
         means: The masks, of any sizes and on one device.
 
     Returns:
-        One mask for each, in order; an empty list if there is none.
+        One mask for each, in order; an empty list if there is none. They share
+        one array.
     """
     if not means:
         return []

@@ -38,7 +38,8 @@ def take_former_encoding(
 
     Returns:
         The encoding that the head takes, shape (..., numbers / 2), as the only
-        item; None if `inputs` has it already.
+        item; None, for no change, if `inputs` has not twice as many numbers as
+        the head takes.
     """
     (encoding,) = inputs
     if encoding.shape[-1] != 2 * head.layers[0].in_features:

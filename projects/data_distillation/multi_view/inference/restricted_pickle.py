@@ -172,7 +172,9 @@ def load(file: BinaryIO, **kwargs: object) -> object:
         What the pickle holds.
 
     Raises:
-        CodeError: If the pickle asks for code.
+        CodeError: If the pickle asks for anything that is not in `ALLOWED` or
+            `ATTRIBUTES`, or sets the state of an object that is of no class of
+            `WITH_STATE`.
         EOFError: If the file is empty, or ends within the pickle.
         KeyError, UnpicklingError: If the bytes are no pickle. Such bytes may
             also raise other errors.

@@ -59,8 +59,8 @@ def refusing_code(is_trusted: bool = False) -> Iterator[None]:
             processes that this one starts.
 
     Yields:
-        Nothing. `torch.load` raises `CheckpointError` instead of running
-        code.
+        Nothing. Inside the context, `torch.load` raises `CheckpointError`
+        instead of running code, unless checkpoints are loaded unchecked.
     """
     with ExitStack() as during:
         if is_trusted:
@@ -83,7 +83,8 @@ def load_mapped(file: Path) -> object:
         CheckpointError: If it could run code, or has a value that MMEngine
             does not write.
         OSError: If it cannot be read.
-        RuntimeError: If it is no whole checkpoint.
+        RuntimeError: If it is no whole checkpoint in the format that PyTorch
+            writes by default since 1.6.
     """
     with refusing_code():
         # PyTorch 2.1 takes no `Path` with `mmap`.
@@ -140,7 +141,8 @@ def load_data(
 
     Args:
         load: PyTorch's own function.
-        f: The file: a path, or a file that is open.
+        f: The file: a path, or a file that is open for reading bytes, and has
+            `tell` and `seek`.
         map_location: Where the weights go; None for where they were.
         pickle_module: It is not used.
         weights_only: It is not used.
@@ -211,6 +213,8 @@ def load_with_torch(load: Load, f: File, **kwargs: object) -> object:
 def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
     """Load a file with the limit of this project, in any PyTorch.
 
+    What else PyTorch or `pickle` raises for a file is passed on.
+
     Args:
         load: PyTorch's own function.
         f: The file.
@@ -218,8 +222,6 @@ def load_with_pickle(load: Load, f: File, **kwargs: object) -> object:
 
     Returns:
         The content of the file.
-
-    What else PyTorch or `pickle` raises for a file is passed on.
 
     Raises:
         CodeError: If it could run code.
@@ -312,13 +314,13 @@ def explain_refusal(f: File, load: Load, error: Exception) -> str:
     """Explain to a user why a file is refused, and what to do.
 
     Args:
-        f: The file.
+        f: The file, which is read again from its present position.
         load: PyTorch's own function.
         error: What was raised when it was loaded. PyTorch's messages are not
             passed on, because they advise to load without the limit.
 
     Returns:
-        A message for `CheckpointError`, which names the file.
+        A message for `CheckpointError`, which names the file by `name_of`.
     """
     if 'TorchScript' in str(error):
         return (
@@ -350,7 +352,7 @@ def refusal_of_this_project(
     """Find out why this project's own limit refuses a file.
 
     Args:
-        f: The file.
+        f: The file, which is read again from its present position.
         load: PyTorch's own function.
         error: What was raised when it was loaded.
 

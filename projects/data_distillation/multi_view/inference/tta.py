@@ -93,8 +93,8 @@ class MultiViewTTA(WrappedDetector):
             transform cannot take masks back.
         TypeError: If an argument is unknown, or a teacher has no config.
         KeyError: If a type is not registered, or a teacher no `checkpoint`.
-        CheckpointError: If a checkpoint of `other_teachers` does not fit.
-        OSError: If such a checkpoint cannot be read.
+        CheckpointError, OSError, RuntimeError: If a checkpoint of
+            `other_teachers` cannot be used, see `load_teacher`.
 
     Source:
         Paper, section 3: multi-transform inference.
@@ -156,14 +156,10 @@ class MultiViewTTA(WrappedDetector):
 
                 ```
                 dict(
-                    inputs=[
-                        [image1_view1, image2_view1],
-                        [image1_view2, image2_view2],
-                    ],
-                    data_samples=[
-                        [sample1_view1, sample2_view1],
-                        [sample1_view2, sample2_view2],
-                    ],
+                    inputs=[[image1_view1, image2_view1],
+                            [image1_view2, image2_view2]],
+                    data_samples=[[sample1_view1, sample2_view1],
+                                  [sample1_view2, sample2_view2]],
                 )
                 ```
 
@@ -173,11 +169,14 @@ class MultiViewTTA(WrappedDetector):
             One sample per image, in order, with the metainfo of the original
             image, and with `pred_instances` as `merge_preds` returns them
             (with masks: and `MaskMerger.merge` completes them). They are empty
-            for an image that could not be read.
+            for an image that could not be read. After `fit_classes`, labels
+            are those of the labeled file. With `keep_views`, each sample has
+            `view_boxes`.
 
         Raises:
             ValueError: If both this model and the pipeline make views, or
-                neither does; or if an image or a mask has a wrong size.
+                neither does; or if an image or a mask has a wrong size, or
+                masks are wanted that the detector does not give.
         """
         self._prepare()
         try:
@@ -244,7 +243,7 @@ class MultiViewTTA(WrappedDetector):
             The detections of each image, in order and on the host: `bboxes`
             (shape (k, 4), xyxy, pixels of the original image), `scores`,
             `labels`, `num_views` and `corner_spread` (shape (k,)), by
-            descending score.
+            descending score, see `Merger.__call__`.
         """
         images = [
             dict(found.columns, num_views=max(found.num_views, 1))

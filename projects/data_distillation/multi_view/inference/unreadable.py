@@ -12,7 +12,8 @@ def make_unreadable(reason: str) -> dict:
 
     Returns:
         `inputs`, a black image of one pixel (shape (3, 1, 1), uint8), and
-        `data_samples`, a sample that carries the reason.
+        `data_samples`, a sample of the size (1, 1) that carries the reason as
+        `unreadable` in its metainfo.
     """
     # A size, because every sample is asked for one.
     sample = DetDataSample(metainfo=dict(ori_shape=(1, 1), unreadable=reason))
@@ -42,7 +43,7 @@ def mark_unreadable(data: dict, reason: str) -> dict:
         reason: The reason why the images could not be read.
 
     Returns:
-        The batch that was given.
+        The batch that was given. Its images are left as they are.
     """
     for samples in data['data_samples']:
         one_view = isinstance(samples, DetDataSample)

@@ -82,14 +82,14 @@ class MadeView:
             bboxes_xyxy: Shape (n, 4), pixels of the view.
 
         Returns:
-            The boxes (shape (n, 4), pixels of the original image) and whether
-            the object of each is whole (shape (n,), bool).
+            The boxes (shape (n, 4), pixels of the original image), in order,
+            and whether the object of each is whole (shape (n,), bool).
         """
         return self.view.invert(bboxes_xyxy, self._original_hw)
 
     @property
     def way_back(self) -> Hashable:
-        """What is equal for two views whose `invert` does the same."""
+        """Equal for two views only if their `invert` does the same."""
         return self.view, self._original_hw
 
     @property
@@ -188,7 +188,7 @@ class LoadedView:
 
     @property
     def way_back(self) -> Hashable:
-        """What is equal for two views whose `invert` does the same."""
+        """Equal for two views only if their `invert` does the same."""
         metainfo = self.original.metainfo
         flip = metainfo.get('flip') and metainfo['flip_direction']
         return flip, self.frame_hw
@@ -300,8 +300,8 @@ def list_loaded_views(
     """List the views that the data loader has made.
 
     Args:
-        images: For each view, a list with that view of each image, shape (3,
-            h, w), uint8, see `MultiViewTTA.test_step`.
+        images: For each view, at least one, a list with that view of each
+            image, (3, h, w), uint8, see `MultiViewTTA.test_step`.
         samples: For each view, a list with its sample of each image. Those of
             unreadable images get no view.
 
@@ -332,9 +332,9 @@ def make_batches(
 
     Yields:
         Views of one padded size, ordered by image and then by view; the sizes
-        come in ascending order. Each batch has an even number of views, apart
-        from the last one of a size: so a view and its flip stay together. Two
-        views go together even if they have more pixels.
+        ascend by height, then width. Each batch has an even number of views,
+        apart from the last of a size: so a view and its flip stay together.
+        Two views go together even if they have more pixels.
     """
 
     def padded_hw(view: MadeView | LoadedView) -> Size:
@@ -360,7 +360,7 @@ def make_pixels(views: Sequence[MadeView | LoadedView]) -> list[Tensor]:
         views: The views.
 
     Returns:
-        The pixels of each view, in order, shape (3, h, w), uint8.
+        The views in order, each (3, h, w), uint8, on the device of its image.
     """
     # Shared by the views of an image: a view and its flip are resized once.
     made: dict[int, dict] = {view.image_index: {} for view in views}

@@ -48,12 +48,13 @@ class ViewBoxes:
         """Choose views, and return their boxes as a merger takes them.
 
         Args:
-            numbers: The numbers of the views in the config, counted from 0; at
-                least one.
+            numbers: The numbers of the views in the config, counted from 0, in
+                any order; at least one. A negative one counts from the end.
 
         Returns:
-            The arguments of `Merger.__call__`, as if only these views had been
-            run, in the order of the config and by all teachers.
+            The arguments of `Merger.__call__` by name, as if only these views
+            had been run, in the order of the config and by all teachers.
+            `labels` are int64.
 
         Raises:
             IndexError: If there is no view of such a number, as for an image
@@ -83,14 +84,15 @@ class FoundBoxes:
     """What all teachers found on all views of an image, on their device.
 
     Args:
-        bboxes_xyxy: Shape (n, 4), float32, pixels of the original image. The
-            boxes of a view stand together, those of the first view first.
-            With several teachers, all views of the first come first.
+        bboxes_xyxy: Shape (n, 4), float32, pixels of the original image,
+            beyond which they may reach. The boxes of a view stand together,
+            those of the first view first. With several teachers, all views of
+            the first come first.
         scores: Shape (n,), float32.
         labels: Shape (n,), int64.
         view_ids: Shape (n,), int64, ascending, in [0, `num_views`).
-        num_views: The number of views, those without a box included; 0 if the
-            image could not be read.
+        num_views: The number of views of all teachers together, those without
+            a box included; 0 if the image could not be read.
         masks: n masks as `MaskMerger.keep` gives them, in their views; none if
             masks are not wanted.
     """
@@ -128,13 +130,15 @@ def take_back(
 
     Args:
         found: For each image, its views in order, those of all teachers, each
-            with `bboxes` as the detector gives them, `scores` and `labels`.
+            with `bboxes` (shape (n, 4), xyxy in the pixels of the view's
+            `frame_hw`), `scores` and `labels` (shape (n,)).
         device: The device of the boxes.
         with_masks: Whether there are `masks` too, as `MaskMerger.keep` gives
             them.
 
     Returns:
-        The boxes of each image, in order; none for an image without views.
+        The boxes of each image, in order and on `device`; none for an image
+        without views.
     """
     of_views = [one for image in found for one in image]
     counts = [len(one.scores) for _, one in of_views]
@@ -183,7 +187,7 @@ def invert_boxes(
     """Take boxes back to the original images, many views at once.
 
     Args:
-        of_views: The n views, with what was found on each.
+        of_views: The n views, with what was found on each; n may be 0.
         counts: The number of boxes of each view.
         device: The device of the boxes.
 
@@ -222,7 +226,8 @@ def concatenate_parts(
         device: The device of the result if there are none.
 
     Returns:
-        One tensor; of shape (0,) if there are none.
+        One tensor, on the device of the parts; of shape (0,) if there are
+        none.
     """
     if not parts:
         return torch.zeros(0, dtype=dtype, device=device)
@@ -237,9 +242,9 @@ def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
             least one image.
 
     Returns:
-        The same detections on the host: `bboxes` and the fields of
-        `VIEW_COLUMNS`. All columns travel as float32, so whole numbers are
-        exact up to 2^24.
+        The same detections on the host, in order: `bboxes` (shape (k, 4)) and
+        the fields of `VIEW_COLUMNS` (shape (k,)), which says their types. All
+        columns travel as float32, so whole numbers are exact up to 2**24.
     """
     rows = [
         torch.cat(
@@ -269,10 +274,11 @@ def keep_boxes(
 
     Args:
         found: The boxes of the views of all teachers.
-        ran: The views of the image that were run, in order.
+        ran: The views of the image that were run, in order, each once however
+            many teachers there are.
 
     Returns:
-        The boxes, without a box if no view was run.
+        The boxes, in the order of `found`; none if no view was run.
     """
     columns = [found.scores, found.labels, found.view_ids]
     # (n, 7): box, score, class and view, in one copy to the host. float32 has
@@ -306,8 +312,8 @@ def make_merged_sample(
         found: The merged detections, in the frame of the original image.
 
     Returns:
-        A new sample. Its metainfo is that of the image, without the flip, the
-        scale and the size of a view.
+        A new sample, with `found` as `pred_instances`. Its metainfo is that of
+        the image, without the flip, the scale and the size of a view.
     """
     of_view = {'flip', 'flip_direction', 'scale_factor', 'img_shape'}
     metainfo = {

@@ -53,9 +53,9 @@ class ViewMask:
 class MaskMerger:
     """Merges the masks that several views show of one object.
 
-    Of each view, at most one box supports a detection. A pixel is in the mask
-    of the detection if the mean of the masks of these boxes, weighted by their
-    scores, is at least 0.5 there.
+    Of the boxes of each view that have a mask, at most one supports a
+    detection. A pixel is in the mask of the detection if the mean of the masks
+    of these boxes, weighted by their scores, is at least 0.5 there.
 
     Args:
         min_score: The score from which detections, and the boxes of views,
@@ -68,6 +68,7 @@ class MaskMerger:
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one of the numbers is no number.
     """
 
     min_score: float = 0.05
@@ -107,14 +108,15 @@ class MaskMerger:
                 probability of 1). It is not changed.
 
         Returns:
-            The same `bboxes`, `scores` and `labels`, and `masks`, a list of n:
-            a `ViewMask`, or None for an object that may not become a label. A
-            box that has a mask, but no area (SOLO gives no others), becomes
-            the box around its mask.
+            The same `bboxes` (as float32), `scores` and `labels`, and `masks`,
+            a list of n: a `ViewMask`, or None for an object that may not
+            become a label. A box that has a mask, but no area (SOLO gives no
+            others), becomes the box around its mask.
 
         Raises:
             ValueError: If an object may become a label, but there are no
-                masks, or they have another size than `view.frame_hw`.
+                masks, or a side of them differs from `view.frame_hw` by more
+                than `SLACK` pixels.
         """
         masks: list[ViewMask | None] = [None] * len(found)
         # `float` alone would share the memory, and boxes are replaced below.
@@ -155,18 +157,20 @@ class MaskMerger:
             merged: The k detections as a merger returns them, on the host.
                 They get
 
-                - `masks`: COCO's RLE, a dict with `size` and `counts` (bytes);
-                  it is empty if the detection has no mask.
+                - `masks`: a list of COCO's RLEs, dicts with `size` (height,
+                  width) and `counts` (bytes); one without a pixel if the
+                  detection has no mask.
                 - `mask_areas`: shape (k,), int64, the number of pixels.
                 - `mask_agreement`: shape (k,), float32, the mean IoU of the
                   supporters' masks with the merged one, weighted by score; 1
                   if only one view supports the detection, 0 if no masks were
                   merged.
 
-                `bboxes` are the boxes around the masks if `bbox_from` is
-                'masks' and there is a mask.
+                `bboxes` become the boxes around the masks if `bbox_from` is
+                'masks', where the mask has a pixel.
             boxes: What was found on all views, with their masks.
-            find_supporters: The method of the merger of boxes.
+            find_supporters: The method `Merger.find_supporters` of the merger
+                of boxes.
             size_hw: The height and width of the image, in pixels.
         """
         every = boxes.masks
@@ -225,7 +229,7 @@ def take_masks(found: InstanceData) -> Tensor:
         Shape (n, h, w), bool, or uint8 if they are probabilities times 255.
 
     Raises:
-        ValueError: If it gives none.
+        ValueError: If it has no field `masks`.
     """
     if 'masks' not in found:
         raise ValueError(
@@ -282,7 +286,7 @@ def check_masks_can_be_inverted(views: Sequence[View]) -> None:
         views: The views.
 
     Raises:
-        ValueError: If a transform cannot.
+        ValueError: If a transform cannot; with the first one.
     """
     for transform in (one for view in views for one in view.transforms):
         if not transform.inverts_masks:

@@ -10,12 +10,19 @@ class WrappedDetector(BaseTTAModel):
     """A model with a detector as its `module`, ready for inference.
 
     It derives from `BaseTTAModel` because MMEngine then loads checkpoints into
-    `module`.
+    `module`. Subclasses define `merge_preds`.
 
     Args:
-        module: The detector, or its config.
-        data_preprocessor: The data preprocessor of the detector, if `module`
-            is a config that has none; otherwise None.
+        module: The detector, which is changed in place, or its config.
+        data_preprocessor: The config of the data preprocessor of the detector,
+            for a `module` that is a config and has none. It is not used
+            otherwise, and may be None.
+
+    Raises:
+        TypeError: If `module` is neither a detector nor a config, or an
+            argument in the config is unknown.
+        KeyError: If a type in the config is not registered.
+        AssertionError: If the detector has no `test_step`.
     """
 
     def __init__(

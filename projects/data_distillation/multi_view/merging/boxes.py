@@ -23,10 +23,12 @@ class Boxes:
     """The boxes of some images, those of the first image first.
 
     Args:
-        bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
-        scores: Shape (n,).
-        labels: Shape (n,), the class of each box.
-        view_ids: Shape (n,), the number of the view that found each box.
+        bboxes_xyxy: Shape (n, 4), pixels of the image of each box; every box
+            has an area.
+        scores: Shape (n,), float32.
+        labels: Shape (n,), int64, the class of each box.
+        view_ids: Shape (n,), int64, the number of the view that found each
+            box, among the views of its image.
         counts: The number of boxes of each image, n in all.
     """
 
@@ -50,16 +52,18 @@ class Boxes:
 def put_together(images: Sequence[dict]) -> Boxes:
     """Put the boxes of some images together, apart from those without area.
 
+    A box with a NaN has no area either.
+
     Args:
-        images: The arguments of `Merger.__call__` for each image, at least
-            one.
+        images: The arguments of `Merger.__call__` by name, for each image; at
+            least one image. All boxes are on one device.
 
     Returns:
         The boxes that have an area, in the order in which they are given.
 
     Raises:
         ValueError: If `num_views` is below 1, or an id in `view_ids` is not in
-            [0, num_views).
+            [0, num_views), even if its box has no area.
     """
     for image in images:
         check_at_least_1('num_views', image['num_views'])
@@ -89,7 +93,7 @@ def repeat_numbers(
         device: The device of the result.
 
     Returns:
-        Shape (sum of `counts`,), int64.
+        Shape (sum of `counts`,), int64, image by image.
     """
     # On the host first: on a GPU, the host would wait to learn the size of the
     # result.
@@ -104,11 +108,12 @@ def check_views(view_ids: Tensor, num_views: Tensor) -> None:
     """Refuse boxes of a view that their image does not have.
 
     Args:
-        view_ids: Shape (n,).
-        num_views: Shape (n,), the number of views of the image of each box.
+        view_ids: Shape (n,), integers.
+        num_views: Shape (n,), integers on the same device: the number of views
+            of the image of each box.
 
     Raises:
-        ValueError: If an id is not in [0, num_views).
+        ValueError: If an id is not in [0, num_views); with the first such id.
     """
     is_outside = (view_ids < 0) | (view_ids >= num_views)
     if is_outside.any():
@@ -125,8 +130,10 @@ def rank_detections(
     """Find the best detections of each image.
 
     Args:
-        scores: Shape (k,), those of the first image first.
-        counts: The number of detections of each image; at least one image.
+        scores: Shape (k,), those of the first image first. A NaN counts as the
+            highest score.
+        counts: The number of detections of each image, k in all; at least one
+            image.
         most: The most detections to keep of an image.
 
     Returns:
@@ -156,11 +163,12 @@ def compute_pairwise_ious_xyxy(
     coordinate lies on its own in memory, which is several times as fast.
 
     Args:
-        some_xyxy: Shape (k, 4), pixels.
+        some_xyxy: Shape (k, 4), pixels; a box may have no area.
         others_xyxy: Shape (n, 4), pixels; every box has an area.
 
     Returns:
-        Shape (k, n), intersection over union.
+        Shape (k, n), intersection over union in [0, 1], of the type of the
+        boxes; 0 for boxes that only touch.
     """
     some = some_xyxy.T.contiguous()[:, :, None]  # (4, k, 1)
     others = others_xyxy.T.contiguous()[:, None]  # (4, 1, n)
@@ -180,13 +188,14 @@ def count_views(
 
     Args:
         supports: Shape (p, 2), int64, the number of a detection and that of a
-            box that supports it.
+            box that supports it, both from 0 on, in any order.
         num_kept: The number of detections, k.
         view_ids: Shape (n,), int64, the view of each box, in [0, num_views).
         num_views: The largest number of views of an image.
 
     Returns:
-        Shape (k,), int64, the number of different views of each detection.
+        Shape (k,), int64, the number of different views of each detection; 0
+        if no box supports it.
     """
     is_seen = view_ids.new_zeros(num_kept, num_views)
     # Set and not added: several boxes of one view count once.
@@ -206,13 +215,14 @@ def corner_spread(
 
     Args:
         supports: Shape (p, 2), int64, the number of a detection and that of a
-            box that supports it.
+            box that supports it, both from 0 on, in any order.
         kept_xyxy: Shape (k, 4), the detections, pixels.
-        bboxes_xyxy: Shape (n, 4), pixels.
+        bboxes_xyxy: Shape (n, 4), pixels of the same images.
 
     Returns:
-        Shape (k,), of the type of `kept_xyxy`, without a unit and never NaN;
-        0 for a detection that one box or no box supports.
+        Shape (k,), of the type of `kept_xyxy`, without a unit; 0 for a
+        detection that one box or no box supports. If all coordinates are
+        finite, none is NaN.
     """
     kept, supporting = supports.unbind(dim=1)
     # At least 1, for detections that no box supports.
@@ -236,12 +246,12 @@ def corner_spread(
 
 
 def find_smallest_positive(like: Tensor) -> float:
-    """Find the smallest positive number, to divide by instead of 0.
+    """Find the smallest positive normal number, to divide by instead of 0.
 
     Args:
         like: A tensor of floats, of the type that the number must fit.
 
     Returns:
-        The smallest normal number of that type.
+        The number; those that are still smaller are less exact.
     """
     return torch.finfo(like.dtype).tiny

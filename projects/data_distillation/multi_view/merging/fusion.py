@@ -45,6 +45,7 @@ class WBFMerger(Merger):
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one of the numbers is no number.
 
     Source:
         Solovyev et al., arXiv 1910.13302, and its package `ensemble_boxes`,
@@ -74,13 +75,14 @@ class WBFMerger(Merger):
         Args:
             bboxes_xyxy: Shape (n, 4), pixels; n is at least 1.
             scores: Shape (n,), 0 or more.
-            labels: Shape (n,), integers.
+            labels: Shape (n,), integers, below 2**24.
             num_views: The number of views of the image, at least 1.
 
         Returns:
-            New tensors: the means (shape (c, 4)), their scores and their
-            labels (shape (c,)), group by group, and in a group the older
-            clusters first.
+            New tensors, of the types and on the device of those given: the
+            means (shape (c, 4)), their scores and their labels (shape (c,)),
+            group by group, and in a group the older clusters first. There may
+            be more than `max_per_img`.
         """
         # As columns of a float32 table, groups and labels are exact up to
         # 2**24.
@@ -134,7 +136,7 @@ def fuse_boxes(
     Args:
         bboxes_xyxy: Shape (m, 4), float64, pixels, by descending score; every
             box has an area.
-        scores: Shape (m,), float64, 0 or more.
+        scores: Shape (m,), float64, 0 or more, in the order of the boxes.
         iou_threshold: The overlap above which a box joins a mean, from 0 to 1.
 
     Returns:
@@ -181,9 +183,9 @@ def compute_overlaps(
     mmcv's `bbox_overlaps` computes in float32, and is slower for few boxes.
 
     Args:
-        means: Shape (4, c): each column is a box (x1, y1, -x2, -y2), which may
-            have no area.
-        areas: Shape (c,), the areas of these boxes.
+        means: Shape (4, c): each column is a box (x1, y1, -x2, -y2) in pixels,
+            which may have no area.
+        areas: Shape (c,), the areas of these boxes, in pixels squared.
         signed_box: Shape (4,), a box with an area, in the same form.
 
     Returns:
@@ -201,7 +203,8 @@ def compute_area(signed_box: np.ndarray) -> float:
     """Return the area of a box.
 
     Args:
-        signed_box: Shape (4,), (x1, y1, -x2, -y2).
+        signed_box: Shape (4,), (x1, y1, -x2, -y2) in pixels, with x1 <= x2 and
+            y1 <= y2.
 
     Returns:
         Pixels squared; 0 if the box has no width or no height.

@@ -32,8 +32,8 @@ class Merger(ABC):
     """Merges the boxes of an image; subclasses define `merge`.
 
     Args:
-        iou_threshold: The overlap above which two boxes are the same object,
-            in (0, 1).
+        iou_threshold: The overlap (IoU) above which two boxes are the same
+            object, in (0, 1).
         max_per_img: The largest number of detections to keep per image, at
             least 1.
         class_agnostic: Whether boxes of different classes can be the same
@@ -42,6 +42,7 @@ class Merger(ABC):
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one of the numbers is no number.
     """
 
     def __init__(
@@ -66,14 +67,15 @@ class Merger(ABC):
     ) -> InstanceData:
         """Merge the boxes of one image.
 
-        A box without area is not an object and is left out.
+        A box without area, or with a NaN, is not an object and is left out.
 
         A box supports a detection if it has the same class (any class, if
         `class_agnostic`) and overlaps the detection by more than
         `iou_threshold`. Its score does not matter.
 
         Args:
-            bboxes_xyxy: Shape (n, 4), float32, pixels of the original image.
+            bboxes_xyxy: Shape (n, 4), float32, pixels of the original image,
+                in any order; n may be 0.
             scores: Shape (n,), float32, in [0, 1].
             labels: Shape (n,), int64, the class of each box.
             view_ids: Shape (n,), int64, the view that each box comes from, in
@@ -82,15 +84,16 @@ class Merger(ABC):
                 without a box; at least 1.
 
         Returns:
-            The detections by descending score, on the device of the boxes.
-            There are none if no box was given. Each merger documents the order
-            of equal scores.
+            At most `max_per_img` detections by descending score, on the device
+            of the boxes. There are none if no box with an area was given. Each
+            merger documents the order of equal scores.
 
             - `bboxes`: shape (k, 4), in the format of `bboxes_xyxy`.
-            - `scores` and `labels`: shape (k,).
+            - `scores` and `labels`: shape (k,), float32 and int64.
             - `num_views`: shape (k,), int64, the number of different views
-              among the supporting boxes.
-            - `corner_spread`: shape (k,), float32, see `corner_spread`.
+              among the supporting boxes; 0 if a mean of boxes has moved away
+              from all of them.
+            - `corner_spread`: shape (k,), float32, see `boxes.corner_spread`.
 
         Raises:
             ValueError: If `num_views` is below 1, or an id in `view_ids` is
@@ -109,7 +112,8 @@ class Merger(ABC):
         """Merge the boxes of several images, each on its own.
 
         Args:
-            images: The arguments of `__call__` for each image.
+            images: The arguments of `__call__` by name, for each image. All
+                boxes are on one device.
 
         Returns:
             For each image, in order, what `__call__` returns for it, equal to
@@ -170,17 +174,18 @@ class Merger(ABC):
         """Make detections of the boxes of all views.
 
         Args:
-            bboxes_xyxy: Shape (n, 4), pixels; n is at least 1, and every box
-                has an area.
-            scores: Shape (n,).
-            labels: Shape (n,), integers.
+            bboxes_xyxy: Shape (n, 4), float32, pixels of the original image; n
+                is at least 1, and every box has an area.
+            scores: Shape (n,), float32.
+            labels: Shape (n,), int64.
             num_views: The number of views of the image, at least 1.
 
         Returns:
             Boxes (shape (k, 4), xyxy in pixels), scores and labels (shape
-            (k,)), in any order. There may be more than `max_per_img`.
-            `__call__` sorts them by score, keeps the order of equal scores,
-            and cuts them to `max_per_img`.
+            (k,)), of the types and on the device of those given, in any order.
+            There may be more than `max_per_img`. `__call__` sorts them by
+            score, keeps the order of equal scores, and cuts them to
+            `max_per_img`.
         """
 
     def groups(self, labels: Tensor) -> Tensor:
@@ -209,13 +214,13 @@ class Merger(ABC):
 
         Args:
             kept_xyxy: Shape (k, 4), the detections, in pixels.
-            kept_labels: Shape (k,).
+            kept_labels: Shape (k,), integers.
             bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
-            labels: Shape (n,).
+            labels: Shape (n,), integers.
 
         Returns:
-            Shape (k, n), float, intersection over union; 0 where the classes
-            differ, unless `class_agnostic`.
+            Shape (k, n), of the type of the boxes, intersection over union in
+            [0, 1]; 0 where the classes differ, unless `class_agnostic`.
         """
         overlaps = compute_pairwise_ious_xyxy(kept_xyxy, bboxes_xyxy)
         if self.class_agnostic:
@@ -234,23 +239,24 @@ class Merger(ABC):
     ) -> Tensor:
         """Find the box of each view that supports each detection.
 
-        Of the boxes of a view that support a detection, it is the one that
-        overlaps it most. A mean of boxes may have moved away from all of them;
-        then the box that overlaps it most, if any does, is its only supporter.
+        `__call__` says which boxes support a detection. Of those of a view, it
+        is the one that overlaps it most. A mean of boxes may have moved away
+        from all of them; then the box that overlaps it most, if any does, is
+        its only supporter.
         Of equal overlaps, that of the first view, and in a view that of the
         first box, counts.
 
         Args:
             kept_xyxy: Shape (k, 4), the detections, in pixels.
-            kept_labels: Shape (k,).
+            kept_labels: Shape (k,), integers.
             bboxes_xyxy: Shape (n, 4), pixels; every box has an area.
-            labels: Shape (n,).
+            labels: Shape (n,), integers.
             view_ids: Shape (n,), int64, in [0, num_views).
             num_views: The number of views of the image, at least 1.
 
         Returns:
-            Shape (k, num_views), int64, the index of a box; -1 where no box of
-            the view supports the detection.
+            Shape (k, num_views), int64, the index of a box in `bboxes_xyxy`;
+            -1 where no box of the view supports the detection.
         """
         overlaps = self.overlaps(kept_xyxy, kept_labels, bboxes_xyxy, labels)
         supporters = torch.full(

@@ -28,6 +28,7 @@ class NMSMerger(Merger):
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one of the numbers is no number.
 
     Source:
         Paper, section 1: "merging multiple sets of boxes by non-maximum
@@ -52,7 +53,8 @@ class NMSMerger(Merger):
         Returns:
             The boxes that are kept (shape (k, 4)), which are among those
             given; their scores, which are those of the NMS operation; and
-            their labels (both of shape (k,)); by descending score.
+            their labels (both of shape (k,)); by descending score. There may
+            be more than `max_per_img`.
         """
         kept_scores, kept = suppress_boxes(
             bboxes_xyxy,
@@ -91,7 +93,8 @@ class SoftNMSMerger(NMSMerger):
         sigma: The width of 'gaussian', above 0. A higher value lowers scores
             less.
         min_score: The score below which a box is dropped, in (0, 1). The best
-            box of all is always kept.
+            box of all is always kept. Of 10,000 boxes or more, it is the best
+            box of each class, unless `class_agnostic`.
         method: 'linear' or 'gaussian'.
         max_per_img: The most detections to keep per image, at least 1.
         class_agnostic: Whether boxes of different classes can be the same
@@ -99,6 +102,7 @@ class SoftNMSMerger(NMSMerger):
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one of the numbers is no number.
 
     Source:
         Bodla et al., arXiv 1704.04503. The defaults of `sigma`, `min_score`
@@ -153,6 +157,7 @@ class BoxVotingMerger(NMSMerger):
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If one of the numbers is no number.
 
     Source:
         Paper, detection experiments, at second hand (configs/README.md):
@@ -189,7 +194,8 @@ class BoxVotingMerger(NMSMerger):
 
         Returns:
             The moved boxes (shape (k, 4)), scores and labels (shape (k,)) of
-            the best `max_per_img` detections, by descending score.
+            the best `max_per_img` detections at most, by descending score. A
+            box stays where it was if all that agree have the score 0.
         """
         merged = super().merge(bboxes_xyxy, scores, labels, num_views)
         # NMS has sorted by score. What follows needs (k, n, 4) numbers, so k
@@ -219,14 +225,15 @@ def suppress_boxes(
     1/128 pixel before overlaps are compared with the threshold.
 
     Args:
-        bboxes_xyxy: Shape (n, 4), pixels; n is at least 1.
-        scores: Shape (n,).
+        bboxes_xyxy: Shape (n, 4), float32, pixels; n is at least 1.
+        scores: Shape (n,), float32.
         groups: Shape (n,), int64, the group of each box, 0 or more.
-        nms: The `nms_cfg` of `batched_nms`.
+        nms: The `nms_cfg` of `batched_nms`. It is not changed.
 
     Returns:
-        The scores (shape (k,)), in descending order, and the indices (shape
-        (k,), int64) of the boxes that they belong to.
+        The scores of the operation (shape (k,)), in descending order, and the
+        indices (shape (k,), int64) of the boxes that they belong to. Of equal
+        scores, any may come first.
     """
     # mmcv takes 0 for the smallest coordinate: boxes that reach out of the
     # image at the left would get into another group.

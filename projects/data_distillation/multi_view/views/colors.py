@@ -19,6 +19,7 @@ class Brightness(ViewTransform):
 
     Raises:
         ValueError: If the factor is not above 0.
+        TypeError: If it is no number.
     """
 
     factor: float = 1.2
@@ -49,6 +50,7 @@ class Contrast(ViewTransform):
 
     Raises:
         ValueError: If the factor is not above 0.
+        TypeError: If it is no number.
     """
 
     factor: float = 1.2
@@ -83,6 +85,7 @@ class Gamma(ViewTransform):
 
     Raises:
         ValueError: If the power is not above 0.
+        TypeError: If it is no number.
     """
 
     gamma: float = 0.8
@@ -106,7 +109,7 @@ def to_gray_levels(pixels: Tensor) -> Tensor:
     """Round pixels to the nearest gray level, halves to the even one.
 
     Args:
-        pixels: Any shape, float32.
+        pixels: Any shape, float32, without NaN.
 
     Returns:
         The same shape, uint8; values outside [0, 255] are clipped.
@@ -124,6 +127,7 @@ def check_positive(transform: ViewTransform, value: float) -> None:
 
     Raises:
         ValueError: If the argument is 0 or less, or NaN.
+        TypeError: If it is no number.
     """
     # Not `<= 0`, which is False for NaN.
     if not value > 0:

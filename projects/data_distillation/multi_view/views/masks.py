@@ -22,8 +22,9 @@ class MaskPatch:
     Args:
         values: Shape (h, w): bool, or uint8 with 255 for a probability of 1,
             or float32 from 0 to 1.
-        left: The column of the image where the rectangle starts, in pixels.
-        top: The row of the image where it starts, in pixels.
+        left: The column of the image where the rectangle starts, in pixels
+            from 0 on.
+        top: The row of the image where it starts, in pixels from 0 on.
     """
 
     values: Tensor
@@ -40,7 +41,8 @@ class MaskPatch:
         """Convert the values to probabilities.
 
         Returns:
-            Float32, shape (h, w), from 0 to 1; a bool becomes 0 or 1.
+            Float32, shape (h, w), from 0 to 1; a bool becomes 0 or 1. It is
+            `values` itself if they are float32.
         """
         values = self.values.float()
         return values / 255 if self.values.dtype == torch.uint8 else values
@@ -69,7 +71,8 @@ def find_extents(masks: Sequence[Tensor] | Tensor) -> Tensor:
     """Find the smallest rectangle around each mask.
 
     Args:
-        masks: n masks of shape (h, w), bool or uint8; what is not 0 is set.
+        masks: n masks of one shape (h, w) without a 0, bool or uint8; what is
+            not 0 is set.
 
     Returns:
         Shape (n, 4), int64, on the device of the masks: left, top, right and
@@ -99,7 +102,8 @@ def cut_masks(masks: Sequence[Tensor] | Tensor) -> list[MaskPatch]:
     """Cut each mask to the smallest rectangle around it.
 
     Args:
-        masks: n masks of shape (h, w), bool or uint8, see `MaskPatch`.
+        masks: n masks of one shape (h, w) without a 0, bool or uint8, see
+            `MaskPatch`.
 
     Returns:
         The patches, in order and with the type of the masks. They do not keep
@@ -131,7 +135,8 @@ def resize_mask(
         new_hw: The new height and width of the image, in pixels.
 
     Returns:
-        The mask in the new image, with probabilities as float32.
+        The mask in the new image, with probabilities as float32. Its rectangle
+        holds all pixels that the mask counts to, and stays in the image.
     """
     height, width = mask.size_hw
     device = mask.values.device
@@ -157,8 +162,9 @@ def weigh_pixels(
 
     Returns:
         The index of the first resized pixel to which they count, and the
-        weights, shape (number of resized pixels, length), float32. For each
-        resized pixel, the weights of all pixels of the line would add up to 1.
+        weights, shape (number of resized pixels, length), float32, on
+        `device`. For each resized pixel, the weights of all pixels of the line
+        would add up to 1.
     """
     scale = size / new_size
     # As with antialiasing: the smaller the new image, the more pixels count to
@@ -193,8 +199,8 @@ def encode_rle(
     Args:
         is_set: The rectangle of the mask, shape (h, w), bool. It lies in the
             image.
-        left: The column of the image where the rectangle starts.
-        top: The row of the image where it starts.
+        left: The column of the image where the rectangle starts, in pixels.
+        top: The row of the image where it starts, in pixels.
         size_hw: The height and width of the image, in pixels.
 
     Returns:

@@ -22,8 +22,9 @@ def put_on_device(image: Tensor, device: torch.device) -> Tensor:
     """Copy an image to a device.
 
     Args:
-        image: Shape (3, h, w), uint8.
-        device: The device.
+        image: Shape (3, h, w), uint8, on the host.
+        device: The device. A copy of pinned memory to a GPU may not be done
+            yet when this returns.
 
     Returns:
         The image, of the same shape. It shares the memory of the given one if
@@ -44,10 +45,11 @@ def resize_image(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
     Args:
         image: Shape (3, h, w), uint8.
-        size_hw: The new height and width, in pixels.
+        size_hw: The new height and width, in pixels, each at least 1.
 
     Returns:
-        Shape (3, *size_hw), uint8; `image` itself if it has this size.
+        Shape (3, *size_hw), uint8, on the same device; `image` itself if it
+        has this size.
     """
     if tuple(image.shape[-2:]) == tuple(size_hw):
         return image
@@ -67,7 +69,7 @@ def resize_in_fixed_point(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
         size_hw: The new height and width, in pixels.
 
     Returns:
-        Shape (3, *size_hw), uint8.
+        A copy of shape (3, *size_hw), uint8, on the same device.
     """
     height, width = image.shape[-2:]
     left, right, left_weight, right_weight = find_taps(

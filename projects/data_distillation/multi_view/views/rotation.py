@@ -47,7 +47,8 @@ class Rotate(ViewTransform):
             image: Shape (3, h, w), uint8.
 
         Returns:
-            A copy of shape (3, *size_hw), uint8, with the size of `size_hw`.
+            A copy of shape (3, *size_hw), uint8, with the size that the method
+            `size_hw` gives.
         """
         return image.rot90(self.degrees // 90, (-2, -1))
 
@@ -79,7 +80,8 @@ class Rotate(ViewTransform):
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            The mask in the image before this step.
+            The mask in the image before this step, with values of the same
+            type.
         """
         turns = self.degrees // 90
         for turn in reversed(range(turns)):

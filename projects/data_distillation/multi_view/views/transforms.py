@@ -22,8 +22,6 @@ from .masks import MaskPatch, resize_mask
 from .resizing import resize_image
 
 VIEW_TRANSFORMS = Registry('view transform', scope='mmdet')
-
-
 # The dimensions of an image that each direction flips.
 FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-1, -2)}
 Size = tuple[int, int]
@@ -67,7 +65,7 @@ class ViewTransform:
             image: Shape (3, h, w), uint8.
 
         Returns:
-            Shape (3, *size_hw), uint8, where `size_hw` is that of the method.
+            Shape (3, *size_hw), uint8; it may share the memory of `image`.
 
         Raises:
             NotImplementedError: Always; each transform writes its own.
@@ -84,7 +82,8 @@ class ViewTransform:
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            Shape (n, 4), pixels of the image before this step, in order.
+            Shape (n, 4), pixels before this step, in order; by default the
+            given ones.
         """
         return bboxes_xyxy
 
@@ -96,7 +95,7 @@ class ViewTransform:
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            The mask in the image before this step.
+            The mask in the image before this step; by default the given one.
         """
         return mask
 
@@ -121,7 +120,7 @@ class ViewTransform:
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            Shape (n,), bool, whether the object of each box is whole.
+            Shape (n,), bool, whether each object is whole; by default all are.
         """
         return torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
 
@@ -132,8 +131,8 @@ class ViewTransform:
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            A value to compare with those of other steps; by default the step
-            itself.
+            A value to compare with those of other steps before which the image
+            is the same; by default the step itself.
         """
         return self
 
@@ -166,7 +165,8 @@ class Resize(ViewTransform):
             most detectors' configs, not that of MMDetection's transform.
 
     Raises:
-        ValueError: If there are not two sides, or one is not positive.
+        ValueError: If there are not two sides, or one is below 1.
+        TypeError: If `scale` is no sequence of numbers.
 
     Source:
         Paper, section 4, data transformations: scales from 400 to 1200.
@@ -190,7 +190,7 @@ class Resize(ViewTransform):
             size_hw: The height and width before it, in pixels.
 
         Returns:
-            The height and width after it, each at least 1 pixel.
+            The height and width after it, in whole pixels, each at least 1.
         """
         width, height = self.scale
         # As mmcv's `imrescale`, so that a view has the size of the test
@@ -206,7 +206,7 @@ class Resize(ViewTransform):
             image: Shape (3, h, w), uint8.
 
         Returns:
-            Shape (3, *size_hw), uint8, with the size of `size_hw`.
+            Shape (3, *size_hw), uint8; `image` itself if it has this size.
         """
         return resize_image(image, self.size_hw(size_hw_of(image)))
 
@@ -232,8 +232,8 @@ class Resize(ViewTransform):
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            The mask in the image before this step; the given one if the size
-            is the same.
+            The mask in the image before this step, as float32; the given one
+            if the size is the same.
         """
         new_hw = self.size_hw(size_hw)
         return (
@@ -329,6 +329,7 @@ class Pad(ViewTransform):
 
     Raises:
         ValueError: If an argument is out of range.
+        TypeError: If an argument is no number.
     """
 
     size_divisor: int = 32
@@ -348,7 +349,7 @@ class Pad(ViewTransform):
             size_hw: The height and width before this step, in pixels.
 
         Returns:
-            The height and width, each the next multiple of `size_divisor`.
+            The least multiples of `size_divisor` that are not smaller.
         """
         height, width = (-(-n // self.size_divisor) for n in size_hw)
         return height * self.size_divisor, width * self.size_divisor
@@ -360,7 +361,7 @@ class Pad(ViewTransform):
             image: Shape (3, h, w), uint8.
 
         Returns:
-            A copy of shape (3, *size_hw), uint8, with the size of `size_hw`.
+            A copy of shape (3, *size_hw), uint8, of the padded size.
         """
         height, width = image.shape[-2:]
         new_height, new_width = self.size_hw((height, width))

@@ -18,7 +18,8 @@ class View:
 
     Raises:
         ValueError: If an argument of a transform is out of range.
-        TypeError: If an argument of a transform is unknown or missing.
+        TypeError: If an argument of a transform is unknown, missing or of the
+            wrong type, or a transform is no dictionary.
         KeyError: If a transform has no `type`, or it is not registered.
     """
 
@@ -47,7 +48,8 @@ class View:
             original_hw: The height and width of the image, in pixels.
 
         Returns:
-            The key of each transform, in order.
+            The key of each transform, in order, see `ViewTransform.key`; empty
+            without transforms.
         """
         steps = self._steps(original_hw)
         return tuple(transform.key(size_hw) for transform, size_hw in steps)
@@ -58,12 +60,13 @@ class View:
         Args:
             image: Shape (3, h, w), uint8, on any device.
             made: The images that other views of this image have made on the
-                way, by key, such as the resized image that a flip pair shares.
-                Those of this view are added.
+                way, by the key of the steps so far, such as the resized image
+                that a flip pair shares. Those of this view are added.
 
         Returns:
-            Shape (3, *size_hw), uint8, on the device of the image; the image
-            itself if the view has no transforms.
+            Shape (3, *size_hw), uint8, with the size of `size_hw`, on the
+            device of the image. It may share the memory of the image, as a
+            crop does, and is the image itself if there are no transforms.
         """
         key = self.key(size_hw_of(image))
         for n, transform in enumerate(self.transforms, 1):
@@ -80,13 +83,13 @@ class View:
         """Take boxes back to the original image.
 
         Args:
-            bboxes_xyxy: Shape (n, 4), pixels of the view.
+            bboxes_xyxy: Shape (n, 4), floats, pixels of the view.
             original_hw: The height and width of the original image, in pixels.
 
         Returns:
             The boxes, shape (n, 4), pixels of the original image, in order;
             and whether each is the box of an object that the view shows whole,
-            shape (n,), bool.
+            shape (n,), bool. Boxes are not cut at the borders of the image.
         """
         is_whole = torch.ones_like(bboxes_xyxy[:, 0], dtype=torch.bool)
         for transform, size_hw in reversed(self._steps(original_hw)):
@@ -104,6 +107,7 @@ class View:
 
         Returns:
             The mask in the original image. What a crop has cut off is not set.
+            After a resize, its values are float32.
         """
         for transform, size_hw in reversed(self._steps(original_hw)):
             mask = transform.invert_mask(mask, size_hw)

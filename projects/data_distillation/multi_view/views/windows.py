@@ -49,8 +49,9 @@ class Window(ViewTransform):
             size_hw: The height and width of the image, in pixels.
 
         Returns:
-            The corners (x1, y1, x2, y2), rounded to whole pixels; each side
-            has at least one pixel.
+            The corners (x1, y1, x2, y2), rounded to whole pixels (halves to
+            even ones); x2 and y2 are one past the last pixel. Each side has at
+            least one pixel.
         """
         height, width = size_hw
         left, top, right, bottom = self.parts_xyxy()
@@ -80,8 +81,8 @@ class Window(ViewTransform):
             image: Shape (3, h, w), uint8.
 
         Returns:
-            Shape (3, *size_hw), uint8, with the size of `size_hw`; it shares
-            the memory of the image.
+            Shape (3, *size_hw), uint8, with the size that the method `size_hw`
+            gives; it shares the memory of the image.
         """
         x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
         return image[:, y1:y2, x1:x2]
@@ -90,7 +91,7 @@ class Window(ViewTransform):
         """Move boxes back by the corner of the window.
 
         Args:
-            bboxes_xyxy: Shape (n, 4), pixels of the window.
+            bboxes_xyxy: Shape (n, 4), floats, pixels of the window.
             size_hw: The height and width of the whole image, in pixels.
 
         Returns:
@@ -149,6 +150,7 @@ class Crop(Window):
 
     Raises:
         ValueError: If the window is empty or not inside the image.
+        TypeError: If an argument is no number.
     """
 
     left: float = 0.0
@@ -183,8 +185,8 @@ class Tile(Window):
     than the overlap.
 
     Args:
-        rows: The number of tiles above each other.
-        columns: The number of tiles side by side.
+        rows: The number of tiles above each other, at least 1.
+        columns: The number of tiles side by side, at least 1.
         row: The row of the tile, starting with 0 at the top.
         column: The column of the tile, starting with 0 at the left.
         overlap: The part that two neighbors share, as a fraction of a tile's
@@ -192,6 +194,7 @@ class Tile(Window):
 
     Raises:
         ValueError: If there is no such tile, or the overlap is out of range.
+        TypeError: If an argument is no number.
     """
 
     rows: int = 2
