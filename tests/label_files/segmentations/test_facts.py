@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from projects.data_distillation.label_files.segmentations.facts import (
+    Facts,
     count_pixels,
     read_counts,
 )
 
+TRIANGLE = [0, 0, 4, 0, 0, 3.5]
 RUNS = st.lists(st.integers(0, 10**5), min_size=1, max_size=12)
 
 
@@ -35,3 +37,21 @@ def test_runs_are_read_as_pycocotools_has_written_them(runs):
 )
 def test_broken_text_ends_with_no_length(text, runs):
     assert list(read_counts(text)) == runs
+
+
+@pytest.mark.parametrize(
+    ('polygons', 'facts'),
+    [
+        ([[1, 2, 3, 4]], Facts('short', '2')),
+        ([[1, 2], TRIANGLE], Facts('short', '1', is_fixable=True)),
+        (TRIANGLE, Facts('not nested', is_fixable=True)),
+        ([TRIANGLE[:-1], [1, 2]], Facts('odd', '5')),
+        ([[5, 1, 5, 9, 5, 7]], Facts('empty')),
+        ([[]], Facts('empty')),
+        ([TRIANGLE], Facts(bounds=(0, 0, 4, 3.5))),
+        ([[0, 0, 4, 0, 0, 3]], Facts(bounds=(0, 0, 4, 3), is_whole=True)),
+        ('a', Facts('wrong', 'is str')),
+    ],
+)
+def test_first_fault_of_polygons_is_named(polygons, facts):
+    assert Facts.of(polygons) == facts
