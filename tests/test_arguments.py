@@ -8,7 +8,7 @@ from projects.data_distillation import arguments
 
 LIMITS = [
     ('check_is_fraction', (1e-9, 0.5), (0, 1, -1, 50), 'above 0 and below 1'),
-    ('check_at_least_1', (1, 7), (0, -1), 'at least 1'),
+    ('check_at_least_1', (1, 7), (0, -1, 1.5), 'an integer of at least 1'),
     ('check_above_0', (1e-9, 7), (0, -1), 'above 0'),
     ('check_score', (0, 0.5, 1), (-0.1, 1.1), 'from 0 to 1'),
 ]
@@ -26,7 +26,8 @@ def test_value_out_of_range_is_refused(check, right, wrong, rule):
 
 
 @pytest.mark.parametrize(
-    'check', ['check_is_fraction', 'check_above_0', 'check_score']
+    'check',
+    ['check_is_fraction', 'check_at_least_1', 'check_above_0', 'check_score'],
 )
 def test_nan_is_refused(check):
     with pytest.raises(ValueError, match='^a must be .*, got nan'):

@@ -23,6 +23,7 @@ from projects.data_distillation.files.lock import (
     name_locks,
 )
 from projects.data_distillation.mmdet_tools import (
+    check_annotates,
     find_first_host,
     load_mmdet_tool,
     name_work_dir,
@@ -245,6 +246,32 @@ def test_tool_formats_a_config_once(monkeypatch):
         run_mmdet_tool('train.py')
 
     assert len(texts) == 1
+
+
+# --- what may be tried -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('hooks', 'found'),
+    [
+        ('None', '[]'),
+        ("[dict(type='EMAHook')]", "['EMAHook']"),
+        (
+            "[importlib.import_module('mmengine.hooks').EMAHook()]",
+            "['EMAHook']",
+        ),
+    ],
+)
+def test_config_without_an_annotating_hook_is_not_tried(
+    tmp_path, hooks, found
+):
+    config = tmp_path / 'a.py'
+    config.write_text(f'import importlib\ncustom_hooks = {hooks}')
+
+    with pytest.raises(ValueError, match='--dry-run is for annot') as refused:
+        check_annotates(str(config))
+
+    assert str(refused.value).endswith(f'in `custom_hooks`, got {found}')
 
 
 # --- the work folder --------------------------------------------------------

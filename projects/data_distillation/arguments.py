@@ -3,6 +3,7 @@
 Also of the numbers in a file.
 """
 
+import numbers
 from typing import TypeGuard
 
 # float64 does not hold all larger whole numbers exactly, and no image or box
@@ -26,18 +27,20 @@ def check_is_fraction(name: str, value: float) -> None:
 
 
 def check_at_least_1(name: str, value: int) -> None:
-    """Check that a value is at least 1.
+    """Check that a value is an integer, and at least 1.
 
     Args:
         name: The name of the argument, for the message.
         value: The value of the argument.
 
     Raises:
-        ValueError: If the value is below 1.
+        ValueError: If the value is below 1, a float, or NaN.
         TypeError: If it is no number.
     """
-    if value < 1:
-        raise ValueError(f'{name} must be at least 1, got {value}')
+    if value < 1 or not isinstance(value, numbers.Integral):
+        raise ValueError(
+            f'{name} must be an integer of at least 1, got {value}'
+        )
 
 
 def check_is_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

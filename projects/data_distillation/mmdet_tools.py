@@ -52,8 +52,7 @@ ADDED: dict[str, dict[str, object]] = {
 MAX_WAIT = 5
 ANNOTATING_HOOKS = {'AnnotationHook', 'DetectionHook', 'TuneHook'}
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-# The variables that srun sets for each of its tasks. sbatch alone does not set
-# all of them.
+# The variables that srun sets for each task; sbatch alone sets only some.
 SLURM_VARIABLES = (
     'SLURM_JOB_ID',
     'SLURM_STEP_ID',
@@ -273,17 +272,18 @@ def check_annotates(config: str) -> None:
 
     Raises:
         ValueError: If the config has no hook that knows the flag.
-        KeyError: If a hook has no `type`.
+        KeyError: If the config of a hook has no `type`.
         FileNotFoundError, ImportError, StageConfigError: See
             `read_stage_config`.
     """
-    hooks = read_stage_config(config).get('custom_hooks', ())
-    types = {getattr(h['type'], '__name__', h['type']) for h in hooks}
-    if not types & ANNOTATING_HOOKS:
+    hooks = read_stage_config(config).get('custom_hooks') or ()
+    types = [h['type'] if isinstance(h, dict) else type(h) for h in hooks]
+    names = {str(getattr(each, '__name__', each)) for each in types}
+    if not names & ANNOTATING_HOOKS:
         raise ValueError(
             f'{DRY_RUN} is for annotation: {config} needs one of '
             f'{sorted(ANNOTATING_HOOKS)} in `custom_hooks`, got '
-            f'{sorted(types)}'
+            f'{sorted(names)}'
         )
 
 

@@ -74,8 +74,9 @@ def test_without_pseudo_labels_the_labeled_file_is_counted(tmp_path):
     assert labels.labeled.name == 'labeled'
 
 
-def test_config_without_labeled_images_is_refused(tmp_path):
-    cfg = Config(dict(custom_hooks=[dict(type='DetectionHook')]))
+@pytest.mark.parametrize('hooks', [[dict(type='DetectionHook')], None])
+def test_config_without_labeled_images_is_refused(tmp_path, hooks):
+    cfg = Config(dict(custom_hooks=hooks))
 
     with pytest.raises(ValueError, match='must name the labeled images'):
         find_labels(cfg, tmp_path)

@@ -101,7 +101,7 @@ def find_labeled_set(annotate: Config) -> dict:
     Raises:
         ValueError: If no hook names labeled images.
     """
-    for hook in annotate.get('custom_hooks', ()):
+    for hook in annotate.get('custom_hooks') or ():
         if 'labeled' in hook:
             return hook['labeled']
     raise ValueError(

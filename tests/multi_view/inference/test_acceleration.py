@@ -6,6 +6,8 @@ from mmcv.cnn import ConvAWS2d
 from torch import nn
 
 from projects.data_distillation.multi_view.inference.acceleration import (
+    check_fits,
+    halve_heads,
     halve_precision,
     prepare_detector,
 )
@@ -76,6 +78,42 @@ def test_rounded_weights_give_what_autocast_gives():
     # Its weights are standardized before they are rounded.
     kinds = [layer.weight.dtype for layer in (part[0], part[2], part[3])]
     assert kinds == [torch.bfloat16, torch.float32, torch.bfloat16]
+
+
+def test_layers_of_heads_compute_in_half_precision():
+    torch.manual_seed(0)
+    detector = Features().eval()
+    detector.bbox_head = nn.Sequential(nn.Conv2d(4, 2, 1))
+    features = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        exact = detector.bbox_head(features)
+        with torch.autocast('cpu', torch.bfloat16):
+            expected = detector.bbox_head(features).float()
+
+        halve_heads(detector)
+        found = detector.bbox_head(features)
+
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, exact)
+
+
+def test_fast_mode_is_refused_on_other_kinds_of_devices():
+    detector = Features().eval().to('meta')
+
+    with pytest.raises(
+        ValueError, match=r"\('cpu', 'cuda'\), got 'meta': use"
+    ):
+        prepare_detector(detector, 'fast', compiled=False)
+
+    check_fits(detector, 'exact', compiled=False)
+
+
+def test_compiling_is_refused_without_a_backbone():
+    with pytest.raises(
+        ValueError, match='compile_backbone=True .* got Linear'
+    ):
+        prepare_detector(nn.Linear(2, 3), 'exact', compiled=True)
 
 
 @pytest.mark.slow

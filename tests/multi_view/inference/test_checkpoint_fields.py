@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -198,9 +198,47 @@ def loaded(file: Path, content: object) -> dict:
         return torch.load(file)
 
 
+@pytest.fixture
+def log(tmp_path, caplog):
+    """What MMEngine logs, whatever level an earlier runner asked for."""
+    logger = MMLogger.get_instance(str(tmp_path))
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
 def hub_of(**info: object) -> dict:
     keys = dict.fromkeys(info, True)
     return dict(log_scalars={}, runtime_info=info, resumed_keys=keys)
+
+
+@pytest.mark.parametrize(
+    ('value', 'shown'),
+    [
+        ('/b/best.pth', "'/b/best.pth'"),
+        (torch.ones(2), 'tensor([1., 1.])'),
+        # It names no file.
+        ('', None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_log_says_which_files_stay(tmp_path, log, value, shown):
+    loaded(tmp_path / 'a.pth', dict(message_hub=hub_of(best_ckpt=value)))
+
+    said = [f'it deletes no {shown}, which' in text for text in log.messages]
+    assert said == ([True] if shown else [])
+
+
+def test_log_says_that_a_config_is_left_out(tmp_path, log):
+    loaded(tmp_path / 'a.pth', dict(meta=dict(iter=1)))
+    assert not log.messages
+
+    found = loaded(tmp_path / 'a.pth', dict(meta=dict(config='a = 1')))
+
+    assert found['meta'] == {}
+    (text,) = log.messages
+    assert text.startswith('`config` in the `meta` of the checkpoint is left')
 
 
 def test_config_of_another_maker_is_not_written_on(tmp_path):
@@ -214,7 +252,15 @@ def test_config_of_another_maker_is_not_written_on(tmp_path):
 
 @pytest.mark.parametrize(
     'path',
-    ['best_a.pth', '/elsewhere/best_a.pth', 'a.pth', '../best_b.pth', 3, None],
+    [
+        'best_a.pth',
+        '/elsewhere/best_a.pth',
+        'a.pth',
+        '../best_b.pth',
+        3,
+        None,
+        torch.ones(2),
+    ],
 )
 @pytest.mark.parametrize('key', ['best_ckpt', 'best_ckpt_coco/bbox_mAP'])
 @pytest.mark.parametrize('is_work_folder', [True, False])
@@ -235,7 +281,10 @@ def test_only_the_best_checkpoint_beside_it_may_be_deleted(
     assert info == ({key: str(work / 'best_a.pth')} if is_own else {})
 
 
-@pytest.mark.parametrize('value', [[1, 2], [1, '2'], [-1], [True], [1.5], 'a'])
+@pytest.mark.parametrize(
+    'value',
+    [[1, 2], [1, '2'], [-1], [True], [1.5], 'a', np.array([1, 2])],
+)
 @pytest.mark.parametrize('is_work_folder', [True, False])
 def test_only_numbers_of_kept_checkpoints_are_left(
     tmp_path, value, is_work_folder
@@ -247,7 +296,7 @@ def test_only_numbers_of_kept_checkpoints_are_left(
         tmp_path / 'a.pth', dict(message_hub=hub_of(keep_ckpt_ids=value))
     )
 
-    is_own = is_work_folder and value == [1, 2]
+    is_own = is_work_folder and str(value) == '[1, 2]'
     expected = dict(keep_ckpt_ids=value) if is_own else {}
     assert hub['message_hub']['runtime_info'] == expected
 

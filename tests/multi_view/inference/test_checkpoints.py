@@ -39,6 +39,25 @@ def test_missing_and_misshapen_weights_are_counted():
         check_weights(model, dict(bias=torch.zeros(4)))
 
 
+@pytest.mark.parametrize(
+    ('weights', 'message'),
+    [
+        (
+            {'weight': 3.0, 'bias': torch.ones(3)},
+            '1 of 2 .* tensor, but float',
+        ),
+        (
+            {0: torch.ones(3)},
+            'must have names as keys, got 0: MMEngine writes',
+        ),
+        ([torch.ones(3)], '`state_dict` .* a dictionary, got list: MMEngine'),
+    ],
+)
+def test_what_is_no_named_tensor_is_refused(weights, message):
+    with pytest.raises(CheckpointError, match=message):
+        check_weights(nn.Linear(2, 3), weights)
+
+
 def test_weights_that_only_training_uses_may_be_missing():
     model = nn.ModuleDict(dict(dn_query_generator=nn.Linear(2, 3)))
     model['head'] = nn.Linear(2, 3)

@@ -134,6 +134,24 @@ def test_names_must_be_as_many_as_the_classes_of_a_head():
 
     with pytest.raises(CheckpointError, match=r'2 classes .* heads have \[1'):
         names.map(Detector(80), {}, WANTED)
+    # Also if their order is that of the file.
+    with pytest.raises(CheckpointError, match=r'2 classes .* heads have \[1'):
+        ClassNames(WANTED).map(Detector(80), {}, WANTED)
+    assert ClassNames(WANTED).map(Detector(2), {}, WANTED) is None
+
+
+@pytest.mark.parametrize(
+    ('meta', 'message'),
+    [
+        (dict(dataset_meta='abc'), '`meta.dataset_meta` .* got str: MMEngine'),
+        (dict(dataset_meta=['a']), '`meta.dataset_meta` .* got list: MMEng'),
+        (dict(CLASSES=5), 'a list of names, got 5: MMEngine writes no such'),
+        (dict(dataset_meta=dict(classes=torch.ones(2))), r'got tensor\(\[1'),
+    ],
+)
+def test_classes_that_are_no_list_are_refused(meta, message):
+    with pytest.raises(CheckpointError, match=message):
+        ClassNames().map(Detector(), meta, WANTED)
 
 
 def test_long_list_of_classes_is_cut():

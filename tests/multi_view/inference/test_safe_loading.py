@@ -276,6 +276,15 @@ def test_what_is_no_checkpoint_is_not_called_dangerous(tmp_path, content):
     assert 'trust' not in text
 
 
+def test_file_that_is_cut_short_is_called_what_pytorch_calls_it(tmp_path):
+    file = saved(tmp_path / 'a.pth', 1)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(RuntimeError, match='failed finding central directory'):
+        load(file)
+
+
 def test_tar_file_is_not_unpacked(tmp_path):
     """PyTorch once saved tar files, which it can still load."""
     file = tmp_path / 'a.pth'

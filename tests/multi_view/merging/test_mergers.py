@@ -653,8 +653,11 @@ def test_bad_shared_argument_is_refused(merger_class):
             match=f'iou_threshold must be above 0 and below 1, got {value}',
         ):
             merger_class(iou_threshold=value)
-    with pytest.raises(ValueError, match='max_per_img must be at least 1'):
-        merger_class(max_per_img=0)
+    for number in (0, 1.5, math.nan):
+        with pytest.raises(
+            ValueError, match=f'max_per_img must be an int.* 1, got {number}'
+        ):
+            merger_class(max_per_img=number)
 
 
 @pytest.mark.parametrize(
@@ -700,7 +703,7 @@ def test_view_that_the_image_does_not_have_is_refused(view):
 
 
 def test_image_without_a_view_is_refused():
-    with pytest.raises(ValueError, match='num_views must be at least 1'):
+    with pytest.raises(ValueError, match='num_views must be an .* 1, got 0'):
         NMSMerger()(**boxes_of(num_views=0))
 
 

@@ -294,6 +294,7 @@ def test_photometric_transforms_change_gray_levels_as_they_say():
     ('transform', 'match'),
     [
         (dict(type='Flip', direction='sideways'), "direction .*'sideways'"),
+        (dict(type='Flip', direction=['vertical']), r"got \['vertical'\]"),
         (dict(type='Resize', scale=(100, 0)), r'positive, got \(100, 0\)'),
         (dict(type='Resize', scale=(100,)), r'scale=\(longest side, short'),
         (dict(type='Rotate', degrees=45), 'degrees must be 90, .* got 45'),
@@ -301,7 +302,8 @@ def test_photometric_transforms_change_gray_levels_as_they_say():
         (dict(type='Crop', bottom=1.1), r'bottom <= 1.*1\.1'),
         (dict(type='Tile', row=2), 'row < rows.*row=2'),
         (dict(type='Tile', overlap=1.0), r'overlap < 1.*overlap=1\.0'),
-        (dict(type='Pad', size_divisor=0), 'size_divisor >= 1.*=0'),
+        (dict(type='Pad', size_divisor=0), 'size_divisor .* 1, got 0'),
+        (dict(type='Pad', size_divisor=1.5), 'size_divisor .* 1, got 1.5'),
         (dict(type='Pad', value=256), 'value from 0 to 255.*256'),
         (dict(type='Gamma', gamma=0), r'above 0, got Gamma\(gamma=0\)'),
     ],

@@ -24,8 +24,7 @@ ROUNDED = {nn.Conv2d.forward, nn.Linear.forward}
 # move by rounding. In half precision, rounding adds up through a hundred
 # layers when the image is noise, so ROUGH only finds an overflow.
 EXACT, ROUGH = 1e-3, 1.0
-# The sides of the images that a detector is tried on, in pixels. SSD runs out
-# of pixels on the first one.
+# The sides in pixels of images to try a detector on; SSD needs the second.
 NOISE_SIDES = (128, 320)
 # Without this attribute, no SSD of MMDetection 3.2 or later predicts anything,
 # not even to validate (MMDetection issues 11063 and 11780).
@@ -34,10 +33,7 @@ if not hasattr(SSDHead, 'loss_cls'):
 
 
 def prepare_detector(
-    detector: BaseDetector,
-    mode: str,
-    compiled: bool,
-    with_masks: bool = False,
+    detector: BaseDetector, mode: str, compiled: bool, with_masks: bool = False
 ) -> None:
     """Rearrange a detector for inference.
 
@@ -59,8 +55,10 @@ def prepare_detector(
         with_masks: Whether masks are computed too.
 
     Raises:
-        AttributeError: If `compiled` is true, but there is no backbone.
+        ValueError: If `compiled` is true, but there is no backbone, or the
+            mode is fast and the device of no kind in `HALF`.
     """
+    check_fits(detector, mode, compiled)
     if with_masks:
         soften_masks(detector)
     else:
@@ -73,6 +71,32 @@ def prepare_detector(
         )
     if mode == 'fast':
         halve_heads(detector)
+
+
+def check_fits(detector: BaseDetector, mode: str, compiled: bool) -> None:
+    """Check that a detector can be made fast in the way that is wanted.
+
+    Args:
+        detector: The detector, which has weights.
+        mode: See `prepare_detector`.
+        compiled: See `prepare_detector`.
+
+    Raises:
+        ValueError: See `prepare_detector`.
+    """
+    if compiled and getattr(detector, 'backbone', None) is None:
+        raise ValueError(
+            'compile_backbone=True needs a detector with a `backbone`, got '
+            f'{type(detector).__name__}: leave the option out'
+        )
+    if mode != 'fast':
+        return
+    device = next(detector.parameters()).device.type
+    if device not in HALF:
+        raise ValueError(
+            f"mode='fast' needs a device of the kinds {tuple(HALF)}, got "
+            f"{device!r}: use mode='exact'"
+        )
 
 
 def drop_masks(detector: BaseDetector) -> None:
@@ -203,8 +227,7 @@ def halve_precision(part: nn.Module) -> nn.Module:
         KeyError: If it has layers to round, and its device is of no kind in
             `HALF`.
     """
-    # A neck without weights raises StopIteration here, which `try_change`
-    # catches.
+    # `try_change` catches the StopIteration of a neck without weights.
     device = next(part.parameters()).device.type
     for module in part.modules():
         # By function, not by class: mmcv's ConvWS2d is a Conv2d too, but its

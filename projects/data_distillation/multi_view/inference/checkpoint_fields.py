@@ -180,10 +180,13 @@ def keep_own(info: dict, key: str, value: object) -> None:
         value: The files that are of this training; None if some are not, of
             which a line in the log says that they stay.
     """
-    if value is None and info[key]:
+    found = info[key]
+    # Other values, such as arrays, may have no truth value.
+    is_empty = isinstance(found, str | list | None) and not found
+    if value is None and not is_empty:
         print_log(
             f'`{key}` of the checkpoint is left out: if the training '
-            f'continues, it deletes no {info[key]!r:.200}, which is not in '
+            f'continues, it deletes no {found!r:.200}, which is not in '
             'the work folder of the checkpoint',
             'current',
         )

@@ -11,6 +11,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from .checkpoint_error import CheckpointError
+from .checkpoint_fields import CHANGED, make_plain_dict
 from .point_encoding import mend_point_encoding
 from .safe_loading import refusing_code
 
@@ -44,12 +45,16 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             `module.`, as those of a distributed training do.
 
     Raises:
-        CheckpointError: With the number of weights that are missing or have
-            another shape, and the first of them; or with the name of a weight
-            that has a NaN.
+        CheckpointError: With the number of weights that are missing, no
+            tensors or of another shape, and the first of them; with the name
+            of a weight that has a NaN; or if the weights are no dictionary by
+            names.
     """
     # The prefix is of a model that several processes have trained.
-    weights = {name.removeprefix('module.'): w for name, w in weights.items()}
+    weights = {
+        name.removeprefix('module.'): weight
+        for name, weight in make_named(weights).items()
+    }
     wrong = []
     needed = {
         name: value
@@ -59,9 +64,11 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, value in needed.items():
         if name not in weights:
             wrong.append(f'{name} is missing')
-        elif weights[name].shape != value.shape:
+        elif not isinstance(weight := weights[name], Tensor):
+            wrong.append(f'{name} is no tensor, but {type(weight).__name__}')
+        elif weight.shape != value.shape:
             wrong.append(
-                f'{name} is {tuple(weights[name].shape)}, the model needs '
+                f'{name} is {tuple(weight.shape)}, the model needs '
                 f'{tuple(value.shape)}'
             )
     if wrong:
@@ -72,6 +79,28 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             'checkpoint was trained with'
         )
     check_numbers({name: weights[name] for name in needed})
+
+
+def make_named(weights: object) -> dict:
+    """Return a copy of a `state_dict`, after checking that it has names.
+
+    Args:
+        weights: The `state_dict` of a checkpoint.
+
+    Returns:
+        A new dictionary with the same names and values, in order.
+
+    Raises:
+        CheckpointError: If it is no dictionary, or a key is no text.
+    """
+    named = make_plain_dict(weights, 'state_dict')
+    for name in named:
+        if not isinstance(name, str):
+            raise CheckpointError(
+                '`state_dict` of the checkpoint must have names as keys, got '
+                f'{name!r:.80}: {CHANGED}'
+            )
+    return named
 
 
 def check_numbers(weights: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..merging.suppression import suppress_boxes
 from .checkpoint_error import CheckpointError
+from .checkpoint_fields import CHANGED, make_plain_dict
 
 # The number of classes that a message names.
 NUM_NAMED = 8
@@ -119,8 +120,8 @@ class ClassNames:
         Raises:
             CheckpointError: If a class of the labeled file is missing, a name
                 in `renamed` is unknown (as all are if nothing says what the
-                classes are), or there is a map and no head of the detector has
-                as many classes as there are names.
+                classes are), no head of the detector has as many classes as
+                there are names, or `meta` is not as `read_classes` needs it.
         """
         if hasattr(detector, 'language_model'):
             return None
@@ -135,9 +136,9 @@ class ClassNames:
             )
             return None
         labels = self._find_labels(list(known), list(wanted))
+        check_number(detector, len(known))
         if labels == list(range(len(wanted))):
             return None
-        check_number(detector, len(known))
         print_log(
             describe_class_use(list(known), labels, wanted),
             'current',
@@ -180,15 +181,29 @@ def read_classes(meta: Mapping) -> list[str] | None:
     Returns:
         The names, in the order of their labels; a list of one if there is a
         text instead of a list; None if it names none.
+
+    Raises:
+        CheckpointError: If its `dataset_meta` is no dictionary, or its classes
+            are no list, tuple or text.
     """
-    dataset_meta = meta.get('dataset_meta') or {}
-    found = (
+    dataset_meta = meta.get('dataset_meta')
+    if dataset_meta is None:
+        dataset_meta = {}
+    dataset_meta = make_plain_dict(dataset_meta, 'meta.dataset_meta')
+    named = (
         # Earlier versions of MMDetection wrote capitals, and 2.x at another
         # place.
-        dataset_meta.get('classes')
-        or dataset_meta.get('CLASSES')
-        or meta.get('CLASSES')
+        dataset_meta.get('classes'),
+        dataset_meta.get('CLASSES'),
+        meta.get('CLASSES'),
     )
+    for classes in named:
+        if not isinstance(classes, list | tuple | str | None):
+            raise CheckpointError(
+                'the classes in the `meta` of the checkpoint must be a list '
+                f'of names, got {classes!r:.80}: {CHANGED}'
+            )
+    found = named[0] or named[1] or named[2]
     # A config with classes=('cell'), which is no tuple.
     if isinstance(found, str):
         found = [found]

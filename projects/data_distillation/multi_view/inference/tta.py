@@ -176,7 +176,8 @@ class MultiViewTTA(WrappedDetector):
         Raises:
             ValueError: If both this model and the pipeline make views, or
                 neither does; or if an image or a mask has a wrong size, or
-                masks are wanted that the detector does not give.
+                masks are wanted that the detector does not give, or a detector
+                cannot be made fast as wanted, see `prepare_detector`.
         """
         self._prepare()
         try:

@@ -67,7 +67,8 @@ class MaskMerger:
             of boxes gives; 'masks' if they are those around the masks.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `max_per_img` is no
+            integer.
         TypeError: If one of the numbers is no number.
     """
 

@@ -62,8 +62,8 @@ def put_together(images: Sequence[dict]) -> Boxes:
         The boxes that have an area, in the order in which they are given.
 
     Raises:
-        ValueError: If `num_views` is below 1, or an id in `view_ids` is not in
-            [0, num_views), even if its box has no area.
+        ValueError: If `num_views` is below 1 or no integer, or an id in
+            `view_ids` is not in [0, num_views), even if its box has no area.
     """
     for image in images:
         check_at_least_1('num_views', image['num_views'])

@@ -44,7 +44,8 @@ class WBFMerger(Merger):
             scores, however many views found the object.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `max_per_img` is no
+            integer.
         TypeError: If one of the numbers is no number.
 
     Source:

@@ -41,7 +41,8 @@ class Merger(ABC):
             one object gets one label.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `max_per_img` is no
+            integer.
         TypeError: If one of the numbers is no number.
     """
 
@@ -96,8 +97,8 @@ class Merger(ABC):
             - `corner_spread`: shape (k,), float32, see `boxes.corner_spread`.
 
         Raises:
-            ValueError: If `num_views` is below 1, or an id in `view_ids` is
-                out of range.
+            ValueError: If `num_views` is below 1 or no integer, or an id in
+                `view_ids` is out of range.
         """
         image = dict(
             bboxes_xyxy=bboxes_xyxy,

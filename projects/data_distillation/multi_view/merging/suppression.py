@@ -27,7 +27,8 @@ class NMSMerger(Merger):
             object.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `max_per_img` is no
+            integer.
         TypeError: If one of the numbers is no number.
 
     Source:
@@ -101,7 +102,8 @@ class SoftNMSMerger(NMSMerger):
             object.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `max_per_img` is no
+            integer.
         TypeError: If one of the numbers is no number.
 
     Source:
@@ -156,7 +158,8 @@ class BoxVotingMerger(NMSMerger):
         voting_iou_threshold: The IoU from which a box has a vote, in (0, 1).
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `max_per_img` is no
+            integer.
         TypeError: If one of the numbers is no number.
 
     Source:

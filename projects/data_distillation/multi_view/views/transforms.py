@@ -18,6 +18,7 @@ from mmengine.registry import Registry
 from torch import Tensor
 from torch.nn import functional
 
+from ...arguments import check_at_least_1, check_is_one_of
 from .masks import MaskPatch, resize_mask
 from .resizing import resize_image
 
@@ -271,11 +272,7 @@ class Flip(ViewTransform):
     direction: str = 'horizontal'
 
     def __post_init__(self) -> None:
-        if self.direction not in FLIPS:
-            raise ValueError(
-                f'direction must be one of {tuple(FLIPS)}, got '
-                f'{self.direction!r}'
-            )
+        check_is_one_of('direction', self.direction, tuple(FLIPS))
 
     def apply(self, image: Tensor) -> Tensor:
         """Flip an image.
@@ -328,7 +325,8 @@ class Pad(ViewTransform):
             with 114.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or `size_divisor` is no
+            integer.
         TypeError: If an argument is no number.
     """
 
@@ -336,11 +334,9 @@ class Pad(ViewTransform):
     value: int = 114
 
     def __post_init__(self) -> None:
-        if self.size_divisor < 1 or not 0 <= self.value <= 255:
-            raise ValueError(
-                'Pad needs size_divisor >= 1 and value from 0 to 255, got '
-                f'{self}'
-            )
+        check_at_least_1('size_divisor', self.size_divisor)
+        if not 0 <= self.value <= 255:
+            raise ValueError(f'Pad needs value from 0 to 255, got {self}')
 
     def size_hw(self, size_hw: Size) -> Size:
         """Compute the padded size.

@@ -107,7 +107,8 @@ class MinViews:
             passes, at least 1.
 
     Raises:
-        ValueError: If `num_views` is below 1.
+        ValueError: If `num_views` is below 1, or no integer.
+        TypeError: If it is no number.
     """
 
     def __init__(self, num_views: int) -> None:
