@@ -227,7 +227,7 @@ def match_images(
 
     Raises:
         KeyError: If an object or a detection lacks a key.
-        ValueError: If an IoU is out of range.
+        ValueError: If an IoU is out of range, or below the one before it.
     """
     for iou in ious:
         check_iou(iou)

@@ -189,7 +189,12 @@ def match_columns(
     Returns:
         The detections that count, by class, then image, then descending score,
         and what each took at each IoU; shape (0,) without detections.
+
+    Raises:
+        ValueError: If an IoU is below the one before it.
     """
+    if sorted(ious) != list(ious):
+        raise ValueError(f'the IoUs must ascend, got {list(ious)}: sort them')
     num_images = 1 + max(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
     )
