@@ -41,6 +41,14 @@ def test_iou_may_be_1():
             arguments.check_iou(iou)
 
 
+def test_ious_ascend():
+    arguments.check_ious([0.5, 0.5, 1])
+    with pytest.raises(ValueError, match='at most 1, got 2'):
+        arguments.check_ious([0.5, 2])
+    with pytest.raises(ValueError, match=r'ascend, got \[0.75, 0.5\]: sort'):
+        arguments.check_ious([0.75, 0.5])
+
+
 def test_value_that_is_not_allowed_is_refused():
     arguments.check_is_one_of('a', 'x', ('x', 'y'))
     with pytest.raises(

@@ -18,14 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import make_parser
 from projects.data_distillation.files.atomic import write_json
-from projects.data_distillation.label_files.coco.reading import (
-    read_coco,
-    read_unlabeled,
-)
+from projects.data_distillation.label_files.coco.reading import read_unlabeled
 from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,
 )
 from projects.data_distillation.label_files.corrections.update import (
+    read_numbered,
     update_sets,
 )
 from projects.data_distillation.quiet import quiet_screen
@@ -123,7 +121,7 @@ def main() -> None:
             sys.exit(f'error: {file} exists already: use another --out')
     try:
         updated = update_sets(
-            read_coco(args.labeled, 'images', 'annotations', 'categories'),
+            read_numbered(args.labeled),
             read_unlabeled(args.unlabeled),
             [one for path in args.corrected for one in read_corrected(path)],
             args.empty_is_checked,

@@ -4,6 +4,7 @@ Also of the numbers in a file.
 """
 
 import numbers
+from collections.abc import Sequence
 from typing import TypeGuard
 
 # float64 does not hold all larger whole numbers exactly, and no image or box
@@ -70,6 +71,22 @@ def check_iou(iou: float) -> None:
     """
     if not 0 < iou <= 1:
         raise ValueError(f'iou must be above 0 and at most 1, got {iou}')
+
+
+def check_ious(ious: Sequence[float]) -> None:
+    """Check the IoUs at which detections are matched.
+
+    Args:
+        ious: The value of the argument `ious`.
+
+    Raises:
+        ValueError: If `check_iou` refuses one, or one is below the one before
+            it.
+    """
+    for iou in ious:
+        check_iou(iou)
+    if sorted(ious) != list(ious):
+        raise ValueError(f'the IoUs must ascend, got {list(ious)}: sort them')
 
 
 def check_above_0(name: str, value: float) -> None:

@@ -13,6 +13,7 @@ from sklearn.datasets import load_sample_images
 from projects.data_distillation.label_files.coco.image_checks import (
     check_images,
     find_nearest,
+    find_problems,
 )
 from projects.data_distillation.label_files.coco.image_files import (
     HASH_SIDE,
@@ -47,6 +48,13 @@ def coco_file(path: str, **sizes_wh: tuple[int, int]) -> CocoFile:
 def lines_of(files: list[CocoFile], *folders: Path) -> list[str]:
     places = map(locate_images, files, folders)
     return [str(p) for p in check_images(list(places))]
+
+
+def test_folders_are_one_for_all_files_or_one_for_each(tmp_path):
+    files = [CocoFile.of(f'{n}.json', dict(images=[])) for n in range(3)]
+
+    with pytest.raises(ValueError, match='each of the 3 files, got 2'):
+        list(find_problems(files, [tmp_path, tmp_path]))
 
 
 def test_readable_images_of_the_right_size_are_no_problem(tmp_path):

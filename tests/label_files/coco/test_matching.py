@@ -261,6 +261,23 @@ def test_iou_out_of_range_is_refused_for_images_too(tmp_path, iou):
         match_images(json.loads(file.read_text()), [], [1], [0.5, iou])
 
 
+def test_ious_that_do_not_ascend_are_refused(tmp_path):
+    file = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
+
+    with pytest.raises(ValueError, match=r'must ascend, got \[0.75, 0.5\]'):
+        match_images(json.loads(file.read_text()), [], [1], [0.75, 0.5])
+
+
+@pytest.mark.parametrize('num_sides', [3, 5])
+def test_box_without_four_sides_does_not_shift_the_others(tmp_path, num_sides):
+    file = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])] * 2)
+    truth = json.loads(file.read_text())
+    truth['annotations'][0]['bbox'] = [10] * num_sides
+
+    with pytest.raises(ValueError, match='must be four numbers, got .10, 10'):
+        match_images(truth, [], [1], [0.5])
+
+
 def test_images_are_by_ascending_id_and_matched_at_each_iou(tmp_path):
     file = write_coco(tmp_path / 'truth.json', [(1, 7, [10, 10, 10, 10])])
     truth = json.loads(file.read_text())

@@ -1,15 +1,16 @@
 """Quality of pseudo labels, against cases with a known answer."""
 
 import json
+from pathlib import Path
 
 import pytest
 from builders import found_row, mark_as_crowd
 from builders import write_coco as write
 
+from projects.data_distillation.label_files.coco.contents import require_masks
 from projects.data_distillation.label_files.coco.measures import (
     compute_detection_metrics,
     measure_pseudo_labels,
-    require_masks,
 )
 from projects.data_distillation.label_files.coco.reading import CocoError
 
@@ -122,6 +123,100 @@ def test_labels_that_are_broken_are_refused(tmp_path, annotations, match):
     pseudo.write_text(json.dumps(content))
 
     with pytest.raises(CocoError, match=rf'pseudo\.json: .*{match}'):
+        measure_pseudo_labels(pseudo, truth)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('bbox', [1, 1, 5]),
+        ('bbox', [1, 1, 5, 5, 5]),
+        ('bbox', []),
+        ('bbox', ['a', 1, 5, 5]),
+        ('bbox', [None] * 4),
+        ('bbox', [1, 1, 10**400, 5]),
+        ('bbox', [1, 1, float('nan'), 5]),
+        ('score', 'x'),
+        ('score', None),
+        ('category_id', [7]),
+        ('image_id', {}),
+    ],
+)
+def test_label_with_a_value_that_cannot_be_compared_is_refused(
+    tmp_path, key, value
+):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    pseudo = write(tmp_path / 'pseudo.json', [(*t, 0.9) for t in TRUTH])
+    content = json.loads(pseudo.read_text())
+    content['annotations'][2][key] = value
+    pseudo.write_text(json.dumps(content))
+
+    with pytest.raises(
+        CocoError,
+        match=rf'pseudo\.json: .* 1 have others, .*annotations\[2\].*{key}',
+    ):
+        measure_pseudo_labels(pseudo, truth)
+
+
+def test_label_of_a_category_that_the_truth_lacks_is_refused(tmp_path):
+    truth = write(tmp_path / 'truth.json', TRUTH)
+    labels = [(*TRUTH[0], 0.9), (1, 99, [0, 0, 10, 10], 0.9)]
+    pseudo = write(tmp_path / 'pseudo.json', labels)
+
+    with pytest.raises(CocoError, match='^1 pseudo .* of 99, it has .7, 3.:'):
+        measure_pseudo_labels(pseudo, truth)
+
+
+def write_with_mask(file: Path, segmentation: object, width: int = 20) -> Path:
+    content = json.loads(write(file, [(1, 7, [0, 0, 9, 9], 0.9)]).read_text())
+    content['annotations'][0]['segmentation'] = segmentation
+    for image in content['images']:
+        image.update(width=width, height=10)
+    file.write_text(json.dumps(content))
+    return file
+
+
+@pytest.mark.parametrize('broken', ['pseudo.json', 'truth.json'])
+@pytest.mark.parametrize(
+    ('segmentation', 'fault'),
+    [
+        ('x', 'wrong'),
+        ([[1, 1]], 'short'),
+        ([[]], 'empty'),
+        (dict(size=[10, 20]), 'wrong'),
+        (dict(size=[20, 10], counts=[200]), r'\(20, 10\) .* of \(10, 20\)'),
+    ],
+)
+def test_mask_that_cannot_be_compared_is_refused(
+    tmp_path, broken, segmentation, fault
+):
+    files = [
+        write_with_mask(
+            tmp_path / name,
+            segmentation if name == broken else [[0, 0, 9, 0, 9, 9]],
+        )
+        for name in ('pseudo.json', 'truth.json')
+    ]
+
+    with pytest.raises(CocoError, match=rf'in .*{broken} .* what is {fault}'):
+        measure_pseudo_labels(*files)
+
+
+def test_masks_of_other_sizes_than_those_of_the_truth_are_refused(tmp_path):
+    polygons = [[0, 0, 9, 0, 9, 9]]
+    pseudo = write_with_mask(tmp_path / 'pseudo.json', polygons)
+    truth = write_with_mask(tmp_path / 'truth.json', polygons, width=40)
+
+    with pytest.raises(ValueError, match=r'got \[10, 20\] .* \[10, 40\] for'):
+        measure_pseudo_labels(pseudo, truth)
+
+
+def test_sides_of_images_with_masks_are_whole_numbers(tmp_path):
+    polygons = [[0, 0, 9, 0, 9, 9]]
+    pseudo = write_with_mask(tmp_path / 'pseudo.json', polygons)
+    truth = write_with_mask(tmp_path / 'truth.json', polygons, width='20')
+
+    with pytest.raises(CocoError, match=r"image 1 has \('20', 10\)"):
         measure_pseudo_labels(pseudo, truth)
 
 
@@ -283,7 +378,8 @@ def test_detections_of_classes_that_the_truth_lacks_are_refused(tmp_path):
 
 def test_masks_need_the_sizes_of_their_images():
     image = dict(id=1, file_name='a', width=9, height=5)
-    truth = dict(images=[image], annotations=[dict(segmentation=[[0] * 6])])
+    annotation = dict(image_id=1, segmentation=[[0] * 6])
+    truth = dict(images=[image], annotations=[annotation])
     assert require_masks(truth, 'a.json') == {1: (5, 9)}
 
     del image['height']

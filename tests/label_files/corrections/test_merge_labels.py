@@ -16,6 +16,7 @@ from projects.data_distillation.label_files.corrections.corrected import (
     read_corrected,
 )
 from projects.data_distillation.label_files.corrections.update import (
+    read_numbered,
     update_sets,
 )
 from projects.data_distillation.label_files.mending.mask_checks import (
@@ -360,9 +361,37 @@ def test_a_task_that_nobody_annotated_waits(drawn, tmp_path):
     assert left == ['3.png', '4.png']
 
 
+def test_x_anylabeling_may_not_know_the_size_of_an_image(tmp_path):
+    file = tmp_path / 'a.json'
+    content = dict(shapes=[], imageWidth=None, imageHeight=None)
+    file.write_text(json.dumps(content))
+
+    (image,) = read_corrected(file)
+
+    assert image.size_wh is None
+
+
+def test_labeled_set_without_ids_of_annotations_is_refused(drawn):
+    file = drawn.write('labeled.json', drawn.labeled)
+    assert read_numbered(file) == drawn.labeled
+
+    del drawn.labeled['annotations'][1]['id']
+    drawn.write('labeled.json', drawn.labeled)
+
+    with pytest.raises(CocoError, match=r'labeled.*annotations\[1\].*`id`'):
+        read_numbered(file)
+
+
 def set_box(box):
     def change(coco):
         coco['annotations'][0]['bbox'] = box
+
+    return change
+
+
+def set_width(width):
+    def change(coco):
+        coco['images'][0]['width'] = width
 
     return change
 
@@ -393,6 +422,9 @@ def resize(coco):
         (resize, 'export it without resizing'),
         (set_box([500, 3, 10, 10]), 'outside the image'),
         (set_box([3, 3, 10, 0.4]), 'thinner than a pixel'),
+        (set_box([3, 3, 10]), r'`bbox` must be four .*, got \[3, 3, 10\]: '),
+        (set_box([3, 3, 10, 10**400]), 'not what a tool exports: Overflow'),
+        (set_width('x'), r"positive whole numbers, got \('x', "),
         *(
             (set_box([*[1.0] * place, number, *[5.0] * (3 - place)]), 'finite')
             for place in range(4)
@@ -431,6 +463,23 @@ def test_boxes_are_cut_at_the_edge_of_the_image(drawn, tmp_path):
         ('{"shapes": [{"shape_type": "polygon"}], "imageWidth": 1, '
          '"imageHeight": 1}', 'only rectangles'),
         ('{"shapes": []}', "KeyError 'imageWidth'"),
+        ('{"shapes": [], "imagePath": 5, "imageWidth": 1, "imageHeight": 1}',
+         '`imagePath` must be a text that is not empty, got 5'),
+        ('{"shapes": [{"shape_type": "rectangle", "label": ["a"]}], '
+         '"imageWidth": 1, "imageHeight": 1}', r"text .*, got \['a'\]: "),
+        pytest.param(
+            '{"shapes": [{"shape_type": "rectangle", "label": "a", "points": '
+            f'[[1, 2], [{10**400}, 4]]}}], "imageWidth": 1, '
+            '"imageHeight": 1}', 'OverflowError', id='large number'),
+        ('[{"data": {"image": "a"}, "annotations": [{"result": [{"type": '
+         '"rectanglelabels", "original_width": 9, "original_height": 9, '
+         '"value": {"rectanglelabels": [["b"]]}}]}]}]', r"got \[\'b\'\]: "),
+        pytest.param(
+            '[{"data": {"image": "a"}, "annotations": [{"result": [{"type": '
+            '"rectanglelabels", "original_width": 9, "original_height": 9, '
+            f'"value": {{"rectanglelabels": ["b"], "x": {10**400}, "y": 1, '
+            '"width": 1, "height": 1}}]}]}]',
+            'OverflowError', id='large number of Label Studio'),
         pytest.param('[' * 100_000, 'exports: RecursionError', id='deep'),
         *((f'{{"shapes": [{{"shape_type": "rectangle", "label": "a", '
            f'"points": {points}}}], "imageWidth": 9, "imageHeight": 9}}',

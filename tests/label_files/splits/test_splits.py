@@ -134,6 +134,8 @@ def test_percentages_are_exact_and_rounded_down():
     assert compute_percent(118_287, Fraction('1')) == 1182
     with pytest.raises(ValueError, match=r'0.5 % of 199 images is less than'):
         compute_percent(199, Fraction('0.5'))
+    with pytest.raises(ValueError, match='-5 % of 100 images is less than'):
+        compute_percent(100, Fraction(-5))
 
 
 RARE = ['r'] * 30 + ['g', 'rg']
@@ -224,9 +226,10 @@ def test_class_that_fits_nowhere_is_named():
         split_coco(coco_of(['r', 'g', 'r']), 1, 0, keep_classes=True)
 
 
-def test_crowds_are_no_instances():
+@pytest.mark.parametrize('key', ['iscrowd', 'ignore'])
+def test_what_no_training_learns_from_is_no_instance(key):
     coco = coco_of(RARE)
-    coco['annotations'][-1]['iscrowd'] = 1
+    coco['annotations'][-1][key] = 1
 
     for seed in range(8):
         (fold,) = split_coco(coco, 4, seed, keep_classes=True).folds

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import LARGEST
 from ...files.copies import find_copies
 from ...text import format_value
+from ..segmentations.facts import Facts
 from .reading import UNCHECKED, Categories, CocoError
+from .schema import is_side
 
 
 def check_classes(
@@ -97,8 +100,8 @@ def collect_labels(annotations: object, source: str | Path) -> list[dict]:
         Those that are no crowd, in order, not copied; empty if there are none.
 
     Raises:
-        CocoError: If they are no list, one is no object, or one has no image,
-            no class or no list as its box. The values in it are not checked.
+        CocoError: If they are no list, one is no object, one has no image, no
+            class or no list as its box, or see `check_label_values`.
     """
     if not isinstance(annotations, list):
         raise CocoError(
@@ -121,7 +124,166 @@ def collect_labels(annotations: object, source: str | Path) -> list[dict]:
         )
     for one in annotations:
         one.setdefault('score', 1.0)
+    check_label_values(annotations, source)
     return [one for one in annotations if not one.get('iscrowd', 0)]
+
+
+def check_label_values(labels: Sequence[dict], source: str | Path) -> None:
+    """Check the values of labels that are compared with true objects.
+
+    Args:
+        labels: COCO annotations with `image_id`, `category_id`, `score` and a
+            list as `bbox`.
+        source: Their file, for the message.
+
+    Raises:
+        CocoError: If an id is no integer, a box has not four sides, or a side
+            or a score is no number (see `is_number`).
+    """
+    # Without a call for each, as in `collect_labels`.
+    nums_sides = map(len, [one['bbox'] for one in labels])
+    wrong = {
+        number: labels[number]
+        for number, num_sides in enumerate(nums_sides)
+        for value in (*labels[number]['bbox'], labels[number]['score'])
+        if num_sides != 4
+        or type(labels[number]['image_id']) is not int
+        or type(labels[number]['category_id']) is not int
+        or (type(value) is not float and type(value) is not int)
+        or not -LARGEST <= value <= LARGEST
+    }
+    if wrong:
+        number, first = next(iter(wrong.items()))
+        keys = ('image_id', 'category_id', 'bbox', 'score')
+        raise CocoError(
+            f'{source}: `image_id` and `category_id` must be integers, `bbox` '
+            'four finite numbers and `score` a finite number, but '
+            f'{len(wrong):,} have others, the first is annotations[{number}]: '
+            f'{format_value({key: first[key] for key in keys})}. Correct '
+            'them, or select the labels again'
+        )
+
+
+def have_masks(annotations: Sequence[Mapping]) -> bool:
+    """Return whether there are annotations, and all have a mask.
+
+    Args:
+        annotations: COCO annotations; an empty `segmentation` is no mask.
+
+    Returns:
+        Whether all have one; False without annotations.
+    """
+    masks = [one.get('segmentation') for one in annotations]
+    return bool(masks) and all(masks)
+
+
+def find_sizes(content: Mapping) -> dict[int, tuple]:
+    """Map the id of each image to its size.
+
+    Args:
+        content: The content of a COCO file.
+
+    Returns:
+        Image id -> height and width in pixels, each None if not given.
+    """
+    return {
+        image['id']: (image.get('height'), image.get('width'))
+        for image in content['images']
+    }
+
+
+def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
+    """Return the sizes of images, all of whose objects have masks.
+
+    Args:
+        truth: A COCO object with `images` and `annotations`.
+        source: The file of the object, for the message.
+
+    Returns:
+        Image id -> height and width in pixels.
+
+    Raises:
+        CocoError: If an object has no mask, or see `check_masks`.
+    """
+    maskless = sum(not one.get('segmentation') for one in truth['annotations'])
+    if maskless:
+        raise CocoError(
+            f'{maskless:,} of {len(truth["annotations"]):,} objects in '
+            f'{source} have no `segmentation`, so that masks cannot be '
+            'compared: compare boxes'
+        )
+    sizes = find_sizes(truth)
+    check_masks(truth['annotations'], sizes, source)
+    return sizes
+
+
+def check_masks(
+    annotations: Iterable[dict], sizes: Mapping[int, tuple], source: str | Path
+) -> None:
+    """Check that pycocotools can compare masks.
+
+    Args:
+        annotations: COCO annotations, each with `segmentation`.
+        sizes: The sizes of the images, see `find_sizes`. RLE of an image that
+            is not in it may have any size.
+        source: Their file, for the message.
+
+    Raises:
+        CocoError: If an image has no size, or a mask is broken, without a
+            point, or RLE of another size than its image.
+    """
+    check_sizes(sizes, source)
+    for one in annotations:
+        size_hw = sizes.get(one['image_id'])
+        if fault := find_mask_fault(one['segmentation'], size_hw):
+            raise CocoError(
+                f'`segmentation` of annotation {one.get("id")} in {source} '
+                'must be polygons, or RLE as large as the image, got what is '
+                f'{fault}: tools/check_coco.py says what to do'
+            )
+
+
+def find_mask_fault(segmentation: object, size_hw: tuple | None) -> str:
+    """Find out why a mask cannot be compared with others.
+
+    Args:
+        segmentation: The value as JSON has it, of any type.
+        size_hw: The height and width of its image, pixels; None if there is
+            no such image.
+
+    Returns:
+        A kind of fault, see `Facts`, or the size of RLE if it is not that of
+        the image; `''` if the mask can be compared.
+    """
+    facts = Facts.of(segmentation)
+    # Nothing overlaps a mask without a pixel. But a list of nothing, which is
+    # called empty too, is no mask.
+    is_mask = isinstance(segmentation, Iterable) and any(segmentation)
+    if facts.fault and not (facts.fault == 'empty' and is_mask):
+        return facts.fault
+    if not facts.size_hw or size_hw in (None, facts.size_hw):
+        return ''
+    return f'{facts.size_hw} pixels (height, width) instead of {size_hw}'
+
+
+def check_sizes(sizes: Mapping[int, tuple], source: str | Path) -> None:
+    """Check that images have sizes, which masks need.
+
+    Args:
+        sizes: The sizes, see `find_sizes`.
+        source: The file of the images, for the message.
+
+    Raises:
+        CocoError: If a side is missing, or no positive whole number.
+    """
+    for image_id, size in sizes.items():
+        if not all(map(is_side, size)):
+            raise CocoError(
+                f'{source} has images without `width` and `height` as whole '
+                f'numbers above 0, which masks need: image {image_id} has '
+                f'{format_value(size[::-1])}. tools/check_coco.py --fix '
+                'writes them'
+            )
 
 
 def find_annotated(coco: dict) -> set:

@@ -368,8 +368,16 @@ def find_problems(
     Yields:
         The problems of the entries, file by file, then those of all files
         together, then those of images, see `check_images`.
+
+    Raises:
+        ValueError: If there are several folders, but not one for each file.
     """
     folders = list(folders or ())
+    if len(folders) not in (0, 1, len(files)):
+        raise ValueError(
+            f'there must be one image folder, or one for each of the '
+            f'{len(files)} files, got {len(folders)}'
+        )
     if len(folders) == 1:
         folders *= len(files)
     places = list(map(locate_images, files, folders))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arguments import check_iou
 from ..column_matching.greedy import (
     NO_LIMITS,
     DetectionColumns,
@@ -195,7 +194,6 @@ def match_classes(
     Raises:
         ValueError: If `iou` is out of range.
     """
-    check_iou(iou)
     matched = match_columns(objects, found, [iou])
     # What took a crowd is neither right nor wrong, as in COCOeval.
     counts = ~matched.is_ignored[:, 0]
@@ -227,10 +225,8 @@ def match_images(
 
     Raises:
         KeyError: If an object or a detection lacks a key.
-        ValueError: If an IoU is out of range.
+        ValueError: If an IoU is out of range, or below the one before it.
     """
-    for iou in ious:
-        check_iou(iou)
     numbering = Numbering.of(image_ids, truth['categories'])
     objects = numbering.collect_objects(truth.get('annotations', ()))
     columns = numbering.collect_found(found)

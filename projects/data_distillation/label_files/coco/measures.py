@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools.cocoeval import Params
 
+from ...text import format_value
 from ..column_matching.greedy import (
     DetectionColumns,
     Limits,
@@ -17,8 +18,7 @@ from ..column_matching.greedy import (
     match_columns,
 )
 from ..column_matching.numbering import Numbering
-from ..segmentations.facts import Facts
-from .contents import collect_labels
+from .contents import check_masks, collect_labels, find_sizes, have_masks
 from .matching import find_image_ids, make_results, match_classes
 from .reading import CocoError, read_boxes, read_coco, read_truth
 
@@ -40,7 +40,6 @@ def measure_pseudo_labels(
             score, which a person may have added, has the score 1.
         truth_file: A COCO file with the same category ids and with the same
             images by file name. Objects on other images count as not found.
-            Labels of other categories count only in `instances`.
         iou: The least IoU at which a pseudo label is right, in (0, 1].
 
     Returns:
@@ -51,22 +50,23 @@ def measure_pseudo_labels(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        CocoError: If a file cannot be used, the truth lacks an image of the
-            pseudo labels, or a label is of no image of its file.
-        ValueError: If `iou` is out of range.
-        KeyError, TypeError, ValueError, IndexError, Exception: If a value of a
-            label or a mask is not as COCO has it; see
-            `Numbering.collect_objects`.
+        CocoError: If a file cannot be used, the truth lacks an image or a
+            category of the pseudo labels, a label is of no image of its file,
+            or masks are compared and `check_masks` refuses those of a file.
+        ValueError: If `iou` is out of range, or masks of an image have other
+            sizes in the truth.
     """
     # One file at a time: as Python objects, both may not fit into memory.
     images, labels, objects = collect_truth(truth_file)
     pseudo = dict(annotations=[]) | read_coco(pseudo_file, 'images')
     chosen = collect_labels(pseudo['annotations'], pseudo_file)
+    check_category_ids(chosen, labels)
     numbering = Numbering(adopt_images(images, pseudo), labels)
     num_images, num_labels = len(pseudo['images']), len(chosen)
     compares_masks = objects.masks is not None and have_masks(chosen)
     sizes_hw = find_sizes(pseudo) if compares_masks else None
-    check_sizes(sizes_hw or {}, pseudo_file)
+    if sizes_hw:
+        check_masks(chosen, sizes_hw, pseudo_file)
     found = numbering.collect_found(chosen, sizes_hw)
     del pseudo, chosen  # From here on, only the columns are needed.
     quality = dict(
@@ -110,34 +110,6 @@ def measure_shares(
     )
 
 
-def have_masks(annotations: Sequence[Mapping]) -> bool:
-    """Return whether there are annotations, and all have a mask.
-
-    Args:
-        annotations: COCO annotations; an empty `segmentation` is no mask.
-
-    Returns:
-        Whether all have one; False without annotations.
-    """
-    masks = [one.get('segmentation') for one in annotations]
-    return bool(masks) and all(masks)
-
-
-def find_sizes(content: Mapping) -> dict[int, tuple]:
-    """Map the id of each image to its size.
-
-    Args:
-        content: The content of a COCO file.
-
-    Returns:
-        Image id -> height and width in pixels, each None if not given.
-    """
-    return {
-        image['id']: (image.get('height'), image.get('width'))
-        for image in content['images']
-    }
-
-
 def collect_truth(
     truth_file: str | Path,
 ) -> tuple[dict[str, int], dict[int, int], Objects]:
@@ -153,9 +125,8 @@ def collect_truth(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        CocoError: If the file cannot be used, see `read_boxes`.
-        KeyError, TypeError, ValueError, IndexError, Exception: If a mask is
-            not as COCO has it; see `read_mask`.
+        CocoError: If the file cannot be used, see `read_boxes`, or
+            `check_masks` refuses the masks.
     """
     truth = read_boxes(truth_file)
     ids = [image['id'] for image in truth['images']]
@@ -164,61 +135,33 @@ def collect_truth(
     sizes_hw = find_sizes(truth)
     is_sized = not any(None in size for size in sizes_hw.values())
     known_hw = sizes_hw if have_masks(objects) and is_sized else None
+    if known_hw:
+        check_masks(objects, known_hw, truth_file)
     columns = numbering.collect_objects(objects, known_hw)
     names = (image['file_name'] for image in truth['images'])
     images = dict(zip(names, map(numbering.images.get, ids), strict=True))
     return images, numbering.labels, columns
 
 
-def require_masks(truth: dict, source: str | Path) -> dict[int, tuple]:
-    """Return the sizes of images, all of whose objects have masks.
+def check_category_ids(
+    labels: Sequence[Mapping], categories: Mapping[int, int]
+) -> None:
+    """Check that pseudo labels are of categories of the truth.
 
     Args:
-        truth: A COCO object with `images` and `annotations`.
-        source: The file of the object, for the message.
-
-    Returns:
-        Image id -> height and width in pixels.
+        labels: COCO annotations.
+        categories: The categories of the truth, by id.
 
     Raises:
-        CocoError: If an object has no mask or a broken one, or an image no
-            size.
+        CocoError: If one is of another category.
     """
-    maskless = sum(not one.get('segmentation') for one in truth['annotations'])
-    if maskless:
+    unknown = [a for a in labels if a['category_id'] not in categories]
+    if unknown:
         raise CocoError(
-            f'{maskless:,} of {len(truth["annotations"]):,} objects in '
-            f'{source} have no `segmentation`, so that masks cannot be '
-            'compared: compare boxes'
-        )
-    for one in truth['annotations']:
-        # An object without a pixel can be compared: nothing overlaps it.
-        fault = Facts.of(one['segmentation']).fault
-        if fault not in ('', 'empty'):
-            raise CocoError(
-                f'`segmentation` of annotation {one.get("id")} in {source} '
-                f'must be polygons or RLE, got what is {fault}: '
-                'tools/check_coco.py says what to do'
-            )
-    sizes = find_sizes(truth)
-    check_sizes(sizes, source)
-    return sizes
-
-
-def check_sizes(sizes: Mapping[int, tuple], source: str | Path) -> None:
-    """Check that images have sizes, which masks need.
-
-    Args:
-        sizes: The sizes, see `find_sizes`.
-        source: The file of the images, for the message.
-
-    Raises:
-        CocoError: If an image has none.
-    """
-    if any(None in size for size in sizes.values()):
-        raise CocoError(
-            f'{source} has images without `width` and `height`, which masks '
-            'need: tools/check_coco.py --fix writes them'
+            f'{len(unknown):,} pseudo labels are of categories that the truth '
+            f'does not have, the first is of {unknown[0]["category_id"]}, it '
+            f'has {format_value(list(categories))}: give the truth of the '
+            'same classes'
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import check_ious
 from .mask_ious import measure_mask_overlaps
 
 # About so many pairs of a detection and an object are compared at once.
@@ -189,7 +190,11 @@ def match_columns(
     Returns:
         The detections that count, by class, then image, then descending score,
         and what each took at each IoU; shape (0,) without detections.
+
+    Raises:
+        ValueError: If an IoU is out of range, or below the one before it.
     """
+    check_ious(ious)
     num_images = 1 + max(
         objects.image_index.max(initial=0), found.image_index.max(initial=0)
     )

@@ -71,7 +71,10 @@ def measure_mask_overlaps(
 
     Returns:
         Shape (k,), float64, the IoU; for a crowd, the share of the detection
-        on it. It is -1 if the two masks have different sizes.
+        on it.
+
+    Raises:
+        ValueError: If the two masks of a pair have different sizes.
     """
     overlaps = np.zeros(len(owners))
     firsts = np.flatnonzero(np.diff(owners, prepend=-1))
@@ -83,4 +86,11 @@ def measure_mask_overlaps(
             true[chosen].tolist(),
             is_crowd[chosen].astype(np.uint8),
         )[0]  # (1, k) -> (k,)
+    if other := np.flatnonzero(overlaps < 0).tolist():
+        raise ValueError(
+            'masks that are compared must have one size (height, width), got '
+            f'{found[owners[other[0]]]["size"]} for a detection and '
+            f'{true[targets[other[0]]]["size"]} for an object of its image: '
+            'make both from images of the same size'
+        )
     return overlaps

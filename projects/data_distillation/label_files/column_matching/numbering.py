@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...text import format_value
 from .greedy import DetectionColumns, Objects
 from .mask_ious import as_column, read_mask
 
@@ -71,8 +72,8 @@ class Numbering:
 
         Raises:
             KeyError: If an annotation lacks a key, or its image a size.
-            TypeError, ValueError: If an id is a list or an object, a side of a
-                box cannot be read as a number, or sides are missing; see also
+            TypeError, ValueError: If an id is a list or an object, a box has
+                not four sides, or one cannot be read as a number; see also
                 `read_mask`.
             IndexError, Exception: See `read_mask`.
         """
@@ -123,7 +124,14 @@ class Numbering:
         """Return the numbers of the images, the labels and the boxes."""
         images = (self.images[one['image_id']] for one in kept)
         labels = (self.labels[one['category_id']] for one in kept)
-        sides = (side for one in kept for side in one['bbox'])
+        bboxes = [one['bbox'] for one in kept]
+        if set(map(len, bboxes)) - {4}:
+            wrong = next(bbox for bbox in bboxes if len(bbox) != 4)
+            raise ValueError(
+                f'`bbox` must be four numbers, got {format_value(wrong)}: '
+                'correct the annotation'
+            )
+        sides = (side for bbox in bboxes for side in bbox)
         return (
             np.fromiter(images, np.int64, len(kept)),
             np.fromiter(labels, np.int64, len(kept)),

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...files.decoding import glob_shown
+from ...text import format_value
 from ..coco.reading import CocoError, read_coco
+from ..coco.schema import is_side, is_text
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def read_corrected(path: Path) -> list[CorrectedImage]:
     # None of the formats has a schema to check against, so that what is
     # missing shows when it is read.
     except (
-        AttributeError, KeyError, RecursionError, TypeError, ValueError
+        AttributeError, KeyError, OverflowError, RecursionError, TypeError,
+        ValueError,
     ) as error:  # fmt: skip
         raise CocoError(
             f'{path} is not what a tool exports: {type(error).__name__} '
@@ -82,6 +85,7 @@ def read_any(path: Path) -> list[CorrectedImage]:
     Raises:
         KeyError, TypeError, AttributeError, ValueError: If a part is missing,
             or has another type or length.
+        OverflowError: If a number is too large for a float.
         RecursionError: If it is nested too deeply.
         FileNotFoundError: If there is no such file or folder.
         CocoError: If it is no JSON, or holds what cannot become labels.
@@ -108,25 +112,25 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         path: The file.
 
     Returns:
-        The images in its order, with boxes xywh in pixels, whose values are
-        not checked. `iscrowd` is kept as 1 if it is set, and `segmentation` if
-        it is not empty. Their size is None without a width or height.
+        The images in its order, with boxes xywh in pixels, which may be NaN or
+        infinite. `iscrowd` is kept as 1 if it is set, and `segmentation` if it
+        is not empty. Their size is None without a width or height.
 
     Raises:
-        CocoError: If the file cannot be used, see `read_coco`.
+        CocoError: If the file cannot be used, see `read_coco`, a box has not
+            four numbers, or see `read_size`.
         FileNotFoundError: If there is no such file.
         AttributeError, KeyError, TypeError, ValueError: If an annotation is no
             object, lacks a key, is of no image or category of the file, or its
             box is no list of numbers.
+        OverflowError: If a number of a box is too large for a float.
     """
     coco = read_coco(path, 'images', 'categories')
     names = {c['id']: c['name'] for c in coco['categories']}
     images = {
         image['id']: CorrectedImage(
             find_original_name(image),
-            (image['width'], image['height'])
-            if image.get('width') and image.get('height')
-            else None,
+            read_size(image.get('width'), image.get('height'), path),
         )
         for image in coco['images']
     }
@@ -135,10 +139,60 @@ def read_coco_images(path: Path) -> list[CorrectedImage]:
         if one.get('segmentation'):
             extra['segmentation'] = one['segmentation']
         bbox_xywh = list(map(float, one['bbox']))
+        if len(bbox_xywh) != 4:
+            raise CocoError(
+                f'{path}: `bbox` must be four numbers, got '
+                f'{format_value(one["bbox"])}: correct the box, and export '
+                'again'
+            )
         images[one['image_id']].boxes.append(
             (bbox_xywh, names[one['category_id']], extra)
         )
     return list(images.values())
+
+
+def read_size(
+    width: object, height: object, path: Path
+) -> tuple[int, int] | None:
+    """Read the size of an image.
+
+    Args:
+        width: The width in pixels, as JSON has it.
+        height: The height in pixels, as JSON has it.
+        path: The file, for the message.
+
+    Returns:
+        Both; None if one of them is null, 0 or empty.
+
+    Raises:
+        CocoError: If one is something else than a whole number above 0.
+    """
+    if not (width and height):
+        return None
+    if not (is_side(width) and is_side(height)):
+        raise CocoError(
+            f'{path}: the width and height of an image must be positive whole '
+            f'numbers, got {format_value((width, height))}: correct them'
+        )
+    return int(width), int(height)
+
+
+def check_text(what: str, value: object, path: Path) -> None:
+    """Check that a name in an export is a text.
+
+    Args:
+        what: What the name is, for the message.
+        value: The name, as JSON has it.
+        path: The file, for the message.
+
+    Raises:
+        CocoError: If it is no text, or an empty one.
+    """
+    if not is_text(value):
+        raise CocoError(
+            f'{path}: {what} must be a text that is not empty, got '
+            f'{format_value(value)}: correct it'
+        )
 
 
 def find_original_name(image: dict) -> str:
@@ -173,10 +227,11 @@ def read_task(task: object, path: Path) -> CorrectedImage:
         URL or path in the task. Its size is None if it has no box.
 
     Raises:
-        CocoError: If it is no task with an image (see `find_url`), or a box is
-            rotated or has not one class.
+        CocoError: If it is no task with an image (see `find_url`), a box is
+            rotated or has not one class, or a class is no text.
         AttributeError, KeyError, TypeError: If a part is missing, or has
             another type.
+        OverflowError: If a number is too large for a float.
     """
     task = task if isinstance(task, dict) else {}
     url = find_url(task.get('data'))
@@ -240,9 +295,10 @@ def read_rectangle(
         class, and an empty dict: there is nothing else to keep.
 
     Raises:
-        CocoError: If it is rotated or has not one class.
+        CocoError: If it is rotated or has not one class, or that is no text.
         AttributeError, KeyError, TypeError: If a part is missing, or has
             another type.
+        OverflowError: If a number is too large for a float.
     """
     if value.get('rotation'):
         raise CocoError(
@@ -254,6 +310,7 @@ def read_rectangle(
         raise CocoError(
             f'{path} has a box with the classes {classes}: each needs one'
         )
+    check_text('the class of a box', classes[0], path)
     keys = ('x', 'y', 'width', 'height')
     sides = (value[key] for key in keys)
     # Percent of (w, h, w, h).
@@ -272,7 +329,8 @@ def read_folder(folder: Path) -> Iterator[CorrectedImage]:
 
     Raises:
         CocoError: If there is no file, or one of them is something else.
-        AttributeError, KeyError, TypeError, ValueError: See `read_shapes`.
+        AttributeError, KeyError, OverflowError, TypeError, ValueError: See
+            `read_shapes`.
         RecursionError: If a file is nested too deeply.
     """
     files = glob_shown(folder, '*.json')
@@ -301,17 +359,22 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
     Returns:
         The image with boxes xywh in pixels, in the file's order: each is the
         box around the corners of its rectangle. Without a path of the image,
-        its name is that of the file with `.jpg`. `is_annotated` is what
-        `checked` is if that is true, otherwise None.
+        its name is that of the file with `.jpg`. Its size is None without a
+        width or height. `is_annotated` is what `checked` is if that is true,
+        otherwise None.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: If a part is missing,
             or has another type or length.
-        CocoError: If a shape is no rectangle.
+        OverflowError: If a number is too large for a float.
+        CocoError: If a shape is no rectangle, its class or the path is no
+            text, or see `read_size`.
     """
+    name = content.get('imagePath') or file.with_suffix('.jpg').name
+    check_text('`imagePath`', name, file)
     image = CorrectedImage(
-        content.get('imagePath') or file.with_suffix('.jpg').name,
-        (content['imageWidth'], content['imageHeight']),
+        name,
+        read_size(content['imageWidth'], content['imageHeight'], file),
         # false is what X-AnyLabeling writes by default: it says nothing.
         is_annotated=content.get('checked') or None,
     )
@@ -321,6 +384,7 @@ def read_shapes(content: dict, file: Path) -> CorrectedImage:
                 f'{file} has a {shape.get("shape_type")}: only rectangles can '
                 'become labels'
             )
+        check_text('`label` of a shape', shape['label'], file)
         # LabelMe writes two corners, X-AnyLabeling four, and any may be first.
         xs, ys = zip(*shape['points'], strict=True)
         bbox_xywh = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]

@@ -1,14 +1,23 @@
 """Puts corrected images into the labeled set, and out of the unlabeled one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...arguments import is_number
 from ...files.image_names import ImageFinder
 from ...files.versions import find_version
 from ..coco.contents import take_images
-from ..coco.reading import UNCHECKED, CocoError
+from ..coco.problems import Problem
+from ..coco.reading import (
+    UNCHECKED,
+    CocoError,
+    check_entries,
+    check_required,
+    read_checked,
+)
 from ..coco.schema import MIN_SIDE
+from ..coco.tables import CocoFile
 from .corrected import CorrectedImage
 
 
@@ -27,6 +36,31 @@ class Updated:
     notes: list[str]
 
 
+def read_numbered(path: str | Path) -> dict:
+    """Read the COCO file of a labeled set, to which labels are added.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        The content of the file, which has an annotation at least.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If the file is no JSON object in UTF-8, breaks a rule of
+            `check_required` for the three lists, or an annotation has no
+            integer as its `id`.
+    """
+
+    def check(file: CocoFile) -> Iterator[Problem]:
+        """Require the three lists, and ids of annotations."""
+        lists = ('images', 'annotations', 'categories')
+        yield from check_required(file, lists)
+        yield from check_entries(file, dict(annotations=['id']))
+
+    return read_checked(path, check)
+
+
 def update_sets(
     labeled: dict,
     unlabeled: dict,
@@ -42,8 +76,7 @@ def update_sets(
     labels stay.
 
     Args:
-        labeled: The COCO object of the labeled set, in which each annotation
-            has an `id`; see `reading.read_coco`.
+        labeled: The COCO object of the labeled set; see `read_numbered`.
         unlabeled: The COCO object of the unlabeled set; see
             `reading.read_unlabeled`.
         images: The corrected images, with boxes xywh in pixels.

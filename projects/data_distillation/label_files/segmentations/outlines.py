@@ -10,11 +10,14 @@ from pycocotools import mask as coco_mask
 ENLARGEMENT = 4
 
 
-def outline_mask(counts: bytes, size_hw: tuple[int, int]) -> list[list[float]]:
+def outline_mask(
+    counts: bytes | str, size_hw: tuple[int, int]
+) -> list[list[float]]:
     """Outline a mask.
 
     Args:
-        counts: The `counts` of its compressed RLE; a pixel of it is set.
+        counts: The `counts` of its compressed RLE, as bytes or as the text of
+            JSON; a pixel of it is set.
         size_hw: The height and width of its image, pixels.
 
     Returns:

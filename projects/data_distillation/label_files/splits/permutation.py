@@ -13,8 +13,8 @@ def collect_classes(coco: dict) -> list[set]:
 
     Args:
         coco: The content of the file; see `reading.read_splittable`. Crowds
-            are not instances, and annotations of images that are not in the
-            file are passed over.
+            and annotations with `ignore` are not instances, and those of
+            images that are not in the file are passed over.
 
     Returns:
         One set for each image, in the file's order; empty for an image without
@@ -23,9 +23,11 @@ def collect_classes(coco: dict) -> list[set]:
     found: dict = {image['id']: set() for image in coco['images']}
     for annotation in coco['annotations']:
         image_id = annotation['image_id']
-        # CocoDataset ignores crowds, so that no class can be learned from
-        # them.
-        if image_id in found and not annotation.get('iscrowd', 0):
+        # CocoDataset ignores crowds and drops what has `ignore`, so that no
+        # class can be learned from them.
+        if image_id in found and not (
+            annotation.get('iscrowd', 0) or annotation.get('ignore')
+        ):
             found[image_id].add(annotation['category_id'])
     return [found[image['id']] for image in coco['images']]
 

@@ -42,11 +42,12 @@ def compute_percent(num_images: int, percent: Fraction) -> int:
         The number of images, at least 1.
 
     Raises:
-        ValueError: If it is less than one image, as always without images.
+        ValueError: If it is less than one image, as always without images or
+            with a percentage below 0.
     """
     # Exact for a `Fraction`; as floats, 0.29 * 100 is below 29.
     count = int(num_images * percent / 100)
-    if not count:
+    if count < 1:
         raise ValueError(
             f'{float(percent):g} % of {num_images} images is less than one: '
             'take more'

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from rich.table import Table
 
-from ...label_files.coco.contents import check_classes
+from ...label_files.coco.contents import check_classes, require_masks
 from ...label_files.coco.matching import (
     ClassMatches,
     check_labels,
@@ -18,7 +18,7 @@ from ...label_files.coco.matching import (
     make_results,
     match_classes,
 )
-from ...label_files.coco.measures import compute_coco_metrics, require_masks
+from ...label_files.coco.measures import compute_coco_metrics
 from ...label_files.coco.reading import CocoError, read_truth
 from ...label_files.coco.schema import MIN_SIDE
 from ...label_files.column_matching.greedy import DetectionColumns, Objects
