@@ -109,6 +109,25 @@ def test_former_folder_has_its_name_until_the_new_one_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_link_to_a_folder_is_replaced_itself(tmp_path):
+    target, link = tmp_path / 'target', tmp_path / 'link'
+    target.mkdir()
+    (target / 'kept').touch()
+    link.symlink_to(target)
+
+    with pytest.raises(KeyError, match='x'):
+        fail_inside(link)
+    assert link.readlink() == target
+    with replacing_folder(link):
+        link.mkdir()
+
+    assert not link.is_symlink()
+    assert [file.name for file in link.iterdir()] == []
+    assert sorted(file.name for file in tmp_path.rglob('*')) == [
+        'kept', 'link', 'target',
+    ]  # fmt: skip
+
+
 def interrupt_inside(folder: Path, is_made: bool) -> None:
     with whole_or_nothing(folder):
         if is_made:

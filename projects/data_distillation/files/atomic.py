@@ -121,9 +121,10 @@ def replacing_folder(folder: Path) -> Iterator[None]:
     at the end of its name. If the process is killed, it stays there.
 
     Args:
-        folder: The folder, but no link to one. If it exists, it is moved away,
-            so that the context can make it anew. If it does not, nothing is
-            done: after an error, what the context has made stays.
+        folder: The folder. If it exists, it is moved away, so that the context
+            can make it anew. If it does not, nothing is done: after an error,
+            what the context has made stays. A link to a folder is replaced
+            itself; what it leads to stays.
 
     Yields:
         Nothing. After the context, the former folder is removed. After an
@@ -152,7 +153,10 @@ def replacing_folder(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
         former.rename(folder)
         raise
-    shutil.rmtree(former)
+    if former.is_symlink():
+        former.unlink()
+    else:
+        shutil.rmtree(former)
 
 
 @contextmanager

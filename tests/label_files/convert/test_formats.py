@@ -242,6 +242,26 @@ def test_ids_of_images_without_labels_come_back_too(
     assert list(bboxes(found)) == [*names]
 
 
+def test_new_ids_are_free_and_names_are_compared_in_their_shortest_form(
+    voc, from_voc, tmp_path
+):
+    like = tmp_path / 'like.json'
+    images = [
+        dict(id=id_, file_name=name, width=9, height=9)
+        for id_, name in [(9, 'a.jpg'), (8, './a.jpg')]
+    ]
+    categories = [dict(id=1, name='mole'), dict(id=2, name='ant')]
+    like.write_text(
+        json.dumps(dict(images=images, annotations=[], categories=categories))
+    )
+
+    found, text = from_voc('--like', like)
+
+    ids = {i['file_name']: i['id'] for i in found['images']}
+    assert ids == {'a.jpg': 8, 'b.PNG': 10}
+    assert '1 image with new ids' in text
+
+
 def test_ids_of_classes_with_one_name_are_refused(voc, from_voc, tmp_path):
     like = tmp_path / 'like.json'
     images = [dict(id=70, file_name='new.jpg', width=9, height=9)]

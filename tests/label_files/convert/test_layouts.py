@@ -172,6 +172,50 @@ def test_voc_encodings(tmp_path, convert, label, declared, encoding):
     assert [c['name'] for c in coco['categories']] == [label]
 
 
+def test_voc_list_may_have_names_that_end_like_a_flag(tmp_path, convert):
+    names = ['photo', 'photo 1', 'photo -1', 'photo 0']
+    for name in names:
+        draw(tmp_path / 'set/JPEGImages' / f'{name}.jpg')
+    for name in names[:3]:
+        put_xml(tmp_path / 'set/Annotations' / f'{name}.xml')
+    put(tmp_path / 'set/ImageSets/Main/train.txt', '\n'.join(names))
+
+    out = tmp_path / 'unlabeled.json'
+    coco, text = convert('from-voc', '--split', 'train', '--unlabeled', out)
+
+    assert [i['file_name'] for i in coco['images']] == [
+        f'{name}.jpg' for name in names[:3]
+    ]
+    assert names_of(json.loads(out.read_text())) == ['photo 0']
+    assert 'left out' not in text
+
+
+@pytest.mark.parametrize('is_there', [True, False])
+@pytest.mark.parametrize('line', ['{}/other/a.jpg', '../../other/a'])
+def test_voc_list_does_not_lead_out_of_the_folder(
+    tmp_path, convert, line, is_there
+):
+    put_xml(tmp_path / 'other/a.xml', 'wrong')
+    for name in 'ab':
+        draw(tmp_path / f'set/JPEGImages/{name}.jpg')
+    for name in 'ab' if is_there else 'b':
+        put_xml(tmp_path / f'set/Annotations/{name}.xml', 'right')
+    line = line.format(tmp_path)
+    put(tmp_path / 'set/ImageSets/Main/train.txt', f'{line}\nb\n')
+
+    coco, _ = convert('from-voc', '--split', 'train')
+
+    assert [c['name'] for c in coco['categories']] == ['right']
+    assert names_of(coco) == (['a', 'b'] if is_there else ['b'])
+
+
+def test_reader_of_unknown_settings_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="difficult must be .*got 'Drop'"):
+        VocReader(tmp_path, IssueCounter(), difficult='Drop')
+    with pytest.raises(ValueError, match="split must be .*, got 'valid'"):
+        YoloReader(tmp_path, IssueCounter(), 'valid')
+
+
 def write_yolo(folder: Path, labels: str, images: str, names=NAMES) -> None:
     for name in names:
         draw(folder / images / f'{name}.jpg')
@@ -225,8 +269,10 @@ def test_yolo_folder_without_names_or_split_says_where_it_looked(
     mixed = '{"categories": [{"id": 0, "name": "y"}, {"id": "1", "name": ""}]}'
     put(tmp_path / 'set/notes.json', mixed)
     assert 'numbered from 0' in convert('from-yolo', '--split', 'val')[1]
-    put(tmp_path / 'set/notes.json', '{}')
-    assert 'cannot be read' in convert('from-yolo', '--split', 'val')[1]
+    for broken in ('{}', '[' * 100_000):
+        put(tmp_path / 'set/notes.json', broken)
+        text = convert('from-yolo', '--split', 'val')[1]
+        assert 'notes.json cannot be read' in text
     put(tmp_path / 'set/classes.txt', 'x\ny\n')
     text = convert('from-yolo', '--split', 'val')[1]
     assert 'no images of the split val: looked for val.txt, val/images' in text

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from projects.data_distillation.label_files.coco.image_checks import (
     find_problems,
 )
 from projects.data_distillation.label_files.coco.image_files import (
+    FileImages,
     locate_images,
 )
 from projects.data_distillation.label_files.coco.schema import as_id
@@ -33,6 +35,7 @@ from projects.data_distillation.label_files.mending.choices import (
     Choices,
     MendingError,
 )
+from projects.data_distillation.label_files.mending.images import write_sizes
 from projects.data_distillation.label_files.mending.mend import (
     convert_boxes,
     mend_file,
@@ -565,6 +568,51 @@ def test_masks_that_cannot_be_scaled_are_counted(tmp_path):
     assert counts['polygons dropped that are no finite numbers'] == 1
 
 
+@pytest.mark.parametrize(
+    'outline',
+    [
+        [2, 2, 8, 2, 8, 8],
+        [[2, 2], [8, 2], [8, 8]],
+        [[[2, 2], [8, 2], [8, 8]]],
+    ],
+)
+def test_polygons_of_any_nesting_are_scaled(tmp_path, outline):
+    folder = write_images(tmp_path, right())
+    content = before_resizing()
+    for annotation in content['annotations']:
+        annotation['bbox'] = [2 * v for v in annotation['bbox']]
+    content['annotations'][0]['segmentation'] = outline
+
+    result, counts = mend_file(
+        CocoFile.of('a.json', content),
+        Choices(folder=folder, are_resized=True),
+    )
+
+    first, *_ = result['annotations']
+    assert first['segmentation'] == [[1, 1, 4, 1, 4, 4]]
+    assert counts['polygons written as lists of numbers'] == 1
+    assert counts['polygons dropped that are no finite numbers'] == 0
+
+
+@pytest.mark.parametrize('missing', [None, [1]])
+def test_image_without_an_id_scales_no_boxes(tmp_path, missing):
+    """Annotations without an image are not its own."""
+    folder = write_images(tmp_path, right())
+    file = CocoFile.of('a.json', before_resizing())
+    (places,) = FileImages.read([locate_images(file, folder)], {})
+    content = before_resizing()
+    content['images'][0]['id'] = missing
+    content['annotations'][0]['image_id'] = None
+    counts: Counter = Counter()
+
+    result = write_sizes(
+        CocoFile.of('a.json', content), places, {0: True}, counts
+    )
+
+    assert result['annotations'] == content['annotations']
+    assert counts == {'sizes of images corrected': 1}
+
+
 def test_boxes_of_turned_images_are_not_scaled(tmp_path):
     """Which way an image was turned is not known."""
     folder = write_images(tmp_path, right(), SIZE[::-1])
@@ -765,6 +813,19 @@ def test_categories_are_taken_from_another_file():
     assert result['categories'] == categories
     for one, other in zip(result['annotations'], right()['annotations']):
         assert names[one['category_id']] == expected[other['category_id']]
+
+
+def test_object_of_no_category_does_not_become_one_of_the_other_file():
+    content, categories = right(), [*CATEGORIES, dict(id=99, name='dog')]
+    content['annotations'][0]['category_id'] = 99
+
+    result, counts = mend_file(
+        CocoFile.of('a.json', content), Choices(like=like(categories))
+    )
+
+    assert result['annotations'] == right()['annotations'][1:]
+    assert result['categories'] == categories
+    assert counts['annotations of unknown categories dropped'] == 1
 
 
 def test_objects_of_categories_that_the_other_file_lacks_are_not_lost():

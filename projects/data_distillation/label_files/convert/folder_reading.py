@@ -5,7 +5,7 @@ A reader yields images with boxes, and counts what it leaves out or changes.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol
 
 from PIL import Image
@@ -217,3 +217,42 @@ def read_lines(file: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise FormatError(f'{file} is not in UTF-8: {error}') from None
     return [line.strip() for line in lines if line.strip()]
+
+
+def list_tails(name: str, fewest: int) -> list[str]:
+    r"""Return what a path of another machine may be called here.
+
+    Args:
+        name: The path, with `/` or `\`.
+        fewest: The least number of parts that is left of a longer path.
+
+    Returns:
+        The path without its first 0, 1, ... parts, with `/`, so that the
+        longest is first. `.`, `..` and the root are no parts; without any
+        part, there is one text, which is empty.
+    """
+    parts = PurePosixPath(name.replace('\\', '/')).parts
+    # A root may be two slashes, of Windows' \\server\share.
+    parts = tuple(p for p in parts if p.strip('/') not in ('..', ''))
+    last = max(len(parts) - fewest, 0)
+    return ['/'.join(parts[start:]) for start in range(last + 1)]
+
+
+def find_folder(
+    folder: Path, names: Sequence[str], holds: Callable[[Path], object]
+) -> Path:
+    """Return the first of some folders that holds what is looked for.
+
+    Args:
+        folder: The folder of the set.
+        names: The names of folders in it, the likeliest first.
+        holds: Returns whether a folder holds it, or what it holds.
+
+    Returns:
+        The folder; the first one that exists if none holds it.
+
+    Raises:
+        IndexError: If none of them exists.
+    """
+    there = [folder / name for name in names if (folder / name).is_dir()]
+    return next(filter(holds, there), there[0])

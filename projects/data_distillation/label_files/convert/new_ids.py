@@ -1,5 +1,6 @@
 """Gives converted labels the ids of a COCO file: other formats keep none."""
 
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +19,11 @@ class KnownIds:
     Attributes:
         file: The same file.
         categories: Its categories, as they are.
-        images: The file name of each image, as it is written there -> its id;
-            of a repeated name, the last one. Images that `give_images` gives
-            new ids to are added.
+        images: The file name of each image in its shortest form, such as
+            `a.jpg` for `./a.jpg` -> its id; of a repeated name, the last one.
+            Images that `give_images` gives new ids to are added.
+        last: The largest id of an image, at least 0; also of those that
+            `give_images` has given.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -32,7 +35,12 @@ class KnownIds:
         content = read_convertible(file)
         self.file = file
         self.categories = content['categories']
-        self.images = {i['file_name']: i['id'] for i in content['images']}
+        self.images = {
+            posixpath.normpath(image['file_name']): image['id']
+            for image in content['images']
+        }
+        # Of repeated names, `images` has only one id.
+        self.last = max([0, *(image['id'] for image in content['images'])])
         if repeated := find_repeated(self.classes):
             raise FormatError(
                 f'two categories of {file} have the same name: '
@@ -68,21 +76,20 @@ class KnownIds:
 
         Args:
             infos: The images with other ids; they are changed in place. Those
-                that the file does not have get ids above all in `images`, in
-                order, and keep them in later calls.
+                that the file does not have get ids above `last`, in order, and
+                keep them in later calls.
             issues: Counts the images that get a new id.
 
         Returns:
             Former id -> id, in the order of `infos`; empty without images.
         """
         given = {}
-        last = max(self.images.values(), default=0)
         for info in infos:
-            name = info['file_name']
+            name = posixpath.normpath(info['file_name'])
             if name not in self.images:
                 issues.add(f'images with new ids: not in {self.file}', name)
-                last += 1
-                self.images[name] = last
+                self.last += 1
+                self.images[name] = self.last
             given[info['id']] = self.images[name]
             info['id'] = given[info['id']]
         return given

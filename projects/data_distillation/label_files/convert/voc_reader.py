@@ -10,14 +10,20 @@ import posixpath
 import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
+from ...arguments import check_is_one_of
 from ...files.decoding import IMAGE_SUFFIXES, glob_shown, list_image_names
-from .folder_reading import read_labeled_image, read_lines
+from .folder_reading import (
+    find_folder,
+    list_tails,
+    read_labeled_image,
+    read_lines,
+)
 from .labels import (
     Box,
     FormatError,
@@ -60,6 +66,9 @@ class VocReader:
             tools write them, and not pixels counted from 1.
         difficult: What becomes of objects marked `difficult`: regions to
             leave out (`'ignore'`), objects (`'keep'`) or nothing (`'drop'`).
+
+    Raises:
+        ValueError: If `difficult` is another.
     """
 
     folder: Path
@@ -69,6 +78,9 @@ class VocReader:
     difficult: str = 'ignore'
     missing: ClassVar[str] = 'images left out: no annotation file'
     is_background: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_is_one_of('difficult', self.difficult, DIFFICULT)
 
     @cached_property  # It is read for each image, and searches the folder.
     def annotations(self) -> Path:
@@ -142,7 +154,7 @@ class VocReader:
             by_stem[strip_suffix(name)].append(name)
             by_last[strip_suffix(posixpath.basename(name))].append(name)
         pairs: dict[str, str | None] = {}
-        for stem in self.list_stems():
+        for stem in self.list_stems(by_last):
             found = self.find_image(stem, by_stem, by_last)
             if found is None:
                 kind = 'names left out: no image of that name, or several'
@@ -157,8 +169,11 @@ class VocReader:
         everything = dict.fromkeys(itertools.chain(*by_stem.values()))
         return dict(sorted((everything | pairs).items()))  # Pairs win.
 
-    def list_stems(self) -> list[str]:
+    def list_stems(self, images: Container[str]) -> list[str]:
         """List the names in the list, or of all XML files without suffix.
+
+        Args:
+            images: The names of the images, without folder and suffix.
 
         Returns:
             The names, in the list's order as `find_stem` finds them. Without a
@@ -177,8 +192,24 @@ class VocReader:
         if not file.is_file():
             known = [path.stem for path in glob_shown(self.lists, '*.txt')]
             raise FormatError(f'list not found: {file}; there are {known}')
-        stems = map(strip_flag, read_lines(file))
-        return [self.find_stem(stem) for stem in stems]
+        return [self.read_line(line, images) for line in read_lines(file)]
+
+    def read_line(self, line: str, images: Container[str]) -> str:
+        """Find the XML file for a line of a list, which may have a flag.
+
+        Args:
+            line: The line. What looks like a flag belongs to the name if
+                there is an XML file or an image of this name.
+            images: The names of the images, without folder and suffix.
+
+        Returns:
+            See `find_stem`.
+        """
+        stem = self.find_stem(line)
+        is_name = posixpath.basename(stem) in images
+        if is_name or self.xml_file(stem).is_file():
+            return stem
+        return self.find_stem(FLAG.sub('', line))
 
     def find_stem(self, name: str) -> str:
         """Find the XML file for a name in a list.
@@ -190,16 +221,16 @@ class VocReader:
 
         Returns:
             The path of the XML file below `annotations`, without suffix. If
-            there is none, the name, without the suffix of an image.
+            there is none, the name, without the suffix of an image. A root and
+            `..` are left out: they would lead out of the folder.
         """
-        parts = name.replace('\\', '/').split('/')
-        for start in range(len(parts)):
-            tail = '/'.join(parts[start:])
+        tails = list_tails(name, 1)
+        for tail in tails:
             for stem in (tail, strip_suffix(tail)):
                 if self.xml_file(stem).is_file():
                     return stem
         is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
-        return strip_suffix(name) if is_image else name
+        return strip_suffix(tails[0]) if is_image else tails[0]
 
     def find_image(
         self,
@@ -356,26 +387,6 @@ class VocReader:
         return Box(name, xywh, is_crowd, score)
 
 
-def find_folder(
-    folder: Path, names: Sequence[str], holds: Callable[[Path], object]
-) -> Path:
-    """Return the first of some folders that holds what is looked for.
-
-    Args:
-        folder: The folder of the set.
-        names: The names of folders in it, the likeliest first.
-        holds: Returns whether a folder holds it, or what it holds.
-
-    Returns:
-        The folder; the first one that exists if none holds it.
-
-    Raises:
-        IndexError: If none of them exists.
-    """
-    there = [folder / name for name in names if (folder / name).is_dir()]
-    return next(filter(holds, there), there[0])
-
-
 def has_labels(folder: Path) -> bool:
     """Return whether there is an XML file in a folder or below.
 
@@ -386,15 +397,3 @@ def has_labels(folder: Path) -> bool:
         Whether there is one; hidden files do not count.
     """
     return bool(glob_shown(folder, '**/*.xml'))
-
-
-def strip_flag(line: str) -> str:
-    """Remove the flag that the lists of a class have.
-
-    Args:
-        line: A line of a list, such as `000012 -1`.
-
-    Returns:
-        The name alone; the line as it is without such a flag.
-    """
-    return FLAG.sub('', line)

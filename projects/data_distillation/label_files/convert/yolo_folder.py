@@ -8,11 +8,11 @@ them name paths of the machine on which they ran.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ...files.decoding import glob_shown
 from ...files.encoding import decode_text
-from .folder_reading import read_lines
+from .folder_reading import list_tails, read_lines
 from .labels import FormatError
 
 YAML_FILES = ('data.yaml', 'data.yml', 'dataset.yaml')
@@ -141,31 +141,14 @@ def read_notes(file: Path) -> list[str]:
     try:
         content = json.loads(decode_text(file.read_bytes()))
         names = {c['id']: c['name'] for c in content['categories']}
-    except (ValueError, KeyError, TypeError) as error:
+    # RecursionError: lists nested too deeply.
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f'{file} cannot be read: {error!r}') from None
     if names.keys() != set(range(len(names))):
         raise FormatError(
             f'{file}: `categories` must be numbered from 0, got {names}'
         )
     return [names[number] for number in range(len(names))]
-
-
-def list_tails(name: str, fewest: int) -> list[str]:
-    r"""Return what a path of another machine may be called here.
-
-    Args:
-        name: The path, with `/` or `\`.
-        fewest: The least number of parts that is left of a longer path.
-
-    Returns:
-        The path without its first 0, 1, ... parts, with `/`, so that the
-        longest is first. `.`, `..` and the root are no parts; without any
-        part, there is one text, which is empty.
-    """
-    parts = PurePosixPath(name.replace('\\', '/')).parts
-    parts = tuple(p for p in parts if p not in ('..', '/'))
-    last = max(len(parts) - fewest, 0)
-    return ['/'.join(parts[start:]) for start in range(last + 1)]
 
 
 def find_tail(
@@ -188,3 +171,21 @@ def find_tail(
             if tail and os.path.exists(folder / tail):
                 return folder / tail
     return None
+
+
+def rename_split(entry: str, split: str) -> Iterator[str]:
+    """Yield a path with the other names of a split, such as `valid`.
+
+    Args:
+        entry: The path, with `/` or a backslash.
+        split: A key of `SPLIT_NAMES`.
+
+    Yields:
+        The path with `/` and each other name; nothing if no part is a name.
+    """
+    parts = entry.replace('\\', '/').split('/')
+    for name in SPLIT_NAMES[split]:
+        for other in SPLIT_NAMES[split]:
+            if name != other and name in parts:
+                renamed = [other if part == name else part for part in parts]
+                yield '/'.join(renamed)

@@ -14,11 +14,12 @@ from typing import ClassVar
 
 import yaml
 
+from ...arguments import check_is_one_of
 from ...files.decoding import glob_shown, list_image_names
 from ...text import format_error, format_value
 from ..coco.schema import MIN_SIDE
 from ..segmentations.polygons import as_one_polygon, bound_pixels
-from .folder_reading import read_labeled_image, read_lines
+from .folder_reading import list_tails, read_labeled_image, read_lines
 from .labels import Box, FormatError, IssueCounter, LabeledImage, LabelError
 from .polygon_masks import bound_polygon
 from .yolo_folder import (
@@ -26,7 +27,7 @@ from .yolo_folder import (
     describe_folder,
     find_tail,
     find_yaml,
-    list_tails,
+    rename_split,
 )
 from .yolo_lines import read_line, scale_polygon, scale_to_pixels
 
@@ -48,6 +49,9 @@ class YoloReader:
         issues: Counts what is left out or changed.
         split: One of `SPLITS`; `data.yaml` may call it by another name.
         boxes_only: Whether only the boxes of polygons are kept.
+
+    Raises:
+        ValueError: If `split` is another.
     """
 
     file: Path
@@ -58,6 +62,9 @@ class YoloReader:
         'images without label file: background, as for Ultralytics'
     )
     is_background: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_is_one_of('split', self.split, SPLITS)
 
     @cached_property
     def content(self) -> dict:
@@ -363,24 +370,6 @@ class YoloReader:
         if min(box.xywh[2:]) < MIN_SIDE:
             box = replace(box, xywh=bound_pixels(fitting, size_wh))
         return replace(box, polygon=fitting)
-
-
-def rename_split(entry: str, split: str) -> Iterator[str]:
-    """Yield a path with the other names of a split, such as `valid`.
-
-    Args:
-        entry: The path, with `/` or a backslash.
-        split: A key of `SPLIT_NAMES`.
-
-    Yields:
-        The path with `/` and each other name; nothing if no part is a name.
-    """
-    parts = entry.replace('\\', '/').split('/')
-    for name in SPLIT_NAMES[split]:
-        for other in SPLIT_NAMES[split]:
-            if name != other and name in parts:
-                renamed = [other if part == name else part for part in parts]
-                yield '/'.join(renamed)
 
 
 def find_label_path(image: Path) -> Path:

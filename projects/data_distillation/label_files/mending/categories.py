@@ -7,7 +7,8 @@ from ..coco.class_checks import find_equal_categories
 from ..coco.joint_checks import list_categories
 from ..coco.tables import CocoFile
 from .choices import Choices, MendingError
-from .entries import Mended, replace_entries
+from .entries import Mended, iterate_free_ids, replace_entries
+from .ids import collect_references
 
 
 def join_categories(file: CocoFile) -> Mended:
@@ -60,7 +61,8 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
     """Take the categories of another file, with their ids and their order.
 
     Names say which category is which, to the letter. Those that only the other
-    file has are added. Ids that no category of the file has stay as they are.
+    file has are added. An id that no category of the file has stays unknown:
+    if the other file has it, an id that neither has takes its place.
 
     Args:
         file: The file. It is not changed.
@@ -101,6 +103,7 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
         lambda i, e: None if names.get(ids[i]) in lost else e,
     )
     moved = {i: numbers[n] for i, n in names.items() if n in numbers}
+    moved |= part_unknown(file, set(numbers.values()))
     content = renumber_categories(file.with_content(content), moved)
     categories = choices.like.content['categories']
     counts = Counter(
@@ -110,6 +113,24 @@ def take_categories(file: CocoFile, choices: Choices) -> Mended:
         }
     )
     return dict(content, categories=categories), counts
+
+
+def part_unknown(file: CocoFile, taken: set[int]) -> dict[int, int]:
+    """Find other numbers for unknown categories that would become known.
+
+    Args:
+        file: The file.
+        taken: The ids of the categories that it will have.
+
+    Returns:
+        Id in `taken` to which annotations refer, but which no category of the
+        file has -> an id to which nothing refers and that is not in `taken`.
+    """
+    known = set(file.categories.column('id'))
+    references = collect_references(file, 'categories')
+    free = iterate_free_ids(taken | references)
+    unknown = sorted((references & taken) - known)
+    return dict(zip(unknown, free, strict=False))
 
 
 def list_clean(file: CocoFile) -> list[tuple[int, str]]:

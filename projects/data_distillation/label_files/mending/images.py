@@ -14,9 +14,11 @@ from ..coco.image_checks import (
 from ..coco.image_files import FileImages, Places, locate_images
 from ..coco.schema import is_bbox
 from ..coco.tables import CocoFile
+from ..segmentations.facts import nest_polygons
 from .choices import Choices
 from .entries import Mended, replace_entries
 from .limits import check_share
+from .segmentations import MENDINGS
 
 
 def mend_images(file: CocoFile, choices: Choices) -> Mended:
@@ -178,24 +180,24 @@ def write_sizes(
         file: The file. It is not changed.
         part: The file with what is known of its images.
         sizes: The result of `choose_sizes`.
-        counts: The numbers of sizes, of scaled boxes and of what
-            `scale_annotation` leaves out are added to it.
+        counts: The numbers of sizes, of scaled boxes, of nested polygons and
+            of what `scale_annotation` leaves out are added to it.
 
     Returns:
         The new content, in which the annotations of resized images are scaled,
         see `scale_annotation`; those without a box of four numbers stay.
     """
-    factors = {}
+    factors: dict[int, np.ndarray] = {}
 
     def change(index: int, entry: dict) -> dict:
         """Return an image with its size."""
         if index not in sizes:
             return entry
         width, height = part.facts[index].size_wh
-        if sizes[index]:
+        if sizes[index] and ids[index] is not None:
             said = entry['width'], entry['height']
             # (2,), for x and y.
-            factors[entry.get('id')] = np.divide((width, height), said)
+            factors[ids[index]] = np.divide((width, height), said)
         counts['sizes of images corrected'] += 1
         return dict(entry, width=width, height=height)
 
@@ -205,16 +207,39 @@ def write_sizes(
         if factor is None or not is_bbox(bbox):
             return entry
         counts['boxes scaled to their resized image'] += 1
+        entry = nest_segmentation(entry, counts)
         new = scale_annotation(entry, factor)
         count_lost(entry, new, counts)
         return new
 
+    ids = file.images.column('id')
     image_ids = file.annotations.column('image_id')
     # First the images: this fills `factors`, which `scale` reads.
     content = replace_entries(file, 'images', change)
     if not factors:
         return content
     return replace_entries(file.with_content(content), 'annotations', scale)
+
+
+def nest_segmentation(entry: dict, counts: Counter) -> dict:
+    """Write the polygons of an annotation as lists of numbers.
+
+    Args:
+        entry: The annotation; it is not changed.
+        counts: It is counted there if it has polygons in another form.
+
+    Returns:
+        A copy with the polygons, see `nest_polygons`; the annotation itself if
+        there is nothing to change, or a polygon is broken.
+    """
+    value = entry.get('segmentation')
+    if not isinstance(value, list) or not value:
+        return entry
+    nested = nest_polygons(value)
+    if nested is None or nested == value:
+        return entry
+    counts[MENDINGS['not nested'][0]] += 1
+    return dict(entry, segmentation=nested)
 
 
 def scale_annotation(entry: dict, factor: np.ndarray) -> dict:
