@@ -166,3 +166,15 @@ def test_size_on_disk_is_that_of_a_shard(tmp_path):
 def test_nearest_folder_that_exists(tmp_path):
     assert find_nearest_existing(tmp_path / 'a' / 'b') == tmp_path
     assert shutil.disk_usage(find_nearest_existing(tmp_path / 'a')).free
+
+
+def test_no_time_is_left_to_say_before_an_image_counts(tmp_path):
+    progress = Progress(
+        DetectionStore(tmp_path, {}), 100_000, 0, 100_000, 1, []
+    )
+    # As in a dry run before a batch with all views.
+    progress.add([stored_row('a')], share=1 / 6)
+
+    assert progress.next_line() == (
+        '0 of 100,000 images (0%), 0 images/s, 0 unreadable'
+    )

@@ -417,3 +417,16 @@ def test_store_without_masks_has_none(tmp_path):
 
     assert found.masks is found.mask_areas is found.mask_agreement is None
     assert found.has_mask.tolist() == [True] * 4
+
+
+def test_tuples_of_a_provenance_are_no_difference(tmp_path):
+    made_by = dict(views=[[dict(type='Resize', scale=(40, 30))]])
+    first = DetectionStore(tmp_path, made_by)
+    first.add(row('a'))
+    first.flush()
+
+    again = DetectionStore(tmp_path, made_by)
+
+    assert again.images() == {'a': True}
+    assert again.provenance == first.provenance
+    assert again.provenance['views'][0][0]['scale'] == [40, 30]

@@ -1,5 +1,7 @@
 """Weights that a training begins with count by their content."""
 
+import hashlib
+
 import pytest
 
 from projects.data_distillation.experiment.stages.fingerprint import (
@@ -33,7 +35,7 @@ def configs_with(path: str) -> list[dict]:
 
 def test_weights_are_found_wherever_they_are_named(weights, tmp_path):
     for cfg in configs_with(str(weights)):
-        found = hash_weights(cfg, tmp_path)
+        found = hash_weights(cfg)
         assert list(found) == [str(weights)]
         assert len(found[str(weights)]) == 64
 
@@ -43,21 +45,30 @@ def test_weights_are_found_wherever_they_are_named(weights, tmp_path):
 )
 def test_what_is_no_file_here_has_no_digest(tmp_path, path):
     for cfg in configs_with(path):
-        assert hash_weights(cfg, tmp_path) == {}
-    assert hash_weights(dict(load_from=None, model=None), tmp_path) == {}
+        assert hash_weights(cfg) == {}
+    assert hash_weights(dict(load_from=None, model=None)) == {}
 
 
 def test_exchanged_weights_are_noticed_and_missing_ones_not(weights, tmp_path):
     def find() -> list[str]:
-        found = hash_weights(dict(load_from=str(weights)), tmp_path)
+        found = hash_weights(dict(load_from=str(weights)))
         return find_changes(tmp_path, {WEIGHTS: found})
 
     write_settings(
         tmp_path,
-        {WEIGHTS: hash_weights(dict(load_from=str(weights)), tmp_path)},
+        {WEIGHTS: hash_weights(dict(load_from=str(weights)))},
     )
     assert find() == []
     weights.write_bytes(b'others!')
     assert find() == [f'{weights} has changed']
     weights.unlink()
     assert find() == []
+
+
+def test_what_no_image_file_may_be_counts_for_weights(weights):
+    # Such as a file without a byte, or one of more than 2 GiB.
+    weights.write_bytes(b'')
+
+    found = hash_weights(dict(load_from=str(weights)))
+
+    assert found == {str(weights): hashlib.sha256().hexdigest()}

@@ -8,6 +8,7 @@ import pytest
 from builders import CATEGORIES, CLASSES, annotate, annotate_cfg
 
 from projects.data_distillation.label_files.coco.matching import ImageMatches
+from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
 )
@@ -178,6 +179,29 @@ def test_detections_of_another_merger_are_refused(annotated, drawn):
     file.write_text(json.dumps(content))
 
     with pytest.raises(StoreError, match=r"differs in \['merger'\]"):
+        expect_quality(
+            file, annotated / 'detections', drawn.folder / 'truth.json'
+        )
+
+
+def test_truth_with_the_classes_in_another_order_is_refused(annotated, drawn):
+    truth = drawn.write(
+        'truth.json', dict(drawn.truth, categories=CATEGORIES[::-1])
+    )
+
+    with pytest.raises(CocoError, match=r"the file has \['green', 'red'\]"):
+        expect_quality(
+            annotated / 'pseudo_labels.json', annotated / 'detections', truth
+        )
+
+
+def test_labels_that_do_not_say_their_rules_are_refused(annotated, drawn):
+    file = annotated / 'pseudo_labels.json'
+    content = json.loads(file.read_text())
+    del content['info']['data_distillation']['selection']
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match='does not say how its labels were se'):
         expect_quality(
             file, annotated / 'detections', drawn.folder / 'truth.json'
         )

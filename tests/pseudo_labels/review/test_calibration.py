@@ -4,13 +4,18 @@ import json
 
 import numpy as np
 import pytest
-from builders import random_matching_task
+from builders import random_matching_task, stored_row, write_coco
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.label_files.coco.matching import (
     match_detections,
 )
-from projects.data_distillation.label_files.coco.reading import read_coco
+from projects.data_distillation.label_files.coco.reading import (
+    CocoError,
+    read_coco,
+)
 from projects.data_distillation.pseudo_labels.review.calibration import (
+    calibrate_scores,
     count_views,
     fit_calibration,
     fit_logistic,
@@ -100,3 +105,14 @@ def test_right_ones_are_those_of_the_matching(tmp_path, seed):
 )
 def test_views_of_all_teachers_count(views, others, expected):
     assert count_views(dict(views=views, other_teachers=others)) == expected
+
+
+def test_truth_with_the_classes_in_another_order_is_refused(tmp_path):
+    truth = write_coco(tmp_path / 'truth.json', [(1, 7, [0, 0, 9, 9])])
+    made_by = dict(views=[[]], classes=['green', 'red'])
+    store = DetectionStore(tmp_path / 'detections', made_by)
+    store.add(stored_row('0', ([0, 0, 9, 9], 0.9, 1)))
+    store.flush()
+
+    with pytest.raises(CocoError, match=r"the file has \['red', 'green'\]"):
+        calibrate_scores(store.folder, truth, made_by)

@@ -214,3 +214,8 @@ def test_short_scores_are_the_same_float32():
     assert (np.array(short, np.float32) == scores).all()
     assert max(len(str(s)) for s in short) <= 13
     assert shorten_scores(np.array([np.inf], np.float32)) == [None]
+
+
+def test_store_without_an_image_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'none of 0 .* first one: no image'):
+        export(tmp_path, [], labeled(7))

@@ -436,3 +436,11 @@ def test_counted_file_of_other_classes_is_found_before(tmp_path):
 def test_detections_of_unknown_classes_are_refused():
     with pytest.raises(CocoError, match='2 categories, but .* number 2'):
         apply(detections((0, 0.9, dict(label=2))))
+
+
+@pytest.mark.parametrize(
+    'rules', [dict(filters=[dict(num_views=2)]), dict(selector=dict(n=2))]
+)
+def test_config_without_a_type_is_named(rules):
+    with pytest.raises(KeyError, match=r'must contain the key "type".*: 2}'):
+        SelectionRules(**rules)

@@ -569,3 +569,18 @@ def test_choice_is_found_by_its_configs(judge):
     assert find_choice(views, dict(type='BoxVotingMerger'), judge) is None
     judge.store.provenance['views'] = None
     assert find_choice(views, wbf, judge) is None
+
+
+def test_image_that_two_runs_did_counts_once(tmp_path):
+    folder = make_judge(tmp_path).store.folder
+    # What a second run found on one image, and could not read of another.
+    other = DetectionStore(folder, DetectionStore(folder).provenance)
+    other.add(make_row(0), dict(make_row(1), unreadable='torn'))
+    other.flush()
+
+    judge = Judge(folder, tmp_path / 'truth.json', MERGERS)
+
+    names = [row['file_name'] for row, _ in judge.rows]
+    assert sorted(names) == sorted(f'{n}.png' for n in range(NUM_IMAGES))
+    trial = judge.trial(Choice((0, 2), 'nms'))
+    assert trial.mean_ap(np.ones((1, NUM_IMAGES))) == pytest.approx(1)

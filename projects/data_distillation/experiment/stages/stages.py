@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ...label_files.coco.reading import CocoError
 from ...pseudo_labels.annotation.merging_again import find_numbers, merge_again
-from ...pseudo_labels.annotation.provenance import as_json
 from ...pseudo_labels.annotation.unlabeled import (
     UnlabeledDataset,
     spread_indices,
 )
+from ...pseudo_labels.detections.differences import as_json
 from ...pseudo_labels.detections.store import DetectionStore
 from ...pseudo_labels.quality.expectation import Expectation, expect_quality
 from ...pseudo_labels.selection.coco_writer import PSEUDO_LABELS, read_origin

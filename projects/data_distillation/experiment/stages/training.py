@@ -157,7 +157,7 @@ class Training:
         cfg = self.experiment.load(self.stage)
         images = self._hash_images(cfg)
         begin = dict(load_from=cfg.get('load_from'), model=cfg.get('model'))
-        weights = hash_weights(begin, self.folder.parent)
+        weights = hash_weights(begin)
         if self.labels:
             # The labels count by what is in them, below: the same file may be
             # at another path, or have another date.

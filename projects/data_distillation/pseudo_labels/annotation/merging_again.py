@@ -42,8 +42,8 @@ def merge_again(
     Args:
         detections: The folder of a store that was made with `keep_views`.
         out: The folder of the other store.
-        merger: The config of a merger, with what JSON can hold (so without
-            tuples); None for the one of the store.
+        merger: The config of a merger, with what JSON can hold; None for the
+            one of the store.
         numbers: The numbers of the views to merge, counted from 0 and in any
             order; None for all.
         boxes_only: Whether detections that have masks lose them. Those of the
@@ -59,8 +59,8 @@ def merge_again(
         ValueError: If a number is out of range or given twice, or there is
             none; if an argument of the merger is out of range; or if `out` is
             the folder to read.
-        KeyError, TypeError: If the type of the merger is not registered, or an
-            argument is unknown.
+        KeyError, TypeError: If the type of the merger is not registered, an
+            argument is unknown, or JSON cannot hold its config.
         OSError: If the other store cannot be written.
     """
     # Otherwise the advice would be to delete what is to be read.

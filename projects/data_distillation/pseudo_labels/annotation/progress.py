@@ -108,8 +108,9 @@ class Progress:
 
         Returns:
             A line with the number of images that are done, the rate since the
-            run began, the time that is left, and the number of unreadable
-            images. For it, the new shards of other processes are counted.
+            run began, the time that is left (not before an image counts), and
+            the number of unreadable images. For it, the new shards of other
+            processes are counted.
         """
         self._last_line = time.monotonic()
         self._count_others()
@@ -117,11 +118,15 @@ class Progress:
         rate = num_new / max(time.monotonic() - self._begin, 1e-9)
         # The sum is too large if others did the same images.
         done = min(self.num_done + num_new, self.num_images)
+        left = ''
+        # Nothing counts before a batch with all views, see `add`.
+        if num_new:
+            seconds = (self.num_images - done) / rate
+            left = f'{format_duration(seconds)} left, '
         return (
             f'{done:,} of {self.num_images:,} images '
             f'({done / max(self.num_images, 1):.0%}), {format_rate(rate)}, '
-            f'{format_duration((self.num_images - done) / max(rate, 1e-9))} '
-            f'left, {self.num_unreadable:,} unreadable'
+            f'{left}{self.num_unreadable:,} unreadable'
         )
 
     def expectation(self) -> str:

@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from mmengine.config import Config
 
 from ...files.digest import sha256_of
+from ..detections.differences import as_json
 from .unlabeled import UnlabeledDataset
 
 
@@ -81,21 +81,6 @@ def find_names(teacher: Mapping) -> dict:
     """
     names = [teacher.get('classes'), teacher.get('class_map')]
     return dict(class_names=names) if any(names) else {}
-
-
-def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
-    """Convert a config to what a shard gives back, with lists for tuples.
-
-    Args:
-        config: What JSON can hold, and tuples.
-
-    Returns:
-        A deep copy. Keys that are numbers become text.
-
-    Raises:
-        TypeError: If JSON cannot hold it.
-    """
-    return json.loads(json.dumps(config))
 
 
 def reads_only_polygons(part: object) -> bool:

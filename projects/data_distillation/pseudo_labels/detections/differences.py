@@ -1,5 +1,8 @@
 """Compares what made two sets of detections."""
 
+import json
+from typing import Any
+
 # The keys that say where things were or how the student reads masks, not what
 # the detections are. Their values may change between two runs.
 LOCATIONS = ('teacher_config', 'checkpoint', 'segmentation')
@@ -19,6 +22,21 @@ TEACHER_KEYS = (
     'merger',
     'prompt',
 )
+
+
+def as_json(config: Any) -> Any:  # noqa: ANN401 - it returns what it gets
+    """Convert a config to what a shard gives back, with lists for tuples.
+
+    Args:
+        config: What JSON can hold, and tuples.
+
+    Returns:
+        A deep copy. Keys that are numbers become text.
+
+    Raises:
+        TypeError: If JSON cannot hold it.
+    """
+    return json.loads(json.dumps(config))
 
 
 def find_differing_keys(one: dict, other: dict) -> list[str]:

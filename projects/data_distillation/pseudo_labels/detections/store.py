@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from mmengine.logging import print_log
 
 from .columns import choose_rows, list_images
-from .differences import TEACHER_KEYS, find_differing_keys
+from .differences import TEACHER_KEYS, as_json, find_differing_keys
 from .shard_files import list_shards, name_shard
 from .shards import (
     SCHEMA,
@@ -49,9 +49,9 @@ class DetectionStore:
         folder: The folder of the shards. It is made when the first shard is
             written.
         provenance: The provenance of the detections (what made them), a dict
-            as it comes back from JSON, without tuples. A shard with another
-            provenance (apart from `LOCATIONS`) is refused. None to read only:
-            then the provenance is that of the shards.
+            that JSON can hold. A shard with another provenance (apart from
+            `LOCATIONS`) is refused. None to read only: then the provenance is
+            that of the shards.
         images_per_shard: The number of images, at least, that go into one
             shard.
         seconds_per_shard: The time after which a shard is written with fewer
@@ -59,13 +59,14 @@ class DetectionStore:
             process is killed. Time is looked at only when images are added.
 
     Attributes:
-        provenance: The one given, or that of the shards; None if there is
-            neither.
+        provenance: The one given, as a copy with lists for tuples, or that of
+            the shards; None if there is neither.
         written: The paths of the shards that this store has written.
 
     Raises:
         StoreError: If the folder holds detections of another provenance. The
             methods raise it too, if such detections have come later.
+        TypeError: If JSON cannot hold the provenance.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class DetectionStore:
         seconds_per_shard: float = 60.0,
     ) -> None:
         self.folder = Path(folder)
-        self.provenance = provenance
+        self.provenance = as_json(provenance)
         self.images_per_shard = images_per_shard
         self.seconds_per_shard = seconds_per_shard
         self.written: set[Path] = set()
@@ -104,7 +105,6 @@ class DetectionStore:
         Raises:
             OSError: If an earlier shard could not be written.
             StoreError: If the store had no provenance to write it with.
-            TypeError: If JSON cannot hold the provenance.
         """
         self._rows += rows
         seconds = time.monotonic() - self._last_write
@@ -121,7 +121,6 @@ class DetectionStore:
         Raises:
             OSError: If this or an earlier shard could not be written.
             StoreError: If there are images, and the store has no provenance.
-            TypeError: If JSON cannot hold the provenance.
         """
         self._wait()
         # A process that is ending has no writer thread any more.

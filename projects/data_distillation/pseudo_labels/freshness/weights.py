@@ -1,30 +1,30 @@
 """What is in the files of weights that a training begins with."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from contextlib import suppress
 
 from ...base_configs.config_reading import list_mappings
-from ...files.known_digests import IMAGE_DIGESTS, open_digests
+from ...files.digest import sha256_of
 
 # The keys of a config whose values are paths of weights.
 WEIGHT_KEYS = ('load_from', 'checkpoint', 'pretrained', 'teacher_ckpt')
 
 
-def hash_weights(cfg: Mapping, folder: Path) -> dict[str, str]:
+def hash_weights(cfg: Mapping) -> dict[str, str]:
     """Compute the SHA-256 of the files of weights that a config names.
 
     Args:
         cfg: The config of a training, or a part of it.
-        folder: The folder that keeps what is known of files, see
-            `image_states.hash_images`.
 
     Returns:
         Path -> digest, 64 hexadecimal digits, sorted by path. What is no file
         on this machine, such as a URL, is left out. So is a file that cannot
-        be read, is empty, or is larger than `files.decoding.MAX_BYTES`.
+        be read.
     """
-    paths = {path for path in find_weights(cfg) if Path(path).is_file()}
-    found = open_digests(folder / IMAGE_DIGESTS).find(sorted(paths))
+    found = {}
+    for path in sorted(set(find_weights(cfg))):
+        with suppress(OSError):
+            found[path] = sha256_of(path)
     return {path: digest for path, digest in found.items() if digest}
 
 

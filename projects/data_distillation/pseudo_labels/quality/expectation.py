@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import (
     RIGHT_IOU,
     ImageMatches,
@@ -18,6 +19,7 @@ from ...text import format_table
 from ..detections.columns import keep_readable
 from ..detections.store import DetectionStore
 from ..selection.coco_writer import read_origin
+from ..selection.export import read_rules
 from ..selection.picking import keep_elements
 from ..selection.rules import SelectionRules
 from .bootstrap import weigh_images
@@ -146,25 +148,24 @@ def expect_quality(
     Raises:
         StoreError: If the detections are missing or damaged, or were made in
             another way.
-        CocoError: If the labels or the truth cannot be used, or the truth
+        CocoError: If the labels or the truth cannot be used, the labels do not
+            say how they were selected, or the truth has other classes or
             lacks an image.
         FileNotFoundError: If the labels or the truth do not exist.
         ValueError: If no image could be read, or a rule of the labels cannot
             be used.
-        KeyError, TypeError: If a type in these rules is not registered, or an
-            argument is unknown; KeyError also if the file has no rules.
+        KeyError, TypeError: If a type in these rules is not registered or
+            missing, or an argument is unknown.
     """
-    origin = read_origin(labels)
+    rules = SelectionRules(**read_rules(labels))
+    by_class = read_min_scores(labels)
     store = DetectionStore(detections)
-    store.check_same_teacher(origin)
+    store.check_same_teacher(read_origin(labels))
     truth = read_truth(truth_file)
+    check_classes(list(by_class), truth['categories'], truth_file)
     table = keep_readable(store.read())
-    rules = SelectionRules(**origin['selection'])
     min_scores = np.array(
-        [
-            np.inf if score is None else score
-            for score in read_min_scores(labels).values()
-        ],
+        [np.inf if score is None else score for score in by_class.values()],
         # As scores are stored. As a float64, the least score of a label may be
         # higher than the label's own.
         np.float32,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...label_files.coco.contents import check_classes
 from ...label_files.coco.matching import find_image_ids, make_results
 from ...label_files.coco.reading import read_truth
 from ...label_files.column_matching.greedy import match_columns
@@ -160,14 +161,17 @@ def calibrate_scores(
     Raises:
         StoreError: If there are no detections, or damaged ones, or another
             teacher, other views or another merger made them.
-        CocoError: If the truth cannot be used, or lacks an image or the class
+        CocoError: If the truth cannot be used, has other classes than the
+            detections (if these say theirs), or lacks an image or the class
             of a detection.
         FileNotFoundError: If there is no truth.
     """
     store = DetectionStore(detections)
     store.check_same_teacher(provenance)
-    table = keep_readable(store.read())
     truth = read_truth(truth_file)
+    if classes := store.require_provenance().get('classes'):
+        check_classes(classes, truth['categories'], truth_file)
+    table = keep_readable(store.read())
     signals = read_signals(flatten_table(table), count_views(provenance))
     is_right = judge_rows(table.to_pylist(), truth, truth_file)
     num_classes = len(truth['categories'])

@@ -185,7 +185,7 @@ def export_pseudo_labels(
     if not is_read.any():
         raise ValueError(
             f'none of {len(table)} unlabeled images could be read; the reason '
-            f'for the first one: {table["unreadable"][0]}'
+            f'for the first one: {next(iter(table["unreadable"]), "no image")}'
         )
     detections = flatten_table(table)
     labeled = rules.count(labeled)

@@ -5,6 +5,7 @@ all filters. If a filter stops it, it does not count when a selector chooses
 `min_score`.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from mmdet.registry import TASK_UTILS
 
 from ...arguments import check_above_0, check_at_least_1, check_score
 from ...label_files.coco.schema import MIN_SIDE
+from ...text import format_call
 from ..detections.columns import Detections
 
 # So many pairs of a doubtful detection and a label are compared at once.
@@ -195,6 +197,26 @@ class MinMaskAgreement:
                 'only: annotate with model.masks, or remove the filter'
             )
         return detections.mask_agreement >= self.agreement
+
+
+def build_filters(configs: Sequence[dict]) -> dict[str, Filter]:
+    """Build filters.
+
+    Args:
+        configs: Their configs.
+
+    Returns:
+        Each filter by its config as a call, such as `MinViews(num_views=2)`,
+        in order.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        KeyError, TypeError: If a type is unknown or missing, or an argument
+            is.
+    """
+    # Before they are named: the registry says which config lacks its type.
+    built = [TASK_UTILS.build(config) for config in configs]
+    return dict(zip(map(format_call, configs), built, strict=True))
 
 
 def find_valid(detections: Detections) -> tuple[np.ndarray, np.ndarray]:

@@ -17,11 +17,10 @@ from ...label_files.coco.matching import (
     match_detections,
 )
 from ...label_files.coco.reading import CocoError, read_coco
-from ...text import format_call
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore
 from .box_calibration import check_box_calibration
-from .filters import Filter, choose_regions, find_valid
+from .filters import build_filters, choose_regions, find_valid
 from .labeled_counts import name_counted
 from .option_table import SEGMENTATIONS
 from .picking import (
@@ -119,7 +118,8 @@ class SelectionRules:
     Raises:
         ValueError: If a number is out of range, `segmentation` is unknown, or
             there is no validation to calibrate boxes by.
-        KeyError, TypeError: If a type or one of its arguments is unknown.
+        KeyError, TypeError: If a type or one of its arguments is unknown or
+            missing.
     """
 
     def __init__(
@@ -150,9 +150,7 @@ class SelectionRules:
             calibrates_boxes=calibrates_boxes,
         )
         self.selector: Selector = TASK_UTILS.build(self.config['selector'])
-        self.filters: dict[str, Filter] = {
-            format_call(cfg): TASK_UTILS.build(cfg) for cfg in filters
-        }
+        self.filters = build_filters(filters)
         self.ignore: Selector | None = (
             TASK_UTILS.build(ignore) if ignore else None
         )

@@ -79,7 +79,8 @@ class Judge:
         mergers: The configs of the mergers, by name.
 
     Attributes:
-        rows: What the store says of each image that was read, and its boxes.
+        rows: What the store says of each image that was read, and its boxes;
+            of several such rows of an image, the last one.
         configs: The same as `mergers`.
 
     Raises:
@@ -101,12 +102,14 @@ class Judge:
         self.store = DetectionStore(detections)
         self.truth_file = truth
         self.truth = read_truth(truth)
-        self.rows: list[tuple[dict, ViewBoxes]] = [
-            row
+        # By name, since two runs may have done an image at the same time.
+        by_name = {
+            row['file_name']: (row, boxes)
             for table in self.store.iter_views()
-            for row in iter_rows(table)
-            if row[0]['unreadable'] is None
-        ]
+            for row, boxes in iter_rows(table)
+            if row['unreadable'] is None
+        }
+        self.rows: list[tuple[dict, ViewBoxes]] = list(by_name.values())
         self.configs = dict(mergers)
         self.mergers: dict[str, Merger] = {
             name: TASK_UTILS.build(config) for name, config in mergers.items()

@@ -15,8 +15,8 @@ from ...label_files.coco.reading import read_truth
 from ...text import format_call
 from ..annotation.annotation_log import log_from_any_rank
 from ..annotation.detection_hook import DetectionHook
-from ..annotation.provenance import as_json
 from ..annotation.unlabeled import UnlabeledDataset
+from ..detections.differences import as_json
 from .judge import Judge
 from .result import TuningResult, find_choice
 from .search import (
