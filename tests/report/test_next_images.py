@@ -21,8 +21,6 @@ from projects.data_distillation.report.next_images import (
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.work_folder import WorkFolder
 
-pytestmark = pytest.mark.slow
-
 
 def write_work_folder(drawn: DrawnImages, checkpoint: Path) -> Path:
     """A work folder with an annotation and one of validation images."""
@@ -103,6 +101,7 @@ def test_validation_by_another_teacher_teaches_nothing(work_dir):
     assert any('cannot judge these detections' in note for note in notes)
 
 
+@pytest.mark.slow
 def test_another_checkpoint_does_not_describe(work_dir, checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes() + b' ')
 
@@ -113,6 +112,7 @@ def test_another_checkpoint_does_not_describe(work_dir, checkpoint):
     assert len(proposal.images) == 5
 
 
+@pytest.mark.slow
 def test_report_has_a_tab_of_images_to_label_next(drawn, work_dir, browser):
     cfg = annotate_cfg(drawn, '', work_dir / 'annotate')
 
@@ -139,8 +139,8 @@ def test_tab_is_left_out_if_the_labeled_file_is_missing(drawn, work_dir):
     assert make_tab(stage.stage, labels) is None
 
 
-def test_errors_are_explained(work_dir, call_tool, tmp_path):
-    none = call_tool('next_images', work_dir, '--count', 0)
+def test_errors_are_explained(call_tool, tmp_path):
+    none = call_tool('next_images', tmp_path, '--count', 0)
     nowhere = call_tool('next_images', tmp_path)
 
     assert none.stderr == 'error: --count must be at least 1, got 0\n'

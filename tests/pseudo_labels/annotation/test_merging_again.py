@@ -19,8 +19,6 @@ from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
 )
 
-pytestmark = pytest.mark.slow
-
 WBF = dict(type='WBFMerger', iou_threshold=0.6)
 # On the square image, the second and the last view look the same.
 VIEWS = [
@@ -49,6 +47,7 @@ def kept(drawn, checkpoint, tmp_path) -> Path:
     return tmp_path / 'kept' / 'detections'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('numbers', [(0, 1, 2, 3), (3, 1), (2,), (2, 3)])
 def test_store_is_that_of_a_run_with_these_views(
     drawn, checkpoint, tmp_path, kept, numbers
@@ -81,6 +80,7 @@ def test_all_views_are_merged_as_before_unless_told_otherwise(kept, tmp_path):
     assert again.read() == DetectionStore(kept).read()
 
 
+@pytest.mark.slow
 def test_boxes_of_several_teachers_are_kept(drawn, checkpoint, tmp_path):
     others = [dict(checkpoint=str(checkpoint))]
     keep = dict(keep_views=True, other_teachers=others)
@@ -97,6 +97,7 @@ def test_boxes_of_several_teachers_are_kept(drawn, checkpoint, tmp_path):
     assert set(np.concatenate(again.read()['num_views'].to_pylist())) == {4}
 
 
+@pytest.mark.slow
 def test_views_of_the_pipeline_are_kept(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'kept')
     load, pack = cfg.test_dataloader.dataset.pipeline
@@ -128,6 +129,7 @@ def test_views_of_the_pipeline_are_kept(drawn, checkpoint, tmp_path):
             )
 
 
+@pytest.mark.slow
 def test_images_that_are_done_are_left_out(kept, tmp_path):
     first = merge_again(kept, tmp_path / 'again')
     shards = first.shards()
@@ -144,6 +146,7 @@ def test_other_views_need_another_folder(kept, tmp_path):
         merge_again(kept, tmp_path / 'again', numbers=[1])
 
 
+@pytest.mark.slow
 def test_store_without_the_boxes_of_views_is_refused(
     drawn, checkpoint, tmp_path
 ):
