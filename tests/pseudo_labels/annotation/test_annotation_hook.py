@@ -19,11 +19,15 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
-from projects.data_distillation import DetectionStore
+from projects.data_distillation import AnnotationHook, DetectionStore
+from projects.data_distillation.multi_view.inference.checkpoints import (
+    CheckpointError,
+)
 from projects.data_distillation.pseudo_labels.annotation import progress
 from projects.data_distillation.pseudo_labels.annotation.config_checks import (
     warn_of_other_transforms,
 )
+from projects.data_distillation.pseudo_labels.annotation.dry_run import DryRun
 from projects.data_distillation.pseudo_labels.selection.export import (
     select_labels,
 )
@@ -412,6 +416,26 @@ def test_dry_run_ends_in_time(drawn, checkpoint, tmp_path, caplog):
     number = len(cfg.model.views)
     assert f'measured on 1 image (1 of {number} views): ' in caplog.text
     assert len(runner.model.views) == number
+
+
+def test_model_of_several_processes_is_looked_into(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    runner = Runner.from_cfg(cfg)
+    model = runner.model
+    views = model.views
+    # As MMEngine wraps it then.
+    runner.model = torch.nn.DataParallel(model)
+    (hook,) = (one for one in runner.hooks if isinstance(one, AnnotationHook))
+
+    hook.after_load_checkpoint(runner, torch.load(checkpoint))
+    dry_run = DryRun.begin(runner)
+
+    assert dry_run.model is model
+    assert model.views == [views[3]]
+    with pytest.raises(CheckpointError, match='score is missing'):
+        hook.after_load_checkpoint(runner, dict(state_dict={}))
 
 
 def test_dry_run_of_few_images_stores_nothing_either(

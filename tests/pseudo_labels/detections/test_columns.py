@@ -9,6 +9,7 @@ from builders import stored_row
 from projects.data_distillation.pseudo_labels.detections.columns import (
     choose_rows,
     collect_stored_masks,
+    keep_readable,
 )
 from projects.data_distillation.pseudo_labels.detections.shards import (
     MASK_SCHEMA,
@@ -30,6 +31,14 @@ def test_row_that_was_read_counts_wherever_it_is(order):
 
     found = zip(*(chosen[k].to_pylist() for k in ('file_name', 'unreadable')))
     assert sorted(found, key=str) == [('a', None), ('b', 'damaged')]
+
+
+def test_images_that_were_not_read_are_left_out():
+    rows = [stored_row('c'), *ROWS]
+
+    table = keep_readable(pa.Table.from_pylist(rows, SCHEMA))
+
+    assert table['file_name'].to_pylist() == ['c', 'a']
 
 
 def test_each_mask_has_the_size_of_its_image():

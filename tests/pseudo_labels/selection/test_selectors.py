@@ -163,6 +163,8 @@ def test_fixed_score_is_the_same_for_every_class():
 def test_score_out_of_range_is_refused(score):
     with pytest.raises(ValueError, match=f'min_score must be .* got {score}'):
         FixedSelector(score)
+    with pytest.raises(ValueError, match=f'min_score b must .* got {score}'):
+        FixedSelector(dict(a=None, b=score))
     with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
         PrecisionSelector(0.9, floor=score)
     with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
