@@ -12,6 +12,7 @@ from mmdet.registry import DATASETS, MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
@@ -350,6 +351,19 @@ def test_anchors_that_lie_in_a_region_are_no_background(
         assert assign(assigner) == [1, -1, share, 0]
         assert assign(assigner, num_objects=0) == [0, -1, share, 0]
         assert assign(assigner, regions=()) == [1, 0, 0, 0]
+
+
+def test_log_says_how_many_regions_are_ignored(tmp_path, caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    level = logger.level
+    logger.setLevel('INFO')
+    with caplog.at_level('INFO'):
+        begin_training(write_labels(tmp_path, 1), [IgnoreRegionsHook()])
+    logger.setLevel(level)
+    logger.removeHandler(caplog.handler)
+
+    assert '1 regions are ignored by MaxIoUAssigner' in caplog.text
 
 
 def test_anchors_stay_as_they_are_if_no_label_is_a_region(tmp_path):
