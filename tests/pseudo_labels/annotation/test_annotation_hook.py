@@ -621,7 +621,7 @@ def test_other_images_of_the_same_names_are_refused(
 
 @pytest.mark.parametrize('is_moved', [True, False])
 def test_images_that_were_moved_or_renamed_are_not_run_again(
-    drawn, checkpoint, tmp_path, is_moved
+    drawn, checkpoint, tmp_path, caplog, is_moved
 ):
     (drawn.folder / 'unlabeled' / '3.png').write_bytes(b'not an image')
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
@@ -638,9 +638,13 @@ def test_images_that_were_moved_or_renamed_are_not_run_again(
             path.rename(path.with_name(f'x{path.name}'))
     drawn.write('unlabeled.json', dict(images=images))
     runner = Runner.from_cfg(cfg)
+    runner.logger.setLevel(logging.INFO)
+    runner.logger.addHandler(caplog.handler)
 
-    runner.test()
+    with caplog.at_level(logging.INFO):
+        runner.test()
 
+    assert ' images have another name or folder than before' in caplog.text
     after = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
     assert runner.model.module.batches == []
     assert after['annotations'] == before['annotations']

@@ -7,10 +7,12 @@ import pytest
 from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.config import Config
 
-from projects.data_distillation import DetectionStore
+from projects.data_distillation import DetectionStore, NMSMerger
 from projects.data_distillation.pseudo_labels.annotation.merging_again import (
     choose_views,
+    iter_rows,
     merge_again,
+    merge_views,
 )
 from projects.data_distillation.pseudo_labels.detections.shards import (
     read_index,
@@ -159,6 +161,17 @@ def test_store_without_the_boxes_of_views_is_refused(
 def test_folder_without_detections_is_refused(tmp_path):
     with pytest.raises(StoreError, match='no detections'):
         merge_again(tmp_path, tmp_path / 'again')
+
+
+def test_numbers_that_the_pipeline_did_not_make_are_refused(kept):
+    (table,) = DetectionStore(kept).iter_views()
+    rows = {row['file_name']: boxes for row, boxes in iter_rows(table)}
+
+    for number in (-1, 4):
+        with pytest.raises(ValueError, match=rf'0 to 3, got \[{number}\]'):
+            merge_views(rows['1.png'], NMSMerger(), [number])
+    # No view of this one was run.
+    assert len(merge_views(rows['0.png'], NMSMerger(), [4])['scores']) == 0
 
 
 @pytest.mark.parametrize('numbers', [[], [0, 0], [4], [-1]])
