@@ -10,6 +10,8 @@ from mmengine.config import Config
 from projects.data_distillation import DetectionStore, NMSMerger
 from projects.data_distillation.pseudo_labels.annotation.merging_again import (
     choose_views,
+    describe_merge,
+    find_numbers,
     iter_rows,
     merge_again,
     merge_views,
@@ -182,3 +184,35 @@ def test_numbers_of_other_views_are_refused(numbers):
 
 def test_views_of_the_pipeline_are_named_in_their_order():
     assert choose_views(None, [2, 0]) == dict(of_pipeline=[0, 2])
+
+
+def test_numbers_of_views_are_found_in_their_order():
+    assert find_numbers(VIEWS, [VIEWS[3], VIEWS[1], VIEWS[3]]) == [1, 3]
+    assert find_numbers(VIEWS, [VIEWS[1], ['other']]) is None
+    assert find_numbers(None, VIEWS) is find_numbers(VIEWS, None) is None
+
+
+def test_provenance_is_that_of_the_chosen_views_without_masks(tmp_path):
+    made_by = dict(
+        views=VIEWS, merger=dict(type='NMSMerger'), keep_views=True,
+        masks=dict(min_score=0.1), segmentation='rle',
+    )  # fmt: skip
+    store = DetectionStore(tmp_path, made_by)
+
+    with pytest.raises(StoreError, match='have masks, and those of the'):
+        describe_merge(store, WBF, [2, 0], boxes_only=False)
+
+    assert describe_merge(store, WBF, [2, 0], boxes_only=True) == dict(
+        views=VIEWS[::2], merger=WBF
+    )
+    assert describe_merge(store, None, None, boxes_only=True) == dict(
+        views=VIEWS, merger=dict(type='NMSMerger')
+    )
+    assert store.provenance == made_by
+
+
+def test_folder_to_read_is_not_written_to(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path)
+
+    with pytest.raises(ValueError, match='link would be written to, but'):
+        merge_again(tmp_path, tmp_path / 'link')
