@@ -17,6 +17,7 @@ from projects.data_distillation.report.next_images import (
     explain_image,
     make_tab,
     propose_images,
+    sample_paths,
 )
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.work_folder import WorkFolder
@@ -145,6 +146,17 @@ def test_errors_are_explained(call_tool, tmp_path):
 
     assert none.stderr == 'error: --count must be at least 1, got 0\n'
     assert nowhere.stderr.startswith('error: no pseudo_labels.json')
+
+
+def test_paths_are_drawn_in_their_order_and_the_same_each_time():
+    paths = [f'{number:04}' for number in range(1_500)]
+
+    drawn = sample_paths(paths)
+
+    assert drawn == sorted(set(drawn)) == sample_paths(paths)
+    assert len(drawn) == 1_000
+    assert {*drawn} < {*paths} and drawn != paths[:1_000]
+    assert sample_paths(paths[:1_000]) == paths[:1_000]
 
 
 def test_names_of_another_direction_are_kept_apart():

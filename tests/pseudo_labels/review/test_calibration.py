@@ -4,13 +4,18 @@ import json
 
 import numpy as np
 import pytest
-from builders import random_matching_task
+from builders import random_matching_task, store_truth
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.label_files.coco.matching import (
     match_detections,
 )
 from projects.data_distillation.label_files.coco.reading import read_coco
+from projects.data_distillation.pseudo_labels.detections.store import (
+    StoreError,
+)
 from projects.data_distillation.pseudo_labels.review.calibration import (
+    calibrate_scores,
     count_views,
     fit_calibration,
     fit_logistic,
@@ -100,3 +105,15 @@ def test_right_ones_are_those_of_the_matching(tmp_path, seed):
 )
 def test_views_of_all_teachers_count(views, others, expected):
     assert count_views(dict(views=views, other_teachers=others)) == expected
+
+
+def test_scores_are_calibrated_on_images_of_the_same_teacher(drawn):
+    folder = store_truth(drawn)
+    made_by = DetectionStore(folder).require_provenance()
+    truth = drawn.folder / 'truth.json'
+
+    calibration = calibrate_scores(folder, truth, made_by)
+
+    assert calibration.num_images == 5
+    with pytest.raises(StoreError, match=r"differs in \['views'\]"):
+        calibrate_scores(folder, truth, dict(made_by, views=[[]]))

@@ -9,6 +9,7 @@ import pytest
 from builders import CATEGORIES
 
 from projects.data_distillation import SelectionRules
+from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.shards import SCHEMA
 from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
@@ -16,6 +17,7 @@ from projects.data_distillation.pseudo_labels.detections.store import (
 from projects.data_distillation.pseudo_labels.selection.export import (
     export_pseudo_labels,
     open_store,
+    read_rules,
     shorten_scores,
 )
 from projects.data_distillation.pseudo_labels.selection.selectors import (
@@ -214,3 +216,16 @@ def test_short_scores_are_the_same_float32():
     assert (np.array(short, np.float32) == scores).all()
     assert max(len(str(s)) for s in short) <= 13
     assert shorten_scores(np.array([np.inf], np.float32)) == [None]
+
+
+def test_rules_are_those_that_the_file_says(tmp_path):
+    file = tmp_path / 'labels.json'
+    rules = dict(selector=dict(type='FixedSelector', min_score=0.5))
+    info = dict(data_distillation=dict(selection=rules))
+    content = dict(images=[], annotations=[], categories=[])
+    file.write_text(json.dumps(dict(content, info=info)))
+    assert read_rules(file) == rules
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match='labels.json does not say how its'):
+        read_rules(file)

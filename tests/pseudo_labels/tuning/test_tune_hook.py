@@ -132,7 +132,6 @@ def test_detections_need_not_be_made_again(experiment):
     )
 
 
-@pytest.mark.slow
 def test_annotation_with_other_views_has_no_reference(experiment):
     annotate_py = experiment / 'annotate.py'
     text = annotate_py.read_text() + "\nmodel['views'] = [[]]\n"
@@ -144,6 +143,7 @@ def test_annotation_with_other_views_has_no_reference(experiment):
     assert found['unseen'] is None
 
 
+@pytest.mark.slow
 def test_merger_of_annotate_is_tried_too(experiment):
     annotate_py = experiment / 'annotate.py'
     own = "\nmodel['merger'] = dict(type='SoftNMSMerger', sigma=0.4)\n"
