@@ -315,7 +315,6 @@ def test_folder_in_which_nothing_was_annotated(cfg, tmp_path):
     assert 'id="gallery"' not in html
 
 
-@pytest.mark.slow
 def test_annotation_that_has_not_ended(cfg, work_dir):
     (work_dir / 'annotate/pseudo_labels.json').unlink()
 

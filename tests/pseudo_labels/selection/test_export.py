@@ -18,6 +18,7 @@ from projects.data_distillation.pseudo_labels.selection.export import (
     export_pseudo_labels,
     open_store,
     read_rules,
+    read_wanted,
     shorten_scores,
 )
 from projects.data_distillation.pseudo_labels.selection.selectors import (
@@ -229,3 +230,12 @@ def test_rules_are_those_that_the_file_says(tmp_path):
 
     with pytest.raises(CocoError, match='labels.json does not say how its'):
         read_rules(file)
+
+
+def test_wanted_images_are_those_of_the_file(tmp_path):
+    file = tmp_path / 'wanted.json'
+    images = [dict(id=7, file_name='b'), dict(id=3, file_name='a')]
+    file.write_text(json.dumps(dict(images=images)))
+
+    assert read_wanted(file) == dict(b=7, a=3)
+    assert read_wanted(None) is None

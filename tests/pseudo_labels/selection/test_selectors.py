@@ -415,3 +415,10 @@ def test_target_out_of_range_is_refused(target):
 def test_matching_refuses_what_makes_no_sense(arguments, message):
     with pytest.raises(ValueError, match=message):
         MatchedSelector(**arguments)
+
+
+def test_rate_of_no_labeled_image_cannot_be_matched():
+    with pytest.raises(ValueError, match='no labeled image: use CountSelect'):
+        MatchedSelector().choose(
+            Candidates(*detections(0), num_images=1), counts(0, 0, 0, 0, 0)
+        )
