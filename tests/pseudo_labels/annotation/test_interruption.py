@@ -386,7 +386,9 @@ def test_workers_end_with_a_process_that_ends_within_the_run():
         return
     code = 1
     try:
-        os.setsid()
+        # Otherwise it would wait for its worker for ever.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
         atexit._clear()  # What other tests have left.
         atexit.register(multiprocessing.util._exit_function)
         StopRequest().listen(loader)
