@@ -17,11 +17,10 @@ from projects.data_distillation.report.next_images import (
     explain_image,
     make_tab,
     propose_images,
+    sample_paths,
 )
 from projects.data_distillation.report.page import write_report
 from projects.data_distillation.report.work_folder import WorkFolder
-
-pytestmark = pytest.mark.slow
 
 
 def write_work_folder(drawn: DrawnImages, checkpoint: Path) -> Path:
@@ -103,6 +102,7 @@ def test_validation_by_another_teacher_teaches_nothing(work_dir):
     assert any('cannot judge these detections' in note for note in notes)
 
 
+@pytest.mark.slow
 def test_another_checkpoint_does_not_describe(work_dir, checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes() + b' ')
 
@@ -113,6 +113,7 @@ def test_another_checkpoint_does_not_describe(work_dir, checkpoint):
     assert len(proposal.images) == 5
 
 
+@pytest.mark.slow
 def test_report_has_a_tab_of_images_to_label_next(drawn, work_dir, browser):
     cfg = annotate_cfg(drawn, '', work_dir / 'annotate')
 
@@ -139,12 +140,23 @@ def test_tab_is_left_out_if_the_labeled_file_is_missing(drawn, work_dir):
     assert make_tab(stage.stage, labels) is None
 
 
-def test_errors_are_explained(work_dir, call_tool, tmp_path):
-    none = call_tool('next_images', work_dir, '--count', 0)
+def test_errors_are_explained(call_tool, tmp_path):
+    none = call_tool('next_images', tmp_path, '--count', 0)
     nowhere = call_tool('next_images', tmp_path)
 
     assert none.stderr == 'error: --count must be at least 1, got 0\n'
     assert nowhere.stderr.startswith('error: no pseudo_labels.json')
+
+
+def test_paths_are_drawn_in_their_order_and_the_same_each_time():
+    paths = [f'{number:04}' for number in range(1_500)]
+
+    drawn = sample_paths(paths)
+
+    assert drawn == sorted(set(drawn)) == sample_paths(paths)
+    assert len(drawn) == 1_000
+    assert {*drawn} < {*paths} and drawn != paths[:1_000]
+    assert sample_paths(paths[:1_000]) == paths[:1_000]
 
 
 def test_names_of_another_direction_are_kept_apart():

@@ -36,8 +36,6 @@ from projects.data_distillation.report.stage_history import (
     give_verdicts,
 )
 
-pytestmark = pytest.mark.slow
-
 
 def data_of(html: str) -> dict | None:
     """Return what the page's gallery knows."""
@@ -102,6 +100,7 @@ def report(tmp_path_factory) -> str:
     return write_report(cfg, work_dir).read_text()
 
 
+@pytest.mark.slow
 def test_report_lies_in_the_work_folder(cfg, work_dir):
     assert write_report(cfg, work_dir) == work_dir / 'report.html'
 
@@ -167,6 +166,7 @@ def harmed(tmp_path) -> list[StageRecord]:
     return [evaluated(*one) for one in mean_aps.items()]
 
 
+@pytest.mark.slow
 def test_report_has_the_advice_of_the_run(harmed, tmp_path):
     source = write_selection(tmp_path / 'selection')
     file = tmp_path / 'report.html'
@@ -228,6 +228,7 @@ def test_report_shows_the_errors_of_teacher_and_student(report):
     assert 'student red green background red 5 0 0 green 0 5 0' in text
 
 
+@pytest.mark.slow
 def test_errors_that_cannot_be_shown_are_named(cfg, work_dir, drawn):
     truth = drawn.folder / 'truth.json'
     write_metrics(work_dir / 'teacher', bbox_mAP=0.5)
@@ -271,6 +272,7 @@ def test_report_in_which_nothing_is_missing_has_no_notes(report):
     assert notes not in report.replace(f'<noscript><p {notes}>', '')
 
 
+@pytest.mark.slow
 def test_report_without_truth_has_no_precision(cfg, work_dir):
     cfg.pop('unlabeled_truth')
 
@@ -281,6 +283,7 @@ def test_report_without_truth_has_no_precision(cfg, work_dir):
     assert '>recall<' not in html
 
 
+@pytest.mark.slow
 def test_lost_truth_is_named(cfg, work_dir):
     cfg.unlabeled_truth = 'lost.json'
 
@@ -290,6 +293,7 @@ def test_lost_truth_is_named(cfg, work_dir):
     assert data_of(html)
 
 
+@pytest.mark.slow
 def test_truth_of_other_images_is_named_and_not_shown(cfg, work_dir, drawn):
     truth = dict(drawn.truth, images=drawn.truth['images'][1:])
     cfg.unlabeled_truth = str(drawn.write('part.json', truth))
@@ -329,6 +333,7 @@ def test_damaged_shard_is_named(cfg, work_dir):
     assert 'images may be missing: 1 files' in text_of(html)
 
 
+@pytest.mark.slow
 def test_images_that_came_after_the_selection_are_told(cfg, work_dir):
     other = work_dir / 'annotate/pseudo_labels.json'
     text = other.read_text()
@@ -342,6 +347,7 @@ def test_images_that_came_after_the_selection_are_told(cfg, work_dir):
     assert 'from 8 detections, and there are 10 now' in text_of(html)
 
 
+@pytest.mark.slow
 def test_labels_are_those_of_the_last_round(cfg, work_dir):
     shutil.copytree(work_dir / 'annotate', work_dir / 'round2/annotate')
     write_metrics(work_dir / 'round2/student', bbox_mAP=0.5)
@@ -368,6 +374,7 @@ def test_missing_work_folder_is_refused(cfg, tmp_path):
         write_report(cfg, tmp_path / 'x')
 
 
+@pytest.mark.slow
 def test_names_are_escaped_and_nothing_is_loaded(tmp_path):
     source = write_selection(tmp_path)
     file = tmp_path / 'report.html'
@@ -383,6 +390,7 @@ def test_names_are_escaped_and_nothing_is_loaded(tmp_path):
     assert "default-src 'none'" in html
 
 
+@pytest.mark.slow
 def test_all_files_whose_objects_are_counted_are_named(tmp_path):
     source = write_selection(tmp_path, counted=[str(tmp_path / 'truth.json')])
 
@@ -405,6 +413,7 @@ def data_of_text(html: str) -> str:
     return html[html.index('id="data"') :]
 
 
+@pytest.mark.slow
 def test_filters_that_hide_boxes_are_told(tmp_path):
     filters = [dict(type='MinViews', num_views=4)]
     source = write_selection(tmp_path, filters=filters)
@@ -415,6 +424,7 @@ def test_filters_that_hide_boxes_are_told(tmp_path):
     assert re.search(r'\d+ detections are not shown: MinViews\(num_vie', text)
 
 
+@pytest.mark.slow
 def test_tool_names_the_page(tiny_experiment, tmp_path, call_tool):
     (tmp_path / 'teacher').mkdir()
 

@@ -144,6 +144,17 @@ def test_line_of_min_score_is_where_labels_begin():
     assert len(second.patches) == 1
 
 
+def test_few_detections_are_seen_beside_many():
+    scores = np.repeat([0.1, 0.9], [5_000, 1])
+
+    (axes, *_) = draw_scores([scores], dict(a=0.5))[0].axes
+
+    assert axes.get_yscale() == 'log'
+    assert axes.get_ylim() == (0.7, 10_000)
+    assert axes.yaxis.get_major_formatter()(1_000) == '1,000'
+    assert axes.yaxis.get_minor_formatter()(2_000) == ''
+
+
 @pytest.mark.filterwarnings('error')
 def test_class_without_detections_is_drawn():
     figure, _ = draw_scores([np.array([])], dict(a=0.5))

@@ -35,6 +35,16 @@ def test_missing_file_is_refused(drawn):
         checked(drawn, ann_file=str(drawn.folder / 'absent.json'))
 
 
+def test_images_without_an_object_can_be_left_out(drawn):
+    left = [one for one in drawn.truth['annotations'] if one['image_id'] != 13]
+    drawn.write('truth.json', dict(drawn.truth, annotations=left))
+
+    dataset = checked(drawn, filter_cfg=dict(filter_empty_gt=True))
+
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [info['img_id'] for info in infos] == [10, 16, 19, 22]
+
+
 @pytest.mark.parametrize('key', ['images', 'annotations', 'categories'])
 def test_file_without_a_list_is_refused(drawn, key):
     del drawn.truth[key]

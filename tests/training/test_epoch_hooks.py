@@ -84,8 +84,9 @@ def flips(config: dict, hook, num_workers: int, begin: int = 0) -> list[bool]:
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize(
+    'num_workers', [0, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_every_batch_has_the_pipeline_of_its_iteration(drawn, num_workers):
     hook = SwitchPipelineHook(3, pipeline=[LOAD, NO_FLIP, PACK])
 
@@ -148,6 +149,22 @@ def test_mosaics_are_left_out_and_the_l1_loss_is_added(drawn):
     hook = SwitchPipelineHook(3, skip_types=['RandomFlip'], use_l1=True)
 
     assert flips(mixed(drawn), hook, 0) == [True] * 3 + [False] * 2
+
+
+def test_l1_loss_is_added_from_its_iteration_on_with_several_processes():
+    hook = SwitchPipelineHook(3, skip_types=['Mosaic'], use_l1=True)
+    head = torch.nn.Identity()
+    detector = torch.nn.Module()
+    detector.bbox_head = head
+    # As MMEngine wraps a model then.
+    runner = SimpleNamespace(model=torch.nn.DataParallel(detector), iter=2)
+    hook.before_train_iter(runner, 0)
+    assert not hasattr(head, 'use_l1')
+    runner.iter = 3
+
+    hook.before_train_iter(runner, 0)
+
+    assert head.use_l1
 
 
 def test_hook_that_would_do_nothing_is_refused():

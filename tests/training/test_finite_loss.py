@@ -48,6 +48,15 @@ def test_weights_that_are_no_numbers_end_it_at_once(runner, weight, value):
     assert 'acc' not in text
 
 
+def test_weights_have_their_own_names_with_several_processes(runner):
+    runner.model.weight.data[1] = math.nan
+    # As MMEngine wraps a model then.
+    runner.model = torch.nn.DataParallel(runner.model)
+
+    with pytest.raises(TrainingDivergedError, match=r'the weights \(weight\)'):
+        FiniteLossHook().after_train_iter(runner, 0, None, losses(math.nan))
+
+
 def test_steps_that_mixed_precision_skips_go_by(runner):
     hook = FiniteLossHook()
     for _ in range(3):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,7 +12,9 @@ from mmdet.registry import DATASETS, MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 
 from projects.data_distillation import IgnoreRegionsHook
 from projects.data_distillation.label_files.coco.reading import UNCHECKED
@@ -281,6 +284,130 @@ def test_hook_of_the_config_replaces_that_of_the_tool(tmp_path):
     assert runner.model.bbox_head.assigner.ignore_iof_thr == -1
     last.before_train(runner)
     assert runner.model.bbox_head.assigner.ignore_iof_thr == 0.9
+
+
+class Head(torch.nn.Module):
+    """A head with several assigners, as in cascades."""
+
+    def __init__(self, *kinds: str) -> None:
+        super().__init__()
+        thresholds = dict(pos_iou_thr=0.5, neg_iou_thr=0.5)
+        known = dict(MaxIoUAssigner=thresholds)
+        self.bbox_assigner = [
+            TASK_UTILS.build(dict(type=kind, **known.get(kind, {})))
+            for kind in kinds
+        ]
+
+
+def begin_training(
+    part: dict, hooks: list, kinds: tuple[str, ...] = ('MaxIoUAssigner',)
+) -> Head:
+    """Let the hooks change the assigners of a head, and return it."""
+    model = Head(*kinds)
+    # As MMEngine wraps a model for several processes.
+    wrapped = torch.nn.DataParallel(model)
+    loader = SimpleNamespace(dataset=DATASETS.build(part))
+    runner = SimpleNamespace(
+        model=wrapped, hooks=hooks, train_dataloader=loader
+    )
+    for hook in hooks:
+        hook.before_train(runner)
+    return model
+
+
+# On the object, in the region, three quarters of it in the region, elsewhere.
+PRIORS_XYXY = [
+    OBJECT_XYXY, [60.0, 60, 80, 80], [46, 60, 86, 80], [0, 80, 20, 100],
+]  # fmt: skip
+
+
+def assign(assigner, num_objects: int = 1, regions=(REGION_XYXY,)) -> list:
+    boxes = [OBJECT_XYXY][:num_objects]
+    objects, ignored, priors = (
+        torch.tensor(one).reshape(-1, 4)
+        for one in (boxes, list(regions), PRIORS_XYXY)
+    )
+    result = assigner.assign(
+        InstanceData(priors=priors),
+        InstanceData(bboxes=objects, labels=torch.zeros(num_objects).long()),
+        InstanceData(bboxes=ignored),
+    )
+    return result.gt_inds.tolist()
+
+
+@pytest.mark.parametrize(
+    ('threshold', 'share'), [(0.5, -1), (0.7, -1), (0.8, 0)]
+)
+def test_anchors_that_lie_in_a_region_are_no_background(
+    tmp_path, threshold, share
+):
+    hooks = [IgnoreRegionsHook(threshold)]
+    kinds = ('MaxIoUAssigner',) * 2
+
+    model = begin_training(write_labels(tmp_path, 1), hooks, kinds)
+
+    for assigner in model.bbox_assigner:
+        assert assigner.ignore_iof_thr == threshold
+        assert assign(assigner) == [1, -1, share, 0]
+        assert assign(assigner, num_objects=0) == [0, -1, share, 0]
+        assert assign(assigner, regions=()) == [1, 0, 0, 0]
+
+
+def test_log_says_how_many_regions_are_ignored(tmp_path, caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    level = logger.level
+    logger.setLevel('INFO')
+    with caplog.at_level('INFO'):
+        begin_training(write_labels(tmp_path, 1), [IgnoreRegionsHook()])
+    logger.setLevel(level)
+    logger.removeHandler(caplog.handler)
+
+    assert '1 regions are ignored by MaxIoUAssigner' in caplog.text
+
+
+def test_anchors_stay_as_they_are_if_no_label_is_a_region(tmp_path):
+    hooks = [IgnoreRegionsHook()]
+
+    model = begin_training(write_labels(tmp_path, 0), hooks)
+
+    (assigner,) = model.bbox_assigner
+    assert assigner.ignore_iof_thr == -1
+    assert assign(assigner, num_objects=0) == [0, 0, 0, 0]
+
+
+def test_object_in_an_unchecked_image_keeps_its_anchors(tmp_path):
+    part = write_labels(tmp_path, 0)
+    check_partly(tmp_path)
+
+    model = begin_training(part, [IgnoreRegionsHook()])
+
+    (assigner,) = model.bbox_assigner
+    assert assigner.ignore_iof_thr == -1
+    found = assign(assigner, regions=[[0.0, 0.0, 128.0, 128.0]])
+    assert found == [1, -1, -1, -1]
+
+
+def test_last_of_several_hooks_says_which_share(tmp_path):
+    hooks = [IgnoreRegionsHook(0.5), IgnoreRegionsHook(0.8)]
+
+    model = begin_training(write_labels(tmp_path, 1), hooks)
+
+    assert model.bbox_assigner[0].ignore_iof_thr == 0.8
+    assert assign(model.bbox_assigner[0]) == [1, -1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ('kinds', 'named'),
+    [((), 'none'), (('MaxIoUAssigner', 'SimOTAAssigner'), 'SimOTAAssigner')],
+)
+def test_head_that_cannot_ignore_is_refused(tmp_path, kinds, named):
+    part = write_labels(tmp_path, 1)
+
+    with pytest.raises(
+        ValueError, match=rf'1 regions .* Head cannot .*\(assigners: {named}\)'
+    ):
+        begin_training(part, [IgnoreRegionsHook()], kinds)
 
 
 def test_regions_are_counted_through_wrappers(tmp_path):

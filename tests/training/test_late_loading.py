@@ -8,6 +8,7 @@ from mmengine.dataset import InfiniteSampler, pseudo_collate
 from mmengine.logging import MessageHub
 from torch.utils.data import DataLoader, Dataset
 
+from projects.data_distillation.training.late_loading import LateIterator
 from projects.data_distillation.training.resume import ResumeHook
 
 
@@ -94,3 +95,17 @@ def test_resumed_training_gets_the_batches_that_are_left(workers):
     assert len({str(batch) for batch in whole}) == 6
     # Of the batches that are thrown away, each worker has loaded one sample.
     assert max(count for batch in resumed for count in batch[2]) <= 7
+
+
+def test_batches_are_those_of_the_loader_from_when_they_are_wanted():
+    begun = []
+
+    def start(loader):
+        begun.append(loader)
+        return iter(loader)
+
+    late = LateIterator(DataLoader([1, 2, 3]), start)
+
+    assert begun == []
+    assert [int(batch) for batch in late] == [1, 2, 3]
+    assert len(begun) == 1

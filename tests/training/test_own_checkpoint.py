@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from builders import ROOT
+from toy_training import make_trainer
 
 from projects.data_distillation.files import atomic
 from projects.data_distillation.training.own_checkpoint import (
@@ -73,6 +74,33 @@ def test_file_that_tells_no_run_has_none(tmp_path):
 
     for name in 'abcd':
         assert read_run(tmp_path / name) is None
+
+
+@pytest.mark.parametrize('run', ['mine', None])
+def test_checkpoint_says_its_run_and_is_on_disk(
+    drawn, tmp_path, monkeypatch, run
+):
+    synced = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f'/proc/self/fd/{descriptor}')).name)
+
+    runner = make_trainer(drawn, tmp_path / 'work')
+    monkeypatch.setattr(atomic.os, 'fsync', sync)
+    monkeypatch.delenv(RUN_VARIABLE, raising=False)
+    if run:
+        monkeypatch.setenv(RUN_VARIABLE, run)
+    told = dict(told='so')
+
+    runner.save_checkpoint(
+        str(tmp_path), 'iter_3.pth', save_optimizer=False, meta=told
+    )
+
+    assert 'iter_3.pth' in synced
+    assert read_run(tmp_path / 'iter_3.pth') == run
+    content = torch.load(tmp_path / 'iter_3.pth', weights_only=False)
+    assert content['meta']['told'] == 'so'
+    assert RUN_KEY not in told
 
 
 @pytest.mark.slow

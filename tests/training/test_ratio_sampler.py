@@ -55,6 +55,10 @@ def test_ratio_holds_in_expectation_at_every_position():
     np.testing.assert_allclose(is_labeled.mean(axis=0), 0.6, atol=0.055)
 
 
+def test_size_is_that_of_all_sources():
+    assert len(sampler(sizes=(7, 50, 11), ratio=[5, 3, 2])) == 68
+
+
 def test_three_sources_have_their_shares():
     one = sampler(sizes=(7, 50, 11), ratio=[5, 3, 2])
 

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,12 @@ from projects.data_distillation.experiment.processes.process import (
 )
 from projects.data_distillation.training.resume import (
     ResumeHook,
+    SeededBatches,
     count_done,
+    find_checksum_fault,
     find_last_checkpoint,
     find_sound_checkpoint,
+    find_weights_fault,
     mend_last_checkpoint,
     set_seeds,
 )
@@ -362,6 +366,37 @@ def test_note_is_changed_only_to_resume(tmp_path):
     assert note.read_text() == 'iter_10.pth'
 
 
+@pytest.mark.parametrize(
+    ('cfg', 'named'),
+    [
+        (dict(resume=True), 'iter_5.pth'),
+        (dict(resume=True, load_from='x'), 'iter_10.pth'),
+    ],
+)
+def test_note_names_a_whole_checkpoint_before_a_run_resumes(
+    tmp_path, cfg, named
+):
+    saved(tmp_path, 5)
+    note = tmp_path / 'last_checkpoint'
+    note.write_text('iter_10.pth')
+
+    ResumeHook().before_run(SimpleNamespace(cfg=cfg, work_dir=str(tmp_path)))
+
+    assert Path(note.read_text()).name == named
+
+
+def test_file_that_is_no_checkpoint_has_a_fault(tmp_path):
+    file = tmp_path / 'iter_5.pth'
+    file.write_bytes(b'PK')
+    assert (
+        find_checksum_fault(file) == 'cannot be read (File is not a zip file)'
+    )
+    with zipfile.ZipFile(file, 'w') as records:
+        records.writestr('text', 'no weights')
+    assert find_checksum_fault(file) == ''
+    assert find_weights_fault(file).startswith('cannot be read (')
+
+
 def test_seeds_differ_by_each_number():
     drawn = set()
     for key in [(0, 0), (0, 1), (1, 0), (0, 0, 1), (1, 1)]:
@@ -369,6 +404,30 @@ def test_seeds_differ_by_each_number():
         drawn.add(torch.rand(1).item())
 
     assert len(drawn) == 5
+
+
+class Drawn(torch.utils.data.Dataset):
+    """Samples that are random numbers of three libraries."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return index, random.random(), np.random.random(), torch.rand(1)
+
+
+def test_workers_take_turns_with_the_numbers_of_their_batches():
+    batches = []
+    for num_workers in (0, 2):
+        dataset = Drawn()
+        dataset.__getitems__ = SeededBatches(dataset, (3, 1), 5)
+        loader = torch.utils.data.DataLoader(
+            dataset, batch_size=2, num_workers=num_workers
+        )
+        batches.append([[part.tolist() for part in one] for one in loader])
+
+    assert batches[0] == batches[1]
+    assert len({str(one[1:]) for one in batches[0]}) == 4
 
 
 def test_seeds_are_those_of_each_library():

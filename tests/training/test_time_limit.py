@@ -4,6 +4,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
+from builders import CLASSES
+from toy_training import make_trainer
 
 from projects.data_distillation.training.time_limit import TimeLimitHook
 
@@ -35,3 +38,17 @@ def test_training_ends_when_it_is_time(runner):
 
 def test_training_goes_on_until_then(runner):
     assert train(TimeLimitHook(1000), runner, 9) == 9
+
+
+def test_weights_are_saved_without_the_optimizer_and_named(drawn, tmp_path):
+    runner = make_trainer(drawn, tmp_path / 'work')
+
+    TimeLimitHook(1).after_train(runner)
+
+    file = tmp_path / 'work/iter_0.pth'
+    assert (tmp_path / 'work/last_checkpoint').read_text() == str(file)
+    content = torch.load(file, weights_only=False)
+    assert content['state_dict'].keys() == {'score'}
+    assert content['meta']['dataset_meta']['classes'] == CLASSES
+    assert content['meta']['iter'] == 0
+    assert 'optimizer' not in content

@@ -76,7 +76,12 @@ class TimeLimitHook(Hook):
         """
         name = f'iter_{runner.iter}.pth'
         runner.save_checkpoint(
-            runner.work_dir, name, save_optimizer=False, by_epoch=False
+            runner.work_dir,
+            name,
+            save_optimizer=False,
+            # After the loop, the last iteration is counted already.
+            meta=dict(iter=runner.iter),
+            by_epoch=False,
         )
         if is_main_process():
             # `CheckpointHook`, which does not save here, writes it.

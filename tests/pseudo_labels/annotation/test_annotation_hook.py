@@ -19,16 +19,18 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from pycocotools.coco import COCO
 
-from projects.data_distillation import DetectionStore
+from projects.data_distillation import AnnotationHook, DetectionStore
+from projects.data_distillation.multi_view.inference.checkpoints import (
+    CheckpointError,
+)
 from projects.data_distillation.pseudo_labels.annotation import progress
 from projects.data_distillation.pseudo_labels.annotation.config_checks import (
     warn_of_other_transforms,
 )
+from projects.data_distillation.pseudo_labels.annotation.dry_run import DryRun
 from projects.data_distillation.pseudo_labels.selection.export import (
     select_labels,
 )
-
-pytestmark = pytest.mark.slow
 
 # Scaling up and down again moves the border of a rectangle by less than this.
 PIXELS = 1.5
@@ -38,6 +40,7 @@ def by_image_and_class(annotations: list[dict]) -> dict:
     return {(a['image_id'], a['category_id']): a for a in annotations}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size', [1, 3])
 def test_labels_are_the_drawn_rectangles(
     drawn, checkpoint, tmp_path, batch_size
@@ -57,6 +60,7 @@ def test_labels_are_the_drawn_rectangles(
         )
 
 
+@pytest.mark.slow
 def test_images_and_categories_are_those_that_were_given(
     drawn, checkpoint, tmp_path
 ):
@@ -67,6 +71,7 @@ def test_images_and_categories_are_those_that_were_given(
     assert labels['categories'] == CATEGORIES
 
 
+@pytest.mark.slow
 def test_label_has_its_score_and_the_number_of_its_views(
     drawn, checkpoint, tmp_path
 ):
@@ -77,6 +82,7 @@ def test_label_has_its_score_and_the_number_of_its_views(
         assert label['score'] == pytest.approx(0.9)
 
 
+@pytest.mark.slow
 def test_file_that_is_no_whole_shard_does_not_keep_labels_from_being_written(
     drawn, checkpoint, tmp_path
 ):
@@ -118,6 +124,7 @@ VIEW_SETS = dict(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('views', VIEW_SETS)
 def test_views_of_every_kind_lead_to_the_drawn_rectangles(
     drawn, checkpoint, tmp_path, views
@@ -141,6 +148,7 @@ def test_views_of_every_kind_lead_to_the_drawn_rectangles(
             assert annotation['views'] == len(VIEW_SETS[views])
 
 
+@pytest.mark.slow
 def test_written_file_is_read_back_by_coco_dataset(
     drawn, checkpoint, tmp_path
 ):
@@ -180,6 +188,7 @@ def test_processes_share_out_whole_batches(drawn, checkpoint, tmp_path):
     assert runner.test_dataloader.sampler.block_size == 3
 
 
+@pytest.mark.slow
 def test_merged_sample_keeps_its_own_metainfo(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     cfg.test_dataloader.dataset.pipeline[1].meta_keys += ('img_shape',)
@@ -213,6 +222,7 @@ def test_flip_pair_shares_a_forward_and_equal_views_run_once(
     assert runner.model.module.batches == [(2, 3, 64, 96)]
 
 
+@pytest.mark.slow
 def test_folder_of_images_is_searched_deeply(drawn, checkpoint, tmp_path):
     folder = tmp_path / 'pile'
     deep = folder / 'a b' / 'ü'
@@ -408,6 +418,26 @@ def test_dry_run_ends_in_time(drawn, checkpoint, tmp_path, caplog):
     assert len(runner.model.views) == number
 
 
+def test_model_of_several_processes_is_looked_into(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
+    runner = Runner.from_cfg(cfg)
+    model = runner.model
+    views = model.views
+    # As MMEngine wraps it then.
+    runner.model = torch.nn.DataParallel(model)
+    (hook,) = (one for one in runner.hooks if isinstance(one, AnnotationHook))
+
+    hook.after_load_checkpoint(runner, torch.load(checkpoint))
+    dry_run = DryRun.begin(runner)
+
+    assert dry_run.model is model
+    assert model.views == [views[3]]
+    with pytest.raises(CheckpointError, match='score is missing'):
+        hook.after_load_checkpoint(runner, dict(state_dict={}))
+
+
 def test_dry_run_of_few_images_stores_nothing_either(
     drawn, checkpoint, tmp_path, caplog
 ):
@@ -423,6 +453,7 @@ def test_dry_run_of_few_images_stores_nothing_either(
     assert not list((tmp_path / 'work' / 'detections').iterdir())
 
 
+@pytest.mark.slow
 def test_ids_of_a_list_that_was_written_anew_are_used(
     drawn, checkpoint, tmp_path
 ):
@@ -441,6 +472,7 @@ def test_ids_of_a_list_that_was_written_anew_are_used(
         assert found['bbox'] == boxes[100 - image_id, category]['bbox']
 
 
+@pytest.mark.slow
 def test_unreadable_image_is_tried_again(drawn, checkpoint, tmp_path):
     file = drawn.folder / 'unlabeled' / '1.png'
     whole = file.read_bytes()
@@ -466,6 +498,7 @@ def test_no_readable_image_at_all_is_an_error(drawn, checkpoint, tmp_path):
     refused(cfg, ValueError, 'none of 5 unlabeled images could be read')
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_the_decoded_image(drawn, checkpoint, tmp_path):
     infos = [dict(i, width=1, height=2) for i in drawn.truth['images']]
     drawn.write('unlabeled.json', dict(images=infos))
@@ -475,6 +508,7 @@ def test_sizes_are_those_of_the_decoded_image(drawn, checkpoint, tmp_path):
     assert labels['images'] == drawn.truth['images']
 
 
+@pytest.mark.slow
 def test_second_run_goes_on_with_the_images_that_are_missing(
     drawn, checkpoint, tmp_path
 ):
@@ -496,6 +530,7 @@ def test_second_run_goes_on_with_the_images_that_are_missing(
     assert len(runner.model.module.batches) == 3 * num_lost
 
 
+@pytest.mark.slow
 def test_finished_run_does_no_inference(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     whole = annotate(cfg)
@@ -523,6 +558,7 @@ def test_provenance_names_the_teacher(origin, checkpoint):
     assert origin['checkpoint_sha256'] == sha256
 
 
+@pytest.mark.slow
 def test_provenance_names_views_and_merger(origin):
     assert origin['views'][1] == [
         dict(type='Resize', scale=[400, 60]),
@@ -532,11 +568,13 @@ def test_provenance_names_views_and_merger(origin):
     assert origin['merger'] == dict(type='NMSMerger')
 
 
+@pytest.mark.slow
 def test_provenance_names_the_selection_and_its_scores(origin):
     assert origin['selection']['selector'] == dict(type='MatchedSelector')
     assert origin['min_scores'] == pytest.approx(dict(red=0.9, green=0.9))
 
 
+@pytest.mark.slow
 def test_provenance_names_the_packages(origin):
     assert origin['packages'].keys() == {'torch', 'mmengine', 'mmcv', 'mmdet'}
 
@@ -566,6 +604,7 @@ def test_other_views_in_the_same_folder_are_refused(
     refused(cfg, ValueError, r"differs in \['views'\].*--work-dir")
 
 
+@pytest.mark.slow
 def test_other_images_of_the_same_names_are_refused(
     drawn, checkpoint, tmp_path
 ):
@@ -582,7 +621,7 @@ def test_other_images_of_the_same_names_are_refused(
 
 @pytest.mark.parametrize('is_moved', [True, False])
 def test_images_that_were_moved_or_renamed_are_not_run_again(
-    drawn, checkpoint, tmp_path, is_moved
+    drawn, checkpoint, tmp_path, caplog, is_moved
 ):
     (drawn.folder / 'unlabeled' / '3.png').write_bytes(b'not an image')
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
@@ -599,9 +638,13 @@ def test_images_that_were_moved_or_renamed_are_not_run_again(
             path.rename(path.with_name(f'x{path.name}'))
     drawn.write('unlabeled.json', dict(images=images))
     runner = Runner.from_cfg(cfg)
+    runner.logger.setLevel(logging.INFO)
+    runner.logger.addHandler(caplog.handler)
 
-    runner.test()
+    with caplog.at_level(logging.INFO):
+        runner.test()
 
+    assert ' images have another name or folder than before' in caplog.text
     after = json.loads((tmp_path / 'work/pseudo_labels.json').read_text())
     assert runner.model.module.batches == []
     assert after['annotations'] == before['annotations']
@@ -613,6 +656,7 @@ def test_images_that_were_moved_or_renamed_are_not_run_again(
     assert any(any(table['view_scores'].to_pylist()) for table in tables)
 
 
+@pytest.mark.slow
 def test_other_teacher_in_the_same_folder_is_refused(
     drawn, checkpoint, tmp_path
 ):
@@ -623,6 +667,7 @@ def test_other_teacher_in_the_same_folder_is_refused(
     refused(cfg, ValueError, r"differs in \['checkpoint_sha256'\]")
 
 
+@pytest.mark.slow
 def test_several_teachers_are_more_views(drawn, checkpoint, tmp_path):
     other = tmp_path / 'other.pth'
     shutil.copy(checkpoint, other)
@@ -702,6 +747,7 @@ def test_views_of_both_model_and_pipeline_are_refused(
     refused(cfg, ValueError, 'got both')
 
 
+@pytest.mark.slow
 def test_moved_checkpoint_is_the_same_teacher(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'work')
     whole = annotate(cfg)
@@ -732,6 +778,7 @@ def test_checkpoint_that_lacks_a_class_is_refused(drawn, checkpoint, tmp_path):
     refused(cfg, ValueError, r"trained on \['green', 'blue'\], and lacks 1")
 
 
+@pytest.mark.slow
 def test_classes_are_mapped_by_name_to_those_of_the_labeled_file(
     drawn, checkpoint, tmp_path
 ):
@@ -761,6 +808,7 @@ def test_classes_are_mapped_by_name_to_those_of_the_labeled_file(
     refused(cfg, ValueError, r"differs in \['class_names'\]")
 
 
+@pytest.mark.slow
 def test_checkpoint_without_classes_is_taken_with_a_warning(
     drawn, checkpoint, tmp_path, caplog
 ):
@@ -817,6 +865,7 @@ def test_unknown_category_is_refused_before_inference(
     refused(cfg, ValueError, 'category_id 99 is not in `categories`')
 
 
+@pytest.mark.slow
 def test_half_precision_detectors_are_merged_in_full(
     drawn, checkpoint, tmp_path
 ):
@@ -894,6 +943,7 @@ def test_images_of_a_held_out_set_are_refused_through_links(
     refused(cfg, ValueError, '1 of 5 unlabeled images are in .*val.json too')
 
 
+@pytest.mark.slow
 def test_each_job_looks_for_its_own_images_in_other_sets(
     drawn, checkpoint, tmp_path, caplog
 ):
@@ -958,6 +1008,7 @@ def test_transforms_of_the_detector_that_no_view_makes_are_named(
     assert ("has ['Pad'], which no view has" in caplog.text) == warns
 
 
+@pytest.mark.slow
 def test_categories_are_enough_if_somebody_says_how_many(
     drawn, checkpoint, tmp_path
 ):

@@ -376,6 +376,30 @@ def test_workers_end_with_the_run_though_their_process_goes_on():
     assert worker.exitcode == 0
 
 
+def test_workers_end_with_a_process_that_ends_within_the_run():
+    loader = torch.utils.data.DataLoader(
+        [1], num_workers=1, persistent_workers=True
+    )
+    pid = os.fork()
+    if pid:
+        assert end_of(pid) == 0
+        return
+    code = 1
+    try:
+        # Otherwise it would wait for its worker for ever.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        atexit._clear()  # What other tests have left.
+        atexit.register(multiprocessing.util._exit_function)
+        StopRequest().listen(loader)
+        assert list(loader) == [torch.tensor([1])]
+        # As at the end of any Python process.
+        atexit._run_exitfuncs()
+        code = 0
+    finally:
+        os._exit(code)
+
+
 def test_workers_of_a_later_run_stay_again():
     loader = torch.utils.data.DataLoader(
         [1], num_workers=1, persistent_workers=True

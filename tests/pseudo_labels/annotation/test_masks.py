@@ -24,8 +24,6 @@ from projects.data_distillation.pseudo_labels.selection.export import (
     select_labels,
 )
 
-pytestmark = pytest.mark.slow
-
 
 def with_polygons(cfg):
     """As the config of a student that reads nothing else."""
@@ -76,6 +74,7 @@ def read_with_mmdet(drawn, file: Path, poly2mask: bool) -> list[dict]:
     return [dataset[i] for i in range(len(dataset))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('segmentation', ['rle', 'polygon'])
 def test_file_is_read_back_with_the_teachers_masks(
     drawn, tmp_path, segmentation
@@ -108,6 +107,7 @@ def test_file_is_read_back_with_the_teachers_masks(
                 assert np.array_equal(mask, masks[name, int(label)])
 
 
+@pytest.mark.slow
 def test_polygons_are_read_without_bitmaps(drawn, tmp_path):
     annotate(with_polygons(masks_cfg(drawn, tmp_path)))
 
@@ -123,6 +123,7 @@ def test_polygons_are_read_without_bitmaps(drawn, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_what_the_config_says_of_segmentations_counts(drawn, tmp_path):
     cfg = with_polygons(masks_cfg(drawn, tmp_path))
     cfg.custom_hooks[0].selection = dict(segmentation='rle')
@@ -133,6 +134,7 @@ def test_what_the_config_says_of_segmentations_counts(drawn, tmp_path):
     assert kind is dict
 
 
+@pytest.mark.slow
 def test_selecting_again_writes_what_the_student_reads(drawn, tmp_path):
     cfg = masks_cfg(drawn, tmp_path)
     cfg.test_dataloader.dataset.ann_file = ''
@@ -150,6 +152,7 @@ def test_selecting_again_writes_what_the_student_reads(drawn, tmp_path):
     assert 'counts' in again[1][0]['segmentation']
 
 
+@pytest.mark.slow
 def test_run_goes_on_for_a_student_that_reads_something_else(drawn, tmp_path):
     annotate(masks_cfg(drawn, tmp_path))
     cfg = with_polygons(masks_cfg(drawn, tmp_path))
@@ -160,6 +163,7 @@ def test_run_goes_on_for_a_student_that_reads_something_else(drawn, tmp_path):
     assert isinstance(content['annotations'][0]['segmentation'], list)
 
 
+@pytest.mark.slow
 def test_run_that_goes_on_gives_the_same_masks(drawn, tmp_path):
     expected = annotate(masks_cfg(drawn, tmp_path / 'whole'))
     cfg = masks_cfg(drawn, tmp_path / 'parts')
@@ -193,6 +197,7 @@ def test_detections_without_a_mask_are_counted_for_the_user(drawn, tmp_path):
     assert content['info']['data_distillation']['num_maskless'] == 5
 
 
+@pytest.mark.slow
 def test_masks_can_be_had_from_python(drawn, tmp_path):
     annotate(masks_cfg(drawn, tmp_path))
     annotation = Annotation(tmp_path)
@@ -205,6 +210,7 @@ def test_masks_can_be_had_from_python(drawn, tmp_path):
             assert iou(pixels, drawn_mask(drawn, name, label)) > 0.9
 
 
+@pytest.mark.slow
 def test_masks_belong_to_the_settings_of_a_store(drawn, tmp_path):
     cfg = masks_cfg(drawn, tmp_path / 'work')
     annotate(cfg)
@@ -217,6 +223,7 @@ def test_masks_belong_to_the_settings_of_a_store(drawn, tmp_path):
         annotate(cfg)
 
 
+@pytest.mark.slow
 def test_boxes_are_merged_again_without_masks_only_if_told(drawn, tmp_path):
     cfg = masks_cfg(drawn, tmp_path / 'work')
     cfg.model.keep_views = True

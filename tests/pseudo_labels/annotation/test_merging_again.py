@@ -7,10 +7,14 @@ import pytest
 from builders import DrawnImages, annotate, annotate_cfg
 from mmengine.config import Config
 
-from projects.data_distillation import DetectionStore
+from projects.data_distillation import DetectionStore, NMSMerger
 from projects.data_distillation.pseudo_labels.annotation.merging_again import (
     choose_views,
+    describe_merge,
+    find_numbers,
+    iter_rows,
     merge_again,
+    merge_views,
 )
 from projects.data_distillation.pseudo_labels.detections.shards import (
     read_index,
@@ -18,8 +22,6 @@ from projects.data_distillation.pseudo_labels.detections.shards import (
 from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
 )
-
-pytestmark = pytest.mark.slow
 
 WBF = dict(type='WBFMerger', iou_threshold=0.6)
 # On the square image, the second and the last view look the same.
@@ -49,6 +51,7 @@ def kept(drawn, checkpoint, tmp_path) -> Path:
     return tmp_path / 'kept' / 'detections'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('numbers', [(0, 1, 2, 3), (3, 1), (2,), (2, 3)])
 def test_store_is_that_of_a_run_with_these_views(
     drawn, checkpoint, tmp_path, kept, numbers
@@ -81,6 +84,7 @@ def test_all_views_are_merged_as_before_unless_told_otherwise(kept, tmp_path):
     assert again.read() == DetectionStore(kept).read()
 
 
+@pytest.mark.slow
 def test_boxes_of_several_teachers_are_kept(drawn, checkpoint, tmp_path):
     others = [dict(checkpoint=str(checkpoint))]
     keep = dict(keep_views=True, other_teachers=others)
@@ -97,6 +101,7 @@ def test_boxes_of_several_teachers_are_kept(drawn, checkpoint, tmp_path):
     assert set(np.concatenate(again.read()['num_views'].to_pylist())) == {4}
 
 
+@pytest.mark.slow
 def test_views_of_the_pipeline_are_kept(drawn, checkpoint, tmp_path):
     cfg = annotate_cfg(drawn, checkpoint, tmp_path / 'kept')
     load, pack = cfg.test_dataloader.dataset.pipeline
@@ -128,6 +133,7 @@ def test_views_of_the_pipeline_are_kept(drawn, checkpoint, tmp_path):
             )
 
 
+@pytest.mark.slow
 def test_images_that_are_done_are_left_out(kept, tmp_path):
     first = merge_again(kept, tmp_path / 'again')
     shards = first.shards()
@@ -144,6 +150,7 @@ def test_other_views_need_another_folder(kept, tmp_path):
         merge_again(kept, tmp_path / 'again', numbers=[1])
 
 
+@pytest.mark.slow
 def test_store_without_the_boxes_of_views_is_refused(
     drawn, checkpoint, tmp_path
 ):
@@ -158,6 +165,17 @@ def test_folder_without_detections_is_refused(tmp_path):
         merge_again(tmp_path, tmp_path / 'again')
 
 
+def test_numbers_that_the_pipeline_did_not_make_are_refused(kept):
+    (table,) = DetectionStore(kept).iter_views()
+    rows = {row['file_name']: boxes for row, boxes in iter_rows(table)}
+
+    for number in (-1, 4):
+        with pytest.raises(ValueError, match=rf'0 to 3, got \[{number}\]'):
+            merge_views(rows['1.png'], NMSMerger(), [number])
+    # No view of this one was run.
+    assert len(merge_views(rows['0.png'], NMSMerger(), [4])['scores']) == 0
+
+
 @pytest.mark.parametrize('numbers', [[], [0, 0], [4], [-1]])
 def test_numbers_of_other_views_are_refused(numbers):
     with pytest.raises(ValueError, match='numbers of views must be'):
@@ -166,3 +184,35 @@ def test_numbers_of_other_views_are_refused(numbers):
 
 def test_views_of_the_pipeline_are_named_in_their_order():
     assert choose_views(None, [2, 0]) == dict(of_pipeline=[0, 2])
+
+
+def test_numbers_of_views_are_found_in_their_order():
+    assert find_numbers(VIEWS, [VIEWS[3], VIEWS[1], VIEWS[3]]) == [1, 3]
+    assert find_numbers(VIEWS, [VIEWS[1], ['other']]) is None
+    assert find_numbers(None, VIEWS) is find_numbers(VIEWS, None) is None
+
+
+def test_provenance_is_that_of_the_chosen_views_without_masks(tmp_path):
+    made_by = dict(
+        views=VIEWS, merger=dict(type='NMSMerger'), keep_views=True,
+        masks=dict(min_score=0.1), segmentation='rle',
+    )  # fmt: skip
+    store = DetectionStore(tmp_path, made_by)
+
+    with pytest.raises(StoreError, match='have masks, and those of the'):
+        describe_merge(store, WBF, [2, 0], boxes_only=False)
+
+    assert describe_merge(store, WBF, [2, 0], boxes_only=True) == dict(
+        views=VIEWS[::2], merger=WBF
+    )
+    assert describe_merge(store, None, None, boxes_only=True) == dict(
+        views=VIEWS, merger=dict(type='NMSMerger')
+    )
+    assert store.provenance == made_by
+
+
+def test_folder_to_read_is_not_written_to(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path)
+
+    with pytest.raises(ValueError, match='link would be written to, but'):
+        merge_again(tmp_path, tmp_path / 'link')

@@ -1,9 +1,15 @@
 """What the provenance of detections says about their configs."""
 
+import hashlib
+import json
+
 import pytest
+from builders import CLASSES, annotate_cfg, masks_cfg
+from mmdet.registry import DATASETS
 
 from projects.data_distillation.pseudo_labels.annotation.provenance import (
     find_names,
+    make_provenance,
     reads_only_polygons,
 )
 
@@ -44,3 +50,76 @@ def test_names_are_those_that_the_teacher_says():
         class_names=[['cat'], None]
     )
     assert find_names(dict(model='faster')) == {}
+
+
+def provenance_of(cfg) -> dict:
+    return make_provenance(cfg, DATASETS.build(cfg.test_dataloader.dataset))
+
+
+def test_provenance_is_what_the_detections_depend_on(
+    drawn, checkpoint, tmp_path
+):
+    cfg = annotate_cfg(drawn, checkpoint, tmp_path)
+
+    made = provenance_of(cfg)
+
+    detector = json.dumps(cfg.model.module, sort_keys=True)
+    pack = dict(
+        type='PackDetInputs', meta_keys=['img_id', 'img_path', 'ori_shape']
+    )
+    flip, scales = dict(type='Flip'), ([400, 60], [400, 80], [400, 123])
+    assert made == dict(
+        teacher_config=None,
+        detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
+        checkpoint=str(checkpoint),
+        checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        image_folder=str(drawn.folder / 'unlabeled'),
+        has_image_infos=True,
+        classes=list(CLASSES),
+        pipeline=[dict(type='LoadImageFromFile'), pack],
+        other_teachers=[],
+        views=[
+            [dict(type='Resize', scale=scale), *flips]
+            for scale in scales
+            for flips in ([], [flip])
+        ],
+        mode='exact',
+        merger=dict(type='NMSMerger'),
+    )
+
+
+def test_teacher_of_a_url_stands_for_itself(drawn, checkpoint, tmp_path):
+    url = 'https://example.org/teacher.pth'
+    cfg = annotate_cfg(drawn, None, tmp_path)
+    cfg.load_from = url
+    cfg.model.other_teachers = [
+        dict(checkpoint=url, classes=['red']), dict(checkpoint=checkpoint)
+    ]  # fmt: skip
+
+    made = provenance_of(cfg)
+
+    sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert made['checkpoint_sha256'] == url
+    assert made['other_teachers'] == [
+        dict(
+            module='None', checkpoint_sha256=url, class_names=[['red'], None]
+        ),
+        dict(module='None', checkpoint_sha256=sha256),
+    ]
+
+
+@pytest.mark.parametrize(
+    ('pipeline', 'segmentation'), [([POLYGONS], 'polygon'), ([RESIZE], 'rle')]
+)
+def test_masks_and_boxes_of_views_are_told_where_they_are_kept(
+    drawn, tmp_path, pipeline, segmentation
+):
+    cfg = masks_cfg(drawn, tmp_path)
+    cfg.model.keep_views = True
+    cfg.train_dataloader = dict(dataset=dict(pipeline=pipeline))
+
+    made = provenance_of(cfg)
+
+    assert made['masks'] == dict(min_score=0.1)
+    assert made['segmentation'] == segmentation
+    assert made['keep_views'] is True

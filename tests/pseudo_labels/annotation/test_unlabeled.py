@@ -15,6 +15,9 @@ from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.annotation.provenance import (
     make_provenance,
 )
+from projects.data_distillation.pseudo_labels.annotation.unlabeled import (
+    spread_indices,
+)
 
 
 def unlabeled(folder, ann_file='') -> UnlabeledDataset:
@@ -213,3 +216,11 @@ def test_image_whose_name_no_coco_file_may_have_is_unreadable(drawn):
     assert sample.unreadable == (
         'its name leads outside the folder of the images: rename it'
     )
+
+
+@pytest.mark.parametrize(
+    ('total', 'num', 'expected'),
+    [(10, 3, [0, 3, 6]), (3, 9, [0, 1, 2]), (0, 2, []), (2, 0, [])],
+)
+def test_images_are_spread_evenly(total, num, expected):
+    assert spread_indices(total, num) == expected

@@ -430,3 +430,35 @@ def test_tuples_of_a_provenance_are_no_difference(tmp_path):
     assert again.images() == {'a': True}
     assert again.provenance == first.provenance
     assert again.provenance['views'][0][0]['scale'] == [40, 30]
+
+
+def test_store_without_boxes_of_views_has_none_to_merge(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a'))
+    writer.flush()
+
+    with pytest.raises(StoreError, match='cannot be used: .* keep_views'):
+        next(store(tmp_path).iter_views())
+
+
+def test_bytes_of_whole_shards_are_counted(tmp_path):
+    writer = store(tmp_path)
+    writer.add(row('a'))
+    writer.flush()
+    (shard,) = writer.shards()
+    (tmp_path / 'broken.parquet').write_bytes(b'PAR1')
+    found = store(tmp_path)
+    found.images()
+
+    assert found.count_bytes() == (shard.stat().st_size, 0)
+
+
+def test_only_detections_of_the_same_teacher_judge_others(tmp_path):
+    made_by = dict(views=[], merger=dict(type='NMSMerger'), image_folder='a')
+    with pytest.raises(StoreError, match=r'validate.py first, see docs'):
+        DetectionStore(tmp_path).check_same_teacher(made_by)
+    judge = DetectionStore(tmp_path, made_by)
+
+    judge.check_same_teacher(dict(made_by, image_folder='b'))
+    with pytest.raises(StoreError, match=r"differs in \['views'\]\. Run"):
+        judge.check_same_teacher(dict(made_by, views=[[]]))

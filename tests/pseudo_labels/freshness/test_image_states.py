@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders import stored_row
 
+from projects.data_distillation import DetectionStore
 from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.definition import Experiment
 from projects.data_distillation.experiment.stages.fingerprint import (
@@ -27,6 +29,7 @@ from projects.data_distillation.experiment.stages.stages import Stages
 from projects.data_distillation.files import known_digests
 from projects.data_distillation.files.known_digests import IMAGE_DIGESTS
 from projects.data_distillation.pseudo_labels.freshness.image_states import (
+    hash_detected,
     hash_images,
     save_digests,
 )
@@ -250,3 +253,22 @@ def test_results_of_earlier_versions_are_used(tiny):
     exchange(tiny.image('labeled'))
 
     assert training.find_changes() == []
+
+
+def test_digest_of_detected_images_is_that_of_their_content(tmp_path):
+    def digest_of(folder: str, *rows: dict) -> str | None:
+        store = DetectionStore(tmp_path / folder, dict(classes=['a']))
+        store.add(*rows)
+        store.flush()
+        return hash_detected(store.folder, {'a', 'b'})
+
+    a, b, c = (
+        stored_row(name, sha256=digit * 64, state='1-2')
+        for name, digit in zip('abc', '123')
+    )
+
+    together = digest_of('1', a, b)
+
+    assert together == digest_of('2', c, b, a)
+    assert together != digest_of('3', a, dict(b, sha256='4' * 64))
+    assert digest_of('4', a, dict(b, sha256=None)) is None

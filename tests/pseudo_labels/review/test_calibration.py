@@ -4,7 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from builders import random_matching_task, stored_row, write_coco
+from builders import (
+    random_matching_task,
+    store_truth,
+    stored_row,
+    write_coco,
+)
 
 from projects.data_distillation import DetectionStore
 from projects.data_distillation.label_files.coco.matching import (
@@ -13,6 +18,9 @@ from projects.data_distillation.label_files.coco.matching import (
 from projects.data_distillation.label_files.coco.reading import (
     CocoError,
     read_coco,
+)
+from projects.data_distillation.pseudo_labels.detections.store import (
+    StoreError,
 )
 from projects.data_distillation.pseudo_labels.review.calibration import (
     calibrate_scores,
@@ -116,3 +124,15 @@ def test_truth_with_the_classes_in_another_order_is_refused(tmp_path):
 
     with pytest.raises(CocoError, match=r"the file has \['red', 'green'\]"):
         calibrate_scores(store.folder, truth, made_by)
+
+
+def test_scores_are_calibrated_on_images_of_the_same_teacher(drawn):
+    folder = store_truth(drawn)
+    made_by = DetectionStore(folder).require_provenance()
+    truth = drawn.folder / 'truth.json'
+
+    calibration = calibrate_scores(folder, truth, made_by)
+
+    assert calibration.num_images == 5
+    with pytest.raises(StoreError, match=r"differs in \['views'\]"):
+        calibrate_scores(folder, truth, dict(made_by, views=[[]]))

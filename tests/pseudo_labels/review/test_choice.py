@@ -60,6 +60,20 @@ def test_values_sum_up_wrong_labels_and_missed_objects():
     assert found.confused.tolist() == [[0, 1, 0]]
 
 
+def test_label_of_score_zero_without_a_rival_is_not_confused():
+    zero, one = np.zeros(1), np.ones(1)
+    signals = Signals(
+        scores=zero, labels=np.array([1]), support=one, spread=zero,
+        rival_labels=np.array([-1]), rival_scores=zero, overlap=zero,
+    )  # fmt: skip
+
+    found = value_images(
+        np.array([0]), signals, one, np.array([True]), 1, np.ones(2)
+    )
+
+    assert found.confused.tolist() == []
+
+
 def test_errors_of_rare_classes_count_more():
     weights = weigh_classes(np.array([40, 10, 10, 0]))
 

@@ -170,6 +170,16 @@ def test_box_that_would_be_thin_stays():
     assert calibrate(calibration, thin) == [pytest.approx(thin)]
 
 
+def test_corrected_boxes_are_rounded_like_those_that_are_stored():
+    truth = grid(60)
+    calibration = fit(truth * [1, 1, 0.7, 0.9], truth)
+
+    (box,) = calibrate(calibration, [100.01, 200.02, 13.13, 27.77])
+
+    assert box == [np.float32(round(value, 2)) for value in box]
+    assert box[2] > 13.13
+
+
 @pytest.mark.slow
 def test_pairs_are_those_of_a_slow_loop():
     random = np.random.default_rng(0)

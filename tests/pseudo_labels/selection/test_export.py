@@ -9,6 +9,7 @@ import pytest
 from builders import CATEGORIES
 
 from projects.data_distillation import SelectionRules
+from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.detections.shards import SCHEMA
 from projects.data_distillation.pseudo_labels.detections.store import (
     StoreError,
@@ -16,6 +17,8 @@ from projects.data_distillation.pseudo_labels.detections.store import (
 from projects.data_distillation.pseudo_labels.selection.export import (
     export_pseudo_labels,
     open_store,
+    read_rules,
+    read_wanted,
     shorten_scores,
 )
 from projects.data_distillation.pseudo_labels.selection.selectors import (
@@ -219,3 +222,25 @@ def test_short_scores_are_the_same_float32():
 def test_store_without_an_image_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r'none of 0 .* first one: no image'):
         export(tmp_path, [], labeled(7))
+
+
+def test_rules_are_those_that_the_file_says(tmp_path):
+    file = tmp_path / 'labels.json'
+    rules = dict(selector=dict(type='FixedSelector', min_score=0.5))
+    info = dict(data_distillation=dict(selection=rules))
+    content = dict(images=[], annotations=[], categories=[])
+    file.write_text(json.dumps(dict(content, info=info)))
+    assert read_rules(file) == rules
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(CocoError, match='labels.json does not say how its'):
+        read_rules(file)
+
+
+def test_wanted_images_are_those_of_the_file(tmp_path):
+    file = tmp_path / 'wanted.json'
+    images = [dict(id=7, file_name='b'), dict(id=3, file_name='a')]
+    file.write_text(json.dumps(dict(images=images)))
+
+    assert read_wanted(file) == dict(b=7, a=3)
+    assert read_wanted(None) is None

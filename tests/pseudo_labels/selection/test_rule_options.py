@@ -10,6 +10,7 @@ from projects.data_distillation.pseudo_labels.selection.rule_options import (
     METHODS,
     OPTIONS,
     SELECTOR_OPTIONS,
+    add_choice,
     add_options,
     choose_selector,
     find_given,
@@ -163,3 +164,33 @@ def test_one_of_two_options_chooses_the_selector():
     )
     with pytest.raises(ValueError, match='are two ways to select: give one'):
         choose_selector(['0.3'], ['2'])
+
+
+def test_two_options_alone_choose_a_selector(capsys):
+    parser = argparse.ArgumentParser()
+    add_choice(parser)
+
+    given = parser.parse_args(['--min-score', '0.5'])
+
+    assert vars(given).keys() == {'min_score', 'per_image'}
+    assert choose_selector(given.min_score, given.per_image) == dict(
+        type='FixedSelector', min_score=0.5
+    )
+    assert '--method' not in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ('words', 'match'),
+    [
+        (['--method', 'fixed'], '--method fixed needs --min-score'),
+        (
+            ['--method', 'matched', '--min-score', 1],
+            r"take \['--min-score",
+        ),
+        (['--method', 'fixed', '--min-score', 'inf'], "got 'inf' for a numb"),
+        (['--method', 'fixed', '--min-score', 'x'], "got 'x' for a number"),
+    ],
+)
+def test_option_that_does_not_go_with_the_method_is_refused(words, match):
+    with pytest.raises(ValueError, match=match):
+        make_rules(read(*words))

@@ -163,6 +163,8 @@ def test_fixed_score_is_the_same_for_every_class():
 def test_score_out_of_range_is_refused(score):
     with pytest.raises(ValueError, match=f'min_score must be .* got {score}'):
         FixedSelector(score)
+    with pytest.raises(ValueError, match=f'min_score b must .* got {score}'):
+        FixedSelector(dict(a=None, b=score))
     with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
         PrecisionSelector(0.9, floor=score)
     with pytest.raises(ValueError, match=f'floor must be .* got {score}'):
@@ -413,3 +415,10 @@ def test_target_out_of_range_is_refused(target):
 def test_matching_refuses_what_makes_no_sense(arguments, message):
     with pytest.raises(ValueError, match=message):
         MatchedSelector(**arguments)
+
+
+def test_rate_of_no_labeled_image_cannot_be_matched():
+    with pytest.raises(ValueError, match='no labeled image: use CountSelect'):
+        MatchedSelector().choose(
+            Candidates(*detections(0), num_images=1), counts(0, 0, 0, 0, 0)
+        )

@@ -17,8 +17,6 @@ from projects.data_distillation.pseudo_labels.annotation.merging_again import (
 from projects.data_distillation.pseudo_labels.tuning.tune_hook import TuneHook
 from projects.data_distillation.report.tuning import make_tuning_table
 
-pytestmark = pytest.mark.slow
-
 NMS, WBF = dict(type='NMSMerger'), dict(type='WBFMerger')
 
 
@@ -56,6 +54,7 @@ def tune(experiment: Path, **changes) -> Path:
     return Path(cfg.work_dir)
 
 
+@pytest.mark.slow
 def test_choice_is_written_as_configs_of_the_experiment(experiment):
     folder = tune(experiment)
 
@@ -72,6 +71,7 @@ def test_choice_is_written_as_configs_of_the_experiment(experiment):
         assert after.to_dict() == before.to_dict()
 
 
+@pytest.mark.slow
 def test_cheapest_views_with_exact_boxes_are_chosen(experiment):
     found = json.loads((tune(experiment) / 'tune.json').read_text())
 
@@ -82,6 +82,7 @@ def test_cheapest_views_with_exact_boxes_are_chosen(experiment):
     assert found['num_images'] == 5
 
 
+@pytest.mark.slow
 def test_reference_is_what_annotate_has(experiment):
     found = json.loads((tune(experiment) / 'tune.json').read_text())
 
@@ -90,6 +91,7 @@ def test_reference_is_what_annotate_has(experiment):
     assert found['unseen'].keys() == {'chosen', 'reference', 'error'}
 
 
+@pytest.mark.slow
 def test_report_reads_what_tuning_writes(experiment):
     table = make_tuning_table(tune(experiment))
 
@@ -111,6 +113,7 @@ def test_table_names_the_choice_and_the_reference(experiment):
     assert 'detections of 5 images are in' in log
 
 
+@pytest.mark.slow
 def test_detections_need_not_be_made_again(experiment):
     folder = tune(experiment)
     cfg = Config.fromfile(folder / 'validate.py')
@@ -140,6 +143,7 @@ def test_annotation_with_other_views_has_no_reference(experiment):
     assert found['unseen'] is None
 
 
+@pytest.mark.slow
 def test_merger_of_annotate_is_tried_too(experiment):
     annotate_py = experiment / 'annotate.py'
     own = "\nmodel['merger'] = dict(type='SoftNMSMerger', sigma=0.4)\n"

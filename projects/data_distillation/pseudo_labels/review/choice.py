@@ -21,14 +21,11 @@ class ChosenImages:
     Args:
         indices: Shape (k,), int, the numbers of the images, in the order in
             which they were chosen, best first.
-        distances: Shape (k,), how far each is from the labeled images and
-            from those that were chosen before, see `measure_distances`.
         near: Number of an image that was left out -> the number of the chosen
             one of which it is a near-duplicate; -1 for a labeled one.
     """
 
     indices: np.ndarray
-    distances: np.ndarray
     near: dict[int, int]
 
 
@@ -79,16 +76,14 @@ def choose_images(
         if appearance.are_near(index, labeled).any():
             near[index], is_free[index] = -1, False
     chosen: list[int] = []
-    at: list[float] = []
     while len(chosen) < count and is_free.any():
         # Of images that are worth nothing, the one that is most different.
         gains = (values + 1e-9) * np.sqrt(np.minimum(distances / typical, 1))
         best = int(np.where(is_free, gains, -1).argmax())
         chosen.append(best)
-        at.append(float(distances[best]))
         is_free[best] = False
         alike = appearance.are_near(best, appearance) & is_free
         near |= dict.fromkeys(np.flatnonzero(alike).tolist(), best)
         is_free &= ~alike
         distances = np.minimum(distances, appearance.distances(best))
-    return ChosenImages(np.array(chosen, int), np.array(at), near)
+    return ChosenImages(np.array(chosen, int), near)
