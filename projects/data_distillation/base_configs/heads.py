@@ -1,6 +1,7 @@
 """Changes the number of classes in the heads of detectors."""
 
 from collections.abc import Mapping
+from typing import Any
 
 
 def set_num_classes(part: Mapping, num_classes: int) -> dict:
@@ -24,7 +25,7 @@ def set_num_classes(part: Mapping, num_classes: int) -> dict:
         if key in part
     }
     loss = part.get('loss_cls')
-    weights = loss.get('class_weight') if isinstance(loss, Mapping) else None
+    weights: Any = isinstance(loss, Mapping) and loss.get('class_weight')
     old = part.get('num_things_classes', 0) + part.get('num_stuff_classes', 0)
     is_plain = isinstance(weights, (list, tuple)) and len(weights) == old + 1
     if old and is_plain and len(set(weights[:-1])) == 1:
