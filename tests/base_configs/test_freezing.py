@@ -45,3 +45,9 @@ def test_only_weights_of_a_file_are_left_out(init, changes):
     part = dict(type='FPN', init_cfg=init)
 
     assert unfreeze(part) == changes
+
+
+def test_frozen_stages_that_are_no_number_are_refused():
+    message = 'must be a whole number, got None: write -1 to freeze nothing'
+    with pytest.raises(DetectorError, match=message):
+        unfreeze(dict(type='ResNet', frozen_stages=None))

@@ -31,3 +31,10 @@ def test_each_class_and_the_background_have_a_weight():
 @pytest.mark.parametrize('weights', [0.5, [1.0] * 40, [1.0] * 79 + [2.0, 0.1]])
 def test_other_weights_stay(weights):
     assert 'loss_cls' not in set_num_classes(weighed(weights), 3)
+
+
+@pytest.mark.parametrize('loss', [None, [dict(class_weight=[1.0, 0.1])]])
+def test_loss_that_is_no_mapping_stays(loss):
+    part = dict(num_classes=80, loss_cls=loss)
+
+    assert set_num_classes(part, 3) == dict(num_classes=3)

@@ -222,6 +222,17 @@ def test_setting_without_counts_needs_no_unit():
             'LinearLR needs a number as `end`, got None: leave it out',
         ),
         (dict(type='PolyLR', begin=None), IN_EPOCHS, 'number as `begin`'),
+        (
+            dict(type='LinearLR', by_epoch=False, end=0),
+            IN_EPOCHS,
+            'LinearLR needs at least 1 as `end`, got 0: inherit',
+        ),
+        (dict(type='PolyLR', begin=4, end=4), IN_EPOCHS, '5 as `end`, got 4'),
+        (
+            dict(type='StepLR', step_size=0),
+            IN_EPOCHS,
+            'StepLR needs at least 1 as `step_size`, got 0',
+        ),
         (dict(type='MyLR'), IN_EPOCHS, 'MyLR cannot be fitted .* StepLR'),
         (
             dict(type='MultiStepLR', milestones=[8]),

@@ -1,5 +1,7 @@
 """The numbers of images that benchmarks measure with."""
 
+import pytest
+
 from projects.data_distillation.benchmarks.image_counts import (
     add_image_counts,
     measure_each,
@@ -27,3 +29,11 @@ def test_each_number_of_images_is_measured_in_a_folder_of_its_own():
     assert (first, second) == (10, 30)
     assert not one.exists()
     assert not other.exists()
+
+
+def test_no_images_are_refused_before_anything_is_measured():
+    measured = []
+
+    with pytest.raises(ValueError, match='--images must be at least 1, got 0'):
+        list(measure_each(lambda *given: measured.append(given), [10, 0]))
+    assert measured == []

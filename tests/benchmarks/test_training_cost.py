@@ -65,3 +65,11 @@ def test_trainings_take_turns_after_one_that_does_not_count(
     assert len(found['ours']) == len(found['stock']) == 2
     assert 0 < min(found['ours']) < 2 * found['seconds']
     assert {path.name for path in tmp_path.iterdir()} == {'ours', 'stock'}
+
+
+@pytest.mark.parametrize('name', ['num_turns', 'iterations'])
+def test_nothing_to_measure_is_refused_before_the_training(tmp_path, name):
+    numbers = dict(num_turns=1, iterations=1) | {name: 0}
+
+    with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
+        compare_training(Config(), tmp_path, **numbers)

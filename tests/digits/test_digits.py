@@ -337,3 +337,39 @@ def test_command_writes_once(tmp_path, monkeypatch, capsys):
     assert 'wrote 1 labeled, 2 unlabeled, 1 val images' in first
     assert 'already there' in second
     assert len(first.splitlines()) == len(second.splitlines()) == 1
+
+
+def test_seed_below_0_is_refused(tmp_path, monkeypatch, capsys):
+    out = str(tmp_path / 'digits')
+    monkeypatch.setattr('sys.argv', ['', '--out', out, '--seed', '-1'])
+
+    with pytest.raises(SystemExit, match='2'):
+        main()
+
+    assert 'seed must be at least 0, got -1' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'error'),
+    [
+        (
+            dict(style=Style(noise=(9.0, 2.0))),
+            pytest.raises(ValueError, match='low'),
+        ),
+        (
+            dict(images=dict(labeled=1)),
+            pytest.raises(KeyError, match='unlabeled'),
+        ),
+    ],
+)
+def test_recipe_that_cannot_be_drawn_leaves_the_older_data_set(
+    tmp_path, wrong, error
+):
+    small = dict(zip(COUNTS, (1, 1, 1)))
+    older = Recipe(images=small)
+    write_digits(tmp_path / 'digits', older)
+
+    with error:
+        write_digits(tmp_path / 'digits', Recipe(**dict(images=small) | wrong))
+
+    assert is_complete(tmp_path / 'digits', older)

@@ -200,6 +200,8 @@ def test_advice_is_that_of_the_models_of_the_page(harmed, tmp_path):
     assert conclude_from_stages([], False, tmp_path) == dict(
         verdicts=[], advice=[]
     )
+    file.write_text(json.dumps(dict(summary, teacher=3)))
+    assert conclude_from_stages(harmed, False, tmp_path)['advice'] == []
     file.write_text(json.dumps(dict(summary, seeds={})))
     assert conclude_from_stages(harmed, False, tmp_path)['advice'] == []
     file.unlink()
@@ -345,6 +347,22 @@ def test_images_that_came_after_the_selection_are_told(cfg, work_dir):
     html = write_report(cfg, work_dir).read_text()
 
     assert 'from 8 detections, and there are 10 now' in text_of(html)
+
+
+@pytest.mark.parametrize(
+    ('key', 'note'),
+    [
+        ('num_detections', 'do not say from how many detections they were'),
+        ('selector', '.selection.selector` is missing. Take'),
+    ],
+)
+def test_what_pseudo_labels_do_not_say_is_named(cfg, work_dir, key, note):
+    file = work_dir / 'annotate/pseudo_labels.json'
+    file.write_text(file.read_text().replace(f'"{key}"', '"other"'))
+
+    html = write_report(cfg, work_dir).read_text()
+
+    assert note in text_of(html)
 
 
 @pytest.mark.slow

@@ -112,3 +112,14 @@ def test_annotation_in_the_folder_of_a_model_has_no_metrics(tmp_path):
     assert annotation.metrics is None
     assert not annotation.losses
     assert student.metrics and student.losses
+
+
+def test_line_that_is_no_object_is_left_out(tmp_path):
+    run = tmp_path / 'teacher/20260101_000000'
+    write_scalars(run, dict(loss=3, step=1))
+    with (run / 'vis_data/scalars.json').open('a') as file:
+        file.write('\n5')
+
+    (stage,) = read_stages(tmp_path)
+
+    assert stage.losses == [(1, 3)]

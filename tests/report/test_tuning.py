@@ -134,3 +134,9 @@ def test_page_shows_the_table(found, tmp_path):
     for words in (tuning['metric'], tuning['views'], tuning['unseen']):
         assert words in html.unescape(pages[0])
     assert 'id="tuning"' not in pages[1]
+
+
+@pytest.mark.parametrize('content', [[], {}, dict(trials=[])])
+def test_file_without_trials_is_named(tmp_path, content):
+    with pytest.raises(ValueError, match='tune.json must be an object with'):
+        make_tuning_table(write(tmp_path, content))

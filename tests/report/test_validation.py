@@ -106,9 +106,22 @@ def other_truth(work_dir, truth):
     return f'{other} must be the truth that the evaluation read, and it has'
 
 
+def lost_ann_file(work_dir, truth):
+    file = work_dir / 'student/test/settings.json'
+    file.write_text(file.read_text().replace('"ann_file"', '"other"'))
+    return "must have 'ann_file', and it does not; run tools/distill.py"
+
+
 @pytest.mark.parametrize(
     'harm',
-    [changed_results, lost_results, lost_record, lost_settings, other_truth],
+    [
+        changed_results,
+        lost_results,
+        lost_record,
+        lost_settings,
+        other_truth,
+        lost_ann_file,
+    ],
 )
 def test_results_that_are_not_of_the_evaluation_are_left_out(
     harm, work_dir, truth

@@ -194,3 +194,8 @@ def test_epochs_share_the_iterations(max_iters, expected):
         found.append(hub.get_info('epoch'))
 
     assert found == expected
+
+
+def test_no_epoch_is_refused():
+    with pytest.raises(ValueError, match='max_epochs must be at least 1, got'):
+        EpochHook(max_epochs=0)

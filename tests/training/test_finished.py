@@ -1,5 +1,6 @@
 """A training is finished as long as its checkpoint is what it wrote."""
 
+import json
 import math
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_weights_of_an_earlier_version_that_are_no_numbers_are_a_fault(last):
 
     assert ending.checkpoint is None
     assert ending.fault == 'iter_2.pth has weights that are no numbers (a)'
+
+
+@pytest.mark.parametrize('key', ['checkpoint', 'sha256'])
+def test_record_that_holds_no_texts_is_none(last, key):
+    mark_finished(last.parent, last)
+    record = read_record(last.parent) | {key: 1}
+    (last.parent / FINISHED).write_text(json.dumps(record))
+
+    assert read_record(last.parent) == {}
+    assert find_ending(last.parent) == Ending(last)
+
+
+def test_note_of_an_earlier_version_that_is_no_text_names_nothing(last):
+    (last.parent / FINISHED).touch()
+    (last.parent / 'last_checkpoint').write_bytes(b'\0' * 40)
+
+    assert find_ending(last.parent) == Ending(last)

@@ -342,6 +342,54 @@ def test_training_goes_on_from_bytes_that_are_as_written(tmp_path, place):
     assert note.read_text() == str(tmp_path / 'iter_5.pth')
 
 
+@pytest.mark.parametrize('note', [b'\0' * 40, b'/work/iter_9\xff.pth'])
+def test_note_that_is_no_text_names_nothing(tmp_path, note):
+    saved(tmp_path, 5, 9)
+    (tmp_path / 'last_checkpoint').write_bytes(note)
+
+    assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+    mend_last_checkpoint(tmp_path)
+    mended = (tmp_path / 'last_checkpoint').read_text()
+    assert mended == str(tmp_path / 'iter_9.pth')
+
+
+@pytest.mark.parametrize(
+    ('place', 'byte'),
+    [
+        (10, 8),  # The compression: zlib,
+        (10, 14),  # or LZMA.
+        (22, 9),  # The size, compressed
+        (26, 9),  # and not.
+        (46, 255),  # The name.
+    ],
+)
+def test_training_goes_on_if_the_directory_is_damaged(tmp_path, place, byte):
+    damaged = saved(tmp_path, 5, 9)
+    content = bytearray(damaged.read_bytes())
+    content[content.index(b'PK\1\2') + place] = byte
+    damaged.write_bytes(content)
+
+    assert find_sound_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+
+
+def test_zip_file_of_several_disks_is_no_whole_checkpoint(tmp_path):
+    damaged = saved(tmp_path, 5, 9)
+    content = bytearray(damaged.read_bytes())
+    # The locator of the end of the directory, and its number of disks.
+    content[content.rindex(b'PK\6\7') + 16] = 2
+    damaged.write_bytes(content)
+
+    assert find_last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+
+
+@pytest.mark.parametrize('part', ['state_dict', 'ema_state_dict'])
+def test_weights_that_are_no_mapping_are_left_out(tmp_path, part):
+    saved(tmp_path, 5)
+    torch.save({part: [1.0]}, tmp_path / 'iter_9.pth')
+
+    assert find_sound_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+
+
 class RunsCode:
     def __reduce__(self):
         return os.system, ('true',)

@@ -22,7 +22,8 @@ def unfreeze(part: Mapping) -> dict:
 
     Raises:
         DetectorError: If a model with `frozen_stages` has no such argument, or
-            none with a number as its default, or is not registered.
+            none with a number as its default, or is not registered; or if
+            `frozen_stages` is no number.
         KeyError: If a part with `frozen_stages` has no `type`.
     """
     changes: dict[str, object] = {}
@@ -33,14 +34,7 @@ def unfreeze(part: Mapping) -> dict:
     if part.get('pretrained'):
         changes['pretrained'] = None
     if 'frozen_stages' in part:
-        unfrozen_value = find_default(part['type'], 'frozen_stages')
-        if not isinstance(unfrozen_value, int):
-            kind = getattr(part['type'], '__name__', part['type'])
-            raise DetectorError(
-                f'{kind} needs a default of `frozen_stages` that freezes '
-                f'nothing, got {unfrozen_value!r}: give it one, or leave '
-                '`frozen_stages` out of the config'
-            )
+        unfrozen_value = find_unfrozen(part)
         if part['frozen_stages'] > unfrozen_value:
             changes['frozen_stages'] = unfrozen_value
     # Otherwise the layers would keep the statistics that they begin with.
@@ -49,6 +43,36 @@ def unfreeze(part: Mapping) -> dict:
     if part.get('requires_grad') is False:
         changes['requires_grad'] = True
     return changes
+
+
+def find_unfrozen(part: Mapping) -> int:
+    """Find the value of `frozen_stages` that freezes nothing.
+
+    Args:
+        part: The config of a part with `frozen_stages`.
+
+    Returns:
+        The default of its class.
+
+    Raises:
+        DetectorError: See `unfreeze`.
+        KeyError: If it has no `type`.
+    """
+    unfrozen_value = find_default(part['type'], 'frozen_stages')
+    if not isinstance(unfrozen_value, int):
+        kind = getattr(part['type'], '__name__', part['type'])
+        raise DetectorError(
+            f'{kind} needs a default of `frozen_stages` that freezes '
+            f'nothing, got {unfrozen_value!r}: give it one, or leave '
+            '`frozen_stages` out of the config'
+        )
+    if not isinstance(part['frozen_stages'], int):
+        raise DetectorError(
+            f'`frozen_stages` must be a whole number, got '
+            f'{part["frozen_stages"]!r}: write {unfrozen_value} to freeze '
+            'nothing'
+        )
+    return unfrozen_value
 
 
 def find_default(kind: str | type, name: str) -> object:

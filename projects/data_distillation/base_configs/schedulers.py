@@ -153,7 +153,8 @@ def drop_defaults(scheduler: Mapping) -> dict:
         length, from `begin` to `end`.
 
     Raises:
-        DetectorError: If `begin` or `end` is None, which MMEngine refuses.
+        DetectorError: If `begin` or `end` is None or `end` is not above
+            `begin`, which MMEngine refuses, or `step_size` is below 1.
         KeyError: If it has no `type`.
     """
     for key in ('begin', 'end'):
@@ -161,6 +162,14 @@ def drop_defaults(scheduler: Mapping) -> dict:
             raise DetectorError(
                 f'{get_type(scheduler)} needs a number as `{key}`, got None: '
                 'leave it out'
+            )
+    least = dict(end=scheduler.get('begin', 0) + 1, step_size=1)
+    for key in least.keys() & scheduler.keys():
+        if scheduler[key] < least[key]:
+            raise DetectorError(
+                f'{get_type(scheduler)} needs at least {least[key]} as '
+                f'`{key}`, got {scheduler[key]}: {WAY_OUT} such a number, or '
+                'without this scheduler'
             )
     lengths = ('T_max', 'total_steps')
     return {

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ..arguments import check_at_least_1
+
 Measured = TypeVar('Measured')
 
 
@@ -33,15 +35,18 @@ def measure_each(
 
     Args:
         measure: Takes an empty folder and the number of images.
-        counts: The numbers of images.
+        counts: The numbers of images, each at least 1.
 
     Yields:
         What `measure` returns for each, in order.
 
     Raises:
+        ValueError: If a number is less than 1; nothing is measured then.
         OSError: If the folder cannot be made or removed.
         Exception: Whatever `measure` raises.
     """
+    counts = list(counts)
+    check_at_least_1('--images', min(counts, default=1))
     for num_images in counts:
         with tempfile.TemporaryDirectory() as folder:
             yield measure(Path(folder), num_images)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from ..arguments import check_at_least_1
 from .stopwatch import Stopwatch, read_clock
 
 # The hooks that `tools/train.py` adds.
@@ -39,13 +40,14 @@ def compare_training(
         in seconds, in each turn.
 
     Raises:
-        ValueError: If `num_turns` is less than 1; this is found out only at
-            the end.
+        ValueError: If `num_turns` or `iterations` is less than 1.
         AttributeError: If the config has no concatenated data set, or no
             `ratio`.
         FileNotFoundError, CocoError: If a file of the data is missing or
             cannot be used.
     """
+    check_at_least_1('num_turns', num_turns)
+    check_at_least_1('iterations', iterations)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     contenders = dict(ours=make_ours(cfg), stock=make_stock(cfg))
     trainings = [

@@ -22,7 +22,10 @@ def main() -> None:
         help='seed of every random choice (default: %(default)s)',
     )
     args = parser.parse_args()
-    recipe = Recipe(args.seed)
+    try:
+        recipe = Recipe(args.seed)
+    except ValueError as error:
+        parser.error(str(error))
     there = is_complete(args.out, recipe)
     if not there:
         write_digits(args.out, recipe=recipe)

@@ -28,6 +28,9 @@ class Recipe:
         seed: The seed of every random choice, at least 0.
         images: Split -> its number of images, for each split of `POOLS`.
         style: The style of every image.
+
+    Raises:
+        ValueError: If the seed is negative.
     """
 
     seed: int = 0
@@ -35,6 +38,10 @@ class Recipe:
         default_factory=lambda: dict(labeled=30, unlabeled=400, val=150)
     )
     style: Style = field(default_factory=Style)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f'seed must be at least 0, got {self.seed}')
 
     def as_info(self) -> dict[str, Any]:
         """Describe the recipe as the `info` of COCO files.
@@ -119,7 +126,7 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
 
     Raises:
         KeyError: If there is no such split, or the recipe lacks it.
-        ValueError: If the seed is negative, or see `draw_image`.
+        ValueError: See `draw_image`.
         FileExistsError: If the folder of the images exists.
         OSError: If an image cannot be written.
     """
@@ -220,6 +227,22 @@ def remove_digits(out_dir: Path) -> None:
         NotADirectoryError: If it is a file.
         OSError: If the folder cannot be listed or removed.
     """
+    check_is_ours(out_dir)
+    if out_dir.exists():
+        shutil.rmtree(out_dir)
+
+
+def check_is_ours(out_dir: Path) -> None:
+    """Check that a folder holds nothing but a data set of digits.
+
+    Args:
+        out_dir: The folder; it need not exist.
+
+    Raises:
+        FileExistsError: If the folder holds anything else.
+        NotADirectoryError: If it is a file.
+        OSError: If the folder cannot be listed.
+    """
     if not out_dir.exists():
         return
     ours = Recipe().as_info()['description']
@@ -229,7 +252,6 @@ def remove_digits(out_dir: Path) -> None:
             f'{out_dir} must be absent, empty or a data set of digits, '
             'got a folder with other files'
         )
-    shutil.rmtree(out_dir)
 
 
 def write_files(folder: Path, recipe: Recipe) -> None:
@@ -261,7 +283,8 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     The files are `annotations/{labeled,unlabeled,unlabeled_truth,val}.json`
     and `images/{labeled,unlabeled,val}/0001.png` and so on. The same scan
     never occurs in two of the three splits. `unlabeled.json` has neither
-    annotations nor categories. The folder appears complete or not at all.
+    annotations nor categories. The folder appears complete or not at all; an
+    older data set stays until the new one is complete.
 
     Args:
         out_dir: The new folder; its parents are made.
@@ -271,13 +294,12 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     Raises:
         FileExistsError: If `out_dir` holds anything but a data set of digits.
         NotADirectoryError: If `out_dir` is a file.
-        KeyError: If the recipe lacks a split. Like a `ValueError`, it comes
-            after an older data set was removed.
-        ValueError: If the seed is negative, or see `draw_image`.
+        KeyError: If the recipe lacks a split.
+        ValueError: See `draw_image`.
         OSError: If the folder cannot be written, or an older one not removed.
     """
     recipe = recipe or Recipe()
-    remove_digits(out_dir)
+    check_is_ours(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that it is moved in one step: a run that is stopped
     # leaves no half of a data set.
@@ -286,4 +308,5 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
         folder = Path(temporary, out_dir.name)
         folder.mkdir()
         write_files(folder, recipe)
+        remove_digits(out_dir)
         folder.rename(out_dir)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..arguments import is_number
 from ..label_files.coco.measures import MASK_METRICS, METRICS
 from ..pseudo_labels.quality.label_quality import Quality, format_share
 from ..text import format_call, format_checkpoint
@@ -163,10 +164,15 @@ def collect_notes(
             'Nothing has been selected yet. The page shows all detections '
             f'with a score of at least {START_SCORE} as labels.'
         )
-    elif labels.origin.get('num_detections') != len(labels.detections):
+    elif not is_number(number := labels.origin.get('num_detections')):
         yield (
-            f'The pseudo labels were selected from '
-            f'{labels.origin.get("num_detections"):,} detections, and there '
+            'The pseudo labels do not say from how many detections they were '
+            'selected, so images may have been added or removed since.'
+        )
+    elif number != len(labels.detections):
+        yield (
+            f'The pseudo labels were selected from {number:,} detections, and '
+            'there '
             f'are {len(labels.detections):,} now: images were added or '
             'removed since.'
         )

@@ -174,14 +174,17 @@ def read_scalars(folder: Path) -> Iterator[dict]:
         folder: The work folder of the stage.
 
     Yields:
-        Each record, from old to new; lines that are no JSON are left out.
+        Each record, from old to new; lines that are no JSON object are left
+        out.
         None if there is no run.
     """
     for file in sorted(folder.glob(f'{RUN}/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
             # If a run was killed, its last line may be cut off.
             with suppress(ValueError):
-                yield json.loads(line)
+                record = json.loads(line)
+                if isinstance(record, dict):
+                    yield record
 
 
 def collect_curves(scalars: Iterator[dict]) -> tuple[Curve, Curve]:
@@ -329,17 +332,18 @@ def read_summary(work_dir: Path, mean_aps: Mapping[str, float]) -> dict:
         mean_aps: The box mAP of each model at present.
 
     Returns:
-        The summary; empty if there is none, if it is of several seeds, if
-        there is no student, or if the teacher, the student or the control has
-        another mAP now.
+        The summary; empty if there is none, if it is of several seeds, if a
+        model in it is no object, if there is no student, or if the teacher,
+        the student or the control has another mAP now.
     """
     summary = read_json(work_dir / SUMMARY)
     if not isinstance(summary, dict) or 'seeds' in summary:
         return {}
-    models = {
-        name: summary.get(name, {}).get('bbox_mAP')
-        for name in ('teacher', 'student', 'supervised_long')
-    }
+    names = ('teacher', 'student', 'supervised_long')
+    noted = {name: summary.get(name, {}) for name in names}
+    if not all(isinstance(one, dict) for one in noted.values()):
+        return {}
+    models = {name: one.get('bbox_mAP') for name, one in noted.items()}
     # Exactly: JSON keeps each bit of a float. A model that neither has is None
     # on both sides.
     is_theirs = all(mean_aps.get(name) == it for name, it in models.items())

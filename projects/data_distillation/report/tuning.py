@@ -11,6 +11,7 @@ from ..pseudo_labels.tuning.result import (
     name_views,
 )
 from ..pseudo_labels.tuning.search import Unseen
+from ..text import format_value
 
 
 def make_tuning_table(folder: Path) -> dict | None:
@@ -32,14 +33,18 @@ def make_tuning_table(folder: Path) -> dict | None:
         nothing was tuned.
 
     Raises:
-        ValueError: If `tune.json` is no JSON.
-        KeyError: If `tune.json` lacks a part.
-        IndexError: If `tune.json` has no trials.
+        ValueError: If `tune.json` is no JSON, or has no trials.
+        KeyError: If `tune.json` lacks another part.
     """
     file = folder / 'tune.json'
     if not file.is_file():
         return None
     found = json.loads(file.read_bytes())
+    if not (isinstance(found, dict) and found.get('trials')):
+        raise ValueError(
+            f'{file} must be an object with `trials`, got '
+            f'{format_value(found)}: tune again, or remove it'
+        )
     named = {'chosen': found['chosen'], 'annotate.py': found['reference']}
     best_first = sorted(found['trials'], key=lambda trial: -trial['mAP'])
     named['best'], named['cheapest'] = (

@@ -221,8 +221,8 @@ def read_validation(work_dir: Path, names: Sequence[str]) -> Validation:
 
     Raises:
         CocoError: If the truth cannot be used.
-        KeyError: If the `CocoMetric` of an evaluation has no `ann_file`, a
-            detection lacks a key, or see `suspicious_labels.make_tab`.
+        KeyError: If a detection lacks a key, or see
+            `suspicious_labels.make_tab`.
     """
     notes, settings = [], {}
     for name in names:
@@ -279,8 +279,7 @@ def check_evaluation(folder: Path) -> dict:
     Raises:
         FileNotFoundError: If there are no detections.
         ValueError: If they are not what the evaluation wrote, or if the truth
-            has changed since.
-        KeyError: If the `CocoMetric` of the evaluation has no `ann_file`.
+            has changed since, or the `CocoMetric` has no `ann_file`.
     """
     settings = read_settings(folder)
     if not (folder / RESULTS).is_file():
@@ -298,7 +297,13 @@ def check_evaluation(folder: Path) -> dict:
             f'{folder / RESULTS} must be what the evaluation wrote, and it is '
             f'not; {RUN_AGAIN}'
         )
-    truth = find_truth(Config(settings))
+    try:
+        truth = find_truth(Config(settings))
+    except KeyError as error:
+        raise ValueError(
+            f'the evaluator in the settings of {folder} must have {error}, '
+            f'and it does not; {RUN_AGAIN}'
+        ) from error
     digests = settings.get('files', {})
     digest = digests.get(str(Path(truth))) if truth else None
     if truth is None or digest is None or digest != sha256_of(truth):

@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import ConcatDataset, Dataset
 
+from ..arguments import check_at_least_1
 from .resume import SeededBatches
 
 
@@ -150,9 +151,13 @@ class EpochHook(Hook):
     Args:
         max_epochs: The number of epochs in the detector's own config, at least
             1; they are spread evenly over the whole training.
+
+    Raises:
+        ValueError: If `max_epochs` is less than 1.
     """
 
     def __init__(self, max_epochs: int) -> None:
+        check_at_least_1('max_epochs', max_epochs)
         self.max_epochs = max_epochs
 
     def before_train_iter(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..files.atomic import read_json, sync_file, write_json
 from ..files.digest import sha256_of
-from .resume import find_last_checkpoint, find_weights_fault
+from .resume import find_last_checkpoint, find_weights_fault, read_named
 
 # This file in the folder of a stage says that its results do not change any
 # more. For a training, it holds the name and the SHA-256 of the checkpoint.
@@ -53,13 +53,15 @@ def read_record(folder: Path) -> dict:
         folder: The work folder of the training.
 
     Returns:
-        `checkpoint` (a file name) and `sha256`, whose values are not checked;
-        empty if the file is missing, cannot be read, or lacks one of the two.
+        `checkpoint` (a file name) and `sha256`, two texts that are not checked
+        further; empty if the file is missing, cannot be read, or lacks one of
+        the two.
     """
     record = read_json(folder / FINISHED)
-    if isinstance(record, dict) and {'checkpoint', 'sha256'} <= set(record):
-        return record
-    return {}
+    if not isinstance(record, dict):
+        return {}
+    texts = (record.get('checkpoint'), record.get('sha256'))
+    return record if all(isinstance(text, str) for text in texts) else {}
 
 
 def find_ending(folder: Path) -> Ending:
@@ -101,9 +103,7 @@ def find_unrecorded_ending(folder: Path) -> Ending:
     Raises:
         OSError: If `last_checkpoint` cannot be read.
     """
-    note = folder / 'last_checkpoint'
-    name = Path(note.read_text().strip()).name if note.is_file() else ''
-    found = find_last_checkpoint(folder)
+    name, found = read_named(folder), find_last_checkpoint(folder)
     if found is None:
         return Ending(fault='it has no checkpoint any more')
     if name and found.name != name:

@@ -3,8 +3,7 @@
 import logging
 import random
 import re
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,9 @@ from ..files.atomic import replacing
 from ..multi_view.inference.checkpoints import CheckpointError
 from ..multi_view.inference.safe_loading import load_mapped
 from ..text import format_error
-from .finite_loss import find_infinite
+from .finite_loss import WEIGHTS, find_infinite
 from .late_loading import start_late
+from .whole_checkpoints import find_checksum_fault, is_zipfile
 
 # What random numbers are used for, so that no seed is used twice.
 LOADING, TRAINING = range(2)
@@ -250,24 +250,6 @@ def find_sound_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def find_checksum_fault(file: Path) -> str:
-    """Check the bytes of a checkpoint against their checksums.
-
-    Args:
-        file: A checkpoint that is a whole zip file.
-
-    Returns:
-        What is wrong, to follow the name of the file; empty if nothing is.
-    """
-    try:
-        with zipfile.ZipFile(file) as records:
-            damaged = records.testzip()
-    # RuntimeError: a damaged flag can make a record look encrypted.
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
-        return f'cannot be read ({error})'
-    return f'is damaged ({damaged})' if damaged else ''
-
-
 def find_weights_fault(file: Path) -> str:
     """Return what is wrong with the weights of a checkpoint.
 
@@ -275,10 +257,10 @@ def find_weights_fault(file: Path) -> str:
         file: The checkpoint.
 
     Returns:
-        What is wrong, to follow the name of the file: it cannot be read, or a
-        weight is not finite. It is empty if nothing is wrong, or if the
-        checkpoint is refused because it could run code. Then the training says
-        so.
+        What is wrong, to follow the name of the file: it cannot be read, its
+        weights are no mapping, or one is not finite. It is empty if nothing is
+        wrong, or if the checkpoint is refused because it could run code. Then
+        the training says so.
     """
     try:
         content = load_mapped(file)
@@ -286,7 +268,11 @@ def find_weights_fault(file: Path) -> str:
         return ''
     except (OSError, RuntimeError) as error:
         return f'cannot be read ({format_error(error)})'
-    name = find_infinite(content) if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    for part in WEIGHTS:
+        if not isinstance(content.get(part) or {}, Mapping):
+            return f'has a `{part}` that is no mapping'
+    name = find_infinite(content)
     return f'has weights that are no numbers ({name})' if name else ''
 
 
@@ -333,9 +319,10 @@ def read_meta(file: Path) -> dict:
 def find_last_checkpoint(folder: Path) -> Path | None:
     """Find the checkpoint from which a training continues.
 
-    This is the checkpoint that the file `last_checkpoint` names. It may be
-    missing, or cut short because the process was killed while it saved. Then
-    it is the whole checkpoint with the highest number, and a warning says so.
+    This is the checkpoint that the file `last_checkpoint` names. If none is
+    named, or it is missing, or cut short because the process was killed while
+    it saved, it is the whole checkpoint with the highest number, and a warning
+    says so.
 
     Args:
         folder: The work folder of the training.
@@ -347,14 +334,12 @@ def find_last_checkpoint(folder: Path) -> Path | None:
     Raises:
         OSError: If the file `last_checkpoint` cannot be read.
     """
-    note = folder / 'last_checkpoint'
-    # Only the name counts, because the folder may have been moved since.
-    name = Path(note.read_text().strip()).name if note.is_file() else ''
+    name = read_named(folder)
     # Without a name this is the folder itself, which is no zip file.
-    if zipfile.is_zipfile(folder / name):
+    if is_zipfile(folder / name):
         return folder / name
     found = next(iter(find_whole(folder)), None)
-    if found or note.is_file():
+    if found or (folder / 'last_checkpoint').is_file():
         print_log(
             f'{folder}: the last checkpoint ({name or "not named"}) is '
             'missing or cut short, because saving was interrupted; '
@@ -363,6 +348,27 @@ def find_last_checkpoint(folder: Path) -> Path | None:
             logging.WARNING,
         )
     return found
+
+
+def read_named(folder: Path) -> str:
+    """Read which checkpoint the file `last_checkpoint` names.
+
+    Args:
+        folder: The work folder of the training.
+
+    Returns:
+        The name of its file; empty if `last_checkpoint` is missing, or holds
+        no text, because the power went out while it was written.
+
+    Raises:
+        OSError: If the file `last_checkpoint` cannot be read.
+    """
+    note = folder / 'last_checkpoint'
+    text = note.read_bytes().decode(errors='replace') if note.is_file() else ''
+    if {'\0', '\ufffd'} & set(text):
+        return ''
+    # Only the name counts, because the folder may have been moved since.
+    return Path(text.strip()).name
 
 
 def find_whole(folder: Path) -> list[Path]:
@@ -381,6 +387,6 @@ def find_whole(folder: Path) -> list[Path]:
         if (match := re.fullmatch(r'(?:iter|epoch)_(\d+)', file.stem))
         # A checkpoint is a zip file, and a zip file has its directory at the
         # end.
-        and zipfile.is_zipfile(file)
+        and is_zipfile(file)
     }
     return [numbered[number] for number in sorted(numbered, reverse=True)]

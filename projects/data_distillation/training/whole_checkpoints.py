@@ -1,5 +1,8 @@
-"""Writes checkpoints as a whole: what cannot be written leaves nothing."""
+"""Writes checkpoints as a whole, and finds out whether they still are."""
 
+import lzma
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +11,19 @@ from mmengine.fileio.backends import LocalBackend
 
 from ..attributes import replaced
 from ..files.atomic import replacing
-from ..text import format_megabytes
+from ..text import format_error, format_megabytes
+
+# What zipfile raises where bytes are damaged. Of a record, they can change the
+# name, the size, the compression, or the flag that says it is encrypted.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 class SaveError(OSError):
@@ -57,3 +72,36 @@ def put_whole(
             '(default_hooks.checkpoint.max_keep_ckpts=1 keeps fewer), and run '
             'the same command again: it goes on from the last one'
         ) from error
+
+
+def is_zipfile(file: Path) -> bool:
+    """Return whether a file is a zip file, as a whole checkpoint is.
+
+    Args:
+        file: The file; it need not exist.
+
+    Returns:
+        True if its directory is at its end. The records are not read.
+    """
+    try:
+        return zipfile.is_zipfile(file)
+    # Of a directory that seems to go on in another file.
+    except zipfile.BadZipFile:
+        return False
+
+
+def find_checksum_fault(file: Path) -> str:
+    """Check the bytes of a checkpoint against their checksums.
+
+    Args:
+        file: A checkpoint that is a whole zip file.
+
+    Returns:
+        What is wrong, to follow the name of the file; empty if nothing is.
+    """
+    try:
+        with zipfile.ZipFile(file) as records:
+            damaged = records.testzip()
+    except UNREADABLE as error:
+        return f'cannot be read ({format_error(error)})'
+    return f'is damaged ({damaged})' if damaged else ''

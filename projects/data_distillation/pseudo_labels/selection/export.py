@@ -135,18 +135,18 @@ def read_rules(pseudo_labels: Path) -> dict:
         pseudo_labels: The file of pseudo labels.
 
     Returns:
-        The arguments of `SelectionRules`.
+        The arguments of `SelectionRules`, with `selector` among them.
 
     Raises:
         FileNotFoundError: If there is no such file.
         CocoError: If the file is no JSON object or does not say it.
     """
     selection = read_origin(pseudo_labels).get('selection')
-    if not selection:
+    if not isinstance(selection, dict) or 'selector' not in selection:
         raise CocoError(
             f'{pseudo_labels} does not say how its labels were selected: '
-            '`info.data_distillation.selection` is missing. Take a file that '
-            'annotation or tools/select_labels.py wrote'
+            '`info.data_distillation.selection.selector` is missing. Take a '
+            'file that annotation or tools/select_labels.py wrote'
         )
     return selection
 
