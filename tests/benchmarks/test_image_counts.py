@@ -34,6 +34,8 @@ def test_each_number_of_images_is_measured_in_a_folder_of_its_own():
 def test_no_images_are_refused_before_anything_is_measured():
     measured = []
 
-    with pytest.raises(ValueError, match='--images must be at least 1, got 0'):
+    with pytest.raises(
+        ValueError, match='--images must be an integer of at least 1, got 0'
+    ):
         list(measure_each(lambda *given: measured.append(given), [10, 0]))
     assert measured == []

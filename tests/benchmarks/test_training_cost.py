@@ -71,5 +71,7 @@ def test_trainings_take_turns_after_one_that_does_not_count(
 def test_nothing_to_measure_is_refused_before_the_training(tmp_path, name):
     numbers = dict(num_turns=1, iterations=1) | {name: 0}
 
-    with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
+    with pytest.raises(
+        ValueError, match=f'{name} must be an integer of at least 1, got 0'
+    ):
         compare_training(Config(), tmp_path, **numbers)

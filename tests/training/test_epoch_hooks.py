@@ -197,5 +197,7 @@ def test_epochs_share_the_iterations(max_iters, expected):
 
 
 def test_no_epoch_is_refused():
-    with pytest.raises(ValueError, match='max_epochs must be at least 1, got'):
+    with pytest.raises(
+        ValueError, match='max_epochs must be an integer of at least 1, got'
+    ):
         EpochHook(max_epochs=0)

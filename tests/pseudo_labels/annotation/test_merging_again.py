@@ -16,6 +16,9 @@ from projects.data_distillation.pseudo_labels.annotation.merging_again import (
     merge_again,
     merge_views,
 )
+from projects.data_distillation.pseudo_labels.detections.differences import (
+    as_json,
+)
 from projects.data_distillation.pseudo_labels.detections.shards import (
     read_index,
 )
@@ -203,12 +206,12 @@ def test_provenance_is_that_of_the_chosen_views_without_masks(tmp_path):
         describe_merge(store, WBF, [2, 0], boxes_only=False)
 
     assert describe_merge(store, WBF, [2, 0], boxes_only=True) == dict(
-        views=VIEWS[::2], merger=WBF
+        views=as_json(VIEWS[::2]), merger=WBF
     )
     assert describe_merge(store, None, None, boxes_only=True) == dict(
-        views=VIEWS, merger=dict(type='NMSMerger')
+        views=as_json(VIEWS), merger=dict(type='NMSMerger')
     )
-    assert store.provenance == made_by
+    assert store.provenance == as_json(made_by)
 
 
 def test_folder_to_read_is_not_written_to(tmp_path):
