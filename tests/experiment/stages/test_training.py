@@ -144,10 +144,17 @@ def test_checkpoint_that_is_broken_makes_room(training, caplog):
     mark_finished(folder, folder / 'iter_2.pth')
     (folder / 'iter_2.pth').write_bytes(b'torn')
 
-    with caplog.at_level('INFO', LOG.name):
-        training._reopen('it is torn')
+    # It ends where its output is opened.
+    (folder / 'console.log').mkdir()
 
-    assert 'teacher: trains to its end again, since it is torn' in caplog.text
+    with (
+        caplog.at_level('INFO', LOG.name),
+        pytest.raises(IsADirectoryError, match=r'console\.log'),
+    ):
+        training.run()
+
+    why = 'iter_2.pth is not what the training wrote'
+    assert f'teacher: trains to its end again, since {why}' in caplog.text
     assert 'iter_2.pth: moved to' in caplog.text
     assert not (folder / 'iter_2.pth').exists()
     assert not (folder / FINISHED).exists()
@@ -156,6 +163,7 @@ def test_checkpoint_that_is_broken_makes_room(training, caplog):
 def test_command_goes_on_from_the_last_checkpoint(training, caplog):
     # The command is named before its output is opened.
     (training.folder / 'console.log').mkdir()
+    (training.folder / 'settings.json').unlink()
 
     with (
         caplog.at_level('INFO', LOG.name),
