@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 from projects.data_distillation.experiment.processes.log import LOG
@@ -37,6 +38,7 @@ from projects.data_distillation.experiment.rehearsal.remedies import (
 )
 from projects.data_distillation.experiment.rehearsal.shorten import (
     redirect_outputs,
+    shorten_training,
 )
 from projects.data_distillation.experiment.rehearsal.stages_to_try import (
     StageToTry,
@@ -49,12 +51,16 @@ from projects.data_distillation.experiment.rehearsal.trial import (
     run_trials,
 )
 from projects.data_distillation.experiment.stages.definition import Experiment
+from projects.data_distillation.experiment.stages.fingerprint import (
+    write_settings,
+)
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.run import Distillation
 from projects.data_distillation.experiment.stages.stages import Stages
 from projects.data_distillation.multi_view.inference.checkpoints import (
     CheckpointError,
 )
+from projects.data_distillation.training.finished import mark_finished
 
 MODELS = ('teacher', 'student')
 FAILED = RehearsalResult(
@@ -451,3 +457,67 @@ def test_files_are_written_into_the_folder(tmp_path):
 
     results = str(tmp_path / 'results')
     assert stage == [dict(out_dir=None, inner=dict(outfile_prefix=results))]
+
+
+@pytest.mark.parametrize(
+    ('loop', 'hooks', 'number', 'interval', 'by_epoch'),
+    [
+        (dict(max_iters=9), [], 1, 1, False),
+        (dict(max_iters=9), [dict(iteration=5)], 2, 2, False),
+        (dict(max_iters=9), [dict(iteration=1)], 1, 1, False),
+        (dict(max_iters=1), [dict(iteration=5)], 1, 1, False),
+        (dict(max_epochs=9), [dict(iteration=5)], 2, 1, True),
+        (dict(by_epoch=False), [dict(iteration=5)], 2, 2, False),
+    ],
+)
+def test_training_validates_after_its_first_iterations(
+    loop, hooks, number, interval, by_epoch
+):
+    hooks = [dict(type='SwitchPipelineHook', **hook) for hook in hooks]
+    loop = dict(loop, val_begin=7, val_interval=8, dynamic_intervals=[(3, 4)])
+    cfg = Config(
+        dict(train_cfg=loop, custom_hooks=hooks, default_hooks=dict())
+    )
+
+    assert shorten_training(cfg) == number
+
+    assert cfg.train_cfg.val_begin == 1
+    assert cfg.train_cfg.val_interval == interval
+    assert 'dynamic_intervals' not in cfg.train_cfg
+    assert [hook.iteration for hook in cfg.custom_hooks] == [1] * len(hooks)
+    assert cfg.default_hooks.checkpoint == dict(
+        type='CheckpointHook',
+        interval=interval,
+        by_epoch=by_epoch,
+        save_begin=0,
+    )
+
+
+def test_stages_that_are_left_are_tried_with_what_is_there(
+    tiny_experiment, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny_experiment.parent)
+    run = make_run(tiny_experiment, tmp_path, seed=3)
+
+    teacher, *detections, student = list_stages_to_try(run)
+
+    assert (teacher.name, student.name) == MODELS
+    assert teacher.is_training and student.is_training
+    assert teacher.values == {'randomness.seed': 3}
+    assert not teacher.labels_key
+    assert student.labels_key.endswith('ann_file')
+    assert [stage.name for stage in detections] == ['validate', 'annotate']
+    assert not any(stage.is_training for stage in detections)
+
+    folder = tmp_path / 'teacher'
+    folder.mkdir()
+    torch.save(dict(meta={}, state_dict={}), folder / 'iter_2.pth')
+    mark_finished(folder, folder / 'iter_2.pth')
+    training = run.stages.training('teacher', folder)
+    write_settings(folder, training.collect_settings())
+    names = [stage.name for stage in list_stages_to_try(run)]
+    assert names == ['validate', 'annotate', 'student']
+
+    # It will be trained again.
+    write_settings(folder, dict(training.collect_settings(), model='other'))
+    assert list_stages_to_try(run)[0].name == 'teacher'

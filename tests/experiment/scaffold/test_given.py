@@ -1,5 +1,7 @@
 """Teachers that are given to an experiment, and those that do not fit."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,13 @@ from projects.data_distillation.experiment.given_teachers.teacher import (
 )
 from projects.data_distillation.experiment.scaffold.given import (
     TeacherConfig,
+    as_literals,
+    name_classes,
+    pack_too,
     require_masks,
+)
+from projects.data_distillation.multi_view.inference.class_maps import (
+    ClassNames,
 )
 
 
@@ -38,3 +46,39 @@ def test_teacher_without_a_test_pipeline_is_refused(teacher):
 def test_teacher_of_boxes_cannot_teach_masks(teacher):
     with pytest.raises(DetectorError, match='and t.pth gives none: its conf'):
         require_masks(teacher)
+
+
+def test_names_are_written_that_the_checkpoint_does_not_say(teacher):
+    names = ClassNames(('cat', 'dog'), {'cat': 'animal'})
+
+    assert name_classes(teacher) == {}
+    assert name_classes(replace(teacher, names=names)) == dict(
+        classes=['cat', 'dog'], class_map={'cat': 'animal'}
+    )
+
+
+def test_texts_are_packed_with_the_image_in_every_view():
+    load = dict(type='LoadImageFromFile')
+    pack = dict(type='PackDetInputs', meta_keys=('img_id', 'text'))
+    views = dict(type='TestTimeAug', transforms=[[load], [pack]])
+    packed = dict(pack, meta_keys=('img_id', 'text', 'entities'))
+
+    keys = ('text', 'entities')
+    assert pack_too(load, keys) == load
+    assert pack_too(pack, keys) == packed
+    assert pack_too(views, keys) == dict(views, transforms=[[load], [packed]])
+    assert pack_too(views, ()) is views
+    bare = dict(type='PackDetInputs')
+    assert pack_too(bare, keys) == dict(bare, meta_keys=keys)
+
+
+def test_numbers_that_python_has_no_literal_for_are_written_as_calls():
+    value = dict(a=[1.5, -math.inf], b=(dict(c=math.nan), 'inf'))
+
+    written = as_literals(value)
+
+    assert written['a'][0] == 1.5
+    assert written['a'][1].text == "float('-inf')"
+    assert isinstance(written['b'], tuple)
+    assert written['b'][0]['c'].text == "float('nan')"
+    assert written['b'][1] == 'inf'

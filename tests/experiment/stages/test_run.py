@@ -16,9 +16,15 @@ from projects.data_distillation.experiment.processes import process
 from projects.data_distillation.experiment.processes.child_process import (
     ChildProcess,
 )
+from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.definition import Experiment
 from projects.data_distillation.experiment.stages.model_evaluation import (
     mark_evaluated,
+)
+from projects.data_distillation.experiment.stages.run import (
+    is_better,
+    name_round_dir,
+    warn_of_no_labels,
 )
 from projects.data_distillation.files.digest import sha256_of
 from projects.data_distillation.files.lock import locked
@@ -682,3 +688,34 @@ def test_plan_of_what_is_left(
         done.stdout.splitlines()[-1],
     )
     assert sorted(work.rglob('*')) == before
+
+
+def test_rounds_end_with_a_student_that_is_not_better(monkeypatch, caplog):
+    monkeypatch.setattr(LOG, 'handlers', [])
+    low, high = dict(bbox_mAP=0.25), dict(bbox_mAP=0.5)
+
+    with caplog.at_level('INFO', LOG.name):
+        assert is_better(low, high)
+        assert not caplog.messages
+        assert not is_better(high, high)
+        assert not is_better(high, low)
+
+    same, worse = caplog.messages
+    assert 'student has 50.0 mAP, its teacher has 50.0' in same
+    assert 'student has 25.0 mAP, its teacher has 50.0' in worse
+
+
+def test_later_rounds_have_folders_of_their_own():
+    assert name_round_dir(Path('work'), 1) == Path('work')
+    assert name_round_dir(Path('work'), 2) == Path('work/round2')
+
+
+def test_missing_pseudo_labels_are_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr(LOG, 'handlers', [])
+
+    with caplog.at_level('INFO', LOG.name):
+        warn_of_no_labels(dict(images=2000, instances=1))
+        assert not caplog.messages
+        warn_of_no_labels(dict(images=2000, instances=0))
+
+    assert 'there is no pseudo label on 2,000 images' in caplog.text

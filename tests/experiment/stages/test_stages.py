@@ -47,8 +47,6 @@ from projects.data_distillation.pseudo_labels.selection.coco_writer import (
 from projects.data_distillation.training.finished import FINISHED
 from projects.data_distillation.training.own_checkpoint import RUN_KEY
 
-pytestmark = pytest.mark.slow
-
 
 def test_few_reasons_are_listed():
     assert join_reasons(['a', 'b', 'c']) == 'a; b; c'
@@ -137,6 +135,7 @@ def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
     assert plan() == '5 images'
 
 
+@pytest.mark.slow
 def test_plan_counts_no_detection_of_another_teacher(
     stages, checkpoint, tmp_path
 ):
@@ -200,6 +199,7 @@ def test_stage_without_its_detections_is_not_finished(
     assert not detection.is_done()
 
 
+@pytest.mark.slow
 def test_tuning_without_one_of_its_configs_is_not_finished(
     stages, checkpoint, tmp_path
 ):
@@ -223,6 +223,7 @@ class IdleLauncher(Launcher):
         return ['true']
 
 
+@pytest.mark.slow
 def test_detection_that_ended_without_its_file_is_named(
     stages, checkpoint, tmp_path
 ):
@@ -233,6 +234,7 @@ def test_detection_that_ended_without_its_file_is_named(
         replace(detection, launcher=IdleLauncher()).run()
 
 
+@pytest.mark.slow
 def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
     folder = tmp_path / 'annotate'
     annotation = stages.detection('annotate', folder, checkpoint)
@@ -248,6 +250,7 @@ def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
     assert not annotation.is_done()
 
 
+@pytest.mark.slow
 def test_labels_depend_on_the_images_and_the_labeled_file(
     stages, drawn, checkpoint, tmp_path
 ):
@@ -264,6 +267,7 @@ def test_labels_depend_on_the_images_and_the_labeled_file(
     assert before['files'] == fewer['files'] != others['files']
 
 
+@pytest.mark.slow
 def test_corrected_labels_are_planned_to_run_again(
     stages, drawn, checkpoint, tmp_path
 ):
@@ -345,6 +349,7 @@ def tunable(checkpoint, tmp_path, stages_here) -> Stages:
     return Stages(Experiment(tmp_path), Launcher())
 
 
+@pytest.mark.slow
 def test_annotation_has_the_views_that_tuning_chose(
     tunable, checkpoint, tmp_path
 ):
@@ -358,6 +363,7 @@ def test_annotation_has_the_views_that_tuning_chose(
     assert len(read_origin(labels)['views']) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('num', 'images'), [(2, [0, 10]), (3, [0, 6, 13]), (50, range(20))]
 )
@@ -377,6 +383,7 @@ def test_few_images_are_spread_over_all(
     assert len(build('validate')) == MIN_TUNING_IMAGES
 
 
+@pytest.mark.slow
 def test_labels_are_judged_with_the_boxes_of_tuning(
     tunable, checkpoint, tmp_path
 ):
@@ -399,6 +406,7 @@ def test_labels_are_judged_with_the_boxes_of_tuning(
     assert expected.recall.value == 1
 
 
+@pytest.mark.slow
 def test_views_that_were_changed_after_tuning_are_used(
     tunable, checkpoint, tmp_path
 ):
@@ -416,6 +424,7 @@ def test_views_that_were_changed_after_tuning_are_used(
     assert expected.num_images == MIN_TUNING_IMAGES
 
 
+@pytest.mark.slow
 def test_labels_are_not_judged_without_validation(
     tunable, checkpoint, tmp_path
 ):
@@ -424,6 +433,7 @@ def test_labels_are_not_judged_without_validation(
     assert tunable.expect(tmp_path / 'work', checkpoint, tmp_path) is None
 
 
+@pytest.mark.slow
 def test_finished_tuning_is_not_repeated(tunable, checkpoint, tmp_path, said):
     folder = tmp_path / 'work/tune'
     tunable.tune(folder, checkpoint)
@@ -440,12 +450,14 @@ def test_finished_tuning_is_not_repeated(tunable, checkpoint, tmp_path, said):
     assert (folder / 'annotate.py').is_file()
 
 
+@pytest.mark.slow
 def test_tuning_is_left_out_if_it_is_not_wanted(tunable, checkpoint, tmp_path):
     unwanted = replace(tunable, tunes=False)
 
     assert unwanted.tune(tmp_path / 'work/tune', checkpoint) is unwanted
 
 
+@pytest.mark.slow
 def test_experiment_without_candidates_is_not_tuned(
     tunable, checkpoint, tmp_path
 ):
@@ -454,6 +466,7 @@ def test_experiment_without_candidates_is_not_tuned(
     assert tunable.tune(tmp_path / 'work/tune', checkpoint) is tunable
 
 
+@pytest.mark.slow
 def test_few_images_are_too_few_to_tune_by(
     tunable, checkpoint, tmp_path, said
 ):
@@ -464,10 +477,12 @@ def test_few_images_are_too_few_to_tune_by(
     assert '19 validation images are fewer than 20' in said.text
 
 
+@pytest.mark.slow
 def test_as_many_images_as_needed_are_enough_to_tune_by(tunable):
     assert tunable.can_tune()
 
 
+@pytest.mark.slow
 def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):
     step = plan_tuning(tunable, 'tune', tmp_path / 'work/tune', None)
 
@@ -477,6 +492,7 @@ def test_plan_has_the_images_and_views_of_tuning(tunable, tmp_path):
     assert plan_tuning(tunable, 'tune', tmp_path, None).images == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('stage', ['tune', 'validate'])
 def test_images_that_are_labeled_too_are_not_used(
     tunable, checkpoint, tmp_path, said, stage
@@ -496,6 +512,7 @@ def test_images_that_are_labeled_too_are_not_used(
     assert f'{stage}: left out, since' in said.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('evaluator', 'key'),
     [
@@ -512,6 +529,7 @@ def test_evaluation_writes_the_detections_if_it_can(evaluator, key):
     assert find_results_key(Config(dict(test_evaluator=evaluator))) == key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_changed', [True, False])
 def test_labels_that_somebody_has_chosen_are_kept(
     tunable, checkpoint, tmp_path, said, is_changed

@@ -51,7 +51,6 @@ def distillation(tiny_experiment, tmp_path, monkeypatch) -> Distillation:
     return Distillation(of_models, tmp_path / 'work', num_rounds=2)
 
 
-@pytest.mark.slow
 def test_all_rounds_are_to_be_run(distillation):
     training = dict(text='2 iterations', iterations=2)
     annotation = dict(text='4 images', images=4)
@@ -211,7 +210,6 @@ def test_plan_checks_first_what_the_run_would(distillation, tmp_path):
         make_plan([replace(distillation, stages=of_given, num_rounds=1)])
 
 
-@pytest.mark.slow
 def test_student_of_labels_to_come_has_all_to_do(distillation, tmp_path):
     work = tmp_path / 'work'
     (work / 'student').mkdir(parents=True)
@@ -291,7 +289,6 @@ def test_annotation_is_that_of_the_chosen_views(tunable, is_chosen):
     assert texts['annotate'] == ('done' if is_chosen else '4 images')
 
 
-@pytest.mark.slow
 def test_labels_of_the_given_teacher_are_done(distillation, tmp_path):
     given = tmp_path / 'given.pth'
     torch.save(dict(meta=dict(iter=2)), given)
