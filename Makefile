@@ -14,7 +14,7 @@ help:  ## List the targets
 setup:  ## Make .venv/ with everything in it (once)
 	@tools/setup.sh
 
-data: setup  ## Write the embedded digits data set into data/digits/
+data: setup  ## Write the embedded digits dataset into data/digits/
 	@$(BIN)/python -m projects.data_distillation.digits
 
 demo: data  ## Run the four steps on the embedded digits; ends with the comparison table

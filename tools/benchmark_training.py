@@ -1,7 +1,7 @@
 r"""Measure what our parts add to an iteration of a training.
 
 The student of an experiment and the same training with MMDetection's sampler,
-data set and hooks take turns in one run. Compare the ratios of their times.
+dataset and hooks take turns in one run. Compare the ratios of their times.
 
 Example:
     python tools/benchmark_training.py configs/digits/student.py --turns 10

@@ -43,7 +43,7 @@ from projects.data_distillation.experiment.stages.run import (
     run_seeds,
 )
 from projects.data_distillation.experiment.stages.stages import Stages
-from projects.data_distillation.experiment.timing.time_plan import make_plan
+from projects.data_distillation.experiment.timing.time_plan import format_plan
 from projects.data_distillation.files.lock import LockedError, locked
 from projects.data_distillation.mmdet_tools import name_work_dir
 from projects.data_distillation.multi_view.inference.safe_loading import (
@@ -291,7 +291,7 @@ def run(distillation: Distillation, args: argparse.Namespace) -> None:
     if args.dry_run:
         # Neither a log nor a lock: the work folder may be one in use.
         log_to(None)
-        print(make_plan(runs))
+        print(format_plan(runs))
         return
     # All folders are locked before anything runs in one of them.
     with ExitStack() as during:

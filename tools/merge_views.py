@@ -121,7 +121,7 @@ def main() -> None:
             return
         files = args.detections, args.out
         store = merge_again(*files, args.merger, args.views, args.boxes_only)
-        print(f'{len(store.images()):,} images are in {store.folder}')
+        print(f'{len(store.list_images()):,} images are in {store.folder}')
     # MMEngine raises KeyError for a merger that is not registered, and
     # TypeError for an argument that it does not have.
     except (ValueError, KeyError, TypeError) as error:

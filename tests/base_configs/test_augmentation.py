@@ -84,7 +84,10 @@ def test_line_to_write_leaves_horizontal_flips_only(tmp_path, wrapper):
     cfg = Config.fromfile(tmp_path / 'teacher.py')
 
     mended = Dataset.of(cfg.labeled, 'labeled')
-    before, after = list(found.transforms()), list(mended.transforms())
+    before, after = (
+        list(found.iter_transforms()),
+        list(mended.iter_transforms()),
+    )
     assert len(lines) == (2 if wrapper == 'mix' else 1)
     assert [t['type'] for t in after] == [t['type'] for t in before]
     flips = [t for t in after if t['type'] == ALL['type']]

@@ -13,10 +13,10 @@ from projects.data_distillation.files.decoding import (
     IMAGE_SUFFIXES,
     MAX_BYTES,
     ImageError,
-    as_utf8,
     check_kind,
     check_whole,
     decode_image,
+    escape_non_utf8,
     list_image_names,
     read_image_file,
     walk_files,
@@ -206,5 +206,8 @@ def test_file_that_is_too_large_is_not_read(tmp_path):
 
 
 def test_bytes_of_a_file_name_that_are_not_utf8_are_escaped():
-    assert as_utf8(os.fsdecode(b'caf\xe9/\xc3\xbc.png')) == r'caf\xe9/ü.png'
-    assert as_utf8('ü.png') == 'ü.png'
+    assert (
+        escape_non_utf8(os.fsdecode(b'caf\xe9/\xc3\xbc.png'))
+        == r'caf\xe9/ü.png'
+    )
+    assert escape_non_utf8('ü.png') == 'ü.png'

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from projects.data_distillation.files import digest
-from projects.data_distillation.files.digest import hash_once, sha256_of
+from projects.data_distillation.files.digest import compute_sha256, hash_once
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_file_that_stays_is_read_once(file, monkeypatch):
     monkeypatch.setattr(digest, 'TICK', -1)  # As if time had passed.
     before = count_reads()
 
-    assert [sha256_of(file) for _ in range(3)] == [digest_of(b'one')] * 3
+    assert [compute_sha256(file) for _ in range(3)] == [digest_of(b'one')] * 3
     assert count_reads() == before + 1
 
 
@@ -39,7 +39,7 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed(
 ):
     monkeypatch.setattr(digest, 'TICK', -1)
     status = file.stat()
-    assert sha256_of(file) == digest_of(b'one')
+    assert compute_sha256(file) == digest_of(b'one')
 
     time.sleep(0.02)  # The kernel counts time in steps.
     written = file.with_name('new') if replaces else file
@@ -48,7 +48,7 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed(
     written.rename(file)
 
     assert file.stat().st_mtime_ns == status.st_mtime_ns
-    assert sha256_of(file) == digest_of(b'two')
+    assert compute_sha256(file) == digest_of(b'two')
 
 
 @pytest.mark.parametrize('days', [0, -1])
@@ -60,10 +60,10 @@ def test_file_that_has_just_changed_is_not_remembered(file, monkeypatch, days):
 
     for content in (b'one', b'two'):
         file.write_bytes(content)
-        assert sha256_of(file) == digest_of(content)
+        assert compute_sha256(file) == digest_of(content)
     assert count_reads() == before
 
 
 def test_no_file_has_no_digest(tmp_path):
-    assert sha256_of(tmp_path / 'none') is None
-    assert sha256_of('https://example.org/a.pth') is None
+    assert compute_sha256(tmp_path / 'none') is None
+    assert compute_sha256('https://example.org/a.pth') is None

@@ -13,7 +13,7 @@ from projects.data_distillation.files.known_digests import (
     IMAGE_DIGESTS,
     KnownDigests,
     hash_image,
-    hash_line,
+    make_hash_line,
     open_digests,
     read_state,
 )
@@ -50,7 +50,7 @@ def write(path: str, text: str, replaces: bool) -> None:
 def keep(file: Path, paths: list[str], digest: str) -> None:
     """Keep a digest that no file has, to see whether it is read again."""
     content = json.dumps({p: [read_state(p), digest] for p in paths}).encode()
-    file.write_bytes(hash_line(content) + content)
+    file.write_bytes(make_hash_line(content) + content)
 
 
 def test_digests_of_many_files_are_those_of_their_bytes(

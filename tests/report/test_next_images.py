@@ -91,7 +91,7 @@ def test_validation_by_another_teacher_teaches_nothing(work_dir):
     store = DetectionStore(folder)
     rows = store.read().to_pylist()
     made_by = dict(store.require_provenance(), checkpoint_sha256='another')
-    for shard in store.shards():
+    for shard in store.list_shards():
         shard.unlink()
     other = DetectionStore(folder, made_by)
     other.add(*rows)

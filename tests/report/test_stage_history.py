@@ -44,7 +44,7 @@ def test_validation_by_epochs_lies_at_its_iteration(tmp_path):
 
     (stage,) = read_stages(tmp_path)
 
-    assert stage.evaluations() == [(50, 0.1), (100, 0.2)]
+    assert stage.join_evaluations() == [(50, 0.1), (100, 0.2)]
 
 
 def test_evaluation_is_the_last_point(tmp_path):
@@ -57,7 +57,7 @@ def test_evaluation_is_the_last_point(tmp_path):
 
     (stage,) = read_stages(tmp_path)
 
-    assert stage.evaluations() == [(2, 0.1), (3, 0.3)]
+    assert stage.join_evaluations() == [(2, 0.1), (3, 0.3)]
 
 
 def test_stage_that_has_just_begun_has_nothing(tmp_path):
@@ -67,8 +67,8 @@ def test_stage_that_has_just_begun_has_nothing(tmp_path):
 
     assert stage.metrics is None
     assert stage.seconds is None
-    assert stage.losses == stage.evaluations() == []
-    assert stage.class_ap('a') is None
+    assert stage.losses == stage.join_evaluations() == []
+    assert stage.find_class_ap('a') is None
 
 
 def test_class_without_objects_has_no_ap(tmp_path):
@@ -78,8 +78,8 @@ def test_class_without_objects_has_no_ap(tmp_path):
 
     (stage,) = read_stages(tmp_path)
 
-    assert stage.class_ap('a') == 0.25
-    assert stage.class_ap('b') is stage.class_ap('c') is None
+    assert stage.find_class_ap('a') == 0.25
+    assert stage.find_class_ap('b') is stage.find_class_ap('c') is None
 
 
 def test_times_of_all_runs_are_added_up(tmp_path):

@@ -79,7 +79,7 @@ class ToyPool:
         """Return the images on disk, as often as they were run."""
         return [row for shard in self.shards(work_dir) for row in rows(shard)]
 
-    def shards(self, work_dir: str) -> list[Path]:
+    def list_shards(self, work_dir: str) -> list[Path]:
         return sorted((self.folder / work_dir).glob('detections/*.parquet'))
 
 

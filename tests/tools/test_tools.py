@@ -145,7 +145,10 @@ def test_slow_and_dead_processes_hold_up_no_other(
         # As slow as can be is the one that the other would have to ask.
         first.suspend()
         assert not psutil.wait_procs([second], timeout=60)[1]
-        assert DetectionStore(folder).images().keys() == {'1.png', '3.png'}
+        assert DetectionStore(folder).list_images().keys() == {
+            '1.png',
+            '3.png',
+        }
         first.kill()
         assert launcher.wait(60) != 0
 

@@ -1,7 +1,7 @@
 """Make an experiment for the configs that the installed MMDetection ships.
 
 Each is made for a few digits, as `tools/init_experiment.py --from-scratch
---no-rehearsal` does, and builds its model and its data sets. A line says
+--no-rehearsal` does, and builds its model and its datasets. A line says
 whether that works, is refused with a reason, or fails. Counts follow. All
 configs take half an hour. The lines are also in `results.txt` of the work
 folder; the configs that it has are not tried again. The figures are in

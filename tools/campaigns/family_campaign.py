@@ -208,7 +208,7 @@ def write_data(work_dir: Path, bccd: Path) -> list[str]:
 
     Args:
         work_dir: The work folder of the campaign.
-        bccd: The folder of the BCCD data set.
+        bccd: The folder of the BCCD dataset.
 
     Returns:
         The options of init_experiment.py that name the files.

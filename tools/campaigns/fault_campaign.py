@@ -178,7 +178,7 @@ class Run:
             Their file names.
         """
         store = DetectionStore(self.work_dir / 'detections')
-        return set(store.images())
+        return set(store.list_images())
 
     def images_run(self) -> list[str]:
         """List the images that have run.

@@ -1,6 +1,6 @@
 """Compare views and mergers by the labels that they give.
 
-For each data set and split it trains a tiny detector from scratch on the
+For each dataset and split it trains a tiny detector from scratch on the
 labeled images, keeps the boxes of 24 views of the unlabeled ones, and merges
 them in several ways. The labels are then compared with the truth. It takes
 about 10 minutes a split on one core, and goes on where it was stopped. The
@@ -80,12 +80,12 @@ MERGERS: dict[str, dict] = {
 
 @dataclass(frozen=True)
 class Split:
-    """A split of a data set.
+    """A split of a dataset.
 
     Args:
-        name: The name of the data set.
+        name: The name of the dataset.
         split: The number of the split.
-        data: The folder of the data sets.
+        data: The folder of the datasets.
         out: The folder of the results.
     """
 
@@ -212,7 +212,7 @@ def measure_choice(judge: Judge, choice: Choice, counts: LabeledCounts) -> str:
     Returns:
         The cells of a row.
     """
-    trial = judge.trial(choice)
+    trial = judge.try_choice(choice)
     matches, num_images = trial.matches, len(judge.rows)
     found = Candidates(matches.scores, matches.labels, num_images)
     min_scores = MatchedSelector().choose(found, counts)
@@ -291,7 +291,7 @@ def call(tool: str, *arguments: object) -> None:
 
 
 def parse_args(description: str | None) -> argparse.Namespace:
-    """Read the command line of a campaign over data sets and splits.
+    """Read the command line of a campaign over datasets and splits.
 
     Args:
         description: The docstring of the campaign, for `--help`.
@@ -309,7 +309,7 @@ def parse_args(description: str | None) -> argparse.Namespace:
 
 
 def run_all(measure: Callable[[Split], None], description: str | None) -> None:
-    """Measure all data sets and splits of the command line.
+    """Measure all datasets and splits of the command line.
 
     Args:
         measure: What measures a split, and prints its figures.

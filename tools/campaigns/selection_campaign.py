@@ -45,7 +45,7 @@ def measure(split: Split) -> None:
     """Print a line for each rule.
 
     Args:
-        split: The data set and the split.
+        split: The dataset and the split.
 
     Raises:
         OSError: If a file in the folder of the split cannot be written.
@@ -53,7 +53,7 @@ def measure(split: Split) -> None:
     split.prepare()
     choice = Choice(number_views(*VIEWS[VIEWS_OF_NEW]), MERGER_OF_NEW)
     found, known = (
-        Judge(split.detect(stage), truth, MERGERS).trial(choice).matches
+        Judge(split.detect(stage), truth, MERGERS).try_choice(choice).matches
         for stage, truth in (
             ('annotate', split.truth),
             ('validate', split.val),

@@ -1,4 +1,4 @@
-"""Train teacher, control, student and oracle on several data sets and splits.
+"""Train teacher, control, student and oracle on several datasets and splits.
 
 Everything is as `init_experiment.py` writes it and `distill.py` runs it, with
 the tiny detector of `label_campaign.py`. It takes about half an hour a split
@@ -24,7 +24,7 @@ def measure(split: Split) -> None:
     """Run an experiment, and print its row of the table.
 
     Args:
-        split: The data set and the split.
+        split: The dataset and the split.
     """
     split.prepare()
     work_dir = split.folder / 'distilled'
@@ -40,7 +40,7 @@ def format_row(name: str, split: int, summary: dict) -> str:
     """Format a row of the table of docs/results.md.
 
     Args:
-        name: The name of the data set.
+        name: The name of the dataset.
         split: The number of the split.
         summary: The summary that distill.py wrote.
 

@@ -1,6 +1,6 @@
-"""What the small data sets share: files, loaders and the metric.
+"""What the small datasets share: files, loaders and the metric.
 
-A data set is one folder: `annotations/` has files as `tools/split_coco.py`
+A dataset is one folder: `annotations/` has files as `tools/split_coco.py`
 writes them, and the images are beside it. Its parts are:
 
 - `labeled`, and `val_images`, which are held out;

@@ -1,4 +1,4 @@
-"""The transforms that several data sets share, by name."""
+"""The transforms that several datasets share, by name."""
 
 load = dict(type='LoadImageFromFile')
 load_labels = dict(type='LoadAnnotations', with_bbox=True)

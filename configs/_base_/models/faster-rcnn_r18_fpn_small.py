@@ -13,7 +13,7 @@ these points:
 The numbers of channels, proposals and samples were chosen for speed on a CPU.
 They are not tuned.
 
-`num_classes` is the data set's: the stage config sets it.
+`num_classes` is the dataset's: the stage config sets it.
 """
 
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './resnet_18.py']

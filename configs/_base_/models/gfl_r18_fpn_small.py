@@ -6,7 +6,7 @@ most of its work, as in those that people use. Differs from
 the channels and half of the head's layers, and in that everything is trained,
 with batch norm, for want of pretrained weights.
 
-`num_classes` is the data set's: the stage config sets it.
+`num_classes` is the dataset's: the stage config sets it.
 """
 
 _base_ = './gfl_r18_tiny.py'

@@ -1,7 +1,7 @@
 """The tiny GFL with three levels, for the cells of BCCD at 256x192.
 
 Red cells are about 40 pixels large there, white ones 76, platelets 16.
-`num_classes` is the data set's: the stage config sets it.
+`num_classes` is the dataset's: the stage config sets it.
 """
 
 _base_ = './gfl_r18_tiny.py'

@@ -81,7 +81,7 @@ def describe_augmentation(dataset: Dataset) -> Iterator[str]:
         KeyError: If a transform has no `type`.
     """
     names, flips = [], []
-    for transform in dataset.transforms():
+    for transform in dataset.iter_transforms():
         name = get_type(transform)
         found = list_flips(transform)
         flips += found

@@ -66,12 +66,14 @@ class Dataset:
             return cls(path, config)
         kind = get_type(config)
         if kind == 'ConcatDataset':
-            return cls._of_parts(take_setting(config, 'datasets', path), path)
+            return cls._make_of_parts(
+                take_setting(config, 'datasets', path), path
+            )
         if kind == BALANCED:
-            return cls._of_balanced(config, path)
+            return cls._make_of_balanced(config, path)
         if kind not in ('RepeatDataset', MIX):
             raise DetectorError(
-                f'{without_base(path)} is a {kind}, which an experiment '
+                f'{strip_base(path)} is a {kind}, which an experiment '
                 'cannot have: it would train on images in another way than '
                 'this config. Inherit from the config, and write the dataset '
                 f'in it without {kind}'
@@ -86,14 +88,14 @@ class Dataset:
             )
         if inner.mix_path:
             raise DetectorError(
-                f'{without_base(path)} is a {MIX} around another one, of '
+                f'{strip_base(path)} is a {MIX} around another one, of '
                 'which an experiment can have only one: inherit from the '
                 'config, and put all transforms into one pipeline'
             )
         return replace(inner, mix_path=path, mix_config=config)
 
     @classmethod
-    def _of_balanced(cls, config: Mapping, path: str) -> 'Dataset':
+    def _make_of_balanced(cls, config: Mapping, path: str) -> 'Dataset':
         """Return a dataset of which images with rare classes are repeated."""
         inner = cls.of(
             take_setting(config, 'dataset', path), f'{path}.dataset'
@@ -101,7 +103,7 @@ class Dataset:
         # Without a wrapper in between, `of` returns this very object.
         if inner.config is not config['dataset']:
             raise DetectorError(
-                f'{without_base(path)} is a {BALANCED} around another '
+                f'{strip_base(path)} is a {BALANCED} around another '
                 'wrapper, which does not say what classes its images have: '
                 'inherit from the config, and put it around the dataset '
                 'itself'
@@ -111,18 +113,18 @@ class Dataset:
         )
 
     @classmethod
-    def _of_parts(cls, parts: list[Mapping], path: str) -> 'Dataset':
+    def _make_of_parts(cls, parts: list[Mapping], path: str) -> 'Dataset':
         """Return the first of many datasets, if all train in one way."""
         if not parts:
-            raise DetectorError(f'{without_base(path)} has no datasets')
+            raise DetectorError(f'{strip_base(path)} has no datasets')
         places = [f'{path}.datasets[{i}]' for i in range(len(parts))]
         found = list(map(cls.of, parts, places))
         first = found[0]
         for other in found[1:]:
             if what := first.find_difference(other):
                 raise DetectorError(
-                    f'{without_base(first.path)} and '
-                    f'{without_base(other.path)} differ in {what}, but an '
+                    f'{strip_base(first.path)} and '
+                    f'{strip_base(other.path)} differ in {what}, but an '
                     'experiment trains on all labeled images in one way: '
                     'inherit from the config, and write one dataset in it'
                 )
@@ -199,7 +201,7 @@ class Dataset:
         """The `filter_cfg` that leaves out images; empty if there is none."""
         return self.config.get('filter_cfg') or {}
 
-    def transforms(self) -> Iterator[Mapping]:
+    def iter_transforms(self) -> Iterator[Mapping]:
         """Walk through the configs of all transforms.
 
         Yields:
@@ -246,12 +248,12 @@ def take_setting(config: Mapping, key: str, path: str) -> Any:  # noqa: ANN401
     value = config.get(key)
     if value is None:
         raise DetectorError(
-            f'{without_base(path)} must have a `{key}`, got {list(config)}'
+            f'{strip_base(path)} must have a `{key}`, got {list(config)}'
         )
     return value
 
 
-def without_base(path: str) -> str:
+def strip_base(path: str) -> str:
     """Write the path of a setting as in the config that has it.
 
     Args:

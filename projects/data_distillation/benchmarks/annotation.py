@@ -31,9 +31,9 @@ from ..label_files.coco.measures import compute_detection_metrics
 from ..multi_view.inference.tta import MultiViewTTA
 from ..multi_view.inference.view_batches import (
     MadeView,
+    find_size_divisor,
     list_made_views,
     make_pixels,
-    size_divisor_of,
 )
 from ..pseudo_labels.annotation.rows import make_boxes_row
 from ..pseudo_labels.annotation.unlabeled import UnlabeledDataset
@@ -306,9 +306,9 @@ class BarePasses:
         all_pixels = [
             (make_pixels(batch), batch)
             for start in range(0, len(indices), self.batch_size)
-            for batch in model.batches(
+            for batch in model.group_batches(
                 self._make_views(indices[start : start + self.batch_size]),
-                size_divisor_of(model.module),
+                find_size_divisor(model.module),
             )
         ]
 

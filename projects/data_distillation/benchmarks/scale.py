@@ -61,14 +61,14 @@ def measure_job(folder: Path, num_images: int, num_jobs: int) -> dict:
     names = [f'{i:012}.jpg' for i in sampler.draw_part(BLOCK)]
     take('look for its own images', lambda: resolve_paths(names, folder))
     take('open the shards', lambda: DetectionStore(folder / 'detections'))
-    take('list what is done', store.images)
+    take('list what is done', store.list_images)
     done = set(range(0, num_images, 2))
     take('share out the rest', lambda: sampler.share_out(done, BLOCK))
     take('count at the end', store.count_rows)
     size, _ = store.count_bytes()
     return dict(
         images=num_images,
-        files=len(store.shards()),
+        files=len(store.list_shards()),
         bytes=size,
         peak_mib=int(read_process_peak_mib()),
         seconds=seconds,

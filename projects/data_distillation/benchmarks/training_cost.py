@@ -26,7 +26,7 @@ def compare_training(
     """Train in turns, after a first turn that does not count.
 
     Args:
-        cfg: The config of a student, whose data set concatenates others. It is
+        cfg: The config of a student, whose dataset concatenates others. It is
             not changed.
         work_dir: The folder to which both write, into `ours` and `stock`.
         num_turns: The number of turns of each that count, at least 1.
@@ -41,7 +41,7 @@ def compare_training(
 
     Raises:
         ValueError: If `num_turns` or `iterations` is less than 1.
-        AttributeError: If the config has no concatenated data set, or no
+        AttributeError: If the config has no concatenated dataset, or no
             `ratio`.
         FileNotFoundError, CocoError: If a file of the data is missing or
             cannot be used.
@@ -91,11 +91,11 @@ def make_stock(cfg: Config) -> Config:
             changed.
 
     Returns:
-        A new config with MMDetection's sampler and data sets. It has no custom
+        A new config with MMDetection's sampler and datasets. It has no custom
         hooks, and no hook that resumes.
 
     Raises:
-        AttributeError: If the config has no concatenated data set, or no
+        AttributeError: If the config has no concatenated dataset, or no
             `ratio`.
     """
     stock = Config(cfg.to_dict())

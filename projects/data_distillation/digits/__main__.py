@@ -7,7 +7,7 @@ from .dataset import Recipe, is_complete, write_digits
 
 
 def main() -> None:
-    """Write the data set of digits unless it exists already."""
+    """Write the dataset of digits unless it exists already."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument(
         '--out',

@@ -1,4 +1,4 @@
-"""The digits as a COCO data set on disk."""
+"""The digits as a COCO dataset on disk."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the bytes of the data set.
+    """All that decides the bytes of the dataset.
 
     Attributes:
         seed: The seed of every random choice, at least 0.
@@ -116,9 +116,9 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
     """Draw the images of a split into `folder/images/split`.
 
     Args:
-        folder: The folder of the data set.
+        folder: The folder of the dataset.
         split: The name of the split, a key of `POOLS`.
-        recipe: The recipe of the data set.
+        recipe: The recipe of the dataset.
 
     Returns:
         The COCO object of the split, with annotations and categories. Ids
@@ -162,7 +162,7 @@ def write_split(folder: Path, split: str, recipe: Recipe) -> dict[str, Any]:
     )
 
 
-def without_labels(coco: Mapping[str, Any]) -> dict[str, Any]:
+def drop_labels(coco: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out annotations and categories.
 
     Args:
@@ -178,10 +178,10 @@ def without_labels(coco: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_info(out_dir: Path) -> dict[str, Any] | None:
-    """Return the `info` of the data set in a folder.
+    """Return the `info` of the dataset in a folder.
 
     Args:
-        out_dir: The folder of the data set; it need not exist.
+        out_dir: The folder of the dataset; it need not exist.
 
     Returns:
         The `info` of `annotations/labeled.json`; None if there is no such
@@ -193,11 +193,11 @@ def read_info(out_dir: Path) -> dict[str, Any] | None:
 
 
 def is_complete(out_dir: Path, recipe: Recipe) -> bool:
-    """Return whether a folder holds exactly this data set, with all images.
+    """Return whether a folder holds exactly this dataset, with all images.
 
     Args:
-        out_dir: The folder of the data set; it need not exist.
-        recipe: The recipe of the data set.
+        out_dir: The folder of the dataset; it need not exist.
+        recipe: The recipe of the dataset.
 
     Returns:
         True if the `info` is that of the recipe and all images exist. The
@@ -217,10 +217,10 @@ def is_complete(out_dir: Path, recipe: Recipe) -> bool:
 
 
 def remove_digits(out_dir: Path) -> None:
-    """Remove an older data set of digits.
+    """Remove an older dataset of digits.
 
     Args:
-        out_dir: The folder of the data set; it need not exist.
+        out_dir: The folder of the dataset; it need not exist.
 
     Raises:
         FileExistsError: If the folder holds anything else; nothing is removed.
@@ -233,7 +233,7 @@ def remove_digits(out_dir: Path) -> None:
 
 
 def check_is_ours(out_dir: Path) -> None:
-    """Check that a folder holds nothing but a data set of digits.
+    """Check that a folder holds nothing but a dataset of digits.
 
     Args:
         out_dir: The folder; it need not exist.
@@ -249,7 +249,7 @@ def check_is_ours(out_dir: Path) -> None:
     found = (read_info(out_dir) or {}).get('description')
     if any(out_dir.iterdir()) and found != ours:
         raise FileExistsError(
-            f'{out_dir} must be absent, empty or a data set of digits, '
+            f'{out_dir} must be absent, empty or a dataset of digits, '
             'got a folder with other files'
         )
 
@@ -272,19 +272,19 @@ def write_files(folder: Path, recipe: Recipe) -> None:
     files = {split: write_split(folder, split, recipe) for split in POOLS}
     files['unlabeled_truth'] = files['unlabeled']
     # The file that annotation reads must not tell the answer.
-    files['unlabeled'] = without_labels(files['unlabeled'])
+    files['unlabeled'] = drop_labels(files['unlabeled'])
     for name, coco in files.items():
         (annotations / f'{name}.json').write_text(json.dumps(coco))
 
 
 def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
-    """Write the data set, and replace an older one in the same folder.
+    """Write the dataset, and replace an older one in the same folder.
 
     The files are `annotations/{labeled,unlabeled,unlabeled_truth,val}.json`
     and `images/{labeled,unlabeled,val}/0001.png` and so on. The same scan
     never occurs in two of the three splits. `unlabeled.json` has neither
     annotations nor categories. The folder appears complete or not at all; an
-    older data set stays until the new one is complete.
+    older dataset stays until the new one is complete.
 
     Args:
         out_dir: The new folder; its parents are made.
@@ -292,7 +292,7 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
             `Recipe()`. The same recipe gives the same bytes.
 
     Raises:
-        FileExistsError: If `out_dir` holds anything but a data set of digits.
+        FileExistsError: If `out_dir` holds anything but a dataset of digits.
         NotADirectoryError: If `out_dir` is a file.
         KeyError: If the recipe lacks a split.
         ValueError: See `draw_image`.
@@ -302,7 +302,7 @@ def write_digits(out_dir: Path, recipe: Recipe | None = None) -> None:
     check_is_ours(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that it is moved in one step: a run that is stopped
-    # leaves no half of a data set.
+    # leaves no half of a dataset.
     with tempfile.TemporaryDirectory(dir=out_dir.parent) as temporary:
         # A folder in it: only its owner may read the temporary one itself.
         folder = Path(temporary, out_dir.name)

@@ -291,7 +291,7 @@ def list_image_names(folder: Path) -> list[str]:
     )
 
 
-def as_utf8(name: str) -> str:
+def escape_non_utf8(name: str) -> str:
     r"""Return a file name in which bytes that are not UTF-8 are escaped.
 
     Arrow and JSON hold only UTF-8; Python has surrogates for such bytes.

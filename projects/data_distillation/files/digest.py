@@ -10,7 +10,7 @@ from pathlib import Path
 TICK = 2 * 10**9
 
 
-def sha256_of(file: str | Path) -> str | None:
+def compute_sha256(file: str | Path) -> str | None:
     """Return the SHA-256 of a file's bytes.
 
     This process remembers it as long as nothing has been written to the file:

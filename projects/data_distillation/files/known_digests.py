@@ -169,7 +169,7 @@ class KnownDigests:
             return
         content = json.dumps(self._kept).encode()
         with replacing(self.file) as opened:
-            opened.write(hash_line(content))
+            opened.write(make_hash_line(content))
             opened.write(content)
         self._is_new = False
 
@@ -188,7 +188,7 @@ def open_digests(file: Path) -> KnownDigests:
     return KnownDigests(file)
 
 
-def hash_line(content: bytes) -> bytes:
+def make_hash_line(content: bytes) -> bytes:
     """Return the first line of a file, which says that the rest is whole.
 
     Args:
@@ -214,7 +214,7 @@ def read_kept(file: Path) -> dict[str, tuple[str, str]]:
         head, _, content = file.read_bytes().partition(b'\n')
     except OSError:
         return {}
-    if head + b'\n' != hash_line(content):
+    if head + b'\n' != make_hash_line(content):
         return {}
     # The hash has shown that `save` wrote this, so that nothing is checked.
     return {key: (one[0], one[1]) for key, one in json.loads(content).items()}

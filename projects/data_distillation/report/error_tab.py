@@ -333,7 +333,7 @@ def make_image(validation: Validation, index: int, lowest: float) -> dict:
     Returns:
         The name, the size and the picture (see `make_picture`); the `objects`
         as x, y, width, height, label and whether it is a crowd; and as `boxes`
-        for each model those of `list_boxes`. Boxes are in pixels of the
+        for each model those of `list_error_boxes`. Boxes are in pixels of the
         original image, rounded to 1/10.
 
     Raises:
@@ -356,14 +356,14 @@ def make_image(validation: Validation, index: int, lowest: float) -> dict:
             )
         ],
         boxes=[
-            list_boxes(model, index, mine, lowest)
+            list_error_boxes(model, index, mine, lowest)
             for model in validation.models
         ],
         **make_picture(validation.folder / image['file_name']),
     )
 
 
-def list_boxes(
+def list_error_boxes(
     model: JudgedModel, index: int, objects: np.ndarray, lowest: float
 ) -> list[list]:
     """List what a model has found on an image, largest first.

@@ -318,7 +318,7 @@ def make_score_plot(labels: StoredLabels) -> tuple[str, str, Markup]:
     Returns:
         The title, the text and the picture.
     """
-    scores = labels.scores_by_class()
+    scores = labels.divide_scores()
     text = (
         'Detections of each class by score, on a logarithmic scale. The line '
         'is min_score. The detections in solid color became labels.'
@@ -362,7 +362,7 @@ def describe_maps(stages: Sequence[StageRecord]) -> str:
         f'{stage.name} '
         + ', '.join(f'{100 * value:.1f} at {x}' for x, value in points)
         for stage in stages
-        if (points := stage.evaluations())
+        if (points := stage.join_evaluations())
     )
 
 

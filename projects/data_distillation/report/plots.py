@@ -108,12 +108,12 @@ def draw_maps(stages: Sequence[StageRecord]) -> Figure:
     """
     figure, axes = make_plot('iteration', 'box mAP in percent')
     for number, stage in enumerate(stages):
-        points = [(x, 100 * value) for x, value in stage.evaluations()]
+        points = [(x, 100 * value) for x, value in stage.join_evaluations()]
         draw_curve(
             axes, points, number, label=stage.name, marker='o', mfc='none'
         )
     highest = 100 * max(
-        value for stage in stages for _, value in stage.evaluations()
+        value for stage in stages for _, value in stage.join_evaluations()
     )
     axes.set(xlim=(0, None), ylim=(0, 1.1 * highest or 100))
     add_legend(figure)

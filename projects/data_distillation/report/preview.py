@@ -81,7 +81,7 @@ class Preview:
         # MMDetection's parser does not know the flag.
         argv[1:] = rest
         preview = cls.read(asked.preview)
-        argv += preview.flags()
+        argv += preview.make_flags()
         return preview
 
     @classmethod
@@ -117,7 +117,7 @@ class Preview:
         folder = Path(args.work_dir or config.get('work_dir') or work_dir)
         return cls(config, folder / 'preview', num_images)
 
-    def flags(self) -> list[str]:
+    def make_flags(self) -> list[str]:
         """Make the flags of the work folder and of the images.
 
         Returns:

@@ -279,7 +279,7 @@ def make_class_table(
                 format_share(min_score),
                 *format_quality(name, quality),
                 *(
-                    format_percent(stage.class_ap(name + suffix))
+                    format_percent(stage.find_class_ap(name + suffix))
                     for _, stage, suffix in columns
                 ),
             ],
@@ -310,7 +310,9 @@ def find_ap_columns(
         for title, suffix in (('AP', ''), ('mask AP', '_segm'))
         for stage in stages
         # A class without objects has no AP even where the others have one.
-        if any(stage.class_ap(name + suffix) is not None for name in classes)
+        if any(
+            stage.find_class_ap(name + suffix) is not None for name in classes
+        )
     ]
 
 

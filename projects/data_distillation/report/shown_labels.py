@@ -145,7 +145,7 @@ class StoredLabels:
         selected = self.detections.labels[self.selection.is_selected]
         return np.bincount(selected, minlength=len(self.min_scores))
 
-    def scores_by_class(self) -> list[np.ndarray]:
+    def divide_scores(self) -> list[np.ndarray]:
         """Divide the scores of what may become a label by class.
 
         These are detections of any score, see `SelectionRules.filter_rows`.
@@ -169,7 +169,7 @@ class StoredLabels:
         # millions of scores. A score that equals a step is a label.
         return [
             (len(scores) - np.searchsorted(np.sort(scores), grid)).tolist()
-            for scores in self.scores_by_class()
+            for scores in self.divide_scores()
         ]
 
 

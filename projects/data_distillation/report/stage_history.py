@@ -50,7 +50,7 @@ class StageRecord:
     validation: Curve
     metrics: dict | None
 
-    def class_ap(self, name: str) -> float | None:
+    def find_class_ap(self, name: str) -> float | None:
         """Look up the AP of a class.
 
         Args:
@@ -63,7 +63,7 @@ class StageRecord:
         """
         return (self.metrics or {}).get(f'{name}_precision')
 
-    def evaluations(self) -> Curve:
+    def join_evaluations(self) -> Curve:
         """Join the validations and the final evaluation to one curve.
 
         The evaluation stands at the last iteration. It replaces a validation

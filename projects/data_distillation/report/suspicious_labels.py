@@ -135,7 +135,7 @@ class LabelReview:
                     self._name_label(one) or '',
                     label.get('bbox', ''),
                     self._name_found(one) or '',
-                    self._found_box(one) or '',
+                    self._mark_found_box(one) or '',
                 ]
             )
         return text.getvalue()
@@ -176,7 +176,7 @@ class LabelReview:
         label = self.detections.labels[one.detection]
         return self.coco['categories'][label]['name']
 
-    def _found_box(self, one: Suspicion) -> list[float] | None:
+    def _mark_found_box(self, one: Suspicion) -> list[float] | None:
         if one.detection is None:
             return None
         # As float32, a rounded 0.1 would be written as 0.10000000149.
@@ -222,7 +222,7 @@ class LabelReview:
             bbox_xywh = tuple(self.annotations[one.label]['bbox'])
             name = isolate(self._name_label(one) or '')
             yield Mark(bbox_xywh, f'label: {name}', 'doubt')
-        if found := self._found_box(one):
+        if found := self._mark_found_box(one):
             score = self.detections.scores[one.detection]
             name = isolate(self._name_found(one) or '')
             text = f'found: {name} {score:.2f}'

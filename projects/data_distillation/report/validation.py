@@ -13,7 +13,7 @@ from ..experiment.stages.fingerprint import read_settings
 from ..experiment.stages.gains import RESULTS, find_truth
 from ..experiment.stages.model_evaluation import describe_results
 from ..files.atomic import read_json
-from ..files.digest import sha256_of
+from ..files.digest import compute_sha256
 from ..label_files.coco.reading import read_boxes
 from ..label_files.column_matching.numbering import Numbering
 from ..pseudo_labels.review.errors import RIGHT, Judged
@@ -306,7 +306,7 @@ def check_evaluation(folder: Path) -> dict:
         ) from error
     digests = settings.get('files', {})
     digest = digests.get(str(Path(truth))) if truth else None
-    if truth is None or digest is None or digest != sha256_of(truth):
+    if truth is None or digest is None or digest != compute_sha256(truth):
         raise ValueError(
             f'{truth} must be the truth that the evaluation read, and it has '
             f'changed since; {RUN_AGAIN}'
@@ -324,7 +324,7 @@ def find_image_folder(settings: Mapping) -> Path:
         The folder; the current one if the settings name none.
 
     Raises:
-        KeyError: If the settings have no data set of a test.
+        KeyError: If the settings have no dataset of a test.
     """
     dataset = settings['test_dataloader']['dataset']
     prefix = (dataset.get('data_prefix') or {}).get('img') or ''

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from ..files.digest import sha256_of
+from ..files.digest import compute_sha256
 from ..label_files.coco.reading import CocoError, read_coco
 from ..multi_view.inference.checkpoints import CheckpointError, load_teacher
 from ..pseudo_labels.detections.store import StoreError
@@ -163,7 +163,9 @@ class WorkFolder:
         """
         made_by = self.labels.provenance
         file = made_by.get('checkpoint')
-        if not file or sha256_of(file) != made_by.get('checkpoint_sha256'):
+        if not file or compute_sha256(file) != made_by.get(
+            'checkpoint_sha256'
+        ):
             return None, f'{file} is not the checkpoint of the detections'
         try:
             module = self.config.model.module.to_dict()

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ..multi_view.inference.acceleration import with_contiguous_features
+from ..multi_view.inference.acceleration import make_features_contiguous
 
 
 @HOOKS.register_module()
@@ -37,4 +37,4 @@ class ChannelsLastHook(Hook):
             return
         model.to(memory_format=torch.channels_last)
         # mmcv's RoIAlign would read others as if they were contiguous.
-        model.extract_feat = with_contiguous_features(model.extract_feat)
+        model.extract_feat = make_features_contiguous(model.extract_feat)

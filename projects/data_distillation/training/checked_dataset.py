@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ..label_files.coco.contents import check_classes, find_unchecked
-from ..label_files.coco.reading import CocoError, origin_of, read_trainable
+from ..label_files.coco.reading import CocoError, find_origin, read_trainable
 from ..text import format_value
 
 
@@ -74,7 +74,7 @@ class CheckedCocoDataset(CocoDataset):
         # The regions to ignore of labeled images, and of pseudo labels: only
         # their files have a count.
         self.num_unchecked = len(find_unchecked(coco.dataset['annotations']))
-        self.num_ignored = origin_of(coco.dataset).get('num_ignored', 0)
+        self.num_ignored = find_origin(coco.dataset).get('num_ignored', 0)
         # `isinstance` would let true and false of JSON pass as 1 and 0.
         if type(self.num_ignored) is not int:
             raise CocoError(

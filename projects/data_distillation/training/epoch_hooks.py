@@ -23,7 +23,7 @@ class SwitchPipelineHook(Hook):
     this hook is for training that counts iterations. Each batch is made with
     the pipeline of its own iteration, no matter how far ahead it is loaded.
     This also holds after resuming, for all parts of a `ConcatDataset`, and
-    inside wrappers that keep a data set as `dataset`. The hook needs the
+    inside wrappers that keep a dataset as `dataset`. The hook needs the
     `ResumeHook`, which knows the iteration of each batch.
 
     Args:
@@ -66,7 +66,7 @@ class SwitchPipelineHook(Hook):
             runner: The runner of the training.
 
         Raises:
-            TypeError: If there is no `ResumeHook`, or a data set that gets the
+            TypeError: If there is no `ResumeHook`, or a dataset that gets the
                 other pipeline has none, or a transform does not take its
                 arguments.
             KeyError: If a transform of the pipeline is not registered.
@@ -80,7 +80,7 @@ class SwitchPipelineHook(Hook):
                 'SwitchPipelineHook needs the ResumeHook: add '
                 "default_hooks=dict(resume=dict(type='ResumeHook'))"
             )
-        batches.switch(self.iteration, self._switched(dataset))
+        batches.switch(self.iteration, self._switch_pipeline(dataset))
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -102,37 +102,39 @@ class SwitchPipelineHook(Hook):
             # At each iteration, so that a resumed training has it too.
             model.bbox_head.use_l1 = True
 
-    def _switched(self, dataset: Dataset) -> Dataset:
+    def _switch_pipeline(self, dataset: Dataset) -> Dataset:
         """Return a dataset of the same samples with the other pipeline."""
         # A shallow copy: the samples are in memory once.
         dataset = copy.copy(dataset)
         if isinstance(dataset, ConcatDataset):
-            dataset.datasets = [self._switched(d) for d in dataset.datasets]
+            dataset.datasets = [
+                self._switch_pipeline(d) for d in dataset.datasets
+            ]
         elif isinstance(dataset, MultiImageMixDataset):
             if self.skip_types:
                 dataset._skip_type_keys = self.skip_types
         elif hasattr(dataset, 'dataset'):  # RepeatDataset and others.
-            dataset.dataset = self._switched(dataset.dataset)
+            dataset.dataset = self._switch_pipeline(dataset.dataset)
         elif self.pipeline is not None:
             replace_pipeline(dataset, self.pipeline)
         return dataset
 
 
 def replace_pipeline(dataset: Dataset, pipeline: Sequence[dict]) -> None:
-    """Give a data set another pipeline.
+    """Give a dataset another pipeline.
 
     Args:
-        dataset: The data set; it is changed in place.
+        dataset: The dataset; it is changed in place.
         pipeline: The transforms of the other pipeline.
 
     Raises:
-        TypeError: If the data set has no pipeline, or a transform does not
+        TypeError: If the dataset has no pipeline, or a transform does not
             take its arguments.
         KeyError: If a transform is not registered.
     """
     if not hasattr(dataset, 'pipeline'):
         raise TypeError(
-            'SwitchPipelineHook needs data sets with a `pipeline`, or '
+            'SwitchPipelineHook needs datasets with a `pipeline`, or '
             'wrappers with a `dataset` or `datasets`, got a '
             f'{type(dataset).__name__}: leave the hook out, or wrap the data '
             'set in another way'

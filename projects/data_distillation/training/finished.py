@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.atomic import read_json, sync_file, write_json
-from ..files.digest import sha256_of
+from ..files.digest import compute_sha256
 from .resume import find_last_checkpoint, find_weights_fault, read_named
 
 # This file in the folder of a stage says that its results do not change any
@@ -40,7 +40,9 @@ def mark_finished(folder: Path, checkpoint: Path) -> None:
     """
     # Otherwise a crash could leave the record of a checkpoint that is gone.
     sync_file(checkpoint)
-    record = dict(checkpoint=checkpoint.name, sha256=sha256_of(checkpoint))
+    record = dict(
+        checkpoint=checkpoint.name, sha256=compute_sha256(checkpoint)
+    )
     write_json(folder / FINISHED, record)
 
 
@@ -85,7 +87,7 @@ def find_ending(folder: Path) -> Ending:
     file = folder / Path(record['checkpoint']).name
     if not file.is_file():
         return Ending(fault=f'{file.name} is missing')
-    if sha256_of(file) != record['sha256']:
+    if compute_sha256(file) != record['sha256']:
         return Ending(fault=f'{file.name} is not what the training wrote')
     return Ending(file)
 

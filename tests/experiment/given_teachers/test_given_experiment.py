@@ -25,7 +25,7 @@ from projects.data_distillation.experiment.scaffold.plan import (
 from projects.data_distillation.experiment.stages.definition import Experiment
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.stages import Stages
-from projects.data_distillation.files.digest import sha256_of
+from projects.data_distillation.files.digest import compute_sha256
 from projects.data_distillation.multi_view.inference.checkpoint_error import (
     CheckpointError,
 )
@@ -87,7 +87,9 @@ def test_no_teacher_is_trained_and_all_are_named(
     assert 'as given: small.pth' in table
     summary = json.loads((work / 'summary.json').read_text())
     models = summary['given']['teachers']
-    assert [one['sha256'] for one in models] == [*map(sha256_of, (big, small))]
+    assert [one['sha256'] for one in models] == [
+        *map(compute_sha256, (big, small))
+    ]
     sizes = [
         one['parameters'] for one in (*models, summary['given']['student'])
     ]
@@ -177,7 +179,7 @@ def test_teachers_of_the_command_line_take_the_places_of_those_before(
     files = tuple(map(Path, ('a.pth', 'b.pth', 'c.pth')))
     key = 'model.other_teachers'
 
-    of_plain = Experiment(plain, given=files).values_for('annotate')
+    of_plain = Experiment(plain, given=files).make_values('annotate')
     of_two = Experiment(experiment, given=files).load('tune')[
         key.split('.')[0]
     ]
@@ -186,10 +188,10 @@ def test_teachers_of_the_command_line_take_the_places_of_those_before(
     second, third = of_two.other_teachers
     assert (second.checkpoint, third.checkpoint) == ('b.pth', 'c.pth')
     assert second.module.type == 'GFL' and 'module' not in third
-    assert Experiment(plain, given=files[:1]).values_for('annotate') == {}
-    assert Experiment(plain, given=files).values_for('student') == {}
+    assert Experiment(plain, given=files[:1]).make_values('annotate') == {}
+    assert Experiment(plain, given=files).make_values('student') == {}
     one = Experiment(experiment, given=files[:1])
-    assert one.values_for('annotate') == {key: []}
+    assert one.make_values('annotate') == {key: []}
     assert one.teachers == files[:1]
     assert not Experiment(plain).teachers
 
@@ -205,9 +207,9 @@ def test_options_of_the_model_are_those_of_the_student(experiment):
     )
     own = 'model.module.test_cfg.nms_pre=9'
 
-    assert one.options_for('annotate') == ['model.mode=fast', own]
-    assert one.options_for('teacher') == [own]
-    assert one.options_for('student')[0] == 'model.bbox_head.reg_max=4'
+    assert one.list_options('annotate') == ['model.mode=fast', own]
+    assert one.list_options('teacher') == [own]
+    assert one.list_options('student')[0] == 'model.bbox_head.reg_max=4'
 
 
 def test_missing_class_leaves_nothing_behind(folder, sources):

@@ -169,7 +169,7 @@ def test_own_views_of_a_teacher_carry_the_texts(drawn, tmp_path):
         'exp', detector, data, plan, [teacher], plan.recipe
     )
 
-    _, views = experiment.given_teacher()['teacher_tta_pipeline']
+    _, views = experiment.make_given_teacher()['teacher_tta_pipeline']
 
     assert set(TEXT_KEYS) <= set(views['transforms'][1][0]['meta_keys'])
     assert cfg.tta_pipeline[1].transforms[1][0].meta_keys == pack.meta_keys

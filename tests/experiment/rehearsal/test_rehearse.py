@@ -275,7 +275,7 @@ def test_annotation_that_was_stopped_is_tried_with_what_is_validated(
     run = make_run(experiment, tmp_path / 'work', seed=0)
     teacher = run.stages.train('teacher', run.work_dir / 'teacher')
     validated = run.work_dir / 'validate'
-    run.stages.detection('validate', validated, teacher).run()
+    run.stages.prepare_detection('validate', validated, teacher).run()
 
     rehearse([run])
 
@@ -513,7 +513,7 @@ def test_stages_that_are_left_are_tried_with_what_is_there(
     folder.mkdir()
     torch.save(dict(meta={}, state_dict={}), folder / 'iter_2.pth')
     mark_finished(folder, folder / 'iter_2.pth')
-    training = run.stages.training('teacher', folder)
+    training = run.stages.prepare_training('teacher', folder)
     write_settings(folder, training.collect_settings())
     names = [stage.name for stage in list_stages_to_try(run)]
     assert names == ['validate', 'annotate', 'student']

@@ -23,8 +23,8 @@ from projects.data_distillation.experiment.scaffold.init import (
 )
 from projects.data_distillation.experiment.scaffold.overrides import (
     check_class_weights,
+    check_load_from,
     check_monitors,
-    check_weights,
     override_checkpoint,
 )
 from projects.data_distillation.experiment.scaffold.plan import (
@@ -257,12 +257,12 @@ def test_weights_to_start_with_must_be_there(own, tmp_path):
     (tmp_path / 'a.pth').touch()
     missing = own("load_from = 'no.pth'")
 
-    check_weights(own('load_from = None'), from_scratch=False)
-    check_weights(own("load_from = 'https://a.b/c.pth'"), from_scratch=False)
-    check_weights(own(f"load_from = '{tmp_path}/a.pth'"), from_scratch=False)
-    check_weights(missing, from_scratch=True)
+    check_load_from(own('load_from = None'), from_scratch=False)
+    check_load_from(own("load_from = 'https://a.b/c.pth'"), from_scratch=False)
+    check_load_from(own(f"load_from = '{tmp_path}/a.pth'"), from_scratch=False)
+    check_load_from(missing, from_scratch=True)
     with pytest.raises(DetectorError, match='no such file'):
-        check_weights(missing, from_scratch=False)
+        check_load_from(missing, from_scratch=False)
 
 
 def test_every_stage_starts_anew_and_finds_its_checkpoints(written):

@@ -46,7 +46,9 @@ class Site:
         self.folder = folder / 'annotate'
 
     def annotation(self, folder: Path) -> DetectionStage:
-        return self.stages.detection('annotate', folder, self.checkpoint)
+        return self.stages.prepare_detection(
+            'annotate', folder, self.checkpoint
+        )
 
     def plan(self) -> str:
         args = 'annotate', self.folder, self.checkpoint

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from projects.data_distillation.experiment.stages.fingerprint import (
     collect_evaluation_settings,
     collect_training_settings,
-    find_changes,
+    list_differences,
     set_aside,
     write_settings,
 )
@@ -44,7 +44,7 @@ def differing(cfg: Config, folder, **options) -> list[str]:
     """Change the config and say what is noticed in training's settings."""
     write_settings(folder, collect_training_settings(cfg, 0))
     cfg.merge_from_dict(options)
-    return find_changes(folder, collect_training_settings(cfg, 0))
+    return list_differences(folder, collect_training_settings(cfg, 0))
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_change_of_a_labeled_file_is_noticed(cfg, tmp_path):
     file = tmp_path / 'train.json'
     file.write_text('{}')
 
-    assert find_changes(tmp_path, collect_training_settings(cfg, 0)) == [
+    assert list_differences(tmp_path, collect_training_settings(cfg, 0)) == [
         f'{file} has changed'
     ]
     file.unlink()
-    (gone,) = find_changes(tmp_path, collect_training_settings(cfg, 0))
+    (gone,) = list_differences(tmp_path, collect_training_settings(cfg, 0))
     assert gone.startswith(f'files.{file} was ')
     assert gone.endswith('is None')
 
@@ -96,12 +96,14 @@ def test_evaluation_depends_on_validation_data_and_checkpoint(cfg, tmp_path):
     write_settings(tmp_path, collect_evaluation_settings(cfg, checkpoint))
     cfg.train_cfg.max_iters = 1
     assert (
-        find_changes(tmp_path, collect_evaluation_settings(cfg, checkpoint))
+        list_differences(
+            tmp_path, collect_evaluation_settings(cfg, checkpoint)
+        )
         == []
     )
 
     (tmp_path / 'val.json').write_text('{}')
-    found = find_changes(
+    found = list_differences(
         tmp_path, collect_evaluation_settings(cfg, tmp_path / 'iter_2.pth')
     )
 
@@ -117,7 +119,7 @@ def test_evaluation_depends_on_the_bytes_of_the_checkpoint(cfg, tmp_path):
     write_settings(tmp_path, collect_evaluation_settings(cfg, checkpoint))
     checkpoint.write_bytes(b'two')
 
-    (found,) = find_changes(
+    (found,) = list_differences(
         tmp_path, collect_evaluation_settings(cfg, checkpoint)
     )
 
@@ -127,9 +129,9 @@ def test_evaluation_depends_on_the_bytes_of_the_checkpoint(cfg, tmp_path):
 def test_training_depends_on_the_number_of_processes(cfg, tmp_path):
     write_settings(tmp_path, collect_training_settings(cfg, 0, 1))
 
-    assert find_changes(tmp_path, collect_training_settings(cfg, 0, 2)) == [
-        'num_processes was 1, is 2'
-    ]
+    assert list_differences(
+        tmp_path, collect_training_settings(cfg, 0, 2)
+    ) == ['num_processes was 1, is 2']
 
 
 def test_what_an_earlier_version_did_not_write_has_not_changed(cfg, tmp_path):
@@ -143,8 +145,8 @@ def test_what_an_earlier_version_did_not_write_has_not_changed(cfg, tmp_path):
             tmp_path, {k: v for k, v in settings.items() if k != added}
         )
 
-        assert find_changes(tmp_path, settings) == []
-        assert find_changes(tmp_path, settings | {'new': 1}) == [
+        assert list_differences(tmp_path, settings) == []
+        assert list_differences(tmp_path, settings | {'new': 1}) == [
             'new was None, is 1'
         ]
 
@@ -153,7 +155,7 @@ def test_what_an_earlier_version_did_not_write_has_not_changed(cfg, tmp_path):
 def test_damaged_settings_are_a_change(cfg, tmp_path, text):
     (tmp_path / 'settings.json').write_text(text)
 
-    assert find_changes(tmp_path, collect_training_settings(cfg, 0)) == [
+    assert list_differences(tmp_path, collect_training_settings(cfg, 0)) == [
         'settings.json is damaged'
     ]
 
@@ -168,7 +170,7 @@ def test_change_that_explains_others_is_named_first(cfg, tmp_path):
     cfg.default_hooks.epoch.max_epochs = 2
     (tmp_path / 'train.json').write_text('{}')
 
-    changes = find_changes(tmp_path, collect_training_settings(cfg, 0))
+    changes = list_differences(tmp_path, collect_training_settings(cfg, 0))
 
     assert [change.split()[0] for change in changes] == [
         f'{tmp_path}/train.json',
@@ -180,7 +182,8 @@ def test_change_that_explains_others_is_named_first(cfg, tmp_path):
 
 def test_folder_without_results_has_no_changes(cfg, tmp_path):
     assert (
-        find_changes(tmp_path / 'new', collect_training_settings(cfg, 0)) == []
+        list_differences(tmp_path / 'new', collect_training_settings(cfg, 0))
+        == []
     )
 
 

@@ -55,7 +55,7 @@ def test_tasks_of_slurm(monkeypatch, environ, num, per_node):
         *environment, f'{TOOLS}/slurm_test.sh', 'gpu', 'annotate',
         'e/annotate.py', 't.pth', '--work-dir', 'w',
     ]  # fmt: skip
-    assert launcher.for_annotation() == launcher
+    assert launcher.choose_for_annotation() == launcher
 
 
 @pytest.mark.parametrize(

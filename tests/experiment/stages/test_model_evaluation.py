@@ -25,7 +25,7 @@ def evaluation(tiny_experiment, tmp_path, monkeypatch) -> Evaluation:
     monkeypatch.chdir(tiny_experiment.parent)
     stages = Stages(Experiment(tiny_experiment), Launcher())
     checkpoint = tmp_path / 'teacher/iter_2.pth'
-    training = stages.training('teacher', tmp_path / 'teacher')
+    training = stages.prepare_training('teacher', tmp_path / 'teacher')
     made = Evaluation(training, checkpoint)
     for file in (checkpoint, made.folder / METRICS, made.folder / RESULTS):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from projects.data_distillation.experiment.stages.run import (
     name_round_dir,
     warn_of_no_labels,
 )
-from projects.data_distillation.files.digest import sha256_of
+from projects.data_distillation.files.digest import compute_sha256
 from projects.data_distillation.files.lock import locked
 from projects.data_distillation.pseudo_labels.selection.coco_writer import (
     read_origin,
@@ -379,7 +379,7 @@ def test_labels_of_another_teacher_are_not_used(
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     for stage in ('annotate', 'validate', 'teacher, evaluated'):
         assert f'{stage}: runs again, since checkpoint_sha256' in again.stdout
-    sha256 = sha256_of(work / 'teacher/iter_2.pth')
+    sha256 = compute_sha256(work / 'teacher/iter_2.pth')
     assert read_origin(labels)['checkpoint_sha256'] == sha256 != before
     assert (work / 'replaced/annotate-1/pseudo_labels.json').is_file()
 
@@ -388,7 +388,7 @@ def test_labels_of_another_teacher_are_not_used(
 def test_odd_names_are_not_misread(
     tiny_experiment, work, distill_here, stages_here
 ):
-    """The hook makes the data set of the training at the evaluation too."""
+    """The hook makes the dataset of the training at the evaluation too."""
     odd = work.rename(work.with_name('o d,[d]=(n "a\'m {e %s'))
     shutil.rmtree(odd / 'student')
     # What a parser that drops spaces would find.
@@ -691,7 +691,7 @@ def test_plan_of_what_is_left(
 
 
 def test_rounds_end_with_a_student_that_is_not_better(monkeypatch, caplog):
-    monkeypatch.setattr(LOG, 'handlers', [])
+    monkeypatch.setattr(LOG, 'propagate', True)
     low, high = dict(bbox_mAP=0.25), dict(bbox_mAP=0.5)
 
     with caplog.at_level('INFO', LOG.name):
@@ -711,7 +711,7 @@ def test_later_rounds_have_folders_of_their_own():
 
 
 def test_missing_pseudo_labels_are_warned_of(monkeypatch, caplog):
-    monkeypatch.setattr(LOG, 'handlers', [])
+    monkeypatch.setattr(LOG, 'propagate', True)
 
     with caplog.at_level('INFO', LOG.name):
         warn_of_no_labels(dict(images=2000, instances=1))

@@ -89,7 +89,9 @@ def test_detections_of_another_teacher_are_outdated(
     elsewhere = shutil.copy(checkpoint, tmp_path / 'copy.pth')
 
     def find_outdated(folder, teacher):
-        return stages.detection('annotate', folder, teacher).find_outdated()
+        return stages.prepare_detection(
+            'annotate', folder, teacher
+        ).find_outdated()
 
     assert find_outdated(folder, checkpoint) == []
     assert find_outdated(folder, elsewhere) == []
@@ -104,7 +106,7 @@ def test_labels_of_another_teacher_are_outdated_without_detections(
     folder = tmp_path / 'annotate'
     other = tmp_path / 'other.pth'
     other.write_bytes(b'other')
-    settings = stages.detection('annotate', folder, checkpoint)
+    settings = stages.prepare_detection('annotate', folder, checkpoint)
     if is_recorded:
         write_settings(folder, settings.collect_settings())
     shutil.rmtree(folder / 'detections')
@@ -113,13 +115,13 @@ def test_labels_of_another_teacher_are_outdated_without_detections(
         (checkpoint, []),
         (other, ['checkpoint_sha256 has changed']),
     ):
-        annotation = stages.detection('annotate', folder, teacher)
+        annotation = stages.prepare_detection('annotate', folder, teacher)
         assert annotation.find_outdated() == expected
 
 
 def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
     folder = tmp_path / 'annotate'
-    annotation = stages.detection('annotate', folder, checkpoint)
+    annotation = stages.prepare_detection('annotate', folder, checkpoint)
     write_settings(folder, annotation.collect_settings())
 
     def plan() -> str:
@@ -154,7 +156,7 @@ def test_detections_of_moved_images_are_used(
     stages, checkpoint, tmp_path, drawn, is_same
 ):
     folder = tmp_path / 'annotate'
-    annotation = stages.detection('annotate', folder, checkpoint)
+    annotation = stages.prepare_detection('annotate', folder, checkpoint)
     write_settings(folder, annotation.collect_settings())
     (folder / FINISHED).touch()
     images = drawn.folder / 'unlabeled'
@@ -185,7 +187,7 @@ def test_stage_without_its_detections_is_not_finished(
     """As validate.py, which makes no file of them."""
     folder = tmp_path / 'annotate'
     detection = replace(
-        stages.detection('annotate', folder, checkpoint), outcome=None
+        stages.prepare_detection('annotate', folder, checkpoint), outcome=None
     )
     write_settings(folder, detection.collect_settings())
     (folder / FINISHED).write_text('{}')
@@ -205,7 +207,8 @@ def test_tuning_without_one_of_its_configs_is_not_finished(
 ):
     folder = tmp_path / 'annotate'
     tuning = replace(
-        stages.detection('annotate', folder, checkpoint), outcome='annotate.py'
+        stages.prepare_detection('annotate', folder, checkpoint),
+        outcome='annotate.py',
     )
     for name in ('annotate.py', 'validate.py', FINISHED):
         (folder / name).write_text('')
@@ -228,7 +231,7 @@ def test_detection_that_ended_without_its_file_is_named(
     stages, checkpoint, tmp_path
 ):
     folder = tmp_path / 'new'
-    detection = stages.detection('annotate', folder, checkpoint)
+    detection = stages.prepare_detection('annotate', folder, checkpoint)
 
     with pytest.raises(StageError, match=f'without writing {folder}/pseudo'):
         replace(detection, launcher=IdleLauncher()).run()
@@ -237,7 +240,7 @@ def test_detection_that_ended_without_its_file_is_named(
 @pytest.mark.slow
 def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
     folder = tmp_path / 'annotate'
-    annotation = stages.detection('annotate', folder, checkpoint)
+    annotation = stages.prepare_detection('annotate', folder, checkpoint)
     write_settings(folder, annotation.collect_settings())
     (folder / FINISHED).touch()
     labels = folder / 'pseudo_labels.json'
@@ -254,7 +257,7 @@ def test_labels_that_a_person_put_there_are_used(stages, checkpoint, tmp_path):
 def test_labels_depend_on_the_images_and_the_labeled_file(
     stages, drawn, checkpoint, tmp_path
 ):
-    annotation = stages.detection('annotate', tmp_path, checkpoint)
+    annotation = stages.prepare_detection('annotate', tmp_path, checkpoint)
     before = annotation.collect_settings()
     assert annotation.collect_settings() == before
 
@@ -281,9 +284,11 @@ def test_corrected_labels_are_planned_to_run_again(
     config.train_dataloader = dict(dataset=labeled)
     config.train_cfg = dict(max_iters=2)
     config.dump(tmp_path / 'teacher.py')
-    trained = stages.training('teacher', folders['teacher'])
+    trained = stages.prepare_training('teacher', folders['teacher'])
     write_settings(folders['teacher'], trained.collect_settings())
-    annotation = stages.detection('annotate', folders['annotate'], checkpoint)
+    annotation = stages.prepare_detection(
+        'annotate', folders['annotate'], checkpoint
+    )
     write_settings(folders['annotate'], annotation.collect_settings())
     (folders['annotate'] / FINISHED).touch()
 
@@ -370,15 +375,17 @@ def test_annotation_has_the_views_that_tuning_chose(
 def test_few_images_are_spread_over_all(
     tunable, checkpoint, tmp_path, num, images
 ):
-    names = list(tunable.experiment.build_images('annotate').image_ids())
+    names = list(tunable.experiment.build_images('annotate').map_image_ids())
 
     few = tunable.with_few_images(num)
 
     def build(stage: str):
-        detection = few.detection(stage, tmp_path, checkpoint)
+        detection = few.prepare_detection(stage, tmp_path, checkpoint)
         return detection.experiment.build_images(stage)
 
-    assert list(build('annotate').image_ids()) == [names[n] for n in images]
+    assert list(build('annotate').map_image_ids()) == [
+        names[n] for n in images
+    ]
     # Their indices are no indices of others.
     assert len(build('validate')) == MIN_TUNING_IMAGES
 

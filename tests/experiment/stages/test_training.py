@@ -30,7 +30,9 @@ def collect(tiny_experiment, tmp_path, monkeypatch):
     stages = Stages(Experiment(tiny_experiment), Launcher())
 
     def collect_from(labels):
-        student = stages.training('student', tmp_path / 'student', labels)
+        student = stages.prepare_training(
+            'student', tmp_path / 'student', labels
+        )
         return student.collect_settings()
 
     return collect_from
@@ -71,7 +73,7 @@ def training(tiny_experiment, tmp_path, monkeypatch) -> Training:
     folder.mkdir(parents=True)
     torch.save(dict(meta=dict(iter=2), state_dict={}), folder / 'iter_2.pth')
     stages = Stages(Experiment(tiny_experiment), Launcher(), seed=1)
-    training = stages.training('teacher', folder)
+    training = stages.prepare_training('teacher', folder)
     write_settings(folder, training.collect_settings())
     return training
 
@@ -127,7 +129,7 @@ def test_seed_and_labels_of_the_run_reach_the_config(training, tmp_path):
     stages = Stages(training.experiment, Launcher(), seed=3)
     labels = tmp_path / 'pseudo_labels.json'
 
-    student = stages.training('student', tmp_path / 'student', labels)
+    student = stages.prepare_training('student', tmp_path / 'student', labels)
     values = student.make_values()
 
     cfg = training.experiment.load('student')
@@ -136,7 +138,7 @@ def test_seed_and_labels_of_the_run_reach_the_config(training, tmp_path):
     parts = cfg.train_dataloader.dataset.datasets
     assert [part.ann_file for part in parts].count(str(labels)) == 1
     unseeded = Stages(training.experiment, Launcher())
-    assert unseeded.training('teacher', tmp_path).make_values() == {}
+    assert unseeded.prepare_training('teacher', tmp_path).make_values() == {}
 
 
 def test_checkpoint_that_is_broken_makes_room(training, caplog):

@@ -29,8 +29,8 @@ from projects.data_distillation.experiment.timing.rates import (
     parse_speed,
 )
 from projects.data_distillation.experiment.timing.time_plan import (
+    format_plan,
     list_planned_stages,
-    make_plan,
     plan_student,
     plan_training,
 )
@@ -67,7 +67,7 @@ def test_all_rounds_are_to_be_run(distillation):
 
 @pytest.mark.slow
 def test_iterations_and_images_are_measured(distillation, stages_here):
-    text = make_plan([distillation])
+    text = format_plan([distillation])
 
     last = text.splitlines()[-1]
     # Fewer than 10 iterations if the machine is so slow that its time is up.
@@ -154,7 +154,7 @@ def test_labels_wait_for_a_teacher_that_trains_on(distillation, tmp_path):
     work = tmp_path / 'work'
     (work / 'teacher').mkdir(parents=True)
     torch.save(dict(meta=dict(iter=1)), work / 'teacher/iter_1.pth')
-    annotation = distillation.stages.detection(
+    annotation = distillation.stages.prepare_detection(
         'annotate', work / 'annotate', work / 'teacher/iter_1.pth'
     )
     finish(annotation, work / 'annotate')
@@ -179,7 +179,9 @@ def test_second_round_waits_for_a_student_that_is_trained_again(
         (work / 'teacher', work / 'annotate'),
         (work / 'student', work / 'round2/annotate'),
     ):
-        stage = of_stages.detection('annotate', folder, teacher / 'iter_2.pth')
+        stage = of_stages.prepare_detection(
+            'annotate', folder, teacher / 'iter_2.pth'
+        )
         finish(stage, folder)
 
     def plan() -> dict[str, str]:
@@ -190,7 +192,7 @@ def test_second_round_waits_for_a_student_that_is_trained_again(
     assert plan()['round 2: annotate'] == 'done'
 
     # Somebody has changed the labels of the first round.
-    training = of_stages.training(
+    training = of_stages.prepare_training(
         'student', work / 'student', work / 'annotate' / PSEUDO_LABELS
     )
     write_settings(work / 'student', training.collect_settings())
@@ -207,7 +209,7 @@ def test_plan_checks_first_what_the_run_would(distillation, tmp_path):
     of_given = replace(distillation.stages, experiment=experiment)
 
     with pytest.raises(FileNotFoundError, match=r'not found: .*none\.pth'):
-        make_plan([replace(distillation, stages=of_given, num_rounds=1)])
+        format_plan([replace(distillation, stages=of_given, num_rounds=1)])
 
 
 def test_student_of_labels_to_come_has_all_to_do(distillation, tmp_path):
@@ -271,7 +273,7 @@ def test_annotation_is_that_of_the_chosen_views(tunable, is_chosen):
     teacher = work / 'teacher/iter_2.pth'
     annotating = tunable.stages
     if is_chosen:
-        tuning = annotating.detection('tune', work / 'tune', teacher)
+        tuning = annotating.prepare_detection('tune', work / 'tune', teacher)
         finish(tuning, work / 'tune')
         for stage in ('annotate', 'validate'):
             base = annotating.experiment.config(stage)
@@ -280,7 +282,7 @@ def test_annotation_is_that_of_the_chosen_views(tunable, is_chosen):
             )
         annotating = annotating.use_choice(work / 'tune')
     finish(
-        annotating.detection('annotate', work / 'annotate', teacher),
+        annotating.prepare_detection('annotate', work / 'annotate', teacher),
         work / 'annotate',
     )
 
@@ -297,7 +299,7 @@ def test_labels_of_the_given_teacher_are_done(distillation, tmp_path):
         experiment=replace(distillation.stages.experiment, given=(given,)),
     )
     folder = tmp_path / 'work/annotate'
-    finish(of_given.detection('annotate', folder, given), folder)
+    finish(of_given.prepare_detection('annotate', folder, given), folder)
 
     steps = list(
         list_planned_stages(Distillation(of_given, tmp_path / 'work'))

@@ -37,7 +37,7 @@ from projects.data_distillation.label_files.coco.joint_checks import (
 )
 from projects.data_distillation.label_files.coco.reading import (
     CocoError,
-    origin_of,
+    find_origin,
     read_coco,
     read_splittable,
 )
@@ -242,7 +242,7 @@ def list_images(file: Path) -> None:
         metainfo=dict(classes=('red', 'green')),
         pipeline=[],
     )
-    names = dataset.image_ids()
+    names = dataset.map_image_ids()
     assert len(set(names)) == len(names) > 0
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     np.array([info['image_id'] for info in infos], np.int64)
@@ -265,7 +265,7 @@ def refusal(use: Callable, file: Path) -> str | None:
 
 READERS = (
     read_coco,
-    lambda file: origin_of(read_coco(file)).get('a'),
+    lambda file: find_origin(read_coco(file)).get('a'),
     lambda file: read_origin(file).get('a'),
     count,
     split,
@@ -405,7 +405,7 @@ def test_what_is_not_complained_of_loads_whole(file, content, depth):
     event(f'nothing complained of: {is_right}')
     if not is_right:
         return
-    assume(type(origin_of(read.content).get('num_ignored', 0)) is int)
+    assume(type(find_origin(read.content).get('num_ignored', 0)) is int)
     expected = read.content['annotations']
     names = names_of(file)
 

@@ -20,7 +20,7 @@ from projects.data_distillation.label_files.coco.contents import (
 )
 from projects.data_distillation.label_files.coco.reading import (
     CocoError,
-    origin_of,
+    find_origin,
     read_boxes,
     read_coco,
     read_convertible,
@@ -248,7 +248,7 @@ def test_broken_entry_is_refused(tmp_path, name, entry, match):
     ],
 )
 def test_file_of_another_writer_has_no_origin(content):
-    assert origin_of(content) == {}
+    assert find_origin(content) == {}
 
 
 def test_boxes_are_clipped_to_their_own_image():

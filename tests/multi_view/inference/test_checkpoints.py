@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from projects.data_distillation.files.digest import sha256_of
+from projects.data_distillation.files.digest import compute_sha256
 from projects.data_distillation.multi_view.inference.checkpoints import (
     CheckpointError,
     check_weights,
@@ -88,8 +88,8 @@ def test_hash_is_that_of_the_whole_file(tmp_path):
     file = tmp_path / 'a'
     file.write_bytes(content)
 
-    assert sha256_of(file) == hashlib.sha256(content).hexdigest()
-    assert sha256_of('https://example.org/a.pth') is None
+    assert compute_sha256(file) == hashlib.sha256(content).hexdigest()
+    assert compute_sha256('https://example.org/a.pth') is None
 
 
 def test_teacher_without_a_config_is_refused():

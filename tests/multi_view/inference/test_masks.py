@@ -17,7 +17,7 @@ from projects.data_distillation import (
 )
 from projects.data_distillation.multi_view.inference.mean_masks import (
     average_masks,
-    to_host,
+    copy_masks_to_host,
 )
 from projects.data_distillation.multi_view.inference.view_batches import (
     LoadedView,
@@ -309,7 +309,7 @@ def test_mask_in_the_padding_adds_no_pixel(order, turned):
 
     mean = average_masks([patches[i] for i in order], [0.5, 0.5])
 
-    rle = to_host([mean])[0].encode(size_hw)
+    rle = copy_masks_to_host([mean])[0].encode(size_hw)
     expected = masks[1][: size_hw[0], : size_hw[1]].numpy()
     assert np.array_equal(coco_mask.decode(rle), expected)
     assert mean.agreement == 0.5

@@ -17,7 +17,7 @@ from projects.data_distillation import (
 )
 from projects.data_distillation.multi_view.merging.boxes import (
     compute_pairwise_ious_xyxy,
-    corner_spread,
+    measure_corner_spread,
 )
 
 SEEDS = range(5)
@@ -403,9 +403,9 @@ def test_corner_spread_of_equal_boxes_is_0():
 def test_corner_spread_of_a_detection_without_area_is_0():
     point = torch.tensor([[5.0, 5.0, 5.0, 5.0]])
 
-    assert corner_spread(torch.zeros(0, 2).long(), point, point).tolist() == [
-        0
-    ]
+    assert measure_corner_spread(
+        torch.zeros(0, 2).long(), point, point
+    ).tolist() == [0]
 
 
 @every_merger

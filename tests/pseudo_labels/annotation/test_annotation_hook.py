@@ -280,7 +280,7 @@ def test_too_many_unreadable_images_end_the_run(drawn, checkpoint, tmp_path):
 
     # At the third one, before the last image; nothing is lost.
     assert len(runner.model.module.batches) == 3 * 1
-    assert len(DetectionStore(tmp_path / 'work/detections').images()) == 4
+    assert len(DetectionStore(tmp_path / 'work/detections').list_images()) == 4
     assert not (tmp_path / 'work' / 'pseudo_labels.json').exists()
     cfg.custom_hooks[0].max_unreadable_share = 0.6
     assert len(annotate(cfg)['images']) == 2

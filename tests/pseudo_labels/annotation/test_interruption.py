@@ -115,7 +115,7 @@ def end_of(pid: int) -> int:
 
 
 def num_stored(work_dir: Path) -> int:
-    return len(DetectionStore(work_dir / 'detections').images())
+    return len(DetectionStore(work_dir / 'detections').list_images())
 
 
 def goes_on(cfg: Config, drawn) -> list[tuple]:

@@ -71,7 +71,7 @@ def test_store_is_that_of_a_run_with_these_views(
 
 def test_what_is_known_of_the_image_files_is_kept(kept, tmp_path):
     def read_contents(store: DetectionStore) -> dict:
-        indices = map(read_index, store.shards())
+        indices = map(read_index, store.list_shards())
         return {n: c for i in indices for n, c in zip(i.names, i.contents)}
 
     again = merge_again(kept, tmp_path / 'again')
@@ -139,11 +139,11 @@ def test_views_of_the_pipeline_are_kept(drawn, checkpoint, tmp_path):
 @pytest.mark.slow
 def test_images_that_are_done_are_left_out(kept, tmp_path):
     first = merge_again(kept, tmp_path / 'again')
-    shards = first.shards()
+    shards = first.list_shards()
 
     merge_again(kept, tmp_path / 'again')
 
-    assert first.shards() == shards
+    assert first.list_shards() == shards
 
 
 def test_other_views_need_another_folder(kept, tmp_path):

@@ -32,7 +32,7 @@ def write(folder, *names: str, **changes) -> DetectionStore:
 def test_own_images_and_those_of_others_are_counted(tmp_path):
     write(tmp_path, 'done before')
     mine = DetectionStore(tmp_path, {}, images_per_shard=2)
-    progress = Progress(mine, 10, 1, 9, 2, known=mine.shards())
+    progress = Progress(mine, 10, 1, 9, 2, known=mine.list_shards())
 
     batch = [stored_row('a', BOX), stored_row('b', unreadable='torn')]
     mine.add(*batch)
@@ -44,7 +44,7 @@ def test_own_images_and_those_of_others_are_counted(tmp_path):
     pq.write_table(pa.table(dict(x=[1])), tmp_path / 'foreign.parquet')
 
     for _ in range(2):
-        line = progress.next_line()
+        line = progress.format_next_line()
         assert line.startswith('6 of 10 images (60%), ')
         assert line.endswith(' left, 2 unreadable')
 
@@ -58,11 +58,11 @@ def test_time_left_is_that_of_all_processes(tmp_path):
 
     progress.add([stored_row('a', BOX)] * 4)
     assert '904 of 1,000 images (90%), 0.067 images/s, 0:24:0' in (
-        progress.next_line()
+        progress.format_next_line()
     )
     write(tmp_path, *'abcdefgh')
     # 12 in a minute: 88 take 7 minutes and 20 seconds.
-    assert ', 0.20 images/s, 0:07:2' in progress.next_line()
+    assert ', 0.20 images/s, 0:07:2' in progress.format_next_line()
 
 
 def test_expectation_is_measured_without_the_first_batch(tmp_path):
@@ -84,7 +84,7 @@ def test_expectation_is_measured_without_the_first_batch(tmp_path):
         r'measured on 9 images: 2\.00 images/s with 2 process.es., '
         r'0:00:50 and \d+ MB of detections for 100 images; '
         r'[\d,]+ MB are free in ',
-        progress.expectation(),
+        progress.describe_expectation(),
     )
 
 
@@ -93,27 +93,31 @@ def test_one_batch_alone_is_measured(tmp_path):
     progress._last_batch -= 2
     progress.add([stored_row('a'), stored_row('b')])
 
-    assert progress.expectation().startswith('measured on 2 images: 1.00 ')
+    assert progress.describe_expectation().startswith(
+        'measured on 2 images: 1.00 '
+    )
 
 
 def test_batches_with_the_most_views_are_measured(tmp_path):
     progress = Progress(DetectionStore(tmp_path, {}), 4, 0, 4, 1, [])
     for share, seconds in ((1 / 6, 60), (1 / 6, 50), (1, 20), (1 / 6, 50)):
         if share == 1:
-            found = progress.expectation()
+            found = progress.describe_expectation()
         progress._last_batch -= seconds
         progress.add([stored_row('a')], share)
 
     # 50 s for one of six views: 300 s for all.
     assert found.startswith('measured on 1 image (1 of 6 views): 0.0033 ')
-    assert progress.expectation().startswith('measured on 1 image: 0.05 ')
+    assert progress.describe_expectation().startswith(
+        'measured on 1 image: 0.05 '
+    )
 
 
 def test_nothing_to_do_has_no_rate(tmp_path):
     progress = Progress(DetectionStore(tmp_path, {}), 4, 4, 0, 1, [])
 
-    assert progress.expectation() == 'nothing is left to do'
-    assert progress.next_line().startswith('4 of 4 images (100%)')
+    assert progress.describe_expectation() == 'nothing is left to do'
+    assert progress.format_next_line().startswith('4 of 4 images (100%)')
 
 
 def test_images_that_others_did_too_are_not_more_than_all(tmp_path):
@@ -122,7 +126,7 @@ def test_images_that_others_did_too_are_not_more_than_all(tmp_path):
     progress.add([stored_row('a'), stored_row('b')])
     write(tmp_path, 'a')
 
-    line = progress.next_line()
+    line = progress.format_next_line()
 
     assert line.startswith('2 of 2 images (100%), ')
     assert ', 0:00:00 left' in line
@@ -132,7 +136,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path):
     progress = Progress(DetectionStore(tmp_path, {}), 1, 0, 10**15, 1, [])
     progress.add([stored_row('a', *[BOX] * 1000)])
 
-    assert progress.expectation().endswith(': NOT ENOUGH')
+    assert progress.describe_expectation().endswith(': NOT ENOUGH')
 
 
 def test_lines_come_at_intervals(tmp_path):
@@ -141,7 +145,7 @@ def test_lines_come_at_intervals(tmp_path):
     assert not progress.is_due
     progress._last_line -= 301
     assert progress.is_due
-    progress.next_line()
+    progress.format_next_line()
     assert not progress.is_due
 
 
@@ -175,6 +179,6 @@ def test_no_time_is_left_to_say_before_an_image_counts(tmp_path):
     # As in a dry run before a batch with all views.
     progress.add([stored_row('a')], share=1 / 6)
 
-    assert progress.next_line() == (
+    assert progress.format_next_line() == (
         '0 of 100,000 images (0%), 0 images/s, 0 unreadable'
     )

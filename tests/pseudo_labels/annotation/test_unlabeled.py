@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import MMLogger
 
 from projects.data_distillation import UnlabeledDataset
-from projects.data_distillation.files.digest import sha256_of
+from projects.data_distillation.files.digest import compute_sha256
 from projects.data_distillation.files.known_digests import read_state
 from projects.data_distillation.label_files.coco.reading import CocoError
 from projects.data_distillation.pseudo_labels.annotation.provenance import (
@@ -33,7 +33,7 @@ def test_folder_ids_count_the_names_in_order(drawn):
     dataset = unlabeled(drawn.folder / 'unlabeled')
 
     names = ['0.png', '1.png', '2.png', '3.png', '4.png']
-    assert list(dataset.image_ids()) == names
+    assert list(dataset.map_image_ids()) == names
     assert [dataset.get_data_info(i)['img_id'] for i in range(5)] == [
         1, 2, 3, 4, 5,
     ]  # fmt: skip
@@ -104,7 +104,7 @@ def test_sample_says_which_file_it_was(drawn):
     sample = dataset[0]['data_samples']
 
     assert sample.state == read_state(file)
-    assert sample.sha256 == sha256_of(file)
+    assert sample.sha256 == compute_sha256(file)
 
 
 def test_missing_folder_is_refused(tmp_path):
@@ -142,7 +142,7 @@ def test_common_suffixes_are_images(tmp_path, suffix):
     (tmp_path / f'a.{suffix}').touch()
     (tmp_path / 'folder.png').mkdir()
 
-    assert list(unlabeled(tmp_path).image_ids()) == [f'a.{suffix}']
+    assert list(unlabeled(tmp_path).map_image_ids()) == [f'a.{suffix}']
 
 
 def test_log_counts_other_files_once(tmp_path, capsys):
@@ -177,7 +177,7 @@ def test_linked_folders_are_searched_once(tmp_path):
     (pile / 'link').symlink_to(tmp_path / 'elsewhere')
     (pile / 'up').symlink_to(pile)
 
-    assert list(unlabeled(pile).image_ids()) == ['link/a.png']
+    assert list(unlabeled(pile).map_image_ids()) == ['link/a.png']
 
 
 def test_two_names_that_are_stored_as_one_are_refused(tmp_path):
@@ -209,7 +209,7 @@ def test_image_whose_name_no_coco_file_may_have_is_unreadable(drawn):
     file.write_bytes((drawn.folder / 'unlabeled' / '1.png').read_bytes())
     dataset = unlabeled(drawn.folder / 'unlabeled')
     dataset.pipeline.transforms.append(dict)
-    names = list(dataset.image_ids())
+    names = list(dataset.map_image_ids())
 
     sample = dataset[names.index(file.name)]['data_samples']
 

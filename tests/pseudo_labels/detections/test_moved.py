@@ -128,7 +128,7 @@ def test_other_images_of_the_same_names_are_not_the_same(moves, tmp_path):
     (moves.images / 'twice').write_text('content of a')
 
     assert moves.take_over() == ['b', 'twice']
-    assert moves.open().images() == dict(b=True, twice=True)
+    assert moves.open().list_images() == dict(b=True, twice=True)
     for name in ('a', 'c'):
         (moves.images / name).unlink()
     assert moves.widths() == dict(b=5, twice=5)
@@ -194,7 +194,7 @@ def test_image_of_other_content_has_no_detections(moves, name):
     assert found.rows.keys() == found.stayed == others
     assert found.in_place == set(NAMES) - {name} - others
     moves.take_over()
-    assert moves.open().images().keys() == set(NAMES) - {name}
+    assert moves.open().list_images().keys() == set(NAMES) - {name}
     assert moves.find().changed == set()
     (moves.images / name).unlink()
     expected = dict(a=5, b=6, c=7)
@@ -272,6 +272,6 @@ def test_exchange_that_was_interrupted_goes_on(moves, monkeypatch):
         moves.take_over()
     monkeypatch.undo()
 
-    assert moves.open().images() == dict(a=True)
+    assert moves.open().list_images() == dict(a=True)
     assert moves.take_over() == ['c']
-    assert moves.open().images() == dict(a=True, c=True)
+    assert moves.open().list_images() == dict(a=True, c=True)

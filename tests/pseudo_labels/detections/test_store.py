@@ -70,10 +70,10 @@ def test_only_full_shards_are_written_before_flush(tmp_path):
     for name in 'abc':
         writer.add(row(name))
 
-    assert writer.images().keys() == {'a', 'b'}
+    assert writer.list_images().keys() == {'a', 'b'}
     writer.flush()
     writer.flush()
-    assert writer.images().keys() == {'a', 'b', 'c'}
+    assert writer.list_images().keys() == {'a', 'b', 'c'}
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -82,7 +82,7 @@ def test_images_of_a_batch_are_in_one_shard(tmp_path):
     writer.add(row('a'), row('b'), row('c'))
     writer.add(row('d'))
 
-    assert writer.images().keys() == {'a', 'b', 'c'}
+    assert writer.list_images().keys() == {'a', 'b', 'c'}
 
 
 def test_a_shard_that_cannot_be_written_is_an_error(tmp_path):
@@ -112,7 +112,7 @@ def test_rows_are_counted_from_whole_shards(tmp_path):
     (tmp_path / 'half.parquet').write_bytes(b'PAR1')
 
     assert store(tmp_path).count_rows() == 4
-    assert len(store(tmp_path).images()) == 3
+    assert len(store(tmp_path).list_images()) == 3
 
 
 def test_image_that_was_read_at_the_second_try_counts_as_read(tmp_path):
@@ -122,7 +122,7 @@ def test_image_that_was_read_at_the_second_try_counts_as_read(tmp_path):
         writer.add(dict(row('b'), unreadable='broken'))
         writer.flush()
 
-    assert writer.images() == dict(a=True, b=False)
+    assert writer.list_images() == dict(a=True, b=False)
     assert writer.read()['unreadable'].to_pylist() == [None, 'broken']
 
 
@@ -140,13 +140,13 @@ def test_only_the_wanted_images_are_read(tmp_path):
 
 def test_empty_store_is_an_empty_table(tmp_path):
     assert store(tmp_path / 'absent').read().num_rows == 0
-    assert store(tmp_path / 'absent').images() == {}
+    assert store(tmp_path / 'absent').list_images() == {}
 
 
 def test_half_written_file_is_not_a_shard(tmp_path):
     (tmp_path / '.half.parquet').write_bytes(b'half')
 
-    assert store(tmp_path).images() == {}
+    assert store(tmp_path).list_images() == {}
 
 
 def test_other_provenance_is_refused_but_not_another_place(tmp_path):
@@ -154,7 +154,7 @@ def test_other_provenance_is_refused_but_not_another_place(tmp_path):
     writer.add(row('a'))
     writer.flush()
 
-    assert store(tmp_path, checkpoint='b.pth').images().keys() == {'a'}
+    assert store(tmp_path, checkpoint='b.pth').list_images().keys() == {'a'}
     with pytest.raises(ValueError, match=r"differs in \['views'\]"):
         store(tmp_path, views=2, checkpoint='a.pth')
     assert DetectionStore(tmp_path).provenance['checkpoint'] == 'a.pth'
@@ -185,7 +185,7 @@ def test_a_shard_is_written_when_it_took_long(tmp_path):
     writer = DetectionStore(tmp_path, {}, 100, seconds_per_shard=0)
     writer.add(row('a'))
 
-    assert writer.images() == dict(a=True)
+    assert writer.list_images() == dict(a=True)
 
 
 def test_seconds_are_counted_from_the_last_shard(tmp_path):
@@ -194,7 +194,7 @@ def test_seconds_are_counted_from_the_last_shard(tmp_path):
     writer.add(row('a'))
     writer.add(row('b'))
 
-    assert writer.images() == dict(a=True)
+    assert writer.list_images() == dict(a=True)
 
 
 def test_the_next_shard_says_that_the_last_one_was_not_written(tmp_path):
@@ -326,7 +326,7 @@ def test_what_is_no_whole_shard_is_named_and_left_out(
 
     with caplog.at_level(logging.WARNING):
         reader = store(tmp_path)
-        images = reader.images()
+        images = reader.list_images()
         with pytest.raises(StoreError, match='may be missing: 1 files in'):
             reader.read()
     logger.removeHandler(caplog.handler)
@@ -356,7 +356,7 @@ def test_shard_of_another_teacher_that_came_later_is_refused(tmp_path):
     os.link(shard, tmp_path / 'late.parquet')
 
     with pytest.raises(ValueError, match=r"late.parquet differs in \['views"):
-        writer.images()
+        writer.list_images()
     with pytest.raises(ValueError, match=r"late.parquet differs in \['views"):
         writer.read()
 
@@ -369,7 +369,7 @@ def test_old_shard_without_checksums_is_read(tmp_path):
     table = pq.read_table(shard)
     pq.write_table(table, shard, write_page_checksum=False)
 
-    assert store(tmp_path).images() == dict(a=True)
+    assert store(tmp_path).list_images() == dict(a=True)
 
 
 # --- masks -------------------------------------------------------------------
@@ -398,7 +398,7 @@ def test_masks_are_read_when_they_are_written(tmp_path, with_views):
     table = writer.read()
 
     assert table.to_pylist() == rows
-    assert writer.images().keys() == {'a', 'b', 'c'}
+    assert writer.list_images().keys() == {'a', 'b', 'c'}
     found = flatten_table(table)
     assert found.masks.to_pylist() == [b'0P\\\xff'] * 3
     chosen = found[found.image_index == 2]
@@ -427,7 +427,7 @@ def test_tuples_of_a_provenance_are_no_difference(tmp_path):
 
     again = DetectionStore(tmp_path, made_by)
 
-    assert again.images() == {'a': True}
+    assert again.list_images() == {'a': True}
     assert again.provenance == first.provenance
     assert again.provenance['views'][0][0]['scale'] == [40, 30]
 
@@ -445,10 +445,10 @@ def test_bytes_of_whole_shards_are_counted(tmp_path):
     writer = store(tmp_path)
     writer.add(row('a'))
     writer.flush()
-    (shard,) = writer.shards()
+    (shard,) = writer.list_shards()
     (tmp_path / 'broken.parquet').write_bytes(b'PAR1')
     found = store(tmp_path)
-    found.images()
+    found.list_images()
 
     assert found.count_bytes() == (shard.stat().st_size, 0)
 

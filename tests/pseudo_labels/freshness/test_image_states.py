@@ -14,7 +14,7 @@ from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.definition import Experiment
 from projects.data_distillation.experiment.stages.fingerprint import (
     IMAGE_FILES,
-    find_changes,
+    list_differences,
     write_settings,
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
@@ -49,7 +49,7 @@ def images(tmp_path) -> Path:
 
 
 def loader_of(images: Path, **changes: object) -> dict:
-    """Of a data set within others, as a config has it."""
+    """Of a dataset within others, as a config has it."""
     dataset = dict(ann_file='coco.json', data_prefix=dict(img='images'))
     dataset |= dict(data_root=str(images.parent), **changes)
     wrapper = dict(type='ConcatDataset', datasets=[dataset])
@@ -129,7 +129,7 @@ def test_image_that_is_not_there_is_no_change(images, tmp_path, was_there):
     else:
         aside.rename(one)
 
-    assert find_changes(tmp_path, collect()) == []
+    assert list_differences(tmp_path, collect()) == []
 
 
 class Tiny:
@@ -170,7 +170,7 @@ def test_training_depends_on_the_images_it_reads(
     labels = tiny.work / 'annotate/pseudo_labels.json'
     labels.parent.mkdir(parents=True)
     shutil.copy(tiny.data / 'digits/annotations/unlabeled_truth.json', labels)
-    training = tiny.stages.training(
+    training = tiny.stages.prepare_training(
         model, tiny.work / model, labels if model == 'student' else None
     )
     write_settings(training.folder, training.collect_settings())
@@ -197,7 +197,7 @@ def test_training_depends_on_the_weights_it_begins_with(tiny):
     weights.write_bytes(b'weights')
     with (tiny.experiment / 'teacher.py').open('a') as config:
         config.write(f'load_from = {str(weights)!r}\n')
-    training = tiny.stages.training('teacher', tiny.work / 'teacher')
+    training = tiny.stages.prepare_training('teacher', tiny.work / 'teacher')
     write_settings(training.folder, training.collect_settings())
     assert training.find_changes() == []
 
@@ -207,7 +207,7 @@ def test_training_depends_on_the_weights_it_begins_with(tiny):
 
 
 def test_evaluation_depends_on_the_validation_images(tiny):
-    training = tiny.stages.training('teacher', tiny.work / 'teacher')
+    training = tiny.stages.prepare_training('teacher', tiny.work / 'teacher')
     evaluation = Evaluation(training, tiny.work / 'teacher/iter_2.pth')
     write_settings(evaluation.folder, evaluation.collect_settings())
     os.utime(tiny.image('val'), (0, 0))
@@ -224,7 +224,7 @@ def test_evaluation_depends_on_the_validation_images(tiny):
 def test_what_is_known_of_images_is_kept(tiny, monkeypatch):
     """Also if there is nothing to do."""
     monkeypatch.setattr(known_digests, 'TICK', -1)
-    training = tiny.stages.training('teacher', tiny.work / 'teacher')
+    training = tiny.stages.prepare_training('teacher', tiny.work / 'teacher')
     write_settings(training.folder, training.collect_settings())
     checkpoint = training.folder / 'iter_2.pth'
     checkpoint.write_bytes(b'weights')
@@ -246,7 +246,7 @@ def test_what_is_known_of_images_is_kept(tiny, monkeypatch):
 
 def test_results_of_earlier_versions_are_used(tiny):
     """They do not tell which images made them."""
-    training = tiny.stages.training('teacher', tiny.work / 'teacher')
+    training = tiny.stages.prepare_training('teacher', tiny.work / 'teacher')
     settings = training.collect_settings()
     del settings[IMAGE_FILES]
     write_settings(training.folder, settings)

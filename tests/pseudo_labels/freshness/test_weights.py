@@ -6,7 +6,7 @@ import pytest
 
 from projects.data_distillation.experiment.stages.fingerprint import (
     WEIGHTS,
-    find_changes,
+    list_differences,
     write_settings,
 )
 from projects.data_distillation.pseudo_labels.freshness.weights import (
@@ -52,7 +52,7 @@ def test_what_is_no_file_here_has_no_digest(tmp_path, path):
 def test_exchanged_weights_are_noticed_and_missing_ones_not(weights, tmp_path):
     def find() -> list[str]:
         found = hash_weights(dict(load_from=str(weights)))
-        return find_changes(tmp_path, {WEIGHTS: found})
+        return list_differences(tmp_path, {WEIGHTS: found})
 
     write_settings(
         tmp_path,

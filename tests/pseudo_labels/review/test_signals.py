@@ -74,11 +74,11 @@ def test_support_is_a_share_of_the_views(num_views, expected):
     signals = read_signals(columns(row), num_views)
 
     assert signals.support == pytest.approx(expected)
-    assert signals.features().shape == (2, 5)
+    assert signals.compute_features().shape == (2, 5)
 
 
 def test_images_without_detections_have_no_signals():
     signals = read_signals(columns(stored_row('a')), None)
 
     assert len(signals.scores) == 0
-    assert signals.features().shape == (0, 5)
+    assert signals.compute_features().shape == (0, 5)

@@ -167,7 +167,8 @@ def test_only_the_images_that_may_be_looked_at_count(judge):
 
 def test_choices_are_judged_on_other_images(judge):
     wrong, small, both = (
-        judge.trial(Choice(numbers, 'nms')) for numbers in [(4,), (0,), (0, 2)]
+        judge.try_choice(Choice(numbers, 'nms'))
+        for numbers in [(4,), (0,), (0, 2)]
     )
 
     unseen = cross_validate([wrong, small, both], small)
@@ -212,7 +213,7 @@ def test_reference_is_kept_if_choices_do_not_hold():
 
 
 def test_choice_that_holds_is_taken(judge):
-    good, poor = (judge.trial(Choice((n,), 'nms')) for n in (0, 4))
+    good, poor = (judge.try_choice(Choice((n,), 'nms')) for n in (0, 4))
 
     chosen, unseen = choose_or_keep(compare_trials([poor, good], ALL), poor)
 
@@ -235,7 +236,7 @@ def test_cheaper_choice_is_taken_unless_it_is_measurably_worse():
 def test_error_of_choices_is_that_of_drawn_images(judge):
     """In each part, as many images as in the part are drawn."""
     small, both = (
-        judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
+        judge.try_choice(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
     )
 
     unseen = cross_validate([both], small)
@@ -320,14 +321,14 @@ def test_box_that_fits_less_is_right_at_the_lower_ious(judge):
     for one in judge.truth['annotations']:
         one['bbox'] = [10, 10, 30, 40]
 
-    both = judge.trial(Choice((0, 2), 'nms'))
+    both = judge.try_choice(Choice((0, 2), 'nms'))
 
     # The IoU is 3/4.
     assert both.mean_ap(np.ones((1, NUM_IMAGES))) == pytest.approx(3 / 5)
 
 
 def test_merger_is_that_of_the_choice(judge):
-    nms, wbf = (judge.trial(Choice((0, 2), name)) for name in MERGERS)
+    nms, wbf = (judge.try_choice(Choice((0, 2), name)) for name in MERGERS)
 
     # The other view did not find the box.
     assert (wbf.matches.scores < nms.matches.scores).all()
@@ -390,7 +391,7 @@ def test_better_one_of_equally_cheap_choices_is_chosen():
 
 def test_error_is_that_of_the_difference_between_drawn_images(judge):
     small, both = (
-        judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
+        judge.try_choice(Choice(numbers, 'nms')) for numbers in [(0,), (0, 2)]
     )
 
     of_small, of_both = compare_trials([small, both], ALL)
@@ -407,7 +408,7 @@ def test_error_is_that_of_the_difference_between_drawn_images(judge):
 
 def test_best_of_all_images_is_the_best_of_each_draw(judge):
     small, large = (
-        judge.trial(Choice(numbers, 'nms')) for numbers in [(0,), (2,)]
+        judge.try_choice(Choice(numbers, 'nms')) for numbers in [(0,), (2,)]
     )
 
     of_small, of_large = compare_trials([small, large], ALL)
@@ -418,9 +419,9 @@ def test_best_of_all_images_is_the_best_of_each_draw(judge):
 
 
 def test_detections_are_judged_once(judge, tmp_path: Path):
-    first = judge.trial(Choice((0,), 'nms'))
+    first = judge.try_choice(Choice((0,), 'nms'))
 
-    assert judge.trial(Choice((0,), 'nms')) is first
+    assert judge.try_choice(Choice((0,), 'nms')) is first
 
 
 @pytest.fixture(scope='module')
@@ -529,8 +530,8 @@ def test_cost_is_a_share_of_that_of_the_reference(result):
     pixels = 50 * 50 + 100 * 100
     without = replace(result, reference=None)
 
-    assert result.relative_cost(result.chosen) == pixels / (200 * 200)
-    assert without.relative_cost(result.chosen) == (
+    assert result.compare_cost(result.chosen) == pixels / (200 * 200)
+    assert without.compare_cost(result.chosen) == (
         pixels / (2 * pixels + 200 * 200)
     )
 
@@ -582,5 +583,5 @@ def test_image_that_two_runs_did_counts_once(tmp_path):
 
     names = [row['file_name'] for row, _ in judge.rows]
     assert sorted(names) == sorted(f'{n}.png' for n in range(NUM_IMAGES))
-    trial = judge.trial(Choice((0, 2), 'nms'))
+    trial = judge.try_choice(Choice((0, 2), 'nms'))
     assert trial.mean_ap(np.ones((1, NUM_IMAGES))) == pytest.approx(1)

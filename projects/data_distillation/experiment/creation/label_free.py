@@ -53,7 +53,7 @@ def init_label_free(
             it needs.
         OSError: If a file of the experiment cannot be written.
     """
-    check_options(sources, options, teacher_options)
+    check_label_free_options(sources, options, teacher_options)
     detector = DetectorConfig.read(detector_name)
     if out.exists():
         raise FileExistsError(f'{out} exists already: see --overwrite')
@@ -73,7 +73,7 @@ def init_label_free(
         return list(experiment.explain(lines))
 
 
-def check_options(
+def check_label_free_options(
     sources: LabelFreeSources,
     options: ExperimentOptions,
     teacher_options: TeacherOptions,

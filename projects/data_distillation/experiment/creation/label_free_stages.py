@@ -44,22 +44,22 @@ class LabelFreeExperiment(GivenExperiment):
     cards = {**GIVEN_CARDS, 'student': STUDENT, 'oracle': ORACLE}
     trained = 'teacher_labeled'
 
-    def _stages(self, base: str) -> dict[str, tuple]:
+    def _configure_stages(self, base: str) -> dict[str, tuple]:
         stages: dict[str, tuple] = {
             'student': (base, self.make_student()),
-            'given_teacher': (None, self.given_teacher()),
+            'given_teacher': (None, self.make_given_teacher()),
             'teacher': (
                 ['./student.py', './given_teacher.py'],
                 self.make_teacher(),
             ),
             'annotate': ('./teacher.py', self.make_annotate()),
-            **self._judging(),
+            **self._configure_judging(),
         }
         if self.data.truth_file:
             stages['oracle'] = './student.py', self.make_oracle()
         return stages
 
-    def _judging(self) -> dict[str, tuple]:
+    def _configure_judging(self) -> dict[str, tuple]:
         """Return the stages that need validation images."""
         stages: dict[str, tuple] = {
             'validate': ('./annotate.py', self.make_validate())
@@ -96,34 +96,36 @@ class LabelFreeExperiment(GivenExperiment):
         dataset = Expression(images.text, changes)
         return dict(train_dataloader=dict(dataset=dataset))
 
-    def _datasets(self) -> dict:
+    def _configure_datasets(self) -> dict:
         file = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
         images = replace(self.data.unlabeled, ann_file=file)
         return {
             "# The images with pseudo labels, in the detector's pipeline.": (
                 None
             ),
-            'teacher_labeled': self._pseudo_labeled(images),
-            **self._held_out(),
-            **self._truth(),
+            'teacher_labeled': self._configure_pseudo_labeled(images),
+            **self._configure_held_out(),
+            **self._configure_truth(),
         }
 
-    def _pseudo_labeled(self, images: Images) -> dict:
+    def _configure_pseudo_labeled(self, images: Images) -> dict:
         # An image without a pseudo label has been looked at: `max_empty_share`
         # decides about it.
         filters = self.detector.train_dataset.filter_settings
         keeps_empty = dict(filter_empty_gt=False)
         is_filtered = 'filter_empty_gt' in filters
-        return self._trained_on(images, keeps_empty if is_filtered else {})
+        return self._make_training_set(
+            images, keeps_empty if is_filtered else {}
+        )
 
-    def _held_out(self) -> dict:
+    def _configure_held_out(self) -> dict:
         return {
             '# For validation; none may be among the unlabeled images.': None,
             'held_out': self.data.val.known,
         }
 
-    def _selection(self) -> dict:
-        selection = super()._selection()
+    def _configure_selection(self) -> dict:
+        selection = super()._configure_selection()
         if not self.plan.selector:
             # Nothing else says how many objects an image has.
             truth = Expression('_base_.held_out.ann_file')
@@ -145,13 +147,13 @@ class UnjudgedExperiment(LabelFreeExperiment):
 
     cards = {**LabelFreeExperiment.cards, 'teacher': UNJUDGED}
 
-    def _judging(self) -> dict[str, tuple]:
+    def _configure_judging(self) -> dict[str, tuple]:
         return {}
 
-    def _held_out(self) -> dict:
+    def _configure_held_out(self) -> dict:
         return {}
 
-    def _tested_on(self) -> dict:
+    def _make_test_set(self) -> dict:
         dataset = self.detector.test_dataset
         steps = take_pipeline(dataset, self.plan.size_factor)
         pipeline = [
@@ -168,10 +170,10 @@ class UnjudgedExperiment(LabelFreeExperiment):
             pipeline=pipeline,
         )
 
-    def _for_test_and_val(self, name: str, value: dict) -> dict:
+    def _set_for_test_and_val(self, name: str, value: dict) -> dict:
         return {f'val_{name}': None, f'test_{name}': value}
 
-    def _evaluation(self) -> dict:
+    def _configure_evaluation(self) -> dict:
         return {
             # MMEngine wants all three `val_...` or none of them. A test needs
             # an evaluator too, which an empty list is.
@@ -192,5 +194,5 @@ class UnjudgedExperiment(LabelFreeExperiment):
         del hook['held_out']
         return settings
 
-    def _selection(self) -> dict:
+    def _configure_selection(self) -> dict:
         return dict(selector=dict(self.plan.selector or {}))

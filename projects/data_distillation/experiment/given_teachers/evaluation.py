@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ...files.atomic import read_json, write_json
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 from ...multi_view.inference.checkpoint_error import CheckpointError
 from ...multi_view.inference.checkpoints import check_weights
 from ...multi_view.inference.safe_loading import refusing_code
@@ -208,7 +208,7 @@ def record_models(experiment: HasStages, folder: Path) -> dict:
             dict(
                 name=name_teacher(number),
                 checkpoint=str(file),
-                sha256=sha256_of(file),
+                sha256=compute_sha256(file),
                 parameters=count_parameters(teacher),
             )
             for number, (file, teacher) in enumerate(

@@ -85,7 +85,7 @@ class GivenDetector(WrappedDetector):
 class GivenDetectorHook(Hook):
     """Checks the checkpoint of a `GivenDetector`, and maps its classes.
 
-    The classes that are wanted are those of the data set of the test run.
+    The classes that are wanted are those of the dataset of the test run.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -99,7 +99,7 @@ class GivenDetectorHook(Hook):
             TypeError: If the model is not a `GivenDetector`.
             CheckpointError: If weights are missing, have another shape or are
                 NaN, or a class is missing.
-            KeyError: If the data set of the test run names no classes.
+            KeyError: If the dataset of the test run names no classes.
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model

@@ -111,7 +111,7 @@ def check_differ(texts: Mapping[str, str]) -> None:
 
 
 def as_caption_prompt(texts: Mapping[str, str]) -> dict[str, dict]:
-    """Write texts as the `caption_prompt` of MMDetection's data sets.
+    """Write texts as the `caption_prompt` of MMDetection's datasets.
 
     Args:
         texts: Name of the class -> text.

@@ -85,7 +85,9 @@ def shorten_training(cfg: Config) -> int:
     loop.val_begin = 1
     loop.val_interval = 1 if by_epoch else number
     loop.pop('dynamic_intervals', None)
-    hooks = cfg.setdefault('default_hooks', {})
+    # `setdefault` would return another dict than the one that it stores.
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    hooks = cfg.default_hooks
     hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
     hooks['checkpoint'].update(
         interval=1 if by_epoch else number, by_epoch=by_epoch, save_begin=0

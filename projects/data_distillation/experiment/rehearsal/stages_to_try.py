@@ -63,7 +63,7 @@ def list_stages_to_try(distillation: Distillation) -> list[StageToTry]:
         CocoError: If a file of labels or images cannot be used.
     """
     stages, work_dir = distillation.stages, distillation.work_dir
-    training = stages.training('teacher', work_dir / 'teacher')
+    training = stages.prepare_training('teacher', work_dir / 'teacher')
     given = stages.experiment.teachers
     teacher = given[0] if given else find_finished(training)
     to_try = [] if teacher else [make_training(training)]
@@ -77,7 +77,7 @@ def list_stages_to_try(distillation: Distillation) -> list[StageToTry]:
         # A finished student counts as such only for the labels it was trained
         # on, and those that are still to be written are not known.
         known = labels if model == 'student' and is_labeled else None
-        training = stages.training(model, work_dir / model, known)
+        training = stages.prepare_training(model, work_dir / model, known)
         if model == 'student' and not is_labeled:
             to_try.append(make_training(training, needs_labels=True))
         elif not find_finished(training):
@@ -130,7 +130,7 @@ def make_training(
         str(experiment.config(training.stage)),
         is_training=True,
         values=training.make_values(),
-        options=experiment.options_for(training.stage),
+        options=experiment.list_options(training.stage),
         labels_key=key,
     )
 
@@ -166,7 +166,7 @@ def list_detections(
     validated = None
     for name in names:
         checkpoint = teacher or Path()
-        detection = stages.detection(name, work_dir / name, checkpoint)
+        detection = stages.prepare_detection(name, work_dir / name, checkpoint)
         if teacher and detection.is_done():
             if name == 'validate':
                 validated = detection.folder
@@ -175,8 +175,8 @@ def list_detections(
             name,
             str(stages.experiment.config(name)),
             is_training=False,
-            values=stages.experiment.values_for(name),
-            options=stages.experiment.options_for(name),
+            values=stages.experiment.make_values(name),
+            options=stages.experiment.list_options(name),
             teacher=str(teacher or ''),
         )
         if name == 'annotate':

@@ -41,7 +41,7 @@ STAGES, RESULT = 'stages.json', 'result.json'
 MAX_LOOKED_AT = 20
 
 
-# No `Exception`: data sets would take it for the fault of an image.
+# No `Exception`: datasets would take it for the fault of an image.
 class TimeUpError(BaseException):
     """The rehearsal has taken longer than it may."""
 
@@ -184,7 +184,7 @@ class Trials:
                 self.result,
                 error=type(error).__name__,
                 text=str(error) or format_error(error),
-                place=find_place(error),
+                place=find_raising_line(error),
             )
         )
 
@@ -335,7 +335,7 @@ def find_readable(cfg: Config) -> list[int]:
 
     Returns:
         The indices of the images, in order: at least one, and at most as many
-        as a batch has. They count the images of the data set before its own
+        as a batch has. They count the images of the dataset before its own
         `indices` choose some.
 
     Raises:
@@ -382,7 +382,7 @@ def is_decodable(path: str) -> bool:
     return True
 
 
-def find_place(error: BaseException) -> str:
+def find_raising_line(error: BaseException) -> str:
     """Find where an error was raised, outside of PyTorch.
 
     Args:

@@ -132,7 +132,7 @@ class DetectorConfig:
                 f'{self.name} is trained on phrases: write the stage configs '
                 'by hand, with its own datasets'
             )
-        needed = sorted(set(self._needed_beside_boxes()))
+        needed = sorted(set(self._list_needed_beside_boxes()))
         if needed:
             raise DetectorError(
                 f'{self.name} is trained on {", ".join(needed)}, but pseudo '
@@ -168,8 +168,8 @@ class DetectorConfig:
                 'are (docs/annotation.md)'
             )
 
-    def _needed_beside_boxes(self) -> Iterator[str]:
-        for transform in self.train_dataset.transforms():
+    def _list_needed_beside_boxes(self) -> Iterator[str]:
+        for transform in self.train_dataset.iter_transforms():
             if transform.get('with_seg'):
                 yield 'segmentation maps'
             if needed := UNUSABLE_TRANSFORMS.get(get_type(transform)):
@@ -178,13 +178,13 @@ class DetectorConfig:
     @property
     def has_masks(self) -> bool:
         """Whether the detector is trained on masks."""
-        steps = self.train_dataset.transforms()
+        steps = self.train_dataset.iter_transforms()
         return any(step.get('with_mask') for step in steps)
 
     @property
     def reads_only_polygons(self) -> bool:
         """Whether MMDetection takes objects with RLE for regions to ignore."""
-        steps = self.train_dataset.transforms()
+        steps = self.train_dataset.iter_transforms()
         return any(step.get('poly2mask') is False for step in steps)
 
     @property

@@ -167,11 +167,11 @@ class GivenExperiment(NewExperiment):
         plan = replace(self.plan, size_factor=1.0, recipe=recipe)
         return Views(self.annotator, plan, self._keys)
 
-    def _roots(self, base: str) -> Mapping[str, tuple]:
+    def _configure_first_stages(self, base: str) -> Mapping[str, tuple]:
         """Return what the first stages inherit from, and their settings."""
         return {
             'supervised_long': (base, self.make_control()),
-            'given_teacher': (None, self.given_teacher()),
+            'given_teacher': (None, self.make_given_teacher()),
             'teacher': (
                 ['./supervised_long.py', './given_teacher.py'],
                 self.make_teacher(),
@@ -191,7 +191,7 @@ class GivenExperiment(NewExperiment):
             settings.pop(key, None)
         return settings
 
-    def given_teacher(self) -> dict:
+    def make_given_teacher(self) -> dict:
         """Make the settings of `given_teacher.py`.
 
         Returns:
@@ -242,7 +242,7 @@ class GivenExperiment(NewExperiment):
         settings: dict[str, object] = {
             '# The images to annotate.': None,
             'unlabeled': dict(
-                self._unlabeled(),
+                self._configure_unlabeled(),
                 metainfo=Expression('_base_.metainfo'),
                 **texts,
             ),

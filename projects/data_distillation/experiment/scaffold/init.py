@@ -28,7 +28,7 @@ from .changes import (
 from .data import Sources
 from .detector import DetectorConfig, DetectorError, get_sides
 from .given import GivenExperiment, TeacherConfig
-from .overrides import check_class_weights, check_monitors, check_weights
+from .overrides import check_class_weights, check_load_from, check_monitors
 from .plan import (
     MIN_STUDENT_FACTOR,
     RECIPES,
@@ -124,7 +124,7 @@ def check_detector(
         check_masks(files, detector.reads_only_polygons)
     check_class_weights(detector, len(data.classes))
     check_monitors(detector, data.classes)
-    check_weights(detector, options.from_scratch)
+    check_load_from(detector, options.from_scratch)
 
 
 def make_plan(

@@ -231,7 +231,7 @@ def check_monitors(detector: DetectorConfig, classes: Sequence[str]) -> None:
             )
 
 
-def check_weights(detector: DetectorConfig, from_scratch: bool) -> None:
+def check_load_from(detector: DetectorConfig, from_scratch: bool) -> None:
     """Check that the weights with which training starts are there.
 
     A URL is not checked.

@@ -236,7 +236,7 @@ def compute_iterations(
     """Compute the length of a training in iterations.
 
     Args:
-        num_images: The number of images in the data set.
+        num_images: The number of images in the dataset.
         epochs: The number of epochs in the detector's config.
         images_per_step: The number of images in a step of all processes.
         min_images: The least number of images that the training sees, counted

@@ -58,7 +58,7 @@ class NewExperiment:
             ValueError, KeyError: If the detector's config cannot be fitted.
             OSError: If the folder or a file cannot be written.
         """
-        stages = self._stages(self.detector.find_base(folder))
+        stages = self._configure_stages(self.detector.find_base(folder))
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.copy_to(folder)
         for stage, (base, settings) in stages.items():
@@ -74,10 +74,10 @@ class NewExperiment:
     # The variable with the images that the first model is trained on.
     trained: ClassVar[str] = 'labeled'
 
-    def _stages(self, base: str) -> dict[str, tuple]:
+    def _configure_stages(self, base: str) -> dict[str, tuple]:
         """Return what each stage inherits from, and its settings."""
         stages: dict[str, tuple] = {
-            **self._roots(base),
+            **self._configure_first_stages(base),
             'annotate': ('./teacher.py', self.make_annotate()),
             'validate': ('./annotate.py', self.make_validate()),
             'student': ('./supervised_long.py', self.make_student()),
@@ -85,11 +85,11 @@ class NewExperiment:
         if self._made_views.may_be_tuned:
             stages['tune'] = './validate.py', self.make_tune()
         if truth := self.data.truth_file:
-            oracle = dict(train_dataloader=self._union(truth))
+            oracle = dict(train_dataloader=self._join_datasets(truth))
             stages['oracle'] = './supervised_long.py', oracle
         return stages
 
-    def _roots(self, base: str) -> Mapping[str, tuple]:
+    def _configure_first_stages(self, base: str) -> Mapping[str, tuple]:
         return {
             'teacher': (base, self.make_teacher()),
             'supervised_long': ('./teacher.py', self.make_control()),
@@ -105,29 +105,29 @@ class NewExperiment:
         settings = {
             '# The categories, in the order of their COCO file.': None,
             'metainfo': dict(classes=self.data.classes),
-            **self._datasets(),
-            **self._model(),
-            **self._loaders(),
-            **self._evaluation(),
-            **self._schedule(),
+            **self._configure_datasets(),
+            **self._configure_model(),
+            **self._configure_loaders(),
+            **self._configure_evaluation(),
+            **self._configure_schedule(),
             **override_run(self.detector),
-            **self._runtime(),
+            **self._configure_runtime(),
         }
         settings = override_variables(self.detector, settings)
         return drop_own_data(self.detector, settings)
 
-    def _datasets(self) -> dict:
+    def _configure_datasets(self) -> dict:
         return {
             "# The images with labels, in the detector's pipeline.": None,
-            'labeled': self._trained_on(self.data.labeled, {}),
+            'labeled': self._make_training_set(self.data.labeled, {}),
             '# The images to annotate.': None,
-            'unlabeled': self._unlabeled(),
+            'unlabeled': self._configure_unlabeled(),
             '# For validation; none may be among the unlabeled images.': None,
             'held_out': self.data.val.known,
-            **self._truth(),
+            **self._configure_truth(),
         }
 
-    def _truth(self) -> dict:
+    def _configure_truth(self) -> dict:
         if not self.data.truth_file:
             return {}
         return {
@@ -135,7 +135,7 @@ class NewExperiment:
             'unlabeled_truth': self.data.truth_file,
         }
 
-    def _trained_on(self, images: Images, filters: Mapping) -> dict:
+    def _make_training_set(self, images: Images, filters: Mapping) -> dict:
         """Return a dataset as the detector's, with other filters."""
         dataset, factor = self.detector.train_dataset, self.plan.size_factor
         trained: dict = dict(
@@ -151,7 +151,7 @@ class NewExperiment:
             lambda: take_pipeline(dataset, factor, is_mix=True),
         )
 
-    def _unlabeled(self) -> dict:
+    def _configure_unlabeled(self) -> dict:
         return dict(
             type='UnlabeledDataset',
             **self.data.unlabeled.source,
@@ -163,7 +163,7 @@ class NewExperiment:
     def _made_views(self) -> Views:
         return Views(self.annotator, self.plan)
 
-    def _model(self) -> dict:
+    def _configure_model(self) -> dict:
         detector, factor = self.detector, self.plan.size_factor
         changes = join_changes(
             detector.make_num_class_changes(len(self.data.classes)),
@@ -180,9 +180,9 @@ class NewExperiment:
             settings['load_from'] = None
         return settings
 
-    def _loaders(self) -> dict:
+    def _configure_loaders(self) -> dict:
         loader = dict(
-            dataset=dict(_delete_=True, **self._tested_on()),
+            dataset=dict(_delete_=True, **self._make_test_set()),
             **override_loader(self.detector, 'val_dataloader'),
             **override_loader(self.detector, 'test_dataloader'),
         )
@@ -196,10 +196,10 @@ class NewExperiment:
                 dataset=Expression(self.trained, dict(_delete_=True)),
                 **override_loader(self.detector, 'train_dataloader'),
             ),
-            **self._for_test_and_val('dataloader', loader),
+            **self._set_for_test_and_val('dataloader', loader),
         )
 
-    def _tested_on(self) -> dict:
+    def _make_test_set(self) -> dict:
         return dict(
             type='CheckedCocoDataset',
             **self.data.val.source,
@@ -210,7 +210,7 @@ class NewExperiment:
             ),
         )
 
-    def _for_test_and_val(self, name: str, value: dict) -> dict:
+    def _set_for_test_and_val(self, name: str, value: dict) -> dict:
         """Return a setting for tests, and for validation if there is one."""
         if not self.detector.cfg.get('val_dataloader'):
             return {f'test_{name}': value}
@@ -219,17 +219,17 @@ class NewExperiment:
             f'test_{name}': Expression(f'val_{name}'),
         }
 
-    def _evaluation(self) -> dict:
+    def _configure_evaluation(self) -> dict:
         evaluator = dict(
             _delete_=True,
             **self.detector.evaluator,
             ann_file=self.data.val.ann_file,
             classwise=True,
         )
-        return self._for_test_and_val('evaluator', evaluator)
+        return self._set_for_test_and_val('evaluator', evaluator)
 
-    def _schedule(self) -> dict:
-        settings = self._length(self.plan.iterations)
+    def _configure_schedule(self) -> dict:
+        settings = self._configure_length(self.plan.iterations)
         # Merged, the `max_epochs` of the base would stay beside `max_iters`.
         settings['train_cfg'].update(_delete_=True, type='IterBasedTrainLoop')
         hooks = settings['default_hooks']
@@ -241,15 +241,15 @@ class NewExperiment:
         )
         hooks['resume'] = dict(type='ResumeHook')
         if self._detector_schedule.is_in_epochs:
-            epochs = self._detector_schedule.total
-            hooks['epoch'] = dict(type='EpochHook', max_epochs=epochs)
+            total = self._detector_schedule.total
+            hooks['epoch'] = dict(type='EpochHook', max_epochs=total)
         if self._detector_schedule.hooks:
             settings['custom_hooks'] = self._detector_schedule.scale_hooks(
                 self.plan.iterations, self.plan.size_factor
             )
         return settings
 
-    def _length(self, max_iters: int) -> dict:
+    def _configure_length(self, max_iters: int) -> dict:
         """Return the settings that depend on the length of a training."""
         images = self.plan.batch_size * self.plan.num_processes
         return self._detector_schedule.make_length(max_iters, images)
@@ -258,7 +258,7 @@ class NewExperiment:
     def _detector_schedule(self) -> Schedule:
         return Schedule.of(self.detector.cfg)
 
-    def _runtime(self) -> dict:
+    def _configure_runtime(self) -> dict:
         settings: dict[str, object] = dict(
             custom_imports=override_imports(self.detector),
             log_processor=dict(by_epoch=False),
@@ -291,7 +291,7 @@ class NewExperiment:
             labeled=self.data.labeled.known,
             held_out=[Expression('_base_.held_out')],
         )
-        if selection := self._selection():
+        if selection := self._configure_selection():
             hook['selection'] = selection
         return {
             **settings,
@@ -304,7 +304,7 @@ class NewExperiment:
             'custom_hooks': [hook],
         }
 
-    def _selection(self) -> dict:
+    def _configure_selection(self) -> dict:
         """Return the arguments of `SelectionRules`."""
         found = f'work_dirs/{self.name}/validate/detections'
         recipe, has_masks = self.plan.recipe, self.detector.has_masks
@@ -312,9 +312,8 @@ class NewExperiment:
         if self._filters_empty:
             path = f'{self._labeled_path}.filter_cfg.filter_empty_gt'
             selection['counts_empty'] = Expression(f'not {path}')
-        if self.plan.selector:
-            selection['selector'] = dict(self.plan.selector)
-        return selection
+        chosen = self.plan.selector
+        return {**selection, 'selector': dict(chosen)} if chosen else selection
 
     @property
     def _filters_empty(self) -> bool:
@@ -358,7 +357,8 @@ class NewExperiment:
     def make_control(self) -> dict:
         """Return the settings of `supervised_long.py`, name -> value."""
         max_iters = self.plan.student_iterations
-        settings, schedule = self._length(max_iters), self._detector_schedule
+        settings = self._configure_length(max_iters)
+        schedule = self._detector_schedule
         if schedule.hooks:
             settings['custom_hooks'] = schedule.lengthen_hooks(max_iters)
         return settings
@@ -368,7 +368,7 @@ class NewExperiment:
         labels = f'work_dirs/{self.name}/annotate/{PSEUDO_LABELS}'
         # An image without a pseudo label has been looked at, unlike a labeled
         # one without an object: `max_empty_share` decides about it.
-        loader = self._union(labels, keeps_empty=True)
+        loader = self._join_datasets(labels, keeps_empty=True)
         loader['sampler'] = dict(
             _delete_=True,
             type='SourceRatioSampler',
@@ -380,7 +380,7 @@ class NewExperiment:
         note = '# Acts only if annotate.py marks regions to ignore.'
         return {'train_dataloader': loader, note: None, 'custom_hooks': hooks}
 
-    def _union(self, ann_file: str, keeps_empty: bool = False) -> dict:
+    def _join_datasets(self, ann_file: str, keeps_empty: bool = False) -> dict:
         """Return a loader of the labeled images and of those of a file."""
         source: dict[str, object] = dict(
             ann_file=ann_file, data_prefix=dict(img=self.data.unlabeled.folder)

@@ -156,7 +156,7 @@ class Views:
             elif get_type(step) == 'Pad':
                 steps.append([self._pad()])
             elif get_type(step) not in {*WITHOUT_PIXELS, 'RandomFlip'}:
-                steps.append([self._resized(step, path)])
+                steps.append([self._make_resized(step, path)])
         return steps
 
     def _pad(self) -> dict:
@@ -167,7 +167,7 @@ class Views:
             type='Pad', size_divisor=pad['size_divisor'], pad_val=value
         )
 
-    def _resized(self, step: Mapping, path: str) -> Expression:
+    def _make_resized(self, step: Mapping, path: str) -> Expression:
         factor = self.plan.size_factor
         changes = resize_transform(step, factor) if factor != 1 else None
         return Expression(path, changes or None)
@@ -185,7 +185,7 @@ def find_flips(detector: DetectorConfig) -> list[str]:
         `DIRECTIONS`.
     """
     seen = {'horizontal'}
-    for transform in detector.train_dataset.transforms():
+    for transform in detector.train_dataset.iter_transforms():
         seen.update(list_directions(transform))
     return [direction for direction in DIRECTIONS if direction in seen]
 

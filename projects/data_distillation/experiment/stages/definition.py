@@ -88,7 +88,7 @@ class Experiment:
             ValueError: If an option is not `KEY=VALUE`.
         """
         cfg = self._read(stage)
-        cfg.merge_from_dict(self.values_for(stage))
+        cfg.merge_from_dict(self.make_values(stage))
         # The options of the user come last, so that they win.
         cfg.merge_from_dict(parse_options(fit_options(self.options, cfg)))
         return cfg
@@ -114,7 +114,7 @@ class Experiment:
         named = self._read('annotate').get('given_teachers')
         return tuple(map(Path, named or ()))
 
-    def values_for(self, stage: str) -> dict[str, object]:
+    def make_values(self, stage: str) -> dict[str, object]:
         """Return what the given teachers change in the config of a stage.
 
         A teacher after the first has the config of the one in its place, or
@@ -159,7 +159,7 @@ class Experiment:
             )
         return train_cfg.max_iters
 
-    def options_for(self, stage: str) -> list[str]:
+    def list_options(self, stage: str) -> list[str]:
         """List the options that a stage gets, see `fit_options`.
 
         Args:
@@ -221,7 +221,7 @@ class Experiment:
                 f'{Path.cwd()}; set it to None if the truth is not known'
             )
         known = {i['file_name'] for i in read_coco(truth, 'images')['images']}
-        if missing := [n for n in images.image_ids() if n not in known]:
+        if missing := [n for n in images.map_image_ids() if n not in known]:
             raise CocoError(
                 f'{where} must have all unlabeled images: {truth} lacks '
                 f'{len(missing):,}, the first is {missing[0]}. Name the file '
@@ -273,13 +273,13 @@ class Experiment:
         return self.load('annotate').get('unlabeled_truth')
 
     def build_images(self, stage: str) -> UnlabeledDataset:
-        """Build the data set of the images that a stage annotates.
+        """Build the dataset of the images that a stage annotates.
 
         Args:
             stage: `annotate`, `validate` or `tune`.
 
         Returns:
-            The data set, as the config of the stage defines it.
+            The dataset, as the config of the stage defines it.
 
         Raises:
             FileNotFoundError, CocoError, ValueError: See `UnlabeledDataset`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...files.atomic import read_json, write_json
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 from ...pseudo_labels.annotation.moved_images import (
     describe_changed,
     find_moved_images,
@@ -34,7 +34,7 @@ from .definition import Experiment
 from .fingerprint import (
     IMAGE_FILES,
     compute_digests,
-    find_changes,
+    list_differences,
     pick_keys,
     read_settings,
     write_settings,
@@ -109,17 +109,17 @@ class DetectionStage:
         # change.
         settings = self.collect_settings()
         write_settings(self.folder, settings)
-        values = {**self.experiment.values_for(self.stage), **values}
-        flags = make_flags(values, self.experiment.options_for(self.stage))
+        values = {**self.experiment.make_values(self.stage), **values}
+        flags = make_flags(values, self.experiment.list_options(self.stage))
         config = self.experiment.config(self.stage)
-        launcher = self.launcher.for_annotation()
+        launcher = self.launcher.choose_for_annotation()
         command = launcher.make_test(config, self.teacher, self.folder, *flags)
         images = self.experiment.build_images(self.stage)
         counter = Counter(StoredImages(self.folder / DETECTIONS), len(images))
         run_stage(self.stage, command, self.folder, counter)
         self._require_outcome()
         # The detections may be deleted to save space.
-        names = images.image_ids().keys()
+        names = images.map_image_ids().keys()
         settings[IMAGE_FILES] = hash_detected(self.folder / DETECTIONS, names)
         write_settings(self.folder, settings)
         write_json(self.folder / FINISHED, self._describe_outcome())
@@ -171,9 +171,12 @@ class DetectionStage:
         if self.outcome:
             names = self.outcome, *COMPANIONS.get(self.outcome, ())
             return all((self.folder / name).is_file() for name in names)
-        wanted = self.experiment.build_images(self.stage).image_ids().keys()
+        wanted = (
+            self.experiment.build_images(self.stage).map_image_ids().keys()
+        )
         return (
-            wanted <= DetectionStore(self.folder / DETECTIONS).images().keys()
+            wanted
+            <= DetectionStore(self.folder / DETECTIONS).list_images().keys()
         )
 
     def _require_outcome(self) -> None:
@@ -188,7 +191,7 @@ class DetectionStage:
         """Return what tells whether the outcome is what the stage wrote."""
         if not self.outcome:
             return {}
-        return dict(outcome_sha256=sha256_of(self.folder / self.outcome))
+        return dict(outcome_sha256=compute_sha256(self.folder / self.outcome))
 
     def _is_own_outcome(self) -> bool:
         return read_json(self.folder / FINISHED) == self._describe_outcome()
@@ -224,7 +227,7 @@ class DetectionStage:
         if keys := self.find_outdated_keys():
             return [f'{key} has changed' for key in keys]
         before = self._find_former_teacher()
-        if before and before != sha256_of(self.teacher):
+        if before and before != compute_sha256(self.teacher):
             return [f'{TEACHER} has changed']
         return []
 
@@ -253,16 +256,16 @@ class DetectionStage:
             ValueError: If a config, an option or the images cannot be used.
             StoreError: If shards in the folder differ in what made them.
         """
-        changes = find_changes(self.folder, self.collect_settings())
+        changes = list_differences(self.folder, self.collect_settings())
         if self._find_differing_keys() == [IMAGE_FOLDER]:
             changes.append('the images are in another folder')
         if exchanged := self._find_moved().changed:
             changes.append(describe_changed(exchanged))
-        if self._differ_from_deleted():
+        if self._compare_with_deleted():
             changes.append('images have other content')
         return changes
 
-    def _differ_from_deleted(self) -> bool:
+    def _compare_with_deleted(self) -> bool:
         """Return whether images differ from those of deleted detections."""
         before = (read_settings(self.folder) or {}).get(IMAGE_FILES)
         if not before or list_shards(self.folder / DETECTIONS):
@@ -340,10 +343,10 @@ class DetectionStage:
         images = self.experiment.build_images(self.stage)
         # By names and ids, not by paths: images that were moved have the same
         # detections.
-        names = json.dumps(images.image_ids())
+        names = json.dumps(images.map_image_ids())
         return {
             **pick_keys(cfg, ['custom_hooks']),
             'files': compute_digests(cfg.custom_hooks),
             'images': hashlib.sha256(names.encode()).hexdigest(),
-            TEACHER: sha256_of(self.teacher),
+            TEACHER: compute_sha256(self.teacher),
         }

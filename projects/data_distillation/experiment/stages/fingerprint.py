@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ...base_configs.config_reading import list_mappings
 from ...files.atomic import write_json
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 
 # The parts of a config that the weights of a training depend on.
 TRAINING_KEYS = (
@@ -110,7 +110,7 @@ def collect_evaluation_settings(cfg: Config, checkpoint: Path) -> dict:
     return dict(
         settings,
         checkpoint=checkpoint.name,
-        checkpoint_sha256=sha256_of(checkpoint),
+        checkpoint_sha256=compute_sha256(checkpoint),
         files=files,
     )
 
@@ -161,7 +161,9 @@ def compute_digests(value: object) -> dict[str, str | None]:
     Raises:
         OSError: If a file cannot be read.
     """
-    return {file: sha256_of(file) for file in find_annotation_files(value)}
+    return {
+        file: compute_sha256(file) for file in find_annotation_files(value)
+    }
 
 
 def find_annotation_files(value: object) -> Iterator[str]:
@@ -212,7 +214,7 @@ def read_settings(folder: Path) -> dict | None:
     return settings if isinstance(settings, dict) else {}
 
 
-def find_changes(folder: Path, settings: dict) -> list[str]:
+def list_differences(folder: Path, settings: dict) -> list[str]:
     """Find what differs from the settings of the results in a folder.
 
     Args:
@@ -317,12 +319,12 @@ def set_aside(folder: Path) -> Path:
         FileNotFoundError: If there is no such folder.
         OSError: If it cannot be moved.
     """
-    place = find_place(folder)
+    place = find_free_path(folder)
     place.parent.mkdir(exist_ok=True)
     return folder.rename(place)
 
 
-def find_place(folder: Path) -> Path:
+def find_free_path(folder: Path) -> Path:
     """Find a path in `replaced/`, beside a stage's folder, that is free.
 
     Args:

@@ -88,7 +88,7 @@ def detect_by_folds(
 
 
 def find_labeled(teacher: Config) -> MutableMapping:
-    """Find the data set of the labeled images in the config of a teacher.
+    """Find the dataset of the labeled images in the config of a teacher.
 
     Args:
         teacher: The config.
@@ -209,5 +209,5 @@ def run_fold(stages: Stages, folder: Path, labels: Path) -> Fold:
     experiment = Experiment(folder / 'configs', models=('teacher',))
     own = replace(stages, experiment=experiment)
     teacher = own.train('teacher', folder / 'teacher')
-    own.detection('validate', folder / 'validate', teacher).run()
+    own.prepare_detection('validate', folder / 'validate', teacher).run()
     return Fold(labels, folder / 'validate' / DETECTIONS)

@@ -69,7 +69,7 @@ class Launcher:
                 f'one, got {self.name!r} and {self.partition!r}'
             )
 
-    def for_annotation(self) -> 'Launcher':
+    def choose_for_annotation(self) -> 'Launcher':
         """Choose the launcher for annotation.
 
         On a CPU it starts at least one process for each core, up to
@@ -101,8 +101,8 @@ class Launcher:
             The words of the command.
         """
         if self.name == 'slurm':
-            return self._slurm('train', config, work_dir, *flags)
-        return self._local('train', [config], work_dir, flags)
+            return self._launch_by_slurm('train', config, work_dir, *flags)
+        return self._launch_locally('train', [config], work_dir, flags)
 
     def make_test(
         self, config: Path, checkpoint: Path, work_dir: Path, *flags: str
@@ -119,12 +119,14 @@ class Launcher:
             The words of the command.
         """
         if self.name == 'slurm':
-            return self._slurm(
+            return self._launch_by_slurm(
                 'test', config, checkpoint, '--work-dir', work_dir, *flags
             )
-        return self._local('test', [config, checkpoint], work_dir, flags)
+        return self._launch_locally(
+            'test', [config, checkpoint], work_dir, flags
+        )
 
-    def _local(
+    def _launch_locally(
         self,
         tool: str,
         what: Sequence[Path],
@@ -137,7 +139,9 @@ class Launcher:
             command = [script, *what, self.num_processes]
         return to_texts([*command, '--work-dir', work_dir, *flags])
 
-    def _slurm(self, tool: str, config: Path, *rest: str | Path) -> list[str]:
+    def _launch_by_slurm(
+        self, tool: str, config: Path, *rest: str | Path
+    ) -> list[str]:
         per_node = min(self.num_processes, GPUS_PER_NODE)
         environment = [
             f'GPUS={self.num_processes}',

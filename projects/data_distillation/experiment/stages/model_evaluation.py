@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ...files.atomic import read_json, write_json
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 from ...pseudo_labels.freshness.image_states import save_digests
 from ...training.finished import FINISHED
 from ..processes.process import run_stage
@@ -17,7 +17,7 @@ from .comparison import find_newest_metrics
 from .fingerprint import (
     IMAGE_FILES,
     collect_evaluation_settings,
-    find_changes,
+    list_differences,
     read_settings,
     write_settings,
 )
@@ -92,7 +92,7 @@ class Evaluation:
             ImportError: If the config imports a module that is not there.
             ValueError: If the config or an option cannot be used.
         """
-        if reasons := find_changes(self.folder, self.collect_settings()):
+        if reasons := list_differences(self.folder, self.collect_settings()):
             return reasons
         record = read_json(self.folder / FINISHED)
         is_known = read_settings(self.folder) is not None
@@ -140,7 +140,7 @@ class Evaluation:
         if key := find_results_key(self._load()):
             prefix = RESULTS.removesuffix('.bbox.json')
             values[key] = str(self.folder / prefix)
-        options = experiment.options_for(stage)
+        options = experiment.list_options(stage)
         if 'model' in self.changes:
             # The changes have those of the model.
             options = [o for o in options if not o.startswith('model.')]
@@ -180,6 +180,6 @@ def describe_results(folder: Path) -> dict:
     """
     metrics = find_newest_metrics(folder)
     return dict(
-        metrics_sha256=metrics and sha256_of(metrics),
-        results_sha256=sha256_of(folder / RESULTS),
+        metrics_sha256=metrics and compute_sha256(metrics),
+        results_sha256=compute_sha256(folder / RESULTS),
     )

@@ -10,7 +10,7 @@ from ...training.resume import find_last_checkpoint
 from ..processes.log import say
 from ..processes.process import StageError
 from .comparison import read_newest_metrics
-from .fingerprint import find_place, set_aside
+from .fingerprint import find_free_path, set_aside
 
 # The number of reasons that are shown.
 MAX_SHOWN = 3
@@ -156,7 +156,7 @@ def replace_file(file: Path) -> Path:
         FileNotFoundError: If there is no such file.
         OSError: If it cannot be moved.
     """
-    place = find_place(file.parent)
+    place = find_free_path(file.parent)
     place.mkdir(parents=True)
     return file.rename(place / file.name)
 

@@ -76,9 +76,9 @@ class Stages:
                 config of a student does not name one file of pseudo labels.
             OSError: If a file in the work folder cannot be written.
         """
-        return self.training(stage, folder, labels).run()
+        return self.prepare_training(stage, folder, labels).run()
 
-    def training(
+    def prepare_training(
         self, stage: str, folder: Path, labels: Path | None = None
     ) -> Training:
         """Make the training of a model, see `train`.
@@ -96,7 +96,7 @@ class Stages:
             self.experiment, self.launcher, self.seed, stage, folder, labels
         )
 
-    def detection(
+    def prepare_detection(
         self, stage: str, folder: Path, teacher: Path
     ) -> DetectionStage:
         """Make the stage that runs a teacher on images.
@@ -145,7 +145,7 @@ class Stages:
         """
         if not self.can_tune():
             return self
-        self.detection('tune', folder, teacher).run()
+        self.prepare_detection('tune', folder, teacher).run()
         return self.use_choice(folder)
 
     def use_choice(self, folder: Path) -> 'Stages':
@@ -268,9 +268,9 @@ class Stages:
         if key := self.experiment.find_validation_key():
             # Selection reads these detections, so they must be there before.
             validation = folder.with_name('validate')
-            self.detection('validate', validation, teacher).run()
+            self.prepare_detection('validate', validation, teacher).run()
             values[key] = str(validation / 'detections')
-        self.detection('annotate', folder, teacher).run(**values)
+        self.prepare_detection('annotate', folder, teacher).run(**values)
         labels = folder / PSEUDO_LABELS
         # A person may have put other labels there, of which nothing is known.
         if summary := read_origin(labels).get('summary'):
@@ -309,7 +309,7 @@ class Stages:
         if images is None or not images.ann_file.endswith('.json'):
             return None
         self._reuse_boxes(folder)
-        self.detection('validate', folder, teacher).run()
+        self.prepare_detection('validate', folder, teacher).run()
         return expect_quality(labels, folder / 'detections', images.ann_file)
 
     def _reuse_boxes(self, folder: Path) -> None:
@@ -358,7 +358,7 @@ class Stages:
             OSError: If a file in the folder of the evaluation cannot be
                 written.
         """
-        training = self.training(stage, folder, labels)
+        training = self.prepare_training(stage, folder, labels)
         return Evaluation(training, checkpoint).run()
 
     def evaluate_given(self, number: int, work_dir: Path) -> dict:
@@ -385,5 +385,5 @@ class Stages:
         changes = find_evaluation_changes(cfg, number, self.experiment)
         folder = work_dir / name_teacher(number)
         checkpoint = self.experiment.teachers[number]
-        training = self.training('teacher', folder)
+        training = self.prepare_training('teacher', folder)
         return Evaluation(training, checkpoint, changes).run()

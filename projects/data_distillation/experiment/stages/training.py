@@ -27,7 +27,7 @@ from .fingerprint import (
     SETTINGS,
     WEIGHTS,
     collect_training_settings,
-    find_changes,
+    list_differences,
     read_settings,
     write_settings,
 )
@@ -114,13 +114,13 @@ class Training:
         is_known = (self.folder / SETTINGS).is_file()
         if read_record(self.folder) and not is_known:
             return [f'{SETTINGS} is missing']
-        return find_changes(self.folder, self.collect_settings())
+        return list_differences(self.folder, self.collect_settings())
 
     def make_values(self) -> dict[str, object]:
         """Make the values of the config that are those of this run.
 
         The evaluation of the model gets them too: hooks of the training may
-        build its data set there.
+        build its dataset there.
 
         Returns:
             Key with dots -> value.
@@ -217,7 +217,7 @@ class Training:
         flags: list[str | Path] = []
         if resumed := find_sound_checkpoint(self.folder):
             flags += ['--resume', resumed]
-        options = self.experiment.options_for(self.stage)
+        options = self.experiment.list_options(self.stage)
         flags += make_flags(self.make_values(), options)
         config = self.experiment.config(self.stage)
         command = self.launcher.make_training(config, self.folder, *flags)

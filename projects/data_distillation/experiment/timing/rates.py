@@ -154,7 +154,7 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
         'default_hooks.checkpoint.save_last=False',
         'default_hooks.time_limit.type=mmdet.TimeLimitHook',
         f'default_hooks.time_limit.max_seconds={MAX_SECONDS}',
-        *experiment.options_for(stage),
+        *experiment.list_options(stage),
     )
     config, flags = experiment.config(stage), make_flags(values, options)
     capture_output(stages.launcher.make_training(config, folder, *flags))
@@ -202,10 +202,10 @@ def measure_image(
         ValueError: If the config or an option cannot be used.
     """
     flags = make_flags(
-        stages.experiment.values_for('annotate'),
-        stages.experiment.options_for('annotate'),
+        stages.experiment.make_values('annotate'),
+        stages.experiment.list_options('annotate'),
     )
-    command = stages.launcher.for_annotation().make_test(
+    command = stages.launcher.choose_for_annotation().make_test(
         stages.experiment.config('annotate'),
         teacher,
         folder / 'annotate',

@@ -15,7 +15,7 @@ from ..stages.stages import Stages
 from .rates import PlannedStage, Rates
 
 
-def make_plan(runs: Sequence[Distillation]) -> str:
+def format_plan(runs: Sequence[Distillation]) -> str:
     """Plan runs of an experiment, and measure how long they would take.
 
     A few iterations and images are run. Their results go to a folder that is
@@ -180,7 +180,7 @@ def plan_training(
     """
     total = stages.experiment.count_iterations(stage)
     text = f'{total:,} iterations'
-    training = stages.training(stage, folder, labels)
+    training = stages.prepare_training(stage, folder, labels)
     training.check_seed()
     if reasons := training.find_changes():
         return PlannedStage(stage, f'{text}, again: {reasons[0]}', total)
@@ -213,10 +213,10 @@ def plan_annotation(
         StoreError: If shards in the folder differ in what made them.
         CocoError: If a file of labels or images cannot be used.
     """
-    names = stages.experiment.build_images('annotate').image_ids()
+    names = stages.experiment.build_images('annotate').map_image_ids()
     done: set[str] = set()
     if teacher:
-        annotation = stages.detection('annotate', folder, teacher)
+        annotation = stages.prepare_detection('annotate', folder, teacher)
         if annotation.is_done():
             return PlannedStage(name, 'done')
         if not annotation.find_outdated():
@@ -247,7 +247,7 @@ def plan_tuning(
         ValueError: If a config, an option or the images cannot be used.
         StoreError: If shards in the folder differ in what made them.
     """
-    if teacher and stages.detection('tune', folder, teacher).is_done():
+    if teacher and stages.prepare_detection('tune', folder, teacher).is_done():
         return PlannedStage(name, 'done')
     num_images = len(stages.experiment.build_images('tune'))
     views = [

@@ -76,7 +76,8 @@ def check_readable(part: FileImages, places: Places) -> Iterator[Problem]:
             yield part.make_problem(
                 'image unreadable',
                 index,
-                f'{part.file_name(index)} cannot be read ({facts.error})',
+                f'{part.quote_file_name(index)} cannot be read '
+                f'({facts.error})',
                 f'put it into {places.folder}, or remove the entry and its '
                 'annotations (--fix does, with --drop-unreadable)',
             )
@@ -272,7 +273,7 @@ def make_copy_problem(
     return second.make_problem(
         f'copies from {first.file.path}',
         index,
-        f'{second.file_name(index)} is {first.describe(known)} of '
+        f'{second.quote_file_name(index)} is {first.describe(known)} of '
         f'{first.file.path}, byte for byte',
         'take it out of one of the files',
     )
@@ -300,9 +301,9 @@ def make_near_problem(
     return second.make_problem(
         f'near-duplicates from {first.file.path}',
         index,
-        f'{second.file_name(index)} looks like {first.describe(known)} of '
-        f'{first.file.path} ({distance} of {HASH_SIDE**2} bits of their '
-        'perceptual hashes differ)',
+        f'{second.quote_file_name(index)} looks like '
+        f'{first.describe(known)} of {first.file.path} ({distance} of '
+        f'{HASH_SIDE**2} bits of their perceptual hashes differ)',
         'look at both; if they show the same, take one out',
     )
 

@@ -334,7 +334,7 @@ class FileImages:
             for p in places
         ]
 
-    def file_name(self, index: int) -> str:
+    def quote_file_name(self, index: int) -> str:
         """Quote the file name of an entry.
 
         Args:
@@ -355,7 +355,7 @@ class FileImages:
             Its id, or its place without an id, and its file name.
         """
         place = self.file.images.describe_place(index)
-        return f'{place} ({self.file_name(index)})'
+        return f'{place} ({self.quote_file_name(index)})'
 
     def make_problem(
         self,

@@ -9,7 +9,7 @@ from .problems import Problem
 from .tables import CocoFile
 
 
-def check_categories(files: Sequence[CocoFile]) -> Iterator[Problem]:
+def check_same_categories(files: Sequence[CocoFile]) -> Iterator[Problem]:
     """Find files whose categories are not those of the first file.
 
     CocoDataset numbers the classes by the order in the file: if two files have
@@ -119,7 +119,7 @@ def check_together(
     Yields:
         The problems of categories, then those of file names.
     """
-    yield from check_categories(files)
+    yield from check_same_categories(files)
     # The contents of images say more: see `check_leaks`.
     if not has_images:
         yield from check_shared_names(files)

@@ -296,10 +296,12 @@ def find_image_ids(
     Raises:
         CocoError: If the truth lacks an image.
     """
-    return find_named([row['file_name'] for row in rows], truth, source)
+    return find_images_by_name(
+        [row['file_name'] for row in rows], truth, source
+    )
 
 
-def find_named(
+def find_images_by_name(
     names: Sequence[str], truth: dict, source: str | Path
 ) -> list[int]:
     """Find images of the truth by their names; see `find_image_ids`.

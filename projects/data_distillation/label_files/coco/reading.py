@@ -107,7 +107,7 @@ def read_boxes(path: str | Path) -> dict:
     def check(file: CocoFile) -> Iterator[Problem]:
         """Require images and categories, and whole annotations."""
         yield from check_required(file, ('images', 'categories'))
-        yield from check_labels(file, (*KEYS['annotations'], 'bbox'))
+        yield from check_annotated(file, (*KEYS['annotations'], 'bbox'))
 
     return dict(annotations=[]) | read_checked(path, check)
 
@@ -130,7 +130,7 @@ def read_unlabeled(path: str | Path) -> dict:
     def check(file: CocoFile) -> Iterator[Problem]:
         """Require images, and the images of annotations."""
         yield from check_required(file, ['images'])
-        yield from check_labels(file, ['image_id'])
+        yield from check_annotated(file, ['image_id'])
 
     return read_checked(path, check)
 
@@ -253,7 +253,7 @@ def check_is_file(path: str | Path) -> None:
         raise FileNotFoundError(f'annotation file not found: {path}')
 
 
-def origin_of(content: dict) -> dict:
+def find_origin(content: dict) -> dict:
     """Return how a file of pseudo labels was made.
 
     Args:
@@ -283,7 +283,7 @@ def check_entries(
     yield from check_values(file, keys)
 
 
-def check_labels(file: CocoFile, keys: Sequence[str]) -> Iterator[Problem]:
+def check_annotated(file: CocoFile, keys: Sequence[str]) -> Iterator[Problem]:
     """Check the annotations of a file that may have none.
 
     Args:
@@ -362,7 +362,7 @@ def check_convertible(file: CocoFile) -> Iterator[Problem]:
     """
     yield from check_required(file, ('images', 'categories'))
     yield from check_entries(file, dict(images=('width', 'height')))
-    yield from check_labels(file, (*KEYS['annotations'], 'bbox'))
+    yield from check_annotated(file, (*KEYS['annotations'], 'bbox'))
     yield from check_references(file, ['categories'])
 
 

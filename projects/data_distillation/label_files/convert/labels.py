@@ -25,7 +25,7 @@ SINGULAR = dict(
 
 
 class FormatError(ValueError):
-    """A data set cannot be converted; the message says what to correct."""
+    """A dataset cannot be converted; the message says what to correct."""
 
 
 class LabelError(ValueError):

@@ -33,8 +33,8 @@ from .labels import (
     strip_suffix,
 )
 from .voc_xml import (
-    bound_polygon,
     check_size,
+    make_bndbox,
     parse_number,
     parse_xml,
     read_number,
@@ -207,7 +207,7 @@ class VocReader:
         """
         stem = self.find_stem(line)
         is_name = posixpath.basename(stem) in images
-        if is_name or self.xml_file(stem).is_file():
+        if is_name or self.find_xml_file(stem).is_file():
             return stem
         return self.find_stem(FLAG.sub('', line))
 
@@ -227,7 +227,7 @@ class VocReader:
         tails = list_tails(name, 1)
         for tail in tails:
             for stem in (tail, strip_suffix(tail)):
-                if self.xml_file(stem).is_file():
+                if self.find_xml_file(stem).is_file():
                     return stem
         is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
         return strip_suffix(tails[0]) if is_image else tails[0]
@@ -254,14 +254,14 @@ class VocReader:
         if len(names) == 1:
             return names[0]
         try:
-            root = parse_xml(self.xml_file(stem))
+            root = parse_xml(self.find_xml_file(stem))
         except LabelError:
             return None
         said = root.findtext('filename', '').strip()
         name = posixpath.join(posixpath.dirname(stem), said)
         return name if name in by_stem.get(strip_suffix(name), ()) else None
 
-    def xml_file(self, stem: str) -> Path:
+    def find_xml_file(self, stem: str) -> Path:
         """Return where an XML file is.
 
         Args:
@@ -288,9 +288,9 @@ class VocReader:
         Raises:
             LabelError: If the file is broken, or for an image of another size.
         """
-        if stem is None or not self.xml_file(stem).is_file():
+        if stem is None or not self.find_xml_file(stem).is_file():
             return None
-        file = self.xml_file(stem)
+        file = self.find_xml_file(stem)
         root = parse_xml(file)
         check_size(root, size_wh, file)
         boxes: list[Box] = []
@@ -328,7 +328,7 @@ class VocReader:
         corners = element.findall('bndbox')
         if len(corners) > 1:
             self.issues.add('objects of several boxes: now one each', where)
-        if not corners and (bounds := bound_polygon(element, where)):
+        if not corners and (bounds := make_bndbox(element, where)):
             self.issues.add('polygons: only their boxes were kept', where)
             corners = [bounds]
         if not corners and element.findtext('name', '').strip():

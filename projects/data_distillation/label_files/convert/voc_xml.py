@@ -93,7 +93,7 @@ def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
         )
 
 
-def bound_polygon(element: ET.Element, where: str) -> ET.Element | None:
+def make_bndbox(element: ET.Element, where: str) -> ET.Element | None:
     """Return the box around the polygon of an object, as a `<bndbox>`.
 
     Args:

@@ -81,7 +81,7 @@ def read_line(
     return names[int(label)], numbers, score
 
 
-def scale_to_pixels(
+def scale_box(
     center_box: Sequence[float], size_wh: tuple[int, int]
 ) -> list[float]:
     """Convert a box of YOLO to one of COCO.

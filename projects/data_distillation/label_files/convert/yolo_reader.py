@@ -29,7 +29,7 @@ from .yolo_folder import (
     find_yaml,
     rename_split,
 )
-from .yolo_lines import read_line, scale_polygon, scale_to_pixels
+from .yolo_lines import read_line, scale_box, scale_polygon
 
 # Text files in the folders of labels that belong to no image.
 NO_LABELS = ('classes.txt', 'train.txt', 'val.txt', 'valid.txt', 'test.txt')
@@ -352,7 +352,7 @@ class YoloReader:
             This, a polygon's score, and one cut to its box are counted.
         """
         if len(numbers) == 4:
-            return Box(name, scale_to_pixels(numbers, size_wh), score=score)
+            return Box(name, scale_box(numbers, size_wh), score=score)
         polygon = scale_polygon(numbers, size_wh)
         box = Box(name, bound_polygon(polygon), score=score)
         if score is not None:

@@ -77,9 +77,9 @@ def make_lines(
             issues.add(kind, image.file_name)
             continue
         if box.polygon is None:
-            numbers = scale_to_parts(box.xywh, image.size_wh)
+            numbers = scale_box_to_parts(box.xywh, image.size_wh)
         else:
-            numbers = cut_to_parts(box.polygon, image.size_wh)
+            numbers = scale_polygon_to_parts(box.polygon, image.size_wh)
             count_other_box(box, image.file_name, issues)
         if box.score is not None and with_scores:
             numbers.append(box.score)
@@ -91,10 +91,10 @@ def make_lines(
         yield ' '.join((str(labels[box.name]), *words))
 
 
-def scale_to_parts(
+def scale_box_to_parts(
     xywh: Sequence[float], size_wh: tuple[int, int]
 ) -> list[float]:
-    """Convert a box of COCO to one of YOLO; see `scale_to_pixels`.
+    """Convert a box of COCO to one of YOLO; see `scale_box`.
 
     Args:
         xywh: Left, top, width and height in pixels.
@@ -108,7 +108,7 @@ def scale_to_parts(
     return [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
 
 
-def cut_to_parts(
+def scale_polygon_to_parts(
     polygon: Sequence[float], size_wh: tuple[int, int]
 ) -> list[float]:
     """Convert a polygon of COCO to one of YOLO; see `scale_polygon`.

@@ -49,7 +49,7 @@ def mend_images(file: CocoFile, choices: Choices) -> Mended:
     )
     unwanted = find_unreadable(part, choices)
     counts['unreadable images dropped'] = len(unwanted)
-    copies = find_copies(part, choices)
+    copies = find_shared_images(part, choices)
     counts['images dropped that are in another file'] = len(copies)
     sizes = choose_sizes(part, choices)
     content = write_sizes(file, part, sizes, counts)
@@ -105,7 +105,7 @@ def find_unreadable(part: FileImages, choices: Choices) -> set[int]:
     return unreadable
 
 
-def find_copies(part: FileImages, choices: Choices) -> set[int]:
+def find_shared_images(part: FileImages, choices: Choices) -> set[int]:
     """Find the images that are in files to keep apart.
 
     Args:

@@ -54,7 +54,7 @@ def mend_segmentations(file: CocoFile) -> Mended:
     return replace_entries(file, 'annotations', change), counts
 
 
-def nest_entry(value: list, place: Place) -> list | None:
+def nest_value(value: list, place: Place) -> list | None:
     """Write polygons as lists of numbers.
 
     Args:
@@ -142,7 +142,7 @@ def clip_to_image(value: list, place: Place) -> list:
 
 # Kind of problem -> what was done, and the function that does it.
 MENDINGS: dict[str, tuple[str, Callable]] = {
-    'not nested': ('polygons written as lists of numbers', nest_entry),
+    'not nested': ('polygons written as lists of numbers', nest_value),
     'short': ('polygons of less than 3 points dropped', drop_short),
     'of swapped sides': ('masks with their sides swapped', swap_sides),
     'outside': ('polygons clipped', clip_to_image),

@@ -53,7 +53,7 @@ class Permutation:
     num_folds: int
     classes: list[set]
 
-    def folds(self) -> list[list[int]]:
+    def list_folds(self) -> list[list[int]]:
         """List the images of each fold.
 
         Returns:
@@ -98,7 +98,7 @@ class Permutation:
         """
         return [
             Counter(itertools.chain(*(self.classes[i] for i in fold)))
-            for fold in self.folds()
+            for fold in self.list_folds()
         ]
 
     def swap_in(self, category: dict, number: int, images: list[dict]) -> str:

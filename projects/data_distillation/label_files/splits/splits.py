@@ -103,7 +103,7 @@ def split_coco(
         permutation = Permutation(order, num_labeled, folds_at_once, classes)
         if keep_classes:
             notes += permutation.keep_classes(coco)
-        folds += permutation.folds()
+        folds += permutation.list_folds()
     check_folds(folds)
     check_classes_occur(coco, classes, folds, seed)
     return Splits([take_parts(coco, fold) for fold in folds], notes)
@@ -238,7 +238,7 @@ def take_parts(coco: dict, fold: Sequence[int]) -> dict[str, dict]:
         fold: The indices of the labeled images, in any order.
 
     Returns:
-        The parts of the fold; see `Splits.folds`.
+        The parts of the fold; see `Splits.list_folds`.
     """
     chosen = {coco['images'][index]['id'] for index in fold}
     others = {image['id'] for image in coco['images']} - chosen

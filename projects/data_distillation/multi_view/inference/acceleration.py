@@ -157,7 +157,7 @@ def rearrange_detector(detector: BaseDetector, mode: str) -> None:
             warn_of_slow_part(change, detector, name)
     # Heads need contiguous features: mmcv's RoIAlign takes channels-last ones
     # for contiguous, and some heads use `view`.
-    detector.extract_feat = with_contiguous_features(detector.extract_feat)
+    detector.extract_feat = make_features_contiguous(detector.extract_feat)
 
 
 def try_change(part: nn.Module, change: Callable) -> nn.Module | None:
@@ -234,7 +234,7 @@ def halve_precision(part: nn.Module) -> nn.Module:
         # `forward` derives other weights from its own.
         if type(module).forward in ROUNDED:
             module.to(HALF[device])
-    part.forward = in_half_precision(part.forward, device)
+    part.forward = wrap_in_half_precision(part.forward, device)
     return part
 
 
@@ -321,7 +321,7 @@ def warn_of_slow_part(
     )
 
 
-def with_contiguous_features(extract_feat: Callable) -> Callable:
+def make_features_contiguous(extract_feat: Callable) -> Callable:
     """Make an `extract_feat` return contiguous features.
 
     Args:
@@ -359,12 +359,12 @@ def halve_heads(detector: BaseDetector) -> None:
             continue
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                forward = in_half_precision(layer.forward, device)
+                forward = wrap_in_half_precision(layer.forward, device)
                 # This changes the layer, and not its class.
                 layer.forward = forward  # type: ignore[method-assign]
 
 
-def in_half_precision(forward: Callable, device: str) -> Callable:
+def wrap_in_half_precision(forward: Callable, device: str) -> Callable:
     """Make a function run under autocast, and return fp32.
 
     Args:
@@ -372,20 +372,20 @@ def in_half_precision(forward: Callable, device: str) -> Callable:
         device: The kind of device that the tensors are on, a key of `HALF`.
 
     Returns:
-        A function with the same arguments, which returns what `to_fp32` makes
-        of the result. When called, it raises `KeyError` for another device.
+        A function with the same arguments, which returns the result in fp32.
+        When called, it raises `KeyError` for another device.
     """
 
     @functools.wraps(forward)
     def half_forward(*args: object, **kwargs: object) -> Tensor | Sequence:
         """Return what `forward` computes in half precision, as fp32."""
         with torch.autocast(device, HALF[device]):
-            return to_fp32(forward(*args, **kwargs))
+            return convert_to_fp32(forward(*args, **kwargs))
 
     return half_forward
 
 
-def to_fp32(features: Tensor | Sequence) -> Tensor | Sequence:
+def convert_to_fp32(features: Tensor | Sequence) -> Tensor | Sequence:
     """Convert a tensor, or each tensor of a nested sequence, to fp32.
 
     Args:
@@ -397,4 +397,4 @@ def to_fp32(features: Tensor | Sequence) -> Tensor | Sequence:
     """
     if isinstance(features, Tensor):
         return features.float()
-    return tuple(to_fp32(feature) for feature in features)
+    return tuple(convert_to_fp32(feature) for feature in features)

@@ -27,7 +27,7 @@ CHANGED = 'MMEngine writes no such checkpoint; ask its maker for another'
 HUB_PARTS = ('log_scalars', 'runtime_info', 'resumed_keys')
 
 
-def without_orders(content: object, folder: Path | None) -> None:
+def remove_orders(content: object, folder: Path | None) -> None:
     """Change a checkpoint so that its values no longer make MMEngine act.
 
     Args:
@@ -123,9 +123,9 @@ def check_hub(value: object, folder: Path | None) -> dict:
 
     Returns:
         A copy without `SET_ANEW`, and without the names of best and kept
-        checkpoints that are not of a training in `folder`, see `own_best` and
-        `own_numbers`. The path of a best one that is kept leads to `folder`.
-        Each of `HUB_PARTS` is there, empty if it was missing.
+        checkpoints that are not of a training in `folder`, see `find_own_best`
+        and `find_own_numbers`. The path of a best one that is kept leads to
+        `folder`. Each of `HUB_PARTS` is there, empty if it was missing.
 
     Raises:
         CheckpointError: If it or a part is no dictionary, a value is no number
@@ -144,9 +144,9 @@ def check_hub(value: object, folder: Path | None) -> dict:
         if is_named(key, 'best_score'):
             check_number(key, info[key])
         elif is_named(key, 'best_ckpt'):
-            keep_own(info, key, own_best(info[key], folder))
+            keep_own(info, key, find_own_best(info[key], folder))
         elif key == 'keep_ckpt_ids':
-            keep_own(info, key, own_numbers(info[key], folder))
+            keep_own(info, key, find_own_numbers(info[key], folder))
     # A key that is left out must not be kept by name either.
     known = {*hub['log_scalars'], *info}
     hub['resumed_keys'] = {
@@ -208,7 +208,7 @@ def is_work_folder(folder: Path | None) -> bool:
     return folder is not None and (folder / 'last_checkpoint').is_file()
 
 
-def own_best(path: object, folder: Path | None) -> str | None:
+def find_own_best(path: object, folder: Path | None) -> str | None:
     """Return the best checkpoint of the training that wrote a checkpoint.
 
     Args:
@@ -229,7 +229,7 @@ def own_best(path: object, folder: Path | None) -> str | None:
     return str(file) if is_best and file.is_file() else None
 
 
-def own_numbers(values: object, folder: Path | None) -> list[int] | None:
+def find_own_numbers(values: object, folder: Path | None) -> list[int] | None:
     """Return the numbers of the checkpoints that a training has kept.
 
     Args:

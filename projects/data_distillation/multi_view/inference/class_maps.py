@@ -136,7 +136,7 @@ class ClassNames:
             )
             return None
         labels = self._find_labels(list(known), list(wanted))
-        check_number(detector, len(known))
+        check_num_classes(detector, len(known))
         if labels == list(range(len(wanted))):
             return None
         print_log(
@@ -289,7 +289,7 @@ def shorten_names(names: Sequence[str]) -> str:
     return f'[{shown}{f", and {more} more" if more > 0 else ""}]'
 
 
-def check_number(detector: nn.Module, number: int) -> None:
+def check_num_classes(detector: nn.Module, number: int) -> None:
     """Check that a detector has as many classes as there are names.
 
     Args:

@@ -64,7 +64,7 @@ class HostMask:
         counts = encode_rle(self.is_set, self.left, self.top, size_hw)
         return dict(size=list(size_hw), counts=counts)
 
-    def bbox_xyxy(self) -> list[float]:
+    def find_bbox_xyxy(self) -> list[float]:
         """Find the smallest box around the mask, which must have a pixel.
 
         Returns:
@@ -194,7 +194,7 @@ def measure_mask_iou(mask: MaskPatch, whole: MaskPatch) -> Tensor:
     return torch.where(union > 0, shared / union.clamp(min=1), 1.0).float()
 
 
-def to_host(means: Sequence[MeanMask]) -> list[HostMask]:
+def copy_masks_to_host(means: Sequence[MeanMask]) -> list[HostMask]:
     """Copy masks to the host in one copy.
 
     Args:

@@ -22,7 +22,7 @@ from ...attributes import replaced
 from ...command_line import TRUST_FLAG
 from . import restricted_pickle
 from .checkpoint_error import CheckpointError
-from .checkpoint_fields import without_orders
+from .checkpoint_fields import remove_orders
 from .restricted_pickle import CodeError, list_mmengine_globals
 
 # If this environment variable is 0, checkpoints are loaded unchecked. PyTorch
@@ -174,7 +174,7 @@ def load_data(
     is_file = isinstance(f, str | os.PathLike)
     # A link counts as the file in the work folder that it leads to.
     folder = Path(cast(str, f)).resolve().parent if is_file else None
-    without_orders(content, folder)
+    remove_orders(content, folder)
     return content
 
 
@@ -285,7 +285,7 @@ def seek(f: File, position: int) -> None:
         f.seek(position)
 
 
-def name_of(f: File) -> str:
+def describe_file(f: File) -> str:
     """Return how messages call a file.
 
     Args:
@@ -320,33 +320,33 @@ def explain_refusal(f: File, load: Load, error: Exception) -> str:
             passed on, because they advise to load without the limit.
 
     Returns:
-        A message for `CheckpointError`, which names the file by `name_of`.
+        A message for `CheckpointError`, with the file as `describe_file` says.
     """
     if 'TorchScript' in str(error):
         return (
-            f'{name_of(f)} is refused: it is a program of TorchScript, and no '
-            'checkpoint. Load the checkpoint that it was made of'
+            f'{describe_file(f)} is refused: it is a program of TorchScript, '
+            'and no checkpoint. Load the checkpoint that it was made of'
         )
-    found = refusal_of_this_project(f, load, error)
+    found = find_own_refusal(f, load, error)
     if isinstance(found, CodeError):
         return (
-            f'{name_of(f)} is refused, because it holds code, which would run '
-            f'while it is loaded: {found}. Weights and plain values need no '
-            f'code. {WAY_OUT}'
+            f'{describe_file(f)} is refused, because it holds code, which '
+            f'would run while it is loaded: {found}. Weights and plain values '
+            f'need no code. {WAY_OUT}'
         )
     if found is None:
         return (
-            f'{name_of(f)} is refused, because PyTorch cannot check whether '
-            'it holds code. Load it where it was made, and save it by '
+            f'{describe_file(f)} is refused, because PyTorch cannot check '
+            'whether it holds code. Load it where it was made, and save it by '
             f'`torch.save(content, file)`. {WAY_OUT}'
         )
     return (
-        f'{name_of(f)} is not a checkpoint. Is it empty, a web page, or a Git '
-        'LFS pointer, instead of the file itself?'
+        f'{describe_file(f)} is not a checkpoint. Is it empty, a web page, or '
+        'a Git LFS pointer, instead of the file itself?'
     )
 
 
-def refusal_of_this_project(
+def find_own_refusal(
     f: File, load: Load, error: Exception
 ) -> Exception | None:
     """Find out why this project's own limit refuses a file.

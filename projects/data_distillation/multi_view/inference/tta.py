@@ -21,20 +21,20 @@ from .unreadable import mark_unreadable
 from .view_batches import (
     LoadedView,
     MadeView,
+    find_size_divisor,
     list_loaded_views,
     list_made_views,
     make_batches,
     make_pixels,
-    size_divisor_of,
     split_images,
 )
 from .view_boxes import (
     FoundBoxes,
     FoundOnView,
+    copy_boxes_to_host,
     keep_boxes,
     make_merged_sample,
     take_back,
-    to_host,
 )
 from .view_masks import MaskMerger, check_masks_can_be_inverted
 from .wrapped_detector import WrappedDetector
@@ -61,7 +61,7 @@ class MultiViewTTA(WrappedDetector):
         merger: The config of a merger, see `merging`.
         views: The views, each a list of the configs of its transforms, see
             `views/transforms.py` beside this package. None if the pipeline of
-            the data set makes the views, with `TestTimeAug` as its last
+            the dataset makes the views, with `TestTimeAug` as its last
             transform: for detectors whose images need more than the transforms
             of a view.
         mode: `'exact'` or `'fast'`, see `acceleration.prepare_detector`.
@@ -250,7 +250,7 @@ class MultiViewTTA(WrappedDetector):
             dict(found.columns, num_views=max(found.num_views, 1))
             for found in data_samples_list
         ]
-        return to_host(self.merger.merge_images(images))
+        return copy_boxes_to_host(self.merger.merge_images(images))
 
     def fit_classes(self, meta: dict, wanted: Sequence[str]) -> None:
         """Let all teachers give the classes of the labeled file.
@@ -280,14 +280,14 @@ class MultiViewTTA(WrappedDetector):
         """All detectors, in the order in which their views are merged."""
         return [self.module, *self.other_teachers]
 
-    def batches(
+    def group_batches(
         self, views: Sequence[MadeView | LoadedView], size_divisor: int
     ) -> Iterator[list[MadeView | LoadedView]]:
         """Group the views that share a forward pass.
 
         Args:
             views: The views of a batch, in any order.
-            size_divisor: That of the detector, see `size_divisor_of`.
+            size_divisor: That of the detector, see `find_size_divisor`.
 
         Yields:
             Views of one batch, whose sizes are equal after padding, see
@@ -334,7 +334,7 @@ class MultiViewTTA(WrappedDetector):
             f'{"both" if are_made else "neither"}'
         )
 
-    def _shared_batches(
+    def _group_shared_batches(
         self, views: Sequence[MadeView | LoadedView]
     ) -> Iterator[tuple[list[MadeView | LoadedView], list[int]]]:
         """Yield batches, and the numbers of the teachers to run on each.
@@ -344,10 +344,10 @@ class MultiViewTTA(WrappedDetector):
         """
         by_divisor: dict[int, list[int]] = {}
         for number, teacher in enumerate(self.teachers):
-            divisor = size_divisor_of(teacher)
+            divisor = find_size_divisor(teacher)
             by_divisor.setdefault(divisor, []).append(number)
         for divisor, numbers in by_divisor.items():
-            for batch in self.batches(views, divisor):
+            for batch in self.group_batches(views, divisor):
                 yield batch, numbers
 
     def _detect(
@@ -355,7 +355,7 @@ class MultiViewTTA(WrappedDetector):
     ) -> list[FoundBoxes]:
         """Run all teachers on all views; see `merge_preds` for the result."""
         found: list[dict[tuple, FoundOnView]] = [{} for _ in range(num_images)]
-        for batch, numbers in self._shared_batches(views):
+        for batch, numbers in self._group_shared_batches(views):
             pixels = make_pixels(batch)
             for number in numbers:
                 described = [view.sample() for view in batch]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..views.masks import MaskPatch
 from ..views.resizing import put_on_device
-from ..views.transforms import Size, flip_mask, size_hw_of
+from ..views.transforms import Size, flip_mask, get_size_hw
 from ..views.view import View
 from .unreadable import is_unreadable
 
@@ -110,7 +110,7 @@ class MadeView:
 
     @property
     def _original_hw(self) -> Size:
-        return size_hw_of(self.image)
+        return get_size_hw(self.image)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class LoadedView:
     @property
     def size_hw(self) -> Size:
         """Its height and width in pixels."""
-        return size_hw_of(self.image)
+        return get_size_hw(self.image)
 
     def pixels(self, made: dict[tuple, Tensor]) -> Tensor:
         """Return the view, which is made already.
@@ -269,7 +269,7 @@ def check_is_original(image: Tensor, sample: DetDataSample) -> None:
             'MultiViewTTA needs images in their decoded size, got '
             f'{tuple(image.shape[-2:])} for {sample.ori_shape[:2]} (height, '
             'width): remove Resize and other transforms of the size from the '
-            'pipeline of the data set'
+            'pipeline of the dataset'
         )
 
 
@@ -286,7 +286,7 @@ def group_equal_views(
         The numbers of the views in each group, ascending. The groups are in
         the order of their first views.
     """
-    size_hw = size_hw_of(image)
+    size_hw = get_size_hw(image)
     by_key: dict = {}
     for number, view in enumerate(views):
         by_key.setdefault(view.key(size_hw), []).append(number)
@@ -388,7 +388,7 @@ def split_images(data: dict) -> Iterator[dict]:
             }
 
 
-def size_divisor_of(teacher: nn.Module) -> int:
+def find_size_divisor(teacher: nn.Module) -> int:
     """Find the number of which a detector makes the sides multiples.
 
     Args:

@@ -234,7 +234,7 @@ def concatenate_parts(
     return torch.cat(list(parts)).to(dtype)
 
 
-def to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
+def copy_boxes_to_host(merged: Sequence[InstanceData]) -> list[InstanceData]:
     """Copy the merged detections of all images to the host in one copy.
 
     Args:

@@ -18,7 +18,7 @@ from ...arguments import check_at_least_1, check_is_one_of, check_score
 from ..views.masks import MaskPatch, cut_masks, find_extents
 from ..views.transforms import Size
 from ..views.view import View
-from .mean_masks import MAJORITY, HostMask, average_masks, to_host
+from .mean_masks import MAJORITY, HostMask, average_masks, copy_masks_to_host
 from .view_batches import LoadedView, MadeView
 from .view_boxes import FoundBoxes
 
@@ -40,7 +40,7 @@ class ViewMask:
     patch: MaskPatch
     view: MadeView | LoadedView
 
-    def in_original_image(self) -> MaskPatch:
+    def return_to_original_image(self) -> MaskPatch:
         """Take the mask back to the original image.
 
         Returns:
@@ -191,10 +191,15 @@ class MaskMerger:
             members = [i for i in supporters[row].tolist() if i >= 0]
             if members:
                 means[row] = average_masks(
-                    (every[kept[i]].in_original_image() for i in members),
+                    (
+                        every[kept[i]].return_to_original_image()
+                        for i in members
+                    ),
                     scores[members].tolist(),
                 )
-        found = dict(zip(means, to_host([*means.values()]), strict=True))
+        found = dict(
+            zip(means, copy_masks_to_host([*means.values()]), strict=True)
+        )
         nothing = HostMask(np.zeros((0, 0), bool), 0, 0, 0.0)
         self._add(
             merged,
@@ -215,7 +220,9 @@ class MaskMerger:
         )
         if self.bbox_from == 'masks':
             has_mask = merged.mask_areas > 0
-            around = [mask.bbox_xyxy() for mask in masks if mask.is_set.any()]
+            around = [
+                mask.find_bbox_xyxy() for mask in masks if mask.is_set.any()
+            ]
             # Without a mask, the tensor has the shape (0,).
             merged.bboxes[has_mask] = torch.tensor(around).reshape(-1, 4)
 

@@ -49,7 +49,7 @@ class Boxes:
         yield from zip(*parts, strict=True)
 
 
-def put_together(images: Sequence[dict]) -> Boxes:
+def join_images(images: Sequence[dict]) -> Boxes:
     """Put the boxes of some images together, apart from those without area.
 
     A box with a NaN has no area either.
@@ -203,7 +203,7 @@ def count_views(
     return is_seen.sum(dim=1)
 
 
-def corner_spread(
+def measure_corner_spread(
     supports: Tensor, kept_xyxy: Tensor, bboxes_xyxy: Tensor
 ) -> Tensor:
     """Measure how far apart the boxes are that support each detection.
@@ -241,11 +241,11 @@ def corner_spread(
     offsets = bboxes_xyxy[supporting].double() - kept_xyxy[kept]
     variances = means_of((offsets - means_of(offsets)[kept]) ** 2)
     sides = kept_xyxy[:, 2:] - kept_xyxy[:, :2]
-    size = sides.prod(dim=1).sqrt().clamp(min=find_smallest_positive(sides))
+    size = sides.prod(dim=1).sqrt().clamp(min=find_smallest_normal(sides))
     return variances.mean(dim=1).sqrt().to(kept_xyxy) / size
 
 
-def find_smallest_positive(like: Tensor) -> float:
+def find_smallest_normal(like: Tensor) -> float:
     """Find the smallest positive normal number, to divide by instead of 0.
 
     Args:

@@ -87,7 +87,7 @@ class WBFMerger(Merger):
         """
         # As columns of a float32 table, groups and labels are exact up to
         # 2**24.
-        columns = (scores, self.groups(labels), labels)
+        columns = (scores, self.number_groups(labels), labels)
         table = torch.cat([bboxes_xyxy, torch.stack(columns, dim=1)], dim=1)
         # Boxes join clusters one after another, for which a GPU is too slow.
         rows = table.cpu().double().numpy()  # (n, 7)

@@ -21,9 +21,9 @@ from .boxes import (
     FIELDS,
     Boxes,
     compute_pairwise_ious_xyxy,
-    corner_spread,
     count_views,
-    put_together,
+    join_images,
+    measure_corner_spread,
     rank_detections,
 )
 
@@ -94,7 +94,8 @@ class Merger(ABC):
             - `num_views`: shape (k,), int64, the number of different views
               among the supporting boxes; 0 if a mean of boxes has moved away
               from all of them.
-            - `corner_spread`: shape (k,), float32, see `boxes.corner_spread`.
+            - `corner_spread`: shape (k,), float32, see
+              `boxes.measure_corner_spread`.
 
         Raises:
             ValueError: If `num_views` is below 1 or no integer, or an id in
@@ -127,7 +128,7 @@ class Merger(ABC):
         """
         if not images:
             return []
-        boxes = put_together(images)
+        boxes = join_images(images)
         num_views = [image['num_views'] for image in images]
         merged = []
         for one, views in zip(boxes.by_image(), num_views, strict=True):
@@ -142,7 +143,7 @@ class Merger(ABC):
         supports = self._find_supports(kept, counts, boxes)
         kept += [
             count_views(supports, len(best), boxes.view_ids, max(num_views)),
-            corner_spread(supports, kept[0], boxes.bboxes_xyxy),
+            measure_corner_spread(supports, kept[0], boxes.bboxes_xyxy),
         ]
         by_image = zip(*(column.split(counts) for column in kept), strict=True)
         return [
@@ -157,7 +158,9 @@ class Merger(ABC):
         parts = kept[0].split(counts), kept[2].split(counts), boxes.by_image()
         supports, first = [], torch.zeros(2, dtype=torch.long)
         for kept_xyxy, kept_labels, one in zip(*parts, strict=True):
-            overlaps = self.overlaps(kept_xyxy, kept_labels, one[0], one[2])
+            overlaps = self.compute_overlaps(
+                kept_xyxy, kept_labels, one[0], one[2]
+            )
             pairs = (overlaps > self.iou_threshold).nonzero()
             # Numbers within the image, moved by the counts of those before it.
             supports.append(pairs + first.to(pairs))
@@ -189,7 +192,7 @@ class Merger(ABC):
             `max_per_img`.
         """
 
-    def groups(self, labels: Tensor) -> Tensor:
+    def number_groups(self, labels: Tensor) -> Tensor:
         """Number the boxes so that only boxes of one number can be merged.
 
         Args:
@@ -204,7 +207,7 @@ class Merger(ABC):
             return torch.zeros_like(labels)
         return labels.unique(return_inverse=True)[1]
 
-    def overlaps(
+    def compute_overlaps(
         self,
         kept_xyxy: Tensor,
         kept_labels: Tensor,
@@ -259,7 +262,9 @@ class Merger(ABC):
             Shape (k, num_views), int64, the index of a box in `bboxes_xyxy`;
             -1 where no box of the view supports the detection.
         """
-        overlaps = self.overlaps(kept_xyxy, kept_labels, bboxes_xyxy, labels)
+        overlaps = self.compute_overlaps(
+            kept_xyxy, kept_labels, bboxes_xyxy, labels
+        )
         supporters = torch.full(
             (len(kept_xyxy), num_views), -1, device=kept_xyxy.device
         )

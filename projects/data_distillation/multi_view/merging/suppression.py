@@ -5,7 +5,7 @@ from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from ...arguments import check_is_fraction, check_is_one_of
-from .boxes import find_smallest_positive
+from .boxes import find_smallest_normal
 from .mergers import Merger
 
 SOFT_NMS_METHODS = ('linear', 'gaussian')
@@ -60,12 +60,12 @@ class NMSMerger(Merger):
         kept_scores, kept = suppress_boxes(
             bboxes_xyxy,
             scores,
-            self.groups(labels),
-            self.operation(),
+            self.number_groups(labels),
+            self.describe_operation(),
         )
         return bboxes_xyxy[kept], kept_scores, labels[kept]
 
-    def operation(self) -> dict:
+    def describe_operation(self) -> dict:
         """Write the config of mmcv's NMS operation.
 
         Returns:
@@ -127,7 +127,7 @@ class SoftNMSMerger(NMSMerger):
         check_is_one_of('method', method, SOFT_NMS_METHODS)
         self.arguments = dict(sigma=sigma, min_score=min_score, method=method)
 
-    def operation(self) -> dict:
+    def describe_operation(self) -> dict:
         """Write the config of mmcv's soft-NMS operation.
 
         Returns:
@@ -206,14 +206,16 @@ class BoxVotingMerger(NMSMerger):
         kept_xyxy, kept_scores, kept_labels = (
             part[: self.max_per_img] for part in merged
         )
-        overlaps = self.overlaps(kept_xyxy, kept_labels, bboxes_xyxy, labels)
+        overlaps = self.compute_overlaps(
+            kept_xyxy, kept_labels, bboxes_xyxy, labels
+        )
         votes = scores * (overlaps >= self.voting_iou_threshold)
         # A matrix product in TF32 would round pixels to 10 bits.
         offsets = bboxes_xyxy[None] - kept_xyxy[:, None]  # (k, n, 4)
         shift = (votes[..., None] * offsets).sum(dim=1)
         # A kept box votes for itself, but its score may be 0.
         shift /= votes.sum(dim=1, keepdim=True).clamp(
-            min=find_smallest_positive(votes)
+            min=find_smallest_normal(votes)
         )
         return kept_xyxy + shift, kept_scores, kept_labels
 

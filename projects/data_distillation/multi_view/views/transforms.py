@@ -28,7 +28,7 @@ FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-1, -2)}
 Size = tuple[int, int]
 
 
-def size_hw_of(image: Tensor) -> Size:
+def get_size_hw(image: Tensor) -> Size:
     """Return the height and width of an image.
 
     Args:
@@ -140,7 +140,7 @@ class ViewTransform:
 
 # To copy two numbers to a GPU for every size would wait for it each time.
 @functools.lru_cache(maxsize=256)
-def for_corners(x: float, y: float, device: torch.device) -> Tensor:
+def put_on_corners(x: float, y: float, device: torch.device) -> Tensor:
     """Put what applies to both corners of a box on a device.
 
     Args:
@@ -209,7 +209,7 @@ class Resize(ViewTransform):
         Returns:
             Shape (3, *size_hw), uint8; `image` itself if it has this size.
         """
-        return resize_image(image, self.size_hw(size_hw_of(image)))
+        return resize_image(image, self.size_hw(get_size_hw(image)))
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
         """Scale boxes back to the size before this step.
@@ -223,7 +223,7 @@ class Resize(ViewTransform):
         """
         height, width = self.size_hw(size_hw)
         scale = width / size_hw[1], height / size_hw[0]
-        return bboxes_xyxy / for_corners(*scale, bboxes_xyxy.device)
+        return bboxes_xyxy / put_on_corners(*scale, bboxes_xyxy.device)
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:
         """Resize a mask back to the size before this step.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .masks import MaskPatch
-from .transforms import VIEW_TRANSFORMS, Size, ViewTransform, size_hw_of
+from .transforms import VIEW_TRANSFORMS, Size, ViewTransform, get_size_hw
 
 
 class View:
@@ -68,7 +68,7 @@ class View:
             device of the image. It may share the memory of the image, as a
             crop does, and is the image itself if there are no transforms.
         """
-        key = self.key(size_hw_of(image))
+        key = self.key(get_size_hw(image))
         for n, transform in enumerate(self.transforms, 1):
             # Views that begin alike, such as a view and its flip, share the
             # steps.

@@ -9,8 +9,8 @@ from .transforms import (
     VIEW_TRANSFORMS,
     Size,
     ViewTransform,
-    for_corners,
-    size_hw_of,
+    get_size_hw,
+    put_on_corners,
 )
 
 # If a box ends this close to an inner edge of a crop, its object counts as
@@ -84,7 +84,7 @@ class Window(ViewTransform):
             Shape (3, *size_hw), uint8, with the size that the method `size_hw`
             gives; it shares the memory of the image.
         """
-        x1, y1, x2, y2 = self.window_xyxy(size_hw_of(image))
+        x1, y1, x2, y2 = self.window_xyxy(get_size_hw(image))
         return image[:, y1:y2, x1:x2]
 
     def invert(self, bboxes_xyxy: Tensor, size_hw: Size) -> Tensor:
@@ -98,7 +98,7 @@ class Window(ViewTransform):
             Shape (n, 4), pixels of the whole image, in order.
         """
         x1, y1, _, _ = self.window_xyxy(size_hw)
-        corner = for_corners(float(x1), float(y1), bboxes_xyxy.device)
+        corner = put_on_corners(float(x1), float(y1), bboxes_xyxy.device)
         return bboxes_xyxy + corner
 
     def invert_mask(self, mask: MaskPatch, size_hw: Size) -> MaskPatch:

@@ -1,1 +1,1 @@
-"""A test run over the unlabeled images: data set, sampler, hooks, progress."""
+"""A test run over the unlabeled images: dataset, sampler, hooks, progress."""

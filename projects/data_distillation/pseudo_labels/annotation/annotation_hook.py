@@ -123,7 +123,7 @@ class AnnotationHook(DetectionHook):
         super().after_all_images(runner)
         store = self._run.store
         text = export_pseudo_labels(
-            # Only what the data set has now: the store keeps images that were
+            # Only what the dataset has now: the store keeps images that were
             # taken out of it since.
             store.read(self._run.image_ids),
             self.labeled_set.categories,

@@ -27,7 +27,7 @@ class AnnotationRun:
 
     Args:
         store: The store that the detections go to.
-        image_ids: The file name of each image of the data set, with its id;
+        image_ids: The file name of each image of the dataset, with its id;
             None for images of a folder, which have no id yet.
         progress: The counter of the images.
         max_unreadable_share: The largest share of images that may be
@@ -92,7 +92,9 @@ class AnnotationRun:
         if self.progress.is_measured and not was_measured:
             self._log_expectation()
         elif get_rank() == 0 and self.progress.is_due:
-            print_log(self.progress.next_line(), 'current', logging.INFO)
+            print_log(
+                self.progress.format_next_line(), 'current', logging.INFO
+            )
         if self._stop.is_made:
             self._end_early()
 
@@ -137,7 +139,9 @@ class AnnotationRun:
         )
 
     def _log_expectation(self) -> None:
-        print_log(self.progress.expectation(), 'current', logging.INFO)
+        print_log(
+            self.progress.describe_expectation(), 'current', logging.INFO
+        )
 
     def _end_early(self) -> None:
         self._leave()
@@ -185,9 +189,9 @@ def begin_run(
     """
     loader = runner.test_dataloader
     sampler, batch_size = loader.sampler, loader.batch_size or 1
-    image_ids = loader.dataset.image_ids()
+    image_ids = loader.dataset.map_image_ids()
     # Shards that other processes write after this line count as new.
-    known = store.shards()
+    known = store.list_shards()
     done = find_done(store, list(image_ids), changed)
     sampler.share_out(done, batch_size)
     progress = Progress(
@@ -219,7 +223,7 @@ def find_done(
 
     Args:
         store: The store with the detections of earlier runs.
-        file_names: The names of all images, in the order of the data set.
+        file_names: The names of all images, in the order of the dataset.
         changed: The names of images that run again.
 
     Returns:
@@ -233,7 +237,9 @@ def find_done(
     # The others would see shards that were written since then, and deal out
     # other images.
     if get_rank() == 0:
-        is_read = {name for name, is_read in store.images().items() if is_read}
+        is_read = {
+            name for name, is_read in store.list_images().items() if is_read
+        }
         names = is_read - changed
         done = [{i for i, name in enumerate(file_names) if name in names}]
     broadcast_object_list(done)

@@ -44,7 +44,7 @@ class DetectionHook(Hook):
     with exit code 143. Only SIGKILL costs the images of the shard that is not
     written yet.
 
-    The data set must be an `UnlabeledDataset`, the sampler a `PendingSampler`
+    The dataset must be an `UnlabeledDataset`, the sampler a `PendingSampler`
     and the model a `MultiViewTTA`. With `dry_run=True` in the config (the flag
     `--dry-run` of `tools/test.py`), some batches are measured and nothing is
     stored.
@@ -128,7 +128,7 @@ class DetectionHook(Hook):
             self.labeled['ann_file'],
         )
         folder = dataset.data_prefix['img']
-        names = dataset.image_ids() if file_names is None else file_names
+        names = dataset.map_image_ids() if file_names is None else file_names
         self.check_images(resolve_paths(names, folder))
 
     def check_images(self, paths: Mapping[str, str]) -> None:
@@ -178,7 +178,7 @@ class DetectionHook(Hook):
             runner: The runner.
 
         Raises:
-            TypeError: If the data set or the sampler has another type, or JSON
+            TypeError: If the dataset or the sampler has another type, or JSON
                 cannot hold the views or the merger.
             ValueError: If no checkpoint was loaded, or the test loop computes
                 in half precision.
@@ -209,7 +209,7 @@ class DetectionHook(Hook):
         if get_rank():
             return []
         loader = runner.test_dataloader
-        names = list(loader.dataset.image_ids())
+        names = list(loader.dataset.map_image_ids())
         # A loader with a sampler of batches has no size of them.
         block_size = loader.batch_size or 1
         return [names[i] for i in loader.sampler.draw_part(block_size)]
@@ -328,7 +328,7 @@ class DetectionHook(Hook):
         if num_open > 0:
             self._say_open(num_open)
             return
-        on_disk = run.store.images()
+        on_disk = run.store.list_images()
         is_read = [on_disk.get(name) for name in run.image_ids]
         if num_open := is_read.count(None):
             self._say_open(num_open)

@@ -73,8 +73,10 @@ def merge_again(
     made_by = describe_merge(store, merger, numbers, boxes_only)
     other = DetectionStore(out, made_by)
     build = TASK_UTILS.build(made_by['merger'])
-    done = other.images()
-    for shard, table in zip(store.shards(), store.iter_views(), strict=True):
+    done = other.list_images()
+    for shard, table in zip(
+        store.list_shards(), store.iter_views(), strict=True
+    ):
         contents = read_index(shard).contents
         for (row, boxes), image in zip(
             iter_rows(table), contents, strict=True

@@ -22,14 +22,14 @@ def find_moved_images(
     names: Collection[str] | None = None,
     saves: bool = False,
 ) -> MovedImages:
-    """Find the images of a data set that are elsewhere, or of other content.
+    """Find the images of a dataset that are elsewhere, or of other content.
 
     Args:
         folder: The folder of the store. What is known of the files of images
             is beside it.
         provenance: What would make the detections now.
         dataset: The images.
-        names: The names of those to look for, all of them in the data set;
+        names: The names of those to look for, all of them in the dataset;
             None for all.
         saves: Whether to keep what was found out about the files.
 
@@ -39,7 +39,7 @@ def find_moved_images(
 
     Raises:
         OSError: If what was found out about the files cannot be saved.
-        KeyError: If the data set lacks one of the names.
+        KeyError: If the dataset lacks one of the names.
     """
     if not folder.is_dir():
         return MovedImages(folder)
@@ -82,7 +82,7 @@ def take_over_moved_images(
         OSError: If shards cannot be moved or written, or what was found out
             about the files cannot be saved.
         ShardError: If a shard to take them from is damaged.
-        KeyError: If the data set lacks one of the names.
+        KeyError: If the dataset lacks one of the names.
     """
     changed: frozenset[str] = frozenset()
     if get_rank() == 0:
@@ -91,7 +91,7 @@ def take_over_moved_images(
         )
         changed = moved.changed
         if not is_dry_run:
-            moved.take_over(provenance, dataset.image_ids())
+            moved.take_over(provenance, dataset.map_image_ids())
         for line in describe_moved(moved):
             log_from_any_rank(line)
     # The others must not list shards that rank 0 is about to move.

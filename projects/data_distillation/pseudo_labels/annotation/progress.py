@@ -103,7 +103,7 @@ class Progress:
         )
         return time.monotonic() - self._last_line >= seconds
 
-    def next_line(self) -> str:
+    def format_next_line(self) -> str:
         """Say how far all processes are, and put off the line after it.
 
         Returns:
@@ -129,7 +129,7 @@ class Progress:
             f'{left}{self.num_unreadable:,} unreadable'
         )
 
-    def expectation(self) -> str:
+    def describe_expectation(self) -> str:
         """Say what the images of this run will take, judged by the first.
 
         Returns:
@@ -169,7 +169,7 @@ class Progress:
 
     def _count_others(self) -> None:
         """Count the shards of other processes that are new since last time."""
-        for shard in set(self.store.shards()) - self._known:
+        for shard in set(self.store.list_shards()) - self._known:
             self._known.add(shard)
             # `add` has counted the images of this process.
             if shard in self.store.written:

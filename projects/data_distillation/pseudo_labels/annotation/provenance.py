@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 from ..detections.differences import as_json
 from .unlabeled import UnlabeledDataset
 
@@ -37,7 +37,7 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         detector_sha256=hashlib.sha256(detector.encode()).hexdigest(),
         checkpoint=cfg.load_from,
         # A URL stands for itself: its file is not expected to change.
-        checkpoint_sha256=sha256_of(cfg.load_from) or cfg.load_from,
+        checkpoint_sha256=compute_sha256(cfg.load_from) or cfg.load_from,
         image_folder=os.path.realpath(dataset.data_prefix['img']),
         has_image_infos=bool(dataset.ann_file),
         classes=dataset.metainfo['classes'],
@@ -45,7 +45,7 @@ def make_provenance(cfg: Config, dataset: UnlabeledDataset) -> dict:
         other_teachers=[
             dict(
                 module=str(teacher.get('module')),
-                checkpoint_sha256=sha256_of(teacher['checkpoint'])
+                checkpoint_sha256=compute_sha256(teacher['checkpoint'])
                 or teacher['checkpoint'],
                 **find_names(teacher),
             )

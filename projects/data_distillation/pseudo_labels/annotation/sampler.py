@@ -25,10 +25,10 @@ class PendingSampler(Sampler[int]):
     So jobs that start at different times agree on the parts.
 
     Args:
-        dataset: The data set to go through.
+        dataset: The dataset to go through.
         seed: A seed, which is not used. The runner passes it to every sampler.
         part: The number of the part to go through, starting with 0.
-        num_parts: The number of jobs that share out the data set.
+        num_parts: The number of jobs that share out the dataset.
         rank: The number of this process within the job, starting with 0; None
             to ask MMEngine.
         world_size: The number of processes of the job; None to ask MMEngine.

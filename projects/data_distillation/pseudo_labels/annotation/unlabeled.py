@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 from ...files.decoding import (
     IMAGE_SUFFIXES,
     ImageError,
-    as_utf8,
     decode_image,
+    escape_non_utf8,
     list_image_names,
     read_image_file,
     walk_files,
@@ -34,7 +34,7 @@ class UnlabeledDataset(BaseDetDataset):
 
     Args:
         ann_file: A COCO file, of which only `images` is read (`id` and
-            `file_name`). With `''`, the data set has every image below
+            `file_name`). With `''`, the dataset has every image below
             `data_prefix['img']`, at any depth, whose suffix is one of
             `IMAGE_SUFFIXES` in upper or lower case, and that is not hidden
             (see `walk_files`). Of these, images with a name that no COCO file
@@ -47,7 +47,7 @@ class UnlabeledDataset(BaseDetDataset):
         FileNotFoundError: If the file or the folder does not exist.
         CocoError: If the file is no JSON object, has no images, the same id or
             name twice, or a name that leads outside the folder; or if two
-            images of a folder have the same name, see `as_utf8`.
+            images of a folder have the same name, see `escape_non_utf8`.
         ValueError: If the folder has no images.
     """
 
@@ -77,7 +77,7 @@ class UnlabeledDataset(BaseDetDataset):
             FileNotFoundError, CocoError, ValueError: See the class.
         """
         folder = Path(self.data_prefix['img'])
-        infos = self._infos_of_file() if self.ann_file else list_images(folder)
+        infos = self._read_infos() if self.ann_file else list_images(folder)
         # Some detectors take the names of the classes as a prompt.
         prompt = (
             dict(
@@ -93,14 +93,14 @@ class UnlabeledDataset(BaseDetDataset):
                 prompt,
                 img_path=str(folder / info['file_name']),
                 img_id=number if info['id'] is None else info['id'],
-                file_name=as_utf8(info['file_name']),
+                file_name=escape_non_utf8(info['file_name']),
                 name_error=find_name_error(info['file_name']),
                 image_id=info['id'],
             )
             for number, info in enumerate(infos, 1)
         ]
 
-    def image_ids(self) -> dict[str, int | None]:
+    def map_image_ids(self) -> dict[str, int | None]:
         """Map the file name of every image to its id.
 
         Returns:
@@ -165,7 +165,7 @@ class UnlabeledDataset(BaseDetDataset):
         count = len(last.subroutines)
         return {key: [value] * count for key, value in data.items()}
 
-    def _infos_of_file(self) -> list[dict]:
+    def _read_infos(self) -> list[dict]:
         infos = read_coco(self.ann_file, 'images')['images']
         names = [info['file_name'] for info in infos]
         check_unique(names, 'file_name', self.ann_file)
@@ -186,7 +186,7 @@ def list_images(folder: Path) -> list[dict]:
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If the folder has no image.
-        CocoError: If two images have the same name, see `as_utf8`.
+        CocoError: If two images have the same name, see `escape_non_utf8`.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -208,7 +208,7 @@ def list_images(folder: Path) -> list[dict]:
             logging.WARNING,
         )
     # Two names may differ only in bytes that are not UTF-8.
-    check_unique(list(map(as_utf8, names)), 'file_name', str(folder))
+    check_unique(list(map(escape_non_utf8, names)), 'file_name', str(folder))
     return [dict(id=None, file_name=name) for name in names]
 
 

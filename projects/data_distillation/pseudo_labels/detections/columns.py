@@ -240,7 +240,7 @@ def convert_boxes(
     return bbox_xywh
 
 
-def list_images(table: pa.Table) -> dict[str, bool]:
+def list_images_read(table: pa.Table) -> dict[str, bool]:
     """List the images of a shard.
 
     Args:

@@ -77,7 +77,7 @@ class MovedImages:
         Raises:
             OSError: If a shard cannot be moved or written.
             ShardError: If a shard of `rows` is damaged.
-            KeyError: If `image_ids` lacks an image of `rows`.
+            KeyError: If `map_image_ids` lacks an image of `rows`.
         """
         away = {*self.outdated, *(self.elsewhere if self.rows else ())}
         for shard in away:
@@ -110,7 +110,7 @@ def find_moved(
         provenance: What would make the detections now. Shards that differ in
             more than the image folder are not used.
         paths: The path of each image to look for, by name.
-        wanted: The names of all images of the data set, of which `paths` may
+        wanted: The names of all images of the dataset, of which `paths` may
             have a part.
         known: What is known of the files of the images. It is changed in
             place: what is found is added.
@@ -213,11 +213,11 @@ def find_changed(
 def find_unwanted(
     shards: Iterable[Indexed], wanted: Set[str]
 ) -> list[Indexed]:
-    """Choose the shards with images that are not in the data set.
+    """Choose the shards with images that are not in the dataset.
 
     Args:
         shards: The shards.
-        wanted: The names of all images of the data set.
+        wanted: The names of all images of the dataset.
 
     Returns:
         Those whose detections may be of an image that has another name now.

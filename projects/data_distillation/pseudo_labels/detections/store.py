@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mmengine.logging import print_log
 
-from .columns import choose_rows, list_images
+from .columns import choose_rows, list_images_read
 from .differences import TEACHER_KEYS, as_json, find_differing_keys
 from .shard_files import list_shards, name_shard
 from .shards import (
@@ -153,7 +153,7 @@ class DetectionStore:
             ) from error
         self.written.add(shard)
 
-    def images(self) -> dict[str, bool]:
+    def list_images(self) -> dict[str, bool]:
         """List the images on disk.
 
         A file that is not a whole shard is left out, and the log says so once.
@@ -168,7 +168,7 @@ class DetectionStore:
         """
         images: dict[str, bool] = {}
         for shard in self._from_shards(
-            lambda one: list_images(self._read(one))
+            lambda one: list_images_read(self._read(one))
         ):
             for name, is_read in shard.items():
                 images[name] = is_read or images.get(name, False)
@@ -247,9 +247,9 @@ class DetectionStore:
                 no boxes of views, or has another provenance.
         """
         self._wait()
-        if not self.shards():
+        if not self.list_shards():
             raise StoreError(f'no detections (*.parquet) in {self.folder}')
-        for shard in self.shards():
+        for shard in self.list_shards():
             try:
                 table, provenance = read_shard(shard, VIEW_SCHEMA)
             except ShardError as error:
@@ -285,7 +285,7 @@ class DetectionStore:
         """
         return sum(num_rows for num_rows, _ in self._from_shards(count_rows))
 
-    def shards(self) -> list[Path]:
+    def list_shards(self) -> list[Path]:
         """List the shards of all processes. Some may not be whole.
 
         Returns:
@@ -300,7 +300,7 @@ class DetectionStore:
         once.
         """
         self._wait()
-        shards, found = self.shards(), []
+        shards, found = self.list_shards(), []
         with ThreadPoolExecutor() as pool:
             made = pool.map(partial(try_shard, make), shards)
             for shard, one in zip(shards, made, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 from ...base_configs.config_reading import list_mappings
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 from ...files.known_digests import IMAGE_DIGESTS, open_digests
 from ..detections.moved import read_indices
 
@@ -26,14 +26,14 @@ def hash_images(loaders: object, folder: Path) -> dict[str, str | None]:
         Path of the COCO file -> digest of the names of its images and of their
         files, whose order does not matter; None if one of them cannot be read.
         Annotation files without images, or that are missing or no COCO files,
-        are left out. Of data sets with one COCO file, the last one counts.
+        are left out. Of datasets with one COCO file, the last one counts.
 
     Raises:
         OSError: If a COCO file exists, but cannot be read.
     """
     found: dict[str, str | None] = {}
     for ann_file, images in find_image_folders(loaders):
-        names = list_file_names(ann_file, sha256_of(ann_file))
+        names = list_file_names(ann_file, compute_sha256(ann_file))
         if names:
             paths = {str(images / name): name for name in names}
             found[ann_file] = hash_named(paths, folder)
@@ -106,7 +106,7 @@ def save_digests(folder: Path) -> None:
 def find_image_folders(value: object) -> Iterator[tuple[str, Path]]:
     """Find the annotation files in a part of a config, with their images.
 
-    A data set counts if it has an `ann_file` and a `data_prefix`.
+    A dataset counts if it has an `ann_file` and a `data_prefix`.
 
     Args:
         value: The part.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from ...base_configs.config_reading import list_mappings
-from ...files.digest import sha256_of
+from ...files.digest import compute_sha256
 
 # The keys of a config whose values are paths of weights.
 WEIGHT_KEYS = ('load_from', 'checkpoint', 'pretrained', 'teacher_ckpt')
@@ -24,7 +24,7 @@ def hash_weights(cfg: Mapping) -> dict[str, str]:
     found = {}
     for path in sorted(set(find_weights(cfg))):
         with suppress(OSError):
-            found[path] = sha256_of(path)
+            found[path] = compute_sha256(path)
     return {path: digest for path, digest in found.items() if digest}
 
 

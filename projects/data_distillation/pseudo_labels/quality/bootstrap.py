@@ -62,12 +62,12 @@ def compute_average_precision(
         all_count = counted.all()
         num = num_all if all_count else np.cumsum(found * counted, axis=1)
         precisions.append(
-            read_precision(found[:, right], num[:, right], num_truth)
+            read_drawn_precision(found[:, right], num[:, right], num_truth)
         )
     return np.mean(precisions, axis=0)
 
 
-def read_precision(
+def read_drawn_precision(
     right: np.ndarray, num_found: np.ndarray, num_truth: np.ndarray
 ) -> np.ndarray:
     """Average the precision at `RECALLS`, in each of some draws.

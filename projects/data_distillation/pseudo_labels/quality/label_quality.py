@@ -14,7 +14,7 @@ from ...label_files.coco.matching import (
     ClassMatches,
     check_labels,
     find_image_ids,
-    find_named,
+    find_images_by_name,
     make_results,
     match_classes,
 )
@@ -285,7 +285,7 @@ def place_images(
     truth = read_truth(truth_file)
     check_classes(list(min_scores), truth['categories'], truth_file)
     names = table['file_name'].to_pylist()
-    image_ids = find_named(names, truth, truth_file)
+    image_ids = find_images_by_name(names, truth, truth_file)
     numbering = Numbering.of(image_ids, truth['categories'])
     image_index = np.array(
         [numbering.images[id] for id in image_ids], np.int64

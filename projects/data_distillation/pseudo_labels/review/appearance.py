@@ -46,7 +46,7 @@ class Appearance:
             bool,
         )
 
-    def distances(self, index: int) -> np.ndarray:
+    def measure_distances(self, index: int) -> np.ndarray:
         """Measure how far all images are from one.
 
         Args:

@@ -52,7 +52,7 @@ class Calibration:
         Returns:
             Shape (n,), float64, from 0 to 1.
         """
-        return sigmoid(self._columns(signals) @ self.weights)
+        return compute_sigmoid(self._columns(signals) @ self.weights)
 
     def _columns(self, signals: Signals) -> np.ndarray:
         num_classes = len(self.weights) - 1 - len(self.mean)
@@ -74,7 +74,7 @@ def fit_calibration(
         The calibration; fitted on no detection, it gives every one the chance
         0.5.
     """
-    features = signals.features()
+    features = signals.compute_features()
     mean = features.mean(axis=0) if len(features) else np.zeros(5)
     scale = features.std(axis=0) if len(features) else np.ones(5)
     # A feature that never varies would be divided by 0.
@@ -98,7 +98,7 @@ def make_columns(
     Returns:
         Shape (n, 6 + c): 1, the features, and 1 for the class.
     """
-    features = (signals.features() - mean) / scale
+    features = (signals.compute_features() - mean) / scale
     classes = signals.labels[:, None] == np.arange(num_classes)  # (n, c)
     return np.column_stack([np.ones(len(features)), features, classes])
 
@@ -119,7 +119,7 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     # The intercept is free. A little keeps the matrix regular.
     penalty[0] = 1e-6
     for _ in range(MAX_STEPS):
-        chance = sigmoid(columns @ weights)
+        chance = compute_sigmoid(columns @ weights)
         gradient = columns.T @ (target - chance) - penalty * weights
         # Rows are scaled, for which no (n, n) matrix of weights is needed.
         curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns
@@ -132,7 +132,7 @@ def fit_logistic(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
     return weights
 
 
-def sigmoid(values: np.ndarray) -> np.ndarray:
+def compute_sigmoid(values: np.ndarray) -> np.ndarray:
     """Compute 1 / (1 + exp(-x)), without overflow.
 
     Args:

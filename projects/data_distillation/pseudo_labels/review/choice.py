@@ -85,5 +85,5 @@ def choose_images(
         alike = appearance.are_near(best, appearance) & is_free
         near |= dict.fromkeys(np.flatnonzero(alike).tolist(), best)
         is_free &= ~alike
-        distances = np.minimum(distances, appearance.distances(best))
+        distances = np.minimum(distances, appearance.measure_distances(best))
     return ChosenImages(np.array(chosen, int), near)

@@ -40,7 +40,7 @@ class Signals:
     rival_scores: np.ndarray
     overlap: np.ndarray
 
-    def features(self) -> np.ndarray:
+    def compute_features(self) -> np.ndarray:
         """Compute what a calibration looks at.
 
         Returns:

@@ -68,7 +68,7 @@ class BoxColumns:
     labels: np.ndarray
     chances: np.ndarray
 
-    def of_image(self, image: int) -> np.ndarray:
+    def find_on_image(self, image: int) -> np.ndarray:
         """Find those on an image.
 
         Args:
@@ -143,7 +143,7 @@ def support_labels(
     chance, iou = np.zeros((2, len(labels.labels)))
     is_taken = np.zeros(len(found.labels), bool)
     for image in range(num_images):
-        mine, theirs = labels.of_image(image), found.of_image(image)
+        mine, theirs = labels.find_on_image(image), found.find_on_image(image)
         ious = compute_pairwise_ious_xywh(
             found.bbox_xywh[theirs], labels.bbox_xywh[mine]
         )
@@ -202,7 +202,7 @@ def judge_extra_labels(
     """
     best = np.zeros(len(labels.labels))
     for image in range(num_images):
-        mine, theirs = labels.of_image(image), found.of_image(image)
+        mine, theirs = labels.find_on_image(image), found.find_on_image(image)
         ious = compute_pairwise_ious_xywh(
             labels.bbox_xywh[mine], found.bbox_xywh[theirs]
         )
@@ -242,7 +242,7 @@ def judge_detections(
         A suspicion for each detection that supports no label, image by image.
     """
     for image in range(num_images):
-        mine, theirs = labels.of_image(image), found.of_image(image)
+        mine, theirs = labels.find_on_image(image), found.find_on_image(image)
         ious = compute_pairwise_ious_xywh(
             found.bbox_xywh[theirs], labels.bbox_xywh[mine]
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from ...label_files.coco.matching import RIGHT_IOU, find_named
+from ...label_files.coco.matching import RIGHT_IOU, find_images_by_name
 from ...label_files.coco.reading import read_truth
 from ...label_files.column_matching.greedy import (
     DetectionColumns,
@@ -170,7 +170,7 @@ class BoxCalibration:
         )
 
 
-def fit_calibration(
+def fit_boxes(
     names: Sequence[str], detections: Detections, truth_file: str
 ) -> BoxCalibration:
     """Learn a calibration from images with truth.
@@ -189,7 +189,7 @@ def fit_calibration(
         FileNotFoundError: If there is no such file.
     """
     truth = read_truth(truth_file)
-    ids = find_named(names, truth, truth_file)
+    ids = find_images_by_name(names, truth, truth_file)
     numbering = Numbering.of(ids, truth['categories'])
     numbers = np.array([numbering.images[id] for id in ids], int)
     found = DetectionColumns(
@@ -241,7 +241,7 @@ def pair_boxes(
         both of shape (number of pairs,), int64. Only if several overlap
         equally may one be in several pairs.
     """
-    owners, targets = find_candidates(found, objects)
+    owners, targets = list_pairs(found, objects)
     overlaps = measure_overlaps(
         found.bbox_xywh[owners],
         objects.bbox_xywh[targets],
@@ -261,7 +261,7 @@ def pair_boxes(
     return owners[is_best], targets[is_best]
 
 
-def find_candidates(
+def list_pairs(
     found: DetectionColumns, objects: Objects
 ) -> tuple[np.ndarray, np.ndarray]:
     """List all pairs of a detection and an object of its image and class.

@@ -19,7 +19,7 @@ from ...files.atomic import replacing
 from ...label_files.coco.reading import (
     Categories,
     check_is_file,
-    origin_of,
+    find_origin,
     read_coco,
 )
 from ...label_files.segmentations.outlines import outline_mask
@@ -224,8 +224,8 @@ def read_origin(path: str | Path) -> dict:
         with suppress(ValueError, RecursionError):
             # The line is `{"info": ...,`: without the comma and closed, it is
             # an object of its own.
-            return origin_of(json.loads(first.removesuffix(b',\n') + b'}'))
-    return origin_of(read_coco(path))
+            return find_origin(json.loads(first.removesuffix(b',\n') + b'}'))
+    return find_origin(read_coco(path))
 
 
 def is_info(line: bytes) -> bool:

@@ -21,7 +21,7 @@ from ...label_files.coco.reading import (
 )
 from ..detections.columns import Detections, flatten_table, keep_readable
 from ..detections.store import DetectionStore, StoreError
-from .box_calibration import BoxCalibration, calibrate_chosen, fit_calibration
+from .box_calibration import BoxCalibration, calibrate_chosen, fit_boxes
 from .coco_writer import read_origin, write_pseudo_labels
 from .picking import is_at_least
 from .rules import Selection, SelectionRules
@@ -97,10 +97,10 @@ def open_store(folder: Path) -> DetectionStore:
         StoreError: If no shard can be read, or they differ in provenance.
     """
     store = DetectionStore(folder)
-    if store.provenance is None and store.shards():
+    if store.provenance is None and store.list_shards():
         raise StoreError(
-            f'none of the {len(store.shards())} files in {folder} is a whole '
-            'shard; the log has the reasons. Annotate the images again'
+            f'none of the {len(store.list_shards())} files in {folder} is a '
+            'whole shard; the log has the reasons. Annotate the images again'
         )
     if store.provenance is None:
         raise FileNotFoundError(
@@ -255,7 +255,7 @@ def learn_box_calibration(
     detections = flatten_table(table)
     is_label = rules.find_candidates(table)
     is_label &= is_at_least(min_scores, detections)
-    return fit_calibration(
+    return fit_boxes(
         table['file_name'].to_pylist(),
         detections[is_label],
         rules.validation['ann_file'],
@@ -348,10 +348,10 @@ def describe_selection(
     """
     return dict(
         selection=rules.config,
-        min_scores=key_by_class(labeled.classes, selection.min_scores),
+        min_scores=map_by_class(labeled.classes, selection.min_scores),
         ignore_scores=(
             selection.ignore_scores is not None
-            and key_by_class(labeled.classes, selection.ignore_scores)
+            and map_by_class(labeled.classes, selection.ignore_scores)
         )
         or None,
         labeled=dict(
@@ -383,7 +383,7 @@ def describe_selection(
     )
 
 
-def key_by_class(
+def map_by_class(
     classes: Sequence[str], scores: np.ndarray | None
 ) -> dict[str, float | None] | None:
     """Map the name of each class to its score.

@@ -233,7 +233,7 @@ class SelectionRules:
             CocoError: If there are detections of more classes than labeled.
             ValueError: If a selector cannot choose, or a filter lacks masks.
         """
-        check_labels(detections, labeled)
+        check_detected_classes(detections, labeled)
         is_thick, is_valid = find_valid(detections)
         num_stopped, passes = self._filter(detections, is_valid)
         found = Candidates(
@@ -379,7 +379,9 @@ class SelectionRules:
             }
 
 
-def check_labels(detections: Detections, labeled: LabeledCounts) -> None:
+def check_detected_classes(
+    detections: Detections, labeled: LabeledCounts
+) -> None:
     """Check that the detections are of the classes of the labeled file.
 
     Args:

@@ -118,7 +118,7 @@ class Judge:
         # only weigh the matches.
         self._tried: dict[Choice, Trial] = {}
 
-    def trial(self, choice: Choice) -> Trial:
+    def try_choice(self, choice: Choice) -> Trial:
         """Try a choice; if it was tried before, return that trial.
 
         Args:

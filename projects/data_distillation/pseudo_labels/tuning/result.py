@@ -117,12 +117,12 @@ class TuningResult:
         return [
             ' '.join(map(str, choice.numbers)),
             '\n'.join([choice.merger, *names]),
-            f'{self.relative_cost(verdict):.2f}',
+            f'{self.compare_cost(verdict):.2f}',
             f'{100 * verdict.mean_ap:.1f}',
             f'{100 * verdict.deficit:.1f} ± {100 * verdict.error:.1f}',
         ]
 
-    def relative_cost(self, verdict: Verdict) -> float:
+    def compare_cost(self, verdict: Verdict) -> float:
         """Compare the cost of a trial with that of `annotate.py`.
 
         Without a reference, it is compared with the cost of all views.

@@ -120,7 +120,7 @@ def search_trials(
         """Try a choice, note it, and return its mAP; -1 if too costly."""
         if judge.cost(choice.numbers) > max_cost:
             return -1.0
-        mean_aps[choice] = mean_ap(judge.trial(choice), images)
+        mean_aps[choice] = mean_ap(judge.try_choice(choice), images)
         if not len(mean_aps) % TRIALS_PER_LINE:
             log_progress(mean_aps)
         return mean_aps[choice]
@@ -138,7 +138,7 @@ def search_trials(
     for choice in ranked[:NUM_MERGED]:
         for merger in others:
             attempt(Choice(choice.numbers, merger))
-    return [judge.trial(choice) for choice in mean_aps]
+    return [judge.try_choice(choice) for choice in mean_aps]
 
 
 def log_progress(mean_aps: Mapping[Choice, float]) -> None:
@@ -265,7 +265,7 @@ def choose_or_keep(
     """Choose a trial, unless choices do not hold on other images.
 
     So little can be chosen by few images, or with a weak teacher, that what
-    was measured on other data sets is the better guess.
+    was measured on other datasets is the better guess.
 
     Args:
         verdicts: The verdicts on all trials.

@@ -103,7 +103,7 @@ class TuneHook(DetectionHook):
         truth = read_truth(self.ann_file)
         classes = dataset.metainfo['classes']
         check_classes(classes, truth['categories'], self.ann_file)
-        rows = [dict(file_name=name) for name in dataset.image_ids()]
+        rows = [dict(file_name=name) for name in dataset.map_image_ids()]
         find_image_ids(rows, truth, self.ann_file)
 
     def before_test(self, runner: Runner) -> None:
@@ -218,14 +218,14 @@ def tune_on_detections(
         limit = max_cost * judge.cost(reference.numbers)
     trials = search_trials(judge, blocks, images, limit)
     # What annotate.py has is judged too, even if the search went another way.
-    if reference and judge.trial(reference) not in trials:
-        trials.append(judge.trial(reference))
+    if reference and judge.try_choice(reference) not in trials:
+        trials.append(judge.try_choice(reference))
     log_from_any_rank(
         f'comparing {len(trials)} choices on {NUM_DRAWS} draws of the images'
     )
     verdicts = compare_trials(trials, images)
     chosen, unseen = choose_or_keep(
-        verdicts, judge.trial(reference) if reference else None
+        verdicts, judge.try_choice(reference) if reference else None
     )
     by_choice = {verdict.trial.choice: verdict for verdict in verdicts}
     return TuningResult(
