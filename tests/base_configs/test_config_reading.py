@@ -9,6 +9,7 @@ from projects.data_distillation.base_configs.config_reading import (
     DetectorError,
     check_version,
     get_type,
+    holds_key,
     is_lazy,
     list_mappings,
     list_shipped,
@@ -210,3 +211,12 @@ def test_mappings_are_listed_from_the_outside():
 
     assert list(list_mappings([outer])) == [outer, inner, deep]
     assert list(list_mappings('text')) == []
+
+
+def test_key_is_found_at_any_depth():
+    config = dict(a=[dict(b=1), (dict(c=dict(size=None)),)])
+
+    assert holds_key(config, 'size')
+    assert holds_key(config, 'a')
+    assert not holds_key(config, '1')
+    assert not holds_key('size', 'size')

@@ -231,3 +231,20 @@ def list_mappings(value: object) -> Iterator[Mapping]:
     if isinstance(value, (list, tuple)):
         for one in value:
             yield from list_mappings(one)
+
+
+def holds_key(value: object, key: str) -> bool:
+    """Return whether a config has a key, at any depth, also inside lists.
+
+    Args:
+        value: The config, or a value in it, of any type.
+        key: The key.
+
+    Returns:
+        Whether it is there; False for what is neither dict, list nor tuple.
+    """
+    if isinstance(value, Mapping):
+        return key in value or any(holds_key(v, key) for v in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_key(v, key) for v in value)
+    return False

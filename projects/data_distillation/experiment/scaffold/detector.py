@@ -10,6 +10,7 @@ from mmengine.config import Config
 from ...base_configs.config_reading import (
     DetectorError,
     get_type,
+    holds_key,
     is_lazy,
     read_config,
 )
@@ -347,15 +348,6 @@ def get_sides(resize: Mapping) -> tuple[int, int]:
     """
     scale = resize['scale']
     return (scale, scale) if isinstance(scale, int) else tuple(scale)
-
-
-def holds_key(value: object, key: str) -> bool:
-    """Return whether a config has a key, at any depth, also inside lists."""
-    if isinstance(value, Mapping):
-        return key in value or any(holds_key(v, key) for v in value.values())
-    if isinstance(value, (list, tuple)):
-        return any(holds_key(v, key) for v in value)
-    return False
 
 
 def take_pipeline(
