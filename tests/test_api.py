@@ -15,6 +15,7 @@ from mmengine.config import Config
 from projects.data_distillation.api import Annotation, annotate
 from projects.data_distillation.digits.dataset import Recipe, write_digits
 from projects.data_distillation.pseudo_labels.detections.store import (
+    DetectionStore,
     StoreError,
 )
 
@@ -71,6 +72,19 @@ def test_boxes_of_each_view_are_there(annotation):
 
     assert list(boxes.counts) == [2] * 6
     assert len(boxes.bboxes_xyxy) == 12
+
+
+def test_second_try_that_failed_hides_nothing(annotation):
+    store = DetectionStore(annotation.store.folder, annotation.provenance)
+    parts = ('bboxes_xyxy', 'scores', 'labels', 'counts', 'run_index')
+    nothing = {f'view_{part}': [] for part in parts}
+    store.add(builders.stored_row('0.png', unreadable='lost', **nothing))
+    store.flush()
+
+    again = Annotation(annotation.folder)
+
+    assert again.detections('0.png').unreadable is None
+    assert list(again.view_boxes('0.png').counts) == [2] * 6
 
 
 def test_boxes_of_views_must_have_been_kept(config, checkpoint, tmp_path):

@@ -153,11 +153,13 @@ class Annotation:
 
     @cached_property
     def _views(self) -> Mapping[str, ViewBoxes]:
-        return {
-            row['file_name']: boxes
-            for table in self.store.iter_views()
-            for row, boxes in iter_rows(table)
-        }
+        found = {}
+        for table in self.store.iter_views():
+            for row, boxes in iter_rows(table):
+                # Of two runs, one may have failed to read the image.
+                if row['file_name'] not in found or row['unreadable'] is None:
+                    found[row['file_name']] = boxes
+        return found
 
     def view_boxes(self, name: str) -> ViewBoxes:
         """Return what was found on each view of an image, not merged.

@@ -285,6 +285,22 @@ def test_file_that_is_cut_short_is_called_what_pytorch_calls_it(tmp_path):
         load(file)
 
 
+def test_older_file_is_refused_wherever_it_is_cut_short(tmp_path):
+    buffer = io.BytesIO()
+    content = dict(state_dict=torch.nn.Linear(3, 2).state_dict())
+    torch.save(content, buffer, _use_new_zipfile_serialization=False)
+    content = buffer.getvalue()
+
+    for length in range(0, len(content), 5):
+        file = tmp_path / 'a.pth'
+        file.write_bytes(content[:length])
+        with pytest.raises(
+            (CheckpointError, RuntimeError),
+            match='is not a checkpoint|is refused|unexpected EOF',
+        ):
+            load(file)
+
+
 def test_tar_file_is_not_unpacked(tmp_path):
     """PyTorch once saved tar files, which it can still load."""
     file = tmp_path / 'a.pth'

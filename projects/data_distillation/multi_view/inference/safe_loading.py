@@ -7,6 +7,7 @@ access to all of Python. Then it acts on some of the plain values.
 """
 
 import os
+import struct
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -42,6 +43,7 @@ UNREADABLE = (
     TypeError,
     ValueError,
     AttributeError,
+    struct.error,
 )
 File = str | os.PathLike | BinaryIO
 Load = Callable[..., object]
