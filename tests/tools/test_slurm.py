@@ -77,7 +77,9 @@ class ToyPool:
 
     def names(self, work_dir: str) -> list[str]:
         """Return the images on disk, as often as they were run."""
-        return [row for shard in self.shards(work_dir) for row in rows(shard)]
+        return [
+            row for shard in self.list_shards(work_dir) for row in rows(shard)
+        ]
 
     def list_shards(self, work_dir: str) -> list[Path]:
         return sorted((self.folder / work_dir).glob('detections/*.parquet'))
@@ -185,7 +187,7 @@ def test_containers_need_no_scontrol(cluster, pool, tmp_path):
         **TWO_TASKS, GRES='', PATH=path,
     )  # fmt: skip
 
-    assert len(pool.shards('container')) == 2
+    assert len(pool.list_shards('container')) == 2
     pool.check('container')
 
 
@@ -212,7 +214,7 @@ def test_jobs_of_an_array_annotate_one_pool(cluster, pool):
     )
 
     assert cluster.wait(jobs) == {'COMPLETED'}, cluster.log(jobs)
-    shards = pool.shards('array')
+    shards = pool.list_shards('array')
     assert sorted(len(rows(shard)) for shard in shards) == [20, 20]
     pool.check('array')
 
@@ -220,7 +222,7 @@ def test_jobs_of_an_array_annotate_one_pool(cluster, pool):
 def test_job_puts_itself_back_before_its_time_is_over(cluster, pool):
     text = script('annotate')
     job = submit_slow(cluster, pool, text, 'put_back', **ONE_TASK)
-    wait_until(lambda: pool.shards('put_back'), 120)
+    wait_until(lambda: pool.list_shards('put_back'), 120)
 
     # What Slurm sends before the limit: `--signal=B:USR1@300`.
     cluster.run('scancel', '--batch', '--signal=USR1', job)
