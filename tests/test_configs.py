@@ -200,7 +200,7 @@ def without_comments(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.lstrip().startswith('#')]
 
 
-def test_what_configs_share_stands_once():
+def test_configs_repeat_little():
     assert num_repeated([list('abc'), list('bc')], size=2) == 4
 
     # A comment between them does not make two blocks different.

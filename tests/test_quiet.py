@@ -77,7 +77,7 @@ LIBRARY_WARNINGS = [
     ('DeprecationWarning: `x` is deprecated', UserWarning, 'mmdet.models.x'),
     ('`broadcast_buffers` is deprecated', FutureWarning, 'mmengine.model'),
     ('`a` will be\ndeprecated', DeprecationWarning, 'torch'),
-    ('pkg_resources is deprecated as an API', UserWarning, 'pkg_resources'),
+    ('pkg_resources is deprecated as an API', UserWarning, 'importlib'),
     ('faster_coco_eval is not installed, ...', UserWarning, 'mmdet.metrics'),
     ('Setting MKL_NUM_THREADS environment variable', UserWarning, 'mmengine'),
     ('torch.meshgrid: in an upcoming release', UserWarning, 'torch.func'),

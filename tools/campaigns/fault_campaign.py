@@ -295,7 +295,7 @@ def wait_for_first_image(run: Run, process: subprocess.Popen) -> None:
         time.sleep(0.1)
 
 
-def kills(args: argparse.Namespace) -> None:
+def run_kills(args: argparse.Namespace) -> None:
     """Kill annotations at random moments, and compare their labels.
 
     Args:
@@ -304,9 +304,9 @@ def kills(args: argparse.Namespace) -> None:
     Raises:
         OSError: If a file of a run cannot be written.
     """
-    expected = new_run(args, 'uninterrupted')
+    expected = make_run(args, 'uninterrupted')
     expected.finish()
-    start_up = measure_start(new_run(args, 'start_up'))
+    start_up = measure_start(make_run(args, 'start_up'))
     print(f'{start_up:.0f} s to the first image', flush=True)
     # Some kills come before the first image, most of them later.
     seconds = 0.7 * start_up, 1.7 * start_up
@@ -314,7 +314,7 @@ def kills(args: argparse.Namespace) -> None:
     chance = random.Random(args.seed)
     while count['kills'] < args.kills:
         count['rounds'] += 1
-        run = new_run(args, f'killed_{count["rounds"]}')
+        run = make_run(args, f'killed_{count["rounds"]}')
         while not run.labels_file.is_file():
             is_last = count['kills'] == args.kills
             end = None if is_last else chance.uniform(*seconds)
@@ -360,7 +360,7 @@ def start_and_kill(
     )
 
 
-def stops(args: argparse.Namespace) -> None:
+def run_stops(args: argparse.Namespace) -> None:
     """Stop one process with SIGSTOP for a while, and compare the labels.
 
     Args:
@@ -369,7 +369,7 @@ def stops(args: argparse.Namespace) -> None:
     Raises:
         OSError: If a file of a run cannot be written.
     """
-    expected, run = new_run(args, 'uninterrupted'), new_run(args, 'stopped')
+    expected, run = make_run(args, 'uninterrupted'), make_run(args, 'stopped')
     expected.finish()
     process = run.start()
     wait_for_first_image(run, process)
@@ -405,7 +405,7 @@ def find_workers(process: subprocess.Popen) -> list[psutil.Process]:
     return sorted(large, key=sizes.__getitem__, reverse=True)
 
 
-def disks(args: argparse.Namespace) -> None:
+def run_disks(args: argparse.Namespace) -> None:
     """Annotate to a full disk, to a read-only one, and to a good one.
 
     Args:
@@ -415,9 +415,9 @@ def disks(args: argparse.Namespace) -> None:
         OSError: If a folder cannot be made, or a file of the good disk not
             written.
     """
-    expected = new_run(args, 'uninterrupted')
+    expected = make_run(args, 'uninterrupted')
     expected.finish()
-    run = new_run(args, 'disk')
+    run = make_run(args, 'disk')
     folder = run.work_dir / 'detections'
     folder.mkdir()
     with mounted(folder, f'size={args.disk_size}'):
@@ -485,7 +485,7 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(['mount', '-o', f'remount,{options}', folder], check=True)
 
 
-def files(args: argparse.Namespace) -> None:
+def run_bad_files(args: argparse.Namespace) -> None:
     """Annotate photographs with a bad file of every kind among them.
 
     Args:
@@ -499,7 +499,7 @@ def files(args: argparse.Namespace) -> None:
     photographs = sorted(args.images.iterdir())
     for photograph in photographs:
         shutil.copy(photograph, folder)
-    run = new_run(args, 'files')
+    run = make_run(args, 'files')
     run.read_folder(folder)
     process = run.start()
     wait_for_first_image(run, process)
@@ -536,7 +536,7 @@ def report_files(run: Run, photographs: Sequence[str]) -> None:
     )
 
 
-def memory(args: argparse.Namespace) -> None:
+def run_long(args: argparse.Namespace) -> None:
     """Print the memory of the processes while many small images run.
 
     Args:
@@ -545,7 +545,7 @@ def memory(args: argparse.Namespace) -> None:
     Raises:
         OSError: If a file of the run cannot be written.
     """
-    run = new_run(args, 'memory', images_per_shard=100)
+    run = make_run(args, 'memory', images_per_shard=100)
     run.read_folder(args.images.resolve())
     process = run.start()
     next_count = args.every
@@ -560,7 +560,7 @@ def memory(args: argparse.Namespace) -> None:
     print(f'exit code {process.returncode}')
 
 
-def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
+def make_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
     """Make a run with its own folder.
 
     Args:
@@ -584,7 +584,11 @@ def new_run(args: argparse.Namespace, name: str, **changes: int) -> Run:
 
 
 CAMPAIGNS = dict(
-    kills=kills, stops=stops, disks=disks, files=files, memory=memory
+    kills=run_kills,
+    stops=run_stops,
+    disks=run_disks,
+    files=run_bad_files,
+    memory=run_long,
 )
 
 

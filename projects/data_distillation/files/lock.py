@@ -119,8 +119,10 @@ def sharing_locks() -> Iterator[None]:
 
     Raises:
         OSError: If a lock cannot be opened or shared. A file that is not on
-            this machine is skipped.
+            this machine is skipped, and so is one on a file system without
+            locks.
         ValueError: If `VARIABLE` is not JSON.
+        TypeError: If it is no list of texts.
     """
     with ExitStack() as opened:
         for name in json.loads(os.environ.get(VARIABLE, '[]')):

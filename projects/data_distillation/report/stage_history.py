@@ -15,7 +15,7 @@ from ..experiment.stages.comparison import (
     compute_gap_closed,
     read_newest_metrics,
 )
-from ..experiment.stages.model_names import TRAINED
+from ..experiment.stages.model_names import CONTROL, TRAINED
 from ..experiment.stages.next_steps import advise_on_gain, give_verdict
 from ..files.atomic import read_json
 from ..pseudo_labels.detections.shard_files import list_shards
@@ -298,7 +298,7 @@ def give_verdicts(
     metrics = {name: dict(bbox_mAP=value) for name, value in mean_aps.items()}
     closed = compute_gap_closed(metrics)
     summary = read_summary(work_dir, mean_aps) if work_dir else {}
-    interval = summary.get('gains', {}).get('supervised_long')
+    interval = summary.get('gains', {}).get(CONTROL)
     lines = [give_verdict(mean_aps, interval, is_label_free)]
     if closed is not None:
         lines.append(f'gap from teacher to oracle closed: {closed:.0%}')
@@ -339,7 +339,7 @@ def read_summary(work_dir: Path, mean_aps: Mapping[str, float]) -> dict:
     summary = read_json(work_dir / SUMMARY)
     if not isinstance(summary, dict) or 'seeds' in summary:
         return {}
-    names = ('teacher', 'student', 'supervised_long')
+    names = ('teacher', 'student', CONTROL)
     noted = {name: summary.get(name, {}) for name in names}
     if not all(isinstance(one, dict) for one in noted.values()):
         return {}

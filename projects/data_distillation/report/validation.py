@@ -12,6 +12,7 @@ from mmengine.config import Config
 from ..experiment.stages.fingerprint import read_settings
 from ..experiment.stages.gains import RESULTS, find_truth
 from ..experiment.stages.model_evaluation import describe_results
+from ..experiment.stages.model_names import CONTROL
 from ..files.atomic import read_json
 from ..files.digest import compute_sha256
 from ..label_files.coco.reading import read_boxes
@@ -23,7 +24,6 @@ from .shown_labels import GRID
 from .stage_history import StageRecord
 from .suspicious_labels import make_tab
 
-CONTROL = 'supervised_long'
 RUN_AGAIN = 'run tools/distill.py again'
 
 

@@ -160,11 +160,7 @@ def find_infinite(checkpoint: Mapping) -> str | None:
     """
     for part in WEIGHTS:
         for name, value in (checkpoint.get(part) or {}).items():
-            # BatchNorm also keeps a count of batches, which is an integer.
-            if (
-                isinstance(value, torch.Tensor)
-                and value.is_floating_point()
-                and not torch.isfinite(value).all()
-            ):
+            is_tensor = isinstance(value, torch.Tensor)
+            if is_tensor and not torch.isfinite(value).all():
                 return name
     return None

@@ -207,7 +207,10 @@ def test_masks_of_other_sizes_than_those_of_the_truth_are_refused(tmp_path):
     pseudo = write_with_mask(tmp_path / 'pseudo.json', polygons)
     truth = write_with_mask(tmp_path / 'truth.json', polygons, width=40)
 
-    with pytest.raises(ValueError, match=r'got \[10, 20\] .* \[10, 40\] for'):
+    with pytest.raises(
+        ValueError,
+        match=r'must have one size .*got \[10, 20\] .* \[10, 40\] for',
+    ):
         measure_pseudo_labels(pseudo, truth)
 
 

@@ -627,8 +627,11 @@ def test_masks_and_original_names_are_kept(drawn, tmp_path):
     ('content', 'message'),
     [
         ('{', 'a.json is not JSON: Expecting property name'),
-        ('[]', 'a.json is not of X-AnyLabeling: no `shapes`'),
-        ('{"flags": {}}', 'a.json is not of X-AnyLabeling: no `shapes`'),
+        ('[]', 'a.json is not of X-AnyLabeling: it must have `shapes`, got'),
+        (
+            '{"flags": {}}',
+            'a.json is not of X-AnyLabeling: it must have `shapes`, got',
+        ),
     ],
 )
 def test_folder_with_other_files_is_refused(tmp_path, content, message):

@@ -12,7 +12,7 @@ from ...pseudo_labels.quality.expectation import Estimate
 from ...text import format_table
 from ..given_teachers.evaluation import describe_models, name_data
 from .gains import format_gain
-from .model_names import TRAINED
+from .model_names import CONTROL, TRAINED
 from .next_steps import give_verdict
 
 # Of a model whose masks were evaluated too. The table has room for one.
@@ -166,7 +166,7 @@ def compute_gain_over_control(summary: Mapping) -> float | None:
     """
     maps = [
         summary.get(model, {}).get('bbox_mAP')
-        for model in ('student', 'supervised_long')
+        for model in ('student', CONTROL)
     ]
     return None if None in maps else maps[0] - maps[1]
 
@@ -298,7 +298,7 @@ def format_verdict(summary: Mapping) -> str:
     mean_aps = {
         name: summary[name]['bbox_mAP'] for name in TRAINED if name in summary
     }
-    interval = summary.get('gains', {}).get('supervised_long')
+    interval = summary.get('gains', {}).get(CONTROL)
     is_label_free = summary.get('given', {}).get('is_label_free', False)
     text = give_verdict(mean_aps, interval, is_label_free)
     if 'seeds' in summary and summary['gain_over_control'] is not None:

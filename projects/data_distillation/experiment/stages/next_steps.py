@@ -3,6 +3,8 @@
 import textwrap
 from collections.abc import Iterator, Mapping
 
+from .model_names import CONTROL
+
 # How `CocoMetric` with `classwise=True` ends the name of a metric of a class.
 OF_CLASS = '_precision'
 # Lines fit into a terminal of 80 columns.
@@ -123,12 +125,12 @@ def give_verdict(
     total = f'{100 * (student - teacher):+.1f} mAP over the teacher'
     if is_label_free:
         return f'verdict: with pseudo labels alone, the student has {total}'
-    if 'supervised_long' not in mean_aps:
+    if CONTROL not in mean_aps:
         return (
             f'verdict: the student has {total}. What of it a longer schedule '
             'gains alone is not known: run with --control'
         )
-    control = mean_aps['supervised_long']
+    control = mean_aps[CONTROL]
     gain = f'{100 * (student - control):+.1f} mAP (student - control)'
     what, after = 'gain', ''
     if interval:
@@ -186,12 +188,12 @@ def advise_on_gain(summary: Mapping) -> Iterator[str]:
     """
     mean_aps = {
         name: summary[name]['bbox_mAP']
-        for name in ('teacher', 'supervised_long', 'student', 'oracle')
+        for name in ('teacher', CONTROL, 'student', 'oracle')
         if name in summary
     }
     yield from advise_on_oracle(mean_aps)
-    names = ['supervised_long', 'teacher']
-    if 'given' in summary and 'supervised_long' in mean_aps:
+    names = [CONTROL, 'teacher']
+    if 'given' in summary and CONTROL in mean_aps:
         # A teacher that is given may be larger than any student here.
         names.remove('teacher')
     rivals = {name: mean_aps[name] for name in names if name in mean_aps}
@@ -215,9 +217,9 @@ def advise_on_oracle(mean_aps: Mapping[str, float]) -> Iterator[str]:
     Yields:
         At most one line; none without an oracle and a control.
     """
-    if not {'oracle', 'supervised_long'} <= mean_aps.keys():
+    if not {'oracle', CONTROL} <= mean_aps.keys():
         return
-    oracle, control = mean_aps['oracle'], mean_aps['supervised_long']
+    oracle, control = mean_aps['oracle'], mean_aps[CONTROL]
     if oracle <= control:
         yield (
             f'warning: the oracle ({100 * oracle:.1f} mAP) is not above the '
@@ -239,7 +241,7 @@ def list_remedies(
     Yields:
         A line for each remedy, at least one.
     """
-    longer = mean_aps.get('supervised_long', 0) - mean_aps['teacher']
+    longer = mean_aps.get(CONTROL, 0) - mean_aps['teacher']
     is_given = 'given' in summary
     if mean_aps['teacher'] < MIN_MEAN_AP and not is_given:
         yield (

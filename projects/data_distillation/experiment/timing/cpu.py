@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from ...multi_view.inference.safe_loading import refusing_code
 from ...text import format_roughly
 from ..stages.definition import Experiment
+from ..stages.model_names import CONTROL
 from .load import describe_load
 
 # Forward, backward and the step of the optimizer, in forward passes.
@@ -156,7 +157,7 @@ def describe_time(folder: Path) -> Iterator[str]:
     """
     if torch.cuda.is_available():
         return
-    models = ('teacher', 'supervised_long', 'student')
+    models = ('teacher', CONTROL, 'student')
     there = (name for name in models if (folder / f'{name}.py').is_file())
     experiment = Experiment(folder, tuple(there))
     of_view = None

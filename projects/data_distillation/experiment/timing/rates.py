@@ -10,6 +10,7 @@ from pathlib import Path
 from ..processes.log import say
 from ..processes.process import StageError, capture_output
 from ..processes.temporary import temporary_folder
+from ..stages.model_names import CONTROL
 from ..stages.stage_results import make_flags, require_checkpoint
 from ..stages.stages import Stages
 from .load import describe_load
@@ -140,7 +141,7 @@ def measure_iteration(stages: Stages, folder: Path) -> tuple[float, str]:
         OSError: If a file in the folder cannot be written.
     """
     experiment, num = stages.experiment, NUM_WARM_UP + NUM_MEASURED
-    stage = 'supervised_long' if experiment.teachers else 'teacher'
+    stage = CONTROL if experiment.teachers else 'teacher'
     values: dict[str, str] = {}
     if experiment.is_label_free:
         stage, values = 'student', let_student_train(experiment, folder)

@@ -67,8 +67,8 @@ class Numbering:
                 which all annotations then have; None to compare boxes.
 
         Returns:
-            The objects of known images and categories, in order; shape (0,) if
-            there are none.
+            The objects of known images and categories, in order; shape (0,),
+            and (0, 4) for the boxes, if there are none.
 
         Raises:
             KeyError: If an annotation lacks a key, or its image a size.
@@ -98,14 +98,15 @@ class Numbering:
 
         Returns:
             The detections of known images and categories, in order, with
-            scores as float64; shape (0,) if there are none.
+            scores as float64; shape (0,), and (0, 4) for the boxes, if there
+            are none.
 
         Raises:
             KeyError, TypeError, ValueError, IndexError, Exception: See
-                `collect_objects`; scores are read like sides.
+                `collect_objects`; also if a score is no number.
         """
         kept = self._keep(results)
-        scores = np.array([one['score'] for one in kept], np.float64)
+        scores = np.fromiter((one['score'] for one in kept), np.float64)
         return DetectionColumns(
             *self._columns(kept), scores, collect_masks(kept, sizes_hw)
         )

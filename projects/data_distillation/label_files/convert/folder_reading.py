@@ -215,7 +215,9 @@ def read_lines(file: Path) -> list[str]:
         # `splitlines` ends a line at other characters too.
         lines = file.read_text('utf-8-sig').split('\n')
     except UnicodeDecodeError as error:
-        raise FormatError(f'{file} is not in UTF-8: {error}') from None
+        raise FormatError(
+            f'{file} is not in UTF-8: {error}. Save it in UTF-8'
+        ) from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -89,7 +89,8 @@ def check_size(root: ET.Element, size_wh: tuple[int, int], file: Path) -> None:
     if len(said) == 2 and said != size_wh:
         raise LabelError(
             f'{file}: is for an image of {said[0]}x{said[1]}, but it is '
-            f'decoded as {size_wh[0]}x{size_wh[1]}'
+            f'decoded as {size_wh[0]}x{size_wh[1]}: put the image there that '
+            'was labeled, or correct `size`'
         )
 
 

@@ -345,7 +345,10 @@ def read_folder(folder: Path) -> Iterator[CorrectedImage]:
         except ValueError as error:
             raise CocoError(f'{file} is not JSON: {error}') from None
         if not isinstance(content, dict) or 'shapes' not in content:
-            raise CocoError(f'{file} is not of X-AnyLabeling: no `shapes`')
+            raise CocoError(
+                f'{file} is not of X-AnyLabeling: it must have `shapes`, got '
+                f'{format_value(content)}. Take the folder that it saves to'
+            )
         yield read_shapes(content, file)
 
 

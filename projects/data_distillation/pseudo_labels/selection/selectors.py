@@ -321,8 +321,8 @@ class PrecisionSelector:
                 images; None is refused.
 
         Returns:
-            Shape (number of classes,), float32; infinite where no score
-            reaches the target.
+            Shape (number of classes,), float32; infinite where no score from
+            `floor` on reaches the target.
 
         Raises:
             ValueError: If `validation` is missing.
