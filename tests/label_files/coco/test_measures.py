@@ -9,6 +9,7 @@ from builders import write_coco as write
 
 from projects.data_distillation.label_files.coco.contents import require_masks
 from projects.data_distillation.label_files.coco.measures import (
+    check_truth,
     compute_detection_metrics,
     measure_pseudo_labels,
 )
@@ -391,3 +392,17 @@ def test_masks_need_the_sizes_of_their_images():
     truth['annotations'].append({})
     with pytest.raises(CocoError, match='^1 of 2 objects in a.json have no'):
         require_masks(truth, 'a.json')
+
+
+def test_truth_must_have_the_images_and_categories_of_the_labels(tmp_path):
+    file = str(write(tmp_path / 'truth.json', TRUTH))
+    images = json.loads(Path(file).read_text())['images']
+    names = [image['file_name'] for image in images]
+    check_truth(file, names, [7, 3], 'x')
+
+    with pytest.raises(FileNotFoundError, match='^x not found: nowhere'):
+        check_truth('nowhere', names, [7, 3], 'x')
+    with pytest.raises(CocoError, match=r'lacks 1, the first is a.png\. Name'):
+        check_truth(file, [*names, 'a.png'], [7, 3], 'x')
+    with pytest.raises(CocoError, match=r'lacks the ids \[8\]\. Add them'):
+        check_truth(file, names, [7, 8], 'x')

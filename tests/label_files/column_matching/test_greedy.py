@@ -378,3 +378,12 @@ def test_parts_keep_groups_together(monkeypatch):
         [1, 1, 1], [5, 6, 6], [9]
     ]  # fmt: skip
     assert list(greedy.split_groups(keys[:0], keys[:0])) == []
+
+
+@pytest.mark.parametrize('score', [[0.5], 'high', {}])
+def test_score_that_is_no_number_is_refused(score):
+    numbering = Numbering.of([1], [dict(id=1)])
+    found = dict(image_id=1, category_id=1, bbox=[0, 0, 1, 1], score=score)
+
+    with pytest.raises((TypeError, ValueError), match='sequence|float'):
+        numbering.collect_found([found])

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ...base_configs.stage_config import read_stage_config
-from ...label_files.coco.reading import CocoError, read_coco
+from ...label_files.coco.measures import check_truth
 from ...multi_view.inference.checkpoints import CheckpointError, check_weights
 from ...multi_view.inference.safe_loading import refusing_code
 from ...pseudo_labels.annotation.annotation_hook import AnnotationHook
@@ -203,31 +203,15 @@ class Experiment:
         self.check_options()
         find_pseudo_label_key(self.load('student'))
         images = self.build_images('annotate')
-        self._check_truth(images)
-        self.build_detection_hook('annotate').check_data(images)
+        hook = self.build_detection_hook('annotate')
+        if truth := self.unlabeled_truth:
+            ids = [one['id'] for one in hook.labeled_set.categories]
+            where = f'`unlabeled_truth` of {self.config("annotate")}'
+            check_truth(truth, images.map_image_ids(), ids, where)
+        hook.check_data(images)
         if can_teach:
             self._check_students_are_compared()
             self._check_student_can_teach()
-
-    def _check_truth(self, images: UnlabeledDataset) -> None:
-        """Check that the true objects, if known, are those of the images."""
-        truth = self.unlabeled_truth
-        if not truth:
-            return
-        where = f'`unlabeled_truth` of {self.config("annotate")}'
-        if not Path(truth).is_file():
-            raise FileNotFoundError(
-                f'{where} not found: {truth}, relative to the current folder '
-                f'{Path.cwd()}; set it to None if the truth is not known'
-            )
-        known = {i['file_name'] for i in read_coco(truth, 'images')['images']}
-        if missing := [n for n in images.map_image_ids() if n not in known]:
-            raise CocoError(
-                f'{where} must have all unlabeled images: {truth} lacks '
-                f'{len(missing):,}, the first is {missing[0]}. Name the file '
-                'with their true objects, or set it to None if the truth is '
-                'not known'
-            )
 
     def _check_student_can_teach(self) -> None:
         """Check that annotation can load the student's weights."""

@@ -165,6 +165,43 @@ def check_category_ids(
         )
 
 
+def check_truth(
+    file: str, names: Iterable[str], category_ids: Iterable[int], where: str
+) -> None:
+    """Check that a file can be the truth of pseudo labels, before they exist.
+
+    Args:
+        file: The COCO file with the true objects.
+        names: The file names of the unlabeled images.
+        category_ids: The ids of the categories that pseudo labels will have.
+        where: What names the file, for the messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CocoError: If it lacks an image or a category, or cannot be read.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(
+            f'{where} not found: {file}, relative to the current folder '
+            f'{Path.cwd()}; set it to None if the truth is not known'
+        )
+    truth = read_coco(file, 'images', 'categories')
+    known = {image['file_name'] for image in truth['images']}
+    if missing := [name for name in names if name not in known]:
+        raise CocoError(
+            f'{where} must have all unlabeled images: {file} lacks '
+            f'{len(missing):,}, the first is {missing[0]}. Name the file with '
+            'their true objects, or set it to None if the truth is not known'
+        )
+    there = {category['id'] for category in truth['categories']}
+    if lost := [number for number in category_ids if number not in there]:
+        raise CocoError(
+            f'{where} must have the categories of the labeled file: {file} '
+            f'lacks the ids {format_value(lost)}. Add them to it, or set it '
+            'to None if the truth is not known'
+        )
+
+
 def adopt_images(images: dict[str, int], pseudo: dict) -> dict[int, int]:
     """Return the truth's number of each image of the pseudo labels.
 
