@@ -191,8 +191,6 @@ class Run:
     def labels(self) -> tuple[list, list]:
         """Read what of the pseudo labels must be equal for two runs.
 
-        They must be equal for two runs.
-
         Returns:
             The images and the annotations.
         """

@@ -245,7 +245,7 @@ def make_tab(stage: Path, labels: StoredLabels) -> Tab | None:
 
     Returns:
         Up to `NUM_SHOWN` images with their reasons; None if something is
-        missing, such as the labeled file.
+        missing or cannot be used, such as the labeled file.
     """
     try:
         source = WorkFolder.of_stage(stage, labels)

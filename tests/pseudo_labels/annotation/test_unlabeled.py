@@ -224,3 +224,9 @@ def test_image_whose_name_no_coco_file_may_have_is_unreadable(drawn):
 )
 def test_images_are_spread_evenly(total, num, expected):
     assert spread_indices(total, num) == expected
+
+
+@pytest.mark.parametrize('prefix', [{}, dict(data_prefix=dict(img_path='a'))])
+def test_folder_of_the_images_must_be_named(prefix):
+    with pytest.raises(ValueError, match=r'dict\(img=FOLDER\), got {.*img_pa'):
+        UnlabeledDataset(pipeline=[], **prefix)

@@ -338,6 +338,7 @@ class DetectionStage:
             FileNotFoundError: If a config or a file that it names is missing.
             ImportError: If a config imports a module that is not there.
             ValueError: If a config, an option or the images cannot be used.
+            OSError: If a file that counts by its content cannot be read.
         """
         cfg = self.experiment.load(self.stage)
         images = self.experiment.build_images(self.stage)

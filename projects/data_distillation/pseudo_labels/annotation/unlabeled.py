@@ -48,7 +48,7 @@ class UnlabeledDataset(BaseDetDataset):
         CocoError: If the file is no JSON object, has no images, the same id or
             name twice, or a name that leads outside the folder; or if two
             images of a folder have the same name, see `escape_non_utf8`.
-        ValueError: If the folder has no images.
+        ValueError: If the folder has no images, or `data_prefix` no `img`.
     """
 
     def __init__(self, ann_file: str = '', **kwargs: object) -> None:
@@ -76,6 +76,11 @@ class UnlabeledDataset(BaseDetDataset):
         Raises:
             FileNotFoundError, CocoError, ValueError: See the class.
         """
+        if 'img' not in self.data_prefix:
+            raise ValueError(
+                'data_prefix must name the image folder, dict(img=FOLDER), '
+                f'got {dict(self.data_prefix)}'
+            )
         folder = Path(self.data_prefix['img'])
         infos = self._read_infos() if self.ann_file else list_images(folder)
         # Some detectors take the names of the classes as a prompt.
