@@ -342,7 +342,7 @@ def test_training_goes_on_from_bytes_that_are_as_written(tmp_path, place):
     assert note.read_text() == str(tmp_path / 'iter_5.pth')
 
 
-@pytest.mark.parametrize('note', [b'\0' * 40, b'/work/iter_9\xff.pth'])
+@pytest.mark.parametrize('note', [b'\0' * 40, b'/a/iter_9\xff.pth'])
 def test_note_that_is_no_text_names_nothing(tmp_path, note):
     saved(tmp_path, 5, 9)
     (tmp_path / 'last_checkpoint').write_bytes(note)
