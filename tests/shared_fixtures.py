@@ -163,6 +163,12 @@ def default_scope() -> None:
     init_default_scope('mmdet')
 
 
+@pytest.fixture(autouse=True)
+def log_reaches_caplog(monkeypatch) -> None:
+    """Whatever test before in this process has begun a log of its own."""
+    monkeypatch.setattr(LOG, 'propagate', True)
+
+
 @pytest.fixture
 def call_tool(monkeypatch, capsys) -> Callable[..., Called]:
     """Runs a command line in this process: to start one takes seconds."""
