@@ -84,12 +84,12 @@ def use_one_thread() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist looks.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests together that share an experiment, or the like.
+    """Keep the tests together that share an experiment, a report, or so.
 
     Processes of pytest-xdist would make it more than once.
     """
     for item in items:
-        if 'tiny_experiment' in item.fixturenames:
+        if {'tiny_experiment', 'report'} & {*item.fixturenames}:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
         if 'browser' in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group('browser'))

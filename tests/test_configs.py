@@ -280,6 +280,7 @@ def without(cfg: Config, *keys: str) -> dict:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('experiment', EXPERIMENTS, ids=name)
 def test_stages_differ_in_data_and_schedule_only(experiment):
     stages = {

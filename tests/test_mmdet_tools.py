@@ -150,6 +150,7 @@ def test_process_group_ends_after_the_models_in_it(of_slurm, end):
     assert died == [True]
 
 
+@pytest.mark.slow
 def test_workers_end_before_their_loader_is_collected(of_slurm, request):
     """Else each of them is waited for, for 5 seconds."""
     left = []

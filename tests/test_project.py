@@ -156,6 +156,7 @@ def names_of(tree: ast.Module) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_modules_are_quoted_by_their_present_names():
     modules = [f for f in PACKAGE.rglob('*.py') if f.stem[0] != '_']
     known = {f.stem: names_of(ast.parse(f.read_text())) for f in modules}
@@ -195,6 +196,7 @@ def count_code_lines(function: ast.FunctionDef, lines: list[str]) -> int:
     return sum(bool(line) and not line.startswith('#') for line in code)
 
 
+@pytest.mark.slow
 def test_no_function_is_long():
     lengths = {}
     for folder in (PACKAGE, ROOT / 'tools'):

@@ -133,6 +133,7 @@ def test_schedulers_by_iterations_are_scaled_with_the_iterations():
     assert decay['end'] == 180  # It falls, so it is no warm-up.
 
 
+@pytest.mark.slow
 def test_cycle_that_is_over_before_the_training_ends_changes_no_more():
     cycle = dict(
         type='OneCycleLR',

@@ -71,12 +71,14 @@ def some_scans(count=10):
     return cycle_scans(list(range(count)))
 
 
+@pytest.mark.slow
 def test_same_seed_gives_same_bytes(out_dir, tmp_path):
     write_digits(tmp_path / 'again', recipe=Recipe(seed=3, images=COUNTS))
 
     assert digests(tmp_path / 'again') == digests(out_dir)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_images(out_dir, tmp_path):
     write_digits(tmp_path / 'other', recipe=Recipe(seed=4, images=COUNTS))
 
@@ -104,6 +106,7 @@ def test_every_ten_scans_in_a_row_are_of_ten_classes():
         assert len({tuple(row) for row in rounds.tolist()}) > 10
 
 
+@pytest.mark.slow
 def test_images_use_only_the_scans_of_their_split(monkeypatch, tmp_path):
     used = {}
 
@@ -274,6 +277,7 @@ def test_pycocotools_and_mmdet_read_the_same(out_dir, name, split):
         ]
 
 
+@pytest.mark.slow
 def test_complete_only_if_recipe_and_images_are_there(tmp_path):
     recipe = Recipe(seed=3, images=COUNTS)
     out_dir = tmp_path / 'digits'
@@ -287,6 +291,7 @@ def test_complete_only_if_recipe_and_images_are_there(tmp_path):
     assert not is_complete(out_dir, recipe)
 
 
+@pytest.mark.slow
 def test_older_data_set_is_replaced_wholly(tmp_path):
     more = Recipe(images=dict(COUNTS, unlabeled=12))
     write_digits(tmp_path / 'digits', recipe=more)

@@ -75,6 +75,7 @@ def test_second_start_is_told_who_runs(tmp_path):
     assert is_free(tmp_path / 'new')
 
 
+@pytest.mark.slow
 def test_folder_is_free_after_its_process_was_killed(tmp_path):
     def hold() -> None:
         with locked(tmp_path):
@@ -90,6 +91,7 @@ def test_folder_is_free_after_its_process_was_killed(tmp_path):
     assert is_free(tmp_path)
 
 
+@pytest.mark.slow
 def test_stage_of_a_killed_process_keeps_the_folder(tmp_path):
     process = fork(run_stage, tmp_path, 'sleep', '60')
     file = tmp_path / LOCK
@@ -128,6 +130,7 @@ def test_process_that_ends_while_it_is_looked_at_is_no_holder(
     assert holders == []
 
 
+@pytest.mark.slow
 def test_worker_that_inherits_nothing_keeps_the_folder(tmp_path, monkeypatch):
     """As torchrun and Slurm start them: without the files of their parent."""
 

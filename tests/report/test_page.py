@@ -317,6 +317,7 @@ def test_folder_in_which_nothing_was_annotated(cfg, tmp_path):
     assert 'id="gallery"' not in html
 
 
+@pytest.mark.slow
 def test_annotation_that_has_not_ended(cfg, work_dir):
     (work_dir / 'annotate/pseudo_labels.json').unlink()
 
@@ -352,7 +353,11 @@ def test_images_that_came_after_the_selection_are_told(cfg, work_dir):
 @pytest.mark.parametrize(
     ('key', 'note'),
     [
-        ('num_detections', 'do not say from how many detections they were'),
+        pytest.param(
+            'num_detections',
+            'do not say from how many detections they were',
+            marks=pytest.mark.slow,
+        ),
         ('selector', '.selection.selector` is missing. Take'),
     ],
 )

@@ -71,6 +71,7 @@ def test_svg_takes_the_colors_of_the_page(svg):
     assert not re.search('#000000|#ffffff|<metadata', svg)
 
 
+@pytest.mark.slow
 def test_plots_share_no_ids():
     stages = [stage('teacher', losses=[(1, 2.0), (2, 1.0)], mean=0.5)]
 
@@ -121,6 +122,7 @@ def test_map_is_in_percent_as_in_the_tables():
     assert axes.get_ylim() == (0, pytest.approx(55))
 
 
+@pytest.mark.slow
 def test_classes_with_most_detections_are_drawn_in_their_order():
     scores = [np.full(n, 0.5) for n in [1, *range(20, 4, -1)]]
     min_scores = {f'class {n}': 0.5 for n in range(len(scores))}
@@ -155,6 +157,7 @@ def test_few_detections_are_seen_beside_many():
     assert axes.yaxis.get_minor_formatter()(2_000) == ''
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('error')
 def test_class_without_detections_is_drawn():
     figure, _ = draw_scores([np.array([])], dict(a=0.5))

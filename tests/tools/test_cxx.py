@@ -54,6 +54,7 @@ def compile_and_run(source: Path, *flags: str) -> int:
     return subprocess.run([source / 'main'], check=False).returncode
 
 
+@pytest.mark.slow
 def test_a_header_is_compiled_once(source):
     assert compile_and_run(source, '-O3', '-DANSWER=42') == 42
     header = source / 'common.hpp'

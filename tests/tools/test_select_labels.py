@@ -425,6 +425,7 @@ def test_validation_stores_detections_and_makes_no_labels(
     assert not (work_dir / 'pseudo_labels.json').exists()
 
 
+@pytest.mark.slow
 def test_precision_is_chosen_by_the_hook(drawn, checkpoint, tmp_path):
     work_dir = tmp_path / 'validate'
     Runner.from_cfg(validate_cfg(drawn, checkpoint, work_dir)).test()

@@ -59,6 +59,7 @@ def test_size_is_that_of_all_sources():
     assert len(sampler(sizes=(7, 50, 11), ratio=[5, 3, 2])) == 68
 
 
+@pytest.mark.slow
 def test_three_sources_have_their_shares():
     one = sampler(sizes=(7, 50, 11), ratio=[5, 3, 2])
 

@@ -31,6 +31,7 @@ def runner(tiny_experiment, monkeypatch, tmp_path):
     return build
 
 
+@pytest.mark.slow
 def test_images_are_those_of_the_test_settings(runner):
     loop = runner('own', OWN_IMAGES).val_loop
 

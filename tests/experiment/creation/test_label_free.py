@@ -56,6 +56,7 @@ def test_folder_that_exists_is_left_as_it_is(init, tmp_path):
     assert (tmp_path / 'out/mine.txt').read_text() == 'mine'
 
 
+@pytest.mark.slow
 def test_without_any_label_the_student_is_tested_on_unlabeled_images(
     init, drawn, tmp_path
 ):
@@ -76,6 +77,7 @@ def test_without_any_label_the_student_is_tested_on_unlabeled_images(
     assert 'held_out' not in hook
 
 
+@pytest.mark.slow
 def test_validation_images_count_objects_and_are_held_out(
     init, drawn, tmp_path
 ):

@@ -73,6 +73,7 @@ def test_config_may_be_a_file_and_classes_a_list(given):
         TeacherOptions(**options, classes_from=[names]).read()
 
 
+@pytest.mark.slow
 def test_each_teacher_takes_the_names_that_it_has(given, tmp_path):
     other = change(
         Path(shutil.copy(given, tmp_path / 'other.pth')),

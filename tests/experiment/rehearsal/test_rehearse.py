@@ -493,6 +493,7 @@ def test_training_validates_after_its_first_iterations(
     )
 
 
+@pytest.mark.slow
 def test_stages_that_are_left_are_tried_with_what_is_there(
     tiny_experiment, tmp_path, monkeypatch
 ):

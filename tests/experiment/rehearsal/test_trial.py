@@ -124,6 +124,7 @@ def passes() -> Iterator[list]:
     handle.remove()
 
 
+@pytest.mark.slow
 def test_all_views_of_tuning_are_tried(drawn, checkpoint, tmp_path, passes):
     config = written_cfg(drawn, checkpoint, tmp_path)
     stage = StageToTry('tune', str(config), False, teacher=str(checkpoint))
@@ -134,6 +135,7 @@ def test_all_views_of_tuning_are_tried(drawn, checkpoint, tmp_path, passes):
     assert len(passes) == 3
 
 
+@pytest.mark.slow
 def test_evaluation_tries_the_weights_of_the_training(
     drawn, checkpoint, tmp_path, passes
 ):

@@ -111,6 +111,7 @@ model = dict(
 # --- which images are trained on -------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('base', [RETINANET, YOLOX])
 def test_labeled_images_are_filtered_as_those_of_the_detector(written, base):
     filters = 'dict(filter_empty_gt=True, min_size=16)'

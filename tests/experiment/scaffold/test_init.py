@@ -394,6 +394,7 @@ def test_class_names_are_written_as_they_are(tmp_path):
     assert num_classes_in(one['annotate'].model) == {1}
 
 
+@pytest.mark.slow
 def test_detector_that_is_not_validated_while_it_trains(tmp_path):
     detector = own_detector(
         tmp_path,
@@ -427,6 +428,7 @@ def test_our_own_detectors_validate_on_the_users_images(tmp_path, name):
         assert cfg.train_cfg.val_interval == cfg.train_cfg.max_iters // 4
 
 
+@pytest.mark.slow
 def test_modules_of_the_detector_are_imported_too(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / 'own_module.py').touch()
@@ -444,6 +446,7 @@ def test_modules_of_the_detector_are_imported_too(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_our_own_detectors_import_the_project_once(tmp_path):
     detector = own_detector(
         tmp_path,
@@ -455,6 +458,7 @@ def test_our_own_detectors_import_the_project_once(tmp_path):
     assert teacher.custom_imports.imports == ['projects.data_distillation']
 
 
+@pytest.mark.slow
 def test_experiment_can_be_moved_with_its_detector(tmp_path, monkeypatch):
     (tmp_path / 'here/configs').mkdir(parents=True)
     own_detector(tmp_path / 'here', '')
@@ -506,6 +510,7 @@ def test_views_are_padded_as_the_test_images(tmp_path, base, text, pad):
         assert pads == ([expected] if pad else [])
 
 
+@pytest.mark.slow
 def test_square_images_may_be_given_by_one_number(tmp_path):
     detector = own_detector(
         tmp_path,
@@ -925,6 +930,7 @@ def test_paper_is_a_recipe(tmp_path):
     assert 'counted' not in annotate.custom_hooks[0].selection
 
 
+@pytest.mark.slow
 def test_measured_recipe_counts_the_validation_images(tmp_path):
     configs = written(tmp_path / 'cells', DetectorConfig.read(RETINANET))
 
@@ -966,6 +972,7 @@ def test_candidates_are_not_flipped_if_that_is_not_wanted(tmp_path):
     assert [len(view) for view in tune.model.views] == [1] * 7
 
 
+@pytest.mark.slow
 def test_flips_of_the_training_are_candidates(tmp_path):
     flips = "dict(type='RandomFlip', prob=0.5, direction=['vertical'])"
     detector = own_detector(

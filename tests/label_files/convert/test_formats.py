@@ -1143,7 +1143,7 @@ def test_yolo_names(yolo, from_yolo, lines, names):
         ('train: no/such', "`train` 'no/such' not found in"),
         pytest.param(f'train: {"9" * 300}x', 'not found in', id='long'),
         ('train: [1]', '`train` must be a path or a list of paths, got 1'),
-        pytest.param('train: ' + '[' * 2000, 'recursion', id='too deep'),
+        pytest.param('train: ' + '[' * 500, 'recursion', id='too deep'),
         ('train: images/train', '`names` must be a list of the classes'),
         ('train: images/train\nnames: []', 'got []'),
         ('train: images/train\nnames: {1: a, 2: b}', "got {1: 'a', 2: 'b'}"),

@@ -505,6 +505,7 @@ def before_resizing() -> dict:
     return content
 
 
+@pytest.mark.slow
 def test_boxes_of_resized_images_are_scaled_if_the_user_says_so(tmp_path):
     folder = write_images(tmp_path, right())
     content = before_resizing()

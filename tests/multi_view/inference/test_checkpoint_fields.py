@@ -153,6 +153,7 @@ def test_no_value_makes_a_resumed_training_act(
     assert (tmp_path / 'work/iter_4.pth').is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_moved', [False, True])
 def test_training_deletes_its_own_older_checkpoints(tmp_path, is_moved):
     work = tmp_path / 'work'

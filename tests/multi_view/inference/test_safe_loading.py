@@ -285,6 +285,7 @@ def test_file_that_is_cut_short_is_called_what_pytorch_calls_it(tmp_path):
         load(file)
 
 
+@pytest.mark.slow
 def test_older_file_is_refused_wherever_it_is_cut_short(tmp_path):
     buffer = io.BytesIO()
     content = dict(state_dict=torch.nn.Linear(3, 2).state_dict())

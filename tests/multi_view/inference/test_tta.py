@@ -75,6 +75,7 @@ def with_loaded_views(cfg):
 TWO_VIEWS = 2 * 96 * 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change', [lambda cfg: cfg, with_loaded_views])
 def test_batch_that_needs_too_much_goes_on_image_by_image(
     drawn, checkpoint, tmp_path, change
@@ -92,6 +93,7 @@ def test_batch_that_needs_too_much_goes_on_image_by_image(
     assert 'goes on image by image (CUDA out of memory' in log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change', [lambda cfg: cfg, with_loaded_views])
 def test_image_that_needs_too_much_alone_is_listed(
     drawn, checkpoint, tmp_path, change
@@ -220,6 +222,7 @@ def test_norms_do_not_need_gpus(drawn, tmp_path):
     assert tta.module.state_dict().keys() == weights.keys()
 
 
+@pytest.mark.slow
 def test_preprocessor_may_be_at_the_top_of_the_config(
     drawn, checkpoint, tmp_path
 ):

@@ -593,6 +593,7 @@ def test_high_class_numbers_lose_no_precision(merger_class, arguments):
     assert set(merged.labels.tolist()) == {100_000}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'merger_class', [NMSMerger, SoftNMSMerger, BoxVotingMerger, WBFMerger]
 )

@@ -619,6 +619,7 @@ def test_other_images_of_the_same_names_are_refused(
     refused(cfg, ValueError, r"differs in \['image_folder'\]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_moved', [True, False])
 def test_images_that_were_moved_or_renamed_are_not_run_again(
     drawn, checkpoint, tmp_path, caplog, is_moved

@@ -400,6 +400,7 @@ def test_workers_end_with_a_process_that_ends_within_the_run():
         os._exit(code)
 
 
+@pytest.mark.slow
 def test_workers_of_a_later_run_stay_again():
     loader = torch.utils.data.DataLoader(
         [1], num_workers=1, persistent_workers=True

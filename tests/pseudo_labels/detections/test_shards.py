@@ -198,6 +198,7 @@ def test_shard_without_images_is_refused(tmp_path):
         read_shard(file)
 
 
+@pytest.mark.slow
 def test_file_of_equal_rows_does_not_fill_the_memory(tmp_path):
     file = tmp_path / 'a.parquet'
     num = 1_000_000

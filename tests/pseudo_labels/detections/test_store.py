@@ -188,6 +188,7 @@ def test_a_shard_is_written_when_it_took_long(tmp_path):
     assert writer.list_images() == dict(a=True)
 
 
+@pytest.mark.slow
 def test_seconds_are_counted_from_the_last_shard(tmp_path):
     writer = DetectionStore(tmp_path, {}, 100, seconds_per_shard=0.5)
     time.sleep(0.5)

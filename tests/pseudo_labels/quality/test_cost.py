@@ -114,6 +114,7 @@ COSTS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @COSTS
 def test_detection_more_makes_few_calls(sites, name, calls, num_bytes):
     assert per_detection(sites, name, count_calls) < calls

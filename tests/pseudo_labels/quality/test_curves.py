@@ -140,6 +140,7 @@ def test_picture_is_written(report):
     assert picture.min() == 0  # the black line
 
 
+@pytest.mark.slow
 def test_report_on_labeled_images_is_an_estimate(work_dir, truth, tmp_path):
     store = write_store(tmp_path / 'validation', ROWS[1])
 
@@ -166,6 +167,7 @@ def test_files_of_the_estimate_are_beside_the_others(tmp_path):
     assert estimate.default_out == tmp_path / 'quality_estimate'
 
 
+@pytest.mark.slow
 def test_overlap_is_passed_on(work_dir, tmp_path):
     boxes = [(1, 7, [0, 0, 10, 7]), (2, 3, [50, 50, 10, 7])]
     truth = write_coco(tmp_path / 'truth.json', boxes)
@@ -205,6 +207,7 @@ def test_detections_of_another_teacher_or_views_are_no_estimate(
         LabelReport(work_dir, truth, store).write(tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_filters_of_the_selection_hold_for_the_report(
     work_dir, truth, tmp_path
 ):
@@ -220,6 +223,7 @@ def test_filters_of_the_selection_hold_for_the_report(
     assert 'detections bbox_mAP: 91.7' in text
 
 
+@pytest.mark.slow
 def test_other_labels_are_judged_in_a_folder_of_their_own(
     work_dir, truth, tmp_path
 ):
@@ -380,6 +384,7 @@ def test_picture_without_labels_has_no_cross():
     assert texts == ['all classes', 'no label  red']
 
 
+@pytest.mark.slow
 def test_tool_prints_the_report(work_dir, truth, tmp_path, call_tool):
     store = write_store(tmp_path / 'validation', ROWS[1])
 

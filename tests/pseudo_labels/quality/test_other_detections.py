@@ -80,6 +80,7 @@ def read_table(folder):
 
 
 # Squares of 8 pixels overlap those of 10 by 0.64, those of 5 by 0.25.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('side', 'line'),
     [
@@ -108,6 +109,7 @@ def test_masks_are_compared_with_those_beside(
     assert f'{100 * content["beside"]["detections"]["segm_mAP"]:.1f}' in line
 
 
+@pytest.mark.slow
 def test_boxes_are_compared_without_masks(work_dir, truth, tmp_path):
     one = write_store(tmp_path / 'one', 5)
 
@@ -116,6 +118,7 @@ def test_boxes_are_compared_without_masks(work_dir, truth, tmp_path):
     assert 'beside bbox_mAP: 100.0, the same' in report.write(tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_nothing_beside_is_said_in_the_figures(work_dir, truth, tmp_path):
     text = LabelReport(work_dir, truth).write(tmp_path / 'out')
 

@@ -46,7 +46,9 @@ def annotations(num: int) -> Detections:
     )
 
 
-@pytest.mark.parametrize('num', [0, 1, 2, 3, 500])
+@pytest.mark.parametrize(
+    'num', [0, 1, 2, 3, pytest.param(500, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize('at_once', [1, 2, 499, 1000])
 def test_file_holds_what_was_given(tmp_path, monkeypatch, num, at_once):
     monkeypatch.setattr(coco_writer, 'ANNOTATIONS_AT_ONCE', at_once)

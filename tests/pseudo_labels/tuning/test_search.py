@@ -113,6 +113,7 @@ def make_judge(tmp_path: Path) -> Judge:
 ALL = np.ones(NUM_IMAGES, bool)
 
 
+@pytest.mark.slow
 def test_views_that_find_all_are_chosen_without_their_flips(judge):
     trials = search_trials(judge, BLOCKS, ALL)
     verdicts = compare_trials(trials, ALL)
@@ -123,6 +124,7 @@ def test_views_that_find_all_are_chosen_without_their_flips(judge):
     assert len({trial.choice for trial in trials}) == len(trials)
 
 
+@pytest.mark.slow
 def test_flips_and_mergers_are_tried_on_what_was_best(judge):
     tried = {trial.choice for trial in search_trials(judge, BLOCKS, ALL)}
 
@@ -133,6 +135,7 @@ def test_flips_and_mergers_are_tried_on_what_was_best(judge):
     assert sum(choice.merger == 'wbf' for choice in tried) == NUM_MERGED
 
 
+@pytest.mark.slow
 def test_log_says_how_far_the_search_is(judge, monkeypatch):
     lines = []
     monkeypatch.setattr(search_module, 'TRIALS_PER_LINE', 3)

@@ -100,6 +100,7 @@ def test_report_reads_what_tuning_writes(experiment):
     assert 'annotate.py' in names
 
 
+@pytest.mark.slow
 def test_table_names_the_choice_and_the_reference(experiment):
     folder = tune(experiment, log_level='INFO')
 
@@ -132,6 +133,7 @@ def test_detections_need_not_be_made_again(experiment):
     )
 
 
+@pytest.mark.slow
 def test_annotation_with_other_views_has_no_reference(experiment):
     annotate_py = experiment / 'annotate.py'
     text = annotate_py.read_text() + "\nmodel['views'] = [[]]\n"
@@ -183,6 +185,7 @@ def test_truth_of_other_classes_is_refused(experiment, drawn):
         tune(experiment)
 
 
+@pytest.mark.slow
 def test_cost_is_limited_by_that_of_annotate(experiment):
     hooks = Config.fromfile(experiment / 'tune.py').custom_hooks
     hooks[0].max_cost = 0.6
