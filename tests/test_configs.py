@@ -300,6 +300,7 @@ def test_stages_differ_in_data_and_schedule_only(experiment):
     assert stages['annotate'].model.module == teacher.model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('experiment', EXPERIMENTS, ids=name)
 def test_student_trains_on_the_labels_that_annotate_writes(experiment):
     loader = load(experiment / 'student.py').train_dataloader

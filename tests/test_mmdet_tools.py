@@ -135,6 +135,7 @@ def of_slurm(monkeypatch):
         monkeypatch.setenv(name, 'to be set')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('end', [None, SystemExit, AnnotationStopped])
 def test_process_group_ends_after_the_models_in_it(of_slurm, end):
     died = []

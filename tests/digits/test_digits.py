@@ -200,6 +200,7 @@ def coco(out_dir, request) -> dict:
     return content
 
 
+@pytest.mark.slow
 def test_categories_are_the_digits(coco):
     assert [c['name'] for c in coco['categories']] == list('0123456789')
     assert {a['category_id'] for a in coco['annotations']} <= {*range(1, 11)}

@@ -41,6 +41,7 @@ def work_dir(drawn, checkpoint) -> Path:
     return write_work_folder(drawn, checkpoint)
 
 
+@pytest.mark.slow
 def test_files_have_the_chosen_images(drawn, work_dir, call_tool):
     done = call_tool('next_images', work_dir, '--count', 3)
 
@@ -78,6 +79,7 @@ def boxes_by_name(coco: dict) -> dict:
     return boxes
 
 
+@pytest.mark.slow
 def test_scores_count_without_validation_images(work_dir):
     (work_dir / 'validate').rename(work_dir / 'elsewhere')
 
@@ -86,6 +88,7 @@ def test_scores_count_without_validation_images(work_dir):
     assert any('has no detections' in note for note in notes)
 
 
+@pytest.mark.slow
 def test_validation_by_another_teacher_teaches_nothing(work_dir):
     folder = work_dir / 'validate' / 'detections'
     store = DetectionStore(folder)
@@ -131,6 +134,7 @@ def test_report_has_a_tab_of_images_to_label_next(drawn, work_dir, browser):
     assert find(page, '#reason').text == tab.reasons[1]
 
 
+@pytest.mark.slow
 def test_tab_is_left_out_if_the_labeled_file_is_missing(drawn, work_dir):
     stage = WorkFolder.open(work_dir)
     labels = stage.labels

@@ -46,6 +46,7 @@ def svg() -> str:
     return render_svg(figure, 'scores', 'Scores of "<b>"')
 
 
+@pytest.mark.slow
 def test_svg_has_a_text_for_who_cannot_see_it(svg):
     root = ElementTree.fromstring(svg)
 
@@ -53,11 +54,13 @@ def test_svg_has_a_text_for_who_cannot_see_it(svg):
     assert root.get('aria-label') == 'Scores of "<b>"'
 
 
+@pytest.mark.slow
 def test_svg_shows_any_name_without_a_warning(recwarn, svg):
     assert NAME in texts_of(svg)
     assert not [w for w in recwarn if 'Glyph' in str(w.message)]
 
 
+@pytest.mark.slow
 def test_svg_has_the_width_of_the_page(svg):
     root = ElementTree.fromstring(svg)
 
@@ -65,6 +68,7 @@ def test_svg_has_the_width_of_the_page(svg):
     assert root.get('viewBox')
 
 
+@pytest.mark.slow
 def test_svg_takes_the_colors_of_the_page(svg):
     assert 'currentColor' in svg
     assert 'var(--series-1)' in svg

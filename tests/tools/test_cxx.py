@@ -62,6 +62,7 @@ def test_a_header_is_compiled_once(source):
     assert compile_and_run(source, '-O3', '-DANSWER=42') == 42
 
 
+@pytest.mark.slow
 def test_a_header_that_was_compiled_with_other_flags_is_read_again(source):
     assert compile_and_run(source, '-DANSWER=42') == 42
     assert compile_and_run(source, '-DANSWER=7') == 7

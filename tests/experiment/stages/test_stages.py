@@ -99,6 +99,7 @@ def test_detections_of_another_teacher_are_outdated(
     assert find_outdated(tmp_path / 'none', other) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_recorded', [True, False])
 def test_labels_of_another_teacher_are_outdated_without_detections(
     stages, checkpoint, tmp_path, is_recorded
@@ -151,6 +152,7 @@ def test_plan_counts_no_detection_of_another_teacher(
     assert (plan(checkpoint), plan(other)) == (0, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_same', [True, False])
 def test_detections_of_moved_images_are_used(
     stages, checkpoint, tmp_path, drawn, is_same
@@ -180,6 +182,7 @@ def test_detections_of_moved_images_are_used(
         assert annotation.find_outdated() == ['image_folder has changed']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('is_gone', [True, False])
 def test_stage_without_its_detections_is_not_finished(
     stages, checkpoint, tmp_path, is_gone

@@ -416,6 +416,7 @@ def count_calls(function) -> int:
     return num_calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('labels', 'images', 'reads_voc'),
     [

@@ -167,6 +167,7 @@ def test_training_deletes_its_own_older_checkpoints(tmp_path, is_moved):
     assert names == {'iter_6.pth', 'best_score_iter_6.pth'}
 
 
+@pytest.mark.slow
 def test_resumed_training_goes_on_as_if_nothing_was_checked(saved, tmp_path):
     for name, refusing in (('checked', refusing_code()), ('', nullcontext())):
         work = tmp_path / f'work_{name}'

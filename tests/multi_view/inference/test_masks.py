@@ -232,7 +232,9 @@ def slow_merge(views, merger, *detection):
     return merged, np.average(agreement, weights=scores)
 
 
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize(
+    'seed', [0, *[pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3)]]
+)
 @pytest.mark.parametrize('dtype', [torch.bool, torch.uint8], ids=str)
 @pytest.mark.parametrize(
     'merger',

@@ -37,7 +37,12 @@ DEFAULTS = [
     dict(type=name, scale=(150, 90)) if name == 'Resize' else dict(type=name)
     for name in TRANSFORMS
 ]
-SIZES_HW = [(80, 120), (96, 64), (77, 101), (90, 90)]
+SIZES_HW = [
+    pytest.param((80, 120), marks=pytest.mark.slow),
+    (96, 64),
+    (77, 101),
+    pytest.param((90, 90), marks=pytest.mark.slow),
+]
 
 
 def drawn(size_hw, bbox_xyxy):

@@ -594,6 +594,7 @@ def change_checkpoint(checkpoint, **changes) -> None:
     torch.save({**content, **changes}, checkpoint)
 
 
+@pytest.mark.slow
 def test_other_views_in_the_same_folder_are_refused(
     drawn, checkpoint, tmp_path
 ):

@@ -182,6 +182,7 @@ def test_run_that_goes_on_gives_the_same_masks(drawn, tmp_path):
     assert len(list((tmp_path / 'parts/detections').iterdir())) == 5
 
 
+@pytest.mark.slow
 def test_detections_without_a_mask_are_counted_for_the_user(drawn, tmp_path):
     cfg = masks_cfg(drawn, tmp_path)
     cfg.model.masks.max_per_img = 1  # of the two in each image

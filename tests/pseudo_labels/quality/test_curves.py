@@ -181,6 +181,7 @@ def test_overlap_is_passed_on(work_dir, tmp_path):
     assert 'labels precision: 0.000' in shown[1]
 
 
+@pytest.mark.slow
 def test_share_that_is_not_defined_is_named(work_dir, truth, tmp_path):
     store = write_store(tmp_path / 'validation', stored_row('0'))
 
