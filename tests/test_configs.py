@@ -232,6 +232,7 @@ def test_table_of_results_names_all_experiments_and_invents_nothing():
     assert all((ROOT / 'configs' / file).exists() for file in files)
 
 
+@pytest.mark.slow
 def test_classes_of_coco_are_those_of_mmdetection():
     splits = load(ROOT / 'configs/_base_/datasets/coco_splits.py')
 
@@ -327,6 +328,7 @@ def count_trained(cfg: Config) -> int:
     return cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
 
 
+@pytest.mark.slow
 def test_peers_train_on_as_many_images_as_ours():
     ours = ROOT / 'configs/bccd'
     teacher, student = (

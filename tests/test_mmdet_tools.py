@@ -346,6 +346,7 @@ def test_work_folder_that_is_named_stays(monkeypatch, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_user_may_trust_a_checkpoint(drawn, tmp_path, monkeypatch):
     made, evil = tmp_path / 'made', tmp_path / 'evil.pth'
     file = write_checkpoint(tmp_path / 'good.pth')

@@ -206,6 +206,7 @@ def test_categories_are_the_digits(coco):
     assert {a['category_id'] for a in coco['annotations']} <= {*range(1, 11)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('part', ['images', 'annotations'])
 def test_no_id_is_given_twice(coco, part):
     ids = [entry['id'] for entry in coco[part]]

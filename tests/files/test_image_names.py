@@ -107,6 +107,7 @@ def test_image_is_found_by_the_last_part_of_its_name(finder, name, found):
     assert finder.find(name) == found
 
 
+@pytest.mark.slow
 @given(name=st.text() | st.text('/\\?#&=%.:[]ab0 ', max_size=20))
 def test_any_text_may_be_asked_for(finder, name):
     assert set(finder.find(name)) <= set(NAMES)

@@ -374,6 +374,7 @@ def test_folder_without_detections_is_named(labeled, tmp_path):
         select_labels(tmp_path / 'x', labeled, {}, tmp_path / 'labels.json')
 
 
+@pytest.mark.slow
 def test_hook_and_tool_write_the_same_annotations(
     drawn, checkpoint, tmp_path, tool
 ):

@@ -96,6 +96,7 @@ def test_without_geometry_boxes_stay(moving):
             assert box.tolist() == BOXES_XYXY[label]
 
 
+@pytest.mark.slow
 def test_image_whose_boxes_are_all_gone_stays(moving):
     np.random.seed(0)
     counts = []

@@ -55,6 +55,7 @@ def test_config_and_classes_are_those_of_the_checkpoint(known):
         teacher.check(['red', 'green'])
 
 
+@pytest.mark.slow
 def test_config_may_be_a_file_and_classes_a_list(given):
     config = given.with_suffix('.py')
     config.write_text(torch.load(given, weights_only=False)['meta']['cfg'])
@@ -163,6 +164,7 @@ def test_what_is_no_teacher_is_refused(given, tmp_path):
         read_teacher(given, None)
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_are_refused(given):
     config = given.with_suffix('.py')
     text = torch.load(given, weights_only=False)['meta']['cfg']

@@ -39,6 +39,7 @@ def stage(tiny_experiment, tmp_path, monkeypatch) -> StageToTry:
     return stage
 
 
+@pytest.mark.slow
 def test_same_stage_was_tried_with_any_seed(stage, tmp_path):
     assert were_rehearsed(tmp_path, [stage])
     with_seed = replace(stage, values={'randomness.seed': 3})

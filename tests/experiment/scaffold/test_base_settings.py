@@ -613,6 +613,7 @@ def test_balance_of_classes_is_that_of_the_labeled_images(own, rare):
     assert schedule.explain_epochs(1) == ''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('text', 'depth'), [(BALANCED, 1), (MIXED, 2)])
 def test_balance_of_classes_is_in_every_training(written, text, depth):
     cfgs = written(text)

@@ -173,6 +173,7 @@ def test_iterations_follow_the_data(num_unlabeled, options, expected):
     assert (chosen.iterations, chosen.student_iterations) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('end', [0, -1])
 def test_guide_says_how_long_trainings_are(end):
     guide = (ROOT / 'docs/guide.md').read_text()
@@ -914,6 +915,7 @@ def test_scales_may_be_given():
     assert recipe == replace(RECIPES['measured'], scales=(1, 1.5))
 
 
+@pytest.mark.slow
 def test_paper_is_a_recipe(tmp_path):
     configs = written(
         tmp_path / 'cells',
@@ -951,6 +953,7 @@ def test_boxes_of_masks_are_not_calibrated():
     assert recipe.make_selection('val', has_masks=True).keys() == {'counted'}
 
 
+@pytest.mark.slow
 def test_candidates_of_tuning_include_the_views_of_annotation(tmp_path):
     configs = written(tmp_path / 'cells', DetectorConfig.read(RETINANET))
 
@@ -964,6 +967,7 @@ def test_candidates_of_tuning_include_the_views_of_annotation(tmp_path):
     assert hook.labeled == configs['annotate'].custom_hooks[0].labeled
 
 
+@pytest.mark.slow
 def test_candidates_are_not_flipped_if_that_is_not_wanted(tmp_path):
     detector = DetectorConfig.read(RETINANET)
 
@@ -1020,6 +1024,7 @@ def test_flip_has_no_needless_direction():
     assert make_flip('diagonal') == dict(type='Flip', direction='diagonal')
 
 
+@pytest.mark.slow
 def test_many_validation_images_are_thinned_for_tuning(tmp_path):
     detector = DetectorConfig.read(RETINANET)
 
@@ -1188,6 +1193,7 @@ def test_signal_leaves_the_experiment_as_it_was(
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_detector_that_cannot_be_built_is_refused(sources, tmp_path):
     detector = own_detector(tmp_path, "model = dict(neck=dict(num_outs='x'))")
 
@@ -1233,7 +1239,6 @@ def test_code_in_what_the_detector_loads_is_not_run(sources, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
-@pytest.mark.slow
 @MODELS.register_module()
 class DemandingBackbone(torch.nn.Module):
     """Needs what is not there."""

@@ -25,6 +25,7 @@ def student_config(tmp_path, *files: str):
     return file
 
 
+@pytest.mark.slow
 def test_key_of_the_pseudo_labels_is_found(tmp_path):
     file = student_config(tmp_path, 'labeled.json', 'x/pseudo_labels.json')
 

@@ -35,6 +35,7 @@ def evaluation(tiny_experiment, tmp_path, monkeypatch) -> Evaluation:
     return made
 
 
+@pytest.mark.slow
 def test_finished_evaluation_is_not_repeated(evaluation):
     assert evaluation.find_reasons() == []
     assert evaluation.run()['bbox_mAP'] == 0.5

@@ -126,6 +126,7 @@ def test_option_that_a_model_refuses_is_found_before_training(
         changed.check()
 
 
+@pytest.mark.slow
 @given(st.text(), st.integers())
 def test_values_arrive_as_they_are(text, number):
     values = {'a.0.b': text, 'c': number}

@@ -80,6 +80,7 @@ def stages(drawn, checkpoint, tmp_path) -> Stages:
     return Stages(Experiment(tmp_path), Launcher())
 
 
+@pytest.mark.slow
 def test_detections_of_another_teacher_are_outdated(
     stages, checkpoint, tmp_path
 ):
@@ -120,6 +121,7 @@ def test_labels_of_another_teacher_are_outdated_without_detections(
         assert annotation.find_outdated() == expected
 
 
+@pytest.mark.slow
 def test_plan_is_what_the_run_will_do(stages, checkpoint, tmp_path):
     folder = tmp_path / 'annotate'
     annotation = stages.prepare_detection('annotate', folder, checkpoint)

@@ -51,6 +51,7 @@ def distillation(tiny_experiment, tmp_path, monkeypatch) -> Distillation:
     return Distillation(of_models, tmp_path / 'work', num_rounds=2)
 
 
+@pytest.mark.slow
 def test_all_rounds_are_to_be_run(distillation):
     training = dict(text='2 iterations', iterations=2)
     annotation = dict(text='4 images', images=4)

@@ -148,6 +148,7 @@ def test_log_says_how_far_the_search_is(judge, monkeypatch):
     assert lines[-1].endswith(', the best has 100.0 mAP')
 
 
+@pytest.mark.slow
 def test_choices_that_cost_too_much_are_left_out(judge):
     trials = search_trials(judge, BLOCKS, ALL, max_cost=10_000)
 
@@ -158,6 +159,7 @@ def test_choices_that_cost_too_much_are_left_out(judge):
     ]
 
 
+@pytest.mark.slow
 def test_only_the_images_that_may_be_looked_at_count(judge):
     is_even = np.arange(NUM_IMAGES) % 2 == 0
 
@@ -439,6 +441,7 @@ def result(tmp_path_factory) -> TuningResult:
     return TuningResult(judge, verdicts, best, worst, None)
 
 
+@pytest.mark.slow
 def test_table_has_the_best_trials_and_the_reference(result):
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]
@@ -453,6 +456,7 @@ def test_table_has_the_best_trials_and_the_reference(result):
     assert [row[1] for row in rows].count('chosen') == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('unseen', 'is_kept'),
     [
