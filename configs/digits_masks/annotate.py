@@ -16,7 +16,8 @@ _base_ = ['./teacher.py', '../_base_/stages/annotate.py']
 model = dict(
     _base_.multi_view,
     module=_base_.model,
-    masks=dict(),
+    # Found by trial on the validation images (docs/results.md).
+    masks=dict(mask_thr_binary=0.45),
     merger=dict(type='NMSMerger', class_agnostic=True),
     views=_base_.views,
 )

@@ -214,7 +214,7 @@ def best_box(found, bbox, label, merger, min_score):
     return best
 
 
-def slow_merge(views, merger, *detection):
+def slow_merge(views, merger, threshold, *detection):
     """The merged mask of a detection, with arrays of the whole image."""
     best = [best_box(found, *detection) for _, found in views]
     supporters = [one for one in best if one[0] > merger.iou_threshold]
@@ -227,15 +227,19 @@ def slow_merge(views, merger, *detection):
     masks = np.array([mask.numpy() for *_, mask in supporters], np.float64)
     masks /= 1 if views[0][1].masks.dtype == torch.bool else 255
     mean = np.tensordot(scores / scores.sum(), masks, 1)
-    merged = mean >= 0.5 - 1e-5
-    agreement = [iou(mask >= 0.5, merged) for mask in masks]
+    merged = mean >= threshold - 1e-5
+    agreement = [iou(mask >= threshold, merged) for mask in masks]
     return merged, np.average(agreement, weights=scores)
 
 
 @pytest.mark.parametrize(
     'seed', [0, *[pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3)]]
 )
-@pytest.mark.parametrize('dtype', [torch.bool, torch.uint8], ids=str)
+@pytest.mark.parametrize(
+    ('dtype', 'threshold'),
+    [(torch.bool, 0.5), (torch.uint8, 0.5), (torch.uint8, 0.3)],
+    ids=str,
+)
 @pytest.mark.parametrize(
     'merger',
     [
@@ -246,15 +250,23 @@ def slow_merge(views, merger, *detection):
     ],
     ids=str,
 )
-def test_merged_masks_are_those_of_slow_merging(seed, dtype, merger):
+def test_merged_masks_are_those_of_slow_merging(
+    seed, dtype, threshold, merger
+):
     views, merger = random_views(seed, dtype=dtype), TASK_UTILS.build(merger)
 
-    found = merge(views, merger, min_score=0.2)
+    found = merge(views, merger, min_score=0.2, mask_thr_binary=threshold)
 
     num_several = 0
     for i in range(len(found)):
         mask, agreement = slow_merge(
-            views, merger, found.bboxes[i], found.labels[i], merger, 0.2
+            views,
+            merger,
+            threshold,
+            found.bboxes[i],
+            found.labels[i],
+            merger,
+            0.2,
         )
         if found.scores[i] < 0.2:
             mask, agreement = np.zeros_like(mask), 0.0
@@ -292,6 +304,15 @@ def test_two_views_that_disagree_give_the_union_whatever_their_scores_are():
     assert merged_rows(views_of(up, down, down)) == [2, 3, 4, 5]
 
 
+def test_lower_threshold_sets_what_fewer_views_show():
+    views = views_of(slice(0, 4), slice(2, 6), scores=[0.5, 0.4])
+
+    # 0.4 of 0.9 is 0.444.
+    assert merged_rows(views, mask_thr_binary=0.45) == [0, 1, 2, 3]
+    assert merged_rows(views, mask_thr_binary=0.44) == [0, 1, 2, 3, 4, 5]
+    assert merged_rows(views, mask_thr_binary=0.56) == [2, 3]
+
+
 def test_views_without_the_object_do_not_vote():
     nothing = views_of(slice(0, 0), scores=[0.0])[0]
     nothing[1].bboxes += 40  # elsewhere
@@ -309,7 +330,7 @@ def test_mask_in_the_padding_adds_no_pixel(order, turned):
     masks = [padding.T, inside.T] if turned else [padding, inside]
     patches = [view.invert_mask(one, size_hw) for one in cut_masks(masks)]
 
-    mean = average_masks([patches[i] for i in order], [0.5, 0.5])
+    mean = average_masks([patches[i] for i in order], [0.5, 0.5], 0.5)
 
     rle = copy_masks_to_host([mean])[0].encode(size_hw)
     expected = masks[1][: size_hw[0], : size_hw[1]].numpy()
@@ -443,6 +464,7 @@ def test_masks_of_another_size_are_refused_and_short_ones_are_filled():
         (dict(min_score=1.5), 'min_score must be from 0 to 1, got 1.5'),
         (dict(max_per_img=0), 'max_per_img must be an .* least 1, got 0'),
         (dict(bbox_from='mask'), "bbox_from must be one of .* got 'mask'"),
+        (dict(mask_thr_binary=1), 'mask_thr_binary must be .* below 1, got 1'),
     ],
 )
 def test_bad_option_is_refused(options, match):

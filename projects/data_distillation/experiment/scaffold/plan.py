@@ -1,7 +1,7 @@
 """The data and the numbers that a new experiment is made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .config_text import Expression
 
@@ -35,12 +35,14 @@ class ViewRecipe:
         uses_val: Whether the validation images help to make labels: their
             instances count like those of the labeled images, and their boxes
             calibrate those of the labels.
+        masks: The arguments of `MaskMerger`, for instance segmentors.
     """
 
     scales: Sequence[float]
     merger: Mapping
     candidates: Sequence[float] = ()
     uses_val: bool = False
+    masks: Mapping = field(default_factory=dict)
 
     def make_selection(self, validation: str, has_masks: bool) -> dict:
         """Return the arguments of `SelectionRules`.
@@ -73,6 +75,7 @@ RECIPES = {
         merger=dict(type='WBFMerger', iou_threshold=0.65),
         candidates=(0.75, 0.875, 1.0, 1.125, 1.25, 1.375, 1.5),
         uses_val=True,
+        masks=dict(mask_thr_binary=0.45),
     ),
     # The scales are 400 to 1200 for a training at 800. The boxes are merged
     # by voting (paper, at second hand: configs/README.md).

@@ -278,7 +278,7 @@ class NewExperiment:
             merger=self._made_views.recipe.merger,
         )
         if self.detector.has_masks:
-            model['masks'] = {}
+            model['masks'] = dict(self._made_views.recipe.masks)
         settings = {}
         if not self.annotator.pipeline_makes_views:
             flips = ['horizontal'] if self.plan.flip else []

@@ -118,8 +118,8 @@ def soften_masks(detector: BaseDetector) -> None:
     is more exact than that of masks which are cut already.
 
     Args:
-        detector: The detector. It is changed in place if it cuts at 0.5, which
-            is where means are cut.
+        detector: The detector. It is changed in place if it cuts at 0.5, as
+            all of MMDetection's do; one with a threshold of its own keeps it.
     """
     cfg = getattr(getattr(detector, 'roi_head', None), 'test_cfg', None)
     if cfg is not None and cfg.get('mask_thr_binary') == 0.5:

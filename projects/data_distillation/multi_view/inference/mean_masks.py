@@ -11,8 +11,6 @@ from torch.nn import functional
 from ..views.masks import MaskPatch, encode_rle
 from ..views.transforms import Size
 
-# What the mask of an object must reach on average.
-MAJORITY = 0.5
 # The largest error of a mean in fp32, so that rounding decides no tie.
 ROUNDING = 1e-5
 
@@ -22,7 +20,7 @@ class MeanMask:
     """The mean of the masks of some views, on their device.
 
     Args:
-        is_set: Where the mean reaches `MAJORITY`, shape (h, w), bool.
+        is_set: Where the mean reaches the threshold, shape (h, w), bool.
         left: The column of the image where the rectangle starts, in pixels.
         top: The row of the image where it starts, in pixels.
         agreement: How much the views agree, shape (), float32, see
@@ -87,7 +85,7 @@ class HostMask:
 
 
 def average_masks(
-    masks: Iterable[MaskPatch], weights: Sequence[float]
+    masks: Iterable[MaskPatch], weights: Sequence[float], threshold: float
 ) -> MeanMask:
     """Average the masks of one object.
 
@@ -96,11 +94,13 @@ def average_masks(
             They are taken one by one, so that a generator saves memory.
         weights: The weight of each mask, 0 or more. If all are 0, they count
             alike.
+        threshold: What a pixel of the mean must reach to be set, above 0 and
+            below 1.
 
     Returns:
-        The mean, cut at `MAJORITY`, on the device of the masks. A pixel whose
-        mean is less by at most `ROUNDING` is set too. The rectangle holds all
-        those of the masks that have pixels.
+        The mean, cut at the threshold, on the device of the masks. A pixel
+        whose mean is less by at most `ROUNDING` is set too. The rectangle
+        holds all those of the masks that have pixels.
 
     Raises:
         ValueError: If there are not as many weights as masks.
@@ -116,8 +116,8 @@ def average_masks(
         total = widen_mask(total, mask)
         # `find_window` shares the memory of `total`, so this adds in place.
         find_window(total, mask).add_(values, alpha=share)
-        votes.append(MaskPatch(values >= MAJORITY, mask.left, mask.top))
-    is_set = total.values >= MAJORITY - ROUNDING
+        votes.append(MaskPatch(values >= threshold, mask.left, mask.top))
+    is_set = total.values >= threshold - ROUNDING
     # By now `total` holds the rectangles of all votes that have pixels, on
     # which `measure_mask_iou` relies.
     ious = [

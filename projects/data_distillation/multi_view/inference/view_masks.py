@@ -2,7 +2,7 @@
 
 ```
 test_step ──► cut to rectangles ──► supporters ──► mean of their ──► RLE
-              MaskMerger.keep       one a view     masks >= 0.5
+              MaskMerger.keep       one a view     masks, cut
 ```
 """
 
@@ -14,11 +14,16 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ...arguments import check_at_least_1, check_is_one_of, check_score
+from ...arguments import (
+    check_at_least_1,
+    check_is_fraction,
+    check_is_one_of,
+    check_score,
+)
 from ..views.masks import MaskPatch, cut_masks, find_extents
 from ..views.transforms import Size
 from ..views.view import View
-from .mean_masks import MAJORITY, HostMask, average_masks, copy_masks_to_host
+from .mean_masks import HostMask, average_masks, copy_masks_to_host
 from .view_batches import LoadedView, MadeView
 from .view_boxes import FoundBoxes
 
@@ -55,7 +60,8 @@ class MaskMerger:
 
     Of the boxes of each view that have a mask, at most one supports a
     detection. A pixel is in the mask of the detection if the mean of the masks
-    of these boxes, weighted by their scores, is at least 0.5 there.
+    of these boxes, weighted by their scores, is at least `mask_thr_binary`
+    there.
 
     Args:
         min_score: The score from which detections, and the boxes of views,
@@ -65,6 +71,9 @@ class MaskMerger:
             its views, at least 1. Those with the highest scores have one.
         bbox_from: 'boxes' if the boxes of detections are those that the merger
             of boxes gives; 'masks' if they are those around the masks.
+        mask_thr_binary: What the mean must reach, above 0 and below 1. The
+            mask that a view shows is cut there too, for the agreement of the
+            views.
 
     Raises:
         ValueError: If an argument is out of range, or `max_per_img` is no
@@ -75,11 +84,13 @@ class MaskMerger:
     min_score: float = 0.05
     max_per_img: int = 100
     bbox_from: str = 'boxes'
+    mask_thr_binary: float = 0.5
 
     def __post_init__(self) -> None:
         check_score('min_score', self.min_score)
         check_at_least_1('max_per_img', self.max_per_img)
         check_is_one_of('bbox_from', self.bbox_from, BBOX_SOURCES)
+        check_is_fraction('mask_thr_binary', self.mask_thr_binary)
 
     def choose(self, scores: Tensor) -> Tensor:
         """Choose the objects that have a mask.
@@ -135,7 +146,7 @@ class MaskMerger:
             starts, ends = bboxes_xyxy.split(2, dim=1)
             has_area = (ends > starts).all(dim=1)[chosen]
             if not has_area.all():
-                around = find_extents([cut_at_half(mask) for mask in pixels])
+                around = find_extents([self._cut(mask) for mask in pixels])
                 flat = chosen[~has_area]
                 bboxes_xyxy[flat] = around[~has_area].to(bboxes_xyxy)
         return InstanceData(
@@ -196,6 +207,7 @@ class MaskMerger:
                         for i in members
                     ),
                     scores[members].tolist(),
+                    self.mask_thr_binary,
                 )
         found = dict(
             zip(means, copy_masks_to_host([*means.values()]), strict=True)
@@ -206,6 +218,12 @@ class MaskMerger:
             [found.get(row, nothing) for row in range(len(merged))],
             size_hw,
         )
+
+    def _cut(self, mask: Tensor) -> Tensor:
+        """Find where a mask of bool, or uint8 up to 255, reaches the cut."""
+        if mask.dtype == torch.bool:
+            return mask
+        return mask >= 255 * self.mask_thr_binary
 
     def _add(
         self, merged: InstanceData, masks: Sequence['HostMask'], size_hw: Size
@@ -273,18 +291,6 @@ def fit_masks(masks: Tensor, size_hw: Size) -> Tensor:
             'MultiViewTTA(views=[...]) make them'
         )
     return masks[:, :height, :width]
-
-
-def cut_at_half(mask: Tensor) -> Tensor:
-    """Find where a mask reaches a probability of `MAJORITY`.
-
-    Args:
-        mask: Any shape, bool, or uint8 for a probability from 0 to 255.
-
-    Returns:
-        The same shape, bool.
-    """
-    return mask if mask.dtype == torch.bool else mask >= 255 * MAJORITY
 
 
 def check_masks_can_be_inverted(views: Sequence[View]) -> None:
