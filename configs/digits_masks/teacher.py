@@ -12,6 +12,6 @@ Result: 55.3 box and 56.6 mask mAP on val (seed 0), the lower bound.
 _base_ = [
     '../_base_/datasets/digits_masks.py',
     '../_base_/models/mask-rcnn_r18_tiny.py',
-    '../_base_/schedules/from_scratch_600.py',
+    '../_base_/schedules/from_scratch_1200.py',
     '../_base_/default_runtime.py',
 ]

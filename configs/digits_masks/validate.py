@@ -5,7 +5,7 @@ Their truth says how precise the labels are at each score; used by
 `tools/select_labels.py` (docs/selection.md). No label is made of them.
 
 Command: python tools/test.py configs/digits_masks/validate.py \
-    work_dirs/digits_masks/teacher/iter_600.pth
+    work_dirs/digits_masks/teacher/iter_1200.pth
 Time: not measured.
 """
 
