@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from mmengine.config import Config, DictAction
 
+from projects.data_distillation.arguments import check_at_least_1
 from projects.data_distillation.benchmarks.annotation import Comparison
 from projects.data_distillation.benchmarks.annotation_report import (
     format_report,
@@ -86,16 +87,18 @@ def parse_args() -> argparse.Namespace:
 def check_args(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> argparse.Namespace:
-    """Check that the output replaces no file that is read.
+    """Check the numbers, and that the output replaces no file that is read.
 
     Args:
-        parser: It ends the process with exit code 2 if it does.
+        parser: It ends the process with exit code 2 if something is wrong.
         args: The arguments.
 
     Returns:
         The same arguments.
     """
     try:
+        check_at_least_1('--images', args.images)
+        check_at_least_1('--images-per-turn', args.images_per_turn)
         check_not_read([args.out], [args.config, args.checkpoint])
     except ValueError as error:
         parser.error(str(error))

@@ -188,6 +188,14 @@ def ranks_of(launcher: subprocess.Popen) -> list[psutil.Process]:
     return sorted(workers, key=lambda worker: worker.environ()['RANK'])
 
 
+@pytest.mark.parametrize('option', ['--images', '--images-per-turn'])
+def test_benchmark_of_no_image_is_refused(option, call_tool):
+    done = call_tool('benchmark_annotation', 'a.py', 'b.pth', option, 0)
+
+    assert done.returncode == 2
+    assert f'{option} must be an integer of at least 1, got 0' in done.stderr
+
+
 @pytest.mark.parametrize('tool', ['test.py', 'benchmark_annotation.py'])
 def test_checkpoint_that_runs_code_is_refused(drawn, tmp_path, tool, run_here):
     made = tmp_path / 'made'
