@@ -4,8 +4,8 @@ It shows how much of the student's gain is its longer schedule.
 
 Paper: section 4: the student trains longer.
 Command: python tools/train.py configs/digits_masks/supervised_long.py
-Time: 18 min on one core of a busy Xeon.
-Result: 60.9 box and 62.3 mask mAP on val (seed 0).
+Time: 11 min on one core of a Xeon.
+Result: 63.7 box and 65.5 mask mAP on val (seed 0).
 """
 
 _base_ = './teacher.py'
