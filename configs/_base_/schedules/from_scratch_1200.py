@@ -3,17 +3,13 @@
 _base_ = './from_scratch_600.py'
 
 # With half the batch, as many passes over the images as the 600 iterations.
-max_iters = 1200
-train_cfg = dict(max_iters=max_iters, val_interval=max_iters // 4)
-rate_drops = dict(
-    _base_.rate_drops,
-    milestones=[max_iters * 7 // 10, max_iters * 9 // 10],
-)
-param_scheduler = [_base_.warm_up, rate_drops]
+train_cfg = _base_.twice.train_cfg
+param_scheduler = _base_.twice.param_scheduler
+milestones = [2 * n for n in param_scheduler[1].milestones]
 twice = dict(
-    train_cfg=dict(max_iters=2 * max_iters, val_interval=max_iters // 2),
+    train_cfg={name: 2 * count for name, count in train_cfg.items()},
     param_scheduler=[
-        _base_.warm_up,
-        dict(rate_drops, milestones=[2 * n for n in rate_drops['milestones']]),
+        param_scheduler[0],
+        dict(param_scheduler[1], milestones=milestones),
     ],
 )
