@@ -175,7 +175,6 @@ def test_output_that_is_no_terminal_has_the_same_lines(
 def test_output_that_is_no_terminal_says_how_long_it_takes(
     monkeypatch, caplog
 ):
-    monkeypatch.setattr(LOG, 'propagate', True)
     caplog.set_level('INFO', LOG.name)
     monkeypatch.setattr(progress_bar, 'SECONDS_BETWEEN_LINES', 0.01)
     # At first nothing is known, and then there is no more to say.

@@ -301,7 +301,6 @@ def test_new_experiment_is_tried_once_and_without_a_work_folder(
     assert after.pop(folder / NOTE)
     assert (after, read_files(tiny_experiment.parent)) == before
     # The run itself tries no stage again.
-    monkeypatch.setattr(LOG, 'propagate', True)
     caplog.set_level('INFO', LOG.name)
     rehearse([make_run(folder, tmp_path / 'work', seed=0)])
     (said,) = [r.message for r in caplog.records if r.name == LOG.name]

@@ -67,8 +67,7 @@ class Site:
 
 
 @pytest.fixture
-def site(drawn, checkpoint, tmp_path, stages_here, monkeypatch) -> Site:
-    monkeypatch.setattr(LOG, 'propagate', True)
+def site(drawn, checkpoint, tmp_path, stages_here) -> Site:
     return Site(drawn, checkpoint, tmp_path)
 
 

@@ -7,7 +7,6 @@ import pytest
 from builders import write_coco
 from mmengine.config import Config
 
-from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.stages.gains import (
     BEST_MODEL,
     RESULTS,
@@ -91,9 +90,8 @@ def test_model_without_detections_is_left_out(truth, tmp_path):
 
 
 def test_detections_on_images_of_another_truth_are_counted(
-    truth, tmp_path, caplog, monkeypatch
+    truth, tmp_path, caplog
 ):
-    monkeypatch.setattr(LOG, 'propagate', True)
     student = write_results(tmp_path / 'student', range(-3, 40))
     control = write_results(tmp_path / 'control', range(40))
 

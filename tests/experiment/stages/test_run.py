@@ -690,8 +690,7 @@ def test_plan_of_what_is_left(
     assert sorted(work.rglob('*')) == before
 
 
-def test_rounds_end_with_a_student_that_is_not_better(monkeypatch, caplog):
-    monkeypatch.setattr(LOG, 'propagate', True)
+def test_rounds_end_with_a_student_that_is_not_better(caplog):
     low, high = dict(bbox_mAP=0.25), dict(bbox_mAP=0.5)
 
     with caplog.at_level('INFO', LOG.name):
@@ -710,9 +709,7 @@ def test_later_rounds_have_folders_of_their_own():
     assert name_round_dir(Path('work'), 2) == Path('work/round2')
 
 
-def test_missing_pseudo_labels_are_warned_of(monkeypatch, caplog):
-    monkeypatch.setattr(LOG, 'propagate', True)
-
+def test_missing_pseudo_labels_are_warned_of(caplog):
     with caplog.at_level('INFO', LOG.name):
         warn_of_no_labels(dict(images=2000, instances=1))
         assert not caplog.messages

@@ -329,9 +329,8 @@ def test_corrected_labels_are_planned_to_run_again(
 
 
 @pytest.fixture
-def said(monkeypatch, caplog) -> pytest.LogCaptureFixture:
-    """What is logged, even if another test has sent the log to a file."""
-    monkeypatch.setattr(LOG, 'propagate', True)
+def said(caplog) -> pytest.LogCaptureFixture:
+    """What is logged."""
     caplog.set_level('INFO', LOG.name)
     return caplog
 

@@ -84,7 +84,6 @@ def test_exchanged_images_are_named_once(
     images, tmp_path, caplog, monkeypatch
 ):
     monkeypatch.setattr(known_digests, 'TICK', -1)
-    monkeypatch.setattr(LOG, 'propagate', True)
     caplog.set_level('INFO', LOG.name)
     hash_read_images(loader_of(images), tmp_path)
     save_digests(tmp_path)
