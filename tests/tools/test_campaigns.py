@@ -120,3 +120,17 @@ def test_results_have_the_table_of_the_measured_peers(monkeypatch):
 
     assert table.count('\n') >= 3
     assert table in (ROOT / 'docs/results.md').read_text()
+
+
+def test_row_of_masks_has_boxes_and_masks_of_each_model(monkeypatch):
+    monkeypatch.syspath_prepend(CAMPAIGNS)
+    campaign = load_tool('campaigns/mask_campaign')
+    summary = dict(
+        teacher=dict(bbox_mAP=0.25, segm_mAP=0.301),
+        supervised_long=dict(bbox_mAP=0.26, segm_mAP=0.3),
+        student=dict(bbox_mAP=0.3, segm_mAP=0.35),
+    )
+
+    row = campaign.format_row(2, summary)
+
+    assert row == '| 2 | 25.0 / 30.1 | 26.0 / 30.0 | 30.0 / 35.0 | - |'

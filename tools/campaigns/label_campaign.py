@@ -112,24 +112,42 @@ class Split:
     def prepare(self) -> None:
         """Split the data and write the experiment, unless that was done."""
         count, side = DATA[self.name]
-        images = self.data / self.name / 'images'
+        self.split_data(count)
+        detector = ROOT / 'configs/bccd_gfl_tiny/teacher.py'
+        self.write_experiment(detector, '--image-size', side)
+
+    def split_data(self, count: int) -> None:
+        """Choose the labeled images, unless that was done.
+
+        Args:
+            count: How many images are labeled.
+        """
         if not (self.folder / 'labeled.json').exists():
             call(
                 'split_coco.py', self.val.with_name('train.json'),
                 '--count', count, '--seed', self.split, '--keep-classes',
                 '--out', self.folder,
             )  # fmt: skip
+
+    def write_experiment(self, detector: Path, *options: object) -> None:
+        """Write the experiment, unless that was done.
+
+        Args:
+            detector: The config of the detector.
+            *options: More arguments of `init_experiment.py`.
+        """
+        images = self.data / self.name / 'images'
         if not (self.folder / 'experiment').exists():
             call(
                 'init_experiment.py', self.folder / 'experiment',
-                '--detector', ROOT / 'configs/bccd_gfl_tiny/teacher.py',
+                '--detector', detector,
                 '--labeled', self.folder / 'labeled.json',
                 '--labeled-images', images,
                 '--val', self.val, '--val-images', images,
                 '--unlabeled', self.folder / 'unlabeled.json',
                 '--unlabeled-images', images,
-                '--unlabeled-truth', self.folder / 'unlabeled_truth.json',
-                '--from-scratch', '--image-size', side,
+                '--unlabeled-truth', self.truth,
+                '--from-scratch', *options,
             )  # fmt: skip
 
     def detect(self, stage: str = 'annotate') -> Path:
