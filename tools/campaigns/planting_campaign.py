@@ -116,17 +116,15 @@ def count_hits(
     return hits
 
 
-def rank_ours(detections: Path, ann_file: Path) -> tuple[list, LabelReview]:
-    """Rank by `tools/suspicious_labels.py`.
+def list_suspicions(review: LabelReview) -> list[Suspicious]:
+    """List what a review suspects.
 
     Args:
-        detections: The folder of the store.
-        ann_file: The COCO file of the labels.
+        review: The review.
 
     Returns:
-        The suspicions, the most likely first, and the review.
+        The suspicions, the most likely first.
     """
-    review = review_labels(detections, ann_file)
     ids = {one['file_name']: one['id'] for one in review.coco['images']}
     found = review.detections.bbox_xywh
     ranked = []
@@ -137,7 +135,7 @@ def rank_ours(detections: Path, ann_file: Path) -> tuple[list, LabelReview]:
         image = ids[review.rows[one.image]['file_name']]
         box = [] if one.detection is None else found[one.detection].tolist()
         ranked.append((image, label, box))
-    return ranked, review
+    return ranked
 
 
 def convert(review: LabelReview) -> tuple[list, list[dict], list[np.ndarray]]:
@@ -206,6 +204,32 @@ def rank_by_cleanlab(review: LabelReview) -> list[Suspicious]:
     return [what for _, what in sorted(known, key=lambda one: one[0])]
 
 
+def format_precision(
+    review: LabelReview, changed: dict, removed: list[dict]
+) -> str:
+    """Format the precision of each method at the number of planted errors.
+
+    Args:
+        review: The review of the labels with errors.
+        changed: The ids of the labels that were changed.
+        removed: The labels that were removed.
+
+    Returns:
+        The number of planted errors, and the precision of guesses, of
+        `tools/suspicious_labels.py` and of cleanlab.
+    """
+    number = len(changed) + len(removed)
+    share = number / (len(review.annotations) + len(removed))
+    ranked = dict(
+        ours=list_suspicions(review), cleanlab=rank_by_cleanlab(review)
+    )
+    cells = [f'{number} planted, random {share:.2f}']
+    for name, suspicions in ranked.items():
+        hits = count_hits(suspicions[:number], changed, removed)
+        cells.append(f'{name} {hits / number:.2f}')
+    return ', '.join(cells)
+
+
 def main() -> None:
     """Plant with three seeds, and print the precision of each method."""
     parser = make_parser(__doc__)
@@ -217,20 +241,12 @@ def main() -> None:
     coco = json.loads(args.labels.read_text())
     for seed in range(3):
         planted, changed, removed = plant(coco, seed)
-        number = len(changed) + len(removed)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / 'planted.json'
             file.write_text(json.dumps(planted))
-            ours, review = rank_ours(args.detections, file)
-        share = number / (len(planted['annotations']) + len(removed))
-        print(f'seed {seed}: {number} planted, random {share:.2f}', end='')
-        for name, ranked in (
-            ('ours', ours),
-            ('cleanlab', rank_by_cleanlab(review)),
-        ):
-            hits = count_hits(ranked[:number], changed, removed)
-            print(f', {name} {hits / number:.2f}', end='')
-        print()
+            review = review_labels(args.detections, file)
+        precision = format_precision(review, changed, removed)
+        print(f'seed {seed}: {precision}')
 
 
 if __name__ == '__main__':
