@@ -19,7 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import escape_output, make_parser
+from projects.data_distillation.command_line import (
+    ending_at_os_errors,
+    escape_output,
+    make_parser,
+)
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.label_files.coco.box_formats import (
     LAYOUTS,
@@ -391,6 +395,7 @@ def format_summary(files: Sequence[CocoFile], has_images: bool) -> str:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Mend the file if that is asked for, check all files, and report."""
     args = parse_args()

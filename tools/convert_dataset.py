@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
     check_not_read,
+    ending_at_os_errors,
     escape_output,
     make_parser,
 )
@@ -322,6 +323,7 @@ def format_summary(
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Convert, and print what was changed or left out."""
     args = parse_args()
@@ -330,7 +332,7 @@ def main() -> None:
     convert = convert_folder if args.command[:4] == 'from' else write_folder
     try:
         convert(args, issues)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f'error: {error}')
     finally:
         # Also after an error, which what was left out may explain.

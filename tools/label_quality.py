@@ -23,6 +23,7 @@ from mmengine.utils import import_modules_from_strings
 from projects.data_distillation.command_line import (
     add_custom_imports,
     check_not_read,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.pseudo_labels.quality.curves import LabelReport
@@ -97,6 +98,7 @@ def add_overlap(parser: argparse.ArgumentParser) -> None:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Measure the labels, and print the table."""
     args = parse_args()
@@ -114,7 +116,7 @@ def main() -> None:
     try:
         check_not_read(report.list_files(out), (args.truth, args.labels))
         print(report.write(out))
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
 
 

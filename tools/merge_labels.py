@@ -16,7 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    ending_at_os_errors,
+    make_parser,
+)
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.label_files.coco.reading import read_unlabeled
 from projects.data_distillation.label_files.corrections.corrected import (
@@ -112,6 +115,7 @@ def check_there(coco: dict, folder: Path) -> None:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Update both sets, write both files, and say what was done."""
     args = parse_args()
@@ -127,7 +131,7 @@ def main() -> None:
             args.empty_is_checked,
             args.partly,
         )
-    except (FileNotFoundError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f'error: {error}')
     if args.images:
         check_there(updated.labeled, args.images)

@@ -23,6 +23,7 @@ from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.pseudo_labels.annotation.merging_again import (
@@ -111,6 +112,7 @@ def format_view(view: list[dict]) -> str:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Merge, or list the views."""
     args = parse_args()

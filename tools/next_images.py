@@ -18,6 +18,7 @@ from mmengine.utils import import_modules_from_strings
 
 from projects.data_distillation.command_line import (
     add_custom_imports,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.quiet import quiet_screen
@@ -51,6 +52,7 @@ def parse_args() -> argparse.Namespace:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Choose, write, and say what was written."""
     args = parse_args()
@@ -59,7 +61,7 @@ def main() -> None:
     try:
         proposal = propose_images(args.work_dir, args.count)
         files = proposal.write(args.out or args.work_dir / 'review')
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
     for note in proposal.notes:
         print(note)

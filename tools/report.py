@@ -17,6 +17,7 @@ from mmengine.config import Config, DictAction
 
 from projects.data_distillation.command_line import (
     add_experiment,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.mmdet_tools import name_work_dir
@@ -44,6 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Write the page, and print where it is."""
     args = parse_args()
@@ -52,7 +54,7 @@ def main() -> None:
         annotate = Config.fromfile(args.experiment / 'annotate.py')
         annotate.merge_from_dict(args.cfg_options)
         print(f'report: {write_report(annotate, work_dir)}')
-    except (FileNotFoundError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f'error: {error}')
 
 

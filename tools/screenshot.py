@@ -107,12 +107,12 @@ def main() -> None:
     if args.out.exists() and args.out.samefile(args.page):
         sys.exit(f'error: {args.out} is the page: name another file to write')
     try:
-        browser = open_browser()
-    except FileNotFoundError as error:
+        with open_browser() as browser:
+            open_page(browser, args.page, args.width, args.height, args.scheme)
+            # `save_screenshot` only warns if the file cannot be written.
+            args.out.write_bytes(browser.get_screenshot_as_png())
+    except OSError as error:
         sys.exit(f'error: {error}')
-    with browser:
-        open_page(browser, args.page, args.width, args.height, args.scheme)
-        browser.save_screenshot(str(args.out))
     print(f'written: {args.out}')
 
 

@@ -20,6 +20,7 @@ from mmengine.utils import import_modules_from_strings
 from projects.data_distillation.command_line import (
     add_custom_imports,
     check_not_read,
+    ending_at_os_errors,
     make_parser,
 )
 from projects.data_distillation.pseudo_labels.detections.shard_files import (
@@ -155,6 +156,7 @@ def list_read(args: argparse.Namespace) -> list[str | Path | None]:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Select, and write the labels and the page."""
     args = parse_args()
@@ -163,7 +165,7 @@ def main() -> None:
     try:
         check_not_read((args.out, args.report), list_read(args))
         print(select_labels(*files, args.rules, args.out, args.images))
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         sys.exit(f'error: {error}')
     # After the labels, which are worth having even if the page fails.
     if args.report:

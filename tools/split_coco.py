@@ -18,7 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from projects.data_distillation.command_line import make_parser
+from projects.data_distillation.command_line import (
+    ending_at_os_errors,
+    make_parser,
+)
 from projects.data_distillation.files.atomic import write_json
 from projects.data_distillation.label_files.coco.contents import (
     find_annotated,
@@ -265,12 +268,13 @@ def name_as_mmdet(
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Split the file, and write the parts unless a file exists already."""
     args = parse_args()
     try:
         contents, notes = split_file(args)
-    except (FileNotFoundError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f'error: {error}')
     # Before the first is written: parts of two splits in one folder would
     # share images, or lack some.

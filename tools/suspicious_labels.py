@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from projects.data_distillation.command_line import (
     check_not_read,
+    ending_at_os_errors,
     find_experiment,
     make_parser,
 )
@@ -37,7 +38,6 @@ from projects.data_distillation.report.suspicious_labels import (
 )
 
 EXPECTED_ERRORS = (
-    FileNotFoundError,
     ImportError,
     LockedError,
     StageError,
@@ -170,6 +170,7 @@ def review(args: argparse.Namespace) -> tuple[LabelReview, Path]:
 
 
 @quiet_screen()
+@ending_at_os_errors()
 def main() -> None:
     """Look at the labels, write, and say what was written."""
     args = parse_args()

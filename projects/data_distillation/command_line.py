@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Loads checkpoints without looking for code in them.
@@ -28,6 +29,23 @@ def make_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argument_default,
     )
+
+
+@contextmanager
+def ending_at_os_errors() -> Iterator[None]:
+    """End a command with a message if a file cannot be read or written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        SystemExit: With exit code 1, for any `OSError`: a missing file, a full
+            disk, a folder that is a file, missing rights.
+    """
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f'error: {error}')
 
 
 def add_own_modules() -> None:
