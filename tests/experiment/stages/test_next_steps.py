@@ -188,6 +188,17 @@ def test_longer_teacher_is_advised_if_length_alone_gains():
     )
 
 
+@pytest.mark.parametrize(('passes', 'number'), [(4.3, 1), (4.4, 0)])
+def test_longer_student_is_advised_if_it_saw_its_images_seldom(passes, number):
+    summary = make_summary(teacher=0.329, student=0.313)
+    summary['pseudo_labels'] = dict(passes=passes)
+
+    text = '\n'.join(advise_on_gain(summary))
+
+    assert text.count('- a longer schedule for the student') == number
+    assert text.count(f'pseudo-labeled image {passes:.1f} times') == number
+
+
 def test_teacher_that_has_not_learned_is_to_train_longer():
     summary = make_summary(teacher=0.008, supervised_long=0.03, student=0.02)
     summary['expected_labels'] = expect(0.1, 0.1)

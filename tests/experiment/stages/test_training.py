@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from projects.data_distillation.experiment.processes.log import LOG
 from projects.data_distillation.experiment.processes.process import StageError
@@ -15,7 +16,10 @@ from projects.data_distillation.experiment.stages.fingerprint import (
 )
 from projects.data_distillation.experiment.stages.launcher import Launcher
 from projects.data_distillation.experiment.stages.stages import Stages
-from projects.data_distillation.experiment.stages.training import Training
+from projects.data_distillation.experiment.stages.training import (
+    Training,
+    count_passes,
+)
 from projects.data_distillation.training.finished import (
     FINISHED,
     find_ending,
@@ -178,3 +182,32 @@ def test_command_goes_on_from_the_last_checkpoint(training, caplog):
     assert '{"randomness.seed": 1}' in command
     assert read_settings(training.folder)['seed'] == 1
     assert not (training.folder / FINISHED).exists()
+
+
+def make_student(**changes) -> Config:
+    """A student of 3 labeled, 2 pseudo-labeled and no other images in 5."""
+    sources = [dict(ann_file=f'{name}.json') for name in ('a', 'b', 'c')]
+    sources[1]['ann_file'] = 'annotate/pseudo_labels.json'
+    loader = dict(
+        batch_size=4,
+        sampler=dict(type='SourceRatioSampler', ratio=[3, 2, 0]),
+        dataset=dict(type='ConcatDataset', datasets=sources),
+    )
+    student = dict(train_cfg=dict(max_iters=100), train_dataloader=loader)
+    return Config(dict(student, **changes))
+
+
+def test_passes_over_pseudo_labeled_images_are_counted():
+    assert count_passes(make_student(), num_images=40) == 4
+    assert count_passes(make_student(), num_images=40, num_processes=2) == 8
+    assert count_passes(make_student(), num_images=0) is None
+    by_epoch = make_student(train_cfg=dict(max_epochs=12))
+    assert count_passes(by_epoch, num_images=40) is None
+
+
+def test_passes_are_not_known_without_a_ratio():
+    student = make_student()
+    for sampler in (dict(type='DefaultSampler'), None):
+        student.train_dataloader.sampler = sampler
+
+        assert count_passes(student, num_images=40) is None

@@ -27,6 +27,7 @@ from .next_steps import (
 )
 from .stage_results import require_checkpoint
 from .stages import Stages
+from .training import count_passes
 
 
 @dataclass(frozen=True)
@@ -265,14 +266,21 @@ class Distillation:
 
     def _measure_labels(self, labels: Path) -> dict:
         """Count the labels; if the truth is known, measure their quality."""
-        truth = self.stages.experiment.unlabeled_truth
-        if truth:
-            return measure_pseudo_labels(labels, truth)
-        content = json.loads(labels.read_bytes())
-        return dict(
-            images=len(content['images']),
-            instances=len(content['annotations']),
+        experiment = self.stages.experiment
+        if experiment.unlabeled_truth:
+            quality = measure_pseudo_labels(labels, experiment.unlabeled_truth)
+        else:
+            content = json.loads(labels.read_bytes())
+            quality = dict(
+                images=len(content['images']),
+                instances=len(content['annotations']),
+            )
+        passes = count_passes(
+            experiment.load('student'),
+            quality['images'],
+            self.stages.launcher.num_processes,
         )
+        return quality if passes is None else dict(quality, passes=passes)
 
 
 def warn_of_no_labels(quality: dict) -> None:

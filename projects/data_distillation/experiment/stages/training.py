@@ -229,3 +229,31 @@ class Training:
         variables = {RUN_VARIABLE: run}
         run_stage(self.stage, command, self.folder, counter, variables)
         return require_own_checkpoint(self.folder, run, resumed)
+
+
+def count_passes(
+    student: Config, num_images: int, num_processes: int = 1
+) -> float | None:
+    """Count how often a student sees each pseudo-labeled image.
+
+    Args:
+        student: The config of the student.
+        num_images: The number of pseudo-labeled images.
+        num_processes: The number of processes that train.
+
+    Returns:
+        The mean over the images; None if there is no image, if the config
+        counts epochs, or if its sampler has no ratio of sources.
+
+    Raises:
+        ValueError: See `find_pseudo_label_key`.
+    """
+    loader, loop = student.train_dataloader, student.train_cfg
+    ratio = (loader.get('sampler') or {}).get('ratio')
+    if not (ratio and num_images and loop.get('max_iters')):
+        return None
+    # train_dataloader.dataset.datasets.1.ann_file
+    source = int(find_pseudo_label_key(student).split('.')[3])
+    share = ratio[source] / sum(ratio)
+    num_seen = loop.max_iters * loader.batch_size * num_processes * share
+    return num_seen / num_images
